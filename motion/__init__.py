@@ -1,0 +1,1 @@
+"""What a dance is: frames, poses, bodies, stages and label maps. NumPy and OpenCV only; imports no other package of ours."""

@@ -1,0 +1,56 @@
+"""Pictures and frames as they travel: encoded bytes with what their sender says about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+"""A decoded picture: `[H, W, 3]` uint8, RGB, rows from the top."""
+
+
+class PictureEncoding(Enum):
+    """How the bytes of a picture are encoded."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    RAW = "raw"
+    """RGB, one byte a channel, rows from the top: `width_px * height_px * 3` bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """A picture's bytes and the size that its sender claims; `serving.pictures` checks the claim and decodes."""
+
+    encoding: PictureEncoding
+    width_px: int
+    height_px: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSize:
+    """Width and height of a frame in pixels."""
+
+    width_px: int
+    height_px: int
+
+    def __post_init__(self) -> None:
+        if self.width_px < 1 or self.height_px < 1:
+            raise ValueError(f"a frame must be at least 1x1 pixels, got {self.width_px}x{self.height_px}")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a video.
+
+    sequence: counts from 0 and rises strictly.
+    captured_at_s: when the camera took it, or its presentation time in a file, in seconds; None when unknown.
+    """
+
+    sequence: int
+    picture: EncodedPicture
+    captured_at_s: float | None = None

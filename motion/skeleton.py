@@ -1,0 +1,118 @@
+"""The order of the joints, their lines, their mirror images, and how other formats map onto them.
+
+Orders follow OpenPose's published output format (doc/02_output.md): BODY_25, face 70 (iBUG 68 and two pupils), hands
+21. "Left" and "right" are always the person's own.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+BODY_NAMES: Final = (
+    "Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "MidHip", "RHip", "RKnee",
+    "RAnkle", "LHip", "LKnee", "LAnkle", "REye", "LEye", "REar", "LEar", "LBigToe", "LSmallToe", "LHeel", "RBigToe",
+    "RSmallToe", "RHeel",
+)  # fmt: skip
+(
+    NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST, MID_HIP, R_HIP, R_KNEE,
+    R_ANKLE, L_HIP, L_KNEE, L_ANKLE, R_EYE, L_EYE, R_EAR, L_EAR, L_BIG_TOE, L_SMALL_TOE, L_HEEL, R_BIG_TOE,
+    R_SMALL_TOE, R_HEEL,
+) = range(25)  # fmt: skip
+
+BODY_COUNT: Final = 25
+FACE_COUNT: Final = 70
+HAND_COUNT: Final = 21
+JOINT_COUNT: Final = BODY_COUNT + FACE_COUNT + 2 * HAND_COUNT
+
+BODY: Final = slice(0, 25)
+FACE: Final = slice(25, 95)
+LEFT_HAND: Final = slice(95, 116)
+RIGHT_HAND: Final = slice(116, 137)
+
+BODY_LIMBS: Final = (
+    (1, 8), (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (10, 11), (8, 12), (12, 13), (13, 14),
+    (1, 0), (0, 15), (15, 17), (0, 16), (16, 18), (14, 19), (19, 20), (14, 21), (11, 22), (22, 23), (11, 24),
+)  # fmt: skip
+"""The limbs that OpenPose draws, as pairs of BODY_25 indices."""
+
+
+def _path(*points: int) -> tuple[tuple[int, int], ...]:
+    return tuple(pairwise(points))
+
+
+FACE_LINES: Final = (
+    *_path(*range(17)),
+    *_path(*range(17, 22)),
+    *_path(*range(22, 27)),
+    *_path(*range(27, 31)),
+    *_path(*range(31, 36)),
+    *_path(*range(36, 42), 36),
+    *_path(*range(42, 48), 42),
+    *_path(*range(48, 60), 48),
+    *_path(*range(60, 68), 60),
+)
+"""Pairs of indices within the face's 70 points; the pupils (68, 69) are dots."""
+
+HAND_LINES: Final = tuple(line for finger in range(5) for line in _path(0, *range(1 + 4 * finger, 5 + 4 * finger)))
+"""Pairs of indices within a hand's 21 points, wrist to finger tip."""
+
+
+def _swapped(count: int, *pairs: tuple[int, int]) -> tuple[int, ...]:
+    order = list(range(count))
+    for a, b in pairs:
+        order[a], order[b] = b, a
+    return tuple(order)
+
+
+BODY_FLIP: Final = _swapped(
+    25, (2, 5), (3, 6), (4, 7), (9, 12), (10, 13), (11, 14), (15, 16), (17, 18), (19, 22), (20, 23), (21, 24)
+)
+FACE_FLIP: Final = _swapped(
+    70,
+    *((i, 16 - i) for i in range(8)),
+    *((17 + i, 26 - i) for i in range(5)),
+    (31, 35), (32, 34),
+    (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),
+    (48, 54), (49, 53), (50, 52), (59, 55), (58, 56), (60, 64), (61, 63), (67, 65), (68, 69),
+)  # fmt: skip
+FLIP: Final = np.array(
+    [
+        *BODY_FLIP,
+        *(FACE.start + i for i in FACE_FLIP),
+        *range(RIGHT_HAND.start, RIGHT_HAND.stop),
+        *range(LEFT_HAND.start, LEFT_HAND.stop),
+    ]
+)
+"""`[J]`: joint i of the mirrored pose is joint `FLIP[i]` of the original."""
+
+COCO18_TO_BODY: Final = (
+    (0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7), (9, 8), (10, 9), (11, 10), (12, 11), (13, 12),
+    (14, 13), (15, 14), (16, 15), (17, 16), (18, 17),
+)  # fmt: skip
+"""`(BODY_25 index, COCO-18 index)`; MidHip is the hips' mean, with the smaller confidence; feet do not exist there."""
+
+MEDIAPIPE_TO_BODY: Final = (
+    (0, 0), (2, 12), (3, 14), (4, 16), (5, 11), (6, 13), (7, 15), (9, 24), (10, 26), (11, 28), (12, 23), (13, 25),
+    (14, 27), (15, 5), (16, 2), (17, 8), (18, 7), (19, 31), (21, 29), (22, 32), (24, 30),
+)  # fmt: skip
+"""`(BODY_25 index, MediaPipe 33 index)`; MediaPipe has no small toes, so 20 and 23 stay unseen."""
+
+MEDIAPIPE_MEANS_TO_BODY: Final = ((NECK, 11, 12), (MID_HIP, 23, 24))
+"""`(BODY_25 index, two MediaPipe indices)`: the joint is their middle, with the smaller visibility."""
+
+MEDIAPIPE_MESH_TO_FACE: Final = (
+    127, 234, 132, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 361, 454, 356,  # jaw
+    70, 63, 105, 66, 107,  # right brow
+    336, 296, 334, 293, 300,  # left brow
+    168, 197, 5, 4,  # bridge of the nose
+    98, 97, 2, 326, 327,  # nostrils
+    33, 160, 158, 133, 153, 144,  # right eye
+    362, 385, 387, 263, 373, 380,  # left eye
+    61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91,  # outer lip
+    78, 81, 13, 311, 308, 402, 14, 178,  # inner lip
+    468, 473,  # pupils; they exist in the refined mesh (478 points) only
+)  # fmt: skip
+"""Index into MediaPipe's face mesh for each of the 70 face points."""

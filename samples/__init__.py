@@ -1,0 +1,1 @@
+"""The sample dancer and the sample actor, drawn by this project itself."""

@@ -1,0 +1,116 @@
+"""Our errors, and the one place that turns them into gRPC statuses.
+
+DanceError                      everything we raise on purpose; carries a gRPC status code
++-- BadInput                    INVALID_ARGUMENT     a value breaks the contract; `field` is its path
+|   +-- BadPicture              INVALID_ARGUMENT     a picture's bytes, size or encoding
+|   +-- BadSettings             INVALID_ARGUMENT     an environment variable or option
++-- NotServed                   UNIMPLEMENTED        a field of the contract that this server does not serve
++-- ActorNotFound               NOT_FOUND            no such actor, or no such version
++-- ActorUnusable               FAILED_PRECONDITION  another label-map version, damaged files
++-- NoBody                      FAILED_PRECONDITION  no whole body seen where one is needed
++-- AtCapacity                  RESOURCE_EXHAUSTED   admission refused
++-- StageError                  UNAVAILABLE          a stage failed; `stage` and `sequence` say which and where
+    +-- StageUnavailable        UNAVAILABLE          it could not be reached, or died; retryable
+    +-- StageTimeout            DEADLINE_EXCEEDED    it fell silent for longer than it may; retryable
+    +-- StageRefused            as the stage said    it refused what it was given; not retryable
+"""
+
+from __future__ import annotations
+
+from grpc import StatusCode
+
+
+class DanceError(Exception):
+    """Everything we raise on purpose. The message is for a person: it says what was wrong and what was expected."""
+
+    code: StatusCode = StatusCode.INTERNAL
+    retryable: bool = False
+
+
+class BadInput(DanceError):
+    """A value breaks the contract.
+
+    field: path of the value, for example "config.actor".
+    """
+
+    code = StatusCode.INVALID_ARGUMENT
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+class BadPicture(BadInput):
+    """A picture's bytes, size or encoding cannot be accepted."""
+
+
+class BadSettings(BadInput):
+    """A setting is nonsense; `field` is the environment variable or the option."""
+
+
+class NotServed(DanceError):
+    """A field of the contract that this server does not serve."""
+
+    code = StatusCode.UNIMPLEMENTED
+
+
+class ActorNotFound(DanceError):
+    """There is no such actor, or no such version of it."""
+
+    code = StatusCode.NOT_FOUND
+
+
+class ActorUnusable(DanceError):
+    """The actor exists and cannot be served: another label-map version, damaged or missing files."""
+
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class NoBody(DanceError):
+    """No whole body was seen where one is needed."""
+
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class AtCapacity(DanceError):
+    """The server is full; try again later."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+    retryable = True
+
+
+class StageError(DanceError):
+    """A stage failed.
+
+    stage: its name. sequence: the frame it had, or None when the failure belongs to no single frame.
+    """
+
+    code = StatusCode.UNAVAILABLE
+
+    def __init__(self, stage: str, sequence: int | None, reason: str) -> None:
+        where = "" if sequence is None else f" at frame {sequence}"
+        super().__init__(f"stage {stage} failed{where}: {reason}")
+        self.stage = stage
+        self.sequence = sequence
+        self.reason = reason
+
+
+class StageUnavailable(StageError):
+    """The stage could not be reached, or died."""
+
+    retryable = True
+
+
+class StageTimeout(StageError):
+    """The stage fell silent for longer than it may."""
+
+    code = StatusCode.DEADLINE_EXCEEDED
+    retryable = True
+
+
+class StageRefused(StageError):
+    """The stage refused what it was given; asking again would not help."""
+
+    def __init__(self, stage: str, sequence: int | None, reason: str, code: StatusCode) -> None:
+        super().__init__(stage, sequence, reason)
+        self.code = code

@@ -1,0 +1,105 @@
+"""The one place where our errors become gRPC statuses."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from serving.errors import AtCapacity, BadInput, DanceError
+
+_log = logging.getLogger(__name__)
+_RETRY_AFTER_SECONDS = 2
+
+
+def status_of(error: DanceError) -> status_pb2.Status:
+    """The status of one of our errors, with `google.rpc` details: the field of bad input, when to try again."""
+    details = []
+    if isinstance(error, BadInput):
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=str(error))
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if isinstance(error, AtCapacity):
+        details.append(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=_RETRY_AFTER_SECONDS)))
+    packed = []
+    for detail in details:
+        message = AnyMessage()
+        message.Pack(detail)
+        packed.append(message)
+    return status_pb2.Status(code=error.code.value[0], message=str(error), details=packed)
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Turns DanceError into its status, for all four kinds of calls; anything else is logged and becomes INTERNAL."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return handler
+        method = handler_call_details.method
+        changes: dict[str, Any] = {}
+        for kind in ("unary_unary", "stream_unary"):
+            if getattr(handler, kind):
+                changes[kind] = _guarded_unary(getattr(handler, kind), method)
+        for kind in ("unary_stream", "stream_stream"):
+            if getattr(handler, kind):
+                changes[kind] = _guarded_stream(getattr(handler, kind), method)
+        return handler._replace(**changes)
+
+
+def _guarded_unary(behaviour: Callable[..., Any], method: str) -> Callable[..., Any]:
+    async def guarded(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        try:
+            return await behaviour(request, context)
+        except Exception as error:
+            await _abort(context, error, method)
+
+    return guarded
+
+
+def _guarded_stream(behaviour: Callable[..., Any], method: str) -> Callable[..., Any]:
+    if not inspect.isasyncgenfunction(behaviour):
+        return _guarded_unary(behaviour, method)  # writes by context.write() and returns once
+
+    async def guarded(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        try:
+            async for response in behaviour(request, context):
+                yield response
+        except Exception as error:
+            await _abort(context, error, method)
+
+    return guarded
+
+
+async def _abort(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    grouped = _single(error)
+    if isinstance(grouped, DanceError):
+        status = rpc_status.to_status(status_of(grouped))
+        await context.abort(status.code, status.details, status.trailing_metadata)
+    _log.exception("%s failed", method, exc_info=error)
+    await context.abort(grpc.StatusCode.INTERNAL, "internal error; the server's log has the details")
+
+
+def _single(error: BaseException) -> BaseException:
+    """The first of our errors in a (nested) exception group, which task groups raise; else the error itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    ours, _ = error.split(DanceError)
+    first: BaseException = ours or error
+    while ours is not None and isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

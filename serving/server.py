@@ -1,0 +1,216 @@
+"""How every gRPC process of ours starts, says that it is ready, drains and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from serving import telemetry
+from serving.errors import BadSettings, DanceError
+from serving.interceptor import ErrorInterceptor
+
+_log = logging.getLogger(__name__)
+
+VERSION: Final = "0.1.0"
+MESSAGE_LIMIT_BYTES: Final = 16 * 2**20
+SERVER_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+    # A client that pings every 30 s must not be told too_many_pings.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # With port sharing on, a second server on a taken port would start and get half of the calls.
+    ("grpc.so_reuseport", 0),
+)
+CHANNEL_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.lb_policy_name", "round_robin"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """What every process of ours can be told. A port of 0 takes a free one, which the ready line names."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    health_port: int = 0
+    metrics_port: int = 0
+    drain_seconds: float = 20.0
+    """How long running calls may go on after SIGTERM."""
+    log_level: str = "INFO"
+
+    def __post_init__(self) -> None:
+        for name in ("port", "health_port", "metrics_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise ValueError(f"{name} must lie in 0 to 65535, got {getattr(self, name)}")
+        if self.drain_seconds < 0:
+            raise ValueError(f"drain_seconds must not be negative, got {self.drain_seconds}")
+        if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError(f"log_level must be DEBUG, INFO, WARNING or ERROR, got {self.log_level!r}")
+
+
+class Service(Protocol):
+    """What a process serves."""
+
+    name: str
+    """Of the process, for people: "pose"."""
+    full_names: tuple[str, ...]
+    """Of the gRPC services, for reflection: "dance.v1.PoseService"."""
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Adds the servicers."""
+        ...
+
+    async def warm_up(self) -> None:
+        """Sends a first frame through, so that the first caller does not wait for caches and compilers."""
+        ...
+
+    async def close(self) -> None:
+        """Ends what the service started. Called once, after the last call has ended."""
+        ...
+
+    def ready_facts(self) -> Mapping[str, str | int]:
+        """Further words for the ready line, such as another port."""
+        ...
+
+
+class Health:
+    """What `grpc.health.v1` says about one process: SERVING or not, for the process ("") and each of its services."""
+
+    def __init__(self, full_names: tuple[str, ...]) -> None:
+        self.servicer = health.aio.HealthServicer()
+        self._names = ("", *full_names)
+
+    async def set(self, serving: bool) -> None:
+        """Says SERVING or NOT_SERVING."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in self._names:
+            await self.servicer.set(name, status)
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that serves: the ports it really got, and its health."""
+
+    port: int
+    health_port: int
+    metrics_port: int
+    health: Health
+
+
+@asynccontextmanager
+async def running(service: Service, settings: ServerSettings) -> AsyncIterator[RunningServer]:
+    """Serves `service` while the context lasts; on leaving, running calls get `drain_seconds` to end.
+
+    The body begins when the warm-up frame has gone through and health says SERVING. Raises BadSettings for a port that
+    is taken.
+    """
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(service.close)
+        server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
+        service.register(server)
+        reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), server)
+        own_health = Health(service.full_names)
+        await own_health.set(False)
+        health_server = grpc.aio.server(options=SERVER_OPTIONS)
+        health_pb2_grpc.add_HealthServicer_to_server(own_health.servicer, health_server)
+        health_port = _bound(health_server, settings.host, settings.health_port, "health_port")
+        port = _bound(server, settings.host, settings.port, "port")
+        metrics_port = _start_metrics(stack, settings)
+        telemetry.BUILD_INFO.info({"version": VERSION, "service": service.name})
+        await health_server.start()
+        stack.push_async_callback(health_server.stop, 0.5)
+        await service.warm_up()
+        await server.start()
+        # stop() lets running calls end, then cancels them; it also ends when the body raised.
+        stack.push_async_callback(server.stop, settings.drain_seconds)
+        await stack.enter_async_context(telemetry.watching_event_loop())
+        await own_health.set(True)
+        stack.push_async_callback(own_health.set, False)
+        yield RunningServer(port, health_port, metrics_port, own_health)
+
+
+def run_service(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:
+    """The body of every `__main__.py`: builds the service, serves until SIGTERM or SIGINT, exits.
+
+    Prints one line when it is ready: `ready name=pose port=... health_port=... metrics_port=...`. A mistake in the
+    settings ends the process with one line on stderr and exit code 2, any other of our errors with exit code 1. A
+    second signal ends the process at once.
+    """
+    try:
+        asyncio.run(_serve_until_signal(build))
+    except BadSettings as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    except DanceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:
+    asked_to_end = asyncio.Event()
+
+    def on_signal() -> None:
+        if asked_to_end.is_set():
+            os._exit(1)
+        asked_to_end.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    service, settings = await build()
+    logging.basicConfig(
+        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    async with running(service, settings) as server:
+        facts: dict[str, Any] = {
+            "name": service.name,
+            "port": server.port,
+            "health_port": server.health_port,
+            "metrics_port": server.metrics_port,
+            **service.ready_facts(),
+        }
+        print("ready " + " ".join(f"{key}={value}" for key, value in facts.items()), flush=True)
+        await asked_to_end.wait()
+        _log.info("draining for up to %s s", settings.drain_seconds)
+
+
+def _bound(server: grpc.aio.Server, host: str, port: int, field: str) -> int:
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        raise BadSettings(field, f"{host}:{port} cannot be listened on; is it in use?") from error
+    if bound == 0:
+        raise BadSettings(field, f"{host}:{port} cannot be listened on; is it in use?")
+    return int(bound)
+
+
+def _start_metrics(stack: AsyncExitStack, settings: ServerSettings) -> int:
+    try:
+        server, thread = start_http_server(settings.metrics_port, settings.host)
+    except OSError as error:
+        where = f"{settings.host}:{settings.metrics_port}"
+        raise BadSettings("metrics_port", f"{where} cannot be listened on; is it in use?") from error
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    stack.callback(stop)
+    return int(server.server_port)

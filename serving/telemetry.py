@@ -1,0 +1,66 @@
+"""Prometheus metrics of every process. Base units; never a session's id as a label."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+FRAME_BUCKETS_SECONDS: Final = (
+    0.001, 0.002, 0.004, 0.008, 0.01, 0.013, 0.016, 0.02, 0.025, 0.033, 0.04, 0.05, 0.065, 0.08, 0.1, 0.16, 0.25, 0.5,
+    1.0, 2.0, 5.0,
+)  # fmt: skip
+"""Edges where a frame's budget ends: 1/120, 1/60, 1/30, 1/25, 1/15 s and so on."""
+
+STAGE_DURATION = Histogram(
+    "dance_stage_duration_seconds",
+    "From a frame's leaving the link before a stage to the stage's answer",
+    ["stage", "outcome"],
+    buckets=FRAME_BUCKETS_SECONDS,
+)
+STAGE_COMPUTE = Histogram(
+    "dance_stage_compute_seconds",
+    "A stage's own work on a frame, as the stage measured it",
+    ["stage"],
+    buckets=FRAME_BUCKETS_SECONDS,
+)
+STAGE_QUEUE = Histogram(
+    "dance_stage_queue_seconds", "How long a frame lay before a stage", ["stage"], buckets=FRAME_BUCKETS_SECONDS
+)
+FRAME_DURATION = Histogram(
+    "dance_frame_seconds", "From a frame's arrival to its answer's leaving", buckets=FRAME_BUCKETS_SECONDS
+)
+FRAMES = Counter("dance_frames", "Answered frames by result", ["result"])
+REMARKS = Counter("dance_frame_remarks", "Remarks made about frames", ["remark"])
+SESSIONS = Gauge("dance_sessions", "Open Transfer streams")
+SESSION_CAPACITY = Gauge("dance_session_capacity", "Transfer streams that are admitted at the same time")
+SESSION_ENDS = Counter("dance_session_end", "Ended Transfer streams by reason", ["reason"])
+FRAMES_IN_FLIGHT = Gauge("dance_frames_in_flight", "Frames taken in and not yet answered")
+STREAMS = Gauge("dance_streams", "Open streams of a stage", ["stage"])
+EVENT_LOOP_LAG = Histogram(
+    "dance_event_loop_lag_seconds", "How much later than asked a timer fires", buckets=FRAME_BUCKETS_SECONDS
+)
+BUILD_INFO = Info("dance_build", "What runs here")
+
+
+@asynccontextmanager
+async def watching_event_loop(every_seconds: float = 0.25) -> AsyncIterator[None]:
+    """Observes `dance_event_loop_lag_seconds` while the context lasts."""
+
+    async def watch() -> None:
+        while True:
+            asked_at = time.perf_counter()
+            await asyncio.sleep(every_seconds)
+            EVENT_LOOP_LAG.observe(max(0.0, time.perf_counter() - asked_at - every_seconds))
+
+    task = asyncio.create_task(watch(), name="event loop lag")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

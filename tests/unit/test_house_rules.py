@@ -1,0 +1,58 @@
+"""The rules of the house that a reader relies on."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ALLOWED = {
+    "motion": set(),
+    "serving": {"motion"},
+    "services": {"motion", "serving"},
+    "orchestrator": {"motion", "serving"},
+    "training": {
+        "motion", "serving",
+        "services.generator.network", "services.face.network", "services.pose.estimator",
+    },
+    "client": {"motion", "serving", "training"},
+}  # fmt: skip
+OURS = (*ALLOWED, "samples", "benchmarks")
+SEES_PROTOBUF = ("servicer.py", "orchestrator/stages/", "serving/wire.py", "client/session.py")
+
+
+def _modules(root: Path, package: str) -> list[Path]:
+    return sorted((root / package).rglob("*.py"))
+
+
+def _imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_go_one_way(root: Path, package: str) -> None:
+    """Motion imports nobody, serving motion, services both; no service imports another."""
+    for path in _modules(root, package):
+        own = ".".join(path.relative_to(root).parts[: 2 if package == "services" else 1])
+        for name in _imports(path):
+            if name.split(".")[0] not in OURS or f"{name}.".startswith(f"{own}."):
+                continue
+            allowed = any(f"{name}.".startswith(f"{other}.") for other in ALLOWED[package])
+            assert allowed, f"{path.relative_to(root)} imports {name}"
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_only_the_edge_sees_protobuf(root: Path, package: str) -> None:
+    """Messages are converted at the edge; the middle works on our own types."""
+    for path in _modules(root, package):
+        where = path.relative_to(root).as_posix()
+        if not any(edge in where for edge in SEES_PROTOBUF):
+            messages = [name for name in _imports(path) if name.startswith("dance.v1.") and "_pb2_grpc" not in name]
+            assert not messages, f"{where} imports {messages}"
