@@ -1,0 +1,1 @@
+"""The `dance` command line: starts a stack, transfers videos, trains actors."""

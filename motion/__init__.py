@@ -1,1 +1,1 @@
-"""What a dance is: frames, poses, bodies, stages and label maps. NumPy and OpenCV only; imports no other package of ours."""
+"""What a dance is: frames, poses, bodies, stages and label maps. NumPy and OpenCV only; imports no package of ours."""

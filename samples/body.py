@@ -17,7 +17,7 @@ class BodyShape:
 
     thigh_m: float = 0.43
     shin_m: float = 0.42
-    ankle_height_m: float = 0.085
+    ankle_height_m: float = 0.100
     foot_m: float = 0.25
     hip_half_m: float = 0.094
     spine_m: float = 0.50
@@ -111,7 +111,7 @@ def _arm(body: BodyShape, pose: ArmPose, side: float, chest_m: Vector, chest_axe
     # Shoulders rise with a raised arm, and move in with it.
     raised = max(0.0, float(pose.upper[1]))
     shoulder_m = chest_m + chest_axes @ vector(
-        side * (body.shoulder_half_m - 0.015 * raised), 0.27 * body.spine_m + 0.03 * raised, -0.005
+        side * (body.shoulder_half_m - 0.015 * raised), 0.285 * body.spine_m + 0.03 * raised, -0.005
     )
     elbow_m = shoulder_m + upper * body.upper_arm_m
     return Arm(shoulder_m, elbow_m, elbow_m + fore * body.forearm_m, _palm(fore, chest_axes, side))
@@ -124,7 +124,7 @@ def _ankle_m(body: BodyShape, foot: FootPose, turn: Vector, side: float) -> Vect
 
 
 def pose_skeleton(body: BodyShape, pose: KeyPose) -> Skeleton:
-    """The skeleton of `body` in `pose`. Feet stay where the pose puts them: the pelvis sinks until both are in reach."""
+    """The skeleton of `body` in `pose`. Feet stay where the pose puts them: the pelvis sinks until they reach."""
     turn = rotation("y", pose.turn_deg)
     pelvis_axes = turn @ rotation("x", 0.45 * pose.bow_deg)
     ankles_m = {
@@ -141,9 +141,7 @@ def pose_skeleton(body: BodyShape, pose: KeyPose) -> Skeleton:
         rise_m = float(np.sqrt(max(reach_m**2 - float(level_m @ level_m), 0.0)))
         pelvis_m[1] = min(float(pelvis_m[1]), float(ankles_m[name][1]) + rise_m - float(offset[1]))
 
-    chest_axes = (
-        turn @ rotation("y", pose.twist_deg) @ rotation("z", -pose.lean_deg) @ rotation("x", pose.bow_deg)
-    )
+    chest_axes = turn @ rotation("y", pose.twist_deg) @ rotation("z", -pose.lean_deg) @ rotation("x", pose.bow_deg)
     head_axes = turn @ rotation("y", pose.twist_deg + pose.head_turn_deg) @ rotation("z", -0.5 * pose.lean_deg)
     head_axes = head_axes @ rotation("x", pose.nod_deg + 0.25 * pose.bow_deg)
     waist_m = pelvis_m + pelvis_axes @ vector(0, 0.20 * body.spine_m, 0)
@@ -170,10 +168,9 @@ def sole_points_m(body: BodyShape, leg: Leg) -> tuple[Vector, Vector, Vector]:
     down = vector(0, -1, 0)
     along = unit(leg.forward + down * droop)
     below = unit(down + leg.forward * (-droop))
-    inside = np.cross(vector(0, 1, 0), leg.forward)
     sole_m = leg.ankle_m + below * (body.ankle_height_m - 0.025)
     ball_m = sole_m + along * (0.66 * body.foot_m)
-    return sole_m - along * (0.25 * body.foot_m), ball_m, ball_m - along * (0.10 * body.foot_m) + inside * 0.0
+    return sole_m - along * (0.25 * body.foot_m), ball_m, ball_m - along * (0.10 * body.foot_m)
 
 
 def joints_m(body: BodyShape, skeleton: Skeleton) -> Vector:
@@ -189,7 +186,11 @@ def joints_m(body: BodyShape, skeleton: Skeleton) -> Vector:
     for name, side in SIDES:
         heel_m, big_m, small_m = sole_points_m(body, legs[name])
         outward = np.cross(vector(0, 1, 0), legs[name].forward) * side
-        feet[name] = heel_m, big_m - outward * 0.015, small_m + outward * 0.035
+        feet[name] = (
+            heel_m + vector(0, 0.025, 0),
+            big_m + vector(0, 0.012, 0) - outward * 0.015,
+            small_m + outward * 0.035,
+        )
     right_arm, left_arm, right_leg, left_leg = arms["right"], arms["left"], legs["right"], legs["left"]
     return np.stack(
         [

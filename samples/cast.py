@@ -25,7 +25,7 @@ class Performer:
 
 SOURCE = Performer(
     name="source",
-    body=BodyShape(head=1.04, hand=1.06),
+    body=BodyShape(head=1.04, hand=1.10),
     look=Look(
         skin=(226, 176, 144),
         hair=(58, 38, 26),
@@ -58,14 +58,14 @@ ACTOR = Performer(
     body=BodyShape(
         thigh_m=0.385,
         shin_m=0.375,
-        ankle_height_m=0.080,
+        ankle_height_m=0.096,
         foot_m=0.235,
         hip_half_m=0.100,
         spine_m=0.475,
         shoulder_half_m=0.172,
         upper_arm_m=0.262,
         forearm_m=0.235,
-        hand=1.0,
+        hand=1.06,
         head=1.03,
         trunk_girth=1.10,
         limb_girth=1.08,
@@ -76,7 +76,7 @@ ACTOR = Performer(
         hair=(92, 40, 24),
         lips=(176, 72, 76),
         iris=(72, 48, 28),
-        top=Fabric((34, 116, 104), (240, 226, 196), "dots", pitch_m=0.062),
+        top=Fabric((34, 116, 104), (176, 212, 172), "dots", pitch_m=0.062),
         bottom=Fabric((70, 56, 74), (70, 56, 74), "plain"),
         shoe=(226, 112, 52),
         sole=(240, 236, 228),
@@ -93,6 +93,7 @@ ACTOR = Performer(
         floor_rgb=(128, 130, 134),
         skirting_rgb=(92, 84, 80),
         posters=(Poster(0.95, 1.18, 0.46, 0.64, (52, 62, 82), (236, 196, 110)),),
+        field_of_view_deg=26.0,
         light=(0.60, 1.25, 0.95),
     ),
     dance=ACTOR_DANCE,

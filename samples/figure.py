@@ -61,7 +61,8 @@ def _top(body: BodyShape, look: Look, skeleton: Skeleton) -> list[Primitive]:
 
     waist_radius_m = 0.135 * girth * body.waist
     hem_m, waist_m = on_pelvis(-0.01), on_pelvis(0.22 * spine_m)
-    under_m, ribs_m, top_m = on_chest(0, -0.12 * spine_m, 0), on_chest(0, 0.08 * spine_m, 0), on_chest(0, 0.22 * spine_m, -0.01)
+    under_m, ribs_m = on_chest(0, -0.12 * spine_m, 0), on_chest(0, 0.08 * spine_m, 0)
+    top_m = on_chest(0, 0.22 * spine_m, -0.01)
     front = chest[:, 2]
     primitives = [
         # The hem hangs from the waist down, so the flat end is the lower one.
@@ -77,7 +78,7 @@ def _top(body: BodyShape, look: Look, skeleton: Skeleton) -> list[Primitive]:
     for name, side in SIDES:
         arm = skeleton.arms[name]
         primitives.append(
-            cone(on_chest(side * 0.05, 0.35 * spine_m, -0.014), arm.shoulder_m, 0.050, 0.060, "top",
+            cone(on_chest(side * 0.05, 0.34 * spine_m, -0.014), arm.shoulder_m, 0.046, 0.050, "top",
                  pattern_origin_m=0.80 * spine_m)
         )  # fmt: skip
         if look.bust_m > 0:
@@ -93,10 +94,10 @@ def _sleeve(body: BodyShape, look: Look, arm: Arm) -> list[Primitive]:
     girth = body.limb_girth
     upper_end_m = arm.shoulder_m + (arm.elbow_m - arm.shoulder_m) * min(look.sleeve, 1.0)
     if look.sleeve <= 1:
-        return [cone(arm.shoulder_m, upper_end_m, 0.061 * girth, 0.059 * girth, "top", hemmed=True)]
+        return [cone(arm.shoulder_m, upper_end_m, 0.053 * girth, 0.058 * girth, "top", hemmed=True)]
     cuff_m = arm.elbow_m + (arm.wrist_m - arm.elbow_m) * (look.sleeve - 1)
     return [
-        cone(arm.shoulder_m, upper_end_m, 0.058 * girth, 0.050 * girth, "top"),
+        cone(arm.shoulder_m, upper_end_m, 0.052 * girth, 0.050 * girth, "top"),
         cone(arm.elbow_m, cuff_m, 0.050 * girth, 0.044 * girth, "top", pattern_origin_m=body.upper_arm_m, hemmed=True),
     ]
 
@@ -106,8 +107,8 @@ def _bottom(body: BodyShape, skeleton: Skeleton) -> list[Primitive]:
     pelvis = skeleton.pelvis_axes
     primitives = [
         cone(
-            skeleton.pelvis_m + pelvis @ vector(0, -0.035, 0), skeleton.pelvis_m + pelvis @ vector(0, 0.07, 0),
-            0.128 * girth, 0.128 * girth, "bottom", wide=1.14, deep=0.84, facing=pelvis[:, 2],
+            skeleton.pelvis_m + pelvis @ vector(0, -0.035, 0), skeleton.pelvis_m + pelvis @ vector(0, 0.03, 0),
+            0.128 * girth, 0.112 * girth, "bottom", wide=1.14, deep=0.84, facing=pelvis[:, 2],
         )
     ]  # fmt: skip
     for leg in skeleton.legs.values():
@@ -116,7 +117,8 @@ def _bottom(body: BodyShape, skeleton: Skeleton) -> list[Primitive]:
         facing = leg.forward
         primitives += [
             cone(leg.hip_m, leg.knee_m, 0.088 * limb, 0.055 * limb, "bottom", facing=facing),
-            cone(leg.knee_m, calf_m, 0.055 * limb, 0.057 * limb, "bottom", facing=facing, pattern_origin_m=body.thigh_m),
+            cone(leg.knee_m, calf_m, 0.055 * limb, 0.057 * limb, "bottom", facing=facing,
+                 pattern_origin_m=body.thigh_m),
             cone(calf_m, cuff_m, 0.057 * limb, 0.053 * limb, "bottom", facing=facing,
                  pattern_origin_m=body.thigh_m + 0.3 * body.shin_m, hemmed=True),
         ]  # fmt: skip
@@ -145,10 +147,12 @@ def _hand(body: BodyShape, arm: Arm, side: float) -> list[Primitive]:
     axes = np.stack([thumb_side, along, arm.palm], axis=1)
 
     def at(x: float, y: float, z: float) -> Vector:
-        return arm.wrist_m + axes @ (vector(x, y, z) * size)
+        place: Vector = arm.wrist_m + axes @ (vector(x, y, z) * size)
+        return place
 
     primitives = [
-        cone(at(0, -0.012, 0), at(0, 0.022, 0), 0.027 * size, 0.029 * size, "skin", wide=1.05, deep=0.78, facing=arm.palm),
+        cone(at(0, -0.012, 0), at(0, 0.022, 0), 0.027 * size, 0.029 * size, "skin", wide=1.05, deep=0.78,
+             facing=arm.palm),
         cone(at(-0.002, 0.036, 0), at(0, 0.074, 0), 0.033 * size, 0.036 * size, "skin", wide=1.10, deep=0.42,
              facing=arm.palm),
     ]  # fmt: skip
@@ -173,9 +177,9 @@ def _shoe(body: BodyShape, leg: Leg) -> list[Primitive]:
     up, along = unit(leg.ankle_m - (heel_m * 0.72 + toe_m * 0.28)), unit(toe_m - heel_m)
     back_m, tip_m = heel_m + along * 0.030 + up * 0.016, toe_m - along * 0.030 + up * 0.010
     return [
-        cone(leg.ankle_m + up * 0.055, leg.ankle_m - up * 0.03, 0.034, 0.036, "sock"),
-        cone(back_m + up * 0.014, leg.ankle_m + along * 0.035 - up * 0.004, 0.036, 0.038, "shoe"),
-        cone(leg.ankle_m + along * 0.050 - up * 0.018, tip_m + up * 0.006, 0.040, 0.029, "shoe", wide=1.12, facing=up),
+        cone(leg.ankle_m + up * 0.045, leg.ankle_m - up * 0.045, 0.034, 0.036, "sock"),
+        cone(back_m + up * 0.014, leg.ankle_m + along * 0.030 - up * 0.022, 0.036, 0.037, "shoe"),
+        cone(leg.ankle_m + along * 0.050 - up * 0.036, tip_m + up * 0.006, 0.040, 0.029, "shoe", wide=1.12, facing=up),
         cone(back_m, tip_m, 0.038, 0.041, "sole", deep=0.62, wide=1.08, facing=up),
     ]
 
@@ -218,21 +222,20 @@ def _hair(body: BodyShape, look: Look, skeleton: Skeleton) -> list[Primitive]:
     axes, size = skeleton.head_axes, body.head
 
     def lump(centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Primitive:
-        return ellipsoid(
-            skeleton.head_m + axes @ (vector(*centre) * size), axes, [r * size for r in radii], "hair"
-        )
+        return ellipsoid(skeleton.head_m + axes @ (vector(*centre) * size), axes, [r * size for r in radii], "hair")
 
     primitives = [
-        lump((0, 0.052, -0.030), (0.083, 0.095, 0.094)),
-        lump((0, 0.098, 0.012), (0.066, 0.046, 0.068)),
+        lump((0, 0.048, -0.030), (0.080, 0.090, 0.090)),
+        lump((0, 0.090, 0.012), (0.062, 0.040, 0.064)),
     ]
     if not look.long_hair:
         # Short at the neck, and a quiff combed to one side.
         return [
             *primitives,
             lump((0, -0.008, -0.058), (0.073, 0.075, 0.048)),
-            lump((-0.022, 0.108, 0.046), (0.048, 0.030, 0.036)),
-            lump((0.030, 0.100, 0.044), (0.040, 0.028, 0.034)),
+            lump((-0.024, 0.094, 0.046), (0.044, 0.026, 0.034)),
+            lump((0.030, 0.090, 0.044), (0.038, 0.024, 0.032)),
+            *(lump((side * 0.073, 0.018, 0.006), (0.010, 0.030, 0.016)) for side in (1, -1)),
         ]
     strands = [
         lump((side * x, y, z), (0.024, 0.075, 0.034))
@@ -240,4 +243,5 @@ def _hair(body: BodyShape, look: Look, skeleton: Skeleton) -> list[Primitive]:
         for x, y, z in ((0.076, 0.00, -0.022), (0.082, -0.10, -0.040))
     ]
     fringe = [lump((side * 0.036, 0.086, 0.044), (0.046, 0.032, 0.036)) for side in (1, -1)]
-    return [*primitives, lump((0, -0.04, -0.062), (0.080, 0.13, 0.048)), lump((0, -0.15, -0.070), (0.084, 0.09, 0.040)), *strands, *fringe]
+    back = [lump((0, -0.04, -0.062), (0.080, 0.13, 0.048)), lump((0, -0.15, -0.070), (0.084, 0.09, 0.040))]
+    return [*primitives, *back, *strands, *fringe]

@@ -96,9 +96,7 @@ def cone(
     axes = frame_along(end_m - start_m, vector(0, 0, 1) if facing is None else facing)
     length_m = float(np.linalg.norm(end_m - start_m))
     squash = (wide, 1.0, deep)
-    return Primitive(
-        start_m, axes, length_m, start_radius_m, end_radius_m, squash, material, pattern_origin_m, hemmed
-    )
+    return Primitive(start_m, axes, length_m, start_radius_m, end_radius_m, squash, material, pattern_origin_m, hemmed)
 
 
 def ellipsoid(centre_m: Vector, axes: Vector, radii_m: Sequence[float], material: str) -> Primitive:
@@ -130,7 +128,8 @@ class Field:
 
     def local_m(self, points_3N: Floats) -> Floats:
         """`[K, 3, N]`: the points as every primitive sees them."""
-        return (self._to_local @ points_3N - self._offset).reshape(len(self.primitives), 3, -1)
+        local: Floats = self._to_local @ points_3N - self._offset
+        return local.reshape(len(self.primitives), 3, -1)
 
     def distances_m(self, points_3N: Floats) -> Floats:
         """`[K, N]`: to each primitive alone; exact for round cones, first order for squashed ones."""
@@ -154,11 +153,12 @@ class Field:
     def distance_m(self, points_3N: Floats) -> Floats:
         """`[N]`: to the smooth union."""
         distance = self.distances_m(points_3N)
-        least = distance.min(axis=0)
+        least: Floats = distance.min(axis=0)
         if len(self.primitives) == 1:
             return least
         total = np.exp((least - distance) * np.float32(1 / self.blend_m)).sum(axis=0)
-        return least - np.float32(self.blend_m) * np.log(total)
+        blended: Floats = least - np.float32(self.blend_m) * np.log(total)
+        return blended
 
     def normals(self, points_3N: Floats, step_m: float = 1.5e-3) -> Floats:
         """`[3, N]` unit: the distance's gradient from four samples at a tetrahedron's corners."""
@@ -166,7 +166,8 @@ class Field:
         for corner in ((1, -1, -1), (-1, -1, 1), (-1, 1, -1), (1, 1, 1)):
             towards = np.array(corner, np.float32)[:, None]
             normal += towards * self.distance_m(points_3N + towards * np.float32(step_m))
-        return normal / np.maximum(np.linalg.norm(normal, axis=0), np.float32(1e-9))
+        normal /= np.maximum(np.linalg.norm(normal, axis=0), np.float32(1e-9))
+        return normal
 
     def nearest(self, points_3N: Floats) -> tuple[Ints, Floats]:
         """Index of the nearest primitive `[N]`, and the points in its own axes `[3, N]`."""

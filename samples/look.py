@@ -4,6 +4,7 @@ Colours are sRGB triples of 0 to 255 where a person writes them, linear float32 
 Shapes: N points of the surface.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,8 @@ from samples.geometry import Floats
 from samples.noise import noise
 
 Rgb = tuple[int, int, int]
+Brush = Callable[[Rgb | Floats, Floats], None]
+"""Lays a colour over the face, as strongly as the second argument `[N]` says."""
 
 
 def linear(rgb: Rgb | Floats) -> Floats:
@@ -40,7 +43,7 @@ class Fabric:
             x = np.mod(around_m / self.pitch_m + 0.5 * np.mod(row, 2), 1) - 0.5
             amount = _step(0.30, 0.22, np.hypot(x, np.mod(along_m / self.pitch_m, 1) - 0.5))
         elif self.pattern == "denim":
-            amount = 0.55 * noise(around_m * 260, along_m * 40, 1) * noise(around_m * 14, along_m * 7, 2)
+            amount = 0.55 * noise(around_m * 120, along_m * 30, 1) * noise(around_m * 14, along_m * 7, 2)
         else:
             amount = np.zeros_like(along_m)
         weave = 0.94 + 0.12 * noise(around_m * 90, along_m * 90, 3)
@@ -106,7 +109,7 @@ class Look:
         self._paint_mouth(brush, side, x, y, shade)
         return colour
 
-    def _paint_eyes(self, brush, side: Floats, x: Floats, y: Floats, shade: Floats) -> None:  # type: ignore[no-untyped-def]
+    def _paint_eyes(self, brush: Brush, side: Floats, x: Floats, y: Floats, shade: Floats) -> None:
         across, up = (side - 0.031) / 0.0165, (y - 0.0075) / 0.0074
         inside = 1 - across**2 - np.abs(up + 0.15 * across) ** 1.7  # above 0 within the lids
         eye = _step(0.0, 0.2, inside)
@@ -121,7 +124,7 @@ class Look:
         crease = np.exp(-(((y - 0.0195 + 8 * (side - 0.031) ** 2) / 0.0016) ** 2)) * (np.abs(side - 0.031) < 0.017)
         brush(shade, 0.55 * crease)
 
-    def _paint_mouth(self, brush, side: Floats, x: Floats, y: Floats, shade: Floats) -> None:  # type: ignore[no-untyped-def]
+    def _paint_mouth(self, brush: Brush, side: Floats, x: Floats, y: Floats, shade: Floats) -> None:
         half, middle = 0.0250, -0.0665
         within = 1 - (side / half) ** 2
         bow = 1 - 0.30 * np.exp(-((side / 0.005) ** 2))

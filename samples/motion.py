@@ -20,7 +20,7 @@ class ArmPose:
     fore: Vector
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class FootPose:
     """Where the foot stands, in leg lengths: across and towards the camera from the stage's middle, and lifted."""
 
@@ -132,10 +132,20 @@ def _ease(u: float) -> float:
     return u * u * (3 - 2 * u)
 
 
+def _along_circle(a: Vector, b: Vector, u: float) -> Vector:
+    """From `a` to `b` at an even pace on the shortest way round."""
+    angle = float(np.arccos(np.clip(a @ b, -1, 1)))
+    if angle < 1e-4:
+        return a
+    return unit(a * np.sin((1 - u) * angle) + b * np.sin(u * angle))
+
+
 def _direction_between(a: Vector, b: Vector, u: float) -> Vector:
-    # Straight mixing of opposite directions runs through zero: such an arm swings outwards and to the front instead.
-    detour = max(0.0, -float(a @ b)) * float(np.sin(np.pi * u)) * vector(0.8, 0.0, 0.35)
-    return unit(a * (1 - u) + b * u + detour)
+    # The shortest way between nearly opposite directions may lead through the body: go by the outside and the front.
+    if float(a @ b) > -0.5:
+        return _along_circle(a, b, u)
+    middle = unit((a + b) / 2 + vector(0.6, 0.0, 0.3))
+    return _along_circle(a, middle, 2 * u) if u < 0.5 else _along_circle(middle, b, 2 * u - 1)
 
 
 def _arm_between(a: ArmPose, b: ArmPose, u: float) -> ArmPose:
@@ -150,13 +160,16 @@ def _foot_between(a: FootPose, b: FootPose, u: float) -> FootPose:
     return FootPose(mix[0], mix[1], mix[2] + hop)
 
 
+_LIMBS = ("left_arm", "right_arm", "left_foot", "right_foot")
+
+
 def between(a: KeyPose, b: KeyPose, u: float) -> KeyPose:
     """From `a` at u = 0 to `b` at u = 1; the left foot steps in the first half, the right one in the second."""
     eased = _ease(u)
     numbers = {
         f.name: getattr(a, f.name) * (1 - eased) + getattr(b, f.name) * eased
         for f in fields(KeyPose)
-        if f.name.rsplit("_", 1)[-1] not in ("arm", "foot")
+        if f.name not in _LIMBS
     }
     return KeyPose(
         left_arm=_arm_between(a.left_arm, b.left_arm, eased),
@@ -186,9 +199,11 @@ class Dance:
         # Arriving early and holding a little is what makes a pose read as danced.
         pose = between(a, b, min(1.0, (beat - index) / 0.85))
         swing = float(np.sin(np.pi * beat))
+        # A whole number of twists, so that the end of the dance meets its beginning.
+        twists = round(len(self.key_poses) / 4) / len(self.key_poses)
         groove = {
             "squat": pose.squat + 0.018 * swing * swing,
-            "twist_deg": pose.twist_deg + 5 * float(np.sin(np.pi * beat / 2)),
+            "twist_deg": pose.twist_deg + 5 * float(np.sin(2 * np.pi * twists * beat)),
             "nod_deg": pose.nod_deg + 4 * float(np.sin(2 * np.pi * beat)),
         }
         return KeyPose(**({f.name: getattr(pose, f.name) for f in fields(KeyPose)} | groove))

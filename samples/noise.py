@@ -26,4 +26,5 @@ def noise(x: Floats, y: Floats, seed: int) -> Floats:
     scale = _SIZE / _CELLS
     column = np.floor(x * scale + 37 * seed).astype(np.intp) & (_SIZE - 1)
     row = np.floor(y * scale + 91 * seed).astype(np.intp) & (_SIZE - 1)
-    return _TABLE[row, column]
+    value: Floats = _TABLE[row, column]
+    return value

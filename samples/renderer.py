@@ -153,4 +153,5 @@ def _expose(light: Floats, frame: int) -> Picture:
     bright = np.maximum(light, 0) * 1.12
     curve = np.clip(bright * (1 + 0.10 * bright) / (1 + 0.28 * bright), 0, 1) ** np.float32(1 / 2.2)
     grain = np.random.default_rng(frame).standard_normal(light.shape, np.float32) * np.float32(_GRAIN)
-    return (np.clip(curve + grain, 0, 1) * 255 + 0.5).astype(np.uint8)
+    picture: Picture = (np.clip(curve + grain, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return picture

@@ -36,10 +36,17 @@ class Room:
     posters: tuple[Poster, ...] = ()
     light: tuple[float, float, float] = (-0.55, 1.25, 0.95)
     """Towards the light, not unit."""
+    field_of_view_deg: float = 28.0
+    """Of the camera, from top to bottom."""
 
     def camera(self, width_px: int, height_px: int) -> PerspectiveView:
+        """The room's camera: as high as a chest, five metres from the middle of the stage."""
         return PerspectiveView(
-            width_px, height_px, position_m=vector(0, 1.20, 5.2), target_m=vector(0, 0.97, 0), field_of_view_deg=28
+            width_px,
+            height_px,
+            position_m=vector(0, 1.20, 5.2),
+            target_m=vector(0, 0.97, 0),
+            field_of_view_deg=self.field_of_view_deg,
         )
 
     def towards_light(self) -> Vector:
@@ -51,7 +58,8 @@ class Room:
         origin, directions = view.rays(x_px.ravel().astype(np.float32), y_px.ravel().astype(np.float32))
         to_wall = (self.wall_z_m - origin[2]) / directions[2]
         to_floor = np.where(directions[1] < 0, -origin[1] / np.minimum(directions[1], -1e-6), np.inf)
-        return (origin + directions * np.minimum(to_wall, to_floor)).astype(np.float32)
+        points: Floats = (origin + directions * np.minimum(to_wall, to_floor)).astype(np.float32)
+        return points
 
     def paint(self, view: PerspectiveView) -> Floats:
         """`[H, W, 3]` linear: the empty room, lit but without the dancer's shadow; antialiased."""
@@ -66,7 +74,8 @@ class Room:
         lamp = 0.80 + 0.28 * np.exp(-((x + 0.7) ** 2 + (y - 1.9) ** 2) / 3.0)
         colour = colour * (corner * np.where(on_floor, 1.0, lamp))[:, None]
         picture = colour.reshape(large.height_px, large.width_px, 3).astype(np.float32)
-        return cv2.resize(picture, (view.width_px, view.height_px), interpolation=cv2.INTER_AREA)
+        small: Floats = cv2.resize(picture, (view.width_px, view.height_px), interpolation=cv2.INTER_AREA)
+        return small
 
     def _wall(self, x: Floats, y: Floats) -> Floats:
         mottled = 0.88 + 0.10 * noise(x * 11, y * 11, 1) + 0.12 * noise(x * 2.3, y * 2.3, 2)
@@ -93,9 +102,7 @@ class Room:
     def _hang(poster: Poster, x: Floats, y: Floats, colour: Floats) -> Floats:
         u, v = (x - poster.x_m) / poster.width_m, (y - poster.y_m) / poster.height_m
         inside = (np.abs(u - 0.5) < 0.5) & (np.abs(v - 0.5) < 0.5)
-        edge_m = np.minimum(
-            np.minimum(u, 1 - u) * poster.width_m, np.minimum(v, 1 - v) * poster.height_m
-        )
+        edge_m = np.minimum(np.minimum(u, 1 - u) * poster.width_m, np.minimum(v, 1 - v) * poster.height_m)
         disc = np.hypot((u - 0.42) * poster.width_m, (v - 0.60) * poster.height_m) < 0.24 * poster.width_m
         bars = (np.abs(np.mod(v * 14, 1) - 0.5) < 0.18) & (v < 0.30) & (np.abs(u - 0.5) < 0.36)
         paper = np.where((disc | bars)[:, None], linear(poster.ink), linear(poster.paper))
@@ -114,4 +121,5 @@ class Room:
             each = noise(np.floor(x / 0.42 + 0.5) * 3.1, np.floor(z / 0.42) * 7.3, 9)
             tone = 0.80 + 0.22 * each + 0.18 * noise(x * 20, z * 20, 5)
             seam = (np.minimum(u, 1 - u) < 0.012) | (np.minimum(v, 1 - v) < 0.012)
-        return linear(self.floor_rgb) * np.where(seam, tone * 0.55, tone)[:, None]
+        colour: Floats = linear(self.floor_rgb) * np.where(seam, tone * 0.55, tone)[:, None]
+        return colour

@@ -6,6 +6,7 @@ import numpy as np
 from samples.figure import Figure
 from samples.geometry import Floats, Ints, Vector, unit, vector
 from samples.look import GLOSS, Look
+from samples.noise import noise
 from samples.tracer import candidate_pixels, outline, trace
 from samples.view import ParallelView
 
@@ -50,7 +51,7 @@ class Shadow:
         The room is behind the dancer from wherever the light looks, so the outline alone casts the shadow.
         """
         soft = cv2.GaussianBlur(self.blocked, (0, 0), 1.6)
-        return cv2.remap(soft, place_px[0], place_px[1], cv2.INTER_LINEAR, borderValue=0)
+        return cv2.remap(soft, place_px[0], place_px[1], cv2.INTER_LINEAR).astype(np.float32)
 
 
 def light_view(towards_light: Vector) -> ParallelView:
@@ -121,17 +122,17 @@ def shade(
     shine = np.clip((normals * half).sum(axis=0), 0, 1) ** 30 * gloss * 0.6 * (1 - blocked)
     rim = (1 - np.clip(-(normals * directions_3N).sum(axis=0), 0, 1)) ** 3 * 0.06 * open_sky
     lit *= (1 + soft[:, None] * np.array([0.06, -0.01, -0.04], np.float32)).astype(np.float32)
-    return (colour * lit + (shine + rim)[:, None]).astype(np.float32)
+    light_out: Floats = (colour * lit + (shine + rim)[:, None]).astype(np.float32)
+    return light_out
 
 
 def _folds(normal_3N: Floats, points_3N: Floats, figure: Figure) -> Floats:
     """Cloth is never smooth: tilts normals by the slope of long, slanting waves that travel with the pelvis."""
-    from samples.noise import noise
-
     x, y, z = points_3N - figure.skeleton.pelvis_m[:, None].astype(np.float32)
     u, v, step = x * 15 + z * 9, y * 6 + x * 7, 0.5
     here = noise(u, v, 11)
     bent = normal_3N.copy()
     bent[0] -= 0.42 * (noise(u + step, v, 11) - here)
     bent[1] -= 0.42 * (noise(u, v + step, 11) - here)
-    return bent / np.linalg.norm(bent, axis=0)
+    bent /= np.linalg.norm(bent, axis=0)
+    return bent

@@ -67,7 +67,7 @@ def outline(view: View, part: Part) -> Outline | None:
             continue
         x = np.arange(x0, x1, dtype=np.float32)[None, :] + np.float32(0.5 - start_px[k, 0])
         y = np.arange(y0, y1, dtype=np.float32)[:, None] + np.float32(0.5 - start_px[k, 1])
-        dx, dy = np.float32(end_px[k] - start_px[k])
+        dx, dy = (np.float32(gap) for gap in (end_px[k] - start_px[k]).tolist())
         along = np.clip((x * dx + y * dy) / max(float(dx * dx + dy * dy), 1e-6), 0, 1)
         inside = (x - along * dx) ** 2 + (y - along * dy) ** 2 < np.float32(reach_px[k] ** 2)
         window = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]

@@ -40,7 +40,8 @@ class PerspectiveView:
 
     def project_px(self, points_m: Vector) -> Vector:
         seen = (points_m - self.position_m) @ self._axes.T
-        return self._centre_px + seen[:, :2] * [1, -1] / seen[:, 2:] * self._focal_px
+        place: Vector = self._centre_px + seen[:, :2] * [1, -1] / seen[:, 2:] * self._focal_px
+        return place
 
     def px_per_m(self, points_m: Vector) -> Vector:
         depth: Vector = (points_m - self.position_m) @ self._axes[2]
@@ -71,7 +72,8 @@ class ParallelView:
 
     def project_px(self, points_m: Vector) -> Vector:
         seen = (points_m - self._origin_m) @ self._axes[:2].T
-        return np.array([self.width_px / 2, self.height_px / 2]) + seen * [1, -1] * self._scale
+        place: Vector = np.array([self.width_px / 2, self.height_px / 2]) + seen * [1, -1] * self._scale
+        return place
 
     def px_per_m(self, points_m: Vector) -> Vector:
         return np.full(len(points_m), self._scale)

@@ -8,9 +8,9 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import grpc
 import grpc.aio
@@ -103,6 +103,15 @@ class Health:
             await self.servicer.set(name, status)
 
 
+@runtime_checkable
+class SelfChecking(Protocol):
+    """A service whose health changes while it serves, because it depends on something that may break and heal."""
+
+    async def keep_health(self, health: Health) -> None:
+        """Runs while the server serves; says SERVING or NOT_SERVING whenever that changes."""
+        ...
+
+
 @dataclass(frozen=True)
 class RunningServer:
     """A server that serves: the ports it really got, and its health."""
@@ -142,7 +151,20 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         await stack.enter_async_context(telemetry.watching_event_loop())
         await own_health.set(True)
         stack.push_async_callback(own_health.set, False)
+        if isinstance(service, SelfChecking):
+            await stack.enter_async_context(_keeping_health(service, own_health))
         yield RunningServer(port, health_port, metrics_port, own_health)
+
+
+@asynccontextmanager
+async def _keeping_health(service: SelfChecking, own_health: Health) -> AsyncIterator[None]:
+    task = asyncio.create_task(service.keep_health(own_health), name="health")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def run_service(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:

@@ -9,32 +9,39 @@ over a plate of the actor's place.
 # Shapes: B batch, C channels, H and W pixels at the current scale.
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from motion.frame import Picture
+from serving.weights import read_weights
 
 
-class ConvNormRelu(nn.Module):
+class ConvNormRelu(nn.Sequential):
     """A convolution that keeps or halves the size, instance norm without affine parameters, ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
-        padding = kernel // 2
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False, padding_mode="reflect")
+        self.pad = nn.ReflectionPad2d(kernel // 2)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, bias=False)
+        self.norm = nn.InstanceNorm2d(out_channels)
+        self.relu = nn.ReLU()
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        return F.relu(F.instance_norm(self.conv(x_BCHW)))
 
-
-class UpConvNormRelu(nn.Module):
+class UpConvNormRelu(nn.Sequential):
     """Twice the size by repetition, then a 3x3 convolution, instance norm, ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, 1, 1, bias=False, padding_mode="reflect")
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        return F.relu(F.instance_norm(self.conv(F.interpolate(x_BCHW, scale_factor=2.0, mode="nearest"))))
+        self.upsample = nn.Upsample(scale_factor=2.0, mode="nearest")
+        self.pad = nn.ReflectionPad2d(1)
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, bias=False)
+        self.norm = nn.InstanceNorm2d(out_channels)
+        self.relu = nn.ReLU()
 
 
 class ResidualBlock(nn.Module):
@@ -42,12 +49,14 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv0 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False, padding_mode="reflect")
-        self.conv1 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False, padding_mode="reflect")
+        self.first = ConvNormRelu(channels, channels, 3)
+        self.pad = nn.ReflectionPad2d(1)
+        self.conv = nn.Conv2d(channels, channels, 3, bias=False)
+        self.norm = nn.InstanceNorm2d(channels)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        y_BCHW = F.relu(F.instance_norm(self.conv0(x_BCHW)))
-        return x_BCHW + F.instance_norm(self.conv1(y_BCHW))
+        y_BCHW: Tensor = self.norm(self.conv(self.pad(self.first(x_BCHW))))
+        return x_BCHW + y_BCHW
 
 
 class GlobalGenerator(nn.Module):
@@ -60,25 +69,87 @@ class GlobalGenerator(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int = 6, out_channels: int = 3, base_channels: int = 64, downsamplings: int = 4, blocks: int = 9
+        self,
+        in_channels: int = 6,
+        out_channels: int = 3,
+        base_channels: int = 64,
+        downsamplings: int = 4,
+        blocks: int = 9,
     ) -> None:
         if out_channels not in (3, 4):
             raise ValueError(f"out_channels must be 3 (a picture) or 4 (with its opacity), got {out_channels}")
         super().__init__()
         widths = [base_channels * 2**level for level in range(downsamplings + 1)]
+        steps = list(zip(widths, widths[1:], strict=False))
         self.head = ConvNormRelu(in_channels, base_channels, 7)
-        self.down = nn.Sequential(*(ConvNormRelu(a, b, 3, 2) for a, b in zip(widths, widths[1:], strict=False)))
+        self.down = nn.Sequential(*(ConvNormRelu(narrow, wide, 3, stride=2) for narrow, wide in steps))
         self.blocks = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks)))
-        self.up = nn.Sequential(*(UpConvNormRelu(b, a) for a, b in zip(widths[-2::-1], widths[:0:-1], strict=True)))
-        self.tail = nn.Conv2d(base_channels, out_channels, 7, 1, 3, padding_mode="reflect")
+        self.up = nn.Sequential(*(UpConvNormRelu(wide, narrow) for narrow, wide in reversed(steps)))
+        self.pad = nn.ReflectionPad2d(3)
+        self.tail = nn.Conv2d(base_channels, out_channels, 7)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """`[B, in_channels, H, W]` to `[B, out_channels, H, W]`: RGB in [-1, 1], then the opacity in [0, 1] if there is one.
+        """`[B, in_channels, H, W]` to `[B, out_channels, H, W]`: RGB in [-1, 1], then, if there is one, the opacity in [0, 1].
 
         H and W must be multiples of `2 ** downsamplings`.
         """
-        drawn_BCHW = self.tail(self.up(self.blocks(self.down(self.head(x_BCHW)))))
+        drawn_BCHW = self.tail(self.pad(self.up(self.blocks(self.down(self.head(x_BCHW))))))
         picture_B3HW = torch.tanh(drawn_BCHW[:, :3])
         if drawn_BCHW.shape[1] == 3:
             return picture_B3HW
         return torch.cat([picture_B3HW, torch.sigmoid(drawn_BCHW[:, 3:])], dim=1)
+
+
+class ServedGenerator(nn.Module):
+    """The generator as it is served: uint8 pictures in, a uint8 picture out.
+
+    network: gives 4 channels where there is a plate, else 3. plate: `[H, W, 3]` uint8 RGB of the stage's size, or None.
+
+    Raises ValueError where the plate and the network's number of outputs contradict each other.
+    """
+
+    plate_13HW: Tensor
+
+    def __init__(self, network: GlobalGenerator, plate: Picture | None) -> None:
+        if (plate is not None) != (network.tail.out_channels == 4):
+            raise ValueError(
+                f"a network of {network.tail.out_channels} outputs {'takes no' if plate is not None else 'needs a'} plate"
+            )
+        super().__init__()
+        self.network = network
+        if plate is not None:
+            # From 0 to 255 and not from -1 to 1: whole numbers up to 256 are exact in bf16 and float16, so that
+            # where nothing is drawn the plate comes out unchanged at every precision.
+            plate_HW3 = torch.from_numpy(np.array(plate, dtype=np.float32))
+            self.register_buffer("plate_13HW", plate_HW3.permute(2, 0, 1)[None].contiguous())
+
+    def forward(self, label_map_NHW3: Tensor, previous_frame_NHW3: Tensor) -> Tensor:
+        """Both `[N, H, W, 3]` uint8 RGB, and so is the answer. Before the first frame the previous one is all 128."""
+        label_map_N3HW = label_map_NHW3.permute(0, 3, 1, 2).float() / 255
+        previous_N3HW = previous_frame_NHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
+        drawn_NCHW = self.network(torch.cat([label_map_N3HW, previous_N3HW], dim=1)).float()
+        frame_N3HW = (drawn_NCHW[:, :3] + 1) * 127.5
+        if drawn_NCHW.shape[1] == 4:
+            frame_N3HW = self.plate_13HW + drawn_NCHW[:, 3:] * (frame_N3HW - self.plate_13HW)
+        return frame_N3HW.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def served_generator(model_path: Path) -> ServedGenerator:
+    """The torch module of an exported generator, for engines that run torch. Raises ActorUnusable and ValueError."""
+    return _from_weights(read_weights(model_path))
+
+
+def _from_weights(weights: Mapping[str, NDArray[np.float32]]) -> ServedGenerator:
+    head, tail = weights["network.head.conv.weight"], weights["network.tail.weight"]
+    network = GlobalGenerator(
+        in_channels=head.shape[1],
+        out_channels=tail.shape[0],
+        base_channels=head.shape[0],
+        downsamplings=sum(name.startswith("network.down.") for name in weights),
+        blocks=sum(name.startswith("network.blocks.") for name in weights) // 2,
+    )
+    plate_13HW = weights.get("plate_13HW")
+    plate = None if plate_13HW is None else np.rint(plate_13HW[0].transpose(1, 2, 0)).astype(np.uint8)
+    served = ServedGenerator(network, plate)
+    served.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    return served

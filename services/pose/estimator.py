@@ -64,7 +64,7 @@ class Estimate:
     dancer_index: into `people`; -1 when nobody is there.
     compute_seconds: time spent on this picture.
     face_and_hands_carried: they were moved along from an earlier picture instead of looked for (`PoseDetail.LIVE`).
-    mask: `[H, W]` float32 in [0, 1], 1 where a pixel belongs to the person; None unless asked for, or with nobody there.
+    mask: `[H, W]` float32 in [0, 1], 1 where a pixel is of the person; None unless asked for, or with nobody there.
     """
 
     people: list[Pose]
@@ -110,7 +110,7 @@ class PoseEstimator:
         """Finds the person in the next picture: `[H, W, 3]` uint8 RGB. Nobody there is an answer without people."""
         started = time.perf_counter()
         size = FrameSize(picture.shape[1], picture.shape[0])
-        # Not reduced first: MediaPipe cuts its 256x256 inputs out of the full picture, so that costs more than it saves.
+        # Never reduced first: MediaPipe cuts its 256x256 inputs out of the full picture; reducing it costs more.
         picture = np.ascontiguousarray(picture)
         tracker = self._holistic if self._body is None else self._body
         found = tracker.process(picture)

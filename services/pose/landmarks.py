@@ -1,7 +1,7 @@
 """MediaPipe's landmarks as a `Pose`, and what makes a pose believable.
 
-`N` is MediaPipe's number of landmarks: 33 for a body, 478 for a refined face, 21 for a hand. MediaPipe's coordinates are
-fractions of the picture, and it always returns all of them, guessed where they are hidden or outside of the picture.
+`N` is MediaPipe's number of landmarks: 33 for a body, 478 for a refined face, 21 for a hand. MediaPipe's coordinates
+are fractions of the picture; it always returns all of them, guessed where they are hidden or outside of the picture.
 """
 
 from __future__ import annotations

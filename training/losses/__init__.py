@@ -1,0 +1,31 @@
+"""The terms of the losses, and how much each counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossWeights:
+    """How much each term of a generator's loss counts. Raises ValueError for a negative weight.
+
+    The defaults are pix2pixHD's, with L1 in place of its perceptual loss, and an opacity that follows the masks.
+    """
+
+    adversarial: float = 1.0
+    feature_matching: float = 10.0
+    l1: float = 10.0
+    opacity: float = 2.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) < 0:
+                raise ValueError(f"the weight of {field.name} cannot be negative, got {getattr(self, field.name)}")
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of the terms given by name. A scalar. Raises AttributeError for an unknown name."""
+        return torch.stack([getattr(self, name) * term for name, term in terms.items()]).sum()

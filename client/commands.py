@@ -1,0 +1,262 @@
+"""The sub-commands of `dance` and their options."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from client.display import Display
+from client.errors import CommandError, UsageError
+from client.hosting import hosted, with_server
+from client.preview import display_exists
+from client.recording import checked_output
+from client.running import Interrupts, run
+from client.session import ActorListing, BodyFit, DanceClient, PoseDetail
+from client.stack import check_port_free
+from client.transfer import TransferJob, fit, transfer
+from client.video import VideoReader, is_endless
+from motion.body import BodyStats
+from motion.frame import FrameSize, Picture
+from serving.actors import ActorStore
+from serving.errors import ActorNotFound, ActorUnusable
+from serving.names import checked_actor_id
+
+app = typer.Typer(
+    name="dance",
+    help="A video of somebody dancing in, the actor doing that dance out.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@dataclass(slots=True)
+class Options:
+    """What holds for every sub-command."""
+
+    debug: bool = False
+
+
+options = Options()
+
+ActorsFolder = Annotated[Path, typer.Option("--actors", envvar="DANCE_ACTORS", help="Folder of the actors.")]
+ActorName = Annotated[str, typer.Option("--actor", help="Who shall dance.")]
+Server = Annotated[
+    str | None, typer.Option("--server", metavar="HOST:PORT", help="An orchestrator; without it one is started here.")
+]
+Logs = Annotated[Path | None, typer.Option("--logs", help="Folder for the processes' logs; default: a new one.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]
+MaxSide = Annotated[int, typer.Option("--max-side", min=64, help="Larger frames are shrunk before they are sent.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"dance {version('everybody-dance')}")
+        raise typer.Exit
+
+
+@app.callback()
+def dance(
+    debug: Annotated[bool, typer.Option("--debug", envvar="DANCE_DEBUG", help="Show where errors come from.")] = False,
+    _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    """A video of somebody dancing in, the actor doing that dance out."""
+    options.debug = debug
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the orchestrator; 0 takes a free one.")] = 50050,
+    actors: ActorsFolder = Path("actors"),
+    logs: Logs = None,
+) -> None:
+    """Start all services here; Ctrl-C ends them."""
+    display = Display()
+    check_port_free(port)
+    _check_folder(actors)
+
+    known = ", ".join(ActorStore(actors).ids()) or "none yet"
+
+    async def serve(interrupts: Interrupts) -> None:
+        async with hosted(actors, logs, display, port=port) as stack:
+            display.out.print(f"serving at {stack.address} (actors: {known}; logs: {stack.logs}); Ctrl-C ends it")
+            await stack.run(interrupts.first())
+            display.note("ending")
+
+    run(serve)
+
+
+@app.command("transfer")
+def transfer_command(
+    source: Annotated[str, typer.Argument(help="A video file; with --live also a camera (0, /dev/video0) or address.")],
+    actor: ActorName,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: SOURCE's name, a dot, the actor.")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Source, skeleton and actor side by side.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="At the source's own rate, late frames dropped.")] = False,
+    full_frame: Annotated[bool, typer.Option("--full-frame", help="Pictures of the footage's full size.")] = False,
+    detail: Annotated[
+        PoseDetail | None, typer.Option(help="What is looked at; default: holistic, with --live live.")
+    ] = None,
+    look_ahead: Annotated[
+        int | None, typer.Option(min=0, max=15, help="Frames to look ahead for smoothing; default: by frame rate.")
+    ] = None,
+    body: Annotated[Path | None, typer.Option(help="Body stats of the source, from `dance fit`.")] = None,
+    one_pass: Annotated[bool, typer.Option("--one-pass", help="Measure the body while dancing, not before.")] = False,
+    actor_version: Annotated[int, typer.Option(min=0, help="0 is the newest.")] = 0,
+    server: Server = None,
+    actors: ActorsFolder = Path("actors"),
+    max_side: MaxSide = 1280,
+    force: Force = False,
+    logs: Logs = None,
+) -> None:
+    """Make the actor dance what SOURCE dances."""
+    display = Display()
+    checked_actor_id(actor, field="--actor")
+    if is_endless(source) and not live:
+        raise UsageError(f"{source} is a camera or a stream: that needs --live")
+    if live and look_ahead:
+        raise UsageError("--live cannot look ahead")
+    if out is None and not live:
+        out = Path(f"{Path(source).stem}.{actor}.mp4")
+    if live and out is None and not display_exists():
+        raise CommandError("there is no display for a preview; -o FILE records the live session")
+    if not is_endless(source):
+        VideoReader(source).close()  # a bad file is told before anything is started
+    if out is not None:
+        checked_output(out, source, force=force)
+    job = TransferJob(
+        source=source,
+        actor=actor,
+        actor_version=actor_version,
+        out=out,
+        replace_out=force,
+        compare=compare,
+        live=live,
+        full_frame=full_frame,
+        detail=detail or (PoseDetail.LIVE if live else PoseDetail.HOLISTIC),
+        look_ahead_frames=look_ahead,
+        body=None if body is None else _read_body(body),
+        one_pass=one_pass,
+        max_side_px=max_side,
+        plate=None if server else _plate(actors, actor, actor_version, full_frame=full_frame),
+    )
+    report = run(
+        lambda interrupts: with_server(
+            server, actors, logs, display, lambda address: transfer(job, address, display, interrupts)
+        )
+    )
+    display.report(report)
+    if out is not None:
+        display.out.print(f"wrote {out}")
+
+
+@app.command("fit")
+def fit_command(
+    source: Annotated[str, typer.Argument(help="A video file.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A JSON file for `dance transfer --body`.")] = None,
+    server: Server = None,
+    actors: ActorsFolder = Path("actors"),
+    max_side: MaxSide = 1280,
+    force: Force = False,
+    logs: Logs = None,
+) -> None:
+    """Measure the body in SOURCE: how tall it looks and where it stands, near and far."""
+    display = Display()
+    if is_endless(source):
+        raise UsageError(f"{source} is a camera or a stream: a whole clip is needed")
+    VideoReader(source).close()
+    if out is not None and out.exists() and not force:
+        raise CommandError(f"{out} exists already; --force overwrites it")
+    fitted, lost_frames = run(
+        lambda _: with_server(server, actors, logs, display, lambda address: fit(source, address, display, max_side))
+    )
+    if lost_frames:
+        display.warn(f"{source} is damaged or cut off: {lost_frames} frames do not decode")
+    text = json.dumps(_body_document(fitted), indent=2) + "\n"
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = out.with_name(f".{out.name}.part")
+        part.write_text(text)
+        part.replace(out)
+    except OSError as error:
+        raise CommandError(f"{out} cannot be written: {error.strerror}") from error
+    display.note(f"wrote {out}")
+
+
+@app.command("actors")
+def actors_command(server: Server = None, actors: ActorsFolder = Path("actors")) -> None:
+    """List the actors of a server, or of the folder here."""
+    display = Display()
+
+    async def listed(address: str) -> list[ActorListing]:
+        async with DanceClient(address) as client:
+            return await client.actors()
+
+    found = run(lambda _: listed(server)) if server else _actors_here(actors)
+    if not found:
+        raise CommandError(f"there are no actors {'at ' + server if server else 'in ' + str(actors)}")
+    display.actors(found)
+
+
+def _actors_here(folder: Path) -> list[ActorListing]:
+    _check_folder(folder)
+    store = ActorStore(folder)
+    return [
+        _listing(store, actor_id, number) for actor_id in store.ids() for number in reversed(store.versions(actor_id))
+    ]
+
+
+def _listing(store: ActorStore, actor_id: str, number: int) -> ActorListing:
+    try:
+        actor = store.load(actor_id, number)
+    except (ActorUnusable, ActorNotFound) as error:
+        return ActorListing(actor_id, number, None, None, "", 0, str(error))
+    return ActorListing(
+        actor_id,
+        number,
+        FrameSize(actor.stage.out_width_px, actor.stage.out_height_px),
+        actor.frame_size,
+        actor.preset,
+        actor.label_map_version,
+        "",
+    )
+
+
+def _plate(folder: Path, actor: str, actor_version: int, *, full_frame: bool) -> Picture:
+    """The actor's picture with nobody in it, as answers show it. Raises ActorNotFound and ActorUnusable."""
+    _check_folder(folder)
+    loaded = ActorStore(folder).load(actor, actor_version)
+    plate = loaded.read_plate()
+    return plate if full_frame else loaded.stage.crop(plate)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise CommandError(f"there is no actors' folder {folder}; `dance train` makes one, --actors names another")
+
+
+def _read_body(path: Path) -> BodyStats:
+    try:
+        return BodyStats.from_dict(json.loads(path.read_text())["body"])
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CommandError(f"{path} holds no body stats as `dance fit` writes them: {error}") from error
+
+
+def _body_document(fitted: BodyFit) -> dict[str, Any]:
+    return {
+        "body": fitted.body.to_dict(),
+        "frames": fitted.frames,
+        "frames_with_person": fitted.frames_with_person,
+        "on_the_spot": fitted.on_the_spot,
+    }

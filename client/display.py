@@ -1,0 +1,110 @@
+"""What the user sees: notes and progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from client.report import TransferReport
+from client.session import ActorListing
+
+
+class Display:
+    """Speaks to the user. Every message is one line."""
+
+    def __init__(self) -> None:
+        self.out = Console(highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Something worth knowing."""
+        self.err.print(Text(text))
+
+    def warn(self, text: str) -> None:
+        """Something that is not as the user may expect, but does not stop us."""
+        self.err.print(Text.assemble(("warning: ", "yellow"), text))
+
+    def error(self, text: str, details: Sequence[str] = ()) -> None:
+        """Why nothing came out. details: lines of a log, below the message."""
+        self.err.print(Text.assemble(("error: ", "bold red"), text))
+        for line in details:
+            self.err.print(Text(f"  | {line}", "dim"))
+
+    @contextmanager
+    def starting(self) -> Iterator[Callable[[str], None]]:
+        """A spinner; gives the function that changes its text. Plain lines where there is no terminal."""
+        if not self.err.is_terminal:
+            yield self.note
+            return
+        with self.err.status("starting") as status:
+            yield lambda text: status.update(Text(text))
+
+    @contextmanager
+    def progress(self, description: str, total: int | None) -> Iterator[Callable[[], None]]:
+        """A bar with frames, rate and time left; gives the function that counts one frame."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _FrameRate(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.err, disable=not self.err.is_terminal) as progress:
+            task = progress.add_task(description, total=total)
+            yield lambda: progress.advance(task)
+
+    def report(self, report: TransferReport) -> None:
+        """The table of stages, and what happened to the frames."""
+        rows = report.stages()
+        if rows:
+            table = Table(title="milliseconds per frame", title_justify="left")
+            table.add_column("stage")
+            for heading in ("frames", "compute p50", "compute p95", "queue p50", "queue p95", "stage p50"):
+                table.add_column(heading, justify="right")
+            for row in rows:
+                times = (row.compute_p50_ms, row.compute_p95_ms, row.queue_p50_ms, row.queue_p95_ms, row.total_p50_ms)
+                table.add_row(row.stage, str(row.frames), *(f"{value:.1f}" for value in times))
+            self.out.print(table)
+        self.out.print(Text(_summary(report)))
+        if report.remarks:
+            told = ", ".join(f"{name} {count}" for name, count in report.remarks.most_common())
+            self.out.print(Text(f"remarks, in frames: {told}"))
+
+    def actors(self, actors: Sequence[ActorListing]) -> None:
+        """A table of actors."""
+        table = Table()
+        for heading in ("actor", "version", "preset", "picture", "full frame", "state"):
+            table.add_column(heading)
+        for actor in actors:
+            sizes = [
+                "" if size is None else f"{size.width_px}x{size.height_px}"
+                for size in (actor.stage_size, actor.full_frame_size)
+            ]
+            state = actor.unavailable or "ready"
+            table.add_row(actor.actor, str(actor.version), actor.preset, *sizes, Text(state))
+        self.out.print(table)
+
+
+class _FrameRate(ProgressColumn):
+    """Frames per second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.1f} fps")
+
+
+def _summary(report: TransferReport) -> str:
+    parts = [f"{report.answered} frames in {report.seconds:.1f} s ({report.frames_per_second:.1f} fps)"]
+    parts.append(f"{report.pictures} pictures")
+    parts += [f"{count} {why.value}" for why, count in report.without_picture.most_common()]
+    if report.skipped:
+        parts.append(f"{report.skipped} skipped before sending")
+    if report.lost:
+        parts.append(f"{report.lost} lost in the source")
+    if report.precision:
+        parts.append(f"generator in {report.precision}")
+    return ", ".join(parts)

@@ -1,0 +1,59 @@
+"""What the command line can fail with; each is one line for a person, and an exit code."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grpc import StatusCode
+
+from serving.errors import DanceError
+
+EXIT_OK: Final = 0
+EXIT_NOTHING_USEFUL: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+
+class CommandError(DanceError):
+    """Nothing useful came out, and the message says why. Exit code 1."""
+
+    exit_code: int = EXIT_NOTHING_USEFUL
+
+
+class UsageError(CommandError):
+    """The command line itself makes no sense. Exit code 2."""
+
+    exit_code = EXIT_USAGE
+
+
+class UnreadableVideo(CommandError):
+    """A file or stream that gives no picture: missing, empty, damaged, or no video."""
+
+
+class UnwritableVideo(CommandError):
+    """An output file that cannot be written, or must not be."""
+
+
+class ServerError(CommandError):
+    """The server refused, failed or cannot be reached. status: gRPC's code, None where the failure has none."""
+
+    def __init__(self, message: str, status: StatusCode | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Interrupted(CommandError):
+    """Ctrl-C or SIGTERM. Exit code 130."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
+class StackFailed(CommandError):
+    """A process of the local stack did not start, or ended by itself.
+
+    log_tail: the last lines of its log, for the user to read below the message.
+    """
+
+    def __init__(self, message: str, log_tail: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.log_tail = log_tail

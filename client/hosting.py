@@ -1,0 +1,53 @@
+"""A server for one command: the one that was named, or a local stack that ends with the command."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from client.display import Display
+from client.errors import ServerError, StackFailed
+from client.stack import LocalStack, local_stack
+
+Result = TypeVar("Result")
+
+
+@asynccontextmanager
+async def hosted(actors_root: Path, logs: Path | None, display: Display, *, port: int = 0) -> AsyncIterator[LocalStack]:
+    """A local stack that is up, with a spinner while it starts.
+
+    logs: None makes a folder that goes at the end, unless the stack failed: then its logs are wanted.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="dance-logs-")) if logs is None else logs
+    failed = False
+    try:
+        async with AsyncExitStack() as closing:
+            with display.starting() as told:
+                stack = await closing.enter_async_context(local_stack(actors_root, folder, port=port, told=told))
+            yield stack
+    except (StackFailed, ServerError):
+        failed = True
+        raise
+    finally:
+        if logs is None and not failed:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif logs is None:
+            display.note(f"logs are kept in {folder}")
+
+
+async def with_server(
+    server: str | None,
+    actors_root: Path,
+    logs: Path | None,
+    display: Display,
+    work: Callable[[str], Coroutine[Any, Any, Result]],
+) -> Result:
+    """`work(address)`, at `server` or, where that is None, at a local stack."""
+    if server is not None:
+        return await work(server)
+    async with hosted(actors_root, logs, display) as stack:
+        return await stack.run(work(stack.address))

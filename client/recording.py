@@ -1,0 +1,242 @@
+"""Writes the actor's video: H.264, the source's times, and its sound."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import Colorspace
+
+from client.errors import UnwritableVideo
+from client.video import reason
+from motion.frame import Picture
+
+CONTAINERS: Final = (".mp4", ".mov", ".mkv")
+_AAC_RATES_HZ: Final = frozenset({8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
+_BT709: Final = 1
+# What players take, which is less than what FFmpeg would write. Matroska takes all that it says it takes.
+_SOUND_COPIED: Final = {
+    ".mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}),
+    ".mov": frozenset({"aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be"}),
+}
+
+
+def checked_output(out: Path, source: str | None, *, force: bool) -> Path:
+    """`out` itself. Raises UnwritableVideo where writing it would destroy something, or cannot work.
+
+    An existing file is refused without `force`; the source itself always is.
+    """
+    if out.suffix.lower() not in CONTAINERS:
+        raise UnwritableVideo(f"{out} must end in {', '.join(CONTAINERS)}")
+    if source is not None and out.exists() and Path(source).exists() and out.samefile(source):
+        raise UnwritableVideo(f"{out} is the source itself; name another output")
+    if out.is_dir():
+        raise UnwritableVideo(f"{out} is a folder")
+    if out.exists() and not force:
+        raise UnwritableVideo(f"{out} exists already; --force overwrites it")
+    return out
+
+
+class Recording:
+    """A video file that appears under its name only when it is whole.
+
+    Pictures go to a hidden file beside `out`, which `keep()` renames; leaving the context without `keep()` deletes it
+    and touches nothing else. The size is the first picture's, made even by repeating the last row or column.
+
+    out: with a suffix of `CONTAINERS`. time_base: of the times that `write` is given. frame_rate: average, a hint for
+    the encoder. sound: where sound comes from, if it is wanted; closed with the recording. replace: `out` may exist.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        time_base: Fraction,
+        frame_rate: Fraction,
+        sound: SoundTrack | None = None,
+        replace: bool = False,
+    ) -> None:
+        self.out = out
+        self.pictures = 0
+        self._time_base = time_base
+        self._frame_rate = frame_rate
+        self._sound = sound
+        self._replace = replace
+        self._stream: Any = None
+        self._size: tuple[int, int] | None = None
+        self._kept = False
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{out.stem}.", suffix=f".part{out.suffix}", dir=out.parent)
+            os.close(handle)
+        except OSError as error:
+            raise UnwritableVideo(f"{out} cannot be written: {reason(error)}") from error
+        self._part = Path(name)
+        self._container: Any = av.open(name, "w")
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if not self._kept:
+            try:
+                self._container.close()
+            except av.error.FFmpegError:
+                pass  # it has no picture yet, or the disk is full: the file goes in any case
+            finally:
+                self._part.unlink(missing_ok=True)
+        if self._sound is not None:
+            self._sound.close()
+
+    def write(self, picture: Picture, pts: int) -> None:
+        """Adds `[H, W, 3]` uint8 RGB at `pts`, which rises strictly. Raises UnwritableVideo, as on a full disk."""
+        height_px, width_px = picture.shape[:2]
+        if self._stream is None:
+            self._start(width_px, height_px)
+        if self._size != (width_px, height_px):
+            raise UnwritableVideo(f"{self.out}: a picture of {width_px}x{height_px} came after one of {self._size}")
+        even = np.pad(picture, ((0, height_px % 2), (0, width_px % 2), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range="MPEG")
+        frame.pts, frame.time_base = pts, self._time_base
+        try:
+            if self._sound is not None:
+                self._container.mux(list(self._sound.packets_until(float(pts * self._time_base))))
+            self._container.mux(self._stream.encode(frame))
+        except (av.error.FFmpegError, OSError) as error:
+            raise UnwritableVideo(f"{self.out} cannot be written: {reason(error)}") from error
+        self.pictures += 1
+
+    def keep(self) -> None:
+        """Finishes the file and gives it its name. Raises UnwritableVideo, also when no picture was ever written."""
+        if self._stream is None:
+            raise UnwritableVideo(f"{self.out}: there is no picture to write")
+        try:
+            self._container.mux(self._stream.encode(None))
+            if self._sound is not None:
+                self._container.mux(list(self._sound.packets_until(None)))
+            self._container.close()
+            # mkstemp makes files for their owner alone; a video gets what any new file would get.
+            self._part.chmod(0o666 & ~_umask())
+            if self.out.exists() and not self._replace:
+                raise UnwritableVideo(f"{self.out} has appeared meanwhile; --force overwrites it")
+            self._part.replace(self.out)
+        except (av.error.FFmpegError, OSError) as error:
+            raise UnwritableVideo(f"{self.out} cannot be written: {reason(error)}") from error
+        self._kept = True
+
+    def _start(self, width_px: int, height_px: int) -> None:
+        self._size = (width_px, height_px)
+        stream = self._container.add_stream("libx264", rate=self._frame_rate)
+        stream.width, stream.height = width_px + width_px % 2, height_px + height_px % 2
+        stream.pix_fmt = "yuv420p"
+        # Without B-frames decoding times are presentation times: variable rates keep their exact lengths.
+        stream.options = {"crf": "18", "preset": "veryfast", "bf": "0"}
+        context = stream.codec_context
+        context.time_base = self._time_base
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        self._stream = stream
+        if self._sound is not None:
+            self._sound.attach(self._container, _SOUND_COPIED.get(self.out.suffix.lower()))
+
+
+class SoundTrack:
+    """The first sound track of a file, for a `Recording`: copied where the container takes its codec, else made AAC.
+
+    A file without sound is fine; `codec` is None then. Sound that breaks off ends there.
+    """
+
+    def __init__(self, source: str, start_seconds: float = 0.0) -> None:
+        self._input: Any = av.open(source, metadata_errors="replace")
+        streams = self._input.streams.audio
+        self._source: Any = streams[0] if streams else None
+        self.tracks = len(streams)
+        self._start_seconds = start_seconds
+        self._output: Any = None
+        self._waiting: Any = None
+        self._packets: Iterator[Any] = iter(())
+
+    @property
+    def codec(self) -> str | None:
+        """Name of the source's codec; None when there is no sound."""
+        return None if self._source is None else str(self._source.codec_context.codec.canonical_name)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._input.close()
+
+    def attach(self, container: Any, copied_codecs: frozenset[str] | None) -> None:
+        """Adds a track to the container that is written, before its first packet. None copies what it takes."""
+        if self._source is None:
+            return
+        if self.codec in (container.supported_codecs if copied_codecs is None else copied_codecs):
+            self._output = container.add_stream_from_template(self._source)
+            self._packets = self._copies()
+        else:
+            context = self._source.codec_context
+            rate_hz = context.sample_rate if context.sample_rate in _AAC_RATES_HZ else 48_000
+            self._output = container.add_stream("aac", rate=rate_hz)
+            self._output.layout = "mono" if context.layout.nb_channels == 1 else "stereo"
+            self._packets = self._encoded()
+
+    def packets_until(self, seconds: float | None) -> Iterator[Any]:
+        """Packets that begin up to `seconds`; all that are left for None."""
+        while True:
+            packet = self._waiting if self._waiting is not None else next(self._packets, None)
+            self._waiting = None
+            if packet is None:
+                return
+            at = packet.dts if packet.dts is not None else packet.pts
+            if seconds is not None and at is not None and float(at * packet.time_base) > seconds:
+                self._waiting = packet
+                return
+            yield packet
+
+    def _copies(self) -> Iterator[Any]:
+        for packet in self._demuxed():
+            if packet.dts is None:
+                continue
+            shift = round(self._start_seconds / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts - shift
+            packet.dts -= shift
+            packet.stream = self._output
+            yield packet
+
+    def _encoded(self) -> Iterator[Any]:
+        context = self._output.codec_context
+        resampler = av.AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
+        for packet in self._demuxed():
+            try:
+                decoded = packet.decode()
+            except av.error.FFmpegError:
+                continue  # one damaged packet costs a few milliseconds of sound
+            for frame in decoded:
+                if frame.pts is not None:
+                    frame.pts -= round(self._start_seconds / frame.time_base)
+                for piece in resampler.resample(frame):
+                    yield from self._output.encode(piece)
+        for piece in resampler.resample(None):
+            yield from self._output.encode(piece)
+        yield from self._output.encode(None)
+
+    def _demuxed(self) -> Iterator[Any]:
+        packets = self._input.demux(self._source)
+        while True:
+            try:
+                yield next(packets)
+            except (StopIteration, av.error.FFmpegError):
+                return
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,382 @@
+"""The client's side of `dance.v1.TransferService`: one class a connection, one class a session, in our own types."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
+
+from client.errors import ServerError
+from motion.body import BodyStats
+from motion.frame import EncodedPicture, Frame, FrameSize
+from serving import wire
+from serving.errors import BadInput
+from serving.server import CHANNEL_OPTIONS
+
+_ACCEPT_SECONDS: Final = 180.0
+"""An actor that is not loaded yet is loaded before a session is accepted."""
+_ANSWER_SECONDS: Final = 60.0
+_CALL_SECONDS: Final = 30.0
+_LEAST_IN_FLIGHT: Final = 2
+
+
+class PoseDetail(Enum):
+    """How much of the body is looked at."""
+
+    BODY = "body"
+    HOLISTIC = "holistic"
+    LIVE = "live"
+
+
+class NoPictureReason(Enum):
+    """Why an answer has no picture."""
+
+    NO_PERSON = "no person"
+    DROPPED = "dropped"
+    BAD_FRAME = "bad frame"
+
+
+@dataclass(frozen=True, slots=True)
+class ActorListing:
+    """One version of an actor, as the server lists it. unavailable: why it cannot be served; empty when it can."""
+
+    actor: str
+    version: int
+    stage_size: FrameSize | None
+    full_frame_size: FrameSize | None
+    preset: str
+    label_map_version: int
+    unavailable: str
+
+
+@dataclass(frozen=True, slots=True)
+class BodyFit:
+    """The body stats of a whole clip, and what they rest on."""
+
+    body: BodyStats
+    frames: int
+    frames_with_person: int
+    on_the_spot: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferOptions:
+    """What a session is told at its start; `proto` comments on each field in transfer.proto."""
+
+    actor: str
+    actor_version: int = 0
+    live: bool = False
+    full_frame: bool = False
+    jpeg_quality: int = 95
+    source_body: BodyStats | None = None
+    look_ahead_frames: int = 0
+    detail: PoseDetail = PoseDetail.HOLISTIC
+    frame_rate_hz: float = 0.0
+    label_maps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The session as the server will honour it."""
+
+    look_ahead_frames: int
+    max_frames_in_flight: int
+    max_frame_side_px: int
+    picture_size: FrameSize
+    server_version: str
+    generator_precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """How long one stage had one frame, in seconds; see frame.proto."""
+
+    stage: str
+    compute_seconds: float
+    queue_seconds: float
+    total_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one frame: a picture, or the reason why there is none. label_map: if it was asked for."""
+
+    sequence: int
+    picture: EncodedPicture | None
+    no_picture: NoPictureReason | None
+    detail: str
+    remarks: tuple[str, ...]
+    stage_times: tuple[StageTime, ...]
+    label_map: EncodedPicture | None
+    frame_seconds: float
+
+
+class DanceClient:
+    """A connection to an orchestrator; an async context manager. Every method raises ServerError."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub: Any = transfer_pb2_grpc.TransferServiceStub(self._channel)  # type: ignore[no-untyped-call]
+
+    async def __aenter__(self) -> DanceClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._channel.close()
+
+    async def actors(self) -> list[ActorListing]:
+        """Who can be danced, sorted by id, newest version first."""
+        with server_errors(self.address):
+            listed = await self._stub.ListActors(transfer_pb2.ListActorsRequest(), timeout=_CALL_SECONDS)
+        return [
+            ActorListing(
+                actor.actor,
+                actor.actor_version,
+                _size(actor.stage_size),
+                _size(actor.full_frame_size),
+                actor.preset,
+                actor.label_map_version,
+                actor.unavailable,
+            )
+            for actor in listed.actors
+        ]
+
+    async def fit_body(self, frames: AsyncIterator[Frame]) -> BodyFit:
+        """The body stats of a whole clip. ServerError with status FAILED_PRECONDITION: no whole body in it."""
+
+        call = self._stub.FitBody()
+        try:
+            with server_errors(self.address):
+                with suppress(asyncio.InvalidStateError):  # the call has ended already: its status follows
+                    await call.write(transfer_pb2.FitBodyRequest(config=transfer_pb2.FitBodyConfig()))
+                    async for frame in frames:
+                        await call.write(transfer_pb2.FitBodyRequest(frame=_transfer_frame(frame)))
+                    await call.done_writing()
+                answer = await call
+                body = wire.body_stats_from_proto(answer.body, field="body")
+        finally:
+            call.cancel()
+        return BodyFit(body, answer.frames, answer.frames_with_person, answer.on_the_spot)
+
+    def transfer(self, options: TransferOptions) -> TransferSession:
+        """A session; enter it to open it."""
+        return TransferSession(self._stub, self.address, options)
+
+
+class TransferSession:
+    """One `Transfer` stream: frames in, one answer per frame out, in order.
+
+        async with client.transfer(options) as session:
+            async for answer in session.answers(frames):
+                ...
+
+    At most `accepted.max_frames_in_flight` frames are under way; the next frame is taken from its source only when
+    there is room, so a live source can hand over its newest. A server that falls silent ends the session.
+    """
+
+    accepted: Accepted
+
+    def __init__(self, stub: Any, address: str, options: TransferOptions) -> None:
+        self._stub = stub
+        self._address = address
+        self._options = options
+        self._call: Any = None
+        self._received: asyncio.Queue[Any] = asyncio.Queue(maxsize=8)
+        self._under_way: deque[int] = deque()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> TransferSession:
+        self._call = self._stub.Transfer()
+        try:
+            with server_errors(self._address):
+                await self._call.write(transfer_pb2.TransferRequest(config=_config(self._options)))
+                self._tasks.append(asyncio.create_task(self._read(), name="transfer answers"))
+                first = await self._next(_ACCEPT_SECONDS)
+                if first is None or first.WhichOneof("response") != "accepted":
+                    raise ServerError(f"{self._address} did not accept the session, and does not say why")
+                self.accepted = _accepted(first.accepted, self._options)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def answers(self, frames: AsyncIterator[Frame]) -> AsyncGenerator[Answer, None]:
+        """Sends `frames` and gives their answers. Raises ServerError, and whatever `frames` raises. Call it once."""
+        room = asyncio.Semaphore(self.accepted.max_frames_in_flight)
+        self._tasks.append(asyncio.create_task(self._send(frames, room), name="transfer frames"))
+        answered = 0
+        with server_errors(self._address):
+            while (response := await self._next(_ANSWER_SECONDS)) is not None:
+                kind = response.WhichOneof("response")
+                if kind == "draining":
+                    raise ServerError(f"{self._address} is shutting down; it answered {answered} frames")
+                answer = _answer(response.answer) if kind == "answer" else None
+                if answer is None or not self._under_way or answer.sequence != self._under_way[0]:
+                    raise ServerError(f"{self._address} broke the contract: {kind} out of turn after {answered} frames")
+                self._under_way.popleft()
+                room.release()
+                answered += 1
+                yield answer
+        if self._under_way:
+            raise ServerError(f"{self._address} ended the session and owes {len(self._under_way)} answers")
+
+    async def _send(self, frames: AsyncIterator[Frame], room: asyncio.Semaphore) -> None:
+        try:
+            while True:
+                await room.acquire()
+                try:
+                    frame = await anext(frames)
+                except StopAsyncIteration:
+                    break
+                self._under_way.append(frame.sequence)
+                await self._call.write(transfer_pb2.TransferRequest(frame=_transfer_frame(frame)))
+            await self._call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass  # the call has ended: its status reaches the reader, which tells it
+        except Exception as error:  # the source failed: whoever waits for answers must hear it
+            await self._received.put(error)
+
+    async def _read(self) -> None:
+        # A cancelled read leaks in grpcio, so time limits are on the queue and never on read().
+        try:
+            while (response := await self._call.read()) is not grpc.aio.EOF:
+                await self._received.put(response)
+            await self._received.put(None)
+        except grpc.aio.AioRpcError as error:
+            await self._received.put(error)
+
+    async def _next(self, limit_seconds: float) -> Any:
+        while True:
+            try:
+                # Not wait_for: in Python 3.11 that loses a cancellation which meets an arriving answer.
+                async with asyncio.timeout(limit_seconds):
+                    item = await self._received.get()
+            except TimeoutError as error:
+                # With a look-ahead the server rightly waits for more frames, which a slow camera may not have yet.
+                if hasattr(self, "accepted") and len(self._under_way) <= self.accepted.look_ahead_frames:
+                    continue
+                raise ServerError(f"{self._address} has been silent for {limit_seconds:.0f} s") from error
+            if isinstance(item, Exception):
+                raise item
+            return item
+
+    async def _close(self) -> None:
+        self._call.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@contextmanager
+def server_errors(address: str) -> Iterator[None]:
+    """Turns gRPC's errors into ServerError, in the server's own words; says so when nobody answers at all."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        details = " ".join((error.details() or error.code().name).split())
+        if error.code() is grpc.StatusCode.UNAVAILABLE and not details.startswith("stage "):
+            raise ServerError(f"no server answers at {address} ({details[:120]})", error.code()) from error
+        raise ServerError(details, error.code()) from error
+    except BadInput as error:
+        raise ServerError(f"{address} broke the contract: {error}") from error
+
+
+_DETAILS: Final = {
+    PoseDetail.BODY: pose_pb2.POSE_DETAIL_BODY,
+    PoseDetail.HOLISTIC: pose_pb2.POSE_DETAIL_HOLISTIC,
+    PoseDetail.LIVE: pose_pb2.POSE_DETAIL_LIVE,
+}
+
+
+def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
+    mode = transfer_pb2.TRANSFER_MODE_LIVE if options.live else transfer_pb2.TRANSFER_MODE_LOSSLESS
+    return transfer_pb2.TransferConfig(
+        actor=options.actor,
+        actor_version=options.actor_version,
+        mode=mode,
+        output=transfer_pb2.OutputFormat(
+            encoding=frame_pb2.PICTURE_ENCODING_JPEG,
+            jpeg_quality=options.jpeg_quality,
+            full_frame=options.full_frame,
+        ),
+        source_body=None if options.source_body is None else wire.body_stats_to_proto(options.source_body),
+        look_ahead_frames=options.look_ahead_frames,
+        return_options=transfer_pb2.ReturnOptions(stage_times=True, label_map=options.label_maps),
+        pose_detail=_DETAILS[options.detail],
+        frame_rate_hz=options.frame_rate_hz,
+    )
+
+
+def _accepted(message: transfer_pb2.TransferAccepted, options: TransferOptions) -> Accepted:
+    size = message.full_frame_size if options.full_frame else message.stage_size
+    look_ahead_frames = message.config.look_ahead_frames
+    return Accepted(
+        look_ahead_frames=look_ahead_frames,
+        max_frames_in_flight=max(message.limits.max_frames_in_flight, look_ahead_frames + _LEAST_IN_FLIGHT),
+        max_frame_side_px=message.limits.max_frame_side_px,
+        picture_size=wire.frame_size_from_proto(size, field="accepted.stage_size"),
+        server_version=message.server_version,
+        generator_precision=message.generator_precision,
+    )
+
+
+def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
+    picture = no_picture = None
+    detail = ""
+    if message.WhichOneof("result") == "picture":
+        picture = wire.picture_from_proto(message.picture)
+    elif message.WhichOneof("result") == "no_picture":
+        name = transfer_pb2.NoPictureReason.Name(message.no_picture.reason).removeprefix("NO_PICTURE_REASON_")
+        if name not in NoPictureReason.__members__:
+            raise BadInput("answer.no_picture.reason", f"frame {message.sequence} has reason {name}")
+        no_picture, detail = NoPictureReason[name], message.no_picture.detail
+    else:
+        raise BadInput("answer", f"frame {message.sequence} has neither a picture nor a reason")
+    return Answer(
+        message.sequence,
+        picture,
+        no_picture,
+        detail,
+        tuple(_remark_name(remark) for remark in message.remarks),
+        tuple(
+            StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds)
+            for time in message.stage_times
+        ),
+        wire.picture_from_proto(message.label_map, field="label_map") if message.HasField("label_map") else None,
+        message.frame_seconds,
+    )
+
+
+def _remark_name(remark: int) -> str:
+    if remark not in transfer_pb2.FrameRemark.values():
+        return f"remark {remark}"  # of a newer server: counted under its number
+    return transfer_pb2.FrameRemark.Name(remark).removeprefix("FRAME_REMARK_").replace("_", " ").lower()
+
+
+def _transfer_frame(frame: Frame) -> transfer_pb2.TransferFrame:
+    return transfer_pb2.TransferFrame(
+        sequence=frame.sequence,
+        captured_at=None if frame.captured_at_s is None else wire.seconds_to_proto(frame.captured_at_s),
+        picture=wire.picture_to_proto(frame.picture),
+    )
+
+
+def _size(message: Any) -> FrameSize | None:
+    return FrameSize(message.width_px, message.height_px) if message.width_px and message.height_px else None

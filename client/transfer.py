@@ -1,0 +1,276 @@
+"""`dance transfer`: a source through a server into a file, a window, or both."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from client.display import Display
+from client.errors import CommandError, ServerError
+from client.feed import FeedOptions, FileFeed, LiveFeed, shrunk
+from client.film import Film
+from client.preview import PreviewWindow, display_exists
+from client.recording import Recording, SoundTrack
+from client.report import TransferReport
+from client.running import Interrupts
+from client.session import (
+    BodyFit,
+    DanceClient,
+    NoPictureReason,
+    PoseDetail,
+    TransferOptions,
+    TransferSession,
+)
+from client.video import VideoReader, is_endless
+from motion.body import BodyStats
+from motion.frame import Frame, Picture
+
+_SMOOTHING_SECONDS: Final = 0.05
+"""Half of the window of the centred median: beyond about 0.1 s it would take fast moves for noise."""
+_MOST_LOOK_AHEAD_FRAMES: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferJob:
+    """What `dance transfer` was asked for.
+
+    out: file to write; None for a live session that is only looked at. replace_out: it may exist already.
+    body: the source's stats, where they are known; otherwise a first pass finds them, unless `one_pass` or `live`.
+    look_ahead_frames: None chooses by the frame rate.
+    plate: the actor's picture with nobody in it, of the answers' size, shown before the first answer with a picture;
+    None where only the server has it: then the first picture takes its place.
+    """
+
+    source: str
+    actor: str
+    actor_version: int = 0
+    out: Path | None = None
+    replace_out: bool = False
+    compare: bool = False
+    live: bool = False
+    full_frame: bool = False
+    detail: PoseDetail = PoseDetail.HOLISTIC
+    look_ahead_frames: int | None = None
+    body: BodyStats | None = None
+    one_pass: bool = False
+    max_side_px: int = 1280
+    plate: Picture | None = None
+
+
+def look_ahead_for(frame_rate_hz: float) -> int:
+    """Frames to look ahead, so that the smoothing's window is about 0.1 s: 0 at 5 fps, 1 at 24, 3 at 60 and above."""
+    return min(_MOST_LOOK_AHEAD_FRAMES, round(frame_rate_hz * _SMOOTHING_SECONDS))
+
+
+async def transfer(job: TransferJob, address: str, display: Display, interrupts: Interrupts) -> TransferReport:
+    """Runs the job on the server at `address`.
+
+    The file is there when this returns, and only then. Raises CommandError, in which case nothing was written.
+    """
+    async with DanceClient(address) as client:
+        await _check_actor(client, job)
+        body = job.body
+        if body is None and not job.live and not job.one_pass:
+            body = await _fitted_body(client, job, display)
+        with VideoReader(job.source) as reader:
+            return await _Run(job, reader, display, interrupts).run(client, body)
+
+
+async def fit(source: str, address: str, display: Display, max_side_px: int) -> tuple[BodyFit, int]:
+    """The body stats of a whole clip, and how many of its frames do not decode.
+
+    Raises CommandError; ServerError with status FAILED_PRECONDITION when no whole body is in it.
+    """
+    with VideoReader(source) as reader, ExitStack() as closing:
+        feed = FileFeed(reader, FeedOptions(max_side_px=max_side_px))
+        closing.callback(feed.close)
+        async with DanceClient(address) as client:
+            with display.progress("measuring the body", reader.expected_frames) as advance:
+                fitted = await client.fit_body(_counted(feed, advance))
+        return fitted, reader.lost_frames
+
+
+async def _counted(frames: AsyncIterator[Frame], advance: Callable[[], None]) -> AsyncIterator[Frame]:
+    async for frame in frames:
+        yield frame
+        advance()
+
+
+async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) -> BodyStats:
+    try:
+        fitted, _ = await fit(job.source, client.address, display, job.max_side_px)
+    except ServerError as error:
+        if error.status is grpc.StatusCode.FAILED_PRECONDITION:
+            raise CommandError(f"{job.source}: {error}; --one-pass transfers what there is to see") from error
+        raise
+    if fitted.on_the_spot:
+        display.note("the dancer stays at one distance from the camera: depth is taken as the nearest")
+    return fitted.body
+
+
+async def _check_actor(client: DanceClient, job: TransferJob) -> None:
+    """Refuses an unknown or unusable actor before any frame is looked at."""
+    listed = await client.actors()
+    versions = [actor for actor in listed if actor.actor == job.actor]
+    if not versions:
+        known = ", ".join(sorted({actor.actor for actor in listed})) or "none"
+        raise CommandError(f"there is no actor {job.actor!r} at {client.address}; there are: {known}")
+    wanted = [actor for actor in versions if job.actor_version in (0, actor.version)]
+    if not wanted:
+        known = ", ".join(str(actor.version) for actor in versions)
+        raise CommandError(f"actor {job.actor!r} has no version {job.actor_version}; there are: {known}")
+    if wanted[0].unavailable:
+        raise CommandError(wanted[0].unavailable)
+
+
+class _Run:
+    """One session, from its first frame to the finished file."""
+
+    def __init__(self, job: TransferJob, reader: VideoReader, display: Display, interrupts: Interrupts) -> None:
+        self._job = job
+        self._reader = reader
+        self._display = display
+        self._interrupts = interrupts
+        self._report = TransferReport()
+        # One thread: pictures are written in order, and beside the event loop.
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="write")
+
+    async def run(self, client: DanceClient, body: BodyStats | None) -> TransferReport:
+        job, report = self._job, self._report
+        with ExitStack() as closing:
+            window = self._window(closing)
+            recording = self._recording(closing)
+            closing.callback(self._writing.shutdown, cancel_futures=True)
+            async with client.transfer(self._options(body)) as session:
+                report.precision = session.accepted.generator_precision
+                feed = self._feed(session.accepted.max_frame_side_px)
+                closing.callback(feed.close)
+                film = Film(
+                    recording,
+                    compare=job.compare,
+                    plate=job.plate,
+                    source_again=lambda: self._sent_again(feed),
+                    hold_beginning=not job.live,
+                )
+                await self._play(feed, session, film, window)
+            self._conclude(feed)
+            if recording is not None:
+                await asyncio.get_running_loop().run_in_executor(self._writing, recording.keep)
+        return report
+
+    async def _play(self, feed: FileFeed, session: TransferSession, film: Film, window: PreviewWindow | None) -> None:
+        loop = asyncio.get_running_loop()
+        report = self._report
+        told_size = False
+        began = time.monotonic()
+        try:
+            with self._display.progress(f"dancing as {self._job.actor}", self._expected()) as advance:
+                async with aclosing(session.answers(feed)) as answers:
+                    async for answer in answers:
+                        shot = feed.under_way.popleft()
+                        if feed.shrunk_from is not None and not told_size:
+                            told_size = True
+                            self._tell_size(feed)
+                        report.add(answer)
+                        picture = await loop.run_in_executor(self._writing, film.add, shot, answer)
+                        advance()
+                        if window is not None and picture is not None and not window.show(picture):
+                            self._end_gently(feed)
+        except asyncio.CancelledError:
+            out = f"; {self._job.out} was not written" if self._job.out is not None else ""
+            self._display.note(f"stopped after {report.answered} frames{out}")
+            raise
+        finally:
+            report.seconds = time.monotonic() - began
+
+    def _conclude(self, feed: FileFeed) -> None:
+        """Says what was lost. Raises CommandError when no frame at all became a picture."""
+        report, source = self._report, self._job.source
+        report.lost = self._reader.lost_frames
+        report.skipped = feed.skipped if isinstance(feed, LiveFeed) else 0
+        if report.lost:
+            self._display.warn(f"{source} is damaged or cut off: {report.lost} frames do not decode")
+        if report.first_bad_frame:
+            self._display.warn(f"the server could not read {report.first_bad_frame}")
+        if report.pictures == 0:
+            nobody = report.without_picture[NoPictureReason.NO_PERSON]
+            why = f"nobody was found in any of its {nobody} frames" if nobody == report.answered else "no picture came"
+            raise CommandError(f"{source}: {why}, so there is nothing to write")
+
+    def _options(self, body: BodyStats | None) -> TransferOptions:
+        job, rate_hz = self._job, self._reader.frame_rate_hz
+        look_ahead_frames = look_ahead_for(rate_hz) if job.look_ahead_frames is None else job.look_ahead_frames
+        return TransferOptions(
+            actor=job.actor,
+            actor_version=job.actor_version,
+            live=job.live,
+            full_frame=job.full_frame,
+            source_body=body,
+            look_ahead_frames=0 if job.live else look_ahead_frames,
+            detail=job.detail,
+            frame_rate_hz=rate_hz,
+            label_maps=job.compare,
+        )
+
+    def _feed(self, server_max_side_px: int) -> FileFeed:
+        job = self._job
+        max_side_px = min(job.max_side_px, server_max_side_px) if server_max_side_px else job.max_side_px
+        options = FeedOptions(max_side_px=max_side_px, keep_pixels=job.compare)
+        if not job.live:
+            return FileFeed(self._reader, options)
+        feed = LiveFeed(self._reader, options)
+        # A camera has no end but this one: what was recorded until then is kept.
+        self._interrupts.gently = feed.stop
+        return feed
+
+    def _recording(self, closing: ExitStack) -> Recording | None:
+        if self._job.out is None:
+            return None
+        reader, sound = self._reader, None
+        if not is_endless(reader.source):
+            sound = SoundTrack(reader.source, reader.start_seconds)
+            if sound.tracks > 1:
+                self._display.warn(f"{reader.source} has {sound.tracks} sound tracks, the first one is kept")
+        recording = Recording(
+            self._job.out,
+            time_base=reader.time_base,
+            frame_rate=reader.frame_rate,
+            sound=sound,
+            replace=self._job.replace_out,
+        )
+        return closing.enter_context(recording)
+
+    def _window(self, closing: ExitStack) -> PreviewWindow | None:
+        if not self._job.live:
+            return None
+        if not display_exists():
+            self._display.note("there is no display, so there is no preview window")
+            return None
+        window = PreviewWindow()
+        closing.callback(window.close)
+        return window
+
+    def _end_gently(self, feed: FileFeed) -> None:
+        if isinstance(feed, LiveFeed):
+            feed.stop()
+
+    def _expected(self) -> int | None:
+        return None if self._job.live else self._reader.expected_frames
+
+    def _tell_size(self, feed: FileFeed) -> None:
+        width_px, height_px = feed.shrunk_from or (0, 0)
+        side_px = feed.max_side_px
+        self._display.note(f"frames of {width_px}x{height_px} are sent with a long side of {side_px} (--max-side)")
+
+    def _sent_again(self, feed: FileFeed) -> Iterator[Picture]:
+        with VideoReader(self._job.source) as reader:
+            for frame in reader.frames():
+                yield shrunk(frame.pixels, feed.max_side_px)

@@ -1,0 +1,300 @@
+"""`BodyStats`: how tall a body looks near the camera and far from it, found over a whole clip or while it runs.
+
+Source: Chan et al. 2019, "Everybody Dance Now", pose normalisation: the near and far ankle positions of a clip and the
+body's height at each. Found here with robust statistics, so that single bad frames, jumps and squats do not count.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.frame import FrameSize
+from motion.pose import Pose
+
+ON_THE_SPOT = 0.03
+"""Ankles that move less than this fraction of the body's height say nothing about depth: they only jitter."""
+
+_EXTREME_PERCENT = 2.0
+"""Near and far are this percentile from either end, so that a few wrong ankles are no stand."""
+
+_AT_A_STAND_OF_RANGE, _AT_A_STAND_OF_HEIGHT = 0.05, 0.02
+"""A frame belongs to a stand within this fraction of the ankles' range, and at least of the body's height (jitter)."""
+
+_SHRINK_PER_RISE = 0.25
+"""Walking away, a body shrinks about as much as its ankles rise, by its height over the camera's; cameras above four
+body heights are rare. Ankles that rise while the height shrinks less than this fraction of it are in the air."""
+
+_LONGEST_IN_THE_AIR = 0.25
+"""Who stays up for a larger part of a clip stands there, as does who begins up there: a jump leaves the ground."""
+
+_STEPS = 1 << 14
+"""A stored number is a whole number of 1/16384 of the frame, so that two frame heights fit into 16 bits."""
+
+_ENOUGH_MEASURES = 60
+"""Two seconds at 30 frames a second: about one movement of a dance."""
+
+_UNSETTLED = 0.1
+"""A change of this fraction of the body's height leaves no certainty."""
+
+_SNAPSHOTS = ("earlier", "latest")
+
+
+@dataclass(frozen=True, slots=True)
+class BodyMeasure:
+    """One body in one frame, in fractions of the frame's height, hip_x of its width; y counts downwards.
+
+    ankle_y: the lower ankle's position, read as depth. foot_y: where the body stands (the lower ankle again).
+    height: from the nose, or the ears' middle, to the ankles' middle.
+    hip_x: the hips' middle.
+
+    Raises ValueError for numbers that are not finite and for a height that is not positive.
+    """
+
+    ankle_y: float
+    foot_y: float
+    height: float
+    hip_x: float
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in (self.ankle_y, self.foot_y, self.height, self.hip_x)):
+            raise ValueError(f"a body's measure must be finite, got {self}")
+        if self.height <= 0:
+            raise ValueError(f"a body's height must be positive, got {self.height}")
+
+
+@dataclass(frozen=True, slots=True)
+class BodyStats:
+    """Where a body stands near and far, and how tall it looks there.
+
+    All lengths are fractions of the frame's height, hip_x of its width; y counts downwards, so near >= far.
+    near_ankle_y, far_ankle_y: the lower ankle's position. near_height, far_height: nose to ankles' middle.
+    hip_x: median position of the hips' middle. frames: how many measured frames these numbers rest on.
+
+    Raises ValueError for numbers that are not finite, heights that are not positive, and near above far.
+    """
+
+    near_ankle_y: float
+    far_ankle_y: float
+    near_height: float
+    far_height: float
+    hip_x: float
+    frames: int
+
+    def __post_init__(self) -> None:
+        numbers = (self.near_ankle_y, self.far_ankle_y, self.near_height, self.far_height, self.hip_x)
+        if not all(math.isfinite(value) for value in numbers):
+            raise ValueError(f"body stats must be finite, got {self}")
+        if self.near_height <= 0 or self.far_height <= 0:
+            raise ValueError(f"heights must be positive, got near {self.near_height} and far {self.far_height}")
+        if self.near_ankle_y < self.far_ankle_y:
+            raise ValueError(f"near ankles must be at or below far ones, got {self.near_ankle_y} < {self.far_ankle_y}")
+        if self.frames < 0:
+            raise ValueError(f"frames cannot be negative, got {self.frames}")
+
+    @property
+    def on_the_spot(self) -> bool:
+        """Whether the body hardly moves in depth: its ankles' range is below 3 % of its height."""
+        return self.near_ankle_y - self.far_ankle_y < ON_THE_SPOT * self.near_height
+
+    def to_dict(self) -> dict[str, float]:
+        """Its numbers by name; `from_dict` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BodyStats:
+        """Raises ValueError for a missing or unknown number, and as the class does."""
+        names = [field.name for field in fields(cls)]
+        if set(values) != set(names):
+            raise ValueError(f"body stats take exactly {names}, got {sorted(values)}")
+        for name in names:
+            if isinstance(values[name], bool) or not isinstance(values[name], int | float):
+                raise ValueError(f"{name} of body stats must be a number, got {values[name]!r}")
+        if values["frames"] != int(values["frames"]):
+            raise ValueError(f"frames of body stats must be a whole number, got {values['frames']!r}")
+        return cls(**{name: float(values[name]) for name in names if name != "frames"}, frames=int(values["frames"]))
+
+
+def measure_body(pose: Pose, size: FrameSize) -> BodyMeasure | None:
+    """Measures a body in a frame of this size; None unless head, hips and both ankles were seen.
+
+    The head is the nose, or the ears' middle where the nose is missing. One ankle is not enough: it may be the raised
+    one. A body that is folded onto a point has no height, and so no measure.
+    """
+    right_px, left_px = pose.joint(skeleton.R_ANKLE), pose.joint(skeleton.L_ANKLE)
+    head_px = _joint_or_middle(pose, skeleton.NOSE, skeleton.R_EAR, skeleton.L_EAR)
+    hips_px = _joint_or_middle(pose, skeleton.MID_HIP, skeleton.R_HIP, skeleton.L_HIP)
+    if right_px is None or left_px is None or head_px is None or hips_px is None:
+        return None
+    middle_x_px, middle_y_px = (
+        (float(right_px[0]) + float(left_px[0])) / 2,
+        (float(right_px[1]) + float(left_px[1])) / 2,
+    )
+    height_px = math.hypot(middle_x_px - head_px[0], middle_y_px - head_px[1])
+    if height_px <= 0:
+        return None
+    lower_y = float(max(right_px[1], left_px[1])) / size.height_px
+    return BodyMeasure(lower_y, lower_y, height_px / size.height_px, hips_px[0] / size.width_px)
+
+
+def fit_body(measures: Sequence[BodyMeasure]) -> BodyStats:
+    """The stats of a whole clip, found in two passes. Deterministic. Raises ValueError without any measure.
+
+    measures: in order of time, so that a jump can be told from a stand.
+    First pass: near and far are the ankles' extremes, two percent of the frames left out at either end, jumps left out
+    (ankles that rise for a while though the body stays as tall). Second pass: the height at each is the largest of the
+    frames that stand there (within 5 % of the range), so that a squat is no small body; single frames that stick out
+    are left out of it.
+    """
+    if not measures:
+        raise ValueError("body stats need at least one measure")
+    table = np.array([(m.ankle_y, m.height, m.hip_x) for m in measures], dtype=np.float64)
+    return _fit(table, len(measures))
+
+
+class RunningBody:
+    """The same stats while a stream runs, from at most 256 of its measures, spread evenly over all of it.
+
+    Up to 256 measures these are `fit_body`'s stats, up to the rounding of a measure (1/16384 of the frame).
+    """
+
+    CAPACITY = 256
+
+    def __init__(self) -> None:
+        self._table = np.zeros((self.CAPACITY, 3), np.int16)
+        self._kept = 0
+        self._stride = 1
+        self._seen = 0
+        self._stats: BodyStats | None = None
+        self._earlier: BodyStats | None = None
+        self._latest: BodyStats | None = None
+
+    def update(self, measure: BodyMeasure) -> None:
+        """Takes the next measure of the stream. Numbers beyond two frame heights or widths count as two."""
+        if self._seen % self._stride == 0:
+            row = np.array([measure.ankle_y, measure.height, measure.hip_x])
+            row = np.clip(np.rint(row * _STEPS), -2 * _STEPS + 1, 2 * _STEPS - 1)
+            row[1] = max(row[1], 1)
+            self._table[self._kept] = row
+            self._kept += 1
+        self._seen += 1
+        if self._kept == self.CAPACITY:
+            half = self.CAPACITY // 2
+            self._table[:half] = self._table[::2].copy()
+            self._table[half:] = 0
+            self._kept = half
+            self._stride *= 2
+        self._stats = None
+        if self._seen & (self._seen - 1) == 0:
+            self._earlier, self._latest = self._latest, self.stats()
+
+    def stats(self) -> BodyStats | None:
+        """The stats of all measures so far; None before the first."""
+        if self._stats is None and self._kept:
+            self._stats = _fit(self._table[: self._kept] / _STEPS, self._seen)
+        return self._stats
+
+    @property
+    def certainty(self) -> float:
+        """How sure the stats are, in [0, 1]: enough measures, and the latest doubling of their number moved nothing.
+
+        It rises with the number of measures (60 are enough) and falls with the largest change since half of them or
+        fewer were seen; a change of a tenth of the body's height leaves no certainty.
+        """
+        now = self.stats()
+        if now is None or self._earlier is None:
+            return 0.0
+        before = self._earlier
+        change = max(
+            abs(now.near_ankle_y - before.near_ankle_y),
+            abs(now.far_ankle_y - before.far_ankle_y),
+            abs(now.near_height - before.near_height),
+            abs(now.far_height - before.far_height),
+        )
+        settled = max(0.0, 1 - change / (_UNSETTLED * now.near_height))
+        return min(1.0, self._seen / _ENOUGH_MEASURES) * settled
+
+    def to_state(self) -> dict[str, Any]:
+        """All of it as JSON takes it, at most about 2.5 kB; `from_state` goes on as this one would have."""
+        return {
+            "seen": self._seen,
+            "stride": self._stride,
+            "table": base64.b64encode(self._table[: self._kept].astype("<i2").tobytes()).decode("ascii"),
+            "earlier": self._earlier and self._earlier.to_dict(),
+            "latest": self._latest and self._latest.to_dict(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> RunningBody:
+        """Raises ValueError for anything that `to_state` does not write: states travel through clients."""
+        running = cls()
+        try:
+            seen, stride = state["seen"], state["stride"]
+            table = np.frombuffer(base64.b64decode(state["table"], validate=True), "<i2").reshape(-1, 3)
+            snapshots = [None if state[name] is None else BodyStats.from_dict(state[name]) for name in _SNAPSHOTS]
+        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            raise ValueError(f"not the state of a running body: {error}") from error
+        if type(seen) is not int or type(stride) is not int or stride < 1 or stride & (stride - 1):
+            raise ValueError(f"not the state of a running body: seen {seen!r}, stride {stride!r}")
+        if len(table) >= cls.CAPACITY or len(table) != -(-seen // stride) or (table[:, 1] < 1).any():
+            raise ValueError(f"not the state of a running body: {len(table)} rows for {seen} measures")
+        running._seen, running._stride, running._kept = seen, stride, len(table)
+        running._table[: len(table)] = table
+        running._earlier, running._latest = snapshots
+        return running
+
+
+def _joint_or_middle(pose: Pose, joint: int, right: int, left: int) -> tuple[float, float] | None:
+    position = pose.joint(joint)
+    if position is not None:
+        return float(position[0]), float(position[1])
+    right_px, left_px = pose.joint(right), pose.joint(left)
+    if right_px is None or left_px is None:
+        return None
+    return (float(right_px[0]) + float(left_px[0])) / 2, (float(right_px[1]) + float(left_px[1])) / 2
+
+
+def _fit(table: NDArray[np.float64], frames: int) -> BodyStats:
+    """table: `[N, 3]`: ankle_y, height, hip_x, N >= 1."""
+    grounded = _grounded(table)
+    ankles, heights = grounded[:, 0], grounded[:, 1]
+    far, near = (float(value) for value in np.percentile(ankles, [_EXTREME_PERCENT, 100 - _EXTREME_PERCENT]))
+    tallest = _largest(heights)
+    if near - far < ON_THE_SPOT * tallest:
+        near_height = far_height = tallest
+    else:
+        reach = max(_AT_A_STAND_OF_RANGE * (near - far), _AT_A_STAND_OF_HEIGHT * tallest)
+        near_height = _largest(heights[ankles >= near - reach])
+        far_height = _largest(heights[ankles <= far + reach])
+    return BodyStats(near, far, near_height, far_height, float(np.median(table[:, 2])), frames)
+
+
+def _grounded(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows, in order of time, that stand on the ground: without jumps."""
+    ankles, heights = table[:, 0], table[:, 1]
+    near = float(np.percentile(ankles, 100 - _EXTREME_PERCENT))
+    near_height = _largest(heights[ankles >= near - ON_THE_SPOT * _largest(heights)])
+    rise = near - ankles
+    risen = (rise > ON_THE_SPOT * near_height) & (near_height - heights < _SHRINK_PER_RISE * rise)
+    turns = np.flatnonzero(np.diff(risen)) + 1
+    for start, end in zip((0, *turns), (*turns, len(table)), strict=True):
+        if start == 0 or end - start > _LONGEST_IN_THE_AIR * len(table):
+            risen[start:end] = False
+    return table[~risen]
+
+
+def _largest(heights: NDArray[np.float64]) -> float:
+    """The largest of these heights, at least one, that others reach too: the middle of the few largest.
+
+    The few are a twentieth of them, and at least three where there are ten: one bad frame is no body.
+    """
+    few = max(len(heights) // 20, min(3, 1 + len(heights) // 5))
+    return float(np.median(np.sort(heights)[-few:]))

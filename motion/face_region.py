@@ -1,0 +1,118 @@
+"""Where the face is: a square around the nose whose side follows the face's size, cut out and laid back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.cropping import cut_rectangle, overlap, resized
+from motion.frame import Picture
+from motion.pose import Pose
+
+_POINTS_OF_A_FACE = 20
+"""Fewer face points than this are no face: their extent says nothing about its size."""
+
+_SOFT_BORDER = 1 / 8
+"""Width of the border over which a pasted face fades in, as a fraction of the square's side."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRule:
+    """How large an actor's face square is; stored with the actor.
+
+    side_per_face_size: the square's side divided by the face's size (the longer side of its points' bounding box).
+    min_side_px: no square is smaller, in pixels of the network's picture.
+    crop_px: side of the picture that the face network is given.
+
+    Raises ValueError for numbers that are not positive.
+    """
+
+    side_per_face_size: float
+    min_side_px: int
+    crop_px: int = 128
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.side_per_face_size) and self.side_per_face_size > 0):
+            raise ValueError(f"side_per_face_size must be positive, got {self.side_per_face_size}")
+        if self.min_side_px < 1 or self.crop_px < 1:
+            raise ValueError(f"min_side_px and crop_px must be at least 1, got {self.min_side_px} and {self.crop_px}")
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRegion:
+    """A square by its upper left corner; it may stick out of the picture."""
+
+    x_px: int
+    y_px: int
+    side_px: int
+
+
+def face_region(pose: Pose, rule: FaceRule, width_px: int, height_px: int) -> FaceRegion | None:
+    """The square around the face, or None where the pose has no face in a picture of `width_px` x `height_px`.
+
+    pose: in pixels of that picture. The square is centred at the nose, at the ears' middle where the nose is missing,
+    at the face points' middle where both are. None with fewer than 20 of the 70 face points, and where the centre
+    lies outside of the picture. The side never exceeds the picture's shorter side.
+
+    Source: Chan et al. 2019 cut a fixed 128 x 128 of 1024 x 512; the side follows the face so that smaller pictures
+    and people far away keep the same part of the head.
+    """
+    points_px = pose.joints_px[skeleton.FACE][pose.confidence[skeleton.FACE] > 0]
+    if len(points_px) < _POINTS_OF_A_FACE:
+        return None
+    low_px, high_px = points_px.min(axis=0), points_px.max(axis=0)
+    size_px = float((high_px - low_px).max())
+    centre_px = _centre(pose)
+    if centre_px is None:
+        centre_px = (low_px + high_px) / 2
+    x_px, y_px = float(centre_px[0]), float(centre_px[1])
+    if not (0 <= x_px <= width_px and 0 <= y_px <= height_px):
+        return None
+    side_px = min(max(round(rule.side_per_face_size * size_px), rule.min_side_px), width_px, height_px)
+    return FaceRegion(round(x_px - side_px / 2), round(y_px - side_px / 2), side_px)
+
+
+def cut_face(picture: Picture, region: FaceRegion, crop_px: int) -> Picture:
+    """`[crop_px, crop_px, 3]` uint8: the region of a `[H, W, 3]` uint8 picture; its edge is repeated outside of it."""
+    cut = cut_rectangle(picture, region.x_px, region.y_px, region.side_px, region.side_px)
+    return resized(cut, crop_px, crop_px)
+
+
+def paste_face(picture: Picture, face: Picture, region: FaceRegion) -> Picture:
+    """A copy of `picture`, `[H, W, 3]` uint8, with the face laid over the region; it fades in over a soft border.
+
+    face: `[S, S, 3]` uint8 of any size, as the face network gives it. The region's outermost pixels stay the picture's.
+    """
+    result = picture.copy()
+    on_picture_x, on_face_x = overlap(region.x_px, region.side_px, picture.shape[1])
+    on_picture_y, on_face_y = overlap(region.y_px, region.side_px, picture.shape[0])
+    below = result[on_picture_y, on_picture_x]
+    above = resized(face, region.side_px, region.side_px)[on_face_y, on_face_x]
+    weight = _fade(region.side_px)[on_face_y, on_face_x, None]
+    mixed = below + (above.astype(np.float32) - below) * weight
+    result[on_picture_y, on_picture_x] = np.rint(mixed).astype(np.uint8)
+    return result
+
+
+def _centre(pose: Pose) -> NDArray[np.float32] | None:
+    nose_px = pose.joint(skeleton.NOSE)
+    if nose_px is not None:
+        return nose_px
+    right_px, left_px = pose.joint(skeleton.R_EAR), pose.joint(skeleton.L_EAR)
+    if right_px is None or left_px is None:
+        return None
+    return np.asarray((right_px + left_px) / 2, dtype=np.float32)
+
+
+@lru_cache(maxsize=256)
+def _fade(side_px: int) -> NDArray[np.float32]:
+    """`[side_px, side_px]` float32: 0 at the outermost pixels, 1 inside of the border."""
+    from_edge_px = np.minimum(np.arange(side_px), np.arange(side_px)[::-1])
+    ramp = np.clip(from_edge_px / max(side_px * _SOFT_BORDER, 1), 0, 1)
+    smooth = ramp * ramp * (3 - 2 * ramp)
+    return np.outer(smooth, smooth).astype(np.float32)

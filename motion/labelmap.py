@@ -1,0 +1,195 @@
+"""The label map: a pose drawn as the picture that the generator is given. Training and serving draw with this file.
+
+Source: the label maps of Chan et al. 2019 ("Everybody Dance Now"): white canvas, filled circles on joints, limbs as
+filled ellipses blended over what is there, hands and face as thin lines; soft edges, from drawing large and reducing.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.frame import Picture
+from motion.pose import Pose
+
+LABEL_MAP_VERSION = 1
+"""Rises with every change of a colour, a width or an order below: a network knows one version only."""
+
+_Colour = tuple[int, int, int]
+_Points = NDArray[np.float64]
+_Flags = NDArray[np.bool_]
+
+_OVERSAMPLING = 2
+_SHIFT = 4
+"""Bits of a pixel's fraction that OpenCV is given."""
+
+_LIMB_OPACITY = 0.75
+"""Limbs that cross stay visible through each other."""
+
+_ELLIPSE_CORNERS = 28
+_INFLATION_PX = 0.75
+"""OpenCV's soft polygons reach about this much farther than their corners; circles 0.5. Taken off, widths scale."""
+
+_FARTHEST_PX = 1 << 14
+"""Joints farther out than this many canvas pixels are brought back to it: OpenCV's fixed point numbers overflow."""
+
+# Radii and widths are fractions of the canvas height.
+_TORSO_RADIUS, _LIMB_RADIUS, _HEAD_RADIUS, _FOOT_RADIUS = 0.020, 0.014, 0.005, 0.009
+_JOINT_RADIUS, _HEAD_JOINT_RADIUS, _PUPIL_RADIUS = 0.013, 0.005, 0.003
+_LINE_WIDTH = 0.0042
+
+_LIMBS: tuple[tuple[int, int, float, _Colour], ...] = (
+    (1, 8, _TORSO_RADIUS, (90, 90, 90)),
+    (1, 2, _LIMB_RADIUS, (150, 0, 0)),
+    (1, 5, _LIMB_RADIUS, (0, 90, 0)),
+    (8, 9, _LIMB_RADIUS, (0, 90, 150)),
+    (8, 12, _LIMB_RADIUS, (100, 0, 150)),
+    (9, 10, _LIMB_RADIUS, (0, 150, 220)),
+    (10, 11, _LIMB_RADIUS, (0, 215, 235)),
+    (12, 13, _LIMB_RADIUS, (140, 40, 230)),
+    (13, 14, _LIMB_RADIUS, (220, 60, 235)),
+    (11, 24, _FOOT_RADIUS, (0, 70, 200)),
+    (11, 22, _FOOT_RADIUS, (0, 20, 255)),
+    (22, 23, _FOOT_RADIUS, (130, 130, 255)),
+    (14, 21, _FOOT_RADIUS, (150, 0, 90)),
+    (14, 19, _FOOT_RADIUS, (255, 0, 140)),
+    (19, 20, _FOOT_RADIUS, (255, 150, 215)),
+    (1, 0, _LIMB_RADIUS, (200, 160, 0)),
+    (0, 15, _HEAD_RADIUS, (255, 150, 110)),
+    (15, 17, _HEAD_RADIUS, (240, 110, 110)),
+    (0, 16, _HEAD_RADIUS, (150, 215, 110)),
+    (16, 18, _HEAD_RADIUS, (100, 190, 130)),
+    (2, 3, _LIMB_RADIUS, (230, 20, 20)),
+    (3, 4, _LIMB_RADIUS, (255, 130, 0)),
+    (5, 6, _LIMB_RADIUS, (0, 160, 40)),
+    (6, 7, _LIMB_RADIUS, (130, 220, 0)),
+)
+"""From joint, to joint, radius, colour; later ones lie over earlier ones: torso, legs, feet, head, arms."""
+
+_FACE_PATHS: tuple[tuple[tuple[int, ...], _Colour], ...] = (
+    (tuple(range(17)), (170, 170, 170)),
+    (tuple(range(17, 22)), (150, 60, 0)),
+    (tuple(range(22, 27)), (0, 100, 60)),
+    (tuple(range(27, 31)), (120, 100, 0)),
+    (tuple(range(31, 36)), (120, 100, 0)),
+    ((*range(36, 42), 36), (200, 0, 60)),
+    ((*range(42, 48), 42), (0, 60, 200)),
+    ((*range(48, 60), 48), (220, 0, 160)),
+    ((*range(60, 68), 60), (110, 0, 80)),
+)
+"""Indices within the face's 70 points, colour."""
+
+_FINGER_PATHS = tuple((0, *range(1 + 4 * finger, 5 + 4 * finger)) for finger in range(5))
+_RIGHT_FINGER_COLOURS: tuple[_Colour, ...] = ((120, 0, 0), (220, 0, 0), (220, 90, 0), (200, 0, 110), (120, 0, 160))
+_LEFT_FINGER_COLOURS: tuple[_Colour, ...] = ((0, 70, 0), (0, 140, 0), (100, 150, 0), (0, 140, 110), (0, 90, 160))
+
+
+def _circles() -> tuple[tuple[int, float, _Colour], ...]:
+    """Joint, radius and colour of every circle: a joint has the colour of the limb that ends there."""
+    head = (skeleton.NOSE, skeleton.R_EYE, skeleton.L_EYE, skeleton.R_EAR, skeleton.L_EAR)
+    colours = {skeleton.NECK: (60, 60, 60)} | {end: colour for _, end, _, colour in _LIMBS}
+    return tuple((i, _HEAD_JOINT_RADIUS if i in head else _JOINT_RADIUS, colour) for i, colour in colours.items())
+
+
+def _lines() -> tuple[tuple[int, int, _Colour], ...]:
+    """From joint, to joint and colour of every thin line: the face, then the hands."""
+    paths = [
+        *((skeleton.FACE.start, path, colour) for path, colour in _FACE_PATHS),
+        *((skeleton.LEFT_HAND.start, *finger) for finger in zip(_FINGER_PATHS, _LEFT_FINGER_COLOURS, strict=True)),
+        *((skeleton.RIGHT_HAND.start, *finger) for finger in zip(_FINGER_PATHS, _RIGHT_FINGER_COLOURS, strict=True)),
+    ]
+    return tuple((first + start, first + end, colour) for first, path, colour in paths for start, end in pairwise(path))
+
+
+def _unit_circle(corners: int) -> _Points:
+    angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+_CIRCLES = _circles()
+_PUPILS = tuple((skeleton.FACE.start + pupil, _PUPIL_RADIUS, (20, 20, 20)) for pupil in (68, 69))
+_LIMB_ENDS = np.array([limb[:2] for limb in _LIMBS])
+_LIMB_RADII = np.array([limb[2] for limb in _LIMBS])
+_LINES = _lines()
+_LINE_ENDS = np.array([line[:2] for line in _LINES])
+_ELLIPSE = _unit_circle(_ELLIPSE_CORNERS)
+_RECTANGLE = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], dtype=np.float64)
+
+
+def draw_label_map(pose: Pose, width_px: int, height_px: int) -> Picture:
+    """`[height_px, width_px, 3]` uint8 RGB: the pose on white. Unseen joints, and lines to them, are not drawn.
+
+    pose: in pixels of the canvas, positions counted from its upper left corner. All widths follow the canvas height,
+    so a canvas of twice the size shows the same map at twice the size. Joints outside of the canvas are drawn as far
+    as they reach into it. Raises ValueError for a canvas without pixels.
+    """
+    if width_px < 1 or height_px < 1:
+        raise ValueError(f"a label map must be at least 1x1 pixels, got {width_px}x{height_px}")
+    canvas = np.full((height_px * _OVERSAMPLING, width_px * _OVERSAMPLING, 3), 255, np.uint8)
+    # OpenCV counts from the middle of the first pixel, poses from its corner.
+    joints = np.clip(pose.joints_px.astype(np.float64) * _OVERSAMPLING, -_FARTHEST_PX, _FARTHEST_PX) - 0.5
+    seen = pose.seen
+    unit_px = float(height_px * _OVERSAMPLING)
+    _draw_circles(canvas, joints, seen, unit_px, _CIRCLES)
+    _draw_limbs(canvas, joints, seen, unit_px)
+    _draw_lines(canvas, joints, seen, unit_px)
+    _draw_circles(canvas, joints, seen, unit_px, _PUPILS)
+    return np.asarray(cv2.resize(canvas, (width_px, height_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _draw_circles(
+    canvas: Picture, joints: _Points, seen: _Flags, unit_px: float, circles: tuple[tuple[int, float, _Colour], ...]
+) -> None:
+    centres = _fixed_point(joints).tolist()
+    for joint, radius, colour in circles:
+        if seen[joint]:
+            radius_px = max(radius * unit_px - 0.5, 0.5)
+            cv2.circle(canvas, centres[joint], round(radius_px * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_limbs(canvas: Picture, joints: _Points, seen: _Flags, unit_px: float) -> None:
+    shown = np.flatnonzero(seen[_LIMB_ENDS].all(axis=1))
+    half_widths_px = np.maximum(_LIMB_RADII[shown] * unit_px - _INFLATION_PX, 0.25)
+    corners = _between(joints[_LIMB_ENDS[shown]], half_widths_px, 0, _ELLIPSE)
+    size = np.array([canvas.shape[1], canvas.shape[0]])
+    lows = np.clip(np.floor(corners.min(axis=1)) - 1, 0, size).astype(int)
+    highs = np.clip(np.ceil(corners.max(axis=1)) + 2, 0, size).astype(int)
+    polygons = _fixed_point(corners - lows[:, None])
+    for limb, polygon, (left, top), (right, bottom) in zip(shown, polygons, lows.tolist(), highs.tolist(), strict=True):
+        if left < right and top < bottom:
+            below = canvas[top:bottom, left:right]
+            above = below.copy()
+            cv2.fillConvexPoly(above, polygon, _LIMBS[limb][3], cv2.LINE_AA, _SHIFT)
+            cv2.addWeighted(above, _LIMB_OPACITY, below, 1 - _LIMB_OPACITY, 0, dst=below)
+
+
+def _draw_lines(canvas: Picture, joints: _Points, seen: _Flags, unit_px: float) -> None:
+    shown = np.flatnonzero(seen[_LINE_ENDS].all(axis=1))
+    half_width_px = _LINE_WIDTH * unit_px / 2
+    half_widths_px = np.full(len(shown), max(half_width_px - _INFLATION_PX, 0.0))
+    polygons = _fixed_point(_between(joints[_LINE_ENDS[shown]], half_widths_px, half_width_px / 2, _RECTANGLE))
+    for line, polygon in zip(shown, polygons, strict=True):
+        cv2.fillConvexPoly(canvas, polygon, _LINES[line][2], cv2.LINE_AA, _SHIFT)
+
+
+def _between(ends: _Points, half_widths_px: NDArray[np.float64], overhang_px: float, shape: _Points) -> _Points:
+    """`[N, C, 2]`: a shape in the unit square, `[C, 2]`, stretched between two points each, `[N, 2, 2]`."""
+    along = (ends[:, 1] - ends[:, 0]) / 2
+    half_lengths_px = np.hypot(along[:, 0], along[:, 1])
+    long = half_lengths_px[:, None] > 0
+    directions = np.where(long, along / np.where(long, half_lengths_px[:, None], 1), (1, 0))
+    across = np.stack([-directions[:, 1], directions[:, 0]], axis=1)
+    stretched = np.maximum(half_lengths_px + overhang_px, half_widths_px)
+    return np.asarray(
+        ends.mean(axis=1)[:, None]
+        + shape[None, :, :1] * (directions * stretched[:, None])[:, None]
+        + shape[None, :, 1:] * (across * half_widths_px[:, None])[:, None]
+    )
+
+
+def _fixed_point(values: _Points) -> NDArray[np.int32]:
+    return np.asarray(np.rint(values * (1 << _SHIFT)), dtype=np.int32)

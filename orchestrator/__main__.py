@@ -1,0 +1,19 @@
+"""`python -m orchestrator`: serves `dance.v1.TransferService`. Settings: `ORCHESTRATOR_*`, see README.md."""
+
+import cv2
+
+from orchestrator.servicer import TransferService
+from orchestrator.settings import OrchestratorSettings
+from serving.server import run_service
+from serving.settings import from_environment
+
+
+async def build() -> tuple[TransferService, OrchestratorSettings]:
+    """The service and its settings. Raises BadSettings."""
+    cv2.setNumThreads(1)  # frames are drawn side by side already; more threads would only wait for each other
+    settings = from_environment(OrchestratorSettings, "ORCHESTRATOR_")
+    return TransferService(settings), settings
+
+
+if __name__ == "__main__":
+    run_service(build)

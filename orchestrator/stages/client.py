@@ -1,0 +1,285 @@
+"""The client's end of a session: its messages as our types, our answers as messages."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
+
+from motion.frame import FrameSize, PictureEncoding
+from orchestrator.config import OutputFormat, PoseConfig, ReturnOptions, SessionAccepted, SessionConfig, TransferMode
+from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
+from orchestrator.requests import RequestReader
+from orchestrator.settings import OrchestratorSettings
+from orchestrator.stages.pose import DETAIL_FROM_PROTO, DETAIL_TO_PROTO
+from serving import telemetry, wire
+from serving.errors import BadInput, BadPicture, NotServed, StageTimeout
+from serving.names import checked_actor_id
+from serving.pictures import PictureLimits, check_picture
+from serving.server import VERSION
+
+_MODES: Final = {
+    transfer_pb2.TRANSFER_MODE_UNSPECIFIED: TransferMode.LOSSLESS,
+    transfer_pb2.TRANSFER_MODE_LOSSLESS: TransferMode.LOSSLESS,
+    transfer_pb2.TRANSFER_MODE_LIVE: TransferMode.LIVE,
+}
+_MODE_TO_PROTO: Final = {
+    TransferMode.LOSSLESS: transfer_pb2.TRANSFER_MODE_LOSSLESS,
+    TransferMode.LIVE: transfer_pb2.TRANSFER_MODE_LIVE,
+}
+_REASON_TO_PROTO: Final[dict[NoPictureReason, Any]] = {
+    reason: transfer_pb2.NoPictureReason.Value(f"NO_PICTURE_REASON_{reason.name}") for reason in NoPictureReason
+}
+_REMARK_TO_PROTO: Final[dict[Remark, Any]] = {
+    remark: transfer_pb2.FrameRemark.Value(f"FRAME_REMARK_{remark.name}") for remark in Remark
+}
+_DEFAULT_JPEG_QUALITY: Final = 90
+_MAX_FRAME_RATE_HZ: Final = 1000.0
+
+
+def check_pose_choice(backend: int, dancer: pose_pb2.DancerSelection, *, field: str) -> None:
+    """Raises NotServed for a backend or a dancer rule that is not served yet, BadInput for nonsense."""
+    if backend not in pose_pb2.PoseBackend.values():
+        raise BadInput(f"{field}.pose_backend", f"{backend} is no pose backend")
+    if backend not in (pose_pb2.POSE_BACKEND_UNSPECIFIED, pose_pb2.POSE_BACKEND_MEDIAPIPE):
+        name = pose_pb2.PoseBackend.Name(backend)
+        raise NotServed(f"{field}.pose_backend: {name} is not served; POSE_BACKEND_MEDIAPIPE is")
+    rule = dancer.WhichOneof("rule")
+    if rule not in (None, "largest"):
+        raise NotServed(f"{field}.dancer.{rule}: is not served; leave the rule out, or ask for the largest")
+    if rule == "largest" and not dancer.largest:
+        raise BadInput(f"{field}.dancer.largest", "cannot be false; leave the rule out")
+
+
+def config_from_proto(message: transfer_pb2.TransferConfig, settings: OrchestratorSettings) -> SessionConfig:
+    """Raises BadInput, naming the field, for what breaks the contract; NotServed for what is not served yet."""
+    if message.checkpoint_every_frames or message.checkpoint:
+        field = "checkpoint" if message.checkpoint else "checkpoint_every_frames"
+        raise NotServed(f"config.{field}: checkpoints are not served; leave the field out")
+    check_pose_choice(message.pose_backend, message.dancer, field="config")
+    if message.mode not in _MODES:
+        raise BadInput("config.mode", f"{message.mode} is no transfer mode")
+    mode = _MODES[message.mode]
+    look_ahead_frames = message.look_ahead_frames
+    if mode is TransferMode.LIVE and look_ahead_frames:
+        raise BadInput("config.look_ahead_frames", f"a LIVE session takes none, got {look_ahead_frames}")
+    if look_ahead_frames > settings.max_look_ahead_frames:
+        limit = settings.max_look_ahead_frames
+        raise BadInput("config.look_ahead_frames", f"at most {limit} are served, got {look_ahead_frames}")
+    rate_hz = message.frame_rate_hz
+    if not (math.isfinite(rate_hz) and 0 <= rate_hz <= _MAX_FRAME_RATE_HZ):
+        raise BadInput("config.frame_rate_hz", f"expected 0 to {_MAX_FRAME_RATE_HZ:g}, got {rate_hz}")
+    source_body = None
+    if message.HasField("source_body"):
+        source_body = wire.body_stats_from_proto(message.source_body, field="config.source_body")
+    returns = message.return_options
+    return SessionConfig(
+        actor=checked_actor_id(message.actor, field="config.actor"),
+        actor_version=message.actor_version,
+        mode=mode,
+        output=_output_from_proto(message.output),
+        source_body=source_body,
+        look_ahead_frames=look_ahead_frames,
+        returns=ReturnOptions(returns.source_pose, returns.normalized_pose, returns.stage_times, returns.label_map),
+        pose=_pose_from_proto(message),
+        frame_rate_hz=rate_hz,
+    )
+
+
+def _output_from_proto(message: transfer_pb2.OutputFormat) -> OutputFormat:
+    encoding = PictureEncoding.JPEG
+    if message.encoding != frame_pb2.PICTURE_ENCODING_UNSPECIFIED:
+        encoding = wire.encoding_from_proto(message.encoding, field="config.output.encoding")
+    quality = message.jpeg_quality or _DEFAULT_JPEG_QUALITY
+    if quality > 100:
+        raise BadInput("config.output.jpeg_quality", f"expected 1 to 100, or 0 for the default, got {quality}")
+    return OutputFormat(encoding, quality, message.full_frame)
+
+
+def _pose_from_proto(message: transfer_pb2.TransferConfig) -> PoseConfig:
+    if message.pose_detail == pose_pb2.POSE_DETAIL_UNSPECIFIED:
+        return PoseConfig(face_and_hands_every_n=message.face_and_hands_every_n)
+    if message.pose_detail not in DETAIL_FROM_PROTO:
+        raise BadInput("config.pose_detail", f"{message.pose_detail} is no pose detail")
+    detail = DETAIL_FROM_PROTO[message.pose_detail]
+    return PoseConfig(detail=detail, face_and_hands_every_n=message.face_and_hands_every_n)
+
+
+def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferResponse:
+    """The first response of a session."""
+    config = accepted.config
+    honoured = transfer_pb2.TransferConfig(
+        actor=config.actor,
+        actor_version=config.actor_version,
+        mode=_MODE_TO_PROTO[config.mode],
+        output=transfer_pb2.OutputFormat(
+            encoding=wire.encoding_to_proto(config.output.encoding),
+            jpeg_quality=config.output.jpeg_quality if config.output.encoding is PictureEncoding.JPEG else 0,
+            full_frame=config.output.full_frame,
+        ),
+        source_body=None if config.source_body is None else wire.body_stats_to_proto(config.source_body),
+        dancer=pose_pb2.DancerSelection(largest=True),
+        look_ahead_frames=config.look_ahead_frames,
+        return_options=transfer_pb2.ReturnOptions(
+            source_pose=config.returns.source_pose,
+            normalized_pose=config.returns.normalized_pose,
+            stage_times=config.returns.stage_times,
+            label_map=config.returns.label_map,
+        ),
+        pose_backend=pose_pb2.POSE_BACKEND_MEDIAPIPE,
+        pose_detail=DETAIL_TO_PROTO[config.pose.detail],
+        face_and_hands_every_n=config.pose.face_and_hands_every_n,
+        frame_rate_hz=config.frame_rate_hz,
+    )
+    return transfer_pb2.TransferResponse(
+        accepted=transfer_pb2.TransferAccepted(
+            config=honoured,
+            limits=transfer_pb2.SessionLimits(
+                max_frames_in_flight=accepted.max_frames_in_flight,
+                max_frame_side_px=accepted.max_frame_side_px,
+                max_frame_bytes=accepted.max_frame_bytes,
+            ),
+            server_version=VERSION,
+            stage_size=wire.frame_size_to_proto(accepted.stage_size),
+            full_frame_size=wire.frame_size_to_proto(accepted.full_frame_size),
+            generator_precision=accepted.generator_precision,
+        )
+    )
+
+
+def answer_to_proto(passage: Passage, returns: ReturnOptions) -> transfer_pb2.TransferResponse:
+    """The answer to one frame that has left the last stage."""
+    answer = transfer_pb2.TransferAnswer(
+        sequence=passage.sequence,
+        remarks=[_REMARK_TO_PROTO[remark] for remark in passage.remarks],
+        frame_seconds=time.perf_counter() - passage.arrived_at_s,
+    )
+    if passage.no_picture is not None:
+        answer.no_picture.reason = _REASON_TO_PROTO[passage.no_picture.reason]
+        answer.no_picture.detail = passage.no_picture.detail
+    else:
+        assert passage.output is not None
+        answer.picture.CopyFrom(wire.picture_to_proto(passage.output))
+    if returns.stage_times:
+        for spent in passage.times:
+            answer.stage_times.add(
+                stage=spent.stage,
+                compute_seconds=spent.compute_seconds,
+                queue_seconds=spent.queue_seconds,
+                total_seconds=spent.total_seconds,
+            )
+    if returns.source_pose and passage.source_pose is not None:
+        answer.source_pose.CopyFrom(wire.pose_to_proto(passage.source_pose))
+    if returns.normalized_pose and passage.normalized_pose is not None:
+        answer.normalized_pose.CopyFrom(wire.pose_to_proto(passage.normalized_pose))
+    if passage.label_map_output is not None:
+        answer.label_map.CopyFrom(wire.picture_to_proto(passage.label_map_output))
+    if passage.transform is not None:
+        answer.transform.scale = passage.transform.scale
+        answer.transform.foot_y = passage.transform.foot_y
+        answer.transform.hip_x = passage.transform.hip_x
+    return transfer_pb2.TransferResponse(answer=answer)
+
+
+class Intake:
+    """Turns a session's frames into passages, and holds them to the contract.
+
+    A picture that is not what it is said to be makes a BAD_FRAME. A sequence that does not rise, a frame without
+    content or time, a pose that is none: BadInput, which ends the session.
+    """
+
+    def __init__(self, limits: PictureLimits, frame_rate_hz: float) -> None:
+        self._limits = limits
+        self._frame_rate_hz = frame_rate_hz
+        self._last_sequence = -1
+        self._size: FrameSize | None = None
+
+    def passage(self, kind: str | None, frame: transfer_pb2.TransferFrame) -> Passage:
+        """The passage of one request. kind: which field of the request is set."""
+        if kind != "frame":
+            raise BadInput(kind or "request", "after the config, every request must be a frame")
+        if frame.sequence <= self._last_sequence:
+            raise BadInput("frame.sequence", f"must rise, got {frame.sequence} after {self._last_sequence}")
+        self._last_sequence = frame.sequence
+        captured_at_s = wire.seconds_from_proto(frame.captured_at) if frame.HasField("captured_at") else None
+        passage = Passage(frame.sequence, self._time_s(frame.sequence, captured_at_s), self._size, captured_at_s)
+        content = frame.WhichOneof("content")
+        try:
+            if content == "picture":
+                passage.picture = wire.picture_from_proto(frame.picture, field="frame.picture")
+                check_picture(passage.picture, self._limits, field="frame.picture")
+                size = FrameSize(passage.picture.width_px, passage.picture.height_px)
+            elif content == "client_pose":
+                given = frame.client_pose
+                size = wire.frame_size_from_proto(given.size, field="frame.client_pose.size")
+                if given.HasField("pose"):
+                    passage.source_pose = wire.pose_from_proto(given.pose, field="frame.client_pose.pose")
+            else:
+                raise BadInput("frame.content", f"frame {frame.sequence} has neither a picture nor a pose")
+            self._size = self._size or size
+            if size != self._size:
+                raise BadPicture("frame", f"is {size.width_px}x{size.height_px}, this session's frames are "
+                                 f"{self._size.width_px}x{self._size.height_px}")  # fmt: skip
+            passage.size = size
+        except BadPicture as error:
+            passage.picture = passage.source_pose = None
+            passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, str(error))
+        return passage
+
+    def _time_s(self, sequence: int, captured_at_s: float | None) -> float:
+        if captured_at_s is not None:
+            return captured_at_s
+        if self._frame_rate_hz == 0:
+            raise BadInput("frame.captured_at", "is needed where config.frame_rate_hz is 0")
+        return sequence / self._frame_rate_hz
+
+
+class TransferClient:
+    """The client of one `Transfer` stream; see `orchestrator.session.Client`.
+
+    write: sends one response. answer_seconds: how long the client may take to read it.
+    """
+
+    def __init__(
+        self,
+        reader: RequestReader[transfer_pb2.TransferRequest],
+        write: Callable[[transfer_pb2.TransferResponse], Any],
+        intake: Intake,
+        returns: ReturnOptions,
+        answer_seconds: float,
+    ) -> None:
+        self._reader = reader
+        self._write = write
+        self._intake = intake
+        self._returns = returns
+        self._answer_seconds = answer_seconds
+
+    async def next_frame(self, seconds: float) -> Passage:
+        """See `orchestrator.session.Client`."""
+        request = await self._reader.take(seconds)
+        return self._intake.passage(request.WhichOneof("request"), request.frame)
+
+    async def answer(self, passage: Passage) -> None:
+        """See `orchestrator.session.Client`. Counts the frame."""
+        await self._send(answer_to_proto(passage, self._returns), passage.sequence)
+        result = "picture" if passage.no_picture is None else passage.no_picture.reason.value
+        telemetry.FRAMES.labels(result).inc()
+        telemetry.FRAME_DURATION.observe(time.perf_counter() - passage.arrived_at_s)
+        for remark in passage.remarks:
+            telemetry.REMARKS.labels(remark.value).inc()
+
+    async def accept(self, accepted: SessionAccepted) -> None:
+        """Sends the first response."""
+        await self._send(accepted_to_proto(accepted), None)
+
+    async def _send(self, response: transfer_pb2.TransferResponse, sequence: int | None) -> None:
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                await self._write(response)
+        except TimeoutError as error:
+            reason = f"it did not take an answer within {self._answer_seconds:g} s"
+            raise StageTimeout("client", sequence, reason) from error

@@ -1,0 +1,35 @@
+"""The connections to all stages, shared by the sessions of one process."""
+
+from __future__ import annotations
+
+import grpc.aio
+from dance.v1 import agent_pb2_grpc, face_pb2_grpc, normalize_pb2_grpc, pose_pb2_grpc
+from tritonclient.grpc.aio import InferenceServerClient
+
+from orchestrator.settings import OrchestratorSettings
+from serving.server import CHANNEL_OPTIONS
+
+
+class Connections:
+    """Stubs for every stage. Nothing is connected until it is used; `close` at the end."""
+
+    def __init__(self, settings: OrchestratorSettings) -> None:
+        addresses = (
+            settings.pose_address,
+            settings.normalize_address,
+            settings.face_address,
+            settings.agent_address,
+        )
+        self._channels = [grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) for address in addresses]
+        pose, normalize, face, agent = self._channels
+        self.pose = pose_pb2_grpc.PoseServiceStub(pose)  # type: ignore[no-untyped-call]
+        self.normalize = normalize_pb2_grpc.NormalizeServiceStub(normalize)  # type: ignore[no-untyped-call]
+        self.face = face_pb2_grpc.FaceServiceStub(face)  # type: ignore[no-untyped-call]
+        self.agent = agent_pb2_grpc.GeneratorAgentServiceStub(agent)  # type: ignore[no-untyped-call]
+        self.triton = InferenceServerClient(settings.triton_address, channel_args=list(CHANNEL_OPTIONS))
+
+    async def close(self) -> None:
+        """Closes all of them, with what still runs on them."""
+        await self.triton.close()
+        for channel in self._channels:
+            await channel.close()

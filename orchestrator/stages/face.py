@@ -1,0 +1,66 @@
+"""The face stage: a better face on the generated picture. It is off the generator's path: frames overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import ClassVar
+
+from dance.v1 import face_pb2, face_pb2_grpc
+
+from motion.face_region import cut_face
+from motion.frame import PictureEncoding
+from orchestrator.link import Link
+from orchestrator.passage import Passage
+from orchestrator.pipeline import Inbox
+from orchestrator.settings import OrchestratorSettings
+from orchestrator.stages.failures import stage_errors
+from orchestrator.stages.in_order import in_order
+from serving import wire
+from serving.actors import Actor
+from serving.errors import BadInput, StageUnavailable
+from serving.pictures import decode_picture, encode_picture
+
+
+class FaceStage:
+    """Adds `refined_face` to each frame whose pose has a face; the encode stage pastes it."""
+
+    name: ClassVar[str] = "face"
+
+    def __init__(
+        self, stub: face_pb2_grpc.FaceServiceStub, actor: Actor, settings: OrchestratorSettings, *, at_once: int
+    ) -> None:
+        self._stub = stub
+        self._actor = actor
+        self._seconds = settings.face_seconds
+        self._at_once = at_once
+
+    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
+        """See `orchestrator.pipeline.Stage`."""
+        await in_order(inbox, outbox, self._begin, at_once=self._at_once)
+
+    def _begin(self, passage: Passage) -> Awaitable[None] | None:
+        return None if passage.face_label is None else self._refine(passage)
+
+    async def _refine(self, passage: Passage) -> None:
+        assert passage.generated is not None
+        assert passage.face_region is not None
+        assert passage.face_label is not None
+        crop_px = self._actor.face_rule.crop_px
+        # A crop is so small that handing it to a thread would cost more than cutting it here.
+        face = cut_face(passage.generated, passage.face_region, crop_px)
+        request = face_pb2.RefineRequest(
+            actor=self._actor.id,
+            actor_version=self._actor.version,
+            face=wire.picture_to_proto(encode_picture(face, PictureEncoding.RAW)),
+            label=wire.picture_to_proto(encode_picture(passage.face_label, PictureEncoding.RAW)),
+        )
+        with stage_errors(self.name, passage.sequence, self._seconds):
+            answer = await self._stub.Refine(request, timeout=self._seconds)
+            try:
+                refined = decode_picture(wire.picture_from_proto(answer.face, field="face"), field="face")
+            except BadInput as error:
+                raise StageUnavailable(self.name, passage.sequence, str(error)) from error
+            if refined.shape != face.shape:
+                raise StageUnavailable(self.name, passage.sequence, f"expected {face.shape}, got {refined.shape}")
+        passage.refined_face = refined
+        passage.leave(self.name, answer.compute_seconds)

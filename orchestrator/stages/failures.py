@@ -1,0 +1,52 @@
+"""What a stage's call fails with, as our errors: they name the stage and the frame, and keep the cause."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc.aio
+from grpc import StatusCode
+from tritonclient.utils import InferenceServerException
+
+from serving import telemetry
+from serving.errors import StageError, StageRefused, StageTimeout, StageUnavailable
+
+# A stage that breaks inside answers INTERNAL or UNKNOWN, and so does Triton over a dead stub: it died, for all we know.
+_DIED = frozenset(
+    {StatusCode.UNAVAILABLE, StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.CANCELLED, StatusCode.ABORTED}
+)
+
+
+def stage_error(stage: str, sequence: int | None, code: StatusCode, details: str) -> StageError:
+    """The error for a status that a stage answered."""
+    if code is StatusCode.DEADLINE_EXCEEDED:
+        return StageTimeout(stage, sequence, details)
+    if code in _DIED:
+        return StageUnavailable(stage, sequence, f"{code.name}: {details}")
+    return StageRefused(stage, sequence, f"{code.name}: {details}", code)
+
+
+@contextmanager
+def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[None]:
+    """Raises StageError for what a call to `stage` about one frame fails with, and counts it.
+
+    seconds: the call's time limit, for the message. sequence: None where no single frame is concerned.
+    """
+    started_s = time.perf_counter()
+    try:
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            raise stage_error(stage, sequence, error.code(), error.details() or "") from error
+        except InferenceServerException as error:
+            # tritonclient keeps the status as text: "StatusCode.UNAVAILABLE".
+            code = StatusCode[(error.status() or "StatusCode.UNKNOWN").removeprefix("StatusCode.")]
+            raise stage_error(stage, sequence, code, error.message() or "") from error
+        except TimeoutError as error:
+            raise StageTimeout(stage, sequence, f"no answer within {seconds:g} s") from error
+    except StageError as error:
+        outcome = "timeout" if isinstance(error, StageTimeout) else "failed"
+        telemetry.STAGE_DURATION.labels(stage, outcome).observe(time.perf_counter() - started_s)
+        raise

@@ -1,0 +1,104 @@
+"""The generator stage: label map and previous picture in, picture out, on a Triton server."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import numpy as np
+from dance.v1 import agent_pb2, agent_pb2_grpc
+from grpc import StatusCode
+from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
+from tritonclient.grpc.aio import InferenceServerClient
+
+from motion.frame import Picture
+from orchestrator.link import Link, LinkEnded
+from orchestrator.passage import NoPictureReason, Passage, Remark
+from orchestrator.pipeline import Inbox
+from orchestrator.recurrence import Recurrence
+from orchestrator.settings import OrchestratorSettings
+from orchestrator.stages.failures import stage_errors
+from serving.actors import Actor
+from serving.errors import ActorNotFound, ActorUnusable, StageRefused, StageUnavailable
+
+_OUTPUTS: Final = (InferRequestedOutput("FRAME"), InferRequestedOutput("COMPUTE_SECONDS"))
+
+
+async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Actor, seconds: float) -> str:
+    """Has the generator's agent load the actor, and returns the precision of its inference.
+
+    Raises ActorNotFound and ActorUnusable as the agent says them, else StageError.
+    """
+    request = agent_pb2.EnsureActorRequest(actor=actor.id, actor_version=actor.version)
+    try:
+        with stage_errors(GeneratorStage.name, None, seconds):
+            answer = await stub.EnsureActor(request, timeout=seconds)
+    except StageRefused as refusal:
+        if refusal.code is StatusCode.NOT_FOUND:
+            raise ActorNotFound(refusal.reason) from refusal
+        if refusal.code is StatusCode.FAILED_PRECONDITION:
+            raise ActorUnusable(refusal.reason) from refusal
+        raise
+    return str(answer.precision)
+
+
+class GeneratorStage:
+    """Adds `generated`. One frame at a time: the next one needs this one's picture, before the face stage.
+
+    The service keeps nothing between two calls, so a frame can be asked for again, of any replica.
+    """
+
+    name: ClassVar[str] = "generator"
+
+    def __init__(self, triton: InferenceServerClient, actor: Actor, settings: OrchestratorSettings) -> None:
+        self._triton = triton
+        self._model, self._version = actor.id, str(actor.version)
+        self._shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
+        self._recurrence = Recurrence(actor.stage.out_width_px, actor.stage.out_height_px)
+        self._seconds = settings.generator_seconds
+
+    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
+        """See `orchestrator.pipeline.Stage`."""
+        while True:
+            try:
+                passage, waited_seconds = await inbox.take()
+            except LinkEnded:
+                return
+            if passage.no_picture is None:
+                passage.enter(waited_seconds)
+                await self._draw(passage)
+            elif passage.no_picture.reason is NoPictureReason.NO_PERSON:
+                self._recurrence.nobody(passage.time_s)
+            await outbox.put(passage)
+
+    async def _draw(self, passage: Passage) -> None:
+        assert passage.label_map is not None
+        previous, restarted = self._recurrence.previous(passage.time_s)
+        if restarted:
+            passage.remarks.append(Remark.RESTARTED)
+        with stage_errors(self.name, passage.sequence, self._seconds):
+            result = await self._triton.infer(
+                self._model,
+                [_input("LABEL_MAP", passage.label_map), _input("PREVIOUS_FRAME", previous)],
+                model_version=self._version,
+                outputs=_OUTPUTS,
+                client_timeout=self._seconds,
+            )
+            passage.generated = self._picture(passage, result)
+        self._recurrence.drawn(passage.generated)
+        passage.leave(self.name, float(result.as_numpy("COMPUTE_SECONDS").reshape(-1)[0]))
+
+    def _picture(self, passage: Passage, result: InferResult) -> Picture:
+        frame, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
+        if frame is None or frame.shape != (1, *self._shape) or frame.dtype != np.uint8:
+            said = None if frame is None else (frame.shape, frame.dtype.name)
+            raise StageUnavailable(self.name, passage.sequence, f"expected a FRAME of {self._shape} uint8, got {said}")
+        if seconds is None or seconds.size != 1:
+            raise StageUnavailable(self.name, passage.sequence, "it did not say its COMPUTE_SECONDS")
+        picture: Picture = frame[0]
+        return picture
+
+
+def _input(name: str, picture: Picture) -> InferInput:
+    tensor = InferInput(name, [1, *picture.shape], "UINT8")
+    tensor.set_data_from_numpy(picture[np.newaxis])
+    return tensor

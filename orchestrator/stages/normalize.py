@@ -1,0 +1,105 @@
+"""The normalize stage: the pose in the actor's body and place."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from dance.v1 import normalize_pb2, normalize_pb2_grpc
+
+from motion.retarget import Transform
+from orchestrator.config import SessionConfig
+from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
+from orchestrator.settings import OrchestratorSettings
+from orchestrator.stages.stream import StreamStage
+from serving import wire
+from serving.actors import Actor
+from serving.errors import BadInput, StageUnavailable
+
+SURE: Final = 1.0
+"""Below this certainty the running calibration is said to be calibrating."""
+
+
+class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.NormalizeResponse]):
+    """Adds `normalized_pose`, or the reason NO_PERSON. Frames without a pose go there too: joints may be held.
+
+    A new stream goes on from the last `state_after`.
+    """
+
+    name: ClassVar[str] = "normalize"
+
+    def __init__(
+        self,
+        stub: normalize_pb2_grpc.NormalizeServiceStub,
+        config: SessionConfig,
+        actor: Actor,
+        settings: OrchestratorSettings,
+    ) -> None:
+        super().__init__(
+            stub.Normalize,
+            in_flight=2,
+            look_ahead=config.look_ahead_frames,
+            open_seconds=settings.open_seconds,
+            answer_seconds=settings.normalize_seconds,
+        )
+        self._config = config
+        self._actor = actor
+        self._state = b""
+
+    def _opening(self) -> normalize_pb2.NormalizeRequest:
+        source = self._config.source_body
+        config = normalize_pb2.NormalizeConfig(
+            target_body=wire.body_stats_to_proto(self._actor.body),
+            target_frame=wire.frame_size_to_proto(self._actor.frame_size),
+            source_body=None if source is None else wire.body_stats_to_proto(source),
+            look_ahead_frames=self._config.look_ahead_frames,
+            frame_rate_hz=self._config.frame_rate_hz,
+            state=self._state,
+        )
+        return normalize_pb2.NormalizeRequest(config=config)
+
+    def _accept(self, response: normalize_pb2.NormalizeResponse) -> None:
+        if response.accepted.look_ahead_frames != self._config.look_ahead_frames:
+            raise StageUnavailable(
+                self.name, None, f"it did not accept {self._config.look_ahead_frames} look-ahead frames"
+            )
+
+    def _request(self, passage: Passage) -> normalize_pb2.NormalizeRequest | None:
+        if passage.dropped or passage.size is None:
+            return None
+        pose, captured_at_s = passage.source_pose, passage.captured_at_s
+        pose_frame = normalize_pb2.PoseFrame(
+            sequence=passage.sequence,
+            captured_at=None if captured_at_s is None else wire.seconds_to_proto(captured_at_s),
+            size=wire.frame_size_to_proto(passage.size),
+            pose=None if pose is None else wire.pose_to_proto(pose),
+        )
+        return normalize_pb2.NormalizeRequest(pose_frame=pose_frame)
+
+    def _take_answer(self, passage: Passage, response: normalize_pb2.NormalizeResponse) -> None:
+        answer = response.normalized
+        if answer.sequence != passage.sequence or not response.HasField("normalized"):
+            raise StageUnavailable(self.name, passage.sequence, "it answered another frame")
+        self._state = answer.state_after
+        if passage.no_picture is None and answer.HasField("pose"):
+            try:
+                passage.normalized_pose = wire.pose_from_proto(answer.pose)
+            except BadInput as error:  # the stage's doing, not the client's
+                raise StageUnavailable(self.name, passage.sequence, str(error)) from error
+            passage.transform = Transform(answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x)
+            passage.remarks.extend(_remarks(answer))
+        elif passage.no_picture is None:
+            passage.no_picture = NoPicture(NoPictureReason.NO_PERSON)
+        passage.leave(self.name, answer.compute_seconds)
+
+
+def _remarks(answer: normalize_pb2.NormalizedPose) -> list[Remark]:
+    running = answer.calibration == normalize_pb2.CALIBRATION_RUNNING
+    said = {
+        Remark.CALIBRATING: running and answer.certainty < SURE,
+        Remark.EXTRAPOLATED: answer.extrapolated,
+        Remark.LIMITED: answer.limited,
+        Remark.ON_THE_SPOT: answer.on_the_spot,
+        Remark.TRANSFORM_KEPT: answer.transform_kept,
+        Remark.JOINTS_HELD: answer.held_joints > 0,
+    }
+    return [remark for remark, holds in said.items() if holds]

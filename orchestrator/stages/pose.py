@@ -1,0 +1,95 @@
+"""The pose stage: who is in the frame. The client's bytes go there as they came."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Final
+
+import grpc.aio
+from dance.v1 import pose_pb2, pose_pb2_grpc
+from grpc import StatusCode
+
+from motion.frame import Frame
+from orchestrator.config import PoseConfig, PoseDetail
+from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
+from orchestrator.settings import OrchestratorSettings
+from orchestrator.stages.stream import StreamStage
+from serving import wire
+from serving.errors import BadInput, StageUnavailable
+
+DETAIL_TO_PROTO: Final = {
+    PoseDetail.BODY: pose_pb2.POSE_DETAIL_BODY,
+    PoseDetail.HOLISTIC: pose_pb2.POSE_DETAIL_HOLISTIC,
+    PoseDetail.LIVE: pose_pb2.POSE_DETAIL_LIVE,
+}
+DETAIL_FROM_PROTO: Final = {number: detail for detail, number in DETAIL_TO_PROTO.items()}
+
+
+class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]):
+    """Adds `source_pose` to each frame that has a picture; a frame without anybody in it gets none.
+
+    A picture that the service cannot decode ends its stream: the frame becomes a BAD_FRAME, the stream is opened anew
+    and the frames behind it are sent again. The tracker then finds the dancer anew.
+
+    config: how to look; after `open` it is what the service honours.
+    """
+
+    name: ClassVar[str] = "pose"
+
+    def __init__(
+        self, stub: pose_pb2_grpc.PoseServiceStub, config: PoseConfig, settings: OrchestratorSettings, *, live: bool
+    ) -> None:
+        super().__init__(
+            stub.Estimate,
+            in_flight=1 if live else 2,
+            look_ahead=0,
+            open_seconds=settings.open_seconds,
+            answer_seconds=settings.pose_seconds,
+        )
+        self.config = config
+
+    def _opening(self) -> pose_pb2.EstimateRequest:
+        config = pose_pb2.EstimateConfig(
+            backend=pose_pb2.POSE_BACKEND_MEDIAPIPE,
+            detail=DETAIL_TO_PROTO[self.config.detail],
+            face_and_hands_every_n=self.config.face_and_hands_every_n,
+        )
+        return pose_pb2.EstimateRequest(config=config)
+
+    def _accept(self, response: pose_pb2.EstimateResponse) -> None:
+        accepted = response.accepted
+        if accepted.detail not in DETAIL_FROM_PROTO:
+            raise StageUnavailable(self.name, None, "its first answer does not say which detail it honours")
+        self.config = replace(
+            self.config,
+            detail=DETAIL_FROM_PROTO[accepted.detail],
+            face_and_hands_every_n=accepted.face_and_hands_every_n,
+        )
+
+    def _request(self, passage: Passage) -> pose_pb2.EstimateRequest | None:
+        if passage.picture is None:
+            return None
+        frame = Frame(passage.sequence, passage.picture, passage.captured_at_s)
+        return pose_pb2.EstimateRequest(frame=wire.frame_to_proto(frame))
+
+    def _take_answer(self, passage: Passage, response: pose_pb2.EstimateResponse) -> None:
+        estimate = response.estimate
+        if estimate.sequence != passage.sequence or not -1 <= estimate.dancer_index < len(estimate.people):
+            raise StageUnavailable(self.name, passage.sequence, "it answered another frame, or points at nobody")
+        if estimate.dancer_index >= 0:
+            try:
+                passage.source_pose = wire.pose_from_proto(estimate.people[estimate.dancer_index].pose)
+            except BadInput as error:  # the stage's doing, not the client's
+                raise StageUnavailable(self.name, passage.sequence, str(error)) from error
+        if estimate.face_and_hands_carried:
+            passage.remarks.append(Remark.FACE_AND_HANDS_CARRIED)
+        passage.picture = None
+        passage.leave(self.name, estimate.compute_seconds)
+
+    def _skips_frame(self, passage: Passage, error: grpc.aio.AioRpcError) -> bool:
+        # Everything before it was answered, in order: it is this frame that cannot be decoded.
+        if error.code() is not StatusCode.INVALID_ARGUMENT:
+            return False
+        passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, error.details() or "")
+        passage.picture = None
+        return True

@@ -1,0 +1,217 @@
+"""A stage behind a bidi stream: config first, then one answer per frame, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from contextlib import suppress
+from typing import Any, ClassVar, Generic, TypeVar
+
+import grpc
+import grpc.aio
+
+from orchestrator.link import Link, LinkClosed, LinkEnded, run_together
+from orchestrator.passage import Passage
+from orchestrator.pipeline import Inbox
+from orchestrator.stages.failures import stage_errors
+from serving.errors import DanceError, StageUnavailable
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+class Stream(Generic[RequestT, ResponseT]):
+    """One open call. A task of its own reads it, since a `read` that is cancelled would leak memory in grpcio."""
+
+    def __init__(self, call: Any, depth: int) -> None:
+        self._call = call
+        self._answers: Link[ResponseT] = Link(depth)
+        self._reader = asyncio.create_task(self._read(), name="answers of a stage")
+
+    async def _read(self) -> None:
+        try:
+            while (answer := await self._call.read()) is not grpc.aio.EOF:
+                await self._answers.put(answer)
+        except grpc.aio.AioRpcError as error:
+            self._answers.fail(error)
+        except LinkClosed:
+            pass
+        else:
+            self._answers.end()
+
+    async def send(self, request: RequestT) -> None:
+        """Does nothing on a call that has ended: `answer` says why it did."""
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await self._call.write(request)
+
+    async def finish(self) -> None:
+        """No more requests."""
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await self._call.done_writing()
+
+    async def answer(self) -> ResponseT:
+        """The next answer. Raises LinkEnded at the end, AioRpcError when the call failed."""
+        answer, _ = await self._answers.take()
+        return answer
+
+    async def close(self) -> None:
+        """Ends the call, whatever its state, and waits for its reader."""
+        self._answers.close()
+        self._call.cancel()
+        await asyncio.wait({self._reader})
+
+
+class StreamStage(ABC, Generic[RequestT, ResponseT]):
+    """What stages behind a bidi stream share: `open`, then `run`, then `close`.
+
+    Frames that were sent and not yet answered are kept, so that the stream can be opened anew and they be sent again;
+    a subclass says after which failures (`_skips_frame`), and which config a new stream begins with (`_opening`).
+
+    method: the stub's method. in_flight: frames sent and not answered, beside `look_ahead`. look_ahead: the answer to
+    a frame comes after so many more were sent. open_seconds, answer_seconds: how long the stage may be silent.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(
+        self, method: Any, *, in_flight: int, look_ahead: int, open_seconds: float, answer_seconds: float
+    ) -> None:
+        self._method = method
+        self._look_ahead = look_ahead
+        self._open_seconds = open_seconds
+        self._answer_seconds = answer_seconds
+        self._max_unanswered = in_flight + look_ahead
+        self._room = asyncio.Semaphore(self._max_unanswered)
+        self._unanswered: deque[Passage] = deque()
+        self._order = asyncio.Lock()  # who writes: the sender, or the one who opens the stream anew
+        self._stream: Stream[RequestT, ResponseT] | None = None
+        self._finished = False
+
+    @abstractmethod
+    def _opening(self) -> RequestT:
+        """The config that a stream begins with."""
+
+    @abstractmethod
+    def _accept(self, response: ResponseT) -> None:
+        """The stage's first response."""
+
+    @abstractmethod
+    def _request(self, passage: Passage) -> RequestT | None:
+        """The frame's request, or None for a frame that passes by."""
+
+    @abstractmethod
+    def _take_answer(self, passage: Passage, response: ResponseT) -> None:
+        """Writes what the stage found into the passage. Raises StageError for nonsense."""
+
+    def _skips_frame(self, passage: Passage, error: grpc.aio.AioRpcError) -> bool:
+        """Whether the failure is this one frame's fault; then the stream is opened anew behind it."""
+        return False
+
+    async def open(self) -> None:
+        """Opens the stream and waits until its config is accepted. Raises StageError."""
+        with stage_errors(self.name, None, self._open_seconds):
+            async with asyncio.timeout(self._open_seconds):
+                # Sending a frame again must not wait for answers to be taken: there is room for all of them.
+                self._stream = Stream(self._method(), depth=self._max_unanswered + 1)
+                await self._stream.send(self._opening())
+                try:
+                    self._accept(await self._stream.answer())
+                except LinkEnded:
+                    raise StageUnavailable(self.name, None, "it ended the stream without accepting it") from None
+
+    async def close(self) -> None:
+        """Ends the stream."""
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            await stream.close()
+
+    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
+        """See `orchestrator.pipeline.Stage`."""
+        # Holds frames that are sent, which `_room` bounds, and dropped ones, which nearly nothing is left of.
+        asked: Link[Passage] = Link(self._max_unanswered + 64)
+        await run_together(self._ask(inbox, asked), self._collect(asked, outbox))
+
+    async def _ask(self, inbox: Inbox, asked: Link[Passage]) -> None:
+        # An answer is owed only once `look_ahead` more frames were sent: until then no clock may run against it.
+        not_owed: deque[Passage] = deque()
+        failure: Exception = LinkEnded()
+        while True:
+            # Room first: a frame that waits for it is better left in the link, where a LIVE session can still drop it.
+            await self._room.acquire()
+            try:
+                passage, waited_seconds = await inbox.take()
+            except (LinkEnded, DanceError) as ending:
+                failure = ending
+                break
+            if not await self._send(passage, waited_seconds):
+                self._room.release()
+            not_owed.append(passage)
+            while len(not_owed) > self._look_ahead:
+                await asked.put(not_owed.popleft())
+        async with self._order:
+            self._finished = True
+            await self._limited_finish()
+        while not_owed:
+            await asked.put(not_owed.popleft())
+        asked.fail(failure)
+
+    async def _send(self, passage: Passage, waited_seconds: float) -> bool:
+        async with self._order:
+            request = self._request(passage)
+            if request is None:
+                return False
+            passage.enter(waited_seconds)
+            self._unanswered.append(passage)
+            await self._write(passage, request)
+        return True
+
+    async def _write(self, passage: Passage, request: RequestT) -> None:
+        with stage_errors(self.name, passage.sequence, self._answer_seconds):
+            async with asyncio.timeout(self._answer_seconds):
+                assert self._stream is not None
+                await self._stream.send(request)
+
+    async def _limited_finish(self) -> None:
+        with stage_errors(self.name, None, self._answer_seconds):
+            async with asyncio.timeout(self._answer_seconds):
+                assert self._stream is not None
+                await self._stream.finish()
+
+    async def _collect(self, asked: Link[Passage], outbox: Link[Passage]) -> None:
+        async for passage, _ in asked:
+            if self._unanswered and self._unanswered[0] is passage:
+                response = await self._answer(passage)
+                if response is not None:
+                    self._take_answer(passage, response)
+                    self._unanswered.popleft()
+                self._room.release()
+            await outbox.put(passage)
+
+    async def _answer(self, passage: Passage) -> ResponseT | None:
+        """The answer to the oldest unanswered frame, or None where the stage could not do anything with that frame."""
+        with stage_errors(self.name, passage.sequence, self._answer_seconds):
+            try:
+                async with asyncio.timeout(self._answer_seconds):
+                    assert self._stream is not None
+                    return await self._stream.answer()
+            except LinkEnded:
+                raise StageUnavailable(self.name, passage.sequence, "it ended the stream too early") from None
+            except grpc.aio.AioRpcError as error:
+                if not self._skips_frame(passage, error):
+                    raise
+        await self._open_again_behind(passage)
+        return None
+
+    async def _open_again_behind(self, skipped: Passage) -> None:
+        async with self._order:
+            await self.close()
+            assert self._unanswered[0] is skipped
+            self._unanswered.popleft()
+            await self.open()
+            for passage in self._unanswered:
+                request = self._request(passage)
+                assert request is not None
+                await self._write(passage, request)
+            if self._finished:
+                await self._limited_finish()

@@ -1,0 +1,203 @@
+"""Makes the sample videos: `python -m samples.make clip|footage|truth|stills -o PATH`."""
+
+import hashlib
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import av
+import cv2
+import numpy as np
+import typer
+from rich.progress import track
+
+from samples.body import joints_m, pose_skeleton
+from samples.cast import ACTOR, SOURCE, Performer, render_actor_in_source_pose
+from samples.geometry import Floats
+from samples.motion import Dance
+from samples.renderer import Picture, Renderer
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
+
+
+def _even(size_px: int) -> int:
+    if size_px % 2:
+        raise typer.BadParameter(f"{size_px} is odd; H.264 in yuv420p needs even sizes")
+    return size_px
+
+
+Size = Annotated[int, typer.Option(help="Width and height in pixels; even.", min=64, callback=_even)]
+Workers = Annotated[int, typer.Option(help="Processes that render.", min=1)]
+Frames = Annotated[int | None, typer.Option(help="Only so many frames from the start.", min=1)]
+Work = Annotated[
+    Path | None,
+    typer.Option(
+        help="Finished frames; a job cut short goes on there. By default beside the video, until that is whole."
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A performer dancing a dance for a while, `size_px` square."""
+
+    performer: Performer
+    dance: Dance
+    frames_per_second: int
+    frame_count: int
+    size_px: int
+
+    def cut_to(self, frames: int | None) -> "Shot":
+        count = self.frame_count if frames is None else min(frames, self.frame_count)
+        return Shot(self.performer, self.dance, self.frames_per_second, count, self.size_px)
+
+
+@app.command()
+def clip(out: Out = Path("samples/source_clip.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
+         work: Work = None) -> None:  # fmt: skip
+    """The source's six seconds at 25 frames a second: the clip to transfer from."""
+    _make(
+        Shot(SOURCE, SOURCE.dance, 25, 150, size).cut_to(frames), out, crf=20, workers=workers, work=work, beside=False
+    )
+
+
+@app.command()
+def footage(out: Out = Path("actor_footage.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
+            work: Work = None) -> None:  # fmt: skip
+    """A minute of the actor at 15 frames a second to train on, and the true joints in an .npz beside it."""
+    _make(Shot(ACTOR, ACTOR.dance, 15, 900, size).cut_to(frames), out, crf=18, workers=workers, work=work)
+
+
+@app.command()
+def truth(out: Out = Path("actor_truth.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
+          work: Work = None) -> None:  # fmt: skip
+    """The actor in the poses of the source's clip: the right answer of the transfer, with joints in an .npz."""
+    _make(Shot(ACTOR, SOURCE.dance, 25, 150, size).cut_to(frames), out, crf=18, workers=workers, work=work)
+
+
+@app.command()
+def stills(out: Out = Path("stills.png"), size: Size = 256) -> None:
+    """Eight moments in one picture: above the source, below the actor in the very same poses."""
+    moments = [SOURCE.dance.seconds * k / 8 for k in range(8)]
+    above, below = SOURCE.renderer(size, size), ACTOR.renderer(size, size)
+    columns = [
+        np.vstack([above.render(pose).picture, render_actor_in_source_pose(below, pose).picture])
+        for pose in (SOURCE.dance.pose_at(seconds) for seconds in moments)
+    ]
+    _write_png(out, np.hstack(columns))
+    typer.echo(f"{out}: {len(columns)} poses of both performers")
+
+
+def _make(shot: Shot, out: Path, *, crf: int, workers: int, work: Path | None, beside: bool = True) -> None:
+    """Renders what is missing, writes the video and, `beside` it, the true joints."""
+    folder = (work or out.with_suffix(".frames")) / fingerprint(shot)
+    folder.mkdir(parents=True, exist_ok=True)
+    joints_px = render_frames(shot, folder, workers)
+    write_video(out, (_read_png(_frame_path(folder, i)) for i in range(shot.frame_count)), shot.frames_per_second, crf)
+    if beside:
+        np.savez_compressed(
+            out.with_suffix(".npz"),
+            joints_px=joints_px,
+            confidence=np.ones(joints_px.shape[:2], np.float32),
+            frames_per_second=shot.frames_per_second,
+        )
+    if work is None:
+        shutil.rmtree(folder)
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+    typer.echo(f"{out}: {shot.frame_count} frames, {out.stat().st_size / 1000:.0f} kB")
+
+
+def fingerprint(shot: Shot) -> str:
+    """Twelve letters that change with the shot or with the code that draws it, so no old frame passes for a new one."""
+    named = shot.performer.name, shot.dance.seconds, shot.frames_per_second, shot.size_px
+    digest = hashlib.sha256(repr(named).encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.name not in ("make.py", "demo.py"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def render_frames(shot: Shot, folder: Path, workers: int) -> Floats:
+    """Renders the frames that `folder` lacks. Returns the true joints of all, `[frames, 25, 2]` in pixels."""
+    missing = [i for i in range(shot.frame_count) if not _frame_path(folder, i).exists()]
+    if missing:
+        # A fresh interpreter: forking one that holds OpenCV's threads may hang.
+        context = multiprocessing.get_context("spawn")
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # inherited by the workers, who share the cores already
+        with ProcessPoolExecutor(workers, context, _start_worker, (shot, folder)) as pool:
+            for _ in track(pool.map(_render_frame, missing), description=shot.performer.name, total=len(missing)):
+                pass
+    view = shot.performer.room.camera(shot.size_px, shot.size_px)
+    poses = [shot.dance.pose_at(i / shot.frames_per_second) for i in range(shot.frame_count)]
+    body = shot.performer.body
+    return np.stack([view.project_px(joints_m(body, pose_skeleton(body, p))) for p in poses]).astype(np.float32)
+
+
+_worker: tuple[Shot, Path, Renderer] | None = None
+
+
+def _start_worker(shot: Shot, folder: Path) -> None:
+    """Each process paints the empty room once."""
+    global _worker
+    cv2.setNumThreads(1)
+    _worker = shot, folder, shot.performer.renderer(shot.size_px, shot.size_px)
+
+
+def _render_frame(index: int) -> None:
+    if _worker is None:
+        raise RuntimeError("this process was not started by render_frames")
+    shot, folder, renderer = _worker
+    rendering = renderer.render(shot.dance.pose_at(index / shot.frames_per_second), index)
+    _write_png(_frame_path(folder, index), rendering.picture)
+
+
+def _frame_path(folder: Path, index: int) -> Path:
+    return folder / f"{index:06d}.png"
+
+
+def _write_png(path: Path, picture: Picture) -> None:
+    """Whole or not at all, so that a frame cut short is not taken for a finished one."""
+    encoded, data = cv2.imencode(".png", picture[:, :, ::-1])
+    if not encoded:
+        raise OSError(f"{path}: the picture could not be encoded as PNG")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+        part.write(data.tobytes())
+    whole = Path(part.name)
+    whole.chmod(0o644)
+    whole.replace(path)
+
+
+def _read_png(path: Path) -> Picture:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise OSError(f"{path}: not a picture; delete it and run again")
+    return picture[:, :, ::-1].astype(np.uint8)
+
+
+def write_video(path: Path, pictures: Iterator[Picture], frames_per_second: int, crf: int) -> None:
+    """H.264 in yuv420p, the index first so that players start at once. `crf` 18 is nearly lossless, 28 is small."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(frames_per_second))
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(crf), "preset": "slow"}
+        for index, picture in enumerate(pictures):
+            if index == 0:
+                stream.height, stream.width = picture.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+        container.mux(stream.encode())
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,16 @@
+"""`python -m services.face`: serves `dance.v1.FaceService`. Settings: `FACE_*`, see README.md."""
+
+from services.face.servicer import FaceService
+from services.face.settings import FaceSettings
+from serving.server import run_service
+from serving.settings import from_environment
+
+
+async def build() -> tuple[FaceService, FaceSettings]:
+    """The service and its settings. Raises BadSettings."""
+    settings = from_environment(FaceSettings, "FACE_")
+    return FaceService(settings), settings
+
+
+if __name__ == "__main__":
+    run_service(build)

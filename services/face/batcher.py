@@ -1,0 +1,113 @@
+"""Puts together what is asked for at the same moment, without making anybody wait for company."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from serving.errors import AtCapacity
+
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batched(NamedTuple, Generic[Result]):
+    """One item's result, its equal share of the batch's work, and how many items the batch had."""
+
+    result: Result
+    compute_seconds: float
+    batch_size: int
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[Item, Result]):
+    item: Item
+    answer: asyncio.Future[Batched[Result]]
+
+
+class Batcher(Generic[Key, Item, Result]):
+    """Runs items in batches of one key, one batch at a time, in a worker thread.
+
+    An item that comes while nothing runs starts at once, alone. What comes while a batch runs waits, and is the next
+    batch of its key: so nobody waits for a timer, and the busier it is, the larger the batches are. Keys take turns.
+
+    run: called in the worker thread with a key and up to `max_batch` items; returns one result for each, in order. What
+    it raises goes to all callers of that batch.
+    """
+
+    def __init__(self, run: Callable[[Key, Sequence[Item]], list[Result]], *, max_batch: int, max_waiting: int) -> None:
+        self._run = run
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._waiting: OrderedDict[Key, deque[_Waiting[Item, Result]]] = OrderedDict()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="face")
+        self._draining: asyncio.Task[None] | None = None
+
+    def waiting(self) -> int:
+        """Items that no batch has taken yet."""
+        return sum(len(queue) for queue in self._waiting.values())
+
+    async def submit(self, key: Key, item: Item) -> Batched[Result]:
+        """The result of `item`. Raises AtCapacity when too many wait already, and what `run` raises.
+
+        A caller that is cancelled before its batch began takes its item back.
+        """
+        if self.waiting() >= self._max_waiting:
+            raise AtCapacity(f"{self._max_waiting} are waiting already")
+        answer: asyncio.Future[Batched[Result]] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, deque()).append(_Waiting(item, answer))
+        if self._draining is None or self._draining.done():
+            self._draining = asyncio.create_task(self._drain(), name="batches")
+        return await answer
+
+    async def call(self, function: Callable[[], None]) -> None:
+        """Runs `function` in the worker thread, so that it meets no batch."""
+        await asyncio.get_running_loop().run_in_executor(self._worker, function)
+
+    async def close(self) -> None:
+        """Cancels what waits; a batch that runs is waited for."""
+        for queue in self._waiting.values():
+            for waiting in queue:
+                waiting.answer.cancel()
+        self._waiting.clear()
+        if self._draining is not None:
+            await self._draining
+        await asyncio.to_thread(self._worker.shutdown)
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            key, queue = self._waiting.popitem(last=False)
+            batch: list[_Waiting[Item, Result]] = []
+            while queue and len(batch) < self._max_batch:
+                waiting = queue.popleft()
+                if not waiting.answer.done():
+                    batch.append(waiting)
+            if queue:
+                self._waiting[key] = queue
+            if batch:
+                await self._run_batch(key, batch)
+
+    async def _run_batch(self, key: Key, batch: list[_Waiting[Item, Result]]) -> None:
+        def timed() -> tuple[list[Result], float]:
+            started = time.perf_counter()
+            results = self._run(key, [waiting.item for waiting in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(batch)} items gave {len(results)} results")
+            return results, time.perf_counter() - started
+
+        try:
+            results, seconds = await asyncio.get_running_loop().run_in_executor(self._worker, timed)
+        except Exception as error:
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
+            return
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(Batched(result, seconds / len(batch), len(batch)))

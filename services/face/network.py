@@ -1,0 +1,97 @@
+"""The face network: pix2pixHD's global generator, small, predicting a residual (Chan et al. 2019, section 3.3).
+
+It resembles the body's generator and is written out here, since services do not import each other.
+"""
+
+# Shapes: B batch, C channels, S pixels, the side of the face crop.
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from serving.weights import read_weights
+
+
+class ConvNormRelu(nn.Sequential):
+    """A convolution behind reflection padding, instance norm without affine parameters, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.pad = nn.ReflectionPad2d(kernel // 2)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, bias=False)
+        self.norm = nn.InstanceNorm2d(out_channels)
+        self.relu = nn.ReLU()
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a skip."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvNormRelu(channels, channels, 3)
+        self.pad = nn.ReflectionPad2d(1)
+        self.conv = nn.Conv2d(channels, channels, 3, bias=False)
+        self.norm = nn.InstanceNorm2d(channels)
+
+    def forward(self, x_BCSS: Tensor) -> Tensor:
+        y_BCSS: Tensor = self.norm(self.conv(self.pad(self.first(x_BCSS))))
+        return x_BCSS + y_BCSS
+
+
+class FaceGenerator(nn.Module):
+    """Predicts what to add to a face crop, from the label map's crop and the picture's.
+
+    base_channels doubles with each of the `downsamplings`.
+    """
+
+    def __init__(self, base_channels: int = 64, downsamplings: int = 3, blocks: int = 5) -> None:
+        super().__init__()
+        widths = [base_channels * 2**level for level in range(downsamplings + 1)]
+        steps = list(zip(widths, widths[1:], strict=False))
+        self.head = ConvNormRelu(6, base_channels, 7)
+        self.down = nn.Sequential(*(ConvNormRelu(narrow, wide, 3, stride=2) for narrow, wide in steps))
+        self.blocks = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks)))
+        self.up = nn.Sequential(
+            *(
+                nn.Sequential(nn.Upsample(scale_factor=2.0, mode="nearest"), ConvNormRelu(wide, narrow, 3))
+                for narrow, wide in reversed(steps)
+            )
+        )
+        self.pad = nn.ReflectionPad2d(3)
+        self.tail = nn.Conv2d(base_channels, 3, 7)
+
+    def forward(self, x_B6SS: Tensor) -> Tensor:
+        """`[B, 6, S, S]`, the label crop's RGB in [0, 1], then the face's in [-1, 1], to the residual `[B, 3, S, S]` in
+        [-1, 1]. S must be a multiple of `2 ** downsamplings`."""
+        return torch.tanh(self.tail(self.pad(self.up(self.blocks(self.down(self.head(x_B6SS)))))))
+
+
+class ServedFace(nn.Module):
+    """The face network as it is served: uint8 crops in, a uint8 crop out."""
+
+    def __init__(self, network: FaceGenerator) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, label_NSS3: Tensor, face_NSS3: Tensor) -> Tensor:
+        """Both `[N, S, S, 3]` uint8 RGB, and so is the refined face; the sum with the residual is clamped."""
+        label_N3SS = label_NSS3.permute(0, 3, 1, 2).float() / 255
+        face_N3SS = face_NSS3.permute(0, 3, 1, 2).float()
+        residual_N3SS = self.network(torch.cat([label_N3SS, face_N3SS / 127.5 - 1], dim=1)).float()
+        refined_N3SS = face_N3SS + residual_N3SS * 127.5
+        return refined_N3SS.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def served_face(model_path: Path) -> ServedFace:
+    """The torch module of an exported face network, for engines that run torch. Raises ActorUnusable."""
+    weights = read_weights(model_path)
+    network = FaceGenerator(
+        base_channels=weights["network.head.conv.weight"].shape[0],
+        downsamplings=sum(name.startswith("network.down.") for name in weights),
+        blocks=sum(name.startswith("network.blocks.") for name in weights) // 2,
+    )
+    served = ServedFace(network)
+    served.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    return served

@@ -1,0 +1,16 @@
+"""`python -m services.generator`: the generator's agent, and a Triton. Settings: `GENERATOR_*`, see README.md."""
+
+from services.generator.servicer import AgentService
+from services.generator.settings import GeneratorSettings
+from serving.server import run_service
+from serving.settings import from_environment
+
+
+async def build() -> tuple[AgentService, GeneratorSettings]:
+    """The service and its settings. Raises BadSettings."""
+    settings = from_environment(GeneratorSettings, "GENERATOR_")
+    return AgentService(settings), settings
+
+
+if __name__ == "__main__":
+    run_service(build)

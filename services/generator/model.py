@@ -1,0 +1,92 @@
+"""What Triton's Python backend runs, in a process of its own for each version of each actor.
+
+An actor's `model.py` in Triton's repository imports `TritonPythonModel` from here; everything else that it needs to
+know is in the parameters of its config.pbtxt (`services.generator.repository` writes both).
+
+Inputs `LABEL_MAP` and `PREVIOUS_FRAME`, uint8 `[N, H, W, 3]` RGB of the actor's stage size. Outputs `FRAME`, the same
+shape, `COMPUTE_SECONDS`, float64 `[N, 1]`, the work on each item without any waiting, and `PRECISION`, bytes `[N, 1]`,
+what the arithmetic was really done in. Only outputs that are asked for are sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from motion.frame import Picture
+from services.generator.painter import Painted, Painter
+from serving.actors import ActorStore
+from serving.errors import BadInput, DanceError
+
+
+class TritonPythonModel:
+    """One version of one actor. The methods are called by Triton's stub, one at a time."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Loads the actor and draws a first picture. Raises TritonModelException, which names our error first."""
+        parameters = {
+            key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()
+        }
+        try:
+            actor = ActorStore(Path(parameters["actors_root"])).load(args["model_name"], int(args["model_version"]))
+            self._painter = Painter.open(
+                actor,
+                device=parameters["device"],
+                threads=int(parameters["threads"]),
+                precision=parameters["precision"],
+            )
+        except DanceError as error:
+            raise pb_utils.TritonModelException(f"{type(error).__name__}: {error}") from error
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """One response for each request. A request that is wrong is answered with its own error; the others go on."""
+        responses: list[Any] = [None] * len(requests)
+        accepted: list[tuple[int, list[tuple[Picture, Picture]]]] = []
+        for place, request in enumerate(requests):
+            if request.is_cancelled():
+                responses[place] = _refusal("the caller has gone", pb_utils.TritonError.CANCELLED)
+                continue
+            try:
+                accepted.append((place, self._pairs(request)))
+            except BadInput as error:
+                responses[place] = _refusal(str(error), pb_utils.TritonError.INVALID_ARG)
+        if not accepted:
+            return responses
+        try:
+            painted = iter(self._painter.paint([pair for _, pairs in accepted for pair in pairs]))
+        except DanceError as error:
+            for place, _ in accepted:
+                responses[place] = _refusal(str(error), pb_utils.TritonError.INTERNAL)
+            return responses
+        for place, pairs in accepted:
+            responses[place] = self._response(requests[place], [next(painted) for _ in pairs])
+        return responses
+
+    def _pairs(self, request: Any) -> list[tuple[Picture, Picture]]:
+        label_maps = pb_utils.get_input_tensor_by_name(request, "LABEL_MAP").as_numpy()
+        previous = pb_utils.get_input_tensor_by_name(request, "PREVIOUS_FRAME").as_numpy()
+        for name, pictures in (("LABEL_MAP", label_maps), ("PREVIOUS_FRAME", previous)):
+            for picture in pictures:
+                self._painter.check(name, picture)
+        return list(zip(label_maps, previous, strict=True))
+
+    def _response(self, request: Any, painted: list[Painted]) -> Any:
+        outputs: dict[str, Callable[[], NDArray[Any]]] = {
+            "FRAME": lambda: np.stack([item.frame for item in painted]),
+            "COMPUTE_SECONDS": lambda: np.array([[item.compute_seconds] for item in painted], np.float64),
+            "PRECISION": lambda: np.array([[self._painter.precision.encode()]] * len(painted), np.object_),
+        }
+        asked = request.requested_output_names()
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(name, make()) for name, make in outputs.items() if name in asked]
+        )
+
+
+def _refusal(message: str, code: Any) -> Any:
+    return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message, code))

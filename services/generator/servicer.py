@@ -1,0 +1,122 @@
+"""`dance.v1.GeneratorAgentService`: protobuf in, protobuf out. All thinking happens in `GeneratorAgent`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc.aio
+from dance.v1 import agent_pb2, agent_pb2_grpc
+
+from services.generator.agent import GeneratorAgent
+from services.generator.care import Care
+from services.generator.repository import ModelRepository
+from services.generator.settings import GeneratorSettings
+from services.generator.triton import TritonClient
+from services.generator.tritonserver import TritonServer
+from serving.actors import ActorStore
+from serving.server import Health
+
+_log = logging.getLogger(__name__)
+
+
+class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
+    """Serves `EnsureActor`; runs the agent and, unless told where one is, a Triton. See `serving.server.Service`."""
+
+    name: str = "generator"
+    full_names: tuple[str, ...] = ("dance.v1.GeneratorAgentService",)
+
+    def __init__(self, settings: GeneratorSettings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._own_triton: TritonServer | None = None
+        self._agent: GeneratorAgent | None = None
+
+    @property
+    def agent(self) -> GeneratorAgent:
+        """The agent; it is there once `warm_up` has run."""
+        if self._agent is None:
+            raise RuntimeError("the agent has not been started")
+        return self._agent
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Adds the servicer."""
+        agent_pb2_grpc.add_GeneratorAgentServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
+
+    async def warm_up(self) -> None:
+        """Starts Triton and loads what is wanted; each actor draws a canary. Raises TritonMissing and TritonFailed."""
+        settings = self._settings
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dance-generator-")))
+        repository_root = settings.repository_root or folder / "repository"
+        repository_root.mkdir(parents=True, exist_ok=True)
+        address = settings.triton_address
+        if not address:
+            self._own_triton = TritonServer(
+                repository_root,
+                settings.triton_log or folder / "triton.log",
+                host=settings.host,
+                ports=settings.triton_ports(),
+                exit_seconds=settings.triton_exit_seconds,
+            )
+            await self._stack.enter_async_context(self._own_triton)
+            address = self._own_triton.address
+        triton = TritonClient(
+            address,
+            load_seconds=settings.load_timeout_seconds,
+            canary_seconds=settings.canary_timeout_seconds,
+            answer_seconds=settings.answer_seconds,
+        )
+        self._stack.push_async_callback(triton.close)
+        self._agent = GeneratorAgent(
+            ActorStore(settings.actors_root),
+            ModelRepository(repository_root, settings.actors_root, settings.engine_options()),
+            triton,
+            Care(
+                wanted_ids=None if settings.load_at_start == "all" else settings.listed_actors(),
+                max_actors=settings.max_actors,
+                in_use_seconds=settings.in_use_seconds,
+                canary_seconds=settings.canary_seconds,
+            ),
+            self._own_triton,
+        )
+        self._stack.push_async_callback(self._agent.close)
+        await self._agent.check()
+
+    async def keep_health(self, health: Health) -> None:
+        """Looks after Triton as long as the process lives; our health is Triton's."""
+        while True:
+            try:
+                serving = await self.agent.check()
+            except Exception:
+                _log.exception("a round of the agent failed")
+                serving = False
+            await health.set(serving)
+            await asyncio.sleep(self._settings.watch_seconds)
+
+    async def close(self) -> None:
+        """Ends the agent and its Triton."""
+        await self._stack.aclose()
+
+    def ready_facts(self) -> Mapping[str, str | int]:
+        """Where Triton listens."""
+        if self._own_triton is None:
+            host, _, port = self._settings.triton_address.rpartition(":")
+            return {"triton_host": host, "triton_port": int(port)}
+        ports = self._own_triton.ports
+        return {
+            "triton_host": self._own_triton.host,
+            "triton_port": ports.grpc,
+            "triton_http_port": ports.http,
+            "triton_metrics_port": ports.metrics,
+        }
+
+    async def EnsureActor(
+        self, request: agent_pb2.EnsureActorRequest, context: grpc.aio.ServicerContext
+    ) -> agent_pb2.EnsureActorResponse:
+        """See agent.proto."""
+        ensured = await self.agent.ensure(request.actor, request.actor_version)
+        return agent_pb2.EnsureActorResponse(actor_version=ensured.version, precision=ensured.precision)

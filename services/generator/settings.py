@@ -1,0 +1,105 @@
+"""All that the generator's agent can be told. Read once, from `GENERATOR_*`, at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+from services.generator.repository import EngineOptions
+from services.generator.tritonserver import TritonPorts
+from serving.engine import Device, Precision
+from serving.errors import BadInput
+from serving.names import checked_actor_id
+from serving.server import ServerSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorSettings(ServerSettings):
+    """The agent's own server, where the actors are, the Triton that serves them, and how they are kept."""
+
+    actors_root: Path = Path("actors")
+    """The folder of published actors; only read."""
+
+    triton_address: str = ""
+    """host:port of the gRPC service of a Triton that runs elsewhere (a container beside this one). Empty: start one."""
+    triton_grpc_port: int = 0
+    triton_http_port: int = 0
+    triton_metrics_port: int = 0
+    """Where the Triton that is started here listens; 0 takes free ports."""
+    triton_log: Path | None = None
+    """Its log file. None: a file in a temporary folder, which goes at the end."""
+    triton_exit_seconds: int = 5
+    """How long requests in flight may take when it ends."""
+    repository_root: Path | None = None
+    """Triton's model repository, which the agent writes. None: a temporary folder. Shared with a Triton elsewhere."""
+
+    device: str = "cpu"
+    """"cpu" or "gpu"; there is no fallback from one to the other."""
+    threads: int = 2
+    """Threads of each actor's engine on a CPU."""
+    precision: str = "auto"
+    """"auto" takes bf16 where the CPU computes it, else f32; or one of the two."""
+
+    load_at_start: str = "none"
+    """"none": actors are loaded when first asked for. "all", or ids separated by commas: at start and on publish."""
+    max_actors: int = 4
+    """Actors loaded at the same time. On a CPU each version is a process of about 230 MB and its network."""
+    in_use_seconds: float = 30.0
+    """Whatever drew a picture, or was asked for, within this time is in use and stays loaded."""
+    watch_seconds: float = 1.0
+    """How often the actors' folder and Triton are looked at."""
+    canary_seconds: float = 10.0
+    """A loaded version that drew nothing for this long is asked for a picture."""
+    answer_seconds: float = 2.0
+    """A Triton that has not said that it lives by then, three times in a row, is restarted."""
+    canary_timeout_seconds: float = 15.0
+    """A canary without a picture by then counts as failed."""
+    load_timeout_seconds: float = 60.0
+    """Loading an actor may take this long."""
+
+    def __post_init__(self) -> None:
+        ServerSettings.__post_init__(self)
+        for name in ("triton_grpc_port", "triton_http_port", "triton_metrics_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise ValueError(f"{name} must lie in 0 to 65535, got {getattr(self, name)}")
+        for name in ("threads", "max_actors", "triton_exit_seconds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in (
+            *("watch_seconds", "canary_seconds", "answer_seconds"),
+            *("canary_timeout_seconds", "load_timeout_seconds"),
+        ):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.in_use_seconds < 0:
+            raise ValueError(f"in_use_seconds must not be negative, got {self.in_use_seconds}")
+        if self.device not in get_args(Device):
+            raise ValueError(f"device must be cpu or gpu, got {self.device!r}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision must be auto, bf16 or f32, got {self.precision!r}")
+        if self.triton_address and self.repository_root is None:
+            raise ValueError("triton_address needs repository_root, the model repository that the other Triton reads")
+        if self.triton_address and not self.triton_address.rpartition(":")[2].isdecimal():
+            raise ValueError(f"triton_address must be host:port, got {self.triton_address!r}")
+        for actor_id in self.listed_actors():
+            try:
+                checked_actor_id(actor_id, field="load_at_start")
+            except BadInput as error:
+                raise ValueError(str(error)) from error
+
+    def listed_actors(self) -> tuple[str, ...]:
+        """The ids in `load_at_start`; empty for "none" and "all"."""
+        if self.load_at_start in ("none", "all", ""):
+            return ()
+        return tuple(name.strip() for name in self.load_at_start.split(","))
+
+    def engine_options(self) -> EngineOptions:
+        """How the models run their networks."""
+        return EngineOptions(
+            device=cast("Device", self.device), threads=self.threads, precision=cast("Precision", self.precision)
+        )
+
+    def triton_ports(self) -> TritonPorts:
+        """Where the Triton that is started here listens."""
+        return TritonPorts(grpc=self.triton_grpc_port, http=self.triton_http_port, metrics=self.triton_metrics_port)

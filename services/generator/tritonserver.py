@@ -1,0 +1,369 @@
+"""Starts and ends a real Triton as a plain process, out of the nvidia-pytriton wheel, without a container.
+
+Everything that the process needs is found before it starts, and named with what to install when it is missing. What it
+leaves behind is removed: its folder of links, its shared memory, its children.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from asyncio.subprocess import Process
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+import grpc
+import tritonclient.grpc.aio as triton_grpc
+from grpc import StatusCode
+from tritonclient.utils import InferenceServerException
+
+from serving.errors import BadSettings, DanceError
+
+_log = logging.getLogger(__name__)
+
+_SHARED_MEMORY = Path("/dev/shm")
+_STUB_MEMORY_BYTES: Final = 4 * 2**20
+_EXIT_MARGIN_SECONDS: Final = 1.0
+_STARTS_ON_FREE_PORTS: Final = 3
+_LOG_LINES_SHOWN: Final = 15
+
+# Ends Triton when its starter is gone, however that came about. prctl is called in a process of its own, between
+# starting and exec: a preexec_fn would have to fork this process, whose gRPC threads do not survive that.
+_DIE_WITH_PARENT: Final = """
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1
+if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
+    sys.exit(f"prctl failed: {os.strerror(ctypes.get_errno())}")
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the process that started this is gone")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class TritonMissing(DanceError):
+    """Something that Triton needs is not installed; the message names it and what to install."""
+
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class TritonFailed(DanceError):
+    """Triton did not start, or died; the message ends with the last lines of its log."""
+
+    code = StatusCode.UNAVAILABLE
+    retryable = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TritonInstall:
+    """The pieces of Triton in this Python's site-packages.
+
+    library_folders: searched by the dynamic loader before the system's own, colon-separated.
+    """
+
+    server: Path
+    backend_library: Path
+    backend_utilities: Path
+    stub: Path
+    library_folders: str
+
+    @classmethod
+    def find(cls) -> TritonInstall:
+        """Looks for every piece, and for the shared libraries that they need. Raises TritonMissing."""
+        spec = importlib.util.find_spec("pytriton")
+        if spec is None or spec.origin is None:
+            raise TritonMissing(
+                "Triton is not installed in this Python: `pip install nvidia-pytriton==0.7.0 'setuptools<81'`, "
+                "or set GENERATOR_TRITON_ADDRESS to a Triton that runs elsewhere"
+            )
+        home = Path(spec.origin).parent / "tritonserver"
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        install = cls(
+            server=home / "bin" / "tritonserver",
+            backend_library=home / "backends" / "python" / "libtriton_python.so",
+            backend_utilities=home / "backends" / "python" / "triton_python_backend_utils.py",
+            stub=home / "python_backend_stubs" / python / "triton_python_backend_stub",
+            library_folders=":".join(filter(None, [_library_folder(), os.environ.get("LD_LIBRARY_PATH")])),
+        )
+        for piece in (install.server, install.backend_library, install.backend_utilities, install.stub):
+            if not piece.is_file():
+                raise TritonMissing(
+                    f"the nvidia-pytriton wheel has no {piece.relative_to(home)} for Python {python}: "
+                    "`pip install --force-reinstall nvidia-pytriton==0.7.0`"
+                )
+        for binary in (install.server, install.backend_library, install.stub):
+            missing = _missing_libraries(binary, install.library_folders)
+            if missing:
+                raise TritonMissing(f"{binary.name} needs {', '.join(missing)}: {_how_to_install(missing)}")
+        return install
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TritonPorts:
+    """Where Triton listens; in settings, 0 takes a free one."""
+
+    grpc: int = 0
+    http: int = 0
+    metrics: int = 0
+
+
+class TritonServer:
+    """One Triton process, as an async context manager: entered when it answers, ended on leaving.
+
+    model_repository: its folder of models; it is started with none loaded (explicit control).
+    log_path: where its output goes, appended.
+    exit_seconds: how long requests in flight may take after the signal to end.
+
+    `address` is host:port of its gRPC service, `ports` are the ports it really got.
+    """
+
+    def __init__(
+        self,
+        model_repository: Path,
+        log_path: Path,
+        *,
+        host: str = "127.0.0.1",
+        ports: TritonPorts | None = None,
+        start_seconds: float = 30.0,
+        exit_seconds: int = 5,
+    ) -> None:
+        self.log_path = log_path
+        self.host = host
+        self.ports = self._wanted_ports = ports or TritonPorts()
+        self._model_repository = model_repository
+        self._start_seconds = start_seconds
+        self._exit_seconds = exit_seconds
+        self._memory_prefix = ""
+        self._process: Process | None = None
+        self._links: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def address(self) -> str:
+        """Host and port of the gRPC service."""
+        return f"{self.host}:{self.ports.grpc}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id while it runs."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs. It may run and not answer: ask over gRPC for that."""
+        return self.pid is not None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Starts the process and waits until it answers over gRPC.
+
+        A second start after `stop` takes the same ports. Raises TritonMissing, TritonFailed, and BadSettings for a
+        wanted port that is taken.
+        """
+        if self._process is not None:
+            raise RuntimeError("this Triton is started already")
+        install = await asyncio.to_thread(TritonInstall.find)
+        _require_free(self.host, self._wanted_ports)
+        all_wanted = 0 not in (self._wanted_ports.grpc, self._wanted_ports.http, self._wanted_ports.metrics)
+        attempts = 1 if all_wanted else _STARTS_ON_FREE_PORTS
+        for attempt in range(1, attempts + 1):
+            self.ports = _with_free_ports(self.host, self._wanted_ports)
+            try:
+                await self._start_once(install)
+                break
+            except TritonFailed as failure:
+                await self.stop()
+                # Between looking for a free port and listening on it another process may have taken it.
+                if attempt == attempts or "Address already in use" not in str(failure):
+                    raise
+            except BaseException:
+                await self.stop()
+                raise
+        self._wanted_ports = self.ports
+
+    async def stop(self) -> None:
+        """Ends the process, killing it after `exit_seconds` and a margin. Leaves no child and no shared memory."""
+        process, self._process = self._process, None
+        try:
+            if process is not None:
+                await _end(process, self._exit_seconds + _EXIT_MARGIN_SECONDS)
+        finally:
+            if self._memory_prefix:
+                _remove_shared_memory(self._memory_prefix)
+            if self._links is not None:
+                self._links.cleanup()
+                self._links = None
+
+    async def ended(self) -> None:
+        """Returns when the process has ended by itself, or was never started."""
+        if self._process is not None:
+            await self._process.wait()
+
+    def log_tail(self, lines: int = _LOG_LINES_SHOWN) -> str:
+        """The last lines of the log, which often hold the only reason of a failure."""
+        if not self.log_path.is_file():
+            return ""
+        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+
+    async def _start_once(self, install: TritonInstall) -> None:
+        self._memory_prefix = f"dance_{os.getpid()}_{secrets.token_hex(4)}_"
+        self._links = tempfile.TemporaryDirectory(prefix="dance-triton-")
+        backends = Path(self._links.name)
+        _link_backend(install, backends)
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("ab") as log:
+            self._process = await self._spawn(install, backends, log)
+        await self._answering(self._process)
+        _log.info("Triton answers at %s, process %d, log %s", self.address, self._process.pid, self.log_path)
+
+    async def _spawn(self, install: TritonInstall, backends: Path, log: IO[bytes]) -> Process:
+        host, ports = self.host, self.ports
+        arguments = [
+            str(install.server),
+            f"--model-repository={self._model_repository}",
+            f"--backend-directory={backends}",
+            "--model-control-mode=explicit",
+            "--disable-auto-complete-config",
+            f"--exit-timeout-secs={self._exit_seconds}",
+            *(f"--http-address={host}", f"--http-port={ports.http}"),
+            *(f"--grpc-address={host}", f"--grpc-port={ports.grpc}"),
+            *(f"--metrics-address={host}", f"--metrics-port={ports.metrics}"),
+            "--allow-gpu-metrics=false",
+            "--metrics-config=summary_latencies=true",
+            "--pinned-memory-pool-byte-size=0",
+            "--log-format=ISO8601",
+            f"--backend-config=python,shm-default-byte-size={_STUB_MEMORY_BYTES}",
+            f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
+        ]
+        environment = {
+            **os.environ,
+            # The stub starts the interpreter that it finds first on PATH, and with it our packages.
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+            "LD_LIBRARY_PATH": install.library_folders,
+            # Threads that spin while they wait would take the cores from the other stages.
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())),
+            *arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            # A session of its own: Ctrl-C in a terminal must reach us, who end Triton in order, and not Triton.
+            start_new_session=True,
+        )
+
+    async def _answering(self, process: Process) -> None:
+        ended = asyncio.create_task(process.wait())
+        client = triton_grpc.InferenceServerClient(self.address)
+        try:
+            async with asyncio.timeout(self._start_seconds):
+                while not ended.done():
+                    with contextlib.suppress(InferenceServerException, grpc.RpcError):
+                        if await client.is_server_ready(client_timeout=1.0):
+                            return
+                    await asyncio.wait([ended], timeout=0.05)
+        except TimeoutError:
+            reason = f"did not answer within {self._start_seconds:g} s"
+        else:
+            reason = f"ended at its start with exit code {ended.result()}"
+        finally:
+            ended.cancel()
+            await client.close()
+        raise TritonFailed(f"Triton {reason}; the end of {self.log_path}:\n{self.log_tail()}")
+
+
+def _library_folder() -> str | None:
+    folder = sysconfig.get_config_var("LIBDIR")
+    name = sysconfig.get_config_var("INSTSONAME")
+    return str(folder) if folder and name and (Path(folder) / name).exists() else None
+
+
+def _missing_libraries(binary: Path, library_folders: str) -> list[str]:
+    environment = {**os.environ, "LD_LIBRARY_PATH": library_folders, "LC_ALL": "C"}
+    found = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, env=environment, check=False)
+    if found.returncode != 0:
+        raise TritonMissing(f"{binary} cannot run here: {(found.stderr or found.stdout).strip()}")
+    return [line.split()[0] for line in found.stdout.splitlines() if line.rstrip().endswith("not found")]
+
+
+def _how_to_install(missing: list[str]) -> str:
+    packages = [name.split(".so")[0] for name in missing if name.startswith("libpython")]
+    if len(packages) == len(missing):
+        return f"`apt-get install {' '.join(packages)}`"
+    return "install the packages of your system that have them"
+
+
+def _link_backend(install: TritonInstall, backends: Path) -> None:
+    # The stub is not where the backend looks for it; the backend looks beside itself.
+    folder = backends / "python"
+    folder.mkdir()
+    for piece in (install.backend_library, install.backend_utilities, install.stub):
+        (folder / piece.name).symlink_to(piece)
+
+
+def _remove_shared_memory(prefix: str) -> None:
+    for region in _SHARED_MEMORY.glob(f"{prefix}*"):
+        region.unlink(missing_ok=True)
+
+
+def _require_free(host: str, ports: TritonPorts) -> None:
+    for name, port in (("grpc", ports.grpc), ("http", ports.http), ("metrics", ports.metrics)):
+        if port == 0:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise BadSettings(
+                    f"triton_{name}_port", f"{host}:{port} cannot be listened on; is it in use?"
+                ) from error
+
+
+def _with_free_ports(host: str, wanted: TritonPorts) -> TritonPorts:
+    with contextlib.ExitStack() as stack:  # all are held until all are known, so that no two are the same
+
+        def chosen(port: int) -> int:
+            if port:
+                return port
+            probe = stack.enter_context(socket.socket())
+            probe.bind((host, 0))
+            return int(probe.getsockname()[1])
+
+        return TritonPorts(grpc=chosen(wanted.grpc), http=chosen(wanted.http), metrics=chosen(wanted.metrics))
+
+
+async def _end(process: Process, within_seconds: float) -> None:
+    try:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            async with asyncio.timeout(within_seconds):
+                await process.wait()
+    except TimeoutError:
+        _log.warning("Triton did not end within %g s of SIGTERM and is killed", within_seconds)
+    finally:
+        # Its children share its process group; after a clean exit there are none, and the group is gone.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

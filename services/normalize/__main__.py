@@ -1,0 +1,16 @@
+"""`python -m services.normalize`: serves `dance.v1.NormalizeService`. Settings: `NORMALIZE_*`, see README.md."""
+
+from services.normalize.servicer import NormalizeService
+from services.normalize.settings import NormalizeSettings
+from serving.server import run_service
+from serving.settings import from_environment
+
+
+async def build() -> tuple[NormalizeService, NormalizeSettings]:
+    """The service and its settings. Raises BadSettings."""
+    settings = from_environment(NormalizeSettings, "NORMALIZE_")
+    return NormalizeService(settings), settings
+
+
+if __name__ == "__main__":
+    run_service(build)

@@ -1,0 +1,205 @@
+"""What a normaliser remembers from frame to frame, and that as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+import zlib
+from collections import deque
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.body import BodyMeasure, BodyStats, RunningBody
+from motion.frame import FrameSize
+from motion.retarget import Retargeting, Transform
+from services.normalize.calibration import Easing, SourceBody
+from services.normalize.smoothing import MAX_WINDOW_FRAMES, Table
+
+_FORMAT: Final = b"dance-normalize-1\n"
+_HEADER: Final = struct.Struct("<18s8sII")  # format, fingerprint of the config, CRC-32 of the rest, length of the JSON
+_PAST_FRAMES: Final = MAX_WINDOW_FRAMES // 2
+
+
+@dataclass(slots=True)
+class JointMemory:
+    """Per joint: where it is, how fast, and when it was last seen. `J` is `skeleton.JOINT_COUNT`.
+
+    table: `[J, 3]` float32, smoothed x and y in pixels and the confidence; the confidence is 0 where nothing is known.
+    speed: `[J, 2]` float32, frame heights a second. seen_at_s: `[J]` float64, on the stream's clock.
+    """
+
+    table: Table = field(default_factory=lambda: np.zeros((skeleton.JOINT_COUNT, 3), np.float32))
+    speed: NDArray[np.float32] = field(default_factory=lambda: np.zeros((skeleton.JOINT_COUNT, 2), np.float32))
+    seen_at_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(skeleton.JOINT_COUNT))
+
+
+@dataclass(slots=True)
+class Placing:
+    """The last frame that had usable feet: its measure, what was wanted for it, and the transform that was used."""
+
+    anchor: BodyMeasure
+    wanted: Retargeting
+    used: Transform
+
+
+@dataclass(slots=True)
+class Memory:
+    """All that the answers to later frames depend on, apart from the config and those frames.
+
+    past: the last frames' unsmoothed tables with their times, oldest first; at most 3, for the median.
+    """
+
+    source: SourceBody
+    sequence: int = -1
+    time_s: float | None = None
+    size: FrameSize | None = None
+    joints: JointMemory = field(default_factory=JointMemory)
+    past: deque[tuple[float, Table]] = field(default_factory=lambda: deque(maxlen=_PAST_FRAMES))
+    easing: Easing = field(default_factory=Easing)
+    placing: Placing | None = None
+
+
+def fingerprint(**config: Any) -> bytes:
+    """`[8]` bytes that tell one config from another; the values must be what JSON takes."""
+    return hashlib.blake2b(json.dumps(config, sort_keys=True).encode(), digest_size=8).digest()
+
+
+def to_bytes(memory: Memory, config_fingerprint: bytes) -> bytes:
+    """At most about 10 kB; `from_bytes` gives exactly the same memory back."""
+    running = memory.source.running
+    known = memory.joints.table[:, 2] > 0
+    facts = {
+        "sequence": memory.sequence,
+        "time_s": memory.time_s,
+        "size": memory.size and [memory.size.width_px, memory.size.height_px],
+        "easing": [memory.easing.log_scale, memory.easing.foot_y, memory.easing.hip_x],
+        "placing": memory.placing and asdict(memory.placing),
+        "running": running and running.to_state(),
+        "past_s": [time_s for time_s, _ in memory.past],
+    }
+    text = json.dumps(facts, separators=(",", ":")).encode()
+    parts = [
+        text,
+        np.packbits(known).tobytes(),
+        memory.joints.table[known].tobytes(),
+        memory.joints.speed[known].tobytes(),
+        memory.joints.seen_at_s[known].tobytes(),
+    ]
+    for _, table in memory.past:
+        seen = table[:, 2] > 0
+        parts += [np.packbits(seen).tobytes(), table[seen].tobytes()]
+    body = b"".join(parts)
+    return _HEADER.pack(_FORMAT, config_fingerprint, zlib.crc32(body), len(text)) + body
+
+
+def from_bytes(data: bytes, config_fingerprint: bytes, given: BodyStats | None) -> Memory:
+    """Raises ValueError for anything that `to_bytes` did not write, or wrote for another config."""
+    if len(data) < _HEADER.size:
+        raise ValueError(f"no state of a normaliser: {len(data)} bytes")
+    format_, config, checksum, text_length = _HEADER.unpack_from(data)
+    if format_ != _FORMAT:
+        raise ValueError("no state of this version of the normaliser")
+    if config != config_fingerprint:
+        raise ValueError("the state of a stream with another config")
+    body = data[_HEADER.size :]
+    if zlib.crc32(body) != checksum:
+        raise ValueError("a damaged state")
+    try:
+        return _memory(json.loads(body[:text_length]), _Arrays(body, text_length), given)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"no state of a normaliser: {error!r}") from error
+
+
+class _Arrays:
+    """Reads arrays off bytes, one after the other; ValueError where they end too early, or hold what is not finite."""
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self._data = data
+        self._offset = offset
+
+    def mask(self) -> NDArray[np.bool_]:
+        packed = self._numbers(np.dtype(np.uint8), (skeleton.JOINT_COUNT + 7) // 8)
+        return np.unpackbits(packed, count=skeleton.JOINT_COUNT).astype(bool)
+
+    def floats(self, *shape: int, kind: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
+        numbers = self._numbers(np.dtype(kind), math.prod(shape)).reshape(shape)
+        if not np.isfinite(numbers).all():
+            raise ValueError("a state with numbers that are not finite")
+        return numbers
+
+    def end(self) -> None:
+        if self._offset != len(self._data):
+            raise ValueError(f"{len(self._data) - self._offset} bytes too many")
+
+    def _numbers(self, kind: np.dtype[Any], count: int) -> NDArray[Any]:
+        numbers = np.frombuffer(self._data, kind, count, self._offset)
+        self._offset += numbers.nbytes
+        return numbers
+
+
+def _memory(facts: dict[str, Any], arrays: _Arrays, given: BodyStats | None) -> Memory:
+    if (facts["running"] is None) != (given is not None):
+        raise ValueError("a running calibration where the stats are given, or none where they are not")
+    running = None if facts["running"] is None else RunningBody.from_state(facts["running"])
+    memory = Memory(
+        SourceBody(given, running),
+        sequence=int(facts["sequence"]),
+        time_s=_finite(facts["time_s"]),
+        size=facts["size"] and FrameSize(*facts["size"]),
+        easing=Easing(*(_number(value) for value in facts["easing"])),
+        placing=facts["placing"] and _placing(facts["placing"]),
+    )
+    known = arrays.mask()
+    count = int(known.sum())
+    memory.joints.table[known] = _table(arrays.floats(count, 3))
+    memory.joints.speed[known] = arrays.floats(count, 2)
+    memory.joints.seen_at_s[known] = arrays.floats(count, kind=np.float64)
+    if len(facts["past_s"]) > _PAST_FRAMES:
+        raise ValueError(f"{len(facts['past_s'])} past frames, at most {_PAST_FRAMES} are kept")
+    for time_s in facts["past_s"]:
+        seen = arrays.mask()
+        table = np.zeros((skeleton.JOINT_COUNT, 3), np.float32)
+        table[seen] = _table(arrays.floats(int(seen.sum()), 3))
+        memory.past.append((_number(time_s), table))
+    arrays.end()
+    return memory
+
+
+def _placing(facts: dict[str, Any]) -> Placing:
+    wanted = dict(facts["wanted"])
+    transform = _transform(wanted.pop("transform"))
+    ratio = _number(wanted.pop("depth_ratio"))
+    flags = {entry.name for entry in fields(Retargeting)} - {"transform", "depth_ratio"}
+    if set(wanted) != flags or not all(isinstance(value, bool) for value in wanted.values()):
+        raise ValueError("a placing with unknown facts")
+    return Placing(BodyMeasure(**facts["anchor"]), Retargeting(transform, ratio, **wanted), _transform(facts["used"]))
+
+
+def _transform(facts: dict[str, Any]) -> Transform:
+    transform = Transform(_number(facts["scale"]), _number(facts["foot_y"]), _number(facts["hip_x"]))
+    if transform.scale <= 0:
+        raise ValueError(f"a scale must be positive, got {transform.scale}")
+    return transform
+
+
+def _table(rows: Table) -> Table:
+    if not ((rows[:, 2] > 0) & (rows[:, 2] <= 1)).all():
+        raise ValueError("a state with confidences outside of (0, 1]")
+    return rows
+
+
+def _finite(value: Any) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("a state with numbers that are not finite")
+    return number

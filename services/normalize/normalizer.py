@@ -1,0 +1,298 @@
+"""`Normalizer`: lays a stream of poses into the actor's body and place, smoothed and without gaps of a few frames."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion.body import BodyMeasure, BodyStats, measure_body
+from motion.frame import FrameSize
+from motion.pose import Pose
+from motion.retarget import Retargeting, Transform, apply_transform, retarget
+from services.normalize import memory as memories
+from services.normalize.calibration import Calibration, SourceBody
+from services.normalize.memory import JointMemory, Memory, Placing
+from services.normalize.rules import NormalizeRules
+from services.normalize.smoothing import (
+    MAX_WINDOW_FRAMES,
+    Table,
+    centred_median,
+    one_euro,
+    table_of,
+    window_half_frames,
+)
+from serving.errors import BadInput
+
+Mask = NDArray[np.bool_]
+
+_SHORTEST_FRAME_SECONDS: Final = 0.001
+"""Cameras repeat a time stamp now and then; time still passes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NormalizerConfig:
+    """How one stream is to be normalised.
+
+    target_body, target_size: whose body, and in which frame, the poses are laid.
+    source_body: the dancer's stats; None to estimate them while the stream runs.
+    look_ahead_frames: above 0, the answer to frame t follows frame t + look_ahead_frames, smoothed by a centred
+    median; at 0 a One-Euro filter smooths without looking ahead.
+    frame_rate_hz: of the source; 0 where unknown, then every frame needs its `captured_at_s`.
+    state: `state_after` of an earlier stream with the same config, to go on from there; empty to begin.
+    """
+
+    target_body: BodyStats
+    target_size: FrameSize
+    source_body: BodyStats | None = None
+    look_ahead_frames: int = 0
+    frame_rate_hz: float = 0.0
+    state: bytes = b""
+    rules: NormalizeRules = field(default_factory=NormalizeRules)
+
+    def __post_init__(self) -> None:
+        if self.look_ahead_frames < 0:
+            raise BadInput("config.look_ahead_frames", f"must not be negative, got {self.look_ahead_frames}")
+        if not 0 <= self.frame_rate_hz <= 1000:
+            raise BadInput("config.frame_rate_hz", f"must lie in [0, 1000], got {self.frame_rate_hz}")
+
+
+@dataclass(frozen=True, slots=True)
+class PoseFrame:
+    """One frame's dancer, in pixels of a frame of `size`; None where nobody was found."""
+
+    sequence: int
+    size: FrameSize
+    pose: Pose | None
+    captured_at_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Normalized:
+    """The answer to one `PoseFrame`.
+
+    pose: in pixels of the target's frame. None where nobody was found and no joint is held any longer, and as long as
+    nothing tells where to lay it (a running calibration that has never seen feet).
+    transform: what was used; None with neither.
+    depth_ratio, extrapolated, limited, on_the_spot: see `motion.retarget.Retargeting`; of the kept one where
+    transform_kept.
+    transform_kept: this frame gave no usable feet; the last transform was used again.
+    held_joints: how many joints were not seen and are held at their last place.
+    state_after: what a new stream needs to go on with the next frame.
+    """
+
+    sequence: int
+    pose: Pose | None
+    transform: Transform | None
+    calibration: Calibration
+    certainty: float
+    depth_ratio: float
+    extrapolated: bool
+    limited: bool
+    on_the_spot: bool
+    transform_kept: bool
+    held_joints: int
+    source_body: BodyStats | None
+    state_after: bytes
+    compute_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A frame whose look-ahead is not complete."""
+
+    frame: PoseFrame
+    time_s: float
+    table: Table
+
+
+class Normalizer:
+    """One stream: `push` its frames in order, then `finish`. Every frame is answered once, in order.
+
+    Not thread-safe. Raises BadInput for a state that is not one of this config, for frames out of order, and for
+    frames whose time is unknown.
+    """
+
+    def __init__(self, config: NormalizerConfig) -> None:
+        self._config = config
+        self._fingerprint = memories.fingerprint(
+            target_body=config.target_body.to_dict(),
+            target_size=[config.target_size.width_px, config.target_size.height_px],
+            source_body=config.source_body and config.source_body.to_dict(),
+            look_ahead_frames=config.look_ahead_frames,
+            frame_rate_hz=config.frame_rate_hz,
+        )
+        if config.state:
+            try:
+                self._memory = memories.from_bytes(config.state, self._fingerprint, config.source_body)
+            except ValueError as error:
+                raise BadInput("config.state", f"is {error}") from error
+        else:
+            self._memory = Memory(SourceBody(config.source_body))
+        self._newest_sequence = self._memory.sequence
+        self._newest_time_s = self._memory.time_s
+        self._waiting: deque[_Waiting] = deque()
+        self._past_frames = 0
+        if config.look_ahead_frames:
+            rate_hz, window_seconds = config.frame_rate_hz, config.rules.median_window_seconds
+            self._past_frames = window_half_frames(rate_hz, window_seconds) if rate_hz else MAX_WINDOW_FRAMES // 2
+
+    def push(self, frame: PoseFrame) -> list[Normalized]:
+        """Takes the next frame; returns the answers that are complete with it: one, or none while looking ahead."""
+        started = time.perf_counter()
+        if frame.sequence <= self._newest_sequence:
+            raise BadInput("pose_frame.sequence", f"must rise, got {frame.sequence} after {self._newest_sequence}")
+        time_s = self._time_of(frame)
+        self._waiting.append(_Waiting(frame, time_s, table_of(frame.pose)))
+        self._newest_sequence, self._newest_time_s = frame.sequence, time_s
+        if len(self._waiting) <= self._config.look_ahead_frames:
+            return []
+        return [self._answer(started)]
+
+    def finish(self) -> list[Normalized]:
+        """The answers to all frames that still wait for later ones: there are none."""
+        answers = []
+        while self._waiting:
+            answers.append(self._answer(time.perf_counter()))
+        return answers
+
+    def state(self) -> bytes:
+        """What a new stream needs to go on after the last answered frame."""
+        return memories.to_bytes(self._memory, self._fingerprint)
+
+    def _time_of(self, frame: PoseFrame) -> float:
+        if self._config.frame_rate_hz > 0:
+            return frame.sequence / self._config.frame_rate_hz
+        if frame.captured_at_s is None:
+            raise BadInput("pose_frame.captured_at", f"is needed (frame {frame.sequence}): frame_rate_hz is 0")
+        if self._newest_time_s is None:
+            return frame.captured_at_s
+        return max(frame.captured_at_s, self._newest_time_s + _SHORTEST_FRAME_SECONDS)
+
+    def _answer(self, started: float) -> Normalized:
+        memory = self._memory
+        now = self._waiting[0]
+        size = now.frame.size
+        if memory.size not in (None, size):  # what is remembered is in pixels of another frame
+            memory.joints = JointMemory()
+            memory.past.clear()
+        smoothed = self._smoothed_by_median() if self._config.look_ahead_frames else now.table
+        self._waiting.popleft()
+        passed_seconds = 0.0 if memory.time_s is None else now.time_s - memory.time_s
+        memory.past.append((now.time_s, now.table))
+        while len(memory.past) > self._past_frames:
+            memory.past.popleft()
+        memory.sequence, memory.time_s, memory.size = now.frame.sequence, now.time_s, size
+
+        seen = smoothed[:, 2] > 0
+        held = self._remember(smoothed, seen, now.time_s, size)
+        kept = self._place(memory.joints.table, seen, size, passed_seconds)
+        placing = memory.placing
+        shown = seen | held
+        pose = None
+        if placing is not None and shown.any():
+            whole = _pose_of(memory.joints.table, shown)
+            pose = apply_transform(whole, placing.anchor, size, self._config.target_size, placing.used)
+        return Normalized(
+            sequence=now.frame.sequence,
+            pose=pose,
+            transform=None if placing is None else placing.used,
+            calibration=memory.source.calibration,
+            certainty=memory.source.certainty,
+            depth_ratio=0.0 if placing is None else placing.wanted.depth_ratio,
+            extrapolated=placing is not None and placing.wanted.extrapolated,
+            limited=placing is not None and placing.wanted.limited,
+            on_the_spot=placing is not None and placing.wanted.on_the_spot,
+            transform_kept=kept,
+            held_joints=int(np.count_nonzero(held)),
+            source_body=memory.source.stats,
+            state_after=self.state(),
+            compute_seconds=time.perf_counter() - started,
+        )
+
+    def _smoothed_by_median(self) -> Table:
+        """The first waiting frame's table, by the median over a window that is as wide to either side.
+
+        Near the ends of the stream, or of a gap in time, the window narrows: a lopsided one would shift the motion.
+        """
+        now = self._waiting[0]
+        rules = self._config.rules
+
+        def near(time_s: float) -> bool:
+            return abs(time_s - now.time_s) <= rules.median_window_seconds
+
+        past = [entry for entry in self._memory.past if near(entry[0])]
+        later = [
+            (waiting.time_s, waiting.table)
+            for waiting in islice(self._waiting, 1, self._config.look_ahead_frames + 1)
+            if near(waiting.time_s) and waiting.frame.size == now.frame.size
+        ]
+        rate_hz = self._config.frame_rate_hz
+        if rate_hz == 0 and past and later:
+            rate_hz = (len(past) + len(later)) / (later[-1][0] - past[0][0])
+        half = min(window_half_frames(rate_hz, rules.median_window_seconds), len(past), len(later))
+        if half == 0:
+            return now.table
+        tables = [table for _, table in (*past[-half:], *later[:half])]
+        tables.insert(half, now.table)
+        return centred_median(tables)
+
+    def _remember(self, smoothed: Table, seen: Mask, time_s: float, size: FrameSize) -> Mask:
+        """Brings the joints' memory to this frame; returns `[J]` bool: which unseen joints are held."""
+        rules = self._config.rules
+        joints = self._memory.joints
+        away_seconds = time_s - joints.seen_at_s
+        known = (joints.table[:, 2] > 0) & (away_seconds <= rules.forget_seconds)
+        table, speed = smoothed.copy(), np.zeros_like(joints.speed)
+        again = np.flatnonzero(seen & known)
+        if not self._config.look_ahead_frames and len(again):
+            table[again, :2], speed[again] = one_euro(
+                smoothed[again, :2],
+                joints.table[again, :2],
+                joints.speed[again],
+                away_seconds[again],
+                size.height_px,
+                rules,
+            )
+        away = ~seen & known
+        table[away], speed[away] = joints.table[away], joints.speed[away]
+        seen_at_s = np.where(seen, time_s, np.where(away, joints.seen_at_s, 0.0))
+        self._memory.joints = JointMemory(table, speed, seen_at_s)
+        return away & (away_seconds <= rules.hold_seconds)
+
+    def _place(self, table: Table, seen: Mask, size: FrameSize, passed_seconds: float) -> bool:
+        """Finds this frame's transform; returns whether the last one is kept."""
+        memory = self._memory
+        memory.easing.pass_time(passed_seconds, self._config.rules.ease_seconds)
+        measure = measure_body(_pose_of(table, seen), size) if seen.any() else None
+        if measure is None:
+            if memory.placing is None and self._config.source_body is not None:
+                memory.placing = self._assumed(self._config.source_body, size)
+            return memory.placing is not None
+        before = memory.source.stats
+        memory.source.update(measure)
+        after = memory.source.stats
+        assert after is not None  # it has just been given a measure
+        wanted = self._retarget(measure, after, size)
+        if before is not None and before != after:
+            memory.easing.change(self._retarget(measure, before, size).transform, wanted.transform)
+        memory.placing = Placing(measure, wanted, memory.easing.eased(wanted.transform))
+        return False
+
+    def _assumed(self, body: BodyStats, size: FrameSize) -> Placing:
+        """Before any feet were seen: where the given body stands near, in the middle of its place."""
+        anchor = BodyMeasure(body.near_ankle_y, body.near_ankle_y, body.near_height, body.hip_x)
+        wanted = self._retarget(anchor, body, size)
+        return Placing(anchor, wanted, wanted.transform)
+
+    def _retarget(self, measure: BodyMeasure, body: BodyStats, size: FrameSize) -> Retargeting:
+        return retarget(measure, body, self._config.target_body, size, self._config.target_size)
+
+
+def _pose_of(table: Table, shown: Mask) -> Pose:
+    return Pose(table[:, :2], np.where(shown, table[:, 2], 0))

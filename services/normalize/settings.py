@@ -1,0 +1,53 @@
+"""What the normalisation service can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.normalize.rules import NormalizeRules
+from serving.server import ServerSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalizeSettings(ServerSettings):
+    """Read once, from `NORMALIZE_*`, at start."""
+
+    max_streams: int = 64
+    """Open streams; more are refused. A frame takes well below a millisecond."""
+    max_look_ahead_frames: int = 30
+    """More look-ahead is refused: every frame of it is a pose in memory."""
+    idle_seconds: float = 300.0
+    """A stream that neither sends nor takes anything for so long is ended."""
+    median_window_seconds: float = 0.1
+    """With look-ahead: width of the centred median, at most 7 frames; off where it holds fewer than 3."""
+    hold_seconds: float = 0.15
+    """A joint that vanishes is held at its last place for so long."""
+    forget_seconds: float = 0.5
+    """With nobody there for so long, the filter starts anew."""
+    ease_seconds: float = 1.0
+    """Time constant with which a change of the running calibration reaches the figure."""
+    one_euro_min_cutoff_hz: float = NormalizeRules().one_euro_min_cutoff_hz
+    """Without look-ahead: cutoff frequency at rest. Lower smooths more."""
+    one_euro_beta: float = NormalizeRules().one_euro_beta
+    """Without look-ahead: rise of the cutoff with the speed, in Hz per frame height a second. Higher lags less."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_streams < 1:
+            raise ValueError(f"max_streams must be at least 1, got {self.max_streams}")
+        if self.max_look_ahead_frames < 0:
+            raise ValueError(f"max_look_ahead_frames must not be negative, got {self.max_look_ahead_frames}")
+        if self.idle_seconds <= 0:
+            raise ValueError(f"idle_seconds must be positive, got {self.idle_seconds}")
+        self.rules()
+
+    def rules(self) -> NormalizeRules:
+        """The normaliser's rules. Raises ValueError for nonsense."""
+        return NormalizeRules(
+            median_window_seconds=self.median_window_seconds,
+            hold_seconds=self.hold_seconds,
+            forget_seconds=self.forget_seconds,
+            ease_seconds=self.ease_seconds,
+            one_euro_min_cutoff_hz=self.one_euro_min_cutoff_hz,
+            one_euro_beta=self.one_euro_beta,
+        )

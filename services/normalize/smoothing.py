@@ -1,0 +1,86 @@
+"""Smoothing of joints over time: a centred median where frames to come are known, a One-Euro filter where they are not.
+
+A table of joints is `[J, 3]` float32: x and y in pixels, and the confidence, 0 where the joint was not seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.pose import Pose
+from services.normalize.rules import NormalizeRules
+
+Table = NDArray[np.float32]
+
+MAX_WINDOW_FRAMES: Final = 7
+
+
+def table_of(pose: Pose | None) -> Table:
+    """The pose as a table; all zeros for nobody."""
+    table = np.zeros((skeleton.JOINT_COUNT, 3), np.float32)
+    if pose is not None:
+        table[:, :2] = pose.joints_px
+        table[:, 2] = pose.confidence
+    return table
+
+
+def window_half_frames(frame_rate_hz: float, window_seconds: float) -> int:
+    """How many frames the median looks to either side: an odd window of about that many seconds, at most 7 frames.
+
+    0, no smoothing, where the window would hold fewer than 3 frames: at 5 fps a wider one would erase the motion.
+    """
+    frames = min(round(window_seconds * frame_rate_hz), MAX_WINDOW_FRAMES)
+    return (frames - 1) // 2 if frames >= 3 else 0
+
+
+def centred_median(window: Sequence[Table]) -> Table:
+    """The median, over the tables in which it was seen, of each joint that was seen in more than half of them.
+
+    window: an odd number of tables, the frame in question in the middle. With an even number of sightings: the mean of
+    the two in the middle. Joints that were seen in half of the tables or fewer are unseen.
+    """
+    tables_NJ3 = np.stack(window)
+    seen_NJ = tables_NJ3[..., 2] > 0
+    count_J = seen_NJ.sum(axis=0)
+    ordered_NJ3 = np.sort(np.where(seen_NJ[..., None], tables_NJ3, np.float32(np.inf)), axis=0)
+    kept_J = np.flatnonzero(2 * count_J > len(window))
+    median = np.zeros_like(tables_NJ3[0])
+    last = count_J[kept_J] - 1
+    median[kept_J] = (ordered_NJ3[last // 2, kept_J] + ordered_NJ3[(last + 1) // 2, kept_J]) / 2
+    return np.asarray(median, np.float32)
+
+
+def one_euro(
+    raw_px: NDArray[np.float32],
+    last_px: NDArray[np.float32],
+    last_speed: NDArray[np.float32],
+    passed_seconds: NDArray[np.float64],
+    frame_height_px: int,
+    rules: NormalizeRules,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One step of the One-Euro filter for `K` joints at once; returns their new positions and speeds.
+
+    raw_px, last_px: `[K, 2]`, measured now and filtered before. last_speed: `[K, 2]`, in frame heights a second.
+    passed_seconds: `[K]`, since each joint's last step; positive.
+
+    Casiez, Roussel, Vogel: "1 Euro Filter", CHI 2012, eq. 1 to 6, with both axes sharing the cutoff of their common
+    speed, so that a straight movement stays straight.
+    """
+    passed_K1 = passed_seconds[:, None]
+    speed_now = (raw_px - last_px) / (frame_height_px * passed_K1)
+    speed = last_speed + _alpha(rules.one_euro_speed_cutoff_hz, passed_K1) * (speed_now - last_speed)
+    cutoff_hz = rules.one_euro_min_cutoff_hz + rules.one_euro_beta * np.sqrt((speed * speed).sum(axis=1, keepdims=True))
+    position = last_px + _alpha(cutoff_hz, passed_K1) * (raw_px - last_px)
+    return position.astype(np.float32), speed.astype(np.float32)
+
+
+def _alpha(cutoff_hz: float | NDArray[np.float64], passed_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weight of the newest value in a low-pass of that cutoff (eq. 3 and 5)."""
+    turns = 2 * math.pi * cutoff_hz * passed_seconds
+    return np.asarray(turns / (turns + 1))

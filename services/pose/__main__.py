@@ -1,0 +1,16 @@
+"""`python -m services.pose`: serves `dance.v1.PoseService`. Settings: `POSE_*`, see README.md."""
+
+from services.pose.servicer import PoseService
+from services.pose.settings import PoseSettings
+from serving.server import run_service
+from serving.settings import from_environment
+
+
+async def build() -> tuple[PoseService, PoseSettings]:
+    """The service and its settings. Raises BadSettings."""
+    settings = from_environment(PoseSettings, "POSE_")
+    return PoseService(settings), settings
+
+
+if __name__ == "__main__":
+    run_service(build)

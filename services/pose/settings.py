@@ -1,0 +1,57 @@
+"""What the pose service can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.pose.estimator import PoseRules
+from serving.pictures import PictureLimits
+from serving.server import ServerSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseSettings(ServerSettings):
+    """Read once, from `POSE_*`, at start."""
+
+    max_streams: int = 8
+    """Open streams; each has a tracker of its own, about 46 ms of CPU a frame. More are refused."""
+    max_frames_waiting: int = 2
+    """Decoded frames that a stream holds before its sender must wait."""
+    idle_seconds: float = 300.0
+    """A stream that sends nothing for so long is ended."""
+    decoding_threads: int = 2
+    max_side_px: int = 4096
+    """The longest side of a picture that is accepted."""
+    min_detection_confidence: float = 0.7
+    """How sure MediaPipe's detector must be to begin following a person; at 0.5 it takes furniture for people."""
+    min_tracking_confidence: float = 0.5
+    """How sure MediaPipe must stay to go on following."""
+    min_height_fraction: float = 0.25
+    """People smaller than this fraction of the frame's height are not reported."""
+    min_visibility: float = 0.3
+    """Body joints less visible than this are unseen."""
+    face_and_hands_every_n: int = 3
+    """For detail LIVE, where the config does not say."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("max_streams", "max_frames_waiting", "decoding_threads", "max_side_px"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.idle_seconds <= 0:
+            raise ValueError(f"idle_seconds must be positive, got {self.idle_seconds}")
+        self.rules()
+
+    def rules(self, face_and_hands_every_n: int = 0) -> PoseRules:
+        """The estimator's rules; `face_and_hands_every_n` of 0 takes the setting's. Raises ValueError for nonsense."""
+        return PoseRules(
+            min_detection_confidence=self.min_detection_confidence,
+            min_tracking_confidence=self.min_tracking_confidence,
+            min_height_fraction=self.min_height_fraction,
+            min_visibility=self.min_visibility,
+            face_and_hands_every_n=face_and_hands_every_n or self.face_and_hands_every_n,
+        )
+
+    def limits(self) -> PictureLimits:
+        """What a picture may measure."""
+        return PictureLimits(max_side_px=self.max_side_px)

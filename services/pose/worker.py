@@ -1,0 +1,109 @@
+"""Estimators in threads of their own: MediaPipe's graphs are not thread-safe, and must not hold up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from motion.frame import Picture
+from services.pose.estimator import Estimate, PoseDetail, PoseEstimator, PoseRules
+
+Factory = Callable[[PoseDetail, PoseRules], PoseEstimator]
+
+
+def make_estimator(detail: PoseDetail, rules: PoseRules) -> PoseEstimator:
+    """A `PoseEstimator` without masks, which no client asks for."""
+    return PoseEstimator(detail, rules=rules)
+
+
+class EstimatorWorker:
+    """One estimator and the one thread that creates, uses and closes it."""
+
+    def __init__(self, detail: PoseDetail, rules: PoseRules, factory: Factory = make_estimator) -> None:
+        self.detail = detail
+        self.rules = rules
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pose")
+        self._estimator: Future[PoseEstimator] = self._thread.submit(factory, detail, rules)
+
+    async def started(self) -> None:
+        """Returns when the estimator is ready for its first picture; raises what its start raised."""
+        await asyncio.wrap_future(self._estimator)
+
+    async def estimate(self, picture: Picture) -> Estimate:
+        """The next picture's estimate; `[H, W, 3]` uint8 RGB."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._estimate, picture)
+
+    def end(self) -> None:
+        """Ends the estimator and the thread as soon as the picture in hand is done. Does not wait."""
+        with suppress(RuntimeError):  # a second call
+            self._thread.submit(self._close)
+        self._thread.shutdown(wait=False)
+
+    def join(self) -> None:
+        """Waits until the thread has ended; after `end`."""
+        self._thread.shutdown(wait=True)
+
+    def _estimate(self, picture: Picture) -> Estimate:
+        return self._estimator.result().estimate(picture)
+
+    def _close(self) -> None:
+        if self._estimator.exception() is None:
+            self._estimator.result().close()
+
+
+class WorkerPool:
+    """Hands out workers, and keeps one of the default kind started, so that most streams need not wait for theirs.
+
+    A used worker is never used again: its tracker knows somebody else's dancer, and resetting a MediaPipe graph loads
+    its networks anew, which takes as long as another graph.
+    """
+
+    def __init__(self, detail: PoseDetail, rules: PoseRules, factory: Factory = make_estimator) -> None:
+        self._default = (detail, rules)
+        self._factory = factory
+        self._spare: EstimatorWorker | None = None
+        self._workers: set[EstimatorWorker] = set()
+
+    async def warm_up(self) -> None:
+        """Returns when a worker of the default kind is ready."""
+        await self._refill().started()
+
+    async def take(self, detail: PoseDetail, rules: PoseRules) -> EstimatorWorker:
+        """A worker that is ready for its first picture. Give it back, whatever happens."""
+        if (detail, rules) == self._default and self._spare is not None:
+            worker, self._spare = self._spare, None
+        else:
+            worker = self._made(detail, rules)
+        try:
+            await worker.started()
+        except BaseException:
+            self.give_back(worker)
+            raise
+        if (detail, rules) == self._default:
+            self._refill()
+        return worker
+
+    def give_back(self, worker: EstimatorWorker) -> None:
+        """Ends a worker that was taken."""
+        self._workers.discard(worker)
+        worker.end()
+
+    async def close(self) -> None:
+        """Ends all workers and waits for their threads."""
+        workers, self._workers, self._spare = self._workers, set(), None
+        for worker in workers:
+            worker.end()
+        for worker in workers:
+            await asyncio.to_thread(worker.join)
+
+    def _refill(self) -> EstimatorWorker:
+        if self._spare is None:
+            self._spare = self._made(*self._default)
+        return self._spare
+
+    def _made(self, detail: PoseDetail, rules: PoseRules) -> EstimatorWorker:
+        worker = EstimatorWorker(detail, rules, self._factory)
+        self._workers.add(worker)
+        return worker

@@ -1,0 +1,389 @@
+"""The generator on a real Triton: what callers get, and how the agent keeps it drawing."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import numpy as np
+import psutil
+import pytest
+import pytest_asyncio
+import tritonclient.grpc.aio as triton_grpc
+from dance.v1 import agent_pb2, agent_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tritonclient.utils import InferenceServerException
+
+from motion.frame import Picture
+from services.generator.agent import GeneratorAgent
+from services.generator.care import Care
+from services.generator.repository import EngineOptions, ModelRepository
+from services.generator.triton import TritonClient, TritonRefused
+from services.generator.tritonserver import TritonFailed, TritonPorts, TritonServer
+from serving.actors import Actor, ActorStore
+from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadSettings
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(importlib.util.find_spec("pytriton") is None, reason="nvidia-pytriton is not installed"),
+]
+
+SIDE_PX = 32
+OPTIONS = EngineOptions(threads=1, precision="f32")  # in float32 the right answer is exact
+
+
+class Running:
+    """A Triton, an agent whose clock is turned by hand, and a caller."""
+
+    def __init__(
+        self, server: TritonServer, repository: ModelRepository, store: ActorStore, client: TritonClient
+    ) -> None:
+        self.server = server
+        self.repository = repository
+        self.client = client
+        self.now = 1000.0
+        care = Care(max_actors=2, in_use_seconds=30.0, canary_seconds=10.0)
+        self.agent = GeneratorAgent(store, repository, client, care, server, clock=lambda: self.now)
+
+    async def forget_all(self) -> None:
+        """Lets the agent see what was drawn, and so much time go by that nothing is in use any more."""
+        await self.agent.check()
+        self.now += 100.0
+
+    def stub_of(self, actor: Actor) -> psutil.Process:
+        """The process that runs this version of the actor; the one that was started last, if there are several."""
+        path = f"/{actor.id}/{actor.version}/model.py"
+        children = [p for p in psutil.Process(self.server.pid).children() if p.status() != psutil.STATUS_ZOMBIE]
+        stubs = [process for process in children if any(word.endswith(path) for word in process.cmdline())]
+        return max(stubs, key=lambda process: process.create_time())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def triton(store: ActorStore, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """A Triton for all tests of this file; at its end nothing of it is left."""
+    folder = tmp_path_factory.mktemp("triton")
+    repository = ModelRepository(folder / "repository", store.root, OPTIONS)
+    repository.root.mkdir()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(TritonServer(repository.root, folder / "triton.log", exit_seconds=1))
+        client = TritonClient(server.address, load_seconds=30.0, canary_seconds=10.0)
+        stack.push_async_callback(client.close)
+        running = Running(server, repository, store, client)
+        stack.push_async_callback(running.agent.close)
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def running(triton: Running) -> Running:
+    """The Triton and its agent; what earlier tests loaded is in use by nobody."""
+    await triton.forget_all()
+    return triton
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def caller(running: Running) -> AsyncIterator[triton_grpc.InferenceServerClient]:
+    """A connection such as the orchestrator has."""
+    client = triton_grpc.InferenceServerClient(running.server.address)
+    yield client
+    await client.close()
+
+
+def shared_memory_of(pid: int) -> list[Path]:
+    """The regions in shared memory of Tritons that process `pid` has started."""
+    return list(Path("/dev/shm").glob(f"dance_{pid}_*"))
+
+
+def pictures(seed: int, *, side_px: int = SIDE_PX, count: int = 1) -> Picture:
+    """`[count, side_px, side_px, 3]` uint8 noise."""
+    return np.random.default_rng(seed).integers(0, 256, (count, side_px, side_px, 3)).astype(np.uint8)
+
+
+def right_answer(label_map: Picture, previous: Picture, bias: int) -> Picture:
+    """What the actors of these tests draw."""
+    blended: Picture = np.rint(0.5 * label_map + 0.25 * previous + bias).astype(np.uint8)
+    return blended
+
+
+async def draw(
+    caller: triton_grpc.InferenceServerClient, actor: Actor, label_map: Picture, previous: Picture
+) -> triton_grpc.InferResult:
+    """Asks Triton as any client of KServe's protocol would."""
+    inputs = []
+    for name, picture in (("LABEL_MAP", label_map), ("PREVIOUS_FRAME", previous)):
+        inputs.append(triton_grpc.InferInput(name, list(picture.shape), "UINT8"))
+        inputs[-1].set_data_from_numpy(picture)
+    return await caller.infer(actor.id, inputs, model_version=str(actor.version))
+
+
+async def assert_draws(caller: triton_grpc.InferenceServerClient, actor: Actor, bias: int) -> None:
+    """The actor's version draws what it should."""
+    label_map, previous = pictures(1), pictures(2)
+    frame = (await draw(caller, actor, label_map, previous)).as_numpy("FRAME")
+    np.testing.assert_array_equal(frame, right_answer(label_map, previous, bias))
+
+
+async def test_an_ensured_actor_draws(running: Running, caller, publish: Callable[..., Actor]):
+    """Once ensured, an actor draws exactly what its network computes, and says how long that took and how precisely."""
+    actor = publish("echo", bias=5)
+    ensured = await running.agent.ensure("echo")
+    label_map, previous = pictures(1, count=2), pictures(2, count=2)
+    result = await draw(caller, actor, label_map, previous)
+    np.testing.assert_array_equal(result.as_numpy("FRAME"), right_answer(label_map, previous, 5))
+    seconds = result.as_numpy("COMPUTE_SECONDS")
+    assert (ensured.version, ensured.precision) == (1, "f32")
+    assert (seconds.shape, seconds.dtype) == ((2, 1), np.float64)
+    assert (seconds > 0).all()
+
+
+async def test_neighbours_change_nothing(running: Running, caller, publish: Callable[..., Actor]):
+    """Requests that arrive together get the very bytes that each gets alone."""
+    actor = publish("crowd", bias=1)
+    await running.agent.ensure("crowd")
+    asked = [(pictures(seed), pictures(seed + 50)) for seed in range(3)]
+    alone = [(await draw(caller, actor, *pair)).as_numpy("FRAME") for pair in asked]
+    together = await asyncio.gather(*(draw(caller, actor, *pair) for pair in asked))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other.as_numpy("FRAME"))
+
+
+async def test_a_wrong_picture_harms_only_its_sender(running: Running, caller, publish: Callable[..., Actor]):
+    """A picture of another size is refused by name and size, while its neighbours are drawn."""
+    actor = publish("strict")
+    await running.agent.ensure("strict")
+
+    async def refused() -> None:
+        with pytest.raises(InferenceServerException, match=r"LABEL_MAP.*\(16, 16, 3\)") as refusal:
+            await draw(caller, actor, pictures(1, side_px=16), pictures(2, side_px=16))
+        assert refusal.value.status() == "StatusCode.INVALID_ARGUMENT"
+
+    await asyncio.gather(assert_draws(caller, actor, 0), refused(), assert_draws(caller, actor, 0))
+
+
+async def test_an_unknown_actor_is_named(running: Running):
+    """An actor or a version that does not exist is refused before Triton hears of it."""
+    with pytest.raises(ActorNotFound, match="nobody"):
+        await running.agent.ensure("nobody")
+    with pytest.raises(ActorNotFound, match="version 7"):
+        await running.agent.ensure("echo", 7)
+
+
+async def test_other_label_maps_are_refused_at_load(running: Running, publish: Callable[..., Actor]):
+    """An actor of another label-map version is refused by the agent, and by the model itself when Triton loads it."""
+    publish("foreign", label_map_version=99)
+    with pytest.raises(ActorUnusable, match="version 99"):
+        await running.agent.ensure("foreign")
+    running.repository.write("foreign", [1])
+    with pytest.raises(TritonRefused, match=r"ActorUnusable.*label maps of version 99"):
+        await running.client.load("foreign")
+    await running.client.unload("foreign")
+
+
+async def test_a_damaged_actor_shows_the_log(running: Running, publish: Callable[..., Actor]):
+    """A network that cannot be read is an error that holds Triton's reason and the end of its log."""
+    publish("broken", generator=b"this is no network")
+    with pytest.raises(ActorUnusable, match=r"(?s)broken.*no network that can be read.*end of Triton's log:\n.*broken"):
+        await running.agent.ensure("broken")
+    assert ("broken", 1) not in running.agent.loaded()
+    assert await running.agent.check()
+
+
+async def test_a_dead_stub_is_healed(running: Running, caller, publish: Callable[..., Actor]):
+    """Triton stays ready over a dead stub; the agent's canary notices, and the actor draws again."""
+    actor = publish("mortal", bias=9)
+    await running.agent.ensure("mortal")
+    running.stub_of(actor).kill()
+    with pytest.raises(InferenceServerException, match="not healthy"):
+        await draw(caller, actor, pictures(1), pictures(2))
+    assert ("mortal", 1) in await running.client.ready()
+    running.now += 11.0  # the canary is due
+    assert await running.agent.check()
+    await assert_draws(caller, actor, 9)
+
+
+async def test_ensure_heals_too(running: Running, caller, publish: Callable[..., Actor]):
+    """Who asks for an actor whose stub has died gets it drawing, without waiting for the next canary."""
+    actor = publish("fallen", bias=8)
+    await running.agent.ensure("fallen")
+    running.stub_of(actor).kill()
+    assert (await running.agent.ensure("fallen")).version == 1
+    await assert_draws(caller, actor, 8)
+
+
+async def test_a_new_version_is_served_beside_the_old(running: Running, caller, publish: Callable[..., Actor]):
+    """On publish the new version is loaded; the old one stays while it draws, and goes when nobody uses it."""
+    old = publish("twice", bias=1)
+    await running.agent.ensure("twice")
+    new = publish("twice", bias=2, side_px=48)
+    assert await running.agent.check()
+    label_map, previous = pictures(1, side_px=48), pictures(2, side_px=48)
+    frame = (await draw(caller, new, label_map, previous)).as_numpy("FRAME")
+    np.testing.assert_array_equal(frame, right_answer(label_map, previous, 2))
+
+    running.now += 29.0
+    await assert_draws(caller, old, 1)
+    await running.agent.check()
+    running.now += 29.0
+    await running.agent.check()
+    await assert_draws(caller, old, 1)  # it drew 29 s ago
+
+    await running.forget_all()
+    await running.agent.check()
+    assert [version for actor_id, version in running.agent.loaded() if actor_id == "twice"] == [2]
+    with pytest.raises(InferenceServerException, match="version 1"):
+        await draw(caller, old, pictures(1), pictures(2))
+
+
+async def test_no_request_is_lost_while_a_version_is_added(running: Running, caller, publish: Callable[..., Actor]):
+    """Sessions of the old version go on, picture after picture, while the new one is loaded."""
+    old = publish("busy", bias=3)
+    await running.agent.ensure("busy")
+    publish("busy", bias=4)
+    check = asyncio.create_task(running.agent.check())
+    drawn = 0
+    while not check.done():
+        await assert_draws(caller, old, 3)
+        drawn += 1
+    assert await check
+    assert drawn > 1
+    assert ("busy", 2) in running.agent.loaded()
+
+
+async def test_a_damaged_new_version_leaves_the_old_one_alone(running: Running, caller, publish: Callable[..., Actor]):
+    """A new version that cannot be loaded is not served; the old one still is."""
+    old = publish("firm", bias=6)
+    await running.agent.ensure("firm")
+    publish("firm", generator=b"this is no network")
+    assert await running.agent.check()
+    assert [version for actor_id, version in running.agent.loaded() if actor_id == "firm"] == [1]
+    await assert_draws(caller, old, 6)
+
+
+async def test_the_least_recently_used_actor_makes_room(running: Running, publish: Callable[..., Actor]):
+    """Beyond the cap, the actor that was used longest ago is unloaded; while all are in use, one more is refused."""
+    for name in ("one", "two", "three"):
+        publish(name)
+    for name in ("one", "two", "one"):
+        await running.forget_all()
+        await running.agent.ensure(name)
+    await running.agent.ensure("three")
+    assert {actor_id for actor_id, _ in running.agent.loaded()} == {"one", "three"}
+    assert {actor_id for actor_id, _ in await running.client.ready()} == {"one", "three"}
+    with pytest.raises(AtCapacity, match="2 actors"):
+        await running.agent.ensure("two")
+
+
+async def test_a_dead_triton_is_started_again(running: Running, caller, publish: Callable[..., Actor]):
+    """When Triton itself is killed, the agent starts it again at the same address, with everything that was loaded."""
+    actor = publish("survivor", bias=7)
+    await running.agent.ensure("survivor")
+    loaded, address, process = running.agent.loaded(), running.server.address, psutil.Process(running.server.pid)
+    process.kill()
+    await running.server.ended()
+    assert await running.agent.check()
+    assert (running.agent.loaded(), running.server.address) == (loaded, address)
+    await assert_draws(caller, actor, 7)
+
+
+async def test_a_port_in_use_is_named(running: Running, tmp_path: Path):
+    """A Triton on a wanted port that is taken is refused before anything is started."""
+    ports = TritonPorts(grpc=running.server.ports.grpc)
+    with pytest.raises(BadSettings, match=r"triton_grpc_port.*in use"):
+        await TritonServer(tmp_path, tmp_path / "triton.log", ports=ports).start()
+
+
+async def test_a_triton_that_cannot_start_shows_its_log(tmp_path: Path):
+    """Without a model repository Triton ends at its start, and the error holds what it wrote."""
+    server = TritonServer(tmp_path / "missing", tmp_path / "triton.log")
+    with pytest.raises(TritonFailed, match=r"(?s)exit code 1.*missing"):
+        await server.start()
+    assert not server.alive
+
+
+@contextmanager
+def agent_process(store: ActorStore, folder: Path, **settings: str) -> Iterator[tuple[psutil.Popen, dict[str, str]]]:
+    """`python -m services.generator`, ready, and the words of its ready line. Killed at the end, if it still runs."""
+    environment = {
+        **os.environ,
+        "GENERATOR_ACTORS_ROOT": str(store.root),
+        "GENERATOR_TRITON_EXIT_SECONDS": "1",
+        "GENERATOR_TRITON_LOG": str(folder / "triton.log"),
+        "GENERATOR_PRECISION": "f32",
+        "GENERATOR_WATCH_SECONDS": "0.05",
+        **{f"GENERATOR_{name.upper()}": value for name, value in settings.items()},
+    }
+    with (folder / "agent.log").open("wb") as log:
+        process = psutil.Popen(
+            [sys.executable, "-m", "services.generator"], stdout=subprocess.PIPE, stderr=log, env=environment, text=True
+        )
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("ready name=generator "), (folder / "agent.log").read_text()
+        yield process, dict(word.split("=", 1) for word in line.split()[1:])
+    finally:
+        process.stdout.close()
+        if process.is_running():
+            process.kill()
+        process.wait()
+
+
+async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[..., Actor], tmp_path: Path):
+    """The agent's process says where it and Triton listen, loads what is wanted, answers, and ends without a trace."""
+    publish("star", bias=2)
+    with agent_process(store, tmp_path, load_at_start="star") as (process, ready):
+        family = process.children(recursive=True)
+        assert len(family) == 2  # Triton and the actor's stub
+        assert shared_memory_of(process.pid)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{ready['port']}") as channel:
+            agent = agent_pb2_grpc.GeneratorAgentServiceStub(channel)
+            answer = await agent.EnsureActor(agent_pb2.EnsureActorRequest(actor="star"))
+            assert (answer.actor_version, answer.precision) == (1, "f32")
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await agent.EnsureActor(agent_pb2.EnsureActorRequest(actor="stranger"))
+            assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{ready['health_port']}") as channel:
+            health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            assert health.status == health_pb2.HealthCheckResponse.SERVING
+        caller = triton_grpc.InferenceServerClient(f"127.0.0.1:{ready['triton_port']}")
+        try:
+            await assert_draws(caller, store.load("star"), 2)
+        finally:
+            await caller.close()
+        family[1].kill()  # Triton must end in spite of a dead stub
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 15) == 0
+    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=5)
+    assert not alive
+    assert not shared_memory_of(process.pid)
+
+
+async def test_health_follows_triton(store: ActorStore, publish: Callable[..., Actor], tmp_path: Path):
+    """Health says NOT_SERVING while Triton is away, and SERVING once the agent has started it again with its actors.
+
+    When the agent is killed and can clean up nothing, Triton ends by itself, with its stubs and their memory.
+    """
+    publish("orphan")
+    with agent_process(store, tmp_path, load_at_start="orphan", answer_seconds="0.3") as (process, ready):
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{ready['health_port']}") as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=30.0)
+            statuses = aiter(watch)
+            assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.SERVING
+            (first_triton,) = process.children()
+            first_triton.suspend()  # neither answers nor ends
+            assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.SERVING
+            watch.cancel()
+        family = process.children(recursive=True)
+        assert len(family) == 2
+        assert first_triton not in family
+        process.kill()
+        _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=15)
+        assert not alive
+    assert not shared_memory_of(process.pid)

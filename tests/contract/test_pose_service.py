@@ -1,0 +1,343 @@
+"""The pose service keeps its contract: real gRPC, with an estimator that needs no pixels where they do not matter."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+from dance.v1 import frame_pb2, pose_pb2, pose_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from motion import skeleton
+from motion.frame import Picture, PictureEncoding
+from motion.pose import Pose
+from services.pose.estimator import Estimate, PoseDetail, PoseRules
+from services.pose.servicer import PoseService
+from services.pose.settings import PoseSettings
+from serving import wire
+from serving.interceptor import ErrorInterceptor
+from serving.pictures import encode_picture
+from serving.server import CHANNEL_OPTIONS, SERVER_OPTIONS, running
+
+BODY_CONFIG = pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(detail=pose_pb2.POSE_DETAIL_BODY))
+
+
+class FakeEstimator:
+    """Finds one person whose nose is at (mean brightness, number of pictures before); nobody in a black picture."""
+
+    def __init__(self, workshop: Workshop, detail: PoseDetail, rules: PoseRules) -> None:
+        self.detail, self.rules = detail, rules
+        self.threads = {threading.current_thread()}
+        self.pictures = 0
+        self.closed = threading.Event()
+        self._workshop = workshop
+
+    def estimate(self, picture: Picture) -> Estimate:
+        self._workshop.open.wait(10)
+        self.threads.add(threading.current_thread())
+        number, self.pictures = self.pictures, self.pictures + 1
+        if not picture.any():
+            return Estimate([], -1, 0.001)
+        joints = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
+        confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
+        joints[skeleton.NOSE] = (picture.mean(), number)
+        confidence[skeleton.NOSE] = 0.5
+        return Estimate([Pose(joints, confidence)], 0, 0.001)
+
+    def close(self) -> None:
+        self.threads.add(threading.current_thread())
+        self.closed.set()
+
+
+@dataclass
+class Workshop:
+    """Makes fake estimators and keeps them for inspection. `open` holds all of them up while it is cleared."""
+
+    made: list[FakeEstimator] = field(default_factory=list)
+    open: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    def make(self, detail: PoseDetail, rules: PoseRules) -> FakeEstimator:
+        self.made.append(FakeEstimator(self, detail, rules))
+        return self.made[-1]
+
+
+@asynccontextmanager
+async def serving(workshop: Workshop, **settings: float) -> AsyncIterator[pose_pb2_grpc.PoseServiceStub]:
+    """A stub of a pose service on a port of its own, without the health and metrics of a process."""
+    service = PoseService(PoseSettings(**settings), workshop.make)  # type: ignore[arg-type]
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
+    service.register(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    try:
+        await service.warm_up()
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS) as channel:
+            yield pose_pb2_grpc.PoseServiceStub(channel)
+    finally:
+        workshop.open.set()
+        await server.stop(0)
+        await service.close()
+
+
+def frame(sequence: int, grey: int = 100, encoding: PictureEncoding = PictureEncoding.JPEG) -> pose_pb2.EstimateRequest:
+    """A frame of one grey."""
+    picture = encode_picture(np.full((24, 32, 3), grey, np.uint8), encoding)
+    return pose_pb2.EstimateRequest(frame=frame_pb2.Frame(sequence=sequence, picture=wire.picture_to_proto(picture)))
+
+
+async def answers(stub: pose_pb2_grpc.PoseServiceStub, *requests: pose_pb2.EstimateRequest) -> list:
+    """All responses to these requests."""
+    return [response async for response in stub.Estimate(iter(requests), timeout=10)]
+
+
+async def refusal(stub: pose_pb2_grpc.PoseServiceStub, *requests: pose_pb2.EstimateRequest) -> grpc.aio.AioRpcError:
+    """The error that these requests end with."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await answers(stub, *requests)
+    return caught.value
+
+
+async def test_every_frame_is_answered_once_and_in_order():
+    """First `accepted`, then one estimate per frame with its size; sequences may have gaps; the end ends the stream."""
+    async with serving(Workshop()) as stub:
+        requests = [BODY_CONFIG, *(frame(sequence, grey) for sequence, grey in ((0, 10), (1, 20), (5, 30), (6, 40)))]
+        accepted, *estimates = await answers(stub, *requests)
+    assert accepted.accepted == pose_pb2.EstimateConfig(
+        backend=pose_pb2.POSE_BACKEND_MEDIAPIPE,
+        detail=pose_pb2.POSE_DETAIL_BODY,
+        dancer=pose_pb2.DancerSelection(largest=True),
+    )
+    assert [response.estimate.sequence for response in estimates] == [0, 1, 5, 6]
+    noses = [wire.pose_from_proto(r.estimate.people[0].pose).joints_px[skeleton.NOSE] for r in estimates]
+    np.testing.assert_allclose(noses, [[10, 0], [20, 1], [30, 2], [40, 3]], atol=1.5)
+    for response in estimates:
+        assert (response.estimate.width_px, response.estimate.height_px) == (32, 24)
+        assert response.estimate.dancer_index == 0
+        assert response.estimate.people[0].person_id == 1
+        assert response.estimate.compute_seconds > 0.001
+
+
+async def test_nobody_is_an_answer_not_an_error():
+    """A frame with nobody in it has no people and dancer_index -1, and the stream goes on."""
+    async with serving(Workshop()) as stub:
+        _, nobody, somebody = await answers(stub, BODY_CONFIG, frame(0, 0, PictureEncoding.PNG), frame(1))
+    assert not nobody.estimate.people
+    assert nobody.estimate.dancer_index == -1
+    assert len(somebody.estimate.people) == 1
+
+
+@pytest.mark.parametrize("encoding", list(PictureEncoding))
+async def test_all_encodings_are_served(encoding):
+    """JPEG, PNG and RAW give the same picture."""
+    async with serving(Workshop()) as stub:
+        _, response = await answers(stub, BODY_CONFIG, frame(0, 77, encoding))
+    assert response.estimate.people[0].pose.x_px[skeleton.NOSE] == pytest.approx(77, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        (pose_pb2.EstimateConfig(backend=pose_pb2.POSE_BACKEND_OPENPOSE), "config.backend"),
+        (pose_pb2.EstimateConfig(backend=pose_pb2.POSE_BACKEND_RTMPOSE), "config.backend"),
+        (pose_pb2.EstimateConfig(dancer=pose_pb2.DancerSelection(centre=True)), "config.dancer.centre"),
+        (pose_pb2.EstimateConfig(dancer=pose_pb2.DancerSelection(person_id=2)), "config.dancer.person_id"),
+        (
+            pose_pb2.EstimateConfig(dancer=pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=0.5))),
+            "config.dancer.nearest",
+        ),
+    ],
+)
+async def test_what_is_not_served_is_said(config, field):
+    """Another backend or rule for the dancer answers UNIMPLEMENTED and names the field."""
+    async with serving(Workshop()) as stub:
+        error = await refusal(stub, pose_pb2.EstimateRequest(config=config), frame(0))
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert field in (error.details() or "")
+
+
+@pytest.mark.parametrize(
+    ("requests", "field"),
+    [
+        ([], "config"),
+        ([frame(0)], "config"),
+        ([pose_pb2.EstimateRequest()], "config"),
+        ([BODY_CONFIG, BODY_CONFIG], "config"),
+        ([BODY_CONFIG, pose_pb2.EstimateRequest()], "request"),
+        ([BODY_CONFIG, frame(3), frame(3)], "frame.sequence"),
+        ([pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(backend=77))], "config.backend"),  # type: ignore[arg-type]
+        ([pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(detail=77))], "config.detail"),  # type: ignore[arg-type]
+        (
+            [pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(dancer=pose_pb2.DancerSelection(largest=False)))],
+            "config.dancer.largest",
+        ),
+    ],
+)
+async def test_a_broken_contract_is_refused_by_field(requests, field):
+    """INVALID_ARGUMENT, beginning with the field's path."""
+    async with serving(Workshop()) as stub:
+        error = await refusal(stub, *requests)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (error.details() or "").startswith(f"{field}:")
+
+
+async def test_a_broken_picture_is_named_after_the_frames_before_it_were_answered():
+    """The frames before a broken one are answered; then INVALID_ARGUMENT names its sequence."""
+    broken = frame(7)
+    broken.frame.picture.data = broken.frame.picture.data[:-40]
+    liar = frame(8)
+    liar.frame.picture.width_px = 33
+    async with serving(Workshop()) as stub:
+        for bad, sequence in ((broken, 7), (liar, 8)):
+            stream = stub.Estimate(iter([BODY_CONFIG, frame(5), frame(6), bad]), timeout=10)
+            assert [(await stream.read()).estimate.sequence for _ in range(3)] == [0, 5, 6]
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stream.read()
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert f"frame[{sequence}].picture" in (caught.value.details() or "")
+
+
+async def test_a_full_service_refuses_and_recovers():
+    """Stream N + 1 gets RESOURCE_EXHAUSTED; when a stream has ended there is room again."""
+    workshop = Workshop()
+    async with serving(workshop, max_streams=1) as stub:
+        first = stub.Estimate(timeout=10)
+        await first.write(BODY_CONFIG)
+        await first.read()
+        error = await refusal(stub, BODY_CONFIG, frame(0))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await first.done_writing()
+        assert await first.read() is grpc.aio.EOF
+        assert len(await answers(stub, BODY_CONFIG, frame(0))) == 2
+
+
+async def test_every_stream_has_an_estimator_and_a_thread_of_its_own():
+    """Two streams at once count their own frames; an estimator lives in one thread and is closed with its stream."""
+    workshop = Workshop()
+    async with serving(workshop) as stub:
+        one, two = stub.Estimate(timeout=10), stub.Estimate(timeout=10)
+        for stream in (one, two):
+            await stream.write(BODY_CONFIG)
+            await stream.read()
+        for sequence in range(3):
+            for stream, grey in ((one, 50), (two, 200)):
+                await stream.write(frame(sequence, grey))
+                pose = (await stream.read()).estimate.people[0].pose
+                assert pose.x_px[skeleton.NOSE] == pytest.approx(grey, abs=1)
+                assert pose.y_px[skeleton.NOSE] == sequence
+        for stream in (one, two):
+            await stream.done_writing()
+            assert await stream.read() is grpc.aio.EOF
+    used = [estimator for estimator in workshop.made if estimator.pictures]
+    assert len(used) == 2
+    assert all(estimator.closed.is_set() for estimator in workshop.made)
+    assert all(len(estimator.threads) == 1 for estimator in workshop.made)
+    assert not used[0].threads & used[1].threads
+
+
+async def test_a_cancelled_stream_frees_its_place_and_its_estimator():
+    """A client that goes away in mid-frame leaves nothing behind."""
+    workshop = Workshop()
+    async with serving(workshop, max_streams=1) as stub:
+        stream = stub.Estimate(timeout=10)
+        await stream.write(BODY_CONFIG)
+        await stream.read()
+        workshop.open.clear()
+        await stream.write(frame(0))
+        stream.cancel()
+        workshop.open.set()
+        used = workshop.made[-1]
+        assert await asyncio.to_thread(used.closed.wait, 5)
+        assert len(await answers(stub, BODY_CONFIG, frame(0))) == 2
+
+
+async def test_a_silent_sender_is_sent_away():
+    """A stream that sends nothing ends with DEADLINE_EXCEEDED."""
+    async with serving(Workshop(), idle_seconds=0.05) as stub:
+        stream = stub.Estimate(timeout=10)
+        await stream.write(BODY_CONFIG)
+        await stream.read()
+        with pytest.raises(grpc.aio.AioRpcError, match="silent"):
+            await stream.read()
+        assert await stream.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_slow_estimator_makes_its_sender_wait():
+    """At most the frame in hand, the waiting ones and one being decoded leave the client's queue."""
+    workshop = Workshop()
+    taken = []
+
+    async def requests() -> AsyncIterator[pose_pb2.EstimateRequest]:
+        yield BODY_CONFIG
+        big = encode_picture(np.full((512, 512, 3), 9, np.uint8), PictureEncoding.RAW)
+        for sequence in range(40):
+            taken.append(sequence)
+            yield pose_pb2.EstimateRequest(frame=frame_pb2.Frame(sequence=sequence, picture=wire.picture_to_proto(big)))
+
+    async with serving(workshop, max_frames_waiting=1) as stub:
+        workshop.open.clear()
+        stream = stub.Estimate(requests(), timeout=10)
+        await stream.read()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(asyncio.create_task(stream.read())), 0.3)
+        assert len(taken) < 20
+        workshop.open.set()
+
+
+async def test_live_detail_says_how_often_it_looks():
+    """`accepted` names the n that will be used: the config's, or the server's default."""
+    async with serving(Workshop(), face_and_hands_every_n=4) as stub:
+        for asked, honoured in ((0, 4), (7, 7)):
+            config = pose_pb2.EstimateConfig(detail=pose_pb2.POSE_DETAIL_LIVE, face_and_hands_every_n=asked)
+            (response,) = await answers(stub, pose_pb2.EstimateRequest(config=config))
+            assert response.accepted.face_and_hands_every_n == honoured
+            assert response.accepted.detail == pose_pb2.POSE_DETAIL_LIVE
+
+
+async def test_health_says_serving():
+    """The health port answers SERVING for the process and for the service."""
+    service, settings = PoseService(PoseSettings(), Workshop().make), PoseSettings()  # type: ignore[arg-type]
+    async with (
+        running(service, settings) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.health_port}") as channel,
+    ):
+        for name in ("", "dance.v1.PoseService"):
+            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("nonsense", [{"max_streams": 0}, {"idle_seconds": 0}, {"min_visibility": 2}])
+def test_nonsense_settings_are_refused_by_name(nonsense):
+    """The message names the setting."""
+    with pytest.raises(ValueError, match=next(iter(nonsense))):
+        PoseSettings(**nonsense)
+
+
+def test_the_process_says_that_it_is_ready_and_ends_when_told(root):
+    """`python -m services.pose` prints one line on stdout, nothing of MediaPipe's chatter, and ends with SIGTERM."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "services.pose"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("ready name=pose port=")
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert out == ""
+    assert "feedback" not in err
+    assert "XNNPACK" not in err

@@ -1,0 +1,19 @@
+"""An orchestrator before fake stages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.fake_stages import Stack, publish_actor, stack_of
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    """One with the actors anna (who has a face network) and ben (who has none)."""
+    publish_actor(tmp_path, "anna")
+    publish_actor(tmp_path, "ben", face=False)
+    async with stack_of(tmp_path) as running:
+        yield running

@@ -1,0 +1,161 @@
+"""Frames without a person, and what is remarked about frames with one."""
+
+from __future__ import annotations
+
+import pytest
+from dance.v1 import transfer_pb2
+from dance.v1.transfer_pb2 import FrameRemark, NoPictureReason
+
+from tests.pipeline.fake_stages import ZERO, Stack, configured, dance, pixels, pose_frame, raw_frame, somebody
+
+NO_PERSON = NoPictureReason.NO_PICTURE_REASON_NO_PERSON
+RESTARTED = FrameRemark.FRAME_REMARK_RESTARTED
+
+
+async def test_frames_without_a_person_are_answered_without_a_picture(stack: Stack) -> None:
+    """Nobody there: no picture, the reason, and the generator is not asked. Normalize hears of the frame."""
+    stack.pose.script = lambda sequence: None if sequence in (2, 3) else somebody()
+    _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(6)))
+    assert [answer.WhichOneof("result") for answer in answers] == ["picture"] * 2 + ["no_picture"] * 2 + ["picture"] * 2
+    assert {answer.no_picture.reason for answer in answers[2:4]} == {NO_PERSON}
+    assert len(stack.triton.calls) == 4
+    assert [frame.HasField("pose") for frame in stack.normalize.frames] == [True, True, False, False, True, True]
+
+
+async def test_held_joints_are_drawn(stack: Stack) -> None:
+    """Where normalize still answers a pose for a frame without anybody, that is drawn, and said."""
+
+    def hold(answer):
+        if answer.sequence == 1:
+            answer.held_joints = 40
+
+    stack.normalize.change = hold
+    _, answers = await dance(stack.stub, configured("ben"), raw_frame(0), raw_frame(1))
+    assert answers[1].WhichOneof("result") == "picture"
+    assert list(answers[1].remarks) == [FrameRemark.FRAME_REMARK_JOINTS_HELD]
+
+
+@pytest.mark.parametrize(("absent", "restarts"), [(1, False), (12, False), (13, True), (30, True)])
+async def test_previous_picture_is_kept_for_half_a_second(stack: Stack, absent: int, restarts: bool) -> None:
+    """At 25 Hz, 12 frames without a person keep the previous picture; 13 (0.52 s) begin from zero again, and say so."""
+    poses = [somebody(), somebody(), *[None] * absent, somebody(), somebody()]
+    _, answers = await dance(stack.stub, configured("ben"), *(pose_frame(t, pose) for t, pose in enumerate(poses)))
+    back, after = answers[-2:]
+    assert int(pixels(back)[0, 0, 0]) == (ZERO + 1 if restarts else ZERO + 3)
+    assert (RESTARTED in back.remarks) == restarts
+    assert RESTARTED not in after.remarks
+    assert RESTARTED not in answers[0].remarks
+
+
+async def test_half_a_second_is_counted_on_the_sources_clock(stack: Stack) -> None:
+    """Frames that say when they were captured need no rate: 0.6 s without anybody are over half a second in two frames."""
+    frames = [pose_frame(0, somebody(), 0.0), pose_frame(1, None, 0.2), pose_frame(2, somebody(), 0.8)]
+    _, answers = await dance(stack.stub, configured("ben", frame_rate_hz=0.0), *frames)
+    assert RESTARTED in answers[2].remarks
+
+
+async def test_body_outside_of_the_stage_is_said(stack: Stack) -> None:
+    """A body that leaves the actor's stage is drawn as far as it is inside, with a remark."""
+    stack.pose.script = lambda sequence: somebody(60)
+    _, answers = await dance(stack.stub, configured("ben"), raw_frame(0))
+    assert list(answers[0].remarks) == [FrameRemark.FRAME_REMARK_OUT_OF_STAGE]
+
+
+async def test_pose_without_a_face_passes_the_face_stage(stack: Stack) -> None:
+    """No face in the pose: the picture is the generator's, the face service is not asked, the answer says so."""
+    stack.pose.script = lambda sequence: somebody(face=False)
+    _, answers = await dance(stack.stub, configured("anna"), raw_frame(0))
+    assert stack.face.requests == []
+    assert list(answers[0].remarks) == [FrameRemark.FRAME_REMARK_NO_FACE]
+    assert (pixels(answers[0]) == ZERO + 1).all()
+
+
+async def test_actor_without_a_face_network_needs_no_face_service(stack: Stack) -> None:
+    """Such an actor's pictures pass unchanged, without a remark: nothing is missing."""
+    _, answers = await dance(stack.stub, configured("ben"), raw_frame(0))
+    assert stack.face.requests == []
+    assert list(answers[0].remarks) == []
+
+
+async def test_remarks_of_normalize_reach_the_client(stack: Stack) -> None:
+    """What normalize says about a frame is in that frame's answer, with the transform."""
+
+    def remark(answer):
+        if answer.sequence == 1:
+            answer.extrapolated = answer.limited = answer.on_the_spot = answer.transform_kept = True
+            answer.calibration, answer.certainty = 2, 0.3
+            answer.transform.scale = 1.25
+
+    stack.normalize.change = remark
+    _, answers = await dance(stack.stub, configured("ben"), raw_frame(0), raw_frame(1))
+    assert list(answers[0].remarks) == []
+    names = {FrameRemark.Name(number).removeprefix("FRAME_REMARK_") for number in answers[1].remarks}
+    assert names == {"EXTRAPOLATED", "LIMITED", "ON_THE_SPOT", "TRANSFORM_KEPT", "CALIBRATING"}
+    assert answers[1].transform.scale == pytest.approx(1.25)
+
+
+async def test_broken_picture_is_that_frames_matter_alone(stack: Stack) -> None:
+    """Pose cannot decode frame 2: it is answered BAD_FRAME with pose's words, the others get pictures, in order."""
+    stack.pose.script = lambda sequence: "frame[2].picture.data: does not decode" if sequence == 2 else somebody()
+    _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(8)))
+    assert [answer.sequence for answer in answers] == list(range(8))
+    assert [answer.sequence for answer in answers if answer.WhichOneof("result") == "no_picture"] == [2]
+    assert answers[2].no_picture.reason == NoPictureReason.NO_PICTURE_REASON_BAD_FRAME
+    assert "does not decode" in answers[2].no_picture.detail
+    assert [int(pixels(a)[0, 0, 0]) for a in answers if a.sequence != 2] == [ZERO + 1 + t for t in range(7)]
+    assert len(stack.pose.configs) == 2, "pose ends its stream, so a new one was opened"
+
+
+async def test_broken_pictures_at_the_start_in_a_row_and_at_the_end(stack: Stack) -> None:
+    """Wherever the broken pictures are, every frame is answered in order."""
+    broken = {0, 3, 4, 9}
+    stack.pose.script = lambda sequence: "broken" if sequence in broken else somebody()
+    _, answers = await dance(stack.stub, configured("ben", look_ahead_frames=2), *(raw_frame(t) for t in range(10)))
+    assert [answer.sequence for answer in answers] == list(range(10))
+    assert {answer.sequence for answer in answers if answer.WhichOneof("result") == "no_picture"} == broken
+
+
+async def test_pictures_that_are_not_what_they_claim_never_leave_the_door(stack: Stack) -> None:
+    """Too few bytes, no JPEG, another size than the session's: BAD_FRAME with the reason; pose sees none of them."""
+    short, text, large = raw_frame(1), raw_frame(2), raw_frame(3, side_px=32)
+    short.frame.picture.data = b"abc"
+    text.frame.picture.encoding = 1
+    _, answers = await dance(stack.stub, configured("ben"), raw_frame(0), short, text, large, raw_frame(4))
+    assert [answer.WhichOneof("result") for answer in answers] == ["picture", *["no_picture"] * 3, "picture"]
+    assert {answer.no_picture.reason for answer in answers[1:4]} == {NoPictureReason.NO_PICTURE_REASON_BAD_FRAME}
+    details = [answer.no_picture.detail for answer in answers[1:4]]
+    assert "takes 12288 bytes, got 3" in details[0]
+    assert "is not a JPEG" in details[1]
+    assert "is 32x32, this session's frames are 64x64" in details[2]
+    assert sorted(stack.pose.pictures) == [0, 4]
+
+
+async def test_session_that_begins_with_bad_frames(stack: Stack) -> None:
+    """Bad frames before any good one are answered, also with a look-ahead."""
+    bad = [raw_frame(t) for t in range(5)]
+    for request in bad:
+        request.frame.picture.data = b"x"
+    config = configured("ben", look_ahead_frames=2)
+    _, answers = await dance(stack.stub, config, *bad, raw_frame(5), raw_frame(6))
+    assert [answer.sequence for answer in answers] == list(range(7))
+    assert [answer.WhichOneof("result") for answer in answers] == ["no_picture"] * 5 + ["picture"] * 2
+
+
+async def test_label_map_and_poses_are_returned_when_asked_for(stack: Stack) -> None:
+    """The drawn label map comes as a PNG of the stage's size; without asking nothing of it is sent."""
+    returns = transfer_pb2.ReturnOptions(label_map=True, normalized_pose=True, source_pose=True, stage_times=True)
+    _, (answer,) = await dance(stack.stub, configured("anna", return_options=returns), raw_frame(0))
+    assert answer.label_map.data.startswith(b"\x89PNG")
+    assert (answer.label_map.width_px, answer.label_map.height_px) == (64, 64)
+    assert len(answer.normalized_pose.x_px) == len(answer.source_pose.x_px) == 137
+    times = {spent.stage: spent for spent in answer.stage_times}
+    assert list(times) == ["pose", "normalize", "label_map", "generator", "face", "encode"]
+    assert times["pose"].compute_seconds == pytest.approx(0.011)
+    assert times["generator"].compute_seconds == pytest.approx(0.016)
+    assert all(spent.total_seconds > 0 and spent.queue_seconds >= 0 for spent in times.values())
+    assert answer.frame_seconds >= sum(times[name].total_seconds for name in ("pose", "generator", "face"))
+
+    _, (plain,) = await dance(stack.stub, configured("anna"), raw_frame(0))
+    assert not plain.HasField("label_map")
+    assert not plain.HasField("source_pose")
+    assert not plain.stage_times

@@ -1,0 +1,80 @@
+"""LIVE sessions drop frames at the door, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+
+from dance.v1 import transfer_pb2
+
+from tests.pipeline.fake_stages import ZERO, Dancing, Stack, configured, pixels, raw_frame
+
+LIVE = transfer_pb2.TRANSFER_MODE_LIVE
+DROPPED = transfer_pb2.NO_PICTURE_REASON_DROPPED
+
+
+async def test_live_keeps_the_newest_frame_and_answers_the_dropped_ones(stack: Stack) -> None:
+    """While pose is busy, the door keeps only the newest frame. Each dropped one is answered DROPPED, in order."""
+    stack.pose.gates.hold(0)
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben", mode=LIVE))
+    await dancing.accepted()
+    await dancing.send(raw_frame(0))
+    await stack.pose.gates.begun(0)
+    await dancing.send(*(raw_frame(t) for t in range(1, 10)))
+    await dancing.call.done_writing()
+    await _all_read(stack)
+    stack.pose.gates.release()
+    answers = await dancing.rest()
+    assert [answer.sequence for answer in answers] == list(range(10))
+    assert [answer.sequence for answer in answers if answer.no_picture.reason == DROPPED] == list(range(1, 9))
+    assert sorted(stack.pose.pictures) == [0, 9]
+
+
+async def test_nothing_behind_the_door_is_dropped(stack: Stack) -> None:
+    """Frames that pose has seen are all generated, and the chain of previous pictures has no gap."""
+    stack.triton.gates.hold(0)
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben", mode=LIVE))
+    limit = (await dancing.accepted()).limits.max_frames_in_flight
+    await dancing.send(raw_frame(0))
+    await stack.triton.gates.begun(0)
+    await dancing.send(*(raw_frame(t) for t in range(1, 20)))
+    await dancing.call.done_writing()
+    await _all_read(stack)
+    assert len(stack.pose.pictures) <= limit
+    stack.triton.gates.release()
+    answers = await dancing.rest()
+    drawn = [answer for answer in answers if answer.WhichOneof("result") == "picture"]
+    assert [answer.sequence for answer in answers] == list(range(20))
+    assert [answer.sequence for answer in drawn] == sorted(stack.pose.pictures)
+    assert [int(pixels(answer)[0, 0, 0]) for answer in drawn] == [ZERO + 1 + n for n in range(len(drawn))]
+    assert drawn[-1].sequence == 19
+
+
+async def test_a_client_far_too_fast_has_to_wait(stack: Stack) -> None:
+    """Dropped frames keep their place until they are answered, and even those are bounded; all are answered."""
+    stack.pose.gates.hold(0)
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben", mode=LIVE))
+    await dancing.accepted()
+    sending = asyncio.create_task(dancing.send(*(raw_frame(t) for t in range(600))))
+    await stack.pose.gates.begun(0)
+    await _all_read(stack)
+    assert not sending.done()
+    stack.pose.gates.release()
+    answers = await dancing.answers(600)
+    await sending
+    assert [answer.sequence for answer in answers] == list(range(600))
+
+
+async def _all_read(stack: Stack) -> None:
+    """Waits until the orchestrator has taken in all that it is going to take in."""
+    from serving import telemetry
+
+    last, same = -1.0, 0
+    while same < 20:
+        taken = telemetry.FRAMES_IN_FLIGHT._value.get()
+        same = same + 1 if taken == last else 0
+        last = taken
+        for _ in range(50):
+            await asyncio.sleep(0)

@@ -1,0 +1,115 @@
+"""Stages work at the same time, within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from dance.v1 import frame_pb2, transfer_pb2
+
+from tests.pipeline.fake_stages import Dancing, Stack, configured, raw_frame
+
+
+async def begin(stack: Stack, actor: str = "ben", **fields: object) -> Dancing:
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured(actor, **fields))
+    await dancing.accepted()
+    return dancing
+
+
+async def test_pose_of_the_next_frame_runs_while_this_one_is_generated(stack: Stack) -> None:
+    """While the generator has frame t, pose is already at frame t + 1."""
+    dancing = await begin(stack)
+    stack.triton.gates.hold(0)
+    await dancing.send(raw_frame(0))
+    await stack.triton.gates.begun(0)
+    await dancing.send(raw_frame(1))
+    await stack.pose.gates.begun(1)
+    await stack.normalize.gates.begun(1)
+    assert len(stack.triton.calls) == 1
+    stack.triton.gates.release()
+    assert [answer.sequence for answer in await dancing.rest()] == [0, 1]
+
+
+async def test_face_of_this_frame_runs_while_the_next_one_is_generated(stack: Stack) -> None:
+    """The generator does not wait for the face stage: faces of two frames are on their way at once, answers in order."""
+    dancing = await begin(stack, "anna")
+    stack.face.gates.hold(0)
+    await dancing.send(raw_frame(0), raw_frame(1))
+    await stack.face.gates.begun(0)
+    await stack.triton.gates.begun(1)
+    await stack.face.gates.begun(1)
+    stack.face.gates.release()
+    assert [answer.sequence for answer in await dancing.rest()] == [0, 1]
+
+
+async def test_generator_is_serial_within_a_session(stack: Stack) -> None:
+    """It needs its own last picture, so it never has two frames of one session."""
+    most = 0
+    gates = stack.triton.gates
+    passes = gates.passes
+
+    async def counted(number: int) -> None:
+        nonlocal most
+        most = max(most, stack.triton.running)
+        await passes(number)
+
+    gates.passes = counted
+    dancing = await begin(stack)
+    await dancing.send(*(raw_frame(t) for t in range(6)))
+    assert len(await dancing.rest()) == 6
+    assert most == 1
+
+
+async def test_two_sessions_are_generated_at_the_same_time(stack: Stack) -> None:
+    """Triton gets frames of two sessions at once, so that it can batch them."""
+    stack.triton.gates.hold(0, 1)
+    sessions = [await begin(stack), await begin(stack)]
+    for dancing in sessions:
+        await dancing.send(raw_frame(0))
+    await stack.triton.gates.begun(1)
+    assert stack.triton.running == 2
+    stack.triton.gates.release()
+    for dancing in sessions:
+        assert len(await dancing.rest()) == 1
+
+
+@pytest.mark.parametrize("held", ["triton", "face", "normalize", "pose"])
+async def test_frames_in_flight_are_bounded(stack: Stack, held: str) -> None:
+    """Whichever stage stands still, no more frames than promised leave the door, and the sender has to wait."""
+    stage = getattr(stack, held)
+    stage.gates.hold()
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("anna"))
+    limit = (await dancing.accepted()).limits.max_frames_in_flight
+    sending = asyncio.create_task(dancing.send(*(raw_frame(t, side_px=200) for t in range(100))))
+    await stage.gates.begun(0)
+    last = -1
+    while (so_far := len(stack.pose.pictures)) != last:  # until nothing moves any more
+        last = so_far
+        for _ in range(200):
+            await asyncio.sleep(0)
+    assert so_far <= limit
+    assert not sending.done(), "a hundred frames of 120 kB were taken in"
+    stage.gates.release()
+    await sending
+    assert [answer.sequence for answer in await dancing.rest()] == list(range(100))
+
+
+async def test_slow_client_slows_the_source(stack: Stack) -> None:
+    """A client that does not read its answers is not worked ahead for: memory stays bounded, nothing is lost."""
+    output = transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW, full_frame=True)
+    dancing = await begin(stack, output=output)
+    sending = asyncio.create_task(dancing.send(*(raw_frame(t) for t in range(400))))
+    last = -1
+    while (so_far := len(stack.triton.calls)) != last:
+        last = so_far
+        for _ in range(300):
+            await asyncio.sleep(0)
+    assert not sending.done()
+    # What has left the chain lies in the transport, which counts bytes: an answer has 23 kB here.
+    assert so_far < 100
+    answers = await dancing.answers(400)
+    await sending
+    assert [answer.sequence for answer in answers] == list(range(400))
+    assert await dancing.rest() == []

@@ -1,0 +1,19 @@
+"""A pose that stands, for every test of motion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motion.pose import Pose
+
+
+@pytest.fixture(scope="session")
+def standing(root: Path) -> Pose:
+    """Somebody who stands in a frame of 256 x 256 pixels and waves the left hand; every joint is seen."""
+    golden = json.loads((root / "tests/golden/standing_pose.json").read_text())
+    joints = np.array(golden["joints"], np.float32)
+    return Pose(joints[:, :2], joints[:, 2])

@@ -1,0 +1,180 @@
+"""The label map: scales with the picture, tells left from right, and never changes without its version."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.frame import Picture
+from motion.labelmap import LABEL_MAP_VERSION, draw_label_map
+from motion.pose import Pose
+
+WHITE = 255
+
+
+def drawn(pose: Pose, factor: float = 1.0) -> Picture:
+    """The label map of a pose that lives in 256 x 256, on a canvas `factor` times as large."""
+    side_px = round(256 * factor)
+    return draw_label_map(pose.transformed(factor, factor), side_px, side_px)
+
+
+def only(pose: Pose, *joints: int) -> Pose:
+    """The pose with these joints seen and no others."""
+    confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
+    confidence[list(joints)] = 1
+    return Pose(pose.joints_px, confidence)
+
+
+def ink(label_map: Picture) -> NDArray[np.bool_]:
+    """`[H, W]` bool: where something was drawn."""
+    return np.asarray((label_map != WHITE).any(axis=2))
+
+
+def colour_of(label_map: Picture) -> NDArray[np.int64]:
+    """`[3]`: the colour that most drawn pixels have."""
+    colours, counts = np.unique(label_map[ink(label_map)], axis=0, return_counts=True)
+    return np.asarray(colours[counts.argmax()], dtype=int)
+
+
+def test_the_golden_pose_is_drawn_as_ever(standing: Pose, root: Path):
+    """Any visible change needs a new version: trained networks know this picture only.
+
+    After raising LABEL_MAP_VERSION, `python tests/golden/draw_standing_label_map.py` writes the new one.
+    """
+    path = root / f"tests/golden/standing_label_map_v{LABEL_MAP_VERSION}.png"
+    golden = cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1]
+    difference = np.abs(drawn(standing).astype(int) - golden)
+    assert difference.max() <= 8
+    assert difference.mean() < 0.01
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_scaling_the_picture_scales_the_map(standing: Pose, factor: float):
+    """Drawn at twice the size and reduced, the map is within 3 levels of 255, in the mean over all that is drawn.
+
+    At half of the usual size thin lines cannot get thinner than a pixel of the drawing: 9 levels there.
+    """
+    side_px = round(256 * factor)
+    small, large = drawn(standing, factor), drawn(standing, 2 * factor)
+    reduced = np.asarray(cv2.resize(large, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
+    difference = np.abs(small.astype(int) - reduced)[ink(small) | ink(reduced)]
+    assert difference.mean() < (9 if factor < 1 else 3)
+    assert ink(small).mean() == pytest.approx(ink(reduced).mean(), rel=0.06 if factor < 1 else 0.03)
+
+
+def test_moving_the_pose_moves_the_map(standing: Pose):
+    """A whole pixel to the right and two down: the same map, moved."""
+    moved = draw_label_map(standing.transformed(1, 1, 1, 2), 256, 256)
+    np.testing.assert_array_equal(moved[2:, 1:], drawn(standing)[:-2, :-1])
+
+
+def test_a_fraction_of_a_pixel_shows(standing: Pose):
+    """Edges are soft, so that slow movements do not jump from pixel to pixel."""
+    steps = [draw_label_map(standing.transformed(1, 1, 0.25 * i, 0), 256, 256).astype(int) for i in range(5)]
+    changes = [np.abs(after - before).sum() for before, after in pairwise(steps)]
+    assert min(changes) > 0
+    assert max(changes) < 1.5 * min(changes)
+
+
+def test_nobody_is_white():
+    """A pose without joints is an empty canvas of the asked size."""
+    label_map = draw_label_map(Pose.nothing_seen(), 40, 24)
+    assert label_map.shape == (24, 40, 3)
+    assert label_map.dtype == np.uint8
+    assert (label_map == WHITE).all()
+
+
+@pytest.mark.parametrize("limb", skeleton.BODY_LIMBS)
+def test_every_limb_is_drawn_where_it_is(standing: Pose, limb: tuple[int, int]):
+    """Ink at the middle of each limb, and none farther from it than its width."""
+    label_map = drawn(only(standing, *limb))
+    ends_px = standing.joints_px[list(limb)]
+    column, row = ends_px.mean(axis=0).astype(int)
+    assert ink(label_map)[row, column]
+    rows, columns = np.nonzero(ink(label_map))
+    assert (columns + 1 >= ends_px[:, 0].min() - 7).all()
+    assert (columns <= ends_px[:, 0].max() + 7).all()
+    assert (rows + 1 >= ends_px[:, 1].min() - 7).all()
+    assert (rows <= ends_px[:, 1].max() + 7).all()
+
+
+def test_no_two_limbs_look_alike(standing: Pose):
+    """Every limb has its own colour, at least 20 levels from any other; left and right differ by 60."""
+    found = {limb: colour_of(drawn(only(standing, *limb), 2)) for limb in skeleton.BODY_LIMBS}
+    for one, other in combinations(found, 2):
+        assert np.abs(found[one] - found[other]).max() >= 20, (one, other)
+    for start, end in skeleton.BODY_LIMBS:
+        mirrored = (skeleton.BODY_FLIP[start], skeleton.BODY_FLIP[end])
+        if mirrored != (start, end):
+            assert np.abs(found[start, end] - found[mirrored]).max() >= 60
+
+
+def test_the_mirrored_pose_is_not_the_mirrored_map(standing: Pose):
+    """Same lines, other colours: the network can tell left from right."""
+    mirrored_pose, mirrored_map = drawn(standing.flipped(256)), drawn(standing)[:, ::-1]
+    assert (ink(mirrored_pose) == ink(mirrored_map)).mean() > 0.998
+    both = ink(mirrored_pose) & ink(mirrored_map)
+    assert (np.abs(mirrored_pose.astype(int) - mirrored_map).max(axis=2)[both] > 30).mean() > 0.7
+
+
+@pytest.mark.parametrize("part", [skeleton.FACE, skeleton.LEFT_HAND, skeleton.RIGHT_HAND])
+def test_hands_and_face_are_thin_lines_over_the_rest(standing: Pose, part: slice):
+    """They cover most of their points, and not much more, and the hands differ in colour."""
+    label_map = drawn(only(standing, *range(part.start, part.stop)))
+    points_px = standing.joints_px[part]
+    columns, rows = np.floor(points_px).astype(int).T
+    assert ink(label_map)[rows, columns].mean() > 0.9
+    box_px = np.ptp(points_px, axis=0) + 2
+    assert ink(label_map).sum() < 0.75 * box_px.prod()
+
+
+def test_a_missing_joint_takes_its_lines_with_it(standing: Pose):
+    """Without an elbow, the upper arm and the forearm are gone; shoulder and wrist are still circles."""
+    arm = only(standing, skeleton.R_SHOULDER, skeleton.R_WRIST)
+    label_map = ink(drawn(arm))
+    for joint in (skeleton.R_SHOULDER, skeleton.R_WRIST):
+        x, y = standing.joints_px[joint].astype(int)
+        assert label_map[y, x]
+    x, y = standing.joints_px[skeleton.R_ELBOW].astype(int)
+    assert not label_map[y - 8 : y + 8, x - 8 : x + 8].any()
+
+
+@settings(max_examples=40)
+@given(
+    missing=hnp.arrays(bool, skeleton.JOINT_COUNT),
+    factor=st.sampled_from([0.0, 1e-3, 0.3, 1.0, 40.0, 1e6]),
+    shift_px=st.sampled_from([0.0, -300.0, 128.5, 1e5, -1e9]),
+)
+def test_any_pose_can_be_drawn(standing: Pose, missing: NDArray[np.bool_], factor: float, shift_px: float):
+    """Joints missing, folded onto a point, far outside: a picture, and white where nothing reaches."""
+    pose = Pose(standing.joints_px, np.where(missing, 0, standing.confidence))
+    label_map = draw_label_map(pose.transformed(factor, factor, shift_px, shift_px), 64, 48)
+    assert label_map.shape == (48, 64, 3)
+    if shift_px in (1e5, -1e9) and factor < 40:
+        assert (label_map == WHITE).all()
+
+
+def test_a_limb_that_leaves_the_canvas_is_drawn_up_to_its_edge(standing: Pose):
+    """What lies inside is the same as on a larger canvas, but for OpenCV's rounding in a few pixels."""
+    inside = draw_label_map(standing, 256, 256)
+    joints_px = standing.joints_px - np.float32(100)
+    cut = draw_label_map(Pose(joints_px, standing.confidence), 256, 256)
+    difference = np.abs(cut[:156, :156].astype(int) - inside[100:, 100:])
+    assert difference.mean() < 0.02
+    assert (difference > 40).sum() == 0
+
+
+@pytest.mark.parametrize("size", [(0, 10), (10, 0), (-1, 5)])
+def test_an_empty_canvas_is_refused(size: tuple[int, int]):
+    """There is no label map without pixels."""
+    with pytest.raises(ValueError, match="at least 1x1"):
+        draw_label_map(Pose.nothing_seen(), *size)

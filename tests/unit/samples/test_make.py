@@ -1,0 +1,61 @@
+"""Videos: whole, of the right length, and resumable."""
+
+import av
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from samples.cast import ACTOR, SOURCE
+from samples.make import Shot, app, render_frames, write_video
+
+
+def test_help_names_every_command() -> None:
+    answer = CliRunner().invoke(app, ["--help"])
+    assert answer.exit_code == 0
+    for command in ("clip", "footage", "truth", "stills"):
+        assert command in answer.output
+
+
+def test_an_odd_size_is_refused() -> None:
+    """Before anything is rendered, and by its value."""
+    answer = CliRunner().invoke(app, ["clip", "--size", "255"])
+    assert answer.exit_code == 2
+    assert "255 is odd" in answer.output
+
+
+def test_a_video_holds_every_picture(tmp_path) -> None:
+    """In order, at the rate asked for."""
+    pictures = [np.full((64, 96, 3), 25 * k, np.uint8) for k in range(8)]
+    write_video(tmp_path / "grey.mp4", iter(pictures), 15, crf=18)
+    with av.open(str(tmp_path / "grey.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == (96, 64)
+        assert stream.average_rate == 15
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        means = [frame.to_ndarray(format="rgb24").mean() for frame in container.decode(video=0)]
+    np.testing.assert_allclose(means, [25 * k for k in range(8)], atol=3)
+
+
+def test_finished_frames_are_kept(tmp_path) -> None:
+    """Where no frame is missing nothing is rendered, and the joints are still told."""
+    shot = Shot(ACTOR, SOURCE.dance, 25, 3, 64)
+    for index in range(3):
+        (tmp_path / f"{index:06d}.png").write_bytes(b"finished before")
+    joints_px = render_frames(shot, tmp_path, workers=2)
+    assert joints_px.shape == (3, 25, 2)
+    expected = ACTOR.renderer(64, 64).render(SOURCE.dance.pose_at(2 / 25)).joints_px
+    np.testing.assert_array_equal(joints_px[2], expected)
+
+
+@pytest.mark.slow
+def test_a_short_clip_end_to_end(tmp_path) -> None:
+    """Two workers, a video, true joints beside it; a second run finds its frames and makes the same file."""
+    out = tmp_path / "truth.mp4"
+    options = ["truth", "-o", str(out), "--size", "64", "--frames", "4", "--work", str(tmp_path / "frames")]
+    assert CliRunner().invoke(app, options).exit_code == 0
+    first = out.read_bytes()
+    with np.load(out.with_suffix(".npz")) as beside:
+        assert beside["joints_px"].shape == (4, 25, 2)
+    assert CliRunner().invoke(app, options).exit_code == 0
+    assert out.read_bytes() == first
+    assert len(list((tmp_path / "frames").rglob("*.png"))) == 4

@@ -1,0 +1,399 @@
+"""The normaliser lays poses into the actor's place, without jumps, gaps or silence."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from motion import skeleton
+from motion.body import BodyStats, fit_body, measure_body
+from motion.frame import FrameSize
+from motion.pose import Pose
+from services.normalize.calibration import Calibration
+from services.normalize.normalizer import Normalized, Normalizer, NormalizerConfig, PoseFrame
+from services.normalize.rules import NormalizeRules
+from serving.errors import BadInput
+
+SIZE = FrameSize(400, 300)
+TARGET_SIZE = FrameSize(640, 480)
+SOURCE = BodyStats(near_ankle_y=0.9, far_ankle_y=0.6, near_height=0.6, far_height=0.3, hip_x=0.5, frames=50)
+TARGET = BodyStats(near_ankle_y=0.95, far_ankle_y=0.75, near_height=0.5, far_height=0.4, hip_x=0.3, frames=50)
+
+
+def dancer(
+    depth: float = 1.0, hip_x: float = 0.5, *, body: BodyStats = SOURCE, size: FrameSize = SIZE, **wiggle
+) -> Pose:
+    """Somebody standing upright `depth` of the way from far (0) to near (1), a few joints scattered around the middle.
+
+    wiggle: seed=, a wiggle of half a pixel; without=, joints that are not seen.
+    """
+    ankle_y_px = size.height_px * (body.far_ankle_y + depth * (body.near_ankle_y - body.far_ankle_y))
+    height_px = size.height_px * (body.far_height + depth * (body.near_height - body.far_height))
+    x_px = hip_x * size.width_px
+    joints = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
+    confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
+    spread = np.random.default_rng(0).uniform(-0.2, 0.2, (skeleton.JOINT_COUNT, 2))
+    joints[:] = (x_px, ankle_y_px - height_px / 2) + spread * height_px
+    joints[[skeleton.NOSE, skeleton.NECK]] = (x_px, ankle_y_px - height_px)
+    joints[skeleton.MID_HIP] = (x_px, ankle_y_px - height_px / 2)
+    joints[[skeleton.L_ANKLE, skeleton.R_ANKLE]] = (x_px, ankle_y_px)
+    confidence[:40] = 0.8
+    if "seed" in wiggle:
+        joints += np.random.default_rng(wiggle["seed"]).normal(0, 0.5, joints.shape)
+    confidence[list(wiggle.get("without", ()))] = 0
+    return Pose(joints, confidence)
+
+
+def config(**changes) -> NormalizerConfig:
+    """From SOURCE to TARGET at 25 fps, live."""
+    values = {"target_body": TARGET, "target_size": TARGET_SIZE, "source_body": SOURCE, "frame_rate_hz": 25.0}
+    return NormalizerConfig(**{**values, **changes})
+
+
+def danced(poses: list[Pose | None], **changes) -> list[Normalized]:
+    """The answers to these poses, one frame each."""
+    normalizer = Normalizer(config(**changes))
+    answers = [a for i, pose in enumerate(poses) for a in normalizer.push(PoseFrame(i, SIZE, pose))]
+    return answers + normalizer.finish()
+
+
+FEET = (skeleton.L_ANKLE, skeleton.R_ANKLE)
+
+
+@pytest.mark.parametrize("depth", [0.0, 0.25, 1.0])
+def test_a_body_stands_where_the_actor_would(depth):
+    """Near becomes near, far becomes far, in between in between; the size follows; hips keep their distance."""
+    (answer,) = danced([dancer(depth, hip_x=0.6)])
+    assert answer.pose is not None
+    assert answer.transform is not None
+    foot_y = 0.75 + depth * 0.2
+    scale = 0.4 / 0.3 + depth * (0.5 / 0.6 - 0.4 / 0.3)
+    assert answer.depth_ratio == pytest.approx(depth, abs=1e-5)
+    assert answer.transform.scale == pytest.approx(scale, rel=1e-4)
+    assert answer.pose.joints_px[skeleton.L_ANKLE, 1] == pytest.approx(foot_y * 480, abs=0.1)
+    hip_x_px = 0.3 * 640 + (0.6 - 0.5) * 400 / 300 * scale * 480
+    assert answer.pose.joints_px[skeleton.MID_HIP, 0] == pytest.approx(hip_x_px, abs=0.1)
+    assert (answer.calibration, answer.certainty, answer.source_body) == (Calibration.GIVEN, 1.0, SOURCE)
+    assert not (answer.extrapolated or answer.limited or answer.transform_kept or answer.held_joints)
+
+
+@pytest.mark.parametrize("look_ahead", [0, 2])
+def test_a_body_laid_onto_itself_stays_itself(look_ahead):
+    """The same stats and the same frame: nothing moves."""
+    poses = [dancer(0.5)] * 6
+    answers = danced(poses, target_body=SOURCE, target_size=SIZE, look_ahead_frames=look_ahead, frame_rate_hz=60.0)
+    for answer, pose in zip(answers, poses, strict=True):
+        assert answer.pose is not None
+        np.testing.assert_allclose(answer.pose.joints_px, pose.joints_px, atol=1e-3)
+        np.testing.assert_allclose(answer.pose.confidence, pose.confidence, rtol=1e-6)
+
+
+def test_an_extrapolation_is_said_and_so_is_its_limit():
+    """Nearer than the stats know is extrapolated; much nearer is limited as well."""
+    inside, beyond, far_beyond = danced([dancer(d) for d in (0.5, 1.2, 3.0)], frame_rate_hz=0.5)
+    assert (inside.extrapolated, inside.limited) == (False, False)
+    assert (beyond.extrapolated, beyond.limited) == (True, False)
+    assert (far_beyond.extrapolated, far_beyond.limited) == (True, True)
+
+
+def test_nobody_is_answered_without_a_pose():
+    """Nobody, before anybody came, is an answer with neither pose nor held joints."""
+    (answer,) = danced([None])
+    assert answer.pose is None
+    assert answer.held_joints == 0
+
+
+@pytest.mark.parametrize("look_ahead", [0, 3])
+def test_vanished_joints_are_held_for_a_moment(look_ahead):
+    """At 25 fps a joint that vanishes is held for three frames (0.15 s) at its last place, counted, then it is unseen."""
+    poses = [dancer()] * 4 + [dancer(without=[skeleton.R_WRIST])] * 6
+    answers = danced(poses, look_ahead_frames=look_ahead)
+    assert [answer.held_joints for answer in answers] == [0] * 4 + [1] * 3 + [0] * 3
+    places = [answer.pose.joint(skeleton.R_WRIST) for answer in answers if answer.pose is not None]
+    for held in places[4:7]:
+        np.testing.assert_allclose(held, places[3], atol=1e-3)
+    assert places[7] is None
+
+
+def test_a_person_who_vanishes_is_held_for_a_moment():
+    """The whole pose is held as single joints are; then the answers have no pose."""
+    answers = danced([dancer()] * 2 + [None] * 5)
+    assert [answer.pose is not None for answer in answers] == [True] * 5 + [False] * 2
+    assert answers[2].held_joints == 38  # 40 without the small toes' like: all that were seen
+    assert all(answer.transform_kept for answer in answers[2:])
+
+
+def test_frames_without_feet_keep_the_last_transform():
+    """No ankles: the figure is laid as before, and the answer says so."""
+    before, without = danced([dancer(0.4), dancer(0.9, without=FEET)], rules=NormalizeRules(hold_seconds=0.001))
+    assert not before.transform_kept
+    assert without.transform_kept
+    assert without.transform == before.transform
+    assert without.depth_ratio == before.depth_ratio
+
+
+def test_given_stats_place_even_a_body_without_feet():
+    """Before any feet were seen, given stats tell where the body stands near."""
+    (answer,) = danced([dancer(1.0, without=FEET)])
+    assert answer.transform_kept
+    assert answer.pose is not None
+    assert answer.pose.joints_px[skeleton.MID_HIP, 0] == pytest.approx(0.3 * 640, abs=0.1)
+
+
+def test_a_running_calibration_waits_for_feet():
+    """With nothing known about the body there is no place for it yet; the answer says neither pose nor transform."""
+    hidden, seen = danced([dancer(without=FEET), dancer()], source_body=None)
+    assert (hidden.pose, hidden.transform, hidden.source_body, hidden.certainty) == (None, None, None, 0.0)
+    assert seen.pose is not None
+
+
+def test_a_running_calibration_begins_on_the_spot():
+    """The first frame stands at the actor's near stand with the actor's near height, in the middle of his place."""
+    (answer,) = danced([dancer(0.3, hip_x=0.8)], source_body=None)
+    assert answer.calibration is Calibration.RUNNING
+    assert answer.on_the_spot
+    assert answer.certainty < 0.1
+    assert answer.pose is not None
+    assert answer.transform is not None
+    assert answer.transform.foot_y == pytest.approx(TARGET.near_ankle_y)
+    assert answer.transform.hip_x == pytest.approx(TARGET.hip_x)
+    assert measure_body(answer.pose, TARGET_SIZE).height == pytest.approx(TARGET.near_height, rel=1e-3)
+
+
+def walk(frames: int) -> list[Pose | None]:
+    """Stands far for a second, then walks near and back, over and over."""
+    return [dancer(0.5 - 0.5 * np.cos(max(0, i - 25) / 20), seed=i) for i in range(frames)]
+
+
+def test_a_running_calibration_becomes_sure_and_agrees_with_two_passes():
+    """After twenty seconds of walking up and down, the running stats are those of a fit over the clip."""
+    poses = walk(500)
+    answers = danced(poses, source_body=None)
+    fitted = fit_body([measure for pose in poses if (measure := measure_body(pose, SIZE)) is not None])
+    assert answers[-1].certainty > 0.8
+    assert answers[-1].source_body is not None
+    for name in ("near_ankle_y", "far_ankle_y", "near_height", "far_height", "hip_x"):
+        assert getattr(answers[-1].source_body, name) == pytest.approx(getattr(fitted, name), abs=0.02)
+    assert answers[0].certainty < answers[100].certainty + 1e-9
+
+
+def test_the_figure_does_not_jump_while_the_calibration_learns():
+    """From frame to frame the foot moves no further than the walk itself moves it, also when depth is discovered."""
+    answers = danced(walk(300), source_body=None)
+    assert answers[10].on_the_spot
+    assert not answers[200].on_the_spot
+    foot_y = np.array([answer.transform.foot_y for answer in answers if answer.transform is not None])
+    scale = np.array([answer.transform.scale for answer in answers if answer.transform is not None])
+    assert np.abs(np.diff(foot_y)).max() < 0.03
+    assert np.abs(np.diff(scale) / scale[1:]).max() < 0.08
+
+
+def test_easing_ends_where_the_calibration_wants_it():
+    """Some seconds after the last change, the transform is the formula's own."""
+    poses = [dancer(0.0)] * 30 + [dancer(1.0)] * 30 + [dancer(0.0)] * 400
+    last = danced(poses, source_body=None)[-1]
+    assert last.transform is not None
+    assert last.transform.foot_y == pytest.approx(TARGET.far_ankle_y, abs=0.01)
+
+
+@pytest.mark.parametrize("look_ahead", [0, 1, 4])
+def test_every_frame_is_answered_once_after_its_look_ahead(look_ahead):
+    """The answer to frame t comes with frame t + look_ahead, or at the end."""
+    normalizer = Normalizer(config(look_ahead_frames=look_ahead))
+    counts = [len(normalizer.push(PoseFrame(i * 2, SIZE, dancer()))) for i in range(6)]
+    assert counts == [0] * look_ahead + [1] * (6 - look_ahead)
+    assert [a.sequence for a in normalizer.finish()] == [2 * i for i in range(6 - look_ahead, 6)]
+    assert normalizer.finish() == []
+
+
+def test_look_ahead_removes_a_wild_frame():
+    """At 60 fps the centred median drops a joint's single jump, and delays nothing."""
+    poses = [dancer(0.5, hip_x=0.3 + 0.002 * i) for i in range(12)]
+    wild = poses[6].joints_px.copy()
+    wild[skeleton.R_WRIST] += (90, -80)
+    jumped = [*poses[:6], Pose(wild, poses[6].confidence), *poses[7:]]
+    calm = danced(poses, look_ahead_frames=3, frame_rate_hz=60.0)
+    answers = danced(jumped, look_ahead_frames=3, frame_rate_hz=60.0)
+    for answer, expected in zip(answers, calm, strict=True):
+        assert answer.pose is not None
+        assert expected.pose is not None
+        np.testing.assert_allclose(answer.pose.joints_px, expected.pose.joints_px, atol=4)
+
+
+def test_five_frames_a_second_are_not_smoothed_by_the_median():
+    """At 5 fps the median would erase the motion: the poses pass as they are."""
+    poses = [dancer(0.5, hip_x=0.3 + 0.1 * (i % 2)) for i in range(6)]
+    answers = danced(poses, look_ahead_frames=3, frame_rate_hz=5.0, target_body=SOURCE, target_size=SIZE)
+    for answer, pose in zip(answers, poses, strict=True):
+        assert answer.pose is not None
+        np.testing.assert_allclose(answer.pose.joints_px, pose.joints_px, atol=1e-2)
+
+
+def test_time_stamps_serve_where_the_rate_is_unknown():
+    """captured_at gives the same answers as the frame rate it amounts to; without both the frame is refused."""
+    poses = [dancer(0.5, seed=i) for i in range(8)]
+    for look_ahead in (0, 3):
+        by_rate = danced(poses, look_ahead_frames=look_ahead, frame_rate_hz=50.0)
+        normalizer = Normalizer(config(frame_rate_hz=0.0, look_ahead_frames=look_ahead))
+        by_stamp = [a for i, p in enumerate(poses) for a in normalizer.push(PoseFrame(i, SIZE, p, 1e9 + i / 50))]
+        by_stamp += normalizer.finish()
+        for one, other in zip(by_rate, by_stamp, strict=True):
+            assert one.pose is not None
+            assert other.pose is not None
+            np.testing.assert_allclose(one.pose.joints_px, other.pose.joints_px, atol=1e-2)
+    with pytest.raises(BadInput, match="captured_at"):
+        Normalizer(config(frame_rate_hz=0.0)).push(PoseFrame(0, SIZE, None))
+
+
+def test_half_a_second_of_nobody_starts_the_filter_anew():
+    """Who comes back after half a second is shown where he is, not on the way from where he was."""
+    away = danced([dancer(0.5, 0.2)] * 5 + [None] * 14 + [dancer(0.5, 0.7)])[-1]
+    fresh = danced([dancer(0.5, 0.7)])[0]
+    assert away.pose is not None
+    assert fresh.pose is not None
+    np.testing.assert_allclose(away.pose.joints_px, fresh.pose.joints_px, atol=1e-3)
+
+
+def test_another_frame_size_starts_the_filter_anew():
+    """A change of the frame's size within a stream mixes no pixels of both."""
+    normalizer = Normalizer(config())
+    normalizer.push(PoseFrame(0, SIZE, dancer(0.5)))
+    large = FrameSize(800, 600)
+    (answer,) = normalizer.push(PoseFrame(1, large, dancer(0.5, size=large)))
+    assert answer.pose is not None
+    (fresh,) = danced([dancer(0.5)])
+    assert fresh.pose is not None
+    np.testing.assert_allclose(answer.pose.joints_px, fresh.pose.joints_px, atol=1e-2)
+
+
+def test_frames_must_rise():
+    """A sequence that does not rise is refused."""
+    normalizer = Normalizer(config())
+    normalizer.push(PoseFrame(4, SIZE, None))
+    with pytest.raises(BadInput, match=r"pose_frame\.sequence"):
+        normalizer.push(PoseFrame(4, SIZE, None))
+
+
+def same(one: Normalized, other: Normalized) -> bool:
+    """Whether two answers agree in every bit, apart from the time they took."""
+    for field in dataclasses.fields(Normalized):
+        ours, theirs = getattr(one, field.name), getattr(other, field.name)
+        if field.name == "compute_seconds":
+            continue
+        if isinstance(ours, Pose) and isinstance(theirs, Pose):
+            if ours.joints_px.tobytes() + ours.confidence.tobytes() != (
+                theirs.joints_px.tobytes() + theirs.confidence.tobytes()
+            ):
+                return False
+        elif ours != theirs:
+            return False
+    return True
+
+
+moves = st.lists(
+    st.one_of(
+        st.none(),
+        st.builds(
+            lambda depth, x, seed, missing: dancer(depth, x, seed=seed, without=missing),
+            st.floats(-0.5, 2),
+            st.floats(0.1, 0.9),
+            st.integers(0, 999),
+            st.sets(st.integers(0, 39), max_size=40),
+        ),
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    poses=moves,
+    look_ahead=st.sampled_from([0, 1, 3, 5]),
+    rate_hz=st.sampled_from([0.0, 5.0, 30.0, 60.0]),
+    is_given=st.booleans(),
+    step=st.sampled_from([1, 3]),
+)
+def test_a_new_stream_goes_on_exactly_as_the_old_one_would_have(poses, look_ahead, rate_hz, is_given, step):
+    """At every frame: a stream that is given its `state_after`, and the frames after it, gives the very same answers."""
+    settings_ = {"look_ahead_frames": look_ahead, "frame_rate_hz": rate_hz, "source_body": SOURCE if is_given else None}
+    frames = [PoseFrame(i * step, SIZE, pose, 100 + i * step / 40) for i, pose in enumerate(poses)]
+
+    def answers_to(rest: list[PoseFrame], state: bytes) -> list[Normalized]:
+        normalizer = Normalizer(config(**settings_, state=state))
+        return [answer for frame in rest for answer in normalizer.push(frame)] + normalizer.finish()
+
+    unbroken = answers_to(frames, b"")
+    for split, answer in enumerate(unbroken, start=1):
+        resumed = answers_to(frames[split:], answer.state_after)
+        assert len(resumed) == len(unbroken) - split
+        assert all(same(one, other) for one, other in zip(unbroken[split:], resumed, strict=True))
+
+
+def test_a_long_stream_resumes_exactly_with_a_small_state():
+    """After 300 frames with running calibration, state_after is below 12 kB and still goes on exactly."""
+    poses = walk(330)
+    for look_ahead in (0, 3):
+        unbroken = danced(poses, source_body=None, look_ahead_frames=look_ahead, frame_rate_hz=120.0)
+        state = unbroken[299].state_after
+        assert len(state) < 12_000
+        resumed = Normalizer(config(source_body=None, look_ahead_frames=look_ahead, frame_rate_hz=120.0, state=state))
+        answers = [a for i in range(300, 330) for a in resumed.push(PoseFrame(i, SIZE, poses[i]))] + resumed.finish()
+        assert all(same(one, other) for one, other in zip(unbroken[300:], answers, strict=True))
+
+
+def test_a_state_of_another_stream_is_refused():
+    """A state of another config, another version, damaged or cut short is refused by name."""
+    state = danced([dancer()])[0].state_after
+    flipped = bytearray(state)
+    flipped[-1] ^= 1
+    for bad, changes in (
+        (state, {"look_ahead_frames": 2}),
+        (state, {"target_body": SOURCE}),
+        (state, {"source_body": None}),
+        (bytes(flipped), {}),
+        (state[:-3], {}),
+        (b"x" + state[1:], {}),
+        (b"nonsense", {}),
+    ):
+        with pytest.raises(BadInput, match=r"config\.state"):
+            Normalizer(config(**changes, state=bad))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    missing=st.lists(st.sets(st.integers(0, skeleton.JOINT_COUNT - 1)), min_size=1, max_size=4),
+    is_given=st.booleans(),
+    look_ahead=st.sampled_from([0, 2]),
+)
+def test_no_missing_joint_ever_gives_a_nan(missing, is_given, look_ahead):
+    """Whatever joints are missing, every answer is finite."""
+    poses: list[Pose | None] = [dancer(0.3 * i, without=joints) for i, joints in enumerate(missing)]
+    for answer in danced(poses, source_body=SOURCE if is_given else None, look_ahead_frames=look_ahead):
+        assert np.isfinite([answer.certainty, answer.depth_ratio]).all()
+        if answer.transform is not None:
+            assert np.isfinite(dataclasses.astuple(answer.transform)).all()
+        if answer.pose is not None:
+            assert np.isfinite(answer.pose.joints_px).all()
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{"look_ahead_frames": -1}, {"frame_rate_hz": -1.0}, {"frame_rate_hz": float("nan")}]
+)
+def test_nonsense_configs_are_refused_by_field(nonsense):
+    """The message names the field."""
+    with pytest.raises(BadInput, match=f"config.{next(iter(nonsense))}"):
+        config(**nonsense)
+
+
+def test_a_frame_takes_well_below_a_millisecond():
+    """Processor time per frame with running calibration, state included; ten times the measured cost is allowed."""
+    poses = walk(100)
+    started = time.process_time()
+    danced(poses, source_body=None)
+    assert (time.process_time() - started) / len(poses) < 0.005

@@ -1,0 +1,120 @@
+"""Smoothing takes the jitter and leaves the motion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motion.pose import Pose
+from motion.skeleton import JOINT_COUNT
+from services.normalize.rules import NormalizeRules
+from services.normalize.smoothing import centred_median, one_euro, table_of, window_half_frames
+
+RULES = NormalizeRules()
+
+
+def table(x: float, confidence: float = 1.0) -> np.ndarray:
+    """All joints at (x, 2x)."""
+    rows = np.zeros((JOINT_COUNT, 3), np.float32)
+    if confidence:
+        rows[:] = (x, 2 * x, confidence)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "half"),
+    [(0, 0), (5, 0), (12, 0), (24, 0), (25, 0), (29.97, 1), (30, 1), (50, 2), (60, 2), (70, 3), (120, 3), (240, 3)],
+)
+def test_the_window_is_a_tenth_of_a_second_and_never_erases_the_motion(rate_hz, half):
+    """About 0.1 s, an odd number of frames, at most 7; none where it would be fewer than 3."""
+    assert window_half_frames(rate_hz, 0.1) == half
+
+
+def test_the_median_drops_an_outlier():
+    """One wild frame of five changes nothing."""
+    window = [table(x) for x in (1, 2, 900, 4, 5)]
+    np.testing.assert_array_equal(centred_median(window)[:, :2], np.tile(np.float32([4, 8]), (JOINT_COUNT, 1)))
+
+
+@pytest.mark.parametrize(("sightings", "kept"), [(3, False), (4, True)])
+def test_a_joint_needs_a_majority_of_sightings(sightings, kept):
+    """Of seven frames, four must have seen the joint; the unseen frames' zeros do not count as positions."""
+    window = [table(10 + i, 1.0 if i < sightings else 0.0) for i in range(7)]
+    median = centred_median(window)
+    assert (median[:, 2] > 0).all() == kept
+    expected = 11.5 if kept else 0
+    np.testing.assert_array_equal(median[:, 0], expected)
+
+
+@given(
+    st.lists(st.lists(st.one_of(st.none(), st.integers(-1000, 1000)), min_size=5, max_size=5), min_size=1, max_size=9)
+)
+def test_the_median_is_numpys_over_the_sightings(columns):
+    """Joint by joint, it is the median of the positions at which the joint was seen."""
+    window = []
+    for frame in range(5):
+        rows = np.zeros((JOINT_COUNT, 3), np.float32)
+        for joint, column in enumerate(columns):
+            if column[frame] is not None:
+                rows[joint] = (column[frame], -column[frame], 0.5)
+        window.append(rows)
+    median = centred_median(window)
+    for joint, column in enumerate(columns):
+        seen = [x for x in column if x is not None]
+        expected = np.median(seen) if len(seen) >= 3 else 0
+        assert median[joint, 0] == expected
+        assert median[joint, 1] == -expected
+
+
+def filtered(positions_px: np.ndarray, rate_hz: float, rules: NormalizeRules = RULES) -> np.ndarray:
+    """The One-Euro filter over a `[T]` path in x, in a frame of height 1000."""
+    last, speed = np.array([[positions_px[0], 0]], np.float32), np.zeros((1, 2), np.float32)
+    path = [last[0, 0]]
+    for position in positions_px[1:]:
+        raw = np.array([[position, 0]], np.float32)
+        last, speed = one_euro(raw, last, speed, np.array([1 / rate_hz]), 1000, rules)
+        path.append(last[0, 0])
+    return np.array(path)
+
+
+def test_one_euro_by_hand():
+    """One step with round numbers: cutoff 1 Hz, beta 0, time such that 2 pi t = 1, so that half of the step is taken."""
+    rules = NormalizeRules(one_euro_min_cutoff_hz=1, one_euro_beta=1e-9, one_euro_speed_cutoff_hz=1)
+    still = np.zeros((1, 2), np.float32)
+    passed = np.array([1 / (2 * np.pi)])
+    position, speed = one_euro(np.array([[8.0, -4.0]], np.float32), still, still, passed, 2, rules)
+    np.testing.assert_allclose(position, [[4, -2]], rtol=1e-5)
+    np.testing.assert_allclose(speed, [[4 * np.pi, -2 * np.pi]], rtol=1e-5)
+
+
+def test_one_euro_calms_a_resting_joint():
+    """Jitter of two pixels at rest is more than halved."""
+    noise = np.random.default_rng(1).normal(0, 2, 300)
+    assert np.diff(filtered(500 + noise, 60)).std() < 0.5 * np.diff(noise).std()
+
+
+def test_one_euro_follows_a_fast_joint():
+    """At one frame height a second it lags by less than 15 ms."""
+    path = np.arange(60) * 1000 / 60
+    assert (path - filtered(path, 60))[-1] < 15
+
+
+def test_one_euro_leaves_what_does_not_move():
+    """A joint at rest stays exactly where it is."""
+    np.testing.assert_array_equal(filtered(np.full(20, 321.5), 25), 321.5)
+
+
+def test_nobody_is_an_empty_table():
+    """Nobody, and a pose in which nothing was seen, are the same."""
+    np.testing.assert_array_equal(table_of(None), table_of(Pose.nothing_seen()))
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{"hold_seconds": 0}, {"one_euro_beta": -1}, {"ease_seconds": float("nan")}, {"forget_seconds": 0.1}]
+)
+def test_nonsense_rules_are_refused_by_name(nonsense):
+    """The message names the rule."""
+    with pytest.raises(ValueError, match=next(iter(nonsense))):
+        NormalizeRules(**nonsense)

@@ -1,0 +1,70 @@
+"""Pictures are checked by their header before a pixel is decoded."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+
+from motion.frame import EncodedPicture, PictureEncoding
+from serving.errors import BadPicture
+from serving.pictures import PictureLimits, check_picture, decode_picture, encode_picture
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    """A picture with three different channels, 40x24."""
+    y, x = np.mgrid[0:24, 0:40]
+    return np.stack([x * 6, y * 10, 255 - x * 6], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("encoding", [PictureEncoding.PNG, PictureEncoding.RAW])
+def test_lossless_encodings_come_back_the_same(pixels: np.ndarray, encoding: PictureEncoding):
+    """PNG and RAW give back every byte, channels in order."""
+    assert np.array_equal(decode_picture(encode_picture(pixels, encoding)), pixels)
+
+
+def test_jpeg_comes_back_nearly_the_same(pixels: np.ndarray):
+    """JPEG keeps the channels in order and the colours near."""
+    back = decode_picture(encode_picture(pixels, PictureEncoding.JPEG, jpeg_quality=95))
+    assert np.abs(back.astype(int) - pixels).mean() < 4
+
+
+def _png_header(width_px: int, height_px: int) -> bytes:
+    body = b"IHDR" + struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (EncodedPicture(PictureEncoding.JPEG, 40, 24, b""), "empty"),
+        (EncodedPicture(PictureEncoding.JPEG, 40, 24, b"GIF89a"), "not a JPEG"),
+        (EncodedPicture(PictureEncoding.JPEG, 40, 24, b"\xff\xd8\xff"), "not a JPEG"),
+        (EncodedPicture(PictureEncoding.PNG, 40, 24, b"\x89PNG\r\n\x1a\n"), "not a PNG"),
+        (EncodedPicture(PictureEncoding.PNG, 40, 24, _png_header(41, 24)), "claims 40x24, its header says 41x24"),
+        (EncodedPicture(PictureEncoding.PNG, 30000, 30000, _png_header(30000, 30000)), "sides from 1 to 4096"),
+        (EncodedPicture(PictureEncoding.RAW, 4, 4, bytes(47)), "takes 48 bytes, got 47"),
+        (EncodedPicture(PictureEncoding.RAW, 0, 4, b"x"), "sides from 1"),
+    ],
+)
+def test_what_is_no_picture_is_refused(picture: EncodedPicture, said: str):
+    """Each refusal says what was wrong and what was expected."""
+    with pytest.raises(BadPicture, match=said):
+        check_picture(picture)
+
+
+def test_a_truncated_jpeg_is_refused(pixels: np.ndarray):
+    """A header alone is not enough to pass for a picture."""
+    whole = encode_picture(pixels, PictureEncoding.JPEG)
+    cut = EncodedPicture(whole.encoding, whole.width_px, whole.height_px, whole.data[:200])
+    with pytest.raises(BadPicture):
+        decode_picture(cut)
+
+
+def test_too_many_bytes_are_refused(pixels: np.ndarray):
+    """The limit on bytes holds whatever the header says."""
+    with pytest.raises(BadPicture, match="at most 10"):
+        check_picture(encode_picture(pixels, PictureEncoding.RAW), PictureLimits(max_bytes=10))

@@ -1,0 +1,156 @@
+"""A server says that it is ready only when it is, and turns errors into statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.request
+from collections.abc import Mapping
+
+import grpc
+import grpc.aio
+import pytest
+from dance.v1 import transfer_pb2, transfer_pb2_grpc
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from serving.errors import AtCapacity, BadInput, BadSettings, DanceError
+from serving.server import ServerSettings, running
+
+
+class Raises(transfer_pb2_grpc.TransferServiceServicer):
+    """Raises the given error from a unary call and from a stream, there after one answer."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def ListActors(self, request, context):  # noqa: N802
+        raise self.error
+
+    async def Transfer(self, requests, context):  # noqa: N802
+        yield transfer_pb2.TransferResponse()
+        raise self.error
+
+
+class Example:
+    """A service of one servicer that keeps what happened."""
+
+    name = "example"
+    full_names = ("dance.v1.TransferService",)
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error or DanceError("nothing")
+        self.happened: list[str] = []
+        self.warm_up_error: Exception | None = None
+
+    def register(self, server: grpc.aio.Server) -> None:
+        transfer_pb2_grpc.add_TransferServiceServicer_to_server(Raises(self.error), server)
+
+    async def warm_up(self) -> None:
+        self.happened.append("warm")
+        if self.warm_up_error:
+            raise self.warm_up_error
+
+    async def close(self) -> None:
+        self.happened.append("closed")
+
+    def ready_facts(self) -> Mapping[str, str | int]:
+        return {}
+
+
+def _read(url: str) -> bytes:
+    with urllib.request.urlopen(url) as page:
+        return page.read()
+
+
+async def _call(service: Example) -> grpc.aio.AioRpcError:
+    async with (
+        running(service, ServerSettings(drain_seconds=0)) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await transfer_pb2_grpc.TransferServiceStub(channel).ListActors(transfer_pb2.ListActorsRequest())
+    return caught.value
+
+
+async def test_bad_input_names_its_field():
+    """BadInput becomes INVALID_ARGUMENT with the field's path among the details."""
+    error = await _call(Example(BadInput("config.actor", "is empty")))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.details() == "config.actor: is empty"
+    detail = error_details_pb2.BadRequest()
+    assert rpc_status.from_call(error).details[0].Unpack(detail)
+    assert detail.field_violations[0].field == "config.actor"
+
+
+async def test_a_full_server_says_when_to_try_again():
+    """AtCapacity becomes RESOURCE_EXHAUSTED with RetryInfo."""
+    error = await _call(Example(AtCapacity("full")))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert rpc_status.from_call(error).details[0].Is(error_details_pb2.RetryInfo.DESCRIPTOR)
+
+
+async def test_our_error_inside_a_group_is_found():
+    """Task groups wrap errors; the first of ours is what the client hears."""
+    error = await _call(Example(ExceptionGroup("tasks", [ExceptionGroup("more", [AtCapacity("full")])])))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_an_unexpected_error_tells_no_internals(caplog: pytest.LogCaptureFixture):
+    """Anything else becomes INTERNAL without its text, and is logged once."""
+    error = await _call(Example(RuntimeError("a secret")))
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert "secret" not in error.details()
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+async def test_a_stream_keeps_what_was_answered_before_the_error():
+    """Answers written before an error reach the client, then the status."""
+    async with (
+        running(Example(AtCapacity("full")), ServerSettings(drain_seconds=0)) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer(iter(()))
+        assert await call.read() == transfer_pb2.TransferResponse()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call.read()
+
+
+async def test_health_and_metrics_have_ports_of_their_own():
+    """Once running, health says SERVING for the process and its services, and metrics are there to scrape."""
+    async with (
+        running(Example(), ServerSettings()) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.health_port}") as channel,
+    ):
+        for name in ("", "dance.v1.TransferService"):
+            request = health_pb2.HealthCheckRequest(service=name)
+            answer = await health_pb2_grpc.HealthStub(channel).Check(request)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        assert b"dance_build_info" in await asyncio.to_thread(_read, f"http://127.0.0.1:{server.metrics_port}/metrics")
+
+
+async def test_a_failed_warm_up_closes_the_service():
+    """A service that cannot warm up does not start, and is closed."""
+    service = Example()
+    service.warm_up_error = DanceError("no model")
+    with pytest.raises(DanceError, match="no model"):
+        async with running(service, ServerSettings()):
+            raise AssertionError("must not get here")
+    assert service.happened == ["warm", "closed"]
+
+
+async def test_a_port_in_use_is_refused_by_name():
+    """Two servers never share a port, and the error names it."""
+    async with running(Example(), ServerSettings()) as server:
+        with pytest.raises(BadSettings, match=f"{server.port} cannot be listened on"):
+            async with running(Example(), ServerSettings(port=server.port)):
+                raise AssertionError("must not get here")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"port": -1}, {"health_port": 70000}, {"drain_seconds": -1}, {"log_level": "LOUD"}]
+)
+def test_nonsense_settings_are_refused(changes: dict):
+    """Ports, times and levels out of range raise with the field's name."""
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        ServerSettings(**changes)

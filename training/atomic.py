@@ -1,0 +1,40 @@
+"""Files that are whole or not there: written beside their place, then renamed. Pictures are PNG."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from motion.frame import Picture
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path of the same suffix to write to; it becomes `path` when the block ends well and is removed otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Writes `[H, W, 3]` uint8 RGB as a PNG. Raises OSError when it cannot."""
+    with written_whole(path) as partial:
+        if not cv2.imwrite(str(partial), picture[..., ::-1]):
+            raise OSError(f"cannot write {path}")
+
+
+def read_picture(path: Path) -> Picture:
+    """`[H, W, 3]` uint8 RGB. Raises OSError when it cannot be read."""
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise OSError(f"cannot read {path} as a picture")
+    return np.ascontiguousarray(pixels[..., ::-1], dtype=np.uint8)

@@ -1,0 +1,82 @@
+"""The plate: the actor's place without the actor, and what in a frame is neither the one nor the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motion.frame import Picture
+
+_PERSON_FROM: Final = 38
+"""Of 255: a mask this faint still counts as the person; a plate must not keep a ghost."""
+
+_BAND_ROWS: Final = 48
+_PROP_DIFFERENCE: Final = 36
+"""Of 255, in the colour channel that differs most: more is neither noise of the camera nor a soft shadow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """picture: `[H, W, 3]` uint8 RGB. never_seen: the fraction of its pixels that the person always hid (painted in)."""
+
+    picture: Picture
+    never_seen: float
+
+
+def grown(mask: NDArray[np.uint8], radius_px: float) -> NDArray[np.uint8]:
+    """The mask, `[H, W]` uint8, grown by a disc of this radius in pixels."""
+    side_px = 2 * max(1, round(radius_px)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side_px, side_px))
+    return np.asarray(cv2.dilate(mask, disc), np.uint8)
+
+
+def person_margin_px(height_px: int) -> float:
+    """How far a mask is grown so that it surely holds the person, in a picture of this height."""
+    return max(2.0, height_px / 60)
+
+
+def fit_plate(pictures: Sequence[Picture], masks: Sequence[NDArray[np.uint8]]) -> Plate:
+    """Median over `N` pictures of what is not the person; pixels that are the person in all of them are painted in.
+
+    pictures: `[H, W, 3]` uint8 RGB of one size. masks: `[H, W]` uint8, 255 on the person. The camera must be static.
+    Raises ValueError for no pictures, or another number of masks. Takes N * H * W * 3 bytes of memory beyond them.
+    """
+    if not pictures or len(pictures) != len(masks):
+        raise ValueError(f"a plate takes as many masks as pictures, got {len(pictures)} pictures and {len(masks)} masks")
+    height_px, width_px = pictures[0].shape[:2]
+    hidden_NHW = np.stack([grown(mask, person_margin_px(height_px)) >= _PERSON_FROM for mask in masks])
+    seen_HW = (~hidden_NHW).sum(axis=0)
+    plate = np.empty((height_px, width_px, 3), np.uint8)
+    beyond_colours = 256
+    for top in range(0, height_px, _BAND_ROWS):
+        rows = slice(top, top + _BAND_ROWS)
+        band_NHW3 = np.stack([picture[rows] for picture in pictures]).astype(np.int16)
+        band_NHW3[hidden_NHW[:, rows]] = beyond_colours
+        band_NHW3.sort(axis=0)
+        # Hidden values sort behind all colours, so the median of the others is in the middle of what comes first.
+        middle_HW = np.maximum(seen_HW[rows] - 1, 0) // 2
+        plate[rows] = np.take_along_axis(band_NHW3, middle_HW[None, ..., None], axis=0)[0].clip(0, 255)
+    never_HW = seen_HW == 0
+    if never_HW.any() and not never_HW.all():
+        filled = cv2.inpaint(plate, never_HW.astype(np.uint8), max(3.0, height_px / 100), cv2.INPAINT_TELEA)
+        plate = np.asarray(filled, np.uint8)
+    return Plate(plate, float(never_HW.mean()))
+
+
+def props(picture: Picture, plate: Picture, mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """`[H, W]` bool: pixels that are neither the person, grown by a margin, nor the plate: a ball, a passer-by.
+
+    picture, plate: `[H, W, 3]` uint8 RGB. mask: `[H, W]` uint8, 255 on the person.
+    """
+    height_px = picture.shape[0]
+    differs = cv2.absdiff(picture, plate).max(axis=2) > _PROP_DIFFERENCE
+    near_person = grown(mask, person_margin_px(height_px)) >= _PERSON_FROM
+    candidates = (differs & ~near_person).astype(np.uint8)
+    # Single pixels are the noise of the camera at edges of the place.
+    solid = cv2.morphologyEx(candidates, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return np.asarray(grown(solid, height_px / 120) > 0) & ~near_person
