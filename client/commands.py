@@ -18,6 +18,7 @@ from client.recording import checked_output
 from client.running import Interrupts, run
 from client.session import ActorListing, BodyFit, DanceClient, PoseDetail
 from client.stack import check_port_free
+from client.train import TrainRequest, train
 from client.transfer import TransferJob, fit, transfer
 from client.video import VideoReader, is_endless
 from motion.body import BodyStats
@@ -85,7 +86,7 @@ def up(
 
     async def serve(interrupts: Interrupts) -> None:
         async with hosted(actors, logs, display, port=port) as stack:
-            display.out.print(f"serving at {stack.address} (actors: {known}; logs: {stack.logs}); Ctrl-C ends it")
+            display.note(f"serving at {stack.address} (actors: {known}; logs: {stack.logs}); Ctrl-C ends it")
             await stack.run(interrupts.first())
             display.note("ending")
 
@@ -154,6 +155,39 @@ def transfer_command(
     display.report(report)
     if out is not None:
         display.out.print(f"wrote {out}")
+
+
+@app.command("train")
+def train_command(
+    footage: Annotated[
+        Path, typer.Argument(help="A video of the person, whole body, from a camera that stands still.")
+    ],
+    actor: ActorName,
+    preset: Annotated[str, typer.Option(help="slim-256, slim-512, full-512 or paper-512x256.")] = "slim-256",
+    minutes: Annotated[float | None, typer.Option(help="Of training; default: the preset's.")] = None,
+    actors: ActorsFolder = Path("actors"),
+    work: Annotated[Path, typer.Option(help="Folder for what a stopped training needs to go on.")] = Path("work"),
+    consent: Annotated[str, typer.Option(help="Who agreed to what; stored with the actor.")] = "",
+    seed: int = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Train an actor from footage, and publish it. The same command goes on after a stop."""
+    display = Display()
+    checked_actor_id(actor, field="--actor")
+    VideoReader(str(footage)).close()
+    request = TrainRequest(
+        footage=footage,
+        actor=actor,
+        preset=preset,
+        minutes=minutes,
+        actors_root=actors,
+        work_root=work,
+        seed=seed,
+        consent=consent,
+        device=device,
+    )
+    published = train(request, display)
+    display.out.print(f"published {published.id} version {published.version} in {published.folder}")
 
 
 @app.command("fit")

@@ -14,7 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from client.video import SourceFrame, VideoReader, is_endless
+from client.video import SourceFrame, VideoReader
 from motion.frame import Frame, Picture, PictureEncoding
 from serving.pictures import encode_picture
 
@@ -91,16 +91,17 @@ class LiveFeed(FileFeed):
     """The newest frame of a camera, a stream or a file that plays at its own rate.
 
     A frame that a newer one overtakes before the session has room is skipped and counted in `skipped`. `stop()` ends
-    the source as its own end would.
+    the source as its own end would. `player_ended` is set once the last frame was played.
     """
 
     def __init__(self, reader: VideoReader, options: FeedOptions) -> None:
         super().__init__(reader, options)
         self.skipped = 0
-        self._paced = not is_endless(reader.source)
+        self._paced = not reader.plays_by_itself
         self._newest: SourceFrame | Exception | None = None
         self._ended = False
         self._changed = asyncio.Event()
+        self.player_ended = threading.Event()
         self._stopped = threading.Event()
         self._loop = asyncio.get_running_loop()
         self._player = threading.Thread(target=self._play, args=(self._frames,), name="camera", daemon=True)
@@ -142,6 +143,7 @@ class LiveFeed(FileFeed):
         finally:
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._end, last)
+            self.player_ended.set()
 
     def _offer(self, frame: SourceFrame) -> None:
         if self._newest is not None:

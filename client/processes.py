@@ -69,6 +69,11 @@ class ManagedProcess:
         """Of the process, for people."""
         return self.spec.name
 
+    @property
+    def pid(self) -> int:
+        """Of the running process, which is also its group's; RuntimeError before `start`."""
+        return self._running().pid
+
     async def start(self) -> None:
         """Starts the process; raises StackFailed when there is no such program."""
         environment = {
@@ -109,8 +114,7 @@ class ManagedProcess:
 
     async def died(self) -> StackFailed:
         """Waits until the process ends by itself, and gives the error that says so."""
-        assert self._child is not None
-        code = await self._child.wait()
+        code = await self._running().wait()
         return self._failed(f"ended by itself ({_ending(code)})")
 
     async def end(self, limit_seconds: float) -> None:
@@ -142,19 +146,20 @@ class ManagedProcess:
         return tuple(line for line in lines if line.strip())[-_LOG_TAIL_LINES:]
 
     async def _ready_line(self) -> Ready:
-        assert self._child is not None
+        child = self._running()
         while True:
             # The log is a file, so that a process never blocks on, or dies of, a launcher that has gone.
-            ended = self._child.returncode is not None
+            ended = child.returncode is not None
             complete_lines = self.log.read_bytes().split(b"\n")[:-1]
             for line in complete_lines:
                 if line.startswith(_READY):
                     return Ready.parsed(line.decode(errors="replace"))
             if ended:
-                raise self._failed(f"did not start ({_ending(self._child.returncode)})")
+                raise self._failed(f"did not start ({_ending(child.returncode)})")
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def _serving(self, health_port: int) -> None:
+        child = self._running()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{health_port}") as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             while True:
@@ -163,9 +168,14 @@ class ManagedProcess:
                     if answer.status == health_pb2.HealthCheckResponse.SERVING:
                         return
                 except grpc.aio.AioRpcError as error:
-                    if self._child is not None and self._child.returncode is not None:
-                        raise self._failed(f"ended ({_ending(self._child.returncode)})") from error
+                    if child.returncode is not None:
+                        raise self._failed(f"did not start ({_ending(child.returncode)})") from error
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._child is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._child
 
     def _failed(self, what: str) -> StackFailed:
         return StackFailed(f"{self.name} {what}; its log is {self.log}", self.log_tail())

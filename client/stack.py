@@ -42,8 +42,8 @@ class LocalStack:
         start_seconds: float = START_SECONDS,
         end_seconds: float = END_SECONDS,
     ) -> None:
-        self._workers = workers
-        self._front = front
+        self.workers = workers
+        self.front = front
         self.logs = logs
         self._told = told
         self._start_seconds = start_seconds
@@ -55,12 +55,12 @@ class LocalStack:
     async def __aenter__(self) -> LocalStack:
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            self._told(f"starting {', '.join(spec.name for spec in self._workers)}")
-            workers = [await self._started(spec) for spec in self._workers]
+            self._told(f"starting {', '.join(spec.name for spec in self.workers)}")
+            workers = [await self._started(spec) for spec in self.workers]
             async with asyncio.TaskGroup() as group:
                 for process in workers:
                     group.create_task(self._gate(process, workers), name=process.name)
-            front = await self._started(self._front(self.ready))
+            front = await self._started(self.front(self.ready))
             self._told(f"starting {front.name}")
             await self._gate(front, [front])
             self.address = f"{HOST}:{self.ready[front.name].ports['port']}"
@@ -77,6 +77,11 @@ class LocalStack:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         await self.end()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process behind each name, while the stack is up."""
+        return {process.name: process.pid for process in self._processes}
 
     async def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """`work`'s result. StackFailed, with the dead process's last words, when one dies meanwhile."""

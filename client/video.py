@@ -90,6 +90,11 @@ class VideoReader:
         return None if duration_seconds is None else max(1, round(duration_seconds * self.frame_rate_hz))
 
     @property
+    def plays_by_itself(self) -> bool:
+        """Whether frames arrive at their own rate, as from a camera. A file, also behind an address, must be paced."""
+        return is_endless(self.source) and self._container.duration is None
+
+    @property
     def lost_frames(self) -> int:
         """After the last frame: how many that the file promises could not be decoded.
 

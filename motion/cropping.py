@@ -13,13 +13,20 @@ def cut_rectangle(picture: Picture, x_px: int, y_px: int, width_px: int, height_
 
     picture: `[H, W, 3]` uint8.
     """
-    rows, columns = picture.shape[:2]
-    inside = x_px >= 0 and y_px >= 0 and x_px + width_px <= columns and y_px + height_px <= rows
-    if inside:
-        return picture[y_px : y_px + height_px, x_px : x_px + width_px].copy()
-    from_rows = np.clip(np.arange(y_px, y_px + height_px), 0, rows - 1)
-    from_columns = np.clip(np.arange(x_px, x_px + width_px), 0, columns - 1)
-    return np.ascontiguousarray(picture[from_rows][:, from_columns])
+    left, right, skip_x = _needed(x_px, width_px, picture.shape[1])
+    top, bottom, skip_y = _needed(y_px, height_px, picture.shape[0])
+    # Only what is used is padded: the picture itself may be large.
+    used = picture[max(top, 0) : min(bottom, picture.shape[0]), max(left, 0) : min(right, picture.shape[1])]
+    padding = (max(-top, 0), max(bottom - picture.shape[0], 0), max(-left, 0), max(right - picture.shape[1], 0))
+    padded = cv2.copyMakeBorder(used, *padding, cv2.BORDER_REPLICATE)
+    cut = padded[skip_y : skip_y + height_px, skip_x : skip_x + width_px]
+    return np.ascontiguousarray(cut, dtype=np.uint8)
+
+
+def _needed(start_px: int, length_px: int, size_px: int) -> tuple[int, int, int]:
+    """A span grown until it meets an axis of size_px, its start and its end, and how much was put in front of it."""
+    start = min(start_px, size_px - 1)
+    return start, max(start_px + length_px, 1), start_px - start
 
 
 def resized(picture: Picture, width_px: int, height_px: int) -> Picture:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.body import measure_body
@@ -19,7 +18,7 @@ from motion.pose import Pose
 STAGE_MARGIN = 0.06
 """Room around the poses, as a fraction of the height that they take up; smaller cuts finger tips."""
 
-_CROWN = 0.18
+_CROWN = 0.17
 """From the nose to the top of the hair, as a share of nose to ankles: joints end at the brows, heads do not."""
 
 
@@ -111,13 +110,16 @@ def fit_stage(
     """
     if margin < 0:
         raise ValueError(f"a margin cannot be negative, got {margin}")
-    seen_px = [points for pose in poses for points in (pose.joints_px[pose.seen], _crown_px(pose, frame_size))]
+    poses = list(poses)
+    seen_px = [pose.joints_px[pose.seen] for pose in poses]
     joints_px = np.concatenate(seen_px) if seen_px else np.zeros((0, 2), np.float32)
     if not len(joints_px):
         raise ValueError("a stage needs at least one joint that was seen")
     low_px, high_px = joints_px.min(axis=0).astype(float), joints_px.max(axis=0).astype(float)
     margin_px = margin * (high_px[1] - low_px[1])
     left_px, top_px = (math.floor(value - margin_px) for value in low_px)
+    # The crown is a guess on the high side: more room above it would take pixels from the person.
+    top_px = min([top_px, *(math.floor(crown_px) for pose in poses if (crown_px := _crown_px(pose, frame_size)))])
     right_px, bottom_px = (math.ceil(value + margin_px) for value in high_px)
     needed_width_px, needed_height_px = max(right_px - left_px, 1), max(bottom_px - top_px, 1)
     width_px = max(needed_width_px, math.ceil(needed_height_px * out_width_px / out_height_px))
@@ -132,12 +134,12 @@ def fit_stage(
     )
 
 
-def _crown_px(pose: Pose, frame_size: FrameSize) -> NDArray[np.float32]:
-    """`[1, 2]` float32, in pixels: the top of an upright head; `[0, 2]` where the body cannot be measured."""
+def _crown_px(pose: Pose, frame_size: FrameSize) -> float | None:
+    """How high an upright head reaches, y in pixels of the frame; None where the body cannot be measured."""
     nose_px, body = pose.joint(skeleton.NOSE), measure_body(pose, frame_size)
     if nose_px is None or body is None:
-        return np.zeros((0, 2), np.float32)
-    return np.array([[nose_px[0], nose_px[1] - _CROWN * body.height * frame_size.height_px]], np.float32)
+        return None
+    return float(nose_px[1]) - _CROWN * body.height * frame_size.height_px
 
 
 def _placed(needed_start_px: int, needed_px: int, length_px: int, frame_px: int) -> int:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from motion.frame import Picture
-from serving.actors import NetworkShape
 from services.generator.network import GlobalGenerator
+from serving.actors import NetworkShape
 from training.data.pairs import Pairs, picture_tensor
 from training.discriminator import MultiscaleDiscriminator
 from training.learner import Learner, weights_fixed
@@ -42,7 +42,10 @@ class BodyLearner(Learner):
         super().__init__(
             new_generator(preset.generator),
             MultiscaleDiscriminator(
-                _JUDGED_CHANNELS, preset.discriminator_channels, preset.discriminator_layers, preset.discriminator_scales
+                _JUDGED_CHANNELS,
+                preset.discriminator_channels,
+                preset.discriminator_layers,
+                preset.discriminator_scales,
             ),
             learning_rate=preset.learning_rate,
             average_half_life=preset.average_half_life,

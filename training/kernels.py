@@ -73,7 +73,7 @@ class _Convolution(torch.autograd.Function):
         low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight.dtype
         ctx.input_dtype, ctx.conv = x_BCHW.dtype, conv
         x_BCHW = x_BCHW.to(low, memory_format=torch.channels_last)
-        weight_low = conv.weight_as(low)
+        weight_low = weight.detach().to(low, memory_format=torch.channels_last)
         bias = None if conv.bias is None else conv.bias.to(low)
         ctx.save_for_backward(x_BCHW, weight_low)
         return torch.conv2d(x_BCHW, weight_low, bias, conv.stride, conv.padding)
@@ -100,18 +100,10 @@ class FastConv2d(nn.Module):
         self.weight, self.bias = conv.weight, conv.bias
         self.stride, self.padding = list(conv.stride), [int(side) for side in conv.padding]
         self.out_channels = conv.out_channels
-        self._low: tuple[int, Tensor] | None = None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         convolved_BCHW: Tensor = _Convolution.apply(x_BCHW, self.weight, self)  # type: ignore[no-untyped-call]
         return convolved_BCHW
-
-    def weight_as(self, dtype: torch.dtype) -> Tensor:
-        """The weight in this type, channels last; kept until the weight changes."""
-        version = self.weight._version
-        if self._low is None or self._low[0] != version or self._low[1].dtype != dtype:
-            self._low = version, self.weight.detach().to(dtype, memory_format=torch.channels_last)
-        return self._low[1]
 
     def gradients(self, x_BCHW: Tensor, weight: Tensor, gradient_BCHW: Tensor, wanted: list[bool]) -> Any:
         """Gradients of input, weight and bias; None where not wanted."""

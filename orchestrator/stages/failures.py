@@ -19,6 +19,22 @@ _DIED = frozenset(
 )
 
 
+class CallFailed(Exception):
+    """A stage ended its stream with a status.
+
+    answers_lost: it may have answered more frames than were seen here. status_lost: `code` is not what the stage said.
+    """
+
+    def __init__(
+        self, code: StatusCode, details: str, *, answers_lost: bool = False, status_lost: bool = False
+    ) -> None:
+        super().__init__(f"{code.name}: {details}")
+        self.code = code
+        self.details = details
+        self.answers_lost = answers_lost
+        self.status_lost = status_lost
+
+
 def stage_error(stage: str, sequence: int | None, code: StatusCode, details: str) -> StageError:
     """The error for a status that a stage answered."""
     if code is StatusCode.DEADLINE_EXCEEDED:
@@ -38,6 +54,8 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
     try:
         try:
             yield
+        except CallFailed as error:
+            raise stage_error(stage, sequence, error.code, error.details) from error
         except grpc.aio.AioRpcError as error:
             raise stage_error(stage, sequence, error.code(), error.details() or "") from error
         except InferenceServerException as error:

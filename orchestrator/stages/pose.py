@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar, Final
 
-import grpc.aio
 from dance.v1 import pose_pb2, pose_pb2_grpc
-from grpc import StatusCode
 
 from motion.frame import Frame
 from orchestrator.config import PoseConfig, PoseDetail
 from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.stages.failures import CallFailed
 from orchestrator.stages.stream import StreamStage
 from serving import wire
 from serving.errors import BadInput, StageUnavailable
@@ -35,6 +34,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
     """
 
     name: ClassVar[str] = "pose"
+    may_refuse_frames: ClassVar[bool] = True
 
     def __init__(
         self, stub: pose_pb2_grpc.PoseServiceStub, config: PoseConfig, settings: OrchestratorSettings, *, live: bool
@@ -86,10 +86,6 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         passage.picture = None
         passage.leave(self.name, estimate.compute_seconds)
 
-    def _skips_frame(self, passage: Passage, error: grpc.aio.AioRpcError) -> bool:
-        # Everything before it was answered, in order: it is this frame that cannot be decoded.
-        if error.code() is not StatusCode.INVALID_ARGUMENT:
-            return False
-        passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, error.details() or "")
+    def _give_up_on(self, passage: Passage, failure: CallFailed) -> None:
+        passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, failure.details)
         passage.picture = None
-        return True

@@ -6,16 +6,21 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import suppress
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
-import grpc
 import grpc.aio
+from grpc import StatusCode
 
 from orchestrator.link import Link, LinkClosed, LinkEnded, run_together
 from orchestrator.passage import Passage
 from orchestrator.pipeline import Inbox
-from orchestrator.stages.failures import stage_errors
+from orchestrator.stages.failures import CallFailed, stage_errors
 from serving.errors import DanceError, StageUnavailable
+
+_REFUSED: Final = StatusCode.INVALID_ARGUMENT
+_WRITE_FAILED: Final = (StatusCode.INTERNAL, "Internal error from Core")
+_STATUS_POLLS: Final = 10
+_STATUS_POLL_SECONDS: Final = 0.01
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -27,23 +32,41 @@ class Stream(Generic[RequestT, ResponseT]):
     def __init__(self, call: Any, depth: int) -> None:
         self._call = call
         self._answers: Link[ResponseT] = Link(depth)
+        self._write_failed = False
         self._reader = asyncio.create_task(self._read(), name="answers of a stage")
 
     async def _read(self) -> None:
         try:
             while (answer := await self._call.read()) is not grpc.aio.EOF:
                 await self._answers.put(answer)
-        except grpc.aio.AioRpcError as error:
-            self._answers.fail(error)
+        except grpc.aio.AioRpcError:
+            self._answers.fail(await self._failure())
         except LinkClosed:
             pass
         else:
             self._answers.end()
 
+    async def _failure(self) -> CallFailed:
+        """What the stage ended the call with.
+
+        A write that meets a call which the stage has just ended makes grpcio say INTERNAL, "Internal error from Core".
+        The stage's own status takes its place a moment later, but never does where answers were not read yet: those
+        are lost then, and the status with them.
+        """
+        for _ in range(_STATUS_POLLS):
+            code, details = await self._call.code(), await self._call.details()
+            if (code, details) != _WRITE_FAILED:
+                return CallFailed(code, details or "", answers_lost=self._write_failed)
+            await asyncio.sleep(_STATUS_POLL_SECONDS)
+        reason = "it ended the stream while a frame was being sent"
+        return CallFailed(StatusCode.UNAVAILABLE, reason, answers_lost=True, status_lost=True)
+
     async def send(self, request: RequestT) -> None:
         """Does nothing on a call that has ended: `answer` says why it did."""
-        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        try:
             await self._call.write(request)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            self._write_failed = True
 
     async def finish(self) -> None:
         """No more requests."""
@@ -51,7 +74,7 @@ class Stream(Generic[RequestT, ResponseT]):
             await self._call.done_writing()
 
     async def answer(self) -> ResponseT:
-        """The next answer. Raises LinkEnded at the end, AioRpcError when the call failed."""
+        """The next answer. Raises LinkEnded at the end, CallFailed when the call failed."""
         answer, _ = await self._answers.take()
         return answer
 
@@ -66,13 +89,15 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
     """What stages behind a bidi stream share: `open`, then `run`, then `close`.
 
     Frames that were sent and not yet answered are kept, so that the stream can be opened anew and they be sent again;
-    a subclass says after which failures (`_skips_frame`), and which config a new stream begins with (`_opening`).
+    a subclass says which config a new stream begins with (`_opening`). That is done where a stage refuses one frame.
 
     method: the stub's method. in_flight: frames sent and not answered, beside `look_ahead`. look_ahead: the answer to
     a frame comes after so many more were sent. open_seconds, answer_seconds: how long the stage may be silent.
     """
 
     name: ClassVar[str]
+    may_refuse_frames: ClassVar[bool] = False
+    """The stage ends its stream with INVALID_ARGUMENT at a frame that it can do nothing with."""
 
     def __init__(
         self, method: Any, *, in_flight: int, look_ahead: int, open_seconds: float, answer_seconds: float
@@ -104,13 +129,12 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
     def _take_answer(self, passage: Passage, response: ResponseT) -> None:
         """Writes what the stage found into the passage. Raises StageError for nonsense."""
 
-    def _skips_frame(self, passage: Passage, error: grpc.aio.AioRpcError) -> bool:
-        """Whether the failure is this one frame's fault; then the stream is opened anew behind it."""
-        return False
+    def _give_up_on(self, passage: Passage, failure: CallFailed) -> None:
+        """Notes that the stage can do nothing with this frame."""
 
-    async def open(self) -> None:
-        """Opens the stream and waits until its config is accepted. Raises StageError."""
-        with stage_errors(self.name, None, self._open_seconds):
+    async def open(self, sequence: int | None = None) -> None:
+        """Opens the stream and waits until its config is accepted. Raises StageError, about the frame `sequence`."""
+        with stage_errors(self.name, sequence, self._open_seconds):
             async with asyncio.timeout(self._open_seconds):
                 # Sending a frame again must not wait for answers to be taken: there is room for all of them.
                 self._stream = Stream(self._method(), depth=self._max_unanswered + 1)
@@ -118,7 +142,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
                 try:
                     self._accept(await self._stream.answer())
                 except LinkEnded:
-                    raise StageUnavailable(self.name, None, "it ended the stream without accepting it") from None
+                    raise StageUnavailable(self.name, sequence, "it ended the stream without accepting it") from None
 
     async def close(self) -> None:
         """Ends the stream."""
@@ -166,7 +190,9 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
             await self._write(passage, request)
         return True
 
-    async def _write(self, passage: Passage, request: RequestT) -> None:
+    async def _write(self, passage: Passage, request: RequestT | None = None) -> None:
+        request = request or self._request(passage)
+        assert request is not None
         with stage_errors(self.name, passage.sequence, self._answer_seconds):
             async with asyncio.timeout(self._answer_seconds):
                 assert self._stream is not None
@@ -184,34 +210,60 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
                 response = await self._answer(passage)
                 if response is not None:
                     self._take_answer(passage, response)
-                    self._unanswered.popleft()
+                self._unanswered.popleft()
                 self._room.release()
             await outbox.put(passage)
 
     async def _answer(self, passage: Passage) -> ResponseT | None:
         """The answer to the oldest unanswered frame, or None where the stage could not do anything with that frame."""
+        failure: CallFailed
         with stage_errors(self.name, passage.sequence, self._answer_seconds):
             try:
-                async with asyncio.timeout(self._answer_seconds):
-                    assert self._stream is not None
-                    return await self._stream.answer()
-            except LinkEnded:
-                raise StageUnavailable(self.name, passage.sequence, "it ended the stream too early") from None
-            except grpc.aio.AioRpcError as error:
-                if not self._skips_frame(passage, error):
+                return await self._next_answer()
+            except CallFailed as ended:
+                if not (self.may_refuse_frames and (ended.code is _REFUSED or ended.status_lost)):
                     raise
-        await self._open_again_behind(passage)
-        return None
+                failure = ended
+        return await self._open_again(passage, failure)
 
-    async def _open_again_behind(self, skipped: Passage) -> None:
+    async def _next_answer(self) -> ResponseT:
+        assert self._stream is not None
+        async with asyncio.timeout(self._answer_seconds):
+            try:
+                return await self._stream.answer()
+            except LinkEnded:
+                raise CallFailed(StatusCode.UNAVAILABLE, "it ended the stream too early") from None
+
+    async def _open_again(self, oldest: Passage, failure: CallFailed) -> ResponseT | None:
+        """Opens a new stream behind the refused frame and sends all frames there again.
+
+        All answers before a refusal come first, so it is the oldest unanswered frame that was refused; unless answers
+        were lost: then that frame is asked for by itself.
+        """
         async with self._order:
-            await self.close()
-            assert self._unanswered[0] is skipped
-            self._unanswered.popleft()
-            await self.open()
-            for passage in self._unanswered:
-                request = self._request(passage)
-                assert request is not None
-                await self._write(passage, request)
+            response: ResponseT | None = None
+            if failure.answers_lost:
+                await self._reopen(oldest, at=oldest)
+                with stage_errors(self.name, oldest.sequence, self._answer_seconds):
+                    try:
+                        response = await self._next_answer()
+                    except CallFailed as ended:
+                        if ended.code is not _REFUSED:
+                            raise
+                        failure = ended
+            behind = list(self._unanswered)[1:]
+            if response is not None:
+                for passage in behind:
+                    await self._write(passage)
+            else:
+                self._give_up_on(oldest, failure)
+                await self._reopen(*behind, at=oldest)
             if self._finished:
                 await self._limited_finish()
+        return response
+
+    async def _reopen(self, *passages: Passage, at: Passage) -> None:
+        await self.close()
+        await self.open(at.sequence)
+        for passage in passages:
+            await self._write(passage)

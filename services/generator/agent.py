@@ -135,6 +135,8 @@ class GeneratorAgent:
         """Sends a canary through each; heals what does not draw. Returns whether all draw in the end."""
         all_draw = True
         for entry in entries:
+            if self._entry(entry.actor) is not entry:
+                continue  # a restart has loaded, and proven, all of them again
             try:
                 await self._canary(entry)
             except TritonRefused as failure:
@@ -321,6 +323,8 @@ class GeneratorAgent:
             if before:
                 self._repository.write(actor_id, list(before))
                 await self._triton.load(actor_id)
+                for entry in before.values():
+                    entry.canaries = entry.drawn = 0  # Triton counts from zero again
             else:
                 # A model that failed to load would keep Triton's readiness false for all.
                 await self._triton.unload(actor_id)

@@ -71,6 +71,10 @@ class TritonPythonModel:
     def _pairs(self, request: Any) -> list[tuple[Picture, Picture]]:
         label_maps = pb_utils.get_input_tensor_by_name(request, "LABEL_MAP").as_numpy()
         previous = pb_utils.get_input_tensor_by_name(request, "PREVIOUS_FRAME").as_numpy()
+        if len(label_maps) != len(previous) or len(label_maps) == 0:
+            raise BadInput(
+                "PREVIOUS_FRAME", f"has {len(previous)} pictures, LABEL_MAP {len(label_maps)}; both need the same"
+            )
         for name, pictures in (("LABEL_MAP", label_maps), ("PREVIOUS_FRAME", previous)):
             for picture in pictures:
                 self._painter.check(name, picture)

@@ -80,7 +80,7 @@ class Painter:
 
         Raises ActorUnusable when the network gives something else than pictures of the stage's size.
         """
-        groups = [[pair] for pair in pairs] if self._one_by_one else [list(pairs)]
+        groups = [[pair] for pair in pairs] if self._one_by_one or not pairs else [list(pairs)]
         painted = []
         for group in groups:
             started = time.perf_counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from motion.body import BodyMeasure, BodyStats, RunningBody
@@ -48,13 +48,30 @@ class SourceBody:
             self.running.update(measure)
 
 
+def on_one_spot(stats: BodyStats) -> BodyStats:
+    """Somebody of these stats who never leaves the near stand. This holds as long as depth is not known for sure."""
+    return replace(stats, far_ankle_y=stats.near_ankle_y, far_height=stats.near_height)
+
+
+def between(start: Transform, end: Transform, share: float) -> Transform:
+    """`start` at a share of 0, `end` at 1; scales in equal ratios, so that they stay positive."""
+    return Transform(
+        scale=start.scale * (end.scale / start.scale) ** share,
+        foot_y=start.foot_y + share * (end.foot_y - start.foot_y),
+        hip_x=start.hip_x + share * (end.hip_x - start.hip_x),
+    )
+
+
 @dataclass(slots=True)
 class Easing:
-    """What the figure still lacks to where the newest calibration wants it. Dies away, so that nothing jumps.
+    """Lets changes of a running calibration reach the figure slowly; the dancer's own movement passes at once.
 
-    Only changes of the calibration are eased; the dancer's own movement passes at once.
+    trust: how far depth is believed, in [0, 1]; follows the calibration's certainty. A range of ankles that has only
+    begun to show would turn half a step into a walk through the actor's whole room.
+    log_scale, foot_y, hip_x: what the figure still lacks to where the newest stats want it; they die away.
     """
 
+    trust: float = 0.0
     log_scale: float = 0.0
     foot_y: float = 0.0
     hip_x: float = 0.0
@@ -65,9 +82,10 @@ class Easing:
         self.foot_y += before.foot_y - after.foot_y
         self.hip_x += before.hip_x - after.hip_x
 
-    def pass_time(self, seconds: float, time_constant_seconds: float) -> None:
-        """Lets what is left die away."""
+    def pass_time(self, seconds: float, time_constant_seconds: float, certainty: float) -> None:
+        """Moves the trust towards the certainty, and lets what is lacking die away."""
         left = math.exp(-seconds / time_constant_seconds)
+        self.trust = certainty + (self.trust - certainty) * left
         self.log_scale *= left
         self.foot_y *= left
         self.hip_x *= left

@@ -78,7 +78,7 @@ def to_bytes(memory: Memory, config_fingerprint: bytes) -> bytes:
         "sequence": memory.sequence,
         "time_s": memory.time_s,
         "size": memory.size and [memory.size.width_px, memory.size.height_px],
-        "easing": [memory.easing.log_scale, memory.easing.foot_y, memory.easing.hip_x],
+        "easing": asdict(memory.easing),
         "placing": memory.placing and asdict(memory.placing),
         "running": running and running.to_state(),
         "past_s": [time_s for time_s, _ in memory.past],
@@ -152,7 +152,7 @@ def _memory(facts: dict[str, Any], arrays: _Arrays, given: BodyStats | None) -> 
         sequence=int(facts["sequence"]),
         time_s=_finite(facts["time_s"]),
         size=facts["size"] and FrameSize(*facts["size"]),
-        easing=Easing(*(_number(value) for value in facts["easing"])),
+        easing=Easing(**{name: _number(value) for name, value in facts["easing"].items()}),
         placing=facts["placing"] and _placing(facts["placing"]),
     )
     known = arrays.mask()

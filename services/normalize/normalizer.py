@@ -16,7 +16,7 @@ from motion.frame import FrameSize
 from motion.pose import Pose
 from motion.retarget import Retargeting, Transform, apply_transform, retarget
 from services.normalize import memory as memories
-from services.normalize.calibration import Calibration, SourceBody
+from services.normalize.calibration import Calibration, SourceBody, between, on_one_spot
 from services.normalize.memory import JointMemory, Memory, Placing
 from services.normalize.rules import NormalizeRules
 from services.normalize.smoothing import (
@@ -268,21 +268,36 @@ class Normalizer:
     def _place(self, table: Table, seen: Mask, size: FrameSize, passed_seconds: float) -> bool:
         """Finds this frame's transform; returns whether the last one is kept."""
         memory = self._memory
-        memory.easing.pass_time(passed_seconds, self._config.rules.ease_seconds)
+        memory.easing.pass_time(passed_seconds, self._config.rules.ease_seconds, memory.source.certainty)
         measure = measure_body(_pose_of(table, seen), size) if seen.any() else None
         if measure is None:
             if memory.placing is None and self._config.source_body is not None:
                 memory.placing = self._assumed(self._config.source_body, size)
             return memory.placing is not None
+        if self._config.source_body is not None:
+            wanted = self._retarget(measure, self._config.source_body, size)
+            memory.placing = Placing(measure, wanted, wanted.transform)
+            return False
         before = memory.source.stats
         memory.source.update(measure)
         after = memory.source.stats
         assert after is not None  # it has just been given a measure
-        wanted = self._retarget(measure, after, size)
-        if before is not None and before != after:
-            memory.easing.change(self._retarget(measure, before, size).transform, wanted.transform)
-        memory.placing = Placing(measure, wanted, memory.easing.eased(wanted.transform))
+        if before is not None and memory.placing is not None:
+            if before.on_the_spot and not after.on_the_spot:
+                memory.easing.trust = 0.0  # certain was a body on the spot, not this depth
+            last = memory.placing.anchor
+            memory.easing.change(self._trusted(last, before, size)[1], self._trusted(last, after, size)[1])
+        wanted, transform = self._trusted(measure, after, size)
+        memory.placing = Placing(measure, wanted, memory.easing.eased(transform))
         return False
+
+    def _trusted(self, measure: BodyMeasure, body: BodyStats, size: FrameSize) -> tuple[Retargeting, Transform]:
+        """What the running stats want, and the transform between standing on one spot and that, by their trust."""
+        wanted = self._retarget(measure, body, size)
+        if wanted.on_the_spot:
+            return wanted, wanted.transform
+        spot = self._retarget(measure, on_one_spot(body), size)
+        return wanted, between(spot.transform, wanted.transform, self._memory.easing.trust)
 
     def _assumed(self, body: BodyStats, size: FrameSize) -> Placing:
         """Before any feet were seen: where the given body stands near, in the middle of its place."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 import grpc.aio
@@ -20,6 +21,8 @@ from serving import telemetry, wire
 from serving.errors import AtCapacity, BadInput, StageTimeout
 
 ANSWERS: Final = Counter("dance_normalize_poses", "Answered pose frames by result: pose or nobody", ["result"])
+
+_CONFIG_SECONDS: Final = 1.0
 
 _CALIBRATIONS: Final = {
     Calibration.GIVEN: normalize_pb2.CALIBRATION_GIVEN,
@@ -60,6 +63,10 @@ class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
     ) -> None:
         """See normalize.proto. Raises BadInput, AtCapacity, and StageTimeout for a peer that falls silent."""
         if self._streams >= self._settings.max_streams:
+            # grpc tells a client whose config is still on its way INTERNAL in place of the refusal.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CONFIG_SECONDS):
+                    await anext(aiter(requests), None)
             raise AtCapacity(f"normalize: all {self._settings.max_streams} streams are in use")
         self._streams += 1
         telemetry.STREAMS.labels("normalize").inc()

@@ -24,6 +24,8 @@ from serving.pictures import check_picture, decode_picture
 
 ESTIMATES: Final = Counter("dance_pose_estimates", "Looked-at frames by result: person or nobody", ["result"])
 
+_CONFIG_SECONDS: Final = 1.0
+
 _DETAILS: Final = {
     pose_pb2.POSE_DETAIL_UNSPECIFIED: PoseDetail.HOLISTIC,
     pose_pb2.POSE_DETAIL_BODY: PoseDetail.BODY,
@@ -81,6 +83,10 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
     ) -> None:
         """See pose.proto. Raises BadInput, BadPicture, NotServed, AtCapacity, and StageTimeout for a silent peer."""
         if self._streams >= self._settings.max_streams:
+            # grpc tells a client whose config is still on its way INTERNAL in place of the refusal.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CONFIG_SECONDS):
+                    await anext(aiter(requests), None)
             raise AtCapacity(f"pose: all {self._settings.max_streams} streams are in use")
         self._streams += 1
         telemetry.STREAMS.labels("pose").inc()

@@ -98,7 +98,9 @@ def frame(sequence: int, grey: int = 100, encoding: PictureEncoding = PictureEnc
     return pose_pb2.EstimateRequest(frame=frame_pb2.Frame(sequence=sequence, picture=wire.picture_to_proto(picture)))
 
 
-async def answers(stub: pose_pb2_grpc.PoseServiceStub, *requests: pose_pb2.EstimateRequest) -> list:
+async def answers(
+    stub: pose_pb2_grpc.PoseServiceStub, *requests: pose_pb2.EstimateRequest
+) -> list[pose_pb2.EstimateResponse]:
     """All responses to these requests."""
     return [response async for response in stub.Estimate(iter(requests), timeout=10)]
 

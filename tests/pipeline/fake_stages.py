@@ -112,7 +112,7 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
     """Answers `script(sequence)`: a pose, None for nobody, or the text to refuse that frame with."""
 
     def __init__(self) -> None:
-        self.script: Callable[[int], Pose | None | str] = lambda sequence: somebody()
+        self.script: Callable[[int], Pose | str | None] = lambda sequence: somebody()
         self.by_picture: Callable[[bytes], Pose] | None = None
         self.gates = Gates()
         self.configs: list[pose_pb2.EstimateConfig] = []
@@ -365,9 +365,7 @@ def configured(actor: str = "anna", **fields: object) -> transfer_pb2.TransferRe
 def raw_frame(sequence: int, level: int = 0, *, side_px: int = SIDE_PX) -> transfer_pb2.TransferRequest:
     """A frame of one grey level."""
     data = bytes([level]) * (side_px * side_px * 3)
-    picture = frame_pb2.Picture(
-        encoding=frame_pb2.PICTURE_ENCODING_RAW, width_px=side_px, height_px=side_px, data=data
-    )
+    picture = frame_pb2.Picture(encoding=frame_pb2.PICTURE_ENCODING_RAW, width_px=side_px, height_px=side_px, data=data)
     return transfer_pb2.TransferRequest(frame=transfer_pb2.TransferFrame(sequence=sequence, picture=picture))
 
 

@@ -48,7 +48,7 @@ async def test_previous_picture_is_kept_for_half_a_second(stack: Stack, absent: 
 
 
 async def test_half_a_second_is_counted_on_the_sources_clock(stack: Stack) -> None:
-    """Frames that say when they were captured need no rate: 0.6 s without anybody are over half a second in two frames."""
+    """Frames that say when they were captured need no rate: here 0.6 s pass in two frames."""
     frames = [pose_frame(0, somebody(), 0.0), pose_frame(1, None, 0.2), pose_frame(2, somebody(), 0.8)]
     _, answers = await dance(stack.stub, configured("ben", frame_rate_hz=0.0), *frames)
     assert RESTARTED in answers[2].remarks
@@ -103,7 +103,7 @@ async def test_broken_picture_is_that_frames_matter_alone(stack: Stack) -> None:
     assert answers[2].no_picture.reason == NoPictureReason.NO_PICTURE_REASON_BAD_FRAME
     assert "does not decode" in answers[2].no_picture.detail
     assert [int(pixels(a)[0, 0, 0]) for a in answers if a.sequence != 2] == [ZERO + 1 + t for t in range(7)]
-    assert len(stack.pose.configs) == 2, "pose ends its stream, so a new one was opened"
+    assert len(stack.pose.configs) >= 2, "pose ends its stream, so a new one is opened"
 
 
 async def test_broken_pictures_at_the_start_in_a_row_and_at_the_end(stack: Stack) -> None:

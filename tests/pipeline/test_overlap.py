@@ -32,7 +32,7 @@ async def test_pose_of_the_next_frame_runs_while_this_one_is_generated(stack: St
 
 
 async def test_face_of_this_frame_runs_while_the_next_one_is_generated(stack: Stack) -> None:
-    """The generator does not wait for the face stage: faces of two frames are on their way at once, answers in order."""
+    """The generator does not wait for the face stage: two faces are on their way at once, answers stay in order."""
     dancing = await begin(stack, "anna")
     stack.face.gates.hold(0)
     await dancing.send(raw_frame(0), raw_frame(1))

@@ -47,7 +47,9 @@ def fit_plate(pictures: Sequence[Picture], masks: Sequence[NDArray[np.uint8]]) -
     Raises ValueError for no pictures, or another number of masks. Takes N * H * W * 3 bytes of memory beyond them.
     """
     if not pictures or len(pictures) != len(masks):
-        raise ValueError(f"a plate takes as many masks as pictures, got {len(pictures)} pictures and {len(masks)} masks")
+        raise ValueError(
+            f"a plate takes as many masks as pictures, got {len(pictures)} pictures and {len(masks)} masks"
+        )
     height_px, width_px = pictures[0].shape[:2]
     hidden_NHW = np.stack([grown(mask, person_margin_px(height_px)) >= _PERSON_FROM for mask in masks])
     seen_HW = (~hidden_NHW).sum(axis=0)

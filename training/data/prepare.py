@@ -123,7 +123,9 @@ def prepare(
 def _kept_plate(footage: Path, seen: Sightings, home: Path) -> tuple[Picture, float]:
     picture_path, facts_path = home / "plate.png", home / "plate.json"
     if not facts_path.is_file():
-        chosen = set(np.linspace(0, len(seen.poses) - 1, min(_PLATE_FRAMES, len(seen.poses))).round().astype(int).tolist())
+        chosen = set(
+            np.linspace(0, len(seen.poses) - 1, min(_PLATE_FRAMES, len(seen.poses))).round().astype(int).tolist()
+        )
         pictures = [picture for index, picture in enumerate(footage_frames(footage)) if index in chosen]
         plate = fit_plate(pictures, [seen.mask(index) for index in sorted(chosen)])
         write_picture(picture_path, plate.picture)
@@ -149,7 +151,9 @@ def _write_stage(
     for index, picture in enumerate(footage_frames(footage)):
         pictures[index] = stage.crop(picture)
         pose = seen.poses[index]
-        labels[index] = draw_label_map(Pose.nothing_seen() if pose is None else stage.to_stage(pose), width_px, height_px)
+        labels[index] = draw_label_map(
+            Pose.nothing_seen() if pose is None else stage.to_stage(pose), width_px, height_px
+        )
         mask = seen.mask(index)
         masks[index] = stage.crop(np.repeat(mask[..., None], 3, axis=2))[..., 0]
         frames_with_props += bool(props(pictures[index], stage_plate, masks[index]).mean() > _PROP_FRACTION)

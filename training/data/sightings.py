@@ -50,7 +50,9 @@ class Sightings:
         return np.asarray(cv2.resize(self._read[1][offset], size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def find_person(open_footage: Callable[[], Iterable[Picture]], folder: Path, on_frame: Callable[[int], None]) -> Sightings:
+def find_person(
+    open_footage: Callable[[], Iterable[Picture]], folder: Path, on_frame: Callable[[int], None]
+) -> Sightings:
     """Looks at every frame of the footage, or reads from `folder` what an earlier run has already seen there.
 
     open_footage: gives the frames from the first on; not called when all of them are known.

@@ -18,14 +18,12 @@ import numpy as np
 import pytest
 from dance.v1 import normalize_pb2, transfer_pb2, transfer_pb2_grpc
 
-from motion.frame import EncodedPicture, PictureEncoding
+from motion.frame import EncodedPicture, Picture, PictureEncoding
 from serving import wire
 from serving.pictures import decode_picture, encode_picture
 
 SIZE_PX = 64
-BODY = normalize_pb2.BodyStats(
-    near_ankle_y=0.9, far_ankle_y=0.6, near_height=0.7, far_height=0.4, hip_x=0.5, frames=12
-)
+BODY = normalize_pb2.BodyStats(near_ankle_y=0.9, far_ankle_y=0.6, near_height=0.7, far_height=0.4, hip_x=0.5, frames=12)
 
 
 @dataclass
@@ -36,6 +34,7 @@ class Behaviour:
     bad_frames: frozenset[int] = frozenset()
     fail_at: int | None = None
     interrupt_at: int | None = None
+    answers_after_interrupt: bool = False
     label_map_mismatch: bool = False
     nobody_at_all: bool = False
     max_frames_in_flight: int = 4
@@ -55,7 +54,11 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
     def ListActors(self, request, context):  # noqa: N802
         size = normalize_pb2.FrameSize(width_px=SIZE_PX, height_px=SIZE_PX)
         footage = normalize_pb2.FrameSize(width_px=160, height_px=90)
-        why = "actor 'juggler' version 2 was trained on label maps of version 9" if self._behaviour.label_map_mismatch else ""
+        why = (
+            "actor 'juggler' version 2 was trained on label maps of version 9"
+            if self._behaviour.label_map_mismatch
+            else ""
+        )
         summary = transfer_pb2.ActorSummary(
             actor="juggler", actor_version=2, stage_size=size, full_frame_size=footage, preset="slim-256",
             label_map_version=1, unavailable=why, body=BODY,
@@ -88,8 +91,9 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
                 context.abort(grpc.StatusCode.UNAVAILABLE, f"stage pose failed at frame {behaviour.fail_at}: it died")
             if request.frame.sequence == behaviour.interrupt_at:
                 os.kill(os.getpid(), signal.SIGINT)
-                behaviour.go_on.wait(10)
-                return
+                if not behaviour.answers_after_interrupt:
+                    behaviour.go_on.wait(10)
+                    return
             if behaviour.owes_answers and request.frame.sequence == 3:
                 return
             yield transfer_pb2.TransferResponse(answer=self._answer(request.frame, config))
@@ -124,13 +128,13 @@ def grey_level(sequence: int) -> int:
     return 20 + 10 * sequence
 
 
-def _drawn(sequence: int) -> np.ndarray:
+def _drawn(sequence: int) -> Picture:
     picture = np.full((SIZE_PX, SIZE_PX, 3), grey_level(sequence), np.uint8)
     picture[8:16, 8:16] = (250, 160, 20)
     return picture
 
 
-def _encoded(pixels: np.ndarray, encoding: PictureEncoding) -> EncodedPicture:
+def _encoded(pixels: Picture, encoding: PictureEncoding) -> EncodedPicture:
     return encode_picture(pixels, encoding, 95)
 
 
@@ -168,7 +172,7 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
         name="clip.mp4", *, frames=12, rate=10, width=96, height=64, sound=None, turned_degrees=None, mirrored=False,
         times_ms=None, codec="libx264", options=None,
     ) -> Path:  # fmt: skip
-        path = tmp_path / name
+        path = Path(tmp_path, name)
         with av.open(str(path), "w", options=options or {}) as container:
             stream = container.add_stream(codec, rate=rate)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -195,7 +199,7 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def source_picture(index: int, width: int, height: int) -> np.ndarray:
+def source_picture(index: int, width: int, height: int) -> Picture:
     picture = np.zeros((height, width, 3), np.uint8)
     picture[: height // 4, : width // 4] = (255, 0, 0)
     picture[-(height // 4) :, -(width // 4) :] = (0, 0, 255)

@@ -14,7 +14,7 @@ from client.video import VideoReader
 
 
 @pytest.fixture
-def fails(capsys, tmp_path):
+def fails(capsys: pytest.CaptureFixture[str]):
     """Runs `dance`, checks its exit code and that stderr ends in exactly one error line; gives that line."""
 
     def check(code: int, *arguments: str) -> str:
@@ -39,7 +39,9 @@ def nothing_left(folder: Path, *but: Path) -> bool:
 
 def test_missing_file(fails, serve, tmp_path):
     """A file that is not there."""
-    assert fails(1, *arguments("nowhere.mp4", tmp_path / "o.mp4", serve().address)) == "error: nowhere.mp4 does not exist"
+    assert (
+        fails(1, *arguments("nowhere.mp4", tmp_path / "o.mp4", serve().address)) == "error: nowhere.mp4 does not exist"
+    )
     assert nothing_left(tmp_path)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +25,7 @@ def grey_levels(path: Path) -> list[int]:
     return [round((float(np.median(pixels)) - 20) / 10) for _, pixels in frames_of(path)]
 
 
-def transfer(source: Path, out: Path, address: str, *more: str) -> int:
+def transfer(source: Path | str, out: Path, address: str, *more: str) -> int:
     return run(["transfer", str(source), "--actor", "juggler", "-o", str(out), "--server", address, *more])
 
 
@@ -148,10 +152,54 @@ def test_look_ahead_follows_the_frame_rate(serve, make_video, tmp_path, rate, fr
     assert fake.behaviour.seen_configs[0].look_ahead_frames == frames
 
 
-def test_live_file_plays_at_its_own_rate(serve, make_video, tmp_path, monkeypatch):
-    """--live asks for LIVE and no look-ahead, and records without a display."""
+@pytest.fixture
+def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+
+@pytest.fixture
+def web_address(tmp_path) -> Iterator[str]:
+    """Of a web server with this test's files."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_stream_address_is_played_live(serve, make_video, tmp_path, web_address, no_display, capsys):
+    """An address is opened as it stands, and needs no file of that name."""
+    make_video(frames=8, rate=60, options={"movflags": "faststart"})
+    out = tmp_path / "out.mp4"
+    assert transfer(f"{web_address}/clip.mp4", out, serve().address, "--live") == 0
+    assert grey_levels(out)[-1] == 7
+    assert "there is no display, so there is no preview window" in capsys.readouterr().err
+
+
+def test_interrupt_ends_a_live_recording_and_keeps_it(serve, make_video, tmp_path, no_display):
+    """Ctrl-C is the end of a live source: what was danced until then is in the file."""
+    out = tmp_path / "out.mp4"
+    fake = serve(interrupt_at=2, answers_after_interrupt=True)
+    assert transfer(make_video(frames=600, rate=30), out, fake.address, "--live") == 0
+    assert 2 <= grey_levels(out)[-1] < 100
+
+
+def test_live_without_display_and_output_is_refused(serve, make_video, no_display, capsys):
+    """Nothing useful could come out."""
+    command = ["transfer", str(make_video()), "--actor", "juggler", "--live", "--server", serve().address]
+    assert run(command) == 1
+    assert "there is no display" in capsys.readouterr().err
+
+
+def test_live_file_plays_at_its_own_rate(serve, make_video, tmp_path, no_display):
+    """--live asks for LIVE and no look-ahead, and records without a display."""
     fake, out = serve(), tmp_path / "out.mp4"
     assert transfer(make_video(frames=6, rate=60), out, fake.address, "--live") == 0
     config = fake.behaviour.seen_configs[0]

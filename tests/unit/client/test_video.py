@@ -12,6 +12,7 @@ import pytest
 from client.errors import UnreadableVideo, UnwritableVideo
 from client.recording import Recording, SoundTrack
 from client.video import VideoReader, is_endless, turned
+from motion.frame import Picture
 
 
 def copied(source: Path, out: Path) -> None:
@@ -23,7 +24,7 @@ def copied(source: Path, out: Path) -> None:
             recording.keep()
 
 
-def corner(pixels: np.ndarray, down: bool, right: bool) -> str:
+def corner(pixels: Picture, down: bool, right: bool) -> str:
     pixel = pixels[-4 if down else 4, -4 if right else 4]
     return "red" if pixel[0] > 150 else "blue" if pixel[2] > 150 else "black"
 
@@ -170,11 +171,9 @@ def test_recording_of_nothing_cannot_be_kept(tmp_path):
 def test_output_that_appears_meanwhile_is_not_overwritten(tmp_path):
     """Another program was faster: its file stays."""
     out = tmp_path / "o.mp4"
-    with (
-        pytest.raises(UnwritableVideo, match="appeared meanwhile"),
-        Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording,
-    ):
+    with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
         recording.write(np.zeros((32, 32, 3), np.uint8), 0)
         out.write_bytes(b"precious")
-        recording.keep()
+        with pytest.raises(UnwritableVideo, match="appeared meanwhile"):
+            recording.keep()
     assert out.read_bytes() == b"precious"

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.face.batcher import Batcher
+from services.face.batcher import Batched, Batcher
 from serving.errors import ActorUnusable, AtCapacity
 
 
@@ -48,7 +48,7 @@ async def batching(
         await batcher.close()
 
 
-def ask(batcher: Batcher[str, int, int], key: str, item: int) -> asyncio.Task:
+def ask(batcher: Batcher[str, int, int], key: str, item: int) -> asyncio.Task[Batched[int]]:
     """A session's question."""
     return asyncio.create_task(batcher.submit(key, item))
 

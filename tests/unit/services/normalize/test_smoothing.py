@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from motion.pose import Pose
 from motion.skeleton import JOINT_COUNT
@@ -15,7 +16,7 @@ from services.normalize.smoothing import centred_median, one_euro, table_of, win
 RULES = NormalizeRules()
 
 
-def table(x: float, confidence: float = 1.0) -> np.ndarray:
+def table(x: float, confidence: float = 1.0) -> NDArray[np.float32]:
     """All joints at (x, 2x)."""
     rows = np.zeros((JOINT_COUNT, 3), np.float32)
     if confidence:
@@ -35,7 +36,7 @@ def test_the_window_is_a_tenth_of_a_second_and_never_erases_the_motion(rate_hz, 
 def test_the_median_drops_an_outlier():
     """One wild frame of five changes nothing."""
     window = [table(x) for x in (1, 2, 900, 4, 5)]
-    np.testing.assert_array_equal(centred_median(window)[:, :2], np.tile(np.float32([4, 8]), (JOINT_COUNT, 1)))
+    np.testing.assert_array_equal(centred_median(window)[:, :2], np.tile([4, 8], (JOINT_COUNT, 1)))
 
 
 @pytest.mark.parametrize(("sightings", "kept"), [(3, False), (4, True)])
@@ -68,7 +69,7 @@ def test_the_median_is_numpys_over_the_sightings(columns):
         assert median[joint, 1] == -expected
 
 
-def filtered(positions_px: np.ndarray, rate_hz: float, rules: NormalizeRules = RULES) -> np.ndarray:
+def filtered(positions_px: NDArray[np.float64], rate_hz: float, rules: NormalizeRules = RULES) -> NDArray[np.float32]:
     """The One-Euro filter over a `[T]` path in x, in a frame of height 1000."""
     last, speed = np.array([[positions_px[0], 0]], np.float32), np.zeros((1, 2), np.float32)
     path = [last[0, 0]]
@@ -80,7 +81,7 @@ def filtered(positions_px: np.ndarray, rate_hz: float, rules: NormalizeRules = R
 
 
 def test_one_euro_by_hand():
-    """One step with round numbers: cutoff 1 Hz, beta 0, time such that 2 pi t = 1, so that half of the step is taken."""
+    """One step with round numbers: cutoff 1 Hz, beta 0, 2 pi t = 1, so that half of the step is taken."""
     rules = NormalizeRules(one_euro_min_cutoff_hz=1, one_euro_beta=1e-9, one_euro_speed_cutoff_hz=1)
     still = np.zeros((1, 2), np.float32)
     passed = np.array([1 / (2 * np.pi)])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.frame import FrameSize
@@ -16,7 +17,7 @@ from services.pose.landmarks import body_extent_px, body_pose, landmarks_array, 
 SIZE = FrameSize(200, 100)
 
 
-def body_landmarks() -> np.ndarray:
+def body_landmarks() -> NDArray[np.float32]:
     """`[33, 3]`: landmark i at x = i / 100, y = i / 50, fully visible."""
     count = np.arange(33, dtype=np.float32)
     return np.stack([count / 100, count / 50, np.ones(33, np.float32)], axis=1)
@@ -25,7 +26,9 @@ def body_landmarks() -> np.ndarray:
 def test_a_list_becomes_an_array_and_nothing_stays_nothing():
     """A landmark list becomes [N, 3]; None stays None."""
     marks = SimpleNamespace(landmark=[SimpleNamespace(x=0.25, y=0.5, visibility=0.75)] * 2)
-    np.testing.assert_allclose(landmarks_array(marks), [[0.25, 0.5, 0.75]] * 2)
+    array = landmarks_array(marks)
+    assert array is not None
+    np.testing.assert_allclose(array, [[0.25, 0.5, 0.75]] * 2)
     assert landmarks_array(None) is None
 
 
@@ -107,9 +110,9 @@ def test_carried_parts_follow_head_and_wrists():
     confidence[skeleton.BODY.stop :] = 0
     now = Pose(joints, confidence)
     result = carried(before, now)
-    face = before.joints_px[skeleton.FACE] + np.float32([5, 2])
+    face = before.joints_px[skeleton.FACE] + np.array([5, 2], np.float32)
     np.testing.assert_allclose(result.joints_px[skeleton.FACE], face, rtol=1e-5)
-    left = before.joints_px[skeleton.LEFT_HAND] + np.float32([-3, 4])
+    left = before.joints_px[skeleton.LEFT_HAND] + np.array([-3, 4], np.float32)
     np.testing.assert_allclose(result.joints_px[skeleton.LEFT_HAND], left, rtol=1e-5)
     np.testing.assert_allclose(result.joints_px[skeleton.RIGHT_HAND], before.joints_px[skeleton.RIGHT_HAND], rtol=1e-5)
     np.testing.assert_array_equal(result.joints_px[skeleton.BODY], now.joints_px[skeleton.BODY])

@@ -1,0 +1,70 @@
+"""What is measured: an actor of a given network, and a clip as a client would send it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from client.video import VideoReader
+from motion.body import BodyStats
+from motion.frame import Frame, PictureEncoding
+from serving.actors import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
+from serving.pictures import encode_picture
+from training.body import new_generator
+from training.export import export_generator
+
+SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network at a size. shape: None takes the sample actor as it is, else random weights of this shape."""
+
+    name: str
+    actor: str
+    shape: NetworkShape | None
+    side_px: int
+
+
+CASES = (
+    Case("slim 256x256", "sample", None, 256),
+    Case("slim 512x512", "slim-512", NetworkShape(32, 3, 6, plate=True), 512),
+    Case("full 512x512", "full-512", NetworkShape(64, 4, 9, plate=True), 512),
+)
+
+
+def make_actor(case: Case, store: ActorStore) -> Actor:
+    """Publishes the case's actor into `store`: the sample actor, with another generator where the case has one."""
+    sample = ActorStore(SAMPLES / "actors").load("sample")
+    files = {name: sample.folder / name for name in (GENERATOR_FILE, FACE_FILE, PLATE_FILE)}
+    if case.shape is None:
+        return store.publish(replace(sample, id=case.actor), files)
+    stage = replace(sample.stage, out_width_px=case.side_px, out_height_px=case.side_px)
+    actor = replace(sample, id=case.actor, stage=stage, generator=case.shape, preset="random weights")
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        network_path = Path(folder) / GENERATOR_FILE
+        plate = stage.crop(sample.read_plate())
+        export_generator(new_generator(case.shape), plate, network_path, case.side_px, case.side_px)
+        return store.publish(actor, {**files, GENERATOR_FILE: network_path})
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A source as a client sends it: JPEGs, and the body stats of the whole clip once they are known."""
+
+    frames: list[Frame]
+    frame_rate_hz: float
+    body: BodyStats | None = None
+
+
+def read_clip(path: Path = SAMPLES / "source_clip.mp4") -> Clip:
+    """The clip's frames as JPEGs of quality 95."""
+    with VideoReader(str(path)) as reader:
+        rate_hz = reader.frame_rate_hz
+        pictures = [frame.pixels for frame in reader.frames()]
+    frames = [Frame(i, encode_picture(pixels, PictureEncoding.JPEG, 95)) for i, pixels in enumerate(pictures)]
+    return Clip(frames, rate_hz)

@@ -1,0 +1,214 @@
+"""How fast is the pipeline, against the same models in a plain loop, and what does the chain itself cost?
+
+Everything is measured in one run, in turns, so that ratios hold on a machine that others use too. Prints a report in
+Markdown. `python -m benchmarks.pipeline --help`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import psutil
+import tritonclient.grpc as triton
+import typer
+
+from benchmarks import plain_loop, wire_sizes
+from benchmarks.cases import CASES, Case, Clip, make_actor, read_clip
+from client.session import DanceClient, TransferOptions
+from client.stack import LocalStack, local_stack
+from motion.body import BodyStats
+from motion.frame import Frame, Picture
+from services.generator.network import served_generator
+from serving.actors import Actor, ActorStore
+from serving.engine import open_engine
+
+WARM_UP_FRAMES = 10
+CHAIN = ("orchestrator", "normalize")
+
+
+@dataclass
+class Rates:
+    """Frames per second of one case, one entry a round, and what the chain's processes used of the CPU."""
+
+    pipeline: list[float] = field(default_factory=list)
+    plain: list[float] = field(default_factory=list)
+    eager: list[float] = field(default_factory=list)
+    cpu_ms_per_frame: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in CHAIN})
+
+
+@dataclass
+class GeneratorTimes:
+    """Milliseconds a picture: PyTorch eager float32, our engine in this process, and through Triton."""
+
+    eager_ms: float
+    engine_ms: float
+    triton_ms: float
+    precision: str
+
+
+def main(
+    frames: Annotated[int, typer.Option(min=20, help="Frames of the sample clip in a round.")] = 100,
+    slow_frames: Annotated[int, typer.Option(min=2, help="Frames of a round of the eager loop at 512x512.")] = 6,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the medians are reported.")] = 3,
+    case: Annotated[list[str] | None, typer.Option(help="Only this case; may be given several times.")] = None,
+) -> None:
+    """Pipeline against plain loop, generator against PyTorch, CPU and bytes of the chain."""
+    chosen = [one for one in CASES if not case or one.name in case]
+    if not chosen:
+        raise typer.BadParameter(f"known cases: {', '.join(one.name for one in CASES)}")
+    clip = read_clip()
+    print(f"# Pipeline, {platform.processor() or platform.machine()}, {psutil.cpu_count()} cores\n")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        store = ActorStore(root / "actors")
+        for one in chosen:
+            actor = make_actor(one, store)
+            few = frames if one.side_px == 256 else max(2 * WARM_UP_FRAMES, frames // 3)
+            slow = frames if one.side_px == 256 else slow_frames
+            asyncio.run(_measure(one, actor, clip, root, (few, min(slow, few)), rounds))
+
+
+async def _measure(
+    case: Case, actor: Actor, clip: Clip, root: Path, frame_counts: tuple[int, int], rounds: int
+) -> None:
+    frames, eager_frames = clip.frames[: frame_counts[0]], clip.frames[: frame_counts[1]]
+    rates = Rates()
+    served, eager = plain_loop.served_networks(actor), plain_loop.eager_networks(actor)
+    async with local_stack(root / "actors", root / "logs") as stack, DanceClient(stack.address) as client:
+        body = (await client.fit_body(_each(clip.frames))).body
+        sizes = await wire_sizes.per_frame(stack.address, actor, clip, body)
+        await _pipeline_rate(stack, client, actor, clip, body, frames[:WARM_UP_FRAMES], Rates())
+        for _ in range(rounds):
+            await _pipeline_rate(stack, client, actor, clip, body, frames, rates)
+            rates.plain.append(
+                await asyncio.to_thread(
+                    plain_loop.frames_per_second,
+                    actor,
+                    clip,
+                    body,
+                    served,
+                    frames,
+                    min(WARM_UP_FRAMES, len(frames) // 2),
+                )
+            )
+            rates.eager.append(
+                await asyncio.to_thread(
+                    plain_loop.frames_per_second, actor, clip, body, eager, eager_frames, min(2, len(eager_frames) // 2)
+                )
+            )
+        times = await asyncio.to_thread(_generator_times, actor, stack.ready["generator"].ports["triton_port"], rounds)
+    _report(case, rates, times, sizes)
+
+
+async def _pipeline_rate(
+    stack: LocalStack,
+    client: DanceClient,
+    actor: Actor,
+    clip: Clip,
+    body: BodyStats,
+    frames: list[Frame],
+    rates: Rates,
+) -> None:
+    """One session over `frames`, the first ones not counted; adds its rate and the chain's CPU time to `rates`."""
+    options = TransferOptions(actor=actor.id, source_body=body, frame_rate_hz=clip.frame_rate_hz)
+    started, counted_from = 0.0, min(WARM_UP_FRAMES, len(frames) // 2)
+    before: dict[str, float] = {}
+    async with client.transfer(options) as session:
+        async for answer in session.answers(_each(frames)):
+            if answer.sequence == counted_from - 1:
+                started = time.perf_counter()
+                before = {name: _cpu_seconds(stack.pids[name]) for name in CHAIN}
+    counted = len(frames) - counted_from
+    rates.pipeline.append(counted / (time.perf_counter() - started))
+    for name in CHAIN:
+        used_seconds = _cpu_seconds(stack.pids[name]) - before[name]
+        rates.cpu_ms_per_frame[name].append(1000 * used_seconds / counted)
+
+
+def _generator_times(actor: Actor, triton_port: int, rounds: int) -> GeneratorTimes:
+    shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
+    rng = np.random.default_rng(0)
+    first, second = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
+    engine = open_engine(actor.generator_path, threads=plain_loop.THREADS)
+    eager = plain_loop.eager(served_generator(actor.generator_path))
+    client = triton.InferenceServerClient(f"127.0.0.1:{triton_port}")
+    ways: dict[str, Callable[[], object]] = {
+        "eager": lambda: eager(first, second),
+        "engine": lambda: engine.run(first, second),
+        "triton": lambda: _through_triton(client, actor, first, second),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way()
+    for _ in range(max(rounds, 3)):
+        for name, way in ways.items():
+            repeats = 3 if name == "eager" else 12
+            for _ in range(repeats):
+                started = time.perf_counter()
+                way()
+                seconds[name].append(time.perf_counter() - started)
+    client.close()
+    median_ms = {name: 1000 * statistics.median(values) for name, values in seconds.items()}
+    return GeneratorTimes(median_ms["eager"], median_ms["engine"], median_ms["triton"], engine.precision)
+
+
+def _through_triton(client: triton.InferenceServerClient, actor: Actor, first: Picture, second: Picture) -> object:
+    inputs = []
+    for name, pixels in (("LABEL_MAP", first), ("PREVIOUS_FRAME", second)):
+        tensor = triton.InferInput(name, [1, *pixels.shape], "UINT8")
+        tensor.set_data_from_numpy(pixels[None])
+        inputs.append(tensor)
+    outputs = [triton.InferRequestedOutput("FRAME")]
+    return client.infer(actor.id, inputs, model_version=str(actor.version), outputs=outputs).as_numpy("FRAME")
+
+
+async def _each(frames: list[Frame]) -> AsyncIterator[Frame]:
+    for frame in frames:
+        yield frame
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of the process itself."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _report(case: Case, rates: Rates, times: GeneratorTimes, sizes: dict[str, int]) -> None:
+    large = case.side_px > 256
+    pipeline, plain, eager = (statistics.median(values) for values in (rates.pipeline, rates.plain, rates.eager))
+    # A ratio of each round's own numbers: what else ran on the machine was the same for both.
+    against_plain = statistics.median(a / b for a, b in zip(rates.pipeline, rates.plain, strict=True))
+    against_eager = statistics.median(a / b for a, b in zip(rates.pipeline, rates.eager, strict=True))
+    cpu_ms = {name: statistics.median(values) for name, values in rates.cpu_ms_per_frame.items()}
+    print(f"## {case.name}, inference in {times.precision}\n")
+    print("| what | value | goal |\n|---|---|---|")
+    print(f"| pipeline | {pipeline:.2f} frames/s | |")
+    print(f"| plain loop, same models | {plain:.2f} frames/s | |")
+    print(f"| plain loop, generator and face in PyTorch eager float32 | {eager:.3f} frames/s | |")
+    print(f"| pipeline / plain loop | {against_plain:.2f} | 1.0 |")
+    print(f"| pipeline / eager loop | {against_eager:.2f} | {4 if large else 2.5} |")
+    print(f"| generator, PyTorch eager float32 | {times.eager_ms:.1f} ms | |")
+    print(f"| generator, engine in process | {times.engine_ms:.1f} ms, {times.eager_ms / times.engine_ms:.1f}x | |")
+    goal = 8 if large else 6
+    print(
+        f"| generator, through Triton | {times.triton_ms:.1f} ms, {times.eager_ms / times.triton_ms:.1f}x | {goal}x |"
+    )
+    print(f"| CPU of orchestrator + normalize | {sum(cpu_ms.values()):.2f} ms a frame | {6 if large else 3} ms |")
+    for name, value in cpu_ms.items():
+        print(f"| - {name} | {value:.2f} ms a frame | |")
+    for hop, size in sizes.items():
+        print(f"| bytes, {hop} | {size:,} a frame | |")
+    print(flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

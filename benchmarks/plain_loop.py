@@ -1,0 +1,108 @@
+"""What the pipeline is measured against: the same models called one after another, in one process, frame by frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from benchmarks.cases import Clip
+from motion.body import BodyStats
+from motion.face_region import cut_face, face_region, paste_face
+from motion.frame import Frame, FrameSize, Picture, PictureEncoding
+from motion.labelmap import draw_label_map
+from services.face.network import served_face
+from services.generator.network import served_generator
+from services.normalize.normalizer import Normalizer, NormalizerConfig, PoseFrame
+from services.pose.estimator import PoseDetail, PoseEstimator
+from serving.actors import Actor
+from serving.engine import open_engine
+from serving.pictures import decode_picture, encode_picture
+
+Draw = Callable[[Picture, Picture], Picture]
+"""Two pictures in, one out."""
+
+THREADS = 2
+
+
+def served_networks(actor: Actor) -> tuple[Draw, Draw]:
+    """Generator and face network as they are served, called in this process."""
+    return (
+        open_engine(actor.generator_path, threads=THREADS).run,
+        open_engine(actor.face_path, threads=THREADS).run,
+    )
+
+
+def eager_networks(actor: Actor) -> tuple[Draw, Draw]:
+    """Generator and face network in PyTorch, eager, float32, as the published code runs them."""
+    return eager(served_generator(actor.generator_path)), eager(served_face(actor.face_path))
+
+
+def eager(module: torch.nn.Module) -> Draw:
+    """One picture at a time through a torch module."""
+    module.eval()
+
+    def draw(first: Picture, second: Picture) -> Picture:
+        with torch.inference_mode():
+            drawn = module(torch.from_numpy(np.array(first))[None], torch.from_numpy(np.array(second))[None])
+            pixels: Picture = drawn[0].numpy()
+        return pixels
+
+    return draw
+
+
+class PlainLoop:
+    """Pose, normalisation, label map, generator, face and encoding of one frame after another."""
+
+    def __init__(self, actor: Actor, body: BodyStats, frame_rate_hz: float, networks: tuple[Draw, Draw]) -> None:
+        self._actor = actor
+        self._draw, self._refine = networks
+        self._normalizer = Normalizer(
+            NormalizerConfig(
+                target_body=actor.body, target_size=actor.frame_size, source_body=body, frame_rate_hz=frame_rate_hz
+            )
+        )
+        self._estimator = PoseEstimator(PoseDetail.HOLISTIC)
+        stage = actor.stage
+        self._previous: Picture = np.full((stage.out_height_px, stage.out_width_px, 3), 128, np.uint8)
+
+    def frame(self, frame: Frame) -> bytes:
+        """The answer's JPEG; empty where nobody is there."""
+        pixels = decode_picture(frame.picture)
+        pose = self._estimator.estimate(pixels).dancer
+        size = FrameSize(pixels.shape[1], pixels.shape[0])
+        (normalized,) = self._normalizer.push(PoseFrame(frame.sequence, size, pose))
+        if normalized.pose is None:
+            return b""
+        stage = self._actor.stage
+        posed = stage.to_stage(normalized.pose)
+        label_map = draw_label_map(posed, stage.out_width_px, stage.out_height_px)
+        drawn = self._previous = self._draw(label_map, self._previous)
+        region = face_region(posed, self._actor.face_rule, stage.out_width_px, stage.out_height_px)
+        if region is not None:
+            crop_px = self._actor.face_rule.crop_px
+            face = self._refine(cut_face(label_map, region, crop_px), cut_face(drawn, region, crop_px))
+            drawn = paste_face(drawn, face, region)
+        return encode_picture(drawn, PictureEncoding.JPEG, 95).data
+
+    def close(self) -> None:
+        """Ends the tracker."""
+        self._estimator.close()
+
+
+def frames_per_second(
+    actor: Actor, clip: Clip, body: BodyStats, networks: tuple[Draw, Draw], frames: Sequence[Frame], warm_up: int
+) -> float:
+    """The loop's rate over `frames`, after `warm_up` frames that are not counted."""
+    loop = PlainLoop(actor, body, clip.frame_rate_hz, networks)
+    try:
+        for frame in frames[:warm_up]:
+            loop.frame(frame)
+        started = time.perf_counter()
+        for frame in frames[warm_up:]:
+            loop.frame(frame)
+        return (len(frames) - warm_up) / (time.perf_counter() - started)
+    finally:
+        loop.close()

@@ -1,0 +1,41 @@
+"""`make demo`: the sample clip danced by the sample actor, as a video and as a sheet of a few frames.
+
+Runs the very command that a user would type, so it shows what users get.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from client.video import VideoReader
+
+SAMPLES: Final = Path(__file__).resolve().parent
+ROWS: Final = 4
+
+
+def main() -> None:
+    """Writes out/demo.mp4 and out/demo.png below the current folder; exits as `dance transfer` does."""
+    out = Path("out")
+    out.mkdir(exist_ok=True)
+    video, sheet = out / "demo.mp4", out / "demo.png"
+    command = ["transfer", str(SAMPLES / "source_clip.mp4"), "--actor", "sample", "--actors", str(SAMPLES / "actors")]
+    finished = subprocess.run(
+        [sys.executable, "-m", "client", *command, "--compare", "--force", "-o", str(video)], check=False
+    )
+    if finished.returncode:
+        sys.exit(finished.returncode)
+    with VideoReader(str(video)) as reader:
+        pictures = [frame.pixels for frame in reader.frames()]
+    chosen = np.linspace(0, len(pictures) - 1, ROWS + 2)[1:-1].astype(int)
+    cv2.imwrite(str(sheet), np.vstack([pictures[i] for i in chosen])[..., ::-1])
+    print(f"wrote {sheet}")
+
+
+if __name__ == "__main__":
+    main()

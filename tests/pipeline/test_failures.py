@@ -1,0 +1,241 @@
+"""What a session says when a stage fails or falls silent, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+
+from serving import telemetry
+from tests.pipeline.fake_stages import (
+    PATIENCE_SECONDS,
+    Dancing,
+    Stack,
+    configured,
+    dance,
+    publish_actor,
+    raw_frame,
+    stack_of,
+)
+
+UNAVAILABLE, DEADLINE = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def begin(stack: Stack, actor: str = "anna", **fields: object) -> Dancing:
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured(actor, **fields))
+    await dancing.accepted()
+    return dancing
+
+
+async def left_behind(before: set[asyncio.Task[object]]) -> None:
+    """Waits until every task of the session has ended; a task that stays makes the test time out."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while ours := [task for task in asyncio.all_tasks() - before if "grpc" not in repr(task.get_coro())]:
+            await asyncio.wait(ours)
+
+
+def gauges() -> dict[str, float]:
+    """What the metrics say of sessions that run."""
+    return {
+        "sessions": telemetry.SESSIONS._value.get(),
+        "frames": telemetry.FRAMES_IN_FLIGHT._value.get(),
+    }
+
+
+@pytest.mark.parametrize("stage", ["pose", "normalize", "triton", "face"])
+async def test_failing_stage_is_named_after_finished_frames(stack: Stack, stage: str) -> None:
+    """A stage dies at frame 4: frames 0 to 3 are delivered, then the status names the stage and the frame."""
+    getattr(stack, stage).dies_at = 4
+    dancing = await begin(stack)
+    for t in range(4):
+        await dancing.send(raw_frame(t))
+    answers = await dancing.answers(4)
+    await dancing.send(raw_frame(4))
+    further, error = await dancing.failure()
+    name = "generator" if stage == "triton" else stage
+    assert [answer.sequence for answer in answers + further] == [0, 1, 2, 3]
+    assert error.code() is UNAVAILABLE
+    assert error.details().startswith(f"stage {name} failed at frame 4: ")
+    assert gauges() == {"sessions": 0, "frames": 0}
+
+
+async def test_frames_past_the_failing_stage_are_still_delivered(stack: Stack) -> None:
+    """Pose dies at frame 2 while frame 1 is generated and frame 0 has its face refined: both are answered first."""
+    stack.pose.dies_at = 2
+    stack.face.gates.hold(0)
+    stack.triton.gates.hold(1)
+    dancing = await begin(stack)
+    await dancing.send(raw_frame(0))
+    await stack.face.gates.begun(0)
+    await dancing.send(raw_frame(1))
+    await stack.triton.gates.begun(1)
+    await dancing.send(raw_frame(2))
+    await stack.pose.gates.begun(2)
+    stack.triton.gates.release()
+    stack.face.gates.release()
+    answers, error = await dancing.failure()
+    assert [answer.sequence for answer in answers] == [0, 1]
+    assert error.details().startswith("stage pose failed at frame 2: UNAVAILABLE")
+
+
+@pytest.mark.parametrize("stage", ["pose", "normalize", "triton", "face"])
+async def test_silent_stage_is_a_timeout(tmp_path: Path, stage: str) -> None:
+    """A stage that has a frame and says nothing for longer than it may ends the session with DEADLINE_EXCEEDED."""
+    publish_actor(tmp_path, "anna")
+    name = "generator" if stage == "triton" else stage
+    async with stack_of(tmp_path, **{f"{name}_seconds": 0.1}) as stack:
+        getattr(stack, stage).gates.hold(1)
+        dancing = await begin(stack)
+        await dancing.send(raw_frame(0), raw_frame(1))
+        answers, error = await dancing.failure()
+        getattr(stack, stage).gates.release()
+    assert [answer.sequence for answer in answers] == [0]
+    assert error.code() is DEADLINE
+    assert error.details().startswith(f"stage {name} failed at frame 1: ")
+
+
+async def test_look_ahead_is_no_silence(tmp_path: Path) -> None:
+    """While the client has not sent the frames of the look-ahead, normalize owes nothing: no clock runs against it."""
+    publish_actor(tmp_path, "anna")
+    async with stack_of(tmp_path, normalize_seconds=0.05) as stack:
+        dancing = await begin(stack, look_ahead_frames=3)
+        await dancing.send(raw_frame(0), raw_frame(1))
+        await stack.pose.gates.begun(1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await asyncio.Event().wait()
+        assert [answer.sequence for answer in await dancing.rest()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda stack: setattr(stack.triton, "paint", lambda model, label_map, previous: previous[:32]),
+        lambda stack: setattr(stack.normalize, "change", lambda answer: setattr(answer, "sequence", 99)),
+        lambda stack: setattr(stack.normalize, "change", lambda answer: answer.pose.x_px.pop()),
+    ],
+    ids=["picture of another size", "answer to another frame", "half a pose"],
+)
+async def test_nonsense_from_a_stage_ends_the_session(stack: Stack, spoil: Callable[[Stack], None]) -> None:
+    """What a stage answers is checked; nonsense is that stage's failure, not the client's."""
+    spoil(stack)
+    dancing = await begin(stack)
+    await dancing.send(raw_frame(0))
+    answers, error = await dancing.failure()
+    assert answers == []
+    assert error.code() is UNAVAILABLE
+    assert "at frame 0" in error.details()
+
+
+@pytest.mark.parametrize("stage", ["pose", "normalize", "face", "triton", "agent"])
+async def test_unreachable_stage_is_named(tmp_path: Path, stage: str) -> None:
+    """Nobody listens at a stage's address: the session ends with that stage's name."""
+    publish_actor(tmp_path, "anna")
+    async with stack_of(tmp_path, **{f"{stage}_address": "127.0.0.1:1"}) as stack:
+        dancing = Dancing(stack.stub)
+        await dancing.send(configured(), raw_frame(0))
+        _, error = await dancing.failure()
+    name = "generator" if stage in ("triton", "agent") else stage
+    assert error.code() is UNAVAILABLE
+    assert error.details().startswith(f"stage {name} failed")
+
+
+@pytest.mark.parametrize("held", ["pose", "normalize", "triton", "face", None])
+async def test_cancelling_leaves_nothing(stack: Stack, held: str | None) -> None:
+    """The client goes away while a stage has a frame: no task, no stream and no count stays."""
+    await dance(stack.stub, configured(), raw_frame(0))  # what gRPC keeps per connection exists from now on
+    before = set(asyncio.all_tasks())
+    number = {"triton": 1, "face": 1}.get(held or "", 0)
+    if held:
+        getattr(stack, held).gates.hold()
+    dancing = await begin(stack)
+    await dancing.send(*(raw_frame(t) for t in range(3)))
+    if held:
+        await getattr(stack, held).gates.begun(number)
+    else:
+        await dancing.answers(3)
+    assert gauges()["sessions"] == 1
+    dancing.call.cancel()
+    if held:
+        getattr(stack, held).gates.release()
+    await left_behind(before | {asyncio.current_task()})
+    assert gauges() == {"sessions": 0, "frames": 0}
+    assert (stack.pose.open_streams, stack.normalize.open_streams) == (0, 0)
+    assert len((await dance(stack.stub, configured(), raw_frame(0)))[1]) == 1
+
+
+async def test_failed_session_leaves_nothing(stack: Stack) -> None:
+    """A session that a stage has ended leaves no task either, although its client still has frames to send."""
+    await dance(stack.stub, configured(), raw_frame(0))
+    before = set(asyncio.all_tasks())
+    stack.triton.dies_at = len(stack.triton.calls)
+    dancing = await begin(stack)
+    await dancing.send(raw_frame(0), raw_frame(1))
+    _, error = await dancing.failure()
+    assert error.code() is UNAVAILABLE
+    await left_behind(before | {asyncio.current_task()})
+    assert gauges() == {"sessions": 0, "frames": 0}
+    assert (stack.pose.open_streams, stack.normalize.open_streams) == (0, 0)
+
+
+async def test_client_that_does_not_read_is_ended(tmp_path: Path) -> None:
+    """A client that takes no answer for longer than it may loses its session; nothing waits for it for ever."""
+    publish_actor(tmp_path, "anna")
+    async with stack_of(tmp_path, answer_seconds=0.2) as stack:
+        before = telemetry.SESSION_ENDS.labels("client_silent")._value.get()
+        dancing = await begin(stack)
+        with pytest.raises((grpc.aio.AioRpcError, asyncio.InvalidStateError)):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                for t in range(10_000):
+                    await dancing.send(raw_frame(t))
+        assert telemetry.SESSION_ENDS.labels("client_silent")._value.get() == before + 1
+        assert gauges() == {"sessions": 0, "frames": 0}
+
+
+async def test_idle_client_is_ended(tmp_path: Path) -> None:
+    """A client that sends nothing while nothing is left to answer loses its session after the idle limit."""
+    publish_actor(tmp_path, "anna")
+    async with stack_of(tmp_path, idle_seconds=0.1) as stack:
+        dancing = await begin(stack)
+        await dancing.send(raw_frame(0))
+        answers, error = await dancing.failure()
+    assert len(answers) == 1
+    assert error.code() is DEADLINE
+    assert "it sent nothing for 0.1 s" in error.details()
+
+
+async def test_client_that_waits_for_its_answer_is_not_idle(tmp_path: Path) -> None:
+    """The idle limit does not run while frames are on their way."""
+    publish_actor(tmp_path, "anna")
+    async with stack_of(tmp_path, idle_seconds=0.05) as stack:
+        stack.triton.gates.hold(0)
+        dancing = await begin(stack)
+        await dancing.send(raw_frame(0))
+        await stack.triton.gates.begun(0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await asyncio.Event().wait()
+        stack.triton.gates.release()
+        assert [answer.sequence for answer in await dancing.answers(1)] == [0]
+
+
+async def test_session_that_never_sends_a_config_is_ended(tmp_path: Path) -> None:
+    """A client that opens a stream and stays silent holds its place only for so long."""
+    async with stack_of(tmp_path, config_seconds=0.05) as stack:
+        _, error = await Dancing(stack.stub).failure()
+    assert error.code() is DEADLINE
+
+
+async def test_session_may_not_last_for_ever(tmp_path: Path) -> None:
+    """The session limit ends a session that goes on and on."""
+    publish_actor(tmp_path, "anna")
+    async with stack_of(tmp_path, session_seconds=0.2) as stack:
+        dancing = await begin(stack)
+        _, error = await dancing.failure()
+    assert error.code() is DEADLINE
+    assert "a session may last 0.2 s" in error.details()

@@ -1,0 +1,299 @@
+"""The agent's decisions, on a Triton that is played."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from services.generator.agent import Ensured, GeneratorAgent
+from services.generator.care import Care
+from services.generator.repository import ModelRepository
+from services.generator.triton import TritonRefused
+from services.generator.tritonserver import TritonFailed
+from serving.actors import Actor, ActorStore
+from serving.errors import ActorNotFound, ActorUnusable, StageUnavailable
+
+
+class World:
+    """Actors, a repository, a Triton and its process in one; it notes what the agent does, and breaks when told."""
+
+    def __init__(self, versions: dict[str, list[int]], *, elsewhere: bool = False, **care: float) -> None:
+        self.published = versions
+        self.written: dict[str, tuple[int, ...]] = {}
+        self.serves: dict[str, tuple[int, ...]] = {}
+        self.drawn: dict[tuple[str, int], int] = {}
+        self.events: list[str] = []
+        self.now = 100.0
+        self.alive = self.speaks = True
+        self.dead: set[str] = set()
+        self.damaged: set[tuple[str, int]] = set()
+        self.mortally_ill: set[str] = set()
+        self.cannot_start = False
+        self.load_began, self.loading = asyncio.Event(), asyncio.Event()
+        self.loading.set()
+        self.agent = GeneratorAgent(
+            cast("ActorStore", SimpleNamespace(load=self.load_actor, ids=self.ids, versions=self.versions)),
+            cast("ModelRepository", SimpleNamespace(write=self.write, remove=self.remove)),
+            self,
+            Care(**care),  # type: ignore[arg-type]
+            None if elsewhere else self,
+            clock=lambda: self.now,
+        )
+
+    # The store.
+    def ids(self) -> list[str]:
+        return sorted(self.published)
+
+    def versions(self, actor_id: str) -> list[int]:
+        return self.published.get(actor_id, [])
+
+    def load_actor(self, actor_id: str, version: int = 0) -> Actor:
+        versions = self.versions(actor_id)
+        if not versions or (version and version not in versions):
+            raise ActorNotFound(f"no {actor_id} {version}")
+        return cast("Actor", SimpleNamespace(id=actor_id, version=version or versions[-1]))
+
+    # The repository.
+    def write(self, actor_id: str, versions: Sequence[int]) -> None:
+        self.written[actor_id] = tuple(sorted(versions))
+
+    def remove(self, actor_id: str) -> None:
+        self.written.pop(actor_id, None)
+
+    # Triton.
+    async def answers(self) -> bool:
+        return self.alive and self.speaks
+
+    async def load(self, actor_id: str) -> None:
+        self.events.append(f"load {actor_id} {self.written[actor_id]}")
+        self.load_began.set()
+        await self.loading.wait()
+        for version in self.written[actor_id]:
+            if (actor_id, version) in self.damaged:
+                raise TritonRefused(f"load failed: ActorUnusable: {actor_id} {version} is damaged")
+        self.serves[actor_id] = self.written[actor_id]
+        for version in self.written[actor_id]:
+            self.drawn[actor_id, version] = 0
+        if actor_id not in self.mortally_ill:
+            self.dead.discard(actor_id)
+
+    async def unload(self, actor_id: str) -> None:
+        self.events.append(f"unload {actor_id}")
+        self.serves.pop(actor_id, None)
+
+    async def ready(self) -> set[tuple[str, int]]:
+        return {(actor_id, version) for actor_id, versions in self.serves.items() for version in versions}
+
+    async def pictures_drawn(self) -> dict[tuple[str, int], int]:
+        return dict(self.drawn)
+
+    async def canary(self, actor: Actor) -> str:
+        if actor.version not in self.serves.get(actor.id, ()) or actor.id in self.dead:
+            raise TritonRefused(f"Stub process '{actor.id}_0_0' is not healthy.")
+        self.events.append(f"canary {actor.id} {actor.version}")
+        self.drawn[actor.id, actor.version] += 1
+        return "bf16"
+
+    # Its process.
+    async def start(self) -> None:
+        self.events.append("start")
+        if self.cannot_start:
+            raise TritonFailed("Triton ended at its start")
+        self.alive = self.speaks = True
+        self.mortally_ill.clear()
+        self.dead.clear()
+
+    async def stop(self) -> None:
+        self.events.append("stop")
+        self.alive = False
+        self.serves.clear()
+
+    def log_tail(self) -> str:
+        return "the last words"
+
+    def events_since(self) -> list[str]:
+        """What happened since the last call."""
+        events, self.events = self.events, []
+        return events
+
+
+async def test_ensure_loads_once_for_all_who_ask():
+    """Callers that ask at the same time wait for one load; one that goes away does not end it for the others."""
+    world = World({"a": [1]})
+    world.loading.clear()
+    first, second, leaver = (asyncio.create_task(world.agent.ensure("a")) for _ in range(3))
+    await world.load_began.wait()
+    leaver.cancel()
+    world.loading.set()
+    assert await first == await second == Ensured(1, "bf16")
+    assert world.events_since() == ["load a (1,)", "canary a 1"]
+
+
+async def test_ensuring_a_loaded_actor_sends_a_canary():
+    """The answer is about now, not about when it was loaded."""
+    world = World({"a": [1]})
+    await world.agent.ensure("a")
+    world.events_since()
+    await world.agent.ensure("a")
+    assert world.events_since() == ["canary a 1"]
+
+
+async def test_drawing_for_sessions_is_proof_enough():
+    """A canary goes only to what has drawn nothing for a while."""
+    world = World({"a": [1]}, canary_seconds=10.0)
+    await world.agent.ensure("a")
+    world.events_since()
+    world.now += 9.0
+    world.drawn["a", 1] += 1
+    await world.agent.check()
+    world.now += 9.0
+    await world.agent.check()
+    assert world.events_since() == []
+    world.now += 1.0
+    await world.agent.check()
+    assert world.events_since() == ["canary a 1"]
+
+
+async def test_canaries_do_not_count_as_use():
+    """An old version that only the agent asks for pictures is let go."""
+    world = World({"a": [1]}, canary_seconds=1.0, in_use_seconds=30.0)
+    await world.agent.ensure("a")
+    world.published["a"] = [1, 2]
+    for _ in range(40):
+        world.now += 1.0
+        await world.agent.check()
+    assert world.agent.loaded() == [("a", 2)]
+
+
+async def test_what_does_not_draw_is_loaded_again_then_triton_restarted():
+    """First the actor is unloaded and loaded; when that does not help, Triton is restarted with all its actors."""
+    world = World({"a": [1], "b": [1]}, canary_seconds=10.0)
+    await world.agent.ensure("a")
+    await world.agent.ensure("b")
+    world.dead.add("a")
+    world.mortally_ill.add("a")
+    world.now += 11.0
+    world.events_since()
+    assert await world.agent.check()
+    assert world.events_since() == [
+        *("unload a", "load a (1,)", "unload a", "stop", "start"),
+        *("load b (1,)", "canary b 1", "load a (1,)", "canary a 1"),
+    ]
+    assert world.agent.loaded() == [("a", 1), ("b", 1)]
+
+
+async def test_an_actor_at_fault_does_not_restart_triton():
+    """When the actor itself cannot be loaded any more, it is dropped; the others are not disturbed."""
+    world = World({"a": [1], "b": [1]}, canary_seconds=10.0)
+    await world.agent.ensure("a")
+    await world.agent.ensure("b")
+    world.dead.add("a")
+    world.damaged.add(("a", 1))
+    world.now += 11.0
+    assert not await world.agent.check()
+    assert "stop" not in world.events
+    assert world.agent.loaded() == [("b", 1)]
+    with pytest.raises(ActorUnusable, match=r"(?s)damaged.*the last words"):
+        await world.agent.ensure("a")
+
+
+async def test_a_busy_actor_is_not_taken_for_dead():
+    """A canary that got no turn is no alarm while the actor draws for sessions."""
+    world = World({"a": [1]}, canary_seconds=10.0)
+    await world.agent.ensure("a")
+    world.now += 11.0
+
+    async def no_turn(actor: Actor) -> str:
+        world.drawn[actor.id, actor.version] += 5
+        raise TritonRefused("Deadline Exceeded")
+
+    world.canary = no_turn  # type: ignore[method-assign]
+    world.events_since()
+    assert await world.agent.check()
+    assert world.events_since() == []
+
+
+async def test_one_silence_is_no_alarm():
+    """Health turns at once when Triton does not answer; it is restarted when it stays silent."""
+    world = World({})
+    world.speaks = False
+    assert not await world.agent.check()
+    assert not await world.agent.check()
+    assert world.events == []
+    assert await world.agent.check()
+    assert world.events == ["stop", "start"]
+
+
+async def test_restarts_that_fail_are_spaced():
+    """A Triton that cannot start is tried again after growing pauses, and health stays down."""
+    world = World({})
+    world.alive, world.cannot_start = False, True
+    starts = 0
+    for _ in range(60):
+        assert not await world.agent.check()
+        world.now += 1.0
+        starts = world.events.count("start")
+    assert 4 <= starts <= 7
+    world.cannot_start = False
+    world.now += 60.0
+    assert await world.agent.check()
+
+
+async def test_a_triton_elsewhere_is_never_restarted_but_filled_again():
+    """Without a process of its own the agent only reports; what another Triton lost in its restart is loaded again."""
+    world = World({"a": [1]}, elsewhere=True)
+    await world.agent.ensure("a")
+    world.alive = False
+    for _ in range(5):
+        assert not await world.agent.check()
+    assert "stop" not in world.events
+    world.alive = True
+    world.serves.clear()
+    world.events_since()
+    assert await world.agent.check()
+    assert world.events_since() == ["load a (1,)", "canary a 1"]
+
+
+async def test_wanted_actors_are_loaded_as_they_are_published():
+    """All are wanted: up to the cap they are loaded, later ones too; nothing is pushed out for them."""
+    world = World({"a": [1]}, wanted_ids=None, max_actors=2)  # type: ignore[arg-type]
+    await world.agent.check()
+    assert world.agent.loaded() == [("a", 1)]
+    world.published |= {"b": [1], "c": [1]}
+    await world.agent.check()
+    assert world.agent.loaded() == [("a", 1), ("b", 1)]
+
+
+async def test_a_damaged_version_is_tried_once():
+    """A published version never changes, so one that cannot be loaded is not tried every second."""
+    world = World({"a": [1]}, wanted_ids=None)  # type: ignore[arg-type]
+    world.damaged.add(("a", 1))
+    for _ in range(3):
+        assert await world.agent.check()
+    assert [event for event in world.events if event.startswith("load")] == ["load a (1,)"]
+
+
+async def test_an_old_version_can_be_asked_for():
+    """A session that goes on with an old version gets it, beside the newest."""
+    world = World({"a": [1, 2]})
+    await world.agent.ensure("a")
+    assert await world.agent.ensure("a", 1) == Ensured(1, "bf16")
+    assert world.serves["a"] == (1, 2)
+
+
+async def test_ensure_says_when_triton_cannot_draw():
+    """When nothing helps, the caller hears of it, and the next check goes on trying."""
+    world = World({"a": [1]}, elsewhere=True)
+    await world.agent.ensure("a")
+    world.dead.add("a")
+    world.mortally_ill.add("a")
+    with pytest.raises(StageUnavailable, match="does not draw"):
+        await world.agent.ensure("a")
+    world.mortally_ill.clear()
+    world.now += 60.0
+    assert await world.agent.check()
+    assert await world.agent.ensure("a") == Ensured(1, "bf16")

@@ -1,0 +1,171 @@
+"""What Triton runs, with Triton's own module played."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.generator.painter import Painted, Painter
+from serving.errors import ActorUnusable, BadPicture
+
+SIDE_PX = 4
+
+
+@dataclass
+class FakeTensor:
+    """`pb_utils.Tensor`."""
+
+    name: str
+    array: np.ndarray[Any, Any]
+
+    def as_numpy(self) -> np.ndarray[Any, Any]:
+        """Its values."""
+        return self.array
+
+
+@dataclass
+class FakeRequest:
+    """A request with two inputs of `count` pictures."""
+
+    side_px: int = SIDE_PX
+    count: int = 1
+    previous_count: int | None = None
+    cancelled: bool = False
+    asked: list[str] = field(default_factory=lambda: ["FRAME", "COMPUTE_SECONDS"])
+
+    def is_cancelled(self) -> bool:
+        """Whether the caller has gone."""
+        return self.cancelled
+
+    def requested_output_names(self) -> list[str]:
+        """What the caller wants."""
+        return self.asked
+
+    def tensor(self, name: str) -> FakeTensor:
+        """The input of that name."""
+        previous = self.count if self.previous_count is None else self.previous_count
+        count = self.count if name == "LABEL_MAP" else previous
+        return FakeTensor(name, np.full((count, self.side_px, self.side_px, 3), 7, np.uint8))
+
+
+class FakeTritonError:
+    """`pb_utils.TritonError`."""
+
+    INVALID_ARG, INTERNAL, CANCELLED = "invalid", "internal", "cancelled"
+
+    def __init__(self, message: str, code: str) -> None:
+        self.message, self.code = message, code
+
+
+class FakePainter:
+    """Answers its label map; or fails."""
+
+    precision = "bf16"
+    fails = False
+
+    def check(self, name: str, picture: np.ndarray[Any, Any]) -> None:
+        """See `Painter.check`."""
+        if picture.shape != (SIDE_PX, SIDE_PX, 3):
+            raise BadPicture(name, "is of another size")
+
+    def paint(self, pairs: list[Any]) -> list[Painted]:
+        """See `Painter.paint`."""
+        if self.fails:
+            raise ActorUnusable("the network fell ill")
+        return [Painted(label_map, 0.25) for label_map, _ in pairs]
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """An initialised `TritonPythonModel` with a fake painter; `model.opened` says with what it was opened."""
+    pb_utils = ModuleType("triton_python_backend_utils")
+    pb_utils.TritonError = FakeTritonError  # type: ignore[attr-defined]
+    pb_utils.TritonModelException = type("TritonModelException", (Exception,), {})  # type: ignore[attr-defined]
+    pb_utils.Tensor = FakeTensor  # type: ignore[attr-defined]
+    pb_utils.get_input_tensor_by_name = FakeRequest.tensor  # type: ignore[attr-defined]
+    pb_utils.InferenceResponse = lambda output_tensors=(), error=None: SimpleNamespace(  # type: ignore[attr-defined]
+        outputs={tensor.name: tensor.array for tensor in output_tensors}, error=error
+    )
+    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", pb_utils)
+    monkeypatch.delitem(sys.modules, "services.generator.model", raising=False)
+    module = importlib.import_module("services.generator.model")
+    opened: dict[str, Any] = {}
+
+    def opening(actor: object, **options: object) -> FakePainter:
+        opened.update(actor=actor, **options)
+        return FakePainter()
+
+    monkeypatch.setattr(Painter, "open", opening)
+    monkeypatch.setattr(module.ActorStore, "load", lambda self, name, version: (self.root, name, version))
+    model = module.TritonPythonModel()
+    model.initialize(arguments(tmp_path))
+    model.opened = opened
+    yield model
+    sys.modules.pop("services.generator.model", None)
+
+
+def arguments(actors_root: Path) -> dict[str, str]:
+    """What the stub passes to `initialize`."""
+    parameters = {"actors_root": str(actors_root), "device": "cpu", "threads": "2", "precision": "auto"}
+    config = {"parameters": {key: {"string_value": value} for key, value in parameters.items()}}
+    return {"model_name": "a", "model_version": "3", "model_config": json.dumps(config)}
+
+
+def test_the_configuration_says_what_is_loaded(model: Any, tmp_path: Path):
+    """Actor, version, folder and engine come from Triton's arguments and the model's parameters."""
+    assert model.opened == {"actor": (tmp_path, "a", 3), "device": "cpu", "threads": 2, "precision": "auto"}
+
+
+def test_an_unusable_actor_fails_to_load_by_name(model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Triton gets an exception whose text begins with our error's name: the agent looks for that."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ActorUnusable("another label-map version")
+
+    monkeypatch.setattr(Painter, "open", refuse)
+    with pytest.raises(Exception, match=r"^ActorUnusable: another label-map version$"):
+        model.initialize(arguments(tmp_path))
+
+
+def test_answers_hold_what_was_asked_for(model: Any):
+    """One response for each request, in order, with all of its items; the precision only where it is wanted."""
+    first, second = model.execute([FakeRequest(count=2), FakeRequest(asked=["FRAME", "PRECISION"])])
+    assert set(first.outputs) == {"FRAME", "COMPUTE_SECONDS"}
+    assert first.outputs["FRAME"].shape == (2, SIDE_PX, SIDE_PX, 3)
+    np.testing.assert_array_equal(first.outputs["COMPUTE_SECONDS"], [[0.25], [0.25]])
+    assert set(second.outputs) == {"FRAME", "PRECISION"}
+    assert second.outputs["PRECISION"].tolist() == [[b"bf16"]]
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (FakeRequest(side_px=5), "invalid"),
+        (FakeRequest(count=0), "invalid"),
+        (FakeRequest(count=2, previous_count=1), "invalid"),
+        (FakeRequest(cancelled=True), "cancelled"),
+    ],
+)
+def test_a_bad_request_is_answered_alone(model: Any, bad: FakeRequest, code: str):
+    """It gets its own error and costs no work; its neighbours in the batch are drawn."""
+    before, refused, after = model.execute([FakeRequest(), bad, FakeRequest()])
+    assert refused.error.code == code
+    assert before.error is after.error is None
+    assert before.outputs["FRAME"].shape == after.outputs["FRAME"].shape == (1, SIDE_PX, SIDE_PX, 3)
+    (alone,) = model.execute([bad])
+    assert alone.error.code == code
+
+
+def test_a_failing_network_is_an_error_for_each(model: Any, monkeypatch: pytest.MonkeyPatch):
+    """Every request of the batch hears why; the stub lives on."""
+    monkeypatch.setattr(FakePainter, "fails", True)
+    responses = model.execute([FakeRequest(), FakeRequest()])
+    assert [(r.error.code, r.error.message) for r in responses] == [("internal", "the network fell ill")] * 2

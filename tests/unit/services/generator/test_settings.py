@@ -1,0 +1,59 @@
+"""Settings of the generator's agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.generator.settings import GeneratorSettings
+from serving.errors import BadSettings
+from serving.settings import from_environment
+
+
+def test_defaults_start_a_triton_on_free_ports():
+    """Without any variable a Triton is started here, and actors are loaded when first asked for."""
+    settings = from_environment(GeneratorSettings, "GENERATOR_", {})
+    assert settings.triton_address == ""
+    assert settings.triton_ports().grpc == 0
+    assert settings.listed_actors() == ()
+
+
+def test_variables_are_read():
+    """Every field has its variable."""
+    environment = {
+        "GENERATOR_ACTORS_ROOT": "/srv/actors",
+        "GENERATOR_THREADS": "4",
+        "GENERATOR_PRECISION": "f32",
+        "GENERATOR_LOAD_AT_START": "juggler, dancer",
+        "GENERATOR_TRITON_GRPC_PORT": "8001",
+        "GENERATOR_TRITON_LOG": "triton.log",
+    }
+    settings = from_environment(GeneratorSettings, "GENERATOR_", environment)
+    assert settings.actors_root == Path("/srv/actors")
+    assert settings.listed_actors() == ("juggler", "dancer")
+    assert settings.engine_options().threads == 4
+    assert settings.engine_options().precision == "f32"
+    assert settings.triton_ports().grpc == 8001
+    assert settings.triton_log == Path("triton.log")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "names"),
+    [
+        ("DEVICE", "tpu", "device"),
+        ("PRECISION", "int8", "precision"),
+        ("THREADS", "0", "threads"),
+        ("MAX_ACTORS", "0", "max_actors"),
+        ("TRITON_GRPC_PORT", "70000", "triton_grpc_port"),
+        ("WATCH_SECONDS", "0", "watch_seconds"),
+        ("WATCH_SECONDS", "nan", "watch_seconds"),
+        ("LOAD_AT_START", "../etc", "load_at_start"),
+        ("TRITON_ADDRESS", "triton:8001", "repository_root"),
+        ("NONSENSE", "1", "GENERATOR_NONSENSE"),
+    ],
+)
+def test_nonsense_is_refused_by_name(variable: str, value: str, names: str):
+    """The message names the field, or the variable that is none."""
+    with pytest.raises(BadSettings, match=names):
+        from_environment(GeneratorSettings, "GENERATOR_", {f"GENERATOR_{variable}": value})

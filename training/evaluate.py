@@ -1,0 +1,164 @@
+"""How good drawn pictures are: against the real ones, and by the pose that a detector finds in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from motion import skeleton
+from motion.face_region import FaceRule, cut_face, face_region
+from motion.frame import Picture
+from motion.pose import Pose
+from services.pose.estimator import PoseDetail, PoseEstimator
+
+_BODY_MARGIN: Final = 0.08
+"""Room around the joints for hair, clothes and shoes, as a fraction of the pose's height."""
+
+_COMPARED_JOINTS: Final = 15
+_SURE: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PictureScores:
+    """Means over frames against the real pictures; PSNR in dB, SSIM in [-1, 1]. The face's are None without a face.
+
+    body: a box around the pose. face: the square that the face network sees, at the pictures' own resolution.
+    """
+
+    frames: int
+    body_ssim: float
+    body_psnr_db: float
+    faces: int
+    face_ssim: float | None
+    face_psnr_db: float | None
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Its numbers by name, rounded for people."""
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def score_pictures(
+    drawn: Sequence[Picture], real: Sequence[Picture], poses: Sequence[Pose], face_rule: FaceRule
+) -> PictureScores:
+    """Scores drawn pictures against real ones, `[H, W, 3]` uint8 RGB; poses in pixels of these pictures.
+
+    Raises ValueError for no pictures, or for sequences of different lengths.
+    """
+    if not drawn or not len(drawn) == len(real) == len(poses):
+        raise ValueError(f"cannot score {len(drawn)} drawn against {len(real)} real pictures and {len(poses)} poses")
+    body: list[tuple[float, float]] = []
+    face: list[tuple[float, float]] = []
+    for picture, truth, pose in zip(drawn, real, poses, strict=True):
+        height_px, width_px = truth.shape[:2]
+        rows, columns = body_box(pose, width_px, height_px)
+        body.append(_ssim_and_psnr(picture[rows, columns], truth[rows, columns]))
+        region = face_region(pose, face_rule, width_px, height_px)
+        if region is not None:
+            side_px = max(region.side_px, _SMALLEST_SIDE_PX)
+            face.append(_ssim_and_psnr(cut_face(picture, region, side_px), cut_face(truth, region, side_px)))
+    body_ssim, body_psnr_db = np.mean(body, axis=0)
+    face_ssim, face_psnr_db = np.mean(face, axis=0) if face else (None, None)
+    return PictureScores(
+        len(body),
+        float(body_ssim),
+        float(body_psnr_db),
+        len(face),
+        None if face_ssim is None else float(face_ssim),
+        None if face_psnr_db is None else float(face_psnr_db),
+    )
+
+
+_SMALLEST_SIDE_PX: Final = 12
+"""SSIM compares windows of 11 pixels."""
+
+
+def body_box(pose: Pose, width_px: int, height_px: int) -> tuple[slice, slice]:
+    """Rows and columns of the box around the seen joints and a margin, inside of the picture.
+
+    At least 12 pixels a side in pictures of that size. Raises ValueError for a pose without joints.
+    """
+    if not pose.seen.any():
+        raise ValueError("a pose without joints has no box")
+    joints_px = pose.joints_px[pose.seen]
+    low_px, high_px = joints_px.min(axis=0), joints_px.max(axis=0)
+    margin_px = _BODY_MARGIN * float(high_px[1] - low_px[1])
+    return (
+        _span(float(low_px[1]) - margin_px, float(high_px[1]) + margin_px, height_px),
+        _span(float(low_px[0]) - margin_px, float(high_px[0]) + margin_px, width_px),
+    )
+
+
+def pose_distance(asked: Pose, found: Pose) -> float | None:
+    """Mean distance between joints 0 to 14 that both poses show with a confidence of at least 0.5, in torso lengths.
+
+    Both in pixels of the same picture; the torso (neck to middle of the hips) is the asked pose's. None where no joint
+    is shared or the torso is not seen.
+    """
+    shared = (asked.confidence[:_COMPARED_JOINTS] >= _SURE) & (found.confidence[:_COMPARED_JOINTS] >= _SURE)
+    neck_px, hips_px = asked.joint(skeleton.NECK), asked.joint(skeleton.MID_HIP)
+    if not shared.any() or neck_px is None or hips_px is None:
+        return None
+    torso_px = float(np.linalg.norm(neck_px - hips_px))
+    if torso_px == 0:
+        return None
+    offsets_px = (asked.joints_px - found.joints_px)[:_COMPARED_JOINTS][shared]
+    return float(np.linalg.norm(offsets_px, axis=1).mean()) / torso_px
+
+
+@dataclass(frozen=True, slots=True)
+class PoseScores:
+    """What the detector says of drawn frames. distance: mean `pose_distance` in torso lengths, None without any."""
+
+    frames: int
+    frames_with_a_pose: int
+    distance: float | None
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Its numbers by name, rounded for people."""
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def score_poses(runs: Sequence[Sequence[Picture]], asked: Sequence[Sequence[Pose]]) -> PoseScores:
+    """Runs the detector over consecutive pictures, each run with a tracker of its own, and compares with what was asked.
+
+    runs: `[H, W, 3]` uint8 RGB each. asked: one pose per picture, in its pixels.
+    """
+    distances: list[float] = []
+    frames = found = 0
+    for pictures, poses in zip(runs, asked, strict=True):
+        with PoseEstimator(PoseDetail.BODY) as estimator:
+            for picture, pose in zip(pictures, poses, strict=True):
+                frames += 1
+                dancer = estimator.estimate(picture).dancer
+                if dancer is None:
+                    continue
+                found += 1
+                distance = pose_distance(pose, dancer)
+                if distance is not None:
+                    distances.append(distance)
+    return PoseScores(frames, found, float(np.mean(distances)) if distances else None)
+
+
+def _span(low_px: float, high_px: float, size_px: int) -> slice:
+    missing_px = max(0.0, _SMALLEST_SIDE_PX - (high_px - low_px))
+    low, high = int(np.floor(low_px - missing_px / 2)), int(np.ceil(high_px + missing_px / 2))
+    low = min(max(low, 0), max(size_px - _SMALLEST_SIDE_PX, 0))
+    return slice(low, min(max(high, low + _SMALLEST_SIDE_PX), size_px))
+
+
+def _ssim_and_psnr(picture: Picture, truth: Picture) -> tuple[float, float]:
+    drawn_13HW, truth_13HW = _tensor(picture), _tensor(truth)
+    ssim = structural_similarity_index_measure(drawn_13HW, truth_13HW, data_range=255.0)
+    psnr_db = peak_signal_noise_ratio(drawn_13HW, truth_13HW, data_range=255.0)
+    assert isinstance(ssim, Tensor)
+    return float(ssim), float(psnr_db)
+
+
+def _tensor(picture: Picture) -> Tensor:
+    return torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None]

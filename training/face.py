@@ -1,0 +1,105 @@
+"""Training of the face's network: a residual on crops of what the finished body's generator draws.
+
+Source: Chan et al. 2019, section 3.3: `min_Gf max_Df E[log Df(xF, yF)] + E[log(1 - Df(xF, G(x)F + r))]`; the body's
+generator stays as it is.
+"""
+
+# Shapes: B 1, S pixels, the side of the face crop.
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from motion.face_region import FaceRule, cut_face, face_region
+from motion.frame import Picture
+from motion.pose import Pose
+from services.face.network import FaceGenerator
+from serving.actors import NetworkShape
+from training.data.pairs import picture_tensor
+from training.discriminator import MultiscaleDiscriminator
+from training.learner import Learner, weights_fixed
+from training.losses.adversarial import real_or_fake
+from training.losses.feature_matching import feature_matching
+from training.presets import Preset
+
+_JUDGED_CHANNELS = 6
+"""A label crop and a picture's crop."""
+
+
+def new_face_network(shape: NetworkShape) -> FaceGenerator:
+    """A face network of this shape, its weights not yet trained."""
+    return FaceGenerator(shape.base_channels, shape.downsamplings, shape.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceCrop:
+    """The face of one frame, `[S, S, 3]` uint8 RGB each: of the label map, as drawn, and as it really is."""
+
+    label: Picture
+    drawn: Picture
+    real: Picture
+
+
+def face_crop(label: Picture, drawn: Picture, real: Picture, pose: Pose, rule: FaceRule) -> FaceCrop | None:
+    """Cuts the face out of three pictures, `[H, W, 3]` uint8; pose in their pixels. None where there is no face."""
+    height_px, width_px = label.shape[:2]
+    region = face_region(pose, rule, width_px, height_px)
+    if region is None:
+        return None
+    return FaceCrop(*(cut_face(picture, region, rule.crop_px) for picture in (label, drawn, real)))
+
+
+class FaceLearner(Learner):
+    """Trains the face network of `preset`, which must have one, on crops. Raises ValueError without crops or network."""
+
+    def __init__(self, preset: Preset, crops: Sequence[FaceCrop], *, seed: int, device: str = "cpu") -> None:
+        if preset.face is None:
+            raise ValueError(f"preset {preset.name} has no face network")
+        if not crops:
+            raise ValueError("no face to train on")
+        super().__init__(
+            new_face_network(preset.face),
+            MultiscaleDiscriminator(
+                _JUDGED_CHANNELS, preset.face_discriminator_channels, preset.discriminator_layers, scales=1
+            ),
+            learning_rate=preset.learning_rate,
+            average_half_life=preset.average_half_life,
+            precision=preset.precision,
+            device=device,
+            seed=seed,
+        )
+        self._preset = preset
+        self._crops = crops
+        self._seed = seed
+
+    def step(self, progress: float) -> dict[str, float]:
+        """See `Learner.step`: one crop."""
+        random = np.random.default_rng((self._seed, self.pictures_seen))
+        crop = self._crops[int(random.integers(len(self._crops)))]
+        label = picture_tensor(crop.label, 0, 255).to(self.device)
+        drawn, real = (picture_tensor(p, 127.5, 127.5).to(self.device) for p in (crop.drawn, crop.real))
+        with self._autocast():
+            residual = self.generator(torch.cat([label, drawn], dim=1)).float()
+            refined = drawn + residual
+            # Clamped for the judge as it is when served; L1 pulls back what the clamp would hide.
+            judged = torch.cat([label, refined.clamp(-1, 1)], dim=1)
+            with weights_fixed(self.judge):
+                judged_drawn = self.judge(judged)
+            judged_real = self.judge(torch.cat([label, real], dim=1))
+            terms = {
+                "adversarial": real_or_fake(judged_drawn, is_real=True, loss=self._preset.adversarial),
+                "feature_matching": feature_matching(judged_drawn, judged_real),
+                "l1": (refined - real).abs().mean(),
+            }
+        self._update("generator", self._preset.face_weights.total(terms), progress)
+        with self._autocast():
+            on_real = real_or_fake(judged_real, is_real=True, loss=self._preset.adversarial)
+            on_drawn = real_or_fake(self.judge(judged.detach()), is_real=False, loss=self._preset.adversarial)
+        terms["judge"] = 0.5 * (on_real + on_drawn)
+        self._update("judge", terms["judge"], progress)
+        self.pictures_seen += 1
+        self._average(1)
+        return {name: float(term.detach()) for name, term in terms.items()}

@@ -1,0 +1,99 @@
+"""The held-out frames of an actor's footage: drawn, scored, previewed, and compared with the baselines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from motion.face_region import cut_face, face_region, paste_face
+from motion.frame import Picture
+from motion.pose import Pose
+from training.baselines import grey_figure, nearest_pose
+from training.data.pairs import Split
+from training.data.prepare import PreparedFootage
+from training.drawing import Draw, draw_run
+from training.evaluate import PictureScores, PoseScores, score_pictures, score_poses
+from training.presets import Preset
+from training.preview import preview_sheet
+
+
+class HeldOut:
+    """The held-out frames that show the person, in runs of consecutive frames."""
+
+    def __init__(self, prepared: PreparedFootage, split: Split, preset: Preset) -> None:
+        self._prepared = prepared
+        self._rule = preset.face_rule
+        self.runs = [run for block in split.blocks for run in _seen_runs(prepared, block)]
+        self.frames = [frame for run in self.runs for frame in run]
+        self._known = [i for i in np.flatnonzero(split.trained).tolist() if prepared.poses[i] is not None]
+        if not self.frames:
+            raise ValueError("no held-out frame shows the person")
+
+    def drawn(self, draw: Draw, refine: Draw | None = None) -> list[list[Picture]]:
+        """Every run drawn from the empty picture on, each frame on the picture before it, faces refined afterwards."""
+        runs = [draw_run(draw, [self._prepared.labels[frame] for frame in run]) for run in self.runs]
+        if refine is None:
+            return runs
+        return [
+            [self._refined(refine, frame, picture) for frame, picture in zip(run, pictures, strict=True)]
+            for run, pictures in zip(self.runs, runs, strict=True)
+        ]
+
+    def scores(self, runs: list[list[Picture]]) -> PictureScores:
+        """Of drawn runs against the real pictures."""
+        return score_pictures([p for run in runs for p in run], self._real(), self._poses(), self._rule)
+
+    def pose_scores(self, runs: list[list[Picture]]) -> PoseScores:
+        """Of drawn runs: the detector's pose in them against the one asked."""
+        return score_poses(runs, [[self._prepared.stage_pose(frame) for frame in run] for run in self.runs])
+
+    def baselines(self) -> dict[str, Any]:
+        """Scores of the nearest training frame, of the grey figure and of the empty plate; the detector's own floor."""
+        prepared = self._prepared
+        known_poses = [prepared.stage_pose(i) for i in self._known]
+        plate = prepared.stage_plate
+        nearest = [prepared.pictures[self._known[nearest_pose(pose, known_poses)]] for pose in self._poses()]
+        grey = [grey_figure(pose, plate) for pose in self._poses()]
+        real_runs = [[prepared.pictures[frame] for frame in run] for run in self.runs]
+        return {
+            "nearest_training_frame": self._scored(nearest).to_dict(),
+            "grey_figure": self._scored(grey).to_dict(),
+            "plate": self._scored([plate] * len(self.frames)).to_dict(),
+            "pose_distance_floor": self.pose_scores(real_runs).to_dict(),
+        }
+
+    def preview(self, caption: str, runs: list[list[Picture]]) -> Picture:
+        """Up to eight held-out frames: the first and the last of every run, as asked, as drawn, and as they really are."""
+        drawn = dict(zip(self.frames, (picture for run in runs for picture in run), strict=True))
+        shown = sorted({frame for run in self.runs for frame in (run[0], run[-1])})[:8]
+        columns = [[self._prepared.labels[i], drawn[i], self._prepared.pictures[i]] for i in shown]
+        return preview_sheet(caption, columns)
+
+    def _scored(self, pictures: list[Picture]) -> PictureScores:
+        return score_pictures(pictures, self._real(), self._poses(), self._rule)
+
+    def _real(self) -> list[Picture]:
+        return [self._prepared.pictures[frame] for frame in self.frames]
+
+    def _poses(self) -> list[Pose]:
+        return [self._prepared.stage_pose(frame) for frame in self.frames]
+
+    def _refined(self, refine: Draw, frame: int, picture: Picture) -> Picture:
+        label = self._prepared.labels[frame]
+        height_px, width_px = label.shape[:2]
+        region = face_region(self._prepared.stage_pose(frame), self._rule, width_px, height_px)
+        if region is None:
+            return picture
+        crops = (cut_face(whole, region, self._rule.crop_px) for whole in (label, picture))
+        return paste_face(picture, refine(*crops), region)
+
+
+def _seen_runs(prepared: PreparedFootage, block: range) -> list[list[int]]:
+    runs: list[list[int]] = [[]]
+    for frame in block:
+        if prepared.poses[frame] is not None:
+            runs[-1].append(frame)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
