@@ -63,6 +63,7 @@ class ManagedProcess:
         self.spec = spec
         self.log = log
         self._child: asyncio.subprocess.Process | None = None
+        self._asked_to_end = False
 
     @property
     def name(self) -> str:
@@ -122,7 +123,10 @@ class ManagedProcess:
         if self._child is None:
             return
         if self._child.returncode is None:
-            self._child.terminate()
+            # Only once: our services take a second SIGTERM for "at once", and leave things behind.
+            if not self._asked_to_end:
+                self._asked_to_end = True
+                self._child.terminate()
             try:
                 async with asyncio.timeout(limit_seconds):
                     await self._child.wait()

@@ -19,6 +19,7 @@ Front = Callable[[Mapping[str, Ready]], ProcessSpec]
 HOST: Final = "127.0.0.1"
 START_SECONDS: Final = 180.0
 END_SECONDS: Final = 15.0
+_HURRIED_END_SECONDS: Final = 3.0
 _DRAIN_SECONDS: Final = "3"
 
 
@@ -26,7 +27,8 @@ class LocalStack:
     """Worker processes and the front process that speaks to them; an async context manager.
 
     The workers start side by side; when all are ready, `front` is told their ready lines and starts. Leaving ends the
-    front first, then the workers, the last one started first. A cancellation while they end kills what is left.
+    front first, then the workers, the last one started first. A cancellation while they end hurries it, a second one
+    kills what is left.
 
     logs: folder for `<name>.log` files. told: called with a line for the user, as processes come up.
     Entering raises StackFailed.
@@ -111,10 +113,13 @@ class LocalStack:
                 wait.cancel()
 
     async def end(self) -> None:
-        """Ends all processes, the last one started first."""
+        """Ends all processes, the last one started first; when cancelled meanwhile, the rest of them side by side."""
         try:
             for process in reversed(self._processes):
                 await process.end(self._end_seconds)
+        except asyncio.CancelledError:
+            await asyncio.gather(*(process.end(_HURRIED_END_SECONDS) for process in self._processes))
+            raise
         finally:
             for process in reversed(self._processes):
                 process.kill()

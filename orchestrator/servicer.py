@@ -16,12 +16,12 @@ from orchestrator.config import PoseConfig, PoseDetail
 from orchestrator.fitting import ClipFit
 from orchestrator.link import LinkEnded
 from orchestrator.passage import Passage
-from orchestrator.requests import RequestReader
 from orchestrator.session import Session
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stages.client import Intake, TransferClient, check_pose_choice, config_from_proto
 from orchestrator.stages.connections import Connections
 from orchestrator.stages.pose import PoseStage
+from orchestrator.streams import RequestReader, ResponseWriter
 from serving import telemetry, wire
 from serving.actors import ActorStore
 from serving.errors import ActorUnusable, AtCapacity, BadInput, DanceError, StageError, StageTimeout
@@ -69,10 +69,22 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self, requests: AsyncIterator[transfer_pb2.TransferRequest], context: grpc.aio.ServicerContext
     ) -> None:
         """See transfer.proto. Raises our errors; the interceptor makes them statuses."""
+        writer = ResponseWriter(context.write, self._settings.answer_seconds)
+        try:
+            await self._dance(requests, writer)
+        finally:
+            # The session is over and its place is free; only the status waits for a client that is slow to read.
+            await writer.idle()
+
+    async def _dance(
+        self,
+        requests: AsyncIterator[transfer_pb2.TransferRequest],
+        writer: ResponseWriter[transfer_pb2.TransferResponse],
+    ) -> None:
         with self._admitted(), telemetry.SESSIONS.track_inprogress(), self._reading(requests) as reader:
             config = config_from_proto((await self._first(reader)).config, self._settings)
             intake = Intake(self._settings.picture_limits(), config.frame_rate_hz)
-            client = TransferClient(reader, context.write, intake, config.returns, self._settings.answer_seconds)
+            client = TransferClient(reader, writer, intake, config.returns)
             session = Session(
                 config,
                 client,

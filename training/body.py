@@ -1,7 +1,8 @@
 """Training of the body's generator on pairs, against a judge that sees both frames of a pair at once.
 
-Source: Chan et al. 2019, temporal smoothing: `min_G max_D E[log D(x0, x1, y0, y1)] + E[log(1 - D(x0, x1, G(x0), G(x1)))]`, the
-second picture drawn on the first, and gradients flow through both.
+Source: Chan et al. 2019, temporal smoothing:
+`min_G max_D E[log D(x0, x1, y0, y1)] + E[log(1 - D(x0, x1, G(x0), G(x1)))]`.
+The second picture is drawn on the first, and gradients flow through both.
 """
 
 # Shapes: B 1, H and W pixels.

@@ -125,7 +125,7 @@ class PoseScores:
 
 
 def score_poses(runs: Sequence[Sequence[Picture]], asked: Sequence[Sequence[Pose]]) -> PoseScores:
-    """Runs the detector over consecutive pictures, each run with a tracker of its own, and compares with what was asked.
+    """Runs the detector over consecutive pictures, a tracker for each run, and compares with what was asked.
 
     runs: `[H, W, 3]` uint8 RGB each. asked: one pose per picture, in its pixels.
     """

@@ -44,7 +44,7 @@ def difference_db(served: nn.Module, pictures: Sequence[Picture], pairs: Sequenc
     squared = []
     with torch.inference_mode():
         for picture, (first, second) in zip(pictures, pairs, strict=True):
-            drawn = served(torch.from_numpy(first)[None], torch.from_numpy(second)[None])[0].numpy()
+            drawn = served(*(torch.from_numpy(np.array(side))[None] for side in (first, second)))[0].numpy()
             squared.append(np.square(drawn.astype(np.float64) - picture).mean())
     return float(10 * np.log10(255**2 / max(float(np.mean(squared)), 1e-6)))
 
@@ -74,7 +74,7 @@ def _export(served: nn.Module, path: Path, width_px: int, height_px: int, names:
 
 
 def _halve(model: onnx.ModelProto) -> None:
-    """Stores large float constants as float16 with a cast behind each; the arithmetic's precision stays the engine's."""
+    """Stores large float constants as float16, a cast behind each; the arithmetic's precision stays the engine's."""
     casts = []
     graph = model.graph
     for tensor in graph.initializer:

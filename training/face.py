@@ -53,7 +53,7 @@ def face_crop(label: Picture, drawn: Picture, real: Picture, pose: Pose, rule: F
 
 
 class FaceLearner(Learner):
-    """Trains the face network of `preset`, which must have one, on crops. Raises ValueError without crops or network."""
+    """Trains the face network of `preset` on crops. Raises ValueError without crops, and for a preset without one."""
 
     def __init__(self, preset: Preset, crops: Sequence[FaceCrop], *, seed: int, device: str = "cpu") -> None:
         if preset.face is None:

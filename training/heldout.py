@@ -64,7 +64,7 @@ class HeldOut:
         }
 
     def preview(self, caption: str, runs: list[list[Picture]]) -> Picture:
-        """Up to eight held-out frames: the first and the last of every run, as asked, as drawn, and as they really are."""
+        """Up to eight held-out frames, the first and the last of every run: as asked, as drawn, as they really are."""
         drawn = dict(zip(self.frames, (picture for run in runs for picture in run), strict=True))
         shown = sorted({frame for run in self.runs for frame in (run[0], run[-1])})[:8]
         columns = [[self._prepared.labels[i], drawn[i], self._prepared.pictures[i]] for i in shown]

@@ -55,8 +55,9 @@ class ExportBroken(DanceError):
 class JobSettings:
     """What a job is asked to do.
 
-    minutes: of training, body and face together, preparation and evaluation not counted; None takes the preset's, unless
-    `pictures` is given. pictures: an upper limit of pictures drawn in body training. consent: who agreed to what.
+    minutes: of training, body and face together; preparation and publishing come on top. None takes the preset's,
+    unless `pictures` is given. pictures: at most this many are drawn in the training of body and face each.
+    consent: who agreed to what.
     """
 
     footage: Path

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,7 @@ _weight_gradients: _WeightGradients | None = None
 
 
 def finish_weight_gradients() -> None:
-    """Waits until all gradients of the backward passes so far are in their weights' `grad`. Raises what failed there."""
+    """Waits until all gradients of the backward passes so far are in the weights' `grad`. Raises what failed there."""
     if _weight_gradients is not None:
         _weight_gradients.finish()
 
@@ -93,11 +93,12 @@ class _Convolution(torch.autograd.Function):
 
 
 class FastConv2d(nn.Module):
-    """`nn.Conv2d` with its weights, zero padding, no dilation, no groups. Call `finish_weight_gradients` after `backward`."""
+    """`nn.Conv2d` with zero padding, no dilation, no groups. Call `finish_weight_gradients` after `backward`."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.weight, self.bias = conv.weight, conv.bias
+        self.weight = cast(nn.Parameter, conv.weight)
+        self.bias = cast(nn.Parameter | None, conv.bias)
         self.stride, self.padding = list(conv.stride), [int(side) for side in conv.padding]
         self.out_channels = conv.out_channels
 
@@ -167,15 +168,15 @@ class FastReflectionPad2d(nn.Module):
 
 
 class FastInstanceNorm2d(nn.Module):
-    """`nn.InstanceNorm2d` without affine parameters: over one picture it is batch norm, whose kernel keeps the layout."""
+    """`nn.InstanceNorm2d` without affine parameters: over one picture it is batch norm, which keeps the layout."""
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        pictures = [F.batch_norm(x_1CHW, None, None, training=True) for x_1CHW in x_BCHW.split(1)]
+        pictures = [F.batch_norm(x_1CHW, None, None, training=True) for x_1CHW in torch.split(x_BCHW, 1)]
         return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
 
 
 def accelerate(module: nn.Module) -> None:
-    """Replaces the three layers everywhere inside of `module`, in place. For training on a CPU; never before an export."""
+    """Replaces the three layers everywhere inside of `module`, in place; for training on a CPU, not for export."""
     for name, child in module.named_children():
         if isinstance(child, nn.ReflectionPad2d):
             setattr(module, name, FastReflectionPad2d(child.padding[0]))

@@ -1,4 +1,4 @@
-"""What the body's and the face's training have in common: a generator, its judge, optimizers, averaged weights, state."""
+"""What the body's and the face's training share: a generator, its judge, optimizers, averaged weights, state."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Preset:
     average_half_life: float = 300.0
     previous_noise: float = 0.1
     precision: Literal["bf16", "f32"] = "bf16"
-    face_rule: FaceRule = FaceRule(side_per_face_size=2.0, min_side_px=16)
+    face_rule: FaceRule = field(default_factory=lambda: FaceRule(side_per_face_size=2.0, min_side_px=16))
 
     def __post_init__(self) -> None:
         multiple = 2**self.generator.downsamplings

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
@@ -13,11 +11,11 @@ from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 from motion.frame import FrameSize, PictureEncoding
 from orchestrator.config import OutputFormat, PoseConfig, ReturnOptions, SessionAccepted, SessionConfig, TransferMode
 from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
-from orchestrator.requests import RequestReader
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stages.pose import DETAIL_FROM_PROTO, DETAIL_TO_PROTO
+from orchestrator.streams import RequestReader, ResponseWriter
 from serving import telemetry, wire
-from serving.errors import BadInput, BadPicture, NotServed, StageTimeout
+from serving.errors import BadInput, BadPicture, NotServed
 from serving.names import checked_actor_id
 from serving.pictures import PictureLimits, check_picture
 from serving.server import VERSION
@@ -239,24 +237,23 @@ class Intake:
 
 
 class TransferClient:
-    """The client of one `Transfer` stream; see `orchestrator.session.Client`.
-
-    write: sends one response. answer_seconds: how long the client may take to read it.
-    """
+    """The client of one `Transfer` stream; see `orchestrator.session.Client`."""
 
     def __init__(
         self,
         reader: RequestReader[transfer_pb2.TransferRequest],
-        write: Callable[[transfer_pb2.TransferResponse], Any],
+        writer: ResponseWriter[transfer_pb2.TransferResponse],
         intake: Intake,
         returns: ReturnOptions,
-        answer_seconds: float,
     ) -> None:
         self._reader = reader
-        self._write = write
+        self._writer = writer
         self._intake = intake
         self._returns = returns
-        self._answer_seconds = answer_seconds
+
+    async def accept(self, accepted: SessionAccepted) -> None:
+        """Sends the first response. Raises StageTimeout."""
+        await self._writer.send(accepted_to_proto(accepted), None)
 
     async def next_frame(self, seconds: float) -> Passage:
         """See `orchestrator.session.Client`."""
@@ -265,21 +262,9 @@ class TransferClient:
 
     async def answer(self, passage: Passage) -> None:
         """See `orchestrator.session.Client`. Counts the frame."""
-        await self._send(answer_to_proto(passage, self._returns), passage.sequence)
+        await self._writer.send(answer_to_proto(passage, self._returns), passage.sequence)
         result = "picture" if passage.no_picture is None else passage.no_picture.reason.value
         telemetry.FRAMES.labels(result).inc()
         telemetry.FRAME_DURATION.observe(time.perf_counter() - passage.arrived_at_s)
         for remark in passage.remarks:
             telemetry.REMARKS.labels(remark.value).inc()
-
-    async def accept(self, accepted: SessionAccepted) -> None:
-        """Sends the first response."""
-        await self._send(accepted_to_proto(accepted), None)
-
-    async def _send(self, response: transfer_pb2.TransferResponse, sequence: int | None) -> None:
-        try:
-            async with asyncio.timeout(self._answer_seconds):
-                await self._write(response)
-        except TimeoutError as error:
-            reason = f"it did not take an answer within {self._answer_seconds:g} s"
-            raise StageTimeout("client", sequence, reason) from error

@@ -88,7 +88,10 @@ class GeneratorStage:
         passage.leave(self.name, float(result.as_numpy("COMPUTE_SECONDS").reshape(-1)[0]))
 
     def _picture(self, passage: Passage, result: InferResult) -> Picture:
-        frame, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
+        try:
+            frame, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
+        except ValueError as error:  # fewer bytes than its shape takes
+            raise StageUnavailable(self.name, passage.sequence, str(error)) from error
         if frame is None or frame.shape != (1, *self._shape) or frame.dtype != np.uint8:
             said = None if frame is None else (frame.shape, frame.dtype.name)
             raise StageUnavailable(self.name, passage.sequence, f"expected a FRAME of {self._shape} uint8, got {said}")

@@ -6,6 +6,7 @@ It resembles the body's generator and is written out here, since services do not
 # Shapes: B batch, C channels, S pixels, the side of the face crop.
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -49,7 +50,7 @@ class FaceGenerator(nn.Module):
     def __init__(self, base_channels: int = 64, downsamplings: int = 3, blocks: int = 5) -> None:
         super().__init__()
         widths = [base_channels * 2**level for level in range(downsamplings + 1)]
-        steps = list(zip(widths, widths[1:], strict=False))
+        steps = list(pairwise(widths))
         self.head = ConvNormRelu(6, base_channels, 7)
         self.down = nn.Sequential(*(ConvNormRelu(narrow, wide, 3, stride=2) for narrow, wide in steps))
         self.blocks = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks)))
@@ -81,7 +82,8 @@ class ServedFace(nn.Module):
         face_N3SS = face_NSS3.permute(0, 3, 1, 2).float()
         residual_N3SS = self.network(torch.cat([label_N3SS, face_N3SS / 127.5 - 1], dim=1)).float()
         refined_N3SS = face_N3SS + residual_N3SS * 127.5
-        return refined_N3SS.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        refined_NSS3: Tensor = refined_N3SS.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        return refined_NSS3
 
 
 def served_face(model_path: Path) -> ServedFace:

@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,18 +97,17 @@ class GeneratorAgent:
             if self._own_triton is not None and not self._own_triton.alive and not await self._restart("it is gone"):
                 return False
         if not await self._triton.answers():
-            # Once may be a busy machine.
-            self._silent_rounds += 1
-            if self._silent_rounds >= _SILENT_ROUNDS:
-                async with self._changing:
-                    return await self._restart("it does not answer")
-            return False
+            return await self._silent_round()
+        try:
+            async with self._changing:
+                await self._reload_missing()
+                await self._load_wanted()
+                await self._look_at_use()
+                await self._drop_old_versions()
+        except TritonRefused as error:
+            _log.warning("Triton does not say what it does: %s", error)
+            return await self._silent_round()
         self._silent_rounds = 0
-        async with self._changing:
-            await self._reload_missing()
-            await self._load_wanted()
-            await self._look_at_use()
-            await self._drop_old_versions()
         # Canaries may wait in an actor's queue: nobody else should wait with them.
         return await self._prove(self._due())
 
@@ -142,7 +142,8 @@ class GeneratorAgent:
             except TritonRefused as failure:
                 async with self._changing:
                     drawn = entry.drawn
-                    await self._look_at_use()
+                    with suppress(TritonRefused):
+                        await self._look_at_use()
                     # Else it is only slow because it is busy, or somebody has healed it meanwhile.
                     if self._entry(entry.actor) is entry and entry.drawn == drawn:
                         all_draw &= await self._heal(entry.actor.id, str(failure))
@@ -176,6 +177,14 @@ class GeneratorAgent:
             return await self._restart(f"actor {actor_id} cannot be healed: {error}")
         return True
 
+    async def _silent_round(self) -> bool:
+        # Once may be a busy machine.
+        self._silent_rounds += 1
+        if self._silent_rounds < _SILENT_ROUNDS:
+            return False
+        async with self._changing:
+            return await self._restart("it does not answer")
+
     async def _restart(self, reason: str) -> bool:
         """Starts Triton again with everything that was loaded. Returns whether all of it draws."""
         if self._own_triton is None:
@@ -208,12 +217,8 @@ class GeneratorAgent:
         return all_draw
 
     async def _reload_missing(self) -> None:
-        """Loads what another Triton lost when it was restarted by its own host."""
-        try:
-            ready = await self._triton.ready()
-        except TritonRefused as error:
-            _log.warning("Triton does not say what it has loaded: %s", error)
-            return
+        """Loads what another Triton lost when it was restarted by its own host. Raises TritonRefused."""
+        ready = await self._triton.ready()
         lost = {entry.actor.id for entry in self._entries() if (entry.actor.id, entry.actor.version) not in ready}
         for actor_id in lost:
             actors = [entry.actor for entry in self._loaded[actor_id].values()]
@@ -252,11 +257,8 @@ class GeneratorAgent:
         _log.error("actor %s version %d is not loaded: %s", actor_id, version, error)
 
     async def _look_at_use(self) -> None:
-        try:
-            answered = await self._triton.pictures_drawn()
-        except TritonRefused as error:
-            _log.warning("Triton gives no statistics: %s", error)
-            return
+        """Asks Triton what has drawn for sessions since the last look. Raises TritonRefused."""
+        answered = await self._triton.pictures_drawn()
         now = self._clock()
         for entry in self._entries():
             drawn = answered.get((entry.actor.id, entry.actor.version), 0) - entry.canaries
@@ -275,7 +277,8 @@ class GeneratorAgent:
         """Unloads the actor that was used least recently, if one more would be too many. Raises AtCapacity."""
         if actor_id in self._loaded or len(self._loaded) < self._care.max_actors:
             return
-        await self._look_at_use()
+        with suppress(TritonRefused):
+            await self._look_at_use()
         last_used = {other: max(e.used_at for e in versions.values()) for other, versions in self._loaded.items()}
         oldest = min(last_used, key=lambda other: last_used[other])
         if any(self._in_use(entry) for entry in self._loaded[oldest].values()):

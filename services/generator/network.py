@@ -10,6 +10,7 @@ over a plate of the actor's place.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ class GlobalGenerator(nn.Module):
             raise ValueError(f"out_channels must be 3 (a picture) or 4 (with its opacity), got {out_channels}")
         super().__init__()
         widths = [base_channels * 2**level for level in range(downsamplings + 1)]
-        steps = list(zip(widths, widths[1:], strict=False))
+        steps = list(pairwise(widths))
         self.head = ConvNormRelu(in_channels, base_channels, 7)
         self.down = nn.Sequential(*(ConvNormRelu(narrow, wide, 3, stride=2) for narrow, wide in steps))
         self.blocks = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks)))
@@ -89,7 +90,7 @@ class GlobalGenerator(nn.Module):
         self.tail = nn.Conv2d(base_channels, out_channels, 7)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """`[B, in_channels, H, W]` to `[B, out_channels, H, W]`: RGB in [-1, 1], then, if there is one, the opacity in [0, 1].
+        """`[B, in_channels, H, W]` to `[B, out_channels, H, W]`: RGB in [-1, 1], then the opacity in [0, 1].
 
         H and W must be multiples of `2 ** downsamplings`.
         """
@@ -112,9 +113,8 @@ class ServedGenerator(nn.Module):
 
     def __init__(self, network: GlobalGenerator, plate: Picture | None) -> None:
         if (plate is not None) != (network.tail.out_channels == 4):
-            raise ValueError(
-                f"a network of {network.tail.out_channels} outputs {'takes no' if plate is not None else 'needs a'} plate"
-            )
+            needs = "needs a" if plate is None else "takes no"
+            raise ValueError(f"a network of {network.tail.out_channels} outputs {needs} plate")
         super().__init__()
         self.network = network
         if plate is not None:
@@ -131,7 +131,8 @@ class ServedGenerator(nn.Module):
         frame_N3HW = (drawn_NCHW[:, :3] + 1) * 127.5
         if drawn_NCHW.shape[1] == 4:
             frame_N3HW = self.plate_13HW + drawn_NCHW[:, 3:] * (frame_N3HW - self.plate_13HW)
-        return frame_N3HW.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        frame_NHW3: Tensor = frame_N3HW.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        return frame_NHW3
 
 
 def served_generator(model_path: Path) -> ServedGenerator:

@@ -27,7 +27,8 @@ class TritonClient:
     """One Triton over gRPC. `close` it at the end.
 
     load_seconds: how long loading or unloading a model may take. canary_seconds: how long one picture may take, its
-    time in the queue included. answer_seconds: how long Triton may take to say that it lives.
+    time in the queue included. answer_seconds: how long Triton may take to
+    say that it lives, what it has loaded, and how much that drew.
     """
 
     def __init__(
@@ -63,14 +64,14 @@ class TritonClient:
 
     async def ready(self) -> set[tuple[str, int]]:
         """Actor and version of everything that Triton calls ready. Raises TritonRefused."""
-        index = await _asked(self._client.get_model_repository_index(as_json=True, client_timeout=self._canary_seconds))
+        index = await _asked(self._client.get_model_repository_index(as_json=True, client_timeout=self._answer_seconds))
         models = index.get("models", [])
         return {(model["name"], int(model["version"])) for model in models if model.get("state") == "READY"}
 
     async def pictures_drawn(self) -> dict[tuple[str, int], int]:
         """How many requests each loaded version has answered since it was loaded. Raises TritonRefused."""
         statistics = await _asked(
-            self._client.get_inference_statistics(as_json=True, client_timeout=self._canary_seconds)
+            self._client.get_inference_statistics(as_json=True, client_timeout=self._answer_seconds)
         )
         return {
             (model["name"], int(model["version"])): int(

@@ -312,6 +312,7 @@ def agent_process(store: ActorStore, folder: Path, **settings: str) -> Iterator[
     """`python -m services.generator`, ready, and the words of its ready line. Killed at the end, if it still runs."""
     environment = {
         **os.environ,
+        "TMPDIR": str(folder),  # what a killed process leaves behind goes with the test
         "GENERATOR_ACTORS_ROOT": str(store.root),
         "GENERATOR_TRITON_EXIT_SECONDS": "1",
         "GENERATOR_TRITON_LOG": str(folder / "triton.log"),
@@ -330,7 +331,8 @@ def agent_process(store: ActorStore, folder: Path, **settings: str) -> Iterator[
     finally:
         process.stdout.close()
         if process.is_running():
-            process.kill()
+            for member in (*process.children(recursive=True), process):
+                member.kill()
         process.wait()
 
 
@@ -370,9 +372,9 @@ async def test_health_follows_triton(store: ActorStore, publish: Callable[..., A
     When the agent is killed and can clean up nothing, Triton ends by itself, with its stubs and their memory.
     """
     publish("orphan")
-    with agent_process(store, tmp_path, load_at_start="orphan", answer_seconds="0.3") as (process, ready):
+    with agent_process(store, tmp_path, load_at_start="orphan", answer_seconds="0.5") as (process, ready):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{ready['health_port']}") as channel:
-            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=30.0)
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60.0)
             statuses = aiter(watch)
             assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.SERVING
             (first_triton,) = process.children()

@@ -105,10 +105,21 @@ async def answers(
     return [response async for response in stub.Estimate(iter(requests), timeout=10)]
 
 
+async def read_to_end(stream: grpc.aio.StreamStreamCall) -> None:
+    """Reads all that is left of a stream; raises the error that it ends with."""
+    while await stream.read() is not grpc.aio.EOF:
+        pass
+
+
 async def refusal(stub: pose_pb2_grpc.PoseServiceStub, *requests: pose_pb2.EstimateRequest) -> grpc.aio.AioRpcError:
     """The error that these requests end with."""
+    stream = stub.Estimate(timeout=10)
+    for request in requests:
+        await stream.write(request)
+    if not requests:
+        await stream.done_writing()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await answers(stub, *requests)
+        await read_to_end(stream)
     return caught.value
 
 
@@ -165,7 +176,7 @@ async def test_all_encodings_are_served(encoding):
 async def test_what_is_not_served_is_said(config, field):
     """Another backend or rule for the dancer answers UNIMPLEMENTED and names the field."""
     async with serving(Workshop()) as stub:
-        error = await refusal(stub, pose_pb2.EstimateRequest(config=config), frame(0))
+        error = await refusal(stub, pose_pb2.EstimateRequest(config=config))
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED
     assert field in (error.details() or "")
 
@@ -203,7 +214,9 @@ async def test_a_broken_picture_is_named_after_the_frames_before_it_were_answere
     liar.frame.picture.width_px = 33
     async with serving(Workshop()) as stub:
         for bad, sequence in ((broken, 7), (liar, 8)):
-            stream = stub.Estimate(iter([BODY_CONFIG, frame(5), frame(6), bad]), timeout=10)
+            stream = stub.Estimate(timeout=10)
+            for request in (BODY_CONFIG, frame(5), frame(6), bad):
+                await stream.write(request)
             assert [(await stream.read()).estimate.sequence for _ in range(3)] == [0, 5, 6]
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await stream.read()
@@ -218,7 +231,7 @@ async def test_a_full_service_refuses_and_recovers():
         first = stub.Estimate(timeout=10)
         await first.write(BODY_CONFIG)
         await first.read()
-        error = await refusal(stub, BODY_CONFIG, frame(0))
+        error = await refusal(stub, BODY_CONFIG)
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         await first.done_writing()
         assert await first.read() is grpc.aio.EOF

@@ -27,7 +27,7 @@ def footage_frames(footage: Path) -> Iterator[Picture]:
         container.streams.video[0].thread_type = "AUTO"
         try:
             for frame in container.decode(video=0):
-                picture = upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+                picture = upright(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), frame.rotation)
                 first_shape = first_shape or picture.shape
                 if picture.shape != first_shape:
                     raise BadInput("footage", f"{footage} changes its size from {first_shape} to {picture.shape}")
@@ -55,7 +55,7 @@ def footage_fingerprint(footage: Path) -> str:
 
 
 def upright(picture: Picture, rotation_deg: int) -> Picture:
-    """The picture turned counterclockwise by `rotation_deg`, which is rounded to quarter turns, as display matrices say."""
+    """The picture turned counterclockwise by `rotation_deg`, rounded to quarter turns, as display matrices say."""
     return np.ascontiguousarray(np.rot90(picture, k=round(rotation_deg / 90)))
 
 

@@ -68,8 +68,8 @@ class Pair:
 class Pairs:
     """All pairs of consecutive training frames that show the person.
 
-    With `onto_plate`, what is farther from the person than a margin is replaced by the plate, in what the network is to draw
-    and in what its judge sees: props, passers-by and moving leaves are in no pose, and would be drawn somewhere.
+    With `onto_plate`, what is farther from the person than a margin is replaced by the plate, in what the network is to
+    draw and in what its judge sees: props, passers-by and moving leaves are in no pose, and would be drawn somewhere.
     previous_noise: standard deviation, in [-1, 1] units, of the noise on a real previous picture.
 
     Raises ValueError where there is no such pair.
@@ -107,14 +107,15 @@ class Pairs:
 
     def target(self, frame: int, margin: NDArray[np.uint8] | None = None) -> Picture:
         """`[H, W, 3]` uint8 RGB: what the network is to draw for this frame."""
-        picture = self._prepared.pictures[frame]
+        picture: Picture = self._prepared.pictures[frame]
         if self._plate is None:
             return picture
         if margin is None:
             margin = person_margin(self._prepared.masks[frame])
         weight = margin[..., None].astype(np.float32) / 255
         mixed = self._plate + (picture.astype(np.float32) - self._plate) * weight
-        return np.rint(mixed).astype(np.uint8)
+        target: Picture = np.rint(mixed).astype(np.uint8)
+        return target
 
     def _before(self, first: int, random: np.random.Generator) -> Tensor | None:
         if random.random() < 0.5 or first == 0 or not self._usable[first - 1]:

@@ -22,7 +22,7 @@ _PROP_DIFFERENCE: Final = 36
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """picture: `[H, W, 3]` uint8 RGB. never_seen: the fraction of its pixels that the person always hid (painted in)."""
+    """picture: `[H, W, 3]` uint8 RGB. never_seen: the fraction of its pixels that the person always hid; painted in."""
 
     picture: Picture
     never_seen: float
@@ -80,5 +80,5 @@ def props(picture: Picture, plate: Picture, mask: NDArray[np.uint8]) -> NDArray[
     near_person = grown(mask, person_margin_px(height_px)) >= _PERSON_FROM
     candidates = (differs & ~near_person).astype(np.uint8)
     # Single pixels are the noise of the camera at edges of the place.
-    solid = cv2.morphologyEx(candidates, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    solid = np.asarray(cv2.morphologyEx(candidates, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
     return np.asarray(grown(solid, height_px / 120) > 0) & ~near_person

@@ -142,7 +142,9 @@ def _write_stage(
     frames, height_px, width_px = len(seen.poses), stage.out_height_px, stage.out_width_px
 
     def new_array(name: str, *channels: int) -> NDArray[np.uint8]:
-        return open_memmap(staged / f"{name}.npy", "w+", np.uint8, (frames, height_px, width_px, *channels))
+        shape = (frames, height_px, width_px, *channels)
+        array: NDArray[np.uint8] = open_memmap(staged / f"{name}.npy", "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
+        return array
 
     pictures, labels = new_array("pictures", 3), new_array("labels", 3)
     masks = new_array("masks")

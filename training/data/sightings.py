@@ -109,7 +109,7 @@ def _reduced(mask: NDArray[np.float32] | None, size: FrameSize) -> Mask:
     if mask is None:
         return np.zeros((height_px, width_px), np.uint8)
     reduced = cv2.resize(mask, (width_px, height_px), interpolation=cv2.INTER_AREA)
-    return np.rint(np.clip(reduced, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(reduced, 0, 1) * 255), np.uint8)
 
 
 def _store(path: Path, chunk: list[tuple[Pose | None, Mask]]) -> None:

@@ -143,6 +143,22 @@ async def test_stubborn_process_is_killed(tmp_path, spec, diary):
     assert children() == []
 
 
+async def test_hurried_end_still_asks_everybody_once(tmp_path, spec, diary):
+    """Ctrl-C while the stack ends: the rest is asked side by side, not killed, so that it can clean up."""
+    stack = await stack_of(tmp_path, spec, spec("pose"), spec("face", "stubborn"), end_seconds=30).__aenter__()
+    ending = asyncio.create_task(stack.end())
+    while "end front" not in diary.read_text():
+        await asyncio.sleep(0)
+    ending.cancel()
+    while "end pose" not in diary.read_text():
+        await asyncio.sleep(0)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    psutil.wait_procs(children(), timeout=5)
+    assert children() == []
+
+
 def test_interrupt_while_starting_ends_everything(tmp_path, spec):
     """Ctrl-C before the stack is up: what has started is ended, and the command is interrupted."""
 

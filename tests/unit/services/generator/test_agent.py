@@ -228,6 +228,22 @@ async def test_one_silence_is_no_alarm():
     assert world.events == ["stop", "start"]
 
 
+async def test_a_triton_that_lives_but_says_nothing_is_silent_too():
+    """Health turns when Triton does not say what it has loaded, as if it did not answer at all."""
+    world = World({"a": [1]})
+    await world.agent.ensure("a")
+
+    async def nothing() -> set[tuple[str, int]]:
+        raise TritonRefused("Deadline Exceeded")
+
+    world.ready = nothing  # type: ignore[method-assign]
+    world.events_since()
+    assert not await world.agent.check()
+    assert not await world.agent.check()
+    assert await world.agent.check()
+    assert world.events_since() == ["stop", "start", "load a (1,)", "canary a 1"]
+
+
 async def test_restarts_that_fail_are_spaced():
     """A Triton that cannot start is tried again after growing pauses, and health stays down."""
     world = World({})

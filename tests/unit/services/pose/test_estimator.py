@@ -155,6 +155,7 @@ def test_nobody_is_found_in_the_first_frames(clips, clip):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @real_clips
 @pytest.mark.parametrize("clip", ["target_juggle", "source_squats", "source_balance"])
 def test_people_are_found_in_whole_clips(clips, clip, record_property):
@@ -166,6 +167,7 @@ def test_people_are_found_in_whole_clips(clips, clip, record_property):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @real_clips
 def test_no_car_is_ever_a_person(clips):
     """No pose in any frame without people."""
@@ -174,6 +176,7 @@ def test_no_car_is_ever_a_person(clips):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @real_clips
 def test_the_empty_room_stays_empty(clips, root):
     """At most 2 % of the frames in which nobody is visible get a pose, and at least 90 % of the others do."""

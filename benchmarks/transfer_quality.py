@@ -1,0 +1,101 @@
+"""Does the actor take the poses that were asked? The detector, run on a transfer's output, against the asked poses.
+
+Mean distance over BODY_25 joints 0 to 14 that both show with a confidence of at least 0.5, in torso lengths, beside its
+floor: the same detector on the actor's real held-out frames of the same size, against the poses asked there (stored
+with the actor when it was trained).
+
+`python -m benchmarks.transfer_quality SOURCE --actor NAME --actors FOLDER`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+import grpc.aio
+import typer
+from dance.v1 import transfer_pb2, transfer_pb2_grpc
+
+from benchmarks.cases import Clip, read_clip
+from client.session import DanceClient
+from client.stack import local_stack
+from client.transfer import look_ahead_for
+from motion.body import BodyStats
+from motion.frame import Frame, Picture
+from motion.pose import Pose
+from serving import wire
+from serving.actors import Actor, ActorStore
+from serving.pictures import decode_picture
+from serving.server import CHANNEL_OPTIONS
+from training.evaluate import PoseScores, score_poses
+
+
+def main(
+    source: Annotated[Path, typer.Argument(help="The source's video.")],
+    actor: Annotated[str, typer.Option(help="Who dances it.")],
+    actors: Annotated[Path, typer.Option(help="Folder of the actors.")] = Path("actors"),
+) -> None:
+    """Prints poses found and their distance from the asked ones, beside the floor."""
+    loaded = ActorStore(actors).load(actor)
+    clip = read_clip(source)
+    pictures, asked = asyncio.run(_transferred(loaded, clip, actors))
+    scores = score_poses([pictures], [asked])
+    floor = PoseScores(**loaded.scores["pose_distance_floor"])
+    print(f"{source.name} -> {actor} version {loaded.version}: {len(clip.frames)} frames, {len(pictures)} pictures")
+    print(f"poses found: {scores.frames_with_a_pose / max(scores.frames, 1):.1%}")
+    if scores.distance is None or floor.distance is None:
+        print("no distance: no joints are shared with confidence")
+        return
+    print(
+        f"distance from the asked pose: {scores.distance:.3f} torso lengths; floor {floor.distance:.3f} "
+        f"({floor.frames} real frames); above the floor by {scores.distance - floor.distance:+.3f} (goal 0.06)"
+    )
+
+
+async def _transferred(actor: Actor, clip: Clip, actors_root: Path) -> tuple[list[Picture], list[Pose]]:
+    """The pictures of a session as `dance transfer` asks for one, and the poses asked, in the pictures' pixels."""
+    with tempfile.TemporaryDirectory() as logs:
+        async with local_stack(actors_root, Path(logs)) as stack:
+            async with DanceClient(stack.address) as client:
+                body = (await client.fit_body(_each(clip.frames))).body
+            responses = await _session(stack.address, actor, clip, body)
+    answers = [one.answer for one in responses if one.WhichOneof("response") == "answer"]
+    drawn = [one for one in answers if one.WhichOneof("result") == "picture"]
+    pictures = [decode_picture(wire.picture_from_proto(one.picture)) for one in drawn]
+    return pictures, [actor.stage.to_stage(wire.pose_from_proto(one.normalized_pose)) for one in drawn]
+
+
+async def _session(address: str, actor: Actor, clip: Clip, body: BodyStats) -> list[transfer_pb2.TransferResponse]:
+    config = transfer_pb2.TransferConfig(
+        actor=actor.id,
+        actor_version=actor.version,
+        source_body=wire.body_stats_to_proto(body),
+        frame_rate_hz=clip.frame_rate_hz,
+        look_ahead_frames=look_ahead_for(clip.frame_rate_hz),
+        output=transfer_pb2.OutputFormat(jpeg_quality=95),
+        return_options=transfer_pb2.ReturnOptions(normalized_pose=True),
+    )
+
+    async def requests() -> AsyncIterator[transfer_pb2.TransferRequest]:
+        yield transfer_pb2.TransferRequest(config=config)
+        for frame in clip.frames:
+            picture = wire.picture_to_proto(frame.picture)
+            yield transfer_pb2.TransferRequest(
+                frame=transfer_pb2.TransferFrame(sequence=frame.sequence, picture=picture)
+            )
+
+    async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+        stub = transfer_pb2_grpc.TransferServiceStub(channel)  # type: ignore[no-untyped-call]
+        return [response async for response in stub.Transfer(requests())]
+
+
+async def _each(frames: list[Frame]) -> AsyncIterator[Frame]:
+    for frame in frames:
+        yield frame
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,79 @@
+"""The two halves of a client's stream. Reads and writes are never cancelled; waiting for them is limited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from orchestrator.link import Link, LinkClosed
+from serving.errors import StageTimeout
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+class RequestReader(Generic[RequestT]):
+    """Reads a client's requests ahead by one, in a task that is never cancelled.
+
+    A `read` that is cancelled leaks memory in grpcio; one that is left alone ends with its call. So `task` may live a
+    moment longer than the call's handler.
+    """
+
+    def __init__(self, requests: AsyncIterator[RequestT]) -> None:
+        self._link: Link[RequestT] = Link(1)
+        self.task = asyncio.create_task(self._read(requests), name="requests of a client")
+
+    async def _read(self, requests: AsyncIterator[RequestT]) -> None:
+        try:
+            async for request in requests:
+                await self._link.put(request)
+        except LinkClosed:
+            pass
+        except Exception as error:
+            # After `close` this is only the end of the call; before it, whoever takes next has to know.
+            self._link.fail(error)
+        else:
+            self._link.end()
+
+    async def take(self, seconds: float) -> RequestT:
+        """The next request. Raises LinkEnded after the last one, StageTimeout when none comes within `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                request, _ = await self._link.take()
+        except TimeoutError as error:
+            raise StageTimeout("client", None, f"it sent nothing for {seconds:g} s") from error
+        return request
+
+    def close(self) -> None:
+        """Nobody takes requests any more."""
+        self._link.close()
+
+
+class ResponseWriter(Generic[ResponseT]):
+    """Writes responses to a client, one at a time.
+
+    While grpcio has a message to send, it can send no status: a call whose write was cancelled would never end for its
+    client. So a session that gives up on a slow client leaves the write alone, and its status waits for `idle`.
+
+    write: sends one response. seconds: how long the client may take for one.
+    """
+
+    def __init__(self, write: Callable[[ResponseT], Awaitable[Any]], seconds: float) -> None:
+        self._write = write
+        self._seconds = seconds
+        self._writing: asyncio.Future[Any] | None = None
+
+    async def send(self, response: ResponseT, sequence: int | None) -> None:
+        """Raises StageTimeout, about the frame `sequence`, when the client does not take it in time."""
+        self._writing = asyncio.ensure_future(self._write(response))
+        done, _ = await asyncio.wait({self._writing}, timeout=self._seconds)
+        if not done:
+            raise StageTimeout("client", sequence, f"it did not take an answer within {self._seconds:g} s")
+        self._writing.result()
+
+    async def idle(self) -> None:
+        """Waits, however long it takes, until the last response is sent or the client has gone."""
+        if self._writing is not None and not self._writing.done():
+            await asyncio.wait({self._writing})
+            self._writing.exception()  # whatever it is, nobody is left to be told

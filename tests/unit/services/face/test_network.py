@@ -1,0 +1,35 @@
+import numpy as np
+import torch
+
+from services.face.network import FaceGenerator, ServedFace
+
+
+def crops(seed, count=1, side=16):
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), np.uint8))
+
+
+def test_slim_face_network_is_under_four_megabytes_at_half_precision():
+    """The small face network fits its share of a sample actor of 20 MB."""
+    with torch.device("meta"):
+        network = FaceGenerator(16, 3, 5)
+    assert 2 * sum(weight.numel() for weight in network.parameters()) < 4e6
+
+
+def test_residual_of_zero_leaves_the_face_unchanged():
+    """What the network does not change comes out byte for byte."""
+    network = FaceGenerator(4, 1, 1)
+    torch.nn.init.zeros_(network.tail.weight)
+    torch.nn.init.zeros_(network.tail.bias)
+    with torch.inference_mode():
+        torch.testing.assert_close(ServedFace(network)(crops(0, 2), crops(1, 2)), crops(1, 2))
+
+
+def test_sum_with_the_residual_is_clamped():
+    """A residual beyond black or white ends there and does not wrap around."""
+    network = FaceGenerator(4, 1, 1)
+    torch.nn.init.zeros_(network.tail.weight)
+    for bias, expected in ((100.0, 255), (-100.0, 0)):
+        torch.nn.init.constant_(network.tail.bias, bias)
+        face = torch.full((1, 16, 16, 3), 250 if bias > 0 else 5, dtype=torch.uint8)
+        with torch.inference_mode():
+            assert (ServedFace(network)(crops(0), face) == expected).all()

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+
+from services.generator.network import GlobalGenerator, ServedGenerator
+
+
+def pictures(seed, count=1, side=16):
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), np.uint8))
+
+
+def test_full_network_has_the_published_size():
+    """ngf 64, 4 downsamplings, 9 blocks have the published 182.5 million weights, less the biases a norm takes away."""
+    with torch.device("meta"):
+        network = GlobalGenerator(6, 3, 64, 4, 9)
+    count = sum(weight.numel() for weight in network.parameters())
+    widths = [64, 128, 256, 512, 1024]
+    published_biases = sum(widths) + 9 * 2 * 1024 + sum(widths[:-1]) + 3
+    assert count == 182_431_299
+    assert count - 3 + published_biases == pytest.approx(182.5e6, rel=1e-3)
+
+
+def test_slim_network_is_under_sixteen_megabytes_at_half_precision():
+    """The small network fits its share of a sample actor of 20 MB."""
+    with torch.device("meta"):
+        network = GlobalGenerator(6, 4, 32, 3, 6)
+    assert 2 * sum(weight.numel() for weight in network.parameters()) < 16e6
+
+
+def test_outputs_keep_the_size_and_their_ranges():
+    """A picture of the label map's size comes out: RGB in [-1, 1], the opacity in [0, 1]."""
+    torch.manual_seed(0)
+    drawn = GlobalGenerator(6, 4, 4, 2, 1)(10 * torch.randn(2, 6, 16, 24)).detach()
+    assert drawn.shape == (2, 4, 16, 24)
+    assert drawn[:, :3].abs().max() <= 1
+    assert 0 <= drawn[:, 3].min() <= drawn[:, 3].max() <= 1
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5])
+def test_other_numbers_of_outputs_are_refused(outputs):
+    """A network draws a picture, or a picture and its opacity; nothing else."""
+    with pytest.raises(ValueError, match="out_channels"):
+        GlobalGenerator(out_channels=outputs)
+
+
+def test_plate_comes_out_unchanged_where_nothing_is_drawn():
+    """With an opacity of 0 every pixel is the plate's, also in bf16."""
+    network = GlobalGenerator(6, 4, 4, 1, 1)
+    torch.nn.init.constant_(network.tail.bias, -200.0)
+    plate = pictures(0)[0].numpy()
+    served = ServedGenerator(network, plate)
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled), torch.inference_mode():
+            np.testing.assert_array_equal(served(pictures(1), pictures(2))[0], plate)
+
+
+def test_served_pictures_are_uint8_and_independent_of_their_neighbours():
+    """A batch of two gives what each of the two gives alone."""
+    torch.manual_seed(0)
+    served = ServedGenerator(GlobalGenerator(6, 3, 4, 1, 1), None)
+    labels, previous = pictures(0, 2), pictures(1, 2)
+    with torch.inference_mode():
+        both = served(labels, previous)
+        alone = [served(labels[i : i + 1], previous[i : i + 1]) for i in range(2)]
+    assert both.dtype == torch.uint8
+    assert (both.int() - torch.cat(alone).int()).abs().max() <= 1
+
+
+def test_plate_and_opacity_come_together():
+    """A plate for a network without an opacity, and an opacity without a plate, are refused."""
+    with pytest.raises(ValueError, match="takes no plate"):
+        ServedGenerator(GlobalGenerator(6, 3, 4, 1, 1), pictures(0)[0].numpy())
+    with pytest.raises(ValueError, match="needs a plate"):
+        ServedGenerator(GlobalGenerator(6, 4, 4, 1, 1), None)

@@ -1,0 +1,63 @@
+import av
+import numpy as np
+import pytest
+
+from serving.errors import BadInput
+from training.data.footage import footage_fingerprint, footage_frames, footage_rate_hz, upright
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A video of 5 frames, 64x48, 10 frames a second, each frame of one grey."""
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for grey in range(0, 250, 50):
+            picture = np.full((48, 64, 3), grey, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_every_frame_comes_in_order(film):
+    """Five frames as RGB, ever brighter, at the rate of the file."""
+    frames = list(footage_frames(film))
+    assert [frame.shape for frame in frames] == [(48, 64, 3)] * 5
+    assert all(a.mean() < b.mean() for a, b in zip(frames, frames[1:], strict=False))
+    assert footage_rate_hz(film) == 10
+
+
+def test_footage_that_is_cut_off_gives_what_decodes(film, tmp_path):
+    """A damaged end loses frames and raises nothing."""
+    data = film.read_bytes()
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(data.replace(data[-300:-200], bytes(100)))
+    assert len(list(footage_frames(damaged))) >= 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b"this is no video" * 100])
+def test_what_is_no_video_is_refused(tmp_path, content):
+    """A missing, an empty and a wrong file are each one line that names it."""
+    path = tmp_path / "not.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"not\.mp4"):
+        list(footage_frames(path))
+
+
+def test_fingerprints_tell_files_apart(tmp_path):
+    """The same bytes under another name are the same footage."""
+    one, same, other = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    one.write_bytes(b"x"), same.write_bytes(b"x"), other.write_bytes(b"y")
+    assert footage_fingerprint(one) == footage_fingerprint(same) != footage_fingerprint(other)
+
+
+def test_pictures_are_turned_as_the_matrix_says():
+    """90 degrees counterclockwise bring the upper right corner to the upper left."""
+    picture = np.zeros((2, 3, 3), np.uint8)
+    picture[0, 2] = 255
+    assert upright(picture, 90)[0, 0].all()
+    assert upright(picture, -90)[2, 1].all()
+    assert upright(picture, 180)[1, 0].all()
+    np.testing.assert_array_equal(upright(picture, 0), picture)

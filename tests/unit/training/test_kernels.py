@@ -1,0 +1,60 @@
+import copy
+
+import pytest
+import torch
+
+from services.generator.network import GlobalGenerator
+from training.discriminator import MultiscaleDiscriminator
+from training.kernels import accelerate, finish_weight_gradients
+
+
+def total(outputs):
+    """A scalar of all outputs of a generator or of a judge."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs[:, :, ::2].square().sum()
+    return sum(total(part) for part in outputs)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: GlobalGenerator(6, 4, 4, 2, 1), (1, 6, 16, 24)),
+        (lambda: GlobalGenerator(6, 3, 4, 1, 1), (2, 6, 16, 16)),
+        (lambda: MultiscaleDiscriminator(12, 4, 2, 3), (1, 12, 32, 32)),
+    ],
+)
+def test_fast_layers_give_the_same_results_and_gradients(make, shape):
+    """Outputs, gradients of inputs and of every weight are those of PyTorch's own layers, weights used twice too."""
+    torch.manual_seed(0)
+    plain = make()
+    fast = copy.deepcopy(plain)
+    accelerate(fast)
+    ours, theirs = (torch.rand(shape).requires_grad_() for _ in range(2))
+    theirs.data.copy_(ours.data)
+    for module, x in ((plain, theirs), (fast, ours)):
+        (total(module(x)) + total(module(0.5 * x))).backward()
+    finish_weight_gradients()
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-3)
+    for (name, weight), (fast_name, fast_weight) in zip(plain.named_parameters(), fast.named_parameters(), strict=True):
+        assert name == fast_name
+        scale = weight.grad.abs().max()
+        torch.testing.assert_close(fast_weight.grad / scale, weight.grad / scale, rtol=1e-3, atol=1e-4)
+
+
+def test_fast_networks_keep_the_names_of_their_weights():
+    """What was trained fast loads into the network that is exported."""
+    fast = GlobalGenerator(6, 4, 4, 1, 1)
+    accelerate(fast)
+    GlobalGenerator(6, 4, 4, 1, 1).load_state_dict(fast.state_dict())
+
+
+def test_fixed_weights_get_no_gradient():
+    """A judge whose weights are fixed passes gradients on and takes none."""
+    judge = MultiscaleDiscriminator(6, 4, 2, 1)
+    accelerate(judge)
+    judge.requires_grad_(False)
+    x = torch.rand(1, 6, 32, 32, requires_grad=True)
+    total(judge(x)).backward()
+    finish_weight_gradients()
+    assert x.grad is not None
+    assert all(weight.grad is None for weight in judge.parameters())

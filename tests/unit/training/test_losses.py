@@ -1,0 +1,68 @@
+import math
+
+import pytest
+import torch
+
+from training.losses import LossWeights
+from training.losses.adversarial import real_or_fake
+from training.losses.feature_matching import feature_matching
+from training.losses.reconstruction import opacity_l1, weighted_l1
+
+
+def verdicts(*values):
+    """One judgement per scale, its map of verdicts filled with one value."""
+    return [[torch.zeros(1, 2, 4, 4), torch.full((1, 1, 3, 3), value)] for value in values]
+
+
+def test_least_squares_sums_over_scales():
+    """Verdicts of 1, 0 and 3 on real pictures cost 0 + 1 + 4; on drawn ones 1 + 0 + 9."""
+    judged = verdicts(1.0, 0.0, 3.0)
+    assert real_or_fake(judged, is_real=True, loss="least_squares") == pytest.approx(5)
+    assert real_or_fake(judged, is_real=False, loss="least_squares") == pytest.approx(10)
+
+
+def test_log_loss_is_that_of_a_logit():
+    """A verdict of 0 is undecided: log 2, whatever it should have been."""
+    for is_real in (True, False):
+        assert real_or_fake(verdicts(0.0), is_real=is_real, loss="log") == pytest.approx(math.log(2))
+
+
+def test_feature_matching_ignores_the_verdicts_and_averages_scales():
+    """Two layers that differ by 1 and 2 cost 3 at a scale; verdicts cost nothing."""
+    fake = [[torch.ones(1, 2, 4, 4), torch.full((1, 2, 2, 2), 2.0), torch.full((1, 1, 2, 2), 9.0)]] * 2
+    real = [[torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2), torch.zeros(1, 1, 2, 2)]] * 2
+    assert feature_matching(fake, real) == pytest.approx(3)
+
+
+def test_no_gradient_flows_into_real_features():
+    """Real features are a target only."""
+    fake, real = torch.ones(1, 1, 2, 2, requires_grad=True), torch.zeros(1, 1, 2, 2, requires_grad=True)
+    feature_matching([[fake, fake]], [[real, real]]).backward()
+    assert fake.grad is not None
+    assert real.grad is None
+
+
+def test_person_counts_five_times():
+    """An error of 1 costs 1 on the place and 5 on the person."""
+    drawn, real = torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
+    assert weighted_l1(drawn, real, torch.zeros(1, 1, 2, 2)) == pytest.approx(1)
+    assert weighted_l1(drawn, real, torch.ones(1, 1, 2, 2)) == pytest.approx(5)
+
+
+def test_opacity_is_compared_with_the_mask():
+    """Half opaque where the person is everywhere costs one half."""
+    assert opacity_l1(torch.full((1, 1, 2, 2), 0.5), torch.ones(1, 1, 2, 2)) == pytest.approx(0.5)
+
+
+def test_terms_are_weighed_by_name():
+    """The total is the weighted sum; an unknown term is an error."""
+    weights = LossWeights(adversarial=1, feature_matching=2, l1=3, opacity=4)
+    assert weights.total({"l1": torch.tensor(2.0), "opacity": torch.tensor(1.0)}) == pytest.approx(10)
+    with pytest.raises(AttributeError):
+        weights.total({"perceptual": torch.tensor(1.0)})
+
+
+def test_negative_weights_are_refused():
+    """A negative weight would train for the worse."""
+    with pytest.raises(ValueError, match="opacity"):
+        LossWeights(opacity=-1)

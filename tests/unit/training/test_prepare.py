@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from serving.errors import NoBody
+from training.data import prepare as preparation
+from training.data.prepare import prepare
+
+
+@pytest.fixture
+def footage(tmp_path, monkeypatch, fake_estimator):
+    """A file whose "frames" are made here; returns its path and the list that counts how often they are read."""
+    path = tmp_path / "footage.mp4"
+    path.write_bytes(b"frames")
+    opened = []
+    frames = [np.full((32, 40, 3), 100, np.uint8) for _ in range(20)]
+
+    def read(_):
+        opened.append(1)
+        return iter(frames)
+
+    monkeypatch.setattr(preparation, "footage_frames", read)
+    monkeypatch.setattr(preparation, "footage_rate_hz", lambda _: 24.0)
+    return path, frames, opened
+
+
+def test_preparation_gives_what_training_reads(footage, tmp_path):
+    """Arrays of one entry per frame at the network's size, a stage that holds the poses, the body's stats."""
+    path, frames, _ = footage
+    prepared = prepare(path, tmp_path / "work", 32, 32)
+    assert prepared.pictures.shape == prepared.labels.shape == (20, 32, 32, 3)
+    assert prepared.masks.shape == (20, 32, 32)
+    assert prepared.plate.shape == frames[0].shape
+    assert prepared.stage_plate.shape == (32, 32, 3)
+    assert all(prepared.stage.contains(pose) for pose in prepared.poses)
+    assert prepared.body.frames == 20
+    assert prepared.report["frames_with_a_person"] == 20
+    assert prepared.labels[0].min() < 255
+
+
+def test_second_preparation_reads_nothing(footage, tmp_path):
+    """Everything is kept, so that a later run starts at once."""
+    path, _, opened = footage
+    first = prepare(path, tmp_path / "work", 32, 32)
+    opened.clear()
+    again = prepare(path, tmp_path / "work", 32, 32)
+    assert not opened
+    np.testing.assert_array_equal(first.pictures, again.pictures)
+    assert again.report == first.report
+
+
+def test_footage_without_people_is_refused(footage, tmp_path):
+    """Nobody there is one clear sentence."""
+    path, frames, _ = footage
+    for frame in frames:
+        frame[:] = 0
+    with pytest.raises(NoBody, match="only 0 of 20 frames"):
+        prepare(path, tmp_path / "work", 32, 32)

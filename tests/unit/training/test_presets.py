@@ -1,0 +1,31 @@
+from dataclasses import replace
+
+import pytest
+
+from serving.actors import NetworkShape
+from serving.errors import BadInput
+from training.presets import PRESETS, preset_named, slim_256
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_found_by_their_own_name(name):
+    """Every preset says the name that it is found by."""
+    assert preset_named(name).name == name
+
+
+def test_unknown_presets_are_refused_with_the_known_ones():
+    """A misspelt preset is answered with the list."""
+    with pytest.raises(BadInput, match="slim-256"):
+        preset_named("slim-265")
+
+
+def test_small_presets_draw_onto_a_plate():
+    """The recipe that was measured to work in minutes is the default of the small presets."""
+    assert slim_256().generator == NetworkShape(base_channels=32, downsamplings=3, blocks=6, plate=True)
+    assert slim_256().face == NetworkShape(base_channels=16, downsamplings=3, blocks=5)
+
+
+def test_sizes_that_cannot_be_halved_are_refused():
+    """Three downsamplings need multiples of 8."""
+    with pytest.raises(ValueError, match="multiple of 8"):
+        replace(slim_256(), width_px=260)
