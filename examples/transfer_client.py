@@ -14,11 +14,12 @@ address = sys.argv[4] if len(sys.argv) > 4 else "127.0.0.1:50050"
 
 def requests() -> Iterator[transfer_pb2.TransferRequest]:
     """The config first, then the frames."""
-    yield transfer_pb2.TransferRequest(config=transfer_pb2.TransferConfig(actor=actor))
+    rate_hz = float(video.streams.video[0].average_rate or 25)
+    yield transfer_pb2.TransferRequest(config=transfer_pb2.TransferConfig(actor=actor, frame_rate_hz=rate_hz))
     for sequence, frame in enumerate(video.decode(video=0)):
         jpeg = simplejpeg.encode_jpeg(frame.to_ndarray(format="rgb24"), quality=95)
-        picture = frame_pb2.Picture(encoding="PICTURE_ENCODING_JPEG", width_px=frame.width, height_px=frame.height)
-        picture.data = jpeg
+        size = {"width_px": frame.width, "height_px": frame.height}
+        picture = frame_pb2.Picture(encoding="PICTURE_ENCODING_JPEG", data=jpeg, **size)
         yield transfer_pb2.TransferRequest(frame=transfer_pb2.TransferFrame(sequence=sequence, picture=picture))
 
 
@@ -27,10 +28,8 @@ with av.open(source) as video, av.open(out, "w") as result, grpc.insecure_channe
     service = transfer_pb2_grpc.TransferServiceStub(channel)  # type: ignore[no-untyped-call]
     for response in service.Transfer(requests()):
         if response.WhichOneof("response") == "accepted":
-            written.width, written.height = (
-                response.accepted.stage_size.width_px,
-                response.accepted.stage_size.height_px,
-            )
+            size = response.accepted.stage_size
+            written.width, written.height = size.width_px, size.height_px
         elif response.answer.WhichOneof("result") == "picture":  # else nobody was seen in this frame
             pixels = simplejpeg.decode_jpeg(response.answer.picture.data)
             result.mux(written.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))

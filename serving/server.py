@@ -67,10 +67,15 @@ class ServerSettings:
 class Service(Protocol):
     """What a process serves."""
 
-    name: str
-    """Of the process, for people: "pose"."""
-    full_names: tuple[str, ...]
-    """Of the gRPC services, for reflection: "dance.v1.PoseService"."""
+    @property
+    def name(self) -> str:
+        """Of the process, for people: "pose"."""
+        ...
+
+    @property
+    def full_names(self) -> tuple[str, ...]:
+        """Of the gRPC services, for reflection: "dance.v1.PoseService"."""
+        ...
 
     def register(self, server: grpc.aio.Server) -> None:
         """Adds the servicers."""

@@ -15,7 +15,7 @@ from serving import wire
 from serving.actors import Actor
 from serving.errors import BadInput, StageUnavailable
 
-SURE: Final = 1.0
+SURE: Final = 0.8
 """Below this certainty the running calibration is said to be calibrating."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.fake_stages import Stack, publish_actor, stack_of
+from tests.pipeline.chain import Stack, publish_actor, stack_of
 
 
 @pytest.fixture

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable
 
-import cv2
 import grpc
 import grpc.aio
 import numpy as np
@@ -18,30 +14,17 @@ from dance.v1 import (
     agent_pb2_grpc,
     face_pb2,
     face_pb2_grpc,
-    frame_pb2,
     normalize_pb2,
     normalize_pb2_grpc,
     pose_pb2,
     pose_pb2_grpc,
-    transfer_pb2,
-    transfer_pb2_grpc,
 )
-from google.protobuf.timestamp_pb2 import Timestamp
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from motion import skeleton
-from motion.body import BodyStats
-from motion.face_region import FaceRule
-from motion.frame import EncodedPicture, FrameSize, Picture, PictureEncoding
-from motion.labelmap import LABEL_MAP_VERSION
+from motion.frame import EncodedPicture, Picture, PictureEncoding
 from motion.pose import Pose
-from motion.stage import Stage
-from orchestrator.servicer import TransferService
-from orchestrator.settings import OrchestratorSettings
 from serving import wire
-from serving.actors import Actor, ActorStore, NetworkShape
-from serving.interceptor import ErrorInterceptor
-from serving.server import CHANNEL_OPTIONS, SERVER_OPTIONS
 
 SIDE_PX = 64
 ZERO = 128
@@ -143,6 +126,7 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
                     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, pose)
                 if self.by_picture is not None:
                     pose = self.by_picture(frame.picture.data)
+                assert not isinstance(pose, str)  # abort() has raised
                 people = [] if pose is None else [pose_pb2.Person(pose=wire.pose_to_proto(pose), person_id=1)]
                 estimate = pose_pb2.Estimate(
                     sequence=frame.sequence,
@@ -206,11 +190,13 @@ class FakeNormalize(normalize_pb2_grpc.NormalizeServiceServicer):
         return normalize_pb2.NormalizeResponse(normalized=answer)
 
 
-class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """Paints `paint(model, label_map, previous)`. Its calls are counted from 0."""
 
     def __init__(self) -> None:
-        self.paint: Callable[[str, Picture, Picture], Picture] = lambda model, label_map, previous: previous + 1
+        self.paint: Callable[[str, Picture, Picture], Picture] = lambda model, label_map, previous: (
+            previous + np.uint8(1)
+        )
         self.gates = Gates()
         self.calls: list[service_pb2.ModelInferRequest] = []
         self.dies_at: int | None = None
@@ -222,8 +208,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.running += 1
         try:
             await self.gates.passes(number)
+            return await self._answer(number, request, context)
         finally:
             self.running -= 1
+
+    async def _answer(self, number, request, context):
         if number == self.dies_at:
             await context.abort(grpc.StatusCode.INTERNAL, "Stub process is not healthy")
         shape = tuple(request.inputs[0].shape)
@@ -270,183 +259,3 @@ class FakeAgent(agent_pb2_grpc.GeneratorAgentServiceServicer):
         if self.refusal is not None:
             await context.abort(*self.refusal)
         return agent_pb2.EnsureActorResponse(actor_version=request.actor_version, precision="bf16")
-
-
-def publish_actor(root: Path, actor_id: str, *, face: bool = True, label_map_version: int = LABEL_MAP_VERSION) -> Actor:
-    """An actor whose footage is 96 x 80 pixels, with a stage of 64 x 64 in its upper left corner."""
-    size = FrameSize(96, 80)
-    root.mkdir(parents=True, exist_ok=True)
-    weights, plate = root / ".weights", root / ".plate.png"
-    weights.write_bytes(b"not a network; the stages are fakes")
-    cv2.imwrite(str(plate), np.full((size.height_px, size.width_px, 3), 200, np.uint8))
-    shape = NetworkShape(base_channels=4, downsamplings=1, blocks=1)
-    actor = Actor(
-        id=actor_id,
-        version=0,
-        folder=root,
-        label_map_version=label_map_version,
-        stage=Stage(0, 0, SIDE_PX, SIDE_PX, SIDE_PX, SIDE_PX),
-        frame_size=size,
-        frame_rate_hz=25.0,
-        body=BodyStats(near_ankle_y=0.9, far_ankle_y=0.7, near_height=0.6, far_height=0.5, hip_x=0.5, frames=100),
-        face_rule=FaceRule(side_per_face_size=1.5, min_side_px=8, crop_px=16),
-        generator=shape,
-        face=shape if face else None,
-        preset="test",
-    )
-    files = {"generator.onnx": weights, "plate.png": plate, **({"face.onnx": weights} if face else {})}
-    return ActorStore(root).publish(actor, files)
-
-
-@dataclass
-class Stack:
-    """A running orchestrator and the fake stages behind it."""
-
-    service: TransferService
-    settings: OrchestratorSettings
-    stub: transfer_pb2_grpc.TransferServiceStub
-    actors_root: Path
-    pose: FakePose = field(default_factory=FakePose)
-    normalize: FakeNormalize = field(default_factory=FakeNormalize)
-    triton: FakeTriton = field(default_factory=FakeTriton)
-    face: FakeFace = field(default_factory=FakeFace)
-    agent: FakeAgent = field(default_factory=FakeAgent)
-
-
-@asynccontextmanager
-async def stack_of(actors_root: Path, **settings: object) -> AsyncIterator[Stack]:
-    """An orchestrator and its stages, on ports of their own; all ended behind the body."""
-    fakes = (FakePose(), FakeNormalize(), FakeTriton(), FakeFace(), FakeAgent())
-    register = (
-        pose_pb2_grpc.add_PoseServiceServicer_to_server,
-        normalize_pb2_grpc.add_NormalizeServiceServicer_to_server,
-        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server,
-        face_pb2_grpc.add_FaceServiceServicer_to_server,
-        agent_pb2_grpc.add_GeneratorAgentServiceServicer_to_server,
-    )
-    async with AsyncExitStack() as stack:
-        ports = []
-        for fake, add in zip(fakes, register, strict=True):
-            server = grpc.aio.server(options=SERVER_OPTIONS)
-            add(fake, server)
-            ports.append(server.add_insecure_port("127.0.0.1:0"))
-            await server.start()
-            stack.push_async_callback(server.stop, 0)
-        pose, normalize, triton, face, agent = (f"127.0.0.1:{port}" for port in ports)
-        base = OrchestratorSettings(
-            pose_address=pose,
-            normalize_address=normalize,
-            triton_address=triton,
-            face_address=face,
-            agent_address=agent,
-            actors_root=actors_root,
-        )
-        chosen = replace(base, **settings)
-        service = TransferService(chosen)
-        stack.push_async_callback(service.close)
-        server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
-        service.register(server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        stack.push_async_callback(server.stop, 0)
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS)
-        await stack.enter_async_context(channel)
-        stub = transfer_pb2_grpc.TransferServiceStub(channel)
-        yield Stack(service, chosen, stub, actors_root, *fakes)
-
-
-def configured(actor: str = "anna", **fields: object) -> transfer_pb2.TransferRequest:
-    """The first request; RAW pictures at 25 Hz unless `fields` say otherwise."""
-    fields.setdefault("output", transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW))
-    fields.setdefault("frame_rate_hz", 25.0)
-    return transfer_pb2.TransferRequest(config=transfer_pb2.TransferConfig(actor=actor, **fields))
-
-
-def raw_frame(sequence: int, level: int = 0, *, side_px: int = SIDE_PX) -> transfer_pb2.TransferRequest:
-    """A frame of one grey level."""
-    data = bytes([level]) * (side_px * side_px * 3)
-    picture = frame_pb2.Picture(encoding=frame_pb2.PICTURE_ENCODING_RAW, width_px=side_px, height_px=side_px, data=data)
-    return transfer_pb2.TransferRequest(frame=transfer_pb2.TransferFrame(sequence=sequence, picture=picture))
-
-
-def pose_frame(sequence: int, pose: Pose | None, captured_at_s: float | None = None) -> transfer_pb2.TransferRequest:
-    """A frame that the client has looked at itself."""
-    given = transfer_pb2.ClientPose(
-        pose=None if pose is None else wire.pose_to_proto(pose),
-        size=normalize_pb2.FrameSize(width_px=SIDE_PX, height_px=SIDE_PX),
-    )
-    at = None if captured_at_s is None else Timestamp(seconds=int(captured_at_s), nanos=int(captured_at_s % 1 * 1e9))
-    return transfer_pb2.TransferRequest(
-        frame=transfer_pb2.TransferFrame(sequence=sequence, client_pose=given, captured_at=at)
-    )
-
-
-class Dancing:
-    """A client of one Transfer stream."""
-
-    def __init__(self, stub: transfer_pb2_grpc.TransferServiceStub) -> None:
-        self.call = stub.Transfer()
-
-    async def send(self, *requests: transfer_pb2.TransferRequest) -> None:
-        """Writes requests; a server that does not read makes this wait."""
-        for request in requests:
-            await self.call.write(request)
-
-    async def next(self) -> transfer_pb2.TransferResponse:
-        """The next response. Raises AioRpcError; fails at the end of the stream."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            response = await self.call.read()
-        assert response is not grpc.aio.EOF, "the stream ended"
-        return response
-
-    async def accepted(self) -> transfer_pb2.TransferAccepted:
-        """The first response."""
-        return (await self.next()).accepted
-
-    async def answers(self, count: int) -> list[transfer_pb2.TransferAnswer]:
-        """The next so many answers."""
-        return [(await self.next()).answer for _ in range(count)]
-
-    async def rest(self) -> list[transfer_pb2.TransferAnswer]:
-        """Half-closes and returns all answers until the end."""
-        await self.call.done_writing()
-        answers = []
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while (response := await self.call.read()) is not grpc.aio.EOF:
-                answers.append(response.answer)
-        return answers
-
-    async def failure(self) -> tuple[list[transfer_pb2.TransferAnswer], grpc.aio.AioRpcError]:
-        """All answers until the stream fails, and how it fails."""
-        answers = []
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while (response := await self.call.read()) is not grpc.aio.EOF:
-                    answers.append(response.answer)
-        except grpc.aio.AioRpcError as error:
-            return answers, error
-        raise AssertionError("the stream ended without a failure")
-
-
-async def dance(stub: transfer_pb2_grpc.TransferServiceStub, *requests: transfer_pb2.TransferRequest):
-    """A whole session: what was accepted, and all answers."""
-    dancing = Dancing(stub)
-
-    async def send() -> None:
-        await dancing.send(*requests)
-        await dancing.call.done_writing()
-
-    sending = asyncio.create_task(send())
-    accepted = await dancing.accepted()
-    answers = []
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while (response := await dancing.call.read()) is not grpc.aio.EOF:
-            answers.append(response.answer)
-    await sending
-    return accepted, answers
-
-
-def pixels(answer: transfer_pb2.TransferAnswer) -> Picture:
-    """The picture of an answer with RAW output."""
-    assert answer.WhichOneof("result") == "picture", answer
-    return np.frombuffer(answer.picture.data, np.uint8).reshape(answer.picture.height_px, answer.picture.width_px, 3)

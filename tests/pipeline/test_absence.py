@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from dance.v1 import transfer_pb2
+from dance.v1 import frame_pb2, transfer_pb2
 from dance.v1.transfer_pb2 import FrameRemark, NoPictureReason
 
-from tests.pipeline.fake_stages import ZERO, Stack, configured, dance, pixels, pose_frame, raw_frame, somebody
+from tests.pipeline.chain import Stack, configured, dance, pixels, pose_frame, raw_frame
+from tests.pipeline.fake_stages import ZERO, somebody
 
 NO_PERSON = NoPictureReason.NO_PICTURE_REASON_NO_PERSON
 RESTARTED = FrameRemark.FRAME_REMARK_RESTARTED
@@ -119,7 +120,7 @@ async def test_pictures_that_are_not_what_they_claim_never_leave_the_door(stack:
     """Too few bytes, no JPEG, another size than the session's: BAD_FRAME with the reason; pose sees none of them."""
     short, text, large = raw_frame(1), raw_frame(2), raw_frame(3, side_px=32)
     short.frame.picture.data = b"abc"
-    text.frame.picture.encoding = 1
+    text.frame.picture.encoding = frame_pb2.PICTURE_ENCODING_JPEG
     _, answers = await dance(stack.stub, configured("ben"), raw_frame(0), short, text, large, raw_frame(4))
     assert [answer.WhichOneof("result") for answer in answers] == ["picture", *["no_picture"] * 3, "picture"]
     assert {answer.no_picture.reason for answer in answers[1:4]} == {NoPictureReason.NO_PICTURE_REASON_BAD_FRAME}

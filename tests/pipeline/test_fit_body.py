@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -11,10 +12,11 @@ from dance.v1 import pose_pb2, transfer_pb2
 
 from motion.body import fit_body, measure_body
 from motion.frame import FrameSize
-from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, Stack, pose_frame, raw_frame, somebody
+from tests.pipeline.chain import Stack, pose_frame, raw_frame
+from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, somebody
 
 
-async def fit(stack: Stack, *frames: transfer_pb2.TransferRequest, **config: object) -> transfer_pb2.FitBodyResponse:
+async def fit(stack: Stack, *frames: transfer_pb2.TransferRequest, **config: Any) -> transfer_pb2.FitBodyResponse:
     call = stack.stub.FitBody()
     await call.write(transfer_pb2.FitBodyRequest(config=transfer_pb2.FitBodyConfig(**config)))
     for request in frames:

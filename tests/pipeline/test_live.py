@@ -6,7 +6,8 @@ import asyncio
 
 from dance.v1 import transfer_pb2
 
-from tests.pipeline.fake_stages import ZERO, Dancing, Stack, configured, pixels, raw_frame
+from tests.pipeline.chain import Dancing, Stack, configured, pixels, raw_frame
+from tests.pipeline.fake_stages import ZERO
 
 LIVE = transfer_pb2.TRANSFER_MODE_LIVE
 DROPPED = transfer_pb2.NO_PICTURE_REASON_DROPPED

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from dance.v1 import transfer_pb2
 
-from tests.pipeline.fake_stages import ZERO, Dancing, Stack, configured, dance, pixels, pose_frame, raw_frame, somebody
+from motion.frame import Picture
+from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, pose_frame, raw_frame
+from tests.pipeline.fake_stages import ZERO, somebody
 
 
 async def test_every_frame_is_answered_once_in_order(stack: Stack) -> None:
@@ -52,7 +54,7 @@ async def test_actor_version_is_asked_of_triton(stack: Stack) -> None:
 async def test_two_sessions_never_mix(stack: Stack) -> None:
     """Two sessions at once, on one actor, dancing left in red and right in blue: never a pixel of the other."""
 
-    def paint(model: str, label_map: np.ndarray, previous: np.ndarray) -> np.ndarray:
+    def paint(model: str, label_map: Picture, previous: Picture) -> Picture:
         drawn = np.argwhere((label_map != 255).any(axis=2))
         colour = (250, 0, 0) if drawn[:, 1].mean() < 32 else (0, 0, 250)
         mixed = previous.reshape(-1, 3).max(axis=0)
@@ -62,13 +64,12 @@ async def test_two_sessions_never_mix(stack: Stack) -> None:
     stack.triton.paint = paint
     stack.pose.by_picture = lambda data: somebody(16 if data[0] == 1 else 48)
     left, right = Dancing(stack.stub), Dancing(stack.stub)
-    for dancing, level in ((left, 1), (right, 2)):
+    for dancing in (left, right):
         await dancing.send(configured("ben"))
         await dancing.accepted()
-        dancing.level = level
     for t in range(6):
-        for dancing in (left, right):
-            await dancing.send(raw_frame(t, dancing.level))
+        await left.send(raw_frame(t, level=1))
+        await right.send(raw_frame(t, level=2))
     for dancing, colour in ((left, [250, 0, 0]), (right, [0, 0, 250])):
         answers = await dancing.rest()
         assert [answer.sequence for answer in answers] == list(range(6))

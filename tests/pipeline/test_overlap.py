@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from dance.v1 import frame_pb2, transfer_pb2
 
-from tests.pipeline.fake_stages import Dancing, Stack, configured, raw_frame
+from motion.frame import Picture
+from tests.pipeline.chain import Dancing, Stack, configured, raw_frame
 
 
-async def begin(stack: Stack, actor: str = "ben", **fields: object) -> Dancing:
+async def begin(stack: Stack, actor: str = "ben", **fields: Any) -> Dancing:
     dancing = Dancing(stack.stub)
     await dancing.send(configured(actor, **fields))
     await dancing.accepted()
@@ -46,15 +48,13 @@ async def test_face_of_this_frame_runs_while_the_next_one_is_generated(stack: St
 async def test_generator_is_serial_within_a_session(stack: Stack) -> None:
     """It needs its own last picture, so it never has two frames of one session."""
     most = 0
-    gates = stack.triton.gates
-    passes = gates.passes
 
-    async def counted(number: int) -> None:
+    def paint(model: str, label_map: Picture, previous: Picture) -> Picture:
         nonlocal most
         most = max(most, stack.triton.running)
-        await passes(number)
+        return previous
 
-    gates.passes = counted
+    stack.triton.paint = paint
     dancing = await begin(stack)
     await dancing.send(*(raw_frame(t) for t in range(6)))
     assert len(await dancing.rest()) == 6
@@ -96,6 +96,7 @@ async def test_frames_in_flight_are_bounded(stack: Stack, held: str) -> None:
     assert [answer.sequence for answer in await dancing.rest()] == list(range(100))
 
 
+@pytest.mark.slow
 async def test_slow_client_slows_the_source(stack: Stack) -> None:
     """A client that does not read its answers is not worked ahead for: memory stays bounded, nothing is lost."""
     output = transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW, full_frame=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -11,13 +12,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from tests.pipeline.fake_stages import Dancing, Stack, configured, dance, publish_actor, raw_frame, stack_of
+from tests.pipeline.chain import Dancing, Stack, configured, dance, publish_actor, raw_frame, stack_of
 
 INVALID, UNIMPLEMENTED = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED
 BODY = normalize_pb2.BodyStats(near_ankle_y=0.9, far_ankle_y=0.8, near_height=0.5, far_height=0.4, hip_x=0.5, frames=10)
 
 
-async def refused(stack: Stack, *requests: transfer_pb2.TransferRequest) -> tuple[list, grpc.aio.AioRpcError]:
+async def refused(stack: Stack, *requests: transfer_pb2.TransferRequest) -> tuple[list[Any], grpc.aio.AioRpcError]:
     dancing = Dancing(stack.stub)
     await dancing.send(*requests)
     responses, error = await dancing.failure()
@@ -36,7 +37,7 @@ async def refused(stack: Stack, *requests: transfer_pb2.TransferRequest) -> tupl
         ({"pose_backend": pose_pb2.POSE_BACKEND_RTMPOSE}, "config.pose_backend"),
     ],
 )
-async def test_fields_that_are_not_served_say_so(stack: Stack, fields: dict[str, object], named: str) -> None:
+async def test_fields_that_are_not_served_say_so(stack: Stack, fields: dict[str, Any], named: str) -> None:
     """A field of the contract that is not served yet is never ignored: UNIMPLEMENTED, with its path."""
     responses, error = await refused(stack, configured(**fields))
     assert responses == []
@@ -57,14 +58,14 @@ async def test_fields_that_are_not_served_say_so(stack: Stack, fields: dict[str,
         ({"frame_rate_hz": float("nan")}, "config.frame_rate_hz"),
         ({"pose_detail": 9}, "config.pose_detail"),
         ({"pose_backend": 9}, "config.pose_backend"),
-        ({"output": transfer_pb2.OutputFormat(encoding=9)}, "config.output.encoding"),
+        ({"output": transfer_pb2.OutputFormat(encoding=cast(Any, 9))}, "config.output.encoding"),
         ({"output": transfer_pb2.OutputFormat(jpeg_quality=101)}, "config.output.jpeg_quality"),
         ({"source_body": normalize_pb2.BodyStats()}, "config.source_body"),
         ({"dancer": pose_pb2.DancerSelection(largest=False)}, "config.dancer.largest"),
     ],
 )
 async def test_config_that_breaks_the_contract_is_refused_by_field(
-    stack: Stack, fields: dict[str, object], named: str
+    stack: Stack, fields: dict[str, Any], named: str
 ) -> None:
     """INVALID_ARGUMENT, with the field's path in a BadRequest detail."""
     responses, error = await refused(stack, configured(**fields))
@@ -213,7 +214,7 @@ async def test_accepted_is_the_config_as_honoured(stack: Stack) -> None:
 @pytest.mark.parametrize("encoding", [1, 2, 3])
 async def test_answers_come_in_the_asked_encoding_and_size(stack: Stack, full_frame: bool, encoding: int) -> None:
     """JPEG, PNG or RAW; the stage alone, or pasted onto the plate at the footage's size."""
-    output = transfer_pb2.OutputFormat(encoding=encoding, full_frame=full_frame)
+    output = transfer_pb2.OutputFormat(encoding=cast(Any, encoding), full_frame=full_frame)
     _, (answer,) = await dance(stack.stub, configured(output=output), raw_frame(0))
     picture = answer.picture
     assert picture.encoding == encoding

@@ -69,6 +69,13 @@ def stack_of(tmp_path, spec, *workers: ProcessSpec, **limits) -> LocalStack:
     return LocalStack(workers, front, tmp_path / "logs", **limits)
 
 
+async def wrote(diary: Path, words: str) -> None:
+    """Waits until another process has written `words`."""
+    async with asyncio.timeout(10):
+        while words not in diary.read_text():  # noqa: ASYNC110, ASYNC240 - no event reaches us from there
+            await asyncio.sleep(0)
+
+
 def children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
@@ -147,11 +154,9 @@ async def test_hurried_end_still_asks_everybody_once(tmp_path, spec, diary):
     """Ctrl-C while the stack ends: the rest is asked side by side, not killed, so that it can clean up."""
     stack = await stack_of(tmp_path, spec, spec("pose"), spec("face", "stubborn"), end_seconds=30).__aenter__()
     ending = asyncio.create_task(stack.end())
-    while "end front" not in diary.read_text():
-        await asyncio.sleep(0)
+    await wrote(diary, "end front")
     ending.cancel()
-    while "end pose" not in diary.read_text():
-        await asyncio.sleep(0)
+    await wrote(diary, "end pose")
     ending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await ending

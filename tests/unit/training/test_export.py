@@ -1,0 +1,87 @@
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from serving.engine import open_engine
+from services.face.network import FaceGenerator, ServedFace, served_face
+from services.generator.network import GlobalGenerator, ServedGenerator, served_generator
+from training.export import FACE_NAMES, GENERATOR_NAMES, difference_db, export_face, export_generator
+
+SIDE = 16
+
+
+def picture(seed):
+    return np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+
+
+def spread(network):
+    """Weights large enough for a picture of contrast."""
+    torch.manual_seed(0)
+    for weight in network.parameters():
+        torch.nn.init.normal_(weight, 0, 0.3)
+    return network
+
+
+@pytest.fixture
+def generator(tmp_path):
+    """An exported generator with its torch original."""
+    network = spread(GlobalGenerator(6, 4, 4, 1, 1))
+    path = tmp_path / "generator.onnx"
+    export_generator(network, picture(9), path, SIDE, SIDE)
+    return path, ServedGenerator(network, picture(9))
+
+
+def test_exported_generator_draws_what_torch_draws(generator):
+    """In float32 the two agree to rounding and to the half precision of the weights."""
+    path, served = generator
+    pairs = [(picture(i), picture(i + 10)) for i in range(3)]
+    drawn = open_engine(path, precision="f32").run_batch(pairs)
+    assert np.ptp(drawn[0]) > 50
+    assert difference_db(served, drawn, pairs) > 45
+
+
+def test_exported_face_draws_what_torch_draws(tmp_path):
+    """The face network likewise."""
+    network = spread(FaceGenerator(4, 1, 1))
+    export_face(network, tmp_path / "face.onnx", SIDE)
+    drawn = open_engine(tmp_path / "face.onnx", precision="f32").run(picture(0), picture(1))
+    assert difference_db(ServedFace(network), [drawn], [(picture(0), picture(1))]) > 45
+    rebuilt = served_face(tmp_path / "face.onnx")
+    assert difference_db(rebuilt, [drawn], [(picture(0), picture(1))]) > 50
+
+
+def test_files_speak_uint8_pictures_of_any_batch(generator, tmp_path):
+    """Inputs and outputs have their agreed names, `[batch, H, W, 3]` uint8, and two pictures at once are allowed."""
+    path, _ = generator
+    export_face(FaceGenerator(4, 1, 1), tmp_path / "face.onnx", SIDE)
+    for file, names in ((path, GENERATOR_NAMES), (tmp_path / "face.onnx", FACE_NAMES)):
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        ports = [*session.get_inputs(), *session.get_outputs()]
+        assert tuple(port.name for port in ports) == names
+        assert [port.type for port in ports] == ["tensor(uint8)"] * 3
+        assert [port.shape[0] for port in ports[:2]] == ["batch"] * 2
+        pair = np.stack([picture(1), picture(2)])
+        (answer,) = session.run(None, {names[0]: pair, names[1]: pair})
+        assert answer.shape == pair.shape
+
+
+def test_weights_are_stored_at_half_precision_under_their_own_names(generator):
+    """Every large weight is float16, named as in the torch module."""
+    path, served = generator
+    stored = {tensor.name: tensor.data_type for tensor in onnx.load(str(path)).graph.initializer}
+    for name, weight in served.state_dict().items():
+        assert name in stored
+        assert stored[name] == (onnx.TensorProto.FLOAT16 if weight.numel() >= 16 else onnx.TensorProto.FLOAT)
+
+
+def test_torch_module_is_rebuilt_from_the_file(generator):
+    """The file alone is enough for an engine that runs torch, plate included."""
+    path, served = generator
+    rebuilt = served_generator(path)
+    assert (rebuilt.plate_13HW == served.plate_13HW).all()
+    pairs = [(picture(3), picture(4))]
+    with torch.inference_mode():
+        drawn = rebuilt(*(torch.from_numpy(side)[None] for side in pairs[0]))[0].numpy()
+    assert difference_db(served, [drawn], pairs) > 45

@@ -1,0 +1,24 @@
+import signal
+
+import pytest
+
+from training.stopping import stop_on_signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_signal_asks_and_second_interrupts(number):
+    """The first signal is a question to come to an end, the second one is a command."""
+    with stop_on_signals() as should_stop:
+        assert not should_stop()
+        signal.raise_signal(number)
+        assert should_stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+
+
+def test_handlers_are_put_back():
+    """Afterwards signals do what they did before."""
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_on_signals():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from training.body import BodyLearner
+from training.data.pairs import Pairs, split_footage
+from training.face import FaceLearner, face_crop
+from training.learner import rate_at
+from training.trainer import Budget, Trainer, TrainingStopped
+
+
+@pytest.fixture
+def body(prepared, tiny):
+    """Makes a new, untrained learner, always the same."""
+
+    def make(preset=tiny):
+        split = split_footage(len(prepared))
+        pairs = Pairs(prepared, split, onto_plate=preset.generator.plate, previous_noise=0.1, seed=1)
+        return BodyLearner(preset, pairs, prepared.stage_plate, seed=1)
+
+    return make
+
+
+def train(learner, path, pictures, *, stop_at=None, identity="body"):
+    """Trains and returns the losses of every step by the number of pictures seen."""
+    curve = {}
+    trainer = Trainer(learner, Budget(pictures=pictures), path, identity)
+    trainer.run(
+        lambda step: curve.update({step.pictures_seen: step.losses}), lambda: learner.pictures_seen == stop_at
+    )
+    return curve
+
+
+def test_stopped_and_continued_training_draws_the_same_curve(body, tmp_path):
+    """Stopped in the middle and continued in a new process, every loss is the very same number."""
+    whole = train(body(), tmp_path / "whole.pt", 16)
+    with pytest.raises(TrainingStopped, match="8 pictures"):
+        train(body(), tmp_path / "parts.pt", 16, stop_at=8)
+    second = body()
+    rest = train(second, tmp_path / "parts.pt", 16)
+    assert list(rest) == [10, 12, 14, 16]
+    assert rest == {count: whole[count] for count in rest}
+
+
+def test_killed_training_goes_on_from_its_last_checkpoint(body, tmp_path):
+    """What was learnt after the last checkpoint is learnt again, to the same averaged weights."""
+    whole = body()
+    train(whole, tmp_path / "whole.pt", 12)
+    with pytest.raises(TrainingStopped):
+        train(body(), tmp_path / "killed.pt", 12, stop_at=6)
+    checkpoint = (tmp_path / "killed.pt").read_bytes()
+    with pytest.raises(TrainingStopped):
+        train(body(), tmp_path / "killed.pt", 12, stop_at=10)
+    (tmp_path / "killed.pt").write_bytes(checkpoint)
+    again = body()
+    train(again, tmp_path / "killed.pt", 12)
+    torch.testing.assert_close(again.averaged.state_dict(), whole.averaged.state_dict(), rtol=0, atol=0)
+
+
+def test_training_learns(body, tmp_path):
+    """After some hundred pictures the opacity knows where the person is."""
+    curve = train(body(), tmp_path / "body.pt", 160)
+    opacity = [losses["opacity"] for losses in curve.values()]
+    assert sum(opacity[-10:]) < 0.6 * sum(opacity[:10])
+
+
+def test_published_way_trains_without_plate(body, tiny, tmp_path):
+    """Without a plate there is no opacity to learn, and the log loss may be chosen."""
+    published = replace(tiny, generator=replace(tiny.generator, plate=False), adversarial="log")
+    curve = train(body(published), tmp_path / "body.pt", 4)
+    assert set(curve[4]) == {"adversarial", "feature_matching", "l1", "judge"}
+
+
+def test_checkpoint_of_something_else_is_not_continued(body, tmp_path):
+    """Another recipe begins anew instead of continuing with weights that do not belong to it."""
+    train(body(), tmp_path / "body.pt", 4)
+    assert list(train(body(), tmp_path / "body.pt", 4, identity="another")) == [2, 4]
+
+
+def test_more_budget_trains_further(body, tmp_path):
+    """A finished training that is asked for more goes on behind its end."""
+    train(body(), tmp_path / "body.pt", 4)
+    assert list(train(body(), tmp_path / "body.pt", 8)) == [6, 8]
+    assert train(body(), tmp_path / "body.pt", 8) == {}
+
+
+def test_budget_ends_at_the_first_of_its_limits():
+    """Half of the seconds and a quarter of the pictures are a progress of one half."""
+    assert Budget(seconds=10, pictures=100).progress(5, 25) == 0.5
+    assert Budget(pictures=100).progress(1e9, 25) == 0.25
+    assert Budget(seconds=10).progress(20, 0) == 1
+    for seconds, pictures in ((None, None), (0, None), (None, -1)):
+        with pytest.raises(ValueError, match="budget"):
+            Budget(seconds, pictures)
+
+
+def test_rate_is_constant_and_then_falls():
+    """Full rate for the first half, almost none at the end."""
+    assert [rate_at(progress) for progress in (0, 0.5, 0.75)] == [1, 1, 0.5]
+    assert 0 < rate_at(1) < 0.1
+
+
+def test_face_training_repeats_too(prepared, tiny, tmp_path):
+    """The face's training is continued to the same curve as well."""
+    crops = [
+        face_crop(prepared.labels[i], prepared.pictures[i - 1], prepared.pictures[i], prepared.poses[i], tiny.face_rule)
+        for i in range(1, 6)
+    ]
+    whole = train(FaceLearner(tiny, crops, seed=1), tmp_path / "whole.pt", 6)
+    with pytest.raises(TrainingStopped):
+        train(FaceLearner(tiny, crops, seed=1), tmp_path / "parts.pt", 6, stop_at=3)
+    rest = train(FaceLearner(tiny, crops, seed=1), tmp_path / "parts.pt", 6)
+    assert rest == {count: whole[count] for count in (4, 5, 6)}
+
+
+def test_face_training_needs_faces(tiny):
+    """Without a crop, or without a face network, there is nothing to train."""
+    with pytest.raises(ValueError, match="no face"):
+        FaceLearner(tiny, [], seed=0)
+    with pytest.raises(ValueError, match="no face network"):
+        FaceLearner(replace(tiny, face=None), [], seed=0)
