@@ -20,12 +20,12 @@ from client.session import ActorListing, BodyFit, DanceClient, PoseDetail
 from client.stack import check_port_free
 from client.train import TrainRequest, train
 from client.transfer import TransferJob, fit, transfer
-from client.video import VideoReader, is_endless
 from motion.body import BodyStats
 from motion.frame import FrameSize, Picture
 from serving.actors import ActorStore
 from serving.errors import ActorNotFound, ActorUnusable
 from serving.names import checked_actor_id
+from video.reader import VideoReader, is_endless
 
 app = typer.Typer(
     name="dance",

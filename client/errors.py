@@ -26,10 +26,6 @@ class UsageError(CommandError):
     exit_code = EXIT_USAGE
 
 
-class UnreadableVideo(CommandError):
-    """A file or stream that gives no picture: missing, empty, damaged, or no video."""
-
-
 class UnwritableVideo(CommandError):
     """An output file that cannot be written, or must not be."""
 

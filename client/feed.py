@@ -14,9 +14,9 @@ from typing import Final
 import cv2
 import numpy as np
 
-from client.video import SourceFrame, VideoReader
 from motion.frame import Frame, Picture, PictureEncoding
 from serving.pictures import encode_picture
+from video.reader import SourceFrame, VideoReader
 
 JPEG_QUALITY: Final = 95
 

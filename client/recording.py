@@ -16,8 +16,8 @@ import numpy as np
 from av.video.reformatter import Colorspace
 
 from client.errors import UnwritableVideo
-from client.video import reason
 from motion.frame import Picture
+from video.reader import reason
 
 CONTAINERS: Final = (".mp4", ".mov", ".mkv")
 _AAC_RATES_HZ: Final = frozenset({8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})

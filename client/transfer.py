@@ -29,9 +29,9 @@ from client.session import (
     TransferOptions,
     TransferSession,
 )
-from client.video import VideoReader, is_endless
 from motion.body import BodyStats
 from motion.frame import Frame, Picture
+from video.reader import VideoReader, is_endless
 
 _SMOOTHING_SECONDS: Final = 0.05
 """Half of the window of the centred median: beyond about 0.1 s it would take fast moves for noise."""

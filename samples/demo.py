@@ -13,7 +13,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from client.video import VideoReader
+from video.reader import VideoReader
 
 SAMPLES: Final = Path(__file__).resolve().parent
 ROWS: Final = 4

@@ -7,8 +7,9 @@ floats and back happens inside the network's graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -66,9 +67,7 @@ class OpenVinoEngine:
     """OpenVINO on a CPU. Items of a batch run one by one, so a picture's bytes never depend on its neighbours."""
 
     def __init__(self, model_path: Path, *, threads: int, precision: Precision = "auto") -> None:
-        import openvino as ov
-
-        core = ov.Core()
+        core = _core()
         chosen = _cpu_precision(core, precision)
         try:
             model = core.read_model(model_path)
@@ -104,6 +103,18 @@ class OpenVinoEngine:
     def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
         """See `PictureEngine.run_batch`."""
         return [self.run(first, second) for first, second in pairs]
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's core, one for the whole process and for good.
+
+    Its CPU plugin gives the thread that starts it another stack for signals, and takes it away again when the core is
+    dropped. After two cores the thread is left with a stack that is freed, and the next SIGTERM is a crash.
+    """
+    import openvino as ov  # an extra
+
+    return ov.Core()
 
 
 def _cpu_precision(core: object, wanted: Precision) -> str:

@@ -48,6 +48,12 @@ class BadSettings(BadInput):
     """A setting is nonsense; `field` is the environment variable or the option."""
 
 
+class UnreadableVideo(DanceError):
+    """A file or stream that gives no picture: missing, empty, damaged, or no video."""
+
+    code = StatusCode.INVALID_ARGUMENT
+
+
 class NotServed(DanceError):
     """A field of the contract that this server does not serve."""
 

@@ -49,8 +49,8 @@ version_policy {{ specific {{ versions: [ {versions} ] }} }}
 
 # A GPU gains from batches. A CPU runs the items one by one, so batches gain nothing there, and Triton's batcher costs:
 # on busy cores it misses the wake-up for a request that comes just as the one before is answered, and finds it only
-# 500 ms later (one request in ten, measured with 2.51). Without it requests go straight to the instance. No queue delay:
-# it would add straight to a single stream's latency.
+# 500 ms later (one request in ten, measured with 2.51). Without it requests go straight to the instance. No queue
+# delay: it would add straight to a single stream's latency.
 _BATCHING: Final = f"dynamic_batching {{ default_queue_policy {{ max_queue_size: {MAX_WAITING} }} }}\n"
 
 

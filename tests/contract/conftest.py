@@ -1,53 +1,14 @@
-"""Actors with networks so small that their right answer can be computed by hand."""
+"""A store of tiny actors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
-from motion.body import BodyStats
-from motion.face_region import FaceRule
-from motion.frame import FrameSize, PictureEncoding
-from motion.labelmap import LABEL_MAP_VERSION
-from motion.stage import Stage
-from serving.actors import Actor, ActorStore, NetworkShape
-from serving.pictures import encode_picture
-
-SIDE_PX = 32
-
-
-def tiny_network(path: Path, inputs: tuple[str, str], output: str, side_px: int, bias: int) -> Path:
-    """Writes an ONNX file of our format: half of the first picture, a quarter of the second, and `bias`."""
-    shape: list[str | int | None] = ["N", side_px, side_px, 3]
-    half, quarter, more = (
-        numpy_helper.from_array(np.array(value, np.float32), name)
-        for name, value in (("half", 0.5), ("quarter", 0.25), ("more", bias))
-    )
-    nodes = [
-        helper.make_node("Cast", [inputs[0]], ["first"], to=TensorProto.FLOAT),
-        helper.make_node("Cast", [inputs[1]], ["second"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["first", "half"], ["first_part"]),
-        helper.make_node("Mul", ["second", "quarter"], ["second_part"]),
-        helper.make_node("Add", ["first_part", "second_part"], ["sum"]),
-        helper.make_node("Add", ["sum", "more"], ["biased"]),
-        helper.make_node("Round", ["biased"], ["rounded"]),
-        helper.make_node("Cast", ["rounded"], [output], to=TensorProto.UINT8),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name in inputs],
-        [helper.make_tensor_value_info(output, TensorProto.UINT8, shape)],
-        [half, quarter, more],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    return path
-
+from serving.actors import Actor, ActorStore
+from tests.tiny_actors import publish_tiny
 
 Publish = Callable[..., Actor]
 
@@ -60,40 +21,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ActorStore:
 
 @pytest.fixture(scope="module")
 def publish(store: ActorStore, tmp_path_factory: pytest.TempPathFactory) -> Publish:
-    """Publishes an actor whose networks are tiny, or whose generator.onnx holds the bytes `generator`."""
+    """`publish_tiny` into `store`: takes the actor's id and the options."""
 
-    def published(
-        actor_id: str,
-        *,
-        bias: int = 0,
-        face: bool = True,
-        generator: bytes | None = None,
-        label_map_version: int = LABEL_MAP_VERSION,
-        side_px: int = SIDE_PX,
-    ) -> Actor:
-        folder = tmp_path_factory.mktemp("parts")
-        model = tiny_network(folder / "generator.onnx", ("label_map", "previous_frame"), "frame", side_px, bias)
-        if generator is not None:
-            model.write_bytes(generator)
-        files = {"generator.onnx": model, "plate.png": folder / "plate.png"}
-        if face:
-            files["face.onnx"] = tiny_network(folder / "face.onnx", ("label", "face"), "refined", SIDE_PX, bias)
-        plate = encode_picture(np.zeros((64, 64, 3), np.uint8), PictureEncoding.PNG)
-        files["plate.png"].write_bytes(plate.data)
-        actor = Actor(
-            id=actor_id,
-            version=0,
-            folder=folder,
-            label_map_version=label_map_version,
-            stage=Stage(x_px=0, y_px=0, width_px=64, height_px=64, out_width_px=side_px, out_height_px=side_px),
-            frame_size=FrameSize(64, 64),
-            frame_rate_hz=25.0,
-            body=BodyStats(near_ankle_y=0.9, far_ankle_y=0.8, near_height=0.6, far_height=0.5, hip_x=0.5, frames=10),
-            face_rule=FaceRule(side_per_face_size=1.6, min_side_px=16, crop_px=SIDE_PX),
-            generator=NetworkShape(base_channels=1, downsamplings=0, blocks=0),
-            face=NetworkShape(base_channels=1, downsamplings=0, blocks=0) if face else None,
-            preset="tiny",
-        )
-        return store.publish(actor, files)
+    def published(actor_id: str, **options: Any) -> Actor:
+        return publish_tiny(store, tmp_path_factory.mktemp("parts"), actor_id, **options)
 
     return published

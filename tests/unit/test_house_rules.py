@@ -11,12 +11,13 @@ ALLOWED = {
     "motion": set(),
     "serving": {"motion"},
     "services": {"motion", "serving"},
+    "video": {"motion", "serving"},
     "orchestrator": {"motion", "serving"},
     "training": {
-        "motion", "serving",
+        "motion", "serving", "video",
         "services.generator.network", "services.face.network", "services.pose.estimator",
     },
-    "client": {"motion", "serving", "training"},
+    "client": {"motion", "serving", "training", "video"},
 }  # fmt: skip
 OURS = (*ALLOWED, "samples", "benchmarks")
 SEES_PROTOBUF = ("servicer.py", "orchestrator/stages/", "serving/wire.py", "client/session.py")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from client.video import VideoReader
+from video.reader import VideoReader
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "transfer_client.py"
 

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from client.errors import ServerError, UnreadableVideo
+from client.errors import ServerError
 from client.feed import FeedOptions, LiveFeed, shrunk
 from client.report import TransferReport
 from client.session import Answer, DanceClient, StageTime, TransferOptions
-from client.video import VideoReader
 from motion.frame import Frame, PictureEncoding
+from serving.errors import UnreadableVideo
 from serving.pictures import encode_picture
+from video.reader import VideoReader
 
 PICTURE = encode_picture(np.zeros((32, 32, 3), np.uint8), PictureEncoding.JPEG)
 

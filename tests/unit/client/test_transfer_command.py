@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from client.__main__ import run
-from client.video import VideoReader
+from video.reader import VideoReader
 
 
 def frames_of(path: Path):

@@ -9,10 +9,11 @@ import av
 import numpy as np
 import pytest
 
-from client.errors import UnreadableVideo, UnwritableVideo
+from client.errors import UnwritableVideo
 from client.recording import Recording, SoundTrack
-from client.video import VideoReader, is_endless, turned
 from motion.frame import Picture
+from serving.errors import UnreadableVideo
+from video.reader import VideoReader, is_endless, turned
 
 
 def copied(source: Path, out: Path) -> None:

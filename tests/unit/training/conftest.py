@@ -1,4 +1,4 @@
-"""A tiny actor: a coloured bar that walks over a textured place, and the settings of a job that trains it in seconds."""
+"""A tiny actor, a coloured bar that walks over a textured place, and a recipe that trains it in seconds."""
 
 from __future__ import annotations
 

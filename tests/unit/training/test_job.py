@@ -32,7 +32,9 @@ def test_job_ends_with_an_actor_that_loads(settings):
     assert (actor.version, published.version) == (1, 1)
     assert actor.face == settings.preset.face
     assert actor.consent == "drawn by ourselves"
-    assert {"held_out", "nearest_training_frame", "grey_figure", "pose_distance", "pose_distance_floor"} <= set(actor.scores)
+    assert {"held_out", "nearest_training_frame", "grey_figure", "pose_distance", "pose_distance_floor"} <= set(
+        actor.scores
+    )
     assert actor.read_plate().shape == (32, 32, 3)
     assert (settings.work_folder / "preview.png").is_file()
     assert len((settings.work_folder / "scores.csv").read_text().splitlines()) == 2
@@ -40,7 +42,7 @@ def test_job_ends_with_an_actor_that_loads(settings):
 
 def test_stopped_job_goes_on(settings):
     """Stopped in the body's training, nothing is published; the same call finishes it."""
-    steps = []
+    steps: list[object] = []
     stop = lambda: len(steps) >= 2  # noqa: E731
     with pytest.raises(TrainingStopped):
         train_actor(settings, lambda now: steps.append(now) if now.losses else None, stop)

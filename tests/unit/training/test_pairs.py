@@ -76,7 +76,12 @@ def test_props_beside_the_person_are_the_plate_in_the_target(prepared):
 def test_values_lie_where_the_networks_expect_them(prepared):
     """Labels and masks in [0, 1], pictures in [-1, 1]."""
     pair = pairs_of(prepared).pair(0)
-    for low, high, tensors in ((0, 1, pair.labels), (0, 1, pair.masks), (0, 1, pair.grown_masks), (-1, 1, pair.pictures)):
+    for low, high, tensors in (
+        (0, 1, pair.labels),
+        (0, 1, pair.masks),
+        (0, 1, pair.grown_masks),
+        (-1, 1, pair.pictures),
+    ):
         assert all(low <= tensor.min() < tensor.max() <= high for tensor in tensors)
     assert pair.labels[0].shape == pair.previous.shape == (1, 3, 32, 32)
     assert (pair.grown_masks[0] >= pair.masks[0] - 0.7).all()

@@ -31,7 +31,7 @@ def test_preparation_gives_what_training_reads(footage, tmp_path):
     assert prepared.masks.shape == (20, 32, 32)
     assert prepared.plate.shape == frames[0].shape
     assert prepared.stage_plate.shape == (32, 32, 3)
-    assert all(prepared.stage.contains(pose) for pose in prepared.poses)
+    assert all(pose is not None and prepared.stage.contains(pose) for pose in prepared.poses)
     assert prepared.body.frames == 20
     assert prepared.report["frames_with_a_person"] == 20
     assert prepared.labels[0].min() < 255

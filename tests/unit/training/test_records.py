@@ -13,9 +13,14 @@ def test_failed_writing_leaves_the_file_before(tmp_path):
     """What breaks off in the middle is never seen."""
     path = tmp_path / "file.txt"
     path.write_text("whole")
-    with pytest.raises(RuntimeError), written_whole(path) as partial:
-        partial.write_text("ha")
-        raise RuntimeError
+
+    def break_off():
+        with written_whole(path) as partial:
+            partial.write_text("ha")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
     assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -69,4 +69,4 @@ def test_footage_may_end_with_a_chunk(fake_estimator, tmp_path, frames):
 def test_footage_without_frames_is_refused(fake_estimator, tmp_path):
     """No frame, no size."""
     with pytest.raises(ValueError, match="without frames"):
-        find_person(lambda: [], tmp_path, lambda done: None)
+        find_person(list, tmp_path, lambda done: None)

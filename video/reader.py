@@ -15,8 +15,8 @@ import av.error
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 
-from client.errors import UnreadableVideo
 from motion.frame import Picture
+from serving.errors import UnreadableVideo
 
 _STREAM_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _CAMERA: Final = re.compile(r"\d+|/dev/video\d+")

@@ -1,0 +1,1 @@
+"""Reads video files, cameras and streams. PyAV; imports motion and serving."""
