@@ -14,14 +14,12 @@ PY
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 has_library() { # in the loader's cache, or beside the interpreter
-  ldconfig -p 2>/dev/null | grep -q "$1" || [ -e "$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR") or "")')/$1" ]
+  PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -qF "$1" || [ -e "$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR") or "")')/$1" ]
 }
 missing=()
 has_library libGL.so.1 || missing+=(libgl1)
 has_library libgthread-2.0.so.0 || missing+=(libglib2.0-0)
-has_library libEGL.so.1 || missing+=(libegl1)
 has_library "libpython$version.so.1.0" || missing+=("libpython$version")
-has_library libgomp.so.1 || missing+=(libgomp1)
 "$python" -c 'import venv, ensurepip' 2>/dev/null || missing+=("python$version-venv")
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -112,8 +112,8 @@ def train_actor(
 ) -> Actor:
     """Runs the job to its end and returns the published actor.
 
-    Raises TrainingStopped as soon as `should_stop` says so (the same call goes on), BadInput for footage that cannot be
-    read, NoBody where it shows no whole body.
+    Raises TrainingStopped as soon as `should_stop` says so (the same call goes on), UnreadableVideo for footage that
+    cannot be read, NoBody where it shows no whole body.
     """
     return _Job(settings, on_progress, should_stop).run()
 

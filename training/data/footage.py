@@ -4,69 +4,55 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import av.error
-import numpy as np
-
 from motion.frame import Picture
-from serving.errors import BadInput
+from serving.errors import BadInput, UnreadableVideo
+from video.reader import VideoReader
 
-_ANY_RATE_HZ = 25.0
+
+@dataclass(frozen=True, slots=True)
+class FootageFacts:
+    """What a file says of itself. expected_frames: None where the format does not tell."""
+
+    frame_rate_hz: float
+    expected_frames: int | None
 
 
 def footage_frames(footage: Path) -> Iterator[Picture]:
     """Every frame, `[H, W, 3]` uint8 RGB, turned upright as the file says, all of the first frame's size.
 
-    Raises BadInput for a file that is missing, empty or without video, and for a frame of another size. Footage that
-    is cut off ends where it stops decoding.
+    Raises UnreadableVideo for a file that is missing, empty or without video, BadInput for a frame of another size.
+    Footage that is cut off ends where it stops decoding.
     """
-    first_shape: tuple[int, ...] | None = None
-    with _opened(footage) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        try:
-            for frame in container.decode(video=0):
-                picture = upright(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), frame.rotation)
-                first_shape = first_shape or picture.shape
-                if picture.shape != first_shape:
-                    raise BadInput("footage", f"{footage} changes its size from {first_shape} to {picture.shape}")
-                yield picture
-        except av.error.FFmpegError as error:
-            if first_shape is None:
-                raise BadInput("footage", f"{footage}: not a single frame can be decoded") from error
-    if first_shape is None:
-        raise BadInput("footage", f"{footage}: not a single frame can be decoded")
+    with _opened(footage) as reader:
+        first_shape: tuple[int, ...] | None = None
+        for frame in reader.frames():
+            first_shape = first_shape or frame.pixels.shape
+            if frame.pixels.shape != first_shape:
+                raise BadInput("footage", f"{footage} changes its size from {first_shape} to {frame.pixels.shape}")
+            yield frame.pixels
 
 
-def footage_rate_hz(footage: Path) -> float:
-    """Frames per second as the file says it. Raises BadInput as `footage_frames` does."""
-    with _opened(footage) as container:
-        stream = container.streams.video[0]
-        return float(stream.average_rate or stream.guessed_rate or _ANY_RATE_HZ)
+def footage_facts(footage: Path) -> FootageFacts:
+    """Raises UnreadableVideo as `footage_frames` does."""
+    with _opened(footage) as reader:
+        return FootageFacts(reader.frame_rate_hz, reader.expected_frames)
 
 
 def footage_fingerprint(footage: Path) -> str:
-    """32 hexadecimal digits that tell this file's bytes from others. Raises BadInput for a file that is missing."""
-    if not footage.is_file():
-        raise BadInput("footage", f"there is no file {footage}")
+    """32 hexadecimal digits that tell this file's bytes from others. Raises UnreadableVideo for a missing file."""
+    _check_file(footage)
     with footage.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
-def upright(picture: Picture, rotation_deg: int) -> Picture:
-    """The picture turned counterclockwise by `rotation_deg`, rounded to quarter turns, as display matrices say."""
-    return np.ascontiguousarray(np.rot90(picture, k=round(rotation_deg / 90)))
+def _opened(footage: Path) -> VideoReader:
+    _check_file(footage)  # the reader would take "0" for a camera
+    return VideoReader(str(footage.resolve()))
 
 
-def _opened(footage: Path) -> av.container.InputContainer:
+def _check_file(footage: Path) -> None:
     if not footage.is_file():
-        raise BadInput("footage", f"there is no file {footage}")
-    try:
-        container = av.open(str(footage))
-    except (av.error.FFmpegError, ValueError) as error:
-        raise BadInput("footage", f"{footage} is no video that can be read") from error
-    if not container.streams.video:
-        container.close()
-        raise BadInput("footage", f"{footage} has no video in it")
-    return container
+        raise UnreadableVideo(f"there is no file {footage}")

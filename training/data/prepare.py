@@ -19,7 +19,7 @@ from motion.pose import Pose
 from motion.stage import Stage, fit_stage
 from serving.errors import NoBody
 from training.atomic import read_picture, write_picture, written_whole
-from training.data.footage import footage_fingerprint, footage_frames, footage_rate_hz
+from training.data.footage import footage_facts, footage_fingerprint, footage_frames
 from training.data.plate import fit_plate, props
 from training.data.sightings import Sightings, find_person
 
@@ -82,13 +82,16 @@ def prepare(
 ) -> PreparedFootage:
     """Poses, masks, body, stage, plate and label maps of the footage for pictures of this size.
 
-    What an earlier call left in `folder` for the same footage is used, also after an interruption. Raises BadInput for
-    footage that cannot be read and NoBody where too few frames show a person.
+    What an earlier call left in `folder` for the same footage is used, also after an interruption. Raises
+    UnreadableVideo for footage that cannot be read and NoBody where too few frames show a person.
     """
     home = folder / footage_fingerprint(footage)
-    seen = find_person(
-        lambda: footage_frames(footage), home / "seen", lambda done: on_progress("looking for poses", done, None)
-    )
+    facts = footage_facts(footage)
+
+    def on_seen(done: int) -> None:
+        on_progress("looking for poses", done, facts.expected_frames)
+
+    seen = find_person(lambda: footage_frames(footage), home / "seen", on_seen)
     found = [pose for pose in seen.poses if pose is not None]
     if len(found) < _FEWEST_POSES:
         raise NoBody(f"{footage}: a person was found in only {len(found)} of {len(seen.poses)} frames")
@@ -97,7 +100,9 @@ def prepare(
         raise NoBody(f"{footage}: no frame shows a head and both ankles; the whole body must be in the picture")
     stage = fit_stage(found, seen.frame_size, width_px, height_px)
     plate, never_seen = _kept_plate(footage, seen, home)
-    staged = home / f"{width_px}x{height_px}-map{LABEL_MAP_VERSION}"
+    # Another rule for the stage, or another label map, must not meet pictures that were cut by the old one.
+    cut = f"{stage.width_px}x{stage.height_px}+{stage.x_px}+{stage.y_px}"
+    staged = home / f"{width_px}x{height_px}-from-{cut}-map{LABEL_MAP_VERSION}"
     if not (staged / _COMPLETE_FILE).is_file():
         _write_stage(footage, seen, stage, plate, staged, on_progress)
     arrays = {name: np.load(staged / f"{name}.npy", mmap_mode="r") for name in ("pictures", "labels", "masks")}
@@ -108,7 +113,7 @@ def prepare(
         plate=plate,
         stage=stage,
         frame_size=seen.frame_size,
-        frame_rate_hz=footage_rate_hz(footage),
+        frame_rate_hz=facts.frame_rate_hz,
         body=fit_body(measures),
         report={
             "frames": len(seen.poses),

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -64,7 +67,7 @@ def test_files_speak_uint8_pictures_of_any_batch(generator, tmp_path):
         assert [port.type.tensor_type.shape.dim[0].dim_param for port in ports[:2]] == ["batch"] * 2
         pair = np.stack([picture(1), picture(2)])
         (answer,) = ReferenceEvaluator(model).run(None, {names[0]: pair, names[1]: pair})
-        assert answer.shape == pair.shape
+        assert np.shape(answer) == pair.shape
 
 
 def test_weights_are_stored_at_half_precision_under_their_own_names(generator):
@@ -85,3 +88,24 @@ def test_torch_module_is_rebuilt_from_the_file(generator):
     with torch.inference_mode():
         drawn = rebuilt(*(torch.from_numpy(side)[None] for side in pairs[0]))[0].numpy()
     assert difference_db(served, [drawn], pairs) > 45
+
+
+ENGINES_COME_AND_GO = """
+import signal, sys
+from pathlib import Path
+from serving.engine import open_engine
+
+first, second = open_engine(Path(sys.argv[1])), open_engine(Path(sys.argv[1]))
+del first
+del second
+signal.signal(signal.SIGTERM, lambda number, frame: print("told to stop"))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_signals_arrive_after_engines_have_gone(generator):
+    """Opening and dropping several engines leaves a process that a signal can stop without a crash."""
+    path, _ = generator
+    command = [sys.executable, "-c", ENGINES_COME_AND_GO, str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "told to stop\n")

@@ -3,6 +3,7 @@ import pytest
 
 from serving.errors import NoBody
 from training.data import prepare as preparation
+from training.data.footage import FootageFacts
 from training.data.prepare import prepare
 
 
@@ -19,7 +20,7 @@ def footage(tmp_path, monkeypatch, fake_estimator):
         return iter(frames)
 
     monkeypatch.setattr(preparation, "footage_frames", read)
-    monkeypatch.setattr(preparation, "footage_rate_hz", lambda _: 24.0)
+    monkeypatch.setattr(preparation, "footage_facts", lambda _: FootageFacts(24.0, None))
     return path, frames, opened
 
 

@@ -46,7 +46,7 @@ def test_other_numbers_of_outputs_are_refused(outputs):
 def test_plate_comes_out_unchanged_where_nothing_is_drawn():
     """With an opacity of 0 every pixel is the plate's, also in bf16."""
     network = GlobalGenerator(6, 4, 4, 1, 1)
-    torch.nn.init.constant_(network.tail.bias, -200.0)
+    network.tail.bias.data.fill_(-200.0)  # type: ignore[union-attr]
     plate = pictures(0)[0].numpy()
     served = ServedGenerator(network, plate)
     for enabled in (False, True):
