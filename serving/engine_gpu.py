@@ -24,6 +24,10 @@ class _CapturedGraph:
     result_NHWC: Tensor
 
 
+BATCH_SIZES = (1, 2, 4, 8)
+"""Sizes that are recorded; a batch in between is padded to the next one. 8 is the contract's `max_batch_size`."""
+
+
 class TorchEngine:
     """Runs `module`, which takes two `[N, H, W, 3]` uint8 tensors and gives one. Not thread-safe."""
 
@@ -32,7 +36,7 @@ class TorchEngine:
             raise ActorUnusable("inference on a GPU was asked for, but torch sees no CUDA device")
         self.precision = "f32" if precision == "f32" else "bf16"
         self._module = module.eval().to("cuda", memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._graphs: dict[tuple[int, ...], _CapturedGraph] = {}
+        self._graphs: dict[tuple[int, int, int], _CapturedGraph] = {}
 
     def run(self, first: Picture, second: Picture) -> Picture:
         """See `PictureEngine.run`."""
@@ -40,25 +44,31 @@ class TorchEngine:
 
     @torch.inference_mode()
     def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
-        """See `PictureEngine.run_batch`. The whole batch is one launch."""
-        first_NHWC = torch.from_numpy(np.stack([first for first, _ in pairs]))
-        second_NHWC = torch.from_numpy(np.stack([second for _, second in pairs]))
-        shape = tuple(first_NHWC.shape)
-        if shape not in self._graphs:
-            self._graphs[shape] = self._capture(first_NHWC, second_NHWC)
-        captured = self._graphs[shape]
-        captured.first_NHWC.copy_(first_NHWC)
-        captured.second_NHWC.copy_(second_NHWC)
+        """See `PictureEngine.run_batch`. Up to eight pairs are one launch; the first call of a size records its graphs."""
+        if len(pairs) > BATCH_SIZES[-1]:
+            rest = pairs[BATCH_SIZES[-1] :]
+            return self.run_batch(pairs[: BATCH_SIZES[-1]]) + self.run_batch(rest)
+        height_px, width_px = pairs[0][0].shape[:2]
+        if (1, height_px, width_px) not in self._graphs:
+            # All sizes at once, when an actor is warmed up: a recording in mid-stream would stall every session.
+            for count in BATCH_SIZES:
+                self._graphs[count, height_px, width_px] = self._capture(count, height_px, width_px)
+        padded = next(count for count in BATCH_SIZES if count >= len(pairs))
+        captured = self._graphs[padded, height_px, width_px]
+        captured.first_NHWC[: len(pairs)].copy_(torch.from_numpy(np.stack([first for first, _ in pairs])))
+        captured.second_NHWC[: len(pairs)].copy_(torch.from_numpy(np.stack([second for _, second in pairs])))
         captured.graph.replay()
-        return list(captured.result_NHWC.cpu().numpy())
+        return list(captured.result_NHWC[: len(pairs)].cpu().numpy())
 
     def _forward(self, first_NHWC: Tensor, second_NHWC: Tensor) -> Tensor:
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.precision == "bf16"):
             result_NHWC: Tensor = self._module(first_NHWC, second_NHWC)
         return result_NHWC
 
-    def _capture(self, first_NHWC: Tensor, second_NHWC: Tensor) -> _CapturedGraph:
-        first_NHWC, second_NHWC = first_NHWC.to("cuda"), second_NHWC.to("cuda")
+    def _capture(self, count: int, height_px: int, width_px: int) -> _CapturedGraph:
+        first_NHWC, second_NHWC = (
+            torch.full((count, height_px, width_px, 3), 128, dtype=torch.uint8, device="cuda") for _ in range(2)
+        )
         # cuDNN chooses its algorithms, and allocates, in the first runs; that must not be recorded.
         side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side_stream.wait_stream(torch.cuda.current_stream())

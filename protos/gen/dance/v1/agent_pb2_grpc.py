@@ -29,6 +29,8 @@ class GeneratorAgentServiceServicer(object):
     def EnsureActor(self, request, context):
         """EnsureActor answers when the actor is loaded and a canary inference went through. NOT_FOUND: no such actor or
         version. FAILED_PRECONDITION: the actor cannot be served here (label-map version, damaged files).
+        RESOURCE_EXHAUSTED: as many actors as fit are loaded, and all are in use. UNAVAILABLE: Triton does not answer.
+        A session asks again now and then: an actor that was asked for counts as in use for a while.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -27,7 +27,9 @@ class FaceServiceServicer(object):
     """
 
     def Refine(self, request, context):
-        """Refine adds the actor's face residual to one crop. NOT_FOUND: no such actor or version.
+        """Refine adds the actor's face residual to one crop. NOT_FOUND: no such actor or version. FAILED_PRECONDITION: the
+        actor has no face network, or one that cannot be served here. INVALID_ARGUMENT: crops of another size or encoding,
+        or version 0. RESOURCE_EXHAUSTED: too many faces wait.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

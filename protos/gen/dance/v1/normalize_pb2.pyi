@@ -87,7 +87,7 @@ class BodyTransform(_message.Message):
     def __init__(self, scale: _Optional[float] = ..., foot_y: _Optional[float] = ..., hip_x: _Optional[float] = ...) -> None: ...
 
 class NormalizedPose(_message.Message):
-    __slots__ = ("sequence", "pose", "transform", "calibration", "certainty", "depth_ratio", "extrapolated", "limited", "on_the_spot", "transform_kept", "held_joints", "state_after", "compute_seconds", "source_body")
+    __slots__ = ("sequence", "pose", "transform", "calibration", "certainty", "depth_ratio", "extrapolated", "limited", "on_the_spot", "transform_kept", "held_joints", "state_after", "compute_seconds", "source_body", "airborne")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     POSE_FIELD_NUMBER: _ClassVar[int]
     TRANSFORM_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +102,7 @@ class NormalizedPose(_message.Message):
     STATE_AFTER_FIELD_NUMBER: _ClassVar[int]
     COMPUTE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SOURCE_BODY_FIELD_NUMBER: _ClassVar[int]
+    AIRBORNE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     pose: _pose_pb2.Pose
     transform: BodyTransform
@@ -116,7 +117,8 @@ class NormalizedPose(_message.Message):
     state_after: bytes
     compute_seconds: float
     source_body: BodyStats
-    def __init__(self, sequence: _Optional[int] = ..., pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., transform: _Optional[_Union[BodyTransform, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, str]] = ..., certainty: _Optional[float] = ..., depth_ratio: _Optional[float] = ..., extrapolated: bool = ..., limited: bool = ..., on_the_spot: bool = ..., transform_kept: bool = ..., held_joints: _Optional[int] = ..., state_after: _Optional[bytes] = ..., compute_seconds: _Optional[float] = ..., source_body: _Optional[_Union[BodyStats, _Mapping]] = ...) -> None: ...
+    airborne: bool
+    def __init__(self, sequence: _Optional[int] = ..., pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., transform: _Optional[_Union[BodyTransform, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, str]] = ..., certainty: _Optional[float] = ..., depth_ratio: _Optional[float] = ..., extrapolated: bool = ..., limited: bool = ..., on_the_spot: bool = ..., transform_kept: bool = ..., held_joints: _Optional[int] = ..., state_after: _Optional[bytes] = ..., compute_seconds: _Optional[float] = ..., source_body: _Optional[_Union[BodyStats, _Mapping]] = ..., airborne: bool = ...) -> None: ...
 
 class NormalizeResponse(_message.Message):
     __slots__ = ("accepted", "normalized")

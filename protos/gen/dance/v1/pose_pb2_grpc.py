@@ -28,8 +28,11 @@ class PoseServiceServicer(object):
 
     def Estimate(self, request_iterator, context):
         """Estimate answers every frame once, in the order sent, and ends when the requests end. A frame with nobody in it
-        is answered without people: that is a fact about the frame, not an error of the stream. The tracker lives in the
-        stream: a new stream finds the dancer anew.
+        is answered without people, and one that does not decode with `bad_picture`: facts about the frame, not errors of
+        the stream. The tracker lives in the stream: a new stream finds the dancer anew. INVALID_ARGUMENT: the first
+        request is no config, a later one no frame, or sequences do not rise. UNIMPLEMENTED: a backend or dancer rule that
+        this server does not serve. RESOURCE_EXHAUSTED: as many streams as are admitted are open. DEADLINE_EXCEEDED: the
+        client sent or read nothing for longer than it may.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

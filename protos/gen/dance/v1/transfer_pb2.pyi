@@ -36,6 +36,7 @@ class FrameRemark(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FRAME_REMARK_RESTARTED: _ClassVar[FrameRemark]
     FRAME_REMARK_OUT_OF_STAGE: _ClassVar[FrameRemark]
     FRAME_REMARK_FACE_AND_HANDS_CARRIED: _ClassVar[FrameRemark]
+    FRAME_REMARK_AIRBORNE: _ClassVar[FrameRemark]
 TRANSFER_MODE_UNSPECIFIED: TransferMode
 TRANSFER_MODE_LOSSLESS: TransferMode
 TRANSFER_MODE_LIVE: TransferMode
@@ -54,6 +55,7 @@ FRAME_REMARK_NO_FACE: FrameRemark
 FRAME_REMARK_RESTARTED: FrameRemark
 FRAME_REMARK_OUT_OF_STAGE: FrameRemark
 FRAME_REMARK_FACE_AND_HANDS_CARRIED: FrameRemark
+FRAME_REMARK_AIRBORNE: FrameRemark
 
 class OutputFormat(_message.Message):
     __slots__ = ("encoding", "jpeg_quality", "full_frame")
