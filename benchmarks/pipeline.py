@@ -85,7 +85,7 @@ async def _measure(
     served, eager = plain_loop.served_networks(actor), plain_loop.eager_networks(actor)
     async with local_stack(root / "actors", root / "logs") as stack, DanceClient(stack.address) as client:
         body = (await client.fit_body(_each(clip.frames))).body
-        sizes = await wire_sizes.per_frame(stack.address, actor, clip, body)
+        sizes = await wire_sizes.per_frame(stack, root, actor, clip, body)
         await _pipeline_rate(stack, client, actor, clip, body, frames[:WARM_UP_FRAMES], Rates())
         for _ in range(rounds):
             await _pipeline_rate(stack, client, actor, clip, body, frames, rates)
@@ -193,7 +193,7 @@ def _report(case: Case, rates: Rates, times: GeneratorTimes, sizes: dict[str, in
     print("| what | value | goal |\n|---|---|---|")
     print(f"| pipeline | {pipeline:.2f} frames/s | |")
     print(f"| plain loop, same models | {plain:.2f} frames/s | |")
-    print(f"| plain loop, generator and face in PyTorch eager float32 | {eager:.3f} frames/s | |")
+    print(f"| plain loop, generator in PyTorch eager float32 | {eager:.3f} frames/s | |")
     print(f"| pipeline / plain loop | {against_plain:.2f} | 1.0 |")
     print(f"| pipeline / eager loop | {against_eager:.2f} | {4 if large else 2.5} |")
     print(f"| generator, PyTorch eager float32 | {times.eager_ms:.1f} ms | |")

@@ -13,7 +13,6 @@ from motion.body import BodyStats
 from motion.face_region import cut_face, face_region, paste_face
 from motion.frame import Frame, FrameSize, Picture, PictureEncoding
 from motion.labelmap import draw_label_map
-from services.face.network import served_face
 from services.generator.network import served_generator
 from services.normalize.normalizer import Normalizer, NormalizerConfig, PoseFrame
 from services.pose.estimator import PoseDetail, PoseEstimator
@@ -36,8 +35,8 @@ def served_networks(actor: Actor) -> tuple[Draw, Draw]:
 
 
 def eager_networks(actor: Actor) -> tuple[Draw, Draw]:
-    """Generator and face network in PyTorch, eager, float32, as the published code runs them."""
-    return eager(served_generator(actor.generator_path)), eager(served_face(actor.face_path))
+    """The generator in PyTorch, eager, float32, as the published code runs it; the face network as it is served."""
+    return eager(served_generator(actor.generator_path)), open_engine(actor.face_path, threads=THREADS).run
 
 
 def eager(module: torch.nn.Module) -> Draw:

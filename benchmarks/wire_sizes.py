@@ -1,77 +1,121 @@
-"""How many bytes each hop moves per frame: the serialised messages of a real session, averaged over its frames."""
+"""How many bytes each hop moves per frame: a real session whose every connection runs through a counting relay."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
-from statistics import fmean
-
-import grpc.aio
-from dance.v1 import face_pb2, frame_pb2, normalize_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 
 from benchmarks.cases import Clip
+from client.processes import ManagedProcess, ProcessSpec
+from client.session import DanceClient, TransferOptions
+from client.stack import HOST, LocalStack
 from motion.body import BodyStats
-from serving import wire
+from motion.frame import Frame
 from serving.actors import Actor
-from serving.server import CHANNEL_OPTIONS
 
-FRAMES = 20
+FRAMES = 40
+_SETUP_FRAMES = 10
+"""Frames of the session that is subtracted, so that connecting, config and health do not count."""
+
+_BEHIND = {"POSE": ("pose", "port"), "NORMALIZE": ("normalize", "port"), "FACE": ("face", "port"),
+           "TRITON": ("generator", "triton_port"), "AGENT": ("generator", "port")}  # fmt: skip
 
 
-async def per_frame(address: str, actor: Actor, clip: Clip, body: BodyStats) -> dict[str, int]:
-    """Bytes by hop, for `FRAMES` frames of the clip with everything optional left out, as a client asks by default.
+class CountingRelay:
+    """Passes every connection on to `port`, and counts the bytes in both directions. An async context manager."""
 
-    The hops behind the orchestrator carry what the answers show (poses, pictures), put into those hops' own messages;
-    HTTP/2 framing (some 1 %) is not counted.
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.there_bytes = 0
+        self.back_bytes = 0
+        self._server: asyncio.Server | None = None
+
+    @property
+    def address(self) -> str:
+        """Where to connect to instead of `port`."""
+        assert self._server is not None
+        return f"{HOST}:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aenter__(self) -> CountingRelay:
+        self._server = await asyncio.start_server(self._connected, HOST, 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            onward_reader, onward_writer = await asyncio.open_connection(HOST, self._port)
+            await asyncio.gather(
+                self._pass(reader, onward_writer, back=False), self._pass(onward_reader, writer, back=True)
+            )
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool) -> None:
+        try:
+            while data := await reader.read(1 << 18):
+                if back:
+                    self.back_bytes += len(data)
+                else:
+                    self.there_bytes += len(data)
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()
+
+
+async def per_frame(stack: LocalStack, root: Path, actor: Actor, clip: Clip, body: BodyStats) -> dict[str, int]:
+    """Bytes per frame by hop, HTTP/2 and TCP payload included, with what `dance transfer` asks for.
+
+    A second orchestrator runs beside the stack's, connected to the same services through relays; the difference of a
+    long and a short session is divided by the difference of their frames.
     """
-    config = transfer_pb2.TransferConfig(
-        actor=actor.id,
-        source_body=wire.body_stats_to_proto(body),
-        frame_rate_hz=clip.frame_rate_hz,
-        output=transfer_pb2.OutputFormat(jpeg_quality=95),
-        return_options=transfer_pb2.ReturnOptions(source_pose=True, normalized_pose=True, stage_times=True),
-    )
-    frames = [
-        transfer_pb2.TransferFrame(sequence=frame.sequence, picture=wire.picture_to_proto(frame.picture))
-        for frame in clip.frames[:FRAMES]
-    ]
+    async with AsyncExitStack() as closing:
+        relays = {
+            name: await closing.enter_async_context(CountingRelay(stack.ready[process].ports[port]))
+            for name, (process, port) in _BEHIND.items()
+        }
+        environment = {f"ORCHESTRATOR_{name}_ADDRESS": relay.address for name, relay in relays.items()}
+        environment["ORCHESTRATOR_ACTORS_ROOT"] = str(root / "actors")
+        command = (sys.executable, "-P", "-m", "orchestrator")
+        process = ManagedProcess(ProcessSpec("orchestrator", command, environment), root / "relayed.log")
+        closing.push_async_callback(process.end, 10.0)
+        await process.start()
+        front = CountingRelay((await process.ready(60.0)).ports["port"])
+        relays = {"CLIENT": await closing.enter_async_context(front), **relays}
+        counted = []
+        async with DanceClient(front.address) as client:
+            for frames in (clip.frames[:_SETUP_FRAMES], clip.frames[:FRAMES]):
+                before = {name: (relay.there_bytes, relay.back_bytes) for name, relay in relays.items()}
+                await _dance(client, TransferOptions(actor=actor.id, source_body=body, frame_rate_hz=25.0), frames)
+                counted.append(
+                    {
+                        name: (relay.there_bytes - before[name][0], relay.back_bytes - before[name][1])
+                        for name, relay in relays.items()
+                    }
+                )
+    few, many = counted
+    sizes = {}
+    for name, (there, back) in {
+        "CLIENT": ("client -> orchestrator (JPEG)", "orchestrator -> client (JPEG)"),
+        "POSE": ("orchestrator -> pose (the same JPEG)", "pose -> orchestrator"),
+        "NORMALIZE": ("orchestrator -> normalize", "normalize -> orchestrator"),
+        "TRITON": ("orchestrator -> generator (two pictures)", "generator -> orchestrator"),
+        "FACE": ("orchestrator -> face (two crops)", "face -> orchestrator"),
+    }.items():
+        for direction, hop in enumerate((there, back)):
+            sizes[hop] = round((many[name][direction] - few[name][direction]) / (FRAMES - _SETUP_FRAMES))
+    return sizes
 
-    async def requests() -> AsyncIterator[transfer_pb2.TransferRequest]:
-        yield transfer_pb2.TransferRequest(config=config)
+
+async def _dance(client: DanceClient, options: TransferOptions, frames: list[Frame]) -> None:
+    async def each() -> AsyncIterator[Frame]:
         for frame in frames:
-            yield transfer_pb2.TransferRequest(frame=frame)
+            yield frame
 
-    async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
-        stub = transfer_pb2_grpc.TransferServiceStub(channel)  # type: ignore[no-untyped-call]
-        responses = [response async for response in stub.Transfer(requests())]
-    answers = [response.answer for response in responses if response.WhichOneof("response") == "answer"]
-    return _sizes(actor, frames, answers)
-
-
-def _sizes(
-    actor: Actor, frames: list[transfer_pb2.TransferFrame], answers: list[transfer_pb2.TransferAnswer]
-) -> dict[str, int]:
-    side = actor.stage.out_width_px * actor.stage.out_height_px * 3
-    crop_px = actor.face_rule.crop_px
-    crop = frame_pb2.Picture(
-        encoding=frame_pb2.PICTURE_ENCODING_RAW, width_px=crop_px, height_px=crop_px, data=bytes(crop_px * crop_px * 3)
-    )
-    refine = face_pb2.RefineRequest(actor=actor.id, actor_version=actor.version, face=crop, label=crop)
-    size = normalize_pb2.FrameSize(width_px=frames[0].picture.width_px, height_px=frames[0].picture.height_px)
-    people = [pose_pb2.Estimate(people=[pose_pb2.Person(pose=one.source_pose)]).ByteSize() for one in answers]
-    poses = [normalize_pb2.PoseFrame(size=size, pose=one.source_pose).ByteSize() for one in answers]
-    normalized = [normalize_pb2.NormalizedPose(pose=one.normalized_pose).ByteSize() for one in answers]
-    for answer in answers:
-        for optional in ("source_pose", "normalized_pose"):
-            answer.ClearField(optional)
-    return {
-        "client -> orchestrator (JPEG)": round(fmean(frame.ByteSize() for frame in frames)),
-        "orchestrator -> pose (the same JPEG)": round(fmean(frame.ByteSize() for frame in frames)),
-        "pose -> orchestrator": round(fmean(people)),
-        "orchestrator -> normalize": round(fmean(poses)),
-        "normalize -> orchestrator, without its state": round(fmean(normalized)),
-        "orchestrator -> generator (two pictures)": 2 * side,
-        "generator -> orchestrator": side,
-        "orchestrator -> face (two crops)": refine.ByteSize(),
-        "face -> orchestrator": face_pb2.RefineResponse(face=crop).ByteSize(),
-        "orchestrator -> client (JPEG)": round(fmean(answer.ByteSize() for answer in answers)),
-    }
+    async with client.transfer(options) as session:
+        async for _ in session.answers(each()):
+            pass

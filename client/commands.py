@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -16,6 +16,7 @@ from client.hosting import hosted, with_server
 from client.preview import display_exists
 from client.recording import checked_output
 from client.running import Interrupts, run
+from client.scores import score_rows
 from client.session import ActorListing, BodyFit, DanceClient, PoseDetail
 from client.stack import check_port_free
 from client.train import TrainRequest, train
@@ -26,6 +27,8 @@ from serving.actors import ActorStore
 from serving.errors import ActorNotFound, ActorUnusable
 from serving.names import checked_actor_id
 from video.reader import VideoReader, is_endless
+
+_SAMPLE_ACTORS: Final = Path("samples/actors")
 
 app = typer.Typer(
     name="dance",
@@ -186,7 +189,9 @@ def train_command(
         consent=consent,
         device=device,
     )
-    published = train(request, display)
+    published, preview = train(request, display)
+    display.scores(score_rows(published.scores))
+    display.out.print(f"drawn beside the truth: {preview}")
     display.out.print(f"published {published.id} version {published.version} in {published.folder}")
 
 
@@ -274,8 +279,12 @@ def _plate(folder: Path, actor: str, actor_version: int, *, full_frame: bool) ->
 
 
 def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise CommandError(f"there is no actors' folder {folder}; `dance train` makes one, --actors names another")
+    if folder.is_dir():
+        return
+    ways = "`dance train` makes one, --actors names another"
+    if _SAMPLE_ACTORS.is_dir():  # the user stands in a checkout
+        ways += f": try --actors {_SAMPLE_ACTORS}"
+    raise CommandError(f"there is no actors' folder {folder}; {ways}")
 
 
 def _read_body(path: Path) -> BodyStats:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.report import TransferReport
+from client.scores import ScoreRow
 from client.session import ActorListing
 
 
@@ -74,6 +75,21 @@ class Display:
         if report.remarks:
             told = ", ".join(f"{name} {count}" for name, count in report.remarks.most_common())
             self.out.print(Text(f"remarks, in frames: {told}"))
+
+    def scores(self, rows: Sequence[ScoreRow]) -> None:
+        """A table of how well an actor draws frames that it was not trained on, beside what it must beat."""
+        if not rows:
+            return
+        table = Table(title=f"{rows[0].frames} held-out frames", title_justify="left")
+        table.add_column("drawn by", no_wrap=True)
+        for heading in ("body SSIM", "body PSNR dB", "face SSIM", "face PSNR dB", "pose distance"):
+            table.add_column(heading, justify="right")
+        for row in rows:
+            values = (row.body_ssim, row.body_psnr_db, row.face_ssim, row.face_psnr_db, row.pose_distance)
+            digits = (3, 1, 3, 1, 3)
+            told = ("" if value is None else f"{value:.{n}f}" for value, n in zip(values, digits, strict=True))
+            table.add_row(row.drawn_by, *told)
+        self.out.print(table)
 
     def actors(self, actors: Sequence[ActorListing]) -> None:
         """A table of actors."""

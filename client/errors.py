@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from textwrap import shorten
 from typing import Final
 
 from grpc import StatusCode
+from grpc.aio import AioRpcError
 
-from serving.errors import DanceError
+from serving.errors import BadInput, DanceError
 
 EXIT_OK: Final = 0
 EXIT_NOTHING_USEFUL: Final = 1
@@ -38,6 +42,10 @@ class ServerError(CommandError):
         self.status = status
 
 
+class NoBodyFound(CommandError):
+    """A clip in which no whole body is seen: nothing is wrong with the server."""
+
+
 class Interrupted(CommandError):
     """Ctrl-C or SIGTERM. Exit code 130."""
 
@@ -53,3 +61,18 @@ class StackFailed(CommandError):
     def __init__(self, message: str, log_tail: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.log_tail = log_tail
+
+
+@contextmanager
+def server_errors(address: str) -> Iterator[None]:
+    """Turns gRPC's errors into ServerError, in the server's own words; says so when nobody answers at all."""
+    try:
+        yield
+    except AioRpcError as error:
+        details = " ".join((error.details() or error.code().name).split())
+        if error.code() is StatusCode.UNAVAILABLE and not details.startswith("stage "):
+            reason = shorten(details, 120, placeholder=" ...")
+            raise ServerError(f"no server answers at {address} ({reason})", error.code()) from error
+        raise ServerError(details, error.code()) from error
+    except BadInput as error:
+        raise ServerError(f"{address} broke the contract: {error}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +14,8 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from client import adopted
 from client.errors import StackFailed
+from serving.adopted import adopted
 
 _READY: Final = b"ready "
 _LOG_TAIL_LINES: Final = 8
@@ -87,11 +86,7 @@ class ManagedProcess:
         with self.log.open("wb") as log:
             try:
                 self._child = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-ISE",
-                    adopted.__file__,
-                    str(os.getpid()),
-                    *self.spec.command,
+                    *adopted(*self.spec.command),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
 
-from client.errors import ServerError
+from client.errors import ServerError, server_errors
 from motion.body import BodyStats
 from motion.frame import EncodedPicture, Frame, FrameSize
 from serving import wire
@@ -26,6 +26,8 @@ _ACCEPT_SECONDS: Final = 180.0
 """An actor that is not loaded yet is loaded before a session is accepted."""
 _ANSWER_SECONDS: Final = 60.0
 _CALL_SECONDS: Final = 30.0
+_FIT_SECONDS: Final = 180.0
+"""After the last frame of a clip those that wait on their way are still looked at, before the answer comes."""
 _LEAST_IN_FLIGHT: Final = 2
 
 
@@ -154,21 +156,32 @@ class DanceClient:
         ]
 
     async def fit_body(self, frames: AsyncIterator[Frame]) -> BodyFit:
-        """The body stats of a whole clip. ServerError with status FAILED_PRECONDITION: no whole body in it."""
+        """The body stats of a whole clip. ServerError with status FAILED_PRECONDITION: no whole body in it.
 
+        A server that takes no frame, or gives no answer, for too long is an error as well.
+        """
         call = self._stub.FitBody()
         try:
             with server_errors(self.address):
                 with suppress(asyncio.InvalidStateError):  # the call has ended already: its status follows
-                    await call.write(transfer_pb2.FitBodyRequest(config=transfer_pb2.FitBodyConfig()))
+                    config = transfer_pb2.FitBodyRequest(config=transfer_pb2.FitBodyConfig())
+                    await self._within(_ANSWER_SECONDS, call.write(config))
                     async for frame in frames:
-                        await call.write(transfer_pb2.FitBodyRequest(frame=_transfer_frame(frame)))
-                    await call.done_writing()
-                answer = await call
+                        request = transfer_pb2.FitBodyRequest(frame=_transfer_frame(frame))
+                        await self._within(_ANSWER_SECONDS, call.write(request))
+                    await self._within(_ANSWER_SECONDS, call.done_writing())
+                answer = await self._within(_FIT_SECONDS, call)
                 body = wire.body_stats_from_proto(answer.body, field="body")
         finally:
             call.cancel()
         return BodyFit(body, answer.frames, answer.frames_with_person, answer.on_the_spot)
+
+    async def _within(self, limit_seconds: float, step: Awaitable[Any]) -> Any:
+        try:
+            async with asyncio.timeout(limit_seconds):
+                return await step
+        except TimeoutError as error:
+            raise ServerError(f"{self.address} has been silent for {limit_seconds:.0f} s") from error
 
     def transfer(self, options: TransferOptions) -> TransferSession:
         """A session; enter it to open it."""
@@ -195,6 +208,7 @@ class TransferSession:
         self._call: Any = None
         self._received: asyncio.Queue[Any] = asyncio.Queue(maxsize=8)
         self._under_way: deque[int] = deque()
+        self._frames_ended = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> TransferSession:
@@ -236,6 +250,8 @@ class TransferSession:
                 yield answer
         if self._under_way:
             raise ServerError(f"{self._address} ended the session and owes {len(self._under_way)} answers")
+        if not self._frames_ended:
+            raise ServerError(f"{self._address} ended the session after {answered} frames, before their end")
 
     async def _send(self, frames: AsyncIterator[Frame], room: asyncio.Semaphore) -> None:
         try:
@@ -244,6 +260,8 @@ class TransferSession:
                 try:
                     frame = await anext(frames)
                 except StopAsyncIteration:
+                    # Before the end is sent: whoever hears of it may end the session before this goes on.
+                    self._frames_ended = True
                     break
                 self._under_way.append(frame.sequence)
                 await self._call.write(transfer_pb2.TransferRequest(frame=_transfer_frame(frame)))
@@ -282,20 +300,6 @@ class TransferSession:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-@contextmanager
-def server_errors(address: str) -> Iterator[None]:
-    """Turns gRPC's errors into ServerError, in the server's own words; says so when nobody answers at all."""
-    try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        details = " ".join((error.details() or error.code().name).split())
-        if error.code() is grpc.StatusCode.UNAVAILABLE and not details.startswith("stage "):
-            raise ServerError(f"no server answers at {address} ({details[:120]})", error.code()) from error
-        raise ServerError(details, error.code()) from error
-    except BadInput as error:
-        raise ServerError(f"{address} broke the contract: {error}") from error
 
 
 _DETAILS: Final = {

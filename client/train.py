@@ -33,8 +33,10 @@ class TrainRequest:
     device: str
 
 
-def train(request: TrainRequest, display: Display) -> Actor:
-    """Trains and publishes the actor; Ctrl-C stops at a point from which the same command goes on.
+def train(request: TrainRequest, display: Display) -> tuple[Actor, Path]:
+    """The trained and published actor, and a picture of its held-out frames beside the true ones.
+
+    Ctrl-C stops at a point from which the same command goes on.
 
     Raises CommandError without the training extra, Interrupted when stopped, and what `train_actor` raises.
     """
@@ -57,10 +59,11 @@ def train(request: TrainRequest, display: Display) -> Actor:
         consent=request.consent,
         device=request.device,
     )
-    display.note(f"pictures of the growing actor: {settings.work_folder / 'preview.png'}")
+    preview = settings.work_folder / "preview.png"
+    display.note(f"pictures of the growing actor: {preview}")
     try:
         with stop_on_signals() as should_stop, _shown(display) as show:
-            return train_actor(settings, show, should_stop)
+            return train_actor(settings, show, should_stop), preview
     except TrainingStopped as stopped:
         raise Interrupted("training stopped; the same command goes on where it was") from stopped
 

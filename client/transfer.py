@@ -14,7 +14,7 @@ from typing import Final
 import grpc
 
 from client.display import Display
-from client.errors import CommandError, ServerError
+from client.errors import CommandError, NoBodyFound, ServerError
 from client.feed import FeedOptions, FileFeed, LiveFeed, shrunk
 from client.film import Film
 from client.preview import PreviewWindow, display_exists
@@ -87,14 +87,19 @@ async def transfer(job: TransferJob, address: str, display: Display, interrupts:
 async def fit(source: str, address: str, display: Display, max_side_px: int) -> tuple[BodyFit, int]:
     """The body stats of a whole clip, and how many of its frames do not decode.
 
-    Raises CommandError; ServerError with status FAILED_PRECONDITION when no whole body is in it.
+    Raises CommandError; NoBodyFound when no whole body is in it.
     """
     with VideoReader(source) as reader, ExitStack() as closing:
         feed = FileFeed(reader, FeedOptions(max_side_px=max_side_px))
         closing.callback(feed.close)
         async with DanceClient(address) as client:
             with display.progress("measuring the body", reader.expected_frames) as advance:
-                fitted = await client.fit_body(_counted(feed, advance))
+                try:
+                    fitted = await client.fit_body(_counted(feed, advance))
+                except ServerError as error:
+                    if error.status is grpc.StatusCode.FAILED_PRECONDITION:
+                        raise NoBodyFound(f"{source}: {error}") from error
+                    raise
         return fitted, reader.lost_frames
 
 
@@ -107,10 +112,8 @@ async def _counted(frames: AsyncIterator[Frame], advance: Callable[[], None]) ->
 async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) -> BodyStats:
     try:
         fitted, _ = await fit(job.source, client.address, display, job.max_side_px)
-    except ServerError as error:
-        if error.status is grpc.StatusCode.FAILED_PRECONDITION:
-            raise CommandError(f"{job.source}: {error}; --one-pass transfers what there is to see") from error
-        raise
+    except NoBodyFound as error:
+        raise NoBodyFound(f"{error}; --one-pass transfers parts of a body, where there are any") from error
     if fitted.on_the_spot:
         display.note("the dancer stays at one distance from the camera: depth is taken as the nearest")
     return fitted.body

@@ -1,4 +1,7 @@
-"""A whole client in plain Python: `python examples/transfer_client.py dance.mp4 juggler out.mp4 [host:port]`."""
+"""A whole client in plain Python: `python examples/transfer_client.py dance.mp4 juggler out.mp4 [host:port]`.
+
+Frames without a person repeat the last picture, so that the rate holds. Rotation is not applied: `dance transfer` does.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -26,11 +29,16 @@ def requests() -> Iterator[transfer_pb2.TransferRequest]:
 with av.open(source) as video, av.open(out, "w") as result, grpc.insecure_channel(address) as channel:
     written = result.add_stream("libx264", rate=video.streams.video[0].average_rate)
     service = transfer_pb2_grpc.TransferServiceStub(channel)  # type: ignore[no-untyped-call]
+    pixels, repeats = None, 0
     for response in service.Transfer(requests()):
         if response.WhichOneof("response") == "accepted":
             size = response.accepted.stage_size
             written.width, written.height = size.width_px, size.height_px
-        elif response.answer.WhichOneof("result") == "picture":  # else nobody was seen in this frame
-            pixels = simplejpeg.decode_jpeg(response.answer.picture.data)
-            result.mux(written.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        elif response.WhichOneof("response") == "answer":
+            repeats += 1
+            if response.answer.WhichOneof("result") == "picture":  # else nobody was seen in this frame
+                pixels = simplejpeg.decode_jpeg(response.answer.picture.data)
+            while pixels is not None and repeats:  # a beginning without a person waits for the first picture
+                result.mux(written.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+                repeats -= 1
     result.mux(written.encode(None))

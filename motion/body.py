@@ -36,8 +36,13 @@ body heights are rare. Ankles that rise while the height shrinks less than this 
 _LONGEST_IN_THE_AIR = 0.25
 """Who stays up for a larger part of a clip stands there, as does who begins up there: a jump leaves the ground."""
 
+_SMALLEST_HEIGHT, _LARGEST = 1e-3, 10.0
+"""In frames. A body of a thousandth of the frame, or ten frames away from it, is none that was seen."""
+
 _STEPS = 1 << 14
 """A stored number is a whole number of 1/16384 of the frame, so that two frame heights fit into 16 bits."""
+
+_LEAST_STEPS = math.ceil(_SMALLEST_HEIGHT * _STEPS)
 
 _ENOUGH_MEASURES = 60
 """Two seconds at 30 frames a second: about one movement of a dance."""
@@ -79,7 +84,7 @@ class BodyStats:
     near_ankle_y, far_ankle_y: the lower ankle's position. near_height, far_height: nose to ankles' middle.
     hip_x: median position of the hips' middle. frames: how many measured frames these numbers rest on.
 
-    Raises ValueError for numbers that are not finite, heights that are not positive, and near above far.
+    Raises ValueError for positions beyond 10 frames, heights outside of 0.001 to 10 frames, and near above far.
     """
 
     near_ankle_y: float
@@ -90,11 +95,10 @@ class BodyStats:
     frames: int
 
     def __post_init__(self) -> None:
-        numbers = (self.near_ankle_y, self.far_ankle_y, self.near_height, self.far_height, self.hip_x)
-        if not all(math.isfinite(value) for value in numbers):
-            raise ValueError(f"body stats must be finite, got {self}")
-        if self.near_height <= 0 or self.far_height <= 0:
-            raise ValueError(f"heights must be positive, got near {self.near_height} and far {self.far_height}")
+        if not all(abs(value) <= _LARGEST for value in (self.near_ankle_y, self.far_ankle_y, self.hip_x)):
+            raise ValueError(f"a body's place must lie within {_LARGEST:g} frames, got {self}")
+        if not all(_SMALLEST_HEIGHT <= value <= _LARGEST for value in (self.near_height, self.far_height)):
+            raise ValueError(f"a body's heights must lie in {_SMALLEST_HEIGHT:g} to {_LARGEST:g} frames, got {self}")
         if self.near_ankle_y < self.far_ankle_y:
             raise ValueError(f"near ankles must be at or below far ones, got {self.near_ankle_y} < {self.far_ankle_y}")
         if self.frames < 0:
@@ -152,12 +156,12 @@ def fit_body(measures: Sequence[BodyMeasure]) -> BodyStats:
     First pass: near and far are the ankles' extremes, two percent of the frames left out at either end, jumps left out
     (ankles that rise for a while though the body stays as tall). Second pass: the height at each is the largest of the
     frames that stand there (within 5 % of the range), so that a squat is no small body; single frames that stick out
-    are left out of it.
+    are left out of it. Numbers that no body has (see `BodyStats`) count as the nearest that one may have.
     """
     if not measures:
         raise ValueError("body stats need at least one measure")
     table = np.array([(m.ankle_y, m.height, m.hip_x) for m in measures], dtype=np.float64)
-    return _fit(table, len(measures))
+    return _fit(np.clip(table, (-_LARGEST, _SMALLEST_HEIGHT, -_LARGEST), _LARGEST), len(measures))
 
 
 class RunningBody:
@@ -182,7 +186,7 @@ class RunningBody:
         if self._seen % self._stride == 0:
             row = np.array([measure.ankle_y, measure.height, measure.hip_x])
             row = np.clip(np.rint(row * _STEPS), -2 * _STEPS + 1, 2 * _STEPS - 1)
-            row[1] = max(row[1], 1)
+            row[1] = max(row[1], _LEAST_STEPS)
             self._table[self._kept] = row
             self._kept += 1
         self._seen += 1
@@ -244,7 +248,7 @@ class RunningBody:
             raise ValueError(f"not the state of a running body: {error}") from error
         if type(seen) is not int or type(stride) is not int or stride < 1 or stride & (stride - 1):
             raise ValueError(f"not the state of a running body: seen {seen!r}, stride {stride!r}")
-        if len(table) >= cls.CAPACITY or len(table) != -(-seen // stride) or (table[:, 1] < 1).any():
+        if len(table) >= cls.CAPACITY or len(table) != -(-seen // stride) or (table[:, 1] < _LEAST_STEPS).any():
             raise ValueError(f"not the state of a running body: {len(table)} rows for {seen} measures")
         running._seen, running._stride, running._kept = seen, stride, len(table)
         running._table[: len(table)] = table

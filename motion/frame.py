@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 """A decoded picture: `[H, W, 3]` uint8, RGB, rows from the top."""
+
+ZERO_LEVEL: Final = 128
+"""The uint8 level that stands for 0 in the networks' range of -1 to 1; a session's first previous picture is that."""
 
 
 class PictureEncoding(Enum):

@@ -59,7 +59,9 @@ def retarget(
     target_size: FrameSize,
     extrapolation_limit: float = EXTRAPOLATION_LIMIT,
 ) -> Retargeting:
-    """Where and how large the source's body of this frame stands in the target's frame. Finite for every input.
+    """Where and how large the source's body of this frame stands in the target's frame.
+
+    Finite for all stats that there can be, and measures within a million frames.
 
     With a the source's ankles in this frame, s and t the source's and the target's stats, and
     `ratio = (a - s_min) / (s_max - s_min)`, these are the formulas of Chan et al. 2019, section on pose normalisation:

@@ -10,7 +10,7 @@ from orchestrator.link import run_together
 from orchestrator.passage import Passage
 from orchestrator.pipeline import Door, Stage, play
 from orchestrator.session import feed
-from serving.errors import NoBody
+from serving.errors import BadInput, NoBody
 
 _IN_FLIGHT = 3
 
@@ -27,13 +27,16 @@ class FittedClip:
 class ClipFit:
     """Measures the bodies of one clip. A frame that cannot be decoded counts as one without a person.
 
-    next_frame: as `orchestrator.session.Client.next_frame`.
+    next_frame: as `orchestrator.session.Client.next_frame`. max_frames: more are refused, so that memory is bounded.
     """
 
-    def __init__(self, next_frame: Callable[[float], Awaitable[Passage]], pose: Stage, idle_seconds: float) -> None:
+    def __init__(
+        self, next_frame: Callable[[float], Awaitable[Passage]], pose: Stage, *, idle_seconds: float, max_frames: int
+    ) -> None:
         self._next_frame = next_frame
         self._pose = pose
         self._idle_seconds = idle_seconds
+        self._max_frames = max_frames
         self._door = Door(depth=1, in_flight=_IN_FLIGHT, live=False)
         self._measures: list[BodyMeasure] = []
         self._taken = self._frames = self._frames_with_person = 0
@@ -41,7 +44,7 @@ class ClipFit:
     async def run(self) -> FittedClip:
         """Looks at every frame. Raises NoBody where no frame shows a whole body, StageError, BadInput."""
         await run_together(
-            feed(self._door, self._next, self._idle_seconds, lambda: self._taken - self._frames),
+            feed(self._door, self._next, self._idle_seconds, lambda: self._taken > self._frames),
             play(self._door, [self._pose], self._measure, depth=1),
         )
         if not self._measures:
@@ -53,6 +56,8 @@ class ClipFit:
     async def _next(self, seconds: float) -> Passage:
         passage = await self._next_frame(seconds)
         self._taken += 1
+        if self._taken > self._max_frames:
+            raise BadInput("frame", f"a clip may have at most {self._max_frames} frames")
         return passage
 
     async def _measure(self, passage: Passage) -> None:

@@ -34,6 +34,7 @@ class Remark(Enum):
     RESTARTED = "restarted"
     OUT_OF_STAGE = "out_of_stage"
     FACE_AND_HANDS_CARRIED = "face_and_hands_carried"
+    AIRBORNE = "airborne"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,10 @@ class Passage:
         """The stage has answered: notes its times, here and in the metrics."""
         total_seconds = time.perf_counter() - self.asked_at_s
         self.times.append(StageTime(stage, compute_seconds, self.waited_seconds, total_seconds))
-        telemetry.STAGE_DURATION.labels(stage, "ok").observe(total_seconds)
-        telemetry.STAGE_COMPUTE.labels(stage).observe(compute_seconds)
-        telemetry.STAGE_QUEUE.labels(stage).observe(self.waited_seconds)
+        duration, compute, queue = telemetry.stage_answers(stage)
+        duration.observe(total_seconds)
+        compute.observe(compute_seconds)
+        queue.observe(self.waited_seconds)
 
     def give_up(self) -> Passage:
         """What stays of a frame that a LIVE session is too slow for: its place in the order, and the reason."""

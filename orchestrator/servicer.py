@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import grpc.aio
@@ -16,7 +16,7 @@ from orchestrator.config import PoseConfig, PoseDetail
 from orchestrator.fitting import ClipFit
 from orchestrator.link import LinkEnded
 from orchestrator.passage import Passage
-from orchestrator.session import Session
+from orchestrator.session import Session, Threads, lasting
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stages.client import Intake, TransferClient, check_pose_choice, config_from_proto
 from orchestrator.stages.connections import Connections
@@ -24,12 +24,15 @@ from orchestrator.stages.pose import PoseStage
 from orchestrator.streams import RequestReader, ResponseWriter
 from serving import telemetry, wire
 from serving.actors import ActorStore
-from serving.errors import ActorUnusable, AtCapacity, BadInput, DanceError, StageError, StageTimeout
+from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadInput, DanceError, StageError, StageTimeout
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
 
 # FitBody reads no clock: any rate will do for frames without a time.
 _ANY_RATE_HZ = 25.0
+
+_DISK_THREADS = 2
+_REFUSED_WITHIN_SECONDS = 0.09
 
 
 class TransferService(transfer_pb2_grpc.TransferServiceServicer):
@@ -42,7 +45,11 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self._settings = settings
         self._actors = ActorStore(settings.actors_root)
         self._connections = Connections(settings)
-        self._threads = ThreadPoolExecutor(settings.label_map_threads, thread_name_prefix="draw")
+        self._threads = Threads(
+            draw=ThreadPoolExecutor(settings.label_map_threads, thread_name_prefix="draw"),
+            encode=ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode"),
+            disk=ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk"),
+        )
         self._open_streams = 0
         self._readers: set[asyncio.Task[None]] = set()
         telemetry.SESSION_CAPACITY.set(settings.max_sessions)
@@ -59,7 +66,8 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         if self._readers:
             await asyncio.wait(self._readers)
         await self._connections.close()
-        await asyncio.to_thread(self._threads.shutdown)
+        for threads in (self._threads.draw, self._threads.encode, self._threads.disk):
+            await asyncio.to_thread(threads.shutdown)
 
     def ready_facts(self) -> Mapping[str, str | int]:
         """Nothing beyond the ports."""
@@ -70,47 +78,49 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     ) -> None:
         """See transfer.proto. Raises our errors; the interceptor makes them statuses."""
         writer = ResponseWriter(context.write, self._settings.answer_seconds)
-        try:
-            await self._dance(requests, writer)
-        finally:
-            # The session is over and its place is free; only the status waits for a client that is slow to read.
-            await writer.idle()
+        async with self._admitted(requests) as reader:
+            try:
+                await self._dance(reader, writer)
+            finally:
+                # The status waits for a client that is slow to read, and so does its place.
+                told = await writer.idle()
+                if not told:
+                    telemetry.SESSION_ENDS.labels("never_read").inc()
 
     async def _dance(
         self,
-        requests: AsyncIterator[transfer_pb2.TransferRequest],
+        reader: RequestReader[transfer_pb2.TransferRequest],
         writer: ResponseWriter[transfer_pb2.TransferResponse],
     ) -> None:
-        with self._admitted(), telemetry.SESSIONS.track_inprogress(), self._reading(requests) as reader:
-            config = config_from_proto((await self._first(reader)).config, self._settings)
-            intake = Intake(self._settings.picture_limits(), config.frame_rate_hz)
-            client = TransferClient(reader, writer, intake, config.returns)
-            session = Session(
-                config,
-                client,
-                settings=self._settings,
-                connections=self._connections,
-                actors=self._actors,
-                threads=self._threads,
-            )
-            try:
-                await client.accept(await session.open())
-                await session.run()
-            finally:
-                await session.close()
+        config = config_from_proto((await self._first(reader)).config, self._settings)
+        intake = Intake(self._settings.picture_limits(), config.frame_rate_hz)
+        client = TransferClient(reader, writer, intake, config.returns)
+        session = Session(
+            config,
+            client,
+            settings=self._settings,
+            connections=self._connections,
+            actors=self._actors,
+            threads=self._threads,
+        )
+        try:
+            await client.accept(await session.open())
+            await session.run()
+        finally:
+            await session.close()
 
     async def ListActors(
         self, request: transfer_pb2.ListActorsRequest, context: grpc.aio.ServicerContext
     ) -> transfer_pb2.ListActorsResponse:
         """See transfer.proto. A version that cannot be served is listed with the reason."""
-        summaries = await asyncio.get_running_loop().run_in_executor(self._threads, self._summaries)
+        summaries = await asyncio.get_running_loop().run_in_executor(self._threads.disk, self._summaries)
         return transfer_pb2.ListActorsResponse(actors=summaries)
 
     async def FitBody(
         self, requests: AsyncIterator[transfer_pb2.FitBodyRequest], context: grpc.aio.ServicerContext
     ) -> transfer_pb2.FitBodyResponse:
         """See transfer.proto. A frame that cannot be decoded counts as one without a person. Raises NoBody."""
-        with self._admitted(), self._reading(requests) as reader:
+        async with self._admitted(requests) as reader, lasting(self._settings.session_seconds):
             config = (await self._first(reader)).config
             check_pose_choice(config.pose_backend, config.dancer, field="config")
             intake = Intake(self._settings.picture_limits(), _ANY_RATE_HZ)
@@ -120,17 +130,22 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 request = await reader.take(seconds)
                 return intake.passage(request.WhichOneof("request"), request.frame)
 
+            fit = ClipFit(
+                next_frame,
+                pose,
+                idle_seconds=self._settings.idle_seconds,
+                max_frames=self._settings.max_fit_frames,
+            )
             try:
-                await pose.open()
-                fitted = await ClipFit(next_frame, pose, self._settings.idle_seconds).run()
+                fitted = await fit.run()
             finally:
                 await pose.close()
-            return transfer_pb2.FitBodyResponse(
-                body=wire.body_stats_to_proto(fitted.body),
-                frames=fitted.frames,
-                frames_with_person=fitted.frames_with_person,
-                on_the_spot=fitted.body.on_the_spot,
-            )
+        return transfer_pb2.FitBodyResponse(
+            body=wire.body_stats_to_proto(fitted.body),
+            frames=fitted.frames,
+            frames_with_person=fitted.frames_with_person,
+            on_the_spot=fitted.body.on_the_spot,
+        )
 
     async def _first(self, reader: RequestReader[RequestT]) -> RequestT:
         try:
@@ -142,26 +157,26 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             raise BadInput("config", f"must be the first request, got {kind or 'an empty request'}")
         return first
 
-    @contextmanager
-    def _reading(self, requests: AsyncIterator[RequestT]) -> Iterator[RequestReader[RequestT]]:
+    @asynccontextmanager
+    async def _admitted(self, requests: AsyncIterator[RequestT]) -> AsyncIterator[RequestReader[RequestT]]:
+        """Holds one of the places for streams, and counts how the stream ended. Raises AtCapacity."""
         reader = RequestReader(requests)
         self._readers.add(reader.task)
         reader.task.add_done_callback(self._readers.discard)
-        try:
-            yield reader
-        finally:
-            reader.close()
-
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        """Holds one of the places for streams, and counts how the stream ended. Raises AtCapacity."""
-        if self._open_streams >= self._settings.max_sessions:
-            telemetry.SESSION_ENDS.labels("refused").inc()
-            raise AtCapacity(f"all {self._settings.max_sessions} sessions are taken")
-        self._open_streams += 1
         reason = "broken"
         try:
-            yield
+            if self._open_streams >= self._settings.max_sessions:
+                # grpc tells a client whose first request is still on its way INTERNAL in place of the refusal.
+                with suppress(DanceError, LinkEnded):
+                    await reader.take(_REFUSED_WITHIN_SECONDS)
+                raise AtCapacity(f"all {self._settings.max_sessions} sessions are taken")
+            self._open_streams += 1
+            telemetry.SESSIONS.inc()
+            try:
+                yield reader
+            finally:
+                self._open_streams -= 1
+                telemetry.SESSIONS.dec()
             reason = "finished"
         except asyncio.CancelledError:
             reason = "cancelled"
@@ -170,21 +185,22 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             reason = _end_reason(error)
             raise
         finally:
-            self._open_streams -= 1
+            reader.close()
             telemetry.SESSION_ENDS.labels(reason).inc()
 
     def _summaries(self) -> list[transfer_pb2.ActorSummary]:
-        return [
-            self._summary(actor_id, version)
-            for actor_id in self._actors.ids()
-            for version in reversed(self._actors.versions(actor_id))
-        ]
+        summaries = []
+        for actor_id in self._actors.ids():
+            with suppress(ActorNotFound):  # it was taken away since its name was read
+                versions = self._actors.versions(actor_id)
+                summaries.extend(self._summary(actor_id, version) for version in reversed(versions))
+        return summaries
 
     def _summary(self, actor_id: str, version: int) -> transfer_pb2.ActorSummary:
         summary = transfer_pb2.ActorSummary(actor=actor_id, actor_version=version)
         try:
             actor = self._actors.load(actor_id, version)
-        except ActorUnusable as error:
+        except (ActorUnusable, ActorNotFound) as error:
             summary.unavailable = str(error)
             return summary
         summary.stage_size.CopyFrom(
@@ -199,7 +215,9 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
 def _end_reason(error: DanceError) -> str:
     if isinstance(error, StageTimeout):
-        return "client_silent" if error.stage == "client" else "stage_timeout"
+        return {"client": "client_silent", "session": "too_long"}.get(error.stage, "stage_timeout")
+    if isinstance(error, AtCapacity):
+        return "full"
     if isinstance(error, StageError):
         return "stage_failed"
     return "refused"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import replace
-from typing import Protocol
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
-from motion.frame import FrameSize
+from motion.frame import FrameSize, PictureEncoding
 from orchestrator.config import SessionAccepted, SessionConfig
 from orchestrator.link import LinkEnded, run_together
 from orchestrator.passage import Passage
 from orchestrator.pipeline import Door, Stage, play
-from orchestrator.settings import OrchestratorSettings
+from orchestrator.settings import LARGEST_PICTURES_BYTES, OrchestratorSettings
 from orchestrator.stages.connections import Connections
 from orchestrator.stages.encode import EncodeStage
 from orchestrator.stages.face import FaceStage
@@ -22,8 +23,11 @@ from orchestrator.stages.label_map import LabelMapStage
 from orchestrator.stages.normalize import NormalizeStage
 from orchestrator.stages.pose import PoseStage
 from serving import telemetry
-from serving.actors import ActorStore
-from serving.errors import DanceError, StageTimeout
+from serving.actors import Actor, ActorStore
+from serving.errors import BadInput, DanceError, StageTimeout
+
+_DEPTH: Final = 2
+"""Of every link: what lies there waits, and nobody works on it. docs/decisions/0005-frames-in-flight.md."""
 
 
 class Client(Protocol):
@@ -39,26 +43,62 @@ class Client(Protocol):
 
 
 async def feed(
-    door: Door, next_frame: Callable[[float], Awaitable[Passage]], idle_seconds: float, in_flight: Callable[[], int]
+    door: Door, next_frame: Callable[[float], Awaitable[Passage]], idle_seconds: float, owed: Callable[[], bool]
 ) -> None:
-    """Puts a client's frames into the door. What is wrong with the client is told behind its earlier frames."""
+    """Puts a client's frames into the door. What is wrong with the client is told behind its earlier frames.
+
+    owed: whether an answer is on its way that needs nothing more from the client. It may be silent then.
+    """
     try:
         while True:
             try:
                 passage = await next_frame(idle_seconds)
             except StageTimeout:
-                if in_flight() > 0:
-                    continue  # it waits for us
+                if owed():
+                    continue
                 raise
             await door.link.put(passage)
     except (LinkEnded, DanceError) as ending:
         door.link.fail(ending)
 
 
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """For label maps, for encoding, and for the disk: what waits for one of them holds up none of the others."""
+
+    draw: Executor
+    encode: Executor
+    disk: Executor
+
+
+@asynccontextmanager
+async def lasting(seconds: float) -> AsyncIterator[None]:
+    """A stream of a client, which may last so long. Raises StageTimeout of "session"."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise StageTimeout("session", None, f"a session may last {seconds:g} s") from error
+
+
+def _check_answers(config: SessionConfig, actor: Actor) -> None:
+    """Raises BadInput where an answer could be larger than a message may be. A JPEG never is."""
+    largest_bytes = 0
+    stage_bytes = actor.stage.out_width_px * actor.stage.out_height_px * 3
+    if config.output.encoding is not PictureEncoding.JPEG:
+        frame_bytes = actor.frame_size.width_px * actor.frame_size.height_px * 3
+        largest_bytes += frame_bytes if config.output.full_frame else stage_bytes
+    if config.returns.label_map:
+        largest_bytes += stage_bytes
+    if largest_bytes > LARGEST_PICTURES_BYTES:
+        reason = f"an answer could take {largest_bytes} bytes, at most {LARGEST_PICTURES_BYTES} fit into a message"
+        raise BadInput("config.output", f"{reason}; ask for JPEG, or without full_frame or the label map")
+
+
 class Session:
     """Leads one client's frames through stages of its own. `open`, then `run`, then `close` whatever happened.
 
-    threads: for drawing and encoding, shared by all sessions.
+    threads: shared by all sessions.
     """
 
     def __init__(
@@ -69,7 +109,7 @@ class Session:
         settings: OrchestratorSettings,
         connections: Connections,
         actors: ActorStore,
-        threads: Executor,
+        threads: Threads,
     ) -> None:
         self._config = config
         self._client = client
@@ -82,35 +122,38 @@ class Session:
         self._in_flight = 0
         in_flight = settings.live_frames_in_flight if config.live else settings.lossless_frames_in_flight
         self._max_in_flight = config.look_ahead_frames + in_flight
-        self._depth = config.look_ahead_frames + 2
         # LIVE: a frame that lies here only grows old.
-        self._door = Door(depth=1 if config.live else self._depth, in_flight=self._max_in_flight, live=config.live)
+        depth = 1 if config.live else _DEPTH
+        self._door = Door(depth=depth, in_flight=self._max_in_flight, live=config.live)
+        self._actor: Actor | None = None
 
     async def open(self) -> SessionAccepted:
-        """Loads the actor everywhere and opens the stages' streams.
+        """Loads the actor everywhere and opens the stages' streams; pose's waits for the first picture.
 
-        Raises ActorNotFound, ActorUnusable, BadInput for a bad actor id, StageError.
+        Raises ActorNotFound, ActorUnusable, BadInput for answers that would be too large, StageError.
         """
         settings, config = self._settings, self._config
         loop = asyncio.get_running_loop()
-        actor = await loop.run_in_executor(self._threads, self._actors.load, config.actor, config.actor_version)
-        plate = await loop.run_in_executor(self._threads, actor.read_plate) if config.output.full_frame else None
-        precision = await ensure_actor(self._connections.agent, actor, settings.actor_seconds)
+        disk = self._threads.disk
+        self._actor = actor = await loop.run_in_executor(disk, self._actors.load, config.actor, config.actor_version)
+        _check_answers(config, actor)
+        plate = await loop.run_in_executor(disk, actor.read_plate) if config.output.full_frame else None
+        precision = await self._ensure_actor()
         pose = PoseStage(self._connections.pose, config.pose, settings, live=config.live)
         normalize = NormalizeStage(self._connections.normalize, config, actor, settings)
         self._streams = [pose, normalize]
-        await run_together(pose.open(), normalize.open())
+        await normalize.open()
         at_once = 2
         self._stages = [
             pose,
             normalize,
-            LabelMapStage(actor, self._threads, at_once=at_once),
-            GeneratorStage(self._connections.triton, actor, settings),
+            LabelMapStage(actor, self._threads.draw, at_once=at_once),
+            GeneratorStage(self._connections.triton_infer, self._ensure_actor, actor, settings),
         ]
         if actor.face is not None:
             self._stages.append(FaceStage(self._connections.face, actor, settings, at_once=at_once))
-        self._stages.append(EncodeStage(config, actor, plate, self._threads, at_once=at_once))
-        self._config = replace(config, actor_version=actor.version, pose=pose.config)
+        self._stages.append(EncodeStage(config, actor, plate, self._threads.encode, at_once=at_once))
+        self._config = replace(config, actor_version=actor.version)
         return SessionAccepted(
             config=self._config,
             max_frames_in_flight=self._max_in_flight,
@@ -127,14 +170,16 @@ class Session:
         Raises StageError after the frames that were already past that stage, BadInput after the frames before the bad
         one, StageTimeout for a client that falls silent or does not take its answers.
         """
+        renewing = asyncio.create_task(self._keep_actor(), name="keeping the actor loaded")
         try:
-            async with asyncio.timeout(self._settings.session_seconds):
+            async with lasting(self._settings.session_seconds):
                 await run_together(
-                    feed(self._door, self._next_frame, self._settings.idle_seconds, lambda: self._in_flight),
-                    play(self._door, self._stages, self._deliver, depth=self._depth),
+                    feed(self._door, self._next_frame, self._settings.idle_seconds, self._owes_answers),
+                    play(self._door, self._stages, self._deliver, depth=_DEPTH),
                 )
-        except TimeoutError as error:
-            raise StageTimeout("client", None, f"a session may last {self._settings.session_seconds:g} s") from error
+        finally:
+            renewing.cancel()
+            await asyncio.wait({renewing})
 
     async def close(self) -> None:
         """Ends the stages' streams; frames without an answer are forgotten."""
@@ -143,6 +188,20 @@ class Session:
         self._door.link.close()
         for stream in self._streams:
             await stream.close()
+
+    async def _ensure_actor(self) -> str:
+        assert self._actor is not None
+        return await ensure_actor(self._connections.agent, self._actor, self._settings.actor_seconds)
+
+    async def _keep_actor(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.renew_actor_seconds)
+            # An agent that is away for a moment is no reason to end a session whose actor is loaded.
+            with suppress(DanceError):
+                await self._ensure_actor()
+
+    def _owes_answers(self) -> bool:
+        return self._in_flight > self._config.look_ahead_frames
 
     async def _next_frame(self, seconds: float) -> Passage:
         passage = await self._client.next_frame(seconds)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Final
 
 from serving.pictures import PictureLimits
-from serving.server import ServerSettings
+from serving.server import MESSAGE_LIMIT_BYTES, ServerSettings
+
+LARGEST_PICTURES_BYTES: Final = MESSAGE_LIMIT_BYTES - 2**18
+"""What the pictures of one message may have: the rest is for poses, times and names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +38,19 @@ class OrchestratorSettings(ServerSettings):
     live_frames_in_flight: int = 2
     """Each more adds the slowest stage's time to the delay of a picture."""
     label_map_threads: int = 2
-    """Threads that draw label maps and encode answers, for all sessions together."""
+    """Threads that draw label maps, for all sessions together."""
+    encode_threads: int = 2
+    """Threads that encode answers, for all sessions together; small ones need none."""
+    max_fit_frames: int = 100_000
+    """Frames of one FitBody clip: an hour at 25 a second. Each with a body takes about 150 bytes."""
 
     open_seconds: float = 60.0
     """For a stage to accept a session's config; the pose stage may have to load its networks."""
     actor_seconds: float = 120.0
     """For the agent to load an actor."""
+    renew_actor_seconds: float = 10.0
+    """How often a session tells the agent that it needs its actor, which else may be unloaded. It must stay well below
+    the agent's `in_use_seconds`."""
     pose_seconds: float = 10.0
     """For the answer to one frame; likewise the next three."""
     normalize_seconds: float = 5.0
@@ -56,9 +67,12 @@ class OrchestratorSettings(ServerSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("max_sessions", "max_frame_side_px", "max_frame_bytes", "lossless_frames_in_flight",
-                     "live_frames_in_flight", "label_map_threads"):  # fmt: skip
+                     "live_frames_in_flight", "label_map_threads", "encode_threads", "max_fit_frames"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.max_frame_bytes > LARGEST_PICTURES_BYTES:
+            # A larger message never arrives: gRPC refuses it, and the whole session with it.
+            raise ValueError(f"max_frame_bytes must be at most {LARGEST_PICTURES_BYTES}, got {self.max_frame_bytes}")
         if self.max_look_ahead_frames < 0:
             raise ValueError(f"max_look_ahead_frames must not be negative, got {self.max_look_ahead_frames}")
         for name in (field.name for field in fields(self) if field.name.endswith("_seconds")):

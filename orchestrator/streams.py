@@ -72,8 +72,17 @@ class ResponseWriter(Generic[ResponseT]):
             raise StageTimeout("client", sequence, f"it did not take an answer within {self._seconds:g} s")
         self._writing.result()
 
-    async def idle(self) -> None:
-        """Waits, however long it takes, until the last response is sent or the client has gone."""
-        if self._writing is not None and not self._writing.done():
+    async def idle(self) -> bool:
+        """Waits until the last response is sent or the client has gone. False where neither happened in time.
+
+        Then the write is given up, and with it the call: no status can be sent any more.
+        """
+        if self._writing is None or self._writing.done():
+            return True
+        done, _ = await asyncio.wait({self._writing}, timeout=self._seconds)
+        if not done:
+            self._writing.cancel()
             await asyncio.wait({self._writing})
-            self._writing.exception()  # whatever it is, nobody is left to be told
+            return False
+        self._writing.exception()  # whatever it is, nobody is left to be told
+        return True

@@ -23,7 +23,7 @@ from motion.frame import FrameSize, Picture
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.stage import Stage
 from serving.errors import ActorNotFound, ActorUnusable
-from serving.names import checked_actor_id
+from serving.names import checked_actor_id, is_actor_id
 
 FORMAT: Final = 1
 GENERATOR_FILE: Final = "generator.onnx"
@@ -100,10 +100,11 @@ class ActorStore:
         self.root = root
 
     def ids(self) -> list[str]:
-        """The ids of all actors with at least one version, sorted."""
+        """The ids of all actors with at least one version, sorted. Folders that no actor can be named are passed by."""
         if not self.root.is_dir():
             return []
-        return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir() and self._versions_in(entry))
+        folders = [entry for entry in self.root.iterdir() if is_actor_id(entry.name) and entry.is_dir()]
+        return sorted(folder.name for folder in folders if self._versions_in(folder))
 
     def versions(self, actor_id: str) -> list[int]:
         """The versions of one actor, oldest first; empty where there is no such actor. Raises BadInput for a bad id."""

@@ -117,6 +117,11 @@ def _core() -> Any:
     return ov.Core()
 
 
+def cpu_computes_bf16() -> bool:
+    """Whether this CPU computes bf16, and does not only convert it."""
+    return _cpu_precision(_core(), "auto") == "bf16"
+
+
 def _cpu_precision(core: object, wanted: Precision) -> str:
     has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # type: ignore[attr-defined]
     if wanted == "bf16" and not has_bf16:

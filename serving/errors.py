@@ -12,7 +12,7 @@ DanceError                      everything we raise on purpose; carries a gRPC s
 +-- StageError                  UNAVAILABLE          a stage failed; `stage` and `sequence` say which and where
     +-- StageUnavailable        UNAVAILABLE          it could not be reached, or died; retryable
     +-- StageTimeout            DEADLINE_EXCEEDED    it fell silent for longer than it may; retryable
-    +-- StageRefused            as the stage said    it refused what it was given; not retryable
+    +-- StageRefused            UNAVAILABLE          it refused what it was given; not retryable
 """
 
 from __future__ import annotations
@@ -115,8 +115,11 @@ class StageTimeout(StageError):
 
 
 class StageRefused(StageError):
-    """The stage refused what it was given; asking again would not help."""
+    """The stage refused what it was given; asking again would not help.
+
+    refused_with: the stage's own status. It never becomes ours, since a client would read it as one about its request.
+    """
 
     def __init__(self, stage: str, sequence: int | None, reason: str, code: StatusCode) -> None:
         super().__init__(stage, sequence, reason)
-        self.code = code
+        self.refused_with = code

@@ -9,9 +9,14 @@ from serving.errors import BadInput
 _ACTOR_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
+def is_actor_id(name: str) -> bool:
+    """Whether it is 1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit."""
+    return _ACTOR_ID.fullmatch(name) is not None
+
+
 def checked_actor_id(name: str, *, field: str = "actor") -> str:
     """The name itself. Raises BadInput unless it is 1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit."""
-    if not _ACTOR_ID.fullmatch(name):
+    if not is_actor_id(name):
         raise BadInput(
             field, f"{name[:80]!r} is no actor id: 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit"
         )

@@ -63,9 +63,15 @@ def decode_picture(
             return np.asarray(simplejpeg.decode_jpeg(picture.data, "RGB"))
         except ValueError as error:
             raise BadPicture(f"{field}.data", f"does not decode as JPEG: {error}") from error
-    decoded = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)
+    # Turned as an eXIf chunk says, a picture would come out with its sides exchanged.
+    as_stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    decoded = cv2.imdecode(np.frombuffer(picture.data, np.uint8), as_stored)
     if decoded is None:
         raise BadPicture(f"{field}.data", "does not decode as PNG")
+    if decoded.shape != (picture.height_px, picture.width_px, 3):
+        raise BadPicture(
+            field, f"claims {picture.width_px}x{picture.height_px}, decodes as {decoded.shape[1]}x{decoded.shape[0]}"
+        )
     return np.ascontiguousarray(decoded[..., ::-1], dtype=np.uint8)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, Info
@@ -36,15 +37,36 @@ FRAME_DURATION = Histogram(
 )
 FRAMES = Counter("dance_frames", "Answered frames by result", ["result"])
 REMARKS = Counter("dance_frame_remarks", "Remarks made about frames", ["remark"])
-SESSIONS = Gauge("dance_sessions", "Open Transfer streams")
-SESSION_CAPACITY = Gauge("dance_session_capacity", "Transfer streams that are admitted at the same time")
-SESSION_ENDS = Counter("dance_session_end", "Ended Transfer streams by reason", ["reason"])
+SESSIONS = Gauge("dance_sessions", "Open Transfer and FitBody streams")
+SESSION_CAPACITY = Gauge("dance_session_capacity", "Transfer and FitBody streams that are admitted at the same time")
+SESSION_ENDS = Counter("dance_session_end", "Ended Transfer and FitBody streams by reason", ["reason"])
 FRAMES_IN_FLIGHT = Gauge("dance_frames_in_flight", "Frames taken in and not yet answered")
 STREAMS = Gauge("dance_streams", "Open streams of a stage", ["stage"])
 EVENT_LOOP_LAG = Histogram(
     "dance_event_loop_lag_seconds", "How much later than asked a timer fires", buckets=FRAME_BUCKETS_SECONDS
 )
 BUILD_INFO = Info("dance_build", "What runs here")
+
+
+@cache
+def stage_answers(stage: str) -> tuple[Histogram, Histogram, Histogram]:
+    """`dance_stage_duration_seconds` (outcome ok), `..._compute_seconds` and `..._queue_seconds` of one stage.
+
+    Looking a child up by its labels takes longer than observing it.
+    """
+    return STAGE_DURATION.labels(stage, "ok"), STAGE_COMPUTE.labels(stage), STAGE_QUEUE.labels(stage)
+
+
+@cache
+def frames_with(result: str) -> Counter:
+    """`dance_frames` of one result."""
+    return FRAMES.labels(result)
+
+
+@cache
+def remarks_of(remark: str) -> Counter:
+    """`dance_frame_remarks` of one remark."""
+    return REMARKS.labels(remark)
 
 
 @asynccontextmanager

@@ -11,10 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from motion.frame import Picture
 from services.generator.network import GlobalGenerator
 from serving.actors import NetworkShape
-from training.data.pairs import Pairs, picture_tensor
+from training.data.pairs import Pairs
 from training.discriminator import MultiscaleDiscriminator
 from training.learner import Learner, weights_fixed
 from training.losses.adversarial import real_or_fake
@@ -37,9 +36,9 @@ def new_generator(shape: NetworkShape) -> GlobalGenerator:
 
 
 class BodyLearner(Learner):
-    """Trains the generator of `preset` on `pairs`. plate: `[H, W, 3]` uint8, the stage's; used by presets with one."""
+    """Trains the generator of `preset` on `pairs`, which bring a plate where the preset draws onto one."""
 
-    def __init__(self, preset: Preset, pairs: Pairs, plate: Picture, *, seed: int, device: str = "cpu") -> None:
+    def __init__(self, preset: Preset, pairs: Pairs, *, seed: int, device: str = "cpu") -> None:
         super().__init__(
             new_generator(preset.generator),
             MultiscaleDiscriminator(
@@ -56,19 +55,19 @@ class BodyLearner(Learner):
         )
         self._preset = preset
         self._pairs = pairs
-        self._plate_13HW = picture_tensor(plate, 127.5, 127.5).to(device) if preset.generator.plate else None
 
     def step(self, progress: float) -> dict[str, float]:
         """See `Learner.step`: one pair, two pictures."""
         pair = self._pairs.pair(self.pictures_seen)
-        labels, real, masks, margins = (
+        labels, real, masks, margins, counted = (
             [tensor.to(self.device) for tensor in tensors]
-            for tensors in (pair.labels, pair.pictures, pair.masks, pair.grown_masks)
+            for tensors in (pair.labels, pair.pictures, pair.masks, pair.grown_masks, pair.counted)
         )
+        plate_13HW = None if pair.plate is None else pair.plate.to(self.device)
         terms: dict[str, Tensor] = {}
         with self._autocast():
-            first, first_opacity = self._draw(labels[0], pair.previous.to(self.device))
-            second, second_opacity = self._draw(labels[1], first)
+            first, first_opacity = self._draw(labels[0], pair.previous.to(self.device), plate_13HW)
+            second, second_opacity = self._draw(labels[1], first, plate_13HW)
             drawn_BCHW = torch.cat([*labels, first, second], dim=1)
             with weights_fixed(self.judge):
                 judged_drawn = self.judge(drawn_BCHW)
@@ -76,9 +75,14 @@ class BodyLearner(Learner):
             judged_real = self.judge(torch.cat([*labels, *real], dim=1))
             terms["adversarial"] = real_or_fake(judged_drawn, is_real=True, loss=self._preset.adversarial)
             terms["feature_matching"] = feature_matching(judged_drawn, judged_real)
-            terms["l1"] = weighted_l1(first, real[0], margins[0]) + weighted_l1(second, real[1], margins[1])
+            gain = self._preset.person_gain
+            terms["l1"] = weighted_l1(first, real[0], margins[0], counted[0], gain) + weighted_l1(
+                second, real[1], margins[1], counted[1], gain
+            )
             if first_opacity is not None and second_opacity is not None:
-                terms["opacity"] = opacity_l1(first_opacity, masks[0]) + opacity_l1(second_opacity, masks[1])
+                terms["opacity"] = opacity_l1(first_opacity, masks[0], counted[0]) + opacity_l1(
+                    second_opacity, masks[1], counted[1]
+                )
         self._update("generator", self._preset.weights.total(terms), progress)
         with self._autocast():
             on_real = real_or_fake(judged_real, is_real=True, loss=self._preset.adversarial)
@@ -89,10 +93,12 @@ class BodyLearner(Learner):
         self._average(2)
         return {name: float(term.detach()) for name, term in terms.items()}
 
-    def _draw(self, label_B3HW: Tensor, previous_B3HW: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _draw(
+        self, label_B3HW: Tensor, previous_B3HW: Tensor, plate_13HW: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         """The picture in [-1, 1] and, with a plate, the opacity; both float32."""
         drawn_BCHW = self.generator(torch.cat([label_B3HW, previous_B3HW], dim=1)).float()
-        if self._plate_13HW is None:
+        if plate_13HW is None:
             return drawn_BCHW, None
         opacity_B1HW = drawn_BCHW[:, 3:]
-        return self._plate_13HW + opacity_B1HW * (drawn_BCHW[:, :3] - self._plate_13HW), opacity_B1HW
+        return plate_13HW + opacity_B1HW * (drawn_BCHW[:, :3] - plate_13HW), opacity_B1HW

@@ -16,11 +16,16 @@ from torch import nn
 from motion.frame import Picture
 from services.face.network import FaceGenerator, ServedFace
 from services.generator.network import GlobalGenerator, ServedGenerator
+from serving.engine import PictureEngine
+from serving.errors import DanceError
 from training.atomic import written_whole
 
 _OPSET: Final = 17
 _SMALLEST_HALVED: Final = 16
 """Constants of fewer values stay as they are: they save nothing, and are shapes and scales as often as weights."""
+
+_FEWEST_EXPORT_DB: Final = 30.0
+"""An engine in bf16 agrees with torch to 40 dB and better; less than this is a broken export."""
 
 Names = tuple[str, str, str]
 GENERATOR_NAMES: Final[Names] = ("label_map", "previous_frame", "frame")
@@ -37,6 +42,17 @@ def export_generator(
 def export_face(network: FaceGenerator, path: Path, crop_px: int) -> None:
     """Writes the face's network, for crops of this side."""
     _export(ServedFace(network), path, crop_px, crop_px, FACE_NAMES)
+
+
+class ExportBroken(DanceError):
+    """An exported network does not draw what the trained one draws."""
+
+
+def check_export(name: str, served: nn.Module, engine: PictureEngine, pairs: Sequence[tuple[Picture, Picture]]) -> None:
+    """Raises ExportBroken, with `name`, where `engine` and the torch module agree on these pairs to less than 30 dB."""
+    agreement_db = difference_db(served, engine.run_batch(pairs), pairs)
+    if agreement_db < _FEWEST_EXPORT_DB:
+        raise ExportBroken(f"the exported {name} agrees with the trained one to {agreement_db:.1f} dB only")
 
 
 def difference_db(served: nn.Module, pictures: Sequence[Picture], pairs: Sequence[tuple[Picture, Picture]]) -> float:

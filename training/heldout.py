@@ -30,11 +30,12 @@ class HeldOut:
         if not self.frames:
             raise ValueError("no held-out frame shows the person")
 
-    def drawn(self, draw: Draw, refine: Draw | None = None) -> list[list[Picture]]:
-        """Every run drawn from the empty picture on, each frame on the picture before it, faces refined afterwards."""
-        runs = [draw_run(draw, [self._prepared.labels[frame] for frame in run]) for run in self.runs]
-        if refine is None:
-            return runs
+    def drawn(self, draw: Draw) -> list[list[Picture]]:
+        """Every run drawn from the empty picture on, each frame on the picture before it."""
+        return [draw_run(draw, [self._prepared.labels[frame] for frame in run]) for run in self.runs]
+
+    def refined(self, refine: Draw, runs: list[list[Picture]]) -> list[list[Picture]]:
+        """Drawn runs with the face network's faces in them."""
         return [
             [self._refined(refine, frame, picture) for frame, picture in zip(run, pictures, strict=True)]
             for run, pictures in zip(self.runs, runs, strict=True)

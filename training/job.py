@@ -11,44 +11,43 @@ A job that was stopped or killed goes on with the same call; asked for more minu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from motion.labelmap import LABEL_MAP_VERSION
-from services.generator.network import GlobalGenerator, ServedGenerator
-from serving.actors import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
-from serving.engine import open_engine
-from serving.errors import BadInput, DanceError
+from services.generator.network import ServedGenerator
+from serving.actors import Actor, ActorStore
+from serving.engine import cpu_computes_bf16
+from serving.errors import BadInput
 from serving.names import checked_actor_id
-from training.atomic import write_picture, written_whole
-from training.body import BodyLearner, new_generator
-from training.data.pairs import Pairs, Split, split_footage
-from training.data.prepare import PreparedFootage, prepare
-from training.drawing import draw_run, torch_draw
-from training.export import difference_db, export_face, export_generator
-from training.face import FaceCrop, FaceLearner, face_crop, new_face_network
+from training.atomic import write_picture
+from training.body import BodyLearner
+from training.data.pairs import Pairs, split_footage
+from training.data.prepare import PreparedFootage, preparation_name, prepare
+from training.drawing import Draw, torch_draw
+from training.face import FaceLearner
+from training.facecrops import cut_faces
 from training.heldout import HeldOut
+from training.identity import fingerprint, recipe_identity, refuse_another, stored_identity
 from training.kernels import keep_freed_memory
 from training.presets import Preset
+from training.progress import OnProgress, PhaseClock, Progress
+from training.publishing import STEPS, Trained, evaluated_and_published, published_before
 from training.scoretable import ScoreTable
 from training.trainer import Budget, Step, Trainer, TrainingStopped
+from training.worklock import locked
+
+__all__ = ["JobSettings", "Progress", "train_actor"]
 
 BODY_PART: Final = 0.85
 """Of the training budget; the face gets the rest."""
 
 _SCORE_EVERY_SECONDS: Final = 150.0
-_FEWEST_EXPORT_DB: Final = 30.0
-"""An engine in bf16 agrees with torch to 40 dB and better; less than this is a broken export."""
-_MOST_FACE_FRAMES: Final = 1500
-
-
-class ExportBroken(DanceError):
-    """An exported network does not draw what the trained one draws."""
+_BODY_FILE: Final = "body.pt"
+_FACE_FILE: Final = "face.pt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,30 +78,13 @@ class JobSettings:
             raise BadInput("pictures", f"must be positive, got {self.pictures}")
         if self.device not in ("cpu", "cuda"):
             raise BadInput("device", f"is cpu or cuda, got {self.device!r}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise BadInput("device", "cuda was asked for, but torch finds no GPU here; use cpu")
 
     @property
     def work_folder(self) -> Path:
         """Where the job keeps what it needs to go on, with previews and scores to look at."""
         return self.work_root / self.actor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """Where a job is. part: of this phase, in [0, 1], None where its end is not known.
-
-    seconds_left: of this phase, None where unknown. losses: by name, in training. note: something to say once.
-    """
-
-    phase: str
-    part: float | None = None
-    done: int = 0
-    seconds_left: float | None = None
-    pictures_per_second: float | None = None
-    losses: dict[str, float] = field(default_factory=dict)
-    note: str = ""
-
-
-OnProgress = Callable[[Progress], None]
 
 
 def train_actor(
@@ -112,8 +94,10 @@ def train_actor(
 ) -> Actor:
     """Runs the job to its end and returns the published actor.
 
-    Raises TrainingStopped as soon as `should_stop` says so (the same call goes on), UnreadableVideo for footage that
-    cannot be read, NoBody where it shows no whole body.
+    With nothing left in the budget and nothing new to publish, the version published before is returned. Raises
+    TrainingStopped as soon as `should_stop` says so (the same call goes on), UnreadableVideo for footage that cannot be
+    read, NoBody where it shows no whole body or too little of it, BadInput where the work folder is in use or holds the
+    training of something else.
     """
     return _Job(settings, on_progress, should_stop).run()
 
@@ -121,28 +105,62 @@ def train_actor(
 class _Job:
     def __init__(self, settings: JobSettings, on_progress: OnProgress, should_stop: Callable[[], bool]) -> None:
         self.settings = settings
-        self.preset = settings.preset
+        self.preset = _computable(settings)
         self.folder = settings.work_folder
         self.report = on_progress
         self.should_stop = should_stop
         self.body_budget, self.face_budget = _budgets(settings)
-        self._fingerprint = ""
+        self._clock = PhaseClock()
 
     def run(self) -> Actor:
+        with locked(self.settings.work_root):
+            return self._run()
+
+    def _run(self) -> Actor:
         if self.settings.device == "cpu":
             keep_freed_memory()
             torch.set_flush_denormal(True)
+        if self.preset.precision != self.settings.preset.precision:
+            self._note(
+                "starting", "this CPU does not compute bf16, so training computes in float32, which takes longer"
+            )
+        # Of the recipe as asked, not as computed: on another machine the same job goes on.
+        identity = recipe_identity(self.settings.preset, self.settings.seed, preparation_name(self.settings.footage))
+        found = stored_identity(self.folder / _BODY_FILE)
+        if found is not None:
+            refuse_another(found, identity, self.folder)  # before minutes are spent on preparation
         prepared = self._prepare()
-        split = split_footage(len(prepared))
+        identity["stage"] = prepared.folder.name
+        split = split_footage([pose is not None for pose in prepared.poses])
+        pairs = Pairs(
+            prepared,
+            split,
+            onto_plate=self.preset.generator.plate,
+            previous_zeros=self.preset.previous_zeros,
+            previous_noise=self.preset.previous_noise,
+            jitter=self.preset.jitter,
+            seed=self.settings.seed,
+        )
         held_out = HeldOut(prepared, split, self.preset)
-        body = self._train_body(prepared, split, held_out)
-        face = self._train_face(prepared, split, body) if self.preset.face is not None else None
-        return self._publish(prepared, held_out, body, face)
+        body, body_steps = self._train_body(prepared, pairs, held_out, identity)
+        face, face_steps = None, 0
+        if self.preset.face is not None:
+            face, face_steps = self._train_face(prepared, pairs, body, identity)
+        trained = Trained(
+            actor_id=self.settings.actor,
+            consent=self.settings.consent,
+            preset=self.preset,
+            prepared=prepared,
+            held_out=held_out,
+            body=body,
+            face=face,
+            facts=self._facts(prepared, body, face, fingerprint(identity)),
+        )
+        return self._publish(trained, nothing_new=body_steps + face_steps == 0)
 
     def _prepare(self) -> PreparedFootage:
         def on_frame(what: str, done: int, frames: int | None) -> None:
-            self.report(Progress(phase=what, part=done / frames if frames else None, done=done))
-            self._stop_if_asked()
+            self._report_count(what, done, frames)
 
         prepared = prepare(
             self.settings.footage,
@@ -151,30 +169,30 @@ class _Job:
             self.preset.height_px,
             on_frame,
         )
-        self._fingerprint = prepared.folder.name
         facts = prepared.report
-        note = f"a person in {facts['frames_with_a_person']} of {facts['frames']} frames"
-        if facts["frames_with_props"]:
-            note += f"; something moves beside the person in {facts['frames_with_props']} frames and is left out"
-        self.report(Progress(phase="prepared", part=1.0, done=len(prepared), note=note))
+        self._note("prepared", f"a person in {facts['frames_with_a_person']} of {facts['frames']} frames")
+        if facts["frames_lost"]:
+            self._note("prepared", f"{facts['frames_lost']} frames of the footage could not be decoded")
+        if facts["frames_with_either"]:
+            note = (
+                f"in {facts['frames_with_either']} frames something beside the person differs from the plate "
+                f"(a prop in {facts['frames_with_props']}, a shadow in {facts['frames_with_shadows']})"
+            )
+            self._note("prepared", note + ("; training sees the plate there" if self.preset.generator.plate else ""))
         return prepared
 
-    def _train_body(self, prepared: PreparedFootage, split: Split, held_out: HeldOut) -> BodyLearner:
-        preset, seed = self.preset, self.settings.seed
-        pairs = Pairs(
-            prepared, split, onto_plate=preset.generator.plate, previous_noise=preset.previous_noise, seed=seed
-        )
-        learner = BodyLearner(preset, pairs, prepared.stage_plate, seed=seed, device=self.settings.device)
-        trainer = Trainer(learner, self.body_budget, self.folder / "body.pt", self._identity("body"))
-        plate = prepared.stage_plate if preset.generator.plate else None
+    def _train_body(
+        self, prepared: PreparedFootage, pairs: Pairs, held_out: HeldOut, identity: dict[str, str]
+    ) -> tuple[BodyLearner, int]:
+        """The trained body, and the steps that were taken now."""
+        preset = self.preset
+        learner = BodyLearner(preset, pairs, seed=self.settings.seed, device=self.settings.device)
+        trainer = Trainer(learner, self.body_budget, self.folder / _BODY_FILE, identity)
         scores = ScoreTable(self.folder / "scores.csv", keep_until=learner.pictures_seen)
         scored_at = trainer.seconds if trainer.continued else -_SCORE_EVERY_SECONDS / 2
 
         def score(step: Step) -> None:
-            draw = torch_draw(
-                ServedGenerator(learner.averaged, plate), device=self.settings.device, precision=preset.precision
-            )
-            runs = held_out.drawn(draw)
+            runs = held_out.drawn(self._drawing(prepared, learner))
             result = held_out.scores(runs)
             scores.add(step.seconds, step.pictures_seen, result)
             caption = f"{step.seconds / 60:.1f} minutes, {step.pictures_seen} pictures"
@@ -192,113 +210,68 @@ class _Job:
                 scored_at = step.seconds
 
         trainer.run(on_step, self.should_stop)
-        return learner
+        return learner, trainer.steps
 
-    def _train_face(self, prepared: PreparedFootage, split: Split, body: BodyLearner) -> FaceLearner | None:
-        # Stored with the body's age: a body that has been trained further needs its face trained again.
-        identity = self._identity(f"face of a body of {body.pictures_seen} pictures")
-        crops = self._face_crops(prepared, split, body)
+    def _train_face(
+        self, prepared: PreparedFootage, pairs: Pairs, body: BodyLearner, identity: dict[str, str]
+    ) -> tuple[FaceLearner | None, int]:
+        """The trained face network, None where the footage shows no face, and the steps that were taken now."""
+        draw = self._drawing(prepared, body)
+        crops = cut_faces(
+            prepared, pairs, draw, self.preset.face_rule, lambda n, of: self._report_count("drawing faces", n, of)
+        )
         if not crops:
-            self.report(Progress(phase="face", part=1.0, note="no face in the footage, so no face network"))
-            return None
+            self._note("face", "no face in the footage, so no face network")
+            return None, 0
         learner = FaceLearner(self.preset, crops, seed=self.settings.seed, device=self.settings.device)
-        trainer = Trainer(learner, self.face_budget, self.folder / "face.pt", identity)
+        # A body that has been trained further needs its face trained again.
+        of_this_body = identity | {"face of a body of": f"{body.pictures_seen} pictures"}
+        trainer = Trainer(learner, self.face_budget, self.folder / _FACE_FILE, of_this_body, replaces=True)
         trainer.run(lambda step: self._report_step("face", step, self.face_budget), self.should_stop)
-        return learner
+        return learner, trainer.steps
 
-    def _face_crops(self, prepared: PreparedFootage, split: Split, body: BodyLearner) -> list[FaceCrop]:
-        """Faces as the finished body draws them on its own pictures, in runs of consecutive training frames."""
+    def _drawing(self, prepared: PreparedFootage, body: BodyLearner) -> Draw:
         plate = prepared.stage_plate if self.preset.generator.plate else None
-        draw = torch_draw(
-            ServedGenerator(body.averaged, plate), device=self.settings.device, precision=self.preset.precision
-        )
-        usable = [i for i in range(len(prepared)) if split.trained[i] and prepared.poses[i] is not None]
-        crops = []
-        for run in _consecutive(usable[:_MOST_FACE_FRAMES]):
-            pictures = draw_run(draw, [prepared.labels[i] for i in run])
-            self._stop_if_asked()
-            for frame, drawn in zip(run, pictures, strict=True):
-                pose = prepared.stage_pose(frame)
-                crop = face_crop(prepared.labels[frame], drawn, prepared.pictures[frame], pose, self.preset.face_rule)
-                if crop is not None:
-                    crops.append(crop)
-        return crops
+        served = ServedGenerator(body.averaged, plate)
+        return torch_draw(served, device=self.settings.device, precision=self.preset.precision)
 
-    def _publish(
-        self, prepared: PreparedFootage, held_out: HeldOut, body: BodyLearner, face: FaceLearner | None
-    ) -> Actor:
-        preset = self.preset
-        self.report(Progress(phase="evaluating"))
-        plate = prepared.stage_plate if preset.generator.plate else None
-        generator = new_generator(preset.generator)
-        generator.load_state_dict(body.averaged.state_dict())
-        files = {GENERATOR_FILE: self.folder / GENERATOR_FILE, PLATE_FILE: self.folder / PLATE_FILE}
-        export_generator(generator, plate, files[GENERATOR_FILE], preset.width_px, preset.height_px)
-        write_picture(files[PLATE_FILE], prepared.plate)
-        draw = open_engine(files[GENERATOR_FILE]).run
-        self._check_generator(generator, plate, prepared, held_out)
-        refine = None
-        if face is not None and preset.face is not None:
-            files[FACE_FILE] = self.folder / FACE_FILE
-            network = new_face_network(preset.face)
-            network.load_state_dict(face.averaged.state_dict())
-            export_face(network, files[FACE_FILE], preset.face_rule.crop_px)
-            refine = open_engine(files[FACE_FILE]).run
-        runs = held_out.drawn(draw, refine)
-        scores = {
-            "held_out": held_out.scores(runs).to_dict(),
-            "held_out_without_face_network": held_out.scores(held_out.drawn(draw)).to_dict(),
-            "pose_distance": held_out.pose_scores(runs).to_dict(),
-            **held_out.baselines(),
-        }
-        with written_whole(self.folder / "evaluation.json") as partial:
-            partial.write_text(json.dumps(scores, indent=2) + "\n")
-        write_picture(self.folder / "preview.png", held_out.preview("as published", runs))
-        actor = Actor(
-            id=self.settings.actor,
-            version=0,
-            folder=self.folder,
-            label_map_version=LABEL_MAP_VERSION,
-            stage=prepared.stage,
-            frame_size=prepared.frame_size,
-            frame_rate_hz=prepared.frame_rate_hz,
-            body=prepared.body,
-            face_rule=preset.face_rule,
-            generator=preset.generator,
-            face=preset.face if face is not None else None,
-            preset=preset.name,
-            trained={
-                "footage": self.settings.footage.name,
-                "footage_report": prepared.report,
-                "body_pictures": body.pictures_seen,
-                "face_pictures": 0 if face is None else face.pictures_seen,
-                "minutes": self.settings.minutes if self.settings.minutes is not None else preset.minutes,
-                "seed": self.settings.seed,
-                "torch": torch.__version__,
-            },
-            scores=scores,
-            consent=self.settings.consent,
+    def _publish(self, trained: Trained, *, nothing_new: bool) -> Actor:
+        store = ActorStore(self.settings.store_root)
+        before = published_before(store, trained) if nothing_new else None
+        if before is not None:
+            note = (
+                f"nothing is left to train: {before.id} version {before.version} is this training, as published before"
+            )
+            self._note("published", note)
+            return before
+        published = evaluated_and_published(
+            store, trained, self.folder, lambda done: self._report_count("evaluating", done, STEPS)
         )
-        published = ActorStore(self.settings.store_root).publish(actor, files)
-        self.report(Progress(phase="published", part=1.0, note=f"{published.id} version {published.version}"))
+        self._note("published", f"{published.id} version {published.version}")
         return published
 
-    def _check_generator(
-        self, generator: GlobalGenerator, plate: Any, prepared: PreparedFootage, held_out: HeldOut
-    ) -> None:
-        frames = held_out.frames[:2]
-        pairs = [(prepared.labels[frame], prepared.pictures[frame]) for frame in frames]
-        drawn = open_engine(self.folder / GENERATOR_FILE).run_batch(pairs)
-        agreement_db = difference_db(ServedGenerator(generator, plate), drawn, pairs)
-        if agreement_db < _FEWEST_EXPORT_DB:
-            raise ExportBroken(f"the exported generator agrees with the trained one to {agreement_db:.1f} dB only")
+    def _facts(
+        self, prepared: PreparedFootage, body: BodyLearner, face: FaceLearner | None, state: str
+    ) -> dict[str, Any]:
+        return {
+            "footage": self.settings.footage.name,
+            "footage_report": prepared.report,
+            "body_pictures": body.pictures_seen,
+            "face_pictures": 0 if face is None else face.pictures_seen,
+            "minutes": self.settings.minutes if self.settings.minutes is not None else self.preset.minutes,
+            "precision": self.preset.precision,
+            "seed": self.settings.seed,
+            "state": state,
+            "torch": torch.__version__,
+        }
 
-    def _identity(self, phase: str) -> str:
-        stage = f"{self.preset.width_px}x{self.preset.height_px}"
-        recipe = replace(self.preset, minutes=0.0)
-        return json.dumps(
-            [phase, self._fingerprint, stage, LABEL_MAP_VERSION, self.settings.seed, asdict(recipe)], sort_keys=True
-        )
+    def _note(self, phase: str, note: str) -> None:
+        self.report(Progress(phase=phase, part=1.0, note=note))
+
+    def _report_count(self, phase: str, done: int, total: int | None) -> None:
+        self.report(self._clock.progress(phase, done, total))
+        if total is None or done < total:
+            self._stop_if_asked()
 
     def _report_step(self, phase: str, step: Step, budget: Budget) -> None:
         rate = step.pictures_seen / step.seconds if step.seconds else None
@@ -331,12 +304,8 @@ def _budgets(settings: JobSettings) -> tuple[Budget, Budget]:
     return budget(body_part), budget(1 - BODY_PART)
 
 
-def _consecutive(frames: list[int]) -> list[list[int]]:
-    """Rising frame numbers in runs without a gap."""
-    runs: list[list[int]] = []
-    for frame in frames:
-        if runs and runs[-1][-1] == frame - 1:
-            runs[-1].append(frame)
-        else:
-            runs.append([frame])
-    return runs
+def _computable(settings: JobSettings) -> Preset:
+    """The preset as this machine computes it: in float32 where it only converts bf16, which is slow."""
+    if settings.preset.precision == "bf16" and settings.device == "cpu" and not cpu_computes_bf16():
+        return replace(settings.preset, precision="f32")
+    return settings.preset

@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 
 from training.atomic import written_whole
+from training.identity import Identity, refuse_another, stored_identity
 from training.learner import Learner
 
 CHECKPOINT_EVERY_SECONDS: Final = 60.0
@@ -62,22 +63,33 @@ class Step:
 class Trainer:
     """Trains `learner` for `budget`, with its state in `checkpoint_path`.
 
-    identity: what the checkpoint belongs to; a checkpoint with another identity is not continued but replaced.
+    identity: what the checkpoint belongs to. A checkpoint with another identity is never continued: where it may be
+    replaced, training begins anew and replaces it, else BadInput is raised, which names what differs.
+
+    continued: whether a checkpoint was found. steps: taken by `run`, in this process.
     """
 
-    def __init__(self, learner: Learner, budget: Budget, checkpoint_path: Path, identity: str) -> None:
+    def __init__(
+        self, learner: Learner, budget: Budget, checkpoint_path: Path, identity: Identity, *, replaces: bool = False
+    ) -> None:
         self.learner = learner
         self.seconds = 0.0
         self.continued = False
         self._budget = budget
         self._checkpoint_path = checkpoint_path
-        self._identity = identity
-        if checkpoint_path.is_file():
+        self.steps = 0
+        self._identity = dict(identity)
+        found = stored_identity(checkpoint_path)
+        if found is None:
+            return
+        if found == self._identity:
             stored: dict[str, Any] = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
-            if stored["identity"] == identity:
-                learner.load_state(stored["learner"])
-                self.seconds = float(stored["seconds"])
-                self.continued = True
+            learner.load_state(stored["learner"])
+            self.seconds = float(stored["seconds"])
+            self.continued = True
+        elif not replaces:
+            # Both ways: a value that only the checkpoint has is a difference too.
+            refuse_another(found, dict.fromkeys(found, "unknown") | self._identity, checkpoint_path.parent)
 
     @property
     def progress(self) -> float:
@@ -98,6 +110,7 @@ class Trainer:
                 self.save()
                 raise TrainingStopped(f"stopped after {self.learner.pictures_seen} pictures; a checkpoint was written")
             losses = self.learner.step(progress)
+            self.steps += 1
             self.seconds = before + time.monotonic() - started
             on_step(Step(self.seconds, self.learner.pictures_seen, self.progress, losses))
             self.seconds = before + time.monotonic() - started

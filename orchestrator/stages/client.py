@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 
+from motion.clock import SourceClock
 from motion.frame import FrameSize, PictureEncoding
 from orchestrator.config import OutputFormat, PoseConfig, ReturnOptions, SessionAccepted, SessionConfig, TransferMode
 from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
@@ -151,17 +152,17 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
 
 def answer_to_proto(passage: Passage, returns: ReturnOptions) -> transfer_pb2.TransferResponse:
     """The answer to one frame that has left the last stage."""
-    answer = transfer_pb2.TransferAnswer(
-        sequence=passage.sequence,
-        remarks=[_REMARK_TO_PROTO[remark] for remark in passage.remarks],
-        frame_seconds=time.perf_counter() - passage.arrived_at_s,
-    )
+    response = transfer_pb2.TransferResponse()
+    answer = response.answer
+    answer.sequence = passage.sequence
+    answer.remarks.extend([_REMARK_TO_PROTO[remark] for remark in passage.remarks])
+    answer.frame_seconds = time.perf_counter() - passage.arrived_at_s
     if passage.no_picture is not None:
         answer.no_picture.reason = _REASON_TO_PROTO[passage.no_picture.reason]
         answer.no_picture.detail = passage.no_picture.detail
     else:
         assert passage.output is not None
-        answer.picture.CopyFrom(wire.picture_to_proto(passage.output))
+        wire.fill_picture(answer.picture, passage.output)
     if returns.stage_times:
         for spent in passage.times:
             answer.stage_times.add(
@@ -171,16 +172,16 @@ def answer_to_proto(passage: Passage, returns: ReturnOptions) -> transfer_pb2.Tr
                 total_seconds=spent.total_seconds,
             )
     if returns.source_pose and passage.source_pose is not None:
-        answer.source_pose.CopyFrom(wire.pose_to_proto(passage.source_pose))
+        wire.fill_pose(answer.source_pose, passage.source_pose)
     if returns.normalized_pose and passage.normalized_pose is not None:
-        answer.normalized_pose.CopyFrom(wire.pose_to_proto(passage.normalized_pose))
+        wire.fill_pose(answer.normalized_pose, passage.normalized_pose)
     if passage.label_map_output is not None:
-        answer.label_map.CopyFrom(wire.picture_to_proto(passage.label_map_output))
+        wire.fill_picture(answer.label_map, passage.label_map_output)
     if passage.transform is not None:
         answer.transform.scale = passage.transform.scale
         answer.transform.foot_y = passage.transform.foot_y
         answer.transform.hip_x = passage.transform.hip_x
-    return transfer_pb2.TransferResponse(answer=answer)
+    return response
 
 
 class Intake:
@@ -192,7 +193,7 @@ class Intake:
 
     def __init__(self, limits: PictureLimits, frame_rate_hz: float) -> None:
         self._limits = limits
-        self._frame_rate_hz = frame_rate_hz
+        self._clock = SourceClock(frame_rate_hz)
         self._last_sequence = -1
         self._size: FrameSize | None = None
 
@@ -203,7 +204,9 @@ class Intake:
         if frame.sequence <= self._last_sequence:
             raise BadInput("frame.sequence", f"must rise, got {frame.sequence} after {self._last_sequence}")
         self._last_sequence = frame.sequence
-        captured_at_s = wire.seconds_from_proto(frame.captured_at) if frame.HasField("captured_at") else None
+        captured_at_s = None
+        if frame.HasField("captured_at"):
+            captured_at_s = wire.seconds_from_proto(frame.captured_at, field="frame.captured_at")
         passage = Passage(frame.sequence, self._time_s(frame.sequence, captured_at_s), self._size, captured_at_s)
         content = frame.WhichOneof("content")
         try:
@@ -229,11 +232,10 @@ class Intake:
         return passage
 
     def _time_s(self, sequence: int, captured_at_s: float | None) -> float:
-        if captured_at_s is not None:
-            return captured_at_s
-        if self._frame_rate_hz == 0:
-            raise BadInput("frame.captured_at", "is needed where config.frame_rate_hz is 0")
-        return sequence / self._frame_rate_hz
+        try:
+            return self._clock.time_s(sequence, captured_at_s)
+        except ValueError as error:
+            raise BadInput("frame.captured_at", str(error)) from error
 
 
 class TransferClient:
@@ -264,7 +266,7 @@ class TransferClient:
         """See `orchestrator.session.Client`. Counts the frame."""
         await self._writer.send(answer_to_proto(passage, self._returns), passage.sequence)
         result = "picture" if passage.no_picture is None else passage.no_picture.reason.value
-        telemetry.FRAMES.labels(result).inc()
+        telemetry.frames_with(result).inc()
         telemetry.FRAME_DURATION.observe(time.perf_counter() - passage.arrived_at_s)
         for remark in passage.remarks:
-            telemetry.REMARKS.labels(remark.value).inc()
+            telemetry.remarks_of(remark.value).inc()

@@ -1,4 +1,4 @@
-"""The last stage: pastes the face, lays the stage onto the plate where asked, and encodes, in one thread hop."""
+"""The last stage: pastes the face, lays the stage onto the plate where asked, and encodes; at most one thread hop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from concurrent.futures import Executor
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from motion.face_region import paste_face
 from motion.frame import Picture, PictureEncoding
@@ -17,6 +17,10 @@ from orchestrator.pipeline import Inbox
 from orchestrator.stages.in_order import in_order
 from serving.actors import Actor
 from serving.pictures import encode_picture
+
+_SMALL_PX: Final = 256 * 256
+"""A JPEG of so many pixels takes about 0.2 ms with its face: less than a thread costs, which is woken, has to get
+the interpreter and wakes the event loop again."""
 
 
 class EncodeStage:
@@ -35,6 +39,12 @@ class EncodeStage:
         self._plate = plate
         self._threads = threads
         self._at_once = at_once
+        self._here = (
+            plate is None
+            and not config.returns.label_map
+            and config.output.encoding is PictureEncoding.JPEG
+            and actor.stage.out_width_px * actor.stage.out_height_px <= _SMALL_PX
+        )
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
         """See `orchestrator.pipeline.Stage`."""
@@ -42,6 +52,9 @@ class EncodeStage:
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:
         if passage.no_picture is not None:
+            return None
+        if self._here:
+            self._encode(passage)
             return None
         return asyncio.get_running_loop().run_in_executor(self._threads, self._encode, passage)
 

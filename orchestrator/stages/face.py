@@ -48,12 +48,9 @@ class FaceStage:
         crop_px = self._actor.face_rule.crop_px
         # A crop is so small that handing it to a thread would cost more than cutting it here.
         face = cut_face(passage.generated, passage.face_region, crop_px)
-        request = face_pb2.RefineRequest(
-            actor=self._actor.id,
-            actor_version=self._actor.version,
-            face=wire.picture_to_proto(encode_picture(face, PictureEncoding.RAW)),
-            label=wire.picture_to_proto(encode_picture(passage.face_label, PictureEncoding.RAW)),
-        )
+        request = face_pb2.RefineRequest(actor=self._actor.id, actor_version=self._actor.version)
+        wire.fill_picture(request.face, encode_picture(face, PictureEncoding.RAW))
+        wire.fill_picture(request.label, encode_picture(passage.face_label, PictureEncoding.RAW))
         with stage_errors(self.name, passage.sequence, self._seconds):
             answer = await self._stub.Refine(request, timeout=self._seconds)
             try:

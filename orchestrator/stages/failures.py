@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import grpc.aio
 from grpc import StatusCode
-from tritonclient.utils import InferenceServerException
 
 from serving import telemetry
 from serving.errors import StageError, StageRefused, StageTimeout, StageUnavailable
@@ -20,19 +19,12 @@ _DIED = frozenset(
 
 
 class CallFailed(Exception):
-    """A stage ended its stream with a status.
+    """A stage ended its stream with a status."""
 
-    answers_lost: it may have answered more frames than were seen here. status_lost: `code` is not what the stage said.
-    """
-
-    def __init__(
-        self, code: StatusCode, details: str, *, answers_lost: bool = False, status_lost: bool = False
-    ) -> None:
+    def __init__(self, code: StatusCode, details: str) -> None:
         super().__init__(f"{code.name}: {details}")
         self.code = code
         self.details = details
-        self.answers_lost = answers_lost
-        self.status_lost = status_lost
 
 
 def stage_error(stage: str, sequence: int | None, code: StatusCode, details: str) -> StageError:
@@ -58,10 +50,6 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
             raise stage_error(stage, sequence, error.code, error.details) from error
         except grpc.aio.AioRpcError as error:
             raise stage_error(stage, sequence, error.code(), error.details() or "") from error
-        except InferenceServerException as error:
-            # tritonclient keeps the status as text: "StatusCode.UNAVAILABLE".
-            code = StatusCode[(error.status() or "StatusCode.UNKNOWN").removeprefix("StatusCode.")]
-            raise stage_error(stage, sequence, code, error.message() or "") from error
         except TimeoutError as error:
             raise StageTimeout(stage, sequence, f"no answer within {seconds:g} s") from error
     except StageError as error:

@@ -66,14 +66,15 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
     def _request(self, passage: Passage) -> normalize_pb2.NormalizeRequest | None:
         if passage.dropped or passage.size is None:
             return None
-        pose, captured_at_s = passage.source_pose, passage.captured_at_s
-        pose_frame = normalize_pb2.PoseFrame(
-            sequence=passage.sequence,
-            captured_at=None if captured_at_s is None else wire.seconds_to_proto(captured_at_s),
-            size=wire.frame_size_to_proto(passage.size),
-            pose=None if pose is None else wire.pose_to_proto(pose),
-        )
-        return normalize_pb2.NormalizeRequest(pose_frame=pose_frame)
+        request = normalize_pb2.NormalizeRequest()
+        frame = request.pose_frame
+        frame.sequence = passage.sequence
+        if passage.captured_at_s is not None:
+            wire.fill_seconds(frame.captured_at, passage.captured_at_s)
+        frame.size.width_px, frame.size.height_px = passage.size.width_px, passage.size.height_px
+        if passage.source_pose is not None:
+            wire.fill_pose(frame.pose, passage.source_pose)
+        return request
 
     def _take_answer(self, passage: Passage, response: normalize_pb2.NormalizeResponse) -> None:
         answer = response.normalized
@@ -101,5 +102,6 @@ def _remarks(answer: normalize_pb2.NormalizedPose) -> list[Remark]:
         Remark.ON_THE_SPOT: answer.on_the_spot,
         Remark.TRANSFORM_KEPT: answer.transform_kept,
         Remark.JOINTS_HELD: answer.held_joints > 0,
+        Remark.AIRBORNE: answer.airborne,
     }
     return [remark for remark, holds in said.items() if holds]

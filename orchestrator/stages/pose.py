@@ -11,7 +11,6 @@ from motion.frame import Frame
 from orchestrator.config import PoseConfig, PoseDetail
 from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.failures import CallFailed
 from orchestrator.stages.stream import StreamStage
 from serving import wire
 from serving.errors import BadInput, StageUnavailable
@@ -27,14 +26,13 @@ DETAIL_FROM_PROTO: Final = {number: detail for detail, number in DETAIL_TO_PROTO
 class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]):
     """Adds `source_pose` to each frame that has a picture; a frame without anybody in it gets none.
 
-    A picture that the service cannot decode ends its stream: the frame becomes a BAD_FRAME, the stream is opened anew
-    and the frames behind it are sent again. The tracker then finds the dancer anew.
+    The stream is opened at the first picture: a client that sends poses needs no place in the pose service. Where it
+    is opened anew the tracker finds the dancer anew.
 
-    config: how to look; after `open` it is what the service honours.
+    config: how to look; once the stream is open it is what the service honours.
     """
 
     name: ClassVar[str] = "pose"
-    may_refuse_frames: ClassVar[bool] = True
 
     def __init__(
         self, stub: pose_pb2_grpc.PoseServiceStub, config: PoseConfig, settings: OrchestratorSettings, *, live: bool
@@ -69,14 +67,17 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
     def _request(self, passage: Passage) -> pose_pb2.EstimateRequest | None:
         if passage.picture is None:
             return None
-        frame = Frame(passage.sequence, passage.picture, passage.captured_at_s)
-        return pose_pb2.EstimateRequest(frame=wire.frame_to_proto(frame))
+        request = pose_pb2.EstimateRequest()
+        wire.fill_frame(request.frame, Frame(passage.sequence, passage.picture, passage.captured_at_s))
+        return request
 
     def _take_answer(self, passage: Passage, response: pose_pb2.EstimateResponse) -> None:
         estimate = response.estimate
         if estimate.sequence != passage.sequence or not -1 <= estimate.dancer_index < len(estimate.people):
             raise StageUnavailable(self.name, passage.sequence, "it answered another frame, or points at nobody")
-        if estimate.dancer_index >= 0:
+        if estimate.bad_picture:
+            passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
+        elif estimate.dancer_index >= 0:
             try:
                 passage.source_pose = wire.pose_from_proto(estimate.people[estimate.dancer_index].pose)
             except BadInput as error:  # the stage's doing, not the client's
@@ -85,7 +86,3 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
             passage.remarks.append(Remark.FACE_AND_HANDS_CARRIED)
         passage.picture = None
         passage.leave(self.name, estimate.compute_seconds)
-
-    def _give_up_on(self, passage: Passage, failure: CallFailed) -> None:
-        passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, failure.details)
-        passage.picture = None

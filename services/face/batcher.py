@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -66,9 +66,10 @@ class Batcher(Generic[Key, Item, Result]):
             self._draining = asyncio.create_task(self._drain(), name="batches")
         return await answer
 
-    async def call(self, function: Callable[[], None]) -> None:
-        """Runs `function` in the worker thread, so that it meets no batch."""
-        await asyncio.get_running_loop().run_in_executor(self._worker, function)
+    @property
+    def worker(self) -> Executor:
+        """The one thread that batches run in: what is run there meets no batch."""
+        return self._worker
 
     async def close(self) -> None:
         """Cancels what waits; a batch that runs is waited for."""

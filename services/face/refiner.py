@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from motion.frame import Picture
-from serving.actors import Actor, ActorStore
+from serving.actors import Actor
 from serving.engine import Device, PictureEngine, Precision, open_engine
-from serving.errors import ActorUnusable, BadPicture, DanceError
+from serving.errors import ActorUnusable, BadPicture
 
 if TYPE_CHECKING:
     from torch import nn
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +29,9 @@ class FaceCrop:
     label: Picture
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FaceNetwork:
-    """One actor's network and the side of its crops in pixels."""
+    """One actor's network, used by one thread at a time, and the side of its crops in pixels."""
 
     actor: Actor
     engine: PictureEngine
@@ -67,70 +62,15 @@ def open_face_network(actor: Actor, *, device: Device, threads: int, precision: 
     return network
 
 
-class FaceRefiner:
-    """Holds the networks that were used last, and runs them. Not thread-safe: one thread at a time.
+def refine(network: FaceNetwork, crops: Sequence[FaceCrop]) -> list[Picture | BadPicture]:
+    """The refined faces of one actor, `[S, S, 3]` uint8 RGB each; BadPicture in place of a crop of another size.
 
-    open_network: opens an actor's network, as `open_face_network` does.
+    Raises ActorUnusable for a network that does not do what its actor says.
     """
-
-    def __init__(
-        self, store: ActorStore, open_network: Callable[[Actor], FaceNetwork], *, max_networks: int = 8
-    ) -> None:
-        self._store = store
-        self._open_network = open_network
-        self._max_networks = max_networks
-        self._networks: OrderedDict[tuple[str, int], FaceNetwork] = OrderedDict()
-
-    @classmethod
-    def of_folder(
-        cls, actors_root: Path, *, device: Device, threads: int, precision: Precision, max_networks: int
-    ) -> FaceRefiner:
-        """Networks of the actors below `actors_root`."""
-        opened = partial(open_face_network, device=device, threads=threads, precision=precision)
-        return cls(ActorStore(actors_root), opened, max_networks=max_networks)
-
-    def held(self) -> list[tuple[str, int]]:
-        """Actor and version of the networks that are held; the one that was used last comes last."""
-        return list(self._networks)
-
-    def warm_up(self) -> None:
-        """Opens the newest version of every actor that has a face network, as far as there is room.
-
-        An actor that cannot be served is logged; whoever asks for it will be told.
-        """
-        for actor_id in self._store.ids():
-            if len(self._networks) >= self._max_networks:
-                return
-            try:
-                actor = self._store.load(actor_id)
-                if actor.face is not None:
-                    self._network(actor.id, actor.version)
-            except DanceError as error:
-                _log.warning("no face network for actor %s: %s", actor_id, error)
-
-    def refine(self, actor_id: str, version: int, crops: Sequence[FaceCrop]) -> list[Picture | BadPicture]:
-        """The refined faces of one actor, `[S, S, 3]` uint8 RGB each; BadPicture in place of a crop of another size.
-
-        Raises BadInput, ActorNotFound and ActorUnusable for the actor.
-        """
-        network = self._network(actor_id, version)
-        refused = [_wrong_size(network, crop) for crop in crops]
-        good = [crop for crop, error in zip(crops, refused, strict=True) if error is None]
-        refined = iter(_run(network, good) if good else [])
-        return [error if error is not None else next(refined) for error in refused]
-
-    def _network(self, actor_id: str, version: int) -> FaceNetwork:
-        key = (actor_id, version)
-        network = self._networks.pop(key, None)
-        if network is None:
-            actor = self._store.load(actor_id, version)
-            key = (actor.id, actor.version)
-            network = self._networks.pop(key, None) or self._open_network(actor)
-            _log.info("actor %s version %d: face network in %s", actor.id, actor.version, network.engine.precision)
-        self._networks[key] = network
-        while len(self._networks) > self._max_networks:
-            self._networks.popitem(last=False)
-        return network
+    refused = [_wrong_size(network, crop) for crop in crops]
+    good = [crop for crop, error in zip(crops, refused, strict=True) if error is None]
+    refined = iter(_run(network, good) if good else [])
+    return [error if error is not None else next(refined) for error in refused]
 
 
 def _run(network: FaceNetwork, crops: Sequence[FaceCrop]) -> list[Picture]:

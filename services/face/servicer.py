@@ -1,8 +1,11 @@
-"""`dance.v1.FaceService`: protobuf in, protobuf out. All thinking happens in `FaceRefiner`."""
+"""`dance.v1.FaceService`: protobuf in, protobuf out. All thinking happens in `refiner.py`."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc.aio
 from dance.v1 import face_pb2, face_pb2_grpc, frame_pb2
@@ -10,12 +13,14 @@ from prometheus_client import Histogram
 
 from motion.frame import Picture, PictureEncoding
 from services.face.batcher import Batcher
-from services.face.refiner import FaceCrop, FaceRefiner
+from services.face.networks import FaceNetworks
+from services.face.refiner import FaceCrop, FaceNetwork, open_face_network, refine
 from services.face.settings import FaceSettings
 from serving import wire
+from serving.actors import ActorStore
 from serving.errors import BadInput, BadPicture
 from serving.names import checked_actor_id
-from serving.pictures import decode_picture, encode_picture
+from serving.pictures import decode_picture
 
 BATCH_SIZES = Histogram("dance_face_batch_faces", "Faces that one run of a network had", buckets=(1, 2, 3, 4, 6, 8, 16))
 
@@ -26,16 +31,19 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
     name: str = "face"
     full_names: tuple[str, ...] = ("dance.v1.FaceService",)
 
-    def __init__(self, settings: FaceSettings, refiner: FaceRefiner | None = None) -> None:
-        self._refiner = refiner or FaceRefiner.of_folder(
-            settings.actors_root,
-            device=settings.chosen_device(),
-            threads=settings.threads,
-            precision=settings.chosen_precision(),
-            max_networks=settings.max_networks,
+    def __init__(self, settings: FaceSettings) -> None:
+        self._batcher: Batcher[FaceNetwork, FaceCrop, Picture | BadPicture] = Batcher(
+            _refined, max_batch=settings.max_batch, max_waiting=settings.max_waiting
         )
-        self._batcher: Batcher[tuple[str, int], FaceCrop, Picture | BadPicture] = Batcher(
-            self._refine, max_batch=settings.max_batch, max_waiting=settings.max_waiting
+        device = settings.chosen_device()
+        self._opener = ThreadPoolExecutor(1, thread_name_prefix="open")
+        self._networks = FaceNetworks(
+            ActorStore(settings.actors_root),
+            partial(open_face_network, device=device, threads=settings.threads, precision=settings.chosen_precision()),
+            # A GPU's graphs must not be recorded while another thread computes on it.
+            self._batcher.worker if device == "gpu" else self._opener,
+            max_networks=settings.max_networks,
+            max_waiting=settings.max_waiting,
         )
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -44,11 +52,13 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
 
     async def warm_up(self) -> None:
         """Opens networks and sends a first crop through each."""
-        await self._batcher.call(self._refiner.warm_up)
+        await self._networks.warm_up()
 
     async def close(self) -> None:
-        """Ends the worker thread."""
+        """Ends the threads."""
+        await self._networks.close()
         await self._batcher.close()
+        await asyncio.to_thread(self._opener.shutdown)
 
     def ready_facts(self) -> Mapping[str, str | int]:
         """Nothing beyond the ports."""
@@ -58,23 +68,26 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         self, request: face_pb2.RefineRequest, context: grpc.aio.ServicerContext
     ) -> face_pb2.RefineResponse:
         """See face.proto. Raises BadInput, BadPicture, ActorNotFound, ActorUnusable and AtCapacity."""
-        key = (checked_actor_id(request.actor), request.actor_version)
+        actor_id = checked_actor_id(request.actor)
         if request.actor_version == 0:
             # "The newest" may change between two frames of one session.
             raise BadInput("actor_version", "must be the session's version, not 0")
         crop = FaceCrop(face=_raw(request.face, "face"), label=_raw(request.label, "label"))
-        result, compute_seconds, batch_size = await self._batcher.submit(key, crop)
+        network = await self._networks.network(actor_id, request.actor_version)
+        result, compute_seconds, batch_size = await self._batcher.submit(network, crop)
         if isinstance(result, BadPicture):
             raise result
-        return face_pb2.RefineResponse(
-            face=wire.picture_to_proto(encode_picture(result, PictureEncoding.RAW)),
-            compute_seconds=compute_seconds,
-            batch_size=batch_size,
-        )
+        # Filled in place: protobuf copies every message that is given to another one's constructor.
+        response = face_pb2.RefineResponse(compute_seconds=compute_seconds, batch_size=batch_size)
+        response.face.encoding = frame_pb2.PICTURE_ENCODING_RAW
+        response.face.height_px, response.face.width_px = result.shape[:2]
+        response.face.data = result.tobytes()
+        return response
 
-    def _refine(self, key: tuple[str, int], crops: Sequence[FaceCrop]) -> list[Picture | BadPicture]:
-        BATCH_SIZES.observe(len(crops))
-        return self._refiner.refine(*key, crops)
+
+def _refined(network: FaceNetwork, crops: Sequence[FaceCrop]) -> list[Picture | BadPicture]:
+    BATCH_SIZES.observe(len(crops))
+    return refine(network, crops)
 
 
 def _raw(message: frame_pb2.Picture, field: str) -> Picture:

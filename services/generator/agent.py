@@ -21,7 +21,7 @@ from services.generator.care import Care, LoadedVersion, OwnTriton, Pauses, Trit
 from services.generator.repository import ModelRepository
 from services.generator.triton import TritonRefused
 from serving.actors import Actor, ActorStore
-from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, DanceError, StageUnavailable
+from serving.errors import ActorUnusable, AtCapacity, DanceError, StageUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -77,12 +77,16 @@ class GeneratorAgent:
     async def ensure(self, actor_id: str, version: int = 0) -> Ensured:
         """Loads a version (0: the newest) unless it is loaded, and answers when a canary went through.
 
-        Callers that ask for the same version at the same time wait for one and the same load. Raises ActorNotFound,
-        ActorUnusable, BadInput for a name that is no actor id, AtCapacity when as many actors as may be are in use, and
+        Callers that ask for the same version at the same time wait for one and the same load. Asking is using: the
+        version is in use for `Care.in_use_seconds`, whether it draws or not. Raises ActorNotFound, ActorUnusable,
+        BadInput for a name that is no actor id, AtCapacity when as many actors as may be are in use, and
         StageUnavailable when Triton does not draw.
         """
         actor = await asyncio.to_thread(self._store.load, actor_id, version)
         key = (actor.id, actor.version)
+        loaded = self._entry(actor)
+        if loaded is not None:
+            loaded.used_at = self._clock()  # now, and not when its canary is back: nobody may push it out meanwhile
         task = self._ensuring.get(key)
         if task is None:
             task = asyncio.create_task(self._ensure(actor), name=f"ensure {actor.id} {actor.version}")
@@ -229,7 +233,11 @@ class GeneratorAgent:
     async def _load_wanted(self) -> None:
         """Loads the newest version of every actor that is loaded or wanted, as far as there is room."""
         for actor_id in await asyncio.to_thread(self._wanted):
-            versions = await asyncio.to_thread(self._store.versions, actor_id)
+            try:
+                versions = await asyncio.to_thread(self._store.versions, actor_id)
+            except DanceError as error:
+                _log.error("actor %s cannot be looked at: %s", actor_id, error)
+                continue
             loaded = self._loaded.get(actor_id, {})
             if not versions or versions[-1] in loaded:
                 continue
@@ -239,7 +247,7 @@ class GeneratorAgent:
                 continue
             try:
                 newest = await asyncio.to_thread(self._store.load, actor_id, versions[-1])
-            except (ActorUnusable, ActorNotFound) as error:
+            except DanceError as error:
                 self._refuse(actor_id, versions[-1], error)
                 continue
             await self._load_or_log([*(entry.actor for entry in loaded.values()), newest])

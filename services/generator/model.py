@@ -11,6 +11,7 @@ what the arithmetic was really done in. Only outputs that are asked for are sent
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ class TritonPythonModel:
         parameters = {
             key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()
         }
+        if parameters["device"] == "gpu":
+            _see_only(int(args["model_instance_device_id"]))
         try:
             actor = ActorStore(Path(parameters["actors_root"])).load(args["model_name"], int(args["model_version"]))
             self._painter = Painter.open(
@@ -90,6 +93,13 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(name, make()) for name, make in outputs.items() if name in asked]
         )
+
+
+def _see_only(device: int) -> None:
+    """Makes one of the GPUs that Triton sees the only one of this process. CUDA reads this when torch first asks it."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(number) for number in range(device + 1)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = names[device]
 
 
 def _refusal(message: str, code: Any) -> Any:

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from motion.frame import Picture
+from motion.frame import ZERO_LEVEL, Picture
 from serving.actors import Actor
 from serving.engine import Device, PictureEngine, Precision, open_engine
 from serving.errors import ActorUnusable, BadPicture
 
 if TYPE_CHECKING:
     from torch import nn
-
-ZERO_PICTURE_VALUE = 128
-"""The zero of the network's range as uint8: what the previous picture is at a session's start."""
 
 
 class Painted(NamedTuple):
@@ -41,7 +38,7 @@ class Painter:
         self.shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
         self._engine = engine
         self._one_by_one = one_by_one
-        self.paint([(np.full(self.shape, 255, np.uint8), np.full(self.shape, ZERO_PICTURE_VALUE, np.uint8))])
+        self.paint([(np.full(self.shape, 255, np.uint8), np.full(self.shape, ZERO_LEVEL, np.uint8))])
 
     @classmethod
     def open(cls, actor: Actor, *, device: Device, threads: int, precision: Precision) -> Painter:

@@ -10,8 +10,7 @@ import tritonclient.grpc.aio as triton_grpc
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
-from motion.frame import Picture
-from services.generator.painter import ZERO_PICTURE_VALUE
+from motion.frame import ZERO_LEVEL, Picture
 from serving.actors import Actor
 from serving.errors import DanceError
 
@@ -88,7 +87,7 @@ class TritonClient:
                 actor.id,
                 [
                     _input("LABEL_MAP", np.full(shape, 255, np.uint8)),
-                    _input("PREVIOUS_FRAME", np.full(shape, ZERO_PICTURE_VALUE, np.uint8)),
+                    _input("PREVIOUS_FRAME", np.full(shape, ZERO_LEVEL, np.uint8)),
                 ],
                 model_version=str(actor.version),
                 outputs=[triton_grpc.InferRequestedOutput(name) for name in ("FRAME", "PRECISION")],

@@ -29,6 +29,7 @@ import tritonclient.grpc.aio as triton_grpc
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
+from serving.adopted import adopted
 from serving.errors import BadSettings, DanceError
 
 _log = logging.getLogger(__name__)
@@ -38,18 +39,6 @@ _STUB_MEMORY_BYTES: Final = 4 * 2**20
 _EXIT_MARGIN_SECONDS: Final = 1.0
 _STARTS_ON_FREE_PORTS: Final = 3
 _LOG_LINES_SHOWN: Final = 15
-
-# Ends Triton when its starter is gone, however that came about. prctl is called in a process of its own, between
-# starting and exec: a preexec_fn would have to fork this process, whose gRPC threads do not survive that.
-_DIE_WITH_PARENT: Final = """
-import ctypes, os, signal, sys
-PR_SET_PDEATHSIG = 1
-if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
-    sys.exit(f"prctl failed: {os.strerror(ctypes.get_errno())}")
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the process that started this is gone")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class TritonMissing(DanceError):
@@ -262,8 +251,7 @@ class TritonServer:
             "OMP_WAIT_POLICY": "PASSIVE",
         }
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())),
-            *arguments,
+            *adopted(*arguments),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

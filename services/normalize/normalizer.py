@@ -42,7 +42,7 @@ class NormalizerConfig:
     target_body, target_size: whose body, and in which frame, the poses are laid.
     source_body: the dancer's stats; None to estimate them while the stream runs.
     look_ahead_frames: above 0, the answer to frame t follows frame t + look_ahead_frames, smoothed by a centred
-    median; at 0 a One-Euro filter smooths without looking ahead.
+    median. At 0, and below 20 fps, where a median would erase the motion, a One-Euro filter smooths.
     frame_rate_hz: of the source; 0 where unknown, then every frame needs its `captured_at_s`.
     state: `state_after` of an earlier stream with the same config, to go on from there; empty to begin.
     """
@@ -79,7 +79,7 @@ class Normalized:
     pose: in pixels of the target's frame. None where nobody was found and no joint is held any longer, and as long as
     nothing tells where to lay it (a running calibration that has never seen feet).
     transform: what was used; None with neither.
-    depth_ratio, extrapolated, limited, on_the_spot: see `motion.retarget.Retargeting`; of the kept one where
+    depth_ratio, extrapolated, limited, on_the_spot, airborne: see `motion.retarget.Retargeting`; of the kept one where
     transform_kept.
     transform_kept: this frame gave no usable feet; the last transform was used again.
     held_joints: how many joints were not seen and are held at their last place.
@@ -95,6 +95,7 @@ class Normalized:
     extrapolated: bool
     limited: bool
     on_the_spot: bool
+    airborne: bool
     transform_kept: bool
     held_joints: int
     source_body: BodyStats | None
@@ -181,7 +182,7 @@ class Normalizer:
         if memory.size not in (None, size):  # what is remembered is in pixels of another frame
             memory.joints = JointMemory()
             memory.past.clear()
-        smoothed = self._smoothed_by_median() if self._config.look_ahead_frames else now.table
+        smoothed, steady = self._smoothed_by_median() if self._config.look_ahead_frames else (now.table, False)
         self._waiting.popleft()
         passed_seconds = 0.0 if memory.time_s is None else now.time_s - memory.time_s
         memory.past.append((now.time_s, now.table))
@@ -190,7 +191,7 @@ class Normalizer:
         memory.sequence, memory.time_s, memory.size = now.frame.sequence, now.time_s, size
 
         seen = smoothed[:, 2] > 0
-        held = self._remember(smoothed, seen, now.time_s, size)
+        held = self._remember(smoothed, seen, now.time_s, size, steady=steady)
         kept = self._place(memory.joints.table, seen, size, passed_seconds)
         placing = memory.placing
         shown = seen | held
@@ -208,6 +209,7 @@ class Normalizer:
             extrapolated=placing is not None and placing.wanted.extrapolated,
             limited=placing is not None and placing.wanted.limited,
             on_the_spot=placing is not None and placing.wanted.on_the_spot,
+            airborne=placing is not None and placing.wanted.airborne,
             transform_kept=kept,
             held_joints=int(np.count_nonzero(held)),
             source_body=memory.source.stats,
@@ -215,10 +217,11 @@ class Normalizer:
             compute_seconds=time.perf_counter() - started,
         )
 
-    def _smoothed_by_median(self) -> Table:
+    def _smoothed_by_median(self) -> tuple[Table, bool]:
         """The first waiting frame's table, by the median over a window that is as wide to either side.
 
         Near the ends of the stream, or of a gap in time, the window narrows: a lopsided one would shift the motion.
+        Also returned: False where frames are too rare for any median, so that another filter is needed.
         """
         now = self._waiting[0]
         rules = self._config.rules
@@ -227,30 +230,36 @@ class Normalizer:
             return abs(time_s - now.time_s) <= rules.median_window_seconds
 
         past = [entry for entry in self._memory.past if near(entry[0])]
-        later = [
+        following = [
             (waiting.time_s, waiting.table)
             for waiting in islice(self._waiting, 1, self._config.look_ahead_frames + 1)
-            if near(waiting.time_s) and waiting.frame.size == now.frame.size
+            if waiting.frame.size == now.frame.size
         ]
+        later = [entry for entry in following if near(entry[0])]
         rate_hz = self._config.frame_rate_hz
-        if rate_hz == 0 and past and later:
-            rate_hz = (len(past) + len(later)) / (later[-1][0] - past[0][0])
-        half = min(window_half_frames(rate_hz, rules.median_window_seconds), len(past), len(later))
+        if rate_hz == 0 and self._memory.past and following:
+            first, last = (past or self._memory.past)[0], (later or following)[-1]
+            rate_hz = (max(len(past), 1) + max(len(later), 1)) / (last[0] - first[0])
+        wanted = window_half_frames(rate_hz, rules.median_window_seconds)
+        half = min(wanted, len(past), len(later))
         if half == 0:
-            return now.table
+            return now.table, rate_hz == 0 or wanted > 0
         tables = [table for _, table in (*past[-half:], *later[:half])]
         tables.insert(half, now.table)
-        return centred_median(tables)
+        return centred_median(tables), True
 
-    def _remember(self, smoothed: Table, seen: Mask, time_s: float, size: FrameSize) -> Mask:
-        """Brings the joints' memory to this frame; returns `[J]` bool: which unseen joints are held."""
+    def _remember(self, smoothed: Table, seen: Mask, time_s: float, size: FrameSize, *, steady: bool) -> Mask:
+        """Brings the joints' memory to this frame; returns `[J]` bool: which unseen joints are held.
+
+        steady: the joints need no filter any more.
+        """
         rules = self._config.rules
         joints = self._memory.joints
         away_seconds = time_s - joints.seen_at_s
         known = (joints.table[:, 2] > 0) & (away_seconds <= rules.forget_seconds)
         table, speed = smoothed.copy(), np.zeros_like(joints.speed)
         again = np.flatnonzero(seen & known)
-        if not self._config.look_ahead_frames and len(again):
+        if not steady and len(again):
             table[again, :2], speed[again] = one_euro(
                 smoothed[again, :2],
                 joints.table[again, :2],

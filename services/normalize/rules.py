@@ -10,7 +10,7 @@ class NormalizeRules:
     """How poses are smoothed, held and eased. Raises ValueError for a number that is not positive."""
 
     median_window_seconds: float = 0.1
-    """Width of the centred median, at most 7 frames; where it holds fewer than 3 frames there is no smoothing."""
+    """Width of the centred median, at most 7 frames; where it holds fewer than 3, below 20 fps, One-Euro smooths."""
     hold_seconds: float = 0.15
     """A joint that vanishes is held at its last place for so long."""
     forget_seconds: float = 0.5

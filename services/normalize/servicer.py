@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from typing import Final
 
 import grpc.aio
 from dance.v1 import normalize_pb2, normalize_pb2_grpc
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
 from motion.body import BodyStats
 from motion.frame import FrameSize
@@ -18,11 +16,17 @@ from services.normalize.calibration import Calibration
 from services.normalize.normalizer import Normalized, Normalizer, NormalizerConfig, PoseFrame
 from services.normalize.settings import NormalizeSettings
 from serving import telemetry, wire
-from serving.errors import AtCapacity, BadInput, StageTimeout
+from serving.errors import BadInput
+from serving.streaming import ClientStream, StreamPlaces
 
 ANSWERS: Final = Counter("dance_normalize_poses", "Answered pose frames by result: pose or nobody", ["result"])
+COMPUTE: Final = Histogram(
+    "dance_normalize_compute_seconds",
+    "Normalising a pose, its state included, without waiting",
+    buckets=telemetry.FRAME_BUCKETS_SECONDS,
+)
 
-_CONFIG_SECONDS: Final = 1.0
+_READ_AHEAD: Final = 2
 
 _CALIBRATIONS: Final = {
     Calibration.GIVEN: normalize_pb2.CALIBRATION_GIVEN,
@@ -38,7 +42,7 @@ class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
 
     def __init__(self, settings: NormalizeSettings) -> None:
         self._settings = settings
-        self._streams = 0
+        self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
 
     def register(self, server: grpc.aio.Server) -> None:
         """See `serving.server.Service`."""
@@ -62,59 +66,25 @@ class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
         self, requests: AsyncIterator[normalize_pb2.NormalizeRequest], context: grpc.aio.ServicerContext
     ) -> None:
         """See normalize.proto. Raises BadInput, AtCapacity, and StageTimeout for a peer that falls silent."""
-        if self._streams >= self._settings.max_streams:
-            # grpc tells a client whose config is still on its way INTERNAL in place of the refusal.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CONFIG_SECONDS):
-                    await anext(aiter(requests), None)
-            raise AtCapacity(f"normalize: all {self._settings.max_streams} streams are in use")
-        self._streams += 1
-        telemetry.STREAMS.labels("normalize").inc()
-        try:
-            await self._answered(aiter(requests), context)
-        finally:
-            self._streams -= 1
-            telemetry.STREAMS.labels("normalize").dec()
+        async with self._places.taken(aiter(requests), context.write, _as_it_is, read_ahead=_READ_AHEAD) as stream:
+            await self._answer(stream)
 
-    async def _answered(
-        self, requests: AsyncIterator[normalize_pb2.NormalizeRequest], context: grpc.aio.ServicerContext
+    async def _answer(
+        self, stream: ClientStream[normalize_pb2.NormalizeRequest, normalize_pb2.NormalizeResponse]
     ) -> None:
-        request = await self._next(requests, None)
+        request = await stream.take()
         if request is None or request.WhichOneof("request") != "config":
             raise BadInput("config", "must be the first request")
         normalizer = Normalizer(self._config(request.config))
         request.config.ClearField("state")
-        await self._write(context, normalize_pb2.NormalizeResponse(accepted=request.config), None)
-        sequence: int | None = None
-        while (request := await self._next(requests, sequence)) is not None:
+        await stream.send(normalize_pb2.NormalizeResponse(accepted=request.config), None)
+        while (request := await stream.take()) is not None:
             if request.WhichOneof("request") != "pose_frame":
                 raise BadInput("request", "after the config, every request must be a pose_frame")
-            sequence = request.pose_frame.sequence
             for answer in normalizer.push(_pose_frame(request.pose_frame)):
-                await self._write(context, _response(answer), sequence)
+                await stream.send(_response(answer), answer.sequence)
         for answer in normalizer.finish():
-            await self._write(context, _response(answer), sequence)
-
-    async def _next(
-        self, requests: AsyncIterator[normalize_pb2.NormalizeRequest], sequence: int | None
-    ) -> normalize_pb2.NormalizeRequest | None:
-        try:
-            # A cancelled read leaks memory in grpcio; this one is cancelled once at most, at the end of its stream.
-            async with asyncio.timeout(self._settings.idle_seconds):
-                return await anext(requests, None)
-        except TimeoutError as error:
-            reason = f"the sender was silent for {self._settings.idle_seconds:g} s"
-            raise StageTimeout("normalize", sequence, reason) from error
-
-    async def _write(
-        self, context: grpc.aio.ServicerContext, response: normalize_pb2.NormalizeResponse, sequence: int | None
-    ) -> None:
-        try:
-            async with asyncio.timeout(self._settings.idle_seconds):
-                await context.write(response)
-        except TimeoutError as error:
-            reason = f"the receiver took no answer for {self._settings.idle_seconds:g} s"
-            raise StageTimeout("normalize", sequence, reason) from error
+            await stream.send(_response(answer), answer.sequence)
 
     def _config(self, config: normalize_pb2.NormalizeConfig) -> NormalizerConfig:
         for name in ("target_body", "target_frame"):
@@ -148,26 +118,33 @@ def _pose_frame(message: normalize_pb2.PoseFrame) -> PoseFrame:
 
 
 def _response(answer: Normalized) -> normalize_pb2.NormalizeResponse:
-    telemetry.STAGE_COMPUTE.labels("normalize").observe(answer.compute_seconds)
+    COMPUTE.observe(answer.compute_seconds)
     ANSWERS.labels("nobody" if answer.pose is None else "pose").inc()
-    transform = answer.transform
-    return normalize_pb2.NormalizeResponse(
-        normalized=normalize_pb2.NormalizedPose(
-            sequence=answer.sequence,
-            pose=None if answer.pose is None else wire.pose_to_proto(answer.pose),
-            transform=None
-            if transform is None
-            else normalize_pb2.BodyTransform(scale=transform.scale, foot_y=transform.foot_y, hip_x=transform.hip_x),
-            calibration=_CALIBRATIONS[answer.calibration],
-            certainty=answer.certainty,
-            depth_ratio=answer.depth_ratio,
-            extrapolated=answer.extrapolated,
-            limited=answer.limited,
-            on_the_spot=answer.on_the_spot,
-            transform_kept=answer.transform_kept,
-            held_joints=answer.held_joints,
-            state_after=answer.state_after,
-            compute_seconds=answer.compute_seconds,
-            source_body=None if answer.source_body is None else wire.body_stats_to_proto(answer.source_body),
-        )
-    )
+    # Filled in place: protobuf copies every message that is given to another one's constructor.
+    response = normalize_pb2.NormalizeResponse()
+    message = response.normalized
+    message.sequence = answer.sequence
+    if answer.pose is not None:
+        wire.fill_pose(message.pose, answer.pose)
+    if answer.transform is not None:
+        message.transform.scale = answer.transform.scale
+        message.transform.foot_y = answer.transform.foot_y
+        message.transform.hip_x = answer.transform.hip_x
+    message.calibration = _CALIBRATIONS[answer.calibration]
+    message.certainty = answer.certainty
+    message.depth_ratio = answer.depth_ratio
+    message.extrapolated = answer.extrapolated
+    message.limited = answer.limited
+    message.on_the_spot = answer.on_the_spot
+    message.airborne = answer.airborne
+    message.transform_kept = answer.transform_kept
+    message.held_joints = answer.held_joints
+    message.state_after = answer.state_after
+    message.compute_seconds = answer.compute_seconds
+    if answer.source_body is not None:
+        message.source_body.CopyFrom(wire.body_stats_to_proto(answer.source_body))
+    return response
+
+
+async def _as_it_is(request: normalize_pb2.NormalizeRequest) -> normalize_pb2.NormalizeRequest:
+    return request

@@ -19,7 +19,7 @@ class NormalizeSettings(ServerSettings):
     idle_seconds: float = 300.0
     """A stream that neither sends nor takes anything for so long is ended."""
     median_window_seconds: float = 0.1
-    """With look-ahead: width of the centred median, at most 7 frames; off where it holds fewer than 3."""
+    """With look-ahead: width of the centred median, at most 7 frames; where it holds fewer than 3, One-Euro smooths."""
     hold_seconds: float = 0.15
     """A joint that vanishes is held at its last place for so long."""
     forget_seconds: float = 0.5

@@ -31,12 +31,12 @@ def table_of(pose: Pose | None) -> Table:
 
 
 def window_half_frames(frame_rate_hz: float, window_seconds: float) -> int:
-    """How many frames the median looks to either side: an odd window of about that many seconds, at most 7 frames.
+    """How many frames the median looks to either side: the odd window nearest to that many seconds, at most 7 frames.
 
-    0, no smoothing, where the window would hold fewer than 3 frames: at 5 fps a wider one would erase the motion.
+    0, no median, where that is a single frame: at 5 fps a wider window would erase the motion. Of two odd windows that
+    are equally near it is the wider one, so that 0.1 s are 3 frames from 20 fps on.
     """
-    frames = min(round(window_seconds * frame_rate_hz), MAX_WINDOW_FRAMES)
-    return (frames - 1) // 2 if frames >= 3 else 0
+    return min(math.floor(window_seconds * frame_rate_hz / 2), MAX_WINDOW_FRAMES // 2)
 
 
 def centred_median(window: Sequence[Table]) -> Table:

@@ -18,7 +18,7 @@ from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from services.pose.carrying import carried
 from services.pose.landmarks import body_extent_px, body_pose, landmarks_array, with_face_and_hands
-from services.pose.quiet import startup_chatter_dropped
+from services.pose.quiet import first_person_chatter_dropped, person_seen, startup_chatter_dropped
 
 
 class PoseDetail(Enum):
@@ -113,7 +113,10 @@ class PoseEstimator:
         # Never reduced first: MediaPipe cuts its 256x256 inputs out of the full picture; reducing it costs more.
         picture = np.ascontiguousarray(picture)
         tracker = self._holistic if self._body is None else self._body
-        found = tracker.process(picture)
+        with first_person_chatter_dropped():
+            found = tracker.process(picture)
+        if found.pose_landmarks is not None:
+            person_seen()
         pose = self._believable(found, size)
         if pose is None:
             self._looked_at = None

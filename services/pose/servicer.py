@@ -6,25 +6,28 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import grpc.aio
 from dance.v1 import frame_pb2, pose_pb2, pose_pb2_grpc
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
 from motion.frame import Picture
 from services.pose.estimator import Estimate, PoseDetail
 from services.pose.settings import PoseSettings
 from services.pose.worker import Factory, WorkerPool, make_estimator
 from serving import telemetry, wire
-from serving.errors import AtCapacity, BadInput, NotServed, StageTimeout
-from serving.pictures import check_picture, decode_picture
+from serving.errors import BadInput, BadPicture, NotServed
+from serving.pictures import decode_picture
+from serving.streaming import ClientStream, StreamPlaces
 
-ESTIMATES: Final = Counter("dance_pose_estimates", "Looked-at frames by result: person or nobody", ["result"])
-
-_CONFIG_SECONDS: Final = 1.0
+ESTIMATES: Final = Counter("dance_pose_estimates", "Frames by result: person, nobody or bad_picture", ["result"])
+COMPUTE: Final = Histogram(
+    "dance_pose_compute_seconds",
+    "Decoding a picture and looking at it, without waiting",
+    buckets=telemetry.FRAME_BUCKETS_SECONDS,
+)
 
 _DETAILS: Final = {
     pose_pb2.POSE_DETAIL_UNSPECIFIED: PoseDetail.HOLISTIC,
@@ -41,11 +44,14 @@ _DETAIL_TO_PROTO: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """A frame on its way to the estimator."""
+    """A frame on its way to the estimator; in place of its picture, why there is none."""
 
     sequence: int
-    picture: Picture
+    picture: Picture | BadPicture
     decode_seconds: float
+
+
+_Prepared = pose_pb2.EstimateConfig | _Decoded | pose_pb2.EstimateRequest
 
 
 class PoseService(pose_pb2_grpc.PoseServiceServicer):
@@ -59,7 +65,7 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         self._limits = settings.limits()
         self._pool = WorkerPool(PoseDetail.HOLISTIC, settings.rules(), factory)
         self._decoders = ThreadPoolExecutor(settings.decoding_threads, thread_name_prefix="decode")
-        self._streams = 0
+        self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
 
     def register(self, server: grpc.aio.Server) -> None:
         """See `serving.server.Service`."""
@@ -81,109 +87,50 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
     async def Estimate(
         self, requests: AsyncIterator[pose_pb2.EstimateRequest], context: grpc.aio.ServicerContext
     ) -> None:
-        """See pose.proto. Raises BadInput, BadPicture, NotServed, AtCapacity, and StageTimeout for a silent peer."""
-        if self._streams >= self._settings.max_streams:
-            # grpc tells a client whose config is still on its way INTERNAL in place of the refusal.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CONFIG_SECONDS):
-                    await anext(aiter(requests), None)
-            raise AtCapacity(f"pose: all {self._settings.max_streams} streams are in use")
-        self._streams += 1
-        telemetry.STREAMS.labels("pose").inc()
-        frames: asyncio.Queue[pose_pb2.EstimateConfig | _Decoded | Exception | None] = asyncio.Queue(
-            self._settings.max_frames_waiting
-        )
-        reader = asyncio.create_task(self._read(requests, frames), name="pose requests")
-        worker = None
-        try:
-            config = await self._next(frames, None)
-            assert isinstance(config, pose_pb2.EstimateConfig)  # _read sends it first, or an error
-            accepted = self._accepted(config)
-            rules = self._settings.rules(accepted.face_and_hands_every_n)
-            worker = await self._pool.take(_DETAILS[accepted.detail], rules)
-            await self._write(context, pose_pb2.EstimateResponse(accepted=accepted), None)
-            last_sequence: int | None = None
-            while isinstance(frame := await self._next(frames, last_sequence), _Decoded):
-                last_sequence = frame.sequence
-                estimate = await worker.estimate(frame.picture)
-                response = pose_pb2.EstimateResponse(estimate=_estimate_to_proto(frame, estimate))
-                await self._write(context, response, last_sequence)
-        finally:
-            if worker is not None:
-                self._pool.give_back(worker)
-            self._streams -= 1
-            telemetry.STREAMS.labels("pose").dec()
-            reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await reader
+        """See pose.proto. Raises BadInput, NotServed, AtCapacity, and StageTimeout for a silent peer."""
+        ahead = self._settings.max_frames_waiting
+        async with self._places.taken(aiter(requests), context.write, self._prepared, read_ahead=ahead) as stream:
+            await self._answer(stream)
 
-    async def _next(
-        self,
-        frames: asyncio.Queue[pose_pb2.EstimateConfig | _Decoded | Exception | None],
-        last_sequence: int | None,
-    ) -> pose_pb2.EstimateConfig | _Decoded | None:
-        # The time limit is on the queue: a cancelled read would leak memory in grpcio.
-        try:
-            async with asyncio.timeout(self._settings.idle_seconds):
-                item = await frames.get()
-        except TimeoutError as error:
-            reason = f"the sender was silent for {self._settings.idle_seconds:g} s"
-            raise StageTimeout("pose", last_sequence, reason) from error
-        if isinstance(item, Exception):
-            raise item
-        return item
-
-    async def _write(
-        self, context: grpc.aio.ServicerContext, response: pose_pb2.EstimateResponse, sequence: int | None
-    ) -> None:
-        try:
-            async with asyncio.timeout(self._settings.idle_seconds):
-                await context.write(response)
-        except TimeoutError as error:
-            reason = f"the receiver took no answer for {self._settings.idle_seconds:g} s"
-            raise StageTimeout("pose", sequence, reason) from error
-
-    async def _read(
-        self,
-        requests: AsyncIterator[pose_pb2.EstimateRequest],
-        frames: asyncio.Queue[pose_pb2.EstimateConfig | _Decoded | Exception | None],
-    ) -> None:
-        """Puts the config, decoded frames, then None or the error that ends the stream; decodes one frame ahead."""
+    async def _answer(self, stream: ClientStream[_Prepared, pose_pb2.EstimateResponse]) -> None:
+        config = await stream.take()
+        if not isinstance(config, pose_pb2.EstimateConfig):
+            raise BadInput("config", "must be the first request")
+        accepted = self._accepted(config)
+        detail, rules = _DETAILS[accepted.detail], self._settings.rules(accepted.face_and_hands_every_n)
         last_sequence = -1
-        configured = False
-        try:
-            async for request in requests:
-                kind = request.WhichOneof("request")
-                if not configured:
-                    if kind != "config":
-                        raise BadInput("config", f"must be the first request, got {kind or 'an empty request'}")
-                    configured = True
-                    await frames.put(request.config)
-                    continue
-                if kind != "frame":
-                    raise BadInput(kind or "request", "after the config, every request must be a frame")
-                if request.frame.sequence <= last_sequence:
-                    raise BadInput("frame.sequence", f"must rise, got {request.frame.sequence} after {last_sequence}")
-                last_sequence = request.frame.sequence
-                await frames.put(await self._decoded(request.frame))
-            if not configured:
-                raise BadInput("config", "must be the first request; the stream ended without one")
-        except Exception as error:
-            await frames.put(error)
-        else:
-            await frames.put(None)
+        async with self._pool.lent(detail, rules) as worker:
+            await stream.send(pose_pb2.EstimateResponse(accepted=accepted), None)
+            while (frame := await stream.take()) is not None:
+                if not isinstance(frame, _Decoded):
+                    kind = "config" if isinstance(frame, pose_pb2.EstimateConfig) else "request"
+                    raise BadInput(kind, "after the config, every request must be a frame")
+                if frame.sequence <= last_sequence:
+                    raise BadInput("frame.sequence", f"must rise, got {frame.sequence} after {last_sequence}")
+                last_sequence = frame.sequence
+                # A picture that does not decode is a fact about its frame; the tracker knows where the dancer was.
+                picture = frame.picture
+                estimate = picture if isinstance(picture, BadPicture) else await worker.estimate(picture)
+                await stream.send(_response(frame, estimate), frame.sequence)
 
-    async def _decoded(self, frame: frame_pb2.Frame) -> _Decoded:
+    async def _prepared(self, request: pose_pb2.EstimateRequest) -> _Prepared:
+        """The config; a frame, decoded in another thread; the request itself where it is neither."""
+        kind = request.WhichOneof("request")
+        if kind == "config":
+            return request.config
+        if kind == "frame":
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, self._decoded, request.frame)
+        return request
+
+    def _decoded(self, frame: frame_pb2.Frame) -> _Decoded:
+        started = time.perf_counter()
         where = f"frame[{frame.sequence}].picture"
-        picture = wire.picture_from_proto(frame.picture, field=where)
-        check_picture(picture, self._limits, field=where)
-
-        def decode() -> _Decoded:
-            started = time.perf_counter()
-            pixels = decode_picture(picture, self._limits, field=where)
-            return _Decoded(frame.sequence, pixels, time.perf_counter() - started)
-
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
+        picture: Picture | BadPicture
+        try:
+            picture = decode_picture(wire.picture_from_proto(frame.picture, field=where), self._limits, field=where)
+        except BadPicture as error:
+            picture = error
+        return _Decoded(frame.sequence, picture, time.perf_counter() - started)
 
     def _accepted(self, config: pose_pb2.EstimateConfig) -> pose_pb2.EstimateConfig:
         """The config as it will be honoured. Raises NotServed and BadInput, naming the field."""
@@ -209,18 +156,25 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         )
 
 
-def _estimate_to_proto(frame: _Decoded, estimate: Estimate) -> pose_pb2.Estimate:
-    compute_seconds = frame.decode_seconds + estimate.compute_seconds
-    telemetry.STAGE_COMPUTE.labels("pose").observe(compute_seconds)
+def _response(frame: _Decoded, estimate: Estimate | BadPicture) -> pose_pb2.EstimateResponse:
+    # Filled in place: protobuf copies every message that is given to another one's constructor.
+    response = pose_pb2.EstimateResponse()
+    message = response.estimate
+    message.sequence = frame.sequence
+    if isinstance(estimate, BadPicture) or isinstance(frame.picture, BadPicture):
+        ESTIMATES.labels("bad_picture").inc()
+        message.dancer_index = -1
+        message.bad_picture = str(estimate)
+        message.compute_seconds = frame.decode_seconds
+        return response
     ESTIMATES.labels("person" if estimate.people else "nobody").inc()
-    height_px, width_px = frame.picture.shape[:2]
-    return pose_pb2.Estimate(
-        sequence=frame.sequence,
-        # MediaPipe tells nobody apart: whoever it finds is person 1.
-        people=[pose_pb2.Person(pose=wire.pose_to_proto(pose), person_id=1) for pose in estimate.people],
-        dancer_index=estimate.dancer_index,
-        width_px=width_px,
-        height_px=height_px,
-        compute_seconds=compute_seconds,
-        face_and_hands_carried=estimate.face_and_hands_carried,
-    )
+    for pose in estimate.people:
+        person = message.people.add()
+        person.person_id = 1  # MediaPipe tells nobody apart
+        wire.fill_pose(person.pose, pose)
+    message.dancer_index = estimate.dancer_index
+    message.height_px, message.width_px = frame.picture.shape[:2]
+    message.compute_seconds = frame.decode_seconds + estimate.compute_seconds
+    message.face_and_hands_carried = estimate.face_and_hands_carried
+    COMPUTE.observe(message.compute_seconds)
+    return response

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 from motion.frame import Picture
 from services.pose.estimator import Estimate, PoseDetail, PoseEstimator, PoseRules
@@ -84,6 +84,15 @@ class WorkerPool:
         if (detail, rules) == self._default:
             self._refill()
         return worker
+
+    @asynccontextmanager
+    async def lent(self, detail: PoseDetail, rules: PoseRules) -> AsyncIterator[EstimatorWorker]:
+        """`take`, and `give_back` at the end."""
+        worker = await self.take(detail, rules)
+        try:
+            yield worker
+        finally:
+            self.give_back(worker)
 
     def give_back(self, worker: EstimatorWorker) -> None:
         """Ends a worker that was taken."""

@@ -206,22 +206,36 @@ async def test_a_broken_contract_is_refused_by_field(requests, field):
     assert (error.details() or "").startswith(f"{field}:")
 
 
-async def test_a_broken_picture_is_named_after_the_frames_before_it_were_answered():
-    """The frames before a broken one are answered; then INVALID_ARGUMENT names its sequence."""
+async def test_a_broken_picture_harms_only_its_own_frame():
+    """What does not decode is answered with the reason, in its turn; the same tracker goes on with later frames."""
     broken = frame(7)
     broken.frame.picture.data = broken.frame.picture.data[:-40]
     liar = frame(8)
     liar.frame.picture.width_px = 33
+    unsaid = frame(9)
+    unsaid.frame.ClearField("picture")
+    workshop = Workshop()
+    async with serving(workshop) as stub:
+        _, *responses = await answers(stub, BODY_CONFIG, frame(5), broken, liar, unsaid, frame(10))
+    estimates = [response.estimate for response in responses]
+    assert [estimate.sequence for estimate in estimates] == [5, 7, 8, 9, 10]
+    assert [bool(estimate.bad_picture) for estimate in estimates] == [False, True, True, True, False]
+    for bad in estimates[1:4]:
+        assert f"frame[{bad.sequence}].picture" in bad.bad_picture
+        assert not bad.people
+        assert bad.dancer_index == -1
+    assert estimates[4].people[0].pose.y_px[skeleton.NOSE] == 1  # the second picture of the same estimator
+
+
+async def test_what_comes_before_a_broken_contract_is_answered():
+    """The frames before the one at fault are answered, then the stream ends."""
     async with serving(Workshop()) as stub:
-        for bad, sequence in ((broken, 7), (liar, 8)):
-            stream = stub.Estimate(timeout=10)
-            for request in (BODY_CONFIG, frame(5), frame(6), bad):
-                await stream.write(request)
-            assert [(await stream.read()).estimate.sequence for _ in range(3)] == [0, 5, 6]
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await stream.read()
-            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-            assert f"frame[{sequence}].picture" in (caught.value.details() or "")
+        stream = stub.Estimate(timeout=10)
+        for request in (BODY_CONFIG, frame(5), frame(6), frame(6)):
+            await stream.write(request)
+        assert [(await stream.read()).estimate.sequence for _ in range(3)] == [0, 5, 6]
+        with pytest.raises(grpc.aio.AioRpcError, match="must rise"):
+            await stream.read()
 
 
 async def test_a_full_service_refuses_and_recovers():

@@ -92,7 +92,7 @@ class Gates:
 
 
 class FakePose(pose_pb2_grpc.PoseServiceServicer):
-    """Answers `script(sequence)`: a pose, None for nobody, or the text to refuse that frame with."""
+    """Answers `script(sequence)`: a pose, None for nobody, or what is wrong with that frame's picture."""
 
     def __init__(self) -> None:
         self.script: Callable[[int], Pose | str | None] = lambda sequence: somebody()
@@ -123,10 +123,11 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "pose fell over")
                 pose = self.script(frame.sequence)
                 if isinstance(pose, str):
-                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, pose)
+                    broken = pose_pb2.Estimate(sequence=frame.sequence, dancer_index=-1, bad_picture=pose)
+                    yield pose_pb2.EstimateResponse(estimate=broken)
+                    continue
                 if self.by_picture is not None:
                     pose = self.by_picture(frame.picture.data)
-                assert not isinstance(pose, str)  # abort() has raised
                 people = [] if pose is None else [pose_pb2.Person(pose=wire.pose_to_proto(pose), person_id=1)]
                 estimate = pose_pb2.Estimate(
                     sequence=frame.sequence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,12 @@ class FootageFacts:
     expected_frames: int | None
 
 
-def footage_frames(footage: Path) -> Iterator[Picture]:
+def footage_frames(footage: Path, on_end: Callable[[int], None] = lambda lost_frames: None) -> Iterator[Picture]:
     """Every frame, `[H, W, 3]` uint8 RGB, turned upright as the file says, all of the first frame's size.
 
     Raises UnreadableVideo for a file that is missing, empty or without video, BadInput for a frame of another size.
-    Footage that is cut off ends where it stops decoding.
+    Footage that is cut off ends where it stops decoding. on_end: told after the last frame how many frames the file
+    promises beyond those that decode.
     """
     with _opened(footage) as reader:
         first_shape: tuple[int, ...] | None = None
@@ -33,6 +34,7 @@ def footage_frames(footage: Path) -> Iterator[Picture]:
             if frame.pixels.shape != first_shape:
                 raise BadInput("footage", f"{footage} changes its size from {first_shape} to {frame.pixels.shape}")
             yield frame.pixels
+        on_end(reader.lost_frames)
 
 
 def footage_facts(footage: Path) -> FootageFacts:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -11,10 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion.frame import Picture
+from motion.labelmap import draw_label_map
+from serving.errors import NoBody
+from training.data.jitter import Affine, Jitter, moved_picture, moved_pose
 from training.data.plate import grown
 from training.data.prepare import PreparedFootage
 
 # Shapes: B 1, H and W pixels.
+
+_HALF = 127
+
+_FEWEST_FRAMES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +37,31 @@ class Split:
     trained: NDArray[np.bool_]
 
 
-def split_footage(frames: int, blocks: int = 4, block_frames: int = 8, gap_frames: int = 3) -> Split:
-    """Blocks of held-out frames spread evenly over the footage, with a gap on either side.
+def split_footage(shows_person: Sequence[bool], blocks: int = 4, block_frames: int = 8, gap_frames: int = 3) -> Split:
+    """Blocks of held-out frames spread evenly over those that show the person, with a gap on either side.
 
-    Neighbouring frames are nearly the same picture: without the gap, scores would measure memory. Short footage gets
-    shorter blocks, so that at least three quarters are trained on. Raises ValueError below 16 frames.
+    shows_person: of every frame of the footage. Neighbouring frames are nearly the same picture: without the gap,
+    scores would measure memory. Where few frames show the person blocks are shorter, so that about three quarters are
+    trained on. Raises NoBody where fewer than 16 frames show the person.
     """
-    if frames < 16:
-        raise ValueError(f"footage of {frames} frames is too short to hold any out; it takes at least 16")
+    shown = np.flatnonzero(shows_person)
+    frames = len(shown)
+    if frames < _FEWEST_FRAMES:
+        raise NoBody(
+            f"only {frames} frames show the person: too few to train on some and score others; it takes "
+            f"{_FEWEST_FRAMES}, and some hundreds to look like anybody"
+        )
     while blocks * (block_frames + 2 * gap_frames) > frames / 4 and (block_frames > 1 or gap_frames > 1):
         block_frames, gap_frames = max(1, block_frames - 1), max(1, gap_frames - (block_frames < 2 * gap_frames))
     while blocks > 1 and blocks * (block_frames + 2 * gap_frames) > frames / 4:
         blocks -= 1
-    trained = np.ones(frames, bool)
+    trained = np.ones(len(shows_person), bool)
     held_out = []
     for index in range(blocks):
         start = round((index + 0.5) / blocks * frames - block_frames / 2)
-        held_out.append(range(start, start + block_frames))
-        trained[max(0, start - gap_frames) : start + block_frames + gap_frames] = False
+        block = range(int(shown[start]), int(shown[start + block_frames - 1]) + 1)
+        held_out.append(block)
+        trained[max(0, block.start - gap_frames) : block.stop + gap_frames] = False
     return Split(held_out, trained)
 
 
@@ -55,14 +71,17 @@ class Pair:
 
     labels: two of `[1, 3, H, W]` in [0, 1]. pictures: two of `[1, 3, H, W]` in [-1, 1].
     masks: two of `[1, 1, H, W]` in [0, 1], the person; grown_masks: the same with a margin.
-    previous: `[1, 3, H, W]` in [-1, 1], zeros half of the time.
+    counted: two of `[1, 1, H, W]`, 0 where a pixel is to count in no loss by pixels, else 1.
+    previous: `[1, 3, H, W]` in [-1, 1], often zeros. plate: the same shape, moved with the pair; None without one.
     """
 
     labels: tuple[Tensor, Tensor]
     pictures: tuple[Tensor, Tensor]
     masks: tuple[Tensor, Tensor]
     grown_masks: tuple[Tensor, Tensor]
+    counted: tuple[Tensor, Tensor]
     previous: Tensor
+    plate: Tensor | None
 
 
 class Pairs:
@@ -70,22 +89,36 @@ class Pairs:
 
     With `onto_plate`, what is farther from the person than a margin is replaced by the plate, in what the network is to
     draw and in what its judge sees: props, passers-by and moving leaves are in no pose, and would be drawn somewhere.
-    previous_noise: standard deviation, in [-1, 1] units, of the noise on a real previous picture.
+    Within the margin, pixels of props are not counted, and in front of the person props are painted over. jitter: how
+    pairs are moved; only with a plate. previous_zeros: how often the previous picture is zeros, in
+    [0, 1]. previous_noise: standard deviation, in [-1, 1] units, of the noise on a real previous picture.
 
-    Raises ValueError where there is no such pair.
+    usable_frames: the training frames that show the person. Raises NoBody where there is no such pair.
     """
 
     def __init__(
-        self, prepared: PreparedFootage, split: Split, *, onto_plate: bool, previous_noise: float, seed: int
+        self,
+        prepared: PreparedFootage,
+        split: Split,
+        *,
+        onto_plate: bool,
+        previous_zeros: float,
+        previous_noise: float,
+        jitter: Jitter | None = None,
+        seed: int,
     ) -> None:
+        if jitter is not None and not onto_plate:
+            raise ValueError("only what is laid onto a plate can be moved: elsewhere the place would move too")
         usable = split.trained & np.array([pose is not None for pose in prepared.poses])
         self.first_frames = np.flatnonzero(usable[:-1] & usable[1:])
         if not len(self.first_frames):
-            raise ValueError("no two consecutive frames show the person")
+            raise NoBody("no two consecutive frames show the person, besides those that are held out for scores")
+        self.usable_frames: list[int] = np.flatnonzero(usable).tolist()
         self._prepared = prepared
         self._usable = usable
         self._plate = prepared.stage_plate if onto_plate else None
-        self._noise = previous_noise
+        self._zeros, self._noise = previous_zeros, previous_noise
+        self._jitter = jitter
         self._seed = seed
 
     def pair(self, pictures_seen: int) -> Pair:
@@ -93,23 +126,38 @@ class Pairs:
         random = np.random.default_rng((self._seed, pictures_seen))
         first = int(random.choice(self.first_frames))
         frames = (first, first + 1)
+        height_px, width_px = self._prepared.masks.shape[1:]
+        affine = None if self._jitter is None else self._jitter.draw(random, width_px, height_px)
+
+        def moved(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return picture if affine is None else moved_picture(picture, affine)
+
         masks = [self._prepared.masks[frame] for frame in frames]
         margins = [person_margin(mask) for mask in masks]
-        pictures = [self.target(frame, margin) for frame, margin in zip(frames, margins, strict=True)]
+        pictures = [moved(self.target(frame, margin)) for frame, margin in zip(frames, margins, strict=True)]
+        counted = [self._counted(frame, margin) for frame, margin in zip(frames, margins, strict=True)]
         before = self._before(first, random)
+        previous = torch.zeros_like(picture_tensor(pictures[0], 0, 255))
+        if before is not None:
+            noise_HW3 = random.standard_normal((height_px, width_px, 3), dtype=np.float32)
+            noise_13HW = torch.from_numpy(noise_HW3).permute(2, 0, 1)[None]
+            previous = picture_tensor(moved(before), 127.5, 127.5) + self._noise * noise_13HW
         return Pair(
-            labels=_two([picture_tensor(self._prepared.labels[frame], 0, 255) for frame in frames]),
+            labels=_two([picture_tensor(self._label(frame, affine), 0, 255) for frame in frames]),
             pictures=_two([picture_tensor(picture, 127.5, 127.5) for picture in pictures]),
-            masks=_two([picture_tensor(mask[..., None], 0, 255) for mask in masks]),
-            grown_masks=_two([picture_tensor(margin[..., None], 0, 255) for margin in margins]),
-            previous=torch.zeros_like(picture_tensor(pictures[0], 0, 255)) if before is None else before,
+            masks=_two([picture_tensor(moved(mask)[..., None], 0, 255) for mask in masks]),
+            grown_masks=_two([picture_tensor(moved(margin)[..., None], 0, 255) for margin in margins]),
+            counted=_two([picture_tensor(moved(mask)[..., None] > _HALF, 0, 1) for mask in counted]),
+            previous=previous,
+            plate=None if self._plate is None else picture_tensor(moved(self._plate), 127.5, 127.5),
         )
 
     def target(self, frame: int, margin: NDArray[np.uint8] | None = None) -> Picture:
         """`[H, W, 3]` uint8 RGB: what the network is to draw for this frame."""
-        picture: Picture = self._prepared.pictures[frame]
         if self._plate is None:
-            return picture
+            whole: Picture = self._prepared.pictures[frame]
+            return whole
+        picture: Picture = self._prepared.targets[frame]
         if margin is None:
             margin = person_margin(self._prepared.masks[frame])
         weight = margin[..., None].astype(np.float32) / 255
@@ -117,12 +165,23 @@ class Pairs:
         target: Picture = np.rint(mixed).astype(np.uint8)
         return target
 
-    def _before(self, first: int, random: np.random.Generator) -> Tensor | None:
-        if random.random() < 0.5 or first == 0 or not self._usable[first - 1]:
+    def _label(self, frame: int, affine: Affine | None) -> Picture:
+        if affine is None:
+            label: Picture = self._prepared.labels[frame]
+            return label
+        # Drawn anew and not moved: lines keep their width, as they do for anybody of another size.
+        height_px, width_px = self._prepared.masks.shape[1:]
+        return draw_label_map(moved_pose(self._prepared.stage_pose(frame), affine), width_px, height_px)
+
+    def _counted(self, frame: int, margin: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        # Beyond the margin the target is the plate, which counts, whatever is there.
+        left_out = (self._prepared.props[frame] > 0) & (margin > 0) & (self._plate is not None)
+        return np.where(left_out, 0, 255).astype(np.uint8)
+
+    def _before(self, first: int, random: np.random.Generator) -> Picture | None:
+        if random.random() < self._zeros or first == 0 or not self._usable[first - 1]:
             return None
-        real = picture_tensor(self.target(first - 1), 127.5, 127.5)
-        noise_HW3 = random.standard_normal((*real.shape[2:], 3), dtype=np.float32)
-        return real + self._noise * torch.from_numpy(noise_HW3).permute(2, 0, 1)[None]
+        return self.target(first - 1)
 
 
 def person_margin(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -133,8 +192,8 @@ def person_margin(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.blur(wide, (softness_px, softness_px)), np.uint8)
 
 
-def picture_tensor(picture: NDArray[np.uint8], zero: float, scale: float) -> Tensor:
-    """`[H, W, C]` uint8 to `[1, C, H, W]` float32, `(value - zero) / scale`, channels last in memory."""
+def picture_tensor(picture: NDArray[np.uint8 | np.bool_], zero: float, scale: float) -> Tensor:
+    """`[H, W, C]` uint8 or bool to `[1, C, H, W]` float32, `(value - zero) / scale`, channels last in memory."""
     values = torch.from_numpy(np.array(picture, dtype=np.float32))
     return ((values - zero) / scale).permute(2, 0, 1)[None]
 

@@ -19,6 +19,11 @@ _BAND_ROWS: Final = 48
 _PROP_DIFFERENCE: Final = 36
 """Of 255, in the colour channel that differs most: more is neither noise of the camera nor a soft shadow."""
 
+_DARKEST_SHADOW: Final = 0.25
+"""Of the place's light; less is a dark thing. Other lamps and the sky light every shadow."""
+_SHADOW_OFF_COLOUR: Final = 14
+"""Of 255: how far a shadow's colour may be from the place's at the same light; compression moves it this far."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plate:
@@ -70,15 +75,44 @@ def fit_plate(pictures: Sequence[Picture], masks: Sequence[NDArray[np.uint8]]) -
     return Plate(plate, float(never_HW.mean()))
 
 
-def props(picture: Picture, plate: Picture, mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """`[H, W]` bool: pixels that are neither the person, grown by a margin, nor the plate: a ball, a passer-by.
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """What in a picture is neither the person, grown by a margin, nor the plate; `[H, W]` bool each.
 
-    picture, plate: `[H, W, 3]` uint8 RGB. mask: `[H, W]` uint8, 255 on the person.
+    props: a ball, a passer-by. shadows: the plate, only darker. What is grey before a grey place looks like a shadow.
     """
+
+    props: NDArray[np.bool_]
+    shadows: NDArray[np.bool_]
+
+
+def beside_person(picture: Picture, plate: Picture, mask: NDArray[np.uint8]) -> Beside:
+    """Props and shadows. picture, plate: `[H, W, 3]` uint8 RGB. mask: `[H, W]` uint8, 255 on the person."""
     height_px = picture.shape[0]
     differs = cv2.absdiff(picture, plate).max(axis=2) > _PROP_DIFFERENCE
     near_person = grown(mask, person_margin_px(height_px)) >= _PERSON_FROM
-    candidates = (differs & ~near_person).astype(np.uint8)
-    # Single pixels are the noise of the camera at edges of the place.
-    solid = np.asarray(cv2.morphologyEx(candidates, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
-    return np.asarray(grown(solid, height_px / 120) > 0) & ~near_person
+    darker = _darker_plate(picture, plate)
+    found = []
+    for kind in (differs & ~darker, differs & darker):
+        candidates = (kind & ~near_person).astype(np.uint8)
+        # Single pixels are the noise of the camera at edges of the place.
+        solid = np.asarray(cv2.morphologyEx(candidates, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+        found.append(np.asarray(grown(solid, height_px / 120) > 0) & ~near_person)
+    return Beside(*found)
+
+
+def uncertain(props: NDArray[np.bool_], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`[H, W]` uint8, 255 where a prop is or may be: what was found, and from there up to the person's own mask.
+
+    props: `[H, W]` bool, as found by `beside_person`, which looks for none close to the person.
+    """
+    reach_px = person_margin_px(props.shape[0]) + 1
+    return np.where((grown(props.astype(np.uint8), reach_px) > 0) & (mask < _PERSON_FROM), 255, 0).astype(np.uint8)
+
+
+def _darker_plate(picture: Picture, plate: Picture) -> NDArray[np.bool_]:
+    """Where the picture is the plate times one number below 1: light is missing, colours are the place's."""
+    picture_HW3, plate_HW3 = picture.astype(np.float32), plate.astype(np.float32)
+    light_HW = picture_HW3.sum(axis=2) / np.maximum(plate_HW3.sum(axis=2), 1)
+    off_colour_HW = np.abs(picture_HW3 - light_HW[..., None] * plate_HW3).max(axis=2)
+    return np.asarray((light_HW > _DARKEST_SHADOW) & (light_HW < 1) & (off_colour_HW <= _SHADOW_OFF_COLOUR))

@@ -20,16 +20,21 @@ from motion.stage import Stage, fit_stage
 from serving.errors import NoBody
 from training.atomic import read_picture, write_picture, written_whole
 from training.data.footage import footage_facts, footage_fingerprint, footage_frames
-from training.data.plate import fit_plate, props
+from training.data.plate import beside_person, fit_plate, uncertain
 from training.data.sightings import Sightings, find_person
+from training.data.texture import BodyTexture
+
+PREPARATION_VERSION: Final = 2
+"""Of what is kept in the cache: raise it when the estimator's rules, the masks', the plate's or the props' change."""
 
 _PLATE_FRAMES: Final = 80
 """Frames that the plate is the median of, spread over the footage; more add time and little else."""
 
+_ARRAYS: Final = ("pictures", "targets", "labels", "masks", "props")
 _COMPLETE_FILE: Final = "complete.json"
 _FEWEST_POSES: Final = 8
-_PROP_FRACTION: Final = 0.0005
-"""A frame has a prop in it when more than this fraction of the stage is one."""
+_BESIDE_FRACTION: Final = 0.0005
+"""A frame has a prop (a shadow) in it when more than this fraction of the stage is one."""
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, how many frames of it are done, and of how many, where that is known."""
@@ -39,16 +44,20 @@ Progress = Callable[[str, int, int | None], None]
 class PreparedFootage:
     """What training reads; `F` frames, `[H, W]` the size of the network's picture.
 
-    pictures: `[F, H, W, 3]` uint8 RGB, the stage of every frame. labels: the same shape, the drawn poses.
-    masks: `[F, H, W]` uint8, 255 on the person.
+    pictures: `[F, H, W, 3]` uint8 RGB, the stage of every frame. targets: the same with props painted over.
+    labels: the same shape, the drawn poses.
+    masks: `[F, H, W]` uint8, 255 on the person. props: the same shape, 255 where something is, or may be, that is
+    neither the person nor the place nor a shadow.
     poses: in pixels of the footage, None where nobody was found. plate: at the footage's size.
-    report: facts about the footage for people to read.
+    folder: where the arrays are kept; its name says how the stage was cut. report: facts about the footage for people.
     """
 
     folder: Path
     pictures: NDArray[np.uint8]
+    targets: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     masks: NDArray[np.uint8]
+    props: NDArray[np.uint8]
     poses: list[Pose | None]
     plate: Picture
     stage: Stage
@@ -73,6 +82,11 @@ class PreparedFootage:
         return self.stage.to_stage(pose)
 
 
+def preparation_name(footage: Path) -> str:
+    """The folder of this footage among others: its fingerprint and how it is prepared. Raises UnreadableVideo."""
+    return f"{footage_fingerprint(footage)}-preparation{PREPARATION_VERSION}"
+
+
 def prepare(
     footage: Path,
     folder: Path,
@@ -85,7 +99,7 @@ def prepare(
     What an earlier call left in `folder` for the same footage is used, also after an interruption. Raises
     UnreadableVideo for footage that cannot be read and NoBody where too few frames show a person.
     """
-    home = folder / footage_fingerprint(footage)
+    home = folder / preparation_name(footage)
     facts = footage_facts(footage)
 
     def on_seen(done: int) -> None:
@@ -99,15 +113,16 @@ def prepare(
     if not measures:
         raise NoBody(f"{footage}: no frame shows a head and both ankles; the whole body must be in the picture")
     stage = fit_stage(found, seen.frame_size, width_px, height_px)
-    plate, never_seen = _kept_plate(footage, seen, home)
+    plate, never_seen = _kept_plate(footage, seen, home, on_progress)
     # Another rule for the stage, or another label map, must not meet pictures that were cut by the old one.
     cut = f"{stage.width_px}x{stage.height_px}+{stage.x_px}+{stage.y_px}"
     staged = home / f"{width_px}x{height_px}-from-{cut}-map{LABEL_MAP_VERSION}"
     if not (staged / _COMPLETE_FILE).is_file():
         _write_stage(footage, seen, stage, plate, staged, on_progress)
-    arrays = {name: np.load(staged / f"{name}.npy", mmap_mode="r") for name in ("pictures", "labels", "masks")}
+    arrays = {name: np.load(staged / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
+    cut_facts = json.loads((staged / _COMPLETE_FILE).read_text())
     return PreparedFootage(
-        folder=home,
+        folder=staged,
         **arrays,
         poses=seen.poses,
         plate=plate,
@@ -119,19 +134,26 @@ def prepare(
             "frames": len(seen.poses),
             "frames_with_a_person": len(found),
             "frames_with_a_whole_body": len(measures),
-            "frames_with_props": int(json.loads((staged / _COMPLETE_FILE).read_text())["frames_with_props"]),
+            "frames_with_props": int(cut_facts["frames_with_props"]),
+            "frames_with_shadows": int(cut_facts["frames_with_shadows"]),
+            "frames_with_either": int(cut_facts["frames_with_either"]),
+            "frames_lost": int(cut_facts["frames_lost"]),
             "plate_never_seen": round(never_seen, 4),
         },
     )
 
 
-def _kept_plate(footage: Path, seen: Sightings, home: Path) -> tuple[Picture, float]:
+def _kept_plate(footage: Path, seen: Sightings, home: Path, on_progress: Progress) -> tuple[Picture, float]:
     picture_path, facts_path = home / "plate.png", home / "plate.json"
     if not facts_path.is_file():
         chosen = set(
             np.linspace(0, len(seen.poses) - 1, min(_PLATE_FRAMES, len(seen.poses))).round().astype(int).tolist()
         )
-        pictures = [picture for index, picture in enumerate(footage_frames(footage)) if index in chosen]
+        pictures = []
+        for index, picture in enumerate(footage_frames(footage)):
+            if index in chosen:
+                pictures.append(picture)
+            on_progress("collecting the plate", index + 1, len(seen.poses))
         plate = fit_plate(pictures, [seen.mask(index) for index in sorted(chosen)])
         write_picture(picture_path, plate.picture)
         with written_whole(facts_path) as partial:
@@ -151,11 +173,15 @@ def _write_stage(
         array: NDArray[np.uint8] = open_memmap(staged / f"{name}.npy", "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
         return array
 
-    pictures, labels = new_array("pictures", 3), new_array("labels", 3)
-    masks = new_array("masks")
+    pictures, targets, labels = (new_array(name, 3) for name in ("pictures", "targets", "labels"))
+    masks, kept_props = new_array("masks"), new_array("props")
     stage_plate = stage.crop(plate)
-    frames_with_props = 0
-    for index, picture in enumerate(footage_frames(footage)):
+    facts = {"frames": frames, "frames_with_props": 0, "frames_with_shadows": 0, "frames_with_either": 0}
+
+    def on_end(lost_frames: int) -> None:
+        facts["frames_lost"] = lost_frames
+
+    for index, picture in enumerate(footage_frames(footage, on_end)):
         pictures[index] = stage.crop(picture)
         pose = seen.poses[index]
         labels[index] = draw_label_map(
@@ -163,9 +189,24 @@ def _write_stage(
         )
         mask = seen.mask(index)
         masks[index] = stage.crop(np.repeat(mask[..., None], 3, axis=2))[..., 0]
-        frames_with_props += bool(props(pictures[index], stage_plate, masks[index]).mean() > _PROP_FRACTION)
+        beside = beside_person(pictures[index], stage_plate, masks[index])
+        kept_props[index] = uncertain(beside.props, masks[index])
+        has_prop, has_shadow = (kind.mean() > _BESIDE_FRACTION for kind in (beside.props, beside.shadows))
+        facts["frames_with_props"] += bool(has_prop)
+        facts["frames_with_shadows"] += bool(has_shadow)
+        facts["frames_with_either"] += bool(has_prop or has_shadow)
         on_progress("cutting out the stage", index + 1, frames)
-    for array in (pictures, labels, masks):
+    shown = [index for index, pose in enumerate(seen.poses) if pose is not None]
+    poses = {index: stage.to_stage(pose) for index in shown if (pose := seen.poses[index]) is not None}
+    texture = BodyTexture([pictures[i] for i in shown], [masks[i] for i in shown], [poses[i] for i in shown])
+    for index in range(frames):
+        targets[index] = pictures[index]
+        if index in poses:
+            targets[index] = texture.cleaned(
+                pictures[index], masks[index], poses[index], stage_plate, kept_props[index]
+            )
+        on_progress("painting over props", index + 1, frames)
+    for array in (pictures, targets, labels, masks, kept_props):
         array.flush()  # type: ignore[attr-defined]
     with written_whole(staged / _COMPLETE_FILE) as partial:
-        partial.write_text(json.dumps({"frames": frames, "frames_with_props": frames_with_props}))
+        partial.write_text(json.dumps(facts))

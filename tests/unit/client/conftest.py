@@ -39,6 +39,9 @@ class Behaviour:
     nobody_at_all: bool = False
     max_frames_in_flight: int = 4
     owes_answers: bool = False
+    leaves_after: int | None = None
+    fit_takes_nothing: bool = False
+    fit_never_answers: bool = False
     seen_configs: list[transfer_pb2.TransferConfig] = field(default_factory=list)
     seen_sizes: list[tuple[int, int]] = field(default_factory=list)
     fitted_frames: int = 0
@@ -66,7 +69,11 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
         return transfer_pb2.ListActorsResponse(actors=[summary])
 
     def FitBody(self, request_iterator, context):  # noqa: N802
+        if self._behaviour.fit_takes_nothing:
+            self._behaviour.go_on.wait(10)
         frames = [request for request in request_iterator if request.WhichOneof("request") == "frame"]
+        if self._behaviour.fit_never_answers:
+            self._behaviour.go_on.wait(10)
         self._behaviour.fitted_frames = len(frames)
         if self._behaviour.nobody_at_all:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"no whole body was seen in {len(frames)} frames")
@@ -97,6 +104,8 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             if behaviour.owes_answers and request.frame.sequence == 3:
                 return
             yield transfer_pb2.TransferResponse(answer=self._answer(request.frame, config))
+            if request.frame.sequence == behaviour.leaves_after:
+                return
 
     def _answer(self, frame, config):
         pixels = decode_picture(wire.picture_from_proto(frame.picture))

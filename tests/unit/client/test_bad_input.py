@@ -91,7 +91,8 @@ def test_truncated_video_gives_what_decodes(serve, make_video, tmp_path, capsys)
 def test_video_without_a_person(fails, serve, make_video, tmp_path):
     """Nobody in the whole video: nothing is written, with and without a first pass."""
     source, out, address = make_video(frames=4), tmp_path / "o.mp4", serve(nobody_at_all=True).address
-    assert "no whole body was seen in 4 frames" in fails(1, *arguments(source, out, address))
+    assert f"{source}: no whole body was seen in 4 frames" in fails(1, *arguments(source, out, address))
+    assert fails(1, "fit", source, "--server", address) == f"error: {source}: no whole body was seen in 4 frames"
     assert "nobody was found in any of its 4 frames" in fails(1, *arguments(source, out, address), "--one-pass")
     assert nothing_left(tmp_path, source)
 
@@ -181,6 +182,19 @@ def test_port_in_use(fails, tmp_path):
         taken.listen()
         port = str(taken.getsockname()[1])
         assert f"port {port} is in use" in fails(1, "up", "--port", port, "--actors", str(tmp_path))
+
+
+@pytest.mark.parametrize("command", [["up", "--port", "0"], ["transfer", "clip.mp4", "--actor", "swan"], ["actors"]])
+def test_without_an_actors_folder_a_checkout_names_its_sample(fails, make_video, tmp_path, monkeypatch, command):
+    """What to try is named where it exists, and only there."""
+    make_video()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DANCE_ACTORS", raising=False)
+    told = fails(1, *command)
+    assert "there is no actors' folder actors" in told
+    assert "samples" not in told
+    (tmp_path / "samples" / "actors").mkdir(parents=True)
+    assert fails(1, *command).endswith("try --actors samples/actors")
 
 
 def test_unknown_actor_of_a_local_stack_is_told_before_it_starts(fails, make_video, tmp_path):

@@ -15,9 +15,21 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "transfer_client.py"
 
 def test_plain_client_writes_the_actors_video(serve, make_video, tmp_path):
     """Thirty lines with the generated stubs: every frame goes in, every picture comes out, in order."""
-    out = tmp_path / "out.mp4"
-    command = [sys.executable, str(EXAMPLE), str(make_video(frames=6)), "juggler", str(out), serve().address]
-    subprocess.run(command, check=True, timeout=60)
-    with VideoReader(str(out)) as reader:
-        levels = [round((float(np.median(frame.pixels)) - 20) / 10) for frame in reader.frames()]
-    assert levels == list(range(6))
+    assert levels_of(transferred(make_video(frames=6), tmp_path, serve().address)) == list(range(6))
+
+
+def test_frames_without_a_person_keep_the_rate(serve, make_video, tmp_path):
+    """The last picture is repeated; the first one stands for a beginning without a person."""
+    address = serve(no_person=frozenset({0, 1, 4, 5, 7})).address
+    assert levels_of(transferred(make_video(frames=8), tmp_path, address)) == [2, 2, 2, 3, 3, 3, 6, 6]
+
+
+def transferred(source: Path, folder: Path, address: str) -> Path:
+    out = folder / "out.mp4"
+    subprocess.run([sys.executable, str(EXAMPLE), str(source), "juggler", str(out), address], check=True, timeout=60)
+    return out
+
+
+def levels_of(path: Path) -> list[int]:
+    with VideoReader(str(path)) as reader:
+        return [round((float(np.median(frame.pixels)) - 20) / 10) for frame in reader.frames()]

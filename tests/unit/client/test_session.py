@@ -12,7 +12,7 @@ from client.errors import ServerError
 from client.feed import FeedOptions, LiveFeed, shrunk
 from client.report import TransferReport
 from client.session import Answer, DanceClient, StageTime, TransferOptions
-from motion.frame import Frame, PictureEncoding
+from motion.frame import EncodedPicture, Frame, PictureEncoding
 from serving.errors import UnreadableVideo
 from serving.pictures import encode_picture
 from video.reader import VideoReader
@@ -61,6 +61,38 @@ async def test_silent_server_ends_the_session(serve, monkeypatch):
     async with DanceClient(address) as client, client.transfer(TransferOptions(actor="juggler")) as session:
         with pytest.raises(ServerError, match="silent"):
             async for _ in session.answers(frames(9)):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("fake", "limit"), [("fit_takes_nothing", "_ANSWER_SECONDS"), ("fit_never_answers", "_FIT_SECONDS")]
+)
+async def test_silent_server_ends_the_measuring_of_a_body(serve, monkeypatch, fake, limit):
+    """Neither a server that takes no frames nor one that keeps its answer to itself is waited for without end."""
+    monkeypatch.setattr(f"client.session.{limit}", 0.2)
+    large = EncodedPicture(PictureEncoding.JPEG, 32, 32, bytes(4_000_000))  # more than fits in between
+
+    async def clip() -> AsyncIterator[Frame]:
+        for sequence in range(20):
+            yield Frame(sequence, large if fake == "fit_takes_nothing" else PICTURE)
+
+    async with DanceClient(serve(**{fake: True}).address) as client:
+        with pytest.raises(ServerError, match="has been silent for 0 s"):
+            await client.fit_body(clip())
+
+
+async def test_session_that_ends_before_its_frames_is_an_error(serve):
+    """A server that ends in good order with frames still to come has not done its work, though it owes no answer."""
+
+    async def slow_source() -> AsyncIterator[Frame]:
+        async for frame in frames(4):
+            yield frame
+        await asyncio.Event().wait()
+
+    address = serve(leaves_after=3).address
+    async with DanceClient(address) as client, client.transfer(TransferOptions(actor="juggler")) as session:
+        with pytest.raises(ServerError, match="ended the session after 4 frames, before their end"):
+            async for _ in session.answers(slow_source()):
                 pass
 
 

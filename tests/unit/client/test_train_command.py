@@ -8,6 +8,14 @@ import pytest
 
 from client.__main__ import run
 
+SCORES = {
+    "held_out": {"frames": 32, "body_ssim": 0.7986, "body_psnr_db": 22.41, "face_ssim": 0.7308, "face_psnr_db": 21.02},
+    "pose_distance": {"frames": 32, "frames_with_a_pose": 32, "distance": 0.04},
+    "nearest_training_frame": {"frames": 32, "body_ssim": 0.6271, "body_psnr_db": 17.99, "face_ssim": None},
+    "grey_figure": {"frames": 32, "body_ssim": 0.6744, "body_psnr_db": 17.56, "face_ssim": 0.2459},
+    "pose_distance_floor": {"frames": 32, "frames_with_a_pose": 32, "distance": 0.0202},
+}
+
 
 @pytest.fixture
 def job(monkeypatch):
@@ -22,7 +30,8 @@ def job(monkeypatch):
         on_progress(module.Progress(phase="body", part=1.0, note="held-out body SSIM 0.5"))
         if settings.seed == 13:
             raise trainer.TrainingStopped("stopped")
-        return SimpleNamespace(id=settings.actor, version=3, folder=settings.store_root / settings.actor / "3")
+        folder = settings.store_root / settings.actor / "3"
+        return SimpleNamespace(id=settings.actor, version=3, folder=folder, scores=SCORES)
 
     monkeypatch.setattr(module, "train_actor", pretend)
     return seen
@@ -38,6 +47,20 @@ def test_training_is_told_what_was_asked(job, make_video, tmp_path, capsys):
     said = capsys.readouterr()
     assert "body: held-out body SSIM 0.5" in said.err
     assert "published swan version 3" in said.out
+
+
+def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, capsys):
+    """The end shows a row for the actor, one for each baseline, the poses' floor, and where there is a picture."""
+    command = ["train", str(make_video()), "--actor", "swan", "--actors", str(tmp_path), "--work", str(tmp_path / "w")]
+    assert run(command) == 0
+    said = capsys.readouterr().out
+    assert "32 held-out frames" in said
+    rows = {cells[0]: cells[1:] for line in said.splitlines() if (cells := [c.strip() for c in line.split("│")[1:-1]])}
+    assert rows["the actor"] == ["0.799", "22.4", "0.731", "21.0", "0.040"]
+    assert rows["nearest training frame"] == ["0.627", "18.0", "", "", ""]
+    assert rows["grey figure"] == ["0.674", "17.6", "0.246", "", ""]
+    assert rows["the footage itself"] == ["", "", "", "", "0.020"]
+    assert f"drawn beside the truth: {tmp_path / 'w' / 'swan' / 'preview.png'}" in said
 
 
 def test_stopped_training_says_how_to_go_on(job, make_video, capsys):

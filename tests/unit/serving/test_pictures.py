@@ -64,6 +64,17 @@ def test_a_truncated_jpeg_is_refused(pixels: np.ndarray):
         decode_picture(cut)
 
 
+def test_a_png_is_never_turned(pixels: np.ndarray):
+    """An eXIf chunk that asks for a quarter turn changes nothing: the size stays the one that was checked."""
+    png = encode_picture(pixels, PictureEncoding.PNG)
+    # A TIFF of one entry: tag 0x0112, orientation, is 6.
+    body = b"eXIf" + struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    header_end = 8 + 25
+    turned = EncodedPicture(png.encoding, 40, 24, png.data[:header_end] + chunk + png.data[header_end:])
+    assert np.array_equal(decode_picture(turned), pixels)
+
+
 def test_too_many_bytes_are_refused(pixels: np.ndarray):
     """The limit on bytes holds whatever the header says."""
     with pytest.raises(BadPicture, match="at most 10"):

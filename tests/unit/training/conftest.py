@@ -52,15 +52,24 @@ def walking_bar(folder, frames: int = 24, *, onto=None) -> PreparedFootage:
     return PreparedFootage(
         folder=folder / "footage",
         pictures=pictures,
+        targets=pictures,
         labels=np.stack([draw_label_map(pose, SIDE, SIDE) for pose in poses]),
         masks=masks,
+        props=np.zeros_like(masks),
         poses=list(poses),
         plate=plate,
         stage=Stage(0, 0, SIDE, SIDE, SIDE, SIDE),
         frame_size=FrameSize(SIDE, SIDE),
         frame_rate_hz=24.0,
         body=BodyStats(0.9, 0.85, 0.7, 0.65, 0.5, frames),
-        report={"frames": frames, "frames_with_a_person": frames, "frames_with_props": 0},
+        report={
+            "frames": frames,
+            "frames_with_a_person": frames,
+            "frames_with_props": 0,
+            "frames_with_shadows": 0,
+            "frames_with_either": 0,
+            "frames_lost": 0,
+        },
     )
 
 

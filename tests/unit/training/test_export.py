@@ -10,7 +10,15 @@ from onnx.reference import ReferenceEvaluator
 from services.face.network import FaceGenerator, ServedFace, served_face
 from services.generator.network import GlobalGenerator, ServedGenerator, served_generator
 from serving.engine import open_engine
-from training.export import FACE_NAMES, GENERATOR_NAMES, difference_db, export_face, export_generator
+from training.export import (
+    FACE_NAMES,
+    GENERATOR_NAMES,
+    ExportBroken,
+    check_export,
+    difference_db,
+    export_face,
+    export_generator,
+)
 
 SIDE = 16
 
@@ -88,6 +96,18 @@ def test_torch_module_is_rebuilt_from_the_file(generator):
     with torch.inference_mode():
         drawn = rebuilt(*(torch.from_numpy(side)[None] for side in pairs[0]))[0].numpy()
     assert difference_db(served, [drawn], pairs) > 45
+
+
+def test_broken_exports_are_refused(generator):
+    """An engine that draws something else than the trained network is an error with the network's name."""
+    path, served = generator
+    pairs = [(picture(3), picture(4))]
+    for side in pairs[0]:
+        side.setflags(write=False)  # as out of a file that is mapped for reading
+    check_export("generator", served, open_engine(path), pairs)
+    other = ServedGenerator(GlobalGenerator(6, 4, 4, 1, 1), picture(8))
+    with pytest.raises(ExportBroken, match="the exported generator agrees"):
+        check_export("generator", other, open_engine(path), pairs)
 
 
 ENGINES_COME_AND_GO = """

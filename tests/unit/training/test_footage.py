@@ -40,7 +40,10 @@ def test_footage_that_is_cut_off_gives_what_decodes(make_film):
     """A recording that broke off loses its last frames and raises nothing."""
     film = make_film("film.mkv", frames=40)
     film.write_bytes(film.read_bytes()[: film.stat().st_size * 2 // 3])
-    assert 5 <= len(list(footage_frames(film))) < 40
+    lost = []
+    decoded = len(list(footage_frames(film, lost.append)))
+    assert 5 <= decoded < 40
+    assert lost[0] > 0
 
 
 @pytest.mark.parametrize("content", [None, b"", b"this is no video" * 100])
@@ -58,3 +61,10 @@ def test_fingerprints_tell_files_apart(tmp_path):
     one, same, other = tmp_path / "a", tmp_path / "b", tmp_path / "c"
     one.write_bytes(b"x"), same.write_bytes(b"x"), other.write_bytes(b"y")
     assert footage_fingerprint(one) == footage_fingerprint(same) != footage_fingerprint(other)
+
+
+def test_whole_footage_loses_nothing(make_film):
+    """A film that decodes to its end says so."""
+    lost = []
+    list(footage_frames(make_film("film.mp4", frames=5), lost.append))
+    assert lost == [0]

@@ -8,12 +8,14 @@ from serving.errors import BadInput
 from training import job
 from training.job import JobSettings, train_actor
 from training.trainer import TrainingStopped
+from training.worklock import locked
 
 
 @pytest.fixture
 def settings(prepared, tiny, tmp_path, monkeypatch, fake_estimator):
     """A job on the tiny actor, whose preparation is already done."""
     monkeypatch.setattr(job, "prepare", lambda *arguments: prepared)
+    (tmp_path / "footage.mp4").write_bytes(b"footage")
     return JobSettings(
         footage=tmp_path / "footage.mp4",
         actor="bar",
@@ -36,6 +38,7 @@ def test_job_ends_with_an_actor_that_loads(settings):
         actor.scores
     )
     assert actor.read_plate().shape == (32, 32, 3)
+    assert actor.trained["precision"] == "f32"
     assert (settings.work_folder / "preview.png").is_file()
     assert len((settings.work_folder / "scores.csv").read_text().splitlines()) == 2
 
@@ -61,6 +64,94 @@ def test_more_training_publishes_the_next_version(settings):
     assert [done for phase, done in phases if phase == "body" and done] == [10, 12]
     assert ("face", 1) in phases
     assert more.trained["body_pictures"] == 12
+
+
+def test_finished_job_is_not_published_twice(settings):
+    """With nothing left to train, the version there is comes back, and that is said; another store gets its own."""
+    train_actor(settings)
+    notes = []
+    again = train_actor(settings, lambda now: notes.append(now.note))
+    assert again.version == 1
+    assert ActorStore(settings.store_root).versions("bar") == [1]
+    assert any("nothing is left to train: bar version 1" in note for note in notes)
+    assert train_actor(replace(settings, consent="withdrawn and given anew")).version == 2
+    other_store = settings.store_root.with_name("others")
+    assert train_actor(replace(settings, store_root=other_store)).folder.parent.parent == other_store
+
+
+@pytest.mark.parametrize("other", ["seed", "recipe", "footage"])
+def test_training_of_something_else_is_not_overwritten(settings, other):
+    """Another seed, recipe or footage in the same work folder is refused before preparation, and named."""
+    train_actor(settings)
+    kept = (settings.work_folder / "body.pt").read_bytes()
+    words, changed = {
+        "seed": ("seed is 0 there and 5 here", replace(settings, seed=5)),
+        "recipe": ("preset.learning_rate", replace(settings, preset=replace(settings.preset, learning_rate=1e-3))),
+        "footage": ("footage is", settings),
+    }[other]
+    if other == "footage":
+        settings.footage.write_bytes(b"other footage")
+    seen = []
+    with pytest.raises(BadInput, match=words):
+        train_actor(changed, seen.append)
+    assert not seen
+    assert (settings.work_folder / "body.pt").read_bytes() == kept
+
+
+def test_another_stage_is_another_training(settings, prepared, monkeypatch):
+    """Pictures that were cut out otherwise do not go on with the body of the former ones."""
+    train_actor(settings)
+    monkeypatch.setattr(job, "prepare", lambda *arguments: replace(prepared, folder=prepared.folder / "otherwise"))
+    with pytest.raises(BadInput, match="stage is footage there and otherwise here"):
+        train_actor(settings)
+
+
+def test_second_training_in_one_work_folder_is_refused(settings):
+    """While one training holds the work folder another one ends with one line; afterwards it may begin."""
+    with locked(settings.work_root), pytest.raises(BadInput, match="another training is at work"):
+        train_actor(settings)
+    assert train_actor(settings).version == 1
+
+
+def test_cpu_that_only_converts_bf16_trains_in_float32(settings, monkeypatch):
+    """That is said, kept with the actor, and no other recipe: a machine with bf16 goes on with the same checkpoint."""
+    monkeypatch.setattr(job, "cpu_computes_bf16", lambda: False)
+    asked = replace(settings, preset=replace(settings.preset, precision="bf16"))
+    notes = []
+    actor = train_actor(asked, lambda now: notes.append(now.note))
+    assert actor.trained["precision"] == "f32"
+    assert any("does not compute bf16" in note for note in notes)
+    monkeypatch.setattr(job, "cpu_computes_bf16", lambda: True)
+    assert train_actor(replace(asked, pictures=10)).trained["precision"] == "bf16"
+
+
+def test_notes_say_what_is_true_of_the_footage(settings, prepared, monkeypatch):
+    """Lost frames, props and shadows are counted; only with a plate does training see the plate in their place."""
+    facts = {"frames_with_props": 2, "frames_with_shadows": 4, "frames_with_either": 5, "frames_lost": 7}
+    odd = replace(prepared, report=prepared.report | facts)
+    monkeypatch.setattr(job, "prepare", lambda *arguments: odd)
+    notes = []
+    train_actor(settings, lambda now: notes.append(now.note))
+    assert "7 frames of the footage could not be decoded" in notes
+    (said,) = [note for note in notes if "differs" in note]
+    assert "in 5 frames something beside the person differs from the plate (a prop in 2, a shadow in 4)" in said
+    assert said.endswith("; training sees the plate there")
+
+
+def test_long_phases_say_how_far_they_are(settings):
+    """Drawing faces and evaluating count up to a total, with the time left once something is done."""
+    said = {}
+    train_actor(settings, lambda now: said.setdefault(now.phase, []).append(now))
+    assert said["drawing faces"][-1].part == 1
+    assert [now.done for now in said["evaluating"]] == list(range(8))
+    assert all(now.total == 7 and now.seconds_left is not None for now in said["evaluating"][1:])
+
+
+def test_cuda_without_a_gpu_is_refused_at_once(settings, monkeypatch):
+    """Before minutes go into preparation."""
+    monkeypatch.setattr(job.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BadInput, match="torch finds no GPU"):
+        replace(settings, device="cuda")
 
 
 def test_footage_without_faces_gives_an_actor_without_face_network(settings, prepared, pose_at, monkeypatch):

@@ -43,15 +43,30 @@ def test_no_gradient_flows_into_real_features():
 
 
 def test_person_counts_five_times():
-    """An error of 1 costs 1 on the place and 5 on the person."""
-    drawn, real = torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
-    assert weighted_l1(drawn, real, torch.zeros(1, 1, 2, 2)) == pytest.approx(1)
-    assert weighted_l1(drawn, real, torch.ones(1, 1, 2, 2)) == pytest.approx(5)
+    """An error of 1 costs 1 on the place and, with a gain of 4, 5 on the person."""
+    drawn, real, everywhere = torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2)
+    assert weighted_l1(drawn, real, torch.zeros(1, 1, 2, 2), everywhere, 4.0) == pytest.approx(1)
+    assert weighted_l1(drawn, real, everywhere, everywhere, 4.0) == pytest.approx(5)
+    assert weighted_l1(drawn, real, everywhere, everywhere, 0.0) == pytest.approx(1)
+
+
+def test_pixels_that_do_not_count_cost_nothing():
+    """An error at a pixel that is left out is free, and pulls at nothing."""
+    drawn = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    counted = torch.tensor([[[[0.0, 1.0], [1.0, 1.0]]]])
+    real = torch.zeros(1, 3, 2, 2)
+    real[..., 0, 0] = 1
+    assert weighted_l1(drawn, real, torch.ones(1, 1, 2, 2), counted, 4.0) == 0
+    opacity_l1(drawn[:, :1], 1 - counted, counted).backward()
+    assert drawn.grad is not None
+    assert drawn.grad[0, 0, 0, 0] == 0
 
 
 def test_opacity_is_compared_with_the_mask():
     """Half opaque where the person is everywhere costs one half."""
-    assert opacity_l1(torch.full((1, 1, 2, 2), 0.5), torch.ones(1, 1, 2, 2)) == pytest.approx(0.5)
+    assert opacity_l1(torch.full((1, 1, 2, 2), 0.5), torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2)) == pytest.approx(
+        0.5
+    )
 
 
 def test_terms_are_weighed_by_name():

@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.errors import NoBody
 from training.data.pairs import Pairs, split_footage
 
 
 @given(st.integers(16, 4000))
 def test_held_out_frames_keep_their_distance(frames):
     """No trained frame is held out or next to a held-out one, and at least two thirds are trained on."""
-    split = split_footage(frames)
+    split = split_footage([True] * frames)
     assert split.blocks
     assert split.trained.mean() >= 2 / 3
     for block in split.blocks:
@@ -21,20 +22,38 @@ def test_held_out_frames_keep_their_distance(frames):
 
 def test_long_footage_holds_out_four_blocks_of_eight():
     """Four blocks of eight frames, spread over the clip, three frames of gap."""
-    split = split_footage(247)
+    split = split_footage([True] * 247)
     assert [len(block) for block in split.blocks] == [8] * 4
     assert (~split.trained).sum() == 4 * (8 + 2 * 3)
 
 
 def test_too_short_footage_is_refused():
     """Below 16 frames nothing can be held out."""
-    with pytest.raises(ValueError, match="15 frames"):
-        split_footage(15)
+    with pytest.raises(NoBody, match="only 15 frames"):
+        split_footage([True] * 15)
+
+
+@given(st.lists(st.booleans(), min_size=40, max_size=300).filter(lambda shows: sum(shows) >= 16))
+def test_held_out_blocks_lie_where_the_person_is(shows):
+    """However sparse the person is in the footage, every block begins and ends with a frame that shows them."""
+    split = split_footage(shows)
+    for block in split.blocks:
+        assert shows[block[0]]
+        assert shows[block[-1]]
+        assert not split.trained[block.start : block.stop].any()
+
+
+def test_footage_that_shows_the_person_at_its_end_only_is_split():
+    """Two hundred empty frames and fifty with the person leave pairs to train on and frames to score."""
+    shows = [False] * 200 + [True] * 50
+    split = split_footage(shows)
+    assert all(block.start >= 200 for block in split.blocks)
+    assert (split.trained & np.array(shows)).sum() >= 33
 
 
 def pairs_of(prepared, **options):
-    settings = {"onto_plate": True, "previous_noise": 0.1, "seed": 3, **options}
-    return Pairs(prepared, split_footage(len(prepared)), **settings)
+    settings = {"onto_plate": True, "previous_zeros": 0.5, "previous_noise": 0.1, "seed": 3, **options}
+    return Pairs(prepared, split_footage([True] * len(prepared)), **settings)
 
 
 def test_pairs_depend_on_the_count_alone(prepared):
@@ -50,7 +69,7 @@ def test_pairs_never_touch_held_out_frames_or_frames_without_a_person(prepared):
     """Both frames of every pair are training frames with a pose."""
     poses = [None if frame == 3 else pose for frame, pose in enumerate(prepared.poses)]
     pairs = pairs_of(replace(prepared, poses=poses))
-    split = split_footage(len(prepared))
+    split = split_footage([True] * len(prepared))
     for first in pairs.first_frames:
         assert split.trained[first]
         assert split.trained[first + 1]
@@ -61,6 +80,7 @@ def test_previous_picture_is_empty_half_of_the_time(prepared):
     """Zeros stay in distribution, so that a session may begin with them at any frame."""
     empty = [not pairs_of(prepared).pair(count).previous.any() for count in range(0, 400, 2)]
     assert 0.4 < np.mean(empty) < 0.75
+    assert not any(pairs_of(prepared, previous_zeros=1.0).pair(count).previous.any() for count in range(0, 40, 2))
 
 
 def test_props_beside_the_person_are_the_plate_in_the_target(prepared):
@@ -71,6 +91,19 @@ def test_props_beside_the_person_are_the_plate_in_the_target(prepared):
     np.testing.assert_array_equal(pairs_of(prepared).target(2)[20:26, 26:31], prepared.plate[20:26, 26:31])
     np.testing.assert_array_equal(pairs_of(prepared).target(2)[10:20, 9], pictures[2, 10:20, 9])
     np.testing.assert_array_equal(pairs_of(prepared, onto_plate=False).target(2), pictures[2])
+
+
+def test_props_near_the_person_do_not_count(prepared):
+    """Within the margin a prop's pixels are left out, elsewhere and without a plate all pixels count."""
+    props = prepared.props.copy()
+    props[:, 15:18] = 255
+    prepared = replace(prepared, props=props)
+    pair = pairs_of(prepared).pair(0)
+    left_out = pair.counted[0] == 0
+    assert left_out.any()
+    assert (pair.grown_masks[0][left_out] > 0).all()
+    assert not left_out[..., :15, :].any()
+    assert (pairs_of(prepared, onto_plate=False).pair(0).counted[0] == 1).all()
 
 
 def test_values_lie_where_the_networks_expect_them(prepared):
@@ -90,5 +123,5 @@ def test_values_lie_where_the_networks_expect_them(prepared):
 def test_footage_without_consecutive_poses_is_refused(prepared):
     """Every second frame without a person leaves no pair."""
     poses = [pose if frame % 2 else None for frame, pose in enumerate(prepared.poses)]
-    with pytest.raises(ValueError, match="two consecutive"):
+    with pytest.raises(NoBody, match="two consecutive"):
         pairs_of(replace(prepared, poses=poses))

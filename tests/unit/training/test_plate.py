@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.data.plate import fit_plate, props
+from training.data.plate import beside_person, fit_plate, uncertain
 
 PLACE = np.random.default_rng(0).integers(50, 200, (60, 80, 3), np.uint8)
 
@@ -45,8 +45,31 @@ def test_props_are_neither_person_nor_place():
     picture, mask = frame_with_person(20)
     noise = np.random.default_rng(1).integers(-8, 9, picture.shape)
     picture = np.clip(picture.astype(int) + noise, 0, 255).astype(np.uint8)
-    assert not props(picture, PLACE, mask).any()
+    assert not beside_person(picture, PLACE, mask).props.any()
     picture[30:38, 60:68] = 255
-    found = props(picture, PLACE, mask)
+    found = beside_person(picture, PLACE, mask).props
+    assert not beside_person(picture, PLACE, mask).shadows.any()
     assert found[31:37, 61:67].all()
     assert found.sum() < 200
+
+
+def test_shadows_are_the_place_only_darker():
+    """Half of the light is a shadow; something dark of its own colour is a prop."""
+    place = np.full((60, 80, 3), (180, 150, 120), np.uint8)
+    picture, mask = place.copy(), np.zeros((60, 80), np.uint8)
+    picture[10:20, 10:30] = place[10:20, 10:30] // 2
+    picture[40:50, 10:30] = (20, 30, 110)
+    found = beside_person(picture, place, mask)
+    assert found.shadows[10:20, 10:30].all()
+    assert not found.shadows[30:].any()
+    assert found.props[40:50, 10:30].all()
+    assert not found.props[:30].any()
+
+
+def test_props_close_to_the_person_reach_up_to_the_mask():
+    """The band that is too close to the person to be searched belongs to the prop beside it, the person never does."""
+    picture, mask = frame_with_person(20)
+    picture[30:38, 32:50] = 255
+    unsure = uncertain(beside_person(picture, PLACE, mask).props, mask)
+    assert (unsure[32:36, 32:50] == 255).all()
+    assert not unsure[mask > 0].any()

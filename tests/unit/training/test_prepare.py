@@ -15,9 +15,10 @@ def footage(tmp_path, monkeypatch, fake_estimator):
     opened = []
     frames = [np.full((32, 40, 3), 100, np.uint8) for _ in range(20)]
 
-    def read(_):
+    def read(_, on_end=lambda lost_frames: None):
         opened.append(1)
-        return iter(frames)
+        yield from frames
+        on_end(3)
 
     monkeypatch.setattr(preparation, "footage_frames", read)
     monkeypatch.setattr(preparation, "footage_facts", lambda _: FootageFacts(24.0, None))
@@ -35,6 +36,8 @@ def test_preparation_gives_what_training_reads(footage, tmp_path):
     assert all(pose is not None and prepared.stage.contains(pose) for pose in prepared.poses)
     assert prepared.body.frames == 20
     assert prepared.report["frames_with_a_person"] == 20
+    assert prepared.report["frames_lost"] == 3
+    assert prepared.props.shape == (20, 32, 32)
     assert prepared.labels[0].min() < 255
 
 
@@ -47,6 +50,30 @@ def test_second_preparation_reads_nothing(footage, tmp_path):
     assert not opened
     np.testing.assert_array_equal(first.pictures, again.pictures)
     assert again.report == first.report
+
+
+def test_another_version_of_the_preparation_prepares_anew(footage, tmp_path, monkeypatch):
+    """What an older preparation left is neither used nor mixed with the new one's."""
+    path, _, opened = footage
+    prepare(path, tmp_path / "work", 32, 32)
+    opened.clear()
+    monkeypatch.setattr(preparation, "PREPARATION_VERSION", preparation.PREPARATION_VERSION + 1)
+    prepare(path, tmp_path / "work", 32, 32)
+    assert opened
+    assert len(list((tmp_path / "work").iterdir())) == 2
+
+
+def test_every_pass_over_the_footage_is_reported_to_its_end(footage, tmp_path):
+    """Poses, plate and stage each count up to the number of frames."""
+    path, _, _ = footage
+    last = {}
+    prepare(path, tmp_path / "work", 32, 32, lambda what, done, of: last.update({what: (done, of)}))
+    assert last == {
+        "looking for poses": (20, None),
+        "collecting the plate": (20, 20),
+        "cutting out the stage": (20, 20),
+        "painting over props": (20, 20),
+    }
 
 
 def test_footage_without_people_is_refused(footage, tmp_path):

@@ -29,3 +29,16 @@ def test_sizes_that_cannot_be_halved_are_refused():
     """Three downsamplings need multiples of 8."""
     with pytest.raises(ValueError, match="multiple of 8"):
         replace(slim_256(), width_px=260)
+
+
+def test_published_way_weighs_every_pixel_alike_and_begins_on_zeros():
+    """Where it is a matter of a number, the published way is as published."""
+    paper = preset_named("paper-512x256")
+    assert (paper.person_gain, paper.previous_zeros, paper.weights.opacity) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(("field", "value"), [("previous_zeros", 1.5), ("person_gain", -1.0)])
+def test_numbers_out_of_range_are_refused(field, value):
+    """A share beyond 1 and a negative gain are named."""
+    with pytest.raises(ValueError, match=field):
+        replace(slim_256(), **{field: value})

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from serving.errors import BadInput
 from training.body import BodyLearner
 from training.data.pairs import Pairs, split_footage
 from training.face import FaceLearner, face_crop
@@ -15,17 +16,19 @@ def body(prepared, tiny):
     """Makes a new, untrained learner, always the same."""
 
     def make(preset=tiny):
-        split = split_footage(len(prepared))
-        pairs = Pairs(prepared, split, onto_plate=preset.generator.plate, previous_noise=0.1, seed=1)
-        return BodyLearner(preset, pairs, prepared.stage_plate, seed=1)
+        split = split_footage([True] * len(prepared))
+        pairs = Pairs(
+            prepared, split, onto_plate=preset.generator.plate, previous_zeros=0.5, previous_noise=0.1, seed=1
+        )
+        return BodyLearner(preset, pairs, seed=1)
 
     return make
 
 
-def train(learner, path, pictures, *, stop_at=None, identity="body"):
+def train(learner, path, pictures, *, stop_at=None, part="body", **options):
     """Trains and returns the losses of every step by the number of pictures seen."""
     curve = {}
-    trainer = Trainer(learner, Budget(pictures=pictures), path, identity)
+    trainer = Trainer(learner, Budget(pictures=pictures), path, {"part": part, "seed": "1"}, **options)
     trainer.run(lambda step: curve.update({step.pictures_seen: step.losses}), lambda: learner.pictures_seen == stop_at)
     return curve
 
@@ -70,10 +73,21 @@ def test_published_way_trains_without_plate(body, tiny, tmp_path):
     assert set(curve[4]) == {"adversarial", "feature_matching", "l1", "judge"}
 
 
-def test_checkpoint_of_something_else_is_not_continued(body, tmp_path):
-    """Another recipe begins anew instead of continuing with weights that do not belong to it."""
+def test_checkpoint_of_something_else_is_refused(body, tmp_path):
+    """Another recipe neither goes on with weights that are not its own nor overwrites them; what differs is named."""
     train(body(), tmp_path / "body.pt", 4)
-    assert list(train(body(), tmp_path / "body.pt", 4, identity="another")) == [2, 4]
+    kept = (tmp_path / "body.pt").read_bytes()
+    with pytest.raises(
+        BadInput, match=r"part is body there and another here\. Choose another --work folder, or delete"
+    ):
+        train(body(), tmp_path / "body.pt", 4, part="another")
+    assert (tmp_path / "body.pt").read_bytes() == kept
+
+
+def test_checkpoint_may_be_replaced_where_that_is_meant(body, tmp_path):
+    """A checkpoint that may be replaced is not continued either: training begins anew."""
+    train(body(), tmp_path / "face.pt", 4)
+    assert list(train(body(), tmp_path / "face.pt", 4, part="another", replaces=True)) == [2, 4]
 
 
 def test_more_budget_trains_further(body, tmp_path):
@@ -102,7 +116,14 @@ def test_rate_is_constant_and_then_falls():
 def test_face_training_repeats_too(prepared, tiny, tmp_path):
     """The face's training is continued to the same curve as well."""
     cut = (
-        face_crop(prepared.labels[i], prepared.pictures[i - 1], prepared.pictures[i], prepared.poses[i], tiny.face_rule)
+        face_crop(
+            prepared.labels[i],
+            prepared.pictures[i - 1],
+            prepared.pictures[i],
+            prepared.masks[i],
+            prepared.poses[i],
+            tiny.face_rule,
+        )
         for i in range(1, 6)
     )
     crops = [crop for crop in cut if crop is not None]

@@ -15,7 +15,7 @@ from services.generator.repository import ModelRepository
 from services.generator.triton import TritonRefused
 from services.generator.tritonserver import TritonFailed
 from serving.actors import Actor, ActorStore
-from serving.errors import ActorNotFound, ActorUnusable, StageUnavailable
+from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadInput, StageUnavailable
 
 
 class World:
@@ -140,6 +140,55 @@ async def test_ensuring_a_loaded_actor_sends_a_canary():
     world.events_since()
     await world.agent.ensure("a")
     assert world.events_since() == ["canary a 1"]
+
+
+async def test_asking_is_using():
+    """A version that a session asks for now and then stays, though it draws nothing; then it makes room for another."""
+    world = World({"a": [1], "b": [1]}, max_actors=1, in_use_seconds=30.0)
+    await world.agent.ensure("a")
+    for _ in range(6):
+        world.now += 20.0
+        await world.agent.check()
+        await world.agent.ensure("a")
+    world.now += 29.0
+    with pytest.raises(AtCapacity):
+        await world.agent.ensure("b")
+    world.now += 2.0
+    await world.agent.ensure("b")
+    assert world.agent.loaded() == [("b", 1)]
+
+
+async def test_an_old_version_that_is_asked_for_stays():
+    """A session that began with version 1 and waits goes on with it after version 2 was published."""
+    world = World({"a": [1]}, in_use_seconds=30.0)
+    await world.agent.ensure("a", 1)
+    world.published["a"] = [1, 2]
+    for _ in range(10):
+        world.now += 10.0
+        await world.agent.check()
+        await world.agent.ensure("a", 1)
+    assert world.agent.loaded() == [("a", 1), ("a", 2)]
+
+
+async def test_one_actor_that_cannot_be_looked_at_stops_nothing():
+    """A name that is no actor's, or an actor that goes while it is looked at: the round goes on with the others."""
+    world = World({"Odd": [1], "gone": [1], "z": [1]}, wanted_ids=None)  # type: ignore[arg-type]
+
+    def versions(actor_id: str) -> list[int]:
+        if actor_id == "Odd":
+            raise BadInput("actor", "'Odd' is no actor id")
+        return [7] if actor_id == "gone" else [1]
+
+    world.agent = GeneratorAgent(
+        cast("ActorStore", SimpleNamespace(load=world.load_actor, ids=world.ids, versions=versions)),
+        cast("ModelRepository", SimpleNamespace(write=world.write, remove=world.remove)),
+        world,
+        Care(wanted_ids=None),
+        world,
+        clock=lambda: world.now,
+    )
+    assert await world.agent.check()
+    assert world.agent.loaded() == [("z", 1)]
 
 
 async def test_drawing_for_sessions_is_proof_enough():

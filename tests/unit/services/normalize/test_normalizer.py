@@ -230,13 +230,41 @@ def test_look_ahead_removes_a_wild_frame():
         np.testing.assert_allclose(answer.pose.joints_px, expected.pose.joints_px, atol=4)
 
 
-def test_five_frames_a_second_are_not_smoothed_by_the_median():
-    """At 5 fps the median would erase the motion: the poses pass as they are."""
-    poses = [dancer(0.5, hip_x=0.3 + 0.1 * (i % 2)) for i in range(6)]
-    answers = danced(poses, look_ahead_frames=3, frame_rate_hz=5.0, target_body=SOURCE, target_size=SIZE)
-    for answer, pose in zip(answers, poses, strict=True):
+@pytest.mark.parametrize("rate_hz", [5.0, 0.0])
+def test_five_frames_a_second_are_smoothed_without_a_median(rate_hz):
+    """At 5 fps, said or found from the stamps, the median would erase the motion: it is as if there were no look-ahead.
+
+    The last frame has neighbours on one side only: its stamps do not say how rare frames are.
+    """
+    poses = [dancer(0.5, hip_x=0.3 + 0.1 * (i % 2), seed=i) for i in range(6)]
+    normalizer = Normalizer(config(look_ahead_frames=3, frame_rate_hz=rate_hz))
+    answers = [a for i, pose in enumerate(poses) for a in normalizer.push(PoseFrame(i, SIZE, pose, i / 5))]
+    answers += normalizer.finish()
+    live = danced(poses, frame_rate_hz=5.0)
+    for answer, expected in list(zip(answers, live, strict=True))[:-1]:
         assert answer.pose is not None
-        np.testing.assert_allclose(answer.pose.joints_px, pose.joints_px, atol=1e-2)
+        assert expected.pose is not None
+        np.testing.assert_allclose(answer.pose.joints_px, expected.pose.joints_px, atol=0.01)
+
+
+@pytest.mark.parametrize("rate_hz", [24.0, 25.0])
+def test_film_is_smoothed_by_a_median_of_three(rate_hz):
+    """At 24 and 25 fps a joint's single jump is dropped."""
+    poses = [dancer(0.5)] * 7
+    wild = poses[3].joints_px.copy()
+    wild[skeleton.R_WRIST] += (90, -80)
+    jumped = [*poses[:3], Pose(wild, poses[3].confidence), *poses[4:]]
+    for answer in danced(jumped, look_ahead_frames=2, frame_rate_hz=rate_hz, target_body=SOURCE, target_size=SIZE):
+        assert answer.pose is not None
+        np.testing.assert_allclose(answer.pose.joints_px, poses[0].joints_px, atol=1e-3)
+
+
+def test_a_jump_is_said():
+    """Ankles above what a body of this height can stand on: airborne, in that frame only."""
+    standing = dancer(1.0)
+    lifted = Pose(standing.joints_px - np.array([0, 30], np.float32), standing.confidence)
+    answers = danced([standing, lifted, standing], frame_rate_hz=1.0)
+    assert [answer.airborne for answer in answers] == [False, True, False]
 
 
 def test_time_stamps_serve_where_the_rate_is_unknown():

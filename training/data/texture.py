@@ -1,0 +1,163 @@
+"""What each part of the actor's body usually looks like, to find and paint over props in front of it.
+
+A ball, a prop, anything that moves in front of the person and is in no pose would be learned, and drawn somewhere near
+the body. Segmentation takes it for the person. But it is somewhere else in every frame: seen along and across each
+limb, the median over the footage shows the body alone.
+"""
+
+# Shapes: F frames, N pixels, H and W pixels.
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.frame import Picture
+from motion.pose import Pose
+from training.data.plate import grown
+
+Mask = NDArray[np.uint8]
+
+_HEAD: Final = (skeleton.NOSE, skeleton.R_EYE, skeleton.L_EYE, skeleton.R_EAR, skeleton.L_EAR)
+_LIMBS: Final = tuple(
+    limb for limb in skeleton.BODY_LIMBS if not (limb[0] in _HEAD and limb[1] in _HEAD) and limb[1] not in (20, 23)
+)
+"""Between the eyes and ears the head is one: the neck's limb carries it."""
+
+_ALONG_BINS: Final = 24
+_ACROSS_BINS: Final = 16
+_ALONG_RANGE: Final = (-0.3, 1.5)
+_ACROSS_RANGE: Final = (-0.45, 0.45)
+"""Along: of the limb's own length. Across: of the torso's length, signed, so that front and back differ."""
+
+_ON_PERSON: Final = 128
+_FEWEST_FRAMES: Final = 8
+_MOST_FRAMES: Final = 240
+_FEWEST_LEVELS: Final = 60.0
+_SPREADS: Final = 4.0
+"""A pixel is of a prop when it is farther from its place's median than both: levels of 255, and median deviations."""
+
+_PLATE_DIFFERENCE: Final = 36
+_RIM: Final = 1 / 25
+"""Of the height: how far a prop may stick out of the person's mask and still be within the mask's margin."""
+
+_SMALLEST_PROP: Final = 1 / 800
+"""Of the picture: less is a fold, a watch, a shadow."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where on the body each of `N` pixels is. rows, columns: of the pixel. bins: `[N]` into the texture."""
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    bins: NDArray[np.int64]
+
+
+class BodyTexture:
+    """The usual colour of every place of the body, and how much it varies.
+
+    pictures: `[H, W, 3]` uint8 RGB. masks: `[H, W]` uint8, 255 on the person. poses: in pixels of the pictures.
+    At most 240 frames, evenly chosen, are read. Raises ValueError without a frame.
+    """
+
+    def __init__(self, pictures: Sequence[Picture], masks: Sequence[Mask], poses: Sequence[Pose]) -> None:
+        if not len(pictures) or not len(pictures) == len(masks) == len(poses):
+            raise ValueError(f"got {len(pictures)} pictures, {len(masks)} masks and {len(poses)} poses")
+        count = len(_LIMBS) * _ALONG_BINS * _ACROSS_BINS
+        chosen = np.unique(np.linspace(0, len(pictures) - 1, _MOST_FRAMES).astype(int))
+        means = np.full((len(chosen), count, 3), np.nan, np.float32)
+        for row, frame in enumerate(chosen.tolist()):
+            places = _places(masks[frame], poses[frame])
+            if places is None:
+                continue
+            hits = np.bincount(places.bins, minlength=count)
+            seen = hits > 0
+            colours = pictures[frame][places.rows, places.columns].astype(np.float64)
+            for channel in range(3):
+                sums = np.bincount(places.bins, weights=colours[:, channel], minlength=count)
+                means[row, seen, channel] = sums[seen] / hits[seen]
+        frames_seen = np.isfinite(means[..., 0]).sum(axis=0)
+        # Heads turn: hair where the face usually is is no prop.
+        head = np.arange(count) // (_ALONG_BINS * _ACROSS_BINS) == _LIMBS.index((skeleton.NECK, skeleton.NOSE))
+        self._known = (frames_seen >= _FEWEST_FRAMES) & ~head
+        self._median = np.zeros((count, 3), np.float32)
+        self._median[self._known] = np.nanmedian(means[:, self._known], axis=0)
+        spread = np.zeros(count, np.float32)
+        deviations = np.abs(means[:, self._known] - self._median[self._known]).max(axis=-1)
+        spread[self._known] = np.nanmedian(deviations, axis=0)
+        self._limit = np.maximum(_FEWEST_LEVELS, _SPREADS * spread)
+
+    def cleaned(self, picture: Picture, mask: Mask, pose: Pose, plate: Picture, beside: Mask) -> Picture:
+        """The picture with props painted over.
+
+        On the person a prop gives way to the body's usual colour at that place, beside the person to the plate.
+        beside: `[H, W]` uint8, above 0 where a prop was found beside the person.
+        """
+        usual = picture.copy()
+        in_front = np.zeros(mask.shape, np.uint8)
+        places = _places(mask, pose)
+        if places is not None:
+            known = self._known[places.bins]
+            rows, columns, bins = places.rows[known], places.columns[known], places.bins[known]
+            colours = self._median[bins]
+            usual[rows, columns] = np.rint(colours).astype(np.uint8)
+            difference = np.abs(picture[rows, columns] - colours).max(axis=-1)
+            in_front[rows, columns] = np.where(difference > self._limit[bins], 255, 0)
+        small = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+        in_front = _large_parts(np.asarray(cv2.morphologyEx(in_front, cv2.MORPH_OPEN, small), np.uint8))
+        if not in_front.any() and not beside.any():
+            return picture
+        prop = np.maximum(in_front, np.where(beside > 0, 255, 0).astype(np.uint8))
+        rim = (mask < _ON_PERSON) & (cv2.absdiff(picture, plate).max(axis=2) > _PLATE_DIFFERENCE)
+        prop[rim & (grown(prop, _RIM * mask.shape[0]) > 0)] = 255
+        prop = grown(prop, mask.shape[0] / 85)
+        # The usual colours come in bins: without their edges they look like cloth.
+        instead = np.where((mask >= _ON_PERSON)[..., None], cv2.GaussianBlur(usual, (0, 0), 1.2), plate)
+        share = cv2.GaussianBlur(prop, (0, 0), 1.0)[..., None] / 255
+        painted: Picture = np.rint(picture * (1 - share) + instead * share).astype(np.uint8)
+        return painted
+
+
+def _places(mask: Mask, pose: Pose) -> _Places | None:
+    """The place of every pixel of the person; None where no limb or no torso was seen."""
+    neck_px, hips_px = pose.joint(skeleton.NECK), pose.joint(skeleton.MID_HIP)
+    shown = [i for i, (a, b) in enumerate(_LIMBS) if pose.confidence[a] > 0 and pose.confidence[b] > 0]
+    if neck_px is None or hips_px is None or not shown:
+        return None
+    torso_px = max(float(np.linalg.norm(neck_px - hips_px)), 1.0)
+    rows, columns = np.nonzero(mask >= _ON_PERSON)
+    points_N2 = np.stack([columns + 0.5, rows + 0.5], axis=1)
+    starts = pose.joints_px[[_LIMBS[i][0] for i in shown]].astype(np.float64)
+    ends = pose.joints_px[[_LIMBS[i][1] for i in shown]].astype(np.float64)
+    limbs = ends - starts
+    lengths_px = np.maximum(np.linalg.norm(limbs, axis=1), 1.0)
+    directions = limbs / lengths_px[:, None]
+    offsets = points_N2[:, None] - starts[None]
+    along = (offsets * directions).sum(axis=-1) / lengths_px
+    across = (offsets[..., 0] * -directions[:, 1] + offsets[..., 1] * directions[:, 0]) / torso_px
+    beyond = (along - np.clip(along, 0, 1)) * lengths_px / torso_px
+    nearest = np.argmin(np.hypot(beyond, across), axis=1)
+    chosen = np.arange(len(points_N2)), nearest
+    bins = (
+        np.array(shown)[nearest] * _ALONG_BINS + _binned(along[chosen], _ALONG_RANGE, _ALONG_BINS)
+    ) * _ACROSS_BINS + _binned(across[chosen], _ACROSS_RANGE, _ACROSS_BINS)
+    return _Places(rows, columns, bins)
+
+
+def _binned(values: NDArray[np.float64], limits: tuple[float, float], bins: int) -> NDArray[np.int64]:
+    share = (values - limits[0]) / (limits[1] - limits[0])
+    return np.clip((share * bins).astype(np.int64), 0, bins - 1)
+
+
+def _large_parts(mask: Mask) -> Mask:
+    """The connected parts of a mask that are large enough for a prop."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= _SMALLEST_PROP * mask.size
+    large[0] = False
+    return np.where(large[labels], 255, 0).astype(np.uint8)

@@ -1,0 +1,30 @@
+"""One training at a time in a work folder: two would write the same caches and checkpoints."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from serving.errors import BadInput
+
+_LOCK_FILE: Final = ".lock"
+
+
+@contextmanager
+def locked(work_root: Path) -> Iterator[None]:
+    """Holds the work folder, which is made where it is missing; the system lets go of it when the process dies.
+
+    Raises BadInput, at once, while another training holds it.
+    """
+    work_root.mkdir(parents=True, exist_ok=True)
+    with (work_root / _LOCK_FILE).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BadInput(
+                "work", f"another training is at work in {work_root}: wait for its end, or choose another --work folder"
+            ) from error
+        yield
