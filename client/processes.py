@@ -118,7 +118,7 @@ class ManagedProcess:
         if self._child is None:
             return
         if self._child.returncode is None:
-            # Only once: our services take a second SIGTERM for "at once", and leave things behind.
+            # Only once: our services take a later second SIGTERM for "at once", and leave things behind.
             if not self._asked_to_end:
                 self._asked_to_end = True
                 self._child.terminate()

@@ -166,9 +166,11 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         reason = "broken"
         try:
             if self._open_streams >= self._settings.max_sessions:
-                # grpc tells a client whose first request is still on its way INTERNAL in place of the refusal.
-                with suppress(DanceError, LinkEnded):
-                    await reader.take(_REFUSED_WITHIN_SECONDS)
+                # grpc tells a client whose requests are still on their way INTERNAL in place of the refusal.
+                with suppress(TimeoutError, DanceError, LinkEnded):
+                    async with asyncio.timeout(_REFUSED_WITHIN_SECONDS):
+                        while True:
+                            await reader.take(_REFUSED_WITHIN_SECONDS)
                 raise AtCapacity(f"all {self._settings.max_sessions} sessions are taken")
             self._open_streams += 1
             telemetry.SESSIONS.inc()
@@ -189,7 +191,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             telemetry.SESSION_ENDS.labels(reason).inc()
 
     def _summaries(self) -> list[transfer_pb2.ActorSummary]:
-        summaries = []
+        summaries: list[transfer_pb2.ActorSummary] = []
         for actor_id in self._actors.ids():
             with suppress(ActorNotFound):  # it was taken away since its name was read
                 versions = self._actors.versions(actor_id)

@@ -81,7 +81,7 @@ async def lasting(seconds: float) -> AsyncIterator[None]:
         raise StageTimeout("session", None, f"a session may last {seconds:g} s") from error
 
 
-def _check_answers(config: SessionConfig, actor: Actor) -> None:
+def check_answers(config: SessionConfig, actor: Actor) -> None:
     """Raises BadInput where an answer could be larger than a message may be. A JPEG never is."""
     largest_bytes = 0
     stage_bytes = actor.stage.out_width_px * actor.stage.out_height_px * 3
@@ -136,7 +136,7 @@ class Session:
         loop = asyncio.get_running_loop()
         disk = self._threads.disk
         self._actor = actor = await loop.run_in_executor(disk, self._actors.load, config.actor, config.actor_version)
-        _check_answers(config, actor)
+        check_answers(config, actor)
         plate = await loop.run_in_executor(disk, actor.read_plate) if config.output.full_frame else None
         precision = await self._ensure_actor()
         pose = PoseStage(self._connections.pose, config.pose, settings, live=config.live)

@@ -40,6 +40,8 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.lb_policy_name", "round_robin"),
 )
+_SAME_SIGNAL_SECONDS: Final = 1.0
+"""The children of a killed process may hear of it several times at once: Linux tells them for each of its threads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +179,7 @@ def run_service(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) 
 
     Prints one line when it is ready: `ready name=pose port=... health_port=... metrics_port=...`. A mistake in the
     settings ends the process with one line on stderr and exit code 2, any other of our errors with exit code 1. A
-    second signal ends the process at once.
+    second signal, a second or more after the first, ends the process at once.
     """
     try:
         asyncio.run(_serve_until_signal(build))
@@ -190,14 +192,18 @@ def run_service(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) 
 
 
 async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:
+    loop = asyncio.get_running_loop()
     asked_to_end = asyncio.Event()
+    first_at_s = 0.0
 
     def on_signal() -> None:
-        if asked_to_end.is_set():
+        nonlocal first_at_s
+        if not asked_to_end.is_set():
+            first_at_s = loop.time()
+            asked_to_end.set()
+        elif loop.time() - first_at_s > _SAME_SIGNAL_SECONDS:
             os._exit(1)
-        asked_to_end.set()
 
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     service, settings = await build()

@@ -29,6 +29,7 @@ STAGE_COMPUTE = Histogram(
     ["stage"],
     buckets=FRAME_BUCKETS_SECONDS,
 )
+"""The orchestrator's, which is told by every stage; a stage's own metrics have names of their own."""
 STAGE_QUEUE = Histogram(
     "dance_stage_queue_seconds", "How long a frame lay before a stage", ["stage"], buckets=FRAME_BUCKETS_SECONDS
 )

@@ -50,7 +50,7 @@ def picture_from_proto(message: frame_pb2.Picture, *, field: str = "picture") ->
 
 
 def picture_to_proto(picture: EncodedPicture) -> frame_pb2.Picture:
-    """The picture as a message; the bytes are not copied into another encoding. Within another message: fill_picture."""
+    """The picture as a message, its bytes as they are. Within another message: fill_picture."""
     message = frame_pb2.Picture()
     fill_picture(message, picture)
     return message

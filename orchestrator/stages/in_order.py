@@ -20,8 +20,8 @@ async def in_order(
 ) -> None:
     """Begins work on each frame as it comes, on at most `at_once` + 2 at a time, and puts finished ones in order.
 
-    begin: starts the work and returns what to wait for, or None for a frame that passes by or is done already. A frame whose work fails
-    ends the stage with that failure, after all frames before it were put.
+    begin: starts the work and returns what to wait for, or None for a frame that passes by or is done already. A frame
+    whose work fails ends the stage with that failure, after all frames before it were put.
     """
     begun: Link[tuple[Passage, asyncio.Future[None] | None]] = Link(at_once)
     unfinished: set[asyncio.Future[None]] = set()

@@ -285,6 +285,24 @@ async def test_a_receiver_that_never_reads_is_given_up():
             await writer
 
 
+async def test_who_reads_too_late_still_hears_why():
+    """The status waits behind the answers that a slow receiver has not taken."""
+    async with serving(idle_seconds=0.1, max_streams=1) as stub:
+        stream = stub.Normalize(timeout=30)
+        await stream.write(config())
+        await stream.read()
+        # Answers to so many fill the window of 64 kB; the requests that are not read any more do not: grpcio forgets
+        # the status of a call that ends in the middle of a write.
+        for sequence in range(50):
+            await stream.write(frame(sequence, dancer()))
+        async with asyncio.timeout(10):
+            while not await admitted(stub):
+                pass
+        with pytest.raises(grpc.aio.AioRpcError, match="took no answer") as caught:
+            await read_to_end(stream)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
 async def test_two_streams_do_not_mix():
     """Each stream has a memory of its own."""
     async with serving() as stub:

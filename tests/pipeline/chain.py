@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ import cv2
 import grpc
 import grpc.aio
 import numpy as np
+import pytest
 from dance.v1 import (
     agent_pb2_grpc,
     face_pb2_grpc,
@@ -34,7 +36,7 @@ from motion.pose import Pose
 from motion.stage import Stage
 from orchestrator.servicer import TransferService
 from orchestrator.settings import OrchestratorSettings
-from serving import wire
+from serving import telemetry, wire
 from serving.actors import Actor, ActorStore, NetworkShape
 from serving.interceptor import ErrorInterceptor
 from serving.server import CHANNEL_OPTIONS, SERVER_OPTIONS
@@ -156,6 +158,27 @@ def pose_frame(sequence: int, pose: Pose | None, captured_at_s: float | None = N
     return transfer_pb2.TransferRequest(
         frame=transfer_pb2.TransferFrame(sequence=sequence, client_pose=given, captured_at=at)
     )
+
+
+class TakenIn:
+    """Lets a test wait until the orchestrator has taken in so many frames."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._reached: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        inc = telemetry.FRAMES_IN_FLIGHT.inc
+
+        def counted(amount: float = 1) -> None:
+            inc(amount)
+            self.count += 1
+            self._reached[self.count].set()
+
+        monkeypatch.setattr(telemetry.FRAMES_IN_FLIGHT, "inc", counted)
+
+    async def reaches(self, count: int) -> None:
+        """Waits for it."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._reached[count].wait()
 
 
 class Dancing:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.chain import Stack, publish_actor, stack_of
+from tests.pipeline.chain import Stack, TakenIn, publish_actor, stack_of
+
+
+@pytest.fixture
+def taken_in(monkeypatch: pytest.MonkeyPatch) -> TakenIn:
+    """Counts the frames that the orchestrator takes in."""
+    return TakenIn(monkeypatch)
 
 
 @pytest.fixture

@@ -101,8 +101,10 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
         self.configs: list[pose_pb2.EstimateConfig] = []
         self.pictures: dict[int, bytes] = {}
         self.dies_at: int | None = None
+        self.ends_behind: int | None = None
+        """It ends its stream once it has answered this frame, as for a client that is silent for too long."""
+        self.ended = asyncio.Event()
         self.open_streams = 0
-        self.silent = False
 
     async def Estimate(self, requests, context):
         self.open_streams += 1
@@ -138,6 +140,9 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
                     compute_seconds=0.011,
                 )
                 yield pose_pb2.EstimateResponse(estimate=estimate)
+                if frame.sequence == self.ends_behind:
+                    self.ended.set()
+                    await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the sender was silent")
         finally:
             self.open_streams -= 1
 
@@ -201,6 +206,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.gates = Gates()
         self.calls: list[service_pb2.ModelInferRequest] = []
         self.dies_at: int | None = None
+        self.unloaded: dict[int, tuple[grpc.StatusCode, str]] = {}
+        """What these calls are refused with."""
         self.running = 0
 
     async def ModelInfer(self, request, context):
@@ -214,6 +221,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             self.running -= 1
 
     async def _answer(self, number, request, context):
+        if number in self.unloaded:
+            await context.abort(*self.unloaded[number])
         if number == self.dies_at:
             await context.abort(grpc.StatusCode.INTERNAL, "Stub process is not healthy")
         shape = tuple(request.inputs[0].shape)
@@ -253,10 +262,12 @@ class FakeAgent(agent_pb2_grpc.GeneratorAgentServiceServicer):
 
     def __init__(self) -> None:
         self.refusal: tuple[grpc.StatusCode, str] | None = None
+        self.gates = Gates()
         self.asked: list[agent_pb2.EnsureActorRequest] = []
 
     async def EnsureActor(self, request, context):
         self.asked.append(request)
+        await self.gates.passes(len(self.asked) - 1)
         if self.refusal is not None:
             await context.abort(*self.refusal)
         return agent_pb2.EnsureActorResponse(actor_version=request.actor_version, precision="bf16")

@@ -12,8 +12,8 @@ import grpc.aio
 import pytest
 
 from serving import telemetry
-from tests.pipeline.chain import Dancing, Stack, configured, dance, publish_actor, raw_frame, stack_of
-from tests.pipeline.fake_stages import PATIENCE_SECONDS
+from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, publish_actor, raw_frame, stack_of
+from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO
 
 UNAVAILABLE, DEADLINE = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -207,6 +207,54 @@ async def test_idle_client_is_ended(tmp_path: Path) -> None:
     assert len(answers) == 1
     assert error.code() is DEADLINE
     assert "it sent nothing for 0.1 s" in error.details()
+
+
+async def test_look_ahead_is_no_excuse_for_silence(tmp_path: Path) -> None:
+    """Frames that wait for those to come are owed nothing: a client that is silent then is idle."""
+    publish_actor(tmp_path, "anna")
+    async with stack_of(tmp_path, idle_seconds=0.1) as stack:
+        dancing = await begin(stack, look_ahead_frames=3)
+        await dancing.send(raw_frame(0), raw_frame(1))
+        answers, error = await dancing.failure()
+    # The end of the requests is the end of the look-ahead: what can be answered is.
+    assert [answer.sequence for answer in answers] == [0, 1]
+    assert error.code() is DEADLINE
+    assert "it sent nothing for 0.1 s" in error.details()
+
+
+async def test_session_keeps_its_actor(tmp_path: Path) -> None:
+    """While a session is open the agent hears again and again that the actor is needed, also when nothing is danced."""
+    publish_actor(tmp_path, "anna")
+    async with stack_of(tmp_path, renew_actor_seconds=0.01) as stack:
+        dancing = await begin(stack)
+        await stack.agent.gates.begun(3)
+        assert {(asked.actor, asked.actor_version) for asked in stack.agent.asked} == {("anna", 1)}
+        stack.agent.refusal = (UNAVAILABLE, "away for a moment")
+        await stack.agent.gates.begun(6)
+        assert await dancing.rest() == []
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'anna' is not found"),
+        (UNAVAILABLE, "Request for unknown model: 'anna' version 1 is not at ready state"),
+    ],
+)
+async def test_actor_that_was_unloaded_is_loaded_again(stack: Stack, refusal: tuple[grpc.StatusCode, str]) -> None:
+    """Triton has lost the actor in mid-session: the agent loads it, and the frame is asked for again, once."""
+    stack.triton.unloaded = {1: refusal}
+    _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(3)))
+    assert [int(pixels(answer)[0, 0, 0]) for answer in answers] == [ZERO + 1 + t for t in range(3)]
+    assert len(stack.agent.asked) == 2
+
+    stack.triton.unloaded = {len(stack.triton.calls) + n: refusal for n in (1, 2)}
+    dancing = await begin(stack, "ben")
+    await dancing.send(raw_frame(0), raw_frame(1))
+    answers, error = await dancing.failure()
+    assert [answer.sequence for answer in answers] == [0]
+    assert error.code() is UNAVAILABLE
+    assert error.details().startswith("stage generator failed at frame 1: ")
 
 
 async def test_client_that_waits_for_its_answer_is_not_idle(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,7 +13,8 @@ from dance.v1 import pose_pb2, transfer_pb2
 
 from motion.body import fit_body, measure_body
 from motion.frame import FrameSize
-from tests.pipeline.chain import Stack, pose_frame, raw_frame
+from serving import telemetry
+from tests.pipeline.chain import Stack, pose_frame, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, somebody
 
 
@@ -56,6 +58,24 @@ async def test_clip_without_a_whole_body_is_an_error(stack: Stack) -> None:
             await fit(stack, *frames)
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert f"no whole body was seen in {len(frames)} frames" in caught.value.details()
+
+
+async def test_clips_are_bounded(tmp_path: Path) -> None:
+    """A clip of too many frames, and one that never ends, are refused; both held a place and gave it back."""
+    before = telemetry.SESSIONS._value.get()
+    async with stack_of(tmp_path, max_fit_frames=2) as stack:
+        with pytest.raises(grpc.aio.AioRpcError, match="at most 2 frames") as caught:
+            await fit(stack, *(raw_frame(t) for t in range(3)))
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    ends = telemetry.SESSION_ENDS.labels("too_long")._value.get()
+    async with stack_of(tmp_path, session_seconds=0.05) as stack:
+        stack.pose.gates.hold()
+        with pytest.raises(grpc.aio.AioRpcError, match="may last") as caught:
+            await fit(stack, raw_frame(0))
+        stack.pose.gates.release()
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert telemetry.SESSION_ENDS.labels("too_long")._value.get() == ends + 1
+    assert telemetry.SESSIONS._value.get() == before
 
 
 async def test_failing_pose_stage_is_named(stack: Stack) -> None:

@@ -6,14 +6,15 @@ import asyncio
 
 from dance.v1 import transfer_pb2
 
-from tests.pipeline.chain import Dancing, Stack, configured, pixels, raw_frame
+from orchestrator.link import MAX_DROPPED_WAITING
+from tests.pipeline.chain import Dancing, Stack, TakenIn, configured, pixels, raw_frame
 from tests.pipeline.fake_stages import ZERO
 
 LIVE = transfer_pb2.TRANSFER_MODE_LIVE
 DROPPED = transfer_pb2.NO_PICTURE_REASON_DROPPED
 
 
-async def test_live_keeps_the_newest_frame_and_answers_the_dropped_ones(stack: Stack) -> None:
+async def test_live_keeps_the_newest_frame_and_answers_the_dropped_ones(stack: Stack, taken_in: TakenIn) -> None:
     """While pose is busy, the door keeps only the newest frame. Each dropped one is answered DROPPED, in order."""
     stack.pose.gates.hold(0)
     dancing = Dancing(stack.stub)
@@ -23,7 +24,7 @@ async def test_live_keeps_the_newest_frame_and_answers_the_dropped_ones(stack: S
     await stack.pose.gates.begun(0)
     await dancing.send(*(raw_frame(t) for t in range(1, 10)))
     await dancing.call.done_writing()
-    await _all_read(stack)
+    await taken_in.reaches(10)
     stack.pose.gates.release()
     answers = await dancing.rest()
     assert [answer.sequence for answer in answers] == list(range(10))
@@ -31,7 +32,7 @@ async def test_live_keeps_the_newest_frame_and_answers_the_dropped_ones(stack: S
     assert sorted(stack.pose.pictures) == [0, 9]
 
 
-async def test_nothing_behind_the_door_is_dropped(stack: Stack) -> None:
+async def test_nothing_behind_the_door_is_dropped(stack: Stack, taken_in: TakenIn) -> None:
     """Frames that pose has seen are all generated, and the chain of previous pictures has no gap."""
     stack.triton.gates.hold(0)
     dancing = Dancing(stack.stub)
@@ -39,20 +40,20 @@ async def test_nothing_behind_the_door_is_dropped(stack: Stack) -> None:
     limit = (await dancing.accepted()).limits.max_frames_in_flight
     await dancing.send(raw_frame(0))
     await stack.triton.gates.begun(0)
-    await dancing.send(*(raw_frame(t) for t in range(1, 20)))
+    await dancing.send(*(raw_frame(t) for t in range(1, 12)))
     await dancing.call.done_writing()
-    await _all_read(stack)
+    await taken_in.reaches(12)
     assert len(stack.pose.pictures) <= limit
     stack.triton.gates.release()
     answers = await dancing.rest()
     drawn = [answer for answer in answers if answer.WhichOneof("result") == "picture"]
-    assert [answer.sequence for answer in answers] == list(range(20))
+    assert [answer.sequence for answer in answers] == list(range(12))
     assert [answer.sequence for answer in drawn] == sorted(stack.pose.pictures)
     assert [int(pixels(answer)[0, 0, 0]) for answer in drawn] == [ZERO + 1 + n for n in range(len(drawn))]
-    assert drawn[-1].sequence == 19
+    assert drawn[-1].sequence == 11
 
 
-async def test_a_client_far_too_fast_has_to_wait(stack: Stack) -> None:
+async def test_a_client_far_too_fast_has_to_wait(stack: Stack, taken_in: TakenIn) -> None:
     """Dropped frames keep their place until they are answered, and even those are bounded; all are answered."""
     stack.pose.gates.hold(0)
     dancing = Dancing(stack.stub)
@@ -60,22 +61,10 @@ async def test_a_client_far_too_fast_has_to_wait(stack: Stack) -> None:
     await dancing.accepted()
     sending = asyncio.create_task(dancing.send(*(raw_frame(t) for t in range(600))))
     await stack.pose.gates.begun(0)
-    await _all_read(stack)
+    # One with pose, the dropped ones, the newest, and one that waits to be put behind them.
+    await taken_in.reaches(1 + MAX_DROPPED_WAITING + 1 + 1)
     assert not sending.done()
     stack.pose.gates.release()
     answers = await dancing.answers(600)
     await sending
     assert [answer.sequence for answer in answers] == list(range(600))
-
-
-async def _all_read(stack: Stack) -> None:
-    """Waits until the orchestrator has taken in all that it is going to take in."""
-    from serving import telemetry
-
-    last, same = -1.0, 0
-    while same < 20:
-        taken = telemetry.FRAMES_IN_FLIGHT._value.get()
-        same = same + 1 if taken == last else 0
-        last = taken
-        for _ in range(50):
-            await asyncio.sleep(0)

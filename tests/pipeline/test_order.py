@@ -124,6 +124,28 @@ async def test_pose_instead_of_pixels_skips_the_pose_stage(stack: Stack) -> None
     assert answers[2].no_picture.reason == transfer_pb2.NO_PICTURE_REASON_NO_PERSON
 
 
+async def test_client_that_sends_poses_takes_no_place_at_pose(stack: Stack) -> None:
+    """Without pictures the pose service never hears of the session."""
+    _, answers = await dance(stack.stub, configured("ben"), *(pose_frame(t, somebody()) for t in range(3)))
+    assert len(answers) == 3
+    assert stack.pose.configs == []
+
+
+async def test_pose_that_left_for_a_while_is_asked_anew(stack: Stack) -> None:
+    """Pose ends its stream while it owes nothing, as it does with silent clients: the next picture opens another."""
+    stack.pose.ends_behind = 0
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben"), raw_frame(0))
+    await dancing.accepted()
+    assert [answer.sequence for answer in await dancing.answers(1)] == [0]
+    await stack.pose.ended.wait()
+    await dancing.send(*(pose_frame(t, somebody()) for t in range(1, 4)))
+    assert len(await dancing.answers(3)) == 3
+    await dancing.send(raw_frame(4))
+    assert [answer.sequence for answer in await dancing.rest()] == [4]
+    assert len(stack.pose.configs) == 2
+
+
 async def test_empty_session_ends_well(stack: Stack) -> None:
     """A client that sends its config and nothing else gets `accepted` and the end."""
     accepted, answers = await dance(stack.stub, configured())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from motion.frame import FrameSize, PictureEncoding
+from orchestrator.config import OutputFormat, SessionConfig
+from orchestrator.session import check_answers
+from serving.errors import BadInput
 from tests.pipeline.chain import Dancing, Stack, configured, dance, publish_actor, raw_frame, stack_of
 
 INVALID, UNIMPLEMENTED = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED
@@ -185,6 +190,46 @@ async def test_full_server_refuses_and_recovers(tmp_path: Path) -> None:
         assert await running[1].rest() == []
 
 
+async def test_full_server_tells_those_who_do_not_wait(tmp_path: Path) -> None:
+    """A client that sends its config and frames from an iterator is told RESOURCE_EXHAUSTED too."""
+    publish_actor(tmp_path, "anna")
+
+    async def requests():
+        yield configured()
+        for t in range(3):
+            yield raw_frame(t)
+
+    async with stack_of(tmp_path, max_sessions=1) as stack:
+        running = Dancing(stack.stub)
+        await running.send(configured())
+        await running.accepted()
+        for _ in range(5):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                async for _ in stack.stub.Transfer(requests()):
+                    pass
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert await running.rest() == []
+
+
+async def test_answers_that_no_message_holds_are_refused(tmp_path: Path) -> None:
+    """RAW pictures of 4000 x 3000 pixels are refused at the config; as JPEG, or of the stage alone, they are served."""
+    actor = replace(publish_actor(tmp_path, "anna"), frame_size=FrameSize(4000, 3000))
+    raw, jpeg = PictureEncoding.RAW, PictureEncoding.JPEG
+    with pytest.raises(BadInput, match="could take 36000000 bytes") as caught:
+        check_answers(SessionConfig(actor="anna", output=OutputFormat(raw, full_frame=True)), actor)
+    assert caught.value.field == "config.output"
+    check_answers(SessionConfig(actor="anna", output=OutputFormat(jpeg, full_frame=True)), actor)
+    check_answers(SessionConfig(actor="anna", output=OutputFormat(raw)), actor)
+
+
+async def test_stages_own_status_is_never_the_clients(stack: Stack) -> None:
+    """An agent that is full is no full orchestrator: UNAVAILABLE, with the stage and its status in the text."""
+    stack.agent.refusal = (grpc.StatusCode.RESOURCE_EXHAUSTED, "all actors are in use")
+    _, error = await refused(stack, configured())
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert error.details() == "stage generator failed: RESOURCE_EXHAUSTED: all actors are in use"
+
+
 async def test_accepted_is_the_config_as_honoured(stack: Stack) -> None:
     """What was left open is filled in, what was asked for is repeated, limits and sizes are said."""
     config = configured(
@@ -202,7 +247,7 @@ async def test_accepted_is_the_config_as_honoured(stack: Stack) -> None:
     assert honoured.source_body == BODY
     assert honoured.dancer.largest
     assert (honoured.pose_backend, honoured.pose_detail) == (1, pose_pb2.POSE_DETAIL_LIVE)
-    assert honoured.face_and_hands_every_n == 3, "the pose service's own default"
+    assert honoured.face_and_hands_every_n == 0, "the pose service is not asked before the first picture"
     assert accepted.limits.max_frames_in_flight == 4 + stack.settings.lossless_frames_in_flight
     assert (accepted.full_frame_size.width_px, accepted.full_frame_size.height_px) == (96, 80)
     assert accepted.server_version

@@ -278,6 +278,11 @@ def test_body_stats_come_back_from_their_dict():
     "change",
     [
         {"near_height": 0},
+        {"near_height": 9e-4},
+        {"near_height": 10.1},
+        {"near_ankle_y": 10.1},
+        {"far_ankle_y": -10.1},
+        {"hip_x": -11},
         {"far_height": -0.1},
         {"near_ankle_y": 0.1},
         {"hip_x": math.nan},
@@ -291,7 +296,7 @@ def test_body_stats_come_back_from_their_dict():
 def test_impossible_stats_are_refused(change: dict[str, Any]):
     """Heights of zero, near above far, NaN, unknown names: a sentence, not a division by zero later."""
     stats = BodyStats(0.9, 0.6, 0.6, 0.3, 0.5, 10).to_dict()
-    with pytest.raises(ValueError, match=r"body stats|heights|ankles|frames"):
+    with pytest.raises(ValueError, match=r"body stats|heights|ankles|frames|place"):
         BodyStats.from_dict({**stats, **change})
 
 

@@ -194,6 +194,42 @@ def test_every_answer_is_finite(measure: BodyMeasure, source: BodyStats, target:
     assert answer.extrapolated or 0 <= answer.depth_ratio <= 1
 
 
+extreme_stats = st.builds(
+    lambda ankles, near, far, hip: BodyStats(max(ankles), min(ankles), near, far, hip, 1),
+    st.tuples(st.floats(-10, 10), st.floats(-10, 10)),
+    st.floats(1e-3, 10),
+    st.floats(1e-3, 10),
+    st.floats(-10, 10),
+)
+frame_sizes = st.builds(FrameSize, st.integers(1, 8192), st.integers(1, 8192))
+
+
+@given(
+    joints_px=hnp.arrays(np.float32, (skeleton.JOINT_COUNT, 2), elements=st.floats(-1e6, 1e6, width=32)),
+    source=extreme_stats,
+    target=extreme_stats,
+    source_size=frame_sizes,
+    target_size=frame_sizes,
+)
+def test_the_wildest_bodies_stay_finite(
+    joints_px: NDArray[np.float32],
+    source: BodyStats,
+    target: BodyStats,
+    source_size: FrameSize,
+    target_size: FrameSize,
+):
+    """Any stats that there can be, and joints within a million pixels: a finite pose comes out."""
+    pose = Pose(joints_px, np.ones(skeleton.JOINT_COUNT, np.float32))
+    measure = measure_body(pose, source_size)
+    assume(measure is not None)
+    assert measure is not None
+    answer = retarget(measure, source, target, source_size, target_size)
+    assert all(math.isfinite(value) for value in (*astuple(answer.transform), answer.depth_ratio))
+    assert answer.transform.scale > 0
+    moved = apply_transform(pose, measure, source_size, target_size, answer.transform)
+    assert np.isfinite(moved.joints_px).all()
+
+
 @given(missing=hnp.arrays(bool, skeleton.JOINT_COUNT))
 def test_missing_joints_stay_missing(standing: Pose, missing: NDArray[np.bool_]):
     """A transform invents no joint and no NaN."""

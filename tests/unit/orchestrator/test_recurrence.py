@@ -17,21 +17,14 @@ def test_first_picture_is_zero() -> None:
     assert not restarted
 
 
-def test_absence_is_counted_from_its_first_frame() -> None:
-    """Exactly half a second keeps the picture, more gives it up; each absence is counted by itself."""
+def test_age_is_counted_from_the_last_drawn_frame() -> None:
+    """Exactly half a second keeps the picture, more gives it up, whatever was between; that is said once."""
     recurrence = Recurrence(6, 4)
-    recurrence.drawn(DRAWN)
-    recurrence.nobody(1.0)
-    recurrence.nobody(1.4)
+    recurrence.drawn(DRAWN, 1.0)
     assert recurrence.previous(1.5) == (DRAWN, False)
-    recurrence.nobody(2.0)
-    previous, restarted = recurrence.previous(2.52)
+    previous, restarted = recurrence.previous(1.52)
     assert restarted
     assert previous[0, 0, 0] == 128
-
-
-def test_gap_without_an_absence_keeps_the_picture() -> None:
-    """Dropped frames leave gaps of any length: nobody has left, so the dancer goes on from the last picture."""
-    recurrence = Recurrence(6, 4)
-    recurrence.drawn(DRAWN)
-    assert recurrence.previous(100.0) == (DRAWN, False)
+    assert not recurrence.previous(1.56)[1]
+    recurrence.drawn(DRAWN, 1.56)
+    assert recurrence.previous(1.6) == (DRAWN, False)

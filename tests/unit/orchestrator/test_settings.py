@@ -26,6 +26,9 @@ def test_settings_come_from_the_environment() -> None:
     [
         ("MAX_SESSIONS", "0"),
         ("LABEL_MAP_THREADS", "0"),
+        ("ENCODE_THREADS", "0"),
+        ("MAX_FRAME_BYTES", "16777216"),
+        ("RENEW_ACTOR_SECONDS", "0"),
         ("MAX_LOOK_AHEAD_FRAMES", "-1"),
         ("POSE_SECONDS", "0"),
         ("IDLE_SECONDS", "nan"),

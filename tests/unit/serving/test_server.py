@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Mapping
 
@@ -154,3 +156,38 @@ def test_nonsense_settings_are_refused(changes: dict):
     """Ports, times and levels out of range raise with the field's name."""
     with pytest.raises(ValueError, match=next(iter(changes))):
         ServerSettings(**changes)
+
+
+ENDED_TWICE = """
+import asyncio, os, signal, sys
+from serving import server
+from serving.server import ServerSettings, run_service
+
+server._SAME_SIGNAL_SECONDS = float(sys.argv[1])
+
+class Service:
+    name, full_names = "example", ()
+    def register(self, server): pass
+    async def warm_up(self): pass
+    def ready_facts(self):
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+        return {}
+    async def close(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.05)
+        print("closed", flush=True)
+
+async def build():
+    return Service(), ServerSettings()
+
+run_service(build)
+"""
+
+
+@pytest.mark.parametrize(("same_signal_seconds", "code", "closed"), [("60", 0, True), ("0", 1, False)])
+def test_a_signal_that_comes_in_copies_is_one(same_signal_seconds: str, code: int, closed: bool):
+    """A killed starter is told to its children once for each of its threads; only a later signal hurries them."""
+    command = [sys.executable, "-c", ENDED_TWICE, same_signal_seconds]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == code, ended.stderr
+    assert ("closed" in ended.stdout) is closed

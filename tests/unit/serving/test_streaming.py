@@ -22,6 +22,7 @@ class Client:
         self.answers: list[str] = []
         self.cancelled = False
         self.broken = False
+        self.began = asyncio.Event()
         self.reads = asyncio.Event()
         self.reads.set()
 
@@ -29,6 +30,7 @@ class Client:
         try:
             for number in self.numbers:
                 self.sent += 1
+                self.began.set()
                 yield number
             if not self.ends:
                 await asyncio.Event().wait()
@@ -118,8 +120,7 @@ async def test_who_takes_no_answers_gives_the_place_back_and_keeps_the_write():
             await answer_all(stream)
 
     slow = asyncio.create_task(served())
-    while not client.sent:
-        await asyncio.sleep(0)
+    await client.began.wait()
     other = Client(1)
     async with asyncio.timeout(5):
         while not other.answers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +134,24 @@ def test_an_unusable_actor_fails_to_load_by_name(model: Any, monkeypatch: pytest
     monkeypatch.setattr(Painter, "open", refuse)
     with pytest.raises(Exception, match=r"^ActorUnusable: another label-map version$"):
         model.initialize(arguments(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "seen"), [(None, 1, "1"), ("", 0, "0"), ("4,7", 1, "7"), ("MIG-a,MIG-b", 0, "MIG-a")]
+)
+def test_an_instance_computes_on_the_gpu_that_triton_gave_it(
+    model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, visible: str | None, device: int, seen: str
+):
+    """Triton counts the devices that it sees; the process of the instance is left with its own."""
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    told = arguments(tmp_path)
+    told["model_config"] = told["model_config"].replace('"cpu"', '"gpu"')
+    model.initialize({**told, "model_instance_device_id": str(device)})
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)  # so that it is undone
 
 
 def test_answers_hold_what_was_asked_for(model: Any):

@@ -1,0 +1,64 @@
+"""Converters: what is written in place reads back, and numbers that no source can have are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from dance.v1 import normalize_pb2, pose_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from motion import skeleton
+from motion.frame import EncodedPicture, Frame, PictureEncoding
+from motion.pose import Pose
+from serving import wire
+from serving.errors import BadInput
+
+BODY = {"near_ankle_y": 0.9, "far_ankle_y": 0.8, "near_height": 0.5, "far_height": 0.4, "hip_x": 0.5, "frames": 10}
+
+
+def somewhere(x_px: float) -> pose_pb2.Pose:
+    joints_px = np.full((skeleton.JOINT_COUNT, 2), 5, np.float32)
+    joints_px[7, 0] = x_px
+    return wire.pose_to_proto(Pose(joints_px, np.full(skeleton.JOINT_COUNT, 0.5, np.float32)))
+
+
+def test_frame_filled_in_place_reads_back() -> None:
+    """A frame within a request is the frame that was written, its bytes untouched."""
+    frame = Frame(7, EncodedPicture(PictureEncoding.JPEG, 4, 2, b"bytes"), 1.25)
+    request = pose_pb2.EstimateRequest()
+    wire.fill_frame(request.frame, frame)
+    assert request.WhichOneof("request") == "frame"
+    assert wire.frame_from_proto(request.frame) == frame
+    assert wire.frame_to_proto(frame) == request.frame
+
+
+@pytest.mark.parametrize("x_px", [1.1e6, -2e6, 3e38])
+def test_joints_far_away_are_refused(x_px: float) -> None:
+    """Beyond a million pixels a seen joint is a mistake; up to there it is taken as it is."""
+    with pytest.raises(BadInput, match="pose: has a joint at"):
+        wire.pose_from_proto(somewhere(x_px))
+    assert wire.pose_from_proto(somewhere(-1e6)).joints_px[7, 0] == -1e6
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"near_height": 0.0}, {"far_height": 9e-4}, {"near_height": 10.5}, {"near_height": float("nan")},
+        {"near_ankle_y": 11.0}, {"far_ankle_y": -10.5}, {"hip_x": float("inf")}, {"hip_x": float("nan")},
+    ],
+)  # fmt: skip
+def test_body_stats_that_no_body_has_are_refused(wrong: dict[str, Any]) -> None:
+    """Heights and positions far beyond the frame's are refused by name."""
+    with pytest.raises(BadInput, match=next(iter(wrong))):
+        wire.body_stats_from_proto(normalize_pb2.BodyStats(**{**BODY, **wrong}), field="body")
+    assert wire.body_stats_from_proto(normalize_pb2.BodyStats(**BODY), field="body").hip_x == 0.5
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(2**62, 0), (-(2**40), 0), (1, -1), (1, 1_000_000_000)])
+def test_times_that_no_timestamp_may_hold_are_refused(seconds: int, nanos: int) -> None:
+    """Protobuf keeps numbers outside of a Timestamp's range; they are no times."""
+    with pytest.raises(BadInput, match=r"frame\.captured_at: is no time"):
+        wire.seconds_from_proto(Timestamp(seconds=seconds, nanos=nanos), field="frame.captured_at")
+    assert wire.seconds_from_proto(wire.seconds_to_proto(-1.5)) == -1.5
