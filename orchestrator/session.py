@@ -148,7 +148,7 @@ class Session:
             pose,
             normalize,
             LabelMapStage(actor, self._threads.draw, at_once=at_once),
-            GeneratorStage(self._connections.triton_infer, self._ensure_actor, actor, settings),
+            GeneratorStage(self._connections.triton, self._ensure_actor, actor, settings),
         ]
         if actor.face is not None:
             self._stages.append(FaceStage(self._connections.face, actor, settings, at_once=at_once))

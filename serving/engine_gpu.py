@@ -44,7 +44,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
-        """See `PictureEngine.run_batch`. Up to eight pairs are one launch; the first call of a size records its graphs."""
+        """See `PictureEngine.run_batch`. Up to eight pairs are one launch; a size's first call records its graphs."""
         if len(pairs) > BATCH_SIZES[-1]:
             rest = pairs[BATCH_SIZES[-1] :]
             return self.run_batch(pairs[: BATCH_SIZES[-1]]) + self.run_batch(rest)

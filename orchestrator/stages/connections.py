@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc.aio
 from dance.v1 import agent_pb2_grpc, face_pb2_grpc, normalize_pb2_grpc, pose_pb2_grpc
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc.aio import InferenceServerClient
 
 from orchestrator.settings import OrchestratorSettings
 from serving.server import CHANNEL_OPTIONS
@@ -19,22 +19,17 @@ class Connections:
             settings.normalize_address,
             settings.face_address,
             settings.agent_address,
-            settings.triton_address,
         )
         self._channels = [grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) for address in addresses]
-        pose, normalize, face, agent, triton = self._channels
+        pose, normalize, face, agent = self._channels
         self.pose = pose_pb2_grpc.PoseServiceStub(pose)  # type: ignore[no-untyped-call]
         self.normalize = normalize_pb2_grpc.NormalizeServiceStub(normalize)  # type: ignore[no-untyped-call]
         self.face = face_pb2_grpc.FaceServiceStub(face)  # type: ignore[no-untyped-call]
         self.agent = agent_pb2_grpc.GeneratorAgentServiceStub(agent)  # type: ignore[no-untyped-call]
-        # tritonclient copies a picture four times on its way into a request; this takes the request's own bytes.
-        self.triton_infer = triton.unary_unary(
-            "/inference.GRPCInferenceService/ModelInfer",
-            request_serializer=None,
-            response_deserializer=service_pb2.ModelInferResponse.FromString,
-        )
+        self.triton = InferenceServerClient(settings.triton_address, channel_args=list(CHANNEL_OPTIONS))
 
     async def close(self) -> None:
         """Closes all of them, with what still runs on them."""
+        await self.triton.close()
         for channel in self._channels:
             await channel.close()

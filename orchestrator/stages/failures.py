@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import grpc.aio
 from grpc import StatusCode
+from tritonclient.utils import InferenceServerException
 
 from serving import telemetry
 from serving.errors import StageError, StageRefused, StageTimeout, StageUnavailable
@@ -36,6 +37,11 @@ def stage_error(stage: str, sequence: int | None, code: StatusCode, details: str
     return StageRefused(stage, sequence, f"{code.name}: {details}", code)
 
 
+def status_code(error: InferenceServerException) -> StatusCode:
+    """The status that Triton answered; tritonclient keeps it as text: "StatusCode.UNAVAILABLE"."""
+    return StatusCode[(error.status() or "StatusCode.UNKNOWN").removeprefix("StatusCode.")]
+
+
 @contextmanager
 def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[None]:
     """Raises StageError for what a call to `stage` about one frame fails with, and counts it.
@@ -50,6 +56,8 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
             raise stage_error(stage, sequence, error.code, error.details) from error
         except grpc.aio.AioRpcError as error:
             raise stage_error(stage, sequence, error.code(), error.details() or "") from error
+        except InferenceServerException as error:
+            raise stage_error(stage, sequence, status_code(error), error.message() or "") from error
         except TimeoutError as error:
             raise StageTimeout(stage, sequence, f"no answer within {seconds:g} s") from error
     except StageError as error:

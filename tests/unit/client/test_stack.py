@@ -22,6 +22,8 @@ from client.stack import LocalStack, local_stack
 # Serves health, says that it is ready, and writes its name into a diary when it ends.
 SERVICE = """
 import os, signal, sys
+# Blocked in every thread and waited for: a signal that comes just before a pause would be slept through.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 from concurrent.futures import ThreadPoolExecutor
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -29,10 +31,6 @@ name, diary, manner = sys.argv[1:4]
 def note(what):
     with open(diary, "a") as file:
         file.write(what + "\\n")
-def end(number, frame):
-    note("end " + name)
-    os._exit(0)
-signal.signal(signal.SIGTERM, signal.SIG_IGN if manner == "stubborn" else end)
 server = grpc.server(ThreadPoolExecutor(1))
 servicer = health.HealthServicer()
 answers = health_pb2.HealthCheckResponse
@@ -42,8 +40,9 @@ port = server.add_insecure_port("127.0.0.1:0")
 server.start()
 note(f"start {name} {os.environ['OMP_WAIT_POLICY']} {os.environ.get('PEER', '')}".strip())
 print(f"ready name={name} port={port} health_port={port} metrics_port=1", flush=True)
-while True:
-    signal.pause()
+signal.sigwait({signal.SIGUSR1 if manner == "stubborn" else signal.SIGTERM})
+note("end " + name)
+os._exit(0)
 """
 DYING = "import sys; print('first line'); sys.exit('the model file is missing')"
 SILENT = "import signal; signal.pause()"

@@ -35,7 +35,7 @@ def _pairs(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("count", [1, 3, 8, 9])
 def test_batches_of_any_size_agree_with_torch(model, count: int):
-    """Padding and splitting change nothing but rounding: within 3 levels of the float32 module on the CPU on average."""
+    """Padding and splitting change nothing but rounding: on average within 3 levels of the module in float32."""
     path, module = model
     pairs = _pairs(count)
     drawn = open_engine(path, device="gpu", torch_module=served_generator).run_batch(pairs)

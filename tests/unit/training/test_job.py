@@ -149,7 +149,7 @@ def test_long_phases_say_how_far_they_are(settings):
 
 def test_cuda_without_a_gpu_is_refused_at_once(settings, monkeypatch):
     """Before minutes go into preparation."""
-    monkeypatch.setattr(job.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(BadInput, match="torch finds no GPU"):
         replace(settings, device="cuda")
 
