@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from motion import skeleton
 from motion.body import BodyMeasure, BodyStats, measure_body
 from motion.frame import FrameSize
 from motion.pose import Pose
@@ -30,6 +31,8 @@ from services.normalize.smoothing import (
 from serving.errors import BadInput
 
 Mask = NDArray[np.bool_]
+
+_HANDS: Final = ((skeleton.LEFT_HAND, skeleton.L_WRIST), (skeleton.RIGHT_HAND, skeleton.R_WRIST))
 
 _SHORTEST_FRAME_SECONDS: Final = 0.001
 """Cameras repeat a time stamp now and then; time still passes."""
@@ -270,6 +273,10 @@ class Normalizer:
             )
         away = ~seen & known
         table[away], speed[away] = joints.table[away], joints.speed[away]
+        for hand, wrist in _HANDS:
+            # A hand that is held goes with its wrist: left behind, it would hang in the air.
+            if seen[wrist] and known[wrist]:
+                table[hand, :2][away[hand]] += table[wrist, :2] - joints.table[wrist, :2]
         seen_at_s = np.where(seen, time_s, np.where(away, joints.seen_at_s, 0.0))
         self._memory.joints = JointMemory(table, speed, seen_at_s)
         return away & (away_seconds <= rules.hold_seconds)

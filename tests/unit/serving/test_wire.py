@@ -15,7 +15,14 @@ from motion.pose import Pose
 from serving import wire
 from serving.errors import BadInput
 
-BODY: dict[str, Any] = {"near_ankle_y": 0.9, "far_ankle_y": 0.8, "near_height": 0.5, "far_height": 0.4, "hip_x": 0.5, "frames": 10}
+BODY: dict[str, Any] = {
+    "near_ankle_y": 0.9,
+    "far_ankle_y": 0.8,
+    "near_height": 0.5,
+    "far_height": 0.4,
+    "hip_x": 0.5,
+    "frames": 10,
+}
 
 
 def somewhere(x_px: float) -> pose_pb2.Pose:
