@@ -1,0 +1,80 @@
+"""Each extra holds what its part imports, so that an image installs only what it needs, and all of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+DISTRIBUTIONS = {
+    "av": "av", "cv2": "opencv-python", "google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos",
+    "grpc": "grpcio", "grpc_health": "grpcio-health-checking", "grpc_reflection": "grpcio-reflection",
+    "grpc_status": "grpcio-status", "mediapipe": "mediapipe", "numpy": "numpy", "onnx": "onnx", "openvino": "openvino",
+    "prometheus_client": "prometheus-client", "rich": "rich", "simplejpeg": "simplejpeg", "torch": "torch",
+    "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
+}  # fmt: skip
+OURS = {
+    "benchmarks", "client", "dance", "motion", "orchestrator", "samples", "serving", "services", "training", "video",
+}  # fmt: skip
+GIVEN_BY_TRITON = {"triton_python_backend_utils"}
+PARTS = {
+    "pose": ["motion", "serving", "services/pose"],
+    "normalize": ["motion", "serving", "services/normalize"],
+    "face": ["motion", "serving", "services/face"],
+    "generator": ["motion", "serving", "services/generator"],
+    "orchestrator": ["motion", "serving", "orchestrator"],
+    "client": ["motion", "serving", "video", "client"],
+    "samples": ["motion", "samples"],
+    "training": ["motion", "serving", "video", "training", "services/pose", "services/generator/network.py"],
+}
+OPTIONAL = {
+    # Imported where they are needed, by the engines, which only some parts use.
+    "serving/engine.py": {"openvino", "torch"},
+    "serving/engine_gpu.py": {"torch"},
+    "serving/weights.py": {"onnx"},
+    # The network in torch is for a GPU, the extra "gpu".
+    "services/face/network.py": {"torch"},
+    "services/generator/network.py": {"torch"},
+    "services/face/refiner.py": {"torch"},
+    "services/face/networks.py": {"torch"},
+    "services/generator/painter.py": {"torch"},
+}
+
+
+def _declared(root: Path, extra: str) -> set[str]:
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    wanted, seen = [*project["dependencies"], *project["optional-dependencies"][extra]], set()
+    while wanted:
+        requirement = wanted.pop()
+        name = re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower()
+        if name == project["name"]:
+            extras = re.split(r"[\[\]]", requirement)[1].split(",")
+            wanted += [r for other in extras for r in project["optional-dependencies"][other]]
+        seen.add(name)
+    return seen
+
+
+def _third_party(path: Path, root: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    tops = {".".join(name.split(".")[:2]) if name.startswith("google.") else name.split(".")[0] for name in names}
+    optional = OPTIONAL.get(path.relative_to(root).as_posix(), set())
+    return tops - OURS - GIVEN_BY_TRITON - optional - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("extra", PARTS)
+def test_an_extra_holds_what_its_part_imports(root: Path, extra: str):
+    """Every third-party package that a part imports at its top is in the base or in the part's extra."""
+    declared = _declared(root, extra)
+    for part in PARTS[extra]:
+        for path in [root / part] if part.endswith(".py") else sorted((root / part).rglob("*.py")):
+            for name in _third_party(path, root):
+                assert DISTRIBUTIONS[name] in declared, f"{path.relative_to(root)} imports {name}, not in [{extra}]"
