@@ -47,9 +47,9 @@ bench: install ## pipeline and generator, side by side
 sample-clip: install ## draws samples/source_clip.mp4 again
 	$(BIN)/python -m samples.make clip -o samples/source_clip.mp4
 
-sample-actor: install ## draws the sample actor's footage and trains the sample actor again (40 minutes on two cores)
+sample-actor: install ## draws the sample actor's footage and trains the sample actor again (half an hour on two cores)
 	$(BIN)/python -m samples.make footage -o out/sample/actor_footage.mp4
-	$(BIN)/dance train out/sample/actor_footage.mp4 --actor sample --minutes 32 --actors samples/actors --work out/sample \
+	$(BIN)/dance train out/sample/actor_footage.mp4 --actor sample --minutes 20 --actors samples/actors --work out/sample \
 		--consent "Nobody's: the sample actor is drawn by samples/renderer.py."
 
 clean: ## removes what was built here, but no actor
