@@ -6,11 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from motion.frame import Picture
+from motion.frame import ZERO_LEVEL, Picture
 
 KEPT_SECONDS: Final = 0.5
-ZERO_LEVEL: Final = 128
-"""The uint8 level that stands for 0 in the networks' range of -1 to 1."""
 
 
 class Recurrence:

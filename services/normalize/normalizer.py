@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.body import BodyMeasure, BodyStats, measure_body
+from motion.clock import SourceClock
 from motion.frame import FrameSize
 from motion.pose import Pose
 from motion.retarget import Retargeting, Transform, apply_transform, retarget
@@ -33,9 +34,6 @@ from serving.errors import BadInput
 Mask = NDArray[np.bool_]
 
 _HANDS: Final = ((skeleton.LEFT_HAND, skeleton.L_WRIST), (skeleton.RIGHT_HAND, skeleton.R_WRIST))
-
-_SHORTEST_FRAME_SECONDS: Final = 0.001
-"""Cameras repeat a time stamp now and then; time still passes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +137,7 @@ class Normalizer:
         else:
             self._memory = Memory(SourceBody(config.source_body))
         self._newest_sequence = self._memory.sequence
-        self._newest_time_s = self._memory.time_s
+        self._clock = SourceClock(config.frame_rate_hz, self._memory.time_s)
         self._waiting: deque[_Waiting] = deque()
         self._past_frames = 0
         if config.look_ahead_frames:
@@ -153,7 +151,7 @@ class Normalizer:
             raise BadInput("pose_frame.sequence", f"must rise, got {frame.sequence} after {self._newest_sequence}")
         time_s = self._time_of(frame)
         self._waiting.append(_Waiting(frame, time_s, table_of(frame.pose)))
-        self._newest_sequence, self._newest_time_s = frame.sequence, time_s
+        self._newest_sequence = frame.sequence
         if len(self._waiting) <= self._config.look_ahead_frames:
             return []
         return [self._answer(started)]
@@ -170,13 +168,10 @@ class Normalizer:
         return memories.to_bytes(self._memory, self._fingerprint)
 
     def _time_of(self, frame: PoseFrame) -> float:
-        if self._config.frame_rate_hz > 0:
-            return frame.sequence / self._config.frame_rate_hz
-        if frame.captured_at_s is None:
-            raise BadInput("pose_frame.captured_at", f"is needed (frame {frame.sequence}): frame_rate_hz is 0")
-        if self._newest_time_s is None:
-            return frame.captured_at_s
-        return max(frame.captured_at_s, self._newest_time_s + _SHORTEST_FRAME_SECONDS)
+        try:
+            return self._clock.time_s(frame.sequence, frame.captured_at_s)
+        except ValueError as error:
+            raise BadInput("pose_frame.captured_at", str(error)) from error
 
     def _answer(self, started: float) -> Normalized:
         memory = self._memory
