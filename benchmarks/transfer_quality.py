@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
-import grpc.aio
 import typer
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
@@ -28,8 +27,8 @@ from motion.frame import Frame, Picture
 from motion.pose import Pose
 from serving import wire
 from serving.actors import Actor, ActorStore
+from serving.channels import open_channel
 from serving.pictures import decode_picture
-from serving.server import CHANNEL_OPTIONS
 from training.evaluate import PoseScores, score_poses
 
 
@@ -87,7 +86,7 @@ async def _session(address: str, actor: Actor, clip: Clip, body: BodyStats) -> l
                 frame=transfer_pb2.TransferFrame(sequence=frame.sequence, picture=picture)
             )
 
-    async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+    async with open_channel(address) as channel:
         stub = transfer_pb2_grpc.TransferServiceStub(channel)  # type: ignore[no-untyped-call]
         return [response async for response in stub.Transfer(requests())]
 

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from client.errors import StackFailed
 from serving.adopted import adopted
+from serving.channels import open_channel
 
 _READY: Final = b"ready "
 _LOG_TAIL_LINES: Final = 8
@@ -159,7 +160,7 @@ class ManagedProcess:
 
     async def _serving(self, health_port: int) -> None:
         child = self._running()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{health_port}") as channel:
+        async with open_channel(f"127.0.0.1:{health_port}") as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             while True:
                 try:

@@ -19,8 +19,8 @@ from client.errors import ServerError, server_errors
 from motion.body import BodyStats
 from motion.frame import EncodedPicture, Frame, FrameSize
 from serving import wire
+from serving.channels import open_channel
 from serving.errors import BadInput
-from serving.server import CHANNEL_OPTIONS
 
 _ACCEPT_SECONDS: Final = 180.0
 """An actor that is not loaded yet is loaded before a session is accepted."""
@@ -127,7 +127,7 @@ class DanceClient:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._channel = open_channel(address)
         self._stub: Any = transfer_pb2_grpc.TransferServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     async def __aenter__(self) -> DanceClient:

@@ -34,12 +34,6 @@ SERVER_OPTIONS: Final = (
     # With port sharing on, a second server on a taken port would start and get half of the calls.
     ("grpc.so_reuseport", 0),
 )
-CHANNEL_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.lb_policy_name", "round_robin"),
-)
 _SAME_SIGNAL_SECONDS: Final = 1.0
 """The children of a killed process may hear of it several times at once: Linux tells them for each of its threads."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import grpc.aio
 from dance.v1 import agent_pb2_grpc, face_pb2_grpc, normalize_pb2_grpc, pose_pb2_grpc
 from tritonclient.grpc.aio import InferenceServerClient
 
 from orchestrator.settings import OrchestratorSettings
-from serving.server import CHANNEL_OPTIONS
+from serving.channels import CHANNEL_OPTIONS, open_channel
 
 
 class Connections:
@@ -20,7 +19,7 @@ class Connections:
             settings.face_address,
             settings.agent_address,
         )
-        self._channels = [grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) for address in addresses]
+        self._channels = [open_channel(address) for address in addresses]
         pose, normalize, face, agent = self._channels
         self.pose = pose_pb2_grpc.PoseServiceStub(pose)  # type: ignore[no-untyped-call]
         self.normalize = normalize_pb2_grpc.NormalizeServiceStub(normalize)  # type: ignore[no-untyped-call]

@@ -17,6 +17,7 @@ from motion.frame import Picture
 from services.face.servicer import FaceService
 from services.face.settings import FaceSettings
 from serving.actors import Actor, ActorStore
+from serving.channels import open_channel
 from serving.server import running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,10 +33,10 @@ async def stub(store: ActorStore, publish: Callable[..., Actor]) -> AsyncIterato
     publish("faceless", face=False)
     settings = FaceSettings(actors_root=store.root, threads=1, precision="f32", drain_seconds=1.0)
     async with running(FaceService(settings), settings) as server:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.health_port}") as channel:
+        async with open_channel(f"127.0.0.1:{server.health_port}") as channel:
             health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.SERVING
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        async with open_channel(f"127.0.0.1:{server.port}") as channel:
             yield face_pb2_grpc.FaceServiceStub(channel)
 
 

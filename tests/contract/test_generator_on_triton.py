@@ -29,6 +29,7 @@ from services.generator.repository import EngineOptions, ModelRepository
 from services.generator.triton import TritonClient, TritonRefused
 from services.generator.tritonserver import TritonFailed, TritonPorts, TritonServer
 from serving.actors import Actor, ActorStore
+from serving.channels import open_channel
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadSettings
 
 pytestmark = [
@@ -343,14 +344,14 @@ async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[
         family = process.children(recursive=True)
         assert len(family) == 2  # Triton and the actor's stub
         assert shared_memory_of(process.pid)
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{ready['port']}") as channel:
+        async with open_channel(f"127.0.0.1:{ready['port']}") as channel:
             agent = agent_pb2_grpc.GeneratorAgentServiceStub(channel)
             answer = await agent.EnsureActor(agent_pb2.EnsureActorRequest(actor="star"))
             assert (answer.actor_version, answer.precision) == (1, "f32")
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
                 await agent.EnsureActor(agent_pb2.EnsureActorRequest(actor="stranger"))
             assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{ready['health_port']}") as channel:
+        async with open_channel(f"127.0.0.1:{ready['health_port']}") as channel:
             health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.SERVING
         caller = triton_grpc.InferenceServerClient(f"127.0.0.1:{ready['triton_port']}")
@@ -373,7 +374,7 @@ async def test_health_follows_triton(store: ActorStore, publish: Callable[..., A
     """
     publish("orphan")
     with agent_process(store, tmp_path, load_at_start="orphan", answer_seconds="0.5") as (process, ready):
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{ready['health_port']}") as channel:
+        async with open_channel(f"127.0.0.1:{ready['health_port']}") as channel:
             watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60.0)
             statuses = aiter(watch)
             assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.SERVING

@@ -24,8 +24,9 @@ from motion.pose import Pose
 from services.normalize.servicer import NormalizeService
 from services.normalize.settings import NormalizeSettings
 from serving import wire
+from serving.channels import CHANNEL_OPTIONS, open_channel
 from serving.interceptor import ErrorInterceptor
-from serving.server import CHANNEL_OPTIONS, SERVER_OPTIONS, running
+from serving.server import SERVER_OPTIONS, running
 
 Stub = normalize_pb2_grpc.NormalizeServiceStub
 
@@ -325,7 +326,7 @@ async def test_health_says_serving():
     settings = NormalizeSettings()
     async with (
         running(NormalizeService(settings), settings) as server,
-        grpc.aio.insecure_channel(f"127.0.0.1:{server.health_port}") as channel,
+        open_channel(f"127.0.0.1:{server.health_port}") as channel,
     ):
         for name in ("", "dance.v1.NormalizeService"):
             answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))

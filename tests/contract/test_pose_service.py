@@ -25,9 +25,10 @@ from services.pose.estimator import Estimate, PoseDetail, PoseRules
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
 from serving import wire
+from serving.channels import open_channel
 from serving.interceptor import ErrorInterceptor
 from serving.pictures import encode_picture
-from serving.server import CHANNEL_OPTIONS, SERVER_OPTIONS, running
+from serving.server import SERVER_OPTIONS, running
 
 BODY_CONFIG = pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(detail=pose_pb2.POSE_DETAIL_BODY))
 
@@ -84,7 +85,7 @@ async def serving(workshop: Workshop, **settings: float) -> AsyncIterator[pose_p
     try:
         await service.warm_up()
         await server.start()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS) as channel:
+        async with open_channel(f"127.0.0.1:{port}") as channel:
             yield pose_pb2_grpc.PoseServiceStub(channel)
     finally:
         workshop.open.set()
@@ -340,7 +341,7 @@ async def test_health_says_serving():
     service, settings = PoseService(PoseSettings(), Workshop().make), PoseSettings()  # type: ignore[arg-type]
     async with (
         running(service, settings) as server,
-        grpc.aio.insecure_channel(f"127.0.0.1:{server.health_port}") as channel,
+        open_channel(f"127.0.0.1:{server.health_port}") as channel,
     ):
         for name in ("", "dance.v1.PoseService"):
             answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))

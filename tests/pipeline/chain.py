@@ -38,8 +38,9 @@ from orchestrator.servicer import TransferService
 from orchestrator.settings import OrchestratorSettings
 from serving import telemetry, wire
 from serving.actors import Actor, ActorStore, NetworkShape
+from serving.channels import open_channel
 from serving.interceptor import ErrorInterceptor
-from serving.server import CHANNEL_OPTIONS, SERVER_OPTIONS
+from serving.server import SERVER_OPTIONS
 from tests.pipeline.fake_stages import (
     PATIENCE_SECONDS,
     SIDE_PX,
@@ -128,7 +129,7 @@ async def stack_of(actors_root: Path, **settings: Any) -> AsyncIterator[Stack]:
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         stack.push_async_callback(server.stop, 0)
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS)
+        channel = open_channel(f"127.0.0.1:{port}")
         await stack.enter_async_context(channel)
         stub = transfer_pb2_grpc.TransferServiceStub(channel)
         yield Stack(service, chosen, stub, actors_root, *fakes)

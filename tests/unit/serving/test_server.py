@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from serving.channels import open_channel
 from serving.errors import AtCapacity, BadInput, BadSettings, DanceError
 from serving.server import ServerSettings, running
 
@@ -68,7 +69,7 @@ def _read(url: str) -> bytes:
 async def _call(service: Example) -> grpc.aio.AioRpcError:
     async with (
         running(service, ServerSettings(drain_seconds=0)) as server,
-        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+        open_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await transfer_pb2_grpc.TransferServiceStub(channel).ListActors(transfer_pb2.ListActorsRequest())
@@ -110,7 +111,7 @@ async def test_a_stream_keeps_what_was_answered_before_the_error():
     """Answers written before an error reach the client, then the status."""
     async with (
         running(Example(AtCapacity("full")), ServerSettings(drain_seconds=0)) as server,
-        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+        open_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer(iter(()))
         assert await call.read() == transfer_pb2.TransferResponse()
@@ -122,7 +123,7 @@ async def test_health_and_metrics_have_ports_of_their_own():
     """Once running, health says SERVING for the process and its services, and metrics are there to scrape."""
     async with (
         running(Example(), ServerSettings()) as server,
-        grpc.aio.insecure_channel(f"127.0.0.1:{server.health_port}") as channel,
+        open_channel(f"127.0.0.1:{server.health_port}") as channel,
     ):
         for name in ("", "dance.v1.TransferService"):
             request = health_pb2.HealthCheckRequest(service=name)

@@ -1,0 +1,24 @@
+"""How every channel of ours is opened."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc.aio
+
+from serving.server import MESSAGE_LIMIT_BYTES
+
+CHANNEL_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.lb_policy_name", "round_robin"),
+    # A channel connects for itself. In the pool that all channels share, a new one would inherit how long to wait
+    # before the next attempt from an earlier one, whose server died and whose port somebody else has by now.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """A channel to `host:port`. Nothing is connected until it is used; to be closed, or used as a context."""
+    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
