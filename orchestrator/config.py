@@ -56,6 +56,7 @@ class SessionConfig:
     """One session, as `TransferConfig` in dance/v1/transfer.proto says; every field is served.
 
     actor_version: 0 is the newest. source_body: None means a running calibration. frame_rate_hz: 0 when unknown.
+    checkpoint_every_frames: 0 for none. checkpoint: of an earlier session, to go on from; empty for none.
     """
 
     actor: str
@@ -67,6 +68,8 @@ class SessionConfig:
     returns: ReturnOptions = field(default_factory=ReturnOptions)
     pose: PoseConfig = field(default_factory=PoseConfig)
     frame_rate_hz: float = 0.0
+    checkpoint_every_frames: int = 0
+    checkpoint: bytes = b""
 
     @property
     def live(self) -> bool:

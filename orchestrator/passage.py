@@ -10,6 +10,7 @@ from motion.face_region import FaceRegion
 from motion.frame import EncodedPicture, FrameSize, Picture
 from motion.pose import Pose
 from motion.retarget import Transform
+from orchestrator.recurrence import NOTHING_RECALLED, Recalled
 from serving import telemetry
 
 
@@ -35,6 +36,7 @@ class Remark(Enum):
     OUT_OF_STAGE = "out_of_stage"
     FACE_AND_HANDS_CARRIED = "face_and_hands_carried"
     AIRBORNE = "airborne"
+    STAGE_RETRIED = "stage_retried"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,11 @@ class Passage:
     refined_face: Picture | None = None
     output: EncodedPicture | None = None
     label_map_output: EncodedPicture | None = None
+    normalize_state: bytes = b""
+    """Of the normalize stage, behind this frame."""
+    recalled: Recalled = NOTHING_RECALLED
+    """Of the generator stage, behind this frame."""
+    checkpoint: bytes = b""
     remarks: list[Remark] = field(default_factory=list)
     times: list[StageTime] = field(default_factory=list)
     in_window: bool = False
@@ -111,6 +118,11 @@ class Passage:
         duration.observe(total_seconds)
         compute.observe(compute_seconds)
         queue.observe(self.waited_seconds)
+
+    def retried(self) -> None:
+        """A stage that failed with this frame is asked again."""
+        if Remark.STAGE_RETRIED not in self.remarks:
+            self.remarks.append(Remark.STAGE_RETRIED)
 
     def give_up(self) -> Passage:
         """What stays of a frame that a LIVE session is too slow for: its place in the order, and the reason."""

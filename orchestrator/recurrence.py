@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,17 @@ from motion.frame import ZERO_LEVEL, Picture
 KEPT_SECONDS: Final = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What the generator goes on from: its last picture, `[H, W, 3]` uint8 or None, and when it was in the source."""
+
+    picture: Picture | None = None
+    drawn_at_s: float = 0.0
+
+
+NOTHING_RECALLED: Final = Recalled()
+
+
 class Recurrence:
     """Hands out the previous picture: the generator's own, before the face stage (paper, section "temporal smoothing").
 
@@ -18,20 +30,20 @@ class Recurrence:
     whatever the frames between had: by then the dancer stands elsewhere, and the old picture would show through.
     """
 
-    def __init__(self, width_px: int, height_px: int) -> None:
+    def __init__(self, width_px: int, height_px: int, recalled: Recalled = NOTHING_RECALLED) -> None:
         self._zero: Picture = np.full((height_px, width_px, 3), ZERO_LEVEL, np.uint8)
-        self._previous: Picture | None = None
-        self._drawn_at_s = 0.0
+        self.recalled = recalled
 
     def previous(self, time_s: float) -> tuple[Picture, bool]:
         """`[H, W, 3]` uint8 for the frame at `time_s` of the source, and whether an older picture was given up."""
-        if self._previous is None:
+        picture = self.recalled.picture
+        if picture is None:
             return self._zero, False
-        if time_s - self._drawn_at_s > KEPT_SECONDS:
-            self._previous = None
+        if time_s - self.recalled.drawn_at_s > KEPT_SECONDS:
+            self.recalled = NOTHING_RECALLED
             return self._zero, True
-        return self._previous, False
+        return picture, False
 
     def drawn(self, picture: Picture, time_s: float) -> None:
         """The generator answered the frame at `time_s` of the source."""
-        self._previous, self._drawn_at_s = picture, time_s
+        self.recalled = Recalled(picture, time_s)

@@ -12,6 +12,7 @@ import grpc.aio
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import FrameSize
+from orchestrator.checkpoint import CheckpointSealer
 from orchestrator.config import PoseConfig, PoseDetail
 from orchestrator.fitting import ClipFit
 from orchestrator.link import LinkEnded
@@ -24,7 +25,16 @@ from orchestrator.stages.pose import PoseStage
 from orchestrator.streams import RequestReader, ResponseWriter
 from serving import telemetry, wire
 from serving.actors import ActorStore
-from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadInput, DanceError, StageError, StageTimeout
+from serving.errors import (
+    ActorNotFound,
+    ActorUnusable,
+    AtCapacity,
+    BadInput,
+    DanceError,
+    Draining,
+    StageError,
+    StageTimeout,
+)
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
 
@@ -50,6 +60,11 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             encode=ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode"),
             disk=ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk"),
         )
+        self._sealer = CheckpointSealer.from_file(
+            settings.checkpoint_key_file, setting="ORCHESTRATOR_CHECKPOINT_KEY_FILE"
+        )
+        self._sessions: set[Session] = set()
+        self._draining = False
         self._open_streams = 0
         self._readers: set[asyncio.Task[None]] = set()
         telemetry.SESSION_CAPACITY.set(settings.max_sessions)
@@ -68,6 +83,12 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         await self._connections.close()
         for threads in (self._threads.draw, self._threads.encode, self._threads.disk):
             await asyncio.to_thread(threads.shutdown)
+
+    async def drain(self) -> None:
+        """Admits no stream any more; each session ends at a frame boundary, and its client hears where to go on."""
+        self._draining = True
+        for session in self._sessions:
+            session.drain()
 
     def ready_facts(self) -> Mapping[str, str | int]:
         """Nothing beyond the ports."""
@@ -92,8 +113,10 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         reader: RequestReader[transfer_pb2.TransferRequest],
         writer: ResponseWriter[transfer_pb2.TransferResponse],
     ) -> None:
+        client_name = ""
         config = config_from_proto((await self._first(reader)).config, self._settings)
-        intake = Intake(self._settings.picture_limits(), config.frame_rate_hz)
+        resumed = self._sealer.open(config.checkpoint, config, client_name) if config.checkpoint else None
+        intake = Intake(self._settings.picture_limits(), config.frame_rate_hz, resumed)
         client = TransferClient(reader, writer, intake, config.returns)
         session = Session(
             config,
@@ -102,11 +125,17 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             connections=self._connections,
             actors=self._actors,
             threads=self._threads,
+            resumed=resumed,
+            seal=lambda state, config: self._sealer.seal(state, config, client_name),
         )
         try:
             await client.accept(await session.open())
+            self._sessions.add(session)
+            if self._draining:
+                session.drain()
             await session.run()
         finally:
+            self._sessions.discard(session)
             await session.close()
 
     async def ListActors(
@@ -165,13 +194,14 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         reader.task.add_done_callback(self._readers.discard)
         reason = "broken"
         try:
-            if self._open_streams >= self._settings.max_sessions:
+            refusal = self._refusal()
+            if refusal is not None:
                 # grpc tells a client whose requests are still on their way INTERNAL in place of the refusal.
                 with suppress(TimeoutError, DanceError, LinkEnded):
                     async with asyncio.timeout(_REFUSED_WITHIN_SECONDS):
                         while True:
                             await reader.take(_REFUSED_WITHIN_SECONDS)
-                raise AtCapacity(f"all {self._settings.max_sessions} sessions are taken")
+                raise refusal
             self._open_streams += 1
             telemetry.SESSIONS.inc()
             try:
@@ -189,6 +219,13 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         finally:
             reader.close()
             telemetry.SESSION_ENDS.labels(reason).inc()
+
+    def _refusal(self) -> DanceError | None:
+        if self._draining:
+            return Draining("this server is shutting down; another one may be there")
+        if self._open_streams >= self._settings.max_sessions:
+            return AtCapacity(f"all {self._settings.max_sessions} sessions are taken")
+        return None
 
     def _summaries(self) -> list[transfer_pb2.ActorSummary]:
         summaries: list[transfer_pb2.ActorSummary] = []
@@ -220,6 +257,8 @@ def _end_reason(error: DanceError) -> str:
         return {"client": "client_silent", "session": "too_long"}.get(error.stage, "stage_timeout")
     if isinstance(error, AtCapacity):
         return "full"
+    if isinstance(error, Draining):
+        return "draining"
     if isinstance(error, StageError):
         return "stage_failed"
     return "refused"

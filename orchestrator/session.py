@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from motion.frame import FrameSize, PictureEncoding
+from orchestrator.checkpoint import SessionState
 from orchestrator.config import SessionAccepted, SessionConfig
 from orchestrator.link import LinkEnded, run_together
 from orchestrator.passage import Passage
 from orchestrator.pipeline import Door, Stage, play
+from orchestrator.recurrence import NOTHING_RECALLED, Recalled
 from orchestrator.settings import LARGEST_PICTURES_BYTES, OrchestratorSettings
+from orchestrator.stages.checkpoint import CheckpointStage
 from orchestrator.stages.connections import Connections
 from orchestrator.stages.encode import EncodeStage
 from orchestrator.stages.face import FaceStage
@@ -41,6 +44,14 @@ class Client(Protocol):
         """Raises StageTimeout when the client does not take it in time."""
         ...
 
+    def stop(self) -> None:
+        """No frame is taken any more: `next_frame` raises LinkEnded."""
+        ...
+
+    async def drain(self, checkpoint: bytes, next_sequence: int) -> None:
+        """The last word of a server that goes away. Raises StageTimeout."""
+        ...
+
 
 async def feed(
     door: Door, next_frame: Callable[[float], Awaitable[Passage]], idle_seconds: float, owed: Callable[[], bool]
@@ -58,8 +69,14 @@ async def feed(
                     continue
                 raise
             await door.link.put(passage)
+    except SessionDrained:
+        pass  # the door stays open: what waits for a look-ahead is not to be answered without it
     except (LinkEnded, DanceError) as ending:
         door.link.fail(ending)
+
+
+class SessionDrained(Exception):
+    """The server goes away, and the frames on their way have been answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +107,17 @@ def check_answers(config: SessionConfig, actor: Actor) -> None:
         largest_bytes += frame_bytes if config.output.full_frame else stage_bytes
     if config.returns.label_map:
         largest_bytes += stage_bytes
+    if config.checkpoint_every_frames:
+        largest_bytes += stage_bytes
     if largest_bytes > LARGEST_PICTURES_BYTES:
         reason = f"an answer could take {largest_bytes} bytes, at most {LARGEST_PICTURES_BYTES} fit into a message"
-        raise BadInput("config.output", f"{reason}; ask for JPEG, or without full_frame or the label map")
+        raise BadInput("config.output", f"{reason}; ask for JPEG, or without full_frame, the label map or checkpoints")
 
 
 class Session:
     """Leads one client's frames through stages of its own. `open`, then `run`, then `close` whatever happened.
 
-    threads: shared by all sessions.
+    threads: shared by all sessions. resumed: what to go on from. seal: makes a checkpoint of a state.
     """
 
     def __init__(
@@ -110,8 +129,12 @@ class Session:
         connections: Connections,
         actors: ActorStore,
         threads: Threads,
+        resumed: SessionState | None,
+        seal: Callable[[SessionState, SessionConfig], bytes],
     ) -> None:
         self._config = config
+        self._resumed = resumed
+        self._seal = seal
         self._client = client
         self._settings = settings
         self._connections = connections
@@ -126,6 +149,10 @@ class Session:
         depth = 1 if config.live else _DEPTH
         self._door = Door(depth=depth, in_flight=self._max_in_flight, live=config.live)
         self._actor: Actor | None = None
+        self._last: Passage | None = None
+        self._ending = asyncio.Event()  # by drain, or by the last answer
+        self._stirred = asyncio.Event()
+        self._stopped = self._over = False
 
     async def open(self) -> SessionAccepted:
         """Loads the actor everywhere and opens the stages' streams; pose's waits for the first picture.
@@ -135,12 +162,14 @@ class Session:
         settings, config = self._settings, self._config
         loop = asyncio.get_running_loop()
         disk = self._threads.disk
-        self._actor = actor = await loop.run_in_executor(disk, self._actors.load, config.actor, config.actor_version)
+        version = config.actor_version if self._resumed is None else self._resumed.actor_version
+        self._actor = actor = await loop.run_in_executor(disk, self._actors.load, config.actor, version)
         check_answers(config, actor)
         plate = await loop.run_in_executor(disk, actor.read_plate) if config.output.full_frame else None
         precision = await self._ensure_actor()
         pose = PoseStage(self._connections.pose, config.pose, settings, live=config.live)
-        normalize = NormalizeStage(self._connections.normalize, config, actor, settings)
+        state = b"" if self._resumed is None else self._resumed.normalize_state
+        normalize = NormalizeStage(self._connections.normalize, config, actor, settings, state)
         self._streams = [pose, normalize]
         await normalize.open()
         at_once = 2
@@ -148,11 +177,14 @@ class Session:
             pose,
             normalize,
             LabelMapStage(actor, self._threads.draw, at_once=at_once),
-            GeneratorStage(self._connections.triton, self._ensure_actor, actor, settings),
+            GeneratorStage(self._connections.triton, self._ensure_actor, actor, settings, self._recalled(actor)),
         ]
         if actor.face is not None:
             self._stages.append(FaceStage(self._connections.face, actor, settings, at_once=at_once))
         self._stages.append(EncodeStage(config, actor, plate, self._threads.encode, at_once=at_once))
+        if config.checkpoint_every_frames:
+            every_frames = config.checkpoint_every_frames
+            self._stages.append(CheckpointStage(self._checkpoint, every_frames, self._threads.encode))
         self._config = replace(config, actor_version=actor.version)
         return SessionAccepted(
             config=self._config,
@@ -173,13 +205,19 @@ class Session:
         renewing = asyncio.create_task(self._keep_actor(), name="keeping the actor loaded")
         try:
             async with lasting(self._settings.session_seconds):
-                await run_together(
-                    feed(self._door, self._next_frame, self._settings.idle_seconds, self._owes_answers),
-                    play(self._door, self._stages, self._deliver, depth=_DEPTH),
-                )
+                await run_together(self._feed(), self._play(), self._drained())
+        except SessionDrained:
+            await self._say_goodbye()
         finally:
             renewing.cancel()
             await asyncio.wait({renewing})
+
+    def drain(self) -> None:
+        """The server goes away: no further frame is taken, those on their way are answered, then `run` ends.
+
+        The client is told where to go on. A session whose client has sent its last frame ends as it would have.
+        """
+        self._ending.set()
 
     async def close(self) -> None:
         """Ends the stages' streams; frames without an answer are forgotten."""
@@ -203,8 +241,53 @@ class Session:
     def _owes_answers(self) -> bool:
         return self._in_flight > self._config.look_ahead_frames
 
+    async def _feed(self) -> None:
+        await feed(self._door, self._next_frame, self._settings.idle_seconds, self._owes_answers)
+
+    async def _play(self) -> None:
+        await play(self._door, self._stages, self._deliver, depth=_DEPTH)
+        self._over = True
+        self._ending.set()
+        self._stirred.set()
+
+    async def _drained(self) -> None:
+        await self._ending.wait()
+        self._client.stop()
+        while not self._over:
+            # What a look-ahead holds back is not flushed: its answers would not be those of an unbroken session.
+            if self._stopped and not self._owes_answers():
+                raise SessionDrained
+            self._stirred.clear()
+            await self._stirred.wait()
+
+    async def _say_goodbye(self) -> None:
+        checkpoint, next_sequence = self._config.checkpoint, 0 if self._resumed is None else self._resumed.sequence + 1
+        if self._last is not None:
+            loop = asyncio.get_running_loop()
+            checkpoint = await loop.run_in_executor(self._threads.encode, self._checkpoint, self._last)
+            next_sequence = self._last.sequence + 1
+        await self._client.drain(checkpoint, next_sequence)
+
+    def _checkpoint(self, passage: Passage) -> bytes:
+        return self._seal(SessionState.behind(passage, self._config.actor_version), self._config)
+
+    def _recalled(self, actor: Actor) -> Recalled:
+        if self._resumed is None:
+            return NOTHING_RECALLED
+        picture = self._resumed.recalled.picture
+        if picture is not None and picture.shape[:2] != (actor.stage.out_height_px, actor.stage.out_width_px):
+            raise BadInput("config.checkpoint", "holds a picture of another size than the actor's")
+        return self._resumed.recalled
+
     async def _next_frame(self, seconds: float) -> Passage:
-        passage = await self._client.next_frame(seconds)
+        try:
+            passage = await self._client.next_frame(seconds)
+        except LinkEnded:
+            if not self._ending.is_set():
+                raise
+            self._stopped = True
+            self._stirred.set()
+            raise SessionDrained from None
         self._in_flight += 1
         telemetry.FRAMES_IN_FLIGHT.inc()
         return passage
@@ -212,5 +295,7 @@ class Session:
     async def _deliver(self, passage: Passage) -> None:
         await self._client.answer(passage)
         self._door.answered(passage)
+        self._last = passage
         self._in_flight -= 1
         telemetry.FRAMES_IN_FLIGHT.dec()
+        self._stirred.set()

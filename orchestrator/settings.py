@@ -41,6 +41,11 @@ class OrchestratorSettings(ServerSettings):
     """Threads that draw label maps, for all sessions together."""
     encode_threads: int = 2
     """Threads that encode answers, for all sessions together; small ones need none."""
+    max_checkpoint_bytes: int = 8 * 2**20
+    """Of a checkpoint that a client sends. One holds the network's last picture, as a PNG, and about 10 kB."""
+    checkpoint_key_file: Path | None = None
+    """Keys that checkpoints are sealed with, in hexadecimal, one a line; the first seals, all open. With the same file
+    on all replicas a session can go on at any of them. None: a random key, with which only this process can go on."""
     max_fit_frames: int = 100_000
     """Frames of one FitBody clip: an hour at 25 a second. Each with a body takes about 150 bytes."""
 
@@ -56,6 +61,8 @@ class OrchestratorSettings(ServerSettings):
     normalize_seconds: float = 5.0
     generator_seconds: float = 30.0
     face_seconds: float = 10.0
+    away_seconds: float = 20.0
+    """A stage that fails is asked again, of any replica, for so long; then the session ends with its name."""
     answer_seconds: float = 30.0
     """For a client to take one answer. One that stops reading holds up its own session until then."""
     config_seconds: float = 10.0
@@ -67,7 +74,8 @@ class OrchestratorSettings(ServerSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("max_sessions", "max_frame_side_px", "max_frame_bytes", "lossless_frames_in_flight",
-                     "live_frames_in_flight", "label_map_threads", "encode_threads", "max_fit_frames"):  # fmt: skip
+                     "live_frames_in_flight", "label_map_threads", "encode_threads", "max_fit_frames",
+                     "max_checkpoint_bytes"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.max_frame_bytes > LARGEST_PICTURES_BYTES:
@@ -76,7 +84,7 @@ class OrchestratorSettings(ServerSettings):
         if self.max_look_ahead_frames < 0:
             raise ValueError(f"max_look_ahead_frames must not be negative, got {self.max_look_ahead_frames}")
         for name in (field.name for field in fields(self) if field.name.endswith("_seconds")):
-            if name == "drain_seconds":
+            if name.startswith("drain_"):
                 continue  # 0 is a sensible drain
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")

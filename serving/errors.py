@@ -9,10 +9,12 @@ DanceError                      everything we raise on purpose; carries a gRPC s
 +-- ActorUnusable               FAILED_PRECONDITION  another label-map version, damaged files
 +-- NoBody                      FAILED_PRECONDITION  no whole body seen where one is needed
 +-- AtCapacity                  RESOURCE_EXHAUSTED   admission refused
++-- Draining                    UNAVAILABLE          the server goes away
 +-- StageError                  UNAVAILABLE          a stage failed; `stage` and `sequence` say which and where
     +-- StageUnavailable        UNAVAILABLE          it could not be reached, or died; retryable
     +-- StageTimeout            DEADLINE_EXCEEDED    it fell silent for longer than it may; retryable
     +-- StageRefused            UNAVAILABLE          it refused what it was given; not retryable
+    +-- StageBroken             UNAVAILABLE          it answered nonsense; not retryable
 """
 
 from __future__ import annotations
@@ -85,6 +87,13 @@ class AtCapacity(DanceError):
     retryable = True
 
 
+class Draining(DanceError):
+    """The server goes away; another one may be there."""
+
+    code = StatusCode.UNAVAILABLE
+    retryable = True
+
+
 class StageError(DanceError):
     """A stage failed.
 
@@ -102,9 +111,16 @@ class StageError(DanceError):
 
 
 class StageUnavailable(StageError):
-    """The stage could not be reached, or died."""
+    """The stage could not be reached, died, or is full.
+
+    code_of_stage: the stage's own status, where it answered one.
+    """
 
     retryable = True
+
+    def __init__(self, stage: str, sequence: int | None, reason: str, code_of_stage: StatusCode | None = None) -> None:
+        super().__init__(stage, sequence, reason)
+        self.code_of_stage = code_of_stage
 
 
 class StageTimeout(StageError):
@@ -123,3 +139,7 @@ class StageRefused(StageError):
     def __init__(self, stage: str, sequence: int | None, reason: str, code: StatusCode) -> None:
         super().__init__(stage, sequence, reason)
         self.refused_with = code
+
+
+class StageBroken(StageError):
+    """The stage answered nonsense; asking again would not help."""

@@ -48,14 +48,18 @@ class ServerSettings:
     metrics_port: int = 0
     drain_seconds: float = 20.0
     """How long running calls may go on after SIGTERM."""
+    drain_delay_seconds: float = 0.0
+    """How long new calls are still served after SIGTERM, while health says NOT_SERVING: Kubernetes needs some seconds
+    to tell everybody that a pod has gone."""
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
         for name in ("port", "health_port", "metrics_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise ValueError(f"{name} must lie in 0 to 65535, got {getattr(self, name)}")
-        if self.drain_seconds < 0:
-            raise ValueError(f"drain_seconds must not be negative, got {self.drain_seconds}")
+        for name in ("drain_seconds", "drain_delay_seconds"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError(f"log_level must be DEBUG, INFO, WARNING or ERROR, got {self.log_level!r}")
 
@@ -113,6 +117,15 @@ class SelfChecking(Protocol):
         ...
 
 
+@runtime_checkable
+class Drainable(Protocol):
+    """A service whose calls last long, and can be told to end well."""
+
+    async def drain(self) -> None:
+        """Tells running calls to end, and refuses new ones. Does not wait for them."""
+        ...
+
+
 @dataclass(frozen=True)
 class RunningServer:
     """A server that serves: the ports it really got, and its health."""
@@ -147,8 +160,12 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         stack.push_async_callback(health_server.stop, 0.5)
         await service.warm_up()
         await server.start()
-        # stop() lets running calls end, then cancels them; it also ends when the body raised.
+        # stop() refuses new calls, lets running ones end, then cancels them; it also ends when the body raised.
         stack.push_async_callback(server.stop, settings.drain_seconds)
+        if isinstance(service, Drainable):
+            stack.push_async_callback(service.drain)
+        # Until whoever sends calls here has heard of NOT_SERVING, new ones are still served.
+        stack.push_async_callback(asyncio.sleep, settings.drain_delay_seconds)
         await stack.enter_async_context(telemetry.watching_event_loop())
         await own_health.set(True)
         stack.push_async_callback(own_health.set, False)

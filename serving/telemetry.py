@@ -33,6 +33,7 @@ STAGE_COMPUTE = Histogram(
 STAGE_QUEUE = Histogram(
     "dance_stage_queue_seconds", "How long a frame lay before a stage", ["stage"], buckets=FRAME_BUCKETS_SECONDS
 )
+STAGE_RETRIES = Counter("dance_stage_retries", "Times a stage that failed was asked again", ["stage"])
 FRAME_DURATION = Histogram(
     "dance_frame_seconds", "From a frame's arrival to its answer's leaving", buckets=FRAME_BUCKETS_SECONDS
 )

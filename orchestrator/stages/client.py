@@ -10,6 +10,7 @@ from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 
 from motion.clock import SourceClock
 from motion.frame import FrameSize, PictureEncoding
+from orchestrator.checkpoint import SessionState
 from orchestrator.config import OutputFormat, PoseConfig, ReturnOptions, SessionAccepted, SessionConfig, TransferMode
 from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
@@ -56,9 +57,9 @@ def check_pose_choice(backend: int, dancer: pose_pb2.DancerSelection, *, field: 
 
 def config_from_proto(message: transfer_pb2.TransferConfig, settings: OrchestratorSettings) -> SessionConfig:
     """Raises BadInput, naming the field, for what breaks the contract; NotServed for what is not served yet."""
-    if message.checkpoint_every_frames or message.checkpoint:
-        field = "checkpoint" if message.checkpoint else "checkpoint_every_frames"
-        raise NotServed(f"config.{field}: checkpoints are not served; leave the field out")
+    if len(message.checkpoint) > settings.max_checkpoint_bytes:
+        limit = settings.max_checkpoint_bytes
+        raise BadInput("config.checkpoint", f"has {len(message.checkpoint)} bytes, at most {limit} are taken")
     check_pose_choice(message.pose_backend, message.dancer, field="config")
     if message.mode not in _MODES:
         raise BadInput("config.mode", f"{message.mode} is no transfer mode")
@@ -86,6 +87,8 @@ def config_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrat
         returns=ReturnOptions(returns.source_pose, returns.normalized_pose, returns.stage_times, returns.label_map),
         pose=_pose_from_proto(message),
         frame_rate_hz=rate_hz,
+        checkpoint_every_frames=message.checkpoint_every_frames,
+        checkpoint=message.checkpoint,
     )
 
 
@@ -133,6 +136,7 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
         pose_detail=DETAIL_TO_PROTO[config.pose.detail],
         face_and_hands_every_n=config.pose.face_and_hands_every_n,
         frame_rate_hz=config.frame_rate_hz,
+        checkpoint_every_frames=config.checkpoint_every_frames,
     )
     return transfer_pb2.TransferResponse(
         accepted=transfer_pb2.TransferAccepted(
@@ -177,6 +181,8 @@ def answer_to_proto(passage: Passage, returns: ReturnOptions) -> transfer_pb2.Tr
         wire.fill_pose(answer.normalized_pose, passage.normalized_pose)
     if passage.label_map_output is not None:
         wire.fill_picture(answer.label_map, passage.label_map_output)
+    if passage.checkpoint:
+        answer.checkpoint = passage.checkpoint
     if passage.transform is not None:
         answer.transform.scale = passage.transform.scale
         answer.transform.foot_y = passage.transform.foot_y
@@ -189,13 +195,15 @@ class Intake:
 
     A picture that is not what it is said to be makes a BAD_FRAME. A sequence that does not rise, a frame without
     content or time, a pose that is none: BadInput, which ends the session.
+
+    resumed: the state of an earlier session that this one goes on from.
     """
 
-    def __init__(self, limits: PictureLimits, frame_rate_hz: float) -> None:
+    def __init__(self, limits: PictureLimits, frame_rate_hz: float, resumed: SessionState | None = None) -> None:
         self._limits = limits
-        self._clock = SourceClock(frame_rate_hz)
-        self._last_sequence = -1
-        self._size: FrameSize | None = None
+        self._clock = SourceClock(frame_rate_hz, resumed.time_s if resumed else None)
+        self._last_sequence = resumed.sequence if resumed else -1
+        self._size = resumed.size if resumed else None
 
     def passage(self, kind: str | None, frame: transfer_pb2.TransferFrame) -> Passage:
         """The passage of one request. kind: which field of the request is set."""
@@ -261,6 +269,15 @@ class TransferClient:
         """See `orchestrator.session.Client`."""
         request = await self._reader.take(seconds)
         return self._intake.passage(request.WhichOneof("request"), request.frame)
+
+    def stop(self) -> None:
+        """No frame is taken any more: `next_frame` raises LinkEnded."""
+        self._reader.close()
+
+    async def drain(self, checkpoint: bytes, next_sequence: int) -> None:
+        """Tells the client that the server goes away, and where to go on elsewhere. Raises StageTimeout."""
+        draining = transfer_pb2.Draining(checkpoint=checkpoint, next_sequence=next_sequence)
+        await self._writer.send(transfer_pb2.TransferResponse(draining=draining), None)
 
     async def answer(self, passage: Passage) -> None:
         """See `orchestrator.session.Client`. Counts the frame."""

@@ -8,21 +8,25 @@ from typing import ClassVar
 from dance.v1 import face_pb2, face_pb2_grpc
 
 from motion.face_region import cut_face
-from motion.frame import PictureEncoding
+from motion.frame import Picture, PictureEncoding
 from orchestrator.link import Link
 from orchestrator.passage import Passage
+from orchestrator.patience import Patience
 from orchestrator.pipeline import Inbox
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stages.failures import stage_errors
 from orchestrator.stages.in_order import in_order
 from serving import wire
 from serving.actors import Actor
-from serving.errors import BadInput, StageUnavailable
+from serving.errors import BadInput, StageBroken, StageError
 from serving.pictures import decode_picture, encode_picture
 
 
 class FaceStage:
-    """Adds `refined_face` to each frame whose pose has a face; the encode stage pastes it."""
+    """Adds `refined_face` to each frame whose pose has a face; the encode stage pastes it.
+
+    The service keeps nothing between two calls: a call that failed is made again, of any replica.
+    """
 
     name: ClassVar[str] = "face"
 
@@ -33,6 +37,7 @@ class FaceStage:
         self._actor = actor
         self._seconds = settings.face_seconds
         self._at_once = at_once
+        self._patience = Patience(self.name, settings.away_seconds)
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
         """See `orchestrator.pipeline.Stage`."""
@@ -51,13 +56,23 @@ class FaceStage:
         request = face_pb2.RefineRequest(actor=self._actor.id, actor_version=self._actor.version)
         wire.fill_picture(request.face, encode_picture(face, PictureEncoding.RAW))
         wire.fill_picture(request.label, encode_picture(passage.face_label, PictureEncoding.RAW))
-        with stage_errors(self.name, passage.sequence, self._seconds):
-            answer = await self._stub.Refine(request, timeout=self._seconds)
+        while True:
             try:
-                refined = decode_picture(wire.picture_from_proto(answer.face, field="face"), field="face")
-            except BadInput as error:
-                raise StageUnavailable(self.name, passage.sequence, str(error)) from error
-            if refined.shape != face.shape:
-                raise StageUnavailable(self.name, passage.sequence, f"expected {face.shape}, got {refined.shape}")
-        passage.refined_face = refined
+                with stage_errors(self.name, passage.sequence, self._seconds):
+                    answer = await self._stub.Refine(request, timeout=self._seconds)
+                    passage.refined_face = self._refined(passage, answer, face.shape)
+                break
+            except StageError as error:
+                await self._patience.again(error)
+                passage.retried()
+        self._patience.over()
         passage.leave(self.name, answer.compute_seconds)
+
+    def _refined(self, passage: Passage, answer: face_pb2.RefineResponse, shape: tuple[int, ...]) -> Picture:
+        try:
+            refined = decode_picture(wire.picture_from_proto(answer.face, field="face"), field="face")
+        except BadInput as error:
+            raise StageBroken(self.name, passage.sequence, str(error)) from error
+        if refined.shape != shape:
+            raise StageBroken(self.name, passage.sequence, f"expected {shape}, got {refined.shape}")
+        return refined

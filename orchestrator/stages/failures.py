@@ -14,8 +14,16 @@ from serving import telemetry
 from serving.errors import StageError, StageRefused, StageTimeout, StageUnavailable
 
 # A stage that breaks inside answers INTERNAL or UNKNOWN, and so does Triton over a dead stub: it died, for all we know.
-_DIED = frozenset(
-    {StatusCode.UNAVAILABLE, StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.CANCELLED, StatusCode.ABORTED}
+# One that is full may have room in a moment, or another replica has.
+_AWAY = frozenset(
+    {
+        StatusCode.UNAVAILABLE,
+        StatusCode.INTERNAL,
+        StatusCode.UNKNOWN,
+        StatusCode.CANCELLED,
+        StatusCode.ABORTED,
+        StatusCode.RESOURCE_EXHAUSTED,
+    }
 )
 
 
@@ -32,8 +40,8 @@ def stage_error(stage: str, sequence: int | None, code: StatusCode, details: str
     """The error for a status that a stage answered."""
     if code is StatusCode.DEADLINE_EXCEEDED:
         return StageTimeout(stage, sequence, details)
-    if code in _DIED:
-        return StageUnavailable(stage, sequence, f"{code.name}: {details}")
+    if code in _AWAY:
+        return StageUnavailable(stage, sequence, f"{code.name}: {details}", code)
     return StageRefused(stage, sequence, f"{code.name}: {details}", code)
 
 

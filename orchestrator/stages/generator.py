@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Final
 
@@ -10,22 +11,30 @@ from dance.v1 import agent_pb2, agent_pb2_grpc
 from grpc import StatusCode
 from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException
 
 from motion.frame import Picture
 from orchestrator.link import Link, LinkEnded
 from orchestrator.passage import Passage, Remark
+from orchestrator.patience import Patience
 from orchestrator.pipeline import Inbox
-from orchestrator.recurrence import Recurrence
+from orchestrator.recurrence import Recalled, Recurrence
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.failures import stage_errors, status_code
+from orchestrator.stages.failures import stage_errors
 from serving.actors import Actor
-from serving.errors import ActorNotFound, ActorUnusable, StageRefused, StageUnavailable
+from serving.errors import (
+    ActorNotFound,
+    ActorUnusable,
+    AtCapacity,
+    DanceError,
+    StageBroken,
+    StageError,
+    StageRefused,
+    StageUnavailable,
+)
 
 _OUTPUTS: Final = (InferRequestedOutput("FRAME"), InferRequestedOutput("COMPUTE_SECONDS"))
 
-_NOT_READY: Final = "not at ready state"
-"""What Triton says of a version that was unloaded, under UNAVAILABLE."""
+_log = logging.getLogger(__name__)
 
 
 async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Actor, seconds: float) -> str:
@@ -43,16 +52,21 @@ async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Ac
         if refusal.refused_with is StatusCode.FAILED_PRECONDITION:
             raise ActorUnusable(refusal.reason) from refusal
         raise
+    except StageUnavailable as error:
+        if error.code_of_stage is StatusCode.RESOURCE_EXHAUSTED:
+            said = error.reason.removeprefix(f"{StatusCode.RESOURCE_EXHAUSTED.name}: ")
+            raise AtCapacity(f"stage {error.stage}: {said}") from error
+        raise
     return str(answer.precision)
 
 
 class GeneratorStage:
     """Adds `generated`. One frame at a time: the next one needs this one's picture, before the face stage.
 
-    The service keeps nothing between two calls, so a frame can be asked for again, of any replica. That is done once
-    where the actor is not loaded any more.
+    The service keeps nothing between two calls, so a frame whose call failed is asked for again, of any replica, once
+    the agent has looked after the actor.
 
-    ensure: has the actor loaded, see `ensure_actor`.
+    ensure: has the actor loaded, see `ensure_actor`. recalled: the picture to go on from.
     """
 
     name: ClassVar[str] = "generator"
@@ -63,13 +77,15 @@ class GeneratorStage:
         ensure: Callable[[], Awaitable[str]],
         actor: Actor,
         settings: OrchestratorSettings,
+        recalled: Recalled,
     ) -> None:
         self._triton = triton
         self._ensure = ensure
         self._model, self._version = actor.id, str(actor.version)
         self._shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
-        self._recurrence = Recurrence(actor.stage.out_width_px, actor.stage.out_height_px)
+        self._recurrence = Recurrence(actor.stage.out_width_px, actor.stage.out_height_px, recalled)
         self._seconds = settings.generator_seconds
+        self._patience = Patience(self.name, settings.away_seconds)
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
         """See `orchestrator.pipeline.Stage`."""
@@ -81,6 +97,7 @@ class GeneratorStage:
             if passage.no_picture is None:
                 passage.enter(waited_seconds)
                 await self._draw(passage)
+            passage.recalled = self._recurrence.recalled
             await outbox.put(passage)
 
     async def _draw(self, passage: Passage) -> None:
@@ -88,24 +105,28 @@ class GeneratorStage:
         previous, restarted = self._recurrence.previous(passage.time_s)
         if restarted:
             passage.remarks.append(Remark.RESTARTED)
-        with stage_errors(self.name, passage.sequence, self._seconds):
-            result = await self._answer(passage, passage.label_map, previous)
-            passage.generated, compute_seconds = self._picture(passage, result)
+        inputs = [_input("LABEL_MAP", passage.label_map), _input("PREVIOUS_FRAME", previous)]
+        while True:
+            try:
+                with stage_errors(self.name, passage.sequence, self._seconds):
+                    passage.generated, compute_seconds = self._picture(passage, await self._infer(inputs))
+                break
+            except StageError as error:
+                await self._patience.again(_forgotten(error))
+                passage.retried()
+                await self._revive(passage)
+        self._patience.over()
         self._recurrence.drawn(passage.generated, passage.time_s)
         passage.leave(self.name, compute_seconds)
 
-    async def _answer(self, passage: Passage, label_map: Picture, previous: Picture) -> InferResult:
-        inputs = [_input("LABEL_MAP", label_map), _input("PREVIOUS_FRAME", previous)]
-        try:
-            return await self._infer(inputs)
-        except InferenceServerException as error:
-            if not _unloaded(error):
-                raise
+    async def _revive(self, passage: Passage) -> None:
+        """Has the agent look after the actor, which it loads again where it does not draw."""
         try:
             await self._ensure()
         except (ActorNotFound, ActorUnusable) as error:
-            raise StageUnavailable(self.name, passage.sequence, str(error)) from error
-        return await self._infer(inputs)
+            raise StageRefused(self.name, passage.sequence, str(error), error.code) from error
+        except DanceError as error:  # how the next attempt fails counts
+            _log.info("the agent cannot help the actor %s: %s", self._model, error)
 
     async def _infer(self, inputs: list[InferInput]) -> InferResult:
         return await self._triton.infer(
@@ -113,26 +134,25 @@ class GeneratorStage:
         )
 
     def _picture(self, passage: Passage, result: InferResult) -> tuple[Picture, float]:
-        """The picture, and for how long the service worked on it. Raises StageUnavailable for nonsense."""
+        """The picture, and for how long the service worked on it. Raises StageBroken for nonsense."""
         try:
             frame, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
         except ValueError as error:
-            raise StageUnavailable(
-                self.name, passage.sequence, f"its outputs contradict their shapes: {error}"
-            ) from error
+            raise StageBroken(self.name, passage.sequence, f"its outputs contradict their shapes: {error}") from error
         if frame is None or frame.shape != (1, *self._shape) or frame.dtype != np.uint8:
             said = None if frame is None else (frame.shape, frame.dtype.name)
-            raise StageUnavailable(self.name, passage.sequence, f"expected a FRAME of {self._shape} uint8, got {said}")
+            raise StageBroken(self.name, passage.sequence, f"expected a FRAME of {self._shape} uint8, got {said}")
         if seconds is None or seconds.size != 1:
-            raise StageUnavailable(self.name, passage.sequence, "it did not say its COMPUTE_SECONDS")
+            raise StageBroken(self.name, passage.sequence, "it did not say its COMPUTE_SECONDS")
         picture: Picture = frame[0]
         return picture, float(seconds.reshape(-1)[0])
 
 
-def _unloaded(error: InferenceServerException) -> bool:
-    """Whether Triton does not have the version any more: not at all, or unloaded while others of the actor are up."""
-    code = status_code(error)
-    return code is StatusCode.NOT_FOUND or (code is StatusCode.UNAVAILABLE and _NOT_READY in (error.message() or ""))
+def _forgotten(error: StageError) -> StageError:
+    """An actor that Triton does not know any more can be loaded again: then the failure is worth another attempt."""
+    if isinstance(error, StageRefused) and error.refused_with is StatusCode.NOT_FOUND:
+        return StageUnavailable(error.stage, error.sequence, error.reason)
+    return error
 
 
 def _input(name: str, picture: Picture) -> InferInput:

@@ -13,7 +13,7 @@ from orchestrator.settings import OrchestratorSettings
 from orchestrator.stages.stream import StreamStage
 from serving import wire
 from serving.actors import Actor
-from serving.errors import BadInput, StageUnavailable
+from serving.errors import BadInput, StageBroken
 
 SURE: Final = 0.8
 """Below this certainty the running calibration is said to be calibrating."""
@@ -22,7 +22,7 @@ SURE: Final = 0.8
 class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.NormalizeResponse]):
     """Adds `normalized_pose`, or the reason NO_PERSON. Frames without a pose go there too: joints may be held.
 
-    A new stream goes on from the last `state_after`.
+    A new stream goes on from the last `state_after`, the first one from `state`.
     """
 
     name: ClassVar[str] = "normalize"
@@ -33,6 +33,7 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
         config: SessionConfig,
         actor: Actor,
         settings: OrchestratorSettings,
+        state: bytes,
     ) -> None:
         super().__init__(
             stub.Normalize,
@@ -40,10 +41,11 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
             look_ahead=config.look_ahead_frames,
             open_seconds=settings.open_seconds,
             answer_seconds=settings.normalize_seconds,
+            away_seconds=settings.away_seconds,
         )
         self._config = config
         self._actor = actor
-        self._state = b""
+        self._state = state
 
     def _opening(self) -> normalize_pb2.NormalizeRequest:
         source = self._config.source_body
@@ -59,9 +61,7 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
 
     def _accept(self, response: normalize_pb2.NormalizeResponse) -> None:
         if response.accepted.look_ahead_frames != self._config.look_ahead_frames:
-            raise StageUnavailable(
-                self.name, None, f"it did not accept {self._config.look_ahead_frames} look-ahead frames"
-            )
+            raise StageBroken(self.name, None, f"it did not accept {self._config.look_ahead_frames} look-ahead frames")
 
     def _request(self, passage: Passage) -> normalize_pb2.NormalizeRequest | None:
         if passage.dropped or passage.size is None:
@@ -79,18 +79,21 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
     def _take_answer(self, passage: Passage, response: normalize_pb2.NormalizeResponse) -> None:
         answer = response.normalized
         if answer.sequence != passage.sequence or not response.HasField("normalized"):
-            raise StageUnavailable(self.name, passage.sequence, "it answered another frame")
+            raise StageBroken(self.name, passage.sequence, "it answered another frame")
         self._state = answer.state_after
         if passage.no_picture is None and answer.HasField("pose"):
             try:
                 passage.normalized_pose = wire.pose_from_proto(answer.pose)
             except BadInput as error:  # the stage's doing, not the client's
-                raise StageUnavailable(self.name, passage.sequence, str(error)) from error
+                raise StageBroken(self.name, passage.sequence, str(error)) from error
             passage.transform = Transform(answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x)
             passage.remarks.extend(_remarks(answer))
         elif passage.no_picture is None:
             passage.no_picture = NoPicture(NoPictureReason.NO_PERSON)
         passage.leave(self.name, answer.compute_seconds)
+
+    def _leaves(self, passage: Passage) -> None:
+        passage.normalize_state = self._state
 
 
 def _remarks(answer: normalize_pb2.NormalizedPose) -> list[Remark]:

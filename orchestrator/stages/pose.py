@@ -13,7 +13,7 @@ from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stages.stream import StreamStage
 from serving import wire
-from serving.errors import BadInput, StageUnavailable
+from serving.errors import BadInput, StageBroken
 
 DETAIL_TO_PROTO: Final = {
     PoseDetail.BODY: pose_pb2.POSE_DETAIL_BODY,
@@ -43,6 +43,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
             look_ahead=0,
             open_seconds=settings.open_seconds,
             answer_seconds=settings.pose_seconds,
+            away_seconds=settings.away_seconds,
         )
         self.config = config
 
@@ -57,7 +58,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
     def _accept(self, response: pose_pb2.EstimateResponse) -> None:
         accepted = response.accepted
         if accepted.detail not in DETAIL_FROM_PROTO:
-            raise StageUnavailable(self.name, None, "its first answer does not say which detail it honours")
+            raise StageBroken(self.name, None, "its first answer does not say which detail it honours")
         self.config = replace(
             self.config,
             detail=DETAIL_FROM_PROTO[accepted.detail],
@@ -74,14 +75,14 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
     def _take_answer(self, passage: Passage, response: pose_pb2.EstimateResponse) -> None:
         estimate = response.estimate
         if estimate.sequence != passage.sequence or not -1 <= estimate.dancer_index < len(estimate.people):
-            raise StageUnavailable(self.name, passage.sequence, "it answered another frame, or points at nobody")
+            raise StageBroken(self.name, passage.sequence, "it answered another frame, or points at nobody")
         if estimate.bad_picture:
             passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
         elif estimate.dancer_index >= 0:
             try:
                 passage.source_pose = wire.pose_from_proto(estimate.people[estimate.dancer_index].pose)
             except BadInput as error:  # the stage's doing, not the client's
-                raise StageUnavailable(self.name, passage.sequence, str(error)) from error
+                raise StageBroken(self.name, passage.sequence, str(error)) from error
         if estimate.face_and_hands_carried:
             passage.remarks.append(Remark.FACE_AND_HANDS_CARRIED)
         passage.picture = None

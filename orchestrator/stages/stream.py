@@ -13,9 +13,10 @@ from grpc import StatusCode
 
 from orchestrator.link import Link, LinkClosed, LinkEnded, run_together
 from orchestrator.passage import Passage
+from orchestrator.patience import Patience
 from orchestrator.pipeline import Inbox
 from orchestrator.stages.failures import CallFailed, stage_errors
-from serving.errors import DanceError, StageUnavailable
+from serving.errors import DanceError, StageError, StageUnavailable
 
 _WRITE_FAILED: Final = (StatusCode.INTERNAL, "Internal error from Core")
 _STATUS_POLLS: Final = 10
@@ -78,6 +79,11 @@ class Stream(Generic[RequestT, ResponseT]):
         answer, _ = await self._answers.take()
         return answer
 
+    def abandon(self, reason: str) -> None:
+        """Ends a call whose peer is silent: `answer` fails with DEADLINE_EXCEEDED and `reason`."""
+        self._answers.fail(CallFailed(StatusCode.DEADLINE_EXCEEDED, reason))
+        self._call.cancel()
+
     async def close(self) -> None:
         """Ends the call, whatever its state, and waits for its reader."""
         self._answers.close()
@@ -88,27 +94,38 @@ class Stream(Generic[RequestT, ResponseT]):
 class StreamStage(ABC, Generic[RequestT, ResponseT]):
     """What stages behind a bidi stream share: `run`, then `close`, and `open` before where the stage is surely needed.
 
-    Without `open` the stream is opened at the first frame that goes there. A stage that ended its stream while it owed
-    no answer, because nothing came for long, is opened anew at the next frame. Frames that were sent and not yet
-    answered are kept: `reopen` sends them again, so that a stage that comes back can go on with them.
+    Without `open` the stream is opened at the first frame that goes there. Frames that were sent and not yet answered
+    are kept. When the stream breaks, or falls silent, a new one is opened, on any replica, and they are sent again. A
+    stage that ended its stream while it owed no answer, since nothing came for long, is opened anew at the next frame.
 
     method: the stub's method. in_flight: frames sent and not answered, beside `look_ahead`. look_ahead: the answer to
     a frame comes after so many more were sent. open_seconds, answer_seconds: how long the stage may be silent.
+    away_seconds: how long it may fail again and again.
     """
 
     name: ClassVar[str]
 
     def __init__(
-        self, method: Any, *, in_flight: int, look_ahead: int, open_seconds: float, answer_seconds: float
+        self,
+        method: Any,
+        *,
+        in_flight: int,
+        look_ahead: int,
+        open_seconds: float,
+        answer_seconds: float,
+        away_seconds: float,
     ) -> None:
         self._method = method
         self._look_ahead = look_ahead
         self._open_seconds = open_seconds
         self._answer_seconds = answer_seconds
+        self._patience = Patience(self.name, away_seconds)
         self._max_unanswered = in_flight + look_ahead
         self._room = asyncio.Semaphore(self._max_unanswered)
         self._unanswered: deque[Passage] = deque()
         self._stream: Stream[RequestT, ResponseT] | None = None
+        self._sending = asyncio.Lock()  # held while requests are sent, or a stream takes the place of another
+        self._no_more = False
 
     @abstractmethod
     def _opening(self) -> RequestT:
@@ -126,8 +143,28 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
     def _take_answer(self, passage: Passage, response: ResponseT) -> None:
         """Writes what the stage found into the passage. Raises StageError for nonsense."""
 
-    async def open(self, sequence: int | None = None) -> None:
-        """Opens the stream and waits until its config is accepted. Raises StageError, about the frame `sequence`."""
+    async def open(self) -> None:
+        """Opens the stream and waits until its config is accepted. Raises StageError."""
+        async with self._sending:
+            await self._restore(None, None)
+
+    async def _restore(self, sequence: int | None, failure: StageError | None) -> None:
+        """Opens a new stream for the sake of the frame `sequence`, as long as there is patience. Raises StageError.
+
+        failure: of the stream before, if there was one.
+        """
+        while True:
+            if failure is not None:
+                await self._patience.again(failure)
+            try:
+                await self._reopen(sequence)
+            except StageError as error:
+                failure = error
+            else:
+                return
+
+    async def _reopen(self, sequence: int | None) -> None:
+        await self.close()
         with stage_errors(self.name, sequence, self._open_seconds):
             async with asyncio.timeout(self._open_seconds):
                 # Sending a frame again must not wait for answers to be taken: there is room for all of them.
@@ -137,15 +174,13 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
                     self._accept(await self._stream.answer())
                 except LinkEnded:
                     raise StageUnavailable(self.name, sequence, "it ended the stream without accepting it") from None
-
-    async def reopen(self, sequence: int) -> None:
-        """Opens a new stream, for the sake of the frame `sequence`; frames without an answer are sent there again."""
-        await self.close()
-        await self.open(sequence)
         for passage in self._unanswered:
+            passage.retried()
             request = self._request(passage)
             assert request is not None
-            await self._write(passage, request)
+            await self._write(request)
+        if self._no_more:
+            await self._write(None)
 
     async def close(self) -> None:
         """Ends the stream."""
@@ -171,12 +206,19 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
             except (LinkEnded, DanceError) as ending:
                 failure = ending
                 break
-            if not await self._send(passage, waited_seconds):
+            try:
+                sent = await self._send(passage, waited_seconds)
+            except StageError as error:
+                failure = error
+                break
+            if not sent:
                 self._room.release()
             not_owed.append(passage)
             while len(not_owed) > self._look_ahead:
                 await asked.put(not_owed.popleft())
-        await self._limited_finish()
+        async with self._sending:
+            self._no_more = True
+            await self._write(None)
         while not_owed:
             await asked.put(not_owed.popleft())
         asked.fail(failure)
@@ -186,34 +228,46 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         if request is None:
             return False
         passage.enter(waited_seconds)
-        if self._stream is None or (self._stream.ended and not self._unanswered):
-            await self.reopen(passage.sequence)
-        self._unanswered.append(passage)
-        await self._write(passage, request)
+        async with self._sending:
+            if self._stream is None or (self._stream.ended and not self._unanswered):
+                await self._restore(passage.sequence, None)
+            self._unanswered.append(passage)
+            await self._write(request)
         return True
 
-    async def _write(self, passage: Passage, request: RequestT) -> None:
-        assert self._stream is not None
-        with stage_errors(self.name, passage.sequence, self._answer_seconds):
-            async with asyncio.timeout(self._answer_seconds):
-                await self._stream.send(request)
-
-    async def _limited_finish(self) -> None:
+    async def _write(self, request: RequestT | None) -> None:
+        """Sends a request, or for None that there are no more. A stream that takes nothing is given up."""
         if self._stream is None:
             return
-        with stage_errors(self.name, None, self._answer_seconds):
+        try:
             async with asyncio.timeout(self._answer_seconds):
-                await self._stream.finish()
+                await (self._stream.finish() if request is None else self._stream.send(request))
+        except TimeoutError:
+            self._stream.abandon(f"it took nothing for {self._answer_seconds:g} s")
 
     async def _collect(self, asked: Link[Passage], outbox: Link[Passage]) -> None:
         async for passage, _ in asked:
             if self._unanswered and self._unanswered[0] is passage:
-                with stage_errors(self.name, passage.sequence, self._answer_seconds):
-                    response = await self._answer()
-                self._take_answer(passage, response)
+                self._take_answer(passage, await self._answered(passage))
                 self._unanswered.popleft()
                 self._room.release()
+            self._leaves(passage)
             await outbox.put(passage)
+
+    def _leaves(self, passage: Passage) -> None:
+        """The frame, whether it went to the stage or passed by, is handed on."""
+
+    async def _answered(self, passage: Passage) -> ResponseT:
+        while True:
+            try:
+                with stage_errors(self.name, passage.sequence, self._answer_seconds):
+                    response = await self._answer()
+            except StageError as error:
+                async with self._sending:
+                    await self._restore(passage.sequence, error)
+            else:
+                self._patience.over()
+                return response
 
     async def _answer(self) -> ResponseT:
         assert self._stream is not None

@@ -120,6 +120,7 @@ async def stack_of(actors_root: Path, **settings: Any) -> AsyncIterator[Stack]:
             face_address=face,
             agent_address=agent,
             actors_root=actors_root,
+            away_seconds=0.2,
         )
         chosen = replace(base, **settings)
         service = TransferService(chosen)

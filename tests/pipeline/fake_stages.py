@@ -59,12 +59,17 @@ class Gates:
         self._begun: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self._held: dict[int, asyncio.Event] = {}
         self._hold_all = False
+        self._held_once: set[int] = set()
 
     def hold(self, *numbers: int) -> None:
         """The stage will stop at these; without any, at all that were not named."""
         self._hold_all = self._hold_all or not numbers
         for number in numbers:
             self._held.setdefault(number, asyncio.Event())
+
+    def hold_once(self, number: int) -> None:
+        """The stage will stop at this number for good, and pass it when it comes again."""
+        self._held_once.add(number)
 
     def release(self, *numbers: int) -> None:
         """The stage may go on with these; without any, with all."""
@@ -85,10 +90,33 @@ class Gates:
     async def passes(self, number: int) -> None:
         """For the stage: says that it begins, and waits while it is held."""
         self._begun[number].set()
+        if number in self._held_once:
+            self._held_once.remove(number)
+            await asyncio.Event().wait()
         if self._hold_all:
             self._held.setdefault(number, asyncio.Event())
         if number in self._held:
             await self._held[number].wait()
+
+
+class Stumbles:
+    """Makes a stage fail once at each of some numbers."""
+
+    def __init__(self) -> None:
+        self._at: set[int] = set()
+        self.count = 0
+
+    def at(self, *numbers: int) -> None:
+        """It will fail at these."""
+        self._at |= set(numbers)
+
+    def falls(self, number: int) -> bool:
+        """For the stage: whether it fails now."""
+        if number not in self._at:
+            return False
+        self._at.remove(number)
+        self.count += 1
+        return True
 
 
 class FakePose(pose_pb2_grpc.PoseServiceServicer):
@@ -101,6 +129,7 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
         self.configs: list[pose_pb2.EstimateConfig] = []
         self.pictures: dict[int, bytes] = {}
         self.dies_at: int | None = None
+        self.stumbles = Stumbles()
         self.ends_behind: int | None = None
         """It ends its stream once it has answered this frame, as for a client that is silent for too long."""
         self.ended = asyncio.Event()
@@ -121,7 +150,7 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
                 frame = request.frame
                 self.pictures[frame.sequence] = frame.picture.data
                 await self.gates.passes(frame.sequence)
-                if frame.sequence == self.dies_at:
+                if frame.sequence == self.dies_at or self.stumbles.falls(frame.sequence):
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "pose fell over")
                 pose = self.script(frame.sequence)
                 if isinstance(pose, str):
@@ -155,7 +184,10 @@ class FakeNormalize(normalize_pb2_grpc.NormalizeServiceServicer):
         self.configs: list[normalize_pb2.NormalizeConfig] = []
         self.frames: list[normalize_pb2.PoseFrame] = []
         self.dies_at: int | None = None
+        self.stumbles = Stumbles()
         self.change: Callable[[normalize_pb2.NormalizedPose], None] = lambda answer: None
+        self.ended = asyncio.Event()
+        """A client sent its last pose, and all of them were answered."""
         self.open_streams = 0
 
     async def Normalize(self, requests, context):
@@ -171,12 +203,13 @@ class FakeNormalize(normalize_pb2_grpc.NormalizeServiceServicer):
                     continue
                 self.frames.append(request.pose_frame)
                 waiting.append(request.pose_frame)
-                if request.pose_frame.sequence == self.dies_at:
+                if request.pose_frame.sequence == self.dies_at or self.stumbles.falls(request.pose_frame.sequence):
                     await context.abort(grpc.StatusCode.INTERNAL, "normalize fell over")
                 if len(waiting) > look_ahead:
                     yield await self._answer(waiting.popleft())
             while waiting:
                 yield await self._answer(waiting.popleft())
+            self.ended.set()
         finally:
             self.open_streams -= 1
 
@@ -206,6 +239,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.gates = Gates()
         self.calls: list[service_pb2.ModelInferRequest] = []
         self.dies_at: int | None = None
+        self.stumbles = Stumbles()
         self.unloaded: dict[int, tuple[grpc.StatusCode, str]] = {}
         """What these calls are refused with."""
         self.running = 0
@@ -223,7 +257,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     async def _answer(self, number, request, context):
         if number in self.unloaded:
             await context.abort(*self.unloaded[number])
-        if number == self.dies_at:
+        if (self.dies_at is not None and number >= self.dies_at) or self.stumbles.falls(number):
             await context.abort(grpc.StatusCode.INTERNAL, "Stub process is not healthy")
         shape = tuple(request.inputs[0].shape)
         named = dict(zip([i.name for i in request.inputs], request.raw_input_contents, strict=True))
@@ -245,12 +279,13 @@ class FakeFace(face_pb2_grpc.FaceServiceServicer):
         self.gates = Gates()
         self.requests: list[face_pb2.RefineRequest] = []
         self.dies_at: int | None = None
+        self.stumbles = Stumbles()
 
     async def Refine(self, request, context):
         number = len(self.requests)
         self.requests.append(request)
         await self.gates.passes(number)
-        if number == self.dies_at:
+        if (self.dies_at is not None and number >= self.dies_at) or self.stumbles.falls(number):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "face fell over")
         black = np.zeros((request.face.height_px, request.face.width_px, 3), np.uint8)
         face = EncodedPicture(PictureEncoding.RAW, request.face.width_px, request.face.height_px, black.tobytes())

@@ -83,7 +83,7 @@ async def test_silent_stage_is_a_timeout(tmp_path: Path, stage: str) -> None:
     publish_actor(tmp_path, "anna")
     name = "generator" if stage == "triton" else stage
     async with stack_of(tmp_path, **{f"{name}_seconds": 0.1}) as stack:
-        getattr(stack, stage).gates.hold(1)
+        getattr(stack, stage).gates.hold(*range(1, 20))
         dancing = await begin(stack)
         await dancing.send(raw_frame(0), raw_frame(1))
         answers, error = await dancing.failure()
@@ -242,13 +242,13 @@ async def test_session_keeps_its_actor(tmp_path: Path) -> None:
     ],
 )
 async def test_actor_that_was_unloaded_is_loaded_again(stack: Stack, refusal: tuple[grpc.StatusCode, str]) -> None:
-    """Triton has lost the actor in mid-session: the agent loads it, and the frame is asked for again, once."""
+    """Triton has lost the actor in mid-session: the agent loads it, and the frame is asked for again."""
     stack.triton.unloaded = {1: refusal}
     _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(3)))
     assert [int(pixels(answer)[0, 0, 0]) for answer in answers] == [ZERO + 1 + t for t in range(3)]
     assert len(stack.agent.asked) == 2
 
-    stack.triton.unloaded = {len(stack.triton.calls) + n: refusal for n in (1, 2)}
+    stack.triton.unloaded = {len(stack.triton.calls) + n: refusal for n in range(1, 100)}
     dancing = await begin(stack, "ben")
     await dancing.send(raw_frame(0), raw_frame(1))
     answers, error = await dancing.failure()

@@ -33,8 +33,6 @@ async def refused(stack: Stack, *requests: transfer_pb2.TransferRequest) -> tupl
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"checkpoint_every_frames": 5}, "config.checkpoint_every_frames"),
-        ({"checkpoint": b"opaque"}, "config.checkpoint"),
         ({"dancer": pose_pb2.DancerSelection(centre=True)}, "config.dancer.centre"),
         ({"dancer": pose_pb2.DancerSelection(person_id=2)}, "config.dancer.person_id"),
         ({"dancer": pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=0.5, y=0.5))}, "config.dancer.nearest"),
@@ -222,12 +220,20 @@ async def test_answers_that_no_message_holds_are_refused(tmp_path: Path) -> None
     check_answers(SessionConfig(actor="anna", output=OutputFormat(raw)), actor)
 
 
-async def test_stages_own_status_is_never_the_clients(stack: Stack) -> None:
-    """An agent that is full is no full orchestrator: UNAVAILABLE, with the stage and its status in the text."""
+async def test_generator_without_room_for_the_actor_refuses_the_session(stack: Stack) -> None:
+    """As many actors as fit are in use: RESOURCE_EXHAUSTED, as for any server that is full, and not a failed stage."""
     stack.agent.refusal = (grpc.StatusCode.RESOURCE_EXHAUSTED, "all actors are in use")
     _, error = await refused(stack, configured())
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error.details() == "stage generator: all actors are in use"
+
+
+async def test_stages_own_status_is_never_the_clients(stack: Stack) -> None:
+    """What a stage refuses says nothing about the client's request: UNAVAILABLE, with the stage and its status."""
+    stack.agent.refusal = (grpc.StatusCode.PERMISSION_DENIED, "not you")
+    _, error = await refused(stack, configured())
     assert error.code() is grpc.StatusCode.UNAVAILABLE
-    assert error.details() == "stage generator failed: RESOURCE_EXHAUSTED: all actors are in use"
+    assert error.details() == "stage generator failed: PERMISSION_DENIED: not you"
 
 
 async def test_accepted_is_the_config_as_honoured(stack: Stack) -> None:

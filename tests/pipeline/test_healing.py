@@ -1,0 +1,109 @@
+"""Stages that fail and come back: no frame is lost, none is doubled, and the answer says that there was trouble."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+import pytest
+from dance.v1 import transfer_pb2
+
+from serving import telemetry
+from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, publish_actor, raw_frame, stack_of
+from tests.pipeline.fake_stages import ZERO
+
+FRAMES = 12
+RETRIED = transfer_pb2.FRAME_REMARK_STAGE_RETRIED
+
+
+def levels(answers: list[transfer_pb2.TransferAnswer]) -> list[int]:
+    """The painter counts: it adds one to the previous picture."""
+    return [int(pixels(answer)[0, 0, 0]) for answer in answers]
+
+
+def retries(stage: str) -> float:
+    """What the metric says."""
+    return float(telemetry.STAGE_RETRIES.labels(stage)._value.get())
+
+
+@pytest.mark.parametrize("stage", ["pose", "normalize", "triton", "face"])
+@pytest.mark.parametrize("at", [0, 1, 5, FRAMES - 1])
+async def test_stage_that_stumbles_costs_no_frame(stack: Stack, stage: str, at: int) -> None:
+    """Every frame is answered once, in order, each on the picture before it; the retried frame says so."""
+    name = "generator" if stage == "triton" else stage
+    before = retries(name)
+    getattr(stack, stage).stumbles.at(at)
+    _, answers = await dance(stack.stub, configured(), *(raw_frame(t) for t in range(FRAMES)))
+    assert [answer.sequence for answer in answers] == list(range(FRAMES))
+    assert RETRIED in answers[at].remarks
+    assert retries(name) > before
+    if stage != "face":  # a face is pasted where the painter counts
+        assert levels(answers)[-1] - levels(answers)[0] in (0, FRAMES - 1)
+
+
+async def test_each_picture_grows_from_the_one_before_it(stack: Stack) -> None:
+    """The generator stumbles in the middle: the previous picture is neither skipped nor used twice."""
+    stack.triton.stumbles.at(3, 7)
+    _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(FRAMES)))
+    assert levels(answers) == [ZERO + 1 + t for t in range(FRAMES)]
+
+
+@pytest.mark.parametrize("look_ahead", [0, 3])
+async def test_normalize_goes_on_from_its_last_state(stack: Stack, look_ahead: int) -> None:
+    """The new stream gets the state behind the last answer, and then the frames that were not answered."""
+    stack.normalize.stumbles.at(7)
+    _, answers = await dance(
+        stack.stub, configured(look_ahead_frames=look_ahead), *(raw_frame(t) for t in range(FRAMES))
+    )
+    assert [answer.sequence for answer in answers] == list(range(FRAMES))
+    first, second = stack.normalize.configs
+    assert first.state == b""
+    answered = int(second.state.decode().removeprefix("after ")) if second.state else -1
+    sent_again = [frame.sequence for frame in stack.normalize.frames][-(FRAMES - answered - 1) :]
+    assert sent_again == list(range(answered + 1, FRAMES))
+
+
+async def test_generator_is_looked_after_by_its_agent_before_the_next_try(stack: Stack) -> None:
+    """A frame whose call failed has the agent prove the actor first: it loads again what does not draw."""
+    stack.triton.stumbles.at(2)
+    await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(4)))
+    assert len(stack.agent.asked) == 2
+
+
+async def test_agent_that_is_away_does_not_end_a_session(stack: Stack) -> None:
+    """Only the stage itself counts: when the next try works, nobody asks how the agent is."""
+    stack.triton.stumbles.at(2)
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben"))
+    await dancing.accepted()
+    stack.agent.refusal = (grpc.StatusCode.UNAVAILABLE, "away")
+    await dancing.send(*(raw_frame(t) for t in range(4)))
+    assert len(await dancing.rest()) == 4
+
+
+async def test_patience_is_for_one_absence_and_not_for_the_session(tmp_path: Path) -> None:
+    """A stage that stumbles at every second frame, and answers in between, is forgiven each time."""
+    publish_actor(tmp_path, "anna")
+    async with stack_of(tmp_path, away_seconds=0.001) as stack:
+        stack.pose.stumbles.at(*range(1, FRAMES, 2))
+        dancing = Dancing(stack.stub)
+        await dancing.send(configured())
+        await dancing.accepted()
+        for t in range(FRAMES):
+            await dancing.send(raw_frame(t))
+            assert [answer.sequence for answer in await dancing.answers(1)] == [t]
+
+
+async def test_silent_stage_is_asked_again(tmp_path: Path) -> None:
+    """A stage that has a frame and says nothing: its stream is given up, and another one gets the frame."""
+    publish_actor(tmp_path, "anna")
+    async with stack_of(tmp_path, pose_seconds=0.1, away_seconds=5.0) as stack:
+        stack.pose.gates.hold_once(3)
+        dancing = Dancing(stack.stub)
+        await dancing.send(configured())
+        await dancing.accepted()
+        await dancing.send(*(raw_frame(t) for t in range(5)))
+        answers = await dancing.rest()
+    assert [answer.sequence for answer in answers] == list(range(5))
+    assert RETRIED in answers[3].remarks
+    assert len(stack.pose.configs) == 2
