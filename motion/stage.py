@@ -134,6 +134,20 @@ def fit_stage(
     )
 
 
+def whole_frame_stage(frame_size: FrameSize, out_width_px: int, out_height_px: int) -> Stage:
+    """The smallest rectangle of the network's shape that holds the whole frame, with the frame in its middle."""
+    width_px = max(frame_size.width_px, math.ceil(frame_size.height_px * out_width_px / out_height_px))
+    height_px = max(frame_size.height_px, math.ceil(frame_size.width_px * out_height_px / out_width_px))
+    return Stage(
+        x_px=(frame_size.width_px - width_px) // 2,
+        y_px=(frame_size.height_px - height_px) // 2,
+        width_px=width_px,
+        height_px=height_px,
+        out_width_px=out_width_px,
+        out_height_px=out_height_px,
+    )
+
+
 def _crown_px(pose: Pose, frame_size: FrameSize) -> float | None:
     """How high an upright head reaches, y in pixels of the frame; None where the body cannot be measured."""
     nose_px, body = pose.joint(skeleton.NOSE), measure_body(pose, frame_size)

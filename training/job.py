@@ -12,30 +12,28 @@ A job that was stopped or killed goes on with the same call; asked for more minu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from services.generator.network import ServedGenerator
 from serving.actors import Actor, ActorStore
-from serving.engine import cpu_computes_bf16
 from serving.errors import BadInput
 from serving.names import checked_actor_id
 from training.atomic import write_picture
 from training.body import BodyLearner
 from training.data.pairs import Pairs, split_footage
-from training.data.prepare import PreparedFootage, preparation_name, prepare
-from training.drawing import Draw, torch_draw
+from training.data.prepare import PreparedFootage, preparation_name
+from training.drawing import Draw
 from training.face import FaceLearner
 from training.facecrops import cut_faces
 from training.heldout import HeldOut
 from training.identity import fingerprint, recipe_identity, refuse_another, stored_identity
-from training.kernels import keep_freed_memory
 from training.presets import Preset
 from training.progress import OnProgress, PhaseClock, Progress
 from training.publishing import STEPS, Trained, evaluated_and_published, published_before
+from training.recipe import computable, drawing_for, pairs_for, prepared_for, settle
 from training.scoretable import ScoreTable
 from training.trainer import Budget, Step, Trainer, TrainingStopped
 from training.worklock import locked
@@ -105,7 +103,7 @@ def train_actor(
 class _Job:
     def __init__(self, settings: JobSettings, on_progress: OnProgress, should_stop: Callable[[], bool]) -> None:
         self.settings = settings
-        self.preset = _computable(settings)
+        self.preset = computable(settings.preset, settings.device)
         self.folder = settings.work_folder
         self.report = on_progress
         self.should_stop = should_stop
@@ -117,9 +115,7 @@ class _Job:
             return self._run()
 
     def _run(self) -> Actor:
-        if self.settings.device == "cpu":
-            keep_freed_memory()
-            torch.set_flush_denormal(True)
+        settle(self.settings.device)
         if self.preset.precision != self.settings.preset.precision:
             self._note(
                 "starting", "this CPU does not compute bf16, so training computes in float32, which takes longer"
@@ -132,15 +128,7 @@ class _Job:
         prepared = self._prepare()
         identity["stage"] = prepared.folder.name
         split = split_footage([pose is not None for pose in prepared.poses])
-        pairs = Pairs(
-            prepared,
-            split,
-            onto_plate=self.preset.generator.plate,
-            previous_zeros=self.preset.previous_zeros,
-            previous_noise=self.preset.previous_noise,
-            jitter=self.preset.jitter,
-            seed=self.settings.seed,
-        )
+        pairs = pairs_for(self.preset, prepared, split, self.settings.seed)
         held_out = HeldOut(prepared, split, self.preset)
         body, body_steps = self._train_body(prepared, pairs, held_out, identity)
         face, face_steps = None, 0
@@ -162,13 +150,7 @@ class _Job:
         def on_frame(what: str, done: int, frames: int | None) -> None:
             self._report_count(what, done, frames)
 
-        prepared = prepare(
-            self.settings.footage,
-            self.settings.work_root / "footage",
-            self.preset.width_px,
-            self.preset.height_px,
-            on_frame,
-        )
+        prepared = prepared_for(self.preset, self.settings.footage, self.settings.work_root / "footage", on_frame)
         facts = prepared.report
         self._note("prepared", f"a person in {facts['frames_with_a_person']} of {facts['frames']} frames")
         if facts["frames_lost"]:
@@ -178,7 +160,9 @@ class _Job:
                 f"in {facts['frames_with_either']} frames something beside the person differs from the plate "
                 f"(a prop in {facts['frames_with_props']}, a shadow in {facts['frames_with_shadows']})"
             )
-            self._note("prepared", note + ("; training sees the plate there" if self.preset.generator.plate else ""))
+            self._note(
+                "prepared", note + ("; training sees the plate there" if self.preset.targets != "filmed" else "")
+            )
         return prepared
 
     def _train_body(
@@ -231,9 +215,7 @@ class _Job:
         return learner, trainer.steps
 
     def _drawing(self, prepared: PreparedFootage, body: BodyLearner) -> Draw:
-        plate = prepared.stage_plate if self.preset.generator.plate else None
-        served = ServedGenerator(body.averaged, plate)
-        return torch_draw(served, device=self.settings.device, precision=self.preset.precision)
+        return drawing_for(self.preset, prepared, body.averaged, self.settings.device)
 
     def _publish(self, trained: Trained, *, nothing_new: bool) -> Actor:
         store = ActorStore(self.settings.store_root)
@@ -302,10 +284,3 @@ def _budgets(settings: JobSettings) -> tuple[Budget, Budget]:
         return Budget(None if minutes is None else minutes * 60 * part, settings.pictures)
 
     return budget(body_part), budget(1 - BODY_PART)
-
-
-def _computable(settings: JobSettings) -> Preset:
-    """The preset as this machine computes it: in float32 where it only converts bf16, which is slow."""
-    if settings.preset.precision == "bf16" and settings.device == "cpu" and not cpu_computes_bf16():
-        return replace(settings.preset, precision="f32")
-    return settings.preset

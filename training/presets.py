@@ -10,6 +10,7 @@ from motion.face_region import FaceRule
 from serving.actors import NetworkShape
 from serving.errors import BadInput
 from training.data.jitter import Jitter
+from training.data.pairs import Targets
 from training.losses import LossWeights
 from training.losses.adversarial import AdversarialLoss
 
@@ -19,6 +20,8 @@ class Preset:
     """A recipe. Raises ValueError for sizes that the networks cannot halve often enough.
 
     width_px, height_px: the stage's size as the network sees it.
+    whole_frame: the network sees all of the footage's frame, not the stage that holds every pose.
+    targets: what is done to the pictures that are learned; without a plate only "filmed".
     minutes: of training, body and face together, where the user asks for nothing else.
     precision: of the arithmetic in training; weights and optimizers are always float32.
     jitter: how training pairs are moved; only for networks with a plate.
@@ -44,6 +47,8 @@ class Preset:
     learning_rate: float = 2e-4
     average_half_life: float = 300.0
     jitter: Jitter | None = None
+    whole_frame: bool = False
+    targets: Targets = "painted"
     person_gain: float = 4.0
     previous_zeros: float = 0.5
     previous_noise: float = 0.1
@@ -132,6 +137,7 @@ def paper_512x256() -> Preset:
         face_discriminator_channels=64,
         weights=LossWeights(opacity=0.0),
         average_half_life=2000.0,
+        targets="filmed",
         person_gain=0.0,
         previous_zeros=1.0,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import cv2
 import numpy as np
@@ -20,6 +20,13 @@ from training.data.plate import grown
 from training.data.prepare import PreparedFootage
 
 # Shapes: B 1, H and W pixels.
+
+Targets = Literal["filmed", "masked", "painted"]
+"""What is done to a picture that is to be learned.
+
+filmed: nothing. masked: what is farther from the person than a margin is replaced by the plate, and within the margin
+pixels of props do not count. painted: props in front of the person and beside them are painted over, then masked.
+"""
 
 _HALF = 127
 
@@ -87,13 +94,13 @@ class Pair:
 class Pairs:
     """All pairs of consecutive training frames that show the person.
 
-    With `onto_plate`, what is farther from the person than a margin is replaced by the plate, in what the network is to
-    draw and in what its judge sees: props, passers-by and moving leaves are in no pose, and would be drawn somewhere.
-    Within the margin, pixels of props are not counted, and in front of the person props are painted over. jitter: how
-    pairs are moved; only with a plate. previous_zeros: how often the previous picture is zeros, in
+    onto_plate: whether pairs bring the plate. targets: what the network is to draw and what its judge sees; other than
+    "filmed" only with a plate. Props, passers-by and moving leaves are in no pose, and would be drawn somewhere.
+    jitter: how pairs are moved; only with a plate. previous_zeros: how often the previous picture is zeros, in
     [0, 1]. previous_noise: standard deviation, in [-1, 1] units, of the noise on a real previous picture.
 
-    usable_frames: the training frames that show the person. Raises NoBody where there is no such pair.
+    usable_frames: the training frames that show the person. Raises NoBody where there is no such pair, ValueError for
+    what needs a plate without one.
     """
 
     def __init__(
@@ -102,6 +109,7 @@ class Pairs:
         split: Split,
         *,
         onto_plate: bool,
+        targets: Targets = "painted",
         previous_zeros: float,
         previous_noise: float,
         jitter: Jitter | None = None,
@@ -109,6 +117,8 @@ class Pairs:
     ) -> None:
         if jitter is not None and not onto_plate:
             raise ValueError("only what is laid onto a plate can be moved: elsewhere the place would move too")
+        if targets != "filmed" and not onto_plate:
+            raise ValueError(f"{targets} targets show the plate beside the person: without one they are filmed")
         usable = split.trained & np.array([pose is not None for pose in prepared.poses])
         self.first_frames = np.flatnonzero(usable[:-1] & usable[1:])
         if not len(self.first_frames):
@@ -117,6 +127,7 @@ class Pairs:
         self._prepared = prepared
         self._usable = usable
         self._plate = prepared.stage_plate if onto_plate else None
+        self._targets = targets
         self._zeros, self._noise = previous_zeros, previous_noise
         self._jitter = jitter
         self._seed = seed
@@ -154,10 +165,9 @@ class Pairs:
 
     def target(self, frame: int, margin: NDArray[np.uint8] | None = None) -> Picture:
         """`[H, W, 3]` uint8 RGB: what the network is to draw for this frame."""
-        if self._plate is None:
-            whole: Picture = self._prepared.pictures[frame]
-            return whole
-        picture: Picture = self._prepared.targets[frame]
+        picture: Picture = (self._prepared.targets if self._targets == "painted" else self._prepared.pictures)[frame]
+        if self._targets == "filmed" or self._plate is None:
+            return picture
         if margin is None:
             margin = person_margin(self._prepared.masks[frame])
         weight = margin[..., None].astype(np.float32) / 255
@@ -175,7 +185,7 @@ class Pairs:
 
     def _counted(self, frame: int, margin: NDArray[np.uint8]) -> NDArray[np.uint8]:
         # Beyond the margin the target is the plate, which counts, whatever is there.
-        left_out = (self._prepared.props[frame] > 0) & (margin > 0) & (self._plate is not None)
+        left_out = (self._prepared.props[frame] > 0) & (margin > 0) & (self._targets != "filmed")
         return np.where(left_out, 0, 255).astype(np.uint8)
 
     def _before(self, first: int, random: np.random.Generator) -> Picture | None:

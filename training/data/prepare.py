@@ -16,7 +16,7 @@ from motion.body import BodyStats, fit_body, measure_body
 from motion.frame import FrameSize, Picture
 from motion.labelmap import LABEL_MAP_VERSION, draw_label_map
 from motion.pose import Pose
-from motion.stage import Stage, fit_stage
+from motion.stage import Stage, fit_stage, whole_frame_stage
 from serving.errors import NoBody
 from training.atomic import read_picture, write_picture, written_whole
 from training.data.footage import footage_facts, footage_fingerprint, footage_frames
@@ -93,8 +93,12 @@ def prepare(
     width_px: int,
     height_px: int,
     on_progress: Progress = lambda what, done, of: None,
+    *,
+    whole_frame: bool = False,
 ) -> PreparedFootage:
     """Poses, masks, body, stage, plate and label maps of the footage for pictures of this size.
+
+    whole_frame: the stage is all of the frame, else the part of it that holds every pose.
 
     What an earlier call left in `folder` for the same footage is used, also after an interruption. Raises
     UnreadableVideo for footage that cannot be read and NoBody where too few frames show a person.
@@ -112,7 +116,10 @@ def prepare(
     measures = [m for pose in found if (m := measure_body(pose, seen.frame_size)) is not None]
     if not measures:
         raise NoBody(f"{footage}: no frame shows a head and both ankles; the whole body must be in the picture")
-    stage = fit_stage(found, seen.frame_size, width_px, height_px)
+    if whole_frame:
+        stage = whole_frame_stage(seen.frame_size, width_px, height_px)
+    else:
+        stage = fit_stage(found, seen.frame_size, width_px, height_px)
     plate, never_seen = _kept_plate(footage, seen, home, on_progress)
     # Another rule for the stage, or another label map, must not meet pictures that were cut by the old one.
     cut = f"{stage.width_px}x{stage.height_px}+{stage.x_px}+{stage.y_px}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from motion import skeleton
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
-from motion.stage import Stage, fit_stage
+from motion.stage import Stage, fit_stage, whole_frame_stage
 
 stages = st.builds(
     Stage,
@@ -161,6 +161,20 @@ def test_a_fitted_stage_prefers_real_pixels():
     """Somebody at the left edge: the stage begins at the edge, and does not stick out to centre them."""
     assert fit_stage([around((20, 100), (40, 300))], FrameSize(400, 400), 64, 64).x_px == 0
     assert fit_stage([around((380, 100), (370, 300))], FrameSize(400, 400), 64, 64).x_px == 400 - 224
+
+
+@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 1024), st.integers(1, 1024))
+def test_a_whole_frame_s_stage_holds_the_frame_in_the_network_s_shape(
+    width_px: int, height_px: int, out_width_px: int, out_height_px: int
+):
+    """No pixel is left out, and one side fits to the pixel."""
+    stage = whole_frame_stage(FrameSize(width_px, height_px), out_width_px, out_height_px)
+    assert stage.x_px <= 0
+    assert stage.y_px <= 0
+    assert stage.x_px + stage.width_px >= width_px
+    assert stage.y_px + stage.height_px >= height_px
+    assert stage.width_px == width_px or stage.height_px == height_px
+    assert abs(stage.width_px * out_height_px - stage.height_px * out_width_px) < max(out_width_px, out_height_px)
 
 
 def test_no_joint_no_stage(standing: Pose):

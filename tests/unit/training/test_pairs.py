@@ -90,7 +90,7 @@ def test_props_beside_the_person_are_the_plate_in_the_target(prepared):
     prepared = replace(prepared, pictures=pictures)
     np.testing.assert_array_equal(pairs_of(prepared).target(2)[20:26, 26:31], prepared.plate[20:26, 26:31])
     np.testing.assert_array_equal(pairs_of(prepared).target(2)[10:20, 9], pictures[2, 10:20, 9])
-    np.testing.assert_array_equal(pairs_of(prepared, onto_plate=False).target(2), pictures[2])
+    np.testing.assert_array_equal(pairs_of(prepared, onto_plate=False, targets="filmed").target(2), pictures[2])
 
 
 def test_props_near_the_person_do_not_count(prepared):
@@ -103,7 +103,37 @@ def test_props_near_the_person_do_not_count(prepared):
     assert left_out.any()
     assert (pair.grown_masks[0][left_out] > 0).all()
     assert not left_out[..., :15, :].any()
-    assert (pairs_of(prepared, onto_plate=False).pair(0).counted[0] == 1).all()
+    filmed = pairs_of(prepared, onto_plate=False, targets="filmed")
+    assert (filmed.pair(0).counted[0] == 1).all()
+
+
+def test_targets_are_painted_masked_or_as_filmed(prepared):
+    """Painted ones show the plate beside the person and no prop before them, masked ones the prop, filmed ones all."""
+    pictures = prepared.pictures.copy()
+    pictures[2, 20:26, 26:31] = 255
+    prepared = replace(prepared, pictures=pictures, targets=np.zeros_like(pictures))
+    beside, person = (2, slice(20, 26), slice(26, 31)), (2, slice(10, 20), 9)
+    for targets, looks_beside, looks_on_person in (
+        ("painted", prepared.plate, prepared.targets[2]),
+        ("masked", prepared.plate, pictures[2]),
+        ("filmed", pictures[2], pictures[2]),
+    ):
+        target = pairs_of(prepared, targets=targets).target(2)
+        np.testing.assert_array_equal(target[beside[1:]], looks_beside[beside[1:]])
+        np.testing.assert_array_equal(target[person[1:]], looks_on_person[person[1:]])
+
+
+def test_filmed_targets_count_props_too(prepared):
+    """Who learns the frames as they are is not told where the props are."""
+    props = np.full_like(prepared.props, 255)
+    filmed = pairs_of(replace(prepared, props=props), targets="filmed")
+    assert (filmed.pair(0).counted[0] == 1).all()
+
+
+def test_masks_without_a_plate_are_refused(prepared):
+    """Beside the person a masked target shows the plate, so there must be one."""
+    with pytest.raises(ValueError, match="masked targets show the plate"):
+        pairs_of(prepared, onto_plate=False, targets="masked")
 
 
 def test_values_lie_where_the_networks_expect_them(prepared):

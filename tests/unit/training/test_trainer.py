@@ -5,9 +5,10 @@ import torch
 
 from serving.errors import BadInput
 from training.body import BodyLearner
-from training.data.pairs import Pairs, split_footage
+from training.data.pairs import split_footage
 from training.face import FaceLearner, face_crop
 from training.learner import rate_at
+from training.recipe import pairs_for
 from training.trainer import Budget, Trainer, TrainingStopped
 
 
@@ -17,10 +18,7 @@ def body(prepared, tiny):
 
     def make(preset=tiny):
         split = split_footage([True] * len(prepared))
-        pairs = Pairs(
-            prepared, split, onto_plate=preset.generator.plate, previous_zeros=0.5, previous_noise=0.1, seed=1
-        )
-        return BodyLearner(preset, pairs, seed=1)
+        return BodyLearner(preset, pairs_for(preset, prepared, split, 1), seed=1)
 
     return make
 
@@ -68,7 +66,7 @@ def test_training_learns(body, tiny, tmp_path):
 
 def test_published_way_trains_without_plate(body, tiny, tmp_path):
     """Without a plate there is no opacity to learn, and the log loss may be chosen."""
-    published = replace(tiny, generator=replace(tiny.generator, plate=False), adversarial="log")
+    published = replace(tiny, generator=replace(tiny.generator, plate=False), adversarial="log", targets="filmed")
     curve = train(body(published), tmp_path / "body.pt", 4)
     assert set(curve[4]) == {"adversarial", "feature_matching", "l1", "judge"}
 
