@@ -54,7 +54,7 @@ async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Ac
         raise
     except StageUnavailable as error:
         if error.code_of_stage is StatusCode.RESOURCE_EXHAUSTED:
-            said = error.reason.removeprefix(f"{StatusCode.RESOURCE_EXHAUSTED.name}: ")
+            said = error.reason.removeprefix("RESOURCE_EXHAUSTED: ")
             raise AtCapacity(f"stage {error.stage}: {said}") from error
         raise
     return str(answer.precision)

@@ -104,6 +104,7 @@ class GeneratorAgent:
             return await self._silent_round()
         try:
             async with self._changing:
+                await self._heal_ended()
                 await self._reload_missing()
                 await self._load_wanted()
                 await self._look_at_use()
@@ -219,6 +220,15 @@ class GeneratorAgent:
         else:
             self._restarts.failed(self._clock())
         return all_draw
+
+    async def _heal_ended(self) -> None:
+        """Loads actors again whose process has ended. Triton notices only when it has a picture to draw."""
+        if self._own_triton is None:
+            return
+        drawing = await asyncio.to_thread(self._own_triton.drawing)
+        ended = {entry.actor.id for entry in self._entries() if (entry.actor.id, entry.actor.version) not in drawing}
+        for actor_id in ended:
+            await self._heal(actor_id, "its process has ended")
 
     async def _reload_missing(self) -> None:
         """Loads what another Triton lost when it was restarted by its own host. Raises TritonRefused."""

@@ -47,8 +47,8 @@ class GeneratorSettings(ServerSettings):
     """Actors loaded at the same time. On a CPU each version is a process of about 230 MB and its network."""
     in_use_seconds: float = 30.0
     """Whatever drew a picture, or was asked for, within this time is in use and stays loaded."""
-    watch_seconds: float = 1.0
-    """How often the actors' folder and Triton are looked at."""
+    watch_seconds: float = 0.5
+    """How often the actors' folder, Triton and the processes of its actors are looked at."""
     canary_seconds: float = 10.0
     """A loaded version that drew nothing for this long is asked for a picture."""
     answer_seconds: float = 2.0

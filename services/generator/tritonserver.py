@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 import grpc
+import psutil
 import tritonclient.grpc.aio as triton_grpc
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
@@ -151,6 +152,20 @@ class TritonServer:
     def alive(self) -> bool:
         """Whether the process runs. It may run and not answer: ask over gRPC for that."""
         return self.pid is not None
+
+    def drawing(self) -> set[tuple[str, int]]:
+        """Model and version of every stub, the process that runs a model.py, that lives. Takes some milliseconds."""
+        stubs: set[tuple[str, int]] = set()
+        if self.pid is None:
+            return stubs
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.pid).children():
+                with contextlib.suppress(psutil.Error):
+                    arguments = child.cmdline()  # of a dead one that Triton has not reaped yet: nothing
+                    model = Path(arguments[1]) if len(arguments) > 1 else Path()
+                    if model.name == "model.py":
+                        stubs.add((model.parent.parent.name, int(model.parent.name)))
+        return stubs
 
     async def __aenter__(self) -> Self:
         await self.start()

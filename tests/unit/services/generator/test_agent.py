@@ -30,6 +30,7 @@ class World:
         self.now = 100.0
         self.alive = self.speaks = True
         self.dead: set[str] = set()
+        self.ended: set[str] = set()
         self.damaged: set[tuple[str, int]] = set()
         self.mortally_ill: set[str] = set()
         self.cannot_start = False
@@ -80,6 +81,7 @@ class World:
             self.drawn[actor_id, version] = 0
         if actor_id not in self.mortally_ill:
             self.dead.discard(actor_id)
+        self.ended.discard(actor_id)
 
     async def unload(self, actor_id: str) -> None:
         self.events.append(f"unload {actor_id}")
@@ -99,6 +101,10 @@ class World:
         return "bf16"
 
     # Its process.
+    def drawing(self) -> set[tuple[str, int]]:
+        everything = {(actor_id, version) for actor_id, versions in self.published.items() for version in versions}
+        return {entry for entry in everything if entry[0] not in self.ended}
+
     async def start(self) -> None:
         self.events.append("start")
         if self.cannot_start:
@@ -131,6 +137,17 @@ async def test_ensure_loads_once_for_all_who_ask():
     world.loading.set()
     assert await first == await second == Ensured(1, "bf16")
     assert world.events_since() == ["load a (1,)", "canary a 1"]
+
+
+async def test_actor_whose_process_has_ended_is_loaded_again_at_once():
+    """No canary is due, and nobody has asked for a picture: the next round sees it all the same."""
+    world = World({"a": [1], "b": [1]}, canary_seconds=1000.0)
+    await world.agent.ensure("a")
+    await world.agent.ensure("b")
+    world.ended.add("a")
+    world.events_since()
+    assert await world.agent.check()
+    assert world.events_since() == ["unload a", "load a (1,)", "canary a 1"]
 
 
 async def test_ensuring_a_loaded_actor_sends_a_canary():
