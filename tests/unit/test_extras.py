@@ -15,7 +15,7 @@ DISTRIBUTIONS = {
     "grpc": "grpcio", "grpc_health": "grpcio-health-checking", "grpc_reflection": "grpcio-reflection",
     "grpc_status": "grpcio-status", "mediapipe": "mediapipe", "numpy": "numpy", "onnx": "onnx", "openvino": "openvino",
     "prometheus_client": "prometheus-client", "rich": "rich", "simplejpeg": "simplejpeg", "torch": "torch",
-    "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
+    "psutil": "psutil", "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
 }  # fmt: skip
 OURS = {
     "benchmarks", "client", "dance", "motion", "orchestrator", "samples", "serving", "services", "training", "video",
