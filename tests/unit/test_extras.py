@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 DISTRIBUTIONS = {
-    "av": "av", "cv2": "opencv-python", "google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos",
+    "av": "av", "cryptography": "cryptography", "cv2": "opencv-python", "google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos",
     "grpc": "grpcio", "grpc_health": "grpcio-health-checking", "grpc_reflection": "grpcio-reflection",
-    "grpc_status": "grpcio-status", "mediapipe": "mediapipe", "numpy": "numpy", "onnx": "onnx", "openvino": "openvino",
+    "grpc_status": "grpcio-status", "jwt": "pyjwt", "mediapipe": "mediapipe", "numpy": "numpy", "onnx": "onnx", "openvino": "openvino",
     "prometheus_client": "prometheus-client", "rich": "rich", "simplejpeg": "simplejpeg", "torch": "torch",
     "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
 }  # fmt: skip
