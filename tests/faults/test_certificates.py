@@ -11,9 +11,12 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
-from dance.v1 import transfer_pb2, transfer_pb2_grpc
+from dance.v1 import agent_pb2, face_pb2, transfer_pb2, transfer_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tritonclient.utils import InferenceServerException
 
+from orchestrator.settings import OrchestratorSettings
+from orchestrator.stages.connections import Connections
 from serving.channels import open_channel
 from serving.errors import BadSettings
 from serving.identity import client_of
@@ -192,6 +195,40 @@ async def test_half_of_a_renewal_keeps_the_old_pair(authority: Authority, caplog
         assert await called(server, shown(authority.ca)) == "anonymous"
     for pem in (files.certificate, files.key):
         assert pem.read_text().splitlines()[1] not in caplog.text
+
+
+@pytest.mark.parametrize("stage", ["pose", "normalize", "face", "agent", "triton"])
+async def test_the_orchestrator_shows_its_certificate_to_every_stage(authority: Authority, stage: str):
+    """A stage with mutual TLS lets the orchestrator in with `stage_certificate`, and not without."""
+    own = authority.sign("orchestrator")
+    async with running(Echo(), settings_of(authority.sign("server"), authority.ca)) as server:
+        address = {f"{stage}_address": f"127.0.0.1:{server.port}"}
+        for tls, status in (
+            ({"stage_ca": authority.ca}, "UNAVAILABLE"),
+            # It is no real stage: the call gets through, and there is nothing behind it.
+            (
+                {"stage_ca": authority.ca, "stage_certificate": own.certificate, "stage_key": own.key},
+                "UNIMPLEMENTED",
+            ),
+        ):
+            connections = Connections(OrchestratorSettings(**address, **tls))
+            try:
+                with pytest.raises((grpc.aio.AioRpcError, InferenceServerException), match=status):
+                    await _call(connections, stage)
+            finally:
+                await connections.close()
+
+
+async def _call(connections: Connections, stage: str) -> None:
+    if stage in ("pose", "normalize"):
+        stub = connections.pose.Estimate if stage == "pose" else connections.normalize.Normalize
+        await stub(iter(())).read()
+    elif stage == "face":
+        await connections.face.Refine(face_pb2.RefineRequest())
+    elif stage == "agent":
+        await connections.agent.EnsureActor(agent_pb2.EnsureActorRequest())
+    else:
+        await connections.triton.is_server_live()
 
 
 @pytest.mark.parametrize("case", ["missing", "no certificate", "no key", "foreign key"])
