@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -211,7 +212,7 @@ async def test_the_orchestrator_shows_its_certificate_to_every_stage(authority: 
                 "UNIMPLEMENTED",
             ),
         ):
-            connections = Connections(OrchestratorSettings(**address, **tls))
+            connections = Connections(replace(OrchestratorSettings(), **address, **tls))
             try:
                 with pytest.raises((grpc.aio.AioRpcError, InferenceServerException), match=status):
                     await _call(connections, stage)
