@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import grpc
 from cryptography import x509
@@ -20,8 +20,10 @@ from serving.reloading import ReloadedFiles
 
 _log = logging.getLogger(__name__)
 
+Checked = TypeVar("Checked")
+
 NOT_AFTER: Final = Gauge(
-    "dance_tls_certificate_not_after_seconds", "When this server's certificate expires, in seconds since 1970"
+    "dance_tls_certificate_not_after_seconds", "When a certificate expires, in seconds since 1970", ["shown_to"]
 )
 
 
@@ -114,7 +116,8 @@ def channel_credentials(tls: ChannelTls) -> grpc.ChannelCredentials:
     if tls.certificate is None or tls.key is None:
         return grpc.ssl_channel_credentials(roots)
     chain, key = _read("the certificate", tls.certificate), _read("the key", tls.key)
-    _checked(tls.certificate, lambda: _checked_pair(chain, key))
+    own = _checked(tls.certificate, lambda: _checked_pair(chain, key))
+    NOT_AFTER.labels("servers").set(own.not_valid_after_utc.timestamp())
     return grpc.ssl_channel_credentials(roots, key, chain)
 
 
@@ -123,7 +126,7 @@ def _server_configuration(contents: Sequence[bytes]) -> grpc.ServerCertificateCo
     own = _checked_pair(chain, key)
     if client_ca:
         _certificates(client_ca[0], "tls_client_ca")
-    NOT_AFTER.set(own.not_valid_after_utc.timestamp())
+    NOT_AFTER.labels("callers").set(own.not_valid_after_utc.timestamp())
     if own.not_valid_after_utc < datetime.now(UTC):
         _log.error("tls_certificate has expired on %s: callers will refuse it", own.not_valid_after_utc.isoformat())
     return grpc.ssl_server_certificate_configuration([(key, chain)], client_ca[0] if client_ca else None)
@@ -158,8 +161,8 @@ def _read(what: str, path: Path) -> bytes:
         raise BadSettings(str(path), f"{what} cannot be read: {error.strerror}") from None
 
 
-def _checked(path: Path, check: Callable[[], object]) -> None:
+def _checked(path: Path, check: Callable[[], Checked]) -> Checked:
     try:
-        check()
+        return check()
     except ValueError as error:
         raise BadSettings(str(path), str(error)) from None

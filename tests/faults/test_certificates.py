@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
+from cryptography import x509
 from dance.v1 import agent_pb2, face_pb2, transfer_pb2, transfer_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client import REGISTRY
 from tritonclient.utils import InferenceServerException
 
 from orchestrator.settings import OrchestratorSettings
@@ -121,6 +123,17 @@ async def test_an_expired_server_is_not_called(authority: Authority, caplog: pyt
     assert "has expired" in caplog.text
 
 
+async def test_metrics_tell_when_a_certificate_expires(authority: Authority):
+    """The time is there before it has come, for what callers are shown and for what is shown to other servers."""
+    own = authority.sign("server", valid_for=timedelta(hours=5))
+    async with running(Echo(), settings_of(own)) as server:
+        await called(server, shown(authority.ca, own))
+    wanted = x509.load_pem_x509_certificate(own.certificate.read_bytes()).not_valid_after_utc.timestamp()
+    for shown_to in ("callers", "servers"):
+        labels = {"shown_to": shown_to}
+        assert REGISTRY.get_sample_value("dance_tls_certificate_not_after_seconds", labels) == wanted
+
+
 async def test_plaintext_does_not_enter_a_tls_port(authority: Authority):
     """A caller without TLS gets no answer from a port with it."""
     async with running(Echo(), settings_of(authority.sign("server"))) as server:
@@ -203,16 +216,12 @@ async def test_the_orchestrator_shows_its_certificate_to_every_stage(authority: 
     """A stage with mutual TLS lets the orchestrator in with `stage_certificate`, and not without."""
     own = authority.sign("orchestrator")
     async with running(Echo(), settings_of(authority.sign("server"), authority.ca)) as server:
-        address = {f"{stage}_address": f"127.0.0.1:{server.port}"}
-        for tls, status in (
-            ({"stage_ca": authority.ca}, "UNAVAILABLE"),
-            # It is no real stage: the call gets through, and there is nothing behind it.
-            (
-                {"stage_ca": authority.ca, "stage_certificate": own.certificate, "stage_key": own.key},
-                "UNIMPLEMENTED",
-            ),
-        ):
-            connections = Connections(replace(OrchestratorSettings(), **address, **tls))
+        address: dict[str, Any] = {f"{stage}_address": f"127.0.0.1:{server.port}"}
+        known: dict[str, Any] = {"stage_ca": authority.ca}
+        shows = {**known, "stage_certificate": own.certificate, "stage_key": own.key}
+        # It is no real stage: a call that gets through finds nothing behind the door.
+        for tls, status in ((known, "UNAVAILABLE"), (shows, "UNIMPLEMENTED")):
+            connections = Connections(OrchestratorSettings(**address, **tls))
             try:
                 with pytest.raises((grpc.aio.AioRpcError, InferenceServerException), match=status):
                     await _call(connections, stage)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +56,8 @@ async def test_agent_and_triton_serve_only_who_shows_a_certificate(tmp_path: Pat
         triton = f"127.0.0.1:{service.ready_facts()['triton_port']}"
 
         def connections(**tls: Any) -> Connections:
-            addresses = {"agent_address": f"127.0.0.1:{agent.port}", "triton_address": triton}
-            return Connections(replace(OrchestratorSettings(), **addresses, **tls))
+            addresses: dict[str, Any] = {"agent_address": f"127.0.0.1:{agent.port}", "triton_address": triton}
+            return Connections(OrchestratorSettings(**addresses, **tls))
 
         ours = {"stage_ca": authority.ca, "stage_certificate": caller.certificate, "stage_key": caller.key}
         known = connections(**ours)
