@@ -87,9 +87,8 @@ class OrchestratorSettings(ServerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("max_sessions", "max_sessions_per_client", "max_frame_side_px", "max_frame_bytes",
-                     "lossless_frames_in_flight", "live_frames_in_flight", "label_map_threads", "encode_threads",
-                     "max_fit_frames"):  # fmt: skip
+        for name in ("max_sessions", "max_frame_side_px", "max_frame_bytes", "lossless_frames_in_flight",
+                     "live_frames_in_flight", "label_map_threads", "encode_threads", "max_fit_frames"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.max_frame_bytes > LARGEST_PICTURES_BYTES:
@@ -105,9 +104,11 @@ class OrchestratorSettings(ServerSettings):
         for name in _STAGE_ADDRESSES:
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")
-        self._check_security()
+        self._check_access()
 
-    def _check_security(self) -> None:
+    def _check_access(self) -> None:
+        if self.max_sessions_per_client < 1:
+            raise ValueError(f"max_sessions_per_client must be at least 1, got {self.max_sessions_per_client}")
         if self.stage_tls() is None and not self.stage_insecure:
             for name in _STAGE_ADDRESSES:
                 if not is_local(getattr(self, name)):

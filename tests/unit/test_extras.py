@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 DISTRIBUTIONS = {
-    "av": "av", "cryptography": "cryptography", "cv2": "opencv-python", "google.protobuf": "protobuf",
-    "google.rpc": "googleapis-common-protos", "grpc": "grpcio", "grpc_health": "grpcio-health-checking",
-    "grpc_reflection": "grpcio-reflection", "grpc_status": "grpcio-status", "jwt": "pyjwt", "mediapipe": "mediapipe",
-    "numpy": "numpy", "onnx": "onnx", "openvino": "openvino", "prometheus_client": "prometheus-client", "rich": "rich",
-    "simplejpeg": "simplejpeg", "torch": "torch", "torchmetrics": "torchmetrics", "tritonclient": "tritonclient",
-    "typer": "typer",
+    "cryptography": "cryptography", "jwt": "pyjwt",
+    "av": "av", "cv2": "opencv-python", "google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos",
+    "grpc": "grpcio", "grpc_health": "grpcio-health-checking", "grpc_reflection": "grpcio-reflection",
+    "grpc_status": "grpcio-status", "mediapipe": "mediapipe", "numpy": "numpy", "onnx": "onnx", "openvino": "openvino",
+    "prometheus_client": "prometheus-client", "rich": "rich", "simplejpeg": "simplejpeg", "torch": "torch",
+    "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
 }  # fmt: skip
 OURS = {
     "benchmarks", "client", "dance", "motion", "orchestrator", "samples", "serving", "services", "training", "video",
