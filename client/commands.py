@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from client.access import ServerAccess, named_server
 from client.display import Display
 from client.errors import CommandError, UsageError
 from client.hosting import hosted, with_server
@@ -52,7 +53,29 @@ options = Options()
 ActorsFolder = Annotated[Path, typer.Option("--actors", envvar="DANCE_ACTORS", help="Folder of the actors.")]
 ActorName = Annotated[str, typer.Option("--actor", help="Who shall dance.")]
 Server = Annotated[
-    str | None, typer.Option("--server", metavar="HOST:PORT", help="An orchestrator; without it one is started here.")
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="HOST:PORT",
+        envvar="DANCE_SERVER",
+        help="An orchestrator; without it one is started here.",
+    ),
+]
+TlsCa = Annotated[
+    Path | None,
+    typer.Option("--tls-ca", envvar="DANCE_TLS_CA", help="PEM of who signs the server's certificate: TLS."),
+]
+TlsCertificate = Annotated[
+    Path | None,
+    typer.Option("--tls-certificate", envvar="DANCE_TLS_CERTIFICATE", help="PEM of yours, if the server asks for one."),
+]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", envvar="DANCE_TLS_KEY", help="PEM of that one's key.")]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option("--token-file", envvar="DANCE_TOKEN_FILE", help="Holds your token, if the server asks for one."),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", envvar="DANCE_INSECURE", help="Plaintext, also to a server on another machine.")
 ]
 Logs = Annotated[Path | None, typer.Option("--logs", help="Folder for the processes' logs; default: a new one.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]
@@ -114,6 +137,11 @@ def transfer_command(
     one_pass: Annotated[bool, typer.Option("--one-pass", help="Measure the body while dancing, not before.")] = False,
     actor_version: Annotated[int, typer.Option(min=0, help="0 is the newest.")] = 0,
     server: Server = None,
+    tls_ca: TlsCa = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
+    insecure: Insecure = False,
     actors: ActorsFolder = Path("actors"),
     max_side: MaxSide = 1280,
     force: Force = False,
@@ -122,6 +150,9 @@ def transfer_command(
     """Make the actor dance what SOURCE dances."""
     display = Display()
     checked_actor_id(actor, field="--actor")
+    access = named_server(
+        server, ca=tls_ca, certificate=tls_certificate, key=tls_key, token_file=token_file, insecure=insecure
+    )
     if is_endless(source) and not live:
         raise UsageError(f"{source} is a camera or a stream: that needs --live")
     if live and look_ahead:
@@ -152,7 +183,7 @@ def transfer_command(
     )
     report = run(
         lambda interrupts: with_server(
-            server, actors, logs, display, lambda address: transfer(job, address, display, interrupts)
+            access, actors, logs, display, lambda found: transfer(job, found, display, interrupts)
         )
     )
     display.report(report)
@@ -200,6 +231,11 @@ def fit_command(
     source: Annotated[str, typer.Argument(help="A video file.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A JSON file for `dance transfer --body`.")] = None,
     server: Server = None,
+    tls_ca: TlsCa = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
+    insecure: Insecure = False,
     actors: ActorsFolder = Path("actors"),
     max_side: MaxSide = 1280,
     force: Force = False,
@@ -207,13 +243,16 @@ def fit_command(
 ) -> None:
     """Measure the body in SOURCE: how tall it looks and where it stands, near and far."""
     display = Display()
+    access = named_server(
+        server, ca=tls_ca, certificate=tls_certificate, key=tls_key, token_file=token_file, insecure=insecure
+    )
     if is_endless(source):
         raise UsageError(f"{source} is a camera or a stream: a whole clip is needed")
     VideoReader(source).close()
     if out is not None and out.exists() and not force:
         raise CommandError(f"{out} exists already; --force overwrites it")
     fitted, lost_frames = run(
-        lambda _: with_server(server, actors, logs, display, lambda address: fit(source, address, display, max_side))
+        lambda _: with_server(access, actors, logs, display, lambda found: fit(source, found, display, max_side))
     )
     if lost_frames:
         display.warn(f"{source} is damaged or cut off: {lost_frames} frames do not decode")
@@ -232,15 +271,26 @@ def fit_command(
 
 
 @app.command("actors")
-def actors_command(server: Server = None, actors: ActorsFolder = Path("actors")) -> None:
+def actors_command(
+    server: Server = None,
+    tls_ca: TlsCa = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
+    insecure: Insecure = False,
+    actors: ActorsFolder = Path("actors"),
+) -> None:
     """List the actors of a server, or of the folder here."""
     display = Display()
+    access = named_server(
+        server, ca=tls_ca, certificate=tls_certificate, key=tls_key, token_file=token_file, insecure=insecure
+    )
 
-    async def listed(address: str) -> list[ActorListing]:
-        async with DanceClient(address) as client:
+    async def listed(wanted: ServerAccess) -> list[ActorListing]:
+        async with DanceClient(wanted) as client:
             return await client.actors()
 
-    found = run(lambda _: listed(server)) if server else _actors_here(actors)
+    found = run(lambda _: listed(access)) if access else _actors_here(actors)
     if not found:
         raise CommandError(f"there are no actors {'at ' + server if server else 'in ' + str(actors)}")
     display.actors(found)

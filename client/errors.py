@@ -71,8 +71,17 @@ def server_errors(address: str) -> Iterator[None]:
     except AioRpcError as error:
         details = " ".join((error.details() or error.code().name).split())
         if error.code() is StatusCode.UNAVAILABLE and not details.startswith("stage "):
-            reason = shorten(details, 120, placeholder=" ...")
+            reason = shorten(_distrust(details) or details, 120, placeholder=" ...")
             raise ServerError(f"no server answers at {address} ({reason})", error.code()) from error
         raise ServerError(details, error.code()) from error
     except BadInput as error:
         raise ServerError(f"{address} broke the contract: {error}") from error
+
+
+def _distrust(details: str) -> str:
+    """What is wrong with a server's certificate, which gRPC says at the end of a long line."""
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        return "its certificate has expired, or is not signed by --tls-ca"
+    if "Hostname Verification" in details:
+        return "its certificate is for another name or address"
+    return ""

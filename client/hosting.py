@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from client.access import ServerAccess
 from client.display import Display
 from client.errors import ServerError, StackFailed
 from client.stack import LocalStack, local_stack
@@ -40,14 +41,14 @@ async def hosted(actors_root: Path, logs: Path | None, display: Display, *, port
 
 
 async def with_server(
-    server: str | None,
+    server: ServerAccess | None,
     actors_root: Path,
     logs: Path | None,
     display: Display,
-    work: Callable[[str], Coroutine[Any, Any, Result]],
+    work: Callable[[ServerAccess], Coroutine[Any, Any, Result]],
 ) -> Result:
-    """`work(address)`, at `server` or, where that is None, at a local stack."""
+    """`work(server)`, at `server` or, where that is None, at a local stack."""
     if server is not None:
         return await work(server)
     async with hosted(actors_root, logs, display) as stack:
-        return await stack.run(work(stack.address))
+        return await stack.run(work(ServerAccess(stack.address)))

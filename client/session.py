@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
 
+from client.access import ServerAccess
 from client.errors import ServerError, server_errors
 from motion.body import BodyStats
 from motion.frame import EncodedPicture, Frame, FrameSize
@@ -123,12 +124,17 @@ class Answer:
 
 
 class DanceClient:
-    """A connection to an orchestrator; an async context manager. Every method raises ServerError."""
+    """A connection to an orchestrator; an async context manager. Every method raises ServerError.
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._channel = open_channel(address)
-        self._stub: Any = transfer_pb2_grpc.TransferServiceStub(self._channel)  # type: ignore[no-untyped-call]
+    server: an address alone is called in plaintext, on this machine only. Raises UsageError, and BadSettings for files.
+    """
+
+    def __init__(self, server: ServerAccess | str) -> None:
+        self.server = ServerAccess(server) if isinstance(server, str) else server
+        self.address = self.server.address
+        self._channel = open_channel(self.address, self.server.tls)
+        stub = transfer_pb2_grpc.TransferServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub: Any = self.server.shown_by(stub)
 
     async def __aenter__(self) -> DanceClient:
         return self

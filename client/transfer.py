@@ -13,6 +13,7 @@ from typing import Final
 
 import grpc
 
+from client.access import ServerAccess
 from client.display import Display
 from client.errors import CommandError, NoBodyFound, ServerError
 from client.feed import FeedOptions, FileFeed, LiveFeed, shrunk
@@ -70,12 +71,14 @@ def look_ahead_for(frame_rate_hz: float) -> int:
     return min(_MOST_LOOK_AHEAD_FRAMES, round(frame_rate_hz * _SMOOTHING_SECONDS))
 
 
-async def transfer(job: TransferJob, address: str, display: Display, interrupts: Interrupts) -> TransferReport:
-    """Runs the job on the server at `address`.
+async def transfer(
+    job: TransferJob, server: ServerAccess | str, display: Display, interrupts: Interrupts
+) -> TransferReport:
+    """Runs the job on `server`.
 
     The file is there when this returns, and only then. Raises CommandError, in which case nothing was written.
     """
-    async with DanceClient(address) as client:
+    async with DanceClient(server) as client:
         await _check_actor(client, job)
         body = job.body
         if body is None and not job.live and not job.one_pass:
@@ -84,7 +87,7 @@ async def transfer(job: TransferJob, address: str, display: Display, interrupts:
             return await _Run(job, reader, display, interrupts).run(client, body)
 
 
-async def fit(source: str, address: str, display: Display, max_side_px: int) -> tuple[BodyFit, int]:
+async def fit(source: str, server: ServerAccess | str, display: Display, max_side_px: int) -> tuple[BodyFit, int]:
     """The body stats of a whole clip, and how many of its frames do not decode.
 
     Raises CommandError; NoBodyFound when no whole body is in it.
@@ -92,7 +95,7 @@ async def fit(source: str, address: str, display: Display, max_side_px: int) -> 
     with VideoReader(source) as reader, ExitStack() as closing:
         feed = FileFeed(reader, FeedOptions(max_side_px=max_side_px))
         closing.callback(feed.close)
-        async with DanceClient(address) as client:
+        async with DanceClient(server) as client:
             with display.progress("measuring the body", reader.expected_frames) as advance:
                 try:
                     fitted = await client.fit_body(_counted(feed, advance))
@@ -111,7 +114,7 @@ async def _counted(frames: AsyncIterator[Frame], advance: Callable[[], None]) ->
 
 async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) -> BodyStats:
     try:
-        fitted, _ = await fit(job.source, client.address, display, job.max_side_px)
+        fitted, _ = await fit(job.source, client.server, display, job.max_side_px)
     except NoBodyFound as error:
         raise NoBodyFound(f"{error}; --one-pass transfers parts of a body, where there are any") from error
     if fitted.on_the_spot:

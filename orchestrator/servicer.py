@@ -12,6 +12,7 @@ import grpc.aio
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import FrameSize
+from orchestrator.admission import Places
 from orchestrator.checkpoint import CheckpointSealer
 from orchestrator.config import PoseConfig, PoseDetail
 from orchestrator.fitting import ClipFit
@@ -23,6 +24,7 @@ from orchestrator.stages.client import Intake, TransferClient, check_pose_choice
 from orchestrator.stages.connections import Connections
 from orchestrator.stages.pose import PoseStage
 from orchestrator.streams import RequestReader, ResponseWriter
+from orchestrator.tokens import BearerTokens, token_check
 from serving import telemetry, wire
 from serving.actors import ActorStore
 from serving.errors import (
@@ -35,6 +37,7 @@ from serving.errors import (
     StageError,
     StageTimeout,
 )
+from serving.identity import client_of
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
 
@@ -50,9 +53,12 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     name: str = "orchestrator"
     full_names: tuple[str, ...] = ("dance.v1.TransferService",)
+    token_check: BearerTokens | None
+    """See `serving.identity.Guarded`."""
 
     def __init__(self, settings: OrchestratorSettings) -> None:
         self._settings = settings
+        self.token_check = token_check(settings)
         self._actors = ActorStore(settings.actors_root)
         self._connections = Connections(settings)
         self._threads = Threads(
@@ -65,7 +71,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         )
         self._sessions: set[Session] = set()
         self._draining = False
-        self._open_streams = 0
+        self._places = Places(most=settings.max_sessions, most_per_client=settings.max_sessions_per_client)
         self._readers: set[asyncio.Task[None]] = set()
         telemetry.SESSION_CAPACITY.set(settings.max_sessions)
 
@@ -99,9 +105,9 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     ) -> None:
         """See transfer.proto. Raises our errors; the interceptor makes them statuses."""
         writer = ResponseWriter(context.write, self._settings.answer_seconds)
-        async with self._admitted(requests) as reader:
+        async with self._admitted(requests, context) as reader:
             try:
-                await self._dance(reader, writer)
+                await self._dance(reader, writer, client_of(context))
             finally:
                 # The status waits for a client that is slow to read, and so does its place.
                 told = await writer.idle()
@@ -112,8 +118,8 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self,
         reader: RequestReader[transfer_pb2.TransferRequest],
         writer: ResponseWriter[transfer_pb2.TransferResponse],
+        client_name: str,
     ) -> None:
-        client_name = ""
         config = config_from_proto((await self._first(reader)).config, self._settings)
         resumed = self._sealer.open(config.checkpoint, config, client_name) if config.checkpoint else None
         intake = Intake(self._settings.picture_limits(), config.frame_rate_hz, resumed)
@@ -149,7 +155,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self, requests: AsyncIterator[transfer_pb2.FitBodyRequest], context: grpc.aio.ServicerContext
     ) -> transfer_pb2.FitBodyResponse:
         """See transfer.proto. A frame that cannot be decoded counts as one without a person. Raises NoBody."""
-        async with self._admitted(requests) as reader, lasting(self._settings.session_seconds):
+        async with self._admitted(requests, context) as reader, lasting(self._settings.session_seconds):
             config = (await self._first(reader)).config
             check_pose_choice(config.pose_backend, config.dancer, field="config")
             intake = Intake(self._settings.picture_limits(), _ANY_RATE_HZ)
@@ -187,28 +193,25 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         return first
 
     @asynccontextmanager
-    async def _admitted(self, requests: AsyncIterator[RequestT]) -> AsyncIterator[RequestReader[RequestT]]:
+    async def _admitted(
+        self, requests: AsyncIterator[RequestT], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[RequestReader[RequestT]]:
         """Holds one of the places for streams, and counts how the stream ended. Raises AtCapacity."""
         reader = RequestReader(requests)
         self._readers.add(reader.task)
         reader.task.add_done_callback(self._readers.discard)
         reason = "broken"
         try:
-            refusal = self._refusal()
-            if refusal is not None:
+            client = client_of(context)
+            if (refusal := self._refusal(client)) is not None:
                 # grpc tells a client whose requests are still on their way INTERNAL in place of the refusal.
                 with suppress(TimeoutError, DanceError, LinkEnded):
                     async with asyncio.timeout(_REFUSED_WITHIN_SECONDS):
                         while True:
                             await reader.take(_REFUSED_WITHIN_SECONDS)
                 raise refusal
-            self._open_streams += 1
-            telemetry.SESSIONS.inc()
-            try:
+            with self._places.hold(client), telemetry.SESSIONS.track_inprogress():
                 yield reader
-            finally:
-                self._open_streams -= 1
-                telemetry.SESSIONS.dec()
             reason = "finished"
         except asyncio.CancelledError:
             reason = "cancelled"
@@ -220,12 +223,10 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             reader.close()
             telemetry.SESSION_ENDS.labels(reason).inc()
 
-    def _refusal(self) -> DanceError | None:
+    def _refusal(self, client: str) -> DanceError | None:
         if self._draining:
             return Draining("this server is shutting down; another one may be there")
-        if self._open_streams >= self._settings.max_sessions:
-            return AtCapacity(f"all {self._settings.max_sessions} sessions are taken")
-        return None
+        return self._places.refusal(client)
 
     def _summaries(self) -> list[transfer_pb2.ActorSummary]:
         summaries: list[transfer_pb2.ActorSummary] = []

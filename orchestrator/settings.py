@@ -9,6 +9,9 @@ from typing import Final
 
 from serving.pictures import PictureLimits
 from serving.server import MESSAGE_LIMIT_BYTES, ServerSettings
+from serving.tls import ChannelTls, channel_tls, is_local
+
+_STAGE_ADDRESSES: Final = ("pose_address", "normalize_address", "face_address", "agent_address", "triton_address")
 
 LARGEST_PICTURES_BYTES: Final = MESSAGE_LIMIT_BYTES - 2**18
 """What the pictures of one message may have: the rest is for poses, times and names."""
@@ -28,8 +31,26 @@ class OrchestratorSettings(ServerSettings):
     actors_root: Path = Path("actors")
     """The folder of actors, the same one that face and the agent read."""
 
+    stage_ca: Path | None = None
+    """PEM of who signs the certificates of the stages, which then are called with TLS. None: plaintext."""
+    stage_certificate: Path | None = None
+    """PEM of the certificate that the stages are shown, for mutual TLS. Read once, as the next and `stage_ca` are."""
+    stage_key: Path | None = None
+    stage_insecure: bool = False
+    """Whether stages on other machines may be called in plaintext."""
+
+    tokens_file: Path | None = None
+    """Clients and their tokens, one `NAME:SHA256` a line. With this or the next, every call needs a token."""
+    jwt_keys_file: Path | None = None
+    """The JWK set whose keys sign clients' JWTs. Both files are read again when they change."""
+    jwt_issuer: str = ""
+    """Needed with `jwt_keys_file`: `iss` of every token; likewise `aud`."""
+    jwt_audience: str = ""
+
     max_sessions: int = 8
     """Transfer and FitBody streams at the same time; more are refused."""
+    max_sessions_per_client: int = 4
+    """The same for one client, known by its token or certificate. Anonymous ones have only the limit above."""
     max_look_ahead_frames: int = 30
     max_frame_side_px: int = 4096
     max_frame_bytes: int = 12 * 2**20
@@ -88,9 +109,27 @@ class OrchestratorSettings(ServerSettings):
                 continue  # 0 is a sensible drain
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("pose_address", "normalize_address", "face_address", "agent_address", "triton_address"):
+        for name in _STAGE_ADDRESSES:
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")
+        self._check_access()
+
+    def _check_access(self) -> None:
+        if self.max_sessions_per_client < 1:
+            raise ValueError(f"max_sessions_per_client must be at least 1, got {self.max_sessions_per_client}")
+        if self.stage_tls() is None and not self.stage_insecure:
+            for name in _STAGE_ADDRESSES:
+                if not is_local(getattr(self, name)):
+                    what = f"{name} {getattr(self, name)} is on another machine"
+                    raise ValueError(f"{what}: that needs stage_ca, or stage_insecure=true for plaintext")
+        if self.jwt_keys_file is not None and not (self.jwt_issuer and self.jwt_audience):
+            raise ValueError("jwt_keys_file needs jwt_issuer and jwt_audience")
+        if self.jwt_keys_file is None and (self.jwt_issuer or self.jwt_audience):
+            raise ValueError("jwt_issuer and jwt_audience need jwt_keys_file")
+
+    def stage_tls(self) -> ChannelTls | None:
+        """How the stages are called; None: in plaintext."""
+        return channel_tls("stage_", self.stage_ca, self.stage_certificate, self.stage_key)
 
     def picture_limits(self) -> PictureLimits:
         """What a client's picture may measure."""

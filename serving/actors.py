@@ -14,22 +14,21 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
-import numpy as np
-
 from motion.body import BodyStats
 from motion.face_region import FaceRule
-from motion.frame import FrameSize, Picture
+from motion.frame import EncodedPicture, FrameSize, Picture, PictureEncoding
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.stage import Stage
-from serving.errors import ActorNotFound, ActorUnusable
+from serving.errors import ActorNotFound, ActorUnusable, BadPicture
 from serving.names import checked_actor_id, is_actor_id
+from serving.pictures import PictureLimits, decode_picture
 
 FORMAT: Final = 1
 GENERATOR_FILE: Final = "generator.onnx"
 FACE_FILE: Final = "face.onnx"
 PLATE_FILE: Final = "plate.png"
 METADATA_FILE: Final = "actor.json"
+_PLATE_LIMITS: Final = PictureLimits(max_side_px=8192, max_bytes=256 * 2**20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +85,16 @@ class Actor:
 
     def read_plate(self) -> Picture:
         """`[H, W, 3]` uint8 RGB of the footage's size. Raises ActorUnusable."""
-        pixels = cv2.imread(str(self.plate_path), cv2.IMREAD_COLOR)
-        expected = (self.frame_size.height_px, self.frame_size.width_px, 3)
-        if pixels is None or pixels.shape != expected:
-            raise ActorUnusable(f"actor {self.id} version {self.version}: {PLATE_FILE} is missing or not {expected}")
-        return np.ascontiguousarray(pixels[..., ::-1], dtype=np.uint8)
+        size = self.frame_size
+        try:
+            data = self.plate_path.read_bytes()
+            plate = EncodedPicture(PictureEncoding.PNG, size.width_px, size.height_px, data)
+            return decode_picture(plate, _PLATE_LIMITS, field=PLATE_FILE)
+        except OSError as error:
+            reason = f"{PLATE_FILE} cannot be read: {error.strerror}"
+        except BadPicture as error:
+            reason = str(error)
+        raise ActorUnusable(f"actor {self.id} version {self.version}: {reason}")
 
 
 class ActorStore:

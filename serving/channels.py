@@ -7,6 +7,7 @@ from typing import Final
 import grpc.aio
 
 from serving.server import MESSAGE_LIMIT_BYTES
+from serving.tls import ChannelTls, channel_credentials
 
 CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
@@ -19,6 +20,11 @@ CHANNEL_OPTIONS: Final = (
 )
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to `host:port`. Nothing is connected until it is used; to be closed, or used as a context."""
-    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+def open_channel(address: str, tls: ChannelTls | None = None) -> grpc.aio.Channel:
+    """A channel to `host:port`. Nothing is connected until it is used; to be closed, or used as a context.
+
+    tls: None is plaintext. Raises BadSettings for its files.
+    """
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(address, channel_credentials(tls), options=CHANNEL_OPTIONS)

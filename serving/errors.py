@@ -8,6 +8,7 @@ DanceError                      everything we raise on purpose; carries a gRPC s
 +-- ActorNotFound               NOT_FOUND            no such actor, or no such version
 +-- ActorUnusable               FAILED_PRECONDITION  another label-map version, damaged files
 +-- NoBody                      FAILED_PRECONDITION  no whole body seen where one is needed
++-- Unauthenticated             UNAUTHENTICATED      no token, or one that is not good; `reason` is a word for metrics
 +-- AtCapacity                  RESOURCE_EXHAUSTED   admission refused
 +-- Draining                    UNAVAILABLE          the server goes away
 +-- StageError                  UNAVAILABLE          a stage failed; `stage` and `sequence` say which and where
@@ -78,6 +79,19 @@ class NoBody(DanceError):
     """No whole body was seen where one is needed."""
 
     code = StatusCode.FAILED_PRECONDITION
+
+
+class Unauthenticated(DanceError):
+    """Nobody proved who calls. The message never holds what was shown as a proof.
+
+    reason: one word of few, for metrics.
+    """
+
+    code = StatusCode.UNAUTHENTICATED
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class AtCapacity(DanceError):

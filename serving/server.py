@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 import grpc
@@ -20,7 +21,9 @@ from prometheus_client import start_http_server
 
 from serving import telemetry
 from serving.errors import BadSettings, DanceError
+from serving.identity import Guarded, IdentityInterceptor
 from serving.interceptor import ErrorInterceptor
+from serving.tls import ServerTls, is_loopback, server_credentials, server_tls
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +55,14 @@ class ServerSettings:
     """How long new calls are still served after SIGTERM, while health says NOT_SERVING: Kubernetes needs some seconds
     to tell everybody that a pod has gone."""
     log_level: str = "INFO"
+    tls_certificate: Path | None = None
+    """PEM, with the intermediate certificates behind it. Read again when it changes; running calls go on."""
+    tls_key: Path | None = None
+    """PEM, not encrypted."""
+    tls_client_ca: Path | None = None
+    """Callers must show a certificate signed by one of these. None: they need none."""
+    insecure: bool = False
+    """Whether calls may come in plaintext from other machines. Health and metrics are plaintext always."""
 
     def __post_init__(self) -> None:
         for name in ("port", "health_port", "metrics_port"):
@@ -62,6 +73,15 @@ class ServerSettings:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError(f"log_level must be DEBUG, INFO, WARNING or ERROR, got {self.log_level!r}")
+        if self.tls() is None and not self.insecure and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} can be reached from other machines: that needs tls_certificate and tls_key, "
+                "or insecure=true"
+            )
+
+    def tls(self) -> ServerTls | None:
+        """What the server proves itself with; None: plaintext. Raises ValueError for half of it."""
+        return server_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
 
 
 class Service(Protocol):
@@ -145,7 +165,7 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
-        server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
+        server = grpc.aio.server(interceptors=_interceptors(service), options=SERVER_OPTIONS)
         service.register(server)
         reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), server)
         own_health = Health(service.full_names)
@@ -153,7 +173,9 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         health_server = grpc.aio.server(options=SERVER_OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(own_health.servicer, health_server)
         health_port = _bound(health_server, settings.host, settings.health_port, "health_port")
-        port = _bound(server, settings.host, settings.port, "port")
+        tls = settings.tls()
+        credentials = None if tls is None else server_credentials(tls)
+        port = _bound(server, settings.host, settings.port, "port", credentials)
         metrics_port = _start_metrics(stack, settings)
         telemetry.BUILD_INFO.info({"version": VERSION, "service": service.name})
         await health_server.start()
@@ -234,9 +256,20 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
         _log.info("draining for up to %s s", settings.drain_seconds)
 
 
-def _bound(server: grpc.aio.Server, host: str, port: int, field: str) -> int:
+def _interceptors(service: Service) -> list[grpc.aio.ServerInterceptor]:
+    check = service.token_check if isinstance(service, Guarded) else None
+    return [ErrorInterceptor(), *([] if check is None else [IdentityInterceptor(check)])]
+
+
+def _bound(
+    server: grpc.aio.Server, host: str, port: int, field: str, credentials: grpc.ServerCredentials | None = None
+) -> int:
+    address = f"{host}:{port}"
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        if credentials is None:
+            bound = server.add_insecure_port(address)
+        else:
+            bound = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise BadSettings(field, f"{host}:{port} cannot be listened on; is it in use?") from error
     if bound == 0:

@@ -61,6 +61,8 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
                 host=settings.host,
                 ports=settings.triton_ports(),
                 exit_seconds=settings.triton_exit_seconds,
+                tls=settings.tls(),
+                call_with=settings.triton_tls(),
             )
             await self._stack.enter_async_context(self._own_triton)
             address = self._own_triton.address
@@ -69,6 +71,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
             load_seconds=settings.load_timeout_seconds,
             canary_seconds=settings.canary_timeout_seconds,
             answer_seconds=settings.answer_seconds,
+            tls=settings.triton_tls(),
         )
         self._stack.push_async_callback(triton.close)
         self._agent = GeneratorAgent(

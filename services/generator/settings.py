@@ -12,6 +12,7 @@ from serving.engine import Device, Precision
 from serving.errors import BadInput
 from serving.names import checked_actor_id
 from serving.server import ServerSettings
+from serving.tls import ChannelTls, channel_tls, is_local
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,13 @@ class GeneratorSettings(ServerSettings):
     triton_http_port: int = 0
     triton_metrics_port: int = 0
     """Where the Triton that is started here listens; 0 takes free ports."""
+    triton_ca: Path | None = None
+    """PEM of who signs Triton's certificate, by which the agent knows it. A Triton that is started here proves itself
+    with `tls_certificate` and asks for certificates of `tls_client_ca`, as the agent does; its HTTP service, which has
+    no TLS, then listens on loopback only."""
+    triton_certificate: Path | None = None
+    """PEM of the certificate that the agent shows to Triton."""
+    triton_key: Path | None = None
     triton_log: Path | None = None
     """Its log file. None: a file in a temporary folder, which goes at the end."""
     triton_exit_seconds: int = 5
@@ -82,11 +90,27 @@ class GeneratorSettings(ServerSettings):
             raise ValueError("triton_address needs repository_root, the model repository that the other Triton reads")
         if self.triton_address and not self.triton_address.rpartition(":")[2].isdecimal():
             raise ValueError(f"triton_address must be host:port, got {self.triton_address!r}")
+        self._check_security()
         for actor_id in self.listed_actors():
             try:
                 checked_actor_id(actor_id, field="load_at_start")
             except BadInput as error:
                 raise ValueError(str(error)) from error
+
+    def _check_security(self) -> None:
+        tls, calling = self.tls(), self.triton_tls()
+        if self.triton_address:
+            if calling is None and not self.insecure and not is_local(self.triton_address):
+                where = f"triton_address {self.triton_address} is on another machine"
+                raise ValueError(f"{where}: that needs triton_ca, or insecure=true for plaintext")
+        elif (tls is None) != (calling is None):
+            raise ValueError("a Triton that is started here needs both of tls_certificate and triton_ca, or none")
+        elif tls is not None and calling is not None and tls.client_ca is not None and calling.certificate is None:
+            raise ValueError("tls_client_ca needs triton_certificate, which the agent shows to its own Triton")
+
+    def triton_tls(self) -> ChannelTls | None:
+        """How the agent calls Triton; None: in plaintext. Raises ValueError for half of it."""
+        return channel_tls("triton_", self.triton_ca, self.triton_certificate, self.triton_key)
 
     def listed_actors(self) -> tuple[str, ...]:
         """The ids in `load_at_start`; empty for "none" and "all"."""

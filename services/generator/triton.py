@@ -13,6 +13,7 @@ from tritonclient.utils import InferenceServerException
 from motion.frame import ZERO_LEVEL, Picture
 from serving.actors import Actor
 from serving.errors import DanceError
+from serving.tls import ChannelTls, channel_credentials
 
 
 class TritonRefused(DanceError):
@@ -27,17 +28,25 @@ class TritonClient:
 
     load_seconds: how long loading or unloading a model may take. canary_seconds: how long one picture may take, its
     time in the queue included. answer_seconds: how long Triton may take to
-    say that it lives, what it has loaded, and how much that drew.
+    say that it lives, what it has loaded, and how much that drew. tls: None is plaintext. Raises BadSettings for its
+    files.
     """
 
     def __init__(
-        self, address: str, *, load_seconds: float, canary_seconds: float, answer_seconds: float = 2.0
+        self,
+        address: str,
+        *,
+        load_seconds: float,
+        canary_seconds: float,
+        answer_seconds: float = 2.0,
+        tls: ChannelTls | None = None,
     ) -> None:
         self.address = address
         self._answer_seconds = answer_seconds
         self._load_seconds = load_seconds
         self._canary_seconds = canary_seconds
-        self._client = triton_grpc.InferenceServerClient(address)
+        creds = None if tls is None else channel_credentials(tls)
+        self._client = triton_grpc.InferenceServerClient(address, ssl=creds is not None, creds=creds)
 
     async def close(self) -> None:
         """Closes the connection."""

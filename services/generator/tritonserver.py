@@ -32,6 +32,7 @@ from tritonclient.utils import InferenceServerException
 
 from serving.adopted import adopted
 from serving.errors import BadSettings, DanceError
+from serving.tls import ChannelTls, ServerTls, channel_credentials
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ _STUB_MEMORY_BYTES: Final = 4 * 2**20
 _EXIT_MARGIN_SECONDS: Final = 1.0
 _STARTS_ON_FREE_PORTS: Final = 3
 _LOG_LINES_SHOWN: Final = 15
+_OF_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}
 
 
 class TritonMissing(DanceError):
@@ -114,8 +116,10 @@ class TritonServer:
     model_repository: its folder of models; it is started with none loaded (explicit control).
     log_path: where its output goes, appended.
     exit_seconds: how long requests in flight may take after the signal to end.
+    tls: what its gRPC service proves itself with, read at each start; its HTTP service, which has no TLS, then listens
+    on loopback only. call_with: how to call it then.
 
-    `address` is host:port of its gRPC service, `ports` are the ports it really got.
+    `address` is host:port at which this machine calls its gRPC service, `ports` are the ports it really got.
     """
 
     def __init__(
@@ -127,21 +131,27 @@ class TritonServer:
         ports: TritonPorts | None = None,
         start_seconds: float = 30.0,
         exit_seconds: int = 5,
+        tls: ServerTls | None = None,
+        call_with: ChannelTls | None = None,
     ) -> None:
+        if (tls is None) != (call_with is None):
+            raise ValueError("tls and call_with belong together")
         self.log_path = log_path
         self.host = host
         self.ports = self._wanted_ports = ports or TritonPorts()
         self._model_repository = model_repository
         self._start_seconds = start_seconds
         self._exit_seconds = exit_seconds
+        self._tls = tls
+        self._call_with = call_with
         self._memory_prefix = ""
         self._process: Process | None = None
         self._links: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def address(self) -> str:
-        """Host and port of the gRPC service."""
-        return f"{self.host}:{self.ports.grpc}"
+        """Host and port of the gRPC service, as this machine calls it."""
+        return f"{_OF_EVERY_ADDRESS.get(self.host, self.host)}:{self.ports.grpc}"
 
     @property
     def pid(self) -> int | None:
@@ -240,6 +250,7 @@ class TritonServer:
 
     async def _spawn(self, install: TritonInstall, backends: Path, log: IO[bytes]) -> Process:
         host, ports = self.host, self.ports
+        http_host = host if self._tls is None else "127.0.0.1"
         arguments = [
             str(install.server),
             f"--model-repository={self._model_repository}",
@@ -247,9 +258,10 @@ class TritonServer:
             "--model-control-mode=explicit",
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={self._exit_seconds}",
-            *(f"--http-address={host}", f"--http-port={ports.http}"),
+            *(f"--http-address={http_host}", f"--http-port={ports.http}"),
             *(f"--grpc-address={host}", f"--grpc-port={ports.grpc}"),
             *(f"--metrics-address={host}", f"--metrics-port={ports.metrics}"),
+            *([] if self._tls is None else _tls_arguments(self._tls)),
             "--allow-gpu-metrics=false",
             "--metrics-config=summary_latencies=true",
             "--pinned-memory-pool-byte-size=0",
@@ -277,7 +289,8 @@ class TritonServer:
 
     async def _answering(self, process: Process) -> None:
         ended = asyncio.create_task(process.wait())
-        client = triton_grpc.InferenceServerClient(self.address)
+        creds = None if self._call_with is None else channel_credentials(self._call_with)
+        client = triton_grpc.InferenceServerClient(self.address, ssl=creds is not None, creds=creds)
         try:
             async with asyncio.timeout(self._start_seconds):
                 while not ended.done():
@@ -293,6 +306,13 @@ class TritonServer:
             ended.cancel()
             await client.close()
         raise TritonFailed(f"Triton {reason}; the end of {self.log_path}:\n{self.log_tail()}")
+
+
+def _tls_arguments(tls: ServerTls) -> list[str]:
+    own = [f"--grpc-server-cert={tls.certificate}", f"--grpc-server-key={tls.key}"]
+    if tls.client_ca is None:
+        return ["--grpc-use-ssl=true", *own]
+    return ["--grpc-use-ssl-mutual=true", *own, f"--grpc-root-cert={tls.client_ca}"]
 
 
 def _library_folder() -> str | None:

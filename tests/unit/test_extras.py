@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 DISTRIBUTIONS = {
+    "cryptography": "cryptography", "jwt": "pyjwt",
     "av": "av", "cv2": "opencv-python", "google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos",
     "grpc": "grpcio", "grpc_health": "grpcio-health-checking", "grpc_reflection": "grpcio-reflection",
     "grpc_status": "grpcio-status", "mediapipe": "mediapipe", "numpy": "numpy", "onnx": "onnx", "openvino": "openvino",

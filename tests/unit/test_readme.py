@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from orchestrator.settings import OrchestratorSettings
+from services.generator.settings import GeneratorSettings
+from serving.server import ServerSettings
 
 
 def test_the_readme_shows_the_example_as_it_is(root: Path):
@@ -14,9 +19,26 @@ def test_the_readme_shows_the_example_as_it_is(root: Path):
     assert shown == [(root / "examples" / "transfer_client.py").read_text()]
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "client/README.md", "docs/ARCHITECTURE.md"])
 def test_links_lead_somewhere(root: Path, page: str):
     """Every link to a file of the repository names one that exists."""
     text = (root / page).read_text()
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert ((root / page).parent / target).exists(), f"{page} links to {target}"
+
+
+def test_the_page_on_security_names_settings_that_exist(root: Path):
+    """Every variable that it names is a field, and the orchestrator's fields for security are all named."""
+    text = (root / "docs" / "security.md").read_text()
+    known = {
+        "*": {field.name.upper() for field in fields(ServerSettings)},
+        "ORCHESTRATOR": {field.name.upper() for field in fields(OrchestratorSettings)},
+        "GENERATOR": {field.name.upper() for field in fields(GeneratorSettings)},
+    }
+    named = re.findall(r"`(\*|ORCHESTRATOR|GENERATOR)_([A-Z_]+)", text)
+    assert named
+    for prefix, name in named:
+        assert name in known[prefix], f"{prefix}_{name} is no setting"
+    for field in fields(OrchestratorSettings):
+        if re.match(r"tls_|insecure|stage_(?!insecure)|tokens_|jwt_", field.name):
+            assert re.search(rf"_{field.name.upper()}\b", text), f"{field.name} is not named"

@@ -155,14 +155,17 @@ class RunningFake:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., RunningFake]]:
-    """Starts fake services; ends them after the test."""
+    """Starts fake services; ends them after the test. credentials: for TLS. interceptors: gRPC's, of the server."""
     servers = []
 
-    def start(**wanted) -> RunningFake:
+    def start(*, credentials=None, interceptors=(), **wanted) -> RunningFake:
         behaviour = Behaviour(**wanted)
-        server = grpc.server(ThreadPoolExecutor(4))
+        server = grpc.server(ThreadPoolExecutor(4), interceptors=interceptors)
         transfer_pb2_grpc.add_TransferServiceServicer_to_server(FakeTransferService(behaviour), server)
-        port = server.add_insecure_port("127.0.0.1:0")
+        if credentials is None:
+            port = server.add_insecure_port("127.0.0.1:0")
+        else:
+            port = server.add_secure_port("127.0.0.1:0", credentials)
         server.start()
         servers.append((server, behaviour))
         return RunningFake(f"127.0.0.1:{port}", behaviour)

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
+import struct
+import zlib
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from motion.frame import PictureEncoding
 from serving.actors import ActorStore
+from serving.engine import open_engine
+from serving.errors import ActorUnusable, BadInput
+from serving.pictures import encode_picture
 from tests.tiny_actors import publish_tiny
 
 
@@ -19,3 +29,75 @@ def test_what_is_no_actor_is_passed_by(tmp_path: Path):
     (store.root / "empty").mkdir()
     (store.root / "notes").write_text("1")
     assert store.ids() == ["kind"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../secret",
+        "/etc",
+        "a/b",
+        "a\\b",
+        "a.b",
+        "A",
+        "a\n",
+        "a\0",
+        "-a",
+        "a" * 64,
+        "ａ",
+        "%2e%2e",
+        "a b",
+    ],
+)
+def test_no_path_is_built_from_what_is_no_actor_id(tmp_path: Path, name: str):
+    """Loading, listing versions and publishing refuse it, although there is an actor where the name would lead."""
+    store = ActorStore(tmp_path / "actors")
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    kind = publish_tiny(store, parts, "kind")
+    kind.folder.parent.rename(tmp_path / "secret")
+    for use in (store.load, store.versions, lambda bad: publish_tiny(store, parts, bad)):
+        with pytest.raises(BadInput, match="is no actor id"):
+            use(name)
+    assert list(store.root.iterdir()) == []
+
+
+class Bomb:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return self.path.touch, ()
+
+
+def test_nothing_in_an_actor_is_executed(tmp_path: Path):
+    """A pickle in a network's place is no network that can be read, and what it would do is not done."""
+    gone_off = tmp_path / "gone off"
+    bomb = pickle.dumps(Bomb(gone_off))
+    actor = publish_tiny(ActorStore(tmp_path / "actors"), tmp_path, "kind", generator=bomb)
+    with pytest.raises(ActorUnusable, match="no network that can be read"):
+        open_engine(actor.generator_path)
+    assert not gone_off.exists()
+    pickle.loads(bomb)
+    assert gone_off.exists()  # it would have gone off
+
+
+def test_a_plate_is_checked_before_it_is_decoded(tmp_path: Path):
+    """A plate whose header claims another size, or which is missing, makes the actor unusable."""
+    actor = publish_tiny(ActorStore(tmp_path / "actors"), tmp_path, "kind")
+    assert actor.read_plate().shape == (64, 64, 3)
+    body = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    small = encode_picture(np.zeros((8, 8, 3), np.uint8), PictureEncoding.PNG).data
+    for data, said in ((header, "its header says 60000x60000"), (small, "its header says 8x8"), (b"GIF", "not a PNG")):
+        actor.plate_path.write_bytes(data)
+        with pytest.raises(ActorUnusable, match=f"actor kind version 1: plate.png.*{said}"):
+            actor.read_plate()
+    actor.plate_path.unlink()
+    with pytest.raises(ActorUnusable, match=r"plate.png cannot be read: No such file"):
+        actor.read_plate()

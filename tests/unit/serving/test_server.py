@@ -7,6 +7,8 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -157,6 +159,29 @@ def test_nonsense_settings_are_refused(changes: dict):
     """Ports, times and levels out of range raise with the field's name."""
     with pytest.raises(ValueError, match=next(iter(changes))):
         ServerSettings(**changes)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "192.0.2.7", "", "dance.example"])
+def test_plaintext_is_not_served_to_other_machines_by_accident(host: str):
+    """A host that others can reach needs TLS, or plaintext asked for by name."""
+    with pytest.raises(ValueError, match=r"can be reached from other machines.*insecure=true"):
+        ServerSettings(host=host)
+    ServerSettings(host=host, insecure=True)
+    ServerSettings(host=host, tls_certificate=Path("c"), tls_key=Path("k"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
+def test_loopback_may_be_plaintext(host: str):
+    """Nobody but this machine can listen there."""
+    assert ServerSettings(host=host).tls() is None
+
+
+@pytest.mark.parametrize("names", [["tls_certificate"], ["tls_key"], ["tls_client_ca"], ["tls_key", "tls_client_ca"]])
+def test_half_of_tls_is_refused(names: list[str]):
+    """A certificate without its key, or a CA for callers without either, is no TLS."""
+    files: dict[str, Any] = dict.fromkeys(names, Path("file"))
+    with pytest.raises(ValueError, match="belong together"):
+        ServerSettings(**files)
 
 
 ENDED_TWICE = """

@@ -50,6 +50,8 @@ def test_variables_are_read():
         ("WATCH_SECONDS", "nan", "watch_seconds"),
         ("LOAD_AT_START", "../etc", "load_at_start"),
         ("TRITON_ADDRESS", "triton:8001", "repository_root"),
+        ("TRITON_KEY", "key.pem", "triton_certificate and triton_key"),
+        ("TRITON_CA", "ca.pem", "needs both of tls_certificate and triton_ca"),
         ("NONSENSE", "1", "GENERATOR_NONSENSE"),
     ],
 )
@@ -57,3 +59,23 @@ def test_nonsense_is_refused_by_name(variable: str, value: str, names: str):
     """The message names the field, or the variable that is none."""
     with pytest.raises(BadSettings, match=names):
         from_environment(GeneratorSettings, "GENERATOR_", {f"GENERATOR_{variable}": value})
+
+
+def test_a_triton_elsewhere_is_not_called_in_plaintext_by_accident():
+    """An address on another machine needs TLS, or plaintext asked for by name."""
+    elsewhere = {"GENERATOR_TRITON_ADDRESS": "triton:8001", "GENERATOR_REPOSITORY_ROOT": "repository"}
+    with pytest.raises(BadSettings, match=r"triton_address triton:8001 is on another machine.*insecure=true"):
+        from_environment(GeneratorSettings, "GENERATOR_", elsewhere)
+    from_environment(GeneratorSettings, "GENERATOR_", {**elsewhere, "GENERATOR_INSECURE": "true"})
+    from_environment(GeneratorSettings, "GENERATOR_", {**elsewhere, "GENERATOR_TRITON_CA": "ca.pem"})
+
+
+def test_an_own_triton_is_secured_as_the_agent_is():
+    """With TLS for callers the agent has to know its own Triton too, and with mutual TLS to be known by it."""
+    tls = {"GENERATOR_TLS_CERTIFICATE": "c", "GENERATOR_TLS_KEY": "k"}
+    with pytest.raises(BadSettings, match="needs both of tls_certificate and triton_ca"):
+        from_environment(GeneratorSettings, "GENERATOR_", tls)
+    known = {**tls, "GENERATOR_TRITON_CA": "ca"}
+    from_environment(GeneratorSettings, "GENERATOR_", known)
+    with pytest.raises(BadSettings, match="tls_client_ca needs triton_certificate"):
+        from_environment(GeneratorSettings, "GENERATOR_", {**known, "GENERATOR_TLS_CLIENT_CA": "ca"})

@@ -1,0 +1,73 @@
+"""Files that are read again when they change: certificates, keys, tokens."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from serving.errors import BadSettings
+
+_log = logging.getLogger(__name__)
+
+Parsed = TypeVar("Parsed")
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+class ReloadedFiles(Generic[Parsed]):
+    """What a group of files says, as of their last good state.
+
+    A change is seen by time, size and inode, so that a file that was renamed over another, and a link that points
+    elsewhere now (which is how Kubernetes renews a mounted Secret), count as changed. Files that are renewed one after
+    the other do not fit each other for a moment: what cannot be parsed is logged once, and the last good state stays.
+    The log never holds what is in the files. May be used from several threads.
+
+    setting: its name, for errors. parse: makes the files' contents one value; raises ValueError, whose message must
+    not hold any of them either. Raises BadSettings when the files cannot be read, or parsed, at the first time.
+    """
+
+    def __init__(self, setting: str, paths: Sequence[Path], parse: Callable[[Sequence[bytes]], Parsed]) -> None:
+        self._setting = setting
+        self._paths = tuple(paths)
+        self._parse = parse
+        self._lock = threading.Lock()
+        self._stamp = self._stamped()
+        try:
+            self._value = self._read()
+        except (OSError, ValueError) as error:
+            raise BadSettings(setting, _reason(error)) from None
+
+    def current(self) -> Parsed:
+        """The newest good state."""
+        with self._lock:
+            stamp = self._stamped()
+            if stamp == self._stamp:
+                return self._value
+            self._stamp = stamp
+            try:
+                self._value = self._read()
+            except (OSError, ValueError) as error:
+                _log.error("%s changed and is not taken, the earlier state stays: %s", self._setting, _reason(error))
+            else:
+                _log.info("%s was read again", self._setting)
+            return self._value
+
+    def _read(self) -> Parsed:
+        return self._parse([path.read_bytes() for path in self._paths])
+
+    def _stamped(self) -> _Stamp:
+        return tuple(_stamp_of(path) for path in self._paths)
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return f"{error.filename} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
