@@ -202,12 +202,14 @@ def body_stats_from_proto(message: normalize_pb2.BodyStats, *, field: str) -> Bo
 
 
 def body_stats_to_proto(body: BodyStats) -> normalize_pb2.BodyStats:
-    """The stats as a message."""
-    return normalize_pb2.BodyStats(
-        near_ankle_y=body.near_ankle_y,
-        far_ankle_y=body.far_ankle_y,
-        near_height=body.near_height,
-        far_height=body.far_height,
-        hip_x=body.hip_x,
-        frames=body.frames,
-    )
+    """The stats as a message. Within another message: fill_body_stats."""
+    message = normalize_pb2.BodyStats()
+    fill_body_stats(message, body)
+    return message
+
+
+def fill_body_stats(message: normalize_pb2.BodyStats, body: BodyStats) -> None:
+    """Writes the stats into an empty message, where it stands within another one; see fill_picture."""
+    message.near_ankle_y, message.far_ankle_y = body.near_ankle_y, body.far_ankle_y
+    message.near_height, message.far_height = body.near_height, body.far_height
+    message.hip_x, message.frames = body.hip_x, body.frames
