@@ -1,11 +1,12 @@
 """A process that moves the chain's messages and does nothing else: what gRPC alone costs.
 
-`python -m benchmarks.bare_relay echo BYTES` answers every message of a stream with as many bytes.
-`python -m benchmarks.bare_relay relay NORMALIZE STAGES POSE_BYTES TENSOR_BYTES FACE_BYTES ANSWER_BYTES` makes the
-orchestrator's calls: for each message of its one client a message to pose, to normalize, a call to the generator, a
-call to the face stage, and an answer. NORMALIZE and STAGES are addresses.
+`python -m benchmarks.bare_relay echo BYTES` answers every message of a stream with so many bytes.
+`python -m benchmarks.bare_relay relay NORMALIZE STAGES POSE TENSORS CROPS ANSWER` makes the orchestrator's calls for
+each message of its one client: a message to pose, one to normalize, a call of the generator, a call of the face stage,
+an answer. NORMALIZE and STAGES are addresses, the rest are the sizes in bytes of what it sends.
 
-Both print a ready line as our services do. Bytes are neither parsed nor built, so nothing is cheaper with `grpc.aio`.
+Both print `ready port=...`. Messages are bytes that nobody reads or builds and frames do not overlap, so no service on
+`grpc.aio` that moves as much can be cheaper.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -24,6 +25,7 @@ from serving.server import SERVER_OPTIONS
 
 SERVICE: Final = "bare.Relay"
 TRANSFER, POSE, NORMALIZE, GENERATOR, FACE = "Transfer", "Pose", "Normalize", "Generator", "Face"
+_CALL_SECONDS: Final = 10.0
 
 Behaviour = Callable[[Any, Any], Any]
 
@@ -51,11 +53,22 @@ def echo(answer_bytes: int) -> Behaviour:
     return behaviour
 
 
-def relay(normalize: str, stages: str, pose: int, tensor: int, face: int, answer: int) -> Behaviour:
-    """The orchestrator's calls, one after the other. The numbers are sizes in bytes of what it sends."""
+def constant(answer_bytes: int) -> Behaviour:
+    """A method that answers so many zeros."""
+    answer = bytes(answer_bytes)
+
+    async def behaviour(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        return answer
+
+    return behaviour
+
+
+def relay(normalize: str, stages: str, sizes: tuple[int, int, int, int]) -> Behaviour:
+    """The orchestrator's calls, one after the other. sizes: of a pose, the generator's and the face's inputs, an
+    answer."""
     to_normalize, to_stages = open_channel(normalize), open_channel(stages)
     to_generator, to_face = to_stages.unary_unary(path(GENERATOR)), to_stages.unary_unary(path(FACE))
-    pose_message, tensors, crops, answer_message = bytes(pose), bytes(tensor), bytes(face), bytes(answer)
+    pose, tensors, crops, answer = (bytes(size) for size in sizes)
 
     async def behaviour(requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
         pose_call = to_stages.stream_stream(path(POSE))()
@@ -63,17 +76,22 @@ def relay(normalize: str, stages: str, pose: int, tensor: int, face: int, answer
         async for request in requests:
             await pose_call.write(request)
             await pose_call.read()
-            await normalize_call.write(pose_message)
+            await normalize_call.write(pose)
             await normalize_call.read()
-            await to_generator(tensors, timeout=10)
-            await to_face(crops, timeout=10)
-            await context.write(answer_message)
+            await to_generator(tensors, timeout=_CALL_SECONDS)
+            await to_face(crops, timeout=_CALL_SECONDS)
+            await context.write(answer)
 
     return behaviour
 
 
-async def serve(handler: grpc.GenericRpcHandler, ready: Callable[[int], None] | None = None) -> None:
+async def main(role: str, *arguments: str) -> None:
     """Serves on a free port until SIGTERM."""
+    if role == "echo":
+        handler = handlers({NORMALIZE: echo(int(arguments[0]))}, {})
+    else:
+        normalize, stages, pose, tensors, crops, answer = arguments
+        handler = handlers({TRANSFER: relay(normalize, stages, (int(pose), int(tensors), int(crops), int(answer)))}, {})
     server = grpc.aio.server(options=SERVER_OPTIONS)
     server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -83,14 +101,6 @@ async def serve(handler: grpc.GenericRpcHandler, ready: Callable[[int], None] | 
     print(f"ready port={port}", flush=True)
     await ended.wait()
     await server.stop(0)
-
-
-async def main(role: str, *arguments: str) -> None:
-    if role == "echo":
-        await serve(handlers({NORMALIZE: echo(int(arguments[0]))}, {}))
-    else:
-        normalize, stages, *sizes = arguments
-        await serve(handlers({TRANSFER: relay(normalize, stages, *map(int, sizes))}, {}))
 
 
 if __name__ == "__main__":
