@@ -24,4 +24,5 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES) == 1 and mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES) == 1
+    accepted = (mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))
+    return accepted == (1, 1)
