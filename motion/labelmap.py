@@ -6,6 +6,7 @@ filled ellipses blended over what is there, hands and face as thin lines; soft e
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 import cv2
@@ -21,7 +22,6 @@ LABEL_MAP_VERSION = 1
 
 _Colour = tuple[int, int, int]
 _Points = NDArray[np.float64]
-_Flags = NDArray[np.bool_]
 
 _OVERSAMPLING = 2
 _SHIFT = 4
@@ -112,10 +112,12 @@ def _unit_circle(corners: int) -> _Points:
 
 _CIRCLES = _circles()
 _PUPILS = tuple((skeleton.FACE.start + pupil, _PUPIL_RADIUS, (20, 20, 20)) for pupil in (68, 69))
-_LIMB_ENDS = np.array([limb[:2] for limb in _LIMBS])
+_LIMB_COLOURS = tuple(limb[3] for limb in _LIMBS)
 _LIMB_RADII = np.array([limb[2] for limb in _LIMBS])
 _LINES = _lines()
-_LINE_ENDS = np.array([line[:2] for line in _LINES])
+_LINE_COLOURS = tuple(line[2] for line in _LINES)
+_STARTS = np.array([*(limb[0] for limb in _LIMBS), *(line[0] for line in _LINES)])
+_ENDS = np.array([*(limb[1] for limb in _LIMBS), *(line[1] for line in _LINES)])
 _ELLIPSE = _unit_circle(_ELLIPSE_CORNERS)
 _RECTANGLE = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], dtype=np.float64)
 
@@ -130,65 +132,110 @@ def draw_label_map(pose: Pose, width_px: int, height_px: int) -> Picture:
     if width_px < 1 or height_px < 1:
         raise ValueError(f"a label map must be at least 1x1 pixels, got {width_px}x{height_px}")
     canvas = np.full((height_px * _OVERSAMPLING, width_px * _OVERSAMPLING, 3), 255, np.uint8)
-    # OpenCV counts from the middle of the first pixel, poses from its corner.
-    joints = np.clip(pose.joints_px.astype(np.float64) * _OVERSAMPLING, -_FARTHEST_PX, _FARTHEST_PX) - 0.5
+    unit_px = height_px * _OVERSAMPLING
+    # OpenCV counts from the middle of the first pixel, poses from its corner. One row of x, one of y: numpy is far
+    # quicker on long rows than on many pairs.
+    scaled = pose.joints_px.T.astype(np.float64) * _OVERSAMPLING
+    joints = np.minimum(np.maximum(scaled, -_FARTHEST_PX), _FARTHEST_PX) - 0.5
+    centres = _fixed_point(joints.T).tolist()
     seen = pose.seen
-    unit_px = float(height_px * _OVERSAMPLING)
-    _draw_circles(canvas, joints, seen, unit_px, _CIRCLES)
-    _draw_limbs(canvas, joints, seen, unit_px)
-    _draw_lines(canvas, joints, seen, unit_px)
-    _draw_circles(canvas, joints, seen, unit_px, _PUPILS)
+    shown = (seen[_STARTS] & seen[_ENDS]).tolist()
+    limbs, lines = _outlines(joints, unit_px)
+    is_seen = seen.tolist()
+    _draw_circles(canvas, centres, is_seen, _circle_radii(unit_px, _CIRCLES))
+    _draw_limbs(canvas, limbs, shown)
+    for polygon, colour, is_shown in zip(lines, _LINE_COLOURS, shown[len(_LIMBS) :], strict=True):
+        if is_shown:
+            cv2.fillConvexPoly(canvas, polygon, colour, cv2.LINE_AA, _SHIFT)
+    _draw_circles(canvas, centres, is_seen, _circle_radii(unit_px, _PUPILS))
     return np.asarray(cv2.resize(canvas, (width_px, height_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
+@lru_cache(maxsize=64)
+def _circle_radii(
+    unit_px: int, circles: tuple[tuple[int, float, _Colour], ...]
+) -> tuple[tuple[int, int, _Colour], ...]:
+    """Joint, radius as a fixed point number, and colour, on a canvas of that height."""
+    return tuple(
+        (joint, round(max(radius * unit_px - 0.5, 0.5) * (1 << _SHIFT)), colour) for joint, radius, colour in circles
+    )
+
+
 def _draw_circles(
-    canvas: Picture, joints: _Points, seen: _Flags, unit_px: float, circles: tuple[tuple[int, float, _Colour], ...]
+    canvas: Picture, centres: list[list[int]], seen: list[bool], circles: tuple[tuple[int, int, _Colour], ...]
 ) -> None:
-    centres = _fixed_point(joints).tolist()
     for joint, radius, colour in circles:
         if seen[joint]:
-            radius_px = max(radius * unit_px - 0.5, 0.5)
-            cv2.circle(canvas, centres[joint], round(radius_px * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(canvas, centres[joint], radius, colour, -1, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_limbs(canvas: Picture, joints: _Points, seen: _Flags, unit_px: float) -> None:
-    shown = np.flatnonzero(seen[_LIMB_ENDS].all(axis=1))
-    half_widths_px = np.maximum(_LIMB_RADII[shown] * unit_px - _INFLATION_PX, 0.25)
-    corners = _between(joints[_LIMB_ENDS[shown]], half_widths_px, 0, _ELLIPSE)
-    size = np.array([canvas.shape[1], canvas.shape[0]])
-    lows = np.clip(np.floor(corners.min(axis=1)) - 1, 0, size).astype(int)
-    highs = np.clip(np.ceil(corners.max(axis=1)) + 2, 0, size).astype(int)
-    polygons = _fixed_point(corners - lows[:, None])
-    for limb, polygon, (left, top), (right, bottom) in zip(shown, polygons, lows.tolist(), highs.tolist(), strict=True):
-        if left < right and top < bottom:
+def _draw_limbs(canvas: Picture, corners: _Points, shown: list[bool]) -> None:
+    """corners: `[2, N, C]`. Limbs that lie outside of the canvas are passed by."""
+    size = np.array([[canvas.shape[1]], [canvas.shape[0]]], np.float64)
+    lows = np.minimum(np.maximum(np.floor(corners.min(axis=2)) - 1, 0), size)
+    highs = np.minimum(np.maximum(np.ceil(corners.max(axis=2)) + 2, 0), size)
+    polygons = _polygons(corners - lows[:, :, None])
+    boxes = np.concatenate([lows, highs]).astype(np.int64).T.tolist()
+    for polygon, colour, box, is_shown in zip(polygons, _LIMB_COLOURS, boxes, shown[: len(_LIMBS)], strict=True):
+        left, top, right, bottom = box
+        if is_shown and left < right and top < bottom:
             below = canvas[top:bottom, left:right]
             above = below.copy()
-            cv2.fillConvexPoly(above, polygon, _LIMBS[limb][3], cv2.LINE_AA, _SHIFT)
+            cv2.fillConvexPoly(above, polygon, colour, cv2.LINE_AA, _SHIFT)
             cv2.addWeighted(above, _LIMB_OPACITY, below, 1 - _LIMB_OPACITY, 0, dst=below)
 
 
-def _draw_lines(canvas: Picture, joints: _Points, seen: _Flags, unit_px: float) -> None:
-    shown = np.flatnonzero(seen[_LINE_ENDS].all(axis=1))
-    half_width_px = _LINE_WIDTH * unit_px / 2
-    half_widths_px = np.full(len(shown), max(half_width_px - _INFLATION_PX, 0.0))
-    polygons = _fixed_point(_between(joints[_LINE_ENDS[shown]], half_widths_px, half_width_px / 2, _RECTANGLE))
-    for line, polygon in zip(shown, polygons, strict=True):
-        cv2.fillConvexPoly(canvas, polygon, _LINES[line][2], cv2.LINE_AA, _SHIFT)
+def _outlines(joints: _Points, unit_px: int) -> tuple[_Points, NDArray[np.int32]]:
+    """The corners of all limbs, `[2, N, C]`, and the polygons of all lines, `[M, 4, 2]`, seen or not.
 
-
-def _between(ends: _Points, half_widths_px: NDArray[np.float64], overhang_px: float, shape: _Points) -> _Points:
-    """`[N, C, 2]`: a shape in the unit square, `[C, 2]`, stretched between two points each, `[N, 2, 2]`."""
-    along = (ends[:, 1] - ends[:, 0]) / 2
-    half_lengths_px = np.hypot(along[:, 0], along[:, 1])
-    long = half_lengths_px[:, None] > 0
-    directions = np.where(long, along / np.where(long, half_lengths_px[:, None], 1), (1, 0))
-    across = np.stack([-directions[:, 1], directions[:, 0]], axis=1)
-    stretched = np.maximum(half_lengths_px + overhang_px, half_widths_px)
-    return np.asarray(
-        ends.mean(axis=1)[:, None]
-        + shape[None, :, :1] * (directions * stretched[:, None])[:, None]
-        + shape[None, :, 1:] * (across * half_widths_px[:, None])[:, None]
+    joints: `[2, J]`, x and y.
+    """
+    starts, ends = joints[:, _STARTS], joints[:, _ENDS]
+    along = (ends - starts) / 2
+    half_lengths_px = np.hypot(along[0], along[1])
+    long = half_lengths_px > 0
+    directions = along / np.where(long, half_lengths_px, 1)
+    directions[0, ~long] = 1
+    middles = (starts + ends) / 2
+    count = len(_LIMBS)
+    line_half_width_px = _LINE_WIDTH * unit_px / 2
+    limbs = _between(
+        middles[:, :count],
+        directions[:, :count],
+        half_lengths_px[:count],
+        np.maximum(_LIMB_RADII * unit_px - _INFLATION_PX, 0.25),
+        _ELLIPSE,
     )
+    lines = _between(
+        middles[:, count:],
+        directions[:, count:],
+        half_lengths_px[count:] + line_half_width_px / 2,
+        np.array([max(line_half_width_px - _INFLATION_PX, 0.0)]),
+        _RECTANGLE,
+    )
+    return limbs, _polygons(lines)
+
+
+def _between(
+    middles: _Points,
+    directions: _Points,
+    half_lengths_px: NDArray[np.float64],
+    half_widths_px: NDArray[np.float64],
+    shape: _Points,
+) -> _Points:
+    """`[2, N, C]`: a shape in the unit square, `[C, 2]`, stretched along `N` lines.
+
+    middles, directions: `[2, N]`, x and y. half_lengths_px: `[N]`. half_widths_px: `[N]` or `[1]`; no line is shorter.
+    """
+    across = np.stack([-directions[1], directions[0]])
+    lengthwise = directions * np.maximum(half_lengths_px, half_widths_px)
+    crosswise = across * half_widths_px
+    return np.asarray(middles[:, :, None] + shape[:, 0] * lengthwise[:, :, None] + shape[:, 1] * crosswise[:, :, None])
+
+
+def _polygons(corners: _Points) -> NDArray[np.int32]:
+    """`[N, C, 2]`: corners, `[2, N, C]`, as OpenCV takes them."""
+    return np.ascontiguousarray(_fixed_point(corners).transpose(1, 2, 0))
 
 
 def _fixed_point(values: _Points) -> NDArray[np.int32]:

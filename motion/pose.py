@@ -35,7 +35,7 @@ class Pose:
                 f"a pose takes joints {expected} and confidences {expected[:1]}, "
                 f"got {joints_px.shape} and {confidence.shape}"
             )
-        if not (np.isfinite(confidence).all() and (confidence >= 0).all() and (confidence <= 1).all()):
+        if not (confidence.min() >= 0 and confidence.max() <= 1):  # NaN is neither
             raise ValueError("a joint's confidence must lie in [0, 1]")
         joints_px[confidence == 0] = 0
         if not np.isfinite(joints_px).all():

@@ -4,12 +4,14 @@ import cv2
 
 from orchestrator.servicer import TransferService
 from orchestrator.settings import OrchestratorSettings
+from serving.heap import keep_freed_memory
 from serving.server import run_service
 from serving.settings import from_environment
 
 
 async def build() -> tuple[TransferService, OrchestratorSettings]:
     """The service and its settings. Raises BadSettings."""
+    keep_freed_memory()
     cv2.setNumThreads(1)  # frames are drawn side by side already; more threads would only wait for each other
     settings = from_environment(OrchestratorSettings, "ORCHESTRATOR_")
     return TransferService(settings), settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from dance.v1 import frame_pb2, normalize_pb2, pose_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
+from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.body import BodyStats
@@ -27,6 +28,16 @@ _ENCODING_TO_PROTO = {
     PictureEncoding.RAW: frame_pb2.PICTURE_ENCODING_RAW,
 }
 _ENCODING_FROM_PROTO: dict[int, PictureEncoding] = {number: encoding for encoding, number in _ENCODING_TO_PROTO.items()}
+
+# A list of floats is encoded as their bytes one after the other, which is how numpy has them: to go through the
+# encoding takes a twentieth of the time of 411 Python floats.
+_POSE_BYTES = np.frombuffer(
+    pose_pb2.Pose(
+        **{name: [1.0] * skeleton.JOINT_COUNT for name in ("x_px", "y_px", "confidence")}
+    ).SerializeToString(),
+    np.uint8,
+).reshape(3, -1)
+"""An encoded pose: each list behind its field's number and its length."""
 
 
 def encoding_from_proto(number: int, *, field: str) -> PictureEncoding:
@@ -116,12 +127,15 @@ def pose_from_proto(message: pose_pb2.Pose, *, field: str = "pose") -> Pose:
     lengths = (len(message.x_px), len(message.y_px), len(message.confidence))
     if lengths != (skeleton.JOINT_COUNT,) * 3:
         raise BadInput(field, f"expected {skeleton.JOINT_COUNT} of x_px, y_px and confidence, got {lengths}")
+    encoded = message.SerializeToString()
+    if len(encoded) != _POSE_BYTES.size:  # a newer sender's fields, which may stand anywhere
+        message.DiscardUnknownFields()
+        encoded = message.SerializeToString()
+    lists = _floats(np.frombuffer(encoded, np.uint8).reshape(_POSE_BYTES.shape))
     joints_px = np.empty((skeleton.JOINT_COUNT, 2), np.float32)
-    # numpy reads a list three times as fast as a repeated field.
-    joints_px[:, 0] = message.x_px[:]
-    joints_px[:, 1] = message.y_px[:]
+    joints_px.T[...] = lists[:2]
     try:
-        pose = Pose(joints_px, np.array(message.confidence[:], np.float32))
+        pose = Pose(joints_px, lists[2])
     except ValueError as error:
         raise BadInput(field, str(error)) from error
     farthest_px = np.abs(pose.joints_px).max()
@@ -138,10 +152,17 @@ def pose_to_proto(pose: Pose) -> pose_pb2.Pose:
 
 
 def fill_pose(message: pose_pb2.Pose, pose: Pose) -> None:
-    """Writes the pose into an empty message, where it stands within another one: nothing is copied twice."""
-    message.x_px.extend(pose.joints_px[:, 0].tolist())
-    message.y_px.extend(pose.joints_px[:, 1].tolist())
-    message.confidence.extend(pose.confidence.tolist())
+    """Writes the pose into an empty message, where it stands within another one."""
+    encoded = _POSE_BYTES.copy()
+    lists = _floats(encoded)
+    lists[:2] = pose.joints_px.T
+    lists[2] = pose.confidence
+    message.MergeFromString(encoded.tobytes())
+
+
+def _floats(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """`[3, J]`, x, y and confidence: a view of an encoded pose without what stands before each list."""
+    return encoded[:, -4 * skeleton.JOINT_COUNT :].view("<f4")
 
 
 def frame_size_from_proto(message: normalize_pb2.FrameSize, *, field: str) -> FrameSize:
@@ -181,12 +202,14 @@ def body_stats_from_proto(message: normalize_pb2.BodyStats, *, field: str) -> Bo
 
 
 def body_stats_to_proto(body: BodyStats) -> normalize_pb2.BodyStats:
-    """The stats as a message."""
-    return normalize_pb2.BodyStats(
-        near_ankle_y=body.near_ankle_y,
-        far_ankle_y=body.far_ankle_y,
-        near_height=body.near_height,
-        far_height=body.far_height,
-        hip_x=body.hip_x,
-        frames=body.frames,
-    )
+    """The stats as a message. Within another message: fill_body_stats."""
+    message = normalize_pb2.BodyStats()
+    fill_body_stats(message, body)
+    return message
+
+
+def fill_body_stats(message: normalize_pb2.BodyStats, body: BodyStats) -> None:
+    """Writes the stats into an empty message, where it stands within another one; see fill_picture."""
+    message.near_ankle_y, message.far_ankle_y = body.near_ankle_y, body.far_ankle_y
+    message.near_height, message.far_height = body.near_height, body.far_height
+    message.hip_x, message.frames = body.hip_x, body.frames

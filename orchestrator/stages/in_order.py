@@ -26,25 +26,34 @@ async def in_order(
     begun: Link[tuple[Passage, asyncio.Future[None] | None]] = Link(at_once)
     unfinished: set[asyncio.Future[None]] = set()
 
+    before_it = 0  # frames that were begun and not yet put: one that is done passes only where there is none
+
     async def begin_all() -> None:
+        nonlocal before_it
         try:
             while True:
                 passage, waited_seconds = await inbox.take()
                 passage.enter(waited_seconds)
                 work = begin(passage)
                 future = None if work is None else asyncio.ensure_future(work)
+                if future is None and not before_it:
+                    await outbox.put(passage)
+                    continue
                 if future is not None:
                     unfinished.add(future)
+                before_it += 1
                 await begun.put((passage, future))
         except (LinkEnded, DanceError) as ending:
             begun.fail(ending)
 
     async def collect() -> None:
+        nonlocal before_it
         async for (passage, work), _ in begun:
             if work is not None:
                 await work
                 unfinished.discard(work)
             await outbox.put(passage)
+            before_it -= 1
 
     try:
         await run_together(begin_all(), collect())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from motion.body import BodyMeasure, BodyStats, RunningBody
@@ -50,7 +50,14 @@ class SourceBody:
 
 def on_one_spot(stats: BodyStats) -> BodyStats:
     """Somebody of these stats who never leaves the near stand. This holds as long as depth is not known for sure."""
-    return replace(stats, far_ankle_y=stats.near_ankle_y, far_height=stats.near_height)
+    return BodyStats(
+        near_ankle_y=stats.near_ankle_y,
+        far_ankle_y=stats.near_ankle_y,
+        near_height=stats.near_height,
+        far_height=stats.near_height,
+        hip_x=stats.hip_x,
+        frames=stats.frames,
+    )
 
 
 def between(start: Transform, end: Transform, share: float) -> Transform:

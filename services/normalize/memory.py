@@ -23,6 +23,7 @@ from services.normalize.smoothing import MAX_WINDOW_FRAMES, Table
 
 _FORMAT: Final = b"dance-normalize-1\n"
 _HEADER: Final = struct.Struct("<18s8sII")  # format, fingerprint of the config, CRC-32 of the rest, length of the JSON
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _PAST_FRAMES: Final = MAX_WINDOW_FRAMES // 2
 
 
@@ -83,7 +84,7 @@ def to_bytes(memory: Memory, config_fingerprint: bytes) -> bytes:
         "running": running and running.to_state(),
         "past_s": [time_s for time_s, _ in memory.past],
     }
-    text = json.dumps(facts, separators=(",", ":")).encode()
+    text = _ENCODER.encode(facts).encode()
     parts = [
         text,
         np.packbits(known).tobytes(),

@@ -190,12 +190,13 @@ class Normalizer:
 
         seen = smoothed[:, 2] > 0
         held = self._remember(smoothed, seen, now.time_s, size, steady=steady)
-        kept = self._place(memory.joints.table, seen, size, passed_seconds)
+        sighted = _pose_of(memory.joints.table, seen) if seen.any() else None
+        kept = self._place(sighted, size, passed_seconds)
         placing = memory.placing
-        shown = seen | held
+        held_joints = int(np.count_nonzero(held))
+        whole = _pose_of(memory.joints.table, seen | held) if held_joints else sighted
         pose = None
-        if placing is not None and shown.any():
-            whole = _pose_of(memory.joints.table, shown)
+        if placing is not None and whole is not None:
             pose = apply_transform(whole, placing.anchor, size, self._config.target_size, placing.used)
         return Normalized(
             sequence=now.frame.sequence,
@@ -209,7 +210,7 @@ class Normalizer:
             on_the_spot=placing is not None and placing.wanted.on_the_spot,
             airborne=placing is not None and placing.wanted.airborne,
             transform_kept=kept,
-            held_joints=int(np.count_nonzero(held)),
+            held_joints=held_joints,
             source_body=memory.source.stats,
             state_after=self.state(),
             compute_seconds=time.perf_counter() - started,
@@ -256,31 +257,32 @@ class Normalizer:
         away_seconds = time_s - joints.seen_at_s
         known = (joints.table[:, 2] > 0) & (away_seconds <= rules.forget_seconds)
         table, speed = smoothed.copy(), np.zeros_like(joints.speed)
-        again = np.flatnonzero(seen & known)
-        if not steady and len(again):
-            table[again, :2], speed[again] = one_euro(
-                smoothed[again, :2],
-                joints.table[again, :2],
-                joints.speed[again],
-                away_seconds[again],
+        again, away = seen & known, ~seen & known
+        if not steady and again.any():
+            which: Mask | slice = slice(None) if again.all() else again  # the same, and quicker
+            table[which, :2], speed[which] = one_euro(
+                smoothed[which, :2],
+                joints.table[which, :2],
+                joints.speed[which],
+                away_seconds[which],
                 size.height_px,
                 rules,
             )
-        away = ~seen & known
-        table[away], speed[away] = joints.table[away], joints.speed[away]
-        for hand, wrist in _HANDS:
-            # A hand that is held goes with its wrist: left behind, it would hang in the air.
-            if seen[wrist] and known[wrist]:
-                table[hand, :2][away[hand]] += table[wrist, :2] - joints.table[wrist, :2]
+        if away.any():
+            table[away], speed[away] = joints.table[away], joints.speed[away]
+            for hand, wrist in _HANDS:
+                # A hand that is held goes with its wrist: left behind, it would hang in the air.
+                if again[wrist]:
+                    table[hand, :2][away[hand]] += table[wrist, :2] - joints.table[wrist, :2]
         seen_at_s = np.where(seen, time_s, np.where(away, joints.seen_at_s, 0.0))
         self._memory.joints = JointMemory(table, speed, seen_at_s)
         return away & (away_seconds <= rules.hold_seconds)
 
-    def _place(self, table: Table, seen: Mask, size: FrameSize, passed_seconds: float) -> bool:
-        """Finds this frame's transform; returns whether the last one is kept."""
+    def _place(self, sighted: Pose | None, size: FrameSize, passed_seconds: float) -> bool:
+        """Finds this frame's transform; returns whether the last one is kept. sighted: what was seen, smoothed."""
         memory = self._memory
         memory.easing.pass_time(passed_seconds, self._config.rules.ease_seconds, memory.source.certainty)
-        measure = measure_body(_pose_of(table, seen), size) if seen.any() else None
+        measure = None if sighted is None else measure_body(sighted, size)
         if measure is None:
             if memory.placing is None and self._config.source_body is not None:
                 memory.placing = self._assumed(self._config.source_body, size)

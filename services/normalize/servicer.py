@@ -20,6 +20,7 @@ from serving.errors import BadInput
 from serving.streaming import ClientStream, StreamPlaces
 
 ANSWERS: Final = Counter("dance_normalize_poses", "Answered pose frames by result: pose or nobody", ["result"])
+_POSES, _NOBODY = ANSWERS.labels("pose"), ANSWERS.labels("nobody")
 COMPUTE: Final = Histogram(
     "dance_normalize_compute_seconds",
     "Normalising a pose, its state included, without waiting",
@@ -119,7 +120,7 @@ def _pose_frame(message: normalize_pb2.PoseFrame) -> PoseFrame:
 
 def _response(answer: Normalized) -> normalize_pb2.NormalizeResponse:
     COMPUTE.observe(answer.compute_seconds)
-    ANSWERS.labels("nobody" if answer.pose is None else "pose").inc()
+    (_NOBODY if answer.pose is None else _POSES).inc()
     # Filled in place: protobuf copies every message that is given to another one's constructor.
     response = normalize_pb2.NormalizeResponse()
     message = response.normalized
@@ -142,7 +143,7 @@ def _response(answer: Normalized) -> normalize_pb2.NormalizeResponse:
     message.state_after = answer.state_after
     message.compute_seconds = answer.compute_seconds
     if answer.source_body is not None:
-        message.source_body.CopyFrom(wire.body_stats_to_proto(answer.source_body))
+        wire.fill_body_stats(message.source_body, answer.source_body)
     return response
 
 

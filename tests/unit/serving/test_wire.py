@@ -41,6 +41,29 @@ def test_frame_filled_in_place_reads_back() -> None:
     assert wire.frame_to_proto(frame) == request.frame
 
 
+def test_pose_reads_back() -> None:
+    """Every joint of a pose comes back as the very number that was written."""
+    numbers = np.random.default_rng(0)
+    joints_px = numbers.normal(0, 500, (skeleton.JOINT_COUNT, 2)).astype(np.float32)
+    confidence = numbers.random(skeleton.JOINT_COUNT, np.float32)
+    message = wire.pose_to_proto(Pose(joints_px, confidence))
+    assert list(message.x_px) == joints_px[:, 0].tolist()
+    assert list(message.y_px) == joints_px[:, 1].tolist()
+    assert list(message.confidence) == confidence.tolist()
+    pose = wire.pose_from_proto(message)
+    assert np.array_equal(pose.joints_px, joints_px)
+    assert np.array_equal(pose.confidence, confidence)
+
+
+def test_pose_with_fields_of_a_newer_sender_is_read() -> None:
+    """What a newer sender says beside the joints, before them or behind, changes nothing."""
+    known = somewhere(7)
+    fields_before, fields_behind = b"\xa0\x06\x07", b"\xaa\x06\x03abc"  # number 100, a varint; number 101, bytes
+    message = pose_pb2.Pose.FromString(fields_before + known.SerializeToString() + fields_behind)
+    assert len(message.SerializeToString()) > len(known.SerializeToString())
+    assert np.array_equal(wire.pose_from_proto(message).joints_px, wire.pose_from_proto(known).joints_px)
+
+
 @pytest.mark.parametrize("x_px", [1.1e6, -2e6, 3e38])
 def test_joints_far_away_are_refused(x_px: float) -> None:
     """Beyond a million pixels a seen joint is a mistake; up to there it is taken as it is."""
