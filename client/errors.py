@@ -14,8 +14,8 @@ from serving.errors import BadInput, DanceError
 from serving.refusals import Refusal, refusal_of
 
 _SIGNS_OF_A_CUT: Final = ("RST_STREAM", "Internal error from Core")
-"""INTERNAL is also what a server says about itself. These are a proxy's reset, and gRPC's word for a request that it was
-still writing when the call ended, which then hides the call's own status."""
+"""INTERNAL is also what a server says about itself. These are a proxy's reset, and gRPC's word for a request that was
+still being written when the call ended, which then hides the call's own status."""
 
 EXIT_OK: Final = 0
 EXIT_NOTHING_USEFUL: Final = 1
@@ -103,7 +103,7 @@ def server_errors(address: str) -> Iterator[None]:
     except AioRpcError as error:
         code = error.code()
         details = " ".join((error.details() or code.name).split())
-        message = details
+        message = f"the connection to {address} was lost ({details})" if _is_cut(code, details) else details
         if code is StatusCode.UNAVAILABLE and not details.startswith("stage "):
             reason = shorten(details, 120, placeholder=" ...")
             message = f"no server answers at {address} ({reason})"
@@ -122,6 +122,8 @@ def server_errors(address: str) -> Iterator[None]:
 def _worth_a_retry(code: StatusCode, details: str, refusal: Refusal) -> bool:
     if code is StatusCode.RESOURCE_EXHAUSTED:
         return refusal.retry_after_seconds is not None  # without, it is a message that is too large
-    if code is StatusCode.INTERNAL:
-        return any(sign in details for sign in _SIGNS_OF_A_CUT)
-    return code in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED)
+    return code in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED) or _is_cut(code, details)
+
+
+def _is_cut(code: StatusCode, details: str) -> bool:
+    return code is StatusCode.INTERNAL and any(sign in details for sign in _SIGNS_OF_A_CUT)

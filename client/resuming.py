@@ -134,6 +134,7 @@ class ResumingSession:
         self._options = options
         self._patience = patience
         self._told = told
+        self._told_failure = False
         self._checkpoint = options.checkpoint
         self._without_checkpoint = 0
         self._gap = False
@@ -143,6 +144,7 @@ class ResumingSession:
 
     async def __aenter__(self) -> ResumingSession:
         await self._open(None)
+        self._tell_connected()
         return self
 
     async def __aexit__(
@@ -219,16 +221,16 @@ class ResumingSession:
             self.lost_frames += reel.give_up()
         else:
             reel.rewind()
+        self._tell_connected()
         return True
 
     async def _open(self, failure: ServerError | None) -> None:
         """Makes a new stream. failure: why there is none, None for the first. Raises ServerError."""
-        told = False
         while True:
             if failure is not None:
                 wait_seconds = self._patience.wait_after(failure)
                 self._told(failure)
-                told = True
+                self._told_failure = True
                 await asyncio.sleep(wait_seconds)
                 await self._client.reconnect()
             connect_seconds = max(self._patience.left_seconds, _LEAST_CONNECT_SECONDS)
@@ -245,8 +247,11 @@ class ResumingSession:
                     # All that is lost with it is what the source's body looks like.
                     self._checkpoint, failure = b"", None
         self._patience.connected()
-        if told:
+
+    def _tell_connected(self) -> None:
+        if self._told_failure:
             self._told(None)
+        self._told_failure = False
 
     def _next_options(self) -> TransferOptions:
         if self._stream is None:
