@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from grpc import StatusCode
+
 from client.errors import ServerDraining, ServerError
 
 PATIENCE_SECONDS: Final = 60.0
@@ -41,6 +43,7 @@ class Patience:
         self._spent_seconds = 0.0
         self._since: float | None = None
         self._attempts = 0
+        self._cause: ServerError | None = None
 
     @property
     def left_seconds(self) -> float:
@@ -60,6 +63,7 @@ class Patience:
         self._spent_seconds = 0.0
         self._since = None
         self._attempts = 0
+        self._cause = None
 
     def wait_after(self, failure: ServerError) -> float:
         """Seconds to wait before the next attempt. Raises ServerError when another one is not worth it."""
@@ -68,9 +72,12 @@ class Patience:
             raise failure
         if self._since is None:
             self._since = self._clock()
+        if self._cause is None or failure.status is not StatusCode.INTERNAL:
+            self._cause = failure  # a cut that hides its reason says less than what came before it
         left_seconds = self.left_seconds
         if left_seconds <= 0 or (asked_seconds or 0.0) > left_seconds:
-            raise ServerError(f"{failure}; tried again for {self.limit_seconds:g} s", failure.status) from failure
+            cause = self._cause
+            raise ServerError(f"{cause}; tried again for {self.limit_seconds:g} s", cause.status) from failure
         longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** min(self._attempts, _MOST_DOUBLINGS))
         wait_seconds = longest * self._chance.uniform(0.5, 1.0)
         if isinstance(failure, ServerDraining) and self._attempts == 0:

@@ -71,7 +71,9 @@ class Wire:
             writer.transport.abort()
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._carrying.add(asyncio.current_task())
+            task = asyncio.current_task()
+            assert task is not None
+            self._carrying.add(task)
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", server_port)
             self._writers |= {writer, inner_writer}
             if self._closed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from grpc import StatusCode
 
 from client.errors import ServerDraining, ServerError
 from client.patience import Patience
@@ -91,3 +92,13 @@ def test_draining_server_is_left_at_once_but_only_once():
     patience = patience_of(60, Clock())
     assert patience.wait_after(draining) == 0
     assert patience.wait_after(draining) > 0
+
+
+def test_error_names_the_cause_that_was_told_best():
+    """A connection that is cut while something is sent hides the server's words: those of an earlier attempt stand."""
+    clock = Clock()
+    patience = patience_of(60, clock)
+    patience.wait_after(ServerError("stage pose failed", StatusCode.UNAVAILABLE, retryable=True))
+    clock.now_seconds += 61
+    with pytest.raises(ServerError, match="stage pose failed; tried again for 60 s"):
+        patience.wait_after(ServerError("the connection was lost", StatusCode.INTERNAL, retryable=True))

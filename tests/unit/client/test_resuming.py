@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,7 @@ async def test_silent_server_is_left_for_another_stream(unbroken, monkeypatch):
 
 async def test_half_open_connection_is_noticed_by_its_pings(unbroken, monkeypatch):
     """No byte and no end comes from the other side: an unanswered ping ends the connection, long before a minute."""
-    options = dict(CHANNEL_OPTIONS)
+    options: dict[str, Any] = dict(CHANNEL_OPTIONS)
     assert options["grpc.keepalive_time_ms"] == 30_000
     assert max(options["grpc.keepalive_timeout_ms"], options["grpc.http2.ping_timeout_ms"]) <= 20_000
     quick = {name: 100 for name in options if "keepalive" in name or "ping_timeout" in name}
