@@ -37,6 +37,10 @@ class ProgressLine:
         """One frame more."""
         self._progress.advance(self._task)
 
+    def restart(self) -> None:
+        """From the first frame again."""
+        self._progress.reset(self._task)
+
     def interrupted(self, reason: Exception | None) -> None:
         """Says that the server is gone, and why, or with None that it is there again."""
         was_interrupted, self._interrupted = self._interrupted, reason is not None

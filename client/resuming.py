@@ -12,7 +12,7 @@ from typing import Final
 
 from client.errors import ServerDraining, ServerError
 from client.patience import Patience
-from client.session import DanceClient, TransferSession
+from client.session import CONNECT_SECONDS, DanceClient, TransferSession
 from client.terms import Accepted, Answer, TransferOptions
 from motion.frame import Frame
 
@@ -227,13 +227,14 @@ class ResumingSession:
     async def _open(self, failure: ServerError | None) -> None:
         """Makes a new stream. failure: why there is none, None for the first. Raises ServerError."""
         while True:
+            connect_seconds = CONNECT_SECONDS
             if failure is not None:
                 wait_seconds = self._patience.wait_after(failure)
                 self._told(failure)
                 self._told_failure = True
                 await asyncio.sleep(wait_seconds)
                 await self._client.reconnect()
-            connect_seconds = max(self._patience.left_seconds, _LEAST_CONNECT_SECONDS)
+                connect_seconds = max(self._patience.left_seconds, _LEAST_CONNECT_SECONDS)
             stream = self._client.transfer(self._next_options(), connect_seconds=connect_seconds)
             try:
                 self._stream = await stream.__aenter__()

@@ -32,7 +32,7 @@ from serving.errors import BadInput
 _ACCEPT_SECONDS: Final = 180.0
 """An actor that is not loaded yet is loaded before a session is accepted."""
 _ANSWER_SECONDS: Final = 60.0
-_CONNECT_SECONDS: Final = 20.0
+CONNECT_SECONDS: Final = 20.0
 _END_SECONDS: Final = 2.0
 """A server that drains has said its last word; its status should follow at once."""
 _CALL_SECONDS: Final = 30.0
@@ -110,9 +110,9 @@ class DanceClient:
         except TimeoutError as error:
             raise ServerError(f"{self.address} has been silent for {limit_seconds:.0f} s", retryable=True) from error
 
-    def transfer(self, options: TransferOptions, *, connect_seconds: float = _CONNECT_SECONDS) -> TransferSession:
+    def transfer(self, options: TransferOptions, *, connect_seconds: float = CONNECT_SECONDS) -> TransferSession:
         """A session; enter it to open it. connect_seconds: how long the server may take to be reached at all."""
-        return TransferSession(self._stub, self.address, options, min(connect_seconds, _CONNECT_SECONDS))
+        return TransferSession(self._stub, self.address, options, min(connect_seconds, CONNECT_SECONDS))
 
 
 class TransferSession:

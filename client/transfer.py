@@ -95,23 +95,26 @@ async def fit(
     CommandError; NoBodyFound when no whole body is in it.
     """
     patience = patience or Patience(PATIENCE_SECONDS)
+    with VideoReader(source) as reader:
+        expected_frames = reader.expected_frames
     most_frames = 0
-    while True:
-        with VideoReader(source) as reader, ExitStack() as closing:
-            feed = FileFeed(reader, FeedOptions(max_side_px=max_side_px))
-            closing.callback(feed.close)
-            line = closing.enter_context(display.progress("measuring the body", reader.expected_frames))
-            counted = _Counted(feed, line, patience, most_frames)
-            try:
-                async with DanceClient(address) as client:
-                    return await client.fit_body(counted), reader.lost_frames
-            except ServerError as error:
-                if error.status is grpc.StatusCode.FAILED_PRECONDITION:
-                    raise NoBodyFound(f"{source}: {error}") from error
-                wait_seconds = patience.wait_after(error)
-                line.interrupted(error)
-                most_frames = max(most_frames, counted.taken)
-                await asyncio.sleep(wait_seconds)
+    with display.progress("measuring the body", expected_frames) as line:
+        while True:
+            with VideoReader(source) as reader, ExitStack() as closing:
+                feed = FileFeed(reader, FeedOptions(max_side_px=max_side_px))
+                closing.callback(feed.close)
+                counted = _Counted(feed, line, patience, most_frames)
+                try:
+                    async with DanceClient(address) as client:
+                        return await client.fit_body(counted), reader.lost_frames
+                except ServerError as error:
+                    if error.status is grpc.StatusCode.FAILED_PRECONDITION:
+                        raise NoBodyFound(f"{source}: {error}") from error
+                    wait_seconds = patience.wait_after(error)
+                    line.interrupted(error)
+            most_frames = max(most_frames, counted.taken)
+            await asyncio.sleep(wait_seconds)
+            line.restart()
 
 
 class _Counted:
@@ -132,6 +135,7 @@ class _Counted:
         if self._given:
             self.taken += 1
             self._line.advance()
+            self._line.interrupted(None)
             self._patience.connected()
             if self.taken > self._most_before:
                 self._patience.progress()
