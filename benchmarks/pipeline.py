@@ -23,8 +23,9 @@ import typer
 
 from benchmarks import plain_loop, wire_sizes
 from benchmarks.cases import CASES, Case, Clip, make_actor, read_clip
-from client.session import DanceClient, TransferOptions
+from client.session import DanceClient
 from client.stack import LocalStack, local_stack
+from client.terms import TransferOptions
 from motion.body import BodyStats
 from motion.frame import Frame, Picture
 from services.generator.network import served_generator

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from benchmarks.cases import Clip
 from client.processes import ManagedProcess, ProcessSpec
-from client.session import DanceClient, TransferOptions
+from client.session import DanceClient
 from client.stack import HOST, LocalStack
+from client.terms import TransferOptions
 from motion.body import BodyStats
 from motion.frame import Frame
 from serving.actors import Actor

@@ -14,14 +14,16 @@ from client.access import ServerAccess, named_server
 from client.display import Display
 from client.errors import CommandError, UsageError
 from client.hosting import hosted, with_server
+from client.patience import PATIENCE_SECONDS
 from client.preview import display_exists
 from client.recording import checked_output
 from client.running import Interrupts, run
 from client.scores import score_rows
-from client.session import ActorListing, BodyFit, DanceClient, PoseDetail
+from client.session import DanceClient
 from client.stack import check_port_free
+from client.terms import ActorListing, BodyFit, PoseDetail
 from client.train import TrainRequest, train
-from client.transfer import TransferJob, fit, transfer
+from client.transfer import CHECKPOINT_EVERY_FRAMES, TransferJob, fit, transfer
 from motion.body import BodyStats
 from motion.frame import FrameSize, Picture
 from serving.actors import ActorStore
@@ -136,6 +138,13 @@ def transfer_command(
     body: Annotated[Path | None, typer.Option(help="Body stats of the source, from `dance fit`.")] = None,
     one_pass: Annotated[bool, typer.Option("--one-pass", help="Measure the body while dancing, not before.")] = False,
     actor_version: Annotated[int, typer.Option(min=0, help="0 is the newest.")] = 0,
+    patience: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long a server that went away is tried again.")
+    ] = PATIENCE_SECONDS,
+    checkpoint_every: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Frames to send again, at most, after a lost connection; 0: gives up."),
+    ] = CHECKPOINT_EVERY_FRAMES,
     server: Server = None,
     tls_ca: TlsCa = None,
     tls_certificate: TlsCertificate = None,
@@ -180,6 +189,8 @@ def transfer_command(
         one_pass=one_pass,
         max_side_px=max_side,
         plate=None if server else _plate(actors, actor, actor_version, full_frame=full_frame),
+        patience_seconds=patience,
+        checkpoint_every_frames=checkpoint_every,
     )
     report = run(
         lambda interrupts: with_server(

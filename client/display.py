@@ -6,13 +6,50 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from client.report import TransferReport
 from client.scores import ScoreRow
-from client.session import ActorListing
+from client.terms import ActorListing
+
+
+class ProgressLine:
+    """A bar with frames, rate and time left. Where there is no terminal, only interruptions are told, as lines."""
+
+    def __init__(self, progress: Progress, task: TaskID, description: str) -> None:
+        self._progress = progress
+        self._task = task
+        self._description = description
+        self._interrupted = False
+
+    def advance(self) -> None:
+        """One frame more."""
+        self._progress.advance(self._task)
+
+    def restart(self) -> None:
+        """From the first frame again."""
+        self._progress.reset(self._task)
+
+    def interrupted(self, reason: Exception | None) -> None:
+        """Says that the server is gone, and why, or with None that it is there again."""
+        was_interrupted, self._interrupted = self._interrupted, reason is not None
+        described = self._description if reason is None else f"{self._description}: reconnecting"
+        self._progress.update(self._task, description=described)
+        if reason is not None and not was_interrupted:
+            self._progress.console.print(Text(f"reconnecting: {reason}"))
+        elif reason is None and was_interrupted:
+            self._progress.console.print(Text("connected again"))
 
 
 class Display:
@@ -46,8 +83,8 @@ class Display:
             yield lambda text: status.update(Text(text))
 
     @contextmanager
-    def progress(self, description: str, total: int | None) -> Iterator[Callable[[], None]]:
-        """A bar with frames, rate and time left; gives the function that counts one frame."""
+    def progress(self, description: str, total: int | None) -> Iterator[ProgressLine]:
+        """The line that counts frames while the context lasts."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -57,7 +94,7 @@ class Display:
         )
         with Progress(*columns, console=self.err, disable=not self.err.is_terminal) as progress:
             task = progress.add_task(description, total=total)
-            yield lambda: progress.advance(task)
+            yield ProgressLine(progress, task, description)
 
     def report(self, report: TransferReport) -> None:
         """The table of stages, and what happened to the frames."""
@@ -119,8 +156,12 @@ def _summary(report: TransferReport) -> str:
     parts += [f"{count} {why.value}" for why, count in report.without_picture.most_common()]
     if report.skipped:
         parts.append(f"{report.skipped} skipped before sending")
+    if report.lost_under_way:
+        parts.append(f"{report.lost_under_way} lost with the connection")
     if report.lost:
         parts.append(f"{report.lost} lost in the source")
+    if report.reconnects:
+        parts.append(f"reconnected {report.reconnects} {'time' if report.reconnects == 1 else 'times'}")
     if report.precision:
         parts.append(f"generator in {report.precision}")
     return ", ".join(parts)

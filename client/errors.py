@@ -11,6 +11,11 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from serving.errors import BadInput, DanceError
+from serving.refusals import Refusal, refusal_of
+
+_SIGNS_OF_A_CUT: Final = ("RST_STREAM", "Internal error from Core")
+"""INTERNAL is also what a server says about itself. These are a proxy's reset, and gRPC's word for a request that was
+still being written when the call ended, which then hides the call's own status."""
 
 EXIT_OK: Final = 0
 EXIT_NOTHING_USEFUL: Final = 1
@@ -35,11 +40,38 @@ class UnwritableVideo(CommandError):
 
 
 class ServerError(CommandError):
-    """The server refused, failed or cannot be reached. status: gRPC's code, None where the failure has none."""
+    """The server refused, failed, fell silent or cannot be reached.
 
-    def __init__(self, message: str, status: StatusCode | None = None) -> None:
+    status: gRPC's code, None where the failure has none. retryable: asking again may help. retry_after_seconds: when
+    the server wants to be asked again, where it said so. field: path of what it refused, or empty.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: StatusCode | None = None,
+        *,
+        retryable: bool = False,
+        retry_after_seconds: float | None = None,
+        field: str = "",
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.retryable = retryable
+        self.retry_after_seconds = retry_after_seconds
+        self.field = field
+
+
+class ServerDraining(ServerError):
+    """The server goes away in good order.
+
+    checkpoint: goes on at `next_sequence`, the first frame without an answer; empty where nothing was answered yet.
+    """
+
+    def __init__(self, message: str, checkpoint: bytes, next_sequence: int) -> None:
+        super().__init__(message, StatusCode.UNAVAILABLE, retryable=True)
+        self.checkpoint = checkpoint
+        self.next_sequence = next_sequence
 
 
 class NoBodyFound(CommandError):
@@ -69,11 +101,21 @@ def server_errors(address: str) -> Iterator[None]:
     try:
         yield
     except AioRpcError as error:
-        details = " ".join((error.details() or error.code().name).split())
-        if error.code() is StatusCode.UNAVAILABLE and not details.startswith("stage "):
-            reason = shorten(_distrust(details) or details, 120, placeholder=" ...")
-            raise ServerError(f"no server answers at {address} ({reason})", error.code()) from error
-        raise ServerError(details, error.code()) from error
+        code = error.code()
+        details = " ".join((error.details() or code.name).split())
+        message = f"the connection to {address} was lost ({details})" if _is_cut(code, details) else details
+        distrust = _distrust(details) if code is StatusCode.UNAVAILABLE else ""
+        if code is StatusCode.UNAVAILABLE and not details.startswith("stage "):
+            reason = shorten(distrust or details, 120, placeholder=" ...")
+            message = f"no server answers at {address} ({reason})"
+        refusal = refusal_of(error)
+        raise ServerError(
+            message,
+            code,
+            retryable=not distrust and _worth_a_retry(code, details, refusal),
+            retry_after_seconds=refusal.retry_after_seconds,
+            field=refusal.field,
+        ) from error
     except BadInput as error:
         raise ServerError(f"{address} broke the contract: {error}") from error
 
@@ -85,3 +127,13 @@ def _distrust(details: str) -> str:
     if "Hostname Verification" in details:
         return "its certificate is for another name or address"
     return ""
+
+
+def _worth_a_retry(code: StatusCode, details: str, refusal: Refusal) -> bool:
+    if code is StatusCode.RESOURCE_EXHAUSTED:
+        return refusal.retry_after_seconds is not None  # without, it is a message that is too large
+    return code in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED) or _is_cut(code, details)
+
+
+def _is_cut(code: StatusCode, details: str) -> bool:
+    return code is StatusCode.INTERNAL and any(sign in details for sign in _SIGNS_OF_A_CUT)

@@ -41,8 +41,8 @@ class FeedOptions:
 class FileFeed:
     """Every frame of a video, in order, as an async iterator of `Frame`.
 
-    under_way: one `Shot` for each frame given out; the consumer takes one from the left for each answer, so there are
-    never more than the session has under way. shrunk_from: the size (width, height) that was too large, else None.
+    under_way: one `Shot` for each frame given out; the consumer takes it with `shot_of` when its answer comes, so there
+    are never more than the session has under way. shrunk_from: the size (width, height) that was too large, else None.
     """
 
     def __init__(self, reader: VideoReader, options: FeedOptions) -> None:
@@ -61,6 +61,12 @@ class FileFeed:
         if prepared is None:
             raise StopAsyncIteration
         return self._hand_out(*prepared)
+
+    def shot_of(self, sequence: int) -> Shot:
+        """The shot behind the answer to frame `sequence`. Earlier ones, which get no answer any more, are forgotten."""
+        while self.under_way[0].sequence < sequence:
+            self.under_way.popleft()
+        return self.under_way.popleft()
 
     @property
     def max_side_px(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from client.compare import side_by_side
 from client.feed import Shot
 from client.recording import Recording
-from client.session import Answer
+from client.terms import Answer
 from motion.frame import Picture
 from serving.errors import BadPicture
 from serving.pictures import decode_picture

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from client.session import Answer, NoPictureReason
+from client.terms import Answer, NoPictureReason
 
 _STAGE_ORDER: Final = ("pose", "normalize", "label_map", "generator", "face", "encode")
 
@@ -32,12 +32,16 @@ class TransferReport:
     """Counts of a session, which grow with `add`.
 
     skipped: live frames that the client never sent. lost: frames that the source promises and that do not decode.
+    reconnects: how often the server was gone and found again. lost_under_way: live frames that were sent and got no
+    answer, because the server was gone.
     """
 
     answered: int = 0
     pictures: int = 0
     skipped: int = 0
     lost: int = 0
+    reconnects: int = 0
+    lost_under_way: int = 0
     seconds: float = 0.0
     precision: str = ""
     without_picture: Counter[NoPictureReason] = field(default_factory=Counter)

@@ -6,8 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum
 from types import TracebackType
 from typing import Any, Final
 
@@ -16,9 +14,18 @@ import grpc.aio
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
 
 from client.access import ServerAccess
-from client.errors import ServerError, server_errors
-from motion.body import BodyStats
-from motion.frame import EncodedPicture, Frame, FrameSize
+from client.errors import ServerDraining, ServerError, server_errors
+from client.terms import (
+    Accepted,
+    ActorListing,
+    Answer,
+    BodyFit,
+    NoPictureReason,
+    PoseDetail,
+    StageTime,
+    TransferOptions,
+)
+from motion.frame import Frame, FrameSize
 from serving import wire
 from serving.channels import open_channel
 from serving.errors import BadInput
@@ -26,101 +33,13 @@ from serving.errors import BadInput
 _ACCEPT_SECONDS: Final = 180.0
 """An actor that is not loaded yet is loaded before a session is accepted."""
 _ANSWER_SECONDS: Final = 60.0
+CONNECT_SECONDS: Final = 20.0
+_END_SECONDS: Final = 2.0
+"""A server that drains has said its last word; its status should follow at once."""
 _CALL_SECONDS: Final = 30.0
 _FIT_SECONDS: Final = 180.0
 """After the last frame of a clip those that wait on their way are still looked at, before the answer comes."""
 _LEAST_IN_FLIGHT: Final = 2
-
-
-class PoseDetail(Enum):
-    """How much of the body is looked at."""
-
-    BODY = "body"
-    HOLISTIC = "holistic"
-    LIVE = "live"
-
-
-class NoPictureReason(Enum):
-    """Why an answer has no picture."""
-
-    NO_PERSON = "no person"
-    DROPPED = "dropped"
-    BAD_FRAME = "bad frame"
-
-
-@dataclass(frozen=True, slots=True)
-class ActorListing:
-    """One version of an actor, as the server lists it. unavailable: why it cannot be served; empty when it can."""
-
-    actor: str
-    version: int
-    stage_size: FrameSize | None
-    full_frame_size: FrameSize | None
-    preset: str
-    label_map_version: int
-    unavailable: str
-
-
-@dataclass(frozen=True, slots=True)
-class BodyFit:
-    """The body stats of a whole clip, and what they rest on."""
-
-    body: BodyStats
-    frames: int
-    frames_with_person: int
-    on_the_spot: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TransferOptions:
-    """What a session is told at its start; `proto` comments on each field in transfer.proto."""
-
-    actor: str
-    actor_version: int = 0
-    live: bool = False
-    full_frame: bool = False
-    jpeg_quality: int = 95
-    source_body: BodyStats | None = None
-    look_ahead_frames: int = 0
-    detail: PoseDetail = PoseDetail.HOLISTIC
-    frame_rate_hz: float = 0.0
-    label_maps: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The session as the server will honour it."""
-
-    look_ahead_frames: int
-    max_frames_in_flight: int
-    max_frame_side_px: int
-    picture_size: FrameSize
-    server_version: str
-    generator_precision: str
-
-
-@dataclass(frozen=True, slots=True)
-class StageTime:
-    """How long one stage had one frame, in seconds; see frame.proto."""
-
-    stage: str
-    compute_seconds: float
-    queue_seconds: float
-    total_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to one frame: a picture, or the reason why there is none. label_map: if it was asked for."""
-
-    sequence: int
-    picture: EncodedPicture | None
-    no_picture: NoPictureReason | None
-    detail: str
-    remarks: tuple[str, ...]
-    stage_times: tuple[StageTime, ...]
-    label_map: EncodedPicture | None
-    frame_seconds: float
 
 
 class DanceClient:
@@ -132,9 +51,17 @@ class DanceClient:
     def __init__(self, server: ServerAccess | str) -> None:
         self.server = ServerAccess(server) if isinstance(server, str) else server
         self.address = self.server.address
+        self._connect()
+
+    def _connect(self) -> None:
         self._channel = open_channel(self.address, self.server.tls)
         stub = transfer_pb2_grpc.TransferServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._stub: Any = self.server.shown_by(stub)
+
+    async def reconnect(self) -> None:
+        """Gives the connection up for a new one, which looks the address up again; what ran on the old one ends."""
+        await self._channel.close()
+        self._connect()
 
     async def __aenter__(self) -> DanceClient:
         return self
@@ -187,11 +114,11 @@ class DanceClient:
             async with asyncio.timeout(limit_seconds):
                 return await step
         except TimeoutError as error:
-            raise ServerError(f"{self.address} has been silent for {limit_seconds:.0f} s") from error
+            raise ServerError(f"{self.address} has been silent for {limit_seconds:.0f} s", retryable=True) from error
 
-    def transfer(self, options: TransferOptions) -> TransferSession:
-        """A session; enter it to open it."""
-        return TransferSession(self._stub, self.address, options)
+    def transfer(self, options: TransferOptions, *, connect_seconds: float = CONNECT_SECONDS) -> TransferSession:
+        """A session; enter it to open it. connect_seconds: how long the server may take to be reached at all."""
+        return TransferSession(self._stub, self.address, options, min(connect_seconds, CONNECT_SECONDS))
 
 
 class TransferSession:
@@ -203,14 +130,16 @@ class TransferSession:
 
     At most `accepted.max_frames_in_flight` frames are under way; the next frame is taken from its source only when
     there is room, so a live source can hand over its newest. A server that falls silent ends the session.
+    `resuming.ResumingSession` goes on with a new one.
     """
 
     accepted: Accepted
 
-    def __init__(self, stub: Any, address: str, options: TransferOptions) -> None:
+    def __init__(self, stub: Any, address: str, options: TransferOptions, connect_seconds: float) -> None:
         self._stub = stub
         self._address = address
         self._options = options
+        self._connect_seconds = connect_seconds
         self._call: Any = None
         self._received: asyncio.Queue[Any] = asyncio.Queue(maxsize=8)
         self._under_way: deque[int] = deque()
@@ -221,43 +150,66 @@ class TransferSession:
         self._call = self._stub.Transfer()
         try:
             with server_errors(self._address):
-                await self._call.write(transfer_pb2.TransferRequest(config=_config(self._options)))
+                await self._write_config()
                 self._tasks.append(asyncio.create_task(self._read(), name="transfer answers"))
                 first = await self._next(_ACCEPT_SECONDS)
                 if first is None or first.WhichOneof("response") != "accepted":
                     raise ServerError(f"{self._address} did not accept the session, and does not say why")
                 self.accepted = _accepted(first.accepted, self._options)
         except BaseException:
-            await self._close()
+            await self.close()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        await self._close()
+        await self.close()
+
+    async def _write_config(self) -> None:
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                with suppress(asyncio.InvalidStateError):  # the call has ended already: its status follows
+                    await self._call.write(transfer_pb2.TransferRequest(config=_config(self._options)))
+        except TimeoutError as error:
+            reason = f"no connection within {self._connect_seconds:.0f} s"
+            raise ServerError(f"no server answers at {self._address} ({reason})", retryable=True) from error
 
     async def answers(self, frames: AsyncIterator[Frame]) -> AsyncGenerator[Answer, None]:
-        """Sends `frames` and gives their answers. Raises ServerError, and whatever `frames` raises. Call it once."""
+        """Sends `frames` and gives their answers. Raises ServerError, and whatever `frames` raises. Call it once.
+
+        Raises ServerDraining when the server goes away in good order.
+        """
         room = asyncio.Semaphore(self.accepted.max_frames_in_flight)
         self._tasks.append(asyncio.create_task(self._send(frames, room), name="transfer frames"))
-        answered = 0
+        answered, last = 0, -1
         with server_errors(self._address):
             while (response := await self._next(_ANSWER_SECONDS)) is not None:
                 kind = response.WhichOneof("response")
                 if kind == "draining":
-                    raise ServerError(f"{self._address} is shutting down; it answered {answered} frames")
+                    raise await self._drained(response.draining, last)
                 answer = _answer(response.answer) if kind == "answer" else None
                 if answer is None or not self._under_way or answer.sequence != self._under_way[0]:
                     raise ServerError(f"{self._address} broke the contract: {kind} out of turn after {answered} frames")
                 self._under_way.popleft()
                 room.release()
-                answered += 1
+                answered, last = answered + 1, answer.sequence
                 yield answer
         if self._under_way:
             raise ServerError(f"{self._address} ended the session and owes {len(self._under_way)} answers")
         if not self._frames_ended:
             raise ServerError(f"{self._address} ended the session after {answered} frames, before their end")
+
+    async def _drained(self, draining: transfer_pb2.Draining, last: int) -> ServerError:
+        next_sequence = draining.next_sequence
+        if next_sequence <= last or (self._under_way and next_sequence > self._under_way[0]):
+            said = f"frame {next_sequence} is to come next after the answer to frame {last}"
+            return ServerError(f"{self._address} broke the contract: {said}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                while isinstance(await self._received.get(), transfer_pb2.TransferResponse):
+                    pass
+        return ServerDraining(f"{self._address} is shutting down", draining.checkpoint, next_sequence)
 
     async def _send(self, frames: AsyncIterator[Frame], room: asyncio.Semaphore) -> None:
         try:
@@ -296,12 +248,14 @@ class TransferSession:
                 # With a look-ahead the server rightly waits for more frames, which a slow camera may not have yet.
                 if hasattr(self, "accepted") and len(self._under_way) <= self.accepted.look_ahead_frames:
                     continue
-                raise ServerError(f"{self._address} has been silent for {limit_seconds:.0f} s") from error
+                silence = f"{self._address} has been silent for {limit_seconds:.0f} s"
+                raise ServerError(silence, retryable=True) from error
             if isinstance(item, Exception):
                 raise item
             return item
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Ends the stream and its tasks, at once. Frames that are under way get no answer."""
         self._call.cancel()
         for task in self._tasks:
             task.cancel()
@@ -331,6 +285,8 @@ def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
         return_options=transfer_pb2.ReturnOptions(stage_times=True, label_map=options.label_maps),
         pose_detail=_DETAILS[options.detail],
         frame_rate_hz=options.frame_rate_hz,
+        checkpoint_every_frames=options.checkpoint_every_frames,
+        checkpoint=options.checkpoint,
     )
 
 
@@ -338,6 +294,8 @@ def _accepted(message: transfer_pb2.TransferAccepted, options: TransferOptions) 
     size = message.full_frame_size if options.full_frame else message.stage_size
     look_ahead_frames = message.config.look_ahead_frames
     return Accepted(
+        actor_version=message.config.actor_version,
+        checkpoint_every_frames=message.config.checkpoint_every_frames,
         look_ahead_frames=look_ahead_frames,
         max_frames_in_flight=max(message.limits.max_frames_in_flight, look_ahead_frames + _LEAST_IN_FLIGHT),
         max_frame_side_px=message.limits.max_frame_side_px,
@@ -371,6 +329,7 @@ def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
         ),
         wire.picture_from_proto(message.label_map, field="label_map") if message.HasField("label_map") else None,
         message.frame_seconds,
+        message.checkpoint,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
@@ -14,22 +14,18 @@ from typing import Final
 import grpc
 
 from client.access import ServerAccess
-from client.display import Display
+from client.display import Display, ProgressLine
 from client.errors import CommandError, NoBodyFound, ServerError
 from client.feed import FeedOptions, FileFeed, LiveFeed, shrunk
 from client.film import Film
+from client.patience import PATIENCE_SECONDS, Patience
 from client.preview import PreviewWindow, display_exists
 from client.recording import Recording, SoundTrack
 from client.report import TransferReport
+from client.resuming import ResumingSession
 from client.running import Interrupts
-from client.session import (
-    BodyFit,
-    DanceClient,
-    NoPictureReason,
-    PoseDetail,
-    TransferOptions,
-    TransferSession,
-)
+from client.session import DanceClient
+from client.terms import BodyFit, NoPictureReason, PoseDetail, TransferOptions
 from motion.body import BodyStats
 from motion.frame import Frame, Picture
 from video.reader import VideoReader, is_endless
@@ -37,6 +33,8 @@ from video.reader import VideoReader, is_endless
 _SMOOTHING_SECONDS: Final = 0.05
 """Half of the window of the centred median: beyond about 0.1 s it would take fast moves for noise."""
 _MOST_LOOK_AHEAD_FRAMES: Final = 3
+CHECKPOINT_EVERY_FRAMES: Final = 25
+"""A second of video: little to send again, and a checkpoint is hardly larger than an answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +46,8 @@ class TransferJob:
     look_ahead_frames: None chooses by the frame rate.
     plate: the actor's picture with nobody in it, of the answers' size, shown before the first answer with a picture;
     None where only the server has it: then the first picture takes its place.
+    patience_seconds: how long a server that went away is tried again; 0 for not at all.
+    checkpoint_every_frames: how often a checkpoint is wanted; with 0 a file's dance ends with its connection.
     """
 
     source: str
@@ -64,6 +64,8 @@ class TransferJob:
     one_pass: bool = False
     max_side_px: int = 1280
     plate: Picture | None = None
+    patience_seconds: float = PATIENCE_SECONDS
+    checkpoint_every_frames: int = CHECKPOINT_EVERY_FRAMES
 
 
 def look_ahead_for(frame_rate_hz: float) -> int:
@@ -87,34 +89,69 @@ async def transfer(
             return await _Run(job, reader, display, interrupts).run(client, body)
 
 
-async def fit(source: str, server: ServerAccess | str, display: Display, max_side_px: int) -> tuple[BodyFit, int]:
+async def fit(
+    source: str, server: ServerAccess | str, display: Display, max_side_px: int, patience: Patience | None = None
+) -> tuple[BodyFit, int]:
     """The body stats of a whole clip, and how many of its frames do not decode.
 
-    Raises CommandError; NoBodyFound when no whole body is in it.
+    There are no checkpoints here: when the server goes away, the clip is looked at from its beginning again. Raises
+    CommandError; NoBodyFound when no whole body is in it.
     """
-    with VideoReader(source) as reader, ExitStack() as closing:
-        feed = FileFeed(reader, FeedOptions(max_side_px=max_side_px))
-        closing.callback(feed.close)
-        async with DanceClient(server) as client:
-            with display.progress("measuring the body", reader.expected_frames) as advance:
+    patience = patience or Patience(PATIENCE_SECONDS)
+    with VideoReader(source) as reader:
+        expected_frames = reader.expected_frames
+    most_frames = 0
+    with display.progress("measuring the body", expected_frames) as line:
+        while True:
+            with VideoReader(source) as reader, ExitStack() as closing:
+                feed = FileFeed(reader, FeedOptions(max_side_px=max_side_px))
+                closing.callback(feed.close)
+                counted = _Counted(feed, line, patience, most_frames)
                 try:
-                    fitted = await client.fit_body(_counted(feed, advance))
+                    async with DanceClient(server) as client:
+                        return await client.fit_body(counted), reader.lost_frames
                 except ServerError as error:
                     if error.status is grpc.StatusCode.FAILED_PRECONDITION:
                         raise NoBodyFound(f"{source}: {error}") from error
-                    raise
-        return fitted, reader.lost_frames
+                    wait_seconds = patience.wait_after(error)
+                    line.interrupted(error)
+            most_frames = max(most_frames, counted.taken)
+            await asyncio.sleep(wait_seconds)
+            line.restart()
 
 
-async def _counted(frames: AsyncIterator[Frame], advance: Callable[[], None]) -> AsyncIterator[Frame]:
-    async for frame in frames:
-        yield frame
-        advance()
+class _Counted:
+    """Frames, counted when the server has taken them; one that no earlier attempt came to is progress."""
+
+    def __init__(self, frames: AsyncIterator[Frame], line: ProgressLine, patience: Patience, most_before: int) -> None:
+        self.taken = 0
+        self._frames = frames
+        self._line = line
+        self._patience = patience
+        self._most_before = most_before
+        self._given = False
+
+    def __aiter__(self) -> _Counted:
+        return self
+
+    async def __anext__(self) -> Frame:
+        if self._given:
+            self.taken += 1
+            self._line.advance()
+            self._line.interrupted(None)
+            self._patience.connected()
+            if self.taken > self._most_before:
+                self._patience.progress()
+        self._given = False
+        frame = await anext(self._frames)
+        self._given = True
+        return frame
 
 
 async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) -> BodyStats:
+    patience = Patience(job.patience_seconds, reached=True)
     try:
-        fitted, _ = await fit(job.source, client.server, display, job.max_side_px)
+        fitted, _ = await fit(job.source, client.server, display, job.max_side_px, patience)
     except NoBodyFound as error:
         raise NoBodyFound(f"{error}; --one-pass transfers parts of a body, where there are any") from error
     if fitted.on_the_spot:
@@ -138,7 +175,7 @@ async def _check_actor(client: DanceClient, job: TransferJob) -> None:
 
 
 class _Run:
-    """One session, from its first frame to the finished file."""
+    """One dance, from its first frame to the finished file."""
 
     def __init__(self, job: TransferJob, reader: VideoReader, display: Display, interrupts: Interrupts) -> None:
         self._job = job
@@ -155,41 +192,45 @@ class _Run:
             window = self._window(closing)
             recording = self._recording(closing)
             closing.callback(self._writing.shutdown, cancel_futures=True)
-            async with client.transfer(self._options(body)) as session:
-                report.precision = session.accepted.generator_precision
-                feed = self._feed(session.accepted.max_frame_side_px)
-                closing.callback(feed.close)
-                film = Film(
-                    recording,
-                    compare=job.compare,
-                    plate=job.plate,
-                    source_again=lambda: self._sent_again(feed),
-                    hold_beginning=not job.live,
-                )
-                await self._play(feed, session, film, window)
+            patience = Patience(job.patience_seconds, reached=True)
+            with self._display.progress(f"dancing as {job.actor}", self._expected()) as line:
+                async with ResumingSession(client, self._options(body), patience, line.interrupted) as session:
+                    report.precision = session.accepted.generator_precision
+                    feed = self._feed(session)
+                    closing.callback(feed.close)
+                    film = Film(
+                        recording,
+                        compare=job.compare,
+                        plate=job.plate,
+                        source_again=lambda: self._sent_again(feed),
+                        hold_beginning=not job.live,
+                    )
+                    await self._play(feed, session, film, window, line)
+                    report.reconnects, report.lost_under_way = session.reconnects, session.lost_frames
             self._conclude(feed)
             if recording is not None:
                 await asyncio.get_running_loop().run_in_executor(self._writing, recording.keep)
         return report
 
-    async def _play(self, feed: FileFeed, session: TransferSession, film: Film, window: PreviewWindow | None) -> None:
+    async def _play(
+        self, feed: FileFeed, session: ResumingSession, film: Film, window: PreviewWindow | None, line: ProgressLine
+    ) -> None:
         loop = asyncio.get_running_loop()
         report = self._report
         told_size = False
         began = time.monotonic()
         try:
-            with self._display.progress(f"dancing as {self._job.actor}", self._expected()) as advance:
-                async with aclosing(session.answers(feed)) as answers:
-                    async for answer in answers:
-                        shot = feed.under_way.popleft()
-                        if feed.shrunk_from is not None and not told_size:
-                            told_size = True
-                            self._tell_size(feed)
-                        report.add(answer)
-                        picture = await loop.run_in_executor(self._writing, film.add, shot, answer)
-                        advance()
-                        if window is not None and picture is not None and not window.show(picture):
-                            self._end_gently(feed)
+            async with aclosing(session.answers(feed)) as answers:
+                async for answer in answers:
+                    shot = feed.shot_of(answer.sequence)
+                    if feed.shrunk_from is not None and not told_size:
+                        told_size = True
+                        self._tell_size(feed)
+                    report.add(answer)
+                    picture = await loop.run_in_executor(self._writing, film.add, shot, answer)
+                    line.advance()
+                    if window is not None and picture is not None and not window.show(picture):
+                        self._end_gently(feed, session)
         except asyncio.CancelledError:
             out = f"; {self._job.out} was not written" if self._job.out is not None else ""
             self._display.note(f"stopped after {report.answered} frames{out}")
@@ -224,17 +265,18 @@ class _Run:
             detail=job.detail,
             frame_rate_hz=rate_hz,
             label_maps=job.compare,
+            checkpoint_every_frames=job.checkpoint_every_frames,
         )
 
-    def _feed(self, server_max_side_px: int) -> FileFeed:
-        job = self._job
+    def _feed(self, session: ResumingSession) -> FileFeed:
+        job, server_max_side_px = self._job, session.accepted.max_frame_side_px
         max_side_px = min(job.max_side_px, server_max_side_px) if server_max_side_px else job.max_side_px
         options = FeedOptions(max_side_px=max_side_px, keep_pixels=job.compare)
         if not job.live:
             return FileFeed(self._reader, options)
         feed = LiveFeed(self._reader, options)
         # A camera has no end but this one: what was recorded until then is kept.
-        self._interrupts.gently = feed.stop
+        self._interrupts.gently = lambda: self._end_gently(feed, session)
         return feed
 
     def _recording(self, closing: ExitStack) -> Recording | None:
@@ -264,9 +306,10 @@ class _Run:
         closing.callback(window.close)
         return window
 
-    def _end_gently(self, feed: FileFeed) -> None:
+    def _end_gently(self, feed: FileFeed, session: ResumingSession) -> None:
         if isinstance(feed, LiveFeed):
             feed.stop()
+            session.stop()
 
     def _expected(self) -> int | None:
         return None if self._job.live else self._reader.expected_frames

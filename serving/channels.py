@@ -12,7 +12,13 @@ from serving.tls import ChannelTls, channel_credentials
 CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
     ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+    # A connection whose other end is gone without a word is noticed by a ping that nobody answers. While a ping that
+    # measures the bandwidth is without its answer, none is sent for the keepalive: `ping_timeout_ms` is for those, a
+    # minute by default. Idle streams are pinged on; grpc would stop after two pings without data in between.
     ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.lb_policy_name", "round_robin"),
     # A channel connects for itself. In the pool that all channels share, a new one would inherit how long to wait
     # before the next attempt from an earlier one, whose server died and whose port somebody else has by now.

@@ -11,8 +11,9 @@ import numpy as np
 import psutil
 import pytest
 
-from client.session import Answer, DanceClient, TransferOptions
+from client.session import DanceClient
 from client.stack import LocalStack, local_stack
+from client.terms import Answer, TransferOptions
 from motion.frame import EncodedPicture, Frame, Picture, PictureEncoding
 from serving.actors import ActorStore
 from serving.pictures import decode_picture, encode_picture

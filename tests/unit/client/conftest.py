@@ -123,6 +123,8 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             label_map = np.full((SIZE_PX, SIZE_PX, 3), 255, np.uint8)
             cv2.line(label_map, (32, 8), (32, 56), (200, 30, 30), 3)
             answer.label_map.CopyFrom(wire.picture_to_proto(_encoded(label_map, PictureEncoding.PNG)))
+        if config.checkpoint_every_frames and (frame.sequence + 1) % config.checkpoint_every_frames == 0:
+            answer.checkpoint = b"behind frame %d" % frame.sequence
         answer.remarks.append(transfer_pb2.FRAME_REMARK_NO_FACE)
         for stage, milliseconds in (("generator", 16.0), ("pose", 40.0)):
             answer.stage_times.add(

@@ -123,7 +123,7 @@ def test_force_replaces_only_with_a_whole_file(fails, serve, make_video, tmp_pat
     """With --force the old output stays until the new one is finished; a failed run leaves it."""
     source, out = make_video(), tmp_path / "o.mp4"
     out.write_bytes(b"precious")
-    told = fails(1, *arguments(source, out, serve(fail_at=6).address), "--force")
+    told = fails(1, *arguments(source, out, serve(fail_at=6).address), "--force", "--patience", "0")
     assert "stage pose failed at frame 6" in told
     assert out.read_bytes() == b"precious"
     assert nothing_left(tmp_path, source, out)

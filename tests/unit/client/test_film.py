@@ -7,7 +7,7 @@ import pytest
 
 from client.feed import Shot
 from client.film import Film
-from client.session import Answer, NoPictureReason
+from client.terms import Answer, NoPictureReason
 from motion.frame import PictureEncoding
 from serving.errors import BadPicture
 from serving.pictures import encode_picture

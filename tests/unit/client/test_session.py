@@ -11,7 +11,8 @@ import pytest
 from client.errors import ServerError
 from client.feed import FeedOptions, LiveFeed, shrunk
 from client.report import TransferReport
-from client.session import Answer, DanceClient, StageTime, TransferOptions
+from client.session import DanceClient
+from client.terms import Answer, StageTime, TransferOptions
 from motion.frame import EncodedPicture, Frame, PictureEncoding
 from serving.errors import UnreadableVideo
 from serving.pictures import encode_picture
