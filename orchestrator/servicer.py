@@ -14,8 +14,10 @@ from dance.v1 import transfer_pb2, transfer_pb2_grpc
 from motion.frame import FrameSize
 from orchestrator.config import PoseConfig, PoseDetail
 from orchestrator.fitting import ClipFit
+from orchestrator.journal import Journal
 from orchestrator.link import LinkEnded
 from orchestrator.passage import Passage
+from orchestrator.reachability import Reachability
 from orchestrator.session import Session, Threads, lasting
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stages.client import Intake, TransferClient, check_pose_choice, config_from_proto
@@ -25,6 +27,7 @@ from orchestrator.streams import RequestReader, ResponseWriter
 from serving import telemetry, wire
 from serving.actors import ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadInput, DanceError, StageError, StageTimeout
+from serving.server import Health
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
 
@@ -61,6 +64,15 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     async def warm_up(self) -> None:
         """Nothing here is slow the first time; the stages have warm-ups and healths of their own."""
 
+    async def keep_health(self, health: Health) -> None:
+        """SERVING means that sessions are accepted: not while a stage has been away for `unready_after_seconds`."""
+        clock = asyncio.get_running_loop().time
+        limit_seconds = self._settings.unready_after_seconds
+        stages = Reachability(self._connections.probes(), unready_after_seconds=limit_seconds, now_s=clock)
+        while True:
+            await health.set(not await stages.look())
+            await asyncio.sleep(self._settings.watch_seconds)
+
     async def close(self) -> None:
         """Ends all connections and threads."""
         if self._readers:
@@ -78,9 +90,10 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     ) -> None:
         """See transfer.proto. Raises our errors; the interceptor makes them statuses."""
         writer = ResponseWriter(context.write, self._settings.answer_seconds)
-        async with self._admitted(requests) as reader:
+        journal = await Journal.begin("transfer", context, self._settings.traces_every_n_frames)
+        async with self._admitted(requests, journal) as reader:
             try:
-                await self._dance(reader, writer)
+                await self._dance(reader, writer, journal)
             finally:
                 # The status waits for a client that is slow to read, and so does its place.
                 told = await writer.idle()
@@ -91,10 +104,11 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self,
         reader: RequestReader[transfer_pb2.TransferRequest],
         writer: ResponseWriter[transfer_pb2.TransferResponse],
+        journal: Journal,
     ) -> None:
         config = config_from_proto((await self._first(reader)).config, self._settings)
         intake = Intake(self._settings.picture_limits(), config.frame_rate_hz)
-        client = TransferClient(reader, writer, intake, config.returns)
+        client = TransferClient(reader, writer, intake, config.returns, journal)
         session = Session(
             config,
             client,
@@ -104,7 +118,15 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             threads=self._threads,
         )
         try:
-            await client.accept(await session.open())
+            accepted = await session.open()
+            journal.opened(
+                actor=accepted.config.actor,
+                actor_version=accepted.config.actor_version,
+                mode=config.mode.value,
+                detail=config.pose.detail.value,
+                look_ahead_frames=config.look_ahead_frames,
+            )
+            await client.accept(accepted)
             await session.run()
         finally:
             await session.close()
@@ -120,9 +142,11 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self, requests: AsyncIterator[transfer_pb2.FitBodyRequest], context: grpc.aio.ServicerContext
     ) -> transfer_pb2.FitBodyResponse:
         """See transfer.proto. A frame that cannot be decoded counts as one without a person. Raises NoBody."""
-        async with self._admitted(requests) as reader, lasting(self._settings.session_seconds):
+        journal = await Journal.begin("fit_body", context, self._settings.traces_every_n_frames)
+        async with self._admitted(requests, journal) as reader, lasting(self._settings.session_seconds):
             config = (await self._first(reader)).config
             check_pose_choice(config.pose_backend, config.dancer, field="config")
+            journal.opened()
             intake = Intake(self._settings.picture_limits(), _ANY_RATE_HZ)
             pose = PoseStage(self._connections.pose, PoseConfig(detail=PoseDetail.BODY), self._settings, live=False)
 
@@ -140,6 +164,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 fitted = await fit.run()
             finally:
                 await pose.close()
+            journal.answered = fitted.frames
         return transfer_pb2.FitBodyResponse(
             body=wire.body_stats_to_proto(fitted.body),
             frames=fitted.frames,
@@ -158,12 +183,15 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         return first
 
     @asynccontextmanager
-    async def _admitted(self, requests: AsyncIterator[RequestT]) -> AsyncIterator[RequestReader[RequestT]]:
+    async def _admitted(
+        self, requests: AsyncIterator[RequestT], journal: Journal
+    ) -> AsyncIterator[RequestReader[RequestT]]:
         """Holds one of the places for streams, and counts how the stream ended. Raises AtCapacity."""
         reader = RequestReader(requests)
         self._readers.add(reader.task)
         reader.task.add_done_callback(self._readers.discard)
         reason = "broken"
+        failure: BaseException | None = None
         try:
             if self._open_streams >= self._settings.max_sessions:
                 # grpc tells a client whose requests are still on their way INTERNAL in place of the refusal.
@@ -180,15 +208,17 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 self._open_streams -= 1
                 telemetry.SESSIONS.dec()
             reason = "finished"
-        except asyncio.CancelledError:
-            reason = "cancelled"
-            raise
-        except DanceError as error:
-            reason = _end_reason(error)
+        except BaseException as error:
+            failure = error
+            if isinstance(error, asyncio.CancelledError):
+                reason = "cancelled"
+            elif isinstance(error, DanceError):
+                reason = _end_reason(error)
             raise
         finally:
             reader.close()
             telemetry.SESSION_ENDS.labels(reason).inc()
+            journal.ended(reason, failure)
 
     def _summaries(self) -> list[transfer_pb2.ActorSummary]:
         summaries: list[transfer_pb2.ActorSummary] = []

@@ -18,7 +18,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
-from serving import telemetry
+from serving import logs, telemetry, tracing
+from serving.call_context import ContextInterceptor
 from serving.errors import BadSettings, DanceError
 from serving.interceptor import ErrorInterceptor
 
@@ -49,6 +50,11 @@ class ServerSettings:
     drain_seconds: float = 20.0
     """How long running calls may go on after SIGTERM."""
     log_level: str = "INFO"
+    log_format: str = "text"
+    """"text" for people, who start a process by hand or read the files of `dance up`; "json", an object a line, for
+    collectors of logs."""
+    traces_endpoint: str = ""
+    """An OTLP collector's gRPC port, host:port or URL; empty for no traces. It needs the extra "tracing"."""
 
     def __post_init__(self) -> None:
         for name in ("port", "health_port", "metrics_port"):
@@ -58,6 +64,8 @@ class ServerSettings:
             raise ValueError(f"drain_seconds must not be negative, got {self.drain_seconds}")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError(f"log_level must be DEBUG, INFO, WARNING or ERROR, got {self.log_level!r}")
+        if self.log_format not in logs.LOG_FORMATS:
+            raise ValueError(f"log_format must be json or text, got {self.log_format!r}")
 
 
 class Service(Protocol):
@@ -132,7 +140,10 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
-        server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
+        if settings.traces_endpoint:
+            end_traces = tracing.start(settings.traces_endpoint, service.name, VERSION)
+            stack.push_async_callback(asyncio.to_thread, end_traces)
+        server = grpc.aio.server(interceptors=[ContextInterceptor(), ErrorInterceptor()], options=SERVER_OPTIONS)
         service.register(server)
         reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), server)
         own_health = Health(service.full_names)
@@ -201,9 +212,7 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     service, settings = await build()
-    logging.basicConfig(
-        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(settings.log_level, settings.log_format)
     async with running(service, settings) as server:
         facts: dict[str, Any] = {
             "name": service.name,
@@ -213,8 +222,10 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
             **service.ready_facts(),
         }
         print("ready " + " ".join(f"{key}={value}" for key, value in facts.items()), flush=True)
+        _log.info("serving", extra=logs.facts(**{"service" if key == "name" else key: facts[key] for key in facts}))
         await asked_to_end.wait()
-        _log.info("draining for up to %s s", settings.drain_seconds)
+        _log.info("draining", extra=logs.facts(drain_seconds=settings.drain_seconds))
+    _log.info("ended")
 
 
 def _bound(server: grpc.aio.Server, host: str, port: int, field: str) -> int:

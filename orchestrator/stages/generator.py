@@ -18,7 +18,7 @@ from orchestrator.passage import Passage, Remark
 from orchestrator.pipeline import Inbox
 from orchestrator.recurrence import Recurrence
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.failures import stage_errors, status_code
+from orchestrator.stages.failures import retried, stage_errors, status_code
 from serving.actors import Actor
 from serving.errors import ActorNotFound, ActorUnusable, StageRefused, StageUnavailable
 
@@ -101,6 +101,7 @@ class GeneratorStage:
         except InferenceServerException as error:
             if not _unloaded(error):
                 raise
+            retried(self.name, passage.sequence, error.message() or "")
         try:
             await self._ensure()
         except (ActorNotFound, ActorUnusable) as error:

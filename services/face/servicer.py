@@ -9,20 +9,27 @@ from functools import partial
 
 import grpc.aio
 from dance.v1 import face_pb2, face_pb2_grpc, frame_pb2
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 from motion.frame import Picture, PictureEncoding
 from services.face.batcher import Batcher
 from services.face.networks import FaceNetworks
 from services.face.refiner import FaceCrop, FaceNetwork, open_face_network, refine
 from services.face.settings import FaceSettings
-from serving import wire
+from serving import telemetry, wire
 from serving.actors import ActorStore
 from serving.errors import BadInput, BadPicture
 from serving.names import checked_actor_id
 from serving.pictures import decode_picture
 
 BATCH_SIZES = Histogram("dance_face_batch_faces", "Faces that one run of a network had", buckets=(1, 2, 3, 4, 6, 8, 16))
+
+FACES = Counter("dance_face_refinements", "Face crops by result: refined or bad_picture", ["result"])
+COMPUTE = Histogram(
+    "dance_face_compute_seconds",
+    "A face crop's equal share of its batch's run, without waiting",
+    buckets=telemetry.FRAME_BUCKETS_SECONDS,
+)
 
 
 class FaceService(face_pb2_grpc.FaceServiceServicer):
@@ -75,8 +82,10 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         crop = FaceCrop(face=_raw(request.face, "face"), label=_raw(request.label, "label"))
         network = await self._networks.network(actor_id, request.actor_version)
         result, compute_seconds, batch_size = await self._batcher.submit(network, crop)
+        FACES.labels("bad_picture" if isinstance(result, BadPicture) else "refined").inc()
         if isinstance(result, BadPicture):
             raise result
+        COMPUTE.observe(compute_seconds)
         # Filled in place: protobuf copies every message that is given to another one's constructor.
         response = face_pb2.RefineResponse(compute_seconds=compute_seconds, batch_size=batch_size)
         response.face.encoding = frame_pb2.PICTURE_ENCODING_RAW
