@@ -55,6 +55,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         )
         self._open_streams = 0
         self._readers: set[asyncio.Task[None]] = set()
+        telemetry.begin_at_zero()
         telemetry.SESSION_CAPACITY.set(settings.max_sessions)
 
     def register(self, server: grpc.aio.Server) -> None:

@@ -61,6 +61,16 @@ EVENT_LOOP_LAG = Histogram(
 BUILD_INFO = Info("dance_build", "What runs here: its version, and which service it is")
 
 
+def begin_at_zero() -> None:
+    """Makes the orchestrator's counters exist before their first event: one that appears with it has no rate for it."""
+    for stage in ("pose", "normalize", "generator", "face"):
+        STAGE_RETRIES.labels(stage)
+    for result in ("picture", "no_person", "dropped", "bad_frame"):
+        FRAMES.labels(result)
+    for reason in ("finished", "cancelled", "full", "refused", "stage_failed", "stage_timeout", "broken"):
+        SESSION_ENDS.labels(reason)
+
+
 @cache
 def stage_answers(stage: str) -> tuple[Histogram, Histogram, Histogram]:
     """`dance_stage_duration_seconds` (outcome ok), `..._compute_seconds` and `..._queue_seconds` of one stage.
