@@ -27,6 +27,7 @@ from orchestrator.streams import RequestReader, ResponseWriter
 from serving import telemetry, wire
 from serving.actors import ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadInput, DanceError, StageError, StageTimeout
+from serving.self_check import follow
 from serving.server import Health
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
@@ -70,9 +71,12 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         clock = asyncio.get_running_loop().time
         limit_seconds = self._settings.unready_after_seconds
         stages = Reachability(self._connections.probes(), unready_after_seconds=limit_seconds, now_s=clock)
-        while True:
-            await health.set(not await stages.look())
-            await asyncio.sleep(self._settings.watch_seconds)
+
+        async def trouble() -> str:
+            away = await stages.look()
+            return f"for {limit_seconds:g} s these stages could not be reached: {', '.join(away)}" if away else ""
+
+        await follow(health, trouble, every_seconds=self._settings.watch_seconds)
 
     async def close(self) -> None:
         """Ends all connections and threads."""
