@@ -77,7 +77,7 @@ async def test_pose_tells_of_an_estimator_that_hangs():
     may_look = threading.Event()
     settings = PoseSettings(watch_seconds=0.01, stuck_seconds=0.05, drain_seconds=0)
     try:
-        async with watched(PoseService(settings, lambda *_: Estimator(may_look)), settings) as health:  # type: ignore[arg-type,return-value]
+        async with watched(PoseService(settings, lambda *_: Estimator(may_look)), settings) as health:  # type: ignore[arg-type]
             await health.becomes(SERVING)
             async with open_channel(f"127.0.0.1:{health.server.port}") as channel:
                 call = pose_pb2_grpc.PoseServiceStub(channel).Estimate()
