@@ -117,6 +117,9 @@ async def _healthy(name: str, address: str, opener: Opener) -> Finding:
     try:
         status = await health_of(address, opener, within_seconds=_HEALTH_SECONDS)
     except grpc.aio.AioRpcError as error:
+        if error.code() is StatusCode.DEADLINE_EXCEEDED:
+            advice = f"{name} hangs or has too much to do: its log says more; else start it again"
+            return Finding(check, False, f"no answer at {address} within {_HEALTH_SECONDS:g} s", advice)
         advice = f"is {name} running, and is {address} its health port? Its ready line names it"
         return Finding(check, False, f"no health at {address}: {_said(error)}", advice)
     if status != "SERVING":
@@ -190,6 +193,8 @@ def _stage_advice(error: grpc.aio.AioRpcError) -> str:
         stage = words[1]
         if stage == "generator":  # before any frame it is the agent that is asked
             stage = "triton" if "at frame" in (error.details() or "") else "agent"
+        if error.code() is StatusCode.DEADLINE_EXCEEDED:
+            return f"{stage} can be reached and does not answer: it hangs or has too much to do; its log says more"
         if stage in _LOOK:
             return _LOOK[stage]
     return _status_advice(error.code())

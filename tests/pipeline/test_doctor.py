@@ -110,6 +110,19 @@ async def test_a_stage_that_is_down_is_named(stack: Stack, stage: str, check: st
     assert "server's logs" in told[check]
 
 
+async def test_a_stage_that_hangs_is_told_from_one_that_is_down(stack: Stack):
+    """A stage that is reached and says nothing is said to hang."""
+    place(stack)
+    stack.face.gates.hold()
+    names = ("pose", "normalize", "triton", "face", "agent")
+    addresses = {f"{name}_address": getattr(stack.settings, f"{name}_address") for name in names}
+    async with stack_of(stack.actors_root, **addresses, face_seconds=0.1) as chain:
+        told = wrong(await found(chain.address))
+    stack.face.gates.release()
+    assert list(told) == ["frame with a pose"]
+    assert "face can be reached and does not answer" in told["frame with a pose"]
+
+
 @pytest.mark.parametrize("name", PROCESSES)
 async def test_an_unhealthy_process_is_named(stack: Stack, name: str):
     """NOT_SERVING is told with what it means for this process; the other checks go on."""
