@@ -12,6 +12,7 @@ import typer
 
 from client.access import ServerAccess, named_server
 from client.display import Display
+from client.doctor import PROCESSES, Finding, Patient, check_address, examine, parse_stages
 from client.errors import CommandError, UsageError
 from client.hosting import hosted, with_server
 from client.patience import PATIENCE_SECONDS
@@ -24,6 +25,7 @@ from client.stack import check_port_free
 from client.terms import ActorListing, BodyFit, PoseDetail
 from client.train import TrainRequest, train
 from client.transfer import CHECKPOINT_EVERY_FRAMES, TransferJob, fit, transfer
+from client.whereabouts import health_addresses, noted
 from motion.body import BodyStats
 from motion.frame import FrameSize, Picture
 from serving.actors import ActorStore
@@ -115,7 +117,8 @@ def up(
     async def serve(interrupts: Interrupts) -> None:
         async with hosted(actors, logs, display, port=port) as stack:
             display.note(f"serving at {stack.address} (actors: {known}; logs: {stack.logs}); Ctrl-C ends it")
-            await stack.run(interrupts.first())
+            with noted(stack.address, stack.ready):
+                await stack.run(interrupts.first())
             display.note("ending")
 
     run(serve)
@@ -305,6 +308,58 @@ def actors_command(
     if not found:
         raise CommandError(f"there are no actors {'at ' + server if server else 'in ' + str(actors)}")
     display.actors(found)
+
+
+@app.command("doctor")
+def doctor_command(
+    server: Annotated[
+        str,
+        typer.Option(
+            "--server",
+            metavar="HOST:PORT",
+            envvar="DANCE_SERVER",
+            help="An orchestrator; default: that of `dance up` here.",
+        ),
+    ] = "127.0.0.1:50050",
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            "--stages", metavar="NAME=HOST:PORT,...", help="Health ports; default: those of the `dance up` at --server."
+        ),
+    ] = None,
+    actor: Annotated[str, typer.Option("--actor", help="Who shall dance; default: the first who can.")] = "",
+    tls_ca: TlsCa = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
+    insecure: Insecure = False,
+) -> None:
+    """Check a running deployment stage by stage, and say what is wrong and what to do."""
+    display = Display()
+    check_address(server, option="--server")
+    if actor:
+        checked_actor_id(actor, field="--actor")
+    health = health_addresses(server) if stages is None else parse_stages(stages)
+    access = named_server(
+        server, ca=tls_ca, certificate=tls_certificate, key=tls_key, token_file=token_file, insecure=insecure
+    )
+    assert access is not None
+    patient = Patient(server=access, health=health, actor=actor)
+
+    async def examined() -> list[Finding]:
+        findings = []
+        async for finding in examine(patient):
+            display.finding(finding.check, finding.text, finding.advice, ok=finding.ok)
+            findings.append(finding)
+        return findings
+
+    findings = run(lambda _: examined())
+    missing = [name for name in PROCESSES if name not in health]
+    if missing:
+        display.note(f"not looked at: the health of {', '.join(missing)}; --stages names their health ports")
+    wrong = [finding for finding in findings if not finding.ok]
+    if wrong:
+        raise CommandError(f"{len(wrong)} of {len(findings)} checks failed: {', '.join(f.check for f in wrong)}")
 
 
 def _actors_here(folder: Path) -> list[ActorListing]:

@@ -73,6 +73,13 @@ class Display:
         for line in details:
             self.err.print(Text(f"  | {line}", "dim"))
 
+    def finding(self, check: str, text: str, advice: str, *, ok: bool) -> None:
+        """What one check of `dance doctor` found, and what to do about it."""
+        mark = ("ok    ", "green") if ok else ("wrong ", "bold red")
+        self.out.print(Text.assemble(mark, f"{check}: {text}"))
+        if advice and not ok:
+            self.out.print(Text(f"      -> {advice}"))
+
     @contextmanager
     def starting(self) -> Iterator[Callable[[str], None]]:
         """A spinner; gives the function that changes its text. Plain lines where there is no terminal."""

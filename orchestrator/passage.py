@@ -11,7 +11,7 @@ from motion.frame import EncodedPicture, FrameSize, Picture
 from motion.pose import Pose
 from motion.retarget import Transform
 from orchestrator.recurrence import NOTHING_RECALLED, Recalled
-from serving import telemetry
+from serving import logs, telemetry, tracing
 
 
 class NoPictureReason(Enum):
@@ -102,6 +102,7 @@ class Passage:
     times: list[StageTime] = field(default_factory=list)
     in_window: bool = False
     """It holds one of the session's places for frames in flight."""
+    trace: tracing.FrameTrace | None = None
     asked_at_s: float = 0.0
     waited_seconds: float = 0.0
 
@@ -109,6 +110,8 @@ class Passage:
         """A stage took this frame out of its link, in which it lay for so long."""
         self.waited_seconds = waited_seconds
         self.asked_at_s = time.perf_counter()
+        logs.SEQUENCE.set(self.sequence)
+        tracing.enter_frame(self.trace)
 
     def leave(self, stage: str, compute_seconds: float) -> None:
         """The stage has answered: notes its times, here and in the metrics."""
@@ -118,6 +121,8 @@ class Passage:
         duration.observe(total_seconds)
         compute.observe(compute_seconds)
         queue.observe(self.waited_seconds)
+        if self.trace is not None:
+            self.trace.stage(stage, self.asked_at_s, compute_seconds, self.waited_seconds)
 
     def retried(self) -> None:
         """A stage that failed with this frame is asked again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from serving import telemetry
+from orchestrator.stages.failures import retried
 from serving.errors import StageError
 
 _FIRST_PAUSE_SECONDS: Final = 0.05
@@ -18,8 +18,7 @@ class Patience:
     away_seconds: how long the stage may fail without a success in between.
     """
 
-    def __init__(self, stage: str, away_seconds: float) -> None:
-        self._stage = stage
+    def __init__(self, away_seconds: float) -> None:
         self._away_seconds = away_seconds
         self._failing_since_s: float | None = None
         self._pause_seconds = 0.0
@@ -32,7 +31,7 @@ class Patience:
         over = now_s + self._pause_seconds - self._failing_since_s > self._away_seconds
         if not error.retryable or over:
             raise error
-        telemetry.STAGE_RETRIES.labels(self._stage).inc()
+        retried(error.stage, error.sequence, error.reason)
         await asyncio.sleep(self._pause_seconds)
         self._pause_seconds = min(max(_FIRST_PAUSE_SECONDS, 2 * self._pause_seconds), _LONGEST_PAUSE_SECONDS)
 

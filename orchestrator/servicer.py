@@ -16,8 +16,10 @@ from orchestrator.admission import Places
 from orchestrator.checkpoint import CheckpointSealer
 from orchestrator.config import PoseConfig, PoseDetail
 from orchestrator.fitting import ClipFit
+from orchestrator.journal import Journal
 from orchestrator.link import LinkEnded
 from orchestrator.passage import Passage
+from orchestrator.reachability import Reachability
 from orchestrator.session import Session, Threads, lasting
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stages.client import Intake, TransferClient, check_pose_choice, config_from_proto
@@ -37,7 +39,8 @@ from serving.errors import (
     StageError,
     StageTimeout,
 )
-from serving.identity import client_of
+from serving.self_check import follow
+from serving.server import Health
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
 
@@ -73,6 +76,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self._draining = False
         self._places = Places(most=settings.max_sessions, most_per_client=settings.max_sessions_per_client)
         self._readers: set[asyncio.Task[None]] = set()
+        telemetry.begin_at_zero()
         telemetry.SESSION_CAPACITY.set(settings.max_sessions)
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -81,6 +85,18 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     async def warm_up(self) -> None:
         """Nothing here is slow the first time; the stages have warm-ups and healths of their own."""
+
+    async def keep_health(self, health: Health) -> None:
+        """SERVING means that sessions are accepted: not while a stage has been away for `unready_after_seconds`."""
+        clock = asyncio.get_running_loop().time
+        limit_seconds = self._settings.unready_after_seconds
+        stages = Reachability(self._connections.probes(), unready_after_seconds=limit_seconds, now_s=clock)
+
+        async def trouble() -> str:
+            away = await stages.look()
+            return f"for {limit_seconds:g} s these stages could not be reached: {', '.join(away)}" if away else ""
+
+        await follow(health, trouble, every_seconds=self._settings.watch_seconds)
 
     async def close(self) -> None:
         """Ends all connections and threads."""
@@ -105,9 +121,10 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     ) -> None:
         """See transfer.proto. Raises our errors; the interceptor makes them statuses."""
         writer = ResponseWriter(context.write, self._settings.answer_seconds)
-        async with self._admitted(requests, context) as reader:
+        journal = await Journal.begin("transfer", context, self._settings.traces_every_n_frames)
+        async with self._admitted(requests, journal) as reader:
             try:
-                await self._dance(reader, writer, client_of(context))
+                await self._dance(reader, writer, journal)
             finally:
                 # The status waits for a client that is slow to read, and so does its place.
                 told = await writer.idle()
@@ -118,12 +135,12 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self,
         reader: RequestReader[transfer_pb2.TransferRequest],
         writer: ResponseWriter[transfer_pb2.TransferResponse],
-        client_name: str,
+        journal: Journal,
     ) -> None:
         config = config_from_proto((await self._first(reader)).config, self._settings)
-        resumed = self._sealer.open(config.checkpoint, config, client_name) if config.checkpoint else None
+        resumed = self._sealer.open(config.checkpoint, config, journal.client) if config.checkpoint else None
         intake = Intake(self._settings.picture_limits(), config.frame_rate_hz, resumed)
-        client = TransferClient(reader, writer, intake, config.returns)
+        client = TransferClient(reader, writer, intake, config.returns, journal)
         session = Session(
             config,
             client,
@@ -132,14 +149,24 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             actors=self._actors,
             threads=self._threads,
             resumed=resumed,
-            seal=lambda state, config: self._sealer.seal(state, config, client_name),
+            seal=lambda state, config: self._sealer.seal(state, config, journal.client),
         )
         try:
-            await client.accept(await session.open())
+            accepted = await session.open()
+            journal.opened(
+                actor=accepted.config.actor,
+                actor_version=accepted.config.actor_version,
+                mode=config.mode.value,
+                detail=config.pose.detail.value,
+                look_ahead_frames=config.look_ahead_frames,
+                resumed_behind=None if resumed is None else resumed.sequence,
+            )
+            await client.accept(accepted)
             self._sessions.add(session)
             if self._draining:
                 session.drain()
-            await session.run()
+            if await session.run():
+                journal.good_end = "drained"
         finally:
             self._sessions.discard(session)
             await session.close()
@@ -155,9 +182,11 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self, requests: AsyncIterator[transfer_pb2.FitBodyRequest], context: grpc.aio.ServicerContext
     ) -> transfer_pb2.FitBodyResponse:
         """See transfer.proto. A frame that cannot be decoded counts as one without a person. Raises NoBody."""
-        async with self._admitted(requests, context) as reader, lasting(self._settings.session_seconds):
+        journal = await Journal.begin("fit_body", context, self._settings.traces_every_n_frames)
+        async with self._admitted(requests, journal) as reader, lasting(self._settings.session_seconds):
             config = (await self._first(reader)).config
             check_pose_choice(config.pose_backend, config.dancer, field="config")
+            journal.opened()
             intake = Intake(self._settings.picture_limits(), _ANY_RATE_HZ)
             pose = PoseStage(self._connections.pose, PoseConfig(detail=PoseDetail.BODY), self._settings, live=False)
 
@@ -175,6 +204,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 fitted = await fit.run()
             finally:
                 await pose.close()
+            journal.answered = fitted.frames
         return transfer_pb2.FitBodyResponse(
             body=wire.body_stats_to_proto(fitted.body),
             frames=fitted.frames,
@@ -194,34 +224,36 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     @asynccontextmanager
     async def _admitted(
-        self, requests: AsyncIterator[RequestT], context: grpc.aio.ServicerContext
+        self, requests: AsyncIterator[RequestT], journal: Journal
     ) -> AsyncIterator[RequestReader[RequestT]]:
         """Holds one of the places for streams, and counts how the stream ended. Raises AtCapacity."""
         reader = RequestReader(requests)
         self._readers.add(reader.task)
         reader.task.add_done_callback(self._readers.discard)
         reason = "broken"
+        failure: BaseException | None = None
         try:
-            client = client_of(context)
-            if (refusal := self._refusal(client)) is not None:
+            if (refusal := self._refusal(journal.client)) is not None:
                 # grpc tells a client whose requests are still on their way INTERNAL in place of the refusal.
                 with suppress(TimeoutError, DanceError, LinkEnded):
                     async with asyncio.timeout(_REFUSED_WITHIN_SECONDS):
                         while True:
                             await reader.take(_REFUSED_WITHIN_SECONDS)
                 raise refusal
-            with self._places.hold(client), telemetry.SESSIONS.track_inprogress():
+            with self._places.hold(journal.client), telemetry.SESSIONS.track_inprogress():
                 yield reader
-            reason = "finished"
-        except asyncio.CancelledError:
-            reason = "cancelled"
-            raise
-        except DanceError as error:
-            reason = _end_reason(error)
+            reason = journal.good_end
+        except BaseException as error:
+            failure = error
+            if isinstance(error, asyncio.CancelledError):
+                reason = "cancelled"
+            elif isinstance(error, DanceError):
+                reason = _end_reason(error)
             raise
         finally:
             reader.close()
             telemetry.SESSION_ENDS.labels(reason).inc()
+            journal.ended(reason, failure)
 
     def _refusal(self, client: str) -> DanceError | None:
         if self._draining:

@@ -91,12 +91,18 @@ class OrchestratorSettings(ServerSettings):
     idle_seconds: float = 60.0
     """A client that sends nothing for so long, with nothing left to answer, is gone."""
     session_seconds: float = 4 * 3600.0
+    unready_after_seconds: float = 10.0
+    """A stage that could not be reached for so long makes this process NOT_SERVING until it is back."""
+    watch_seconds: float = 1.0
+    """How often it is looked at which stages can be reached."""
+    traces_every_n_frames: int = 25
+    """Where traces are wanted: every n-th frame of a session has spans."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("max_sessions", "max_frame_side_px", "max_frame_bytes", "lossless_frames_in_flight",
                      "live_frames_in_flight", "label_map_threads", "encode_threads", "max_fit_frames",
-                     "max_checkpoint_bytes"):  # fmt: skip
+                     "max_checkpoint_bytes", "traces_every_n_frames"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.max_frame_bytes > LARGEST_PICTURES_BYTES:

@@ -23,6 +23,11 @@ CHANNEL_OPTIONS: Final = (
     # A channel connects for itself. In the pool that all channels share, a new one would inherit how long to wait
     # before the next attempt from an earlier one, whose server died and whose port somebody else has by now.
     ("grpc.use_local_subchannel_pool", 1),
+    # gRPC's own pauses grow to 2 minutes: so long a stage that is back would not be noticed. The last is how long one
+    # attempt may take, which is 20 s where a port is held by a process that hangs.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.min_reconnect_backoff_ms", 5_000),
 )
 
 

@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from serving import logs
 from serving.errors import AtCapacity, BadInput, DanceError
 
 _log = logging.getLogger(__name__)
@@ -91,7 +92,9 @@ async def _abort(context: grpc.aio.ServicerContext, error: Exception, method: st
         status = rpc_status.to_status(status_of(grouped))
         await context.abort(status.code, status.details, status.trailing_metadata)
     _log.exception("%s failed", method, exc_info=error)
-    await context.abort(grpc.StatusCode.INTERNAL, "internal error; the server's log has the details")
+    session = logs.SESSION.get()
+    where = f" under session {session}" if session else ""
+    await context.abort(grpc.StatusCode.INTERNAL, f"internal error; the server's log has the details{where}")
 
 
 def _single(error: BaseException) -> BaseException:

@@ -19,7 +19,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
-from serving import telemetry
+from serving import logs, telemetry, tracing
+from serving.call_context import ContextInterceptor
 from serving.errors import BadSettings, DanceError
 from serving.identity import Guarded, IdentityInterceptor
 from serving.interceptor import ErrorInterceptor
@@ -63,6 +64,11 @@ class ServerSettings:
     """Callers must show a certificate signed by one of these. None: they need none."""
     insecure: bool = False
     """Whether calls may come in plaintext from other machines. Health and metrics are plaintext always."""
+    log_format: str = "text"
+    """"text" for people, who start a process by hand or read the files of `dance up`; "json", an object a line, for
+    collectors of logs."""
+    traces_endpoint: str = ""
+    """An OTLP collector's gRPC port, host:port or URL; empty for no traces. It needs the extra "tracing"."""
 
     def __post_init__(self) -> None:
         for name in ("port", "health_port", "metrics_port"):
@@ -73,6 +79,8 @@ class ServerSettings:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError(f"log_level must be DEBUG, INFO, WARNING or ERROR, got {self.log_level!r}")
+        if self.log_format not in logs.LOG_FORMATS:
+            raise ValueError(f"log_format must be json or text, got {self.log_format!r}")
         if self.tls() is None and not self.insecure and not is_loopback(self.host):
             raise ValueError(
                 f"host {self.host} can be reached from other machines: that needs tls_certificate and tls_key, "
@@ -165,6 +173,9 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
+        if settings.traces_endpoint:
+            end_traces = tracing.start(settings.traces_endpoint, service.name, VERSION)
+            stack.push_async_callback(asyncio.to_thread, end_traces)
         server = grpc.aio.server(interceptors=_interceptors(service), options=SERVER_OPTIONS)
         service.register(server)
         reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), server)
@@ -240,9 +251,7 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     service, settings = await build()
-    logging.basicConfig(
-        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(settings.log_level, settings.log_format)
     async with running(service, settings) as server:
         facts: dict[str, Any] = {
             "name": service.name,
@@ -252,13 +261,15 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
             **service.ready_facts(),
         }
         print("ready " + " ".join(f"{key}={value}" for key, value in facts.items()), flush=True)
+        _log.info("serving", extra=logs.facts(**{"service" if key == "name" else key: facts[key] for key in facts}))
         await asked_to_end.wait()
-        _log.info("draining for up to %s s", settings.drain_seconds)
+        _log.info("draining", extra=logs.facts(drain_seconds=settings.drain_seconds))
+    _log.info("ended")
 
 
 def _interceptors(service: Service) -> list[grpc.aio.ServerInterceptor]:
     check = service.token_check if isinstance(service, Guarded) else None
-    return [ErrorInterceptor(), *([] if check is None else [IdentityInterceptor(check)])]
+    return [ContextInterceptor(), ErrorInterceptor(), *([] if check is None else [IdentityInterceptor(check)])]
 
 
 def _bound(

@@ -19,7 +19,8 @@ FRAME_BUCKETS_SECONDS: Final = (
 
 STAGE_DURATION = Histogram(
     "dance_stage_duration_seconds",
-    "From a frame's leaving the link before a stage to the stage's answer",
+    "From a frame's leaving the link before a stage to the stage's answer (outcome ok), or to an attempt's "
+    "failure: timeout, failed or refused",
     ["stage", "outcome"],
     buckets=FRAME_BUCKETS_SECONDS,
 )
@@ -33,21 +34,42 @@ STAGE_COMPUTE = Histogram(
 STAGE_QUEUE = Histogram(
     "dance_stage_queue_seconds", "How long a frame lay before a stage", ["stage"], buckets=FRAME_BUCKETS_SECONDS
 )
-STAGE_RETRIES = Counter("dance_stage_retries", "Times a stage that failed was asked again", ["stage"])
+STAGE_RETRIES = Counter(
+    "dance_stage_retries", "Attempts that were repeated because the stage failed, whatever came of it", ["stage"]
+)
+STAGE_REACHABLE = Gauge("dance_stage_reachable", "1 while the orchestrator has a connection to the stage", ["stage"])
 FRAME_DURATION = Histogram(
     "dance_frame_seconds", "From a frame's arrival to its answer's leaving", buckets=FRAME_BUCKETS_SECONDS
 )
-FRAMES = Counter("dance_frames", "Answered frames by result", ["result"])
-REMARKS = Counter("dance_frame_remarks", "Remarks made about frames", ["remark"])
+FRAMES = Counter("dance_frames", "Answered frames by result: picture, no_person, dropped, bad_frame", ["result"])
+REMARKS = Counter(
+    "dance_frame_remarks", "Remarks made about answered frames, named as in dance/v1/transfer.proto", ["remark"]
+)
 SESSIONS = Gauge("dance_sessions", "Open Transfer and FitBody streams")
 SESSION_CAPACITY = Gauge("dance_session_capacity", "Transfer and FitBody streams that are admitted at the same time")
-SESSION_ENDS = Counter("dance_session_end", "Ended Transfer and FitBody streams by reason", ["reason"])
+SESSION_ENDS = Counter(
+    "dance_session_end",
+    "Ended Transfer and FitBody streams by reason: finished, cancelled, full, refused, stage_failed, stage_timeout, "
+    "client_silent, too_long, broken; besides never_read for one that could not even be told",
+    ["reason"],
+)
 FRAMES_IN_FLIGHT = Gauge("dance_frames_in_flight", "Frames taken in and not yet answered")
-STREAMS = Gauge("dance_streams", "Open streams of a stage", ["stage"])
+STREAMS = Gauge("dance_streams", "Open streams of a stage, counted by the stage", ["stage"])
 EVENT_LOOP_LAG = Histogram(
     "dance_event_loop_lag_seconds", "How much later than asked a timer fires", buckets=FRAME_BUCKETS_SECONDS
 )
-BUILD_INFO = Info("dance_build", "What runs here")
+BUILD_INFO = Info("dance_build", "What runs here: its version, and which service it is")
+
+
+def begin_at_zero() -> None:
+    """Makes the orchestrator's counters exist before their first event: one that appears with it has no rate for it."""
+    for stage in ("pose", "normalize", "generator", "face"):
+        STAGE_RETRIES.labels(stage)
+    for result in ("picture", "no_person", "dropped", "bad_frame"):
+        FRAMES.labels(result)
+    for reason in ("finished", "cancelled", "full", "refused", "stage_failed", "stage_timeout", "broken",
+                   "drained", "draining", "client_silent", "too_long", "never_read"):  # fmt: skip
+        SESSION_ENDS.labels(reason)
 
 
 @cache

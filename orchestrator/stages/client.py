@@ -12,11 +12,12 @@ from motion.clock import SourceClock
 from motion.frame import FrameSize, PictureEncoding
 from orchestrator.checkpoint import SessionState
 from orchestrator.config import OutputFormat, PoseConfig, ReturnOptions, SessionAccepted, SessionConfig, TransferMode
+from orchestrator.journal import Journal
 from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stages.pose import DETAIL_FROM_PROTO, DETAIL_TO_PROTO
 from orchestrator.streams import RequestReader, ResponseWriter
-from serving import telemetry, wire
+from serving import telemetry, tracing, wire
 from serving.errors import BadInput, BadPicture, NotServed
 from serving.names import checked_actor_id
 from serving.pictures import PictureLimits, check_picture
@@ -255,11 +256,13 @@ class TransferClient:
         writer: ResponseWriter[transfer_pb2.TransferResponse],
         intake: Intake,
         returns: ReturnOptions,
+        journal: Journal,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._intake = intake
         self._returns = returns
+        self._journal = journal
 
     async def accept(self, accepted: SessionAccepted) -> None:
         """Sends the first response. Raises StageTimeout."""
@@ -268,7 +271,9 @@ class TransferClient:
     async def next_frame(self, seconds: float) -> Passage:
         """See `orchestrator.session.Client`."""
         request = await self._reader.take(seconds)
-        return self._intake.passage(request.WhichOneof("request"), request.frame)
+        passage = self._intake.passage(request.WhichOneof("request"), request.frame)
+        passage.trace = tracing.begin_frame(passage.sequence)
+        return passage
 
     def stop(self) -> None:
         """No frame is taken any more: `next_frame` raises LinkEnded."""
@@ -283,6 +288,9 @@ class TransferClient:
         """See `orchestrator.session.Client`. Counts the frame."""
         await self._writer.send(answer_to_proto(passage, self._returns), passage.sequence)
         result = "picture" if passage.no_picture is None else passage.no_picture.reason.value
+        if passage.trace is not None:
+            passage.trace.end(result)
+        self._journal.answered += 1
         telemetry.frames_with(result).inc()
         telemetry.FRAME_DURATION.observe(time.perf_counter() - passage.arrived_at_s)
         for remark in passage.remarks:

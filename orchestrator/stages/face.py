@@ -37,7 +37,7 @@ class FaceStage:
         self._actor = actor
         self._seconds = settings.face_seconds
         self._at_once = at_once
-        self._patience = Patience(self.name, settings.away_seconds)
+        self._patience = Patience(settings.away_seconds)
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
         """See `orchestrator.pipeline.Stage`."""

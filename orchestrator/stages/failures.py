@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,10 @@ import grpc.aio
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
-from serving import telemetry
+from serving import logs, telemetry, tracing
 from serving.errors import StageError, StageRefused, StageTimeout, StageUnavailable
+
+_log = logging.getLogger(__name__)
 
 # A stage that breaks inside answers INTERNAL or UNKNOWN, and so does Triton over a dead stub: it died, for all we know.
 # One that is full may have room in a moment, or another replica has.
@@ -69,6 +72,21 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
         except TimeoutError as error:
             raise StageTimeout(stage, sequence, f"no answer within {seconds:g} s") from error
     except StageError as error:
-        outcome = "timeout" if isinstance(error, StageTimeout) else "failed"
-        telemetry.STAGE_DURATION.labels(stage, outcome).observe(time.perf_counter() - started_s)
+        telemetry.STAGE_DURATION.labels(stage, _outcome(error)).observe(time.perf_counter() - started_s)
         raise
+
+
+def retried(stage: str, sequence: int | None, reason: str) -> None:
+    """A stage failed, and is asked once more: counts that, and tells it. Call it before each further attempt.
+
+    sequence: the frame that it is asked about again, or None where no single frame is concerned.
+    """
+    telemetry.STAGE_RETRIES.labels(stage).inc()
+    tracing.note("retry", stage=stage, sequence=sequence, reason=reason)
+    _log.warning("stage is asked again", extra=logs.facts(stage=stage, sequence=sequence, reason=reason))
+
+
+def _outcome(error: StageError) -> str:
+    if isinstance(error, StageTimeout):
+        return "timeout"
+    return "refused" if isinstance(error, StageRefused) else "failed"

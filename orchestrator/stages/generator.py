@@ -85,7 +85,7 @@ class GeneratorStage:
         self._shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
         self._recurrence = Recurrence(actor.stage.out_width_px, actor.stage.out_height_px, recalled)
         self._seconds = settings.generator_seconds
-        self._patience = Patience(self.name, settings.away_seconds)
+        self._patience = Patience(settings.away_seconds)
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
         """See `orchestrator.pipeline.Stage`."""

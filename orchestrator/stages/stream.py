@@ -119,7 +119,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         self._look_ahead = look_ahead
         self._open_seconds = open_seconds
         self._answer_seconds = answer_seconds
-        self._patience = Patience(self.name, away_seconds)
+        self._patience = Patience(away_seconds)
         self._max_unanswered = in_flight + look_ahead
         self._room = asyncio.Semaphore(self._max_unanswered)
         self._unanswered: deque[Passage] = deque()

@@ -48,10 +48,16 @@ class Batcher(Generic[Key, Item, Result]):
         self._waiting: OrderedDict[Key, deque[_Waiting[Item, Result]]] = OrderedDict()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="face")
         self._draining: asyncio.Task[None] | None = None
+        self._running_since_s: float | None = None
 
     def waiting(self) -> int:
         """Items that no batch has taken yet."""
         return sum(len(queue) for queue in self._waiting.values())
+
+    def running_seconds(self) -> float:
+        """For how long the batch in hand has been running; 0 without one."""
+        since_s = self._running_since_s
+        return 0.0 if since_s is None else time.perf_counter() - since_s
 
     async def submit(self, key: Key, item: Item) -> Batched[Result]:
         """The result of `item`. Raises AtCapacity when too many wait already, and what `run` raises.
@@ -102,6 +108,7 @@ class Batcher(Generic[Key, Item, Result]):
                 raise RuntimeError(f"{len(batch)} items gave {len(results)} results")
             return results, time.perf_counter() - started
 
+        self._running_since_s = time.perf_counter()
         try:
             results, seconds = await asyncio.get_running_loop().run_in_executor(self._worker, timed)
         except Exception as error:
@@ -109,6 +116,8 @@ class Batcher(Generic[Key, Item, Result]):
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
             return
+        finally:
+            self._running_since_s = None
         for waiting, result in zip(batch, results, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(Batched(result, seconds / len(batch), len(batch)))

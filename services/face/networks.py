@@ -48,6 +48,10 @@ class FaceNetworks:
         """Actor and version of the networks that are held; the one that was used last comes last."""
         return list(self._held)
 
+    def networks(self) -> list[FaceNetwork]:
+        """The networks that are held; the one that was used last comes first."""
+        return list(reversed(self._held.values()))
+
     async def network(self, actor_id: str, version: int) -> FaceNetwork:
         """The network of one version of an actor. Callers that ask at the same time wait for one and the same opening.
 

@@ -41,6 +41,11 @@ class FaceNetwork:
         """Side of the crops."""
         return self.actor.face_rule.crop_px
 
+    def blank_crop(self) -> FaceCrop:
+        """A crop that shows nothing, of the right size."""
+        blank = np.full((self.crop_px, self.crop_px, 3), 128, np.uint8)
+        return FaceCrop(blank, blank)
+
 
 def open_face_network(actor: Actor, *, device: Device, threads: int, precision: Precision) -> FaceNetwork:
     """The actor's face network, warmed up.
@@ -57,8 +62,7 @@ def open_face_network(actor: Actor, *, device: Device, threads: int, precision: 
         torch_module=_torch_module if device == "gpu" else None,
     )
     network = FaceNetwork(actor, engine)
-    blank = np.full((network.crop_px, network.crop_px, 3), 128, np.uint8)
-    _run(network, [FaceCrop(blank, blank)])
+    _run(network, [network.blank_crop()])
     return network
 
 

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import grpc.aio
 from dance.v1 import face_pb2, face_pb2_grpc, frame_pb2
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 from motion.frame import Picture, PictureEncoding
 from services.face.batcher import Batcher
 from services.face.networks import FaceNetworks
 from services.face.refiner import FaceCrop, FaceNetwork, open_face_network, refine
 from services.face.settings import FaceSettings
-from serving import wire
+from serving import telemetry, wire
 from serving.actors import ActorStore
-from serving.errors import BadInput, BadPicture
+from serving.errors import AtCapacity, BadInput, BadPicture
 from serving.names import checked_actor_id
 from serving.pictures import decode_picture
+from serving.self_check import follow
+from serving.server import Health
 
 BATCH_SIZES = Histogram("dance_face_batch_faces", "Faces that one run of a network had", buckets=(1, 2, 3, 4, 6, 8, 16))
+
+FACES = Counter("dance_face_refinements", "Face crops by result: refined or bad_picture", ["result"])
+COMPUTE = Histogram(
+    "dance_face_compute_seconds",
+    "A face crop's equal share of its batch's run, without waiting",
+    buckets=telemetry.FRAME_BUCKETS_SECONDS,
+)
 
 
 class FaceService(face_pb2_grpc.FaceServiceServicer):
@@ -32,6 +43,8 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
     full_names: tuple[str, ...] = ("dance.v1.FaceService",)
 
     def __init__(self, settings: FaceSettings) -> None:
+        self._settings = settings
+        self._refined_at_s = -math.inf
         self._batcher: Batcher[FaceNetwork, FaceCrop, Picture | BadPicture] = Batcher(
             _refined, max_batch=settings.max_batch, max_waiting=settings.max_waiting
         )
@@ -54,6 +67,33 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         """Opens networks and sends a first crop through each."""
         await self._networks.warm_up()
 
+    async def keep_health(self, health: Health) -> None:
+        """SERVING means that the engine refines faces: those it is asked for, or else a blank one now and then."""
+        await follow(health, self._trouble, every_seconds=self._settings.watch_seconds)
+
+    async def _trouble(self) -> str:
+        limit_seconds = self._settings.stuck_seconds
+        if self._batcher.running_seconds() > limit_seconds:
+            return f"the engine has been at one batch for more than {limit_seconds:g} s"
+        if time.monotonic() - self._refined_at_s < self._settings.canary_seconds:
+            return ""
+        found = ""
+        # One actor's network may be at fault, where another one's shows that the engine is not.
+        for network in self._networks.networks():
+            try:
+                async with asyncio.timeout(limit_seconds):
+                    await self._batcher.submit(network, network.blank_crop())
+            except AtCapacity:
+                return ""  # busy; whether it gets on is what its running batch shows
+            except TimeoutError:
+                return f"a blank face was not refined within {limit_seconds:g} s"
+            except Exception as error:
+                found = f"a blank face cannot be refined: {type(error).__name__}: {error}"
+            else:
+                self._refined_at_s = time.monotonic()
+                return ""
+        return found
+
     async def close(self) -> None:
         """Ends the threads."""
         await self._networks.close()
@@ -75,8 +115,11 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         crop = FaceCrop(face=_raw(request.face, "face"), label=_raw(request.label, "label"))
         network = await self._networks.network(actor_id, request.actor_version)
         result, compute_seconds, batch_size = await self._batcher.submit(network, crop)
+        FACES.labels("bad_picture" if isinstance(result, BadPicture) else "refined").inc()
         if isinstance(result, BadPicture):
             raise result
+        self._refined_at_s = time.monotonic()
+        COMPUTE.observe(compute_seconds)
         # Filled in place: protobuf copies every message that is given to another one's constructor.
         response = face_pb2.RefineResponse(compute_seconds=compute_seconds, batch_size=batch_size)
         response.face.encoding = frame_pb2.PICTURE_ENCODING_RAW

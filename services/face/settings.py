@@ -28,12 +28,21 @@ class FaceSettings(ServerSettings):
     """Faces of one actor that go through its network together."""
     max_waiting: int = 64
     """Faces that wait, over all actors; more are refused."""
+    canary_seconds: float = 10.0
+    """Where no face was refined for so long, a blank one is, as a proof of life."""
+    stuck_seconds: float = 15.0
+    """A blank face that is not back by then makes the process NOT_SERVING."""
+    watch_seconds: float = 1.0
+    """How often it is looked at whether a proof of life is due."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("threads", "max_networks", "max_batch", "max_waiting"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("canary_seconds", "stuck_seconds", "watch_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.device not in get_args(Device):
             raise ValueError(f"device must be cpu or gpu, got {self.device!r}")
         if self.precision not in get_args(Precision):

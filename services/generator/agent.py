@@ -26,8 +26,12 @@ from serving.errors import ActorUnusable, AtCapacity, DanceError, StageUnavailab
 _log = logging.getLogger(__name__)
 
 LOADED: Final = Gauge("dance_generator_loaded_versions", "Versions of actors that Triton has loaded")
-CANARIES: Final = Counter("dance_generator_canaries", "Pictures asked for as a proof of life", ["outcome"])
-HEALINGS: Final = Counter("dance_generator_healings", "What was done about a version that did not draw", ["by"])
+CANARIES: Final = Counter(
+    "dance_generator_canaries", "Pictures asked for as a proof of life, by outcome: drew or failed", ["outcome"]
+)
+HEALINGS: Final = Counter(
+    "dance_generator_healings", "What was done about a version that did not draw: load or restart", ["by"]
+)
 
 STAGE: Final = "generator"
 _RETRY_SECONDS: Final = 30.0

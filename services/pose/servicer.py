@@ -20,6 +20,8 @@ from services.pose.worker import Factory, WorkerPool, make_estimator
 from serving import telemetry, wire
 from serving.errors import BadInput, BadPicture, NotServed
 from serving.pictures import decode_picture
+from serving.self_check import follow
+from serving.server import Health
 from serving.streaming import ClientStream, StreamPlaces
 
 ESTIMATES: Final = Counter("dance_pose_estimates", "Frames by result: person, nobody or bad_picture", ["result"])
@@ -74,6 +76,14 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
     async def warm_up(self) -> None:
         """A first picture goes through a first estimator."""
         await self._pool.warm_up()
+
+    async def keep_health(self, health: Health) -> None:
+        """SERVING means that estimators start, and that none hangs over its picture."""
+
+        async def trouble() -> str:
+            return self._pool.trouble(stuck_seconds=self._settings.stuck_seconds)
+
+        await follow(health, trouble, every_seconds=self._settings.watch_seconds)
 
     async def close(self) -> None:
         """Ends all threads."""

@@ -32,14 +32,19 @@ class PoseSettings(ServerSettings):
     """Body joints less visible than this are unseen."""
     face_and_hands_every_n: int = 3
     """For detail LIVE, where the config does not say."""
+    stuck_seconds: float = 30.0
+    """A picture that an estimator looks at for longer than this makes the process NOT_SERVING."""
+    watch_seconds: float = 1.0
+    """How often the estimators are looked after."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("max_streams", "max_frames_waiting", "decoding_threads", "max_side_px"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.idle_seconds <= 0:
-            raise ValueError(f"idle_seconds must be positive, got {self.idle_seconds}")
+        for name in ("idle_seconds", "stuck_seconds", "watch_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         self.rules()
 
     def rules(self, face_and_hands_every_n: int = 0) -> PoseRules:

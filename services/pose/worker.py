@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +27,7 @@ class EstimatorWorker:
         self.rules = rules
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pose")
         self._estimator: Future[PoseEstimator] = self._thread.submit(factory, detail, rules)
+        self._looking_since_s: float | None = None
 
     async def started(self) -> None:
         """Returns when the estimator is ready for its first picture; raises what its start raised."""
@@ -34,6 +36,16 @@ class EstimatorWorker:
     async def estimate(self, picture: Picture) -> Estimate:
         """The next picture's estimate; `[H, W, 3]` uint8 RGB."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._estimate, picture)
+
+    @property
+    def start_failure(self) -> BaseException | None:
+        """What the estimator's start raised; None while it starts and once it has started."""
+        return self._estimator.exception() if self._estimator.done() else None
+
+    def looking_seconds(self) -> float:
+        """For how long it has been looking at the picture in hand; 0 without one."""
+        since_s = self._looking_since_s
+        return 0.0 if since_s is None else time.perf_counter() - since_s
 
     def end(self) -> None:
         """Ends the estimator and the thread as soon as the picture in hand is done. Does not wait."""
@@ -46,7 +58,11 @@ class EstimatorWorker:
         self._thread.shutdown(wait=True)
 
     def _estimate(self, picture: Picture) -> Estimate:
-        return self._estimator.result().estimate(picture)
+        self._looking_since_s = time.perf_counter()
+        try:
+            return self._estimator.result().estimate(picture)
+        finally:
+            self._looking_since_s = None
 
     def _close(self) -> None:
         if self._estimator.exception() is None:
@@ -98,6 +114,19 @@ class WorkerPool:
         """Ends a worker that was taken."""
         self._workers.discard(worker)
         worker.end()
+
+    def trouble(self, *, stuck_seconds: float) -> str:
+        """What keeps the pool from its work; "" for nothing. A spare that did not start is replaced by a new one."""
+        longest_seconds = max((worker.looking_seconds() for worker in self._workers), default=0.0)
+        if longest_seconds > stuck_seconds:
+            return f"an estimator has looked at one picture for {longest_seconds:.0f} s"
+        failure = None if self._spare is None else self._spare.start_failure
+        if self._spare is None or failure is None:
+            return ""
+        self.give_back(self._spare)
+        self._spare = None
+        self._refill()
+        return f"an estimator did not start: {type(failure).__name__}: {failure}"
 
     async def close(self) -> None:
         """Ends all workers and waits for their threads."""

@@ -86,6 +86,7 @@ class Stack:
     settings: OrchestratorSettings
     stub: transfer_pb2_grpc.TransferServiceStub
     actors_root: Path
+    address: str
     pose: FakePose = field(default_factory=FakePose)
     normalize: FakeNormalize = field(default_factory=FakeNormalize)
     triton: FakeTriton = field(default_factory=FakeTriton)
@@ -133,7 +134,7 @@ async def stack_of(actors_root: Path, **settings: Any) -> AsyncIterator[Stack]:
         channel = open_channel(f"127.0.0.1:{port}")
         await stack.enter_async_context(channel)
         stub = transfer_pb2_grpc.TransferServiceStub(channel)
-        yield Stack(service, chosen, stub, actors_root, *fakes)
+        yield Stack(service, chosen, stub, actors_root, f"127.0.0.1:{port}", *fakes)
 
 
 def configured(actor: str = "anna", **fields: Any) -> transfer_pb2.TransferRequest:

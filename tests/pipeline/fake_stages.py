@@ -244,6 +244,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         """What these calls are refused with."""
         self.running = 0
 
+    async def ServerLive(self, request, context):
+        return service_pb2.ServerLiveResponse(live=True)
+
     async def ModelInfer(self, request, context):
         number = len(self.calls)
         self.calls.append(request)

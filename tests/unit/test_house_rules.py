@@ -20,7 +20,7 @@ ALLOWED = {
     "client": {"motion", "serving", "training", "video"},
 }  # fmt: skip
 OURS = (*ALLOWED, "samples", "benchmarks")
-SEES_PROTOBUF = ("servicer.py", "orchestrator/stages/", "serving/wire.py", "client/session.py")
+SEES_PROTOBUF = ("servicer.py", "orchestrator/stages/", "serving/wire.py", "client/session.py", "client/probe.py")
 
 
 def _modules(root: Path, package: str) -> list[Path]:

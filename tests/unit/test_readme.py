@@ -19,7 +19,17 @@ def test_the_readme_shows_the_example_as_it_is(root: Path):
     assert shown == [(root / "examples" / "transfer_client.py").read_text()]
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "client/README.md", "docs/ARCHITECTURE.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "client/README.md",
+        "docs/ARCHITECTURE.md",
+        "docs/metrics.md",
+        "docs/observability.md",
+    ],
+)
 def test_links_lead_somewhere(root: Path, page: str):
     """Every link to a file of the repository names one that exists."""
     text = (root / page).read_text()

@@ -1,0 +1,98 @@
+"""Writes docs/metrics.md from the metrics that the code has; `--check` fails where the page lags behind.
+
+python scripts/generate_metrics_page.py [--check]
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PAGE: Final = ROOT / "docs" / "metrics.md"
+KINDS: Final = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram", "Info": "info"}
+FOLDERS: Final = ("serving", "orchestrator", "services")
+UNITS: Final = {"_seconds": "seconds", "_bytes": "bytes"}
+INTRODUCTION: Final = """\
+# Metrics
+
+Written by `python scripts/generate_metrics_page.py` from the code; a test keeps the two together.
+
+Every process serves Prometheus metrics over HTTP on its `metrics_port`, which the ready line names. Base units, and
+never a session's id as a label: one session is found in the logs and traces ([observability.md](observability.md)).
+A histogram has `_bucket`, `_sum` and `_count`; its buckets have edges where a frame's budget ends (8, 16, 33, 40 ms).
+Triton has metrics of its own (`nv_inference_*`: counters in microseconds, so means only).
+
+The metrics of `serving/telemetry.py` exist in every process. All processes fill `dance_event_loop_lag_seconds` and
+`dance_build_info`; stages with streams (pose, normalize) fill `dance_streams`; the others are the orchestrator's.
+Stages of the orchestrator are `pose`, `normalize`, `label_map`, `generator`, `face` and `encode`; reachable servers are
+`pose`, `normalize`, `face`, `agent` and `triton`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric as the code declares it. name: as Prometheus shows it. source: the file, from the root."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+    source: str
+
+    @property
+    def unit(self) -> str:
+        """Of its values."""
+        return next((unit for suffix, unit in UNITS.items() if self.name.endswith(suffix)), "1")
+
+
+def declared() -> list[Metric]:
+    """All metrics of the code, in the order of their files and names."""
+    found: list[Metric] = []
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            source = path.relative_to(ROOT).as_posix()
+            found += [
+                _metric(node, source)
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS
+            ]
+    return sorted(found, key=lambda metric: (FOLDERS.index(metric.source.split("/")[0]), metric.source, metric.name))
+
+
+def _metric(call: ast.Call, source: str) -> Metric:
+    assert isinstance(call.func, ast.Name)
+    name, meaning, *further = (ast.literal_eval(argument) for argument in call.args)
+    further += [ast.literal_eval(named.value) for named in call.keywords if named.arg == "labelnames"]
+    kind = KINDS[call.func.id]
+    shown = {"counter": f"{name}_total", "info": f"{name}_info"}.get(kind, name)
+    return Metric(shown, kind, tuple(further[0]) if further else (), meaning, source)
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [INTRODUCTION]
+    source = ""
+    for metric in declared():
+        if metric.source != source:
+            source = metric.source
+            lines.append(f"## {source}\n\n| metric | kind | labels | unit | meaning |\n|---|---|---|---|---|")
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.unit} | {metric.meaning} |")
+    text = "\n".join(lines) + "\n"
+    return text.replace("|\n## ", "|\n\n## ")
+
+
+def main() -> None:
+    """Writes the page, or compares it."""
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(page())
+    elif not PAGE.exists() or PAGE.read_text() != page():
+        sys.exit("docs/metrics.md lags behind the code: python scripts/generate_metrics_page.py writes it")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""Each service's health tells the truth about what its work needs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from dance.v1 import frame_pb2, pose_pb2, pose_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from motion.frame import PictureEncoding
+from services.face.servicer import FaceService
+from services.face.settings import FaceSettings
+from services.normalize.servicer import NormalizeService
+from services.normalize.settings import NormalizeSettings
+from services.pose.estimator import Estimate
+from services.pose.servicer import PoseService
+from services.pose.settings import PoseSettings
+from serving import wire
+from serving.actors import Actor, ActorStore
+from serving.channels import open_channel
+from serving.pictures import encode_picture
+from serving.self_check import follow
+from serving.server import Health, RunningServer, ServerSettings, Service, running
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+PATIENCE_SECONDS = 20.0
+
+
+class Watched:
+    """A running service, and what its health says."""
+
+    def __init__(self, server: RunningServer, call: Any) -> None:
+        self.server = server
+        self._call = call
+
+    async def becomes(self, status: int) -> None:
+        """Waits for this status."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await self._call.read()).status != status:
+                pass
+
+
+@asynccontextmanager
+async def watched(service: Service, settings: ServerSettings) -> AsyncIterator[Watched]:
+    """The service, served."""
+    async with (
+        running(service, settings) as server,
+        open_channel(f"127.0.0.1:{server.health_port}") as channel,
+    ):
+        request = health_pb2.HealthCheckRequest(service=service.full_names[0])
+        yield Watched(server, health_pb2_grpc.HealthStub(channel).Watch(request))
+
+
+class Estimator:
+    """Sees nobody, once it may look."""
+
+    def __init__(self, may_look: threading.Event) -> None:
+        self._may_look = may_look
+
+    def estimate(self, picture: Any) -> Estimate:
+        self._may_look.wait(PATIENCE_SECONDS)
+        return Estimate([], -1, 0.001)
+
+    def close(self) -> None:
+        pass
+
+
+async def test_pose_tells_of_an_estimator_that_hangs():
+    """NOT_SERVING while an estimator looks at one picture for too long; SERVING again when it is done."""
+    may_look = threading.Event()
+    settings = PoseSettings(watch_seconds=0.01, stuck_seconds=0.05, drain_seconds=0)
+    try:
+        async with watched(PoseService(settings, lambda *_: Estimator(may_look)), settings) as health:  # type: ignore[arg-type]
+            await health.becomes(SERVING)
+            async with open_channel(f"127.0.0.1:{health.server.port}") as channel:
+                call = pose_pb2_grpc.PoseServiceStub(channel).Estimate()
+                await call.write(pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig()))
+                picture = encode_picture(np.zeros((64, 64, 3), np.uint8), PictureEncoding.RAW)
+                frame = frame_pb2.Frame(sequence=0, picture=wire.picture_to_proto(picture))
+                await call.write(pose_pb2.EstimateRequest(frame=frame))
+                await health.becomes(NOT_SERVING)
+                may_look.set()
+                await health.becomes(SERVING)
+                call.cancel()
+    finally:
+        may_look.set()
+
+
+async def test_pose_tells_of_estimators_that_do_not_start():
+    """NOT_SERVING while spare estimators fail to start; each is replaced by another, so it heals by itself."""
+    may_look = threading.Event()
+    may_look.set()
+    fails = False
+
+    def make(*_: Any) -> Any:
+        if fails:
+            raise RuntimeError("no memory for a graph")
+        return Estimator(may_look)
+
+    settings = PoseSettings(watch_seconds=0.01, drain_seconds=0)
+    async with watched(PoseService(settings, make), settings) as health:
+        await health.becomes(SERVING)
+        fails = True
+        async with open_channel(f"127.0.0.1:{health.server.port}") as channel:
+            call = pose_pb2_grpc.PoseServiceStub(channel).Estimate()
+            await call.write(pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig()))
+            await call.read()  # it has the spare one now, and the next one does not start
+            await health.becomes(NOT_SERVING)
+            fails = False
+            await health.becomes(SERVING)
+            call.cancel()
+
+
+async def test_face_tells_of_an_engine_that_fails(
+    store: ActorStore, publish: Callable[..., Actor], monkeypatch: pytest.MonkeyPatch
+):
+    """NOT_SERVING while no network refines a blank face; SERVING when one does."""
+    publish("kind", bias=10)
+    settings = FaceSettings(
+        actors_root=store.root, threads=1, precision="f32", drain_seconds=0, watch_seconds=0.01, canary_seconds=0.01
+    )
+    service = FaceService(settings)
+    async with watched(service, settings) as health:
+        await health.becomes(SERVING)
+        (network,) = service._networks.networks()
+        run_batch = network.engine.run_batch
+
+        def broken(pairs: Any) -> Any:
+            raise RuntimeError("the device is gone")
+
+        monkeypatch.setattr(network.engine, "run_batch", broken, raising=False)
+        await health.becomes(NOT_SERVING)
+        monkeypatch.setattr(network.engine, "run_batch", run_batch)
+        await health.becomes(SERVING)
+
+
+async def test_face_tells_of_an_engine_that_hangs(
+    store: ActorStore, publish: Callable[..., Actor], monkeypatch: pytest.MonkeyPatch
+):
+    """NOT_SERVING while a batch does not come back, SERVING when it has."""
+    publish("stern", bias=20)
+    settings = FaceSettings(
+        actors_root=store.root, threads=1, precision="f32", drain_seconds=0, watch_seconds=0.01, canary_seconds=0.01,
+        stuck_seconds=0.1,
+    )  # fmt: skip
+    service, go_on = FaceService(settings), threading.Event()
+    try:
+        async with watched(service, settings) as health:
+            await health.becomes(SERVING)
+            for network in service._networks.networks():
+                run_batch = network.engine.run_batch
+
+                def held(pairs: Any, run_batch: Any = run_batch) -> Any:
+                    go_on.wait(PATIENCE_SECONDS)
+                    return run_batch(pairs)
+
+                monkeypatch.setattr(network.engine, "run_batch", held, raising=False)
+            await health.becomes(NOT_SERVING)
+            go_on.set()
+            await health.becomes(SERVING)
+    finally:
+        go_on.set()
+
+
+async def test_normalize_serves_until_it_drains():
+    """Its work needs nothing that could break: it is SERVING, and NOT_SERVING from the moment that its end begins."""
+    settings = NormalizeSettings(drain_seconds=0)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(running(NormalizeService(settings), settings))
+        ending = stack.pop_all()
+        channel = await stack.enter_async_context(open_channel(f"127.0.0.1:{server.health_port}"))
+        request = health_pb2.HealthCheckRequest(service="dance.v1.NormalizeService")
+        health = Watched(server, health_pb2_grpc.HealthStub(channel).Watch(request))
+        try:
+            await health.becomes(SERVING)
+            told = asyncio.create_task(health.becomes(NOT_SERVING))
+        finally:
+            await ending.aclose()
+        await told
+
+
+async def test_a_check_that_breaks_is_no_good_news():
+    """A service that cannot look after itself is NOT_SERVING: health never repeats what was true before."""
+    own = Health(("example",))
+    found = iter(("", RuntimeError("broken"), ""))
+    said = []
+
+    async def trouble() -> str:
+        next_found = next(found, None)
+        if next_found is None:
+            raise asyncio.CancelledError
+        if isinstance(next_found, Exception):
+            raise next_found
+        return next_found
+
+    async def kept(serving: bool) -> None:
+        said.append(serving)
+
+    own.set = kept  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        await follow(own, trouble, every_seconds=0)
+    assert said == [True, False, True]

@@ -1,0 +1,248 @@
+"""`dance doctor` before deployments that lack something: it says what, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+from dance.v1 import normalize_pb2
+from grpc_health.v1 import health_pb2_grpc
+
+from client.__main__ import run
+from client.access import ServerAccess
+from client.doctor import PROCESSES, Finding, Patient, examine
+from client.processes import Ready
+from client.whereabouts import health_addresses, noted
+from motion.labelmap import LABEL_MAP_VERSION
+from serving import wire
+from serving.server import Health
+from tests.pipeline.chain import Stack, publish_actor, stack_of
+from tests.pipeline.fake_stages import somebody
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """An address where nothing listens, and nothing begins to."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def healths(**serving: bool) -> AsyncIterator[dict[str, str]]:
+    """Health ports of processes that say SERVING, or not."""
+    async with AsyncExitStack() as stack:
+        addresses = {}
+        for name, is_serving in serving.items():
+            health, server = Health(()), grpc.aio.server()
+            health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+            addresses[name] = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+            await health.set(is_serving)
+            await server.start()
+            stack.push_async_callback(server.stop, 0)
+        yield addresses
+
+
+def place(stack: Stack) -> None:
+    """Makes normalize lay every figure into the actor's picture, as the real one does, so that it has a face there."""
+
+    def placed(answer: normalize_pb2.NormalizedPose) -> None:
+        answer.pose.CopyFrom(wire.pose_to_proto(somebody()))
+
+    stack.normalize.change = placed
+
+
+async def found(server: str, **more: Any) -> dict[str, Finding]:
+    """All findings by their check."""
+    return {finding.check: finding async for finding in examine(Patient(server=ServerAccess(server), **more))}
+
+
+def wrong(findings: dict[str, Finding]) -> dict[str, str]:
+    """What is wrong, with the advice."""
+    return {check: f"{finding.text} -> {finding.advice}" for check, finding in findings.items() if not finding.ok}
+
+
+async def test_a_sound_deployment_has_nothing_wrong(stack: Stack):
+    """Every process healthy, every actor loadable, a pose and a picture answered, with the times of the stages."""
+    place(stack)
+    async with healths(**dict.fromkeys(PROCESSES, True)) as addresses:
+        findings = await found(stack.address, health=addresses)
+    assert not wrong(findings)
+    assert list(findings) == [
+        "orchestrator", *(f"{name} health" for name in PROCESSES), "actor anna version 1", "actor ben version 1",
+        "session with anna", "frame with a pose", "frame with a picture",
+    ]  # fmt: skip
+    assert all(stage in findings["frame with a pose"].text for stage in ("normalize", "generator", "face", "encode"))
+    assert "pose" in findings["frame with a picture"].text
+    assert stack.pose.pictures.keys() == {1}
+
+
+@pytest.mark.parametrize(
+    ("stage", "check", "setting"),
+    [
+        ("pose", "frame with a picture", "ORCHESTRATOR_POSE_ADDRESS"),
+        ("normalize", "session with anna", "ORCHESTRATOR_NORMALIZE_ADDRESS"),
+        ("agent", "session with anna", "ORCHESTRATOR_AGENT_ADDRESS"),
+        ("triton", "frame with a pose", "ORCHESTRATOR_TRITON_ADDRESS"),
+        ("face", "frame with a pose", "ORCHESTRATOR_FACE_ADDRESS"),
+    ],
+)
+async def test_a_stage_that_is_down_is_named(stack: Stack, stage: str, check: str, setting: str):
+    """The check that needs it fails, in words that name the stage and the setting, and with a session to look for."""
+    place(stack)
+    names = ("pose", "normalize", "triton", "face", "agent")
+    addresses = {f"{name}_address": getattr(stack.settings, f"{name}_address") for name in names}
+    with nobody() as address:
+        async with stack_of(stack.actors_root, **{**addresses, f"{stage}_address": address}) as chain:
+            told = wrong(await found(chain.address))
+    assert list(told) == [check]
+    assert setting in told[check]
+    assert f"stage {'generator' if stage in ('agent', 'triton') else stage} failed" in told[check]
+    assert "session " in told[check]
+    assert "server's logs" in told[check]
+
+
+async def test_a_stage_that_hangs_is_told_from_one_that_is_down(stack: Stack):
+    """A stage that is reached and says nothing is said to hang."""
+    place(stack)
+    stack.face.gates.hold()
+    names = ("pose", "normalize", "triton", "face", "agent")
+    addresses = {f"{name}_address": getattr(stack.settings, f"{name}_address") for name in names}
+    async with stack_of(stack.actors_root, **addresses, face_seconds=0.1) as chain:
+        told = wrong(await found(chain.address))
+    stack.face.gates.release()
+    assert list(told) == ["frame with a pose"]
+    assert "face can be reached and does not answer" in told["frame with a pose"]
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+async def test_an_unhealthy_process_is_named(stack: Stack, name: str):
+    """NOT_SERVING is told with what it means for this process; the other checks go on."""
+    async with healths(**{other: other != name for other in PROCESSES}) as addresses:
+        findings = await found(stack.address, health=addresses)
+    told = wrong(findings)
+    assert list(told) == [f"{name} health"]
+    assert told[f"{name} health"].startswith("NOT_SERVING at 127.0.0.1:")
+    assert findings["frame with a picture"].ok
+
+
+async def test_a_health_port_where_nobody_is(stack: Stack):
+    """A process that is gone is told as such."""
+    with nobody() as address:
+        told = wrong(await found(stack.address, health={"face": address}))
+    assert list(told) == ["face health"]
+    assert "is face running" in told["face health"]
+
+
+async def test_without_a_server_the_stages_are_still_looked_at():
+    """An orchestrator that is away is one finding; what needs no orchestrator is checked all the same."""
+    with nobody() as address:
+        async with healths(pose=True, face=False) as addresses:
+            findings = await found(address, health=addresses)
+    assert list(wrong(findings)) == ["orchestrator", "face health"]
+    assert "`dance up` starts a server here" in findings["orchestrator"].advice
+    assert findings["pose health"].ok
+
+
+async def test_another_service_is_told_from_an_orchestrator():
+    """A gRPC server that is none of ours, such as a health port, is named as that."""
+    async with healths(pose=True) as addresses:
+        told = wrong(await found(addresses["pose"]))
+    assert list(told) == ["actors"]
+    assert "another gRPC service listens there" in told["actors"]
+
+
+async def test_what_speaks_no_grpc_is_told():
+    """Something else that listens, or a server that wants TLS, is no silence."""
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        told = wrong(await found(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    assert list(told) == ["actors"]
+    assert "does it want TLS?" in told["actors"]
+
+
+async def test_actors_that_cannot_be_loaded_are_named(tmp_path: Path):
+    """An actor of another label-map version is told with the reason; one who can dance still does."""
+    publish_actor(tmp_path, "anna")
+    publish_actor(tmp_path, "olga", label_map_version=LABEL_MAP_VERSION + 1)
+    async with stack_of(tmp_path) as stack:
+        findings = await found(stack.address)
+    assert list(wrong(findings)) == ["actor olga version 1"]
+    assert findings["frame with a picture"].ok
+
+
+async def test_no_actor_is_a_finding(tmp_path: Path):
+    """A server without actors can serve nobody."""
+    async with stack_of(tmp_path) as stack:
+        assert list(wrong(await found(stack.address))) == ["actors"]
+        publish_actor(tmp_path, "anna")
+        told = wrong(await found(stack.address, actor="bob"))
+    assert told == {"actor bob": "the server does not have it -> it has anna"}
+
+
+async def test_a_full_server_is_no_broken_one(stack: Stack):
+    """All sessions taken: that is said, and what to do about it."""
+    full = replace(stack.settings, max_sessions=1)
+    names = ("pose", "normalize", "triton", "face", "agent")
+    addresses = {f"{name}_address": getattr(full, f"{name}_address") for name in names}
+    async with stack_of(stack.actors_root, max_sessions=1, **addresses) as chain:
+        call = chain.stub.Transfer()
+        await call.initial_metadata()
+        told = wrong(await found(chain.address))
+        call.cancel()
+    assert "ORCHESTRATOR_MAX_SESSIONS" in told["session with anna"]
+
+
+def test_the_command_ends_with_1_where_anything_is_wrong(capfd: pytest.CaptureFixture[str]):
+    """Findings go to stdout, one line each, with what to do below; the last line counts what is wrong."""
+    with nobody() as address:
+        code = run(["doctor", "--server", address, "--stages", ""])
+    out, err = capfd.readouterr()
+    assert code == 1
+    assert out.startswith(f"wrong orchestrator: nothing can be reached at {address}")
+    assert "      -> `dance up` starts a server here" in out
+    assert "not looked at: the health of orchestrator, pose, normalize, face, generator" in err
+    assert "1 of 1 checks failed: orchestrator" in err
+
+
+async def test_the_command_ends_with_0_where_nothing_is(stack: Stack):
+    """A sound deployment is told check by check."""
+    command = (sys.executable, "-m", "client", "doctor", "--server", stack.address, "--stages", "")
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert "ok    frame with a pose: picture after" in out.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--server", "nowhere"), "--server: expected HOST:PORT, got 'nowhere'"),
+        (("--stages", "hair=a:1"), "--stages: expected NAME=HOST:PORT with a name of"),
+        (("--stages", "pose=a:b"), "--stages: expected HOST:PORT, got 'a:b'"),
+    ],
+)
+def test_nonsense_is_refused_by_name(arguments: tuple[str, ...], message: str, capfd: pytest.CaptureFixture[str]):
+    """A mistake in the options is one line and exit code 2."""
+    assert run(["doctor", *arguments]) == 2
+    assert message in capfd.readouterr().err
+
+
+def test_the_stages_of_dance_up_are_found_while_it_runs(tmp_path: Path):
+    """`dance up` notes its health ports by its address, and takes the note away at its end."""
+    ready = {"pose": Ready("pose", {"port": 1, "health_port": 2}), "face": Ready("face", {"port": 3, "health_port": 4})}
+    with noted("127.0.0.1:50050", ready, tmp_path):
+        assert health_addresses("127.0.0.1:50050", tmp_path) == {"pose": "127.0.0.1:2", "face": "127.0.0.1:4"}
+        assert health_addresses("127.0.0.1:50051", tmp_path) == {}
+    assert health_addresses("127.0.0.1:50050", tmp_path) == {}
+    (tmp_path / "up-50050.json").write_text("[1]")
+    assert health_addresses("127.0.0.1:50050", tmp_path) == {}

@@ -1,0 +1,192 @@
+"""Spans of a session, where they are wanted. Needs the extra "tracing"."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from serving import tracing
+from serving.errors import BadSettings
+from serving.server import VERSION
+from tests.pipeline.chain import Dancing, Stack, configured, dance, raw_frame, stack_of
+from tests.pipeline.test_logs import Told, overheard
+
+pytest.importorskip("opentelemetry.sdk.trace", reason="needs the extra tracing: opentelemetry-sdk")
+
+STAGES = {"pose", "normalize", "label_map", "generator", "face", "encode"}
+
+
+@pytest.fixture
+def spans() -> Iterator[Any]:
+    """Keeps every span that ends in this process."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    uninstall = tracing.install(provider)
+    yield exporter
+    uninstall()
+    provider.shutdown()
+
+
+def children(spans: Any, parent: Any) -> list[Any]:
+    """The ended spans right below another one."""
+    ended = spans.get_finished_spans()
+    return [span for span in ended if span.parent is not None and span.parent.span_id == parent.context.span_id]
+
+
+def named(spans: Any, name: str) -> list[Any]:
+    """The ended spans of one name."""
+    return [span for span in spans.get_finished_spans() if span.name == name]
+
+
+async def test_a_session_has_frames_and_frames_have_stages(stack: Stack, spans: Any):
+    """One span for the session, below it one for every second frame, below that one for each stage, within its time."""
+    async with stack_of(stack.actors_root, **_addresses(stack), traces_every_n_frames=2) as chain:
+        await dance(chain.stub, configured(), *(raw_frame(t) for t in range(5)))
+    (session,) = named(spans, "session")
+    assert session.parent is None
+    assert session.attributes["dance.actor"] == "anna"
+    assert session.attributes["dance.reason"] == "finished"
+    assert session.attributes["dance.frames"] == 5
+    frames = children(spans, session)
+    assert [frame.attributes["dance.sequence"] for frame in frames] == [0, 2, 4]
+    for frame in frames:
+        assert frame.attributes["dance.result"] == "picture"
+        stages = children(spans, frame)
+        assert {span.name for span in stages} == STAGES
+        assert len(stages) == len(STAGES)
+        for span in stages:
+            # Both ends of a stage's span come from another clock than the frame's.
+            assert frame.start_time - 2e6 <= span.start_time <= span.end_time <= frame.end_time + 2e6
+
+
+async def test_stages_go_on_with_the_trace(stack: Stack, spans: Any):
+    """A stage's stream is a child of the session, its single calls are children of their frame; others have none."""
+    async with (
+        overheard(Told()) as addresses,
+        stack_of(stack.actors_root, **addresses, traces_every_n_frames=2) as chain,
+    ):
+        await dance(chain.stub, configured(), *(raw_frame(t) for t in range(3)))
+    (session,) = named(spans, "session")
+    frames = named(spans, "frame")
+    for method in ("/dance.v1.PoseService/Estimate", "/dance.v1.NormalizeService/Normalize"):
+        (stream,) = named(spans, method)
+        assert stream.parent.span_id == session.context.span_id
+    for method in ("/dance.v1.FaceService/Refine", "/inference.GRPCInferenceService/ModelInfer"):
+        calls = named(spans, method)
+        assert [call.parent.span_id for call in calls] == [frame.context.span_id for frame in frames]
+    assert {span.context.trace_id for span in spans.get_finished_spans()} == {session.context.trace_id}
+
+
+async def test_a_failure_is_seen_in_the_trace(stack: Stack, spans: Any):
+    """A session whose stage failed has an error that names it, and frames that were never answered still have spans."""
+    stack.triton.dies_at = 1
+    async with stack_of(stack.actors_root, **_addresses(stack), traces_every_n_frames=1) as chain:
+        dancing = Dancing(chain.stub)
+        await dancing.send(configured(), raw_frame(0), raw_frame(1))
+        await dancing.failure()
+    (session,) = named(spans, "session")
+    assert not session.status.is_ok
+    assert "stage generator failed at frame 1" in session.status.description
+    assert (session.attributes["dance.stage"], session.attributes["dance.sequence"]) == ("generator", 1)
+    assert [frame.attributes["dance.result"] for frame in named(spans, "frame")] == ["picture", "unanswered"]
+
+
+async def test_a_repeated_attempt_is_an_event_of_its_frame(stack: Stack, spans: Any):
+    """A retry stands in the frame's span, with the stage's name and the reason."""
+    stack.triton.unloaded[0] = (grpc.StatusCode.NOT_FOUND, "unknown model")
+    async with stack_of(stack.actors_root, **_addresses(stack), traces_every_n_frames=1) as chain:
+        await dance(chain.stub, configured(), raw_frame(0))
+    (frame,) = named(spans, "frame")
+    (event,) = frame.events
+    assert (event.name, event.attributes["stage"]) == ("retry", "generator")
+
+
+@contextmanager
+def collector(received: queue.Queue[Any], go_on: threading.Event) -> Iterator[str]:
+    """An OTLP collector, which answers as soon as it may `go_on`; gives its address."""
+    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+    class Collector:
+        def Export(self, request, context):  # noqa: N802
+            received.put(request)
+            go_on.wait(10)
+            return trace_service_pb2.ExportTraceServiceResponse()
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Collector(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(0).wait()
+
+
+def test_spans_reach_a_collector():
+    """What `traces_endpoint` starts sends spans to an OTLP collector, with the process's name, also at its very end."""
+    received: queue.Queue[Any] = queue.Queue()
+    go_on = threading.Event()
+    go_on.set()
+    with collector(received, go_on) as address:
+        end = tracing.start(address, "orchestrator", VERSION)
+        trace = tracing.begin_session("transfer", 1)
+        assert trace is not None
+        trace.end(None)
+        end()
+    resource_spans = received.get(timeout=5).resource_spans[0]
+    facts = {fact.key: fact.value.string_value for fact in resource_spans.resource.attributes}
+    assert facts["service.name"] == "dance-orchestrator"
+    assert [span.name for span in resource_spans.scope_spans[0].spans] == ["session"]
+    assert tracing.begin_session("transfer", 1) is None
+
+
+def test_a_collector_that_does_not_answer_holds_up_nobody(monkeypatch: pytest.MonkeyPatch):
+    """A process's end waits for its last spans, and no longer than it may."""
+    monkeypatch.setattr(tracing, "_SHUTDOWN_SECONDS", 0.05)
+    received: queue.Queue[Any] = queue.Queue()
+    go_on = threading.Event()
+    with collector(received, go_on) as address:
+        end = tracing.start(address, "orchestrator", VERSION)
+        trace = tracing.begin_session("transfer", 1)
+        assert trace is not None
+        trace.end(None)
+        end()
+        (ending,) = [thread for thread in threading.enumerate() if thread.name == "last traces"]
+        assert ending.is_alive()
+        go_on.set()
+        ending.join(10)
+        assert not ending.is_alive()
+
+
+def test_without_the_extra_the_setting_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """A process that was told to trace and cannot does not start; the error says what to install."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(
+        BadSettings, match=r"traces need the extra 'tracing' \(pip install 'everybody-dance\[tracing\]'"
+    ):
+        tracing.start("127.0.0.1:4317", "orchestrator", VERSION)
+
+
+def test_without_the_setting_nothing_is_imported():
+    """A process that traces nothing never loads OpenTelemetry."""
+    code = "import sys, orchestrator.servicer; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+def _addresses(stack: Stack) -> dict[str, str]:
+    names = ("pose", "normalize", "triton", "face", "agent")
+    return {f"{name}_address": getattr(stack.settings, f"{name}_address") for name in names}
