@@ -210,7 +210,7 @@ def _refusal_advice(error: ServerError) -> str:
 def _status_advice(status: StatusCode | None) -> str:
     advice = {
         StatusCode.UNIMPLEMENTED: "another gRPC service listens there: an orchestrator's `port` is wanted",
-        StatusCode.UNAVAILABLE: "no gRPC is spoken there in this way: is it another port, or is --tls-ca missing or wrong?",
+        StatusCode.UNAVAILABLE: "no gRPC is spoken there so: is it another port, or is --tls-ca missing or wrong?",
         StatusCode.UNAUTHENTICATED: "the server wants a token: --token-file",
         StatusCode.PERMISSION_DENIED: "this token may not do that",
         StatusCode.RESOURCE_EXHAUSTED: "all sessions are taken: come again later, or raise ORCHESTRATOR_MAX_SESSIONS",

@@ -167,7 +167,7 @@ async def test_what_speaks_no_grpc_is_told():
     async with server:
         told = wrong(await found(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
     assert list(told) == ["actors"]
-    assert "does it want TLS?" in told["actors"]
+    assert "is --tls-ca missing or wrong?" in told["actors"]
 
 
 async def test_actors_that_cannot_be_loaded_are_named(tmp_path: Path):

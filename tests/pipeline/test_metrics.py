@@ -75,7 +75,7 @@ async def test_every_promised_metric_has_data_after_a_session(stack: Stack):
         assert grown("dance_stage_duration_seconds_count", stage=stage, outcome="ok") == 3
         assert grown("dance_stage_queue_seconds_count", stage=stage) == 3
         assert grown("dance_stage_compute_seconds_count", stage=stage) == 3
-    assert grown("dance_stage_duration_seconds_count", stage="pose", outcome="failed") == 1
+    assert grown("dance_stage_duration_seconds_count", stage="pose", outcome="failed") >= 2
     assert grown("dance_stage_retries_total", stage="generator") == 1
     assert grown("dance_stage_retries_total", stage="face") == 0
     assert grown("dance_frame_seconds_count") == 3
