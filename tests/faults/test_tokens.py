@@ -114,7 +114,7 @@ WRONG = {
     "another scheme": (lambda: (("authorization", f"Basic {TOKEN}"),), "must be 'Bearer TOKEN'"),
     "empty": (lambda: (("authorization", "Bearer "),), "must be 'Bearer TOKEN'"),
     "two": (lambda: shown(TOKEN) + shown(OTHER_TOKEN), "has several"),
-    "too long": (lambda: shown("x" * 8193), "at most 8192 characters"),
+    "too long": (lambda: shown("x" * 4097), "at most 4096 characters"),
     "expired": (lambda: shown(signed(exp=int(time.time()) - 60)), "the token has expired"),
     "not yet valid": (lambda: shown(signed(nbf=int(time.time()) + 600)), "the token is not valid yet"),
     "foreign audience": (lambda: shown(signed(aud="another")), "the token is for another audience"),
