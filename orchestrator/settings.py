@@ -52,8 +52,11 @@ class OrchestratorSettings(ServerSettings):
     max_sessions_per_client: int = 4
     """The same for one client, known by its token or certificate. Anonymous ones have only the limit above."""
     max_look_ahead_frames: int = 30
+    """More look-ahead is refused: every frame of it is in memory."""
     max_frame_side_px: int = 4096
+    """Read from the header, before anything is decoded."""
     max_frame_bytes: int = 12 * 2**20
+    """Of an encoded picture; a larger one is a BAD_FRAME, as is one with a longer side than above."""
     lossless_frames_in_flight: int = 6
     """Beside the look-ahead. One for each stage that takes long, so that all can work at the same time."""
     live_frames_in_flight: int = 2
@@ -91,6 +94,7 @@ class OrchestratorSettings(ServerSettings):
     idle_seconds: float = 60.0
     """A client that sends nothing for so long, with nothing left to answer, is gone."""
     session_seconds: float = 4 * 3600.0
+    """How long a session may last."""
     unready_after_seconds: float = 10.0
     """A stage that could not be reached for so long makes this process NOT_SERVING until it is back."""
     watch_seconds: float = 1.0

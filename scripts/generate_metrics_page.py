@@ -58,7 +58,10 @@ def declared() -> list[Metric]:
             found += [
                 _metric(node, source)
                 for node in ast.walk(ast.parse(path.read_text()))
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS
+                if isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in KINDS
+                and node.args
             ]
     return sorted(found, key=lambda metric: (FOLDERS.index(metric.source.split("/")[0]), metric.source, metric.name))
 

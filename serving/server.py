@@ -56,6 +56,7 @@ class ServerSettings:
     """How long new calls are still served after SIGTERM, while health says NOT_SERVING: Kubernetes needs some seconds
     to tell everybody that a pod has gone."""
     log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
     tls_certificate: Path | None = None
     """PEM, with the intermediate certificates behind it. Read again when it changes; running calls go on."""
     tls_key: Path | None = None

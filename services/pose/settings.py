@@ -20,6 +20,7 @@ class PoseSettings(ServerSettings):
     idle_seconds: float = 300.0
     """A stream that sends nothing for so long is ended."""
     decoding_threads: int = 2
+    """Threads that decode pictures, for all streams together."""
     max_side_px: int = 4096
     """The longest side of a picture that is accepted."""
     min_detection_confidence: float = 0.7

@@ -1,10 +1,13 @@
-"""docs/metrics.md is what the code has."""
+"""docs/metrics.md and docs/settings.md are what the code has."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 PROMISED = (
     "dance_stage_duration_seconds", "dance_stage_queue_seconds", "dance_frame_seconds", "dance_frames_total",
@@ -13,13 +16,20 @@ PROMISED = (
 )  # fmt: skip
 
 
-def test_the_page_of_metrics_is_up_to_date(root: Path):
-    """Every metric of the code stands there with its labels, unit and meaning, and no other."""
+@pytest.mark.parametrize("page", ["metrics", "settings"])
+def test_the_page_is_up_to_date(root: Path, page: str):
+    """Every metric and every setting of the code stands there with what is said of it, and no other."""
     checked = subprocess.run(
-        [sys.executable, "scripts/generate_metrics_page.py", "--check"],
+        [sys.executable, f"scripts/generate_{page}_page.py", "--check"],
         cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
+
+
+def test_every_setting_says_what_it_is(root: Path):
+    """Beside those whose name says it all: ports, addresses and paths of pairs."""
+    bare = re.findall(r"^\| `(\w+)` \|.*\|  \|$", (root / "docs" / "settings.md").read_text(), re.MULTILINE)
+    assert not [name for name in bare if not name.endswith(("PORT", "HOST", "ADDRESS", "KEY", "AUDIENCE", "_SECONDS"))]
 
 
 def test_no_promised_metric_is_missing(root: Path):
