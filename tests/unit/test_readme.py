@@ -28,6 +28,10 @@ def test_the_readme_shows_the_example_as_it_is(root: Path):
         "docs/ARCHITECTURE.md",
         "docs/metrics.md",
         "docs/observability.md",
+        "docs/operations.md",
+        "docs/security.md",
+        "docs/settings.md",
+        "docs/training.md",
     ],
 )
 def test_links_lead_somewhere(root: Path, page: str):
