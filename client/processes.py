@@ -111,8 +111,12 @@ class ManagedProcess:
 
     async def died(self) -> StackFailed:
         """Waits until the process ends by itself, and gives the error that says so."""
-        code = await self._running().wait()
+        code = await self.exit_code()
         return self._failed(f"ended by itself ({_ending(code)})")
+
+    async def exit_code(self) -> int:
+        """Waits until the process ends by itself; negative for the signal that killed it."""
+        return await self._running().wait()
 
     async def end(self, limit_seconds: float) -> None:
         """SIGTERM, then SIGKILL for its whole group after `limit_seconds`. Safe to call at any time."""

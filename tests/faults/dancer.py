@@ -1,0 +1,120 @@
+"""A client that keeps to the contract and nothing more: it goes on from its last checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import grpc
+import grpc.aio
+import numpy as np
+from dance.v1 import frame_pb2, normalize_pb2, transfer_pb2, transfer_pb2_grpc
+
+from motion.pose import Pose
+from serving import wire
+from serving.channels import open_channel
+from tests.pipeline.fake_stages import SIDE_PX, somebody
+
+PATIENCE_SECONDS = 90.0
+_IN_FLIGHT = 4
+_AGAIN_SECONDS = 0.1
+_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL)
+"""INTERNAL is what grpcio makes of a server that dies while a frame is written to it."""
+
+Answers = list[transfer_pb2.TransferAnswer]
+Answered = Callable[[int], Awaitable[None]]
+"""Called behind the answer to a frame, with its number."""
+
+
+def moving_poses(count: int) -> list[transfer_pb2.TransferFrame]:
+    """Frames with the joints of somebody who steps from side to side."""
+    return [_posed(t, _shifted(somebody(), 6 * np.sin(t / 5))) for t in range(count)]
+
+
+def _shifted(pose: Pose, x_px: float) -> Pose:
+    return Pose(pose.joints_px + np.float32([x_px, 0]), pose.confidence)
+
+
+def _posed(sequence: int, pose: Pose) -> transfer_pb2.TransferFrame:
+    size = normalize_pb2.FrameSize(width_px=SIDE_PX, height_px=SIDE_PX)
+    given = transfer_pb2.ClientPose(pose=wire.pose_to_proto(pose), size=size)
+    return transfer_pb2.TransferFrame(sequence=sequence, client_pose=given)
+
+
+async def dance(
+    address: str,
+    frames: Sequence[transfer_pb2.TransferFrame],
+    answered: Answered | None = None,
+    *,
+    look_ahead: int = 0,
+    every: int = 7,
+) -> tuple[Answers, float, int]:
+    """All answers, the longest wait between two of them in seconds, and how many sessions that took.
+
+    Raises AssertionError for an answer out of turn; TimeoutError after PATIENCE_SECONDS.
+    """
+    told: dict[int, transfer_pb2.TransferAnswer] = {}
+    checkpoint, behind, sessions, longest_seconds = b"", -1, 0, 0.0
+    last_s = time.perf_counter()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(told) < len(frames):
+            sessions += 1
+            config = transfer_pb2.TransferConfig(
+                actor="tiny",
+                frame_rate_hz=25.0,
+                look_ahead_frames=look_ahead,
+                output=transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW),
+                checkpoint_every_frames=every,
+                checkpoint=checkpoint,
+            )
+            room = asyncio.Semaphore(_IN_FLIGHT + look_ahead)
+            async with open_channel(address) as channel:
+                call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer()
+                sending = asyncio.create_task(_send(call, config, frames[behind + 1 :], room))
+                expected = behind + 1
+                try:
+                    while (response := await call.read()) is not grpc.aio.EOF:
+                        kind = response.WhichOneof("response")
+                        if kind == "draining":
+                            behind = response.draining.next_sequence - 1
+                            checkpoint = response.draining.checkpoint
+                        if kind != "answer":
+                            continue
+                        answer = response.answer
+                        assert answer.sequence == expected, f"frame {answer.sequence} out of turn, not {expected}"
+                        expected += 1
+                        room.release()
+                        if answer.checkpoint:
+                            checkpoint, behind = answer.checkpoint, answer.sequence
+                        if answer.sequence in told:
+                            continue
+                        told[answer.sequence] = answer
+                        now_s = time.perf_counter()
+                        longest_seconds, last_s = max(longest_seconds, now_s - last_s), now_s
+                        if answered is not None:
+                            await answered(answer.sequence)
+                except grpc.aio.AioRpcError as error:
+                    if error.code() not in _GONE:
+                        raise
+                    await asyncio.sleep(_AGAIN_SECONDS)
+                finally:
+                    sending.cancel()
+                    await asyncio.wait({sending})
+    return [told[t] for t in range(len(frames))], longest_seconds, sessions
+
+
+async def _send(
+    call: grpc.aio.StreamStreamCall,
+    config: transfer_pb2.TransferConfig,
+    frames: Sequence[transfer_pb2.TransferFrame],
+    room: asyncio.Semaphore,
+) -> None:
+    try:
+        await call.write(transfer_pb2.TransferRequest(config=config))
+        for frame in frames:
+            await room.acquire()
+            await call.write(transfer_pb2.TransferRequest(frame=frame))
+        await call.done_writing()
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        pass  # the reader hears how the call ended

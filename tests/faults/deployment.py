@@ -1,0 +1,171 @@
+"""A whole chain of real processes, each of which can be killed and started again at the same address."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from client.processes import ManagedProcess, ProcessSpec, Ready
+
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
+END_SECONDS = 20.0
+MODULES = {
+    "pose": "services.pose",
+    "normalize": "services.normalize",
+    "face": "services.face",
+    "generator": "services.generator",
+    "orchestrator": "orchestrator",
+}
+
+
+class Deployment:
+    """Five processes and a Triton on ports that were free. Entering starts them; leaving ends them for certain.
+
+    Kubernetes would start a dead process again, under the same name: `kill` and then `start` do that here.
+    """
+
+    def __init__(self, folder: Path, actors_root: Path, **settings: str) -> None:
+        self._folder = folder
+        names = [*(f"{name}{kind}" for name in MODULES for kind in ("", "_health", "_metrics")), "triton", "http", "tm"]
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        key = folder / "checkpoint.keys"
+        key.write_text(secrets.token_hex(32) + "\n")
+        ports, root = self.ports, str(actors_root)
+        self._environment: dict[str, dict[str, str]] = {
+            "pose": {},
+            "normalize": {},
+            "face": {"FACE_ACTORS_ROOT": root, "FACE_PRECISION": "f32"},
+            "generator": {
+                "GENERATOR_ACTORS_ROOT": root,
+                "GENERATOR_PRECISION": "f32",
+                "GENERATOR_TRITON_GRPC_PORT": str(ports["triton"]),
+                "GENERATOR_TRITON_HTTP_PORT": str(ports["http"]),
+                "GENERATOR_TRITON_METRICS_PORT": str(ports["tm"]),
+                "GENERATOR_TRITON_EXIT_SECONDS": "1",
+                "GENERATOR_TRITON_LOG": str(folder / "triton.log"),
+            },
+            "orchestrator": {
+                "ORCHESTRATOR_ACTORS_ROOT": root,
+                "ORCHESTRATOR_POSE_ADDRESS": f"{HOST}:{ports['pose']}",
+                "ORCHESTRATOR_NORMALIZE_ADDRESS": f"{HOST}:{ports['normalize']}",
+                "ORCHESTRATOR_FACE_ADDRESS": f"{HOST}:{ports['face']}",
+                "ORCHESTRATOR_AGENT_ADDRESS": f"{HOST}:{ports['generator']}",
+                "ORCHESTRATOR_TRITON_ADDRESS": f"{HOST}:{ports['triton']}",
+                "ORCHESTRATOR_CHECKPOINT_KEY_FILE": str(key),
+                # A busy machine may take long to start a process.
+                "ORCHESTRATOR_AWAY_SECONDS": "60",
+            },
+        }
+        for variable, value in settings.items():
+            self._environment[variable.split("_")[0].lower()][variable] = value
+        self._running: dict[str, ManagedProcess] = {}
+        self._starts = 0
+
+    @property
+    def address(self) -> str:
+        """The orchestrator's."""
+        return f"{HOST}:{self.ports['orchestrator']}"
+
+    async def __aenter__(self) -> Self:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in MODULES:
+                    group.create_task(self.start(name))
+        except BaseException:
+            await self.end()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.end()
+
+    async def start(self, name: str) -> Ready:
+        """Starts the process at its own ports, and waits until it serves."""
+        prefix, ports = name.upper(), self.ports
+        own = {
+            f"{prefix}_PORT": str(ports[name]),
+            f"{prefix}_HEALTH_PORT": str(ports[f"{name}_health"]),
+            f"{prefix}_METRICS_PORT": str(ports[f"{name}_metrics"]),
+            f"{prefix}_DRAIN_SECONDS": "5",
+        }
+        command = (sys.executable, "-m", MODULES[name])
+        spec = ProcessSpec(name, command, {**own, **self._environment[name]})
+        self._starts += 1
+        process = ManagedProcess(spec, self._folder / f"{name}.{self._starts}.log")
+        self._running[name] = process
+        await process.start()
+        return await process.ready(START_SECONDS)
+
+    async def kill(self, name: str) -> None:
+        """kill -9, without a word to anybody: a process, "stub" (of the actor, in Triton), or "triton"."""
+        victims = self.victims(name)
+        assert victims, f"{name} does not run"
+        for victim in victims:
+            victim.send_signal(signal.SIGKILL)
+        if name in self._running:
+            process = self._running.pop(name)
+            await process.died()
+            process.kill()  # what it had started: Kubernetes ends a pod with all that is in it
+
+    def victims(self, name: str) -> list[psutil.Process]:
+        """The processes behind a name."""
+        if name in self._running:
+            return [psutil.Process(self._running[name].pid)]
+        found = []
+        for member in psutil.Process(self._running["generator"].pid).children(recursive=True):
+            with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+                is_stub = "triton_python_backend_stub" in " ".join(member.cmdline())
+                if is_stub == (name == "stub"):
+                    found.append(member)
+        return found
+
+    async def heal(self, name: str) -> None:
+        """What Kubernetes, or for Triton and its stubs the agent, does about a dead part."""
+        if name in MODULES:
+            await self.start(name)
+
+    def terminate(self, name: str) -> None:
+        """SIGTERM."""
+        os.kill(self._running[name].pid, signal.SIGTERM)
+
+    async def exit_code(self, name: str) -> int:
+        """Waits for a process to end by itself; its exit code, negative for a signal."""
+        process = self._running.pop(name)
+        async with asyncio.timeout(START_SECONDS):
+            return await process.exit_code()
+
+    def log(self, name: str) -> str:
+        """Of the process that runs under this name now."""
+        return self._running[name].log.read_text(errors="replace")
+
+    def rss_bytes(self, name: str) -> int:
+        """Memory of a process."""
+        return int(psutil.Process(self._running[name].pid).memory_info().rss)
+
+    async def end(self) -> None:
+        """Ends all of them, the orchestrator first."""
+        for name in reversed(list(MODULES)):
+            process = self._running.pop(name, None)
+            if process is not None:
+                with contextlib.suppress(RuntimeError):
+                    await process.end(END_SECONDS)
+                process.kill()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; all are held until all are known, so that no two are the same."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]

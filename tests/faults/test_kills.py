@@ -1,0 +1,115 @@
+"""kill -9 in the middle of a dance: every frame is answered once, in order, and with the picture it would have had."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from dance.v1 import frame_pb2, transfer_pb2
+
+from motion.frame import PictureEncoding
+from serving.actors import ActorStore
+from serving.pictures import encode_picture
+from tests.faults.dancer import Answers, dance, moving_poses
+from tests.faults.deployment import Deployment
+from tests.tiny_actors import publish_tiny
+from video.reader import VideoReader
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+FRAMES = 60
+PARTS = ("orchestrator", "normalize", "face", "stub", "triton", "pose")
+QUICK = (0, 13, 29, 44, FRAMES - 2)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def deployment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
+    """One of all kills of this module."""
+    folder = tmp_path_factory.mktemp("deployment")
+    (folder / "tiny").mkdir()
+    publish_tiny(ActorStore(folder / "actors"), folder / "tiny", "tiny", bias=3)
+    async with Deployment(folder, folder / "actors") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def unbroken(deployment: Deployment) -> list[bytes]:
+    """The pictures of a dance that nobody disturbs."""
+    answers, _, sessions = await dance(deployment.address, moving_poses(FRAMES))
+    assert sessions == 1
+    return pictures(answers)
+
+
+def pictures(answers: Answers) -> list[bytes]:
+    """What was drawn; every frame must have been."""
+    assert all(answer.WhichOneof("result") == "picture" for answer in answers)
+    return [answer.picture.data for answer in answers]
+
+
+async def danced_through(
+    deployment: Deployment, frames: list[transfer_pb2.TransferFrame], part: str, at: set[int]
+) -> tuple[Answers, float]:
+    """The answers, with `part` killed behind the answers to `at`, and the longest wait."""
+    healing: list[asyncio.Task[None]] = []
+
+    async def answered(sequence: int) -> None:
+        if sequence in at:
+            await asyncio.gather(*healing)  # it has to be back before it can be killed again
+            await deployment.kill(part)
+            healing.append(asyncio.create_task(deployment.heal(part)))
+
+    try:
+        answers, longest_seconds, _ = await dance(deployment.address, frames, answered)
+    finally:
+        await asyncio.gather(*healing)
+    return answers, longest_seconds
+
+
+@pytest.mark.parametrize("part", PARTS)
+async def test_killed_part_changes_no_picture(deployment: Deployment, unbroken: list[bytes], part: str) -> None:
+    """Killed five times in one dance of sent poses: the output is that of the unbroken dance, byte for byte."""
+    answers, longest_seconds = await danced_through(deployment, moving_poses(FRAMES), part, set(QUICK))
+    print(f"{part}: longest wait {longest_seconds:.2f} s")
+    assert pictures(answers) == unbroken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.timeout(1800)
+async def test_killed_part_changes_no_picture_at_any_frame(
+    deployment: Deployment, unbroken: list[bytes], part: str
+) -> None:
+    """Each of the sixty places for a kill, in random order, six in each dance."""
+    places = list(range(FRAMES))
+    random.Random(7).shuffle(places)
+    for begin in range(0, FRAMES, 6):
+        answers, longest_seconds = await danced_through(
+            deployment, moving_poses(FRAMES), part, set(places[begin : begin + 6])
+        )
+        print(f"{part}: longest wait {longest_seconds:.2f} s")
+        assert pictures(answers) == unbroken
+
+
+async def test_killed_pose_service_loses_no_frame(deployment: Deployment, root: Path) -> None:
+    """With real pictures, and a tracker that has to find the dancer anew: every frame once, in order."""
+    frames = []
+    with VideoReader(str(root / "samples" / "source_clip.mp4")) as reader:
+        for frame, _ in zip(reader.frames(), range(30), strict=False):
+            encoded = encode_picture(frame.pixels, PictureEncoding.JPEG, 90)
+            picture = frame_pb2.Picture(
+                encoding=frame_pb2.PICTURE_ENCODING_JPEG,
+                width_px=encoded.width_px,
+                height_px=encoded.height_px,
+                data=encoded.data,
+            )
+            frames.append(transfer_pb2.TransferFrame(sequence=frame.index, picture=picture))
+    answers, longest_seconds = await danced_through(deployment, frames, "pose", {4, 20})
+    print(f"pose, with pictures: longest wait {longest_seconds:.2f} s")
+    assert [answer.sequence for answer in answers] == list(range(30))
+    assert [answer.WhichOneof("result") for answer in answers].count("picture") >= 28
+    retried = [a.sequence for a in answers if transfer_pb2.FRAME_REMARK_STAGE_RETRIED in a.remarks]
+    assert retried
