@@ -41,8 +41,9 @@ format: install ## formats what `check` checks
 protos: install ## generates protos/gen from protos/dance
 	$(BIN)/python scripts/generate_protos.py
 
-bench: install ## pipeline and generator, side by side
+bench: install ## pipeline, generator and what the chain costs, side by side
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.chain_cost
 
 sample-clip: install ## draws samples/source_clip.mp4 again
 	$(BIN)/python -m samples.make clip -o samples/source_clip.mp4

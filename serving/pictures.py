@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
 import simplejpeg
 
 from motion.frame import EncodedPicture, Picture, PictureEncoding
+from serving import png
 from serving.errors import BadPicture
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_START_OF_SCAN: Final = b"\xff\xda"
+_MOST_SCANS: Final = 64
+"""Of one JPEG. Encoders make about ten; each costs a decoder a pass over the whole picture, whatever it holds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +46,7 @@ def check_picture(picture: EncodedPicture, limits: PictureLimits = DEFAULT_LIMIT
                 f"{field}.data", f"RAW {width_px}x{height_px} takes {expected} bytes, got {len(picture.data)}"
             )
         return
-    header = _jpeg_size(picture.data) if picture.encoding is PictureEncoding.JPEG else _png_size(picture.data)
+    header = _jpeg_size(picture.data) if picture.encoding is PictureEncoding.JPEG else png.size_of(picture.data)
     if header is None:
         raise BadPicture(f"{field}.data", f"is not a {picture.encoding.value.upper()} picture")
     if header != (width_px, height_px):
@@ -59,13 +62,19 @@ def decode_picture(
         flat = np.frombuffer(picture.data, np.uint8)
         return flat.reshape(picture.height_px, picture.width_px, 3)
     if picture.encoding is PictureEncoding.JPEG:
+        if picture.data.count(_START_OF_SCAN) > _MOST_SCANS:
+            raise BadPicture(f"{field}.data", f"is a JPEG of more than {_MOST_SCANS} scans")
         try:
             return np.asarray(simplejpeg.decode_jpeg(picture.data, "RGB"))
         except ValueError as error:
             raise BadPicture(f"{field}.data", f"does not decode as JPEG: {error}") from error
     # Turned as an eXIf chunk says, a picture would come out with its sides exchanged.
     as_stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    decoded = cv2.imdecode(np.frombuffer(picture.data, np.uint8), as_stored)
+    try:
+        data = png.harmless(picture.data)
+    except ValueError as error:
+        raise BadPicture(f"{field}.data", f"is no sound PNG: it {error}") from error
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), as_stored)
     if decoded is None:
         raise BadPicture(f"{field}.data", "does not decode as PNG")
     if decoded.shape != (picture.height_px, picture.width_px, 3):
@@ -99,10 +108,3 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     except ValueError:
         return None
     return int(width_px), int(height_px)
-
-
-def _png_size(data: bytes) -> tuple[int, int] | None:
-    if not data.startswith(_PNG_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 24:
-        return None
-    width_px, height_px = struct.unpack(">II", data[16:24])
-    return width_px, height_px

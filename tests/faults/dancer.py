@@ -33,7 +33,7 @@ def moving_poses(count: int) -> list[transfer_pb2.TransferFrame]:
 
 
 def _shifted(pose: Pose, x_px: float) -> Pose:
-    return Pose(pose.joints_px + np.float32([x_px, 0]), pose.confidence)
+    return Pose(pose.joints_px + np.array([x_px, 0], np.float32), pose.confidence)
 
 
 def _posed(sequence: int, pose: Pose) -> transfer_pb2.TransferFrame:

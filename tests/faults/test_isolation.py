@@ -46,7 +46,7 @@ class Painter:
 def pose_of(number: int) -> Pose:
     """A place of its own for each session."""
     pose = somebody(16.0 + number % 20)
-    return Pose(pose.joints_px + np.float32([0, number // 20 - 7]), pose.confidence)
+    return Pose(pose.joints_px + np.array([0, number // 20 - 7], np.float32), pose.confidence)
 
 
 @pytest.fixture
