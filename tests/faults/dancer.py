@@ -49,6 +49,7 @@ async def dance(
     *,
     look_ahead: int = 0,
     every: int = 7,
+    actor: str = "tiny",
 ) -> tuple[Answers, float, int]:
     """All answers, the longest wait between two of them in seconds, and how many sessions that took.
 
@@ -61,7 +62,7 @@ async def dance(
         while len(told) < len(frames):
             sessions += 1
             config = transfer_pb2.TransferConfig(
-                actor="tiny",
+                actor=actor,
                 frame_rate_hz=25.0,
                 look_ahead_frames=look_ahead,
                 output=transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW),

@@ -92,6 +92,8 @@ class Stack:
     triton: FakeTriton = field(default_factory=FakeTriton)
     face: FakeFace = field(default_factory=FakeFace)
     agent: FakeAgent = field(default_factory=FakeAgent)
+    stage_addresses: dict[str, str] = field(default_factory=dict)
+    """Where the stages are, whatever the orchestrator was told."""
 
 
 @asynccontextmanager
@@ -134,7 +136,8 @@ async def stack_of(actors_root: Path, **settings: Any) -> AsyncIterator[Stack]:
         channel = open_channel(f"127.0.0.1:{port}")
         await stack.enter_async_context(channel)
         stub = transfer_pb2_grpc.TransferServiceStub(channel)
-        yield Stack(service, chosen, stub, actors_root, f"127.0.0.1:{port}", *fakes)
+        stages = {"pose": pose, "normalize": normalize, "triton": triton, "face": face, "agent": agent}
+        yield Stack(service, chosen, stub, actors_root, f"127.0.0.1:{port}", *fakes, stages)
 
 
 def configured(actor: str = "anna", **fields: Any) -> transfer_pb2.TransferRequest:
