@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 import grpc.aio
@@ -138,7 +139,10 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         journal: Journal,
     ) -> None:
         config = config_from_proto((await self._first(reader)).config, self._settings)
-        resumed = self._sealer.open(config.checkpoint, config, journal.client) if config.checkpoint else None
+        resumed = None
+        if config.checkpoint:  # some milliseconds: a checksum over it, and a picture to decode
+            opening = partial(self._sealer.open, config.checkpoint, config, journal.client)
+            resumed = await asyncio.get_running_loop().run_in_executor(self._threads.disk, opening)
         intake = Intake(self._settings.picture_limits(), config.frame_rate_hz, resumed)
         client = TransferClient(reader, writer, intake, config.returns, journal)
         session = Session(

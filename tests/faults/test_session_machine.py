@@ -1,0 +1,218 @@
+"""A session led by chance: each frame is answered once, in order, from its own past, whatever happens around it.
+
+The model knows how many frames were sent, how many were answered, and which picture the next one grows from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+from collections import deque
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+import pytest
+from dance.v1 import transfer_pb2
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from motion.pose import Pose
+from serving import telemetry
+from tests.pipeline.chain import Dancing, Stack, configured, pixels, pose_frame, publish_actor, raw_frame, stack_of
+from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO, somebody
+
+Result = TypeVar("Result")
+KEPT_FRAMES = 12
+"""At 25 Hz the previous picture is kept for half a second; a gap longer than that restarts from zero."""
+
+
+class SessionMachine(RuleBasedStateMachine):
+    """One client of two orchestrators that share a key; every frame is drawn by a painter that counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner()
+        self._exit = AsyncExitStack()
+        self._dancing: Dancing | None = None
+        self._sent: deque[str] = deque()
+        """What was sent and not answered, oldest first: "good", "nobody" or "bad"."""
+        self._answered = 0
+        self._level = ZERO
+        self._drawn_at = 0
+        self._checkpoint: tuple[bytes, int, int, int] = (b"", 0, ZERO, 0)
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """In the machine's own loop, and never for ever."""
+
+        async def limited() -> Result:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await work
+
+        return self._runner.run(limited())
+
+    @initialize()
+    def begin(self) -> None:
+        """Two orchestrators, and a session at the first."""
+        self.run(self._begin())
+
+    async def _begin(self) -> None:
+        root = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
+        publish_actor(root / "actors", "ben", face=False)
+        (root / "keys").write_text(secrets.token_hex(32))
+        chain = {"checkpoint_key_file": root / "keys", "away_seconds": PATIENCE_SECONDS}
+        self._stacks: list[Stack] = [
+            await self._exit.enter_async_context(stack_of(root / "actors", **chain)) for _ in range(2)
+        ]
+        for stack in self._stacks:
+            stack.pose.script = self._seen
+        await self._open(0)
+
+    def _seen(self, sequence: int) -> Pose | str | None:
+        kind = self._kinds[sequence]
+        return somebody() if kind == "good" else None if kind == "nobody" else "broken"
+
+    async def _open(self, where: int) -> None:
+        self._where = where
+        data, self._answered, self._level, self._drawn_at = self._checkpoint
+        self._sent.clear()
+        self._kinds: dict[int, str] = {}
+        self._dancing = Dancing(self._stacks[where].stub)
+        await self._dancing.send(configured("ben", checkpoint=data, checkpoint_every_frames=1))
+        await self._dancing.accepted()
+
+    @property
+    def _next(self) -> int:
+        return self._answered + len(self._sent)
+
+    @precondition(lambda self: self._dancing is not None and len(self._sent) < 4)
+    @rule(kind=st.sampled_from(["good", "good", "good", "nobody", "bad"]), as_pose=st.booleans())
+    def send(self, kind: str, as_pose: bool) -> None:
+        """A frame; a bad one can only be a picture."""
+        assert self._dancing is not None
+        sequence = self._next
+        self._kinds[sequence] = kind
+        if as_pose and kind != "bad":
+            request = pose_frame(sequence, somebody() if kind == "good" else None)
+        else:
+            request = raw_frame(sequence)
+        self.run(self._dancing.send(request))
+        self._sent.append(kind)
+
+    @precondition(lambda self: self._dancing is not None and self._sent)
+    @rule()
+    def read(self) -> None:
+        """The next answer is that of the oldest frame, and grows from the last picture."""
+        assert self._dancing is not None
+        (answer,) = self.run(self._dancing.answers(1))
+        self._take(answer)
+
+    def _take(self, answer: transfer_pb2.TransferAnswer) -> None:
+        kind = self._sent.popleft()
+        assert answer.sequence == self._answered
+        if kind == "good":
+            if self._answered - self._drawn_at > KEPT_FRAMES:
+                self._level = ZERO
+            self._level = (self._level + 1) % 256
+            self._drawn_at = self._answered
+            assert int(pixels(answer)[0, 0, 0]) == self._level
+        else:
+            reasons = transfer_pb2.NoPictureReason
+            expected = "NO_PICTURE_REASON_BAD_FRAME" if kind == "bad" else "NO_PICTURE_REASON_NO_PERSON"
+            assert reasons.Name(answer.no_picture.reason) == expected
+        self._answered += 1
+        self._checkpoint = (answer.checkpoint, self._answered, self._level, self._drawn_at)
+
+    @precondition(lambda self: self._dancing is not None)
+    @rule(stage=st.sampled_from(["pose", "normalize", "triton"]), ahead=st.integers(0, 2))
+    def stumble(self, stage: str, ahead: int) -> None:
+        """A stage will fail once at a frame to come."""
+        fake = getattr(self._stacks[self._where], stage)
+        fake.stumbles.at(len(fake.calls) + ahead if stage == "triton" else self._next + ahead)
+
+    @precondition(lambda self: self._dancing is not None)
+    @rule(elsewhere=st.booleans())
+    def lose_the_connection(self, elsewhere: bool) -> None:
+        """The client goes on from its last checkpoint, here or at the other orchestrator."""
+        assert self._dancing is not None
+        self._dancing.call.cancel()
+        self.run(self._open(1 - self._where if elsewhere else self._where))
+
+    @precondition(lambda self: self._dancing is not None)
+    @rule()
+    def drain(self) -> None:
+        """The orchestrator answers what is on its way and says where to go on; the client does, elsewhere."""
+        assert self._dancing is not None
+        old = self._stacks[self._where]
+        self.run(old.service.drain())
+
+        async def rest() -> transfer_pb2.Draining:
+            assert self._dancing is not None
+            while (response := await self._dancing.call.read()) is not grpc.aio.EOF:
+                if response.WhichOneof("response") == "draining":
+                    return response.draining
+                self._take(response.answer)
+            raise AssertionError("it ended without a word")
+
+        last = self.run(rest())
+        assert last.next_sequence == self._answered
+        if self._answered:
+            self._checkpoint = (last.checkpoint, *self._checkpoint[1:])
+        old.service._draining = False  # as a new process would be
+        self.run(self._open(1 - self._where))
+
+    @precondition(lambda self: self._dancing is not None)
+    @rule()
+    def end(self) -> None:
+        """The client has no more frames: the rest is answered. Then it begins a new dance."""
+        assert self._dancing is not None
+        for answer in self.run(self._dancing.rest()):
+            self._take(answer)
+        assert not self._sent
+        self._checkpoint = (b"", 0, ZERO, 0)
+        self.run(self._open(self._where))
+
+    @invariant()
+    def frames_in_flight_are_bounded(self) -> None:
+        """Never more than were sent."""
+        assert 0 <= telemetry.FRAMES_IN_FLIGHT._value.get() <= 64
+
+    def teardown(self) -> None:
+        """Nothing of any session stays."""
+        try:
+            if self._dancing is not None:
+                self._dancing.call.cancel()
+                self.run(self._settled())
+        finally:
+            self.run(self._exit.aclose())
+            self._runner.close()
+
+    async def _settled(self) -> None:
+        while telemetry.SESSIONS._value.get() or telemetry.FRAMES_IN_FLIGHT._value.get():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+_CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+QUICK = settings(
+    max_examples=15, stateful_step_count=15, deadline=None, derandomize=True, suppress_health_check=_CHECKS
+)
+LONG = settings(max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=_CHECKS)
+
+
+class TestSession(SessionMachine.TestCase):  # type: ignore[name-defined, misc]
+    """A few dances, the same ones each time."""
+
+    settings = QUICK
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+class TestSessionAtLength(SessionMachine.TestCase):  # type: ignore[name-defined, misc]
+    """Many, and others each time."""
+
+    settings = LONG
