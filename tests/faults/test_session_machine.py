@@ -204,7 +204,7 @@ QUICK = settings(
 LONG = settings(max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=_CHECKS)
 
 
-class TestSession(SessionMachine.TestCase):  # type: ignore[name-defined, misc]
+class TestSession(SessionMachine.TestCase):  # type: ignore[valid-type, misc]
     """A few dances, the same ones each time."""
 
     settings = QUICK
@@ -212,7 +212,7 @@ class TestSession(SessionMachine.TestCase):  # type: ignore[name-defined, misc]
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-class TestSessionAtLength(SessionMachine.TestCase):  # type: ignore[name-defined, misc]
+class TestSessionAtLength(SessionMachine.TestCase):  # type: ignore[valid-type, misc]
     """Many, and others each time."""
 
     settings = LONG
