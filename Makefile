@@ -43,6 +43,7 @@ protos: install ## generates protos/gen from protos/dance
 
 bench: install ## pipeline and generator, side by side
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.chain_cost
 
 sample-clip: install ## draws samples/source_clip.mp4 again
 	$(BIN)/python -m samples.make clip -o samples/source_clip.mp4
