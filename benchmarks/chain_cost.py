@@ -3,8 +3,8 @@
 The number is a ratio: CPU time a frame of orchestrator + normalize, divided by that of two bare processes that move
 messages of the same sizes over as many calls and streams and do nothing else (`benchmarks.bare_relay`). Both stand
 before the same stages that answer at once, both get frames at the same rate, in turns, in one run: what else the
-machine does is the same for both. Absolute milliseconds differ by a factor of three between an idle machine and one
-with other work on it; the ratio does not. Below 1 it cannot come as long as the messages stay what they are.
+machine does is the same for both. Milliseconds depend on it, and on the rate: between two frames caches get cold. The
+ratio compares two runs of one table only, at the same rate. docs/decisions/0007-what-a-frame-costs.md.
 
 Prints a table in Markdown. `python -m benchmarks.chain_cost --help`.
 """
