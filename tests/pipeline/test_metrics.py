@@ -21,7 +21,7 @@ from tests.pipeline.fake_stages import PATIENCE_SECONDS
 
 STAGES = ("pose", "normalize", "label_map", "generator", "face", "encode")
 SERVERS = ("pose", "normalize", "face", "agent", "triton")
-LABELS = {"stage", "outcome", "result", "reason", "remark", "le", "version", "service", "by", "generation"}
+LABELS = {"shown_to", "stage", "outcome", "result", "reason", "remark", "le", "version", "service", "by", "generation"}
 Samples = defaultdict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
