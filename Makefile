@@ -41,9 +41,11 @@ format: install ## formats what `check` checks
 protos: install ## generates protos/gen from protos/dance
 	$(BIN)/python scripts/generate_protos.py
 
-bench: install ## pipeline, generator and what the chain costs, side by side
+bench: install ## pipeline, generator, what the chain costs, live, many sessions
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.chain_cost
+	$(BIN)/python -m benchmarks.live
+	$(BIN)/python -m benchmarks.sessions
 
 sample-clip: install ## draws samples/source_clip.mp4 again
 	$(BIN)/python -m samples.make clip -o samples/source_clip.mp4
