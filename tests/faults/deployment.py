@@ -108,8 +108,9 @@ class Deployment:
 
     async def kill(self, name: str) -> None:
         """kill -9, without a word to anybody: a process, "stub" (of the actor, in Triton), or "triton"."""
-        victims = self.victims(name)
-        assert victims, f"{name} does not run"
+        async with asyncio.timeout(START_SECONDS):
+            while not (victims := self.victims(name)):  # noqa: ASYNC110 - on its way back
+                await asyncio.sleep(0.01)
         for victim in victims:
             victim.send_signal(signal.SIGKILL)
         if name in self._running:

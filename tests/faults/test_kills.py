@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -83,13 +82,10 @@ async def test_killed_part_changes_no_picture(deployment: Deployment, unbroken: 
 async def test_killed_part_changes_no_picture_at_any_frame(
     deployment: Deployment, unbroken: list[bytes], part: str
 ) -> None:
-    """Each of the sixty places for a kill, in random order, six in each dance."""
-    places = list(range(FRAMES))
-    random.Random(7).shuffle(places)
-    for begin in range(0, FRAMES, 6):
-        answers, longest_seconds = await danced_through(
-            deployment, moving_poses(FRAMES), part, set(places[begin : begin + 6])
-        )
+    """Each of the sixty places for a kill, six in a dance: far enough apart for the part to work in between."""
+    for begin in range(10):
+        places = set(range(begin, FRAMES, 10))
+        answers, longest_seconds = await danced_through(deployment, moving_poses(FRAMES), part, places)
         print(f"{part}: longest wait {longest_seconds:.2f} s")
         assert pictures(answers) == unbroken
 
