@@ -39,6 +39,8 @@ class FaultProxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.reset()
+        for _ in range(3):  # an aborted connection closes its socket in one of the loop's next rounds
+            await asyncio.sleep(0)
 
     @property
     def address(self) -> str:
@@ -67,6 +69,10 @@ class FaultProxy:
         self.accepted += 1
         host, _, port = self.target.rpartition(":")
         self._writers.add(writer)
+        opening = asyncio.current_task()
+        assert opening is not None
+        self._tasks.add(opening)
+        opening.add_done_callback(self._tasks.discard)
         try:
             far_reader, far_writer = await asyncio.open_connection(host, int(port))
         except OSError:
