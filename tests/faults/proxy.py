@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import Self
+from typing import Any, Self
 
 HOST = "127.0.0.1"
 _PIECE_BYTES = 65536
@@ -25,7 +25,7 @@ class FaultProxy:
         self._flows = asyncio.Event()
         self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -69,7 +69,7 @@ class FaultProxy:
         self.accepted += 1
         host, _, port = self.target.rpartition(":")
         self._writers.add(writer)
-        opening = asyncio.current_task()
+        opening: asyncio.Task[Any] | None = asyncio.current_task()
         assert opening is not None
         self._tasks.add(opening)
         opening.add_done_callback(self._tasks.discard)
