@@ -39,7 +39,7 @@ class FaultProxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.reset()
-        for _ in range(3):  # an aborted connection closes its socket in one of the loop's next rounds
+        for _round in range(3):  # an aborted connection closes its socket in one of the loop's next rounds
             await asyncio.sleep(0)
 
     @property
