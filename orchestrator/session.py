@@ -14,6 +14,7 @@ from orchestrator.checkpoint import SessionState
 from orchestrator.config import SessionAccepted, SessionConfig
 from orchestrator.link import LinkEnded, run_together
 from orchestrator.passage import Passage
+from orchestrator.patience import Patience
 from orchestrator.pipeline import Door, Stage, play
 from orchestrator.recurrence import NOTHING_RECALLED, Recalled
 from orchestrator.settings import LARGEST_PICTURES_BYTES, OrchestratorSettings
@@ -27,7 +28,7 @@ from orchestrator.stages.normalize import NormalizeStage
 from orchestrator.stages.pose import PoseStage
 from serving import telemetry
 from serving.actors import Actor, ActorStore
-from serving.errors import BadInput, DanceError, StageTimeout
+from serving.errors import BadInput, DanceError, StageError, StageTimeout
 
 _DEPTH: Final = 2
 """Of every link: what lies there waits, and nobody works on it. docs/decisions/0005-frames-in-flight.md."""
@@ -166,7 +167,7 @@ class Session:
         self._actor = actor = await loop.run_in_executor(disk, self._actors.load, config.actor, version)
         check_answers(config, actor)
         plate = await loop.run_in_executor(disk, actor.read_plate) if config.output.full_frame else None
-        precision = await self._ensure_actor()
+        precision = await self._loaded_actor()
         pose = PoseStage(self._connections.pose, config.pose, settings, live=config.live)
         state = b"" if self._resumed is None else self._resumed.normalize_state
         normalize = NormalizeStage(self._connections.normalize, config, actor, settings, state)
@@ -232,6 +233,15 @@ class Session:
     async def _ensure_actor(self) -> str:
         assert self._actor is not None
         return await ensure_actor(self._connections.agent, self._actor, self._settings.actor_seconds)
+
+    async def _loaded_actor(self) -> str:
+        """Asks an agent that is away again, as any other stage."""
+        patience = Patience(self._settings.away_seconds)
+        while True:
+            try:
+                return await self._ensure_actor()
+            except StageError as error:
+                await patience.again(error)
 
     async def _keep_actor(self) -> None:
         while True:

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.message import DecodeError
+
 from orchestrator.link import Link, LinkClosed
-from serving.errors import StageTimeout
+from serving.errors import BadInput, StageTimeout
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -30,6 +32,8 @@ class RequestReader(Generic[RequestT]):
                 await self._link.put(request)
         except LinkClosed:
             pass
+        except DecodeError:
+            self._link.fail(BadInput("request", "is no message of this contract"))
         except Exception as error:
             # After `close` this is only the end of the call; before it, whoever takes next has to know.
             self._link.fail(error)

@@ -147,6 +147,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         """Opens the stream and waits until its config is accepted. Raises StageError."""
         async with self._sending:
             await self._restore(None, None)
+        self._patience.over()  # a client may take long to send its first frame
 
     async def _restore(self, sequence: int | None, failure: StageError | None) -> None:
         """Opens a new stream for the sake of the frame `sequence`, as long as there is patience. Raises StageError.
@@ -216,11 +217,14 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
             not_owed.append(passage)
             while len(not_owed) > self._look_ahead:
                 await asked.put(not_owed.popleft())
-        async with self._sending:
-            self._no_more = True
-            await self._write(None)
-        while not_owed:
-            await asked.put(not_owed.popleft())
+        # After a stage's failure the client goes on elsewhere: what waits for its look-ahead is not to be answered
+        # without it. A client that fell silent has no more to send.
+        if not isinstance(failure, StageError) or failure.stage == "client":
+            async with self._sending:
+                self._no_more = True
+                await self._write(None)
+            while not_owed:
+                await asked.put(not_owed.popleft())
         asked.fail(failure)
 
     async def _send(self, passage: Passage, waited_seconds: float) -> bool:

@@ -360,6 +360,7 @@ class GeneratorAgent:
     def _load_failure(self, actor: Actor, message: str) -> DanceError:
         log_tail = f"\nthe end of Triton's log:\n{self._own_triton.log_tail()}" if self._own_triton is not None else ""
         text = f"actor {actor.id!r} version {actor.version} cannot be loaded: {message}{log_tail}"
+        _log.error("%s", text)  # a status holds only its beginning
         # The model names our own error first when it is the actor that is at fault.
         return ActorUnusable(text) if ActorUnusable.__name__ in message else StageUnavailable(STAGE, None, text)
 

@@ -18,6 +18,7 @@ from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 
 from motion.frame import EncodedPicture, PictureEncoding
 from serving import wire
+from serving.channels import open_channel
 from serving.errors import BadPicture
 from serving.pictures import PictureLimits, check_picture, decode_picture, encode_picture
 from tests.pipeline.chain import Dancing, Stack, configured, pose_frame, raw_frame
@@ -238,3 +239,18 @@ async def _with_checkpoint(stack: Stack) -> tuple[int, bytes]:
     await dancing.accepted()
     answers = await dancing.rest()
     return len(answers), answers[0].checkpoint
+
+
+async def test_request_that_is_no_message_is_the_clients_fault(stack: Stack) -> None:
+    """INVALID_ARGUMENT, behind the frames before it, and nothing in our log."""
+    async with open_channel(stack.address) as channel:
+        call = channel.stream_stream("/dance.v1.TransferService/Transfer")()
+        for request in (configured("ben"), raw_frame(0)):
+            await call.write(request.SerializeToString())
+        for _ in range(2):
+            await call.read()
+        await call.write(b"\xff\xff\xff\xff")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details() == "request: is no message of this contract"

@@ -302,10 +302,13 @@ class FakeAgent(agent_pb2_grpc.GeneratorAgentServiceServicer):
         self.refusal: tuple[grpc.StatusCode, str] | None = None
         self.gates = Gates()
         self.asked: list[agent_pb2.EnsureActorRequest] = []
+        self.stumbles = Stumbles()
 
     async def EnsureActor(self, request, context):
         self.asked.append(request)
         await self.gates.passes(len(self.asked) - 1)
         if self.refusal is not None:
             await context.abort(*self.refusal)
+        if self.stumbles.falls(len(self.asked) - 1):
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the agent fell over")
         return agent_pb2.EnsureActorResponse(actor_version=request.actor_version, precision="bf16")

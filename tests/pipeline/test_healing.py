@@ -107,3 +107,22 @@ async def test_silent_stage_is_asked_again(tmp_path: Path) -> None:
     assert [answer.sequence for answer in answers] == list(range(5))
     assert RETRIED in answers[3].remarks
     assert len(stack.pose.configs) == 2
+
+
+async def test_agent_that_is_away_when_a_session_opens_is_asked_again(stack: Stack) -> None:
+    """New sessions wait for it, as for any other stage."""
+    stack.agent.stumbles.at(0)
+    _, answers = await dance(stack.stub, configured("ben"), raw_frame(0))
+    assert len(answers) == 1
+    assert len(stack.agent.asked) == 2
+
+
+async def test_failed_stage_does_not_flush_a_look_ahead(stack: Stack) -> None:
+    """Frames that wait for later ones are left to the session that goes on: here they would get other pictures."""
+    stack.pose.dies_at = 5
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben", look_ahead_frames=2), *(raw_frame(t) for t in range(6)))
+    await dancing.accepted()
+    answers, error = await dancing.failure()
+    assert [answer.sequence for answer in answers] == [0, 1, 2]
+    assert error.details().startswith("stage pose failed at frame 5")
