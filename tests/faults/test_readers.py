@@ -27,9 +27,9 @@ FRAMES = {"LOSSLESS": 100, "LIVE": 1000}
 LARGE = FrameSize(1000, 800)
 """An answer of 2.4 MB lies in no buffer of the network: what the client does not take stays with the server."""
 ON_THE_WIRE = 2
-PASSED_OVER = MAX_DROPPED_WAITING + 128
-"""Dropped frames of a LIVE session that wait for their turn to be said, at the door and in the links behind it. They
-have no pixels any more."""
+PASSED_OVER = MAX_DROPPED_WAITING + 2 * 64 + 64
+"""Dropped frames of a LIVE session that wait for their turn to be said, at the door, with pose and normalize (64
+each) and in the links. They have no pixels any more."""
 
 
 @asynccontextmanager
