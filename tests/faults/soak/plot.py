@@ -20,7 +20,7 @@ def draw(series: Series, end_seconds: float, path: Path) -> None:
     memory, descriptors, sessions = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1.6, 1))
     colours = [f"C{number}" for number in range(10)]
     for process, colour in zip(series.processes(), colours, strict=False):
-        samples = series.values[process, "uss_mib"]
+        samples = series.values[process, "own_mib"]
         found = growth(samples, end_seconds)
         minutes = [seconds / 60 for seconds, _ in samples]
         relative = [100 * (value / found.warm - 1) for _, value in samples]
@@ -34,7 +34,7 @@ def draw(series: Series, end_seconds: float, path: Path) -> None:
     memory.axvspan(3 * quarter, 4 * quarter, color="0.92")
     memory.axhline(1, color="0.4", linestyle="--", linewidth=0.8)
     memory.set_ylim(-4, 4)
-    memory.set_ylabel("memory of its own (USS), % beside\nthe median of the second quarter")
+    memory.set_ylabel("memory of its own, % beside\nthe median of the second quarter")
     memory.set_title("Grey: the quarters whose medians are compared. Dashed: the growth that is allowed.", fontsize=10)
     memory.legend(fontsize=8, ncols=2, loc="lower right")
     descriptors.set_ylabel("open descriptors")

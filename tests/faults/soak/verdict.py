@@ -11,7 +11,8 @@ MAX_GROWTH = 0.01
 MAX_MORE = 2
 """Threads and descriptors: as many more are not growth, since sessions that happen to be open have some."""
 
-MEMORY = ("uss_mib", "rss_mib")
+MEMORY = ("own_mib", "rss_mib")
+"""Anonymous memory, swapped or not; and all that is resident, which has the pages of files too, such as libraries."""
 COUNTS = ("threads", "descriptors")
 
 
@@ -82,7 +83,7 @@ def still_up(gauges: Mapping[str, float]) -> list[str]:
 def table(series: Series, end_seconds: float) -> str:
     """Markdown: second quarter, last quarter and growth of each process."""
     lines = [
-        "| process | its own memory (USS) | growth | resident (RSS) | growth | threads | descriptors | CPU |",
+        "| process | memory of its own | growth | resident (RSS) | growth | threads | descriptors | CPU |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for process in series.processes():

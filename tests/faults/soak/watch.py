@@ -77,13 +77,13 @@ class Watch:
         seen: dict[tuple[str, str], float] = {}
         for name, process in self._processes.items():
             try:
-                memory = process.memory_full_info()
-                seen[name, "uss_mib"] = memory.uss / 2**20
-                seen[name, "rss_mib"] = memory.rss / 2**20
+                seen[name, "own_mib"] = _own_bytes(process.pid) / 2**20
+                seen[name, "rss_mib"] = process.memory_info().rss / 2**20
+                seen[name, "uss_mib"] = process.memory_full_info().uss / 2**20
                 seen[name, "threads"] = process.num_threads()
                 seen[name, "descriptors"] = process.num_fds()
                 seen[name, "cpu_seconds"] = sum(process.cpu_times()[:2])
-            except (psutil.NoSuchProcess, psutil.ZombieProcess) as error:
+            except (psutil.NoSuchProcess, psutil.ZombieProcess, FileNotFoundError) as error:
                 raise ProcessGone(f"{name} ended by itself") from error
         for name, value in self._scraped():
             seen["gauges", name] = value
@@ -102,8 +102,15 @@ class Watch:
                         yield f"{name}: {metric.name}{labels}", sample.value
 
 
+def _own_bytes(pid: int) -> int:
+    """Anonymous memory, swapped or not. USS would not do: what a file's pages count depends on who else has them."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    return sum(1024 * int(lines[name].split()[0]) for name in ("RssAnon", "VmSwap"))
+
+
 def family(deployment: Deployment) -> dict[str, psutil.Process]:
-    """Every process of a deployment, by name: ours, Triton, and by number the stubs of its actors and any child else."""
+    """Every process of a deployment, by name: ours, Triton, and by number the stubs of its actors and others."""
     found: dict[str, psutil.Process] = {}
     for name in MODULES:
         (process,) = deployment.victims(name)
