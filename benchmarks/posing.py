@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import numpy as np
@@ -74,10 +75,10 @@ class PosingSession:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer()  # type: ignore[no-untyped-call]
 
-    async def open(self, actor: str) -> None:
-        """Sends the config and waits until it is accepted."""
+    async def open(self, actor: str, **fields: Any) -> None:
+        """Sends the config, with these fields beside the usual ones, and waits until it is accepted."""
         returns = transfer_pb2.ReturnOptions(stage_times=True)
-        config = transfer_pb2.TransferConfig(actor=actor, frame_rate_hz=25.0, return_options=returns)
+        config = transfer_pb2.TransferConfig(actor=actor, frame_rate_hz=25.0, return_options=returns, **fields)
         await self._call.write(transfer_pb2.TransferRequest(config=config))
         await self._call.read()
 
