@@ -106,6 +106,10 @@ class PrometheusApi:
         """All rules of all groups, as the API describes them."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
+    def evaluations(self) -> set[str]:
+        """When each group of rules was looked at last, as the API writes times."""
+        return {group["lastEvaluation"] for group in self._get("rules")["groups"]}
+
     def _get(self, what: str, **parameters: str | float) -> Any:
         query = urllib.parse.urlencode(parameters)
         try:
