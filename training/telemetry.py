@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
@@ -17,7 +17,6 @@ from training.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
     from training.evaluate import PictureScores
-    from training.learner import Learner
 
 STEP_BUCKETS_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """From the steps of a large GPU to those of a large network on two CPU cores."""
@@ -54,6 +53,12 @@ class TrainingMetricsSettings:
             raise ValueError(f"port must lie in 0 to 65535, got {self.port}")
 
 
+class Trained(Protocol):
+    """What is trained. pictures_seen: how many pictures it has drawn in training."""
+
+    pictures_seen: int
+
+
 @contextmanager
 def served(on_progress: OnProgress) -> Iterator[OnProgress]:
     """Serves the metrics while inside; gives an `on_progress` that keeps them, and calls the one given.
@@ -79,7 +84,7 @@ def served(on_progress: OnProgress) -> Iterator[OnProgress]:
 
 
 @contextmanager
-def step(learner: Learner) -> Iterator[None]:
+def step(learner: Trained) -> Iterator[None]:
     """Times one step of a network's training, and counts the pictures that were drawn in it."""
     before, started_s = learner.pictures_seen, time.perf_counter()
     yield

@@ -337,7 +337,6 @@ def _query_variable(name: str, label: str, query: str, *, several: bool = False)
         "type": "query",
         "datasource": _SOURCE,
         "query": {"query": query, "refId": f"{name}-variable"},
-        "definition": query,
         "current": chosen,
         **everything,
         "multi": several,

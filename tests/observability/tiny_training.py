@@ -17,7 +17,7 @@ def main() -> None:
     """Trains as `TRAINING_METRICS_PORT` shows; scores and checkpoints come every moment instead of every minute."""
     folder = Path(sys.argv[1])
     (folder / "footage.mp4").write_bytes(b"footage")
-    recipe.prepare = lambda *arguments, **options: walking_bar(folder)  # type: ignore[assignment]
+    recipe.prepare = lambda *arguments, **options: walking_bar(folder)  # type: ignore[attr-defined]
     job._SCORE_EVERY_SECONDS = 1.0  # type: ignore[misc]
     trainer.CHECKPOINT_EVERY_SECONDS = 1.0  # type: ignore[misc]
     settings = JobSettings(
