@@ -83,9 +83,8 @@ def _fill(
         expr = target["expr"]
         for variable, value in variables.items():
             expr = expr.replace(variable, value)
-        for series in api.over(expr, start_s, end_s, (end_s - start_s) / POINTS):
-            if series.finite:
-                found.append((_legend(target["legendFormat"], series), series))
+        curves = api.over(expr, start_s, end_s, (end_s - start_s) / POINTS)
+        found += [(_legend(target["legendFormat"], series), series) for series in curves if series.finite]
     unit = panel["fieldConfig"]["defaults"].get("unit", "short")
     if not found:
         axes.text(0.5, 0.5, "no data here", ha="center", va="center", size=8, color="grey", transform=axes.transAxes)
