@@ -113,9 +113,9 @@ def _last(series: Series) -> float:
 
 def _said(value: float, unit: str) -> str:
     if unit == "percentunit":
-        return f"{value * 100:.3g} %"
+        return f"{value * 100:.0f} %" if value >= 1 else f"{value * 100:.3g} %"
     if unit == "s":
-        return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
+        return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.0f} s"
     if unit == "bytes":
         return f"{value / 2**30:.3g} GiB"
     return f"{value:.4g}"

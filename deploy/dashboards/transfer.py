@@ -121,12 +121,9 @@ TRANSFER: Final = Dashboard(
         ),
         lines(
             "Refused for their token",
-            "Calls without a valid token, by reason.",
+            "Calls without a valid token.",
             "short",
-            Query(
-                f"sum by (reason) (increase(dance_unauthenticated_total{{{_OF}}}[$__rate_interval])) or vector(0)",
-                "{{reason}}",
-            ),
+            Query(f"sum(increase(dance_unauthenticated_total{{{_OF}}}[$__rate_interval])) or vector(0)", "refused"),
         ),
         row("Processes"),
         lines(
