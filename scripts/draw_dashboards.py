@@ -1,9 +1,10 @@
 """Draws the dashboards from the data of a real Prometheus, for docs/dashboards.md.
 
-python scripts/draw_dashboards.py [--prometheus URL] [--minutes 6] [-o docs/images]
+python scripts/draw_dashboards.py [--minutes 6] [--clients 2] [--rate 5] [--training HOST:PORT] [-o docs/images]
+python scripts/draw_dashboards.py --prometheus URL [--minutes 60] [-o FOLDER]
 
-With --prometheus, from that one. Else from one that is started here, and asks a stack that is started here: clients
-transfer the sample clip to the sample actor, one file after another, while an actor is trained on the same clip.
+Without --prometheus, from one that is started here and asks a stack that is started here, to which clients send the
+sample clip again and again.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,21 +25,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from client.processes import ManagedProcess, ProcessSpec
+from client.session import DanceClient
 from client.stack import HOST, local_stack
+from client.terms import TransferOptions
+from motion.frame import Frame, PictureEncoding
 from scripts.generate_dashboards import DASHBOARDS
 from scripts.local_prometheus import LocalPrometheus, PrometheusApi, Series
+from serving.pictures import encode_picture
+from video.reader import VideoReader
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CLIP: Final = ROOT / "samples" / "source_clip.mp4"
 ACTORS: Final = ROOT / "samples" / "actors"
+ACTOR: Final = "sample"
 
 POINTS: Final = 120
 """On each curve."""
 EVERY_SECONDS: Final = 2.0
 """Between two scrapes; rates are taken over the last minute."""
-CLIENTS: Final = 2
-TRAINING_PORT: Final = 9464
 TRITON_METRICS_PORT: Final = 8002
 
 _CELL_INCHES: Final = (0.62, 0.36)
@@ -146,7 +150,7 @@ def _heat(axes: Axes, found: list[tuple[str, Series]], start_s: float) -> None:
         values = dict(series.points)
         cumulated[place] = [values.get(at_s, 0.0) for at_s in times]
     counts = np.diff(np.nan_to_num(cumulated), axis=0, prepend=0).clip(0)
-    shown = np.ma.masked_equal(counts, 0)
+    shown = np.where(counts > 0, counts, np.nan)
     minutes = (np.array(times) - start_s) / 60
     axes.pcolormesh(minutes, np.arange(len(edges)), shown, cmap="YlOrRd", shading="nearest")
     chosen = range(0, len(edges), max(1, len(edges) // 7))
@@ -184,51 +188,41 @@ def _lines(axes: Axes, found: list[tuple[str, Series]], defaults: Mapping[str, A
         axes.legend(fontsize=5, ncols=2, loc="upper left", framealpha=0.6)
 
 
-async def drawn_from_a_local_stack(minutes: float, out: Path) -> None:
+async def drawn_from_a_local_stack(asked: argparse.Namespace) -> None:
     """Starts all of it, waits, draws, ends all of it. Raises StackFailed where something does not start."""
-    os.environ.update(GENERATOR_TRITON_METRICS_PORT=str(TRITON_METRICS_PORT))
+    os.environ["GENERATOR_TRITON_METRICS_PORT"] = str(TRITON_METRICS_PORT)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dance-dashboards-")))
         up = await stack.enter_async_context(local_stack(ACTORS, folder / "logs", told=print))
         address = {name: f"{HOST}:{ready.ports['metrics_port']}" for name, ready in up.ready.items()}
         targets = {name: [address[name]] for name in ("orchestrator", "pose", "normalize", "face")}
         targets |= {"agent": [address["generator"]], "triton": [f"{HOST}:{TRITON_METRICS_PORT}"]}
-        targets |= {"training": [f"{HOST}:{TRAINING_PORT}"], "grafana": [], "kube-state-metrics": []}
+        targets |= {"training": asked.training, "grafana": [], "kube-state-metrics": []}
         (folder / "prometheus").mkdir()
         prometheus = stack.enter_context(LocalPrometheus(folder / "prometheus", targets, every_seconds=EVERY_SECONDS))
         started_s = time.time()
-        metrics = {"TRAINING_METRICS_PORT": str(TRAINING_PORT), "TRAINING_METRICS_HOST": HOST}
-        training = ("train", str(CLIP), "--actor", "drawn", "--minutes", str(minutes), "--consent", "Nobody's: drawn.")
-        folders = ("--actors", str(folder / "actors"), "--work", str(folder / "work"))
-        await _started(stack, "training", folder, (*training, *folders), metrics)
-        clients = [asyncio.create_task(_transfers(stack, folder, n, up.address)) for n in range(CLIENTS)]
-        await asyncio.wait(clients, timeout=minutes * 60, return_when=asyncio.FIRST_COMPLETED)
-        for client in clients:
-            if client.done():
-                client.result()
-            client.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(asked.minutes * 60), asyncio.TaskGroup() as group:
+                for _ in range(asked.clients):
+                    group.create_task(_sessions(up.address, asked.rate))
         print("drawing")
-        await asyncio.to_thread(draw_all, prometheus, started_s, time.time(), out)
+        await asyncio.to_thread(draw_all, prometheus, started_s, time.time(), asked.out)
 
 
-async def _transfers(stack: AsyncExitStack, folder: Path, number: int, address: str) -> None:
+async def _sessions(address: str, rate_hz: float) -> None:
+    """One session after another, each with the whole sample clip."""
     while True:
-        out = folder / f"out{number}.mp4"
-        command = ("transfer", str(CLIP), "--actor", "sample", "--server", address, "--force", "-o", str(out))
-        process = await _started(stack, f"client{number}", folder, command, {})
-        code = await process.exit_code()
-        if code != 0:
-            raise RuntimeError(f"a transfer ended with exit code {code}: {' '.join(process.log_tail())}")
+        async with DanceClient(address) as client, client.transfer(TransferOptions(ACTOR, live=True)) as session:
+            async for _ in session.answers(_at_a_rate(rate_hz)):
+                pass
 
 
-async def _started(
-    stack: AsyncExitStack, name: str, folder: Path, command: tuple[str, ...], environment: Mapping[str, str]
-) -> ManagedProcess:
-    spec = ProcessSpec(name, (sys.executable, "-m", "client", *command), environment)
-    process = ManagedProcess(spec, folder / f"{name}.log")
-    stack.push_async_callback(process.end, 10.0)
-    await process.start()
-    return process
+async def _at_a_rate(rate_hz: float) -> AsyncIterator[Frame]:
+    with VideoReader(str(CLIP)) as reader:
+        for frame in reader.frames():
+            picture = await asyncio.to_thread(encode_picture, frame.pixels, PictureEncoding.JPEG)
+            yield Frame(frame.index, picture)
+            await asyncio.sleep(1 / rate_hz)
 
 
 def draw_all(api: PrometheusApi, start_s: float, end_s: float, out: Path) -> None:
@@ -247,10 +241,13 @@ def main() -> None:
     parser.add_argument("--prometheus", metavar="URL", help="draw what this one has")
     parser.add_argument("--minutes", type=float, default=6.0, help="so long until now (default 6)")
     parser.add_argument("-o", "--out", type=Path, default=ROOT / "docs" / "images", help="folder of the pictures")
+    parser.add_argument("--clients", type=int, default=2, help="sessions at the same time (default 2)")
+    parser.add_argument("--rate", type=float, default=5.0, help="frames a second of each client (default 5)")
+    parser.add_argument("--training", metavar="HOST:PORT", nargs="+", default=[], help="metrics of a running training")
     asked = parser.parse_args()
     mpl.use("agg")
     if asked.prometheus is None:
-        asyncio.run(drawn_from_a_local_stack(asked.minutes, asked.out))
+        asyncio.run(drawn_from_a_local_stack(asked))
         return
     now_s = time.time()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from tests.unit.training.conftest import tiny_recipe, walking_bar
@@ -33,7 +34,8 @@ def main() -> None:
 
 
 def told(progress: Progress) -> None:
-    """Nobody reads it."""
+    """Nobody reads it. A pause leaves the cores to the stack that runs beside it."""
+    time.sleep(0.1)
 
 
 if __name__ == "__main__":
