@@ -14,8 +14,8 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "metrics.md"
 KINDS: Final = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram", "Info": "info"}
-FOLDERS: Final = ("serving", "orchestrator", "services")
-UNITS: Final = {"_seconds": "seconds", "_bytes": "bytes"}
+FOLDERS: Final = ("serving", "orchestrator", "services", "training")
+UNITS: Final = {"_seconds": "seconds", "_seconds_left": "seconds", "_bytes": "bytes"}
 INTRODUCTION: Final = """\
 # Metrics
 
@@ -24,7 +24,9 @@ Written by `python scripts/generate_metrics_page.py` from the code; a test keeps
 Every process serves Prometheus metrics over HTTP on its `metrics_port`, which the ready line names. Base units, and
 never a session's id as a label: one session is found in the logs and traces ([observability.md](observability.md)).
 A histogram has `_bucket`, `_sum` and `_count`; its buckets have edges where a frame's budget ends (8, 16, 33, 40 ms).
-Triton has metrics of its own (`nv_inference_*`: counters in microseconds, so means only).
+Triton has metrics of its own (`nv_inference_*`: counters in microseconds, so means only). A training serves its metrics
+on `TRAINING_METRICS_PORT` while it runs. What is drawn and watched of all this: [dashboards.md](dashboards.md) and
+[runbooks.md](runbooks.md).
 
 The metrics of `serving/telemetry.py` exist in every process. All processes fill `dance_event_loop_lag_seconds` and
 `dance_build_info`; stages with streams (pose, normalize) fill `dance_streams`; the others are the orchestrator's.

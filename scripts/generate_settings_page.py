@@ -23,6 +23,8 @@ PROCESSES: Final = (
     ("FACE_", "services/face/settings.py", "FaceSettings"),
     ("GENERATOR_", "services/generator/settings.py", "GeneratorSettings"),
 )
+OTHERS: Final = (("TRAINING_METRICS_", "training/telemetry.py", "TrainingMetricsSettings"),)
+"""Processes that are no servers, so that what every process can be told does not go for them."""
 INTRODUCTION: Final = """\
 # Settings
 
@@ -76,9 +78,9 @@ def _shown(default: Any) -> str:
 
 def page() -> str:
     """The whole page."""
-    lines = [INTRODUCTION, "## Every process", "", "With the prefix of the process, as in `POSE_PORT`.", ""]
+    lines = [INTRODUCTION, "## Every server", "", "With the prefix of the process, as in `POSE_PORT`.", ""]
     lines += _table("", settings_of(*EVERY))
-    for prefix, path, class_name in PROCESSES:
+    for prefix, path, class_name in (*PROCESSES, *OTHERS):
         lines += ["", f"## {prefix}*", "", *_table(prefix, settings_of(path, class_name))]
     return "\n".join(lines) + "\n"
 

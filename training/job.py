@@ -21,6 +21,7 @@ import torch
 from serving.actors import Actor, ActorStore
 from serving.errors import BadInput
 from serving.names import checked_actor_id
+from training import telemetry
 from training.atomic import write_picture
 from training.body import BodyLearner
 from training.data.pairs import Pairs, split_footage
@@ -95,9 +96,10 @@ def train_actor(
     With nothing left in the budget and nothing new to publish, the version published before is returned. Raises
     TrainingStopped as soon as `should_stop` says so (the same call goes on), UnreadableVideo for footage that cannot be
     read, NoBody where it shows no whole body or too little of it, BadInput where the work folder is in use or holds the
-    training of something else.
+    training of something else, BadSettings where `TRAINING_METRICS_PORT` names a port that is in use.
     """
-    return _Job(settings, on_progress, should_stop).run()
+    with telemetry.served(on_progress) as kept_progress:
+        return _Job(settings, kept_progress, should_stop).run()
 
 
 class _Job:
@@ -179,6 +181,7 @@ class _Job:
             runs = held_out.drawn(self._drawing(prepared, learner))
             result = held_out.scores(runs)
             scores.add(step.seconds, step.pictures_seen, result)
+            telemetry.scored(result)
             caption = f"{step.seconds / 60:.1f} minutes, {step.pictures_seen} pictures"
             sheet = held_out.preview(caption, runs)
             write_picture(self.folder / "preview" / f"{round(step.seconds):06d}s.png", sheet)

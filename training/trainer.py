@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import torch
 
+from training import telemetry
 from training.atomic import written_whole
 from training.identity import Identity, refuse_another, stored_identity
 from training.learner import Learner
@@ -109,7 +110,8 @@ class Trainer:
             if should_stop():
                 self.save()
                 raise TrainingStopped(f"stopped after {self.learner.pictures_seen} pictures; a checkpoint was written")
-            losses = self.learner.step(progress)
+            with telemetry.step(self.learner):
+                losses = self.learner.step(progress)
             self.steps += 1
             self.seconds = before + time.monotonic() - started
             on_step(Step(self.seconds, self.learner.pictures_seen, self.progress, losses))
@@ -124,3 +126,4 @@ class Trainer:
         stored = {"identity": self._identity, "seconds": self.seconds, "learner": self.learner.state()}
         with written_whole(self._checkpoint_path) as partial:
             torch.save(stored, partial)
+        telemetry.checkpoint_written()

@@ -32,6 +32,10 @@ CANARIES: Final = Counter(
 HEALINGS: Final = Counter(
     "dance_generator_healings", "What was done about a version that did not draw: load or restart", ["by"]
 )
+for _outcome in ("drew", "failed"):  # a counter that appears with its first event has no rate for it
+    CANARIES.labels(_outcome)
+for _by in ("load", "restart"):
+    HEALINGS.labels(_by)
 
 STAGE: Final = "generator"
 _RETRY_SECONDS: Final = 30.0

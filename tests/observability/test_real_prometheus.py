@@ -1,0 +1,160 @@
+"""A real Prometheus with the configuration of deploy/ asks a real stack, while it dances and something is trained."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import simplejpeg
+from dance.v1 import frame_pb2, transfer_pb2
+
+from client.processes import ManagedProcess, ProcessSpec
+from scripts.local_prometheus import LocalPrometheus
+from serving.actors import ActorStore
+from tests.faults.dancer import dance, moving_poses
+from tests.faults.deployment import HOST, Deployment, free_ports
+from tests.observability.expressions import panel_expressions, rule_expressions
+from tests.tiny_actors import publish_tiny
+from video.reader import VideoReader
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("prometheus") is None, reason="there is no Prometheus here (Debian's package prometheus)"
+)
+
+PATIENCE_SECONDS = 200.0
+TRAINING = ("training /", "DanceTraining")
+PICTURES = 12
+POSES = 40
+
+NOT_HERE = {
+    "grafana": "Grafana has no Debian package and no wheel",
+    "kube-state-metrics": "there is no Kubernetes here",
+}
+"""Scrape jobs without a target, and why."""
+
+GPU = "Triton has GPU metrics on a GPU only"
+TLS = "this stack speaks plaintext, so it has no certificate"
+KUBERNETES = "kube-state-metrics is Kubernetes' own"
+WITHOUT_DATA = {
+    "transfer / Processes / Certificates expire in / A": TLS,
+    "triton / GPU / GPU utilisation / A": GPU,
+    "triton / GPU / GPU memory / A": GPU,
+    "triton / GPU / GPU memory / B": GPU,
+    "triton / GPU / GPU power / A": GPU,
+    "triton / GPU / GPU power / B": GPU,
+    "training / Jobs / Jobs by state / A": KUBERNETES,
+    "training / Jobs / Jobs by state / B": KUBERNETES,
+    "training / Jobs / Jobs by state / C": KUBERNETES,
+    "DanceCertificateExpires": TLS,
+    "DanceTrainingJobFailed": KUBERNETES,
+    "DanceServiceAbsent": "absent() answers where something is away, and here is everything",
+}
+"""Expressions that cannot have data here, and why. Nothing else may stand in it."""
+
+
+def sample_clip(root: Path) -> list[transfer_pb2.TransferFrame]:
+    """The first frames of the sample clip, as a client sends them."""
+    with VideoReader(str(root / "samples" / "source_clip.mp4")) as reader:
+        pictures = [frame.pixels for frame in islice(reader.frames(), PICTURES)]
+    return [
+        transfer_pb2.TransferFrame(
+            sequence=sequence,
+            picture=frame_pb2.Picture(
+                encoding=frame_pb2.PICTURE_ENCODING_JPEG,
+                data=simplejpeg.encode_jpeg(pixels, quality=90),
+                width_px=pixels.shape[1],
+                height_px=pixels.shape[0],
+            ),
+        )
+        for sequence, pixels in enumerate(pictures)
+    ]
+
+
+@asynccontextmanager
+async def training(folder: Path, port: int) -> AsyncIterator[ManagedProcess]:
+    """A process that trains a tiny network for as long as the context lasts."""
+    environment = {"TRAINING_METRICS_PORT": str(port), "TRAINING_METRICS_HOST": HOST}
+    command = (sys.executable, "-m", "tests.observability.tiny_training", str(folder))
+    process = ManagedProcess(ProcessSpec("training", command, environment), folder / "training.log")
+    try:
+        await process.start()
+        yield process
+    finally:
+        await process.end(10.0)
+
+
+@pytest.mark.timeout(300)
+async def test_everything_that_is_drawn_and_watched_has_data(root: Path, tmp_path: Path) -> None:
+    """Every target is up; every expression of every panel, rule and alert has a number, or cannot have one, and why."""
+    for name in ("files", "training", "prometheus"):
+        (tmp_path / name).mkdir()
+    publish_tiny(ActorStore(tmp_path / "actors"), tmp_path / "files", "tiny")
+    (training_port,) = free_ports(1)
+    asked = panel_expressions() | rule_expressions()
+    assert set(WITHOUT_DATA) <= set(asked), "the list names something that does not exist"
+    clip = await asyncio.to_thread(sample_clip, root)
+    async with (
+        training(tmp_path / "training", training_port) as trained,
+        Deployment(tmp_path, tmp_path / "actors") as deployment,
+    ):
+        ports = deployment.ports
+        targets = {
+            name: [f"{HOST}:{ports[f'{name}_metrics']}"] for name in ("orchestrator", "pose", "normalize", "face")
+        }
+        targets |= {
+            "agent": [f"{HOST}:{ports['generator_metrics']}"],
+            "triton": [f"{HOST}:{ports['tm']}"],
+            "training": [f"{HOST}:{training_port}"],
+        }
+        targets |= {name: [] for name in NOT_HERE}
+        with LocalPrometheus(tmp_path / "prometheus", targets) as prometheus:
+            missing, down = set(asked), {"all": "not asked yet"}
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while missing - set(WITHOUT_DATA) or down:
+                        if not all(name.startswith(TRAINING) for name in missing - set(WITHOUT_DATA)):
+                            await dance(deployment.address, clip)
+                            await dance(deployment.address, moving_poses(POSES))
+                        await asyncio.to_thread(next_evaluation, prometheus)
+                        down = await asyncio.to_thread(targets_down, prometheus)
+                        missing = await asyncio.to_thread(without_data, prometheus, asked)
+            rules = await asyncio.to_thread(prometheus.rules)
+            labels = [series.labels for series in await asyncio.to_thread(prometheus.now, "dance_build_info")]
+        training_log = trained.log_tail()
+    assert not down, (down, training_log)
+    assert not missing - set(WITHOUT_DATA), sorted(missing - set(WITHOUT_DATA))
+    assert not set(WITHOUT_DATA) - missing, "these have data, so they need no reason"
+    assert not {rule["name"]: rule["lastError"] for rule in rules if rule["health"] != "ok"}
+    assert {one["namespace"] for one in labels} == {"everybody-dance"}
+    assert all(one["pod"] == HOST for one in labels)
+
+
+def next_evaluation(prometheus: LocalPrometheus) -> None:
+    """Waits until Prometheus has looked at everything once more."""
+    before = prometheus.evaluations()
+    while prometheus.evaluations() == before:
+        time.sleep(0.1)
+
+
+def targets_down(prometheus: LocalPrometheus) -> dict[str, str]:
+    """What is wrong, by target; empty where all that were asked answer."""
+    targets = prometheus.targets()
+    expected = {"orchestrator", "pose", "normalize", "face", "agent", "triton", "training", "prometheus"}
+    absent = expected - {target["labels"]["job"] for target in targets}
+    return dict.fromkeys(absent, "not found") | {
+        target["labels"]["job"]: target["lastError"] or target["health"]
+        for target in targets
+        if target["health"] != "up"
+    }
+
+
+def without_data(prometheus: LocalPrometheus, asked: dict[str, str]) -> set[str]:
+    """The names of expressions that have no number now."""
+    return {name for name, expr in asked.items() if not any(series.finite for series in prometheus.now(expr))}

@@ -1,0 +1,42 @@
+"""`python -m tests.observability.tiny_training FOLDER`: the real training of a tiny network, until it is ended."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from tests.unit.training.conftest import tiny_recipe, walking_bar
+from training import job, recipe, trainer
+from training.job import JobSettings, train_actor
+from training.progress import Progress
+
+ENDLESS_PICTURES = 10**9
+
+
+def main() -> None:
+    """Trains as `TRAINING_METRICS_PORT` shows; scores and checkpoints come every moment instead of every minute."""
+    folder = Path(sys.argv[1])
+    (folder / "footage.mp4").write_bytes(b"footage")
+    recipe.prepare = lambda *arguments, **options: walking_bar(folder)  # type: ignore[attr-defined]
+    job._SCORE_EVERY_SECONDS = 1.0  # type: ignore[misc]
+    trainer.CHECKPOINT_EVERY_SECONDS = 1.0  # type: ignore[misc]
+    settings = JobSettings(
+        footage=folder / "footage.mp4",
+        actor="bar",
+        store_root=folder / "actors",
+        work_root=folder / "work",
+        preset=tiny_recipe(),
+        pictures=ENDLESS_PICTURES,
+        consent="drawn by ourselves",
+    )
+    train_actor(settings, told)
+
+
+def told(progress: Progress) -> None:
+    """Nobody reads it. A pause leaves the cores to the stack that runs beside it."""
+    time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()
