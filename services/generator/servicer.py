@@ -72,6 +72,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
             canary_seconds=settings.canary_timeout_seconds,
             answer_seconds=settings.answer_seconds,
             tls=settings.triton_tls(),
+            repository_key=settings.repository_key(),
         )
         self._stack.push_async_callback(triton.close)
         self._agent = GeneratorAgent(
