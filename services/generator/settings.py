@@ -40,8 +40,8 @@ class GeneratorSettings(ServerSettings):
     triton_exit_seconds: int = 5
     """How long requests in flight may take when it ends."""
     triton_repository_key_file: Path | None = None
-    """A word that a Triton elsewhere asks of whoever loads actors: `--grpc-restricted-protocol=model-repository:dance=WORD`.
-    None: it asks for none."""
+    """Holds the word that a Triton elsewhere asks of whoever loads actors, as the WORD in
+    `--grpc-restricted-protocol=model-repository:dance=WORD`. None: it asks for none."""
     repository_root: Path | None = None
     """Triton's model repository, which the agent writes. None: a temporary folder. Shared with a Triton elsewhere."""
 

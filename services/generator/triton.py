@@ -15,7 +15,6 @@ from serving.actors import Actor
 from serving.errors import DanceError
 from serving.tls import ChannelTls, channel_credentials
 
-
 REPOSITORY_KEY: Final = "dance"
 """The name of the word in `--grpc-restricted-protocol=model-repository:dance=WORD`."""
 
@@ -50,7 +49,9 @@ class TritonClient:
         self._answer_seconds = answer_seconds
         self._load_seconds = load_seconds
         self._canary_seconds = canary_seconds
-        self._repository_headers = {f"triton-grpc-protocol-{REPOSITORY_KEY}": repository_key} if repository_key else None
+        self._repository_headers = (
+            {f"triton-grpc-protocol-{REPOSITORY_KEY}": repository_key} if repository_key else None
+        )
         creds = None if tls is None else channel_credentials(tls)
         self._client = triton_grpc.InferenceServerClient(address, ssl=creds is not None, creds=creds)
 

@@ -204,7 +204,14 @@ async def test_a_port_in_use_is_refused_by_name():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"port": -1}, {"health_port": 70000}, {"drain_seconds": -1}, {"max_connection_age_seconds": float("nan")}, {"log_level": "LOUD"}]
+    "changes",
+    [
+        {"port": -1},
+        {"health_port": 70000},
+        {"drain_seconds": -1},
+        {"max_connection_age_seconds": float("nan")},
+        {"log_level": "LOUD"},
+    ],
 )
 def test_nonsense_settings_are_refused(changes: dict):
     """Ports, times and levels out of range raise with the field's name."""
