@@ -25,8 +25,8 @@ from tests.unit.deploy.manifests import (
 
 VERSIONS = ("1.30", "1.33", "1.37")
 
-# Kinds that come with something else. Their schemas are in no package: apiVersion, and which fields of spec there must be
-# and which more there may be, are what is checked of them.
+# Kinds that come with something else. Their schemas are in no package: apiVersion, and which fields of spec there must
+# be, and which more there may be, are what is checked of them.
 FOREIGN = {
     ("monitoring.coreos.com/v1", "ServiceMonitor"): ({"selector", "endpoints"}, {"jobLabel", "namespaceSelector"}),
     ("keda.sh/v1alpha1", "ScaledObject"): (
