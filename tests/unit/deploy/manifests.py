@@ -114,6 +114,10 @@ def pods(documents: list[Document]) -> list[Pod]:
         spec = document["spec"]["jobTemplate"]["spec"] if document["kind"] == "CronJob" else document["spec"]
         template = spec["template"]
         found.append(Pod(called(document), document, template.get("metadata", {}).get("labels", {}), template["spec"]))
+    found += [
+        Pod(called(document), document, document["metadata"]["labels"], document["spec"])
+        for document in of_kind(documents, "Pod")
+    ]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Final
 
 from orchestrator.settings import OrchestratorSettings
@@ -40,14 +41,25 @@ def allowed(documents: list[Document], direction: str) -> set[Edge]:
     """The edges that the policies let in ("ingress") or out ("egress"), between our own pods and from anybody."""
     edges: set[Edge] = set()
     for policy in of_kind(documents, "NetworkPolicy"):
-        owner = policy["spec"]["podSelector"].get("matchLabels", {}).get(NAME_LABEL)
+        owners = _owners(policy["spec"]["podSelector"])
         for rule in policy["spec"].get(direction, []):
             numbers = [port["port"] for port in rule.get("ports", [])] or [ANY_PORT]
             peers = rule.get("from" if direction == "ingress" else "to")
             names = [ANYBODY] if peers is None else [_name(peer) for peer in peers]
-            for name in (name for name in names if name is not None and owner is not None):
+            for name, owner in product((name for name in names if name is not None), owners):
                 edges |= {(name, owner, n) if direction == "ingress" else (owner, name, n) for n in numbers}
     return edges
+
+
+def _owners(selector: Document) -> set[str]:
+    """Whose policy it is: by name, by several names, or everybody's."""
+    if selector == {}:
+        return NAMES
+    if "matchExpressions" in selector:
+        (expression,) = selector["matchExpressions"]
+        assert (expression["key"], expression["operator"]) == (NAME_LABEL, "In")
+        return set(expression["values"])
+    return {selector["matchLabels"][NAME_LABEL]}
 
 
 def _name(peer: Document) -> str | None:
@@ -72,8 +84,11 @@ def edges(documents: list[Document]) -> list[str]:
     faults += [f"{edge} is let out, and nobody needs it" for edge in sorted(let_out - wanted_out)]
     if monitored:
         out = {edge for edge in allowed(documents, "egress") if edge[0] == "prometheus"}
-        ports = {edge[2] for edge in out if edge[1] in ("*", *ours)} | {e[2] for e in out}
-        faults += [f"Prometheus may not go to {edge}" for edge in sorted(scraped) if not {edge[2], ANY_PORT} & ports]
+        faults += [
+            f"Prometheus may not go to {target}:{port}"
+            for source, target, port in sorted(scraped)
+            if not out & {(source, to, at) for to in (target, "*") for at in (port, ANY_PORT)}
+        ]
     return faults
 
 

@@ -30,6 +30,7 @@ PROCESSES: Final[dict[str, tuple[type[ServerSettings], str]]] = {
 }
 _CLEAN_UP_SECONDS: Final = 5
 _OF_EVERYBODY: Final = {"HOME", "PATH", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "PYTHONUNBUFFERED"}
+_OF_TORCHRUN: Final = "PET_"
 
 
 def module_of(container: Document) -> str | None:
@@ -90,7 +91,9 @@ def variables(documents: list[Document]) -> list[str]:
                 owner = next((prefixes[prefix] for prefix in prefixes if name.startswith(prefix)), None)
                 if owner is not None and owner != module:
                     faults.append(f"{pod.where} {container['name']}: {name} is a setting of {owner}")
-                elif owner is None and name not in _OF_EVERYBODY and name not in _read_by_the_code():
+                elif owner is None and not (
+                    name in _OF_EVERYBODY | _read_by_the_code() or name.startswith(_OF_TORCHRUN)
+                ):
                     faults.append(f"{pod.where} {container['name']}: nobody reads {name}")
     return faults
 

@@ -7,7 +7,16 @@ import pytest
 from orchestrator.settings import OrchestratorSettings
 from services.generator.settings import GeneratorSettings
 from tests.unit.deploy import pod_rules, policy_rules, settings_rules, wiring_rules
-from tests.unit.deploy.manifests import ROOT, deployment, files_of_deploy, of_kind, overlays, pods, read
+from tests.unit.deploy.manifests import (
+    ROOT,
+    deployment,
+    files_below_deploy,
+    files_of_deploy,
+    of_kind,
+    overlays,
+    pods,
+    read,
+)
 from tests.unit.deploy.wiring_rules import NAMES
 
 RULES = [
@@ -47,6 +56,13 @@ RULES = [
 def test_a_deployment_keeps_the_rule(rule, name: str):
     """Each rule is a sentence of its own; it returns what breaks it."""
     assert rule(deployment(name)) == []
+
+
+@pytest.mark.parametrize("path", files_below_deploy(), ids=lambda path: path.name)
+def test_what_is_applied_by_itself_keeps_the_rules_of_pods(path):
+    """Its namespace takes no other pods; and it has the namespace and labels of everything else."""
+    for rule in (pod_rules.restricted, pod_rules.bounded, pod_rules.images, wiring_rules.identities):
+        assert rule(read(path)) == []
 
 
 def test_every_process_is_deployed():
@@ -110,11 +126,14 @@ def test_gpu_and_cpu_differ_where_they_must():
 def test_one_node_needs_no_shared_storage():
     """Its volumes can be mounted by one node only, which every storage class can."""
     for name in ("one-node", "one-node-cpu"):
-        modes = [d["spec"]["accessModes"] for d in of_kind(deployment(name), "PersistentVolumeClaim")]
-        assert modes == [["ReadWriteOnce"]] * 2
-    assert {tuple(d["spec"]["accessModes"]) for d in of_kind(deployment("deploy"), "PersistentVolumeClaim")} == {
-        ("ReadWriteMany",)
+        claims = of_kind(deployment(name), "PersistentVolumeClaim")
+        assert {mode for claim in claims for mode in claim["spec"]["accessModes"]} == {"ReadWriteOnce"}
+    shared = {
+        d["metadata"]["name"]: d["spec"]["accessModes"]
+        for d in of_kind(deployment("deploy"), "PersistentVolumeClaim")
+        if d["metadata"]["name"] in ("actors", "footage")
     }
+    assert shared == {"actors": ["ReadWriteMany"], "footage": ["ReadWriteMany"]}
 
 
 def test_an_external_prometheus_replaces_ours():

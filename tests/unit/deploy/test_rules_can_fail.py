@@ -169,6 +169,11 @@ CASES: list[tuple[str, Callable, Break]] = [
         lambda d: d("NetworkPolicy/pose")["spec"]["ingress"][0].pop("from"),
     ),
     ("open door", policy_rules.shut, lambda d: d("NetworkPolicy/deny-all")["spec"].update(policyTypes=["Ingress"])),
+    (
+        "everybody's",
+        policy_rules.edges,
+        lambda d: d("NetworkPolicy/deny-all")["spec"].update(ingress=[{"ports": [{"protocol": "TCP", "port": 9090}]}]),
+    ),
     ("no policy", policy_rules.shut, lambda d: d("NetworkPolicy/deny-all")["spec"].update(ingress=[{}])),
 ]
 

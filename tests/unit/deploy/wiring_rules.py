@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import Any, Final
 
 from serving.server import LIVE
-from tests.unit.deploy.manifests import CLUSTER_WIDE, NAMESPACE, Document, called, of_kind, pods, selects
+from tests.unit.deploy.manifests import (
+    CLUSTER_WIDE,
+    DEPLOY,
+    NAME_LABEL,
+    NAMESPACE,
+    ROOT,
+    Document,
+    called,
+    of_kind,
+    pods,
+    selects,
+)
 
-SECRETS_OF_THE_USER: Final = {"checkpoint-key", "orchestrator-tokens", "dance-example-com-tls"}
-"""docs/deploy.md says how they are made."""
+NEEDED: Final = {"orchestrator-tokens"}
+"""The Secrets of the user's without which pods do not start: of overlays/tls alone."""
 NAMES: Final = {
     "pose", "normalize", "face", "triton", "orchestrator", "training", "prometheus", "grafana",
 }  # fmt: skip
@@ -20,6 +33,8 @@ def selectors(documents: list[Document]) -> list[str]:
     faults, all_pods = [], pods(documents)
 
     def finds(where: str, selector: dict[str, str] | None) -> None:
+        if selector == {NAME_LABEL: "training"}:
+            return  # its pods come and go
         if not selector or not any(selects(selector, pod.labels) for pod in all_pods):
             faults.append(f"{where}: {selector} selects no pod")
 
@@ -146,16 +161,27 @@ def _source_faults(source: Document, maps: dict[str, set[str]], secrets: set[str
             return [f"there is no ConfigMap {name}"]
         items = {item["key"] for item in source["configMap"].get("items", [])}
         faults += [f"ConfigMap {name} has no key {key}" for key in items - maps[name]]
-    if "secret" in source:
-        name = source["secret"].get("secretName", source["secret"].get("name"))
-        if name not in secrets:
-            faults.append(f"there is no Secret {name}")
+    if "secret" in source and not _known_secret(source["secret"], secrets):
+        faults.append(f"there is no Secret {source['secret']}")
     return faults
 
 
 def _secrets(documents: list[Document]) -> set[str]:
+    """That the documents make, themselves or by cert-manager."""
     made = {d["metadata"]["name"] for d in of_kind(documents, "Secret")}
-    return made | {d["spec"]["secretName"] for d in of_kind(documents, "Certificate")} | SECRETS_OF_THE_USER
+    return made | {d["spec"]["secretName"] for d in of_kind(documents, "Certificate")}
+
+
+def _known_secret(reference: Document, made: set[str]) -> bool:
+    """Whether a Secret is made, or else said how to make; the pods of deploy/ start without any of these."""
+    name = str(reference.get("secretName", reference.get("name")))
+    return name in made or (name in _told_to_make() and (reference.get("optional") is True or name in NEEDED))
+
+
+@cache
+def _told_to_make() -> frozenset[str]:
+    pages = [*(ROOT / "docs").glob("*.md"), *DEPLOY.rglob("*.md"), *DEPLOY.rglob("*.yaml")]
+    return frozenset(n for page in pages for n in re.findall(r"create secret generic ([a-z-]+)", page.read_text()))
 
 
 def references(documents: list[Document]) -> list[str]:
@@ -177,7 +203,7 @@ def references(documents: list[Document]) -> list[str]:
                     used.add(name)
                     if key not in maps.get(name, set()):
                         faults.append(f"{where}: ConfigMap {name} has no key {key}")
-                if "secretKeyRef" in wanted and wanted["secretKeyRef"]["name"] not in _secrets(documents):
+                if "secretKeyRef" in wanted and not _known_secret(wanted["secretKeyRef"], _secrets(documents)):
                     faults.append(f"{where}: there is no Secret {wanted['secretKeyRef']['name']}")
         for volume in pod.spec.get("volumes", []):
             for source in [volume, *volume.get("projected", {}).get("sources", [])]:
@@ -254,7 +280,7 @@ def monitors(documents: list[Document]) -> list[str]:
         found = [s for s in of_kind(documents, "Service") if selects(selector, s["metadata"].get("labels", {}))]
         named = {port.get("name") for service in found for port in service["spec"]["ports"]}
         wanted = {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]}
-        if not wanted <= named and monitor["metadata"]["name"] != "training":  # its Service comes with its Job
+        if not wanted <= named:
             faults.append(f"{called(monitor)}: no Service has the ports {sorted(wanted - named)}")
     return faults
 
