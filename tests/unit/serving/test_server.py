@@ -148,18 +148,20 @@ async def test_a_process_that_does_not_serve_lives():
     assert said == [health_pb2.HealthCheckResponse.NOT_SERVING, health_pb2.HealthCheckResponse.SERVING]
 
 
-class Peers(Example):
+class AnswersWithPeers(transfer_pb2_grpc.TransferServiceServicer):
     """Answers each request of a stream with the address that the call came from."""
 
-    def register(self, server: grpc.aio.Server) -> None:
-        async def transfer(requests, context):
-            async for _ in requests:
-                accepted = transfer_pb2.TransferAccepted(server_version=context.peer())
-                yield transfer_pb2.TransferResponse(accepted=accepted)
+    async def Transfer(self, requests, context):  # noqa: N802
+        async for _ in requests:
+            accepted = transfer_pb2.TransferAccepted(server_version=context.peer())
+            yield transfer_pb2.TransferResponse(accepted=accepted)
 
-        servicer = transfer_pb2_grpc.TransferServiceServicer()
-        servicer.Transfer = transfer
-        transfer_pb2_grpc.add_TransferServiceServicer_to_server(servicer, server)
+
+class Peers(Example):
+    """A service of that servicer."""
+
+    def register(self, server: grpc.aio.Server) -> None:
+        transfer_pb2_grpc.add_TransferServiceServicer_to_server(AnswersWithPeers(), server)
 
 
 async def test_an_old_connection_is_renewed_and_its_streams_go_on():
