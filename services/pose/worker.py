@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 from motion.frame import Picture
 from services.pose.estimator import Estimate, PoseDetail, PoseEstimator, PoseRules
+from serving.heap import give_freed_back
 
 Factory = Callable[[PoseDetail, PoseRules], PoseEstimator]
 
@@ -67,6 +68,8 @@ class EstimatorWorker:
     def _close(self) -> None:
         if self._estimator.exception() is None:
             self._estimator.result().close()
+            # A graph's networks and buffers are a hundred megabytes, which would stay with the process.
+            give_freed_back()
 
 
 class WorkerPool:
