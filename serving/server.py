@@ -164,6 +164,16 @@ class SelfChecking(Protocol):
 
 
 @runtime_checkable
+class Awaiting(SelfChecking, Protocol):
+    """A self-checking service that may start before what it depends on is there."""
+
+    @property
+    def ready_at_start(self) -> bool:
+        """Whether it was there when `warm_up` ended. If not, health waits for what `keep_health` says."""
+        ...
+
+
+@runtime_checkable
 class Drainable(Protocol):
     """A service whose calls last long, and can be told to end well."""
 
@@ -186,8 +196,8 @@ class RunningServer:
 async def running(service: Service, settings: ServerSettings) -> AsyncIterator[RunningServer]:
     """Serves `service` while the context lasts; on leaving, running calls get `drain_seconds` to end.
 
-    The body begins when the warm-up frame has gone through and health says SERVING. Raises BadSettings for a port that
-    is taken.
+    The body begins when the warm-up frame has gone through and health says SERVING, or, of a service that is `Awaiting`
+    something, what is true. Raises BadSettings for a port that is taken.
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
@@ -218,7 +228,7 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         # Until whoever sends calls here has heard of NOT_SERVING, new ones are still served.
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_seconds)
         await stack.enter_async_context(telemetry.watching_event_loop())
-        await own_health.set(True)
+        await own_health.set(not isinstance(service, Awaiting) or service.ready_at_start)
         stack.push_async_callback(own_health.set, False)
         if isinstance(service, SelfChecking):
             await stack.enter_async_context(_keeping_health(service, own_health))

@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 
 from serving.channels import open_channel
 from serving.errors import AtCapacity, BadInput, BadSettings, DanceError
-from serving.server import LIVE, ServerSettings, running
+from serving.server import LIVE, Health, ServerSettings, running
 
 
 class Raises(transfer_pb2_grpc.TransferServiceServicer):
@@ -146,6 +146,37 @@ async def test_a_process_that_does_not_serve_lives():
             for name in ("", LIVE)
         ]
     assert said == [health_pb2.HealthCheckResponse.NOT_SERVING, health_pb2.HealthCheckResponse.SERVING]
+
+
+class Waiting(Example):
+    """Depends on something that is not there yet."""
+
+    ready_at_start = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there = asyncio.Event()
+
+    async def keep_health(self, health: Health) -> None:
+        await self.there.wait()
+        await health.set(True)
+
+
+async def test_what_waits_for_something_does_not_say_that_it_serves():
+    """Not even for a moment, in which others would come; it lives, and says that it serves when it does."""
+    service = Waiting()
+    async with (
+        running(service, ServerSettings()) as server,
+        open_channel(f"127.0.0.1:{server.health_port}") as channel,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        live = await stub.Check(health_pb2.HealthCheckRequest(service=LIVE))
+        assert live.status == health_pb2.HealthCheckResponse.SERVING
+        service.there.set()
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        watch.cancel()
 
 
 class AnswersWithPeers(transfer_pb2_grpc.TransferServiceServicer):
