@@ -32,7 +32,10 @@ CHANNEL_OPTIONS: Final = (
 
 
 def open_channel(address: str, tls: ChannelTls | None = None) -> grpc.aio.Channel:
-    """A channel to `host:port`. Nothing is connected until it is used; to be closed, or used as a context.
+    """A channel to `host:port`, or to any other name that gRPC resolves, such as `dns:///host:port`.
+
+    A name with several addresses is called at each of them in turn. Nothing is connected until it is used; to be
+    closed, or used as a context.
 
     tls: None is plaintext. Raises BadSettings for its files.
     """

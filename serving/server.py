@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import sys
@@ -38,6 +39,8 @@ SERVER_OPTIONS: Final = (
     # With port sharing on, a second server on a taken port would start and get half of the calls.
     ("grpc.so_reuseport", 0),
 )
+LIVE: Final = "live"
+"""What the health port calls the process itself: SERVING as long as its event loop runs, whatever it depends on."""
 _SAME_SIGNAL_SECONDS: Final = 1.0
 """The children of a killed process may hear of it several times at once: Linux tells them for each of its threads."""
 
@@ -68,6 +71,9 @@ class ServerSettings:
     log_format: str = "text"
     """"text" for people, who start a process by hand or read the files of `dance up`; "json", an object a line, for
     collectors of logs."""
+    max_connection_age_seconds: float = 0.0
+    """A caller's connection that is older is renewed, and looks for new replicas while it is; calls on it end as they
+    would. 0: never. For stages behind a headless Service."""
     traces_endpoint: str = ""
     """An OTLP collector's gRPC port, host:port or URL; empty for no traces. It needs the extra "tracing"."""
 
@@ -75,8 +81,8 @@ class ServerSettings:
         for name in ("port", "health_port", "metrics_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise ValueError(f"{name} must lie in 0 to 65535, got {getattr(self, name)}")
-        for name in ("drain_seconds", "drain_delay_seconds"):
-            if getattr(self, name) < 0:
+        for name in ("drain_seconds", "drain_delay_seconds", "max_connection_age_seconds"):
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError(f"log_level must be DEBUG, INFO, WARNING or ERROR, got {self.log_level!r}")
@@ -87,6 +93,12 @@ class ServerSettings:
                 f"host {self.host} can be reached from other machines: that needs tls_certificate and tls_key, "
                 "or insecure=true"
             )
+
+    def server_options(self) -> tuple[tuple[str, int], ...]:
+        """gRPC's options for the server of calls."""
+        if self.max_connection_age_seconds == 0:
+            return SERVER_OPTIONS
+        return (*SERVER_OPTIONS, ("grpc.max_connection_age_ms", round(1000 * self.max_connection_age_seconds)))
 
     def tls(self) -> ServerTls | None:
         """What the server proves itself with; None: plaintext. Raises ValueError for half of it."""
@@ -130,6 +142,11 @@ class Health:
         self.servicer = health.aio.HealthServicer()
         self._names = ("", *full_names)
 
+    async def begin(self) -> None:
+        """Says that the process lives, and does not serve yet."""
+        await self.set(False)
+        await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
+
     async def set(self, serving: bool) -> None:
         """Says SERVING or NOT_SERVING."""
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
@@ -143,6 +160,16 @@ class SelfChecking(Protocol):
 
     async def keep_health(self, health: Health) -> None:
         """Runs while the server serves; says SERVING or NOT_SERVING whenever that changes."""
+        ...
+
+
+@runtime_checkable
+class Awaiting(SelfChecking, Protocol):
+    """A self-checking service that may start before what it depends on is there."""
+
+    @property
+    def ready_at_start(self) -> bool:
+        """Whether it was there when `warm_up` ended. If not, health waits for what `keep_health` says."""
         ...
 
 
@@ -169,19 +196,19 @@ class RunningServer:
 async def running(service: Service, settings: ServerSettings) -> AsyncIterator[RunningServer]:
     """Serves `service` while the context lasts; on leaving, running calls get `drain_seconds` to end.
 
-    The body begins when the warm-up frame has gone through and health says SERVING. Raises BadSettings for a port that
-    is taken.
+    The body begins when the warm-up frame has gone through and health says SERVING, or, of a service that is `Awaiting`
+    something, what is true. Raises BadSettings for a port that is taken.
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
         if settings.traces_endpoint:
             end_traces = tracing.start(settings.traces_endpoint, service.name, VERSION)
             stack.push_async_callback(asyncio.to_thread, end_traces)
-        server = grpc.aio.server(interceptors=_interceptors(service), options=SERVER_OPTIONS)
+        server = grpc.aio.server(interceptors=_interceptors(service), options=settings.server_options())
         service.register(server)
         reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), server)
         own_health = Health(service.full_names)
-        await own_health.set(False)
+        await own_health.begin()
         health_server = grpc.aio.server(options=SERVER_OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(own_health.servicer, health_server)
         health_port = _bound(health_server, settings.host, settings.health_port, "health_port")
@@ -201,7 +228,7 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         # Until whoever sends calls here has heard of NOT_SERVING, new ones are still served.
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_seconds)
         await stack.enter_async_context(telemetry.watching_event_loop())
-        await own_health.set(True)
+        await own_health.set(not isinstance(service, Awaiting) or service.ready_at_start)
         stack.push_async_callback(own_health.set, False)
         if isinstance(service, SelfChecking):
             await stack.enter_async_context(_keeping_health(service, own_health))

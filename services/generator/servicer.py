@@ -35,6 +35,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
         self._stack = AsyncExitStack()
         self._own_triton: TritonServer | None = None
         self._agent: GeneratorAgent | None = None
+        self._ready_at_start = False
 
     @property
     def agent(self) -> GeneratorAgent:
@@ -72,6 +73,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
             canary_seconds=settings.canary_timeout_seconds,
             answer_seconds=settings.answer_seconds,
             tls=settings.triton_tls(),
+            repository_key=settings.repository_key(),
         )
         self._stack.push_async_callback(triton.close)
         self._agent = GeneratorAgent(
@@ -87,7 +89,12 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
             self._own_triton,
         )
         self._stack.push_async_callback(self._agent.close)
-        await self._agent.check()
+        self._ready_at_start = await self._agent.check()
+
+    @property
+    def ready_at_start(self) -> bool:
+        """False where a Triton elsewhere does not answer yet, which has nothing loaded either."""
+        return self._ready_at_start
 
     async def keep_health(self, health: Health) -> None:
         """Looks after Triton as long as the process lives; our health is Triton's."""

@@ -9,7 +9,7 @@ from typing import cast, get_args
 from services.generator.repository import EngineOptions
 from services.generator.tritonserver import TritonPorts
 from serving.engine import Device, Precision
-from serving.errors import BadInput
+from serving.errors import BadInput, BadSettings
 from serving.names import checked_actor_id
 from serving.server import ServerSettings
 from serving.tls import ChannelTls, channel_tls, is_local
@@ -39,6 +39,9 @@ class GeneratorSettings(ServerSettings):
     """Its log file. None: a file in a temporary folder, which goes at the end."""
     triton_exit_seconds: int = 5
     """How long requests in flight may take when it ends."""
+    triton_repository_key_file: Path | None = None
+    """Holds the word that a Triton elsewhere asks of whoever loads actors, as the WORD in
+    `--grpc-restricted-protocol=model-repository:dance=WORD`. None: it asks for none."""
     repository_root: Path | None = None
     """Triton's model repository, which the agent writes. None: a temporary folder. Shared with a Triton elsewhere."""
 
@@ -88,6 +91,8 @@ class GeneratorSettings(ServerSettings):
             raise ValueError(f"precision must be auto, bf16 or f32, got {self.precision!r}")
         if self.triton_address and self.repository_root is None:
             raise ValueError("triton_address needs repository_root, the model repository that the other Triton reads")
+        if self.triton_repository_key_file is not None and not self.triton_address:
+            raise ValueError("triton_repository_key_file is for a Triton that runs elsewhere: it needs triton_address")
         if self.triton_address and not self.triton_address.rpartition(":")[2].isdecimal():
             raise ValueError(f"triton_address must be host:port, got {self.triton_address!r}")
         self._check_security()
@@ -111,6 +116,19 @@ class GeneratorSettings(ServerSettings):
     def triton_tls(self) -> ChannelTls | None:
         """How the agent calls Triton; None: in plaintext. Raises ValueError for half of it."""
         return channel_tls("triton_", self.triton_ca, self.triton_certificate, self.triton_key)
+
+    def repository_key(self) -> str:
+        """The word in `triton_repository_key_file`; empty for none. Raises BadSettings, which never quotes it."""
+        if self.triton_repository_key_file is None:
+            return ""
+        try:
+            key = self.triton_repository_key_file.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
+            raise BadSettings("triton_repository_key_file", f"cannot be read: {reason}") from None
+        if not key.isalnum():
+            raise BadSettings("triton_repository_key_file", "expected one word of letters and digits")
+        return key
 
     def listed_actors(self) -> tuple[str, ...]:
         """The ids in `load_at_start`; empty for "none" and "all"."""

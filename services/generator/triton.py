@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import numpy as np
@@ -14,6 +14,9 @@ from motion.frame import ZERO_LEVEL, Picture
 from serving.actors import Actor
 from serving.errors import DanceError
 from serving.tls import ChannelTls, channel_credentials
+
+REPOSITORY_KEY: Final = "dance"
+"""The name of the word in `--grpc-restricted-protocol=model-repository:dance=WORD`."""
 
 
 class TritonRefused(DanceError):
@@ -28,8 +31,8 @@ class TritonClient:
 
     load_seconds: how long loading or unloading a model may take. canary_seconds: how long one picture may take, its
     time in the queue included. answer_seconds: how long Triton may take to
-    say that it lives, what it has loaded, and how much that drew. tls: None is plaintext. Raises BadSettings for its
-    files.
+    say that it lives, what it has loaded, and how much that drew. tls: None is plaintext. repository_key: what Triton
+    asks of whoever loads models, or empty. Raises BadSettings for the files of `tls`.
     """
 
     def __init__(
@@ -40,11 +43,15 @@ class TritonClient:
         canary_seconds: float,
         answer_seconds: float = 2.0,
         tls: ChannelTls | None = None,
+        repository_key: str = "",
     ) -> None:
         self.address = address
         self._answer_seconds = answer_seconds
         self._load_seconds = load_seconds
         self._canary_seconds = canary_seconds
+        self._repository_headers = (
+            {f"triton-grpc-protocol-{REPOSITORY_KEY}": repository_key} if repository_key else None
+        )
         creds = None if tls is None else channel_credentials(tls)
         self._client = triton_grpc.InferenceServerClient(address, ssl=creds is not None, creds=creds)
 
@@ -64,15 +71,19 @@ class TritonClient:
 
         Raises TritonRefused.
         """
-        await _asked(self._client.load_model(actor_id, client_timeout=self._load_seconds))
+        await _asked(self._client.load_model(actor_id, self._repository_headers, client_timeout=self._load_seconds))
 
     async def unload(self, actor_id: str) -> None:
         """Unloads all versions; does nothing where none is loaded. Raises TritonRefused."""
-        await _asked(self._client.unload_model(actor_id, client_timeout=self._load_seconds))
+        await _asked(self._client.unload_model(actor_id, self._repository_headers, client_timeout=self._load_seconds))
 
     async def ready(self) -> set[tuple[str, int]]:
         """Actor and version of everything that Triton calls ready. Raises TritonRefused."""
-        index = await _asked(self._client.get_model_repository_index(as_json=True, client_timeout=self._answer_seconds))
+        index = await _asked(
+            self._client.get_model_repository_index(
+                self._repository_headers, as_json=True, client_timeout=self._answer_seconds
+            )
+        )
         models = index.get("models", [])
         return {(model["name"], int(model["version"])) for model in models if model.get("state") == "READY"}
 

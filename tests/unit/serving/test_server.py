@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 
 from serving.channels import open_channel
 from serving.errors import AtCapacity, BadInput, BadSettings, DanceError
-from serving.server import ServerSettings, running
+from serving.server import LIVE, Health, ServerSettings, running
 
 
 class Raises(transfer_pb2_grpc.TransferServiceServicer):
@@ -134,6 +134,90 @@ async def test_health_and_metrics_have_ports_of_their_own():
         assert b"dance_build_info" in await asyncio.to_thread(_read, f"http://127.0.0.1:{server.metrics_port}/metrics")
 
 
+async def test_a_process_that_does_not_serve_lives():
+    """A probe that asks for "live" hears SERVING while another that asks for the process hears NOT_SERVING."""
+    async with (
+        running(Example(), ServerSettings()) as server,
+        open_channel(f"127.0.0.1:{server.health_port}") as channel,
+    ):
+        await server.health.set(False)
+        said = [
+            (await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))).status
+            for name in ("", LIVE)
+        ]
+    assert said == [health_pb2.HealthCheckResponse.NOT_SERVING, health_pb2.HealthCheckResponse.SERVING]
+
+
+class Waiting(Example):
+    """Depends on something that is not there yet."""
+
+    ready_at_start = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there = asyncio.Event()
+
+    async def keep_health(self, health: Health) -> None:
+        await self.there.wait()
+        await health.set(True)
+
+
+async def test_what_waits_for_something_does_not_say_that_it_serves():
+    """Not even for a moment, in which others would come; it lives, and says that it serves when it does."""
+    service = Waiting()
+    async with (
+        running(service, ServerSettings()) as server,
+        open_channel(f"127.0.0.1:{server.health_port}") as channel,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        live = await stub.Check(health_pb2.HealthCheckRequest(service=LIVE))
+        assert live.status == health_pb2.HealthCheckResponse.SERVING
+        service.there.set()
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        watch.cancel()
+
+
+class AnswersWithPeers(transfer_pb2_grpc.TransferServiceServicer):
+    """Answers each request of a stream with the address that the call came from."""
+
+    async def Transfer(self, requests, context):  # noqa: N802
+        async for _ in requests:
+            accepted = transfer_pb2.TransferAccepted(server_version=context.peer())
+            yield transfer_pb2.TransferResponse(accepted=accepted)
+
+
+class Peers(Example):
+    """A service of that servicer."""
+
+    def register(self, server: grpc.aio.Server) -> None:
+        transfer_pb2_grpc.add_TransferServiceServicer_to_server(AnswersWithPeers(), server)
+
+
+async def test_an_old_connection_is_renewed_and_its_streams_go_on():
+    """New calls of the same channel come over another connection, where replicas were looked up again; a stream that
+    is open stays on its own until its end."""
+    settings = ServerSettings(drain_seconds=0, max_connection_age_seconds=0.05)
+    async with running(Peers(), settings) as server, open_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = transfer_pb2_grpc.TransferServiceStub(channel)
+
+        async def peer(call) -> str:
+            await call.write(transfer_pb2.TransferRequest())
+            return (await call.read()).accepted.server_version
+
+        old = stub.Transfer()
+        first = latest = await peer(old)
+        while latest == first:  # a call a millisecond or so, until the connection is a new one
+            young = stub.Transfer()
+            latest = await peer(young)
+            await young.done_writing()
+            assert await young.read() is grpc.aio.EOF
+        assert await peer(old) == first
+        await old.done_writing()
+        assert await old.read() is grpc.aio.EOF
+
+
 async def test_a_failed_warm_up_closes_the_service():
     """A service that cannot warm up does not start, and is closed."""
     service = Example()
@@ -153,7 +237,14 @@ async def test_a_port_in_use_is_refused_by_name():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"port": -1}, {"health_port": 70000}, {"drain_seconds": -1}, {"log_level": "LOUD"}]
+    "changes",
+    [
+        {"port": -1},
+        {"health_port": 70000},
+        {"drain_seconds": -1},
+        {"max_connection_age_seconds": float("nan")},
+        {"log_level": "LOUD"},
+    ],
 )
 def test_nonsense_settings_are_refused(changes: dict):
     """Ports, times and levels out of range raise with the field's name."""

@@ -52,6 +52,7 @@ def test_variables_are_read():
         ("TRITON_ADDRESS", "triton:8001", "repository_root"),
         ("TRITON_KEY", "key.pem", "triton_certificate and triton_key"),
         ("TRITON_CA", "ca.pem", "needs both of tls_certificate and triton_ca"),
+        ("TRITON_REPOSITORY_KEY_FILE", "key", "needs triton_address"),
         ("NONSENSE", "1", "GENERATOR_NONSENSE"),
     ],
 )
@@ -79,3 +80,23 @@ def test_an_own_triton_is_secured_as_the_agent_is():
     from_environment(GeneratorSettings, "GENERATOR_", known)
     with pytest.raises(BadSettings, match="tls_client_ca needs triton_certificate"):
         from_environment(GeneratorSettings, "GENERATOR_", {**known, "GENERATOR_TLS_CLIENT_CA": "ca"})
+
+
+@pytest.mark.parametrize(
+    ("content", "refused"),
+    [(b"0f3a\n", None), (b"", "one word"), (b"two words", "one word"), (b"\xff", "ASCII"), (None, "No such file")],
+)
+def test_the_repository_key_is_one_word(tmp_path: Path, content: bytes | None, refused: str | None):
+    """It is read from its file without the line's end; what is no key is refused, and never quoted."""
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+    settings = GeneratorSettings(
+        triton_address="127.0.0.1:8001", repository_root=tmp_path, triton_repository_key_file=path
+    )
+    if refused is None:
+        assert settings.repository_key() == "0f3a"
+        return
+    with pytest.raises(BadSettings, match=refused) as caught:
+        settings.repository_key()
+    assert "words" not in str(caught.value).replace("one word", "")

@@ -1,0 +1,201 @@
+"""A stand-in for Kubernetes' API server, for `kubectl apply`: it keeps what it is sent, with the defaults added.
+
+What the real one adds is written down here by hand, for the kinds and fields that deploy/ uses; nothing is validated,
+the schemas are checked elsewhere. kubectl is the real one, and so is how it finds out whether anything is to change.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from tests.unit.deploy.manifests import Document
+
+# Plural names, by group and version, as discovery tells them; True: namespaced.
+RESOURCES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
+    "v1": {
+        "Namespace": ("namespaces", False),
+        "ServiceAccount": ("serviceaccounts", True),
+        "ConfigMap": ("configmaps", True),
+        "Secret": ("secrets", True),
+        "Service": ("services", True),
+        "PersistentVolumeClaim": ("persistentvolumeclaims", True),
+    },
+    "apps/v1": {"Deployment": ("deployments", True), "StatefulSet": ("statefulsets", True)},
+    "policy/v1": {"PodDisruptionBudget": ("poddisruptionbudgets", True)},
+    "networking.k8s.io/v1": {"NetworkPolicy": ("networkpolicies", True)},
+    "rbac.authorization.k8s.io/v1": {"Role": ("roles", True), "RoleBinding": ("rolebindings", True)},
+}
+_PROBE: Final = {"periodSeconds": 10, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3}
+_SUFFIXES: Final = {
+    "": Decimal(1), "m": Decimal("0.001"), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+}  # fmt: skip
+
+
+class ApiServer:
+    """What has been applied, by its path."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.stored: dict[str, Document] = {}
+        self.patches: list[tuple[str, Document]] = []
+
+
+@contextmanager
+def serving() -> Iterator[ApiServer]:
+    """Serves on a free port while the context lasts."""
+    api = ApiServer()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api))
+    api.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _handler(api: ApiServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            found = _discovery(path) or api.stored.get(path)
+            self._answer(200 if found else 404, found or {"kind": "Status", "status": "Failure", "code": 404,
+                                                          "reason": "NotFound", "message": "not found"})  # fmt: skip
+
+        def do_POST(self) -> None:
+            document = json.loads(self._body())
+            path = f"{self.path.partition('?')[0]}/{document['metadata']['name']}"
+            api.stored[path] = defaulted(document)
+            self._answer(201, api.stored[path])
+
+        def do_PATCH(self) -> None:
+            path = self.path.partition("?")[0]
+            api.patches.append((path, json.loads(self._body())))
+            self._answer(200, api.stored[path])
+
+        def _body(self) -> bytes:
+            return self.rfile.read(int(self.headers["Content-Length"]))
+
+        def _answer(self, code: int, document: Document) -> None:
+            body = json.dumps(document).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Says nothing."""
+
+    return Handler
+
+
+def _discovery(path: str) -> Document | None:
+    groups = [version for version in RESOURCES if "/" in version]
+    if path == "/api":
+        return {"kind": "APIVersions", "versions": ["v1"]}
+    if path == "/apis":
+        listed = [(version, {"groupVersion": version, "version": "v1"}) for version in groups]
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [
+            {"name": version.partition("/")[0], "versions": [one], "preferredVersion": one} for version, one in listed
+        ]}  # fmt: skip
+    version = re.sub(r"^/apis?/", "", path)
+    if version not in RESOURCES or path == version:
+        return None
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": [
+        {"name": plural, "singularName": kind.lower(), "namespaced": namespaced, "kind": kind,
+         "verbs": ["get", "list", "create", "patch", "delete"]}
+        for kind, (plural, namespaced) in RESOURCES[version].items()
+    ]}  # fmt: skip
+
+
+def defaulted(document: Document) -> Document:
+    """The document as the API server would keep it, as far as deploy/ is concerned."""
+    kind, spec = document["kind"], document.get("spec", {})
+    document["metadata"] |= {"uid": "0", "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    if kind == "Namespace":
+        document["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = document["metadata"]["name"]
+        document["spec"] = {"finalizers": ["kubernetes"]}
+    elif kind == "Service":
+        _service(spec)
+    elif kind == "PersistentVolumeClaim":
+        _default(spec, volumeMode="Filesystem", storageClassName="standard", volumeName="pvc-0")
+        document["status"] = {"phase": "Bound"}
+        _quantities(spec["resources"]["requests"])
+    elif kind == "NetworkPolicy":
+        for rule in [*spec.get("ingress", []), *spec.get("egress", [])]:
+            for port in rule.get("ports", []):
+                _default(port, protocol="TCP")
+    elif kind == "Deployment":
+        _default(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
+        _default(spec.setdefault("strategy", {}), type="RollingUpdate")
+        if spec["strategy"]["type"] == "RollingUpdate":
+            _default(spec["strategy"].setdefault("rollingUpdate", {}), maxSurge="25%", maxUnavailable="25%")
+        document["metadata"].setdefault("annotations", {})["deployment.kubernetes.io/revision"] = "1"
+        _pod(spec["template"]["spec"])
+    elif kind == "RoleBinding":
+        _default(document["roleRef"], apiGroup="rbac.authorization.k8s.io")
+    return document
+
+
+def _service(spec: Document) -> None:
+    _default(spec, type="ClusterIP", sessionAffinity="None", internalTrafficPolicy="Cluster", clusterIP="10.0.0.1")
+    _default(spec, clusterIPs=[spec["clusterIP"]], ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
+    for port in spec["ports"]:
+        _default(port, protocol="TCP", targetPort=port["port"])
+
+
+def _pod(spec: Document) -> None:
+    _default(spec, restartPolicy="Always", dnsPolicy="ClusterFirst", schedulerName="default-scheduler")
+    _default(spec, terminationGracePeriodSeconds=30, securityContext={})
+    if "serviceAccountName" in spec:
+        spec["serviceAccount"] = spec["serviceAccountName"]
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        _default(container, terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File")
+        _default(container, imagePullPolicy="IfNotPresent", resources={})
+        for port in container.get("ports", []):
+            _default(port, protocol="TCP")
+        for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+            if name in container:
+                _default(container[name], **_PROBE)
+                _default(container[name].get("grpc", {}), service="")
+                if "httpGet" in container[name]:
+                    _default(container[name]["httpGet"], path="/", scheme="HTTP")
+        for variable in container.get("env", []):
+            if "fieldRef" in variable.get("valueFrom", {}):
+                _default(variable["valueFrom"]["fieldRef"], apiVersion="v1")
+        for amounts in container["resources"].values():
+            _quantities(amounts)
+    for volume in spec.get("volumes", []):
+        for kind in ("configMap", "secret", "projected"):
+            if kind in volume:
+                _default(volume[kind], defaultMode=420)
+        if (volume.get("emptyDir") or {}).get("sizeLimit"):
+            _quantities(volume["emptyDir"], "sizeLimit")
+
+
+def _default(target: Document, **values: Any) -> None:
+    for name, value in values.items():
+        target.setdefault(name, value)
+
+
+def _quantities(amounts: Document, *names: str) -> None:
+    """Writes amounts as the API server does: in the largest unit that leaves a whole number."""
+    for name in names or tuple(amounts):
+        number, suffix = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(amounts[name])).groups()  # type: ignore[union-attr]
+        value = Decimal(number) * _SUFFIXES[suffix]
+        units = ("Ti", "Gi", "Mi", "Ki", "") if suffix.endswith("i") else ("", "m")
+        unit = next(unit for unit in units if value % _SUFFIXES[unit] == 0)
+        amounts[name] = f"{int(value / _SUFFIXES[unit])}{unit}"

@@ -1,0 +1,115 @@
+"""Who may talk to whom, against the pipeline's edges. Each rule returns faults."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Final
+
+from orchestrator.settings import OrchestratorSettings
+from tests.unit.deploy.manifests import NAME_LABEL, Document, of_kind, pods
+from tests.unit.deploy.settings_rules import processes
+from tests.unit.deploy.wiring_rules import NAMES
+
+ANYBODY: Final = "anybody"
+ANY_PORT: Final = 0
+Edge = tuple[str, str, int]
+
+
+def pipeline(documents: list[Document]) -> set[Edge]:
+    """The edges of the picture in docs/ARCHITECTURE.md, as the orchestrator is told to call them."""
+    edges = {(ANYBODY, "orchestrator", 50050)}
+    for _, _, settings in processes(documents):
+        if isinstance(settings, OrchestratorSettings):
+            for stage in ("pose", "normalize", "face", "agent", "triton"):
+                name, _, port = getattr(settings, f"{stage}_address").removeprefix("dns:///").rpartition(":")
+                edges.add(("orchestrator", name.partition(".")[0], int(port)))
+    return edges
+
+
+def scraping(documents: list[Document]) -> set[Edge]:
+    """Prometheus to each port of metrics, also of Triton itself."""
+    edges = {
+        ("prometheus", pod.name, number)
+        for pod in pods(documents)
+        for name, number in pod.ports().items()
+        if name.endswith("metrics") and pod.name != "prometheus"
+    }
+    return edges | {("prometheus", "training", 9464)}
+
+
+def allowed(documents: list[Document], direction: str) -> set[Edge]:
+    """The edges that the policies let in ("ingress") or out ("egress"), between our own pods and from anybody."""
+    edges: set[Edge] = set()
+    for policy in of_kind(documents, "NetworkPolicy"):
+        owners = _owners(policy["spec"]["podSelector"])
+        for rule in policy["spec"].get(direction, []):
+            numbers = [port["port"] for port in rule.get("ports", [])] or [ANY_PORT]
+            peers = rule.get("from" if direction == "ingress" else "to")
+            names = [ANYBODY] if peers is None else [_name(peer) for peer in peers]
+            for name, owner in product((name for name in names if name is not None), owners):
+                edges |= {(name, owner, n) if direction == "ingress" else (owner, name, n) for n in numbers}
+    return edges
+
+
+def _owners(selector: Document) -> set[str]:
+    """Whose policy it is: by name, by several names, or everybody's."""
+    if selector == {}:
+        return NAMES
+    if "matchExpressions" in selector:
+        (expression,) = selector["matchExpressions"]
+        assert (expression["key"], expression["operator"]) == (NAME_LABEL, "In")
+        return set(expression["values"])
+    return {selector["matchLabels"][NAME_LABEL]}
+
+
+def _name(peer: Document) -> str | None:
+    """Of our own pods; None for what lies outside the namespace."""
+    if "namespaceSelector" in peer or "ipBlock" in peer:
+        return None
+    return str(peer["podSelector"].get("matchLabels", {}).get(NAME_LABEL, "*"))
+
+
+def edges(documents: list[Document]) -> list[str]:
+    """Exactly the edges of the pipeline and of Prometheus are open, on both of their ends."""
+    ours = NAMES - {"prometheus", "grafana"}
+    let_in = {edge for edge in allowed(documents, "ingress") if edge[1] in ours}
+    let_out = {edge for edge in allowed(documents, "egress") if edge[0] in ours}
+    scraped = scraping(documents)
+    monitored = any(pod.name == "prometheus" for pod in pods(documents))
+    wanted = pipeline(documents) | scraped | {("training", "training", ANY_PORT)}
+    faults = [f"nobody lets {edge} in" for edge in sorted(wanted - let_in)]
+    faults += [f"{edge} is let in, and nobody needs it" for edge in sorted(let_in - wanted)]
+    wanted_out = {edge for edge in wanted if edge[0] in ours}
+    faults += [f"nobody lets {edge} out" for edge in sorted(wanted_out - let_out)]
+    faults += [f"{edge} is let out, and nobody needs it" for edge in sorted(let_out - wanted_out)]
+    if monitored:
+        out = {edge for edge in allowed(documents, "egress") if edge[0] == "prometheus"}
+        faults += [
+            f"Prometheus may not go to {target}:{port}"
+            for source, target, port in sorted(scraped)
+            if not out & {(source, to, at) for to in (target, "*") for at in (port, ANY_PORT)}
+        ]
+    return faults
+
+
+def shut(documents: list[Document]) -> list[str]:
+    """Whatever no policy names may neither be reached nor reach anything, but for DNS."""
+    if {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} not in [
+        policy["spec"] for policy in of_kind(documents, "NetworkPolicy")
+    ]:
+        return ["no NetworkPolicy denies everything"]
+    faults = []
+    for policy in of_kind(documents, "NetworkPolicy"):
+        spec = policy["spec"]
+        faults += [
+            f"{policy['metadata']['name']}: {direction} is not among its policyTypes"
+            for direction in ("ingress", "egress")
+            if spec.get(direction) and direction.capitalize() not in spec["policyTypes"]
+        ]
+        if spec["podSelector"] == {} and spec.get("egress"):
+            ports = {port["port"] for rule in spec["egress"] for port in rule.get("ports", [{"port": ANY_PORT}])}
+            if ports != {53}:
+                faults.append(f"{policy['metadata']['name']}: everybody may go to {ports}")
+        if {} in spec.get("ingress", []):
+            faults.append(f"{policy['metadata']['name']}: lets everybody in everywhere")
+    return faults

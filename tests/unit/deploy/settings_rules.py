@@ -1,0 +1,265 @@
+"""What the manifests tell the processes, against what the code takes. Each rule returns faults."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from orchestrator.settings import OrchestratorSettings
+from services.face.settings import FaceSettings
+from services.generator.settings import GeneratorSettings
+from services.generator.triton import REPOSITORY_KEY
+from services.normalize.settings import NormalizeSettings
+from services.pose.settings import PoseSettings
+from serving.errors import BadSettings
+from serving.server import ServerSettings
+from serving.settings import from_environment
+from tests.unit.deploy.manifests import NAMESPACE, ROOT, Document, Pod, environment, of_kind, pods
+from tests.unit.deploy.pod_rules import PREFIX
+
+PROCESSES: Final[dict[str, tuple[type[ServerSettings], str]]] = {
+    "services.pose": (PoseSettings, "POSE_"),
+    "services.normalize": (NormalizeSettings, "NORMALIZE_"),
+    "services.face": (FaceSettings, "FACE_"),
+    "services.generator": (GeneratorSettings, "GENERATOR_"),
+    "orchestrator": (OrchestratorSettings, "ORCHESTRATOR_"),
+}
+_CLEAN_UP_SECONDS: Final = 5
+_OF_EVERYBODY: Final = {"HOME", "PATH", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "PYTHONUNBUFFERED"}
+_OF_TORCHRUN: Final = "PET_"
+
+
+def module_of(container: Document) -> str | None:
+    """Which module the container runs; None where it runs something else."""
+    command = [*container.get("command", []), *container.get("args", [])]
+    return command[2] if command[:2] == ["python", "-m"] and len(command) > 2 else None
+
+
+def processes(documents: list[Document]) -> Iterator[tuple[Pod, Document, ServerSettings]]:
+    """Every container of a gRPC process with the settings that its environment makes. Raises BadSettings."""
+    for pod in pods(documents):
+        for container in pod.containers(init=False):
+            module = module_of(container)
+            if module in PROCESSES:
+                settings_type, prefix = PROCESSES[module]
+                for optional in (False, True):
+                    given = environment(documents, container, optional=optional)
+                    yield pod, container, from_environment(settings_type, prefix, given)
+
+
+def commands(documents: list[Document]) -> list[str]:
+    """`python -m` names modules that are there and can be run."""
+    faults = []
+    for pod in pods(documents):
+        for container in pod.containers():
+            module = module_of(container)
+            if module is None:
+                continue
+            path = ROOT / module.replace(".", "/")
+            if not ((path / "__main__.py").exists() or path.with_suffix(".py").exists() or _installed(module)):
+                faults.append(f"{pod.where} {container['name']}: there is no module {module}")
+    return faults
+
+
+@cache
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(f"{module}.__main__") is not None or module == "torch.distributed.run"
+    except ModuleNotFoundError:
+        return False
+
+
+def variables(documents: list[Document]) -> list[str]:
+    """The environment of each of our containers is one that its process starts with."""
+    faults = []
+    try:
+        for _ in processes(documents):
+            pass
+    except BadSettings as error:
+        faults.append(str(error))
+    prefixes = {prefix: module for module, (_, prefix) in PROCESSES.items()}
+    for pod in pods(documents):
+        for container in pod.containers():
+            if not container["image"].startswith(PREFIX):
+                continue
+            module = module_of(container)
+            for name in environment(documents, container):
+                owner = next((prefixes[prefix] for prefix in prefixes if name.startswith(prefix)), None)
+                if owner is not None and owner != module:
+                    faults.append(f"{pod.where} {container['name']}: {name} is a setting of {owner}")
+                elif owner is None and not (
+                    name in _OF_EVERYBODY | _read_by_the_code() or name.startswith(_OF_TORCHRUN)
+                ):
+                    faults.append(f"{pod.where} {container['name']}: nobody reads {name}")
+    return faults
+
+
+@cache
+def _read_by_the_code() -> frozenset[str]:
+    """Names that stand in the code as they are, such as those of the training container."""
+    folders = ("client", "serving", "services", "orchestrator", "training")
+    text = "".join(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+    return frozenset(re.findall(r"[\"'`]([A-Z][A-Z0-9_]{3,})[\"'`=]", text))
+
+
+def files(documents: list[Document]) -> list[str]:
+    """Whatever a setting names as a file or folder lies on a volume; the actors are where the volume of actors is."""
+    faults = []
+    for pod, container, settings in _accepted(documents):
+        mounts = {mount["mountPath"]: mount for mount in container.get("volumeMounts", [])}
+        for name in _path_fields(type(settings)):
+            path = getattr(settings, name)
+            if path is None or (name == "actors_root" and not path.is_absolute()):
+                continue
+            at = [mount for mount in mounts if PurePosixPath(str(path)).is_relative_to(mount)]
+            if not at:
+                faults.append(f"{pod.where} {container['name']}: {name} {path} lies on no volume")
+            elif name == "actors_root" and (mounts[at[0]]["name"] != "actors" or not mounts[at[0]].get("readOnly")):
+                faults.append(f"{pod.where} {container['name']}: {path} is not the volume of actors, read-only")
+    return faults
+
+
+def _path_fields(settings_type: type[ServerSettings]) -> list[str]:
+    hints = {name: str(kind) for kinds in reversed(settings_type.__mro__) for name, kind in _annotations(kinds)}
+    return [name for name, kind in hints.items() if "Path" in kind]
+
+
+def _annotations(kind: type) -> list[tuple[str, Any]]:
+    return list(getattr(kind, "__annotations__", {}).items())
+
+
+def _accepted(documents: list[Document]) -> Iterator[tuple[Pod, Document, Any]]:
+    try:
+        yield from processes(documents)
+    except BadSettings:
+        return  # `variables` says so
+
+
+def listening(documents: list[Document]) -> list[str]:
+    """Processes listen where the containers' ports are, for other machines to reach."""
+    faults = []
+    for pod, container, settings in _accepted(documents):
+        numbers = {port["containerPort"] for port in container.get("ports", [])}
+        wanted = {settings.port, settings.health_port, settings.metrics_port}
+        if not wanted <= numbers:
+            faults.append(f"{pod.where} {container['name']}: listens on {wanted}, its ports are {numbers}")
+        if settings.host not in ("0.0.0.0", "::"):
+            faults.append(f"{pod.where} {container['name']}: {settings.host} cannot be reached from outside")
+    return faults
+
+
+def addresses(documents: list[Document]) -> list[str]:
+    """What the orchestrator calls is a port of a headless Service, so that calls go to all replicas."""
+    faults = []
+    services = {service["metadata"]["name"]: service["spec"] for service in of_kind(documents, "Service")}
+    certificates = {d["spec"]["secretName"]: d["spec"] for d in of_kind(documents, "Certificate")}
+    for pod, _, settings in _accepted(documents):
+        if not isinstance(settings, OrchestratorSettings):
+            continue
+        for stage in ("pose", "normalize", "face", "agent", "triton"):
+            address = getattr(settings, f"{stage}_address")
+            found = re.fullmatch(rf"dns:///([a-z-]+)\.{NAMESPACE}\.svc\.cluster\.local:(\d+)", address)
+            spec = services.get(found[1]) if found else None
+            if found is None or spec is None:
+                faults.append(f"{pod.where}: {stage} at {address} is no Service")
+                continue
+            if spec.get("clusterIP") != "None":
+                faults.append(f"{pod.where}: {stage} at {address} is not headless")
+            if int(found[2]) not in {port["port"] for port in spec["ports"]}:
+                faults.append(f"{pod.where}: {stage} at {address} has no such port")
+            name = address.removeprefix("dns:///").rpartition(":")[0]
+            if settings.stage_ca is not None and name not in certificates[f"{found[1]}-tls"]["dnsNames"]:
+                faults.append(f"{pod.where}: no certificate of {found[1]} is for {name}")
+    return faults
+
+
+def graces(documents: list[Document]) -> list[str]:
+    """Pods have the time that their processes need to end well; the orchestrator 120 s, Triton 75 s at least."""
+    faults = []
+    least = {"orchestrator": 120, "triton": 75}
+    for pod, container, settings in _accepted(documents):
+        needed = settings.drain_delay_seconds + settings.drain_seconds + _CLEAN_UP_SECONDS
+        if isinstance(settings, GeneratorSettings) and not settings.triton_address:
+            needed += settings.triton_exit_seconds
+        if pod.spec.get("terminationGracePeriodSeconds", 30) < needed:
+            faults.append(f"{pod.where}: {container['name']} needs {needed:g} s to end")
+        if settings.drain_delay_seconds < 5:
+            faults.append(f"{pod.where}: {container['name']} is gone before everybody knows")
+    for pod in pods(documents):
+        given = pod.spec.get("terminationGracePeriodSeconds", 30)
+        if pod.workload["kind"] == "Deployment" and given < least.get(pod.name, 0):
+            faults.append(f"{pod.where}: {given} s to end, {least[pod.name]} are needed")
+        for container in pod.containers():
+            exits = [word for word in container.get("args", []) if word.startswith("--exit-timeout-secs=")]
+            stop = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
+            if exits and given < int(stop[1]) + int(exits[0].partition("=")[2]) + _CLEAN_UP_SECONDS:
+                faults.append(f"{pod.where}: {container['name']} needs {stop[1]} s and {exits[0]}")
+    return faults
+
+
+def room(documents: list[Document]) -> list[str]:
+    """All pose and normalize streams together are enough for all sessions; several Tritons all have every actor."""
+    faults: list[str] = []
+    places: dict[str, int] = {}
+    for pod, _, settings in _accepted(documents):
+        count = pod.workload["spec"].get("replicas")
+        if count is None:
+            continue
+        most = getattr(settings, "max_sessions", None) or getattr(settings, "max_streams", None)
+        if most is not None:
+            places[pod.name] = count * most
+    sessions = places.get("orchestrator", 0)
+    faults += [
+        f"{sessions} sessions, but {places[stage]} streams of {stage}"
+        for stage in ("pose", "normalize")
+        if places.get(stage, sessions) < sessions
+    ]
+    for pod, _, settings in _accepted(documents):
+        if isinstance(settings, GeneratorSettings):
+            several = pod.workload["spec"].get("replicas", 2) > 1
+            if several and settings.load_at_start != "all":
+                faults.append(f"{pod.where}: several Tritons, but a session's actor is loaded into one")
+    return faults
+
+
+def triton(documents: list[Document]) -> list[str]:
+    """A Triton in a container of its own and its agent agree: on the repository, the key, the port, who loads."""
+    faults = []
+    for pod, agent, settings in _accepted(documents):
+        if not isinstance(settings, GeneratorSettings) or not settings.triton_address:
+            continue
+        (server,) = [container for container in pod.containers(init=False) if container["name"] == "triton"]
+        words = dict(word.partition("=")[::2] for word in server["args"] if word.startswith("--"))
+        script = server["args"][server["args"].index("-euc") + 1]
+        at = {m["name"]: m["mountPath"] for m in agent["volumeMounts"]}
+        there = {m["name"]: m for m in server["volumeMounts"]}
+        if not words.get("--model-repository") == str(settings.repository_root) == there["models"]["mountPath"]:
+            faults.append(f"{pod.where}: the agent writes to {settings.repository_root}, Triton reads elsewhere")
+        if not there["models"].get("readOnly") or at.get("models") != there["models"]["mountPath"]:
+            faults.append(f"{pod.where}: the repository is not shared, or Triton may write to it")
+        if there["actors"]["mountPath"] != str(settings.actors_root) or not there["actors"].get("readOnly"):
+            faults.append(f"{pod.where}: Triton finds no actors at {settings.actors_root}")
+        if words.get("--model-control-mode") != "explicit" or words.get("--allow-http") != "false":
+            faults.append(f"{pod.where}: others than the agent could load models")
+        if f"model-repository,shared-memory,trace,logging:{REPOSITORY_KEY}=" not in script:
+            faults.append(f"{pod.where}: loading models is not restricted to who has the key")
+        if str(settings.triton_repository_key_file) not in script:
+            faults.append(f"{pod.where}: the agent and Triton have different keys")
+        if settings.triton_address != f"127.0.0.1:{words.get('--grpc-port')}":
+            faults.append(f"{pod.where}: Triton is not at {settings.triton_address}")
+        if pod.ports().get("metrics") != int(words.get("--metrics-port", 0)):
+            faults.append(f"{pod.where}: Triton's metrics are not at its port")
+        if "/dev/shm" not in {m["mountPath"] for m in server["volumeMounts"]}:
+            faults.append(f"{pod.where}: Triton needs more shared memory than a pod has by itself")
+        secured = words.get("--grpc-use-ssl-mutual") == "true"
+        if secured != (settings.triton_ca is not None):
+            faults.append(f"{pod.where}: only one of Triton and its agent uses TLS")
+        for name in ("--grpc-server-cert", "--grpc-server-key", "--grpc-root-cert"):
+            mounted = [m["mountPath"] for m in server["volumeMounts"]]
+            if secured and not any(PurePosixPath(words[name]).is_relative_to(path) for path in mounted):
+                faults.append(f"{pod.where}: {words[name]} lies on no volume")
+    return faults

@@ -1,0 +1,161 @@
+"""The manifests agree with each other and with the code, in deploy/ and in every overlay."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.settings import OrchestratorSettings
+from services.generator.settings import GeneratorSettings
+from tests.unit.deploy import pod_rules, policy_rules, settings_rules, wiring_rules
+from tests.unit.deploy.manifests import (
+    ROOT,
+    deployment,
+    files_below_deploy,
+    files_of_deploy,
+    of_kind,
+    overlays,
+    pods,
+    read,
+)
+from tests.unit.deploy.wiring_rules import NAMES
+
+RULES = [
+    pod_rules.restricted,
+    pod_rules.accounts,
+    pod_rules.bounded,
+    pod_rules.images,
+    pod_rules.only_triton_has_a_gpu,
+    pod_rules.quantities,
+    pod_rules.spread,
+    wiring_rules.identities,
+    wiring_rules.known_names,
+    wiring_rules.monitors,
+    wiring_rules.one_entry_each,
+    wiring_rules.ports,
+    wiring_rules.probes,
+    wiring_rules.references,
+    wiring_rules.replicas,
+    wiring_rules.selectors,
+    wiring_rules.volumes,
+    wiring_rules.whole_lists,
+    settings_rules.addresses,
+    settings_rules.commands,
+    settings_rules.files,
+    settings_rules.graces,
+    settings_rules.listening,
+    settings_rules.room,
+    settings_rules.triton,
+    settings_rules.variables,
+    policy_rules.edges,
+    policy_rules.shut,
+]
+
+
+@pytest.mark.parametrize("name", ["deploy", *overlays()])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_deployment_keeps_the_rule(rule, name: str):
+    """Each rule is a sentence of its own; it returns what breaks it."""
+    assert rule(deployment(name)) == []
+
+
+@pytest.mark.parametrize("path", files_below_deploy(), ids=lambda path: path.name)
+def test_what_is_applied_by_itself_keeps_the_rules_of_pods(path):
+    """Its namespace takes no other pods; and it has the namespace and labels of everything else."""
+    for rule in (pod_rules.restricted, pod_rules.bounded, pod_rules.images, wiring_rules.identities):
+        assert rule(read(path)) == []
+
+
+def test_every_process_is_deployed():
+    """The five Deployments of the pipeline, each with the process that its name says."""
+    found = {(pod.name, settings_rules.module_of(c)) for pod in pods(deployment("deploy")) for c in pod.containers()}
+    assert found >= {
+        ("pose", "services.pose"),
+        ("normalize", "services.normalize"),
+        ("face", "services.face"),
+        ("triton", "services.generator"),
+        ("orchestrator", "orchestrator"),
+    }
+
+
+def test_the_order_is_right_for_a_first_apply():
+    """The namespace first; what a pod needs to start, before the pods; and the documents of a kind of things last."""
+    files = files_of_deploy()
+    assert [path.name[:3] for path in files] == sorted(path.name[:3] for path in files)
+    assert all(path.name[:2].isdigit() and path.name[2] == "-" for path in files)
+    place: dict[tuple[str, str], int] = {}
+    for number, document in enumerate(document for path in files for document in read(path)):
+        place[document["kind"], document["metadata"]["name"]] = number
+    assert min(place, key=lambda key: place[key]) == ("Namespace", "everybody-dance")
+    for pod in pods(deployment("deploy")):
+        own = place.get((pod.workload["kind"], pod.workload["metadata"]["name"]))
+        if own is None:
+            continue  # a job, applied by itself
+        needed = [("ServiceAccount", pod.spec["serviceAccountName"])]
+        needed += [
+            ("ConfigMap", source["configMapRef"]["name"])
+            for container in pod.containers()
+            for source in container.get("envFrom", [])
+        ]
+        needed += [
+            ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
+            for volume in pod.spec["volumes"]
+            if "persistentVolumeClaim" in volume
+        ]
+        assert [one for one in needed if place[one] > own] == [], pod.where
+
+
+def test_every_image_has_its_dockerfile():
+    """What the manifests call an image, the tree can build."""
+    files = {name: ROOT / path for name, path in pod_rules.IMAGES.items()}
+    if not any(path.exists() for path in files.values()):
+        pytest.skip("there are no Dockerfiles in this tree")
+    assert [name for name, path in files.items() if not path.exists()] == []
+
+
+def test_gpu_and_cpu_differ_where_they_must():
+    """Without a GPU nothing asks for one, and actors are drawn on the CPU."""
+    for name, device in (("deploy", "gpu"), ("cpu-only", "cpu"), ("one-node-cpu", "cpu")):
+        documents = deployment(name)
+        drawn_on = {s.device for _, _, s in settings_rules.processes(documents) if isinstance(s, GeneratorSettings)}
+        assert drawn_on == {device}, name
+        (triton,) = [pod for pod in pods(documents) if pod.name == "triton"]
+        asked = [r for c in triton.containers() for r in c["resources"]["limits"] if r.startswith("nvidia.com/")]
+        assert bool(asked) is (device == "gpu"), name
+
+
+def test_one_node_needs_no_shared_storage():
+    """Its volumes can be mounted by one node only, which every storage class can."""
+    for name in ("one-node", "one-node-cpu"):
+        claims = of_kind(deployment(name), "PersistentVolumeClaim")
+        assert {mode for claim in claims for mode in claim["spec"]["accessModes"]} == {"ReadWriteOnce"}
+    shared = {
+        d["metadata"]["name"]: d["spec"]["accessModes"]
+        for d in of_kind(deployment("deploy"), "PersistentVolumeClaim")
+        if d["metadata"]["name"] in ("actors", "footage")
+    }
+    assert shared == {"actors": ["ReadWriteMany"], "footage": ["ReadWriteMany"]}
+
+
+def test_an_external_prometheus_replaces_ours():
+    """Neither Prometheus nor Grafana is left, nor anything that belongs to them; all pods are scraped nevertheless."""
+    documents = deployment("external-prometheus")
+    left = [d["metadata"]["name"] for d in documents if _name_of(d) in ("prometheus", "grafana")]
+    assert left == []
+    scraped = {monitor["metadata"]["name"] for monitor in of_kind(documents, "ServiceMonitor")}
+    assert scraped == (NAMES - {"prometheus", "grafana"}) | {"agent"}
+
+
+def test_tls_leaves_no_plaintext():
+    """Every server proves itself, every stage asks who calls, and nobody asks for plaintext by name."""
+    for _, _, settings in settings_rules.processes(deployment("tls")):
+        assert settings.tls() is not None
+        assert not settings.insecure
+        if isinstance(settings, OrchestratorSettings):
+            assert settings.stage_tls() is not None
+            assert settings.tokens_file is not None
+        else:
+            assert settings.tls_client_ca is not None
+
+
+def _name_of(document) -> str:
+    return document["metadata"].get("labels", {}).get("app.kubernetes.io/name", "")

@@ -1,0 +1,99 @@
+"""The few lines of shell in the manifests, run as they stand there, with other folders."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.deploy.manifests import applied, pods
+
+
+def script(pod_name: str, container_name: str) -> str:
+    """What the container gives to `sh -euc`."""
+    (pod,) = [pod for pod in pods(applied()) if pod.name == pod_name]
+    (container,) = [container for container in pod.containers() if container["name"] == container_name]
+    command = [*container.get("command", []), *container.get("args", [])]
+    assert command[:2] == ["sh", "-euc"]
+    return str(command[2])
+
+
+def seeding_below(folder: Path) -> str:
+    """The seeding script with its folders below another one."""
+    return re.sub(r"((?:/app/samples)?/actors/)", rf"{folder}\1", script("orchestrator", "sample-actor"))
+
+
+def run(text: str) -> int:
+    """The exit code."""
+    return subprocess.run(["sh", "-euc", text], check=False, capture_output=True).returncode
+
+
+@pytest.fixture
+def seeding(tmp_path: Path) -> Callable[[], int]:
+    """Seeds a volume at actors/ from an image at app/; returns the exit code."""
+    sample = tmp_path / "app" / "samples" / "actors" / "sample" / "1"
+    sample.mkdir(parents=True)
+    (sample / "actor.json").write_text("new")
+    (tmp_path / "actors").mkdir()
+    return lambda: run(seeding_below(tmp_path))
+
+
+def test_an_empty_volume_gets_the_sample_actor(seeding, tmp_path: Path):
+    """Whole, and with nothing else left over; the second time changes nothing."""
+    assert seeding() == 0
+    assert (tmp_path / "actors" / "sample" / "1" / "actor.json").read_text() == "new"
+    assert sorted(path.name for path in (tmp_path / "actors").iterdir()) == [".seeded", "sample"]
+    (tmp_path / "actors" / "sample" / "1" / "actor.json").write_text("trained again")
+    assert seeding() == 0
+    assert (tmp_path / "actors" / "sample" / "1" / "actor.json").read_text() == "trained again"
+
+
+def test_an_actor_that_is_there_is_left_alone(seeding, tmp_path: Path):
+    """Somebody's own actor of that name is not mixed with ours."""
+    own = tmp_path / "actors" / "sample" / "7"
+    own.mkdir(parents=True)
+    (own / "actor.json").write_text("old")
+    assert seeding() == 0
+    assert [path.name for path in (tmp_path / "actors" / "sample").iterdir()] == ["7"]
+
+
+def test_an_actor_that_was_removed_stays_away(seeding, tmp_path: Path):
+    """The volume is seeded once."""
+    assert seeding() == 0
+    subprocess.run(["rm", "-r", str(tmp_path / "actors" / "sample")], check=True)
+    assert seeding() == 0
+    assert not (tmp_path / "actors" / "sample").exists()
+
+
+def test_of_two_at_the_same_time_one_wins(seeding, tmp_path: Path):
+    """The one that finds another's actor in its place leaves it, and leaves nothing of its own behind."""
+    theirs = tmp_path / "actors" / "sample" / "1"
+    slow_copy = tmp_path / "copy"
+    slow_copy.write_text(f'#!/bin/sh\ncp "$@"\nmkdir -p {theirs}\necho theirs > {theirs}/actor.json\n')
+    slow_copy.chmod(0o755)
+    assert run(seeding_below(tmp_path).replace("cp -R", f"{slow_copy} -R")) == 0
+    assert (tmp_path / "actors" / "sample" / "1" / "actor.json").read_text() == "theirs\n"
+    assert sorted(path.name for path in (tmp_path / "actors").iterdir()) == [".seeded", "sample"]
+
+
+def test_a_volume_that_cannot_be_written_is_an_error(seeding, tmp_path: Path):
+    """Not a deployment without actors, which would be found out much later."""
+    (tmp_path / "actors").rmdir()
+    assert seeding() != 0
+
+
+def test_each_pod_has_a_key_of_its_own(tmp_path: Path):
+    """64 hexadecimal digits, readable for its owner alone."""
+    keys = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        text = script("triton", "repository-key").replace("/run/repository-key", str(folder))
+        subprocess.run(["sh", "-euc", text], check=True)
+        keys.append((folder / "key").read_text())
+        assert (folder / "key").stat().st_mode & 0o777 == 0o600
+    assert len(set(keys)) == 2
+    assert all(len(key) == 64 and int(key, 16) >= 0 for key in keys)
