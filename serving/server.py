@@ -55,6 +55,9 @@ class ServerSettings:
     drain_delay_seconds: float = 0.0
     """How long new calls are still served after SIGTERM, while health says NOT_SERVING: Kubernetes needs some seconds
     to tell everybody that a pod has gone."""
+    connection_age_seconds: float = 0.0
+    """After about so long a caller is asked to connect anew for its next call, and so finds new replicas; running calls
+    go on. 0: never."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     tls_certificate: Path | None = None
@@ -75,7 +78,7 @@ class ServerSettings:
         for name in ("port", "health_port", "metrics_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise ValueError(f"{name} must lie in 0 to 65535, got {getattr(self, name)}")
-        for name in ("drain_seconds", "drain_delay_seconds"):
+        for name in ("drain_seconds", "drain_delay_seconds", "connection_age_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -177,7 +180,7 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         if settings.traces_endpoint:
             end_traces = tracing.start(settings.traces_endpoint, service.name, VERSION)
             stack.push_async_callback(asyncio.to_thread, end_traces)
-        server = grpc.aio.server(interceptors=_interceptors(service), options=SERVER_OPTIONS)
+        server = grpc.aio.server(interceptors=_interceptors(service), options=_options(settings))
         service.register(server)
         reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), server)
         own_health = Health(service.full_names)
@@ -266,6 +269,12 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
         await asked_to_end.wait()
         _log.info("draining", extra=logs.facts(drain_seconds=settings.drain_seconds))
     _log.info("ended")
+
+
+def _options(settings: ServerSettings) -> tuple[tuple[str, int], ...]:
+    if settings.connection_age_seconds == 0:
+        return SERVER_OPTIONS
+    return (*SERVER_OPTIONS, ("grpc.max_connection_age_ms", max(1, round(1000 * settings.connection_age_seconds))))
 
 
 def _interceptors(service: Service) -> list[grpc.aio.ServerInterceptor]:

@@ -22,7 +22,17 @@ from typing import Any
 USER = "10001:10001"
 MACHINE = "/machine"
 """Where the machine's settings are mounted."""
-PIP_KEYS = ("cert", "client-cert", "default-timeout", "extra-index-url", "find-links", "index-url", "proxy", "timeout", "trusted-host")
+PIP_KEYS = (
+    "cert",
+    "client-cert",
+    "default-timeout",
+    "extra-index-url",
+    "find-links",
+    "index-url",
+    "proxy",
+    "timeout",
+    "trusted-host",
+)
 PACKAGES = "python3,python3-venv,libpython3.11,ca-certificates"
 NEEDED = ("buildah", "debootstrap")
 
