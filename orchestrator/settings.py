@@ -115,8 +115,8 @@ class OrchestratorSettings(ServerSettings):
         if self.max_look_ahead_frames < 0:
             raise ValueError(f"max_look_ahead_frames must not be negative, got {self.max_look_ahead_frames}")
         for name in (field.name for field in fields(self) if field.name.endswith("_seconds")):
-            if name.startswith("drain_"):
-                continue  # 0 is a sensible drain
+            if name.startswith(("drain_", "connection_age_")):
+                continue  # 0 is a sensible drain, and no age at all
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for name in _STAGE_ADDRESSES:
