@@ -149,14 +149,18 @@ class Buildah:
         began_s = time.monotonic()
         self.run(
             *("bud", "--pull-never", "--network", "host", "--isolation", "chroot", "--format", "docker"),
-            *(*arguments, *self._volumes(self.machine.mounts), "--file", str(root / dockerfile), "--tag", image),
+            *(*arguments, *(f"--volume={source}:{target}:ro" for source, target in self.machine.mounts)),
+            *("--file", str(root / dockerfile), "--tag", image),
             str(root),
         )
         return time.monotonic() - began_s
 
-    def size_bytes(self, image: str) -> int:
-        """Of all its layers, uncompressed."""
-        return int(json.loads(self.run("inspect", "--type", "image", "--format", "{{json .}}", image))["Size"]) or 0
+    def size_bytes(self, container: str) -> int:
+        """Of all files in its root."""
+        said = subprocess.run(
+            ["du", "--summarize", "--bytes", str(self.root_of(container))], capture_output=True, text=True, check=True
+        )
+        return int(said.stdout.split()[0])
 
     def config(self, image: str) -> Mapping[str, Any]:
         """Its configuration as Docker has it: User, Entrypoint, Healthcheck, Labels, ..."""
@@ -177,12 +181,25 @@ class Buildah:
         container: str,
         command: Sequence[str],
         environment: Mapping[str, str],
-        mounts: Sequence[tuple[Path, str]] = (),
+        volumes: Sequence[str] = (),
     ) -> list[str]:
-        """The command line that runs `command` in the container, as the user of our images, on the host's network."""
+        """The command line that runs `command` in the container, as the user of our images, on the host's network.
+
+        volumes: `source:target:ro` or `:rw`.
+        """
         settings = [word for name, value in environment.items() for word in ("--env", f"{name}={value}")]
         return self.command(
-            *("run", "--isolation", "chroot", "--user", USER, *settings, *self._volumes(mounts), container, "--"),
+            *(
+                "run",
+                "--isolation",
+                "chroot",
+                "--user",
+                USER,
+                *settings,
+                *(f"--volume={one}" for one in volumes),
+                container,
+                "--",
+            ),
             *command,
         )
 
@@ -196,7 +213,3 @@ class Buildah:
         self.run("rm", "--all")
         self.run("rmi", "--all", "--force")
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    @staticmethod
-    def _volumes(mounts: Sequence[tuple[Path, str]]) -> list[str]:
-        return [f"--volume={source}:{target}:ro" for source, target in mounts]

@@ -26,6 +26,7 @@ def test_the_readme_shows_the_example_as_it_is(root: Path):
         "CONTRIBUTING.md",
         "client/README.md",
         "docs/ARCHITECTURE.md",
+        "docs/images.md",
         "docs/metrics.md",
         "docs/observability.md",
         "docs/operations.md",
