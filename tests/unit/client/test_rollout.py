@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from client.__main__ import run
+from serving import served_actors
 from serving.actors import ActorStore
 from serving.rollout import Canary, Served
 from tests.tiny_actors import publish_tiny
@@ -77,7 +78,22 @@ def test_nothing_to_go_back_to(store: ActorStore, capsys):
     """A second rollback has nowhere to go."""
     assert dance(store, "rollback", "kind") == 0
     assert dance(store, "rollback", "kind") == 1
-    assert "nothing was served before version 1 of kind" in capsys.readouterr().err
+    assert "nothing was served before version 1" in capsys.readouterr().err
+
+
+def test_the_same_is_done_where_that_command_is_not(store: ActorStore, capsys):
+    """Inside a container, whose only Python packages are those that serve."""
+    actors = ["--actors", str(store.root)]
+    assert served_actors.main(["canary", "kind", "--version", "2", "--percent", "5", *actors]) == 0
+    assert store.served("kind") == Served(1, Canary(2, 5))
+    assert served_actors.main(["promote", "kind", *actors]) == 0
+    assert served_actors.main(["rollback", "kind", *actors]) == 0
+    assert store.served("kind") == Served(1)
+    assert served_actors.main(["promote", "kind", "--newest", *actors]) == 0
+    assert store.served("kind").version == 2
+    capsys.readouterr()
+    assert served_actors.main(["promote", "nobody", *actors]) == 1
+    assert capsys.readouterr().err == "error: there is no actor 'nobody'; there are: kind\n"
 
 
 def test_versions_are_chosen_in_a_folder_and_not_on_a_server(store: ActorStore, capsys):
