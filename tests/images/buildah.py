@@ -55,6 +55,7 @@ class MachineSettings:
 
     def write(self) -> None:
         """Looks for the settings and writes `pip.conf` and `apt.conf`; both may be empty."""
+        shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.mounts = [(self.folder, MACHINE)]
         lines = [f"{key} = {self._inside(value, key)}" for key, value in sorted(_pip_settings().items())]
@@ -124,6 +125,10 @@ class Buildah:
         )
         assert done.returncode == 0, f"buildah {arguments[0]}: {(done.stdout + done.stderr)[-4000:]}"
         return done.stdout
+
+    def has(self, image: str) -> bool:
+        """Whether the store holds it."""
+        return image in self.run("images", "--format", "{{.Name}}:{{.Tag}}").split()
 
     def make_base(self, name: str) -> None:
         """Commits a minimal Debian bookworm with Python 3.11 under the name that a FROM asks for."""

@@ -1,11 +1,13 @@
 """Every Dockerfile builds, and what is inside works on a frame, as the user that Kubernetes runs it as.
 
-Takes about an hour on two cores, and up to 15 GB of disk at a time; `-k normalize` builds one image.
+Takes about an hour on two cores, and up to 15 GB of disk at a time; `-k normalize` builds one image. The base is made
+anew each time, unless DANCE_IMAGES_STORE names a folder to keep it in.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -65,15 +67,16 @@ print("published", published.id, published.version)
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[Buildah]:
-    """A store with a base in it; all of it goes at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="dance-images-"))
-    buildah = Buildah(folder / "buildah")
+    """A store with a base in it; all of it goes at the end, unless DANCE_IMAGES_STORE names a folder to keep it in."""
+    kept = os.environ.get("DANCE_IMAGES_STORE")
+    buildah = Buildah(Path(kept or tempfile.mkdtemp(prefix="dance-images-")))
     try:
-        buildah.make_base(OURS)
+        if not buildah.has(OURS):
+            buildah.make_base(OURS)
         yield buildah
     finally:
-        buildah.remove()
-        shutil.rmtree(folder, ignore_errors=True)
+        if not kept:
+            buildah.remove()
 
 
 @dataclass
