@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 # The default spin-wait of OpenMP slows processes that share cores 3 to 20 times.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help install demo test test-slow check format protos bench sample-clip sample-actor clean
+.PHONY: help install demo test test-slow check format protos bench images push load-kind load-k3s sample-clip sample-actor clean
 
 help: ## lists the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 16
 
 install: $(VENV)/.installed ## makes .venv with the tested set of packages
 
@@ -47,6 +47,18 @@ bench: install ## pipeline, generator, what the chain costs, live, many sessions
 	$(BIN)/python -m benchmarks.live
 	$(BIN)/python -m benchmarks.sessions
 	$(BIN)/python -m benchmarks.greedy
+
+images: ## builds all container images: docs/images.md; IMAGES="pose face" builds these
+	$(PYTHON) scripts/images.py build $(IMAGES)
+
+push: ## builds all images, pushes them to REGISTRY=registry.example/me, and names them in the manifests
+	$(PYTHON) scripts/images.py push --registry "$(REGISTRY)" $(IMAGES)
+
+load-kind: ## loads the images into a kind cluster, CLUSTER=kind
+	$(PYTHON) scripts/images.py load-kind --cluster "$(or $(CLUSTER),kind)" $(IMAGES)
+
+load-k3s: ## loads the images into the k3s of this machine
+	$(PYTHON) scripts/images.py load-k3s $(IMAGES)
 
 sample-clip: install ## draws samples/source_clip.mp4 again
 	$(BIN)/python -m samples.make clip -o samples/source_clip.mp4

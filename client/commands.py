@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from client import rollout
 from client.access import ServerAccess, named_server
 from client.display import Display
 from client.doctor import PROCESSES, Finding, Patient, check_address, examine, parse_stages
@@ -43,6 +45,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+actors_app = typer.Typer(rich_markup_mode=None)
+for command in (rollout.canary, rollout.promote, rollout.rollback):
+    actors_app.command()(command)
+app.add_typer(actors_app, name="actors")
 
 
 @dataclass(slots=True)
@@ -140,7 +147,7 @@ def transfer_command(
     ] = None,
     body: Annotated[Path | None, typer.Option(help="Body stats of the source, from `dance fit`.")] = None,
     one_pass: Annotated[bool, typer.Option("--one-pass", help="Measure the body while dancing, not before.")] = False,
-    actor_version: Annotated[int, typer.Option(min=0, help="0 is the newest.")] = 0,
+    actor_version: Annotated[int, typer.Option(min=0, help="0: one that is served, see `dance actors`.")] = 0,
     patience: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long a server that went away is tried again.")
     ] = PATIENCE_SECONDS,
@@ -177,6 +184,10 @@ def transfer_command(
         VideoReader(source).close()  # a bad file is told before anything is started
     if out is not None:
         checked_output(out, source, force=force)
+    plate = None
+    if not server:
+        plate = partial(_plate, actors, actor, full_frame=full_frame)
+        plate(actor_version)  # what is wrong with the actor is told before anything is started
     job = TransferJob(
         source=source,
         actor=actor,
@@ -191,7 +202,7 @@ def transfer_command(
         body=None if body is None else _read_body(body),
         one_pass=one_pass,
         max_side_px=max_side,
-        plate=None if server else _plate(actors, actor, actor_version, full_frame=full_frame),
+        plate=plate,
         patience_seconds=patience,
         checkpoint_every_frames=checkpoint_every,
     )
@@ -284,8 +295,9 @@ def fit_command(
     display.note(f"wrote {out}")
 
 
-@app.command("actors")
+@actors_app.callback(invoke_without_command=True)
 def actors_command(
+    context: typer.Context,
     server: Server = None,
     tls_ca: TlsCa = None,
     tls_certificate: TlsCertificate = None,
@@ -294,7 +306,11 @@ def actors_command(
     insecure: Insecure = False,
     actors: ActorsFolder = Path("actors"),
 ) -> None:
-    """List the actors of a server, or of the folder here."""
+    """List the actors of a server, or of the folder here. The commands below say which versions are served."""
+    if context.invoked_subcommand is not None:
+        if server is not None:
+            raise UsageError(f"dance actors {context.invoked_subcommand} works on a folder (--actors), not on a server")
+        return
     display = Display()
     access = named_server(
         server, ca=tls_ca, certificate=tls_certificate, key=tls_key, token_file=token_file, insecure=insecure
@@ -371,10 +387,12 @@ def _actors_here(folder: Path) -> list[ActorListing]:
 
 
 def _listing(store: ActorStore, actor_id: str, number: int) -> ActorListing:
+    percent = 0.0
     try:
+        percent = store.served(actor_id).percent(number)
         actor = store.load(actor_id, number)
     except (ActorUnusable, ActorNotFound) as error:
-        return ActorListing(actor_id, number, None, None, "", 0, str(error))
+        return ActorListing(actor_id, number, None, None, "", 0, str(error), percent)
     return ActorListing(
         actor_id,
         number,
@@ -383,6 +401,7 @@ def _listing(store: ActorStore, actor_id: str, number: int) -> ActorListing:
         actor.preset,
         actor.label_map_version,
         "",
+        percent,
     )
 
 

@@ -138,7 +138,7 @@ class Display:
     def actors(self, actors: Sequence[ActorListing]) -> None:
         """A table of actors."""
         table = Table()
-        for heading in ("actor", "version", "preset", "picture", "full frame", "state"):
+        for heading in ("actor", "version", "preset", "picture", "full frame", "new sessions", "state"):
             table.add_column(heading)
         for actor in actors:
             sizes = [
@@ -146,7 +146,8 @@ class Display:
                 for size in (actor.stage_size, actor.full_frame_size)
             ]
             state = actor.unavailable or "ready"
-            table.add_row(actor.actor, str(actor.version), actor.preset, *sizes, Text(state))
+            share = f"{actor.served_percent:g} %" if actor.served_percent else ""
+            table.add_row(actor.actor, str(actor.version), actor.preset, *sizes, share, Text(state))
         self.out.print(table)
 
 

@@ -93,6 +93,7 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
     for finding in listed:
         yield finding
     chosen = [actor for actor in actors if not actor.unavailable and patient.actor in ("", actor.actor)]
+    chosen.sort(key=lambda actor: -actor.served_percent)  # what most sessions get
     if chosen:
         async for finding in _frames(patient, chosen[0]):
             yield finding

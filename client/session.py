@@ -84,6 +84,7 @@ class DanceClient:
                 actor.preset,
                 actor.label_map_version,
                 actor.unavailable,
+                actor.served_percent,
             )
             for actor in listed.actors
         ]

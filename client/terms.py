@@ -27,7 +27,10 @@ class NoPictureReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ActorListing:
-    """One version of an actor, as the server lists it. unavailable: why it cannot be served; empty when it can."""
+    """One version of an actor, as the server lists it. unavailable: why it cannot be served; empty when it can.
+
+    served_percent: of the sessions that name no version; 0 also where the server does not tell.
+    """
 
     actor: str
     version: int
@@ -36,6 +39,7 @@ class ActorListing:
     preset: str
     label_map_version: int
     unavailable: str
+    served_percent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

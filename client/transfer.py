@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ class TransferJob:
     out: file to write; None for a live session that is only looked at. replace_out: it may exist already.
     body: the source's stats, where they are known; otherwise a first pass finds them, unless `one_pass` or `live`.
     look_ahead_frames: None chooses by the frame rate.
-    plate: the actor's picture with nobody in it, of the answers' size, shown before the first answer with a picture;
-    None where only the server has it: then the first picture takes its place.
+    plate: gives a version's picture with nobody in it, of the answers' size, shown before the first answer with a
+    picture; None where only the server has it: then the first picture takes its place.
     patience_seconds: how long a server that went away is tried again; 0 for not at all.
     checkpoint_every_frames: how often a checkpoint is wanted; with 0 a file's dance ends with its connection.
     """
@@ -63,7 +63,7 @@ class TransferJob:
     body: BodyStats | None = None
     one_pass: bool = False
     max_side_px: int = 1280
-    plate: Picture | None = None
+    plate: Callable[[int], Picture] | None = None
     patience_seconds: float = PATIENCE_SECONDS
     checkpoint_every_frames: int = CHECKPOINT_EVERY_FRAMES
 
@@ -166,12 +166,14 @@ async def _check_actor(client: DanceClient, job: TransferJob) -> None:
     if not versions:
         known = ", ".join(sorted({actor.actor for actor in listed})) or "none"
         raise CommandError(f"there is no actor {job.actor!r} at {client.address}; there are: {known}")
-    wanted = [actor for actor in versions if job.actor_version in (0, actor.version)]
+    served = [actor for actor in versions if actor.served_percent] or versions[:1]
+    wanted = [actor for actor in versions if actor.version == job.actor_version] if job.actor_version else served
     if not wanted:
         known = ", ".join(str(actor.version) for actor in versions)
         raise CommandError(f"actor {job.actor!r} has no version {job.actor_version}; there are: {known}")
-    if wanted[0].unavailable:
-        raise CommandError(wanted[0].unavailable)
+    unavailable = [actor.unavailable for actor in wanted if actor.unavailable]
+    if unavailable:
+        raise CommandError(unavailable[0])
 
 
 class _Run:
@@ -201,7 +203,7 @@ class _Run:
                     film = Film(
                         recording,
                         compare=job.compare,
-                        plate=job.plate,
+                        plate=None if job.plate is None else job.plate(session.accepted.actor_version),
                         source_again=lambda: self._sent_again(feed),
                         hold_beginning=not job.live,
                     )

@@ -22,13 +22,15 @@ class Journal:
     """Of one Transfer or FitBody stream. `begin` it first of all: tasks that are made later belong to the session.
 
     kind: "transfer" or "fit_body". client: who calls, see `serving.identity`. answered: how many frames were answered
-    so far. good_end: the reason that is told where nothing went wrong.
+    so far. danced: actor and version, once the session was accepted. good_end: the reason that is told where nothing
+    went wrong.
     """
 
     def __init__(self, kind: str, client: str, peer: str, trace_every_n_frames: int) -> None:
         self.client = client
         self.session = logs.new_session_id()
         self.answered = 0
+        self.danced: tuple[str, int] | None = None
         self.good_end = "finished"
         self._kind = kind
         self._peer = peer

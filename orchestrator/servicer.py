@@ -40,6 +40,7 @@ from serving.errors import (
     StageError,
     StageTimeout,
 )
+from serving.identity import ANONYMOUS
 from serving.self_check import follow
 from serving.server import Health
 
@@ -148,6 +149,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         session = Session(
             config,
             client,
+            who=journal.session if journal.client == ANONYMOUS else journal.client,
             settings=self._settings,
             connections=self._connections,
             actors=self._actors,
@@ -165,6 +167,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 look_ahead_frames=config.look_ahead_frames,
                 resumed_behind=None if resumed is None else resumed.sequence,
             )
+            journal.danced = accepted.config.actor, accepted.config.actor_version
             await client.accept(accepted)
             self._sessions.add(session)
             if self._draining:
@@ -257,6 +260,9 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         finally:
             reader.close()
             telemetry.SESSION_ENDS.labels(reason).inc()
+            if journal.danced is not None:
+                actor, version = journal.danced
+                telemetry.ACTOR_SESSION_ENDS.labels(actor, str(version), reason).inc()
             journal.ended(reason, failure)
 
     def _refusal(self, client: str) -> DanceError | None:
@@ -275,6 +281,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     def _summary(self, actor_id: str, version: int) -> transfer_pb2.ActorSummary:
         summary = transfer_pb2.ActorSummary(actor=actor_id, actor_version=version)
         try:
+            summary.served_percent = self._actors.served(actor_id).percent(version)
             actor = self._actors.load(actor_id, version)
         except (ActorUnusable, ActorNotFound) as error:
             summary.unavailable = str(error)

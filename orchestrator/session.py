@@ -118,7 +118,9 @@ def check_answers(config: SessionConfig, actor: Actor) -> None:
 class Session:
     """Leads one client's frames through stages of its own. `open`, then `run`, then `close` whatever happened.
 
-    threads: shared by all sessions. resumed: what to go on from. seal: makes a checkpoint of a state.
+    who: a client's name, or the session's id for a client without one; where a canary is served, and the config names
+    no version, it decides which one is danced. threads: shared by all sessions. resumed: what to go on from. seal:
+    makes a checkpoint of a state.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class Session:
         config: SessionConfig,
         client: Client,
         *,
+        who: str,
         settings: OrchestratorSettings,
         connections: Connections,
         actors: ActorStore,
@@ -134,6 +137,7 @@ class Session:
         seal: Callable[[SessionState, SessionConfig], bytes],
     ) -> None:
         self._config = config
+        self._who = who
         self._resumed = resumed
         self._seal = seal
         self._client = client
@@ -163,8 +167,7 @@ class Session:
         settings, config = self._settings, self._config
         loop = asyncio.get_running_loop()
         disk = self._threads.disk
-        version = config.actor_version if self._resumed is None else self._resumed.actor_version
-        self._actor = actor = await loop.run_in_executor(disk, self._actors.load, config.actor, version)
+        self._actor = actor = await loop.run_in_executor(disk, self._chosen_actor)
         check_answers(config, actor)
         plate = await loop.run_in_executor(disk, actor.read_plate) if config.output.full_frame else None
         precision = await self._loaded_actor()
@@ -229,6 +232,13 @@ class Session:
         self._door.link.close()
         for stream in self._streams:
             await stream.close()
+
+    def _chosen_actor(self) -> Actor:
+        name = self._config.actor
+        version = self._config.actor_version if self._resumed is None else self._resumed.actor_version
+        if version == 0:
+            version = self._actors.served(name).version_for(name, self._who)
+        return self._actors.load(name, version)
 
     async def _ensure_actor(self) -> str:
         assert self._actor is not None

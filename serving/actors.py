@@ -1,7 +1,8 @@
 """Actors on disk: `<root>/<id>/<version>/` with actor.json, generator.onnx, face.onnx and plate.png.
 
 An actor is data only; nothing in it is executed. Versions are whole numbers from 1, which are also Triton's. Publishing
-writes a temporary folder and renames it, so nothing half written is ever seen.
+writes a temporary folder and renames it, so nothing half written is ever seen. `<root>/<id>/serving.json`, where there
+is one, says which versions are served: `serving.rollout`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from motion.stage import Stage
 from serving.errors import ActorNotFound, ActorUnusable, BadPicture
 from serving.names import checked_actor_id, is_actor_id
 from serving.pictures import PictureLimits, decode_picture
+from serving.rollout import Served, read_served, write_served
 
 FORMAT: Final = 1
 GENERATOR_FILE: Final = "generator.onnx"
@@ -115,20 +117,15 @@ class ActorStore:
         return self._versions_in(self.root / checked_actor_id(actor_id))
 
     def load(self, actor_id: str, version: int = 0) -> Actor:
-        """One version of an actor; version 0 is the newest.
+        """One version of an actor; version 0 is the one that is served, see `served`.
 
         Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for damaged or missing files
         and for another label-map version.
         """
-        versions = self.versions(actor_id)
-        if not versions:
-            known = ", ".join(self.ids()) or "none"
-            raise ActorNotFound(f"there is no actor {actor_id!r}; there are: {known}")
+        versions = self._known_versions(actor_id)
         if version == 0:
-            version = versions[-1]
-        if version not in versions:
-            known = ", ".join(map(str, versions))
-            raise ActorNotFound(f"actor {actor_id!r} has no version {version}; it has: {known}")
+            version = read_served(self.root / actor_id, versions).version
+        self._check_known(actor_id, version, versions)
         actor = _read(actor_id, version, self.root / actor_id / str(version))
         if actor.label_map_version != LABEL_MAP_VERSION:
             raise ActorUnusable(
@@ -140,6 +137,24 @@ class ActorStore:
         if missing:
             raise ActorUnusable(f"actor {actor_id!r} version {version} lacks {', '.join(missing)}")
         return actor
+
+    def served(self, actor_id: str) -> Served:
+        """Which versions new sessions get: the newest, unless `serve` has said otherwise.
+
+        Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for a damaged serving.json.
+        """
+        versions = self._known_versions(actor_id)
+        return read_served(self.root / actor_id, versions)
+
+    def serve(self, actor_id: str, served: Served | None) -> None:
+        """Says which versions new sessions get; None: the newest, also those to come.
+
+        Raises BadInput for a name that is no actor id, and ActorNotFound for versions that are not there.
+        """
+        versions = self._known_versions(actor_id)
+        for version in () if served is None else served.versions:
+            self._check_known(actor_id, version, versions)
+        write_served(self.root / actor_id, served)
 
     def publish(self, actor: Actor, files: Mapping[str, Path]) -> Actor:
         """Copies `files` (name in the actor's folder to source) and actor.json into the next version of `actor.id`.
@@ -167,6 +182,19 @@ class ActorStore:
                 return published
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+    def _known_versions(self, actor_id: str) -> list[int]:
+        versions = self.versions(actor_id)
+        if not versions:
+            known = ", ".join(self.ids()) or "none"
+            raise ActorNotFound(f"there is no actor {actor_id!r}; there are: {known}")
+        return versions
+
+    @staticmethod
+    def _check_known(actor_id: str, version: int, versions: list[int]) -> None:
+        if version not in versions:
+            known = ", ".join(map(str, versions))
+            raise ActorNotFound(f"actor {actor_id!r} has no version {version}; it has: {known}")
 
     @staticmethod
     def _versions_in(home: Path) -> list[int]:

@@ -20,6 +20,9 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.lb_policy_name", "round_robin"),
+    # A name is looked up again when a replica goes away; by default at most every 30 s, and a second replica that goes
+    # within that time would leave nobody to ask for longer than sessions wait.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     # A channel connects for itself. In the pool that all channels share, a new one would inherit how long to wait
     # before the next attempt from an earlier one, whose server died and whose port somebody else has by now.
     ("grpc.use_local_subchannel_pool", 1),
@@ -32,10 +35,10 @@ CHANNEL_OPTIONS: Final = (
 
 
 def open_channel(address: str, tls: ChannelTls | None = None) -> grpc.aio.Channel:
-    """A channel to `host:port`, or to any other name that gRPC resolves, such as `dns:///host:port`.
+    """A channel to `host:port`, or to several replicas, which then take turns. Nothing is connected until it is used.
 
-    A name with several addresses is called at each of them in turn. Nothing is connected until it is used; to be
-    closed, or used as a context.
+    To be closed, or used as a context. Replicas: a name with several addresses, `dns:///name:port`, or a list of
+    addresses, `ipv4:10.0.0.1:50052,10.0.0.2:50052`.
 
     tls: None is plaintext. Raises BadSettings for its files.
     """

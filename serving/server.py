@@ -98,7 +98,7 @@ class ServerSettings:
         """gRPC's options for the server of calls."""
         if self.max_connection_age_seconds == 0:
             return SERVER_OPTIONS
-        return (*SERVER_OPTIONS, ("grpc.max_connection_age_ms", round(1000 * self.max_connection_age_seconds)))
+        return (*SERVER_OPTIONS, ("grpc.max_connection_age_ms", max(1, round(1000 * self.max_connection_age_seconds))))
 
     def tls(self) -> ServerTls | None:
         """What the server proves itself with; None: plaintext. Raises ValueError for half of it."""

@@ -53,6 +53,11 @@ SESSION_ENDS = Counter(
     "client_silent, too_long, broken; besides never_read for one that could not even be told",
     ["reason"],
 )
+ACTOR_SESSION_ENDS = Counter(
+    "dance_actor_session_end",
+    "Ended sessions by actor, version and reason, as in dance_session_end: how a new version does beside the old one",
+    ["actor", "actor_version", "reason"],
+)
 FRAMES_IN_FLIGHT = Gauge("dance_frames_in_flight", "Frames taken in and not yet answered")
 STREAMS = Gauge("dance_streams", "Open streams of a stage, counted by the stage", ["stage"])
 EVENT_LOOP_LAG = Histogram(

@@ -85,8 +85,11 @@ def is_loopback(host: str) -> bool:
 
 
 def is_local(address: str) -> bool:
-    """Whether an address that is called, `host:port` or `unix:path`, lies on this machine for certain."""
-    return address.startswith(("unix:", "unix-abstract:")) or is_loopback(address.rpartition(":")[0])
+    """Whether an address that is called lies on this machine for certain; see `serving.channels.open_channel`."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return True
+    listed = address.removeprefix("ipv4:").removeprefix("ipv6:").removeprefix("dns:///")
+    return all(is_loopback(one.rpartition(":")[0]) for one in listed.split(","))
 
 
 def server_credentials(tls: ServerTls) -> grpc.ServerCredentials:

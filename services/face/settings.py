@@ -14,6 +14,8 @@ from serving.server import ServerSettings
 class FaceSettings(ServerSettings):
     """Read once, from `FACE_*`, at start."""
 
+    max_connection_age_seconds: float = 300.0
+    """See `ServerSettings`: the orchestrators find new replicas of this service within that time."""
     actors_root: Path = Path("actors")
     """The folder of published actors; only read."""
     device: str = "cpu"

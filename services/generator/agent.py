@@ -21,7 +21,7 @@ from services.generator.care import Care, LoadedVersion, OwnTriton, Pauses, Trit
 from services.generator.repository import ModelRepository
 from services.generator.triton import TritonRefused
 from serving.actors import Actor, ActorStore
-from serving.errors import ActorUnusable, AtCapacity, DanceError, StageUnavailable
+from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, DanceError, StageUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class GeneratorAgent:
         self._clock = clock
         self._loaded: dict[str, dict[int, LoadedVersion]] = {}
         self._retry_at: dict[tuple[str, int], float] = {}
+        self._unreadable_until: dict[str, float] = {}
         self._ensuring: dict[tuple[str, int], asyncio.Task[Ensured]] = {}
         self._changing = asyncio.Lock()  # held while anything about what Triton serves is changed
         self._restarts = Pauses()
@@ -83,7 +84,7 @@ class GeneratorAgent:
         return sorted((entry.actor.id, entry.actor.version) for entry in self._entries())
 
     async def ensure(self, actor_id: str, version: int = 0) -> Ensured:
-        """Loads a version (0: the newest) unless it is loaded, and answers when a canary went through.
+        """Loads a version (0: the one that is served) unless it is loaded, and answers when a canary went through.
 
         Callers that ask for the same version at the same time wait for one and the same load. Asking is using: the
         version is in use for `Care.in_use_seconds`, whether it draws or not. Raises ActorNotFound, ActorUnusable,
@@ -249,26 +250,35 @@ class GeneratorAgent:
             await self._load_or_log(actors)
 
     async def _load_wanted(self) -> None:
-        """Loads the newest version of every actor that is loaded or wanted, as far as there is room."""
+        """Loads the served versions of every actor that is loaded or wanted, as far as there is room."""
         for actor_id in await asyncio.to_thread(self._wanted):
-            try:
-                versions = await asyncio.to_thread(self._store.versions, actor_id)
-            except DanceError as error:
-                _log.error("actor %s cannot be looked at: %s", actor_id, error)
-                continue
-            loaded = self._loaded.get(actor_id, {})
-            if not versions or versions[-1] in loaded:
-                continue
-            if self._clock() < self._retry_at.get((actor_id, versions[-1]), 0.0):
-                continue
-            if not loaded and len(self._loaded) >= self._care.max_actors:
-                continue
-            try:
-                newest = await asyncio.to_thread(self._store.load, actor_id, versions[-1])
-            except DanceError as error:
-                self._refuse(actor_id, versions[-1], error)
-                continue
-            await self._load_or_log([*(entry.actor for entry in loaded.values()), newest])
+            for version in await self._served(actor_id):
+                loaded = self._loaded.get(actor_id, {})
+                if version in loaded or self._clock() < self._retry_at.get((actor_id, version), 0.0):
+                    continue
+                if not loaded and len(self._loaded) >= self._care.max_actors:
+                    continue
+                try:
+                    actor = await asyncio.to_thread(self._store.load, actor_id, version)
+                except DanceError as error:
+                    self._refuse(actor_id, version, error)
+                    continue
+                # One after the other: a canary that cannot be loaded takes nothing away from the version beside it.
+                await self._load_or_log([*(entry.actor for entry in loaded.values()), actor])
+
+    async def _served(self, actor_id: str) -> tuple[int, ...]:
+        """The versions that new sessions get; none where that cannot be told."""
+        if self._clock() < self._unreadable_until.get(actor_id, 0.0):
+            return ()
+        try:
+            served = await asyncio.to_thread(self._store.served, actor_id)
+        except ActorNotFound:
+            return ()  # its versions were taken away
+        except DanceError as error:
+            self._unreadable_until[actor_id] = self._clock() + _RETRY_SECONDS
+            _log.error("it cannot be told which version of actor %s is served: %s", actor_id, error)
+            return ()
+        return served.versions
 
     async def _load_or_log(self, actors: list[Actor]) -> None:
         try:
@@ -293,9 +303,11 @@ class GeneratorAgent:
             entry.drawn = max(drawn, 0)
 
     async def _drop_old_versions(self) -> None:
-        for versions in list(self._loaded.values()):
-            newest = max(versions)
-            kept = [e.actor for v, e in versions.items() if v == newest or self._in_use(e)]
+        for actor_id, versions in list(self._loaded.items()):
+            served = [version for version in await self._served(actor_id) if version in versions]
+            if not served:
+                continue  # what is served cannot be loaded, or told: nothing takes the place of what is there
+            kept = [e.actor for v, e in versions.items() if v in served or self._in_use(e)]
             if len(kept) < len(versions):
                 await self._load_or_log(kept)
 

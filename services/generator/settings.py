@@ -19,6 +19,8 @@ from serving.tls import ChannelTls, channel_tls, is_local
 class GeneratorSettings(ServerSettings):
     """The agent's own server, where the actors are, the Triton that serves them, and how they are kept."""
 
+    max_connection_age_seconds: float = 300.0
+    """See `ServerSettings`: the orchestrators find new replicas of this service within that time."""
     actors_root: Path = Path("actors")
     """The folder of published actors; only read."""
 

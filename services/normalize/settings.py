@@ -12,6 +12,8 @@ from serving.server import ServerSettings
 class NormalizeSettings(ServerSettings):
     """Read once, from `NORMALIZE_*`, at start."""
 
+    max_connection_age_seconds: float = 300.0
+    """See `ServerSettings`: the orchestrators find new replicas of this service within that time."""
     max_streams: int = 64
     """Open streams; more are refused. A frame takes well below a millisecond."""
     max_look_ahead_frames: int = 30

@@ -13,6 +13,8 @@ from serving.server import ServerSettings
 class PoseSettings(ServerSettings):
     """Read once, from `POSE_*`, at start."""
 
+    max_connection_age_seconds: float = 300.0
+    """See `ServerSettings`: the orchestrators find new replicas of this service within that time."""
     max_streams: int = 8
     """Open streams; each has a tracker of its own, about 46 ms of CPU a frame. More are refused."""
     max_frames_waiting: int = 2

@@ -31,6 +31,7 @@ from services.generator.tritonserver import TritonFailed, TritonPorts, TritonSer
 from serving.actors import Actor, ActorStore
 from serving.channels import open_channel
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadSettings
+from serving.rollout import Canary, Served
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -255,6 +256,26 @@ async def test_no_request_is_lost_while_a_version_is_added(running: Running, cal
     assert await check
     assert drawn > 1
     assert ("busy", 2) in running.agent.loaded()
+
+
+async def test_a_canary_draws_beside_what_is_served_until_it_is_taken_back(
+    running: Running, caller, store: ActorStore, publish: Callable[..., Actor]
+):
+    """Neither has to be in use; after the rollback the canary goes, and the other one has drawn all the while."""
+    old, new = publish("tried", bias=7), publish("tried", bias=8)
+    store.serve("tried", Served(1, Canary(2, 10)))
+    await running.agent.ensure("tried")
+    for _ in range(2):
+        await running.forget_all()
+        assert await running.agent.check()
+        await assert_draws(caller, old, 7)
+        await assert_draws(caller, new, 8)
+    store.serve("tried", Served(1))
+    await running.forget_all()
+    assert await running.agent.check()
+    await assert_draws(caller, old, 7)
+    with pytest.raises(InferenceServerException, match="version 2"):
+        await draw(caller, new, pictures(1), pictures(2))
 
 
 async def test_a_damaged_new_version_leaves_the_old_one_alone(running: Running, caller, publish: Callable[..., Actor]):

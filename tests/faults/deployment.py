@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -28,19 +29,38 @@ MODULES = {
 }
 
 
+SECOND = "-2"
+Inside = Callable[[Mapping[str, str]], tuple[str, ...]]
+
+
 class Deployment:
     """Five processes and a Triton on ports that were free. Entering starts them; leaving ends them for certain.
 
     Kubernetes would start a dead process again, under the same name: `kill` and then `start` do that here.
+
+    replicas: 2 makes two of each; the second has "-2" behind its name. inside: turns a command and its environment into
+    the command that runs it in a container, by the process's name.
     """
 
-    def __init__(self, folder: Path, actors_root: Path, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        actors_root: Path,
+        *,
+        replicas: int = 1,
+        inside: Mapping[str, Inside] | None = None,
+        **settings: str,
+    ) -> None:
         self._folder = folder
-        names = [*(f"{name}{kind}" for name in MODULES for kind in ("", "_health", "_metrics")), "triton", "http", "tm"]
-        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self._inside = inside or {}
+        self._behind = ("", SECOND)[:replicas]
+        self.names = [f"{name}{behind}" for behind in self._behind for name in MODULES]
+        ports = [f"{name}{kind}" for name in self.names for kind in ("", "_health", "_metrics")]
+        ports += [f"{name}{behind}" for name in ("triton", "http", "tm") for behind in self._behind]
+        self.ports = dict(zip(ports, free_ports(len(ports)), strict=True))
         key = folder / "checkpoint.keys"
         key.write_text(secrets.token_hex(32) + "\n")
-        ports, root = self.ports, str(actors_root)
+        root = str(actors_root)
         self._environment: dict[str, dict[str, str]] = {
             "pose": {},
             "normalize": {},
@@ -48,19 +68,17 @@ class Deployment:
             "generator": {
                 "GENERATOR_ACTORS_ROOT": root,
                 "GENERATOR_PRECISION": "f32",
-                "GENERATOR_TRITON_GRPC_PORT": str(ports["triton"]),
-                "GENERATOR_TRITON_HTTP_PORT": str(ports["http"]),
-                "GENERATOR_TRITON_METRICS_PORT": str(ports["tm"]),
                 "GENERATOR_TRITON_EXIT_SECONDS": "1",
-                "GENERATOR_TRITON_LOG": str(folder / "triton.log"),
+                # Each Triton must be able to draw for any orchestrator.
+                **({"GENERATOR_LOAD_AT_START": "all"} if replicas > 1 else {}),
             },
             "orchestrator": {
                 "ORCHESTRATOR_ACTORS_ROOT": root,
-                "ORCHESTRATOR_POSE_ADDRESS": f"{HOST}:{ports['pose']}",
-                "ORCHESTRATOR_NORMALIZE_ADDRESS": f"{HOST}:{ports['normalize']}",
-                "ORCHESTRATOR_FACE_ADDRESS": f"{HOST}:{ports['face']}",
-                "ORCHESTRATOR_AGENT_ADDRESS": f"{HOST}:{ports['generator']}",
-                "ORCHESTRATOR_TRITON_ADDRESS": f"{HOST}:{ports['triton']}",
+                "ORCHESTRATOR_POSE_ADDRESS": self.address_of("pose"),
+                "ORCHESTRATOR_NORMALIZE_ADDRESS": self.address_of("normalize"),
+                "ORCHESTRATOR_FACE_ADDRESS": self.address_of("face"),
+                "ORCHESTRATOR_AGENT_ADDRESS": self.address_of("generator"),
+                "ORCHESTRATOR_TRITON_ADDRESS": self.address_of("triton"),
                 "ORCHESTRATOR_CHECKPOINT_KEY_FILE": str(key),
                 # A busy machine may take long to start a process.
                 "ORCHESTRATOR_AWAY_SECONDS": "60",
@@ -74,12 +92,17 @@ class Deployment:
     @property
     def address(self) -> str:
         """The orchestrator's."""
-        return f"{HOST}:{self.ports['orchestrator']}"
+        return self.address_of("orchestrator")
+
+    def address_of(self, name: str) -> str:
+        """Of a service, with all its replicas."""
+        addresses = [f"{HOST}:{self.ports[name + behind]}" for behind in self._behind]
+        return addresses[0] if len(addresses) == 1 else f"ipv4:{','.join(addresses)}"
 
     async def __aenter__(self) -> Self:
         try:
             async with asyncio.TaskGroup() as group:
-                for name in MODULES:
+                for name in self.names:
                     group.create_task(self.start(name))
         except BaseException:
             await self.end()
@@ -91,15 +114,22 @@ class Deployment:
 
     async def start(self, name: str) -> Ready:
         """Starts the process at its own ports, and waits until it serves."""
-        prefix, ports = name.upper(), self.ports
+        service, ports = name.removesuffix(SECOND), self.ports
+        prefix, behind = service.upper(), name.removeprefix(service)
         own = {
             f"{prefix}_PORT": str(ports[name]),
             f"{prefix}_HEALTH_PORT": str(ports[f"{name}_health"]),
             f"{prefix}_METRICS_PORT": str(ports[f"{name}_metrics"]),
             f"{prefix}_DRAIN_SECONDS": "5",
         }
-        command = (sys.executable, "-m", MODULES[name])
-        spec = ProcessSpec(name, command, {**own, **self._environment[name]})
+        if service == "generator":
+            triton = {"GRPC": "triton", "HTTP": "http", "METRICS": "tm"}
+            own |= {f"{prefix}_TRITON_{kind}_PORT": str(ports[port + behind]) for kind, port in triton.items()}
+        environment = {**own, **self._environment[service]}
+        command: tuple[str, ...] = (sys.executable, "-m", MODULES[service])
+        if name in self._inside:
+            command = self._inside[name](environment)
+        spec = ProcessSpec(name, command, environment)
         self._starts += 1
         process = ManagedProcess(spec, self._folder / f"{name}.{self._starts}.log")
         self._running[name] = process
@@ -155,7 +185,7 @@ class Deployment:
 
     async def end(self) -> None:
         """Ends all of them, the orchestrator first."""
-        for name in reversed(list(MODULES)):
+        for name in reversed(self.names):
             process = self._running.pop(name, None)
             if process is not None:
                 with contextlib.suppress(RuntimeError):

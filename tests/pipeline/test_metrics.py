@@ -21,7 +21,10 @@ from tests.pipeline.fake_stages import PATIENCE_SECONDS
 
 STAGES = ("pose", "normalize", "label_map", "generator", "face", "encode")
 SERVERS = ("pose", "normalize", "face", "agent", "triton")
-LABELS = {"shown_to", "stage", "outcome", "result", "reason", "remark", "le", "version", "service", "by", "generation"}
+LABELS = {
+    "shown_to", "stage", "outcome", "result", "reason", "remark", "le", "version", "service", "by", "generation",
+    "actor", "actor_version",
+}  # fmt: skip
 Samples = defaultdict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 

@@ -28,6 +28,7 @@ def test_the_readme_shows_the_example_as_it_is(root: Path):
         "deploy/README.md",
         "docs/ARCHITECTURE.md",
         "docs/deploy.md",
+        "docs/images.md",
         "docs/metrics.md",
         "docs/observability.md",
         "docs/operations.md",

@@ -16,6 +16,7 @@ from services.generator.triton import TritonRefused
 from services.generator.tritonserver import TritonFailed
 from serving.actors import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadInput, StageUnavailable
+from serving.rollout import Canary, Served
 
 
 class World:
@@ -23,6 +24,7 @@ class World:
 
     def __init__(self, versions: dict[str, list[int]], *, elsewhere: bool = False, **care: float) -> None:
         self.published = versions
+        self.said: dict[str, Served | Exception] = {}
         self.written: dict[str, tuple[int, ...]] = {}
         self.serves: dict[str, tuple[int, ...]] = {}
         self.drawn: dict[tuple[str, int], int] = {}
@@ -37,7 +39,7 @@ class World:
         self.load_began, self.loading = asyncio.Event(), asyncio.Event()
         self.loading.set()
         self.agent = GeneratorAgent(
-            cast("ActorStore", SimpleNamespace(load=self.load_actor, ids=self.ids, versions=self.versions)),
+            cast("ActorStore", SimpleNamespace(load=self.load_actor, ids=self.ids, served=self.served)),
             cast("ModelRepository", SimpleNamespace(write=self.write, remove=self.remove)),
             self,
             Care(**care),  # type: ignore[arg-type]
@@ -51,6 +53,15 @@ class World:
 
     def versions(self, actor_id: str) -> list[int]:
         return self.published.get(actor_id, [])
+
+    def served(self, actor_id: str) -> Served:
+        versions = self.versions(actor_id)
+        if not versions:
+            raise ActorNotFound(f"no {actor_id}")
+        said = self.said.get(actor_id, Served(versions[-1]))
+        if isinstance(said, Exception):
+            raise said
+        return said
 
     def load_actor(self, actor_id: str, version: int = 0) -> Actor:
         versions = self.versions(actor_id)
@@ -191,13 +202,13 @@ async def test_one_actor_that_cannot_be_looked_at_stops_nothing():
     """A name that is no actor's, or an actor that goes while it is looked at: the round goes on with the others."""
     world = World({"Odd": [1], "gone": [1], "z": [1]}, wanted_ids=None)  # type: ignore[arg-type]
 
-    def versions(actor_id: str) -> list[int]:
+    def served(actor_id: str) -> Served:
         if actor_id == "Odd":
             raise BadInput("actor", "'Odd' is no actor id")
-        return [7] if actor_id == "gone" else [1]
+        return Served(7 if actor_id == "gone" else 1)
 
     world.agent = GeneratorAgent(
-        cast("ActorStore", SimpleNamespace(load=world.load_actor, ids=world.ids, versions=versions)),
+        cast("ActorStore", SimpleNamespace(load=world.load_actor, ids=world.ids, served=served)),
         cast("ModelRepository", SimpleNamespace(write=world.write, remove=world.remove)),
         world,
         Care(wanted_ids=None),
@@ -379,3 +390,45 @@ async def test_ensure_says_when_triton_cannot_draw():
     world.now += 60.0
     assert await world.agent.check()
     assert await world.agent.ensure("a") == Ensured(1, "bf16")
+
+
+async def test_a_canary_is_loaded_beside_what_is_served_and_both_stay():
+    """Neither has to be asked for; a rollback, or what is promoted, lets the other one go once nobody uses it."""
+    world = World({"a": [1]}, in_use_seconds=30.0)
+    await world.agent.ensure("a")
+    world.published["a"] = [1, 2, 3]
+    world.said["a"] = Served(1, Canary(2, 10))
+    for _ in range(5):
+        world.now += 100.0
+        assert await world.agent.check()
+        assert world.agent.loaded() == [("a", 1), ("a", 2)]
+    world.said["a"] = Served(1)
+    world.now += 100.0
+    await world.agent.check()
+    assert world.agent.loaded() == [("a", 1)]
+
+
+async def test_a_canary_that_cannot_be_loaded_takes_nothing_away():
+    """The version beside it is served on."""
+    world = World({"a": [1, 2]})
+    world.said["a"] = Served(1, Canary(2, 50))
+    world.damaged.add(("a", 2))
+    await world.agent.ensure("a", 1)
+    assert await world.agent.check()
+    assert world.agent.loaded() == [("a", 1)]
+
+
+async def test_what_is_served_stays_while_it_cannot_be_told_what_is():
+    """A damaged serving.json changes nothing about what is loaded; it is read again after a while."""
+    world = World({"a": [1, 2]}, in_use_seconds=30.0)
+    world.said["a"] = Served(1)
+    await world.agent.ensure("a")
+    await world.agent.ensure("a", 1)
+    world.said["a"] = ActorUnusable("serving.json cannot be read")
+    world.now += 100.0
+    assert await world.agent.check()
+    assert world.agent.loaded() == [("a", 1), ("a", 2)]
+    world.said["a"] = Served(1)
+    world.now += 100.0
+    await world.agent.check()
+    assert world.agent.loaded() == [("a", 1)]

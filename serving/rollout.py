@@ -1,0 +1,166 @@
+"""Which versions of an actor new sessions get: `<actors>/<id>/serving.json`, replaced as a whole.
+
+    {"version": 3, "canary": {"version": 4, "percent": 10}, "previous": 2}
+
+Without this file the newest version is served. With it, exactly what it says is: a version that is published later
+waits until it is promoted. A session that names a version gets that one; a session that has begun keeps its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from serving.errors import ActorUnusable, BadInput
+
+SERVING_FILE: Final = "serving.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A version that a part of the new sessions gets, so that it can be judged. percent: above 0, below 100."""
+
+    version: int
+    percent: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.percent < 100:
+            raise ValueError(f"percent must lie between 0 and 100, got {self.percent:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What new sessions of one actor get.
+
+    version: served to all that the canary does not take. previous: served before `version`; 0 where none was.
+    """
+
+    version: int
+    canary: Canary | None = None
+    previous: int = 0
+
+    def __post_init__(self) -> None:
+        if self.version < 1 or self.previous < 0:
+            raise ValueError(f"versions count from 1, got {min(self.version, self.previous)}")
+        if self.canary is not None and self.canary.version in (self.version, 0):
+            raise ValueError(f"version {self.canary.version} cannot be the canary beside version {self.version}")
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The one that most sessions get, then the canary."""
+        return (self.version,) if self.canary is None else (self.version, self.canary.version)
+
+    def percent(self, version: int) -> float:
+        """How many of a hundred new sessions get this version."""
+        canary_percent = 0.0 if self.canary is None else self.canary.percent
+        if version == self.version:
+            return 100.0 - canary_percent
+        return canary_percent if version in self.versions else 0.0
+
+    def version_for(self, actor_id: str, who: str) -> int:
+        """The version of one session. The same `who` gets the same one, as long as the canary's share only grows."""
+        if self.canary is None:
+            return self.version
+        # The canary's version is part of it, so that each canary meets other clients.
+        digest = hashlib.sha256(f"{actor_id}\0{self.canary.version}\0{who}".encode()).digest()
+        drawn_percent = int.from_bytes(digest[:8], "big") / 2**64 * 100
+        return self.canary.version if drawn_percent < self.canary.percent else self.version
+
+
+def read_served(home: Path, versions: list[int]) -> Served:
+    """What `home`, an actor's folder, says is served of its `versions` (oldest first, at least one).
+
+    Raises ActorUnusable, naming the file, when it cannot be read or names a version that is not there.
+    """
+    path = home / SERVING_FILE
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return Served(versions[-1], previous=versions[-2] if len(versions) > 1 else 0)
+    except OSError as error:
+        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} cannot be read: {error.strerror}") from error
+    try:
+        served = _from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__} {error}"
+        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} cannot be read: {reason}") from error
+    missing = [version for version in served.versions if version not in versions]
+    if missing:
+        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} names version {missing[0]}, which is not there")
+    return served
+
+
+def write_served(home: Path, served: Served | None) -> None:
+    """Makes it what new sessions get from now on; None: the newest version, also those to come."""
+    path = home / SERVING_FILE
+    if served is None:
+        path.unlink(missing_ok=True)
+        return
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(json.dumps(_to_json(served), indent=2) + "\n")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def with_canary(now: Served, version: int, percent: float) -> Served:
+    """`version` for `percent` of the new sessions, beside what is served now.
+
+    Where it is the one that all get, as the newest version is without a file, the one before it takes the rest. Raises
+    BadInput.
+    """
+    stable = now.previous if version == now.version else now.version
+    if stable == 0:
+        raise BadInput(
+            "version", f"{version} is the only version that is or was served: a canary stands beside another"
+        )
+    try:
+        return Served(stable, Canary(version, percent), previous=0 if version == now.version else now.previous)
+    except ValueError as error:
+        raise BadInput("percent", str(error)) from error
+
+
+def promoted(now: Served, version: int) -> Served:
+    """`version` for all new sessions."""
+    return Served(version, previous=now.previous if version == now.version else now.version)
+
+
+def rolled_back(now: Served) -> Served:
+    """Without the canary, or where there is none, the version that was served before. Raises BadInput without one."""
+    if now.canary is not None:
+        return Served(now.version, previous=now.previous)
+    if now.previous == 0:
+        raise BadInput("version", f"nothing was served before version {now.version}")
+    return Served(now.previous)
+
+
+def _from_json(stored: dict[str, Any]) -> Served:
+    unknown = set(stored) - {"version", "canary", "previous"}
+    if unknown:
+        raise ValueError(f"{', '.join(sorted(unknown))}: no such field")
+    canary = stored.get("canary")
+    return Served(
+        _whole(stored["version"]),
+        None if canary is None else Canary(_whole(canary["version"]), float(canary["percent"])),
+        _whole(stored.get("previous", 0)),
+    )
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"versions are whole numbers, got {value!r}")
+    return value
+
+
+def _to_json(served: Served) -> dict[str, Any]:
+    canary = served.canary
+    return {
+        "version": served.version,
+        "canary": None if canary is None else {"version": canary.version, "percent": canary.percent},
+        "previous": served.previous,
+    }

@@ -1,0 +1,249 @@
+"""Every Dockerfile builds, and what is inside works on a frame, as the user that Kubernetes runs it as.
+
+Each takes minutes, and some gigabytes of disk while it is built; `-k normalize` builds one. The base is made anew each
+time, unless DANCE_IMAGES_STORE names a folder to keep it in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from services.generator.tritonserver import TritonPorts, TritonServer
+from serving.actors import ActorStore
+from tests.faults.dancer import dance
+from tests.faults.deployment import HOST, Deployment, free_ports
+from tests.faults.test_replicas import pictures_of
+from tests.images.buildah import Buildah, missing
+from tests.tiny_actors import publish_tiny
+from tests.unit.images.dockerfiles import DOCKERFILES, Dockerfile
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(missing() != "", reason=f"images cannot be built here: {missing()}"),
+]
+
+OURS = "docker.io/library/python:3.11-slim-bookworm"
+FRAMES = 6
+UID = 10001
+PROCESSES = {
+    "pose": "pose", "normalize": "normalize", "face": "face", "triton-cpu": "generator", "orchestrator": "orchestrator",
+}  # fmt: skip
+"""By image: the process of a deployment that it takes the place of."""
+
+DRAWS = """\
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from dance.v1 import frame_pb2
+from services.generator.painter import Painter
+from serving.actors import ActorStore
+actor = ActorStore(Path(sys.argv[1])).load("tiny")
+nobody = np.full((actor.stage.out_height_px, actor.stage.out_width_px, 3), 255, np.uint8)
+(painted,) = Painter.open(actor, device="cpu", threads=1, precision="f32").paint([(nobody, nobody)])
+print("drew", painted.frame.shape, torch.__version__)
+"""
+TRAINS = """\
+import sys
+from pathlib import Path
+from training.job import JobSettings, train_actor
+from training.presets import slim_256
+clip, work = Path(sys.argv[1]), Path(sys.argv[2])
+stores = {"store_root": work / "a", "work_root": work / "w"}
+published = train_actor(JobSettings(footage=clip, actor="inside", preset=slim_256(), pictures=2, **stores))
+print("published", published.id, published.version)
+"""
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Buildah]:
+    """A store with a base in it; all of it goes at the end, unless DANCE_IMAGES_STORE names a folder to keep it in."""
+    kept = os.environ.get("DANCE_IMAGES_STORE")
+    buildah = Buildah(Path(kept or tempfile.mkdtemp(prefix="dance-images-")))
+    try:
+        if not buildah.has(OURS):
+            buildah.make_base(OURS)
+        yield buildah
+    finally:
+        if not kept:
+            buildah.remove()
+
+
+@dataclass
+class Built:
+    """An image, a container of it, and a folder that the user inside can read; `writable` it can write."""
+
+    store: Buildah
+    name: str
+    dockerfile: Dockerfile
+    container: str
+    folder: Path
+
+    @property
+    def writable(self) -> Path:
+        """Made for the user inside."""
+        path = self.folder / "writable"
+        path.mkdir(exist_ok=True)
+        path.chmod(0o777)
+        return path
+
+    def command(self, *words: str, environment: Mapping[str, str] | None = None) -> list[str]:
+        """The command line that runs `words` inside."""
+        volumes = [f"{self.folder}:{self.folder}:ro", f"{self.writable}:{self.writable}:rw"]
+        return self.store.inside(self.container, words, environment or {}, volumes)
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Runs `words` inside, to their end."""
+        return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=1800, check=False)
+
+    @property
+    def entry_point(self) -> tuple[str, ...]:
+        """What the image runs."""
+        (words,) = self.dockerfile.all("ENTRYPOINT")
+        return tuple(json.loads(words))
+
+
+@pytest.fixture
+def built(request: pytest.FixtureRequest, store: Buildah, root: Path) -> Iterator[Built]:
+    """The image that the test names, built; it goes with its containers."""
+    name = request.param
+    dockerfile = Dockerfile(root / DOCKERFILES[name])
+    image = f"everybody-dance/{name}:0.1.0"
+    arguments = {} if dockerfile.base in OURS else {"BASE": OURS}  # as far as NVIDIA's base is not needed
+    seconds = store.build(root, DOCKERFILES[name], image, **arguments)
+    folder = Path(tempfile.mkdtemp(prefix="dance-inside-"))
+    folder.chmod(0o755)
+    try:
+        container = store.container(image)
+        print(f"{name}: built in {seconds:.0f} s, {store.size_bytes(container) / 1e6:.0f} MB")
+        assert_closed(store, image, container, dockerfile)
+        yield Built(store, name, dockerfile, container, folder)
+        assert_untouched(store, container)
+    finally:
+        store.remove_images(image)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def assert_closed(store: Buildah, image: str, container: str, dockerfile: Dockerfile) -> None:
+    """What the image says of itself, and what is not in it."""
+    config = store.config(image)
+    assert config["User"] == "10001:10001"
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.version"] == "0.1.0"
+    assert labels["org.opencontainers.image.title"].startswith("Everybody Dance")
+    health = config["Healthcheck"]["Test"]
+    assert health == ["NONE"] or health[:4] == ["CMD", "python", "-m", "serving.probe"]
+    root = store.root_of(container)
+    programs = {
+        path.name for folder in ("usr/bin", "usr/local/bin", "opt/venv/bin") for path in (root / folder).glob("*")
+    }
+    assert not programs & {"cc", "gcc", "g++", "c++", "clang", "make", "pip", "pip3"}
+    assert not (root / "machine").exists() or not list((root / "machine").iterdir())
+    ours = {path.name for path in (root / "app").iterdir()}
+    assert ours == {"LICENSE"} | {source.split("/")[0] for source in dockerfile.copied}
+
+
+def assert_untouched(store: Buildah, container: str) -> None:
+    """Whatever ran inside has written to /tmp alone, so that a root file system that cannot be written does."""
+    root = store.root_of(container)
+    search = ["find", str(root), "-xdev", "-uid", str(UID), "-type", "f", "-not", "-path", f"{root}/tmp/*"]
+    found = subprocess.run(search, capture_output=True, text=True, check=True)
+    assert found.stdout == ""
+
+
+def actors_in(folder: Path) -> Path:
+    """A folder of actors with one tiny actor."""
+    (folder / "parts").mkdir()
+    publish_tiny(ActorStore(folder / "actors"), folder / "parts", "tiny", bias=3)
+    return folder / "actors"
+
+
+async def danced(deployment: Deployment, root: Path) -> None:
+    """Frames of the sample clip come back as pictures, with a face."""
+    answers, _, _ = await dance(deployment.address, pictures_of(root / "samples" / "source_clip.mp4", FRAMES))
+    assert [answer.sequence for answer in answers] == list(range(FRAMES))
+    assert [answer.WhichOneof("result") for answer in answers].count("picture") >= FRAMES - 1
+
+
+@pytest.mark.parametrize(("built", "name"), list(PROCESSES.items()), indirect=["built"])
+async def test_a_service_works_inside_its_image(built: Built, name: str, root: Path):
+    """It takes its place in a chain whose other processes run outside; says how it is; ends in order."""
+    prefix = name.upper()
+
+    def inside(environment: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(built.command(*built.entry_point, environment={f"{prefix}_HOST": HOST, **environment}))
+
+    async with Deployment(built.folder, actors_in(built.folder), inside={name: inside}) as deployment:
+        began_s = time.monotonic()
+        await danced(deployment, root)
+        print(f"{built.name}: {FRAMES} frames in {time.monotonic() - began_s:.1f} s")
+        health_port = deployment.ports[f"{name}_health"]
+        assert built.run("python", "-m", "serving.probe", f"{HOST}:{health_port}").returncode == 0
+        (closed,) = free_ports(1)
+        sick = built.run("python", "-m", "serving.probe", f"{HOST}:{closed}")
+        assert sick.returncode == 1
+        assert "UNAVAILABLE" in sick.stderr + sick.stdout
+        # buildah would not pass it on.
+        family = deployment.victims(name)[0].children(recursive=True)
+        first = next(one for one in family if one.uids().real == UID)
+        first.terminate()
+        assert await deployment.exit_code(name) == 0
+
+
+@pytest.mark.parametrize("built", ["agent"], indirect=True)
+async def test_the_agent_works_beside_a_triton(built: Built, root: Path):
+    """Triton runs elsewhere; they share the repository, and the agent loads what is danced."""
+    repository, actors = built.writable / "models", actors_in(built.folder)
+    repository.mkdir()
+    repository.chmod(0o777)
+    grpc_port, http_port, metrics_port = free_ports(3)
+    ports = TritonPorts(grpc=grpc_port, http=http_port, metrics=metrics_port)
+
+    def inside(environment: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(built.command(*built.entry_point, environment={"GENERATOR_HOST": HOST, **environment}))
+
+    address = f"{HOST}:{grpc_port}"
+    async with (
+        TritonServer(repository, built.folder / "triton.log", ports=ports, exit_seconds=1),
+        Deployment(
+            built.folder,
+            actors,
+            inside={"generator": inside},
+            GENERATOR_TRITON_ADDRESS=address,
+            GENERATOR_REPOSITORY_ROOT=str(repository),
+            ORCHESTRATOR_TRITON_ADDRESS=address,
+        ) as deployment,
+    ):
+        await danced(deployment, root)
+
+
+@pytest.mark.parametrize("built", ["triton"], indirect=True)
+def test_what_triton_runs_draws_inside_its_image(built: Built):
+    """On a base of ours in NVIDIA's place: the isolated interpreter of the stub finds our packages, and they draw."""
+    actors = actors_in(built.folder)
+    (built.folder / "draws.py").write_text(DRAWS)
+    drew = built.run("python3", "-I", str(built.folder / "draws.py"), str(actors))
+    assert drew.returncode == 0, drew.stderr
+    assert drew.stdout.startswith("drew (32, 32, 3) 2.")
+
+
+@pytest.mark.parametrize("built", ["training"], indirect=True)
+def test_training_works_inside_its_image(built: Built, root: Path):
+    """Footage in, an actor out: with two pictures' worth of training, but through every phase."""
+    shutil.copyfile(root / "samples" / "source_clip.mp4", built.folder / "clip.mp4")
+    (built.folder / "trains.py").write_text(TRAINS)
+    trained = built.run("python", str(built.folder / "trains.py"), str(built.folder / "clip.mp4"), str(built.writable))
+    assert trained.returncode == 0, trained.stderr[-3000:]
+    assert "published inside 1" in trained.stdout
+    assert ActorStore(built.writable / "a").load("inside").version == 1

@@ -1,0 +1,102 @@
+"""compose.yaml and docker-bake.hcl fit the code and each other."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from serving.server import VERSION
+from serving.settings import from_environment
+from tests.unit.images.dockerfiles import DOCKERFILES, Dockerfile
+from tests.unit.images.test_dockerfiles import SETTINGS
+
+
+@pytest.fixture(scope="module")
+def compose(root: Path) -> dict[str, Any]:
+    """The file as Compose reads it."""
+    read: dict[str, Any] = yaml.safe_load((root / "compose.yaml").read_text())
+    return read
+
+
+def names_of(service: dict[str, Any], name: str) -> set[str]:
+    """What others call it."""
+    networks = service.get("networks", [])
+    aliases = (
+        [alias for one in networks.values() for alias in one.get("aliases", [])] if isinstance(networks, dict) else []
+    )
+    return {name, *aliases}
+
+
+def test_every_container_is_held_as_short_as_a_pod(compose: dict[str, Any]):
+    """Nothing to write but /tmp and volumes, no capability, not root, nothing gained by a program with more rights."""
+    for service in compose["services"].values():
+        assert service["read_only"] is True
+        assert service["user"] == "10001:10001"
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["tmpfs"][0].startswith("/tmp:")
+        for one in service.get("ports", []):
+            assert one.startswith("127.0.0.1:")
+
+
+def test_every_image_is_one_of_ours_and_is_built_from_its_dockerfile(compose: dict[str, Any]):
+    """All of them are there, at the project's version."""
+    seen = set()
+    for service in compose["services"].values():
+        found = re.fullmatch(rf"everybody-dance/([a-z-]+):{re.escape(VERSION)}", service["image"])
+        assert found is not None
+        assert service["build"] == {"context": ".", "dockerfile": DOCKERFILES[found[1]]}
+        seen.add(found[1])
+    assert seen == set(DOCKERFILES)
+
+
+def test_settings_are_read_as_the_processes_read_them(root: Path, compose: dict[str, Any]):
+    """On top of the images' own: no misspelt variable, and plaintext is wanted everywhere it is needed."""
+    for name, (settings, prefix, _) in SETTINGS.items():
+        environment = Dockerfile(root / DOCKERFILES[name]).environment | compose["services"][name]["environment"]
+        from_environment(settings, prefix, environment)
+
+
+@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+def test_the_orchestrator_finds_each_stage(root: Path, compose: dict[str, Any], profile: str):
+    """By a name that one running container has on their network, at the port where it listens."""
+    services = compose["services"]
+    running = {n: s for n, s in services.items() if not s.get("profiles") or profile in s["profiles"]}
+    ports: dict[str, set[str]] = {}
+    for name, service in running.items():
+        if name == "seed":
+            continue
+        (exposed,) = Dockerfile(root / DOCKERFILES[name]).all("EXPOSE")
+        owner = service.get("network_mode", f"service:{name}").removeprefix("service:")
+        for called in names_of(running[owner], owner):
+            ports.setdefault(called, set()).update(exposed.split())
+    for variable, address in services["orchestrator"]["environment"].items():
+        if variable.endswith("_ADDRESS"):
+            called, _, port = address.removeprefix("dns:///").rpartition(":")
+            assert port in ports[called], f"{variable} {address}"
+
+
+def test_a_cpu_is_the_default(root: Path, compose: dict[str, Any]):
+    """`docker compose up` reads .env; each profile has one Triton."""
+    assert "COMPOSE_PROFILES=cpu" in (root / ".env").read_text().splitlines()
+    tritons = {name: s["profiles"] for name, s in compose["services"].items() if "triton" in name}
+    assert tritons == {"triton-cpu": ["cpu"], "triton": ["gpu"]}
+
+
+def test_bake_and_the_script_build_the_same_images(root: Path):
+    """The same names from the same Dockerfiles."""
+    text = (root / "docker-bake.hcl").read_text()
+    found = re.findall(
+        r'target "([a-z-]+)" \{\s+inherits\s+= \["ours"\]\s+dockerfile = "([^"]+)"\s+tags\s+= tags\("([a-z-]+)"\)', text
+    )
+    assert {name: dockerfile for name, dockerfile, _ in found} == DOCKERFILES
+    assert all(name == tag for name, _, tag in found)
+    (listed,) = re.findall(r"targets = \[(.*)\]", text)
+    assert re.findall(r'"([a-z-]+)"', listed) == list(DOCKERFILES)
+    assert f'default = "{VERSION}"' in text
+    assert runpy.run_path(str(root / "scripts" / "images.py"))["DOCKERFILES"] == DOCKERFILES
