@@ -94,8 +94,8 @@ def train_actor(
 
     With nothing left in the budget and nothing new to publish, the version published before is returned. Raises
     TrainingStopped as soon as `should_stop` says so (the same call goes on), UnreadableVideo for footage that cannot be
-    read, NoBody where it shows no whole body or too little of it, BadInput where the work folder is in use or holds the
-    training of something else.
+    read, NoBody where it shows no whole body or too little of it, BadInput where the work folder holds the training of
+    something else, WorkFolderBusy where another training is at work in it.
     """
     return _Job(settings, on_progress, should_stop).run()
 
