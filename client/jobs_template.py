@@ -21,6 +21,7 @@ FOOTAGE_FOLDER: Final = PurePosixPath("/footage")
 ACTORS_FOLDER: Final = PurePosixPath("/actors")
 ACTOR_NOTE: Final = "everybody-dance/actor"
 """The annotation that names the actor: not every actor's id can be a label."""
+SUBMISSION_NOTE: Final = "everybody-dance/submission"
 SELECTOR: Final = "app.kubernetes.io/name=training,app.kubernetes.io/part-of=everybody-dance"
 UPLOAD_POD: Final = "footage-upload"
 """A fixed name, so that a Role can allow commands in this pod and in no other."""
@@ -40,7 +41,7 @@ class JobRequest:
     """A training as a Job.
 
     training: with paths as the pod sees them. image: None takes the template's. gpus: of each pod; 0 trains on CPUs.
-    nodes: pods that train together.
+    nodes: pods that train together. name: empty takes one that follows from the actor. submission: kept with the Job.
     """
 
     training: TrainRequest
@@ -49,6 +50,7 @@ class JobRequest:
     gpus: int = 1
     nodes: int = 1
     name: str = ""
+    submission: str = ""
 
     def __post_init__(self) -> None:
         if self.gpus < 0:
@@ -113,12 +115,14 @@ def render(template: Mapping[str, Any], request: JobRequest) -> Document:
     job["metadata"]["name"] = request.job_name
     job["metadata"]["namespace"] = request.namespace
     job["metadata"].setdefault("annotations", {})[ACTOR_NOTE] = request.training.actor
+    if request.submission:
+        job["metadata"]["annotations"][SUBMISSION_NOTE] = request.submission
     container = _container(job)
     if request.image is not None:
         container["image"] = request.image
     container["args"] = [_literally(word) for word in request.training.arguments()]
     _set_gpus(_pod_spec(job), container, request.gpus)
-    if request.nodes * request.gpus > 1 or request.nodes > 1:
+    if request.nodes > 1 or request.gpus > 1:
         _train_together(job, request)
     return job
 
