@@ -86,6 +86,11 @@ def pose_at():
 
 @pytest.fixture
 def tiny() -> Preset:
+    """See `tiny_recipe`."""
+    return tiny_recipe()
+
+
+def tiny_recipe() -> Preset:
     """A recipe whose step takes milliseconds, in float32 so that results repeat to the last bit."""
     return Preset(
         name="tiny",
