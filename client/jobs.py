@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import Final
 
+from client import jobs_api
 from client.display import Display
 from client.errors import ClusterError, CommandError, Interrupted, UsageError
 from client.jobs_api import Cluster, connected
@@ -73,7 +74,6 @@ class ClusterTraining:
     template: Path | None = None
     detach: bool = False
     patience_seconds: float = PATIENCE_SECONDS
-    poll_seconds: float = _POLL_SECONDS
 
 
 def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
@@ -92,8 +92,7 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
     )
     footage = None if asked.footage_path is None else _in_volume(asked.footage_path)
     name = request.job_name
-    cluster = asked.access.connected()
-    with _signals() as signals:
+    with asked.access.connected() as cluster, _signals() as signals:
         with signals.end_with("nothing was started; the same command goes on with what was uploaded"):
             _refuse_running(cluster, name, asked.access)
             if footage is None:
@@ -104,30 +103,29 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
         if asked.detach:
             display.note(f"to watch it: {asked.access.command('watch', name)}")
             return
-        _watch(cluster, name, asked.access, asked.patience_seconds, asked.poll_seconds, display, signals)
+        _watch(cluster, name, asked.access, asked.patience_seconds, display, signals)
 
 
-def watch_job(
-    name: str, access: ClusterAccess, patience_seconds: float, display: Display, poll_seconds: float = _POLL_SECONDS
-) -> None:
+def watch_job(name: str, access: ClusterAccess, patience_seconds: float, display: Display) -> None:
     """Watches a Job, given by its name or its actor's, to the end. Raises as `train_on_cluster` does."""
-    cluster = access.connected()
-    with _signals() as signals:
-        _watch(cluster, _found(cluster, name).name, access, patience_seconds, poll_seconds, display, signals)
+    with access.connected() as cluster, _signals() as signals:
+        _watch(cluster, _found(cluster, name).name, access, patience_seconds, display, signals)
 
 
 def cancel_job(name: str, access: ClusterAccess, display: Display) -> None:
     """Ends a Job, given by its name or its actor's. What it has trained stays in the footage volume."""
-    cluster = access.connected()
-    job = _found(cluster, name)
-    cluster.delete_job(job.name)
+    with access.connected() as cluster:
+        job = _found(cluster, name)
+        cluster.delete_job(job.name)
     kept = "" if job.ended else "; it writes its checkpoint, from which the same `dance train` goes on"
     display.note(f"{job.name} is cancelled{kept}")
 
 
 def list_jobs(access: ClusterAccess, display: Display) -> None:
     """Shows all trainings of the namespace."""
-    display.jobs(access.connected().jobs())
+    with access.connected() as cluster:
+        found = cluster.jobs()
+    display.jobs(found)
 
 
 def _watch(
@@ -135,13 +133,12 @@ def _watch(
     name: str,
     access: ClusterAccess,
     patience_seconds: float,
-    poll_seconds: float,
     display: Display,
     signals: _Signals,
 ) -> None:
     goes_on = f"{name} goes on without you. To watch it: {access.command('watch', name)}"
     with signals.end_with(f"{goes_on}. To end it: {access.command('cancel', name)}"), shown(display.err) as showing:
-        watcher = Watcher(cluster, showing, patience_seconds, poll_seconds)
+        watcher = Watcher(cluster, showing, patience_seconds)
         watcher.watch(name)
     display.out.print(f"{name} is complete")
 
@@ -152,7 +149,7 @@ def _uploaded(
     footage = asked.training.footage
     pod = upload_pod(template, request, LASTS_SECONDS)
     with display.bytes_progress(f"uploading {footage.name}", footage.stat().st_size) as on_bytes:
-        upload = Upload(cluster, pod, display.note, on_bytes, asked.patience_seconds, asked.poll_seconds)
+        upload = Upload(cluster, pod, display.note, on_bytes, asked.patience_seconds)
         path = upload.bring(footage)
     display.note(f"the footage is {path} on the cluster")
     return path
@@ -162,7 +159,7 @@ def _submitted(
     cluster: Cluster, document: dict[str, object], submission: str, asked: ClusterTraining, display: Display
 ) -> TrainingJob:
     """The Job, made once, also where an answer was lost; an ended one of its name gives way."""
-    patience = _Patience(asked.patience_seconds, asked.poll_seconds)
+    patience = _Patience(asked.patience_seconds)
     while True:
         try:
             return cluster.create_job(document)
@@ -231,9 +228,8 @@ def _in_volume(path: str) -> str:
 
 
 class _Patience:
-    def __init__(self, limit_seconds: float, poll_seconds: float) -> None:
+    def __init__(self, limit_seconds: float) -> None:
         self._left_seconds = limit_seconds
-        self._poll_seconds = poll_seconds
         self._told = ""
 
     def wait(self, error: ClusterError, display: Display) -> None:
@@ -243,8 +239,8 @@ class _Patience:
         if str(error) != self._told:
             self._told = str(error)
             display.note(f"trying again: {error}")
-        self._left_seconds -= self._poll_seconds
-        threading.Event().wait(self._poll_seconds)
+        self._left_seconds -= _POLL_SECONDS
+        jobs_api.pause(_POLL_SECONDS)
 
 
 class _Signals:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final
 
 from kubernetes import client as api
@@ -24,18 +26,29 @@ _RETRYABLE: Final = (408, 425, 429, 500, 502, 503, 504)
 _ACCESS: Final = "deploy/60-training-access.yaml"
 
 
+def pause(seconds: float) -> None:
+    """Waits between two looks at the cluster."""
+    threading.Event().wait(seconds)
+
+
 class LogSilent(ClusterError):
     """A log said nothing for long."""
 
 
 class Cluster:
-    """One namespace of one cluster. Every method raises ClusterError, in one line."""
+    """One namespace of one cluster; a context manager. Every method raises ClusterError, in one line."""
 
     def __init__(self, api_client: api.ApiClient, namespace: str) -> None:
         self.namespace = namespace
         self.api_client = api_client
         self._batch = api.BatchV1Api(api_client)
         self.core = api.CoreV1Api(api_client)
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.api_client.rest_client.pool_manager.clear()
 
     @property
     def address(self) -> str:

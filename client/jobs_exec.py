@@ -79,7 +79,8 @@ class Command:
     def close(self) -> None:
         """Ends the connection, and with it the command."""
         with suppress(WebSocketException, OSError):
-            self._client.close()
+            self._client.close(timeout=1)
+        self._client.sock.shutdown()  # `close` leaves the socket of a broken connection open
 
     def _lost(self, error: BaseException | None) -> ClusterError:
         reason = " ".join(str(error or "it ended without a verdict").split())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from client import jobs_api
 from client.errors import ClusterError
 from client.jobs_api import Cluster
 from client.jobs_exec import Command
@@ -176,4 +176,4 @@ class Upload:
             self.say(f"{UPLOAD_POD} was not removed, and ends by itself ({error})")
 
     def _pause(self) -> None:
-        threading.Event().wait(self.poll_seconds)
+        jobs_api.pause(self.poll_seconds)

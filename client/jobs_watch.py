@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from client import jobs_api
 from client.errors import ClusterError, JobFailed
 from client.jobs_api import Cluster, LogSilent
 from client.jobs_terms import TrainingJob, TrainingPod
 from training.exits import EXIT_FAILED, EXIT_FINAL
-from training.lines import progress_of
 from training.showing import Showing
 
 PATIENCE_SECONDS: Final = 600.0
@@ -124,7 +123,7 @@ class Watcher:
             for line in self.cluster.log(pod.name, silence_seconds=self.silence_seconds):
                 text = text_of(line)
                 if text is not None:
-                    self._show(text)
+                    self.showing.line(text)
         except LogSilent:
             return  # it may be thinking; or the connection is dead, and asking again will tell
         except ClusterError as error:
@@ -139,13 +138,6 @@ class Watcher:
             raise
         if pod.ended:  # before this reading began: nothing can have come after
             self._read.add(pod.name)
-
-    def _show(self, text: str) -> None:
-        progress = progress_of(text)
-        if progress is None:
-            self.showing.say(text)
-        else:
-            self.showing.progress(progress)
 
     def _say_what_is_missing(self, job: TrainingJob, pods: list[TrainingPod]) -> None:
         waiting_for = "; ".join(sorted({f"{pod.name}: {pod.waiting_for}" for pod in pods if pod.waiting_for}))
@@ -192,7 +184,7 @@ class Watcher:
             self.showing.say(text)
 
     def _pause(self) -> None:
-        threading.Event().wait(self.poll_seconds)
+        jobs_api.pause(self.poll_seconds)
 
 
 def _ended(pod: TrainingPod, job: TrainingJob) -> str:

@@ -17,8 +17,9 @@ from training.options import TrainRequest
 
 FOLDER: Final = TEMPLATE.parent
 HEADER: Final = """\
-# {what}: `kubectl create -f deploy/jobs/{name}`, after metadata, args and what is named
-# after the Job are yours. Written by `python scripts/generate_job_manifests.py` from train.yaml, whose comments say why.
+# {what}:
+# `kubectl create -f deploy/jobs/{name}`, after names, annotation and args are yours.
+# Written by `python scripts/generate_job_manifests.py` from train.yaml, whose comments say why.
 """
 TRAINING: Final = on_cluster(
     TrainRequest(footage=Path(), actor="me", preset="full-512", consent="who agreed, to what"), "/footage/me.mp4", 1

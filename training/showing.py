@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from training.lines import PlainLines
+from training.lines import PlainLines, progress_of
 from training.progress import Progress
 
 
@@ -37,6 +37,14 @@ class Showing:
         total = None if progress.part is None else 1.0
         task = self._tasks[progress.phase]
         self._bars.update(task, completed=progress.part or 0.0, total=total, facts=_facts(progress))
+
+    def line(self, text: str) -> None:
+        """A line of another training's log: its progress as a bar; without a terminal it stays as it is."""
+        progress = progress_of(text) if self._lines is None else None
+        if progress is None:
+            self.say(text)
+        else:
+            self.progress(progress)
 
     def say(self, text: str) -> None:
         """One line."""

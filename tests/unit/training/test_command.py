@@ -17,8 +17,8 @@ from serving.errors import BadInput, DanceError, NoBody, StageTimeout, Unreadabl
 from tests.unit.training import tiny_command
 from training import __main__ as command
 from training import presets, recipe
-from training.export import ExportBroken
 from training.exits import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED
+from training.export import ExportBroken
 from training.options import TrainRequest
 from training.torchrun import together
 from training.worklock import locked
