@@ -16,7 +16,7 @@ from serving.actors import ActorStore
 from serving.errors import BadInput, DanceError, NoBody, StageTimeout, UnreadableVideo, WorkFolderBusy, is_final
 from tests.unit.training import tiny_command
 from training import __main__ as command
-from training import presets, recipe
+from training import presets
 from training.exits import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED
 from training.export import ExportBroken
 from training.options import TrainRequest
@@ -47,7 +47,7 @@ def words(folder: Path, *more: str) -> list[str]:
 def in_process(monkeypatch, fake_estimator, tmp_path):
     """The command in this process, with the tiny preset; undone afterwards."""
     monkeypatch.setitem(presets.PRESETS, "tiny", lambda: None)
-    monkeypatch.setattr(recipe, "prepare", recipe.prepare)
+    monkeypatch.setattr("training.recipe.prepare", lambda *given, **options: None)
     return tiny_command.main
 
 
@@ -82,7 +82,12 @@ def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
         device="cuda",
     )
     seen: list[TrainRequest] = []
-    monkeypatch.setattr(command, "_trained", lambda request, should_stop: seen.append(request) or 0)
+
+    def noted(request, should_stop):
+        seen.append(request)
+        return EXIT_PUBLISHED
+
+    monkeypatch.setattr(command, "_trained", noted)
     assert command.run(asked.arguments()) == EXIT_PUBLISHED
     assert seen == [asked]
 
