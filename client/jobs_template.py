@@ -22,7 +22,8 @@ ACTORS_FOLDER: Final = PurePosixPath("/actors")
 ACTOR_NOTE: Final = "everybody-dance/actor"
 """The annotation that names the actor: not every actor's id can be a label."""
 SUBMISSION_NOTE: Final = "everybody-dance/submission"
-SELECTOR: Final = "app.kubernetes.io/name=training,app.kubernetes.io/part-of=everybody-dance"
+LABELS: Final = {"app.kubernetes.io/name": "training", "app.kubernetes.io/part-of": "everybody-dance"}
+SELECTOR: Final = ",".join(f"{name}={value}" for name, value in LABELS.items())
 UPLOAD_POD: Final = "footage-upload"
 """A fixed name, so that a Role can allow commands in this pod and in no other."""
 
@@ -99,11 +100,12 @@ def read_template(path: Path | None = None) -> Document:
     try:
         assert template["kind"] == "Job"
         assert _container(template)["args"]
-        assert template["metadata"]["labels"]
-        assert _pod_spec(template)["volumes"]
+        assert template["metadata"]["name"]
+        assert _footage_mount(template)["name"] in {volume["name"] for volume in _pod_spec(template)["volumes"]}
     except (AssertionError, KeyError, TypeError, StopIteration) as error:
         raise CommandError(
-            f"the template {path} is no Job with labels, volumes, and a container {CONTAINER!r} with args"
+            f"the template {path} is no Job with a name, and a container {CONTAINER!r} that has args and a volume at "
+            f"{FOOTAGE_FOLDER}"
         ) from error
     assert isinstance(template, dict)
     return template
@@ -115,6 +117,8 @@ def render(template: Mapping[str, Any], request: JobRequest) -> Document:
     job["metadata"]["name"] = request.job_name
     job["metadata"]["namespace"] = request.namespace
     job["metadata"].setdefault("annotations", {})[ACTOR_NOTE] = request.training.actor
+    for metadata in (job["metadata"], job["spec"]["template"].setdefault("metadata", {})):
+        metadata["labels"] = metadata.get("labels", {}) | LABELS
     if request.submission:
         job["metadata"]["annotations"][SUBMISSION_NOTE] = request.submission
     container = _container(job)
@@ -131,7 +135,7 @@ def upload_pod(template: Mapping[str, Any], request: JobRequest, lasts_seconds: 
     """A pod with the template's image, rights and footage volume that waits for commands, and ends by itself."""
     job = copy.deepcopy(dict(template))
     spec, container = _pod_spec(job), _container(job)
-    (mount,) = (m for m in container["volumeMounts"] if m["mountPath"] == str(FOOTAGE_FOLDER))
+    mount = _footage_mount(job)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -157,7 +161,7 @@ def upload_pod(template: Mapping[str, Any], request: JobRequest, lasts_seconds: 
                         "requests": {"cpu": "100m", "memory": "64Mi"},
                         "limits": {"cpu": "1", "memory": "512Mi"},
                     },
-                    "securityContext": container["securityContext"],
+                    "securityContext": container.get("securityContext", {}),
                     "volumeMounts": [mount],
                 }
             ],
@@ -175,13 +179,17 @@ def _container(job: Mapping[str, Any]) -> Document:
     return next(container for container in _pod_spec(job)["containers"] if container["name"] == CONTAINER)
 
 
+def _footage_mount(job: Mapping[str, Any]) -> Document:
+    return next(mount for mount in _container(job)["volumeMounts"] if mount["mountPath"] == str(FOOTAGE_FOLDER))
+
+
 def _literally(word: str) -> str:
     """Kubernetes puts variables in the place of $(NAME) in arguments, and one $ in the place of two."""
     return word.replace("$", "$$")
 
 
 def _set_gpus(spec: Document, container: Document, gpus: int) -> None:
-    limits = container["resources"]["limits"]
+    limits = container.setdefault("resources", {}).setdefault("limits", {})
     if gpus:
         limits[_GPU] = str(gpus)
         return
@@ -204,10 +212,10 @@ def _train_together(job: Document, request: JobRequest) -> None:
         spec = _pod_spec(job)
         together += [
             {"name": "PET_NODE_RANK", "valueFrom": {"fieldRef": {"fieldPath": _INDEX_NOTE}}},
-            {"name": "PET_MASTER_ADDR", "value": f"{request.job_name}-0.{spec['subdomain']}"},
+            {"name": "PET_MASTER_ADDR", "value": f"{request.job_name}-0.{spec.setdefault('subdomain', 'training')}"},
             {"name": "PET_MASTER_PORT", "value": str(_RENDEZVOUS_PORT)},
         ]
-        container["ports"].append({"name": "rendezvous", "containerPort": _RENDEZVOUS_PORT})
+        container.setdefault("ports", []).append({"name": "rendezvous", "containerPort": _RENDEZVOUS_PORT})
         job["spec"] |= {
             "completionMode": "Indexed",
             "completions": request.nodes,
@@ -224,4 +232,4 @@ def _train_together(job: Document, request: JobRequest) -> None:
                 "labelSelector": {"matchLabels": dict(labels)},
             }
         ]
-    container["env"] = [*container["env"], *together]
+    container["env"] = [*container.get("env", []), *together]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,9 @@ from training.showing import Showing
 PATIENCE_SECONDS: Final = 600.0
 _SILENCE_SECONDS: Final = 45.0
 """A training says something every ten seconds, but for its longest steps. Asking again costs little."""
+
+_LOG_ATTEMPTS: Final = 5
+"""To read on in the log of a pod that has ended."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class Watcher:
     _places: dict[str, LogPlace] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
     _told: set[str] = field(default_factory=set)
+    _log_failures: Counter[str] = field(default_factory=Counter)
     _waiting_for: str = ""
     _lost_at: float | None = None
     _codes: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -123,6 +128,7 @@ class Watcher:
             for line in self.cluster.log(pod.name, silence_seconds=self.silence_seconds):
                 text = text_of(line)
                 if text is not None:
+                    self._log_heard(pod)
                     self.showing.line(text)
         except LogSilent:
             return  # it may be thinking; or the connection is dead, and asking again will tell
@@ -135,9 +141,27 @@ class Watcher:
                     self._read.add(pod.name)
                 self._pause()
                 return
-            raise
+            if not error.retryable:
+                raise
+            self._log_lost(pod, error)
+            return
+        self._log_heard(pod)
         if pod.ended:  # before this reading began: nothing can have come after
             self._read.add(pod.name)
+
+    def _log_lost(self, pod: TrainingPod, error: ClusterError) -> None:
+        """A log can be out of reach while the cluster answers: its node may be gone."""
+        self._log_failures[pod.name] += 1
+        if self._log_failures[pod.name] == 1:
+            self.showing.say(f"reconnecting: {error}")
+        if pod.ended and self._log_failures[pod.name] >= _LOG_ATTEMPTS:
+            self.showing.say(f"the rest of the log of {pod.name} cannot be had")
+            self._read.add(pod.name)
+        self._pause()
+
+    def _log_heard(self, pod: TrainingPod) -> None:
+        if self._log_failures.pop(pod.name, 0):
+            self.showing.say("connected again")
 
     def _say_what_is_missing(self, job: TrainingJob, pods: list[TrainingPod]) -> None:
         waiting_for = "; ".join(sorted({f"{pod.name}: {pod.waiting_for}" for pod in pods if pod.waiting_for}))

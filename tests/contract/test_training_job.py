@@ -90,6 +90,7 @@ def pod(tmp_path: Path) -> Pod:
     return pod
 
 
+@pytest.mark.timeout(300)  # a second's training, behind imports that take long on a busy machine
 def test_the_manifests_command_line_trains_and_publishes(pod, tmp_path):
     """The actor lies in the shared folder of actors, the work in the footage volume, and consent came through whole."""
     code, log = pod.ended()

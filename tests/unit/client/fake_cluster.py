@@ -53,6 +53,7 @@ class FakeCluster:
     calls: Counter[str] = field(default_factory=Counter)
     faults: list[int | None] = field(default_factory=list)
     lost_answers: int = 0
+    lost_logs: set[str] = field(default_factory=set)
     cut_commands_after_bytes: list[int] = field(default_factory=list)
     spoil_next_file: bool = False
     readings: Counter[str] = field(default_factory=Counter)
@@ -261,6 +262,8 @@ class FakeCluster:
         state = self._state(pod)
         if "running" not in state and "terminated" not in state:
             raise Refused(400, "BadRequest", f'container "training" in pod "{pod}" is waiting to start')
+        if pod in self.lost_logs:
+            raise Refused(500, "InternalError", "dial tcp 10.0.0.7:10250: connect: no route to host")
         response = web.StreamResponse()
         response.enable_chunked_encoding()
         await response.prepare(request)
@@ -315,6 +318,8 @@ class FakeCluster:
                     await process.stdin.drain()
                     taken += len(piece)
                     if limit is not None and taken >= limit:
+                        process.stdin.close()
+                        await process.wait()  # so that what was taken is written before anybody looks
                         assert request.transport is not None
                         request.transport.abort()
                         break

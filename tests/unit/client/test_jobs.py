@@ -154,6 +154,25 @@ def test_a_log_that_breaks_goes_on_without_a_line_twice(site):
     assert "connected again" in said
 
 
+def test_a_log_out_of_reach_is_told_once_and_given_up_when_its_pod_has_ended(site):
+    """The node is lost: the cluster answers, its kubelet does not."""
+
+    async def node_lost(cluster: FakeCluster, job: str) -> None:
+        pod = await cluster.pod_of(job)
+        cluster.lost_logs.add(pod)
+        await cluster.runs(pod)
+        await cluster.sees(lambda: cluster.calls["get pods/log"] >= 3)
+        await cluster.ends(pod, 137, disrupted="DeletionByTaintManager")
+        await cluster.sees(lambda: cluster.calls["get pods/log"] >= 5)
+        await simple(cluster, job)
+
+    code, said = site.trains(node_lost)
+    assert code == 0
+    assert [line.split(":")[0] for line in said].count("reconnecting") == 1
+    assert "the rest of the log of train-me-0-0 cannot be had" in said
+    assert "published me version 1 in /actors/me/1" in said
+
+
 def test_an_api_server_that_is_away_is_waited_for(site):
     """Overload and broken connections between two looks are told once, and end when it answers again."""
 

@@ -145,6 +145,20 @@ def test_a_users_template_keeps_what_is_his(tmp_path):
     assert upload_pod(mine, EXAMPLE, 60)["spec"]["imagePullSecrets"] == [{"name": "registry"}]
 
 
+def test_a_bare_template_is_enough(tmp_path):
+    """A Job without labels, ports, environment and limits becomes one of many pods with GPUs all the same."""
+    template = read_template()
+    del template["metadata"]["labels"], template["spec"]["template"]["metadata"]
+    (container,) = template["spec"]["template"]["spec"]["containers"]
+    for key in ("ports", "env", "resources", "securityContext"):
+        del container[key]
+    del template["spec"]["template"]["spec"]["subdomain"]
+    job = render(template, replace(EXAMPLE, nodes=2, gpus=2))
+    kubernetes_validate.validate(job, VERSIONS[-1], strict=True)
+    kubernetes_validate.validate(upload_pod(template, EXAMPLE, 60), VERSIONS[-1], strict=True)
+    assert job["metadata"]["labels"] == job["spec"]["template"]["metadata"]["labels"]
+
+
 def test_lines_of_a_log_are_told_apart_by_their_times():
     """Fractions of any length and zones are compared as times; lines of one time are counted."""
     place = LogPlace()

@@ -102,6 +102,7 @@ def test_training_publishes_and_says_so(in_process, footage, tmp_path, capsys):
     assert "\x1b" not in said
 
 
+@pytest.mark.timeout(300)  # two seconds' work, behind imports that take long on a busy machine
 def test_sigterm_writes_a_checkpoint_and_the_same_command_goes_on(footage, tmp_path):
     """Exit code 75, nothing published; the next process begins where the last one ended."""
     with running(*words(tmp_path, "--endless")) as process:
