@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+import client.jobs_options as jobs
+import training.options as train_options
 from client import rollout
 from client.access import ServerAccess, named_server
 from client.display import Display
@@ -25,7 +27,7 @@ from client.scores import score_rows
 from client.session import DanceClient
 from client.stack import check_port_free
 from client.terms import ActorListing, BodyFit, PoseDetail
-from client.train import TrainRequest, train
+from client.train import train
 from client.transfer import CHECKPOINT_EVERY_FRAMES, TransferJob, fit, transfer
 from client.whereabouts import health_addresses, noted
 from motion.body import BodyStats
@@ -60,6 +62,7 @@ class Options:
 
 
 options = Options()
+app.add_typer(jobs.jobs_app, name="jobs")
 
 ActorsFolder = Annotated[Path, typer.Option("--actors", envvar="DANCE_ACTORS", help="Folder of the actors.")]
 ActorName = Annotated[str, typer.Option("--actor", help="Who shall dance.")]
@@ -218,24 +221,43 @@ def transfer_command(
 
 @app.command("train")
 def train_command(
-    footage: Annotated[
-        Path, typer.Argument(help="A video of the person, whole body, from a camera that stands still.")
-    ],
-    actor: ActorName,
-    preset: Annotated[str, typer.Option(help="slim-256, slim-512, full-512 or paper-512x256.")] = "slim-256",
-    minutes: Annotated[float | None, typer.Option(help="Of training; default: the preset's.")] = None,
-    actors: ActorsFolder = Path("actors"),
-    work: Annotated[Path, typer.Option(help="Folder for what a stopped training needs to go on.")] = Path("work"),
-    consent: Annotated[str, typer.Option(help="Who agreed to what; stored with the actor.")] = "",
-    seed: int = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    context: typer.Context,
+    actor: train_options.ActorName,
+    footage: Annotated[Path | None, train_options.FOOTAGE] = None,
+    preset: train_options.PresetName = train_options.DEFAULT_PRESET,
+    minutes: train_options.Minutes = None,
+    actors: ActorsFolder = train_options.DEFAULT_ACTORS,
+    work: train_options.WorkFolder = train_options.DEFAULT_WORK,
+    consent: train_options.Consent = "",
+    seed: train_options.Seed = 0,
+    device: train_options.Device = "cpu",
+    on: jobs.On = jobs.Where.HERE,
+    gpus: jobs.Gpus = 1,
+    nodes: jobs.Nodes = 1,
+    footage_path: jobs.FootagePath = None,
+    image: jobs.Image = None,
+    template: jobs.Template = None,
+    namespace: jobs.Namespace = jobs.DEFAULT_NAMESPACE,
+    kube_context: jobs.Context = None,
+    kubeconfig: jobs.Kubeconfig = None,
+    detach: jobs.Detach = False,
+    patience: jobs.Patience = jobs.DEFAULT_PATIENCE_SECONDS,
 ) -> None:
-    """Train an actor from footage, and publish it. The same command goes on after a stop."""
+    """Train an actor from footage, and publish it. The same command goes on after a stop.
+
+    With --on kubernetes the footage is uploaded and a Job trains; its progress and log are shown here, its exit code is
+    this command's. Ctrl-C then leaves the Job alone. The options from --gpus on are for this, --actors, --work and
+    --device are not.
+    """
     display = Display()
     checked_actor_id(actor, field="--actor")
-    VideoReader(str(footage)).close()
-    request = TrainRequest(
-        footage=footage,
+    jobs.check_options(context, on)
+    if (footage is None) == (footage_path is None):
+        raise UsageError("footage is wanted: FOOTAGE, or with --on kubernetes --footage-path, not both")
+    if footage is not None:
+        VideoReader(str(footage)).close()
+    request = train_options.TrainRequest(
+        footage=footage or Path(),
         actor=actor,
         preset=preset,
         minutes=minutes,
@@ -245,6 +267,25 @@ def train_command(
         consent=consent,
         device=device,
     )
+    if on is jobs.Where.KUBERNETES:
+        access = jobs.cluster_access(namespace, kube_context, kubeconfig)
+        from client.jobs import ClusterTraining, train_on_cluster
+
+        train_on_cluster(
+            ClusterTraining(
+                training=request,
+                access=access,
+                footage_path=footage_path,
+                image=image,
+                gpus=gpus,
+                nodes=nodes,
+                template=template,
+                detach=detach,
+                patience_seconds=patience,
+            ),
+            display,
+        )
+        return
     published, preview = train(request, display)
     display.scores(score_rows(published.scores))
     display.out.print(f"drawn beside the truth: {preview}")

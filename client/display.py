@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
@@ -15,6 +17,7 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +25,9 @@ from rich.text import Text
 from client.report import TransferReport
 from client.scores import ScoreRow
 from client.terms import ActorListing
+
+if TYPE_CHECKING:
+    from client.jobs_terms import TrainingJob
 
 
 class ProgressLine:
@@ -133,6 +139,28 @@ class Display:
             digits = (3, 1, 3, 1, 3)
             told = ("" if value is None else f"{value:.{n}f}" for value, n in zip(values, digits, strict=True))
             table.add_row(row.drawn_by, *told)
+        self.out.print(table)
+
+    @contextmanager
+    def bytes_progress(self, description: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+        """A bar of bytes; gives the function that is told how many there are now. A line where there is no terminal."""
+        if not self.err.is_terminal:
+            self.note(f"{description} ({total_bytes / 1e6:.1f} MB)")
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=self.err, disable=not self.err.is_terminal) as progress:
+            task = progress.add_task(description, total=total_bytes)
+            yield lambda done_bytes: progress.update(task, completed=done_bytes)
+
+    def jobs(self, jobs: Sequence[TrainingJob]) -> None:
+        """A table of trainings on a cluster."""
+        table = Table()
+        for heading in ("job", "actor", "state", "pods", "retries", "begun (UTC)", "why"):
+            table.add_column(heading)
+        for job in jobs:
+            begun = "" if job.created is None else f"{job.created:%Y-%m-%d %H:%M}"
+            state = "ending" if job.going else job.state
+            counts = (str(job.nodes), f"{job.attempts}/{job.attempts_allowed}")
+            table.add_row(job.name, job.actor, state, *counts, begun, Text(job.why))
         self.out.print(table)
 
     def actors(self, actors: Sequence[ActorListing]) -> None:

@@ -95,6 +95,26 @@ class StackFailed(CommandError):
         self.log_tail = log_tail
 
 
+class ClusterError(CommandError):
+    """The Kubernetes API refused, failed or cannot be reached.
+
+    status: HTTP's, None where there was no answer. retryable: asking again may help.
+    """
+
+    def __init__(self, message: str, status: int | None = None, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retryable = retryable
+
+
+class JobFailed(CommandError):
+    """A training on a cluster ended without an actor. Its own exit code is ours."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 @contextmanager
 def server_errors(address: str) -> Iterator[None]:
     """Turns gRPC's errors into ServerError, in the server's own words; says so when nobody answers at all."""

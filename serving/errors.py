@@ -4,6 +4,7 @@ DanceError                      everything we raise on purpose; carries a gRPC s
 +-- BadInput                    INVALID_ARGUMENT     a value breaks the contract; `field` is its path
 |   +-- BadPicture              INVALID_ARGUMENT     a picture's bytes, size or encoding
 |   +-- BadSettings             INVALID_ARGUMENT     an environment variable or option
+|   +-- WorkFolderBusy          UNAVAILABLE          another training is at work in the folder; retryable
 +-- NotServed                   UNIMPLEMENTED        a field of the contract that this server does not serve
 +-- ActorNotFound               NOT_FOUND            no such actor, or no such version
 +-- ActorUnusable               FAILED_PRECONDITION  another label-map version, damaged files
@@ -16,11 +17,20 @@ DanceError                      everything we raise on purpose; carries a gRPC s
     +-- StageTimeout            DEADLINE_EXCEEDED    it fell silent for longer than it may; retryable
     +-- StageRefused            UNAVAILABLE          it refused what it was given; not retryable
     +-- StageBroken             UNAVAILABLE          it answered nonsense; not retryable
+
+Where a code says that the request, or what it names, is at fault, and the error is not retryable, no retry mends it
+(`is_final`): a training then ends for good. Everything else, also what is not ours, may go better another time.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from grpc import StatusCode
+
+_FAULTS_OF_THE_REQUEST: Final = frozenset(
+    {StatusCode.INVALID_ARGUMENT, StatusCode.NOT_FOUND, StatusCode.FAILED_PRECONDITION, StatusCode.UNIMPLEMENTED}
+)
 
 
 class DanceError(Exception):
@@ -49,6 +59,13 @@ class BadPicture(BadInput):
 
 class BadSettings(BadInput):
     """A setting is nonsense; `field` is the environment variable or the option."""
+
+
+class WorkFolderBusy(BadInput):
+    """Another training is at work in the folder; it may be the end of this very one, on another machine."""
+
+    code = StatusCode.UNAVAILABLE
+    retryable = True
 
 
 class UnreadableVideo(DanceError):
@@ -157,3 +174,8 @@ class StageRefused(StageError):
 
 class StageBroken(StageError):
     """The stage answered nonsense; asking again would not help."""
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether the same request would fail again, wherever and whenever it is tried."""
+    return isinstance(error, DanceError) and not error.retryable and error.code in _FAULTS_OF_THE_REQUEST

@@ -95,8 +95,9 @@ def train_actor(
 
     With nothing left in the budget and nothing new to publish, the version published before is returned. Raises
     TrainingStopped as soon as `should_stop` says so (the same call goes on), UnreadableVideo for footage that cannot be
-    read, NoBody where it shows no whole body or too little of it, BadInput where the work folder is in use or holds the
-    training of something else, BadSettings where `TRAINING_METRICS_PORT` names a port that is in use.
+    read, NoBody where it shows no whole body or too little of it, BadInput where the work folder holds the training of
+    something else, WorkFolderBusy where another training is at work in it, BadSettings where `TRAINING_METRICS_PORT`
+    names a port that is in use.
     """
     with telemetry.served(on_progress) as kept_progress:
         return _Job(settings, kept_progress, should_stop).run()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from serving.errors import BadInput
+from serving.errors import WorkFolderBusy
 
 _LOCK_FILE: Final = ".lock"
 
@@ -17,14 +17,14 @@ _LOCK_FILE: Final = ".lock"
 def locked(work_root: Path) -> Iterator[None]:
     """Holds the work folder, which is made where it is missing; the system lets go of it when the process dies.
 
-    Raises BadInput, at once, while another training holds it.
+    Raises WorkFolderBusy, at once, while another training holds it.
     """
     work_root.mkdir(parents=True, exist_ok=True)
     with (work_root / _LOCK_FILE).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BadInput(
+            raise WorkFolderBusy(
                 "work", f"another training is at work in {work_root}: wait for its end, or choose another --work folder"
             ) from error
         yield

@@ -37,6 +37,10 @@ OPTIONAL = {
     "serving/engine.py": {"openvino", "torch"},
     "serving/engine_gpu.py": {"torch"},
     "serving/weights.py": {"onnx"},
+    # A cluster is the extra "deploy"; the command says so where it is missing.
+    "client/jobs_api.py": {"kubernetes", "urllib3"},
+    "client/jobs_exec.py": {"kubernetes", "websocket"},
+    "client/jobs_template.py": {"yaml"},
     # The network in torch is for a GPU, the extra "gpu".
     "services/face/network.py": {"torch"},
     "services/generator/network.py": {"torch"},

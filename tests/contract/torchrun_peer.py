@@ -1,0 +1,20 @@
+"""A process of a distributed training, in the place of the training itself: says who it is, and ends as it is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from training.exits import EXIT_FINAL, EXIT_INTERRUPTED
+from training.stopping import stop_on_signals
+
+if __name__ == "__main__":
+    with stop_on_signals() as should_stop:
+        print(f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']}", flush=True)
+        if sys.argv[1] == "wrong":
+            sys.exit(EXIT_FINAL)
+        deadline = time.monotonic() + 60
+        while not should_stop() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        sys.exit(EXIT_INTERRUPTED)

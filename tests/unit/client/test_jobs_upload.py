@@ -1,0 +1,184 @@
+"""Footage on its way into the cluster's volume, through a pod in which real commands run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from client.__main__ import run
+from client.errors import ClusterError
+from client.jobs import ClusterAccess
+from client.jobs_template import JobRequest, read_template, upload_pod
+from client.jobs_upload import Upload
+from tests.unit.client.fake_cluster import NAMESPACE, FakeCluster, Served
+from training.options import TrainRequest
+
+SIZE_BYTES = 300_000
+
+
+class Sender:
+    """Sends a file to the fake cluster, as `dance train` does."""
+
+    def __init__(self, cluster: FakeCluster, served: Served, footage: Path) -> None:
+        self.cluster, self.footage = cluster, footage
+        self.said: list[str] = []
+        self.counts: list[int] = []
+        request = JobRequest(training=TrainRequest(footage=footage, actor="me"), namespace=NAMESPACE)
+        access = ClusterAccess(kubeconfig=served.kubeconfig)
+        pod = upload_pod(read_template(), request, 60)
+        self.upload = Upload(access.connected(), pod, self.said.append, self.counts.append)
+
+    def there(self) -> list[Path]:
+        """Every file in the volume."""
+        return sorted(path for path in self.cluster.volume.rglob("*") if path.is_file())
+
+    def arrived(self, path: str) -> bool:
+        """Whether the volume holds this footage there, and nothing else."""
+        (found,) = self.there()
+        return f"/footage/{found.relative_to(self.cluster.volume)}" == path and (
+            found.read_bytes() == self.footage.read_bytes()
+        )
+
+
+@pytest.fixture
+def sender(root: Path, tmp_path: Path, monkeypatch) -> Iterator[Sender]:
+    from client.jobs_api import pause
+
+    monkeypatch.setattr("client.jobs_api.pause", lambda seconds: pause(0.01))
+    footage = tmp_path / "me dancing.mp4"
+    footage.write_bytes(bytes(n * n % 251 for n in range(SIZE_BYTES)))
+    (tmp_path / "volume").mkdir()
+    cluster = FakeCluster(root, tmp_path / "volume")
+    with Served(cluster, tmp_path) as served:
+        sender = Sender(cluster, served, footage)
+        with sender.upload.cluster:
+            yield sender
+    assert not cluster.errors
+
+
+def test_footage_arrives_whole_and_the_pod_goes(sender):
+    """Below a folder of its content's name; the pod that took it is removed."""
+    path = sender.upload.bring(sender.footage)
+    assert path.endswith("/me_dancing.mp4")
+    assert sender.arrived(path)
+    assert sender.counts[-1] == SIZE_BYTES
+    assert sender.counts == sorted(sender.counts)
+    assert sender.cluster.pods == {}
+
+
+def test_footage_that_is_there_is_not_sent_again(sender):
+    """The second upload of the same content is a look."""
+    path = sender.upload.bring(sender.footage)
+    sender.counts.clear()
+    assert sender.upload.bring(sender.footage) == path
+    assert sender.counts == [SIZE_BYTES]
+
+
+def test_a_lost_connection_goes_on_where_it_broke(sender):
+    """Twice broken, nothing that arrived is sent again."""
+    sender.cluster.cut_commands_after_bytes += [100_000, 50_000]
+    path = sender.upload.bring(sender.footage)
+    assert sender.arrived(path)
+    assert [line.split(":")[0] for line in sender.said] == ["reconnecting", "reconnecting"]
+    takes = sender.cluster.calls["get pods/exec"]
+    assert takes == 7  # three looks, three times bytes, one check
+
+
+def test_an_interrupted_upload_goes_on_with_the_next_command(sender):
+    """What arrived before is kept, also by another process."""
+    sender.cluster.cut_commands_after_bytes += [100_000]
+    sender.upload.patience_seconds = 0
+    with pytest.raises(ClusterError, match="The same command goes on"):
+        sender.upload.bring(sender.footage)
+    (part,) = sender.there()
+    assert part.name == ".me_dancing.mp4.part"
+    assert part.stat().st_size >= 98_304
+    sender.counts.clear()
+    assert sender.arrived(sender.upload.bring(sender.footage))
+    assert min(sender.counts) > 98_304
+
+
+def test_bytes_that_change_on_the_way_are_noticed(sender):
+    """The hash of what arrived decides; damaged footage is sent again."""
+    sender.cluster.spoil_next_file = True
+    assert sender.arrived(sender.upload.bring(sender.footage))
+    assert sender.said == ["me_dancing.mp4 arrived damaged; it is sent again"]
+
+
+def test_a_full_volume_is_told_in_its_own_words(sender):
+    """A command that fails is not tried again."""
+    folder = sender.cluster.volume / "uploads"
+    folder.write_bytes(b"a file where the folder should be")
+    with pytest.raises(ClusterError, match="the upload failed: mkdir: "):
+        sender.upload.bring(sender.footage)
+    assert sender.cluster.pods == {}
+
+
+def test_a_pod_of_somebody_else_is_shared_and_left_alone(sender):
+    """Who did not make it does not remove it."""
+    sender.upload.cluster.create_pod(sender.upload.pod)
+    assert sender.arrived(sender.upload.bring(sender.footage))
+    assert list(sender.cluster.pods) == ["footage-upload"]
+    assert sender.cluster.calls["create pods"] == 1
+
+
+def test_an_ended_pod_is_replaced(sender):
+    """One that outlived its time is in the way of its own name."""
+    sender.cluster.pods["footage-upload"] = sender.upload.pod | {"status": {"phase": "Failed"}}
+    assert sender.arrived(sender.upload.bring(sender.footage))
+
+
+def test_uploading_needs_its_own_right(sender):
+    """Whoever may only train on footage that is there cannot run commands in pods."""
+    sender.cluster.rights.withdraw("footage-uploader")
+    with pytest.raises(ClusterError, match='cannot get resource "pods"'):
+        sender.upload.bring(sender.footage)
+
+
+def test_commands_run_in_no_other_pod(sender):
+    """The Role names the pod."""
+    from client.jobs_exec import Command
+
+    sender.cluster.pods["orchestrator-0"] = sender.upload.pod
+    with pytest.raises(ClusterError, match='cannot get resource "pods/exec"'):
+        Command(sender.upload.cluster, "orchestrator-0", ["env"])
+
+
+def test_train_uploads_and_uses_no_more_rights_than_it_is_given(sender, make_video, root, monkeypatch, capsys):
+    """From a file here to a Job there; every right in the Roles is used by uploading, training, listing, cancelling."""
+
+    async def trains(cluster: FakeCluster, job: str) -> None:
+        about = {"kind": "Job", "name": job}
+        cluster.events.append({"involvedObject": about, "reason": "FailedCreate", "message": "a while without pods"})
+        await cluster.sees(lambda: cluster.calls["list events"] > 0)
+        pod = await cluster.pod_of(job)
+        await cluster.runs(pod)
+        await cluster.ends(pod, 0)
+        await cluster.finishes(job, "Complete")
+
+    sender.cluster.scenario = trains
+    video = make_video()
+    access = ["--kubeconfig", str(sender.footage.parent / "kubeconfig")]
+    assert run(["train", str(video), "--actor", "me", "--on", "kubernetes", *access]) == 0
+    (job,) = sender.cluster.jobs.values()
+    path = job["spec"]["template"]["spec"]["containers"][0]["args"][-1]
+    assert (sender.cluster.volume / Path(path).relative_to("/footage")).read_bytes() == video.read_bytes()
+    assert run(["jobs", "list", *access]) == 0
+    assert run(["jobs", "cancel", "me", *access]) == 0
+    rights = sender.cluster.rights
+    # Which of the two verbs a WebSocket needs depends on the cluster's age.
+    assert rights.granted() - rights.used == {("create", "pods/exec")}
+
+
+def test_ctrl_c_while_uploading_removes_the_pod(sender, make_video, monkeypatch, capsys):
+    """Nothing was started, and nothing is left running."""
+    monkeypatch.setattr(Upload, "_send", lambda *given: os.kill(os.getpid(), signal.SIGINT))
+    access = ["--kubeconfig", str(sender.footage.parent / "kubeconfig")]
+    assert run(["train", str(make_video()), "--actor", "me", "--on", "kubernetes", *access]) == 130
+    assert "nothing was started; the same command goes on with what was uploaded" in capsys.readouterr().err
+    assert sender.cluster.pods == {}
+    assert sender.cluster.jobs == {}

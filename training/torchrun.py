@@ -1,0 +1,42 @@
+"""`python -m training.torchrun ...`: torchrun, with an exit code that says how its processes ended.
+
+torchrun itself ends with 1 whatever its processes ended with, so a batch system could not tell footage that cannot be
+trained from a lost peer. Options are torchrun's, also as its variables PET_*.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.run import main as torchrun
+
+from training.exits import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of `arguments`' processes together."""
+    try:
+        torchrun(list(arguments))
+    except ChildFailedError as error:
+        code = together(failure.exitcode for failure in error.failures.values())
+        ended = ", ".join(f"{rank} with {failure.exitcode}" for rank, failure in sorted(error.failures.items()))
+        print(f"error: processes of this training failed: {ended}", file=sys.stderr, flush=True)
+        return code
+    except SignalException as stopped:
+        # It has passed the signal on and waited: the processes have written their checkpoint.
+        print(f"interrupted by signal {stopped.sigval.value}; the same command goes on", flush=True)
+        return EXIT_INTERRUPTED
+    return EXIT_PUBLISHED
+
+
+def together(codes: Iterable[int]) -> int:
+    """One code for several: a peer that is gone makes the others fail, so whoever knows the reason is believed."""
+    found = set(codes)
+    return next((code for code in (EXIT_FINAL, EXIT_INTERRUPTED) if code in found), EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
