@@ -212,7 +212,7 @@ async def drawn_from_a_local_stack(asked: argparse.Namespace) -> None:
 async def _sessions(address: str, rate_hz: float) -> None:
     """One session after another, each with the whole sample clip."""
     while True:
-        async with DanceClient(address) as client, client.transfer(TransferOptions(ACTOR, live=True)) as session:
+        async with DanceClient(address) as client, client.transfer(TransferOptions(actor=ACTOR, live=True)) as session:
             async for _ in session.answers(_at_a_rate(rate_hz)):
                 pass
 

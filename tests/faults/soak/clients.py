@@ -20,7 +20,7 @@ from serving.channels import open_channel
 from tests.faults.dancer import moving_poses
 from tests.faults.proxy import FaultProxy
 
-SETTINGS = {
+SETTINGS: Final[dict[str, Any]] = {
     "ORCHESTRATOR_MAX_SESSIONS": "6",
     "ORCHESTRATOR_ANSWER_SECONDS": "3",
     "ORCHESTRATOR_CONFIG_SECONDS": "2",
