@@ -27,7 +27,7 @@ from serving.server import RunningServer, ServerSettings, running
 from serving.tls import ChannelTls
 from tests.certificates import Authority, Signed
 
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 30
 
 
 class Echo(transfer_pb2_grpc.TransferServiceServicer):

@@ -29,7 +29,7 @@ from orchestrator.settings import OrchestratorSettings
 from serving.channels import open_channel
 from serving.server import RunningServer, running
 
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 30
 TOKEN = "wVb5-a-token-of-studio-1f7"
 OTHER_TOKEN = "kk03-a-token-of-theatre-9ad"
 ISSUER, AUDIENCE = "https://issuer.example", "dance"
