@@ -98,8 +98,7 @@ def test_the_first_start_seeds_what_is_empty_and_the_next_changes_nothing(
     """The sample actor, whole, and a key that the orchestrator takes; also when an earlier start was interrupted."""
     seed = compose["services"]["seed"]
     script = seed["command"][0].replace("$$", "$")
-    for inside, here in (("/app", root), ("/actors", tmp_path / "actors"), ("/keys", tmp_path / "keys")):
-        script = script.replace(f"{inside}/", f"{here}/")
+    script = re.sub(r"(?<=\s)/(app|actors|keys)/", lambda m: f"{root if m[1] == 'app' else tmp_path / m[1]}/", script)
     (tmp_path / "actors" / ".seeding" / "sample").mkdir(parents=True)
     (tmp_path / "keys").mkdir()
     keys = []
