@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import grpc
 import grpc.aio
 import numpy as np
 from dance.v1 import frame_pb2, normalize_pb2, transfer_pb2, transfer_pb2_grpc
 
+from motion.frame import PictureEncoding
 from motion.pose import Pose
 from serving import wire
 from serving.channels import open_channel
+from serving.pictures import encode_picture
 from tests.pipeline.fake_stages import SIDE_PX, somebody
+from video.reader import VideoReader
 
 PATIENCE_SECONDS = 300.0
 """For a whole dance, in which a busy machine may have to start five processes."""
@@ -31,6 +35,18 @@ Answered = Callable[[int], Awaitable[None]]
 def moving_poses(count: int) -> list[transfer_pb2.TransferFrame]:
     """Frames with the joints of somebody who steps from side to side."""
     return [_posed(t, _shifted(somebody(), 6 * np.sin(t / 5))) for t in range(count)]
+
+
+def pictures_of(path: Path, count: int) -> list[transfer_pb2.TransferFrame]:
+    """The first frames of a video."""
+    frames = []
+    with VideoReader(str(path)) as reader:
+        for frame, _ in zip(reader.frames(), range(count), strict=False):
+            encoded = encode_picture(frame.pixels, PictureEncoding.JPEG, 90)
+            size = {"width_px": encoded.width_px, "height_px": encoded.height_px}
+            picture = frame_pb2.Picture(encoding=frame_pb2.PICTURE_ENCODING_JPEG, data=encoded.data, **size)
+            frames.append(transfer_pb2.TransferFrame(sequence=frame.index, picture=picture))
+    return frames
 
 
 def _shifted(pose: Pose, x_px: float) -> Pose:

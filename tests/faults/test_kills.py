@@ -8,15 +8,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from dance.v1 import frame_pb2, transfer_pb2
+from dance.v1 import transfer_pb2
 
-from motion.frame import PictureEncoding
 from serving.actors import ActorStore
-from serving.pictures import encode_picture
-from tests.faults.dancer import Answers, dance, moving_poses
+from tests.faults.dancer import Answers, dance, moving_poses, pictures_of
 from tests.faults.deployment import Deployment
 from tests.tiny_actors import publish_tiny
-from video.reader import VideoReader
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
@@ -92,17 +89,7 @@ async def test_killed_part_changes_no_picture_at_any_frame(
 
 async def test_killed_pose_service_loses_no_frame(deployment: Deployment, root: Path) -> None:
     """With real pictures, and a tracker that has to find the dancer anew: every frame once, in order."""
-    frames = []
-    with VideoReader(str(root / "samples" / "source_clip.mp4")) as reader:
-        for frame, _ in zip(reader.frames(), range(30), strict=False):
-            encoded = encode_picture(frame.pixels, PictureEncoding.JPEG, 90)
-            picture = frame_pb2.Picture(
-                encoding=frame_pb2.PICTURE_ENCODING_JPEG,
-                width_px=encoded.width_px,
-                height_px=encoded.height_px,
-                data=encoded.data,
-            )
-            frames.append(transfer_pb2.TransferFrame(sequence=frame.index, picture=picture))
+    frames = pictures_of(root / "samples" / "source_clip.mp4", 30)
     answers, longest_seconds = await danced_through(deployment, frames, "pose", {4, 20})
     print(f"pose, with pictures: longest wait {longest_seconds:.2f} s")
     assert [answer.sequence for answer in answers] == list(range(30))

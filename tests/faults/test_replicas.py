@@ -11,19 +11,16 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
-from dance.v1 import agent_pb2, agent_pb2_grpc, frame_pb2, transfer_pb2
+from dance.v1 import agent_pb2, agent_pb2_grpc, transfer_pb2
 
-from motion.frame import PictureEncoding
 from serving.actors import ActorStore
 from serving.channels import open_channel
-from serving.pictures import encode_picture
 from serving.server import RunningServer, ServerSettings, running
 from serving.tls import is_local
-from tests.faults.dancer import dance, moving_poses
+from tests.faults.dancer import dance, moving_poses, pictures_of
 from tests.faults.deployment import MODULES, SECOND, Deployment
 from tests.faults.names import naming
 from tests.tiny_actors import publish_tiny
-from video.reader import VideoReader
 
 PATIENCE_SECONDS = 25.0
 """Less than the 30 s that gRPC would let pass by default before it looks a name up again."""
@@ -119,18 +116,6 @@ async def test_a_replica_beside_another_is_found_because_connections_grow_old():
 def test_a_list_of_replicas_is_local_only_as_a_whole(address: str, local: bool):
     """Plaintext to another machine needs to be wanted, also where it is the last of a list."""
     assert is_local(address) is local
-
-
-def pictures_of(path: Path, count: int) -> list[transfer_pb2.TransferFrame]:
-    """The first frames of a video."""
-    frames = []
-    with VideoReader(str(path)) as reader:
-        for frame, _ in zip(reader.frames(), range(count), strict=False):
-            encoded = encode_picture(frame.pixels, PictureEncoding.JPEG, 90)
-            size = {"width_px": encoded.width_px, "height_px": encoded.height_px}
-            picture = frame_pb2.Picture(encoding=frame_pb2.PICTURE_ENCODING_JPEG, data=encoded.data, **size)
-            frames.append(transfer_pb2.TransferFrame(sequence=frame.index, picture=picture))
-    return frames
 
 
 class Load:

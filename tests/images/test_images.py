@@ -20,9 +20,8 @@ import pytest
 
 from services.generator.tritonserver import TritonPorts, TritonServer
 from serving.actors import ActorStore
-from tests.faults.dancer import dance
+from tests.faults.dancer import dance, pictures_of
 from tests.faults.deployment import HOST, Deployment, free_ports
-from tests.faults.test_replicas import pictures_of
 from tests.images.buildah import Buildah, missing
 from tests.tiny_actors import publish_tiny
 from tests.unit.images.dockerfiles import DOCKERFILES, Dockerfile

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from orchestrator.checkpoint import CheckpointSealer
+from serving.actors import ActorStore
 from serving.server import VERSION
 from serving.settings import from_environment
 from tests.unit.images.dockerfiles import DOCKERFILES, Dockerfile
@@ -86,6 +90,27 @@ def test_a_cpu_is_the_default(root: Path, compose: dict[str, Any]):
     assert "COMPOSE_PROFILES=cpu" in (root / ".env").read_text().splitlines()
     tritons = {name: s["profiles"] for name, s in compose["services"].items() if "triton" in name}
     assert tritons == {"triton-cpu": ["cpu"], "triton": ["gpu"]}
+
+
+def test_the_first_start_seeds_what_is_empty_and_the_next_changes_nothing(
+    root: Path, compose: dict[str, Any], tmp_path: Path
+):
+    """The sample actor, whole, and a key that the orchestrator takes; also when an earlier start was interrupted."""
+    seed = compose["services"]["seed"]
+    script = seed["command"][0].replace("$$", "$")
+    script = re.sub(r"(?<=\s)/(app|actors|keys)/", lambda m: f"{root if m[1] == 'app' else tmp_path / m[1]}/", script)
+    (tmp_path / "actors" / ".seeding" / "sample").mkdir(parents=True)
+    (tmp_path / "keys").mkdir()
+    keys = []
+    for _ in range(2):
+        subprocess.run([*seed["entrypoint"], script.replace("python ", f"{sys.executable} ")], check=True)
+        assert ActorStore(tmp_path / "actors").load("sample").version == 1
+        key = tmp_path / "keys" / "checkpoint.keys"
+        CheckpointSealer.from_file(key, setting="KEY")
+        assert key.stat().st_mode & 0o077 == 0
+        keys.append(key.read_text())
+    assert keys[0] == keys[1]
+    assert [path.name for path in (tmp_path / "actors").iterdir()] == ["sample"]
 
 
 def test_bake_and_the_script_build_the_same_images(root: Path):
