@@ -180,9 +180,9 @@ def _lines(axes: Axes, found: list[tuple[str, Series]], defaults: Mapping[str, A
         axes.stackplot(longest, filled, labels=[name for name, _, _ in curves], alpha=0.7)
     if "thresholdsStyle" in defaults["custom"]:
         axes.axhline(defaults["thresholds"]["steps"][-1]["value"] * scale, color="C3", linestyle="--", linewidth=0.8)
-    axes.set_ylim(bottom=0)
     if "max" in defaults:
         axes.set_ylim(top=defaults["max"] * scale * 1.05)
+    axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])  # a curve of zeros is to be seen
     axes.set_ylabel(suffix, size=6)
     axes.set_xlabel("minutes", size=6)
     if any(name for name, _ in found) and len(found) <= _LONGEST_LEGEND:
