@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from client.errors import ServerError, StackFailed
 from client.session import DanceClient
 from client.stack import HOST, local_stack
 from client.terms import TransferOptions
@@ -179,9 +180,9 @@ def _lines(axes: Axes, found: list[tuple[str, Series]], defaults: Mapping[str, A
         axes.stackplot(longest, filled, labels=[name for name, _, _ in curves], alpha=0.7)
     if "thresholdsStyle" in defaults["custom"]:
         axes.axhline(defaults["thresholds"]["steps"][-1]["value"] * scale, color="C3", linestyle="--", linewidth=0.8)
-    axes.set_ylim(bottom=0)
     if "max" in defaults:
         axes.set_ylim(top=defaults["max"] * scale * 1.05)
+    axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])  # a curve of zeros is to be seen
     axes.set_ylabel(suffix, size=6)
     axes.set_xlabel("minutes", size=6)
     if any(name for name, _ in found) and len(found) <= _LONGEST_LEGEND:
@@ -189,7 +190,10 @@ def _lines(axes: Axes, found: list[tuple[str, Series]], defaults: Mapping[str, A
 
 
 async def drawn_from_a_local_stack(asked: argparse.Namespace) -> None:
-    """Starts all of it, waits, draws, ends all of it. Raises StackFailed where something does not start."""
+    """Starts all of it, waits, draws, ends all of it.
+
+    Raises StackFailed or FileNotFoundError where something does not start, ServerError where a session ends.
+    """
     os.environ["GENERATOR_TRITON_METRICS_PORT"] = str(TRITON_METRICS_PORT)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dance-dashboards-")))
@@ -201,11 +205,14 @@ async def drawn_from_a_local_stack(asked: argparse.Namespace) -> None:
         (folder / "prometheus").mkdir()
         prometheus = stack.enter_context(LocalPrometheus(folder / "prometheus", targets, every_seconds=EVERY_SECONDS))
         started_s = time.time()
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(asked.minutes * 60), asyncio.TaskGroup() as group:
                 for _ in range(asked.clients):
                     group.create_task(_sessions(up.address, asked.rate))
-        print("drawing")
+        except TimeoutError:
+            print("drawing")
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None  # the others are cancelled for it
         await asyncio.to_thread(draw_all, prometheus, started_s, time.time(), asked.out)
 
 
@@ -221,7 +228,7 @@ async def _at_a_rate(rate_hz: float) -> AsyncIterator[Frame]:
     with VideoReader(str(CLIP)) as reader:
         for frame in reader.frames():
             picture = await asyncio.to_thread(encode_picture, frame.pixels, PictureEncoding.JPEG)
-            yield Frame(frame.index, picture)
+            yield Frame(frame.index, picture, captured_at_s=frame.index / rate_hz)
             await asyncio.sleep(1 / rate_hz)
 
 
@@ -247,7 +254,10 @@ def main() -> None:
     asked = parser.parse_args()
     mpl.use("agg")
     if asked.prometheus is None:
-        asyncio.run(drawn_from_a_local_stack(asked))
+        try:
+            asyncio.run(drawn_from_a_local_stack(asked))
+        except (StackFailed, ServerError, FileNotFoundError) as error:
+            sys.exit(f"error: {error}")
         return
     now_s = time.time()
     try:

@@ -138,8 +138,8 @@ async def test_everything_that_is_drawn_and_watched_has_data(root: Path, tmp_pat
 
 def next_evaluation(prometheus: LocalPrometheus) -> None:
     """Waits until Prometheus has looked at everything once more."""
-    before = prometheus.evaluations()
-    while prometheus.evaluations() == before:
+    before, give_up_at_s = prometheus.evaluations(), time.monotonic() + PATIENCE_SECONDS
+    while prometheus.evaluations() == before and time.monotonic() < give_up_at_s:
         time.sleep(0.1)
 
 

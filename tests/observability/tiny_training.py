@@ -11,7 +11,8 @@ from training import job, recipe, trainer
 from training.job import JobSettings, train_actor
 from training.progress import Progress
 
-ENDLESS_PICTURES = 10**9
+PICTURES = 100_000
+"""More than any test waits for."""
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
         store_root=folder / "actors",
         work_root=folder / "work",
         preset=tiny_recipe(),
-        pictures=ENDLESS_PICTURES,
+        pictures=PICTURES,
         consent="drawn by ourselves",
     )
     train_actor(settings, told)
