@@ -35,9 +35,8 @@ def files_of_deploy() -> list[Path]:
 
 
 def files_below_deploy() -> list[Path]:
-    """What is applied by itself: jobs and what is optional. Values of a Helm chart are no manifests."""
-    found = [path for path in DEPLOY.rglob("*.yaml") if path.parent != DEPLOY]
-    return sorted(path for path in found if not path.name.endswith("-values.yaml"))
+    """What is applied by itself, file by file or folder by folder: jobs and what is optional."""
+    return sorted(path for path in DEPLOY.rglob("*.yaml") if path.parent != DEPLOY)
 
 
 @cache

@@ -33,7 +33,7 @@ def test_both_ways_apply_the_same():
 def test_what_is_optional_is_listed_too(folder):
     """The Kustomization beside some of it lists all manifests of its folder."""
     (listed,) = read(folder / "Kustomization")
-    there = {path.name for path in folder.glob("*.yaml") if not path.name.endswith("-values.yaml")}
+    there = {path.name for path in folder.glob("*.yaml")}
     assert set(listed["resources"]) == there
 
 

@@ -12,7 +12,7 @@ from tests.unit.deploy.manifests import DEPLOY, ROOT, Document, of_kind, read, w
 
 # Triton's own: tests/contract/test_triton_pod.py finds them in a running one.
 OF_TRITON = {"nv_inference_queue_duration_us", "nv_inference_request_success"}
-ADAPTER = DEPLOY / "optional" / "hpa" / "prometheus-adapter-values.yaml"
+ADAPTER = DEPLOY / "optional" / "hpa" / "prometheus-adapter.values"
 STAGES = {"pose", "normalize", "label_map", "generator", "face", "encode"}
 
 
