@@ -115,7 +115,7 @@ class Buildah:
     def command(self, *arguments: str) -> list[str]:
         """The command line of one buildah command on this store."""
         store = ["--root", str(self.folder / "store"), "--runroot", str(self.folder / "run"), "--storage-driver", "vfs"]
-        return ["buildah", *store, *arguments]
+        return [shutil.which("buildah") or "buildah", *store, *arguments]
 
     def run(self, *arguments: str, timeout_s: float = 1800.0) -> str:
         """Its output. Raises AssertionError with the end of what it said."""
