@@ -88,7 +88,8 @@ def _fill(
         expr = target["expr"]
         for variable, value in variables.items():
             expr = expr.replace(variable, value)
-        curves = api.over(expr, start_s, end_s, (end_s - start_s) / POINTS)
+        first_s = start_s if target["range"] else end_s
+        curves = api.over(expr, first_s, end_s, (end_s - start_s) / POINTS)
         found += [(_legend(target["legendFormat"], series), series) for series in curves if series.finite]
     unit = panel["fieldConfig"]["defaults"].get("unit", "short")
     if not found:

@@ -32,6 +32,7 @@ SCORE = Gauge(
     ["metric"],
 )
 SECONDS_LEFT = Gauge("dance_training_seconds_left", "Estimated time to the end of the phase; NaN where it is not known")
+SECONDS_LEFT.set(float("nan"))
 PHASE = Gauge("dance_training_phase", "1 for what the training does now, 0 for what it did before", ["phase"])
 CHECKPOINT = Gauge(
     "dance_training_checkpoint_timestamp_seconds",
