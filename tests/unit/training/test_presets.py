@@ -33,7 +33,7 @@ def test_sizes_that_cannot_be_halved_are_refused():
 
 def test_published_way_weighs_every_pixel_alike_and_begins_on_zeros():
     """Where it is a matter of a number, the published way is as published."""
-    paper = preset_named("paper-512x256")
+    paper = preset_named("paper-512")
     assert (paper.person_gain, paper.previous_zeros, paper.weights.opacity) == (0, 1, 0)
 
 
