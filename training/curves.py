@@ -44,15 +44,15 @@ class Curves:
         self._file.flush()
         if time.monotonic() - self._shown_at >= _SCALARS_EVERY_SECONDS:
             self._shown_at = time.monotonic()
-            for name, value in (*losses.items(), ("learning rate", rate)):
-                self._tensorboard().add_scalar(name, value, pictures_seen)
+            for name, value in (*losses.items(), ("learning_rate", rate)):
+                self._tensorboard().add_scalar(f"training/{name}", value, pictures_seen)
 
     def show(self, pictures_seen: int, scalars: Mapping[str, float], sheet: Picture) -> None:
         """Adds scores and a picture, `[H, W, 3]` uint8 RGB, for TensorBoard."""
         board = self._tensorboard()
         for name, value in scalars.items():
-            board.add_scalar(name, value, pictures_seen)
-        board.add_image("held out: asked, drawn, real", sheet, pictures_seen, dataformats="HWC")
+            board.add_scalar(f"held_out/{name}", value, pictures_seen)
+        board.add_image("held_out/asked_drawn_real", sheet, pictures_seen, dataformats="HWC")
         board.flush()
 
     def rewind(self, pictures_seen: int) -> None:

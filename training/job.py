@@ -277,7 +277,7 @@ class _Job:
             write_picture(self.folder / "preview" / f"{round(step.seconds):06d}s.png", sheet)
             write_picture(self.folder / "preview.png", sheet)
             if trainer.curves is not None:
-                shown = {"held out: body SSIM": result.body_ssim, "held out: body PSNR": result.body_psnr_db}
+                shown = {"body_ssim": result.body_ssim, "body_psnr_db": result.body_psnr_db}
                 trainer.curves.show(step.pictures_seen, shown, sheet)
             note = f"{caption}: held-out body SSIM {result.body_ssim:.3f}, PSNR {result.body_psnr_db:.2f} dB"
             self.report(Progress(phase="body", part=step.progress, note=note))

@@ -253,7 +253,8 @@ def paper_512() -> Preset:
 def paper_1024() -> Preset:
     """The published way at 1024x512, coarse to fine. Differences as in `paper_512`. For a GPU.
 
-    The global generator at 512x256 for 5 epochs, then a local enhancer around it for 30, then the face for 5. The trunk stays as it is for the first tenth of the enhancer's training.
+    The global generator at 512x256 for 5 epochs, then a local enhancer around it for 30, then the face for 5. The trunk
+    stays as it is for the first tenth of the enhancer's training.
     """
     return replace(
         paper_512(),

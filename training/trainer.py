@@ -221,8 +221,8 @@ class Trainer:
             found = next((other for other in self._checkpoints.read() if other.pictures_seen == pictures), None)
             if found is None:
                 raise DanceError(
-                    f"rank 0 goes on from a checkpoint after {pictures} pictures, rank {self._ranks.rank} does not find "
-                    f"it in {self._checkpoints.path.parent}: all processes must see the same folder"
+                    f"rank 0 goes on from a checkpoint after {pictures} pictures; rank {self._ranks.rank} finds none "
+                    f"in {self._checkpoints.path.parent}: all processes must see the same folder"
                 )
         self._ranks.wait()  # before rank 0 writes the next one in its place
         return found

@@ -1,8 +1,8 @@
 """What a judge sees: both frames of a pair at once, which is the temporal smoothing loss, or each frame by itself.
 
 Source: Chan et al. 2019, temporal smoothing,
-`L_smooth = E[log D(x0, x1, y0, y1)] + E[log(1 - D(x0, x1, G(x0), G(x1)))]`: a flicker between two good pictures is seen.
-pix2pixHD judges each picture with its label, `D(x, y)`.
+`L_smooth = E[log D(x0, x1, y0, y1)] + E[log(1 - D(x0, x1, G(x0), G(x1)))]`: a flicker between two good pictures is
+seen. pix2pixHD judges each picture with its label, `D(x, y)`.
 """
 
 # Shapes: B batch, H and W pixels.
