@@ -211,8 +211,25 @@ def train_command(
         Path, typer.Argument(help="A video of the person, whole body, from a camera that stands still.")
     ],
     actor: ActorName,
-    preset: Annotated[str, typer.Option(help="slim-256, slim-512, full-512 or paper-512x256.")] = "slim-256",
-    minutes: Annotated[float | None, typer.Option(help="Of training; default: the preset's.")] = None,
+    preset: Annotated[str, typer.Option(help="slim-256, slim-512, full-512, paper-512 or paper-1024.")] = "slim-256",
+    minutes: Annotated[float | None, typer.Option(help="Of training; default: the preset's length.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="Seen in the training of body and of face; exactly resumable, unlike minutes.")
+    ] = None,
+    losses: Annotated[
+        str | None, typer.Option(help="pix2pixhd, smoothing or smoothing-face; default: all that the preset has.")
+    ] = None,
+    perceptual: Annotated[
+        str | None, typer.Option(help="vgg19, random or none; default: the preset's. vgg19 needs its weights.")
+    ] = None,
+    vgg_weights: Annotated[
+        Path | None, typer.Option(help="torchvision's vgg19-dcbb9e9d.pth; default: fetched where it is needed.")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Pairs in each step, of each process.")] = 1,
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    start_from: Annotated[
+        str, typer.Option("--from", metavar="ACTOR", help="Begin with the weights of this actor (fine-tuning).")
+    ] = "",
     actors: ActorsFolder = Path("actors"),
     work: Annotated[Path, typer.Option(help="Folder for what a stopped training needs to go on.")] = Path("work"),
     consent: Annotated[str, typer.Option(help="Who agreed to what; stored with the actor.")] = "",
@@ -228,13 +245,23 @@ def train_command(
         actor=actor,
         preset=preset,
         minutes=minutes,
+        frames=frames,
+        losses=losses,
+        perceptual=perceptual,
+        vgg_weights=vgg_weights,
+        batch=batch,
+        compiled=compiled,
+        start_from=start_from,
         actors_root=actors,
         work_root=work,
         seed=seed,
         consent=consent,
         device=device,
     )
-    published, preview = train(request, display)
+    done = train(request, display)
+    if done is None:
+        return
+    published, preview = done
     display.scores(score_rows(published.scores))
     display.out.print(f"drawn beside the truth: {preview}")
     display.out.print(f"published {published.id} version {published.version} in {published.folder}")

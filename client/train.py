@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from client.display import Display
-from client.errors import CommandError, Interrupted
+from client.errors import CommandError, Interrupted, Stopped
 
 if TYPE_CHECKING:
     from serving.actors import Actor
@@ -26,6 +26,13 @@ class TrainRequest:
     actor: str
     preset: str
     minutes: float | None
+    frames: int | None
+    losses: str | None
+    perceptual: str | None
+    vgg_weights: Path | None
+    batch: int
+    compiled: bool
+    start_from: str
     actors_root: Path
     work_root: Path
     seed: int
@@ -33,15 +40,17 @@ class TrainRequest:
     device: str
 
 
-def train(request: TrainRequest, display: Display) -> tuple[Actor, Path]:
+def train(request: TrainRequest, display: Display) -> tuple[Actor, Path] | None:
     """The trained and published actor, and a picture of its held-out frames beside the true ones.
 
-    Ctrl-C stops at a point from which the same command goes on.
+    Ctrl-C and SIGTERM stop at a point from which the same command goes on. Where torchrun started several processes,
+    the first one speaks, and the others give None.
 
-    Raises CommandError without the training extra, Interrupted when stopped, and what `train_actor` raises.
+    Raises CommandError without the training extra, Interrupted or Stopped when stopped, and what `train_actor` raises.
     """
     try:
         # torch takes seconds to import, and is needed by no other sub-command.
+        from training.distributed import is_first_process
         from training.job import JobSettings, train_actor
         from training.presets import preset_named
         from training.stopping import stop_on_signals
@@ -55,17 +64,27 @@ def train(request: TrainRequest, display: Display) -> tuple[Actor, Path]:
         work_root=request.work_root,
         preset=preset_named(request.preset),
         minutes=request.minutes,
+        pictures=request.frames,
+        losses=request.losses,
+        perceptual=request.perceptual,
+        vgg_weights=request.vgg_weights,
+        batch=request.batch,
+        compiled=request.compiled,
+        start_from=request.start_from,
         seed=request.seed,
         consent=request.consent,
         device=request.device,
     )
     preview = settings.work_folder / "preview.png"
-    display.note(f"pictures of the growing actor: {preview}")
-    try:
-        with stop_on_signals() as should_stop, _shown(display) as show:
-            return train_actor(settings, show, should_stop), preview
-    except TrainingStopped as stopped:
-        raise Interrupted("training stopped; the same command goes on where it was") from stopped
+    if is_first_process():
+        display.note(f"pictures of the growing actor: {preview}")
+    with stop_on_signals() as should_stop, _shown(display) as show:
+        try:
+            published = train_actor(settings, show, should_stop)
+        except TrainingStopped as stopped:
+            how = Stopped if should_stop.by_system else Interrupted
+            raise how("training stopped; the same command goes on where it was") from stopped
+    return (published, preview) if is_first_process() else None
 
 
 @contextmanager

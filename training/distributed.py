@@ -97,6 +97,11 @@ class Ranks:
 ALONE: Final = Ranks()
 
 
+def is_first_process() -> bool:
+    """Whether this process speaks to people, known before the processes have joined."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
     """The processes that torchrun started together with this one; `ALONE` without torchrun.

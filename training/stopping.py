@@ -26,9 +26,9 @@ class StopRequest:
         return self.number is not None
 
     @property
-    def by_terminal(self) -> bool:
-        """Whether a person asked, by Ctrl-C, and not the system that runs the job."""
-        return self.number == signal.SIGINT
+    def by_system(self) -> bool:
+        """Whether the system that runs the job asked, by SIGTERM, and not a person by Ctrl-C."""
+        return self.number == signal.SIGTERM
 
 
 @contextmanager
