@@ -13,12 +13,12 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch._dynamo  # takes a second, and every optimizer imports it: once here, not in every child
 
-import training.checkpoints
 import training.trainer
 from tests.unit.training.conftest import FakeEstimator, tiny_preset, walking_bar
 from training import recipe
@@ -60,9 +60,11 @@ def ended(child: int) -> int:
 def train(folder: Path, *, at: tuple[str, int] | None = None, how: str = "") -> None:
     """The whole job, up to its evaluation. at: the stage and the pictures seen at which `how` happens to it."""
     prepared = walking_bar(folder)
-    recipe.prepare = lambda *arguments, **options: prepared  # type: ignore[assignment]
+    setattr(recipe, "prepare", lambda *arguments, **options: prepared)  # noqa: B010
     training.trainer._SAVING_PART = 1e9  # type: ignore[misc]
-    Trainer.__init__.__kwdefaults__["checkpoint_every_seconds"] = 0.0 if how != "killed far from a checkpoint" else 1e9
+    defaults = Trainer.__init__.__kwdefaults__
+    assert defaults is not None
+    defaults["checkpoint_every_seconds"] = 0.0 if how != "killed far from a checkpoint" else 1e9
     (folder / "footage.mp4").write_bytes(b"footage")
     settings = JobSettings(
         footage=folder / "footage.mp4", actor="bar", store_root=folder / "actors", work_root=folder, preset=PRESET,
@@ -75,7 +77,7 @@ def train(folder: Path, *, at: tuple[str, int] | None = None, how: str = "") -> 
         if at is None or not progress.losses or (progress.phase, progress.done) != at:
             return
         if how.startswith("killed while saving"):
-            training.checkpoints.os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+            setattr(os, "fsync", lambda descriptor: os.kill(os.getpid(), signal.SIGKILL))  # noqa: B010
         elif how.startswith("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         elif how == "stopped within a step":
@@ -97,7 +99,7 @@ def _signal_while_drawing() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         return draw(learner, pair)
 
-    BodyLearner._drawn = interrupted  # type: ignore[method-assign]
+    setattr(BodyLearner, "_drawn", interrupted)  # noqa: B010
 
 
 def resume(folder: Path) -> None:
@@ -115,7 +117,7 @@ def resume(folder: Path) -> None:
         (("face", 5), "killed far from a checkpoint", KILLED),
         (("face", 7), "killed", KILLED),
     ):
-        happened = ended(forked(lambda at=at, how=how: train(broken, at=at, how=how)))
+        happened = ended(forked(partial(train, broken, at=at, how=how)))
         assert happened == ends, f"{at}, {how}: ended with {happened} and not with {ends}"
     assert ended(forked(lambda: train(broken))) == DONE
 

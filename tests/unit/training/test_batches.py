@@ -22,6 +22,8 @@ def test_batch_holds_its_pairs_side_by_side(pairs):
     for index, pair in enumerate((one, other)):
         assert torch.equal(batch.labels[1][index], pair.labels[1][0])
         assert torch.equal(batch.counted[0][index], pair.counted[0][0])
+        assert batch.plate is not None
+        assert pair.plate is not None
         assert torch.equal(batch.plate[index], pair.plate[0])
     with pytest.raises(ValueError, match="at least one"):
         collated([])
