@@ -24,6 +24,15 @@ class Budgets:
     pictures: int | None
     coarse: bool
 
+    @property
+    def says(self) -> str:
+        """For the training record."""
+        if self._by_epochs is not None:
+            return f"{self._by_epochs.body:g} epochs of body, {self._by_epochs.face:g} of face"
+        minutes = self.preset.minutes if self.minutes is None and self.pictures is None else self.minutes
+        limits = {"minutes": minutes, "frames of body and face each": self.pictures}
+        return ", at most ".join(f"{limit:g} {of_what}" for of_what, limit in limits.items() if limit is not None)
+
     def of_coarse(self, pairs: int) -> Budget:
         """Of the coarse stage, with so many pairs to train on."""
         if self._by_epochs is not None:

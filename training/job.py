@@ -358,7 +358,7 @@ class _Job:
             "footage_report": prepared.report,
             "body_pictures": body.pictures_seen,
             "face_pictures": 0 if face is None else face.pictures_seen,
-            "minutes": self.settings.minutes if self.settings.minutes is not None else self.preset.minutes,
+            "length": self.budgets.says,
             "losses": self.preset.losses,
             "adversarial": self.preset.adversarial,
             "perceptual": name_of(self.preset.perceptual),

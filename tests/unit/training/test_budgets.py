@@ -32,6 +32,13 @@ def test_paper_trains_by_epochs_where_nothing_else_is_asked():
     assert Budgets(paper_1024(), 70, None, coarse=True).of_coarse(1000).seconds == pytest.approx(70 * 60 * 0.85 / 7)
 
 
+def test_record_says_how_long_it_was():
+    """Minutes, frames, both, or epochs."""
+    assert Budgets(slim_256(), None, None, coarse=False).says == "15 minutes"
+    assert Budgets(slim_256(), 2.5, 700, coarse=False).says == "2.5 minutes, at most 700 frames of body and face each"
+    assert Budgets(paper_1024(), None, None, coarse=True).says == "30 epochs of body, 5 of face"
+
+
 def test_small_presets_train_for_their_minutes():
     """Neither minutes nor frames asked for: the preset's minutes."""
     assert Budgets(slim_256(), None, None, coarse=False).of_body(9).seconds == pytest.approx(15 * 60 * 0.85)
