@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from serving.errors import is_final
+from training.stopping import EXIT_STOPPED
 
 EXIT_PUBLISHED: Final = 0
 EXIT_FAILED: Final = 1
 """A bug, a full disk, a device that fails: another attempt may go better."""
 EXIT_FINAL: Final = 42
 """The command line, the footage or the actor's name is at fault: every attempt would end like this one."""
-EXIT_INTERRUPTED: Final = 75
+EXIT_INTERRUPTED: Final = EXIT_STOPPED
 """Somebody asked the process to end; what was trained is kept, and the same command goes on."""
 
 
