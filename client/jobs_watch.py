@@ -47,7 +47,8 @@ class LogPlace:
                 seen += 1
                 if seen <= skip:
                     return None
-            self.at, self.same = at, self.same + 1 if at == self.at else 1
+            if at >= self.at:  # the two outputs of a container can be a moment out of order
+                self.at, self.same = at, self.same + 1 if at == self.at else 1
             return text
 
         return text_of
@@ -148,6 +149,8 @@ class Watcher:
         self._log_heard(pod)
         if pod.ended:  # before this reading began: nothing can have come after
             self._read.add(pod.name)
+        else:
+            self._pause()  # the cluster's word that it has ended comes a moment later
 
     def _log_lost(self, pod: TrainingPod, error: ClusterError) -> None:
         """A log can be out of reach while the cluster answers: its node may be gone."""
