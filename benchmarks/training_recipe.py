@@ -38,10 +38,12 @@ from motion.stage import Stage
 from serving.errors import BadInput, DanceError
 from training.atomic import write_picture, written_whole
 from training.body import BodyLearner
+from training.checkpoints import Checkpoints
 from training.data.pairs import split_footage
 from training.data.prepare import PreparedFootage, preparation_name
 from training.heldout import HeldOut
 from training.identity import fingerprint, recipe_identity
+from training.learner import Computing
 from training.presets import Preset, slim_256
 from training.recipe import computable, drawing_for, pairs_for, prepared_for, settle
 from training.stopping import stop_on_signals
@@ -208,7 +210,7 @@ class Measurement:
         if name in self.results.rows:
             # The checkpoint first: a row without it is measured anew, a checkpoint with its row never is.
             if VARIANTS_BY_NAME[name].training == name:
-                self._checkpoint(name).unlink(missing_ok=True)
+                Checkpoints(self._checkpoint(name)).remove()
             self.results.drop(names)
         self.run(names)
 
@@ -237,7 +239,7 @@ class Measurement:
         split = split_footage([pose is not None for pose in reference.poses])
         prepared = self._prepared(preset)
         computed = computable(preset, _DEVICE)
-        learner = BodyLearner(computed, pairs_for(computed, prepared, split, self._seed), seed=self._seed)
+        learner = BodyLearner(computed, pairs_for(computed, prepared, split, self._seed), Computing(seed=self._seed))
         identity = self._identity(variant) | {"stage": prepared.folder.name}
         trainer = Trainer(learner, self._budget, self._checkpoint(variant.training), identity)
         if trainer.progress < 1:

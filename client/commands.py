@@ -226,6 +226,13 @@ def train_command(
     footage: Annotated[Path | None, train_options.FOOTAGE] = None,
     preset: train_options.PresetName = train_options.DEFAULT_PRESET,
     minutes: train_options.Minutes = None,
+    frames: train_options.Frames = None,
+    losses: train_options.Losses = None,
+    perceptual: train_options.Perceptual = None,
+    vgg_weights: train_options.VggWeights = None,
+    batch: train_options.Batch = 1,
+    compiled: train_options.Compiled = False,
+    start_from: train_options.StartFrom = "",
     actors: ActorsFolder = train_options.DEFAULT_ACTORS,
     work: train_options.WorkFolder = train_options.DEFAULT_WORK,
     consent: train_options.Consent = "",
@@ -261,6 +268,13 @@ def train_command(
         actor=actor,
         preset=preset,
         minutes=minutes,
+        frames=frames,
+        losses=losses,
+        perceptual=perceptual,
+        vgg_weights=vgg_weights,
+        batch=batch,
+        compiled=compiled,
+        start_from=start_from,
         actors_root=actors,
         work_root=work,
         seed=seed,
@@ -286,7 +300,10 @@ def train_command(
             display,
         )
         return
-    published, preview = train(request, display)
+    done = train(request, display)
+    if done is None:
+        return
+    published, preview = done
     display.scores(score_rows(published.scores))
     display.out.print(f"drawn beside the truth: {preview}")
     display.out.print(f"published {published.id} version {published.version} in {published.folder}")

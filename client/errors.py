@@ -10,6 +10,7 @@ from typing import Final
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
+import training.exits
 from serving.errors import BadInput, DanceError
 from serving.refusals import Refusal, refusal_of
 
@@ -20,6 +21,7 @@ still being written when the call ended, which then hides the call's own status.
 EXIT_OK: Final = 0
 EXIT_NOTHING_USEFUL: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_STOPPED: Final = training.exits.EXIT_INTERRUPTED
 EXIT_INTERRUPTED: Final = 130
 
 
@@ -82,6 +84,12 @@ class Interrupted(CommandError):
     """Ctrl-C or SIGTERM. Exit code 130."""
 
     exit_code = EXIT_INTERRUPTED
+
+
+class Stopped(CommandError):
+    """SIGTERM, to a job that the same command continues. Exit code 75, by which a scheduler knows to start it again."""
+
+    exit_code = EXIT_STOPPED
 
 
 class StackFailed(CommandError):

@@ -6,22 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client.display import Display
-from client.errors import CommandError, Interrupted
+from client.errors import CommandError, Interrupted, Stopped
 
 if TYPE_CHECKING:
     from serving.actors import Actor
     from training.options import TrainRequest
 
 
-def train(request: TrainRequest, display: Display) -> tuple[Actor, Path]:
+def train(request: TrainRequest, display: Display) -> tuple[Actor, Path] | None:
     """The trained and published actor, and a picture of its held-out frames beside the true ones.
 
-    Ctrl-C stops at a point from which the same command goes on.
+    Ctrl-C and SIGTERM stop at a point from which the same command goes on. Where torchrun started several processes,
+    the first one speaks, and the others give None.
 
-    Raises CommandError without the training extra, Interrupted when stopped, and what `train_actor` raises.
+    Raises CommandError without the training extra, Interrupted or Stopped when stopped, and what `train_actor` raises.
     """
     try:
         # torch takes seconds to import, and is needed by no other sub-command.
+        from training.distributed import is_first_process
         from training.job import train_actor
         from training.request import settings_for
         from training.showing import shown
@@ -31,9 +33,12 @@ def train(request: TrainRequest, display: Display) -> tuple[Actor, Path]:
         raise CommandError(f"training needs {error.name}: pip install 'everybody-dance[training,pose]'") from error
     settings = settings_for(request)
     preview = settings.work_folder / "preview.png"
-    display.note(f"pictures of the growing actor: {preview}")
-    try:
-        with stop_on_signals() as should_stop, shown(display.err) as showing:
-            return train_actor(settings, showing.progress, should_stop), preview
-    except TrainingStopped as stopped:
-        raise Interrupted("training stopped; the same command goes on where it was") from stopped
+    if is_first_process():
+        display.note(f"pictures of the growing actor: {preview}")
+    with stop_on_signals() as should_stop, shown(display.err) as showing:
+        try:
+            published = train_actor(settings, showing.progress, should_stop)
+        except TrainingStopped as stopped:
+            how = Stopped if should_stop.by_system else Interrupted
+            raise how("training stopped; the same command goes on where it was") from stopped
+    return (published, preview) if is_first_process() else None

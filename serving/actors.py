@@ -38,12 +38,14 @@ class NetworkShape:
     """The size of a global generator (pix2pixHD): its first layer's channels, its downsamplings, its residual blocks.
 
     plate: whether it draws onto a background plate (a fourth output is the opacity).
+    enhanced: whether a local enhancer around it doubles its size; the other numbers are those of the part inside.
     """
 
     base_channels: int
     downsamplings: int
     blocks: int
     plate: bool = False
+    enhanced: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

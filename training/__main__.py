@@ -5,7 +5,6 @@ Exit codes: 0 published; 42 no retry mends it; 75 interrupted, the same command 
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -23,13 +22,20 @@ from training.options import (
     DEFAULT_WORK,
     ActorName,
     ActorsFolder,
+    Batch,
+    Compiled,
     Consent,
     Device,
     Footage,
+    Frames,
+    Losses,
     Minutes,
+    Perceptual,
     PresetName,
     Seed,
+    StartFrom,
     TrainRequest,
+    VggWeights,
     WorkFolder,
 )
 from training.showing import shown
@@ -44,6 +50,13 @@ def training(
     actor: ActorName,
     preset: PresetName = DEFAULT_PRESET,
     minutes: Minutes = None,
+    frames: Frames = None,
+    losses: Losses = None,
+    perceptual: Perceptual = None,
+    vgg_weights: VggWeights = None,
+    batch: Batch = 1,
+    compiled: Compiled = False,
+    start_from: StartFrom = "",
     actors: ActorsFolder = DEFAULT_ACTORS,
     work: WorkFolder = DEFAULT_WORK,
     consent: Consent = "",
@@ -61,6 +74,13 @@ def training(
         actor=actor,
         preset=preset,
         minutes=minutes,
+        frames=frames,
+        losses=losses,
+        perceptual=perceptual,
+        vgg_weights=vgg_weights,
+        batch=batch,
+        compiled=compiled,
+        start_from=start_from,
         actors_root=actors,
         work_root=work,
         seed=seed,
@@ -74,12 +94,13 @@ def training(
 
 
 def _trained(request: TrainRequest, should_stop: Callable[[], bool]) -> int:
+    from training.distributed import is_first_process
     from training.job import train_actor
     from training.request import settings_for
     from training.trainer import TrainingStopped
 
     # Several processes that train together say the same: the first one speaks.
-    console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
+    console = Console(highlight=False, soft_wrap=True, quiet=not is_first_process())
     settings = settings_for(request)
     try:
         with shown(console) as showing:

@@ -2,32 +2,39 @@
 
 Source: Chan et al. 2019, temporal smoothing:
 `min_G max_D E[log D(x0, x1, y0, y1)] + E[log(1 - D(x0, x1, G(x0), G(x1)))]`.
-The second picture is drawn on the first, and gradients flow through both.
+The second picture is drawn on the first, and gradients flow through both. In the ablation's first row, pix2pixHD, each
+picture is drawn on zeros and judged by itself.
 """
 
-# Shapes: B 1, H and W pixels.
+# Shapes: B the batch's pairs, H and W pixels.
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import Final
 
-from services.generator.network import GlobalGenerator
+import torch
+from torch import Tensor, nn
+
+from services.generator.network import Generator, GlobalGenerator, LocalEnhancer
 from serving.actors import NetworkShape
-from training.data.pairs import Pairs
+from training.ahead import Ahead
+from training.batches import collated, halved, on_device, pinned
+from training.data.pairs import Pair, Pairs
 from training.discriminator import MultiscaleDiscriminator
-from training.learner import Learner, weights_fixed
+from training.learner import Computing, Learner, weights_fixed
 from training.losses.adversarial import real_or_fake
 from training.losses.feature_matching import feature_matching
 from training.losses.reconstruction import opacity_l1, weighted_l1
+from training.losses.temporal import PAIR_CHANNELS, SINGLE_CHANNELS, judged_apart, judged_together
 from training.presets import Preset
 
-_JUDGED_CHANNELS = 12
-"""Two label maps and two pictures."""
+_LABEL_CHANNELS: Final = 3
+"""Of the generator's input; the others are its previous picture."""
 
 
-def new_generator(shape: NetworkShape) -> GlobalGenerator:
+def new_generator(shape: NetworkShape) -> Generator:
     """A generator of this shape, its weights not yet trained."""
-    return GlobalGenerator(
+    network = LocalEnhancer if shape.enhanced else GlobalGenerator
+    return network(
         out_channels=4 if shape.plate else 3,
         base_channels=shape.base_channels,
         downsamplings=shape.downsamplings,
@@ -36,69 +43,121 @@ def new_generator(shape: NetworkShape) -> GlobalGenerator:
 
 
 class BodyLearner(Learner):
-    """Trains the generator of `preset` on `pairs`, which bring a plate where the preset draws onto one."""
+    """Trains the generator of `preset` on `pairs`, which bring a plate where the preset draws onto one.
 
-    def __init__(self, preset: Preset, pairs: Pairs, *, seed: int, device: str = "cpu") -> None:
+    vgg: see `Learner`. half_size: the pairs' pictures are twice as large as the preset's.
+    """
+
+    def __init__(
+        self,
+        preset: Preset,
+        pairs: Pairs,
+        computing: Computing,
+        *,
+        vgg: nn.Module | None = None,
+        half_size: bool = False,
+    ) -> None:
         super().__init__(
             new_generator(preset.generator),
             MultiscaleDiscriminator(
-                _JUDGED_CHANNELS,
+                PAIR_CHANNELS if preset.temporal else SINGLE_CHANNELS,
                 preset.discriminator_channels,
                 preset.discriminator_layers,
                 preset.discriminator_scales,
             ),
-            learning_rate=preset.learning_rate,
-            average_half_life=preset.average_half_life,
-            precision=preset.precision,
-            device=device,
-            seed=seed,
+            preset,
+            computing,
+            weights=preset.weights,
+            vgg=vgg,
+            pictures_per_item=2,
         )
-        self._preset = preset
         self._pairs = pairs
+        self._half_size = half_size
+        self._batches = Ahead(self._batch, self.pictures_per_step)
+        self._forget_previous()
+
+    def warm_start(self, coarse: BodyLearner) -> None:
+        """Takes the trunk from a generator that was trained at half size. Raises ValueError where there is no trunk."""
+        for network in (self.generator, self.averaged):
+            if not isinstance(network, LocalEnhancer) or not isinstance(coarse.averaged, GlobalGenerator):
+                raise ValueError("a local enhancer starts from a global generator, and nothing else does")
+            network.warm_start(coarse.averaged)
+
+    def start_from(self, generator: dict[str, Tensor], judge: dict[str, Tensor] | None, source: str) -> None:
+        """See `Learner.start_from`."""
+        super().start_from(generator, judge, source)
+        self._forget_previous()
 
     def step(self, progress: float) -> dict[str, float]:
-        """See `Learner.step`: one pair, two pictures."""
-        pair = self._pairs.pair(self.pictures_seen)
-        labels, real, masks, margins, counted = (
-            [tensor.to(self.device) for tensor in tensors]
-            for tensors in (pair.labels, pair.pictures, pair.masks, pair.grown_masks, pair.counted)
-        )
-        plate_13HW = None if pair.plate is None else pair.plate.to(self.device)
-        terms: dict[str, Tensor] = {}
+        """See `Learner.step`: a batch of pairs, two pictures each."""
+        preset = self._preset
+        pair = on_device(self._batches.item(self._number), self.device)
+        judged = judged_together if preset.temporal else judged_apart
+        if isinstance(self.generator, LocalEnhancer):
+            self.generator.trunk.requires_grad_(progress >= preset.frozen_trunk)
         with self._autocast():
-            first, first_opacity = self._draw(labels[0], pair.previous.to(self.device), plate_13HW)
-            second, second_opacity = self._draw(labels[1], first, plate_13HW)
-            drawn_BCHW = torch.cat([*labels, first, second], dim=1)
+            pictures, opacities = self._drawn(pair)
+            self._abandon_if_asked()
+            drawn_BCHW = judged(pair.labels, pictures)
             with weights_fixed(self.judge):
                 judged_drawn = self.judge(drawn_BCHW)
-            # Taken with gradients: the judge's own step below uses it again.
-            judged_real = self.judge(torch.cat([*labels, *real], dim=1))
-            terms["adversarial"] = real_or_fake(judged_drawn, is_real=True, loss=self._preset.adversarial)
-            terms["feature_matching"] = feature_matching(judged_drawn, judged_real)
-            gain = self._preset.person_gain
-            terms["l1"] = weighted_l1(first, real[0], margins[0], counted[0], gain) + weighted_l1(
-                second, real[1], margins[1], counted[1], gain
-            )
-            if first_opacity is not None and second_opacity is not None:
-                terms["opacity"] = opacity_l1(first_opacity, masks[0], counted[0]) + opacity_l1(
-                    second_opacity, masks[1], counted[1]
-                )
-        self._update("generator", self._preset.weights.total(terms), progress)
-        with self._autocast():
-            on_real = real_or_fake(judged_real, is_real=True, loss=self._preset.adversarial)
-            on_drawn = real_or_fake(self.judge(drawn_BCHW.detach()), is_real=False, loss=self._preset.adversarial)
-        terms["judge"] = 0.5 * (on_real + on_drawn)
-        self._update("judge", terms["judge"], progress)
-        self.pictures_seen += 2
-        self._average(2)
-        return {name: float(term.detach()) for name, term in terms.items()}
+            # Taken with gradients: the judge's own step uses it again.
+            judged_real = self.judge(judged(pair.labels, pair.pictures))
+            terms = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
+            if self._weights.feature_matching:
+                terms["feature_matching"] = feature_matching(judged_drawn, judged_real)
+            terms |= self._pixel_terms(pair, pictures, opacities)
+        self._update("generator", self._weights.total(terms), progress)
+        terms["judge"] = self._update_judge(judged_real, drawn_BCHW, progress)
+        return self._stepped(terms)
+
+    def _batch(self, number: int) -> Pair:
+        pair = collated([self._pairs.pair(item) for item in self._items(number)])
+        if self._half_size:
+            pair = halved(pair)
+        return pinned(pair) if self.device == "cuda" else pair
+
+    def _drawn(self, pair: Pair) -> tuple[tuple[Tensor, Tensor], list[Tensor]]:
+        """Both pictures in [-1, 1] and, with a plate, both opacities; all float32."""
+        nothing_B3HW = torch.zeros_like(pair.previous)
+        temporal = self._preset.temporal
+        first, first_opacity = self._draw(pair.labels[0], pair.previous if temporal else nothing_B3HW, pair.plate)
+        second, second_opacity = self._draw(pair.labels[1], first if temporal else nothing_B3HW, pair.plate)
+        return (first, second), [opacity for opacity in (first_opacity, second_opacity) if opacity is not None]
 
     def _draw(
-        self, label_B3HW: Tensor, previous_B3HW: Tensor, plate_13HW: Tensor | None
+        self, label_B3HW: Tensor, previous_B3HW: Tensor, plate_B3HW: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """The picture in [-1, 1] and, with a plate, the opacity; both float32."""
         drawn_BCHW = self.generator(torch.cat([label_B3HW, previous_B3HW], dim=1)).float()
-        if plate_13HW is None:
+        if plate_B3HW is None:
             return drawn_BCHW, None
         opacity_B1HW = drawn_BCHW[:, 3:]
-        return plate_13HW + opacity_B1HW * (drawn_BCHW[:, :3] - plate_13HW), opacity_B1HW
+        return plate_B3HW + opacity_B1HW * (drawn_BCHW[:, :3] - plate_B3HW), opacity_B1HW
+
+    def _pixel_terms(self, pair: Pair, pictures: tuple[Tensor, Tensor], opacities: list[Tensor]) -> dict[str, Tensor]:
+        """The terms that compare pictures, each summed over both frames."""
+        weights, gain, real = self._weights, self._preset.person_gain, pair.pictures
+        terms = {}
+        if weights.perceptual:
+            first, second = (self._seen_alike(*both) for both in zip(pictures, real, strict=True))
+            terms["perceptual"] = first + second
+        if weights.l1:
+            first, second = (
+                weighted_l1(pictures[i], real[i], pair.grown_masks[i], pair.counted[i], gain) for i in (0, 1)
+            )
+            terms["l1"] = first + second
+        if opacities and weights.opacity:
+            first, second = (opacity_l1(opacities[i], pair.masks[i], pair.counted[i]) for i in (0, 1))
+            terms["opacity"] = first + second
+        return terms
+
+    def _forget_previous(self) -> None:
+        """Without temporal losses: zero weights for the previous picture. They stay: its zeros pull at nothing."""
+        if self._preset.temporal:
+            return
+        for network in (self.generator, self.averaged):
+            assert isinstance(network, GlobalGenerator | LocalEnhancer)
+            heads = [network.head, network.trunk.head] if isinstance(network, LocalEnhancer) else [network.head]
+            for head in heads:
+                with torch.no_grad():
+                    head.conv.weight[:, _LABEL_CHANNELS:] = 0

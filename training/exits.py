@@ -12,7 +12,7 @@ EXIT_FAILED: Final = 1
 EXIT_FINAL: Final = 42
 """The command line, the footage or the actor's name is at fault: every attempt would end like this one."""
 EXIT_INTERRUPTED: Final = 75
-"""Somebody asked the process to end; what was trained is kept, and the same command goes on."""
+"""Somebody asked the process to end; what was trained is kept, and the same command goes on (EX_TEMPFAIL)."""
 
 
 def exit_code_of(error: BaseException) -> int:

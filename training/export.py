@@ -15,7 +15,7 @@ from torch import nn
 
 from motion.frame import Picture
 from services.face.network import FaceGenerator, ServedFace
-from services.generator.network import GlobalGenerator, ServedGenerator
+from services.generator.network import Generator, ServedGenerator
 from serving.engine import PictureEngine
 from serving.errors import DanceError
 from training.atomic import written_whole
@@ -32,9 +32,7 @@ GENERATOR_NAMES: Final[Names] = ("label_map", "previous_frame", "frame")
 FACE_NAMES: Final[Names] = ("label", "face", "refined")
 
 
-def export_generator(
-    network: GlobalGenerator, plate: Picture | None, path: Path, width_px: int, height_px: int
-) -> None:
+def export_generator(network: Generator, plate: Picture | None, path: Path, width_px: int, height_px: int) -> None:
     """Writes the body's network. plate: `[height_px, width_px, 3]` uint8 of the stage, for networks with an opacity."""
     _export(ServedGenerator(network, plate), path, width_px, height_px, GENERATOR_NAMES)
 

@@ -4,7 +4,7 @@ Source: Chan et al. 2019, section 3.3: `min_Gf max_Df E[log Df(xF, yF)] + E[log(
 generator stays as it is.
 """
 
-# Shapes: B 1, S pixels, the side of the face crop.
+# Shapes: B the batch's crops, S pixels, the side of the face crop.
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from motion.face_region import FaceRule, cut_face, face_region
 from motion.frame import Picture
@@ -21,7 +22,7 @@ from services.face.network import FaceGenerator
 from serving.actors import NetworkShape
 from training.data.pairs import picture_tensor
 from training.discriminator import MultiscaleDiscriminator
-from training.learner import Learner, weights_fixed
+from training.learner import Computing, Learner, weights_fixed
 from training.losses.adversarial import real_or_fake
 from training.losses.feature_matching import feature_matching
 from training.presets import Preset
@@ -66,9 +67,14 @@ def face_crop(
 
 
 class FaceLearner(Learner):
-    """Trains the face network of `preset` on crops. Raises ValueError without crops, and for a preset without one."""
+    """Trains the face network of `preset` on crops. Raises ValueError without crops, and for a preset without one.
 
-    def __init__(self, preset: Preset, crops: Sequence[FaceCrop], *, seed: int, device: str = "cpu") -> None:
+    vgg: see `Learner`.
+    """
+
+    def __init__(
+        self, preset: Preset, crops: Sequence[FaceCrop], computing: Computing, *, vgg: nn.Module | None = None
+    ) -> None:
         if preset.face is None:
             raise ValueError(f"preset {preset.name} has no face network")
         if not crops:
@@ -78,45 +84,56 @@ class FaceLearner(Learner):
             MultiscaleDiscriminator(
                 _JUDGED_CHANNELS, preset.face_discriminator_channels, preset.discriminator_layers, scales=1
             ),
-            learning_rate=preset.learning_rate,
-            average_half_life=preset.average_half_life,
-            precision=preset.precision,
-            device=device,
-            seed=seed,
+            preset,
+            computing,
+            weights=preset.face_weights,
+            vgg=vgg,
+            pictures_per_item=1,
         )
-        self._preset = preset
         self.crops = crops
-        self._seed = seed
 
     def step(self, progress: float) -> dict[str, float]:
-        """See `Learner.step`: one crop."""
-        random = np.random.default_rng((self._seed, self.pictures_seen))
-        crop = self.crops[int(random.integers(len(self.crops)))]
-        label = picture_tensor(crop.label, 0, 255).to(self.device)
-        drawn, real = (picture_tensor(p, 127.5, 127.5).to(self.device) for p in (crop.drawn, crop.real))
-        # Beside the person the body's picture is the plate already. Instance norms tempt the network to leave a bright
-        # or dark drop where nobody looks; this is dear.
-        beside = 1 - picture_tensor(crop.person[..., None], 0, 255).to(self.device)
-        weight = 1 + _BESIDE_GAIN * beside
+        """See `Learner.step`: a batch of crops."""
+        preset, weights = self._preset, self._weights
+        label, drawn, real, person = self._batch()
         with self._autocast():
             residual = self.generator(torch.cat([label, drawn], dim=1)).float()
             refined = drawn + residual
-            # Clamped for the judge as it is when served; L1 pulls back what the clamp would hide.
+            self._abandon_if_asked()
+            # Clamped for the judge as it is when served; losses by pixels pull back what the clamp would hide.
             judged = torch.cat([label, refined.clamp(-1, 1)], dim=1)
             with weights_fixed(self.judge):
                 judged_drawn = self.judge(judged)
             judged_real = self.judge(torch.cat([label, real], dim=1))
-            terms = {
-                "adversarial": real_or_fake(judged_drawn, is_real=True, loss=self._preset.adversarial),
-                "feature_matching": feature_matching(judged_drawn, judged_real),
-                "l1": (weight * (refined - real).abs()).mean(),
-            }
-        self._update("generator", self._preset.face_weights.total(terms), progress)
-        with self._autocast():
-            on_real = real_or_fake(judged_real, is_real=True, loss=self._preset.adversarial)
-            on_drawn = real_or_fake(self.judge(judged.detach()), is_real=False, loss=self._preset.adversarial)
-        terms["judge"] = 0.5 * (on_real + on_drawn)
-        self._update("judge", terms["judge"], progress)
-        self.pictures_seen += 1
-        self._average(1)
-        return {name: float(term.detach()) for name, term in terms.items()}
+            terms = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
+            if weights.feature_matching:
+                terms["feature_matching"] = feature_matching(judged_drawn, judged_real)
+            if weights.perceptual:
+                terms["perceptual"] = self._seen_alike(refined, real)
+            if weights.l1:
+                # Beside the person the body's picture is the plate already. Instance norms tempt the network to leave a
+                # bright or dark drop where nobody looks; this is dear.
+                terms["l1"] = ((1 + _BESIDE_GAIN * (1 - person)) * (refined - real).abs()).mean()
+        if progress >= preset.face_judge_alone:
+            self._update("generator", weights.total(terms), progress)
+        terms["judge"] = self._update_judge(judged_real, judged, progress)
+        return self._stepped(terms)
+
+    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Labels in [0, 1], faces as drawn and as they are in [-1, 1], `[B, 3, S, S]`; the person, `[B, 1, S, S]`."""
+        crops = [self._crop(item) for item in self._items(self._number)]
+        scaled = [
+            torch.cat([picture_tensor(picture, zero, scale) for picture in pictures]).to(self.device)
+            for pictures, zero, scale in (
+                ([crop.label for crop in crops], 0, 255),
+                ([crop.drawn for crop in crops], 127.5, 127.5),
+                ([crop.real for crop in crops], 127.5, 127.5),
+                ([crop.person[..., None] for crop in crops], 0, 255),
+            )
+        ]
+        label, drawn, real, person = scaled
+        return label, drawn, real, person
+
+    def _crop(self, item: int) -> FaceCrop:
+        random = np.random.default_rng((self.computing.seed, item))
+        return self.crops[int(random.integers(len(self.crops)))]

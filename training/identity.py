@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from motion.labelmap import LABEL_MAP_VERSION
 from serving.errors import BadInput
 from training.presets import Preset
+
+_NOT_THE_RECIPE = ("name", "minutes", "epochs")
 
 Identity = Mapping[str, str]
 """Values by their names, which people read when they differ."""
 
 
 def recipe_identity(preset: Preset, seed: int, footage: str) -> dict[str, str]:
-    """Of the recipe without its minutes: more of them train further. footage: its name in the work folder."""
-    recipe = asdict(replace(preset, minutes=0.0))
+    """Of the recipe without its length: more of it trains further. footage: its name in the work folder."""
+    recipe = asdict(preset)
     identity = {"footage": footage, "seed": str(seed), "label map": str(LABEL_MAP_VERSION)}
-    return identity | {
-        f"preset.{name}": str(value) for name, value in recipe.items() if name not in ("name", "minutes")
-    }
+    return identity | {f"preset.{name}": str(value) for name, value in recipe.items() if name not in _NOT_THE_RECIPE}
 
 
 def fingerprint(identity: Identity) -> str:
     """16 hexadecimal digits that tell this identity from others."""
     return sha256(repr(sorted(identity.items())).encode()).hexdigest()[:16]
-
-
-def stored_identity(checkpoint_path: Path) -> dict[str, str] | None:
-    """Of a checkpoint, None where there is none."""
-    if not checkpoint_path.is_file():
-        return None
-    stored: dict[str, Any] = torch.load(checkpoint_path, map_location="cpu", weights_only=True, mmap=True)
-    identity = stored["identity"]
-    return dict(identity) if isinstance(identity, dict) else {}
 
 
 def refuse_another(stored: Identity, asked: Identity, folder: Path) -> None:

@@ -1,12 +1,14 @@
-"""The training job: footage of a person in, a published actor out; resumable, in phases.
+"""The training job: footage of a person in, a published actor out; resumable, in stages.
 
 1. prepare: poses, masks, body, stage, plate, label maps (kept, on top of the training budget)
-2. body: the generator, on pairs of frames
-3. face: the face network, on what the finished body draws
-4. evaluate: the exported networks on held-out frames, against the baselines
-5. publish: into the actor store
+2. coarse: the generator inside of a local enhancer, at half size, in presets that have one
+3. body: the generator, on pairs of frames
+4. face: the face network, on what the finished body draws
+5. evaluate: the exported networks on held-out frames, against the baselines
+6. publish: into the actor store
 
-A job that was stopped or killed goes on with the same call; asked for more minutes after its end, it trains further.
+A job that was stopped or killed goes on with the same call; asked for more after its end, it trains further. Started by
+torchrun, several processes train together; rank 0 writes and speaks for all.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import nn
 
 from serving.actors import Actor, ActorStore
 from serving.errors import BadInput
@@ -24,37 +27,45 @@ from serving.names import checked_actor_id
 from training import telemetry
 from training.atomic import write_picture
 from training.body import BodyLearner
+from training.budgets import Budgets
+from training.checkpoints import Checkpoints
 from training.data.pairs import Pairs, split_footage
 from training.data.prepare import PreparedFootage, preparation_name
+from training.distributed import ALONE, Ranks, joined
 from training.drawing import Draw
 from training.face import FaceLearner
 from training.facecrops import cut_faces
+from training.finetune import checked_start, start, weights_of
 from training.heldout import HeldOut
-from training.identity import fingerprint, recipe_identity, refuse_another, stored_identity
-from training.presets import Preset
+from training.identity import fingerprint, recipe_identity, refuse_another
+from training.kernels import accelerate
+from training.learner import Computing, Learner
+from training.presets import Preset, coarse_stage, with_losses, with_perceptual
 from training.progress import OnProgress, PhaseClock, Progress
 from training.publishing import STEPS, Trained, evaluated_and_published, published_before
 from training.recipe import computable, drawing_for, pairs_for, prepared_for, settle
 from training.scoretable import ScoreTable
-from training.trainer import Budget, Step, Trainer, TrainingStopped
+from training.trainer import Step, Trainer, TrainingStopped
+from training.vgg import name_of, perceptual_network
 from training.worklock import locked
 
 __all__ = ["JobSettings", "Progress", "train_actor"]
 
-BODY_PART: Final = 0.85
-"""Of the training budget; the face gets the rest."""
-
 _SCORE_EVERY_SECONDS: Final = 150.0
+_COARSE_FILE: Final = "coarse.pt"
 _BODY_FILE: Final = "body.pt"
 _FACE_FILE: Final = "face.pt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobSettings:
-    """What a job is asked to do.
+    """What a job is asked to do. Raises BadInput for what makes no sense.
 
-    minutes: of training, body and face together; preparation and publishing come on top. None takes the preset's,
-    unless `pictures` is given. pictures: at most this many are drawn in the training of body and face each.
+    minutes: of training, all stages together; preparation and publishing come on top. pictures: frames seen, at most so
+    many are drawn in the training of body and face each. Neither: the preset's own length.
+    losses, perceptual: another row of the ablation, another perceptual loss than the preset's; see `presets`.
+    vgg_weights: torchvision's file of VGG19; without it the file is fetched where the perceptual loss needs it.
+    batch, compiled: see `Computing`. start_from: an actor whose weights are the first ones, "" for random ones.
     consent: who agreed to what.
     """
 
@@ -65,20 +76,37 @@ class JobSettings:
     preset: Preset
     minutes: float | None = None
     pictures: int | None = None
+    losses: str | None = None
+    perceptual: str | None = None
+    vgg_weights: Path | None = None
+    batch: int = 1
+    compiled: bool = False
+    start_from: str = ""
     seed: int = 0
     consent: str = ""
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         checked_actor_id(self.actor)
-        if self.minutes is not None and self.minutes <= 0:
-            raise BadInput("minutes", f"must be positive, got {self.minutes}")
-        if self.pictures is not None and self.pictures <= 0:
-            raise BadInput("pictures", f"must be positive, got {self.pictures}")
+        for name in ("minutes", "pictures", "batch"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise BadInput(name, f"must be positive, got {value}")
         if self.device not in ("cpu", "cuda"):
             raise BadInput("device", f"is cpu or cuda, got {self.device!r}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise BadInput("device", "cuda was asked for, but torch finds no GPU here; use cpu")
+        if self.start_from:
+            checked_actor_id(self.start_from, field="from")
+        recipe = self.recipe
+        if self.vgg_weights is not None and recipe.perceptual != "vgg19":
+            raise BadInput("vgg-weights", f"are given, but the perceptual loss is {recipe.perceptual}")
+
+    @property
+    def recipe(self) -> Preset:
+        """The preset with the losses that were asked for. Raises BadInput."""
+        preset = self.preset if self.losses is None else with_losses(self.preset, self.losses)
+        return preset if self.perceptual is None else with_perceptual(preset, self.perceptual)
 
     @property
     def work_folder(self) -> Path:
@@ -93,53 +121,83 @@ def train_actor(
 ) -> Actor:
     """Runs the job to its end and returns the published actor.
 
-    With nothing left in the budget and nothing new to publish, the version published before is returned. Raises
-    TrainingStopped as soon as `should_stop` says so (the same call goes on), UnreadableVideo for footage that cannot be
-    read, NoBody where it shows no whole body or too little of it, BadInput where the work folder holds the training of
-    something else, WorkFolderBusy where another training is at work in it, BadSettings where `TRAINING_METRICS_PORT`
-    names a port that is in use.
+    With nothing left in the budget and nothing new to publish, the version published before is returned. Started by
+    torchrun, every process calls this; on_progress is told at rank 0 only.
+
+    Raises TrainingStopped as soon as `should_stop` says so (the same call goes on), UnreadableVideo for footage that
+    cannot be read, NoBody where it shows no whole body or too little of it, BadInput where the work folder holds the
+    training of something else, or VGG19's weights are wanted and not to be had, WorkFolderBusy where another training
+    is at work in it, TrainingDiverged, BadSettings where `TRAINING_METRICS_PORT` names a port that is in use.
     """
-    with telemetry.served(on_progress) as kept_progress:
-        return _Job(settings, kept_progress, should_stop).run()
+    with joined(settings.device) as ranks, telemetry.served(on_progress if ranks.is_first else _unheard) as report:
+        try:
+            return _Job(settings, report, should_stop, ranks).run()
+        except RuntimeError as error:
+            if ranks.count > 1 and should_stop():
+                raise TrainingStopped("another process of this training stopped first") from error
+            raise
 
 
 class _Job:
-    def __init__(self, settings: JobSettings, on_progress: OnProgress, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, settings: JobSettings, on_progress: OnProgress, should_stop: Callable[[], bool], ranks: Ranks = ALONE
+    ) -> None:
         self.settings = settings
-        self.preset = computable(settings.preset, settings.device)
+        self.asked = settings.recipe
+        self.preset = computable(self.asked, settings.device)
         self.folder = settings.work_folder
+        self.ranks = ranks
         self.report = on_progress
         self.should_stop = should_stop
-        self.body_budget, self.face_budget = _budgets(settings)
+        self.computing = Computing(
+            device=settings.device,
+            batch=settings.batch,
+            compiled=settings.compiled,
+            seed=settings.seed,
+            ranks=ranks,
+        )
+        coarse = self.preset.generator.enhanced and not settings.start_from
+        self.budgets = Budgets(self.preset, settings.minutes, settings.pictures, coarse)
+        self.vgg: nn.Module | None = None
         self._clock = PhaseClock()
 
     def run(self) -> Actor:
+        if not self.ranks.is_first:
+            return self._run()
         with locked(self.settings.work_root):
             return self._run()
 
     def _run(self) -> Actor:
-        settle(self.settings.device)
-        if self.preset.precision != self.settings.preset.precision:
+        settings = self.settings
+        settle(settings.device)
+        if self.preset.precision != self.asked.precision:
             self._note(
                 "starting", "this CPU does not compute bf16, so training computes in float32, which takes longer"
             )
         # Of the recipe as asked, not as computed: on another machine the same job goes on.
-        identity = recipe_identity(self.settings.preset, self.settings.seed, preparation_name(self.settings.footage))
-        found = stored_identity(self.folder / _BODY_FILE)
-        if found is not None:
-            refuse_another(found, identity, self.folder)  # before minutes are spent on preparation
-        prepared = self._prepare()
+        identity = recipe_identity(self.asked, settings.seed, preparation_name(settings.footage))
+        if settings.start_from:
+            identity["from"] = settings.start_from
+        # Before minutes are spent on preparation.
+        for file in (_COARSE_FILE, _BODY_FILE):
+            found = Checkpoints(self.folder / file).identity()
+            if found is not None:
+                refuse_another(found, identity, self.folder)
+        if settings.start_from:
+            checked_start(settings.start_from, settings.work_root, settings.store_root)
+        self.vgg = self.ranks.first_first(self._seeing_network)
+        prepared = self.ranks.first_first(self._prepare)
         identity["stage"] = prepared.folder.name
         split = split_footage([pose is not None for pose in prepared.poses])
-        pairs = pairs_for(self.preset, prepared, split, self.settings.seed)
+        pairs = pairs_for(self.preset, prepared, split, settings.seed)
         held_out = HeldOut(prepared, split, self.preset)
         body, body_steps = self._train_body(prepared, pairs, held_out, identity)
         face, face_steps = None, 0
         if self.preset.face is not None:
             face, face_steps = self._train_face(prepared, pairs, body, identity)
         trained = Trained(
-            actor_id=self.settings.actor,
-            consent=self.settings.consent,
+            actor_id=settings.actor,
+            consent=settings.consent,
             preset=self.preset,
             prepared=prepared,
             held_out=held_out,
@@ -147,7 +205,22 @@ class _Job:
             face=face,
             facts=self._facts(prepared, body, face, fingerprint(identity)),
         )
-        return self._publish(trained, nothing_new=body_steps + face_steps == 0)
+        published = self._publish(trained, nothing_new=body_steps + face_steps == 0) if self.ranks.is_first else None
+        actor = self.ranks.told_by_first(published)
+        assert actor is not None
+        return actor
+
+    def _seeing_network(self) -> nn.Module | None:
+        preset = self.preset
+        if not preset.weights.perceptual and (preset.face is None or not preset.face_weights.perceptual):
+            return None
+        network = perceptual_network(preset.perceptual, self.settings.vgg_weights)
+        if network is None:
+            raise BadInput("perceptual", f"preset {preset.name} has a perceptual loss and no network for it")
+        self._note("starting", f"perceptual loss: {name_of(preset.perceptual)}")
+        if self.settings.device == "cpu":
+            accelerate(network)
+        return network.to(self.settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _prepare(self) -> PreparedFootage:
         def on_frame(what: str, done: int, frames: int | None) -> None:
@@ -168,13 +241,32 @@ class _Job:
             )
         return prepared
 
+    def _train_coarse(self, pairs: Pairs, identity: dict[str, str]) -> BodyLearner:
+        """The global generator that a local enhancer begins with, trained by itself."""
+        learner = BodyLearner(coarse_stage(self.preset), pairs, self.computing, vgg=self.vgg, half_size=True)
+        budget = self.budgets.of_coarse(len(pairs.first_frames))
+        trainer = Trainer(
+            learner, budget, self.folder / _COARSE_FILE, identity, on_note=lambda note: self._note("coarse", note)
+        )
+        trainer.run(lambda step: self._report_step("coarse", step), self.should_stop)
+        return learner
+
     def _train_body(
         self, prepared: PreparedFootage, pairs: Pairs, held_out: HeldOut, identity: dict[str, str]
     ) -> tuple[BodyLearner, int]:
         """The trained body, and the steps that were taken now."""
-        preset = self.preset
-        learner = BodyLearner(preset, pairs, seed=self.settings.seed, device=self.settings.device)
-        trainer = Trainer(learner, self.body_budget, self.folder / _BODY_FILE, identity)
+        learner = BodyLearner(self.preset, pairs, self.computing, vgg=self.vgg)
+        trainer = Trainer(
+            learner,
+            self.budgets.of_body(len(pairs.first_frames)),
+            self.folder / _BODY_FILE,
+            identity,
+            on_note=lambda note: self._note("body", note),
+        )
+        if not trainer.continued and self.budgets.coarse:
+            learner.warm_start(self._train_coarse(pairs, identity))
+        if not trainer.continued:
+            self._start(learner, "body")
         scores = ScoreTable(self.folder / "scores.csv", keep_until=learner.pictures_seen)
         scored_at = trainer.seconds if trainer.continued else -_SCORE_EVERY_SECONDS / 2
 
@@ -187,13 +279,17 @@ class _Job:
             sheet = held_out.preview(caption, runs)
             write_picture(self.folder / "preview" / f"{round(step.seconds):06d}s.png", sheet)
             write_picture(self.folder / "preview.png", sheet)
+            if trainer.curves is not None:
+                shown = {"body_ssim": result.body_ssim, "body_psnr_db": result.body_psnr_db}
+                trainer.curves.show(step.pictures_seen, shown, sheet)
             note = f"{caption}: held-out body SSIM {result.body_ssim:.3f}, PSNR {result.body_psnr_db:.2f} dB"
             self.report(Progress(phase="body", part=step.progress, note=note))
 
         def on_step(step: Step) -> None:
             nonlocal scored_at
-            self._report_step("body", step, self.body_budget)
-            if step.seconds - scored_at >= _SCORE_EVERY_SECONDS or (step.progress >= 1 and step.seconds > scored_at):
+            self._report_step("body", step)
+            due = step.seconds - scored_at >= _SCORE_EVERY_SECONDS or (step.progress >= 1 and step.seconds > scored_at)
+            if due and self.ranks.is_first:
                 score(step)
                 scored_at = step.seconds
 
@@ -211,12 +307,33 @@ class _Job:
         if not crops:
             self._note("face", "no face in the footage, so no face network")
             return None, 0
-        learner = FaceLearner(self.preset, crops, seed=self.settings.seed, device=self.settings.device)
+        learner = FaceLearner(self.preset, crops, self.computing, vgg=self.vgg)
         # A body that has been trained further needs its face trained again.
         of_this_body = identity | {"face of a body of": f"{body.pictures_seen} pictures"}
-        trainer = Trainer(learner, self.face_budget, self.folder / _FACE_FILE, of_this_body, replaces=True)
-        trainer.run(lambda step: self._report_step("face", step, self.face_budget), self.should_stop)
+        trainer = Trainer(
+            learner,
+            self.budgets.of_face(len(crops)),
+            self.folder / _FACE_FILE,
+            of_this_body,
+            replaces=True,
+            on_note=lambda note: self._note("face", note),
+        )
+        if not trainer.continued:
+            self._start(learner, "face")
+        trainer.run(lambda step: self._report_step("face", step), self.should_stop)
         return learner, trainer.steps
+
+    def _start(self, learner: Learner, stage: str) -> None:
+        """Gives a new learner the weights of the actor that was asked for."""
+        settings = self.settings
+        if not settings.start_from:
+            return
+        weights = weights_of(settings.start_from, stage, settings.work_root, settings.store_root)
+        if weights is None:
+            self._note(stage, f"{settings.start_from} has no {stage} network, so this one begins anew")
+            return
+        start(learner, weights)
+        self._note(stage, f"starts from {learner.started_from}")
 
     def _drawing(self, prepared: PreparedFootage, body: BodyLearner) -> Draw:
         return drawing_for(self.preset, prepared, body.averaged, self.settings.device)
@@ -244,7 +361,13 @@ class _Job:
             "footage_report": prepared.report,
             "body_pictures": body.pictures_seen,
             "face_pictures": 0 if face is None else face.pictures_seen,
-            "minutes": self.settings.minutes if self.settings.minutes is not None else self.preset.minutes,
+            "length": self.budgets.says,
+            "losses": self.preset.losses,
+            "adversarial": self.preset.adversarial,
+            "perceptual": name_of(self.preset.perceptual),
+            "pairs_per_step": self.settings.batch * self.ranks.count,
+            "started_from": body.started_from,
+            "put_back": body.restores + (0 if face is None else face.restores),
             "precision": self.preset.precision,
             "seed": self.settings.seed,
             "state": state,
@@ -259,7 +382,7 @@ class _Job:
         if total is None or done < total:
             self._stop_if_asked()
 
-    def _report_step(self, phase: str, step: Step, budget: Budget) -> None:
+    def _report_step(self, phase: str, step: Step) -> None:
         rate = step.pictures_seen / step.seconds if step.seconds else None
         left = step.seconds * (1 - step.progress) / step.progress if step.progress else None
         self.report(
@@ -278,13 +401,5 @@ class _Job:
             raise TrainingStopped("stopped; what was done so far is kept")
 
 
-def _budgets(settings: JobSettings) -> tuple[Budget, Budget]:
-    minutes = settings.minutes
-    if minutes is None and settings.pictures is None:
-        minutes = settings.preset.minutes
-    body_part = BODY_PART if settings.preset.face is not None else 1.0
-
-    def budget(part: float) -> Budget:
-        return Budget(None if minutes is None else minutes * 60 * part, settings.pictures)
-
-    return budget(body_part), budget(1 - BODY_PART)
+def _unheard(progress: Progress) -> None:
+    """What other ranks than the first say."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Barrier
 from typing import Any, cast
 
 import torch
@@ -20,15 +21,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def single_threaded_pool(count: int, name: str) -> ThreadPoolExecutor:
+    """`count` threads in each of which torch computes by itself, without helpers. They run from now on."""
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(count, name, initializer=torch.set_num_threads, initargs=(1,))
+    # Each waits for the others, so that every one of them has started.
+    together = Barrier(count)
+    for future in [pool.submit(together.wait) for _ in range(count)]:
+        future.result()
+    # The initializer set the default of the whole process too.
+    torch.set_num_threads(threads)
+    return pool
+
+
 class _WeightGradients:
     """One thread that computes gradients of weights, in the order asked, and adds them where autograd would."""
 
     def __init__(self) -> None:
-        threads = torch.get_num_threads()
-        self._thread = ThreadPoolExecutor(1, "weight-gradients", initializer=torch.set_num_threads, initargs=(1,))
-        self._thread.submit(int).result()
-        # The initializer set the default of the whole process too.
-        torch.set_num_threads(threads)
+        self._thread = single_threaded_pool(1, "weight-gradients")
         self._waiting: list[Future[None]] = []
 
     def submit(self, conv: FastConv2d, x_BCHW: Tensor, weight: Tensor, gradient_BCHW: Tensor) -> None:

@@ -20,8 +20,29 @@ DEFAULT_WORK: Final = Path("work")
 
 Footage = Annotated[Path, FOOTAGE]
 ActorName = Annotated[str, typer.Option("--actor", help="The actor's id; a new version of it, where there is one.")]
-PresetName = Annotated[str, typer.Option("--preset", help="slim-256, slim-512, full-512 or paper-512x256.")]
-Minutes = Annotated[float | None, typer.Option("--minutes", help="Of training; default: the preset's.")]
+PresetName = Annotated[str, typer.Option("--preset", help="slim-256, slim-512, full-512, paper-512 or paper-1024.")]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="Of training; default: the preset's length.")]
+Frames = Annotated[
+    int | None,
+    typer.Option("--frames", help="Seen in the training of body and of face; exactly resumable, unlike minutes."),
+]
+Losses = Annotated[
+    str | None,
+    typer.Option("--losses", help="pix2pixhd, smoothing or smoothing-face; default: all that the preset has."),
+]
+Perceptual = Annotated[
+    str | None,
+    typer.Option("--perceptual", help="vgg19, random or none; default: the preset's. vgg19 needs its weights."),
+]
+VggWeights = Annotated[
+    Path | None,
+    typer.Option("--vgg-weights", help="torchvision's vgg19-dcbb9e9d.pth; default: fetched where it is needed."),
+]
+Batch = Annotated[int, typer.Option("--batch", help="Pairs in each step, of each process.")]
+Compiled = Annotated[bool, typer.Option("--compile", help="Use torch.compile.")]
+StartFrom = Annotated[
+    str, typer.Option("--from", metavar="ACTOR", help="Begin with the weights of this actor (fine-tuning).")
+]
 ActorsFolder = Annotated[Path, typer.Option("--actors", envvar="DANCE_ACTORS", help="Folder of the actors.")]
 WorkFolder = Annotated[Path, typer.Option("--work", help="Folder for what a stopped training needs to go on.")]
 Consent = Annotated[str, typer.Option("--consent", help="Who agreed to what; stored with the actor.")]
@@ -37,6 +58,13 @@ class TrainRequest:
     actor: str
     preset: str = DEFAULT_PRESET
     minutes: float | None = None
+    frames: int | None = None
+    losses: str | None = None
+    perceptual: str | None = None
+    vgg_weights: Path | None = None
+    batch: int = 1
+    compiled: bool = False
+    start_from: str = ""
     actors_root: Path = DEFAULT_ACTORS
     work_root: Path = DEFAULT_WORK
     seed: int = 0
@@ -46,7 +74,17 @@ class TrainRequest:
     def arguments(self) -> list[str]:
         """The arguments of `python -m training` that ask for this training; the footage is the last."""
         said = [f"--actor={self.actor}", f"--preset={self.preset}"]
-        said += [] if self.minutes is None else [f"--minutes={self.minutes:g}"]
+        minutes = None if self.minutes is None else f"{self.minutes:g}"
+        chosen: dict[str, object] = {
+            "minutes": minutes,
+            "frames": self.frames,
+            "losses": self.losses,
+            "perceptual": self.perceptual,
+        }
+        chosen |= {"vgg-weights": self.vgg_weights, "from": self.start_from or None}
+        chosen |= {"batch": None if self.batch == 1 else self.batch}
+        said += [f"--{option}={value}" for option, value in chosen.items() if value is not None]
+        said += ["--compile"] if self.compiled else []
         said += [f"--actors={self.actors_root}", f"--work={self.work_root}", f"--seed={self.seed}"]
         said += [f"--device={self.device}", f"--consent={self.consent}"]
         return [*said, "--", str(self.footage)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, get_args
 
 from motion.face_region import FaceRule
 from serving.actors import NetworkShape
@@ -13,22 +13,48 @@ from training.data.jitter import Jitter
 from training.data.pairs import Targets
 from training.losses import LossWeights
 from training.losses.adversarial import AdversarialLoss
+from training.vgg import Perceptual
+
+Losses = Literal["pix2pixhd", "smoothing", "smoothing-face"]
+"""The paper's ablation: every picture by itself; with temporal smoothing; with smoothing and a face network."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Epochs:
+    """How often each pair (crop, for the face) is seen in each stage, on average: pairs are drawn at random.
+
+    coarse: of the global generator inside of a local enhancer; of no meaning without one.
+    """
+
+    coarse: float
+    body: float
+    face: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """A recipe. Raises ValueError for sizes that the networks cannot halve often enough.
+    """A recipe. Raises ValueError for sizes that the networks cannot halve often enough, and for numbers out of range.
 
     width_px, height_px: the stage's size as the network sees it.
     whole_frame: the network sees all of the footage's frame, not the stage that holds every pose.
     targets: what is done to the pictures that are learned; without a plate only "filmed".
-    minutes: of training, body and face together, where the user asks for nothing else.
+    minutes: of training, all stages together, where the user asks for nothing else. epochs: the same, counted in
+    pairs; where it is given, minutes are not looked at.
+    temporal: whether the generator is given its previous picture and the judge sees both frames of a pair. Without,
+    the previous picture is zeros in training, and the weights for it are zero: what is served ignores it.
+    perceptual: the network of the perceptual loss; it is asked for its weights only where one of those losses counts.
+    decay_from, last_rate: the learning rate is constant for the first part of each stage, in [0, 1], and then falls
+    linearly to `last_rate` of it.
     precision: of the arithmetic in training; weights and optimizers are always float32.
     jitter: how training pairs are moved; only for networks with a plate.
-    average_half_life: pictures after which a weight counts half in the averaged weights that are served.
+    average_half_life: pictures after which a weight counts half in the averaged weights that are served; 0 serves the
+    last weights.
     person_gain: a pixel of the person counts `1 + person_gain` times as much in L1 as one of the place.
     previous_zeros: how often the first picture of a pair is drawn on zeros and not on a real previous picture.
     previous_noise: standard deviation, in [-1, 1] units, of the noise on the real previous picture.
+    coarse_share: of the body's budget, for the global generator inside of a local enhancer, at half size.
+    frozen_trunk: of the training of a local enhancer, in [0, 1]: so long that generator stays as it is.
+    face_judge_alone: of the face's training, in [0, 1]: so long only its judge learns.
     """
 
     name: str
@@ -37,14 +63,19 @@ class Preset:
     generator: NetworkShape
     face: NetworkShape | None
     minutes: float
+    epochs: Epochs | None = None
+    temporal: bool = True
     discriminator_channels: int = 32
     discriminator_layers: int = 3
     discriminator_scales: int = 3
     face_discriminator_channels: int = 32
     adversarial: AdversarialLoss = "least_squares"
+    perceptual: Perceptual = "none"
     weights: LossWeights = field(default_factory=LossWeights)
     face_weights: LossWeights = field(default_factory=lambda: LossWeights(opacity=0.0))
     learning_rate: float = 2e-4
+    decay_from: float = 0.5
+    last_rate: float = 0.02
     average_half_life: float = 300.0
     jitter: Jitter | None = None
     whole_frame: bool = False
@@ -52,19 +83,89 @@ class Preset:
     person_gain: float = 4.0
     previous_zeros: float = 0.5
     previous_noise: float = 0.1
+    coarse_share: float = 0.25
+    frozen_trunk: float = 0.1
+    face_judge_alone: float = 0.0
     precision: Literal["bf16", "f32"] = "bf16"
     face_rule: FaceRule = field(default_factory=lambda: FaceRule(side_per_face_size=2.0, min_side_px=16))
 
     def __post_init__(self) -> None:
-        multiple = 2**self.generator.downsamplings
+        multiple = 2 ** (self.generator.downsamplings + self.generator.enhanced)
         if self.width_px % multiple or self.height_px % multiple:
             raise ValueError(f"{self.width_px}x{self.height_px} is no multiple of {multiple}, which the network needs")
         if self.face is not None and self.face_rule.crop_px % 2**self.face.downsamplings:
             raise ValueError(f"face crops of {self.face_rule.crop_px} pixels are no multiple the face network can take")
-        if not 0 <= self.previous_zeros <= 1:
-            raise ValueError(f"previous_zeros must lie in [0, 1], got {self.previous_zeros}")
-        if self.person_gain < 0:
-            raise ValueError(f"person_gain cannot be negative, got {self.person_gain}")
+        for name in ("previous_zeros", "decay_from", "last_rate", "coarse_share", "frozen_trunk", "face_judge_alone"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        if not 1 <= self.discriminator_scales <= 3:
+            raise ValueError(f"discriminator_scales must be 1, 2 or 3, got {self.discriminator_scales}")
+        for name in ("person_gain", "average_half_life"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} cannot be negative, got {getattr(self, name)}")
+        if self.face is not None and not self.temporal:
+            raise ValueError("the ablation has no face network without temporal smoothing")
+
+    @property
+    def losses(self) -> Losses:
+        """Which row of the ablation this is."""
+        if not self.temporal:
+            return "pix2pixhd"
+        return "smoothing" if self.face is None else "smoothing-face"
+
+    def rate_at(self, progress: float) -> float:
+        """The learning rate after `progress`, in [0, 1], of a stage."""
+        if progress <= self.decay_from:
+            return self.learning_rate
+        return self.learning_rate * max(self.last_rate, (1 - progress) / (1 - self.decay_from))
+
+
+def with_losses(preset: Preset, losses: str) -> Preset:
+    """The preset as that row of the ablation. Raises BadInput for an unknown row, and for a face it does not have."""
+    if losses not in get_args(Losses):
+        raise BadInput("losses", f"there is no {losses!r}; there are: {', '.join(get_args(Losses))}")
+    if losses == "smoothing-face":
+        if preset.face is None:
+            raise BadInput("losses", f"preset {preset.name} has no face network")
+        return preset
+    return replace(preset, temporal=losses != "pix2pixhd", face=None)
+
+
+def with_perceptual(preset: Preset, perceptual: str) -> Preset:
+    """The preset with another network for its perceptual loss, or, with "none", with L1 of weight 10 in its place.
+
+    Where the preset has no such loss, one of pix2pixHD's weight, 5, is added for body and face. Raises BadInput for an
+    unknown one.
+    """
+    if perceptual not in get_args(Perceptual):
+        raise BadInput("perceptual", f"there is no {perceptual!r}; there are: {', '.join(get_args(Perceptual))}")
+
+    def reweighed(weights: LossWeights) -> LossWeights:
+        if perceptual != "none":
+            return replace(weights, perceptual=weights.perceptual or _PERCEPTUAL_WEIGHT)
+        return replace(weights, perceptual=0.0, l1=weights.l1 or _L1_IN_ITS_PLACE)
+
+    chosen: Perceptual = perceptual  # type: ignore[assignment]
+    return replace(
+        preset, perceptual=chosen, weights=reweighed(preset.weights), face_weights=reweighed(preset.face_weights)
+    )
+
+
+def coarse_stage(preset: Preset) -> Preset:
+    """How the global generator inside of a local enhancer is trained: by itself, at half size, as the paper does."""
+    return replace(
+        preset,
+        name=f"{preset.name}, coarse",
+        width_px=preset.width_px // 2,
+        height_px=preset.height_px // 2,
+        generator=replace(preset.generator, enhanced=False),
+        face=None,
+        weights=replace(preset.weights, perceptual=min(preset.weights.perceptual, _PERCEPTUAL_WEIGHT)),
+    )
+
+
+_PERCEPTUAL_WEIGHT: Final = 5.0
+_L1_IN_ITS_PLACE: Final = 10.0
 
 
 def slim_256() -> Preset:
@@ -111,35 +212,60 @@ def full_512() -> Preset:
     )
 
 
-def paper_512x256() -> Preset:
-    """The published way at 512x256: the whole picture is drawn, without plate, opacity and masks. For a GPU.
+def paper_512() -> Preset:
+    """The published way at 512x256, the global generator: the whole picture is drawn, without a plate. For a GPU.
 
     Still different from the published code, in these points:
-    - no perceptual loss (VGG19, weight 5); L1 of weight 10, every pixel alike, is in its place, for body and face
-    - the generator upsamples and convolves in place of transposed convolutions
-    - averaged weights are served, not the last ones
-    - Adam takes the paper's rate once; it is constant for half of the budget and falls to 2 % of it, not to 0
-    - training goes by a budget and draws pairs at random, not by epochs; some blocks of frames are held out for scores
+    - the generator upsamples and convolves in place of transposed convolutions, the face network's upsampling half has
+      no norms
+    - Adam takes the paper's rate once; "linear to 0" begins in the middle of each stage
+    - pairs are drawn at random, as many as five epochs of body and five of the face have; some blocks of frames are
+      held out for scores
     - the picture is the actor's stage, cut out of the footage around all poses, not the whole frame
-    - the face crop's side follows the face's size; its result is clamped, and all of the face is drawn in the label map
+    - the face crop's side follows the face's size; its result is clamped for the judge, and all of the face is drawn in
+      the label map; for the first tenth of the face's training only its judge learns, a share that is our choice
     - arithmetic in bf16, with float32 weights
-    - no local enhancer, hence no 1024x512
-    Alike: networks and widths, pairs with the first picture drawn on zeros, losses and their other weights, batch 1.
+    Alike: networks and widths, pairs with the first picture drawn on zeros, losses and their weights, batch 1, the last
+    weights served.
     """
     return Preset(
-        name="paper-512x256",
+        name="paper-512",
         width_px=512,
         height_px=256,
         generator=NetworkShape(base_channels=64, downsamplings=4, blocks=9, plate=False),
         face=NetworkShape(base_channels=64, downsamplings=3, blocks=5),
         minutes=1440.0,
+        epochs=Epochs(coarse=0, body=5, face=5),
         discriminator_channels=64,
         face_discriminator_channels=64,
-        weights=LossWeights(opacity=0.0),
-        average_half_life=2000.0,
+        perceptual="vgg19",
+        weights=LossWeights(perceptual=5.0, l1=0.0, opacity=0.0),
+        face_weights=LossWeights(feature_matching=0.0, perceptual=5.0, l1=0.0, opacity=0.0),
+        last_rate=0.0,
+        average_half_life=0.0,
         targets="filmed",
         person_gain=0.0,
         previous_zeros=1.0,
+        face_judge_alone=0.1,
+    )
+
+
+def paper_1024() -> Preset:
+    """The published way at 1024x512, coarse to fine. Differences as in `paper_512`. For a GPU.
+
+    The global generator at 512x256 for 5 epochs, then a local enhancer around it for 30, then the face for 5. The trunk
+    stays as it is for the first tenth of the enhancer's training.
+    """
+    return replace(
+        paper_512(),
+        name="paper-1024",
+        width_px=1024,
+        height_px=512,
+        generator=NetworkShape(base_channels=64, downsamplings=4, blocks=9, plate=False, enhanced=True),
+        minutes=4320.0,
+        epochs=Epochs(coarse=5, body=30, face=5),
+        weights=LossWeights(perceptual=10.0, l1=0.0, opacity=0.0),
+        coarse_share=5 / 35,
     )
 
 
@@ -147,7 +273,8 @@ PRESETS: Final[dict[str, Callable[[], Preset]]] = {
     "slim-256": slim_256,
     "slim-512": slim_512,
     "full-512": full_512,
-    "paper-512x256": paper_512x256,
+    "paper-512": paper_512,
+    "paper-1024": paper_1024,
 }
 
 

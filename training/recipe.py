@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from services.generator.network import GlobalGenerator, ServedGenerator
+from services.generator.network import Generator, ServedGenerator
 from serving.engine import cpu_computes_bf16
 from training.data.pairs import Pairs, Split
 from training.data.prepare import PreparedFootage, Progress, prepare
@@ -49,7 +49,7 @@ def pairs_for(preset: Preset, prepared: PreparedFootage, split: Split, seed: int
     )
 
 
-def drawing_for(preset: Preset, prepared: PreparedFootage, network: GlobalGenerator, device: str) -> Draw:
+def drawing_for(preset: Preset, prepared: PreparedFootage, network: Generator, device: str) -> Draw:
     """Draws as `network` would when it is served: on the plate, where the preset has one."""
     plate = prepared.stage_plate if preset.generator.plate else None
     return torch_draw(ServedGenerator(network, plate), device=device, precision=preset.precision)

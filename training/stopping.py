@@ -4,30 +4,48 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 
-@contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """While inside, SIGINT and SIGTERM make the given function answer True; a second signal raises KeyboardInterrupt.
+class StopRequest:
+    """Answers, when called, whether a signal has asked to stop.
 
-    Outside of the main thread signals cannot be caught: there the function always answers False.
+    number: which one asked first, None before.
     """
-    asked = threading.Event()
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def __call__(self) -> bool:
+        return self.number is not None
+
+    @property
+    def by_system(self) -> bool:
+        """Whether the system that runs the job asked, by SIGTERM, and not a person by Ctrl-C."""
+        return self.number == signal.SIGTERM
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """While inside, SIGINT and SIGTERM make the given request answer True; a second signal raises KeyboardInterrupt.
+
+    Outside of the main thread signals cannot be caught: there it always answers False.
+    """
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield request
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        if request():
             raise KeyboardInterrupt
-        asked.set()
+        request.number = number
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked.is_set
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 STEP_BUCKETS_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """From the steps of a large GPU to those of a large network on two CPU cores."""
 
-FRAMES_SEEN = Counter("dance_training_frames_seen", "Pictures drawn in training by this process, body and face")
+FRAMES_SEEN = Counter(
+    "dance_training_frames_seen", "Pictures drawn in training by the processes of this machine, body and face"
+)
 STEP_SECONDS = Histogram(
     "dance_training_step_seconds", "One step of a network's training", buckets=STEP_BUCKETS_SECONDS
 )
@@ -55,7 +57,7 @@ class TrainingMetricsSettings:
 
 
 class Trained(Protocol):
-    """What is trained. pictures_seen: how many pictures it has drawn in training."""
+    """What is trained. pictures_seen: how many pictures it has drawn in training, over all processes."""
 
     pictures_seen: int
 
@@ -64,7 +66,7 @@ class Trained(Protocol):
 def served(on_progress: OnProgress) -> Iterator[OnProgress]:
     """Serves the metrics while inside; gives an `on_progress` that keeps them, and calls the one given.
 
-    Of several processes that train together the first alone serves. Raises BadSettings for a port that is none, or is
+    Of several processes that train together the first of each machine alone serves. Raises BadSettings for a port that is none, or is
     in use.
     """
     settings = from_environment(TrainingMetricsSettings, "TRAINING_METRICS_")
@@ -90,7 +92,9 @@ def step(learner: Trained) -> Iterator[None]:
     before, started_s = learner.pictures_seen, time.perf_counter()
     yield
     STEP_SECONDS.observe(time.perf_counter() - started_s)
-    FRAMES_SEEN.inc(learner.pictures_seen - before)
+    # torchrun's: one process of this machine counts for all of it, so that machines add up to the training.
+    part = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) / int(os.environ.get("WORLD_SIZE", "1"))
+    FRAMES_SEEN.inc((learner.pictures_seen - before) * part)
 
 
 def checkpoint_written() -> None:

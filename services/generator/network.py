@@ -1,4 +1,4 @@
-"""The global generator of pix2pixHD (Wang et al., CVPR 2018, appendix), and the module that is exported and served.
+"""The generators of pix2pixHD (Wang et al., CVPR 2018, appendix), and the module that is exported and served.
 
 Differences to the published network, each for a reason: it upsamples and convolves in place of transposed convolutions
 (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016; the number of weights is the same), convolutions
@@ -94,11 +94,75 @@ class GlobalGenerator(nn.Module):
 
         H and W must be multiples of `2 ** downsamplings`.
         """
-        drawn_BCHW = self.tail(self.pad(self.up(self.blocks(self.down(self.head(x_BCHW))))))
-        picture_B3HW = torch.tanh(drawn_BCHW[:, :3])
-        if drawn_BCHW.shape[1] == 3:
-            return picture_B3HW
-        return torch.cat([picture_B3HW, torch.sigmoid(drawn_BCHW[:, 3:])], dim=1)
+        return _picture(self.tail(self.pad(self.up(self.blocks(self.down(self.head(x_BCHW)))))))
+
+
+class GlobalTrunk(nn.Module):
+    """A global generator without its last layer, under the same names: what it draws from is all that is wanted."""
+
+    def __init__(self, in_channels: int, base_channels: int, downsamplings: int, blocks: int) -> None:
+        super().__init__()
+        whole = GlobalGenerator(in_channels, 3, base_channels, downsamplings, blocks)
+        self.head, self.down, self.blocks, self.up = whole.head, whole.down, whole.blocks, whole.up
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """`[B, in_channels, H, W]` to `[B, base_channels, H, W]`."""
+        features_BCHW: Tensor = self.up(self.blocks(self.down(self.head(x_BCHW))))
+        return features_BCHW
+
+
+class LocalEnhancer(nn.Module):
+    """Draws at twice the global generator's size, coarse to fine: its trunk at half size, a small network around it.
+
+    The enhancer halves the picture once, adds the trunk's features, goes through three residual blocks and doubles the
+    size again; at full size it has half of the trunk's channels. Channels are as in `GlobalGenerator`; base_channels,
+    downsamplings and blocks are the trunk's. Raises ValueError for other numbers of output channels, and for an odd
+    base_channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 6,
+        out_channels: int = 3,
+        base_channels: int = 64,
+        downsamplings: int = 4,
+        blocks: int = 9,
+        enhancer_blocks: int = 3,
+    ) -> None:
+        if out_channels not in (3, 4):
+            raise ValueError(f"out_channels must be 3 (a picture) or 4 (with its opacity), got {out_channels}")
+        if base_channels % 2:
+            raise ValueError(f"the enhancer has half of the trunk's channels, so {base_channels} must be even")
+        super().__init__()
+        narrow = base_channels // 2
+        self.trunk = GlobalTrunk(in_channels, base_channels, downsamplings, blocks)
+        self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
+        self.head = ConvNormRelu(in_channels, narrow, 7)
+        self.down = ConvNormRelu(narrow, base_channels, 3, stride=2)
+        self.blocks = nn.Sequential(*(ResidualBlock(base_channels) for _ in range(enhancer_blocks)))
+        self.up = UpConvNormRelu(base_channels, narrow)
+        self.pad = nn.ReflectionPad2d(3)
+        self.tail = nn.Conv2d(narrow, out_channels, 7)
+
+    def warm_start(self, coarse: GlobalGenerator) -> None:
+        """Takes the trunk's weights from a global generator of half the size. Raises RuntimeError for another shape."""
+        weights = {name: value for name, value in coarse.state_dict().items() if not name.startswith("tail.")}
+        self.trunk.load_state_dict(weights)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """As `GlobalGenerator.forward`; H and W must be multiples of `2 ** (downsamplings + 1)`."""
+        coarse_BCHW = self.trunk(self.halve(x_BCHW))
+        return _picture(self.tail(self.pad(self.up(self.blocks(self.down(self.head(x_BCHW)) + coarse_BCHW)))))
+
+
+Generator = GlobalGenerator | LocalEnhancer
+
+
+def _picture(drawn_BCHW: Tensor) -> Tensor:
+    picture_B3HW = torch.tanh(drawn_BCHW[:, :3])
+    if drawn_BCHW.shape[1] == 3:
+        return picture_B3HW
+    return torch.cat([picture_B3HW, torch.sigmoid(drawn_BCHW[:, 3:])], dim=1)
 
 
 class ServedGenerator(nn.Module):
@@ -111,7 +175,7 @@ class ServedGenerator(nn.Module):
 
     plate_13HW: Tensor
 
-    def __init__(self, network: GlobalGenerator, plate: Picture | None) -> None:
+    def __init__(self, network: Generator, plate: Picture | None) -> None:
         if (plate is not None) != (network.tail.out_channels == 4):
             needs = "needs a" if plate is None else "takes no"
             raise ValueError(f"a network of {network.tail.out_channels} outputs {needs} plate")
@@ -141,14 +205,25 @@ def served_generator(model_path: Path) -> ServedGenerator:
 
 
 def _from_weights(weights: Mapping[str, NDArray[np.float32]]) -> ServedGenerator:
-    head, tail = weights["network.head.conv.weight"], weights["network.tail.weight"]
-    network = GlobalGenerator(
-        in_channels=head.shape[1],
-        out_channels=tail.shape[0],
-        base_channels=head.shape[0],
-        downsamplings=sum(name.startswith("network.down.") for name in weights),
-        blocks=sum(name.startswith("network.blocks.") for name in weights) // 2,
-    )
+    local = any(name.startswith("network.trunk.") for name in weights)
+    trunk = "network.trunk." if local else "network."
+
+    def layers(prefix: str) -> int:
+        return sum(name.startswith(prefix) for name in weights)
+
+    head = weights[f"{trunk}head.conv.weight"]
+    shape: dict[str, int] = {
+        "in_channels": head.shape[1],
+        "out_channels": weights["network.tail.weight"].shape[0],
+        "base_channels": head.shape[0],
+        "downsamplings": layers(f"{trunk}down."),
+        "blocks": layers(f"{trunk}blocks.") // 2,
+    }
+    network: Generator
+    if local:
+        network = LocalEnhancer(**shape, enhancer_blocks=layers("network.blocks.") // 2)
+    else:
+        network = GlobalGenerator(**shape)
     plate_13HW = weights.get("plate_13HW")
     plate = None if plate_13HW is None else np.rint(plate_13HW[0].transpose(1, 2, 0)).astype(np.uint8)
     served = ServedGenerator(network, plate)

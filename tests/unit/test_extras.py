@@ -16,7 +16,8 @@ DISTRIBUTIONS = {
     "grpc": "grpcio", "grpc_health": "grpcio-health-checking", "grpc_reflection": "grpcio-reflection",
     "grpc_status": "grpcio-status", "mediapipe": "mediapipe", "numpy": "numpy", "onnx": "onnx", "openvino": "openvino",
     "prometheus_client": "prometheus-client", "rich": "rich", "simplejpeg": "simplejpeg", "torch": "torch",
-    "psutil": "psutil", "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
+    "psutil": "psutil", "tensorboardX": "tensorboardx",
+    "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
 }  # fmt: skip
 OURS = {
     "benchmarks", "client", "dance", "motion", "orchestrator", "samples", "serving", "services", "training", "video",

@@ -13,11 +13,13 @@ from torch import Tensor
 class LossWeights:
     """How much each term of a generator's loss counts. Raises ValueError for a negative weight.
 
-    The defaults are pix2pixHD's, with L1 in place of its perceptual loss, and an opacity that follows the masks.
+    The defaults are pix2pixHD's, with L1 in place of its perceptual loss, and an opacity that follows the masks. A term
+    of weight 0 is not computed.
     """
 
     adversarial: float = 1.0
     feature_matching: float = 10.0
+    perceptual: float = 0.0
     l1: float = 10.0
     opacity: float = 2.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -69,9 +71,44 @@ def test_stopped_training_says_how_to_go_on(job, make_video, capsys):
     assert "error: training stopped; the same command goes on where it was" in capsys.readouterr().err
 
 
+def test_training_that_the_system_stopped_has_a_code_of_its_own(job, make_video, monkeypatch, capsys):
+    """SIGTERM is exit code 75: a scheduler starts the same command again."""
+
+    def stopped(settings, on_progress, should_stop):
+        signal.raise_signal(signal.SIGTERM)
+        assert should_stop()
+        raise importlib.import_module("training.trainer").TrainingStopped("stopped")
+
+    monkeypatch.setattr("training.job.train_actor", stopped)
+    assert run(["train", str(make_video()), "--actor", "swan"]) == 75
+    assert "goes on where it was" in capsys.readouterr().err
+
+
+def test_only_the_first_of_several_processes_speaks(job, make_video, monkeypatch, capsys):
+    """Under torchrun the others train and say nothing."""
+    monkeypatch.setenv("RANK", "1")
+    assert run(["train", str(make_video()), "--actor", "swan"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_recipe_options_reach_the_job(job, make_video, tmp_path):
+    """Losses, perceptual loss, batch, frames, compiling and another actor's weights."""
+    more = "--losses smoothing --perceptual random --batch 2 --frames 100 --compile --from juggler --preset paper-512"
+    assert run(["train", str(make_video()), "--actor", "swan", *more.split()]) == 0
+    (settings,) = job
+    assert (settings.recipe.losses, settings.recipe.perceptual) == ("smoothing", "random")
+    assert (settings.batch, settings.pictures, settings.minutes) == (2, 100, None)
+    assert (settings.compiled, settings.start_from) == (True, "juggler")
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
-    [(["--preset", "huge"], "there is no preset 'huge'"), (["--minutes", "-1"], "minutes: must be positive")],
+    [
+        (["--preset", "huge"], "there is no preset 'huge'"),
+        (["--minutes", "-1"], "minutes: must be positive"),
+        (["--losses", "none"], "pix2pixhd, smoothing, smoothing-face"),
+        (["--vgg-weights", "x.pth"], "vgg-weights"),
+    ],
 )
 def test_training_that_makes_no_sense_is_refused(job, make_video, capsys, more, words):
     """An unknown preset and a negative time are one line each."""

@@ -84,13 +84,7 @@ def pose_at():
     return standing
 
 
-@pytest.fixture
-def tiny() -> Preset:
-    """See `tiny_recipe`."""
-    return tiny_recipe()
-
-
-def tiny_recipe() -> Preset:
+def tiny_preset() -> Preset:
     """A recipe whose step takes milliseconds, in float32 so that results repeat to the last bit."""
     return Preset(
         name="tiny",
@@ -105,6 +99,12 @@ def tiny_recipe() -> Preset:
         precision="f32",
         face_rule=FaceRule(side_per_face_size=2.0, min_side_px=8, crop_px=16),
     )
+
+
+@pytest.fixture
+def tiny() -> Preset:
+    """The function `tiny_preset`, called."""
+    return tiny_preset()
 
 
 @dataclass

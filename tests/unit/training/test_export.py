@@ -8,7 +8,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from services.face.network import FaceGenerator, ServedFace, served_face
-from services.generator.network import GlobalGenerator, ServedGenerator, served_generator
+from services.generator.network import GlobalGenerator, LocalEnhancer, ServedGenerator, served_generator
 from serving.engine import open_engine
 from training.export import (
     FACE_NAMES,
@@ -129,3 +129,17 @@ def test_signals_arrive_after_engines_have_gone(generator):
     command = [sys.executable, "-c", ENGINES_COME_AND_GO, str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (0, "told to stop\n")
+
+
+def test_local_enhancer_is_exported_and_rebuilt(tmp_path):
+    """It is served like any other generator, and its file alone says what it is."""
+    network = spread(LocalEnhancer(6, 4, 4, 1, 1, enhancer_blocks=2))
+    path = tmp_path / "generator.onnx"
+    export_generator(network, picture(9), path, SIDE, SIDE)
+    pairs = [(picture(i), picture(i + 10)) for i in range(2)]
+    drawn = open_engine(path, precision="f32").run_batch(pairs)
+    assert np.ptp(drawn[0]) > 50
+    assert difference_db(ServedGenerator(network, picture(9)), drawn, pairs) > 45
+    rebuilt = served_generator(path)
+    assert isinstance(rebuilt.network, LocalEnhancer)
+    assert difference_db(rebuilt, drawn, pairs) > 50

@@ -167,6 +167,45 @@ def test_footage_without_faces_gives_an_actor_without_face_network(settings, pre
     assert ActorStore(settings.store_root).load("bar").face is None
 
 
+def test_record_says_what_it_was_trained_with(settings):
+    """A row of the ablation, a perceptual loss and a batch are kept with the actor, a random VGG19 by that name."""
+    actor = train_actor(replace(settings, losses="pix2pixhd", perceptual="random", batch=2))
+    assert actor.face is None
+    assert actor.trained["losses"] == "pix2pixhd"
+    assert actor.trained["perceptual"].startswith("random VGG19")
+    assert actor.trained["pairs_per_step"] == 2
+    assert actor.trained["body_pictures"] == 8
+    header = (settings.work_folder / "body-losses.csv").read_text().splitlines()[0]
+    assert "perceptual" in header
+
+
+def test_fine_tuning_starts_from_another_actor(settings):
+    """The other actor's weights are the first ones, the record says so, and going on needs the other one no more."""
+    stop = lambda: True  # noqa: E731
+    with pytest.raises(TrainingStopped):
+        train_actor(settings, should_stop=stop)
+    other = replace(settings, actor="baz", start_from="bar")
+    notes = []
+    with pytest.raises(TrainingStopped):
+        train_actor(other, lambda now: notes.append(now.note), stop)
+    assert any("starts from bar's checkpoint after 0 pictures" in note for note in notes)
+    (settings.work_folder / "body.pt").unlink()
+    with pytest.raises(BadInput, match="from is bar there and"):
+        train_actor(replace(other, start_from=""))
+    with pytest.raises(BadInput, match="'nobody'"):
+        train_actor(replace(settings, actor="new", start_from="nobody"))
+
+
+def test_perceptual_loss_without_weights_stops_before_preparation(settings):
+    """The ways out are named; nothing was prepared."""
+    seen = []
+    with pytest.raises(BadInput, match="--perceptual random"):
+        train_actor(replace(settings, perceptual="vgg19", vgg_weights=settings.footage), seen.append)
+    assert not seen
+    with pytest.raises(BadInput, match="perceptual loss is none"):
+        replace(settings, vgg_weights=settings.footage)
+
+
 def test_evaluation_is_kept_for_people(settings):
     """The scores are also in the work folder, as JSON."""
     train_actor(settings)
@@ -175,7 +214,7 @@ def test_evaluation_is_kept_for_people(settings):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("actor", "../bar"), ("minutes", 0.0), ("pictures", -1), ("device", "tpu")]
+    ("field", "value"), [("actor", "../bar"), ("minutes", 0.0), ("pictures", -1), ("device", "tpu"), ("batch", 0)]
 )
 def test_nonsense_is_refused_by_name(settings, field, value):
     """Each setting that makes no sense is named."""

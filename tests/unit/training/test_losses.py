@@ -74,7 +74,7 @@ def test_terms_are_weighed_by_name():
     weights = LossWeights(adversarial=1, feature_matching=2, l1=3, opacity=4)
     assert weights.total({"l1": torch.tensor(2.0), "opacity": torch.tensor(1.0)}) == pytest.approx(10)
     with pytest.raises(AttributeError):
-        weights.total({"perceptual": torch.tensor(1.0)})
+        weights.total({"beauty": torch.tensor(1.0)})
 
 
 def test_negative_weights_are_refused():

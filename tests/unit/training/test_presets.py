@@ -4,7 +4,17 @@ import pytest
 
 from serving.actors import NetworkShape
 from serving.errors import BadInput
-from training.presets import PRESETS, preset_named, slim_256
+from training.presets import (
+    PRESETS,
+    Epochs,
+    coarse_stage,
+    paper_512,
+    paper_1024,
+    preset_named,
+    slim_256,
+    with_losses,
+    with_perceptual,
+)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -31,13 +41,63 @@ def test_sizes_that_cannot_be_halved_are_refused():
         replace(slim_256(), width_px=260)
 
 
+def test_paper_presets_have_the_papers_numbers():
+    """Sizes, widths, weights of losses, rate and schedule as published."""
+    small, large = paper_512(), paper_1024()
+    assert (small.width_px, small.height_px, large.width_px, large.height_px) == (512, 256, 1024, 512)
+    assert small.generator == NetworkShape(base_channels=64, downsamplings=4, blocks=9)
+    assert large.generator == replace(small.generator, enhanced=True)
+    assert small.face == NetworkShape(base_channels=64, downsamplings=3, blocks=5)
+    assert (small.weights.perceptual, large.weights.perceptual) == (5, 10)
+    for preset in (small, large):
+        assert (preset.weights.adversarial, preset.weights.feature_matching) == (1, 10)
+        assert (preset.discriminator_scales, preset.discriminator_layers, preset.discriminator_channels) == (3, 3, 64)
+        assert (preset.learning_rate, preset.rate_at(1.0), preset.average_half_life) == (2e-4, 0, 0)
+    assert large.epochs == Epochs(coarse=5, body=30, face=5)
+
+
+def test_coarse_stage_is_the_global_generator_at_half_size():
+    """With the weight of its perceptual loss, and no face."""
+    coarse = coarse_stage(paper_1024())
+    assert (coarse.width_px, coarse.height_px, coarse.face) == (512, 256, None)
+    assert coarse.generator == paper_512().generator
+    assert coarse.weights == paper_512().weights
+
+
+@pytest.mark.parametrize("preset", [slim_256(), paper_512()])
+def test_every_preset_has_the_rows_of_the_ablation(preset):
+    """No smoothing and no face; no face; all. Nothing else changes."""
+    rows = {name: with_losses(preset, name) for name in ("pix2pixhd", "smoothing", "smoothing-face")}
+    assert {name: row.losses for name, row in rows.items()} == {name: name for name in rows}
+    assert rows["pix2pixhd"] == replace(preset, temporal=False, face=None)
+    assert rows["smoothing"] == replace(preset, face=None)
+    assert rows["smoothing-face"] == preset
+    with pytest.raises(BadInput, match="pix2pixhd, smoothing, smoothing-face"):
+        with_losses(preset, "pix2pix")
+    with pytest.raises(BadInput, match="no face network"):
+        with_losses(rows["smoothing"], "smoothing-face")
+
+
+def test_perceptual_loss_is_chosen():
+    """Without it L1 is in its place; with it, presets that had none get pix2pixHD's weight."""
+    without = with_perceptual(paper_512(), "none")
+    assert (without.weights.perceptual, without.weights.l1, without.face_weights.l1) == (0, 10, 10)
+    random = with_perceptual(slim_256(), "random")
+    assert (random.perceptual, random.weights.perceptual, random.weights.l1) == ("random", 5, 10)
+    assert with_perceptual(paper_1024(), "random").weights.perceptual == 10
+    with pytest.raises(BadInput, match="vgg19, random, none"):
+        with_perceptual(slim_256(), "vgg16")
+
+
 def test_published_way_weighs_every_pixel_alike_and_begins_on_zeros():
     """Where it is a matter of a number, the published way is as published."""
-    paper = preset_named("paper-512x256")
+    paper = preset_named("paper-512")
     assert (paper.person_gain, paper.previous_zeros, paper.weights.opacity) == (0, 1, 0)
 
 
-@pytest.mark.parametrize(("field", "value"), [("previous_zeros", 1.5), ("person_gain", -1.0)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("previous_zeros", 1.5), ("person_gain", -1.0), ("discriminator_scales", 4)]
+)
 def test_numbers_out_of_range_are_refused(field, value):
     """A share beyond 1 and a negative gain are named."""
     with pytest.raises(ValueError, match=field):

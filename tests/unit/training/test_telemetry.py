@@ -81,8 +81,19 @@ def test_steps_scores_and_checkpoints_are_counted(port):
     assert after["dance_training_checkpoint_timestamp_seconds",] > 1.7e9
 
 
+def test_pictures_of_several_machines_add_up(monkeypatch):
+    """One process of a machine counts for all of it: 4 of 6 processes drew 8 of 12 pictures."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setenv("WORLD_SIZE", "6")
+    learner = SimpleNamespace(pictures_seen=0)
+    before = telemetry.FRAMES_SEEN._value.get()
+    with telemetry.step(learner):
+        learner.pictures_seen += 12
+    assert telemetry.FRAMES_SEEN._value.get() - before == pytest.approx(8)
+
+
 def test_nothing_is_served_unless_asked_for(monkeypatch):
-    """Without a port there is no server; of processes that train together, the first alone has one."""
+    """Without a port there is no server; of processes that train together, the first of a machine alone has one."""
     monkeypatch.delenv("TRAINING_METRICS_PORT", raising=False)
     served = []
     monkeypatch.setattr(telemetry, "start_http_server", lambda *where: served.append(where))

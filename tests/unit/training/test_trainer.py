@@ -7,7 +7,7 @@ from serving.errors import BadInput
 from training.body import BodyLearner
 from training.data.pairs import split_footage
 from training.face import FaceLearner, face_crop
-from training.learner import rate_at
+from training.learner import Computing
 from training.recipe import pairs_for
 from training.trainer import Budget, Trainer, TrainingStopped
 
@@ -18,7 +18,7 @@ def body(prepared, tiny):
 
     def make(preset=tiny):
         split = split_footage([True] * len(prepared))
-        return BodyLearner(preset, pairs_for(preset, prepared, split, 1), seed=1)
+        return BodyLearner(preset, pairs_for(preset, prepared, split, 1), Computing(seed=1))
 
     return make
 
@@ -105,10 +105,12 @@ def test_budget_ends_at_the_first_of_its_limits():
             Budget(seconds, pictures)
 
 
-def test_rate_is_constant_and_then_falls():
+def test_rate_is_constant_and_then_falls(tiny):
     """Full rate for the first half, almost none at the end."""
-    assert [rate_at(progress) for progress in (0, 0.5, 0.75)] == [1, 1, 0.5]
-    assert 0 < rate_at(1) < 0.1
+    preset = replace(tiny, learning_rate=1.0)
+    assert [preset.rate_at(progress) for progress in (0, 0.5, 0.75)] == [1, 1, 0.5]
+    assert 0 < preset.rate_at(1) < 0.1
+    assert replace(preset, last_rate=0.0).rate_at(1) == 0
 
 
 def test_face_training_repeats_too(prepared, tiny, tmp_path):
@@ -125,16 +127,16 @@ def test_face_training_repeats_too(prepared, tiny, tmp_path):
         for i in range(1, 6)
     )
     crops = [crop for crop in cut if crop is not None]
-    whole = train(FaceLearner(tiny, crops, seed=1), tmp_path / "whole.pt", 6)
+    whole = train(FaceLearner(tiny, crops, Computing(seed=1)), tmp_path / "whole.pt", 6)
     with pytest.raises(TrainingStopped):
-        train(FaceLearner(tiny, crops, seed=1), tmp_path / "parts.pt", 6, stop_at=3)
-    rest = train(FaceLearner(tiny, crops, seed=1), tmp_path / "parts.pt", 6)
+        train(FaceLearner(tiny, crops, Computing(seed=1)), tmp_path / "parts.pt", 6, stop_at=3)
+    rest = train(FaceLearner(tiny, crops, Computing(seed=1)), tmp_path / "parts.pt", 6)
     assert rest == {count: whole[count] for count in (4, 5, 6)}
 
 
 def test_face_training_needs_faces(tiny):
     """Without a crop, or without a face network, there is nothing to train."""
     with pytest.raises(ValueError, match="no face"):
-        FaceLearner(tiny, [], seed=0)
+        FaceLearner(tiny, [], Computing())
     with pytest.raises(ValueError, match="no face network"):
-        FaceLearner(replace(tiny, face=None), [], seed=0)
+        FaceLearner(replace(tiny, face=None), [], Computing())

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from tests.unit.training.conftest import FakeEstimator, tiny_recipe, walking_bar
+from tests.unit.training.conftest import FakeEstimator, tiny_preset, walking_bar
 from training import body, evaluate, presets, recipe
 from training.__main__ import run
 
@@ -18,7 +18,7 @@ from training.__main__ import run
 def main(arguments: list[str]) -> int:
     """The exit code."""
     minutes = 1e6 if "--endless" in arguments else 0.005
-    presets.PRESETS["tiny"] = lambda: replace(tiny_recipe(), minutes=minutes)
+    presets.PRESETS["tiny"] = lambda: replace(tiny_preset(), minutes=minutes)
     work = next((Path(word.removeprefix("--work=")) for word in arguments if word.startswith("--work=")), Path("work"))
     setattr(recipe, "prepare", lambda *given, **options: walking_bar(work))  # noqa: B010
     setattr(evaluate, "PoseEstimator", FakeEstimator())  # noqa: B010

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from services.generator.network import GlobalGenerator, ServedGenerator
+from services.generator.network import GlobalGenerator, LocalEnhancer, ServedGenerator
 
 
 def pictures(seed, count=1, side=16):
@@ -18,6 +18,38 @@ def test_full_network_has_the_published_size():
     published_biases = sum(widths) + 9 * 2 * 1024 + sum(widths[:-1]) + 3
     assert count == 182_431_299
     assert count - 3 + published_biases == pytest.approx(182.5e6, rel=1e-3)
+
+
+def test_local_enhancer_has_the_published_shape():
+    """Around the trunk of 64 channels at half size: 32 channels at full size, one halving, three blocks."""
+    with torch.device("meta"):
+        network = LocalEnhancer(6, 3, 64, 4, 9)
+        drawn = network(torch.zeros(1, 6, 64, 128))
+    assert drawn.shape == (1, 3, 64, 128)
+    shapes = {name: tuple(weight.shape) for name, weight in network.named_parameters()}
+    assert shapes["head.conv.weight"] == (32, 6, 7, 7)
+    assert shapes["down.conv.weight"] == (64, 32, 3, 3)
+    assert sum(name.startswith("blocks.") for name in shapes) == 2 * 3
+    assert shapes["up.conv.weight"] == (32, 64, 3, 3)
+    assert shapes["tail.weight"] == (3, 32, 7, 7)
+    trunk = sum(weight.numel() for name, weight in network.named_parameters() if name.startswith("trunk."))
+    assert trunk == 182_431_299 - (3 * 64 * 49 + 3)
+
+
+def test_local_enhancer_adds_to_the_trunk_of_a_coarse_generator():
+    """Warm from a generator of half the size, its trunk gives that one's features; it is served like any other."""
+    torch.manual_seed(0)
+    coarse, fine = GlobalGenerator(6, 4, 4, 1, 1), LocalEnhancer(6, 4, 4, 1, 1)
+    fine.warm_start(coarse)
+    x = torch.rand(1, 6, 8, 12)
+    features = coarse.up(coarse.blocks(coarse.down(coarse.head(x))))
+    torch.testing.assert_close(fine.trunk(x), features)
+    served = ServedGenerator(fine, pictures(0)[0].numpy())
+    assert served(pictures(1), pictures(2)).shape == (1, 16, 16, 3)
+    with pytest.raises(RuntimeError, match=r"head\.conv\.weight"):
+        fine.warm_start(GlobalGenerator(6, 4, 8, 1, 1))
+    with pytest.raises(ValueError, match="even"):
+        LocalEnhancer(base_channels=5)
 
 
 def test_slim_network_is_under_sixteen_megabytes_at_half_precision():

@@ -1,0 +1,238 @@
+"""How many frames a second does training see? Ours, against a plain loop in the manner of the published code.
+
+Both train the body's network of a preset on the same pairs, with the same losses, batch and size, in one process, in
+turns: a block of steps each, so that whatever else runs on the machine hits both. A frame is seen when the generator
+has drawn it in training.
+
+The plain loop does as the published code of pix2pixHD and its descendants does: float32, PyTorch's own layers, the next
+pair is read when the last step is done, the judge looks three times at each pair (drawn ones for itself, real ones, and
+drawn ones for the generator, which computes gradients of the judge that nobody uses), Adam weight by weight.
+
+Ours: bf16 where the machine computes it, channels last, the layers of `training/kernels.py` on a CPU, pairs read ahead,
+two looks of the judge for the generator's step and one for its own, fused Adam, averaged weights.
+
+`python -m benchmarks.training_speed`
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final
+
+import numpy as np
+import torch
+import typer
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.stand_ins import dancer
+from motion.body import BodyStats
+from motion.frame import FrameSize
+from motion.labelmap import draw_label_map
+from motion.stage import whole_frame_stage
+from training.batches import collated, on_device
+from training.body import BodyLearner, new_generator
+from training.data.pairs import Pair, Pairs, split_footage
+from training.data.prepare import PreparedFootage
+from training.discriminator import MultiscaleDiscriminator, initialise
+from training.learner import Computing
+from training.losses.adversarial import real_or_fake
+from training.losses.feature_matching import feature_matching
+from training.losses.perceptual import perceptual
+from training.losses.reconstruction import opacity_l1, weighted_l1
+from training.losses.temporal import PAIR_CHANNELS, judged_together
+from training.presets import Preset, preset_named, with_perceptual
+from training.recipe import computable, pairs_for, settle
+from training.vgg import perceptual_network
+
+_BF16_PEAK_TFLOPS: Final = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0}
+"""Dense, from the vendor's data sheets."""
+
+_FRAMES: Final = 48
+
+
+class PlainLoop:
+    """The training of `BodyLearner`, written plainly: what is above says how."""
+
+    def __init__(self, preset: Preset, pairs: Pairs, device: str, batch: int, vgg: nn.Module | None) -> None:
+        torch.manual_seed(0)
+        self._preset, self._pairs, self._device, self._batch, self._vgg = preset, pairs, device, batch, vgg
+        self._generator = new_generator(preset.generator).to(device)
+        self._judge = MultiscaleDiscriminator(
+            PAIR_CHANNELS, preset.discriminator_channels, preset.discriminator_layers, preset.discriminator_scales
+        ).to(device)
+        initialise(self._generator)
+        initialise(self._judge)
+        self._optimizers = [
+            torch.optim.Adam(network.parameters(), preset.learning_rate, (0.5, 0.999), foreach=False)
+            for network in (self._generator, self._judge)
+        ]
+        self.pictures_seen = 0
+
+    def step(self) -> None:
+        """One step of both networks."""
+        preset, weights = self._preset, self._preset.weights
+        items = [self._pairs.pair(self.pictures_seen + 2 * item) for item in range(self._batch)]
+        pair = on_device(_contiguous(collated(items)), self._device)
+        first, first_opacity = self._draw(pair.labels[0], pair.previous, pair.plate)
+        second, second_opacity = self._draw(pair.labels[1], first, pair.plate)
+        drawn_BCHW = judged_together(pair.labels, (first, second))
+        judged_apart = self._judge(drawn_BCHW.detach())
+        judged_real = self._judge(judged_together(pair.labels, pair.pictures))
+        judged_drawn = self._judge(drawn_BCHW)
+        terms: dict[str, Tensor] = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
+        if weights.feature_matching:
+            terms["feature_matching"] = feature_matching(judged_drawn, judged_real)
+        drawn, opacities = (first, second), (first_opacity, second_opacity)
+        if weights.perceptual and self._vgg is not None:
+            terms["perceptual"] = torch.stack(
+                [perceptual(self._vgg(drawn[i]), self._vgg(pair.pictures[i])) for i in (0, 1)]
+            ).sum()
+        if weights.l1:
+            terms["l1"] = torch.stack(
+                [
+                    weighted_l1(drawn[i], pair.pictures[i], pair.grown_masks[i], pair.counted[i], preset.person_gain)
+                    for i in (0, 1)
+                ]
+            ).sum()
+        if weights.opacity:
+            terms["opacity"] = torch.stack(
+                [opacity_l1(opacities[i], pair.masks[i], pair.counted[i]) for i in (0, 1)]
+            ).sum()
+        of_judge = 0.5 * (
+            real_or_fake(judged_real, is_real=True, loss=preset.adversarial)
+            + real_or_fake(judged_apart, is_real=False, loss=preset.adversarial)
+        )
+        # The judge gets gradients of the generator's loss too: computed, and thrown away.
+        for optimizer, loss in zip(self._optimizers, (weights.total(terms), of_judge), strict=True):
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        self.pictures_seen += 2 * self._batch
+
+    def _draw(self, label: Tensor, previous: Tensor, plate: Tensor | None) -> tuple[Tensor, Tensor]:
+        drawn = self._generator(torch.cat([label, previous], dim=1))
+        opacity = drawn[:, 3:]
+        return (drawn if plate is None else plate + opacity * (drawn[:, :3] - plate)), opacity
+
+
+def standing_footage(preset: Preset) -> PreparedFootage:
+    """A dancer who sways before noise, as preparation would leave it."""
+    width_px, height_px = preset.width_px, preset.height_px
+    random = np.random.default_rng(0)
+    plate = random.integers(0, 256, (height_px, width_px, 3), np.uint8)
+    poses = [dancer(frame, width_px, height_px) for frame in range(_FRAMES)]
+    labels = np.stack([draw_label_map(pose, width_px, height_px) for pose in poses])
+    masks = np.where(labels.min(axis=3) < 255, 255, 0).astype(np.uint8)
+    pictures = np.where(masks[..., None] > 0, labels, plate[None])
+    size = FrameSize(width_px, height_px)
+    return PreparedFootage(
+        folder=Path("none"),
+        pictures=pictures,
+        targets=pictures,
+        labels=labels,
+        masks=masks,
+        props=np.zeros_like(masks),
+        poses=list(poses),
+        plate=plate,
+        stage=whole_frame_stage(size, width_px, height_px),
+        frame_size=size,
+        frame_rate_hz=25.0,
+        body=BodyStats(0.9, 0.85, 0.7, 0.65, 0.5, _FRAMES),
+        report={},
+    )
+
+
+def frames_per_second(step: Callable[[], object], steps: int, frames_per_step: int, device: str) -> float:
+    """Over `steps` steps, the device's work done."""
+    began = time.perf_counter()
+    for _ in range(steps):
+        step()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return steps * frames_per_step / (time.perf_counter() - began)
+
+
+def _contiguous(pair: Pair) -> Pair:
+    """Channels first in memory, as the published code has them."""
+    return Pair(
+        labels=(pair.labels[0].contiguous(), pair.labels[1].contiguous()),
+        pictures=(pair.pictures[0].contiguous(), pair.pictures[1].contiguous()),
+        masks=pair.masks,
+        grown_masks=pair.grown_masks,
+        counted=pair.counted,
+        previous=pair.previous.contiguous(),
+        plate=None if pair.plate is None else pair.plate.contiguous(),
+    )
+
+
+def _machine(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return f"{model}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
+
+
+def main(
+    preset: Annotated[str, typer.Option(help="Whose network, losses and size.")] = "slim-256",
+    batch: Annotated[int, typer.Option(min=1, help="Pairs in a step.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, help="In each block.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="Blocks of each.")] = 5,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    compiled: Annotated[bool, typer.Option("--compile", help="Ours with torch.compile.")] = False,
+    perceptual: Annotated[str, typer.Option(help="none or random; random is as much work as the real one.")] = "none",
+) -> None:
+    """Prints frames seen per second of both, and their ratio."""
+    settle(device)
+    asked = with_perceptual(preset_named(preset), perceptual)
+    ours = computable(asked, device)
+    vgg = perceptual_network(asked.perceptual)
+    vgg = None if vgg is None else vgg.to(device)
+    prepared = standing_footage(asked)
+    pairs = pairs_for(asked, prepared, split_footage([True] * _FRAMES), 0)
+    learner = BodyLearner(ours, pairs, Computing(device=device, batch=batch, compiled=compiled), vgg=vgg)
+    plain = PlainLoop(asked, pairs, device, batch, vgg)
+    loops: dict[str, Callable[[], object]] = {"plain float32": plain.step, "ours": lambda: learner.step(0.0)}
+    frames = 2 * batch
+    rates: dict[str, list[float]] = {name: [] for name in loops}
+    for step in loops.values():
+        frames_per_second(step, 2, frames, device)
+    for _ in range(rounds):
+        for name, step in loops.items():
+            rates[name].append(frames_per_second(step, steps, frames, device))
+    pair_seconds = 1 / frames_per_second(lambda: pairs.pair(learner.pictures_seen), 10, 1, "cpu")
+    print(f"{_machine(device)}; torch {torch.__version__}")
+    print(
+        f"{asked.name}, {asked.width_px}x{asked.height_px}, batch {batch}, perceptual {perceptual}; "
+        f"ours in {ours.precision}{', compiled' if compiled else ''}; {rounds} x {steps} steps of each, in turns\n"
+    )
+    print("| loop | frames seen a second | slowest and fastest block | ratio |\n|---|---|---|---|")
+    base = statistics.median(rates["plain float32"])
+    for name, measured in rates.items():
+        middle = statistics.median(measured)
+        print(f"| {name} | {middle:.2f} | {min(measured):.2f} to {max(measured):.2f} | {middle / base:.2f} |")
+    print(f"\nreading one pair takes {1000 * pair_seconds:.1f} ms, beside the computing of the step before")
+    with FlopCounterMode(display=False) as counter:
+        plain.step()
+    tera = counter.get_total_flops() / frames / 1e12
+    achieved = tera * statistics.median(rates["ours"])
+    print(f"the plain loop counts {tera:.3f} TFLOP a frame: ours does the work of {achieved:.2f} TFLOP/s of it")
+    peak = next((peak for name, peak in _BF16_PEAK_TFLOPS.items() if name in _machine(device)), None)
+    if device == "cuda" and peak is not None:
+        print(f"that is {achieved / peak:.1%} of the chip's {peak:.0f} TFLOP/s in bf16")
+
+
+if __name__ == "__main__":
+    typer.run(main)

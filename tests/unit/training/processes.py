@@ -1,0 +1,167 @@
+"""Trainings in real processes: killed, stopped and run side by side. Run as a script, for it forks.
+
+`python processes.py FOLDER`. Each training is a forked child, so that torch is imported once; nothing is
+computed before a fork, since threads do not survive it. What the children write into FOLDER is what the tests look at.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch._dynamo  # takes a second, and every optimizer imports it: once here, not in every child
+
+import training.trainer
+from tests.unit.training.conftest import FakeEstimator, tiny_preset, walking_bar
+from training import recipe
+from training.body import BodyLearner
+from training.data.pairs import split_footage
+from training.distributed import joined
+from training.exits import EXIT_INTERRUPTED
+from training.job import JobSettings, train_actor
+from training.learner import Computing
+from training.recipe import pairs_for
+from training.stopping import stop_on_signals
+from training.trainer import Budget, Trainer, TrainingStopped
+
+KILLED = -signal.SIGKILL
+DONE = 0
+FRAMES = 16
+PRESET = replace(tiny_preset(), generator=replace(tiny_preset().generator, enhanced=True))
+
+
+def forked(work: Callable[[], None], environment: dict[str, str] | None = None) -> int:
+    """The process id of a child that does `work`."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.environ.update(environment or {})
+        torch.set_num_threads(1)
+        work()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(DONE)
+
+
+def ended(child: int) -> int:
+    """How it ended: its exit code, or minus the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def train(folder: Path, *, at: tuple[str, int] | None = None, how: str = "") -> None:
+    """The whole job, up to its evaluation. at: the stage and the pictures seen at which `how` happens to it."""
+    prepared = walking_bar(folder)
+    setattr(recipe, "prepare", lambda *arguments, **options: prepared)  # noqa: B010
+    training.trainer._SAVING_PART = 1e9  # type: ignore[misc]
+    defaults = Trainer.__init__.__kwdefaults__
+    assert defaults is not None
+    defaults["checkpoint_every_seconds"] = 0.0 if how != "killed far from a checkpoint" else 1e9
+    (folder / "footage.mp4").write_bytes(b"footage")
+    settings = JobSettings(
+        footage=folder / "footage.mp4", actor="bar", store_root=folder / "actors", work_root=folder, preset=PRESET,
+        pictures=FRAMES,
+    )  # fmt: skip
+
+    def on_progress(progress) -> None:
+        if progress.phase == "evaluating":
+            os._exit(DONE)
+        if at is None or not progress.losses or (progress.phase, progress.done) != at:
+            return
+        if how.startswith("killed while saving"):
+            setattr(os, "fsync", lambda descriptor: os.kill(os.getpid(), signal.SIGKILL))  # noqa: B010
+        elif how.startswith("killed"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif how == "stopped within a step":
+            _signal_while_drawing()
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with stop_on_signals() as should_stop:
+        try:
+            train_actor(settings, on_progress, should_stop)
+        except TrainingStopped:
+            os._exit(EXIT_INTERRUPTED)
+
+
+def _signal_while_drawing() -> None:
+    draw = BodyLearner._drawn
+
+    def interrupted(learner: BodyLearner, pair):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return draw(learner, pair)
+
+    setattr(BodyLearner, "_drawn", interrupted)  # noqa: B010
+
+
+def resume(folder: Path) -> None:
+    """One training without a break, and one with many."""
+    whole, broken = folder / "whole", folder / "broken"
+    for place in (whole, broken):
+        place.mkdir()
+    assert ended(forked(lambda: train(whole))) == DONE
+    for at, how, ends in (
+        (("coarse", 2), "killed", KILLED),
+        (("body", 4), "killed", KILLED),
+        (("body", 6), "killed while saving", KILLED),
+        (("body", 8), "stopped", EXIT_INTERRUPTED),
+        (("body", 10), "stopped within a step", EXIT_INTERRUPTED),
+        (("face", 5), "killed far from a checkpoint", KILLED),
+        (("face", 7), "killed", KILLED),
+    ):
+        happened = ended(forked(partial(train, broken, at=at, how=how)))
+        assert happened == ends, f"{at}, {how}: ended with {happened} and not with {ends}"
+    assert ended(forked(lambda: train(broken))) == DONE
+
+
+def together(folder: Path) -> None:
+    """Two processes with a batch of one each, stopped once by one of them, and continued; one with a batch of two."""
+    both = folder / "both"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+
+    def rank(number: int, stop_at: int) -> int:
+        names = {
+            "RANK": str(number), "WORLD_SIZE": "2", "LOCAL_RANK": str(number), "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+        }  # fmt: skip
+        return forked(lambda: body(both, batch=1, stop_at=stop_at), names)
+
+    for stop_at, ends in ((8, EXIT_INTERRUPTED), (0, DONE)):
+        children = [rank(0, 0), rank(1, stop_at)]
+        happened = [ended(child) for child in children]
+        assert happened == [ends, ends], happened
+    assert ended(forked(lambda: body(folder / "one", batch=2, stop_at=0))) == DONE
+
+
+def body(folder: Path, *, batch: int, stop_at: int) -> None:
+    """Trains the body alone. stop_at: the pictures after which this process asks for a stop, 0 for never."""
+    prepared = walking_bar(folder)
+    preset = tiny_preset()
+    pairs = pairs_for(preset, prepared, split_footage([True] * len(prepared)), 1)
+    with joined("cpu") as ranks:
+        learner = BodyLearner(preset, pairs, Computing(seed=1, batch=batch, ranks=ranks))
+        trainer = Trainer(learner, Budget(pictures=FRAMES), folder / "body.pt", {})
+        try:
+            trainer.run(lambda step: None, lambda: bool(stop_at) and learner.pictures_seen >= stop_at)
+        except TrainingStopped:
+            os._exit(EXIT_INTERRUPTED)
+        weights = b"".join(value.numpy().tobytes() for value in learner.averaged.state_dict().values())
+        (folder / f"weights-{ranks.rank}").write_bytes(weights)
+        (folder / f"written-by-{ranks.rank}").write_text(str(trainer.curves is not None))
+
+
+if __name__ == "__main__":
+    sys.modules["training.evaluate"].PoseEstimator = FakeEstimator()  # type: ignore[attr-defined]
+    resume(Path(sys.argv[1]))
+    together(Path(sys.argv[1]))

@@ -1,0 +1,56 @@
+"""Trainings in processes of their own, which are really killed, and really speak to each other."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# A dozen processes, one after the other; they take seconds, and minutes where others keep the cores busy.
+pytestmark = pytest.mark.timeout(300)
+
+SCRIPT = Path(__file__).with_name("processes.py")
+
+
+@pytest.fixture(scope="module")
+def trained(root, tmp_path_factory):
+    """The folder of all trainings; the script asserts how its processes end."""
+    folder = tmp_path_factory.mktemp("processes")
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder)],
+        cwd=root, env={"PYTHONPATH": str(root), "OMP_WAIT_POLICY": "PASSIVE", "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def curve(path):
+    """Every row of a curve without its clock, as written."""
+    with path.open(newline="") as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_killed_training_draws_the_same_curve_to_the_last_bit(trained):
+    """kill -9 and SIGTERM in every stage, within a step, while a checkpoint is written and far from one: each loss and
+    each rate is the very number of a training without a break."""
+    for stage, steps in (("coarse", 2), ("body", 6), ("face", 16)):
+        whole, broken = (curve(trained / kind / "bar" / f"{stage}-losses.csv") for kind in ("whole", "broken"))
+        assert len(whole) == steps
+        assert broken == whole
+    assert not list(trained.rglob("*.partial*"))
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(trained):
+    """Over gloo, stopped in between by one of them: losses are those of one process with a batch of two, the weights of
+    both are the same to the last bit, and only rank 0 writes."""
+    one, both = (curve(trained / kind / "body-losses.csv") for kind in ("one", "both"))
+    assert [row["pictures"] for row in both] == ["4", "8", "12", "16"]
+    assert len(one) == 4
+    for expected, found in zip(one, both, strict=True):
+        for name, value in expected.items():
+            assert float(found[name]) == pytest.approx(float(value), rel=2e-3), name
+    assert (trained / "both" / "weights-0").read_bytes() == (trained / "both" / "weights-1").read_bytes()
+    assert (trained / "both" / "written-by-0").read_text() == "True"
+    assert (trained / "both" / "written-by-1").read_text() == "False"

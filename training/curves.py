@@ -1,0 +1,99 @@
+"""The curves of a training: every loss in a CSV file, and the same with pictures for TensorBoard."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Final
+
+from tensorboardX import SummaryWriter
+
+from motion.frame import Picture
+from training.atomic import written_whole
+
+_SCALARS_EVERY_SECONDS: Final = 5.0
+"""For TensorBoard, which is for looking; the CSV file has every step."""
+_COUNTED: Final = ("pictures", "seconds", "rate")
+
+
+class Curves:
+    """Curves of one stage of a training: `<folder>/<stage>-losses.csv` and `<folder>/tensorboard/<stage>/`.
+
+    keep_until: rows of more pictures than this belong to a run that was lost after its last checkpoint, and are
+    dropped, as is a row that was cut off. A row outlives the process once its step is done.
+    """
+
+    def __init__(self, folder: Path, stage: str, keep_until: int) -> None:
+        self._path = folder / f"{stage}-losses.csv"
+        self._board = folder / "tensorboard" / stage
+        self._file: IO[str] | None = None
+        self._names: list[str] = []
+        self._writer: SummaryWriter | None = None
+        self._shown_at = -_SCALARS_EVERY_SECONDS
+        self._purge_from = keep_until + 1
+        self._drop_after(keep_until)
+
+    def add(self, pictures_seen: int, seconds: float, rate: float, losses: Mapping[str, float]) -> None:
+        """Adds a step. rate: the learning rate. Numbers are written so that they read back as the very same."""
+        if self._file is None:
+            self._file = self._opened(losses)
+        values = {"pictures": pictures_seen, "seconds": round(seconds, 3), "rate": rate, **losses}
+        self._file.write(",".join(repr(values[name]) if name in values else "" for name in self._names) + "\n")
+        self._file.flush()
+        if time.monotonic() - self._shown_at >= _SCALARS_EVERY_SECONDS:
+            self._shown_at = time.monotonic()
+            for name, value in (*losses.items(), ("learning_rate", rate)):
+                self._tensorboard().add_scalar(f"training/{name}", value, pictures_seen)
+
+    def show(self, pictures_seen: int, scalars: Mapping[str, float], sheet: Picture) -> None:
+        """Adds scores and a picture, `[H, W, 3]` uint8 RGB, for TensorBoard."""
+        board = self._tensorboard()
+        for name, value in scalars.items():
+            board.add_scalar(f"held_out/{name}", value, pictures_seen)
+        board.add_image("held_out/asked_drawn_real", sheet, pictures_seen, dataformats="HWC")
+        board.flush()
+
+    def rewind(self, pictures_seen: int) -> None:
+        """Drops what was added after this many pictures: the training was put back there."""
+        self.close()
+        self._purge_from = pictures_seen + 1
+        self._drop_after(pictures_seen)
+
+    def close(self) -> None:
+        """Writes out what is left."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _drop_after(self, pictures: int) -> None:
+        if not self._path.is_file():
+            return
+        lines = self._path.read_text().split("\n")
+        whole = lines[:-1]  # what follows the last newline was cut off, or is nothing
+        kept = whole[:1] + [line for line in whole[1:] if int(line.split(",", 1)[0]) <= pictures]
+        if len(kept) < 2:  # another training's losses may have other names
+            self._path.unlink()
+        elif kept != whole or lines[-1]:
+            with written_whole(self._path) as partial:
+                partial.write_text("".join(f"{line}\n" for line in kept))
+
+    def _opened(self, losses: Mapping[str, float]) -> IO[str]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a+")
+        file.seek(0)
+        header = file.readline().rstrip("\n")
+        file.seek(0, os.SEEK_END)
+        self._names = header.split(",") if header else [*_COUNTED, *losses]
+        if not header:
+            file.write(",".join(self._names) + "\n")
+        return file
+
+    def _tensorboard(self) -> SummaryWriter:
+        if self._writer is None:
+            self._writer = SummaryWriter(str(self._board), purge_step=self._purge_from, write_to_disk=True)
+        return self._writer
