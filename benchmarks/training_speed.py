@@ -2,7 +2,8 @@
 
 Both train the body's network of a preset on the same pairs, with the same losses, batch and size, in one process, in
 turns: a block of steps each, so that whatever else runs on the machine hits both. A frame is seen when the generator
-has drawn it in training.
+has drawn it in training. Seconds of all cores for each frame stand beside it, for machines that others
+use too.
 
 The plain loop does as the published code of pix2pixHD and its descendants does: float32, PyTorch's own layers, the next
 pair is read when the last step is done, the judge looks three times at each pair (drawn ones for itself, real ones, and
@@ -21,6 +22,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -54,6 +56,8 @@ _BF16_PEAK_TFLOPS: Final = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S":
 """Dense, from the vendor's data sheets."""
 
 _FRAMES: Final = 48
+_PLAIN: Final = "plain float32"
+_OURS: Final = "ours"
 
 
 class PlainLoop:
@@ -148,14 +152,23 @@ def standing_footage(preset: Preset) -> PreparedFootage:
     )
 
 
-def frames_per_second(step: Callable[[], object], steps: int, frames_per_step: int, device: str) -> float:
-    """Over `steps` steps, the device's work done."""
-    began = time.perf_counter()
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some steps of one loop. cpu_seconds: of all threads, for each frame; it tells little of a GPU."""
+
+    frames_per_second: float
+    cpu_seconds: float
+
+
+def measured(step: Callable[[], object], steps: int, frames_per_step: int, device: str) -> Block:
+    """`steps` steps, the device's work done."""
+    began, cpu_began = time.perf_counter(), time.process_time()
     for _ in range(steps):
         step()
     if device == "cuda":
         torch.cuda.synchronize()
-    return steps * frames_per_step / (time.perf_counter() - began)
+    frames = steps * frames_per_step
+    return Block(frames / (time.perf_counter() - began), (time.process_time() - cpu_began) / frames)
 
 
 def _contiguous(pair: Pair) -> Pair:
@@ -204,30 +217,36 @@ def main(
     pairs = pairs_for(asked, prepared, split_footage([True] * _FRAMES), 0)
     learner = BodyLearner(ours, pairs, Computing(device=device, batch=batch, compiled=compiled), vgg=vgg)
     plain = PlainLoop(asked, pairs, device, batch, vgg)
-    loops: dict[str, Callable[[], object]] = {"plain float32": plain.step, "ours": lambda: learner.step(0.0)}
+    loops: dict[str, Callable[[], object]] = {_PLAIN: plain.step, _OURS: lambda: learner.step(0.0)}
     frames = 2 * batch
-    rates: dict[str, list[float]] = {name: [] for name in loops}
+    blocks: dict[str, list[Block]] = {name: [] for name in loops}
     for step in loops.values():
-        frames_per_second(step, 2, frames, device)
+        measured(step, 1, frames, device)
     for _ in range(rounds):
         for name, step in loops.items():
-            rates[name].append(frames_per_second(step, steps, frames, device))
-    pair_seconds = 1 / frames_per_second(lambda: pairs.pair(learner.pictures_seen), 10, 1, "cpu")
+            blocks[name].append(measured(step, steps, frames, device))
+    reading = measured(lambda: pairs.pair(learner.pictures_seen), 10, 1, "cpu")
     print(f"{_machine(device)}; torch {torch.__version__}")
     print(
         f"{asked.name}, {asked.width_px}x{asked.height_px}, batch {batch}, perceptual {perceptual}; "
         f"ours in {ours.precision}{', compiled' if compiled else ''}; {rounds} x {steps} steps of each, in turns\n"
     )
-    print("| loop | frames seen a second | slowest and fastest block | ratio |\n|---|---|---|---|")
-    base = statistics.median(rates["plain float32"])
-    for name, measured in rates.items():
-        middle = statistics.median(measured)
-        print(f"| {name} | {middle:.2f} | {min(measured):.2f} to {max(measured):.2f} | {middle / base:.2f} |")
-    print(f"\nreading one pair takes {1000 * pair_seconds:.1f} ms, beside the computing of the step before")
+    print("| loop | frames seen a second | slowest and fastest block | ratio | CPU seconds a frame | ratio |")
+    print("|---|---|---|---|---|---|")
+    rates = {name: statistics.median(block.frames_per_second for block in of_loop) for name, of_loop in blocks.items()}
+    costs = {name: statistics.median(block.cpu_seconds for block in of_loop) for name, of_loop in blocks.items()}
+    for name, of_loop in blocks.items():
+        every = [block.frames_per_second for block in of_loop]
+        gain, saved = rates[name] / rates[_PLAIN], costs[_PLAIN] / costs[name]
+        print(
+            f"| {name} | {rates[name]:.2f} | {min(every):.2f} to {max(every):.2f} | {gain:.2f} "
+            f"| {costs[name]:.2f} | {saved:.2f} |"
+        )
+    print(f"\nreading one pair takes {1000 * reading.cpu_seconds:.1f} ms of a core, beside the step before")
     with FlopCounterMode(display=False) as counter:
         plain.step()
     tera = counter.get_total_flops() / frames / 1e12
-    achieved = tera * statistics.median(rates["ours"])
+    achieved = tera * rates[_OURS]
     print(f"the plain loop counts {tera:.3f} TFLOP a frame: ours does the work of {achieved:.2f} TFLOP/s of it")
     peak = next((peak for name, peak in _BF16_PEAK_TFLOPS.items() if name in _machine(device)), None)
     if device == "cuda" and peak is not None:

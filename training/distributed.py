@@ -2,8 +2,9 @@
 
 torchrun starts them, on one machine or on several, and tells them of each other through its environment. Gradients are
 averaged between the backward pass and the optimizer's step, in buckets that travel side by side; so every process takes
-the same step, and their weights stay the same to the last bit. Only rank 0 writes and publishes; the others read
-prepared footage and checkpoints from the same folders.
+the same step, and their weights stay the same to the last bit. torch's DistributedDataParallel waits for gradients that
+autograd brings, and on a CPU those of the weights come from a thread of their own (`training/kernels.py`). Only rank 0
+writes and publishes; the others read prepared footage and checkpoints from the same folders.
 """
 
 from __future__ import annotations

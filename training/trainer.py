@@ -185,7 +185,8 @@ class Trainer:
             if self.seconds - saved_at >= next_save:
                 next_save = max(self._every_seconds, self.save() / _SAVING_PART)
                 self.seconds = saved_at = before + time.monotonic() - started
-        self.save()
+        if self.steps:  # else the checkpoint of this very state is there
+            self.save()
 
     def _stop(self) -> NoReturn:
         self.save()

@@ -41,6 +41,26 @@ def test_fast_layers_give_the_same_results_and_gradients(make, shape):
         torch.testing.assert_close(fast_weight.grad / scale, weight.grad / scale, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_fused_adam_steps_as_the_plain_one(precision):
+    """Gradients lie in memory as their weights do, which the fused optimizer does not check."""
+    torch.manual_seed(0)
+    fast = GlobalGenerator(6, 4, 4, 1, 1)
+    accelerate(fast)
+    fast = fast.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        drawn = fast(torch.rand(1, 6, 16, 24))
+    total(drawn.float()).backward()
+    finish_weight_gradients()
+    plain = copy.deepcopy(fast)
+    for weight, original in zip(plain.parameters(), fast.parameters(), strict=True):
+        weight.grad = original.grad.clone()
+        assert original.grad.stride() == original.stride()
+    torch.optim.Adam(fast.parameters(), 1e-3, fused=True).step()
+    torch.optim.Adam(plain.parameters(), 1e-3, fused=False, foreach=False).step()
+    torch.testing.assert_close(fast.state_dict(), plain.state_dict(), rtol=1e-5, atol=1e-6)
+
+
 def test_fast_networks_keep_the_names_of_their_weights():
     """What was trained fast loads into the network that is exported."""
     fast = GlobalGenerator(6, 4, 4, 1, 1)

@@ -12,6 +12,7 @@ def test_first_signal_asks_and_second_interrupts(number):
         assert not should_stop()
         signal.raise_signal(number)
         assert should_stop()
+        assert should_stop.by_system == (number == signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
 
