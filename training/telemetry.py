@@ -66,8 +66,8 @@ class Trained(Protocol):
 def served(on_progress: OnProgress) -> Iterator[OnProgress]:
     """Serves the metrics while inside; gives an `on_progress` that keeps them, and calls the one given.
 
-    Of several processes that train together the first of each machine alone serves. Raises BadSettings for a port that is none, or is
-    in use.
+    Of several processes that train together the first of each machine alone serves. Raises BadSettings for a port that
+    is none, or is in use.
     """
     settings = from_environment(TrainingMetricsSettings, "TRAINING_METRICS_")
     if settings.port == 0 or os.environ.get("LOCAL_RANK", "0") != "0":  # torchrun's, and no setting of ours
