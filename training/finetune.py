@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from serving.actors import ActorStore
-from serving.errors import ActorNotFound, BadInput
+from serving.errors import BadInput
 from serving.weights import read_weights
 from training.checkpoints import Checkpoints
 from training.learner import Learner
@@ -51,11 +51,15 @@ def weights_of(actor: str, stage: str, work_root: Path, store_root: Path) -> Wei
     if found is not None:
         source = f"{actor}'s checkpoint after {found.pictures_seen} pictures"
         return Weights(dict(found.learner["averaged"]), dict(found.learner["judge"]), source)
-    try:
-        published = ActorStore(store_root).load(actor)
-    except ActorNotFound:
+    store = ActorStore(store_root)
+    if not store.versions(actor):
         checked_start(actor, work_root, store_root)
-        raise
+        if stage == "face":
+            return None
+        raise BadInput(
+            "from", f"no checkpoint of {actor!r} in {work_root} can be used, and no version is in {store_root}"
+        )
+    published = store.load(actor)
     if stage == "face" and published.face is None:
         return None
     path = published.generator_path if stage == "body" else published.face_path

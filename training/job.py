@@ -183,7 +183,7 @@ class _Job:
             found = Checkpoints(self.folder / file).identity()
             if found is not None:
                 refuse_another(found, identity, self.folder)
-        if settings.start_from:
+        if settings.start_from and not Checkpoints(self.folder / _BODY_FILE).paths():
             checked_start(settings.start_from, settings.work_root, settings.store_root)
         self.vgg = self.ranks.first_first(self._seeing_network)
         prepared = self.ranks.first_first(self._prepare)

@@ -87,6 +87,19 @@ def test_other_networks_are_refused_and_other_judges_begin_anew(trained, learner
     assert apart.generator.head.conv.weight[:, 3:].abs().max() == 0
 
 
+def test_face_that_was_never_trained_begins_anew(trained, tmp_path):
+    """An actor whose training was stopped before its face gives its body alone."""
+    assert weights_of("bar", "face", tmp_path / "work", tmp_path / "actors") is None
+
+
+def test_damaged_checkpoint_is_no_start(trained, tmp_path):
+    """Where none can be used, and nothing is published, that is said."""
+    for path in (tmp_path / "work" / "bar").glob("body*.pt"):
+        path.write_bytes(b"torn")
+    with pytest.raises(BadInput, match="no checkpoint of 'bar'"):
+        weights_of("bar", "body", tmp_path / "work", tmp_path / "actors")
+
+
 def test_unknown_actor_is_refused(tmp_path):
     """Both folders that were looked in are named."""
     with pytest.raises(

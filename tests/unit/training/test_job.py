@@ -189,7 +189,10 @@ def test_fine_tuning_starts_from_another_actor(settings):
     with pytest.raises(TrainingStopped):
         train_actor(other, lambda now: notes.append(now.note), stop)
     assert any("starts from bar's checkpoint after 0 pictures" in note for note in notes)
-    (settings.work_folder / "body.pt").unlink()
+    for path in settings.work_folder.glob("*.pt"):
+        path.unlink()
+    with pytest.raises(TrainingStopped):
+        train_actor(other, should_stop=stop)
     with pytest.raises(BadInput, match="from is bar there and"):
         train_actor(replace(other, start_from=""))
     with pytest.raises(BadInput, match="'nobody'"):
