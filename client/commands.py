@@ -140,7 +140,7 @@ def transfer_command(
     ] = None,
     body: Annotated[Path | None, typer.Option(help="Body stats of the source, from `dance fit`.")] = None,
     one_pass: Annotated[bool, typer.Option("--one-pass", help="Measure the body while dancing, not before.")] = False,
-    actor_version: Annotated[int, typer.Option(min=0, help="0 is the newest.")] = 0,
+    actor_version: Annotated[int, typer.Option(min=0, help="0: the one that is served.")] = 0,
     patience: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long a server that went away is tried again.")
     ] = PATIENCE_SECONDS,

@@ -55,7 +55,7 @@ class PoseConfig:
 class SessionConfig:
     """One session, as `TransferConfig` in dance/v1/transfer.proto says; every field is served.
 
-    actor_version: 0 is the newest. source_body: None means a running calibration. frame_rate_hz: 0 when unknown.
+    actor_version: 0 is the served one. source_body: None means a running calibration. frame_rate_hz: 0 when unknown.
     checkpoint_every_frames: 0 for none. checkpoint: of an earlier session, to go on from; empty for none.
     """
 

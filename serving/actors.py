@@ -1,7 +1,8 @@
 """Actors on disk: `<root>/<id>/<version>/` with actor.json, generator.onnx, face.onnx and plate.png.
 
 An actor is data only; nothing in it is executed. Versions are whole numbers from 1, which are also Triton's. Publishing
-writes a temporary folder and renames it, so nothing half written is ever seen.
+writes a temporary folder and renames it, so nothing half written is ever seen. `<root>/<id>/serving.json`, where there is
+one, names the version that is served: {"version": 3}; 0 serves none. Without it the newest is served.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ GENERATOR_FILE: Final = "generator.onnx"
 FACE_FILE: Final = "face.onnx"
 PLATE_FILE: Final = "plate.png"
 METADATA_FILE: Final = "actor.json"
+SERVING_FILE: Final = "serving.json"
 _PLATE_LIMITS: Final = PictureLimits(max_side_px=8192, max_bytes=256 * 2**20)
 
 
@@ -115,19 +117,22 @@ class ActorStore:
         return self._versions_in(self.root / checked_actor_id(actor_id))
 
     def load(self, actor_id: str, version: int = 0) -> Actor:
-        """One version of an actor; version 0 is the newest.
+        """One version of an actor; version 0 is the one that is served.
 
-        Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for damaged or missing files
-        and for another label-map version.
+        Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for damaged or missing files,
+        for another label-map version, and for version 0 where none is served.
         """
         versions = self.versions(actor_id)
         if not versions:
             known = ", ".join(self.ids()) or "none"
             raise ActorNotFound(f"there is no actor {actor_id!r}; there are: {known}")
+        known = ", ".join(map(str, versions))
         if version == 0:
-            version = versions[-1]
+            version = self.served_version(actor_id)
+            if version not in versions:
+                what = "no version" if version == 0 else f"version {version}, which is not there,"
+                raise ActorUnusable(f"actor {actor_id!r}: {SERVING_FILE} serves {what}; there are: {known}")
         if version not in versions:
-            known = ", ".join(map(str, versions))
             raise ActorNotFound(f"actor {actor_id!r} has no version {version}; it has: {known}")
         actor = _read(actor_id, version, self.root / actor_id / str(version))
         if actor.label_map_version != LABEL_MAP_VERSION:
@@ -141,14 +146,41 @@ class ActorStore:
             raise ActorUnusable(f"actor {actor_id!r} version {version} lacks {', '.join(missing)}")
         return actor
 
-    def publish(self, actor: Actor, files: Mapping[str, Path]) -> Actor:
+    def served_version(self, actor_id: str) -> int:
+        """The version that `load` takes for 0: what serving.json names, else the newest; 0 where none is served.
+
+        It may name a version that is not there. Raises BadInput for a bad id, ActorUnusable for a serving.json that
+        cannot be read.
+        """
+        path = self.root / checked_actor_id(actor_id) / SERVING_FILE
+        try:
+            version = json.loads(path.read_text())["version"]
+        except FileNotFoundError:
+            return max(self.versions(actor_id), default=0)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ActorUnusable(f"actor {actor_id!r}: {SERVING_FILE} cannot be read: {error}") from error
+        if isinstance(version, bool) or not isinstance(version, int) or version < 0:
+            raise ActorUnusable(f"actor {actor_id!r}: {SERVING_FILE} names version {version!r}, which is no number")
+        return version
+
+    def serve(self, actor_id: str, version: int) -> None:
+        """From now on `version` is served, also when newer ones are published; 0 serves none. Raises BadInput."""
+        home = self.root / checked_actor_id(actor_id)
+        partial = home / f".{SERVING_FILE}-{uuid.uuid4().hex}"
+        partial.write_text(json.dumps({"version": version}) + "\n")
+        partial.replace(home / SERVING_FILE)
+
+    def publish(self, actor: Actor, files: Mapping[str, Path], *, serve: bool = True) -> Actor:
         """Copies `files` (name in the actor's folder to source) and actor.json into the next version of `actor.id`.
 
+        serve: whether it becomes the served version; else what was served before stays so.
         `actor.version` and `actor.folder` are ignored; the published actor is returned. Two publishers at once get two
         versions. Raises BadInput for a name that is no actor id.
         """
         home = self.root / checked_actor_id(actor.id)
         home.mkdir(parents=True, exist_ok=True)
+        if not serve:
+            self.serve(actor.id, self.served_version(actor.id))  # before the newest is there, so that nobody takes it
         partial = home / f".publishing-{uuid.uuid4().hex}"
         partial.mkdir()
         try:
@@ -164,6 +196,8 @@ class ActorStore:
                     if not published.folder.exists():
                         raise
                     continue  # another publisher was faster: take the next number
+                if serve and (home / SERVING_FILE).exists():
+                    self.serve(actor.id, version)
                 return published
         finally:
             shutil.rmtree(partial, ignore_errors=True)

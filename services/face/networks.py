@@ -76,7 +76,7 @@ class FaceNetworks:
             self._waiting -= 1
 
     async def warm_up(self) -> None:
-        """Opens the newest version of every actor that has a face network, as far as there is room.
+        """Opens the served version of every actor that has a face network, as far as there is room.
 
         An actor that cannot be served is logged; whoever asks for it will be told.
         """

@@ -79,7 +79,7 @@ class GeneratorAgent:
         return sorted((entry.actor.id, entry.actor.version) for entry in self._entries())
 
     async def ensure(self, actor_id: str, version: int = 0) -> Ensured:
-        """Loads a version (0: the newest) unless it is loaded, and answers when a canary went through.
+        """Loads a version (0: the served one) unless it is loaded, and answers when a canary went through.
 
         Callers that ask for the same version at the same time wait for one and the same load. Asking is using: the
         version is in use for `Care.in_use_seconds`, whether it draws or not. Raises ActorNotFound, ActorUnusable,
@@ -245,26 +245,26 @@ class GeneratorAgent:
             await self._load_or_log(actors)
 
     async def _load_wanted(self) -> None:
-        """Loads the newest version of every actor that is loaded or wanted, as far as there is room."""
+        """Loads the served version of every actor that is loaded or wanted, as far as there is room."""
         for actor_id in await asyncio.to_thread(self._wanted):
             try:
-                versions = await asyncio.to_thread(self._store.versions, actor_id)
+                served = await asyncio.to_thread(self._store.served_version, actor_id)
             except DanceError as error:
                 _log.error("actor %s cannot be looked at: %s", actor_id, error)
                 continue
             loaded = self._loaded.get(actor_id, {})
-            if not versions or versions[-1] in loaded:
+            if not served or served in loaded:
                 continue
-            if self._clock() < self._retry_at.get((actor_id, versions[-1]), 0.0):
+            if self._clock() < self._retry_at.get((actor_id, served), 0.0):
                 continue
             if not loaded and len(self._loaded) >= self._care.max_actors:
                 continue
             try:
-                newest = await asyncio.to_thread(self._store.load, actor_id, versions[-1])
+                actor = await asyncio.to_thread(self._store.load, actor_id, served)
             except DanceError as error:
-                self._refuse(actor_id, versions[-1], error)
+                self._refuse(actor_id, served, error)
                 continue
-            await self._load_or_log([*(entry.actor for entry in loaded.values()), newest])
+            await self._load_or_log([*(entry.actor for entry in loaded.values()), actor])
 
     async def _load_or_log(self, actors: list[Actor]) -> None:
         try:
@@ -289,11 +289,13 @@ class GeneratorAgent:
             entry.drawn = max(drawn, 0)
 
     async def _drop_old_versions(self) -> None:
-        for versions in list(self._loaded.values()):
-            newest = max(versions)
-            kept = [e.actor for v, e in versions.items() if v == newest or self._in_use(e)]
-            if len(kept) < len(versions):
-                await self._load_or_log(kept)
+        for actor_id, versions in list(self._loaded.items()):
+            with suppress(DanceError):  # said where it is loaded
+                served = await asyncio.to_thread(self._store.served_version, actor_id)
+                stays = served if served in versions else max(versions)
+                kept = [e.actor for v, e in versions.items() if v == stays or self._in_use(e)]
+                if len(kept) < len(versions):
+                    await self._load_or_log(kept)
 
     async def _make_room(self, actor_id: str) -> None:
         """Unloads the actor that was used least recently, if one more would be too many. Raises AtCapacity."""

@@ -23,6 +23,7 @@ class World:
 
     def __init__(self, versions: dict[str, list[int]], *, elsewhere: bool = False, **care: float) -> None:
         self.published = versions
+        self.chosen: dict[str, int] = {}
         self.written: dict[str, tuple[int, ...]] = {}
         self.serves: dict[str, tuple[int, ...]] = {}
         self.drawn: dict[tuple[str, int], int] = {}
@@ -37,7 +38,7 @@ class World:
         self.load_began, self.loading = asyncio.Event(), asyncio.Event()
         self.loading.set()
         self.agent = GeneratorAgent(
-            cast("ActorStore", SimpleNamespace(load=self.load_actor, ids=self.ids, versions=self.versions)),
+            cast("ActorStore", SimpleNamespace(load=self.load_actor, ids=self.ids, served_version=self.served_version)),
             cast("ModelRepository", SimpleNamespace(write=self.write, remove=self.remove)),
             self,
             Care(**care),  # type: ignore[arg-type]
@@ -52,11 +53,14 @@ class World:
     def versions(self, actor_id: str) -> list[int]:
         return self.published.get(actor_id, [])
 
+    def served_version(self, actor_id: str) -> int:
+        return self.chosen.get(actor_id, max(self.versions(actor_id), default=0))
+
     def load_actor(self, actor_id: str, version: int = 0) -> Actor:
         versions = self.versions(actor_id)
         if not versions or (version and version not in versions):
             raise ActorNotFound(f"no {actor_id} {version}")
-        return cast("Actor", SimpleNamespace(id=actor_id, version=version or versions[-1]))
+        return cast("Actor", SimpleNamespace(id=actor_id, version=version or self.served_version(actor_id)))
 
     # The repository.
     def write(self, actor_id: str, versions: Sequence[int]) -> None:
@@ -187,17 +191,35 @@ async def test_an_old_version_that_is_asked_for_stays():
     assert world.agent.loaded() == [("a", 1), ("a", 2)]
 
 
+async def test_a_version_that_is_published_and_not_served_is_not_loaded():
+    """What the actor's folder says is served stays loaded, whatever is newer; sessions that ask by number get theirs."""
+    world = World({"a": [1]}, in_use_seconds=30.0)
+    await world.agent.ensure("a")
+    world.published["a"], world.chosen["a"] = [1, 2], 1
+    await world.agent.check()
+    assert world.agent.loaded() == [("a", 1)]
+    assert (await world.agent.ensure("a")).version == 1
+    assert (await world.agent.ensure("a", 2)).version == 2
+    for _ in range(10):
+        world.now += 10.0
+        await world.agent.check()
+    assert world.agent.loaded() == [("a", 1)]
+    world.chosen["a"] = 2
+    await world.agent.check()
+    assert ("a", 2) in world.agent.loaded()
+
+
 async def test_one_actor_that_cannot_be_looked_at_stops_nothing():
     """A name that is no actor's, or an actor that goes while it is looked at: the round goes on with the others."""
     world = World({"Odd": [1], "gone": [1], "z": [1]}, wanted_ids=None)  # type: ignore[arg-type]
 
-    def versions(actor_id: str) -> list[int]:
+    def served_version(actor_id: str) -> int:
         if actor_id == "Odd":
             raise BadInput("actor", "'Odd' is no actor id")
-        return [7] if actor_id == "gone" else [1]
+        return 7 if actor_id == "gone" else 1
 
     world.agent = GeneratorAgent(
-        cast("ActorStore", SimpleNamespace(load=world.load_actor, ids=world.ids, versions=versions)),
+        cast("ActorStore", SimpleNamespace(load=world.load_actor, ids=world.ids, served_version=served_version)),
         cast("ModelRepository", SimpleNamespace(write=world.write, remove=world.remove)),
         world,
         Care(wanted_ids=None),
