@@ -15,7 +15,9 @@ from client.display import Display
 from client.doctor import PROCESSES, Finding, Patient, check_address, examine, parse_stages
 from client.errors import CommandError, UsageError
 from client.hosting import hosted, with_server
+from client.jobs import FootageRequest
 from client.patience import PATIENCE_SECONDS
+from client.prepare import prepare
 from client.preview import display_exists
 from client.recording import checked_output
 from client.running import Interrupts, run
@@ -34,6 +36,7 @@ from serving.names import checked_actor_id
 from video.reader import VideoReader, is_endless
 
 _SAMPLE_ACTORS: Final = Path("samples/actors")
+_PRESETS: Final = "slim-256, slim-512, full-512 or paper-512x256"
 
 app = typer.Typer(
     name="dance",
@@ -80,6 +83,22 @@ TokenFile = Annotated[
 ]
 Insecure = Annotated[
     bool, typer.Option("--insecure", envvar="DANCE_INSECURE", help="Plaintext, also to a server on another machine.")
+]
+FootageFiles = Annotated[
+    list[Path],
+    typer.Argument(help="Videos of the person, whole body, from a camera that stands still; one or several, in order."),
+]
+Keypoints = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--keypoints", help="Folder of OpenPose's JSON files to take poses from; once for every file of footage."
+    ),
+]
+FrameRate = Annotated[
+    float | None, typer.Option("--frame-rate", help="Thin footage out to at most so many frames a second.")
+]
+WorkFolder = Annotated[
+    Path, typer.Option("--work", help="Folder for what was prepared, and for what a stopped training needs to go on.")
 ]
 Logs = Annotated[Path | None, typer.Option("--logs", help="Folder for the processes' logs; default: a new one.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]
@@ -205,26 +224,47 @@ def transfer_command(
         display.out.print(f"wrote {out}")
 
 
+@app.command("prepare")
+def prepare_command(
+    footage: FootageFiles,
+    preset: Annotated[str, typer.Option(help=f"Whose network will see it: {_PRESETS}.")] = "slim-256",
+    keypoints: Keypoints = None,
+    frame_rate: FrameRate = None,
+    work: WorkFolder = Path("work"),
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Prepare also footage that is not worth training on.")
+    ] = False,
+) -> None:
+    """Look at footage, say how good it is, and make of it what `dance train` reads. The same command goes on after a
+    stop, `dance train` with the same footage, preset and --work goes on from there."""
+    display = Display()
+    report = prepare(_footage(footage, keypoints, frame_rate), preset, work, display, anyway=anyway)
+    display.out.print(f"prepared {report['frames']} frames, {report['frames_with_a_person']} with a person")
+
+
 @app.command("train")
 def train_command(
-    footage: Annotated[
-        Path, typer.Argument(help="A video of the person, whole body, from a camera that stands still.")
-    ],
+    footage: FootageFiles,
     actor: ActorName,
-    preset: Annotated[str, typer.Option(help="slim-256, slim-512, full-512 or paper-512x256.")] = "slim-256",
+    consent: Annotated[str, typer.Option(help="Who agreed, when, and to what; stored with the actor.")],
+    preset: Annotated[str, typer.Option(help=f"One of {_PRESETS}.")] = "slim-256",
     minutes: Annotated[float | None, typer.Option(help="Of training; default: the preset's.")] = None,
+    keypoints: Keypoints = None,
+    frame_rate: FrameRate = None,
     actors: ActorsFolder = Path("actors"),
-    work: Annotated[Path, typer.Option(help="Folder for what a stopped training needs to go on.")] = Path("work"),
-    consent: Annotated[str, typer.Option(help="Who agreed to what; stored with the actor.")] = "",
+    work: WorkFolder = Path("work"),
     seed: int = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Train also on footage that is not worth it.")] = False,
+    publish_anyway: Annotated[
+        bool, typer.Option("--publish-anyway", help="Serve the result also where it is worse than what is served.")
+    ] = False,
 ) -> None:
     """Train an actor from footage, and publish it. The same command goes on after a stop."""
     display = Display()
     checked_actor_id(actor, field="--actor")
-    VideoReader(str(footage)).close()
     request = TrainRequest(
-        footage=footage,
+        footage=_footage(footage, keypoints, frame_rate),
         actor=actor,
         preset=preset,
         minutes=minutes,
@@ -233,6 +273,8 @@ def train_command(
         seed=seed,
         consent=consent,
         device=device,
+        footage_anyway=anyway,
+        publish_anyway=publish_anyway,
     )
     published, preview = train(request, display)
     display.scores(score_rows(published.scores))
@@ -360,6 +402,13 @@ def doctor_command(
     wrong = [finding for finding in findings if not finding.ok]
     if wrong:
         raise CommandError(f"{len(wrong)} of {len(findings)} checks failed: {', '.join(f.check for f in wrong)}")
+
+
+def _footage(files: list[Path], keypoints: list[Path] | None, frame_rate: float | None) -> FootageRequest:
+    """Raises UnreadableVideo for a file that is no video, before anything is imported or started."""
+    for path in files:
+        VideoReader(str(path)).close()
+    return FootageRequest(files=tuple(files), keypoints=tuple(keypoints or ()), most_frames_per_second=frame_rate)
 
 
 def _actors_here(folder: Path) -> list[ActorListing]:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
-
 from client.display import Display
-from client.errors import CommandError, Interrupted
+from client.errors import Interrupted
+from client.jobs import FootageRequest, shown, training_extra
 
 if TYPE_CHECKING:
     from serving.actors import Actor
-    from training.job import Progress as JobProgress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
     """What `dance train` was asked for; see `training.job.JobSettings`."""
 
-    footage: Path
+    footage: FootageRequest
     actor: str
     preset: str
     minutes: float | None
@@ -31,6 +27,8 @@ class TrainRequest:
     seed: int
     consent: str
     device: str
+    footage_anyway: bool
+    publish_anyway: bool
 
 
 def train(request: TrainRequest, display: Display) -> tuple[Actor, Path]:
@@ -40,16 +38,14 @@ def train(request: TrainRequest, display: Display) -> tuple[Actor, Path]:
 
     Raises CommandError without the training extra, Interrupted when stopped, and what `train_actor` raises.
     """
-    try:
-        # torch takes seconds to import, and is needed by no other sub-command.
+    with training_extra():
+        # torch takes seconds to import, and is needed by few sub-commands.
         from training.job import JobSettings, train_actor
         from training.presets import preset_named
         from training.stopping import stop_on_signals
         from training.trainer import TrainingStopped
-    except ModuleNotFoundError as error:
-        raise CommandError(f"training needs {error.name}: pip install 'everybody-dance[training,pose]'") from error
     settings = JobSettings(
-        footage=request.footage,
+        footage=request.footage.footage(),
         actor=request.actor,
         store_root=request.actors_root,
         work_root=request.work_root,
@@ -58,43 +54,13 @@ def train(request: TrainRequest, display: Display) -> tuple[Actor, Path]:
         seed=request.seed,
         consent=request.consent,
         device=request.device,
+        footage_anyway=request.footage_anyway,
+        publish_anyway=request.publish_anyway,
     )
     preview = settings.work_folder / "preview.png"
     display.note(f"pictures of the growing actor: {preview}")
     try:
-        with stop_on_signals() as should_stop, _shown(display) as show:
+        with stop_on_signals() as should_stop, shown(display) as show:
             return train_actor(settings, show, should_stop), preview
     except TrainingStopped as stopped:
         raise Interrupted("training stopped; the same command goes on where it was") from stopped
-
-
-@contextmanager
-def _shown(display: Display) -> Iterator[Callable[[JobProgress], None]]:
-    """Gives the function that shows the job's progress: a bar for each phase, and its notes above."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[facts]}"))
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=display.err, disable=not display.err.is_terminal) as bars:
-
-        def show(progress: JobProgress) -> None:
-            if progress.phase not in tasks:
-                for task in tasks.values():
-                    bars.stop_task(task)
-                tasks[progress.phase] = bars.add_task(progress.phase, total=None, facts="")
-                if not display.err.is_terminal:
-                    display.note(progress.phase)
-            if progress.note:
-                display.note(f"{progress.phase}: {progress.note}")
-            total = None if progress.part is None else 1.0
-            bars.update(tasks[progress.phase], completed=progress.part or 0.0, total=total, facts=_facts(progress))
-
-        yield show
-
-
-def _facts(progress: JobProgress) -> str:
-    facts = [f"{progress.done}"] if progress.done else []
-    if progress.pictures_per_second is not None:
-        facts.append(f"{progress.pictures_per_second:.1f} pictures/s")
-    if progress.seconds_left is not None:
-        facts.append(f"{progress.seconds_left / 60:.1f} min left")
-    facts += [f"{name} {value:.2f}" for name, value in list(progress.losses.items())[:3]]
-    return ", ".join(facts)

@@ -1,8 +1,8 @@
 """Actors on disk: `<root>/<id>/<version>/` with actor.json, generator.onnx, face.onnx and plate.png.
 
 An actor is data only; nothing in it is executed. Versions are whole numbers from 1, which are also Triton's. Publishing
-writes a temporary folder and renames it, so nothing half written is ever seen. `<root>/<id>/serving.json`, where there is
-one, names the version that is served: {"version": 3}; 0 serves none. Without it the newest is served.
+writes a temporary folder and renames it, so nothing half written is ever seen. `<root>/<id>/serving.json`, where there
+is one, names the version that is served: {"version": 3}; 0 serves none. Without it the newest is served.
 """
 
 from __future__ import annotations

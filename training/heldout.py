@@ -93,6 +93,8 @@ class HeldOut:
 def _seen_runs(prepared: PreparedFootage, block: range) -> list[list[int]]:
     runs: list[list[int]] = [[]]
     for frame in block:
+        if frame in prepared.starts and runs[-1]:
+            runs.append([])
         if prepared.poses[frame] is not None:
             runs[-1].append(frame)
         elif runs[-1]:

@@ -23,7 +23,8 @@ from serving.errors import BadInput
 from serving.names import checked_actor_id
 from training.atomic import write_picture
 from training.body import BodyLearner
-from training.data.pairs import Pairs, split_footage
+from training.data.footage import Footage
+from training.data.pairs import Pairs
 from training.data.prepare import PreparedFootage, preparation_name
 from training.drawing import Draw
 from training.face import FaceLearner
@@ -54,10 +55,11 @@ class JobSettings:
 
     minutes: of training, body and face together; preparation and publishing come on top. None takes the preset's,
     unless `pictures` is given. pictures: at most this many are drawn in the training of body and face each.
-    consent: who agreed to what.
+    consent: who agreed, when, and to what; never blank. footage_anyway: train also on footage that is not worth it.
+    publish_anyway: serve what is published also where it is worse than what is served, or than a baseline.
     """
 
-    footage: Path
+    footage: Footage | Path
     actor: str
     store_root: Path
     work_root: Path
@@ -65,11 +67,15 @@ class JobSettings:
     minutes: float | None = None
     pictures: int | None = None
     seed: int = 0
-    consent: str = ""
+    consent: str
     device: str = "cpu"
+    footage_anyway: bool = False
+    publish_anyway: bool = False
 
     def __post_init__(self) -> None:
         checked_actor_id(self.actor)
+        if not self.consent.strip():
+            raise BadInput("consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
         if self.minutes is not None and self.minutes <= 0:
             raise BadInput("minutes", f"must be positive, got {self.minutes}")
         if self.pictures is not None and self.pictures <= 0:
@@ -127,7 +133,7 @@ class _Job:
             refuse_another(found, identity, self.folder)  # before minutes are spent on preparation
         prepared = self._prepare()
         identity["stage"] = prepared.folder.name
-        split = split_footage([pose is not None for pose in prepared.poses])
+        split = prepared.split()
         pairs = pairs_for(self.preset, prepared, split, self.settings.seed)
         held_out = HeldOut(prepared, split, self.preset)
         body, body_steps = self._train_body(prepared, pairs, held_out, identity)
@@ -150,7 +156,14 @@ class _Job:
         def on_frame(what: str, done: int, frames: int | None) -> None:
             self._report_count(what, done, frames)
 
-        prepared = prepared_for(self.preset, self.settings.footage, self.settings.work_root / "footage", on_frame)
+        prepared = prepared_for(
+            self.preset,
+            self.settings.footage,
+            self.settings.work_root / "footage",
+            on_frame,
+            anyway=self.settings.footage_anyway,
+            say=lambda note: self._note("prepared", note),
+        )
         facts = prepared.report
         self._note("prepared", f"a person in {facts['frames_with_a_person']} of {facts['frames']} frames")
         if facts["frames_lost"]:
@@ -236,7 +249,8 @@ class _Job:
         self, prepared: PreparedFootage, body: BodyLearner, face: FaceLearner | None, state: str
     ) -> dict[str, Any]:
         return {
-            "footage": self.settings.footage.name,
+            "footage": Footage.of(self.settings.footage).title,
+            "footage_fingerprint": Footage.of(self.settings.footage).fingerprint(),
             "footage_report": prepared.report,
             "body_pictures": body.pictures_seen,
             "face_pictures": 0 if face is None else face.pictures_seen,

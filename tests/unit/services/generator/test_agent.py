@@ -192,7 +192,7 @@ async def test_an_old_version_that_is_asked_for_stays():
 
 
 async def test_a_version_that_is_published_and_not_served_is_not_loaded():
-    """What the actor's folder says is served stays loaded, whatever is newer; sessions that ask by number get theirs."""
+    """What the actor's folder says is served stays loaded, whatever is newer; who asks by number gets that one."""
     world = World({"a": [1]}, in_use_seconds=30.0)
     await world.agent.ensure("a")
     world.published["a"], world.chosen["a"] = [1, 2], 1
