@@ -238,11 +238,27 @@ class _Job:
                 f"nothing is left to train: {before.id} version {before.version} is this training, as published before"
             )
             self._note("published", note)
+            if self.settings.publish_anyway and store.served_version(before.id) != before.version:
+                store.serve(before.id, before.version)
+                self._note("published", f"version {before.version} is served from now on")
             return before
         published = evaluated_and_published(
-            store, trained, self.folder, lambda done: self._report_count("evaluating", done, STEPS)
+            store,
+            trained,
+            self.folder,
+            lambda done: self._report_count("evaluating", done, STEPS),
+            serve_anyway=self.settings.publish_anyway,
         )
         self._note("published", f"{published.id} version {published.version}")
+        gate = published.scores["gate"]
+        if not gate["passed"]:
+            served = store.served_version(published.id)
+            what = f"version {served} is served" if served else "no version is served"
+            reasons = "; ".join(gate["reasons"])
+            way_out = "" if self.settings.publish_anyway else "; the same command with --publish-anyway serves it"
+            self._note("published", f"{what}: {reasons}{way_out}")
+        if gate["not_compared"]:
+            self._note("published", f"not compared with the version that was served: {gate['not_compared']}")
         return published
 
     def _facts(

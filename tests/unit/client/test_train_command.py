@@ -52,7 +52,7 @@ def test_training_is_told_what_was_asked(job, make_video, tmp_path, capsys):
 def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, capsys):
     """The end shows a row for the actor, one for each baseline, the poses' floor, and where there is a picture."""
     command = ["train", str(make_video()), "--actor", "swan", "--actors", str(tmp_path), "--work", str(tmp_path / "w")]
-    assert run(command) == 0
+    assert run([*command, "--consent", "drawn"]) == 0
     said = capsys.readouterr().out
     assert "32 held-out frames" in said
     rows = {cells[0]: cells[1:] for line in said.splitlines() if (cells := [c.strip() for c in line.split("│")[1:-1]])}
@@ -65,7 +65,7 @@ def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, c
 
 def test_stopped_training_says_how_to_go_on(job, make_video, capsys):
     """Ctrl-C is exit code 130; nothing is lost."""
-    assert run(["train", str(make_video()), "--actor", "swan", "--seed", "13"]) == 130
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", "--seed", "13"]) == 130
     assert "error: training stopped; the same command goes on where it was" in capsys.readouterr().err
 
 
@@ -75,12 +75,22 @@ def test_stopped_training_says_how_to_go_on(job, make_video, capsys):
 )
 def test_training_that_makes_no_sense_is_refused(job, make_video, capsys, more, words):
     """An unknown preset and a negative time are one line each."""
-    assert run(["train", str(make_video()), "--actor", "swan", *more]) == 1
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", *more]) == 1
     assert words in capsys.readouterr().err
 
 
 def test_footage_that_is_no_video_is_refused(job, tmp_path, capsys):
     """A bad file is told before torch is asked to do anything."""
-    assert run(["train", str(tmp_path / "none.mp4"), "--actor", "swan"]) == 1
+    assert run(["train", str(tmp_path / "none.mp4"), "--actor", "swan", "--consent", "drawn"]) == 1
     assert "does not exist" in capsys.readouterr().err
+    assert job == []
+
+
+@pytest.mark.parametrize(
+    ("consent", "code", "words"), [([], 2, "--consent"), (["--consent", "  "], 1, "cannot be blank")]
+)
+def test_training_without_consent_is_refused(job, make_video, capsys, consent, code, words):
+    """Who agreed to what must be said."""
+    assert run(["train", str(make_video()), "--actor", "swan", *consent]) == code
+    assert words in capsys.readouterr().err
     assert job == []

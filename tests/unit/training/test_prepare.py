@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from serving.errors import NoBody
+from training.data import footage as reading
 from training.data import prepare as preparation
 from training.data.footage import FootageFacts
 from training.data.prepare import prepare
@@ -20,8 +21,8 @@ def footage(tmp_path, monkeypatch, fake_estimator):
         yield from frames
         on_end(3)
 
-    monkeypatch.setattr(preparation, "footage_frames", read)
-    monkeypatch.setattr(preparation, "footage_facts", lambda _: FootageFacts(24.0, None))
+    monkeypatch.setattr(reading, "footage_frames", read)
+    monkeypatch.setattr(reading, "footage_facts", lambda _: FootageFacts(24.0, None))
     return path, frames, opened
 
 
@@ -70,7 +71,8 @@ def test_every_pass_over_the_footage_is_reported_to_its_end(footage, tmp_path):
     prepare(path, tmp_path / "work", 32, 32, lambda what, done, of: last.update({what: (done, of)}))
     assert last == {
         "looking for poses": (20, None),
-        "collecting the plate": (20, 20),
+        "making the plate": (1, 1),
+        "looking for other people": (1, 1),
         "cutting out the stage": (20, 20),
         "painting over props": (20, 20),
     }
