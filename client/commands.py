@@ -14,6 +14,7 @@ from client.access import ServerAccess, named_server
 from client.display import Display
 from client.doctor import PROCESSES, Finding, Patient, check_address, examine, parse_stages
 from client.errors import CommandError, UsageError
+from client.evaluate import EvaluateRequest, evaluate
 from client.hosting import hosted, with_server
 from client.jobs import FootageRequest
 from client.patience import PATIENCE_SECONDS
@@ -280,6 +281,52 @@ def train_command(
     display.scores(score_rows(published.scores))
     display.out.print(f"drawn beside the truth: {preview}")
     display.out.print(f"published {published.id} version {published.version} in {published.folder}")
+
+
+@app.command("evaluate")
+def evaluate_command(
+    actor: Annotated[str, typer.Argument(help="Whom to evaluate.")],
+    footage: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of the actor, once for every file; default: what it was trained on, if still in --work."),
+    ] = None,
+    source: Annotated[Path | None, typer.Option(help="A clip to transfer; with --truth.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="The film of that transfer's right answer, as `samples.make truth` draws it.")
+    ] = None,
+    keypoints: Keypoints = None,
+    frame_rate: FrameRate = None,
+    version: Annotated[int, typer.Option("--actor-version", min=0, help="0: the one that is served.")] = 0,
+    lpips_weights: Annotated[
+        Path | None, typer.Option(help="torchvision's AlexNet weights, alexnet-owt-7be5be79.pth; without: no LPIPS.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: evaluation/ACTOR-VERSION.")] = None,
+    actors: ActorsFolder = Path("actors"),
+    work: WorkFolder = Path("work"),
+) -> None:
+    """Measure an actor on footage that it was not trained on, and a transfer against its right answer."""
+    display = Display()
+    checked_actor_id(actor)
+    _check_folder(actors)
+    if (source is None) != (truth is None):
+        raise UsageError("--source and --truth belong together: a clip, and the film of its right transfer")
+    for path in (source, truth):
+        if path is not None:
+            VideoReader(str(path)).close()
+    number = ActorStore(actors).load(actor, version).version
+    request = EvaluateRequest(
+        actor=actor,
+        version=number,
+        actors_root=actors,
+        work_root=work,
+        footage=None if not footage else _footage(footage, keypoints, frame_rate),
+        source=source,
+        truth=truth,
+        lpips_weights=lpips_weights,
+        out=out or Path("evaluation") / f"{actor}-{number}",
+    )
+    for path in evaluate(request, display):
+        display.out.print(f"wrote {path}")
 
 
 @app.command("fit")

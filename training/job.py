@@ -266,6 +266,7 @@ class _Job:
     ) -> dict[str, Any]:
         return {
             "footage": Footage.of(self.settings.footage).title,
+            "held_out_blocks": [[block.start, block.stop] for block in prepared.split().blocks],
             "footage_fingerprint": Footage.of(self.settings.footage).fingerprint(),
             "footage_report": prepared.report,
             "body_pictures": body.pictures_seen,

@@ -14,7 +14,8 @@ DISTRIBUTIONS = {
     "cryptography": "cryptography", "jwt": "pyjwt",
     "av": "av", "cv2": "opencv-python", "google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos",
     "grpc": "grpcio", "grpc_health": "grpcio-health-checking", "grpc_reflection": "grpcio-reflection",
-    "grpc_status": "grpcio-status", "mediapipe": "mediapipe", "numpy": "numpy", "onnx": "onnx", "openvino": "openvino",
+    "grpc_status": "grpcio-status", "matplotlib": "matplotlib", "mediapipe": "mediapipe",
+    "numpy": "numpy", "onnx": "onnx", "openvino": "openvino",
     "prometheus_client": "prometheus-client", "rich": "rich", "simplejpeg": "simplejpeg", "torch": "torch",
     "psutil": "psutil", "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
 }  # fmt: skip
