@@ -52,15 +52,17 @@ def measured(
     frames_per_second: float | None = None,
     is_real: bool = False,
     has_motion: bool = True,
+    found: Sequence[Sequence[Pose | None]] | None = None,
 ) -> EvaluationRow:
     """Measures runs of consecutive pictures, `[H, W, 3]` uint8 RGB, against the real ones; poses in their pixels.
 
     is_real: these are the real pictures, whose likeness to themselves says nothing. has_motion: consecutive pictures
-    belong together, so that flicker means something.
+    belong together, so that flicker means something. found: the poses in the runs, where they are known already.
     """
     flat, flat_real = [p for run in runs for p in run], [p for run in real for p in run]
     poses = [pose for run in asked for pose in run]
-    found = detected(runs)
+    if found is None:
+        found = detected(runs)
     flat_found = [pose for run in found for pose in run]
     torso = [d for one, other in zip(poses, flat_found, strict=True) if other and (d := pose_distance(one, other))]
     flicker = [v for d, r, p in zip(runs, real, asked, strict=True) for v in flicker_levels(d, r, p)]

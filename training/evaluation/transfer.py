@@ -66,17 +66,19 @@ def evaluate_transfer(
         ("the actor's place with nobody", [[plate] * len(used)], {"has_motion": False}),
         ("the right answer itself", real, {"is_real": True}),
     ]
-    rows = []
+    rows, in_row = [], {}
     for index, (name, runs, options) in enumerate(ways):
         on_step("measuring the transfer", index, len(ways))
-        rows.append(measured(name, runs, real, asked, actor.face_rule, lpips, **options))
+        poses = detected(runs)
+        in_row[name] = poses[0]
+        rows.append(measured(name, runs, real, asked, actor.face_rule, lpips, found=poses, **options))
     on_step("measuring the transfer", len(ways), len(ways))
     facts: dict[str, Any] = {"frames": len(frames), "frames_compared": len(used)}
     if joints_path is not None:
         true = _true_joints(joints_path, len(frames))[used] - np.array([stage.x_px, stage.y_px])
         true *= np.array([stage.out_width_px / stage.width_px, stage.out_height_px / stage.height_px])
-        for name, runs in (("transfer", drawn), ("detector", real)):
-            facts |= {f"{name}_{key}": value for key, value in _joint_errors(detected(runs)[0], true).items()}
+        for name, row in (("transfer", "the transfer"), ("detector", "the right answer itself")):
+            facts |= {f"{name}_{key}": value for key, value in _joint_errors(in_row[row], true).items()}
     chosen = np.unique(np.linspace(0, len(used) - 1, 8).round().astype(int))
     return Evaluation(
         title=f"{actor.id} version {actor.version}: a transfer against its right answer, {len(used)} frames",
