@@ -93,7 +93,7 @@ def open_lpips(weights: Path | None) -> tuple[Lpips | None, str]:
 
 def linear_weights() -> list[Tensor]:
     """The metric's own weights, one `[1, C, 1, 1]` for each layer, as torchmetrics ships them."""
-    path = files("torchmetrics.functional.image") / "lpips_models" / "alex.pth"
+    path = files("torchmetrics") / "functional" / "image" / "lpips_models" / "alex.pth"
     stored = _loaded(Path(str(path)))
     return [stored[f"lin{index}.model.1.weight"] for index in range(len(_LAYERS))]
 

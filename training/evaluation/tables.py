@@ -157,8 +157,8 @@ def _write_plots(evaluation: Evaluation, path: Path) -> None:
     for row in evaluation.rows:
         if row.frame_ssim:
             above.plot(row.frame_ssim, label=row.drawn_by, linewidth=1)
+            above.legend(fontsize=8)
     above.set(title=evaluation.title, xlabel="frame", ylabel="body SSIM")
-    above.legend(fontsize=8)
     width = 0.8 / len(evaluation.rows)
     places = np.arange(len(PARTS))
     for index, row in enumerate(evaluation.rows):
