@@ -32,6 +32,7 @@ from training.data.footage import Footage
 from training.data.imported import ImportedPoses
 from training.data.plate import fit_plate
 from training.data.quality import QualityMeter
+from training.data.rawarray import write_array
 from training.data.report import ReportPictures, write_report
 from training.data.sightings import Sightings, find_person
 from training.data.split import FEWEST_FRAMES, Split, split_by_length
@@ -260,8 +261,8 @@ class _Preparation:
     def _keep(self, number: int, picture: Picture) -> None:
         path = self.home / "kept" / f"{number:07d}.npy"
         if not path.is_file():
-            with written_whole(path) as partial:
-                np.save(partial, picture)
+            # NumPy's own `save` does not say that a disk is full.
+            write_array(path, picture.shape, picture.dtype, [picture])
 
     def _stage(
         self, seen: Sightings, table: FrameTable, width_px: int, height_px: int, whole_frame: bool
