@@ -6,9 +6,7 @@ Source: OpenPose, doc/02_output.md. Read are BODY_25 and COCO-18 bodies, faces o
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +15,6 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.pose import Pose
 
-_NUMBERED: Final = re.compile(r"(\d+)_keypoints\.json$")
 _PARTS: Final = (
     ("face_keypoints_2d", skeleton.FACE),
     ("hand_left_keypoints_2d", skeleton.LEFT_HAND),
@@ -27,21 +24,18 @@ _BODY_KEY: Final = "pose_keypoints_2d"
 _COCO_HIPS: Final = (8, 11)
 
 
-def keypoint_files(folder: Path) -> list[Path]:
-    """All `*_keypoints.json` of a folder by the number in front of it, those without a number by name."""
-
-    def place(path: Path) -> tuple[int, str]:
-        found = _NUMBERED.search(path.name)
-        return (int(found.group(1)) if found else -1, path.name)
-
-    return sorted(folder.glob("*_keypoints.json"), key=place)
-
-
-def people_in(text: str | bytes) -> list[Pose]:
-    """Everybody in one file, in its order; empty where nobody was found.
+def parse_poses(text: str | bytes, file: str = "keypoints") -> list[Pose]:
+    """Everybody in one file, in its order; empty where nobody was found. file: its name, for messages.
 
     Raises ValueError, with the reason, for what is no such file, and for positions that are not in pixels.
     """
+    try:
+        return _people(text)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def _people(text: str | bytes) -> list[Pose]:
     try:
         document = json.loads(text)
     except ValueError as error:

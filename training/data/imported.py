@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.frame import FrameSize
-from motion.openpose_json import keypoint_files, people_in
+from motion.openpose_json import parse_poses
 from motion.pose import Pose
 from serving.errors import BadInput
 
@@ -24,6 +25,19 @@ _HEAD_RADIUS: Final = 0.42
 """Of a drawn mask, as fractions of the torso's length: wide enough for clothes."""
 _MOST_MISSING: Final = 0.02
 _FEWEST_MISSING: Final = 2
+
+
+_NUMBERED: Final = re.compile(r"(\d+)_keypoints\.json$")
+
+
+def keypoint_files(folder: Path) -> list[Path]:
+    """All `*_keypoints.json` of a folder by the number in front of it, those without a number by name."""
+
+    def place(path: Path) -> tuple[int, str]:
+        found = _NUMBERED.search(path.name)
+        return (int(found.group(1)) if found else -1, path.name)
+
+    return sorted(folder.glob("*_keypoints.json"), key=place)
 
 
 class ImportedPoses:
@@ -57,9 +71,9 @@ class ImportedPoses:
             return None, 0
         path = self._paths[number]
         try:
-            people = [pose for pose in people_in(path.read_bytes()) if pose.seen[skeleton.BODY].any()]
+            people = [pose for pose in parse_poses(path.read_bytes(), str(path)) if pose.seen[skeleton.BODY].any()]
         except (OSError, ValueError) as error:
-            raise BadInput("keypoints", f"{path} {error}") from error
+            raise BadInput("keypoints", str(error)) from error
         chosen = None
         if people:
             near = {index: _distance_px(self._last, pose) for index, pose in enumerate(people)}

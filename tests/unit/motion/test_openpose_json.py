@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from motion import skeleton
-from motion.openpose_json import keypoint_files, people_in
+from motion.openpose_json import parse_poses
 
 
 def person(points=25, at=100.0, **more):
@@ -23,19 +23,19 @@ def test_everybody_in_a_file_becomes_a_pose():
     lone = person()
     lone["pose_keypoints_2d"][3:6] = [0, 0, 0]
     full = person(face_keypoints_2d=[50.0, 60.0, 1.02] * 70, hand_left_keypoints_2d=[7.0, 8.0, 0.5] * 21)
-    first, second = people_in(document(lone, full))
+    first, second = parse_poses(document(lone, full))
     np.testing.assert_allclose(first.joints_px[2], [120, 110])
     assert first.joint(skeleton.NECK) is None
     assert not first.seen[skeleton.FACE].any()
     assert second.confidence[skeleton.FACE].tolist() == [1.0] * 70
     assert second.seen[skeleton.LEFT_HAND].all()
     assert not second.seen[skeleton.RIGHT_HAND].any()
-    assert people_in(document()) == []
+    assert parse_poses(document()) == []
 
 
 def test_coco_bodies_get_their_hips_middle():
     """COCO-18 has no middle of the hips and no feet."""
-    (pose,) = people_in(document(person(points=18)))
+    (pose,) = parse_poses(document(person(points=18)))
     np.testing.assert_allclose(pose.joints_px[skeleton.MID_HIP], [100 + 95, 100 + 47.5])
     np.testing.assert_allclose(pose.joints_px[skeleton.R_EYE], [240, 170])
     assert not pose.seen[skeleton.L_BIG_TOE : skeleton.BODY_COUNT].any()
@@ -57,12 +57,4 @@ def test_coco_bodies_get_their_hips_middle():
 def test_what_is_no_such_file_is_said(text, words):
     """The reason is one for people."""
     with pytest.raises(ValueError, match=words):
-        people_in(text)
-
-
-def test_files_are_in_the_order_of_their_numbers(tmp_path):
-    """Not of their letters; other files are passed by."""
-    for name in ("a_000000000010_keypoints.json", "b_2_keypoints.json", "a_000000000009_keypoints.json", "x.json"):
-        (tmp_path / name).write_text("{}")
-    assert [path.name[:3] for path in keypoint_files(tmp_path)] == ["b_2", "a_0", "a_0"]
-    assert keypoint_files(tmp_path)[1].name == "a_000000000009_keypoints.json"
+        parse_poses(text)

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 
-from motion.openpose_json import keypoint_files
 from serving.errors import BadInput, NoBody
 from training.data import disk, sightings, staging
 from training.data import footage as reading
@@ -286,8 +285,8 @@ def test_poses_of_another_film_are_refused(footage, tmp_path, pose_at):
         prepare(Footage(files=(path,), keypoints=(tmp_path / "none",)), tmp_path / "work", 32, 32)
     for frame in range(9, FRAMES):
         (folder / f"film_{frame:012d}_keypoints.json").write_text("{}")
-    keypoint_files(folder)[0].write_text("{")
-    with pytest.raises(BadInput, match=r"film_000000000000_keypoints.json is no JSON"):
+    (folder / "film_000000000000_keypoints.json").write_text("{")
+    with pytest.raises(BadInput, match=r"film_000000000000_keypoints.json: is no JSON"):
         prepare(Footage(files=(path,), keypoints=(folder,)), tmp_path / "work", 32, 32)
     with pytest.raises(BadInput, match="one folder for every file, got 1 for 2"):
         replace(Footage(files=(path, path)), keypoints=(folder,))
