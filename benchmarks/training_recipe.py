@@ -39,7 +39,6 @@ from serving.errors import BadInput, DanceError
 from training.atomic import write_picture, written_whole
 from training.body import BodyLearner
 from training.checkpoints import Checkpoints
-from training.data.pairs import split_footage
 from training.data.prepare import PreparedFootage, preparation_name
 from training.heldout import HeldOut
 from training.identity import fingerprint, recipe_identity
@@ -236,7 +235,7 @@ class Measurement:
         reference = self._prepared(self._full)
         preset = self._preset(variant)
         # Equal for all: which frames are held out depends on the poses alone.
-        split = split_footage([pose is not None for pose in reference.poses])
+        split = reference.split()
         prepared = self._prepared(preset)
         computed = computable(preset, _DEVICE)
         learner = BodyLearner(computed, pairs_for(computed, prepared, split, self._seed), Computing(seed=self._seed))

@@ -163,6 +163,18 @@ class Display:
             table.add_row(job.name, job.actor, state, *counts, begun, Text(job.why))
         self.out.print(table)
 
+    def tables(self, title: str, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]) -> None:
+        """Tables of words below a title: each its own title, headings and rows."""
+        self.out.print(Text(title, "bold"))
+        for name, headings, rows in tables:
+            table = Table(title=name, title_justify="left")
+            table.add_column(headings[0], no_wrap=True)
+            for heading in headings[1:]:
+                table.add_column(heading, justify="right")
+            for row in rows:
+                table.add_row(*row)
+            self.out.print(table)
+
     def actors(self, actors: Sequence[ActorListing]) -> None:
         """A table of actors."""
         table = Table()

@@ -30,7 +30,7 @@ from client.jobs_terms import TrainingJob
 from client.jobs_upload import LASTS_SECONDS, Upload
 from client.jobs_watch import PATIENCE_SECONDS, Watcher
 from serving.names import is_actor_id
-from training.options import TrainRequest
+from training.options import FootageRequest, TrainRequest
 from training.showing import shown
 
 NAMESPACE: Final = "everybody-dance"
@@ -61,13 +61,13 @@ class ClusterAccess:
 class ClusterTraining:
     """What `dance train --on kubernetes` was asked for.
 
-    training: with the footage's path here. footage_path: the footage's path in the cluster's footage volume, absolute
-    or below it; None uploads. detach: do not watch.
+    training: with the footage's paths here. footage_paths: the files' paths in the cluster's footage volume, absolute
+    or below it, and so are then the folders of poses in `training`; none uploads. detach: do not watch.
     """
 
     training: TrainRequest
     access: ClusterAccess
-    footage_path: str | None = None
+    footage_paths: tuple[str, ...] = ()
     image: str | None = None
     gpus: int = 1
     nodes: int = 1
@@ -90,12 +90,12 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
         nodes=asked.nodes,
         submission=uuid.uuid4().hex,
     )
-    footage = None if asked.footage_path is None else _in_volume(asked.footage_path)
+    footage = _in_volume(asked)
     name = request.job_name
     with asked.access.connected() as cluster, _signals() as signals:
         with signals.end_with("nothing was started; the same command goes on with what was uploaded"):
             _refuse_running(cluster, name, asked.access)
-            if footage is None:
+            if not footage.files:
                 footage = _uploaded(cluster, template, request, asked, display)
             request = replace(request, training=on_cluster(asked.training, footage, asked.gpus))
             job = _submitted(cluster, render(template, request), request.submission, asked, display)
@@ -145,14 +145,14 @@ def _watch(
 
 def _uploaded(
     cluster: Cluster, template: dict[str, object], request: JobRequest, asked: ClusterTraining, display: Display
-) -> str:
-    footage = asked.training.footage
+) -> FootageRequest:
     pod = upload_pod(template, request, LASTS_SECONDS)
-    with display.bytes_progress(f"uploading {footage.name}", footage.stat().st_size) as on_bytes:
-        upload = Upload(cluster, pod, display.note, on_bytes, asked.patience_seconds)
-        path = upload.bring(footage)
-    display.note(f"the footage is {path} on the cluster")
-    return path
+    paths = []
+    for file in asked.training.footage.files:
+        with display.bytes_progress(f"uploading {file.name}", file.stat().st_size) as on_bytes:
+            paths.append(Upload(cluster, pod, display.note, on_bytes, asked.patience_seconds).bring(file))
+        display.note(f"the footage is {paths[-1]} on the cluster")
+    return replace(asked.training.footage, files=tuple(map(Path, paths)))
 
 
 def _submitted(
@@ -220,11 +220,20 @@ def _found(cluster: Cluster, name: str) -> TrainingJob:
         raise CommandError(f"there is no training {name!r} in {cluster.namespace}; there are: {known}") from error
 
 
-def _in_volume(path: str) -> str:
-    whole = FOOTAGE_FOLDER / PurePosixPath(path)
-    if not whole.is_relative_to(FOOTAGE_FOLDER) or ".." in whole.parts or whole == FOOTAGE_FOLDER:
-        raise UsageError(f"--footage-path is a file below {FOOTAGE_FOLDER}, got {path}")
-    return str(whole)
+def _in_volume(asked: ClusterTraining) -> FootageRequest:
+    """The footage that is on the cluster already; without files where there is none."""
+
+    def below(option: str, what: str, path: str | Path) -> Path:
+        whole = FOOTAGE_FOLDER / PurePosixPath(path)
+        if not whole.is_relative_to(FOOTAGE_FOLDER) or ".." in whole.parts or whole == FOOTAGE_FOLDER:
+            raise UsageError(f"{option} is a {what} below {FOOTAGE_FOLDER}, got {path}")
+        return Path(whole)
+
+    return replace(
+        asked.training.footage,
+        files=tuple(below("--footage-path", "file", path) for path in asked.footage_paths),
+        keypoints=tuple(below("--keypoints", "folder", path) for path in asked.training.footage.keypoints),
+    )
 
 
 class _Patience:

@@ -46,8 +46,10 @@ Image = Annotated[
 Gpus = Annotated[int, typer.Option("--gpus", min=0, help="Of each pod; 0 trains on CPUs.")]
 Nodes = Annotated[int, typer.Option("--nodes", min=1, help="Pods that train together.")]
 FootagePath = Annotated[
-    str | None,
-    typer.Option("--footage-path", metavar="PATH", help="Footage in the cluster's volume, in place of FOOTAGE."),
+    list[str] | None,
+    typer.Option(
+        "--footage-path", metavar="PATH", help="A file in the cluster's volume, in place of FOOTAGE; once for each."
+    ),
 ]
 Template = Annotated[Path | None, typer.Option("--template", help="A Job like deploy/jobs/train.yaml, the default.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Do not watch the Job.")]

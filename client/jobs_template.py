@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 
 from client.errors import CommandError, UsageError
-from training.options import TrainRequest
+from training.options import FootageRequest, TrainRequest
 
 TEMPLATE: Final = Path(__file__).resolve().parents[1] / "deploy" / "jobs" / "train.yaml"
 CONTAINER: Final = "training"
@@ -74,11 +74,11 @@ def job_name(actor: str) -> str:
     return name
 
 
-def on_cluster(training: TrainRequest, footage: str, gpus: int) -> TrainRequest:
-    """`training` with the paths and the device of a pod. footage: its path in the pod."""
+def on_cluster(training: TrainRequest, footage: FootageRequest, gpus: int) -> TrainRequest:
+    """`training` with the paths and the device of a pod. footage: with its paths in the pod."""
     return replace(
         training,
-        footage=Path(footage),
+        footage=footage,
         actors_root=Path(ACTORS_FOLDER),
         work_root=Path(FOOTAGE_FOLDER / "work" / training.actor),
         device="cuda" if gpus else "cpu",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
     from training.options import TrainRequest
 
 
+@contextmanager
+def training_extra() -> Iterator[None]:
+    """Around imports of training, which needs packages that no other command does. Raises CommandError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CommandError(f"training needs {error.name}: pip install 'everybody-dance[training,pose]'") from error
+
+
 def train(request: TrainRequest, display: Display) -> tuple[Actor, Path] | None:
     """The trained and published actor, and a picture of its held-out frames beside the true ones.
 
@@ -21,16 +32,14 @@ def train(request: TrainRequest, display: Display) -> tuple[Actor, Path] | None:
 
     Raises CommandError without the training extra, Interrupted or Stopped when stopped, and what `train_actor` raises.
     """
-    try:
-        # torch takes seconds to import, and is needed by no other sub-command.
+    with training_extra():
+        # torch takes seconds to import, and is needed by few sub-commands.
         from training.distributed import is_first_process
         from training.job import train_actor
         from training.request import settings_for
         from training.showing import shown
         from training.stopping import stop_on_signals
         from training.trainer import TrainingStopped
-    except ModuleNotFoundError as error:
-        raise CommandError(f"training needs {error.name}: pip install 'everybody-dance[training,pose]'") from error
     settings = settings_for(request)
     preview = settings.work_folder / "preview.png"
     if is_first_process():

@@ -110,16 +110,20 @@ def fit_stage(
     """
     if margin < 0:
         raise ValueError(f"a margin cannot be negative, got {margin}")
-    poses = list(poses)
-    seen_px = [pose.joints_px[pose.seen] for pose in poses]
-    joints_px = np.concatenate(seen_px) if seen_px else np.zeros((0, 2), np.float32)
-    if not len(joints_px):
+    low_px, high_px, highest_crown_px = np.full(2, np.inf), np.full(2, -np.inf), math.inf
+    for pose in poses:  # one after another: there may be hours of them
+        joints_px = pose.joints_px[pose.seen]
+        if len(joints_px):
+            low_px, high_px = np.minimum(low_px, joints_px.min(axis=0)), np.maximum(high_px, joints_px.max(axis=0))
+        crown_px = _crown_px(pose, frame_size)
+        if crown_px:
+            highest_crown_px = min(highest_crown_px, math.floor(crown_px))
+    if not np.isfinite(low_px).all():
         raise ValueError("a stage needs at least one joint that was seen")
-    low_px, high_px = joints_px.min(axis=0).astype(float), joints_px.max(axis=0).astype(float)
-    margin_px = margin * (high_px[1] - low_px[1])
+    margin_px = margin * float(high_px[1] - low_px[1])
     left_px, top_px = (math.floor(value - margin_px) for value in low_px)
     # The crown is a guess on the high side: more room above it would take pixels from the person.
-    top_px = min([top_px, *(math.floor(crown_px) for pose in poses if (crown_px := _crown_px(pose, frame_size)))])
+    top_px = int(min(top_px, highest_crown_px))
     right_px, bottom_px = (math.ceil(value + margin_px) for value in high_px)
     needed_width_px, needed_height_px = max(right_px - left_px, 1), max(bottom_px - top_px, 1)
     width_px = max(needed_width_px, math.ceil(needed_height_px * out_width_px / out_height_px))

@@ -13,7 +13,7 @@ from typing import Final
 import yaml
 
 from client.jobs_template import TEMPLATE, JobRequest, on_cluster, read_template, render
-from training.options import TrainRequest
+from training.options import FootageRequest, TrainRequest
 
 FOLDER: Final = TEMPLATE.parent
 HEADER: Final = """\
@@ -21,8 +21,9 @@ HEADER: Final = """\
 # `kubectl create -f deploy/jobs/{name}`, after names, annotation and args are yours.
 # Written by `python scripts/generate_job_manifests.py` from train.yaml, whose comments say why.
 """
+FOOTAGE: Final = FootageRequest(files=(Path("/footage/me.mp4"),))
 TRAINING: Final = on_cluster(
-    TrainRequest(footage=Path(), actor="me", preset="full-512", consent="who agreed, to what"), "/footage/me.mp4", 1
+    TrainRequest(footage=FOOTAGE, actor="me", preset="full-512", consent="who agreed, to what"), FOOTAGE, 1
 )
 EXAMPLE: Final = JobRequest(training=TRAINING, namespace="everybody-dance")
 """What train.yaml, the template, asks for itself."""

@@ -11,6 +11,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ from motion.stage import Stage
 from serving.errors import ActorNotFound, ActorUnusable, BadPicture
 from serving.names import checked_actor_id, is_actor_id
 from serving.pictures import PictureLimits, decode_picture
-from serving.rollout import Served, read_served, write_served
+from serving.rollout import SERVING_FILE, Served, gated, read_served, write_served
 
 FORMAT: Final = 1
 GENERATOR_FILE: Final = "generator.onnx"
@@ -121,12 +122,15 @@ class ActorStore:
     def load(self, actor_id: str, version: int = 0) -> Actor:
         """One version of an actor; version 0 is the one that is served, see `served`.
 
-        Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for damaged or missing files
-        and for another label-map version.
+        Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for damaged or missing files,
+        for another label-map version, and for version 0 where none is served.
         """
         versions = self._known_versions(actor_id)
         if version == 0:
             version = read_served(self.root / actor_id, versions).version
+            if version == 0:
+                known = ", ".join(map(str, versions))
+                raise ActorUnusable(f"actor {actor_id!r}: {SERVING_FILE} serves no version; there are: {known}")
         self._check_known(actor_id, version, versions)
         actor = _read(actor_id, version, self.root / actor_id / str(version))
         if actor.label_map_version != LABEL_MAP_VERSION:
@@ -158,14 +162,18 @@ class ActorStore:
             self._check_known(actor_id, version, versions)
         write_served(self.root / actor_id, served)
 
-    def publish(self, actor: Actor, files: Mapping[str, Path]) -> Actor:
+    def publish(self, actor: Actor, files: Mapping[str, Path], *, serve: bool = True) -> Actor:
         """Copies `files` (name in the actor's folder to source) and actor.json into the next version of `actor.id`.
 
+        serve: whether it is good enough to be served. It then is, unless somebody has said which versions are; else
+        what was served before stays so, until a version is published that is good enough.
         `actor.version` and `actor.folder` are ignored; the published actor is returned. Two publishers at once get two
         versions. Raises BadInput for a name that is no actor id.
         """
         home = self.root / checked_actor_id(actor.id)
         home.mkdir(parents=True, exist_ok=True)
+        if not serve:
+            self._keep_served(home)  # before the newest is there, so that nobody takes it
         partial = home / f".publishing-{uuid.uuid4().hex}"
         partial.mkdir()
         try:
@@ -181,9 +189,24 @@ class ActorStore:
                     if not published.folder.exists():
                         raise
                     continue  # another publisher was faster: take the next number
+                if serve:
+                    self._take_over(home, version)
                 return published
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+    def _keep_served(self, home: Path) -> None:
+        if not (home / SERVING_FILE).exists():
+            versions = self._versions_in(home)
+            now = read_served(home, versions) if versions else Served(0)
+            write_served(home, replace(now, by_gate=True))
+
+    def _take_over(self, home: Path, version: int) -> None:
+        # Of a damaged file every session is told; what was trained is published all the same.
+        with suppress(ActorUnusable):
+            now = read_served(home, self._versions_in(home))
+            if now.by_gate:
+                write_served(home, gated(now, version))
 
     def _known_versions(self, actor_id: str) -> list[int]:
         versions = self.versions(actor_id)

@@ -3,7 +3,9 @@
     {"version": 3, "canary": {"version": 4, "percent": 10}, "previous": 2}
 
 Without this file the newest version is served. With it, exactly what it says is: a version that is published later
-waits until it is promoted. A session that names a version gets that one; a session that has begun keeps its own.
+waits until it is promoted. Where the quality gate has written it, since a version was not good enough, it says
+"by_gate": true: then the next version that is good enough is served at once. Version 0 serves none.
+A session that names a version gets that one; a session that has begun keeps its own.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,33 +38,42 @@ class Canary:
 class Served:
     """What new sessions of one actor get.
 
-    version: served to all that the canary does not take. previous: served before `version`; 0 where none was.
+    version: served to all that the canary does not take; 0 serves none. previous: served before `version`; 0 where none
+    was. by_gate: whether the quality gate chose it, and no person: the next version that passes is then served at once.
     """
 
     version: int
     canary: Canary | None = None
     previous: int = 0
+    by_gate: bool = False
 
     def __post_init__(self) -> None:
-        if self.version < 1 or self.previous < 0:
+        if self.version < 0 or self.previous < 0:
             raise ValueError(f"versions count from 1, got {min(self.version, self.previous)}")
+        if self.canary is not None and self.version == 0:
+            raise ValueError("a canary stands beside a version that is served")
         if self.canary is not None and self.canary.version in (self.version, 0):
             raise ValueError(f"version {self.canary.version} cannot be the canary beside version {self.version}")
 
     @property
     def versions(self) -> tuple[int, ...]:
-        """The one that most sessions get, then the canary."""
+        """The one that most sessions get, then the canary; empty where none is served."""
+        if self.version == 0:
+            return ()
         return (self.version,) if self.canary is None else (self.version, self.canary.version)
 
     def percent(self, version: int) -> float:
         """How many of a hundred new sessions get this version."""
         canary_percent = 0.0 if self.canary is None else self.canary.percent
-        if version == self.version:
+        if version == self.version and version:
             return 100.0 - canary_percent
         return canary_percent if version in self.versions else 0.0
 
     def version_for(self, actor_id: str, who: str) -> int:
-        """The version of one session. The same `who` gets the same one, as long as the canary's share only grows."""
+        """The version of one session, 0 where none is served.
+
+        The same `who` gets the same one, as long as the canary's share only grows.
+        """
         if self.canary is None:
             return self.version
         # The canary's version is part of it, so that each canary meets other clients.
@@ -126,8 +137,13 @@ def with_canary(now: Served, version: int, percent: float) -> Served:
 
 
 def promoted(now: Served, version: int) -> Served:
-    """`version` for all new sessions."""
+    """`version` for all new sessions, until somebody says otherwise."""
     return Served(version, previous=now.previous if version == now.version else now.version)
+
+
+def gated(now: Served, version: int) -> Served:
+    """`version` for all new sessions; a later one that passes the quality gate takes over, if that held before."""
+    return replace(promoted(now, version), by_gate=now.by_gate)
 
 
 def rolled_back(now: Served) -> Served:
@@ -139,8 +155,10 @@ def rolled_back(now: Served) -> Served:
     return Served(now.previous)
 
 
-def _from_json(stored: dict[str, Any]) -> Served:
-    unknown = set(stored) - {"version", "canary", "previous"}
+def _from_json(stored: Any) -> Served:
+    if not isinstance(stored, dict):
+        raise TypeError(f"it is an object, got {type(stored).__name__}")
+    unknown = set(stored) - {"version", "canary", "previous", "by_gate"}
     if unknown:
         raise ValueError(f"{', '.join(sorted(unknown))}: no such field")
     canary = stored.get("canary")
@@ -148,6 +166,7 @@ def _from_json(stored: dict[str, Any]) -> Served:
         _whole(stored["version"]),
         None if canary is None else Canary(_whole(canary["version"]), float(canary["percent"])),
         _whole(stored.get("previous", 0)),
+        stored.get("by_gate") is True,
     )
 
 
@@ -163,4 +182,5 @@ def _to_json(served: Served) -> dict[str, Any]:
         "version": served.version,
         "canary": None if canary is None else {"version": canary.version, "percent": canary.percent},
         "previous": served.previous,
+        **({"by_gate": True} if served.by_gate else {}),
     }

@@ -57,6 +57,7 @@ def publish_tiny(
     generator: bytes | None = None,
     label_map_version: int = LABEL_MAP_VERSION,
     side_px: int = SIDE_PX,
+    serve: bool = True,
 ) -> Actor:
     """Publishes an actor whose networks are tiny, or whose generator.onnx holds the bytes `generator`.
 
@@ -84,4 +85,4 @@ def publish_tiny(
         face=NetworkShape(base_channels=1, downsamplings=0, blocks=0) if face else None,
         preset="tiny",
     )
-    return store.publish(actor, files)
+    return store.publish(actor, files, serve=serve)

@@ -22,16 +22,21 @@ from training.options import (
     DEFAULT_WORK,
     ActorName,
     ActorsFolder,
+    Anyway,
     Batch,
     Compiled,
     Consent,
     Device,
     Footage,
+    FootageRequest,
+    FrameRate,
     Frames,
+    Keypoints,
     Losses,
     Minutes,
     Perceptual,
     PresetName,
+    PublishAnyway,
     Seed,
     StartFrom,
     TrainRequest,
@@ -48,8 +53,11 @@ app = typer.Typer(name="training", add_completion=False, pretty_exceptions_enabl
 def training(
     footage: Footage,
     actor: ActorName,
+    consent: Consent,
     preset: PresetName = DEFAULT_PRESET,
     minutes: Minutes = None,
+    keypoints: Keypoints = None,
+    frame_rate: FrameRate = None,
     frames: Frames = None,
     losses: Losses = None,
     perceptual: Perceptual = None,
@@ -59,9 +67,10 @@ def training(
     start_from: StartFrom = "",
     actors: ActorsFolder = DEFAULT_ACTORS,
     work: WorkFolder = DEFAULT_WORK,
-    consent: Consent = "",
     seed: Seed = 0,
     device: Device = "cpu",
+    anyway: Anyway = False,
+    publish_anyway: PublishAnyway = False,
 ) -> int:
     """Train an actor from footage, and publish it. The same command goes on after a stop.
 
@@ -70,7 +79,9 @@ def training(
     """
     checked_actor_id(actor, field="--actor")
     request = TrainRequest(
-        footage=footage,
+        footage=FootageRequest(
+            files=tuple(footage), keypoints=tuple(keypoints or ()), most_frames_per_second=frame_rate
+        ),
         actor=actor,
         preset=preset,
         minutes=minutes,
@@ -86,6 +97,8 @@ def training(
         seed=seed,
         consent=consent,
         device=device,
+        footage_anyway=anyway,
+        publish_anyway=publish_anyway,
     )
     # From here on: importing torch takes seconds, and the first process of a container that has no handler ignores
     # SIGTERM.

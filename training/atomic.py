@@ -27,9 +27,11 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 def write_picture(path: Path, picture: Picture) -> None:
     """Writes `[H, W, 3]` uint8 RGB as a PNG. Raises OSError when it cannot."""
+    encoded, data = cv2.imencode(".png", picture[..., ::-1])
+    if not encoded:
+        raise OSError(f"cannot encode {path}")
     with written_whole(path) as partial:
-        if not cv2.imwrite(str(partial), picture[..., ::-1]):
-            raise OSError(f"cannot write {path}")
+        partial.write_bytes(data.tobytes())
 
 
 def read_picture(path: Path) -> Picture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -31,7 +31,7 @@ def cut_faces(
     At most 1500 frames are drawn, in runs of consecutive training frames spread over the whole footage. on_run: told
     after each run how many frames are drawn, and of how many.
     """
-    runs = spread_runs(pairs.usable_frames, MOST_FACE_FRAMES, _RUN_FRAMES)
+    runs = spread_runs(pairs.usable_frames, MOST_FACE_FRAMES, _RUN_FRAMES, prepared.starts)
     total = sum(map(len, runs))
     done = 0
     crops = []
@@ -47,14 +47,14 @@ def cut_faces(
     return crops
 
 
-def spread_runs(frames: Sequence[int], most: int, run_frames: int) -> list[list[int]]:
+def spread_runs(frames: Sequence[int], most: int, run_frames: int, starts: Container[int] = ()) -> list[list[int]]:
     """Rising frame numbers in runs without a gap of at most `run_frames`; at most `most` frames, evenly spread.
 
-    Raises ValueError where not even one run is allowed.
+    starts: frames that do not follow the frame before them. Raises ValueError where not even one run is allowed.
     """
     if not 1 <= run_frames <= most:
         raise ValueError(f"runs of {run_frames} frames do not fit into {most}")
-    ends = [i + 1 for i, (one, other) in enumerate(pairwise(frames)) if other != one + 1]
+    ends = [i + 1 for i, (one, other) in enumerate(pairwise(frames)) if other != one + 1 or other in starts]
     runs = []
     for start, end in pairwise([0, *ends, len(frames)]):
         runs += [list(frames[i : min(i + run_frames, end)]) for i in range(start, end, run_frames)]

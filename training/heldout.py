@@ -24,7 +24,7 @@ class HeldOut:
     def __init__(self, prepared: PreparedFootage, split: Split, preset: Preset) -> None:
         self._prepared = prepared
         self._rule = preset.face_rule
-        self.runs = [run for block in split.blocks for run in _seen_runs(prepared, block)]
+        self.runs = [run for block in split.blocks for run in seen_runs(prepared, block)]
         self.frames = [frame for run in self.runs for frame in run]
         self._known = [i for i in np.flatnonzero(split.trained).tolist() if prepared.poses[i] is not None]
         if not self.frames:
@@ -90,9 +90,12 @@ class HeldOut:
         return paste_face(picture, refine(*crops), region)
 
 
-def _seen_runs(prepared: PreparedFootage, block: range) -> list[list[int]]:
+def seen_runs(prepared: PreparedFootage, block: range) -> list[list[int]]:
+    """The frames of a block that show the person, in runs without a gap and without a cut."""
     runs: list[list[int]] = [[]]
     for frame in block:
+        if frame in prepared.starts and runs[-1]:
+            runs.append([])
         if prepared.poses[frame] is not None:
             runs[-1].append(frame)
         elif runs[-1]:

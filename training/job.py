@@ -24,12 +24,14 @@ from torch import nn
 from serving.actors import Actor, ActorStore
 from serving.errors import BadInput
 from serving.names import checked_actor_id
+from serving.rollout import gated
 from training import telemetry
 from training.atomic import write_picture
 from training.body import BodyLearner
 from training.budgets import Budgets
 from training.checkpoints import Checkpoints
-from training.data.pairs import Pairs, split_footage
+from training.data.footage import Footage
+from training.data.pairs import Pairs
 from training.data.prepare import PreparedFootage, preparation_name
 from training.distributed import ALONE, Ranks, joined
 from training.drawing import Draw
@@ -66,10 +68,11 @@ class JobSettings:
     losses, perceptual: another row of the ablation, another perceptual loss than the preset's; see `presets`.
     vgg_weights: torchvision's file of VGG19; without it the file is fetched where the perceptual loss needs it.
     batch, compiled: see `Computing`. start_from: an actor whose weights are the first ones, "" for random ones.
-    consent: who agreed to what.
+    consent: who agreed, when, and to what; never blank. footage_anyway: train also on footage that is not worth it.
+    publish_anyway: serve what is published also where it is worse than what is served, or than a baseline.
     """
 
-    footage: Path
+    footage: Footage | Path
     actor: str
     store_root: Path
     work_root: Path
@@ -83,11 +86,15 @@ class JobSettings:
     compiled: bool = False
     start_from: str = ""
     seed: int = 0
-    consent: str = ""
+    consent: str
     device: str = "cpu"
+    footage_anyway: bool = False
+    publish_anyway: bool = False
 
     def __post_init__(self) -> None:
         checked_actor_id(self.actor)
+        if not self.consent.strip():
+            raise BadInput("consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
         for name in ("minutes", "pictures", "batch"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -188,7 +195,7 @@ class _Job:
         self.vgg = self.ranks.first_first(self._seeing_network)
         prepared = self.ranks.first_first(self._prepare)
         identity["stage"] = prepared.folder.name
-        split = split_footage([pose is not None for pose in prepared.poses])
+        split = prepared.split()
         pairs = pairs_for(self.preset, prepared, split, settings.seed)
         held_out = HeldOut(prepared, split, self.preset)
         body, body_steps = self._train_body(prepared, pairs, held_out, identity)
@@ -226,7 +233,14 @@ class _Job:
         def on_frame(what: str, done: int, frames: int | None) -> None:
             self._report_count(what, done, frames)
 
-        prepared = prepared_for(self.preset, self.settings.footage, self.settings.work_root / "footage", on_frame)
+        prepared = prepared_for(
+            self.preset,
+            self.settings.footage,
+            self.settings.work_root / "footage",
+            on_frame,
+            anyway=self.settings.footage_anyway,
+            say=lambda note: self._note("prepared", note),
+        )
         facts = prepared.report
         self._note("prepared", f"a person in {facts['frames_with_a_person']} of {facts['frames']} frames")
         if facts["frames_lost"]:
@@ -346,18 +360,38 @@ class _Job:
                 f"nothing is left to train: {before.id} version {before.version} is this training, as published before"
             )
             self._note("published", note)
+            if self.settings.publish_anyway and store.served(before.id).version != before.version:
+                store.serve(before.id, gated(store.served(before.id), before.version))
+                self._note("published", f"version {before.version} is served from now on")
             return before
         published = evaluated_and_published(
-            store, trained, self.folder, lambda done: self._report_count("evaluating", done, STEPS)
+            store,
+            trained,
+            self.folder,
+            lambda done: self._report_count("evaluating", done, STEPS),
+            serve_anyway=self.settings.publish_anyway,
         )
         self._note("published", f"{published.id} version {published.version}")
+        gate, served = published.scores["gate"], store.served(published.id).version
+        what = f"version {served} is served" if served else "no version is served"
+        good_enough = gate["passed"] or self.settings.publish_anyway
+        if good_enough and served != published.version:
+            self._note("published", f"{what}, as somebody has said; `dance actors promote` serves the new one")
+        if not gate["passed"]:
+            reasons = "; ".join(gate["reasons"])
+            way_out = "" if self.settings.publish_anyway else "; the same command with --publish-anyway serves it"
+            self._note("published", f"{what}: {reasons}{way_out}")
+        if gate["not_compared"]:
+            self._note("published", f"not compared with the version that was served: {gate['not_compared']}")
         return published
 
     def _facts(
         self, prepared: PreparedFootage, body: BodyLearner, face: FaceLearner | None, state: str
     ) -> dict[str, Any]:
         return {
-            "footage": self.settings.footage.name,
+            "footage": Footage.of(self.settings.footage).title,
+            "held_out_blocks": [[block.start, block.stop] for block in prepared.split().blocks],
+            "footage_fingerprint": Footage.of(self.settings.footage).fingerprint(),
             "footage_report": prepared.report,
             "body_pictures": body.pictures_seen,
             "face_pictures": 0 if face is None else face.pictures_seen,

@@ -11,16 +11,30 @@ from typing import Annotated, Final
 
 import typer
 
+from serving.errors import BadInput
+
 FOOTAGE: Final = typer.Argument(
-    metavar="FOOTAGE", help="A video of the person, whole body, from a camera that stands still.", show_default=False
+    metavar="FOOTAGE...",
+    help="Videos of the person, whole body, from a camera that stands still; one or several, in order.",
+    show_default=False,
 )
+PRESETS: Final = "slim-256, slim-512, full-512, paper-512 or paper-1024"
 DEFAULT_PRESET: Final = "slim-256"
 DEFAULT_ACTORS: Final = Path("actors")
 DEFAULT_WORK: Final = Path("work")
 
-Footage = Annotated[Path, FOOTAGE]
+Footage = Annotated[list[Path], FOOTAGE]
+Keypoints = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--keypoints", help="Folder of OpenPose's JSON files to take poses from; once for every file of footage."
+    ),
+]
+FrameRate = Annotated[
+    float | None, typer.Option("--frame-rate", help="Thin footage out to at most so many frames a second.")
+]
 ActorName = Annotated[str, typer.Option("--actor", help="The actor's id; a new version of it, where there is one.")]
-PresetName = Annotated[str, typer.Option("--preset", help="slim-256, slim-512, full-512, paper-512 or paper-1024.")]
+PresetName = Annotated[str, typer.Option("--preset", help=f"{PRESETS}.")]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Of training; default: the preset's length.")]
 Frames = Annotated[
     int | None,
@@ -44,18 +58,42 @@ StartFrom = Annotated[
     str, typer.Option("--from", metavar="ACTOR", help="Begin with the weights of this actor (fine-tuning).")
 ]
 ActorsFolder = Annotated[Path, typer.Option("--actors", envvar="DANCE_ACTORS", help="Folder of the actors.")]
-WorkFolder = Annotated[Path, typer.Option("--work", help="Folder for what a stopped training needs to go on.")]
-Consent = Annotated[str, typer.Option("--consent", help="Who agreed to what; stored with the actor.")]
+WorkFolder = Annotated[
+    Path, typer.Option("--work", help="Folder for what was prepared, and for what a stopped training needs to go on.")
+]
+Consent = Annotated[
+    str, typer.Option("--consent", help="Who agreed, when, and to what; stored with the actor.", show_default=False)
+]
 Seed = Annotated[int, typer.Option("--seed", help="Another one draws other pairs: another training.")]
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Train also on footage that is not worth it.")]
+PublishAnyway = Annotated[
+    bool, typer.Option("--publish-anyway", help="Serve the result also where it is worse than what is served.")
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FootageRequest:
+    """Which footage; see `training.data.footage.Footage`."""
+
+    files: tuple[Path, ...]
+    keypoints: tuple[Path, ...] = ()
+    most_frames_per_second: float | None = None
+
+    def options(self) -> list[str]:
+        """The options of a command line that ask for it; the files are its arguments."""
+        rate = self.most_frames_per_second
+        said = [f"--keypoints={folder}" for folder in self.keypoints]
+        return said if rate is None else [*said, f"--frame-rate={rate!r}"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
-    """One training, as it was asked for; see `training.job.JobSettings`."""
+    """One training, as it was asked for; see `training.job.JobSettings`. Raises BadInput for a blank consent."""
 
-    footage: Path
+    footage: FootageRequest
     actor: str
+    consent: str
     preset: str = DEFAULT_PRESET
     minutes: float | None = None
     frames: int | None = None
@@ -68,11 +106,16 @@ class TrainRequest:
     actors_root: Path = DEFAULT_ACTORS
     work_root: Path = DEFAULT_WORK
     seed: int = 0
-    consent: str = ""
     device: str = "cpu"
+    footage_anyway: bool = False
+    publish_anyway: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.consent.strip():
+            raise BadInput("consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
 
     def arguments(self) -> list[str]:
-        """The arguments of `python -m training` that ask for this training; the footage is the last."""
+        """The arguments of `python -m training` that ask for this training; the footage comes last."""
         said = [f"--actor={self.actor}", f"--preset={self.preset}"]
         minutes = None if self.minutes is None else f"{self.minutes:g}"
         chosen: dict[str, object] = {
@@ -84,7 +127,9 @@ class TrainRequest:
         chosen |= {"vgg-weights": self.vgg_weights, "from": self.start_from or None}
         chosen |= {"batch": None if self.batch == 1 else self.batch}
         said += [f"--{option}={value}" for option, value in chosen.items() if value is not None]
-        said += ["--compile"] if self.compiled else []
+        said += self.footage.options()
+        flags = {"compile": self.compiled, "anyway": self.footage_anyway, "publish-anyway": self.publish_anyway}
+        said += [f"--{flag}" for flag, wanted in flags.items() if wanted]
         said += [f"--actors={self.actors_root}", f"--work={self.work_root}", f"--seed={self.seed}"]
         said += [f"--device={self.device}", f"--consent={self.consent}"]
-        return [*said, "--", str(self.footage)]
+        return [*said, "--", *map(str, self.footage.files)]

@@ -44,10 +44,12 @@ class PhaseClock:
         """Where `phase` is, after `done` of `total`."""
         if phase != self._phase:
             self._phase, self._started_at, self._started_with = phase, self._now_seconds(), done
+        counted, seconds = done - self._started_with, self._now_seconds() - self._started_at
+        rate = counted / seconds if seconds > 0 and counted > 0 else None
         if not total:
-            return Progress(phase=phase, done=done)
-        counted = done - self._started_with
+            return Progress(phase=phase, done=done, pictures_per_second=rate)
         left = None
         if counted > 0:
-            left = max(0, total - done) * (self._now_seconds() - self._started_at) / counted
-        return Progress(phase=phase, part=min(1.0, done / total), done=done, total=total, seconds_left=left)
+            left = max(0, total - done) * seconds / counted
+        part = min(1.0, done / total)
+        return Progress(phase=phase, part=part, done=done, total=total, seconds_left=left, pictures_per_second=rate)

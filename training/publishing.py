@@ -19,10 +19,11 @@ from training.body import BodyLearner, new_generator
 from training.data.prepare import PreparedFootage
 from training.export import check_export, export_face, export_generator
 from training.face import FaceLearner, new_face_network
+from training.gate import judged, served_version_scored
 from training.heldout import HeldOut
 from training.presets import Preset
 
-STEPS: Final = 7
+STEPS: Final = 8
 """That `evaluated` reports."""
 
 
@@ -56,10 +57,16 @@ def published_before(store: ActorStore, trained: Trained) -> Actor | None:
 
 
 def evaluated_and_published(
-    store: ActorStore, trained: Trained, folder: Path, on_step: Callable[[int], None] = lambda done: None
+    store: ActorStore,
+    trained: Trained,
+    folder: Path,
+    on_step: Callable[[int], None] = lambda done: None,
+    *,
+    serve_anyway: bool = False,
 ) -> Actor:
     """Exports into `folder`, scores, and publishes the next version of the actor.
 
+    It becomes the served version where it passes the gate (its scores say so under "gate"), or with `serve_anyway`.
     on_step: told how many of `STEPS` are done. Raises ExportBroken.
     """
     preset, prepared, held_out = trained.preset, trained.prepared, trained.held_out
@@ -90,7 +97,7 @@ def evaluated_and_published(
     on_step(3)
     runs = unrefined if refine is None else held_out.refined(refine.run, unrefined)
     on_step(4)
-    scores = {
+    scores: dict[str, Any] = {
         "held_out": held_out.scores(runs).to_dict(),
         "held_out_without_face_network": held_out.scores(unrefined).to_dict(),
         "pose_distance": held_out.pose_scores(runs).to_dict(),
@@ -98,6 +105,9 @@ def evaluated_and_published(
     on_step(5)
     scores |= held_out.baselines()
     on_step(6)
+    verdict = judged(scores, *served_version_scored(store, trained.actor_id, prepared, held_out))
+    scores["gate"] = verdict.to_dict() | {"served_anyway": serve_anyway and not verdict.passed}
+    on_step(7)
     with written_whole(folder / "evaluation.json") as partial:
         partial.write_text(json.dumps(scores, indent=2) + "\n")
     write_picture(folder / "preview.png", held_out.preview("as published", runs))
@@ -118,6 +128,6 @@ def evaluated_and_published(
         scores=scores,
         consent=trained.consent,
     )
-    published = store.publish(actor, files)
+    published = store.publish(actor, files, serve=verdict.passed or serve_anyway)
     on_step(STEPS)
     return published

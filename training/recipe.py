@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import torch
 
 from services.generator.network import Generator, ServedGenerator
 from serving.engine import cpu_computes_bf16
+from training.data.footage import Footage
 from training.data.pairs import Pairs, Split
-from training.data.prepare import PreparedFootage, Progress, prepare
+from training.data.prepare import PreparedFootage, prepare
+from training.data.staging import Progress
 from training.drawing import Draw, torch_draw
 from training.kernels import keep_freed_memory
 from training.presets import Preset
@@ -30,9 +33,27 @@ def computable(preset: Preset, device: str) -> Preset:
     return preset
 
 
-def prepared_for(preset: Preset, footage: Path, folder: Path, on_progress: Progress) -> PreparedFootage:
-    """The footage as this preset's network sees it; `folder` and errors as in `prepare`."""
-    return prepare(footage, folder, preset.width_px, preset.height_px, on_progress, whole_frame=preset.whole_frame)
+def prepared_for(
+    preset: Preset,
+    footage: Footage | Path,
+    folder: Path,
+    on_progress: Progress,
+    *,
+    anyway: bool = False,
+    say: Callable[[str], None] = lambda note: None,
+) -> PreparedFootage:
+    """The footage as this preset's network sees it; `folder`, `anyway`, `say` and errors as in `prepare`."""
+    return prepare(
+        footage,
+        folder,
+        preset.width_px,
+        preset.height_px,
+        on_progress,
+        whole_frame=preset.whole_frame,
+        onto_plate=preset.generator.plate,
+        anyway=anyway,
+        say=say,
+    )
 
 
 def pairs_for(preset: Preset, prepared: PreparedFootage, split: Split, seed: int) -> Pairs:

@@ -1,16 +1,28 @@
-"""A training as it was asked for, as the settings of a job."""
+"""A training and its footage as they were asked for, as training takes them."""
 
 from __future__ import annotations
 
+from serving.errors import BadInput
+from training.data.footage import Footage
 from training.job import JobSettings
-from training.options import TrainRequest
+from training.options import FootageRequest, TrainRequest
 from training.presets import preset_named
+
+
+def footage_of(request: FootageRequest) -> Footage:
+    """Raises BadInput for what does not belong together."""
+    for folder in request.keypoints:
+        if not folder.is_dir():
+            raise BadInput("--keypoints", f"{folder} is no folder")
+    return Footage(
+        files=request.files, keypoints=request.keypoints, most_frames_per_second=request.most_frames_per_second
+    )
 
 
 def settings_for(request: TrainRequest) -> JobSettings:
     """Raises BadInput for an option that makes no sense, by its name."""
     return JobSettings(
-        footage=request.footage,
+        footage=footage_of(request.footage),
         actor=request.actor,
         store_root=request.actors_root,
         work_root=request.work_root,
@@ -26,4 +38,6 @@ def settings_for(request: TrainRequest) -> JobSettings:
         seed=request.seed,
         consent=request.consent,
         device=request.device,
+        footage_anyway=request.footage_anyway,
+        publish_anyway=request.publish_anyway,
     )

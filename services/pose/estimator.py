@@ -82,6 +82,8 @@ class Estimate:
 class PoseEstimator:
     """One tracker for the pictures of one video, in their order. Synchronous; used by one thread at a time.
 
+    unrelated_pictures: they are no video; the detector looks at each of them, and nobody is followed.
+
     MediaPipe's models (complexity 1) come with its wheel; nothing is downloaded. Starting takes up to half a second,
     and happens here and not in the first `estimate`. Close it, or use it as a context manager.
     """
@@ -92,7 +94,9 @@ class PoseEstimator:
         *,
         rules: PoseRules | None = None,
         with_mask: bool = False,
+        unrelated_pictures: bool = False,
     ) -> None:
+        self._unrelated_pictures = unrelated_pictures
         self.detail = detail
         self.rules = PoseRules() if rules is None else rules
         self.with_mask = with_mask
@@ -144,7 +148,7 @@ class PoseEstimator:
 
     def _started(self, solution: Any, *, mask: bool, **options: Any) -> Any:
         tracker = solution(
-            static_image_mode=False,
+            static_image_mode=self._unrelated_pictures,
             model_complexity=1,
             enable_segmentation=mask,
             min_detection_confidence=self.rules.min_detection_confidence,

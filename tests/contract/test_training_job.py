@@ -22,16 +22,19 @@ from dance.v1 import agent_pb2, agent_pb2_grpc
 from client.jobs_template import JobRequest, on_cluster, read_template, render
 from serving.actors import ActorStore
 from training.exits import EXIT_FINAL, EXIT_INTERRUPTED
-from training.options import TrainRequest
+from training.options import FootageRequest, TrainRequest
 
+FOOTAGE = FootageRequest(files=(Path("/footage/uploads/footage.mp4"),))
 TINY = "tests.unit.training.tiny_command"
 """`python -m training` with a network so small that it is trained in a second."""
 
 
 def job(**asked: Any) -> dict[str, Any]:
     """The Job of a training as `dance train --on kubernetes` makes it."""
-    training = TrainRequest(footage=Path(), actor="bar", preset="tiny", consent="ours, $(HOME) and all")
-    request = JobRequest(training=on_cluster(training, "/footage/uploads/footage.mp4", 0), namespace="n", gpus=0)
+    training = TrainRequest(
+        footage=FootageRequest(files=()), actor="bar", preset="tiny", consent="ours, $(HOME) and all"
+    )
+    request = JobRequest(training=on_cluster(training, FOOTAGE, 0), namespace="n", gpus=0)
     return render(read_template(), replace(request, **asked))
 
 
@@ -104,8 +107,12 @@ def test_the_manifests_command_line_trains_and_publishes(pod, tmp_path):
 @pytest.mark.slow
 def test_the_very_command_trains_on_real_pictures(root, tmp_path):
     """`python -m training` itself on the sample clip: poses are found, and a small network is trained and published."""
-    training = TrainRequest(footage=Path(), actor="sample", minutes=0.1, consent="nobody's")
-    asked = JobRequest(training=on_cluster(training, "/footage/uploads/clip.mp4", 0), namespace="n", gpus=0)
+    training = TrainRequest(footage=FootageRequest(files=()), actor="sample", minutes=0.1, consent="nobody's")
+    asked = JobRequest(
+        training=on_cluster(training, FootageRequest(files=(Path("/footage/uploads/clip.mp4"),)), 0),
+        namespace="n",
+        gpus=0,
+    )
     pod = Pod(render(read_template(), asked), tmp_path, "training")
     (tmp_path / "footage" / "uploads" / "clip.mp4").write_bytes((root / "samples" / "source_clip.mp4").read_bytes())
     code, log = pod.ended()

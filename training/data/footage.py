@@ -1,15 +1,18 @@
-"""The actor's footage, frame by frame: upright RGB pictures out of any file that PyAV reads."""
+"""The actor's footage, frame by frame: upright RGB pictures out of any files that PyAV reads, one after another."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from motion.frame import Picture
 from serving.errors import BadInput, UnreadableVideo
 from video.reader import VideoReader
+
+_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,88 @@ class FootageFacts:
 
     frame_rate_hz: float
     expected_frames: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Footage:
+    """One or several files of one person in one place, in their order.
+
+    keypoints: for every file a folder of OpenPose JSON files, whose poses are taken in place of our own; or none.
+    most_frames_per_second: files of a higher rate are thinned to every second, third, ... frame; None takes all.
+
+    Raises BadInput for no file, for another number of folders than files, and for a rate that is not positive.
+    """
+
+    files: tuple[Path, ...]
+    keypoints: tuple[Path, ...] = ()
+    most_frames_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise BadInput("footage", "takes at least one file")
+        if self.keypoints and len(self.keypoints) != len(self.files):
+            raise BadInput(
+                "keypoints", f"takes one folder for every file, got {len(self.keypoints)} for {len(self.files)}"
+            )
+        if self.most_frames_per_second is not None and not self.most_frames_per_second > 0:
+            raise BadInput("frame rate", f"must be positive, got {self.most_frames_per_second}")
+
+    @classmethod
+    def of(cls, footage: Footage | Path | Sequence[Path]) -> Footage:
+        """Footage of one file or of several."""
+        if isinstance(footage, Footage):
+            return footage
+        return cls(files=(footage,) if isinstance(footage, Path) else tuple(footage))
+
+    @property
+    def title(self) -> str:
+        """Its files' names, for people."""
+        names = [path.name for path in self.files]
+        return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more"
+
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that tell these bytes, in this order, from others. Raises UnreadableVideo."""
+        parts = [footage_fingerprint(path) for path in self.files]
+        for folder in self.keypoints:
+            digest = hashlib.sha256()
+            for path in sorted(folder.glob("*_keypoints.json")):
+                digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+            parts.append(digest.hexdigest()[:_DIGITS])
+        if self.most_frames_per_second is not None:
+            parts.append(f"at most {self.most_frames_per_second:g} a second")
+        return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGITS]
+
+    def facts(self) -> FootageFacts:
+        """Of all files together; the rate is the first one's. Raises UnreadableVideo."""
+        each = [self.facts_of(index) for index in range(len(self.files))]
+        counts = [facts.expected_frames for facts in each if facts.expected_frames is not None]
+        return FootageFacts(each[0].frame_rate_hz, sum(counts) if len(counts) == len(each) else None)
+
+    def facts_of(self, index: int) -> FootageFacts:
+        """Of one file, as it is read here. Raises UnreadableVideo."""
+        facts = footage_facts(self.files[index])
+        every = self._every(facts.frame_rate_hz)
+        frames = facts.expected_frames
+        return FootageFacts(facts.frame_rate_hz / every, None if frames is None else -(-frames // every))
+
+    def frames_of(self, index: int, on_end: Callable[[int], None] = lambda lost_frames: None) -> Iterator[Picture]:
+        """The frames of one file; see `footage_frames`."""
+        every = self.every_of(index)
+        for number, picture in enumerate(footage_frames(self.files[index], on_end)):
+            if number % every == 0:
+                yield picture
+
+    def every_of(self, index: int) -> int:
+        """Which frames of a file are taken: 1 for all of them, 2 for every second. Raises UnreadableVideo."""
+        if self.most_frames_per_second is None:
+            return 1
+        return self._every(footage_facts(self.files[index]).frame_rate_hz)
+
+    def _every(self, rate_hz: float) -> int:
+        if self.most_frames_per_second is None:
+            return 1
+        # Cameras say 29.97 and mean 30.
+        return max(1, math.ceil(rate_hz / self.most_frames_per_second - 0.05))
 
 
 def footage_frames(footage: Path, on_end: Callable[[int], None] = lambda lost_frames: None) -> Iterator[Picture]:
@@ -47,7 +132,7 @@ def footage_fingerprint(footage: Path) -> str:
     """32 hexadecimal digits that tell this file's bytes from others. Raises UnreadableVideo for a missing file."""
     _check_file(footage)
     with footage.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
 
 
 def _opened(footage: Path) -> VideoReader:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,6 +17,8 @@ from serving.errors import NoBody
 from training.data.jitter import Affine, Jitter, moved_picture, moved_pose
 from training.data.plate import grown
 from training.data.prepare import PreparedFootage
+from training.data.split import Split as Split
+from training.data.split import split_footage as split_footage
 
 # Shapes: B 1, H and W pixels.
 
@@ -29,47 +30,6 @@ pixels of props do not count. painted: props in front of the person and beside t
 """
 
 _HALF = 127
-
-_FEWEST_FRAMES: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Which frames are held out for scores, and which may be trained on: `[F]` bool each. A gap is neither.
-
-    blocks: the held-out frames as ranges, in their order.
-    """
-
-    blocks: list[range]
-    trained: NDArray[np.bool_]
-
-
-def split_footage(shows_person: Sequence[bool], blocks: int = 4, block_frames: int = 8, gap_frames: int = 3) -> Split:
-    """Blocks of held-out frames spread evenly over those that show the person, with a gap on either side.
-
-    shows_person: of every frame of the footage. Neighbouring frames are nearly the same picture: without the gap,
-    scores would measure memory. Where few frames show the person blocks are shorter, so that about three quarters are
-    trained on. Raises NoBody where fewer than 16 frames show the person.
-    """
-    shown = np.flatnonzero(shows_person)
-    frames = len(shown)
-    if frames < _FEWEST_FRAMES:
-        raise NoBody(
-            f"only {frames} frames show the person: too few to train on some and score others; it takes "
-            f"{_FEWEST_FRAMES}, and some hundreds to look like anybody"
-        )
-    while blocks * (block_frames + 2 * gap_frames) > frames / 4 and (block_frames > 1 or gap_frames > 1):
-        block_frames, gap_frames = max(1, block_frames - 1), max(1, gap_frames - (block_frames < 2 * gap_frames))
-    while blocks > 1 and blocks * (block_frames + 2 * gap_frames) > frames / 4:
-        blocks -= 1
-    trained = np.ones(len(shows_person), bool)
-    held_out = []
-    for index in range(blocks):
-        start = round((index + 0.5) / blocks * frames - block_frames / 2)
-        block = range(int(shown[start]), int(shown[start + block_frames - 1]) + 1)
-        held_out.append(block)
-        trained[max(0, block.start - gap_frames) : block.stop + gap_frames] = False
-    return Split(held_out, trained)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +52,7 @@ class Pair:
 
 
 class Pairs:
-    """All pairs of consecutive training frames that show the person.
+    """All pairs of consecutive training frames that show the person; none of them across a cut.
 
     onto_plate: whether pairs bring the plate. targets: what the network is to draw and what its judge sees; other than
     "filmed" only with a plate. Props, passers-by and moving leaves are in no pose, and would be drawn somewhere.
@@ -120,7 +80,9 @@ class Pairs:
         if targets != "filmed" and not onto_plate:
             raise ValueError(f"{targets} targets show the plate beside the person: without one they are filmed")
         usable = split.trained & np.array([pose is not None for pose in prepared.poses])
-        self.first_frames = np.flatnonzero(usable[:-1] & usable[1:])
+        follows = np.ones(len(usable), bool)
+        follows[sorted(prepared.starts)] = False
+        self.first_frames = np.flatnonzero(usable[:-1] & usable[1:] & follows[1:])
         if not len(self.first_frames):
             raise NoBody("no two consecutive frames show the person, besides those that are held out for scores")
         self.usable_frames: list[int] = np.flatnonzero(usable).tolist()
@@ -190,6 +152,8 @@ class Pairs:
 
     def _before(self, first: int, random: np.random.Generator) -> Picture | None:
         if random.random() < self._zeros or first == 0 or not self._usable[first - 1]:
+            return None
+        if first in self._prepared.starts:
             return None
         return self.target(first - 1)
 

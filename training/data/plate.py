@@ -49,21 +49,27 @@ def fit_plate(pictures: Sequence[Picture], masks: Sequence[NDArray[np.uint8]]) -
     """Median over `N` pictures of what is not the person; pixels that are the person in all of them are painted in.
 
     pictures: `[H, W, 3]` uint8 RGB of one size. masks: `[H, W]` uint8, 255 on the person. The camera must be static.
-    Raises ValueError for no pictures, or another number of masks. Takes N * H * W * 3 bytes of memory beyond them.
+    Raises ValueError for no pictures, or another number of masks. Pictures are read band by band and masks one by one,
+    so both may lie on a disk; it takes N * H * W / 8 bytes of memory beyond them.
     """
     if not pictures or len(pictures) != len(masks):
         raise ValueError(
             f"a plate takes as many masks as pictures, got {len(pictures)} pictures and {len(masks)} masks"
         )
     height_px, width_px = pictures[0].shape[:2]
-    hidden_NHW = np.stack([grown(mask, person_margin_px(height_px)) >= _PERSON_FROM for mask in masks])
-    seen_HW = (~hidden_NHW).sum(axis=0)
+    seen_HW = np.zeros((height_px, width_px), np.int32)
+    packed_NHW8 = np.empty((len(masks), height_px, -(-width_px // 8)), np.uint8)
+    for index, mask in enumerate(masks):
+        hidden_HW = grown(mask, person_margin_px(height_px)) >= _PERSON_FROM
+        seen_HW += ~hidden_HW
+        packed_NHW8[index] = np.packbits(hidden_HW, axis=1)
     plate = np.empty((height_px, width_px, 3), np.uint8)
     beyond_colours = 256
     for top in range(0, height_px, _BAND_ROWS):
         rows = slice(top, top + _BAND_ROWS)
         band_NHW3 = np.stack([picture[rows] for picture in pictures]).astype(np.int16)
-        band_NHW3[hidden_NHW[:, rows]] = beyond_colours
+        hidden_NHW = np.unpackbits(packed_NHW8[:, rows], axis=2, count=width_px).astype(bool)
+        band_NHW3[hidden_NHW] = beyond_colours
         band_NHW3.sort(axis=0)
         # Hidden values sort behind all colours, so the median of the others is in the middle of what comes first.
         middle_HW = np.maximum(seen_HW[rows] - 1, 0) // 2

@@ -1,43 +1,56 @@
-"""Preparation: footage into what training reads, kept in a folder so that it is done once."""
+"""Preparation: footage into what training reads, kept in a folder so that it is done once.
+
+The footage is read twice from end to end: for poses, and for the stage that follows from all of them. Everything is
+written as it is found, so memory stays the same however long the footage is, and a job that was killed goes on where it
+was.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from grpc import StatusCode
 from numpy.typing import NDArray
 
-from motion.body import BodyStats, fit_body, measure_body
+from motion.body import BodyStats, fit_body
 from motion.frame import FrameSize, Picture
-from motion.labelmap import LABEL_MAP_VERSION, draw_label_map
+from motion.labelmap import LABEL_MAP_VERSION
 from motion.pose import Pose
 from motion.stage import Stage, fit_stage, whole_frame_stage
-from serving.errors import NoBody
+from serving.errors import BadInput, DanceError, NoBody
 from training.atomic import read_picture, write_picture, written_whole
-from training.data.footage import footage_facts, footage_fingerprint, footage_frames
-from training.data.plate import beside_person, fit_plate, uncertain
+from training.data.bystanders import somebody_else
+from training.data.disk import PLATE_FRAMES, bytes_needed, check_room, full_disk_told
+from training.data.findings import Finding, Footing, judge, refusals
+from training.data.footage import Footage
+from training.data.imported import ImportedPoses
+from training.data.plate import fit_plate
+from training.data.quality import QualityMeter
+from training.data.rawarray import write_array
+from training.data.report import ReportPictures, write_report
 from training.data.sightings import Sightings, find_person
-from training.data.texture import BodyTexture
+from training.data.split import FEWEST_FRAMES, Split, split_by_length
+from training.data.staging import ARRAYS, Progress, write_stage
+from training.data.table import FrameTable, frame_table
 
-PREPARATION_VERSION: Final = 2
+PREPARATION_VERSION: Final = 3
 """Of what is kept in the cache: raise it when the estimator's rules, the masks', the plate's or the props' change."""
 
-_PLATE_FRAMES: Final = 80
-"""Frames that the plate is the median of, spread over the footage; more add time and little else."""
-
-_ARRAYS: Final = ("pictures", "targets", "labels", "masks", "props")
 _COMPLETE_FILE: Final = "complete.json"
-_FEWEST_POSES: Final = 8
-_BESIDE_FRACTION: Final = 0.0005
-"""A frame has a prop (a shadow) in it when more than this fraction of the stage is one."""
+_KEPT_OF_UNKNOWN: Final = 25
+_SHIFTS_PER_SECOND: Final = 4.0
 
-Progress = Callable[[str, int, int | None], None]
-"""Told what is being done, how many frames of it are done, and of how many, where that is known."""
+
+class FootageRefused(DanceError):
+    """Training on this footage would be wasted time; the message says why, and what to film again."""
+
+    code = StatusCode.FAILED_PRECONDITION
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +63,7 @@ class PreparedFootage:
     neither the person nor the place nor a shadow.
     poses: in pixels of the footage, None where nobody was found. plate: at the footage's size.
     folder: where the arrays are kept; its name says how the stage was cut. report: facts about the footage for people.
+    starts: frames that do not follow the frame before them: beginnings of files, and what comes behind a cut.
     """
 
     folder: Path
@@ -58,13 +72,14 @@ class PreparedFootage:
     labels: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     props: NDArray[np.uint8]
-    poses: list[Pose | None]
+    poses: Sequence[Pose | None]
     plate: Picture
     stage: Stage
     frame_size: FrameSize
     frame_rate_hz: float
     body: BodyStats
     report: dict[str, Any]
+    starts: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.poses)
@@ -81,139 +96,311 @@ class PreparedFootage:
             raise ValueError(f"nobody was found in frame {frame}")
         return self.stage.to_stage(pose)
 
+    def split(self) -> Split:
+        """Which frames are held out for scores. Raises NoBody for too few."""
+        return split_by_length([pose is not None for pose in self.poses], self.frame_rate_hz)
 
-def preparation_name(footage: Path) -> str:
+
+def preparation_name(footage: Footage | Path) -> str:
     """The folder of this footage among others: its fingerprint and how it is prepared. Raises UnreadableVideo."""
-    return f"{footage_fingerprint(footage)}-preparation{PREPARATION_VERSION}"
+    return f"{Footage.of(footage).fingerprint()}-preparation{PREPARATION_VERSION}"
+
+
+def stage_name(stage: Stage) -> str:
+    """The folder of this stage's arrays: another rule for the stage, or another label map, must not meet them."""
+    cut = f"{stage.width_px}x{stage.height_px}+{stage.x_px}+{stage.y_px}"
+    return f"{stage.out_width_px}x{stage.out_height_px}-from-{cut}-map{LABEL_MAP_VERSION}"
 
 
 def prepare(
-    footage: Path,
+    footage: Footage | Path,
     folder: Path,
     width_px: int,
     height_px: int,
     on_progress: Progress = lambda what, done, of: None,
     *,
     whole_frame: bool = False,
+    onto_plate: bool = True,
+    anyway: bool = False,
+    say: Callable[[str], None] = lambda note: None,
 ) -> PreparedFootage:
-    """Poses, masks, body, stage, plate and label maps of the footage for pictures of this size.
+    """Poses, masks, body, stage, plate and label maps of the footage for pictures of this size, and a report.
 
-    whole_frame: the stage is all of the frame, else the part of it that holds every pose.
+    whole_frame: the stage is all of the frame, else the part of it that holds every pose. onto_plate: the network will
+    draw onto a plate, so that the camera must stand still. anyway: footage that is not worth training on is prepared
+    all the same. say: told what people should know.
 
-    What an earlier call left in `folder` for the same footage is used, also after an interruption. Raises
-    UnreadableVideo for footage that cannot be read and NoBody where too few frames show a person.
+    What an earlier call left in `folder` for the same footage is used, also after a kill. Raises UnreadableVideo for
+    footage that cannot be read, BadInput for files or poses that do not belong together, NoBody where too few frames
+    show a person, FootageRefused where training would be wasted, and DiskFull.
     """
+    footage = Footage.of(footage)
     home = folder / preparation_name(footage)
-    facts = footage_facts(footage)
+    return _Preparation(footage, home, on_progress, say).run(width_px, height_px, whole_frame, onto_plate, anyway)
 
-    def on_seen(done: int) -> None:
-        on_progress("looking for poses", done, facts.expected_frames)
 
-    seen = find_person(lambda: footage_frames(footage), home / "seen", on_seen)
-    found = [pose for pose in seen.poses if pose is not None]
-    if len(found) < _FEWEST_POSES:
-        raise NoBody(f"{footage}: a person was found in only {len(found)} of {len(seen.poses)} frames")
-    measures = [m for pose in found if (m := measure_body(pose, seen.frame_size)) is not None]
-    if not measures:
-        raise NoBody(f"{footage}: no frame shows a head and both ankles; the whole body must be in the picture")
-    if whole_frame:
-        stage = whole_frame_stage(seen.frame_size, width_px, height_px)
-    else:
-        stage = fit_stage(found, seen.frame_size, width_px, height_px)
-    plate, never_seen = _kept_plate(footage, seen, home, on_progress)
-    # Another rule for the stage, or another label map, must not meet pictures that were cut by the old one.
-    cut = f"{stage.width_px}x{stage.height_px}+{stage.x_px}+{stage.y_px}"
-    staged = home / f"{width_px}x{height_px}-from-{cut}-map{LABEL_MAP_VERSION}"
-    if not (staged / _COMPLETE_FILE).is_file():
-        _write_stage(footage, seen, stage, plate, staged, on_progress)
-    arrays = {name: np.load(staged / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
-    cut_facts = json.loads((staged / _COMPLETE_FILE).read_text())
+def load_prepared(home: Path, stage: Stage) -> PreparedFootage:
+    """What `prepare` left in the folder `home` of one footage for this stage. Raises FileNotFoundError."""
+    staged = home / stage_name(stage)
+    facts = json.loads((staged / _COMPLETE_FILE).read_text())
+    return _loaded(staged, _known_sightings(home, facts["files"]), read_picture(home / "plate.png"), facts)
+
+
+class _Preparation:
+    def __init__(self, footage: Footage, home: Path, on_progress: Progress, say: Callable[[str], None]) -> None:
+        self.footage = footage
+        self.home = home
+        self.on_progress = on_progress
+        self.say = say
+        self.rate_hz = footage.facts().frame_rate_hz
+
+    def run(self, width_px: int, height_px: int, whole_frame: bool, onto_plate: bool, anyway: bool) -> PreparedFootage:
+        home = self.home
+        with full_disk_told(home):
+            _sweep(home)
+            self._state_disk(width_px, height_px)
+            seen = self._seen()
+            table = frame_table(seen, self.rate_hz)
+            report_path = home / f"report-{width_px}x{height_px}.html"
+            footing = Footing(
+                table=table,
+                frame_size=seen.frame_size,
+                stage=self._stage(seen, table, width_px, height_px, whole_frame),
+                onto_plate=onto_plate,
+                lost_frames=seen.lost_frames,
+                drawn_masks=seen.drawn_masks,
+            )
+            if footing.stage is None or table.seen.sum() < FEWEST_FRAMES or not table.measures:
+                self._write_report(report_path, footing, None)
+                raise NoBody(self._too_little(table, report_path))
+            plate, never_seen, others = self._plate(seen)
+            footing = replace(
+                footing,
+                never_seen=never_seen,
+                looked_for_others=None if self.footage.keypoints else others["looked"],
+                others_found=others["found"],
+            )
+            assert footing.stage is not None
+            staged = home / stage_name(footing.stage)
+            if (staged / _COMPLETE_FILE).is_file():
+                facts = json.loads((staged / _COMPLETE_FILE).read_text())
+                footing = replace(footing, props=facts["report"]["frames_with_props"])
+            findings = self._write_report(report_path, footing, self._split(table))
+            if refusals(findings) and not anyway:
+                raise FootageRefused(self._refusal(refusals(findings), report_path))
+            if not (staged / _COMPLETE_FILE).is_file():
+                findings = self._write_stage(seen, table, footing, plate, staged, report_path)
+            shutil.rmtree(home / "kept", ignore_errors=True)
+            for finding in findings:
+                if finding.level in ("warning", "refused"):
+                    self.say(f"{finding.what}: {finding.measured}; {finding.advice}")
+            self.say(f"report: {report_path}")
+            facts = json.loads((staged / _COMPLETE_FILE).read_text())
+        return _loaded(staged, seen, plate, facts)
+
+    def _state_disk(self, width_px: int, height_px: int) -> None:
+        expected = self.footage.facts().expected_frames
+        if any(self.home.glob(f"{width_px}x{height_px}-from-*/{_COMPLETE_FILE}")):
+            return
+        if expected is None:
+            self.say("how much disk is needed cannot be said: the footage does not say how long it is")
+            return
+        first = next(iter(self.footage.frames_of(0)))
+        size = FrameSize(first.shape[1], first.shape[0])
+        self.say(check_room(self.home, bytes_needed(expected, size, width_px, height_px)))
+
+    def _seen(self) -> Sightings:
+        expected = self.footage.facts().expected_frames
+        kept = None
+        if expected is not None:
+            kept = set(np.linspace(0, expected - 1, min(PLATE_FRAMES, expected)).round().astype(int).tolist())
+        plate_known = (self.home / "plate.json").is_file()
+        parts: list[Sightings] = []
+        for file, path in enumerate(self.footage.files):
+            before = sum(len(part.poses) for part in parts)
+            lost: list[int] = []
+
+            def keep(frame: int, picture: Picture, before: int = before) -> None:
+                number = before + frame
+                wanted = number in kept if kept is not None else number % _KEPT_OF_UNKNOWN == 0
+                if wanted and not plate_known:
+                    self._keep(number, picture)
+
+            meter = QualityMeter(self.home / "reference.npz", round(self.rate_hz / _SHIFTS_PER_SECOND))
+            part = find_person(
+                lambda file=file, lost=lost: self.footage.frames_of(file, lost.append),  # type: ignore[misc]
+                self.home / "seen" / f"{file:03d}",
+                lambda done, before=before: self.on_progress("looking for poses", before + done, expected),  # type: ignore[misc]
+                meter=meter,
+                imported=self._imported(file),
+                keep=keep,
+                on_known=lambda done, before=before: self.on_progress(  # type: ignore[misc]
+                    "passing over what is known", before + done, expected
+                ),
+                more_facts=lambda lost=lost: {"frames_lost": sum(lost)},  # type: ignore[misc]
+            )
+            if parts and part.frame_size != parts[0].frame_size:
+                one, other = parts[0].frame_size, part.frame_size
+                raise BadInput(
+                    "footage",
+                    f"{path} is {other.width_px}x{other.height_px}, {self.footage.files[0]} is "
+                    f"{one.width_px}x{one.height_px}: files of one footage are of one size",
+                )
+            parts.append(part)
+        return Sightings.joined(parts)
+
+    def _imported(self, file: int) -> ImportedPoses | None:
+        if not self.footage.keypoints:
+            return None
+        poses = ImportedPoses(self.footage.keypoints[file], self.footage.every_of(file))
+        expected = self.footage.facts_of(file).expected_frames
+        if expected is not None:
+            poses.check_frames(expected)
+        return poses
+
+    def _keep(self, number: int, picture: Picture) -> None:
+        path = self.home / "kept" / f"{number:07d}.npy"
+        if not path.is_file():
+            # NumPy's own `save` does not say that a disk is full.
+            write_array(path, picture.shape, picture.dtype, [picture])
+
+    def _stage(
+        self, seen: Sightings, table: FrameTable, width_px: int, height_px: int, whole_frame: bool
+    ) -> Stage | None:
+        if not table.seen.any():
+            return None
+        if whole_frame:
+            return whole_frame_stage(seen.frame_size, width_px, height_px)
+        return fit_stage((pose for pose in seen.poses if pose is not None), seen.frame_size, width_px, height_px)
+
+    def _plate(self, seen: Sightings) -> tuple[Picture, float, dict[str, int]]:
+        """The plate, the share of it that was never seen, and where somebody else was found; all kept."""
+        picture_path, facts_path = self.home / "plate.png", self.home / "plate.json"
+        if not facts_path.is_file():
+            paths = sorted((self.home / "kept").glob("*.npy"))
+            paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, PLATE_FRAMES).round().astype(int))]
+            frames = [int(path.stem) for path in paths]
+            pictures, masks = _Lazy(len(paths), lambda i: np.load(paths[i], mmap_mode="r")), _masks(seen, frames)
+            self.on_progress("making the plate", 0, 1)
+            plate = fit_plate(pictures, masks)
+            self.on_progress("making the plate", 1, 1)
+            write_picture(picture_path, plate.picture)
+            others: list[Pose | None] = [None] * len(frames)
+            if not self.footage.keypoints:  # those tell of everybody themselves
+                others = somebody_else(
+                    pictures,
+                    masks,
+                    plate.picture,
+                    lambda done: self.on_progress("looking for other people", done, len(frames)),
+                )
+            found = {frame: other for frame, other in zip(frames, others, strict=True) if other is not None}
+            ReportPictures(self.home / "pictures").write(seen, frames, pictures, found)
+            facts = {"never_seen": plate.never_seen, "looked": len(frames), "others": sorted(found)}
+            with written_whole(facts_path) as partial:
+                partial.write_text(json.dumps(facts))
+        facts = json.loads(facts_path.read_text())
+        return (
+            read_picture(picture_path),
+            float(facts["never_seen"]),
+            {"looked": int(facts["looked"]), "found": len(facts["others"])},
+        )
+
+    def _split(self, table: FrameTable) -> Split:
+        return split_by_length(table.seen.tolist(), self.rate_hz)
+
+    def _write_report(self, path: Path, footing: Footing, split: Split | None) -> list[Finding]:
+        findings = judge(footing)
+        footing.table.write_csv(self.home / "frames.csv", split)
+        write_report(path, self.footage.title, footing, findings, split, ReportPictures(self.home / "pictures"))
+        return findings
+
+    def _write_stage(
+        self, seen: Sightings, table: FrameTable, footing: Footing, plate: Picture, staged: Path, report_path: Path
+    ) -> list[Finding]:
+        assert footing.stage is not None
+        beside = write_stage(self.footage, seen, footing.stage, plate, staged, self.on_progress)
+        findings = self._write_report(report_path, replace(footing, props=beside.frames_with_props), self._split(table))
+        facts = {
+            "files": len(self.footage.files),
+            "title": self.footage.title,
+            "stage": footing.stage.to_dict(),
+            "frame_rate_hz": self.rate_hz,
+            "body": fit_body(table.measures).to_dict(),
+            "starts": sorted(table.starts),
+            "report": {
+                "frames": len(table),
+                "frames_with_a_person": int(table.seen.sum()),
+                "frames_with_a_whole_body": len(table.measures),
+                "frames_with_props": beside.frames_with_props,
+                "frames_with_shadows": beside.frames_with_shadows,
+                "frames_with_either": beside.frames_with_either,
+                "frames_lost": seen.lost_frames,
+                "plate_never_seen": round(footing.never_seen or 0.0, 4),
+                "findings": [finding.to_dict() for finding in findings],
+            },
+        }
+        with written_whole(staged / _COMPLETE_FILE) as partial:
+            partial.write_text(json.dumps(facts))
+        return findings
+
+    def _too_little(self, table: FrameTable, report_path: Path) -> str:
+        title, seen = self.footage.title, int(table.seen.sum())
+        if seen >= FEWEST_FRAMES:
+            why = "no frame shows a head and both ankles; the whole body must be in the picture"
+        else:
+            why = f"a person was found in only {seen} of {len(table)} frames"
+        return f"{title}: {why} (report: {report_path})"
+
+    def _refusal(self, refused: Sequence[Finding], report_path: Path) -> str:
+        reasons = "; ".join(f"{finding.what}: {finding.measured} ({finding.advice})" for finding in refused)
+        return (
+            f"{self.footage.title} is not worth training on: {reasons}. Report: {report_path}; --anyway goes on all "
+            "the same"
+        )
+
+
+class _Lazy(Sequence[NDArray[np.uint8]]):
+    """Pictures that are read when they are asked for, and kept by nobody."""
+
+    def __init__(self, length: int, read: Callable[[int], NDArray[np.uint8]]) -> None:
+        self._length, self._read = length, read
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:  # type: ignore[override]
+        if index >= self._length:
+            raise IndexError(index)
+        return self._read(index)
+
+
+def _masks(seen: Sightings, frames: Sequence[int]) -> _Lazy:
+    return _Lazy(len(frames), lambda index: seen.mask(frames[index]))
+
+
+def _known_sightings(home: Path, files: int) -> Sightings:
+    def never() -> list[Picture]:
+        raise FileNotFoundError(f"{home} is not prepared to its end")
+
+    return Sightings.joined([find_person(never, home / "seen" / f"{i:03d}", lambda done: None) for i in range(files)])
+
+
+def _loaded(staged: Path, seen: Sightings, plate: Picture, facts: dict[str, Any]) -> PreparedFootage:
     return PreparedFootage(
         folder=staged,
-        **arrays,
+        **{name: np.load(staged / f"{name}.npy", mmap_mode="r") for name in ARRAYS},
         poses=seen.poses,
         plate=plate,
-        stage=stage,
+        stage=Stage.from_dict(facts["stage"]),
         frame_size=seen.frame_size,
-        frame_rate_hz=facts.frame_rate_hz,
-        body=fit_body(measures),
-        report={
-            "frames": len(seen.poses),
-            "frames_with_a_person": len(found),
-            "frames_with_a_whole_body": len(measures),
-            "frames_with_props": int(cut_facts["frames_with_props"]),
-            "frames_with_shadows": int(cut_facts["frames_with_shadows"]),
-            "frames_with_either": int(cut_facts["frames_with_either"]),
-            "frames_lost": int(cut_facts["frames_lost"]),
-            "plate_never_seen": round(never_seen, 4),
-        },
+        frame_rate_hz=facts["frame_rate_hz"],
+        body=BodyStats.from_dict(facts["body"]),
+        report=facts["report"],
+        starts=frozenset(facts["starts"]),
     )
 
 
-def _kept_plate(footage: Path, seen: Sightings, home: Path, on_progress: Progress) -> tuple[Picture, float]:
-    picture_path, facts_path = home / "plate.png", home / "plate.json"
-    if not facts_path.is_file():
-        chosen = set(
-            np.linspace(0, len(seen.poses) - 1, min(_PLATE_FRAMES, len(seen.poses))).round().astype(int).tolist()
-        )
-        pictures = []
-        for index, picture in enumerate(footage_frames(footage)):
-            if index in chosen:
-                pictures.append(picture)
-            on_progress("collecting the plate", index + 1, len(seen.poses))
-        plate = fit_plate(pictures, [seen.mask(index) for index in sorted(chosen)])
-        write_picture(picture_path, plate.picture)
-        with written_whole(facts_path) as partial:
-            partial.write_text(json.dumps({"never_seen": plate.never_seen}))
-    never_seen = float(json.loads(facts_path.read_text())["never_seen"])
-    return read_picture(picture_path), never_seen
-
-
-def _write_stage(
-    footage: Path, seen: Sightings, stage: Stage, plate: Picture, staged: Path, on_progress: Progress
-) -> None:
-    staged.mkdir(parents=True, exist_ok=True)
-    frames, height_px, width_px = len(seen.poses), stage.out_height_px, stage.out_width_px
-
-    def new_array(name: str, *channels: int) -> NDArray[np.uint8]:
-        shape = (frames, height_px, width_px, *channels)
-        array: NDArray[np.uint8] = open_memmap(staged / f"{name}.npy", "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
-        return array
-
-    pictures, targets, labels = (new_array(name, 3) for name in ("pictures", "targets", "labels"))
-    masks, kept_props = new_array("masks"), new_array("props")
-    stage_plate = stage.crop(plate)
-    facts = {"frames": frames, "frames_with_props": 0, "frames_with_shadows": 0, "frames_with_either": 0}
-
-    def on_end(lost_frames: int) -> None:
-        facts["frames_lost"] = lost_frames
-
-    for index, picture in enumerate(footage_frames(footage, on_end)):
-        pictures[index] = stage.crop(picture)
-        pose = seen.poses[index]
-        labels[index] = draw_label_map(
-            Pose.nothing_seen() if pose is None else stage.to_stage(pose), width_px, height_px
-        )
-        mask = seen.mask(index)
-        masks[index] = stage.crop(np.repeat(mask[..., None], 3, axis=2))[..., 0]
-        beside = beside_person(pictures[index], stage_plate, masks[index])
-        kept_props[index] = uncertain(beside.props, masks[index])
-        has_prop, has_shadow = (kind.mean() > _BESIDE_FRACTION for kind in (beside.props, beside.shadows))
-        facts["frames_with_props"] += bool(has_prop)
-        facts["frames_with_shadows"] += bool(has_shadow)
-        facts["frames_with_either"] += bool(has_prop or has_shadow)
-        on_progress("cutting out the stage", index + 1, frames)
-    shown = [index for index, pose in enumerate(seen.poses) if pose is not None]
-    poses = {index: stage.to_stage(pose) for index in shown if (pose := seen.poses[index]) is not None}
-    texture = BodyTexture([pictures[i] for i in shown], [masks[i] for i in shown], [poses[i] for i in shown])
-    for index in range(frames):
-        targets[index] = pictures[index]
-        if index in poses:
-            targets[index] = texture.cleaned(
-                pictures[index], masks[index], poses[index], stage_plate, kept_props[index]
-            )
-        on_progress("painting over props", index + 1, frames)
-    for array in (pictures, targets, labels, masks, kept_props):
-        array.flush()  # type: ignore[attr-defined]
-    with written_whole(staged / _COMPLETE_FILE) as partial:
-        partial.write_text(json.dumps(facts))
+def _sweep(home: Path) -> None:
+    """Removes what writers left that were killed; one preparation at a time works in a folder."""
+    for path in home.rglob(".*.partial*"):
+        path.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ _ACROSS_RANGE: Final = (-0.45, 0.45)
 
 _ON_PERSON: Final = 128
 _FEWEST_FRAMES: Final = 8
-_MOST_FRAMES: Final = 240
+MOST_FRAMES: Final = 240
 _FEWEST_LEVELS: Final = 60.0
 _SPREADS: Final = 4.0
 """A pixel is of a prop when it is farther from its place's median than both: levels of 255, and median deviations."""
@@ -70,7 +70,7 @@ class BodyTexture:
         if not len(pictures) or not len(pictures) == len(masks) == len(poses):
             raise ValueError(f"got {len(pictures)} pictures, {len(masks)} masks and {len(poses)} poses")
         count = len(_LIMBS) * _ALONG_BINS * _ACROSS_BINS
-        chosen = np.unique(np.linspace(0, len(pictures) - 1, _MOST_FRAMES).astype(int))
+        chosen = np.unique(np.linspace(0, len(pictures) - 1, MOST_FRAMES).astype(int))
         means = np.full((len(chosen), count, 3), np.nan, np.float32)
         for row, frame in enumerate(chosen.tolist()):
             places = _places(masks[frame], poses[frame])

@@ -32,7 +32,7 @@ class Site:
     def trains(self, scenario: Scenario, *more: str) -> tuple[int, list[str]]:
         """The exit code of a training on footage that is there, and what was said on stderr."""
         self.cluster.scenario = scenario
-        words = ["train", "--actor", "me", "--on", "kubernetes", *more]
+        words = ["train", "--actor", "me", "--consent", "ours", "--on", "kubernetes", *more]
         code = self.dance(*words, *([] if "--footage-path" in more else ["--footage-path", "me.mp4"]))
         return code, self.capsys.readouterr().err.splitlines()
 
@@ -422,7 +422,7 @@ def test_options_that_make_no_sense_are_refused(site, more, message):
 
 def test_cluster_options_mean_nothing_here(site):
     """Without --on kubernetes they are refused, not passed over."""
-    assert run(["train", "x.mp4", "--actor", "me", "--gpus", "2"]) == 2
+    assert run(["train", "x.mp4", "--actor", "me", "--consent", "ours", "--gpus", "2"]) == 2
     assert "--gpus is for --on kubernetes" in site.capsys.readouterr().err
 
 

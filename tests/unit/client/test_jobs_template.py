@@ -16,11 +16,12 @@ from client.errors import CommandError, UsageError
 from client.jobs_template import TEMPLATE, JobRequest, job_name, on_cluster, read_template, render, upload_pod
 from client.jobs_watch import LogPlace
 from training.exits import EXIT_FINAL, EXIT_INTERRUPTED
-from training.options import TrainRequest
+from training.options import FootageRequest, TrainRequest
 
 VERSIONS = ("1.31", "1.34", "1.37")
+FOOTAGE = FootageRequest(files=(Path("/footage/me.mp4"),))
 TRAINING = on_cluster(
-    TrainRequest(footage=Path(), actor="me", preset="full-512", consent="who agreed, to what"), "/footage/me.mp4", 1
+    TrainRequest(footage=FOOTAGE, actor="me", preset="full-512", consent="who agreed, to what"), FOOTAGE, 1
 )
 EXAMPLE = JobRequest(training=TRAINING, namespace="everybody-dance")
 

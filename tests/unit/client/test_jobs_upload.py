@@ -15,7 +15,7 @@ from client.jobs import ClusterAccess
 from client.jobs_template import JobRequest, read_template, upload_pod
 from client.jobs_upload import Upload
 from tests.unit.client.fake_cluster import NAMESPACE, FakeCluster, Served
-from training.options import TrainRequest
+from training.options import FootageRequest, TrainRequest
 
 SIZE_BYTES = 300_000
 
@@ -27,7 +27,10 @@ class Sender:
         self.cluster, self.footage = cluster, footage
         self.said: list[str] = []
         self.counts: list[int] = []
-        request = JobRequest(training=TrainRequest(footage=footage, actor="me"), namespace=NAMESPACE)
+        request = JobRequest(
+            training=TrainRequest(footage=FootageRequest(files=(footage,)), actor="me", consent="ours"),
+            namespace=NAMESPACE,
+        )
         access = ClusterAccess(kubeconfig=served.kubeconfig)
         pod = upload_pod(read_template(), request, 60)
         self.upload = Upload(access.connected(), pod, self.said.append, self.counts.append)
@@ -163,7 +166,7 @@ def test_train_uploads_and_uses_no_more_rights_than_it_is_given(sender, make_vid
     sender.cluster.scenario = trains
     video = make_video()
     access = ["--kubeconfig", str(sender.footage.parent / "kubeconfig")]
-    assert run(["train", str(video), "--actor", "me", "--on", "kubernetes", *access]) == 0
+    assert run(["train", str(video), "--actor", "me", "--consent", "ours", "--on", "kubernetes", *access]) == 0
     (job,) = sender.cluster.jobs.values()
     path = job["spec"]["template"]["spec"]["containers"][0]["args"][-1]
     assert (sender.cluster.volume / Path(path).relative_to("/footage")).read_bytes() == video.read_bytes()
@@ -178,7 +181,7 @@ def test_ctrl_c_while_uploading_removes_the_pod(sender, make_video, monkeypatch,
     """Nothing was started, and nothing is left running."""
     monkeypatch.setattr(Upload, "_send", lambda *given: os.kill(os.getpid(), signal.SIGINT))
     access = ["--kubeconfig", str(sender.footage.parent / "kubeconfig")]
-    assert run(["train", str(make_video()), "--actor", "me", "--on", "kubernetes", *access]) == 130
+    assert run(["train", str(make_video()), "--actor", "me", "--consent", "ours", "--on", "kubernetes", *access]) == 130
     assert "nothing was started; the same command goes on with what was uploaded" in capsys.readouterr().err
     assert sender.cluster.pods == {}
     assert sender.cluster.jobs == {}

@@ -54,7 +54,7 @@ def test_training_is_told_what_was_asked(job, make_video, tmp_path, capsys):
 def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, capsys):
     """The end shows a row for the actor, one for each baseline, the poses' floor, and where there is a picture."""
     command = ["train", str(make_video()), "--actor", "swan", "--actors", str(tmp_path), "--work", str(tmp_path / "w")]
-    assert run(command) == 0
+    assert run([*command, "--consent", "drawn"]) == 0
     said = capsys.readouterr().out
     assert "32 held-out frames" in said
     rows = {cells[0]: cells[1:] for line in said.splitlines() if (cells := [c.strip() for c in line.split("│")[1:-1]])}
@@ -67,7 +67,7 @@ def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, c
 
 def test_stopped_training_says_how_to_go_on(job, make_video, capsys):
     """Ctrl-C is exit code 130; nothing is lost."""
-    assert run(["train", str(make_video()), "--actor", "swan", "--seed", "13"]) == 130
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", "--seed", "13"]) == 130
     assert "error: training stopped; the same command goes on where it was" in capsys.readouterr().err
 
 
@@ -80,21 +80,21 @@ def test_training_that_the_system_stopped_has_a_code_of_its_own(job, make_video,
         raise importlib.import_module("training.trainer").TrainingStopped("stopped")
 
     monkeypatch.setattr("training.job.train_actor", stopped)
-    assert run(["train", str(make_video()), "--actor", "swan"]) == 75
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn"]) == 75
     assert "goes on where it was" in capsys.readouterr().err
 
 
 def test_only_the_first_of_several_processes_speaks(job, make_video, monkeypatch, capsys):
     """Under torchrun the others train and say nothing."""
     monkeypatch.setenv("RANK", "1")
-    assert run(["train", str(make_video()), "--actor", "swan"]) == 0
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn"]) == 0
     assert capsys.readouterr().out == ""
 
 
 def test_recipe_options_reach_the_job(job, make_video, tmp_path):
     """Losses, perceptual loss, batch, frames, compiling and another actor's weights."""
     more = "--losses smoothing --perceptual random --batch 2 --frames 100 --compile --from juggler --preset paper-512"
-    assert run(["train", str(make_video()), "--actor", "swan", *more.split()]) == 0
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", *more.split()]) == 0
     (settings,) = job
     assert (settings.recipe.losses, settings.recipe.perceptual) == ("smoothing", "random")
     assert (settings.batch, settings.pictures, settings.minutes) == (2, 100, None)
@@ -112,12 +112,22 @@ def test_recipe_options_reach_the_job(job, make_video, tmp_path):
 )
 def test_training_that_makes_no_sense_is_refused(job, make_video, capsys, more, words):
     """An unknown preset and a negative time are one line each."""
-    assert run(["train", str(make_video()), "--actor", "swan", *more]) == 1
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", *more]) == 1
     assert words in capsys.readouterr().err
 
 
 def test_footage_that_is_no_video_is_refused(job, tmp_path, capsys):
     """A bad file is told before torch is asked to do anything."""
-    assert run(["train", str(tmp_path / "none.mp4"), "--actor", "swan"]) == 1
+    assert run(["train", str(tmp_path / "none.mp4"), "--actor", "swan", "--consent", "drawn"]) == 1
     assert "does not exist" in capsys.readouterr().err
+    assert job == []
+
+
+@pytest.mark.parametrize(
+    ("consent", "code", "words"), [([], 2, "--consent"), (["--consent", "  "], 1, "cannot be blank")]
+)
+def test_training_without_consent_is_refused(job, make_video, capsys, consent, code, words):
+    """Who agreed to what must be said."""
+    assert run(["train", str(make_video()), "--actor", "swan", *consent]) == code
+    assert words in capsys.readouterr().err
     assert job == []

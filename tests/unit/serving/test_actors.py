@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import struct
 import zlib
@@ -15,6 +16,7 @@ from serving.actors import ActorStore
 from serving.engine import open_engine
 from serving.errors import ActorUnusable, BadInput
 from serving.pictures import encode_picture
+from serving.rollout import Served, promoted, rolled_back, with_canary
 from tests.tiny_actors import publish_tiny
 
 
@@ -63,6 +65,50 @@ def test_no_path_is_built_from_what_is_no_actor_id(tmp_path: Path, name: str):
         with pytest.raises(BadInput, match="is no actor id"):
             use(name)
     assert list(store.root.iterdir()) == []
+
+
+def test_the_newest_version_is_served_until_another_is_named(tmp_path: Path):
+    """A version that is published without being served leaves the one before it served; one that is served counts."""
+    store = ActorStore(tmp_path / "actors")
+    publish_tiny(store, tmp_path, "kind")
+    assert publish_tiny(store, tmp_path, "kind").version == store.load("kind").version == 2
+    assert not (store.root / "kind" / "serving.json").exists()
+    assert publish_tiny(store, tmp_path, "kind", serve=False).version == 3
+    assert (store.load("kind").version, store.load("kind", 3).version) == (2, 3)
+    assert json.loads((store.root / "kind" / "serving.json").read_text()) == {
+        "version": 2, "canary": None, "previous": 1, "by_gate": True
+    }  # fmt: skip
+    assert publish_tiny(store, tmp_path, "kind").version == store.load("kind").version == 4
+    assert rolled_back(store.served("kind")).version == 2
+    store.serve("kind", Served(1))
+    assert store.load("kind").version == 1
+    for serve in (True, False):  # somebody has said which one
+        publish_tiny(store, tmp_path, "kind", serve=serve)
+        assert store.load("kind").version == 1
+
+
+def test_a_first_version_may_be_served_to_nobody(tmp_path: Path):
+    """Then asking for the actor says so, and asking for the version by its number gives it."""
+    store = ActorStore(tmp_path / "actors")
+    publish_tiny(store, tmp_path, "kind", serve=False)
+    with pytest.raises(ActorUnusable, match=r"'kind': serving.json serves no version; there are: 1"):
+        store.load("kind")
+    assert store.load("kind", 1).version == 1
+    assert store.served("kind").percent(1) == 0
+    with pytest.raises(BadInput, match="canary"):
+        with_canary(store.served("kind"), 1, 10)
+    assert promoted(store.served("kind"), 1) == Served(1)
+    assert publish_tiny(store, tmp_path, "kind").version == store.load("kind").version == 2
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": "1"}', '{"version": -1}', '{"version": 7}'])
+def test_a_served_version_that_makes_no_sense_is_named(tmp_path: Path, text: str):
+    """Nothing is served in its place."""
+    store = ActorStore(tmp_path / "actors")
+    publish_tiny(store, tmp_path, "kind")
+    (store.root / "kind" / "serving.json").write_text(text)
+    with pytest.raises(ActorUnusable, match=r"'kind': serving.json"):
+        store.load("kind")
 
 
 class Bomb:

@@ -87,7 +87,8 @@ def test_what_is_written_is_read(store: ActorStore):
     [
         ("{", "JSONDecodeError"),
         ({}, "KeyError 'version'"),
-        ({"version": 0}, "count from 1"),
+        ({"version": -1}, "count from 1"),
+        ({"version": 0, "canary": {"version": 1, "percent": 5}}, "beside a version that is served"),
         ({"version": True}, "whole numbers"),
         ({"version": "2"}, "whole numbers"),
         ({"version": 9}, "names version 9, which is not there"),

@@ -113,8 +113,9 @@ class FakeEstimator:
 
     looked: int = 0
     started: int = 0
+    alone: bool = False
 
-    def __call__(self, detail=None, *, with_mask=False):
+    def __call__(self, detail=None, *, rules=None, with_mask=False, unrelated_pictures=False):
         self.started += 1
         return self
 
@@ -126,7 +127,7 @@ class FakeEstimator:
 
     def estimate(self, picture):
         self.looked += 1
-        if picture.mean() < 10:
+        if picture.mean() < 10 or self.alone:
             return SimpleNamespace(dancer=None, mask=None)
         return SimpleNamespace(dancer=standing(16), mask=np.full(picture.shape[:2], 0.5, np.float32))
 
@@ -136,4 +137,5 @@ def fake_estimator(monkeypatch) -> FakeEstimator:
     fake = FakeEstimator()
     monkeypatch.setattr("training.data.sightings.PoseEstimator", fake)
     monkeypatch.setattr("training.evaluate.PoseEstimator", fake)
+    monkeypatch.setattr("training.data.bystanders.PoseEstimator", FakeEstimator(alone=True))
     return fake

@@ -19,7 +19,7 @@ from training import __main__ as command
 from training import presets
 from training.exits import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED
 from training.export import ExportBroken
-from training.options import TrainRequest
+from training.options import FootageRequest, TrainRequest
 from training.torchrun import together
 from training.worklock import locked
 
@@ -33,7 +33,7 @@ def footage(tmp_path: Path) -> Path:
 
 def words(folder: Path, *more: str) -> list[str]:
     request = TrainRequest(
-        footage=folder / "footage.mp4",
+        footage=FootageRequest(files=(folder / "footage.mp4",)),
         actor="bar",
         preset="tiny",
         actors_root=folder / "actors",
@@ -71,7 +71,11 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
     """What `dance train` was asked for is what the pod's command reads, whatever is in the words."""
     asked = TrainRequest(
-        footage=Path("--odd name.mp4"),
+        footage=FootageRequest(
+            files=(Path("--odd name.mp4"), Path("-2.mp4")),
+            keypoints=(Path("/a b"), Path("c")),
+            most_frames_per_second=1 / 3,
+        ),
         actor="swan-2_b",
         preset="full-512",
         minutes=12.5,
@@ -87,6 +91,8 @@ def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
         seed=7,
         consent='--"$(HOME)" & größer',
         device="cuda",
+        footage_anyway=True,
+        publish_anyway=True,
     )
     seen: list[TrainRequest] = []
 

@@ -24,6 +24,7 @@ def settings(prepared, tiny, tmp_path, monkeypatch, fake_estimator):
         preset=tiny,
         pictures=8,
         consent="drawn by ourselves",
+        publish_anyway=True,  # networks that have seen eight pictures beat nothing
     )
 
 
@@ -145,8 +146,8 @@ def test_long_phases_say_how_far_they_are(settings):
     said = {}
     train_actor(settings, lambda now: said.setdefault(now.phase, []).append(now))
     assert said["drawing faces"][-1].part == 1
-    assert [now.done for now in said["evaluating"]] == list(range(8))
-    assert all(now.total == 7 and now.seconds_left is not None for now in said["evaluating"][1:])
+    assert [now.done for now in said["evaluating"]] == list(range(9))
+    assert all(now.total == 8 and now.seconds_left is not None for now in said["evaluating"][1:])
 
 
 def test_cuda_without_a_gpu_is_refused_at_once(settings, monkeypatch):
@@ -209,6 +210,23 @@ def test_perceptual_loss_without_weights_stops_before_preparation(settings):
         replace(settings, vgg_weights=settings.footage)
 
 
+def test_a_version_that_is_too_bad_is_published_and_not_served(settings):
+    """The version before it stays served, the reasons are said and kept; told so, the same command serves it."""
+    train_actor(settings)
+    store = ActorStore(settings.store_root)
+    notes = []
+    careful = replace(settings, pictures=12, publish_anyway=False)
+    refused = train_actor(careful, lambda now: notes.append(now.note))
+    assert (refused.version, store.load("bar").version) == (2, 1)
+    gate = store.load("bar", 2).scores["gate"]
+    assert not gate["passed"]
+    assert gate["compared_with"]["version"] == 1
+    assert any("is no better than the nearest training frame's" in reason for reason in gate["reasons"])
+    assert any(note.startswith("version 1 is served: body SSIM") for note in notes)
+    assert train_actor(replace(careful, publish_anyway=True)).version == 2
+    assert (store.versions("bar"), store.load("bar").version) == ([1, 2], 2)
+
+
 def test_evaluation_is_kept_for_people(settings):
     """The scores are also in the work folder, as JSON."""
     train_actor(settings)
@@ -217,7 +235,8 @@ def test_evaluation_is_kept_for_people(settings):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("actor", "../bar"), ("minutes", 0.0), ("pictures", -1), ("device", "tpu"), ("batch", 0)]
+    ("field", "value"),
+    [("actor", "../bar"), ("minutes", 0.0), ("pictures", -1), ("device", "tpu"), ("batch", 0), ("consent", " ")],
 )
 def test_nonsense_is_refused_by_name(settings, field, value):
     """Each setting that makes no sense is named."""

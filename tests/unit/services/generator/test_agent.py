@@ -67,7 +67,7 @@ class World:
         versions = self.versions(actor_id)
         if not versions or (version and version not in versions):
             raise ActorNotFound(f"no {actor_id} {version}")
-        return cast("Actor", SimpleNamespace(id=actor_id, version=version or versions[-1]))
+        return cast("Actor", SimpleNamespace(id=actor_id, version=version or self.served(actor_id).version))
 
     # The repository.
     def write(self, actor_id: str, versions: Sequence[int]) -> None:
@@ -196,6 +196,24 @@ async def test_an_old_version_that_is_asked_for_stays():
         await world.agent.check()
         await world.agent.ensure("a", 1)
     assert world.agent.loaded() == [("a", 1), ("a", 2)]
+
+
+async def test_a_version_that_is_published_and_not_served_is_not_loaded():
+    """What the actor's folder says is served stays loaded, whatever is newer; who asks by number gets that one."""
+    world = World({"a": [1]}, in_use_seconds=30.0)
+    await world.agent.ensure("a")
+    world.published["a"], world.said["a"] = [1, 2], Served(1)
+    await world.agent.check()
+    assert world.agent.loaded() == [("a", 1)]
+    assert (await world.agent.ensure("a")).version == 1
+    assert (await world.agent.ensure("a", 2)).version == 2
+    for _ in range(10):
+        world.now += 10.0
+        await world.agent.check()
+    assert world.agent.loaded() == [("a", 1)]
+    world.said["a"] = Served(2)
+    await world.agent.check()
+    assert ("a", 2) in world.agent.loaded()
 
 
 async def test_one_actor_that_cannot_be_looked_at_stops_nothing():
@@ -422,7 +440,7 @@ async def test_what_is_served_stays_while_it_cannot_be_told_what_is():
     """A damaged serving.json changes nothing about what is loaded; it is read again after a while."""
     world = World({"a": [1, 2]}, in_use_seconds=30.0)
     world.said["a"] = Served(1)
-    await world.agent.ensure("a")
+    await world.agent.ensure("a", 2)
     await world.agent.ensure("a", 1)
     world.said["a"] = ActorUnusable("serving.json cannot be read")
     world.now += 100.0

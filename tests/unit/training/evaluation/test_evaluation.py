@@ -1,0 +1,160 @@
+"""Evaluations of tiny actors: what is compared with what, and what is written."""
+
+import csv
+import json
+from dataclasses import replace
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from motion import skeleton
+from motion.stage import Stage
+from serving.actors import ActorStore
+from serving.errors import BadInput
+from tests.tiny_actors import publish_tiny
+from training.atomic import write_picture
+from training.evaluation import heldout, transfer
+from training.evaluation.heldout import evaluate_held_out, footage_of
+from training.evaluation.tables import markdown, tables_of, write_evaluation
+from training.evaluation.transfer import evaluate_transfer
+
+
+def told(what, done, of):
+    pass
+
+
+@pytest.fixture
+def actor(tmp_path, prepared):
+    """An actor of 32 pixels whose record names the footage."""
+    actor = publish_tiny(ActorStore(tmp_path / "actors"), tmp_path, "kind", bias=40)
+    trained = {"footage_fingerprint": "known", "held_out_blocks": [[4, 8], [14, 18]]}
+    whole = Stage(0, 0, 32, 32, 32, 32)
+    write_picture(actor.plate_path, prepared.plate)
+    return replace(actor, trained=trained, stage=whole, frame_size=prepared.frame_size)
+
+
+@pytest.fixture
+def detector(monkeypatch, prepared):
+    """In the place of the detector: finds in every picture the pose that was asked for, one pixel to the right."""
+    asked = {}
+
+    def detected(runs):
+        known = [[asked.get(picture.tobytes()) for picture in run] for run in runs]
+        return [[None if pose is None else pose.transformed(1, 1, 1, 0) for pose in run] for run in known]
+
+    prepared.pictures[:, 0, 0, 0] = np.arange(len(prepared))  # so that no two are alike
+    for frame, picture in enumerate(prepared.pictures):
+        asked[picture.tobytes()] = prepared.poses[frame]
+    monkeypatch.setattr("training.evaluation.rows.detected", detected)
+    monkeypatch.setattr(transfer, "detected", detected)
+    return detected
+
+
+def test_held_out_frames_are_measured_beside_their_baselines(actor, prepared, detector):
+    """The frames that training held out, and no other: the actor, without its face, a training frame, the real ones."""
+    evaluation = evaluate_held_out(actor, prepared, None, None, told)
+    rows = {row.drawn_by: row for row in evaluation.rows}
+    assert list(rows) == [
+        "the actor", "the actor without its face network", "nearest training frame", "the footage itself",
+    ]  # fmt: skip
+    assert {row.frames for row in rows.values()} == {8}
+    assert rows["the actor"].frames_per_second > 0
+    assert rows["the actor"].frames_with_a_pose == 0
+    assert rows["the actor"].parts["body"].missed == 7
+    real = rows["the footage itself"]
+    assert real.pictures is None
+    assert real.parts["overall"].distance_px == pytest.approx(1, abs=1e-5)
+    nearest = rows["nearest training frame"]
+    assert nearest.pictures.body_ssim > rows["the actor"].pictures.body_ssim
+    assert nearest.parts["body"].distance_px > 1  # of another frame than the one asked for
+    assert "held out in training" in evaluation.notes
+    assert len(evaluation.shown) == 8
+
+
+def test_nothing_that_is_missing_is_left_out_quietly(actor, prepared, detector, tmp_path):
+    """Metrics without weights, and parts that nobody found, are n/a with the reason; files and plots are written."""
+    evaluation = evaluate_held_out(actor, prepared, None, None, told)
+    evaluation.not_available["LPIPS"] = "no weights"
+    likeness, distance, missed, motion = tables_of(evaluation)
+    (drawn, *_) = likeness.rows
+    assert drawn[likeness.headings.index("body LPIPS")] == "n/a"
+    assert distance.rows[0][1:] == ("n/a",) * 5
+    assert distance.rows[-1][1] == "1.00"
+    assert missed.rows[0][-1] == "0/8"
+    assert motion.rows[0][2] != ""
+    assert motion.rows[-1][2] == ""
+    text = markdown(evaluation, [likeness])
+    assert "- LPIPS is not available: no weights" in text
+    assert "| the actor |" in text
+    paths = write_evaluation(evaluation, tmp_path / "out", "held-out")
+    assert [path.name for path in paths] == [
+        "held-out.csv", "held-out.md", "held-out.json", "held-out-plots.png", "held-out-pictures.png",
+    ]  # fmt: skip
+    with paths[0].open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["body_lpips"] == ""
+    assert float(rows[3]["overall_distance_px"]) == pytest.approx(1, abs=1e-5)
+    assert json.loads(paths[2].read_text())["not_available"] == {"LPIPS": "no weights"}
+    assert cv2.imread(str(paths[4])).shape == (20 + 3 * 32, 8 * 32, 3)
+    assert cv2.imread(str(paths[3])).shape[0] > 300
+
+
+def test_footage_that_is_not_there_is_asked_for(actor, tmp_path):
+    """What the actor was trained on is used where it is still prepared."""
+    with pytest.raises(BadInput, match=r"what kind was trained on is not prepared in .*: give the footage itself"):
+        footage_of(actor, None, tmp_path / "work", told, print)
+
+
+def test_footage_of_another_size_is_refused(actor, prepared, tmp_path, monkeypatch):
+    """Self-reconstruction needs the same camera in the same place."""
+    monkeypatch.setattr(heldout, "prepare", lambda *_, **__: prepared)
+    other = replace(actor, frame_size=replace(actor.frame_size, width_px=64))
+    with pytest.raises(BadInput, match="is 32x32, kind was filmed at 64x32"):
+        footage_of(other, object(), tmp_path, told, print)
+
+
+def film(path, pictures):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=10)
+        stream.width, stream.height, stream.pix_fmt, stream.options = 32, 32, "rgb24", {"crf": "0"}
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def truth(tmp_path, prepared):
+    """The film of the right answer, and its true joints."""
+    joints = np.stack([pose.joints_px[: skeleton.BODY_COUNT] for pose in prepared.poses[:4]])
+    np.savez(tmp_path / "truth.npz", joints_px=joints)
+    return film(tmp_path / "truth.mkv", prepared.pictures[:4])
+
+
+def test_a_transfer_is_measured_against_its_right_answer(actor, prepared, detector, truth, tmp_path):
+    """A perfect transfer that lacks one frame: no difference in the others, the detector's own error told apart."""
+    transferred = [*prepared.pictures[:3], None]
+    evaluation = evaluate_transfer(actor, transferred, truth, tmp_path / "truth.npz", None, told)
+    rows = {row.drawn_by: row for row in evaluation.rows}
+    assert rows["the transfer"].pictures.body_ssim == pytest.approx(1)
+    assert rows["the actor's place with nobody"].pictures.body_ssim < 0.9
+    assert evaluation.facts["frames_compared"] == 3
+    assert evaluation.notes == ["frames that were not drawn: 1 of 4"]
+    for name in ("transfer", "detector"):
+        assert evaluation.facts[f"{name}_joint_error_px"] == pytest.approx(1, abs=1e-4)
+        assert evaluation.facts[f"{name}_hips_offset_x_px"] == pytest.approx(1, abs=1e-4)
+        assert evaluation.facts[f"{name}_joint_error_aligned_px"] == pytest.approx(0, abs=1e-4)
+
+
+def test_a_film_that_is_not_of_this_transfer_is_refused(actor, prepared, detector, truth, tmp_path):
+    """Another number of frames, another size, joints of something else."""
+    with pytest.raises(BadInput, match="has 4 frames, the transfer 2"):
+        evaluate_transfer(actor, list(prepared.pictures[:2]), truth, None, None, told)
+    other = replace(actor, frame_size=replace(actor.frame_size, width_px=64))
+    with pytest.raises(BadInput, match="is 32x32, the actor's footage 64x32"):
+        evaluate_transfer(other, list(prepared.pictures[:4]), truth, None, None, told)
+    np.savez(tmp_path / "truth.npz", joints_px=np.zeros((3, 25, 2)))
+    with pytest.raises(BadInput, match=r"holds joints \(3, 25, 2\)"):
+        evaluate_transfer(actor, list(prepared.pictures[:4]), truth, tmp_path / "truth.npz", None, told)

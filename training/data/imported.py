@@ -1,0 +1,134 @@
+"""Poses that OpenPose found in the footage, and masks for them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.frame import FrameSize
+from motion.openpose_json import parse_poses
+from motion.pose import Pose
+from serving.errors import BadInput
+
+_SAME_PERSON: Final = 0.6
+"""Of the torso's joints and limbs' joints: a mask that holds fewer of them is somebody else's."""
+_ON_PERSON: Final = 38
+_LIMB_WIDTH: Final = 0.34
+_TORSO_WIDTH: Final = 0.8
+_HEAD_RADIUS: Final = 0.42
+"""Of a drawn mask, as fractions of the torso's length: wide enough for clothes."""
+_MOST_MISSING: Final = 0.02
+_FEWEST_MISSING: Final = 2
+
+
+_NUMBERED: Final = re.compile(r"(\d+)_keypoints\.json$")
+
+
+def keypoint_files(folder: Path) -> list[Path]:
+    """All `*_keypoints.json` of a folder by the number in front of it, those without a number by name."""
+
+    def place(path: Path) -> tuple[int, str]:
+        found = _NUMBERED.search(path.name)
+        return (int(found.group(1)) if found else -1, path.name)
+
+    return sorted(folder.glob("*_keypoints.json"), key=place)
+
+
+class ImportedPoses:
+    """The poses of one file, out of a folder of OpenPose's JSON files, one per frame in the order of their numbers.
+
+    every: which of them are taken, as of the file's frames. Raises BadInput for a folder without such files.
+    """
+
+    def __init__(self, folder: Path, every: int = 1) -> None:
+        self._folder = folder
+        self._paths = keypoint_files(folder)
+        if not self._paths:
+            raise BadInput("keypoints", f"{folder} holds no *_keypoints.json files")
+        self._every = every
+        self._last: Pose | None = None
+
+    def check_frames(self, frames: int) -> None:
+        """Raises BadInput where there are more or fewer files than the footage has frames, beyond two in a hundred."""
+        files = -(-len(self._paths) // self._every)
+        if abs(files - frames) > max(_FEWEST_MISSING, _MOST_MISSING * frames):
+            raise BadInput("keypoints", f"{self._folder} holds poses of {files} frames, the footage has {frames}")
+
+    def of(self, frame: int) -> tuple[Pose | None, int]:
+        """The person of a frame, and how many people there are in it. Ask in the order of the frames.
+
+        It is whoever is nearest to the person of the frame before, and the largest where nobody was there.
+        Raises BadInput for a file that cannot be read.
+        """
+        number = frame * self._every
+        if number >= len(self._paths):
+            return None, 0
+        path = self._paths[number]
+        try:
+            people = [pose for pose in parse_poses(path.read_bytes(), str(path)) if pose.seen[skeleton.BODY].any()]
+        except (OSError, ValueError) as error:
+            raise BadInput("keypoints", str(error)) from error
+        chosen = None
+        if people:
+            near = {index: _distance_px(self._last, pose) for index, pose in enumerate(people)}
+            nearest = min(near, key=lambda index: near[index])
+            tallest = max(range(len(people)), key=lambda index: _height_px(people[index]))
+            chosen = people[nearest if near[nearest] < _height_px(people[nearest]) else tallest]
+        self._last = chosen
+        return chosen, len(people)
+
+
+def explains(mask: NDArray[np.uint8], pose: Pose, size: FrameSize) -> bool:
+    """Whether a mask, `[H, W]` uint8 of any size of the frame's shape, is of this person, in pixels of the frame."""
+    joints_px = pose.joints_px[skeleton.BODY][pose.seen[skeleton.BODY]]
+    scale = np.array([mask.shape[1] / size.width_px, mask.shape[0] / size.height_px])
+    columns, rows = np.clip((joints_px * scale).astype(int), 0, [mask.shape[1] - 1, mask.shape[0] - 1]).T
+    return float((mask[rows, columns] >= _ON_PERSON).mean()) >= _SAME_PERSON
+
+
+def drawn_mask(pose: Pose, size: FrameSize, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """`shape` uint8: a body drawn thickly around the joints, 255 inside."""
+    mask = np.zeros(shape, np.uint8)
+    small = pose.transformed(shape[1] / size.width_px, shape[0] / size.height_px)
+    neck_px, hips_px = small.joint(skeleton.NECK), small.joint(skeleton.MID_HIP)
+    torso_px = _height_px(small) / 3
+    if neck_px is not None and hips_px is not None:
+        torso_px = float(np.linalg.norm(neck_px - hips_px))
+    for start, end in skeleton.BODY_LIMBS:
+        a, b = small.joint(start), small.joint(end)
+        if a is not None and b is not None:
+            wide = (start, end) == (skeleton.NECK, skeleton.MID_HIP)
+            width_px = max(1, round((_TORSO_WIDTH if wide else _LIMB_WIDTH) * torso_px))
+            cv2.line(mask, _point(a), _point(b), (255,), width_px)
+    nose_px = small.joint(skeleton.NOSE)
+    if nose_px is not None:
+        cv2.circle(mask, _point(nose_px), max(1, round(_HEAD_RADIUS * torso_px)), (255,), -1)
+    for hand in (skeleton.LEFT_HAND, skeleton.RIGHT_HAND):
+        for joint_px in small.joints_px[hand][small.seen[hand]]:
+            cv2.circle(mask, _point(joint_px), max(1, round(_LIMB_WIDTH / 4 * torso_px)), (255,), -1)
+    return mask
+
+
+def _point(joint_px: NDArray[np.float32]) -> tuple[int, int]:
+    return round(float(joint_px[0])), round(float(joint_px[1]))
+
+
+def _height_px(pose: Pose) -> float:
+    rows = pose.joints_px[skeleton.BODY][pose.seen[skeleton.BODY]][:, 1]
+    return float(rows.max() - rows.min()) if len(rows) else 0.0
+
+
+def _distance_px(before: Pose | None, pose: Pose) -> float:
+    if before is None:
+        return float("inf")
+    shared = (before.seen & pose.seen)[skeleton.BODY]
+    if not shared.any():
+        return float("inf")
+    offsets_px = (before.joints_px - pose.joints_px)[skeleton.BODY][shared]
+    return float(np.linalg.norm(offsets_px, axis=1).mean())

@@ -1,0 +1,71 @@
+"""Distances between the joints that were asked for and those that a detector finds in what was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.frame import Picture
+from motion.pose import Pose
+from services.pose.estimator import PoseDetail, PoseEstimator
+
+_SMALL_TOES: Final = (skeleton.L_SMALL_TOE, skeleton.R_SMALL_TOE)
+_JOINTS: Final = np.arange(skeleton.JOINT_COUNT)
+
+PARTS: Final[dict[str, NDArray[np.int_]]] = {
+    "body": np.array([j for j in range(skeleton.BODY_COUNT) if j not in _SMALL_TOES]),
+    "face": _JOINTS[skeleton.FACE],
+    "hands": np.concatenate([_JOINTS[skeleton.LEFT_HAND], _JOINTS[skeleton.RIGHT_HAND]]),
+    "overall": np.array([j for j in range(skeleton.JOINT_COUNT) if j not in _SMALL_TOES]),
+}
+"""Joints of each part: the body's 23 (BODY_25 without the small toes), the face's 70, both hands' 21, all 135.
+
+Source: Chan et al. 2019, "Everybody Dance Now", its table of pose distances.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PartScore:
+    """distance_px: mean over all joints found in both, None where there is none. missed: joints a frame that were asked
+    for and not found. joints: how many were compared."""
+
+    distance_px: float | None
+    missed: float
+    joints: int
+
+
+def detected(runs: Sequence[Sequence[Picture]]) -> list[list[Pose | None]]:
+    """The poses, with face and hands, in runs of consecutive pictures, `[H, W, 3]` uint8 RGB; each has its tracker."""
+    found = []
+    for pictures in runs:
+        with PoseEstimator(PoseDetail.HOLISTIC) as estimator:
+            found.append([estimator.estimate(picture).dancer for picture in pictures])
+    return found
+
+
+def part_scores(asked: Sequence[Pose], found: Sequence[Pose | None]) -> dict[str, PartScore]:
+    """Compares poses, in pixels of the same pictures, part by part; see `PARTS`.
+
+    Raises ValueError for no poses, or sequences of different lengths.
+    """
+    if not asked or len(asked) != len(found):
+        raise ValueError(f"cannot compare {len(asked)} asked poses with {len(found)} found ones")
+    scores = {}
+    for name, joints in PARTS.items():
+        distances_px: list[NDArray[np.float64]] = []
+        missed = 0
+        for one, other in zip(asked, found, strict=True):
+            wanted = one.seen[joints]
+            there = np.zeros_like(wanted) if other is None else other.seen[joints]
+            missed += int((wanted & ~there).sum())
+            if other is not None:
+                offsets_px = (one.joints_px - other.joints_px)[joints][wanted & there]
+                distances_px.append(np.linalg.norm(offsets_px.astype(np.float64), axis=1))
+        all_px = np.concatenate(distances_px) if distances_px else np.zeros(0)
+        scores[name] = PartScore(float(all_px.mean()) if len(all_px) else None, missed / len(asked), len(all_px))
+    return scores

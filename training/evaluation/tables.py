@@ -1,0 +1,171 @@
+"""An evaluation as tables, files and plots: CSV for programs, Markdown for documents, pictures for eyes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib
+import numpy as np
+
+from training.atomic import write_picture, written_whole
+from training.evaluation.heldout import Evaluation
+from training.evaluation.keypoints import PARTS
+from training.evaluation.rows import EvaluationRow
+from training.preview import preview_sheet
+
+NOT_AVAILABLE: Final = "n/a"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A title, headings, and rows of words."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def tables_of(evaluation: Evaluation) -> list[Table]:
+    """The paper's three tables (likeness of body and face, pose distance, missed detections), and flicker and speed.
+
+    A number that could not be measured is "n/a", where the measure makes sense at all; else the cell is empty.
+    """
+    rows, width_px, height_px = evaluation.rows, *evaluation.picture_size
+    likeness = Table(
+        "Likeness to the real frames (SSIM and PSNR: more is better; LPIPS: less)",
+        ("drawn by", "body SSIM", "body LPIPS", "body PSNR dB", "face SSIM", "face LPIPS", "face PSNR dB"),
+        [_likeness(row) for row in rows if row.pictures is not None],
+    )
+    distance = Table(
+        f"Pose distance in pixels of {width_px}x{height_px} (less is better)",
+        ("drawn by", "body (23)", "face (70)", "hands (21 each)", "overall (135)", "torso lengths"),
+        [(r.drawn_by, *(_number(r.parts[p].distance_px, 2) for p in PARTS), _number(r.pose_distance, 3)) for r in rows],
+    )
+    missed = Table(
+        "Joints missed by the detector, a frame",
+        ("drawn by", "body", "face", "hands", "overall", "frames with a pose"),
+        [
+            (r.drawn_by, *(f"{r.parts[p].missed:.2f}" for p in PARTS), f"{r.frames_with_a_pose}/{r.frames}")
+            for r in rows
+        ],
+    )
+    motion = Table(
+        "Flicker (temporal error along the flow, levels of 255) and speed",
+        ("drawn by", "flicker", "frames a second"),
+        [
+            (r.drawn_by, _number(r.flicker_levels, 2, absent=""), _number(r.frames_per_second, 1, absent=""))
+            for r in rows
+        ],
+    )
+    return [likeness, distance, missed, motion]
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path, name: str) -> list[Path]:
+    """Writes NAME.csv, .md, .json, and -plots.png and -pictures.png; returns their paths. Raises OSError."""
+    tables = tables_of(evaluation)
+    paths = [folder / f"{name}{ending}" for ending in (".csv", ".md", ".json", "-plots.png", "-pictures.png")]
+    with written_whole(paths[0]) as partial, partial.open("w", newline="") as file:
+        rows = [_flat(row) for row in evaluation.rows]
+        sheet = csv.DictWriter(file, list(rows[0]))
+        sheet.writeheader()
+        sheet.writerows(rows)
+    with written_whole(paths[1]) as partial:
+        partial.write_text(markdown(evaluation, tables))
+    with written_whole(paths[2]) as partial:
+        facts = {
+            "title": evaluation.title,
+            "picture_size_px": evaluation.picture_size,
+            "rows": [_flat(row) | {"frame_ssim": row.frame_ssim} for row in evaluation.rows],
+            "not_available": evaluation.not_available,
+            "notes": evaluation.notes,
+            "facts": evaluation.facts,
+        }
+        partial.write_text(json.dumps(facts, indent=2) + "\n")
+    _write_plots(evaluation, paths[3])
+    write_picture(paths[4], preview_sheet(f"rows: {', '.join(evaluation.shown_rows)}", evaluation.shown))
+    return paths
+
+
+def markdown(evaluation: Evaluation, tables: Sequence[Table]) -> str:
+    """The tables with everything that must be known to read them."""
+    parts = [f"# {evaluation.title}", ""]
+    for table in tables:
+        parts += [f"**{table.title}**", "", _line(table.headings), _line(["---"] * len(table.headings))]
+        parts += [*map(_line, table.rows), ""]
+    parts += [f"- {what} is not available: {reason}" for what, reason in evaluation.not_available.items()]
+    parts += [f"- {note}" for note in evaluation.notes]
+    parts += [f"- {key.replace('_', ' ')}: {_told(value)}" for key, value in evaluation.facts.items()]
+    return "\n".join(parts) + "\n"
+
+
+def _told(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else "not measured" if value is None else str(value)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _likeness(row: EvaluationRow) -> tuple[str, ...]:
+    scores = row.pictures
+    assert scores is not None
+    return (
+        row.drawn_by,
+        _number(scores.body_ssim, 3),
+        _number(row.body_lpips, 4),
+        _number(scores.body_psnr_db, 1),
+        _number(scores.face_ssim, 3),
+        _number(row.face_lpips, 4),
+        _number(scores.face_psnr_db, 1),
+    )
+
+
+def _number(value: float | None, digits: int, *, absent: str = NOT_AVAILABLE) -> str:
+    return absent if value is None else f"{value:.{digits}f}"
+
+
+def _flat(row: EvaluationRow) -> dict[str, Any]:
+    pictures = {"body_ssim": None, "body_psnr_db": None, "face_ssim": None, "face_psnr_db": None}
+    if row.pictures is not None:
+        pictures = {name: getattr(row.pictures, name) for name in pictures}
+    parts = {f"{name}_{key}": value for name, score in row.parts.items() for key, value in asdict(score).items()}
+    return {
+        "drawn_by": row.drawn_by,
+        "frames": row.frames,
+        **pictures,
+        "body_lpips": row.body_lpips,
+        "face_lpips": row.face_lpips,
+        **parts,
+        "frames_with_a_pose": row.frames_with_a_pose,
+        "pose_distance_torso_lengths": row.pose_distance,
+        "flicker_levels": row.flicker_levels,
+        "frames_per_second": row.frames_per_second,
+    }
+
+
+def _write_plots(evaluation: Evaluation, path: Path) -> None:
+    """Every frame's SSIM, and the pose distances of all parts, in one picture."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (above, below) = pyplot.subplots(2, 1, figsize=(9, 7), layout="constrained")
+    for row in evaluation.rows:
+        if row.frame_ssim:
+            above.plot(row.frame_ssim, label=row.drawn_by, linewidth=1)
+            above.legend(fontsize=8)
+    above.set(title=evaluation.title, xlabel="frame", ylabel="body SSIM")
+    width = 0.8 / len(evaluation.rows)
+    places = np.arange(len(PARTS))
+    for index, row in enumerate(evaluation.rows):
+        values = [row.parts[part].distance_px or 0.0 for part in PARTS]
+        below.bar(places + index * width, values, width, label=row.drawn_by)
+    below.set(ylabel="pose distance, pixels", xticks=places + 0.4 - width / 2, xticklabels=list(PARTS))
+    below.legend(fontsize=8)
+    with written_whole(path) as partial:
+        figure.savefig(partial, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,133 @@
+"""The transfer itself, against its known right answer: only a rendered pair of dancers has one.
+
+The source's clip was transferred to the actor; the *truth* shows the actor, drawn in the source's poses, in the actor's
+place and before the actor's camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.frame import Picture
+from motion.pose import Pose
+from serving.actors import Actor
+from serving.errors import BadInput, NoBody
+from training.data.footage import footage_frames
+from training.data.staging import Progress
+from training.evaluation.heldout import Evaluation
+from training.evaluation.keypoints import PARTS, detected
+from training.evaluation.lpips import Lpips
+from training.evaluation.rows import measured
+
+_JOINTS = [joint for joint in PARTS["body"].tolist() if joint not in (skeleton.NECK, skeleton.MID_HIP)]
+"""The body's joints that are points of the body, and not middles of others."""
+
+
+def evaluate_transfer(
+    actor: Actor,
+    transferred: Sequence[Picture | None],
+    truth_path: Path,
+    joints_path: Path | None,
+    lpips: Lpips | None,
+    on_step: Progress,
+) -> Evaluation:
+    """Measures a transfer's pictures, of the actor's stage, against the film of the right answer.
+
+    transferred: one for each of the film's frames; None where the transfer drew none. joints_path: the true joints, as
+    `samples.make` writes them. Raises BadInput where film and transfer do not belong together, NoBody where the
+    detector finds nobody in the film.
+    """
+    stage = actor.stage
+    frames = list(footage_frames(truth_path))
+    if len(frames) != len(transferred):
+        raise BadInput("--truth", f"{truth_path} has {len(frames)} frames, the transfer {len(transferred)}")
+    size = actor.frame_size
+    if frames[0].shape[:2] != (size.height_px, size.width_px):
+        raise BadInput(
+            "--truth", f"{truth_path} is {frames[0].shape[1]}x{frames[0].shape[0]}, the actor's footage "
+            f"{size.width_px}x{size.height_px}"
+        )  # fmt: skip
+    found = detected([frames])[0]
+    used = [i for i, (pose, drawn) in enumerate(zip(found, transferred, strict=True)) if pose and drawn is not None]
+    if not used:
+        raise NoBody(f"{truth_path}: nobody is found in any frame that was drawn")
+    real = [[stage.crop(frames[i]) for i in used]]
+    asked = [[stage.to_stage(pose) for i in used if (pose := found[i]) is not None]]
+    drawn = [[picture for i in used if (picture := transferred[i]) is not None]]
+    plate = stage.crop(actor.read_plate())
+    ways: list[tuple[str, list[list[Picture]], dict[str, Any]]] = [
+        ("the transfer", drawn, {}),
+        ("the actor's place with nobody", [[plate] * len(used)], {"has_motion": False}),
+        ("the right answer itself", real, {"is_real": True}),
+    ]
+    rows, in_row = [], {}
+    for index, (name, runs, options) in enumerate(ways):
+        on_step("measuring the transfer", index, len(ways))
+        poses = detected(runs)
+        in_row[name] = poses[0]
+        rows.append(measured(name, runs, real, asked, actor.face_rule, lpips, found=poses, **options))
+    on_step("measuring the transfer", len(ways), len(ways))
+    facts: dict[str, Any] = {"frames": len(frames), "frames_compared": len(used)}
+    if joints_path is not None:
+        true = _true_joints(joints_path, len(frames))[used] - np.array([stage.x_px, stage.y_px])
+        true *= np.array([stage.out_width_px / stage.width_px, stage.out_height_px / stage.height_px])
+        for name, row in (("transfer", "the transfer"), ("detector", "the right answer itself")):
+            facts |= {f"{name}_{key}": value for key, value in _joint_errors(in_row[row], true).items()}
+    chosen = np.unique(np.linspace(0, len(used) - 1, 8).round().astype(int))
+    return Evaluation(
+        title=f"{actor.id} version {actor.version}: a transfer against its right answer, {len(used)} frames",
+        rows=rows,
+        picture_size=(stage.out_width_px, stage.out_height_px),
+        notes=[f"frames that were not drawn: {sum(picture is None for picture in transferred)} of {len(frames)}"],
+        facts=facts,
+        shown=[[drawn[0][i], real[0][i], _difference(drawn[0][i], real[0][i])] for i in chosen],
+        shown_rows=("transferred", "right answer", "difference"),
+    )
+
+
+def _true_joints(path: Path, frames: int) -> NDArray[np.float64]:
+    try:
+        with np.load(path) as stored:
+            joints_px = np.asarray(stored["joints_px"], np.float64)
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput("--truth", f"{path} holds no true joints: {error}") from error
+    if joints_px.shape != (frames, skeleton.BODY_COUNT, 2):
+        raise BadInput("--truth", f"{path} holds joints {joints_px.shape}, expected ({frames}, 25, 2)")
+    return joints_px
+
+
+def _joint_errors(found: Sequence[Pose | None], true: NDArray[np.float64]) -> dict[str, float | int | None]:
+    """In pixels of the stage: mean error over the body's joints, the mean place of the hips against the true one (x
+    to the right, y down), and the mean error once each frame's hips are laid onto each other."""
+    errors, aligned, offsets = [], [], []
+    for pose, joints_px in zip(found, true, strict=True):
+        if pose is None:
+            continue
+        seen = [joint for joint in _JOINTS if pose.confidence[joint] > 0]
+        difference = pose.joints_px[seen].astype(np.float64) - joints_px[seen]
+        errors.append(np.linalg.norm(difference, axis=1))
+        hips_px = pose.joint(skeleton.MID_HIP)
+        if hips_px is not None:
+            offset = hips_px.astype(np.float64) - joints_px[skeleton.MID_HIP]
+            offsets.append(offset)
+            aligned.append(np.linalg.norm(difference - offset, axis=1))
+    place = np.mean(offsets, axis=0) if offsets else None
+    return {
+        "frames_with_a_pose": sum(pose is not None for pose in found),
+        "joint_error_px": float(np.concatenate(errors).mean()) if errors else None,
+        "joint_error_aligned_px": float(np.concatenate(aligned).mean()) if aligned else None,
+        "hips_offset_x_px": None if place is None else float(place[0]),
+        "hips_offset_y_px": None if place is None else float(place[1]),
+        "hips_distance_px": float(np.linalg.norm(offsets, axis=1).mean()) if offsets else None,
+    }
+
+
+def _difference(one: Picture, other: Picture) -> Picture:
+    """The absolute difference, inverted so that white is none."""
+    return np.asarray(255 - np.abs(one.astype(np.int16) - other), np.uint8)
