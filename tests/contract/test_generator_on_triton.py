@@ -243,6 +243,19 @@ async def test_a_new_version_is_served_beside_the_old(running: Running, caller, 
         await draw(caller, old, pictures(1), pictures(2))
 
 
+async def test_a_version_that_is_not_served_is_published_all_the_same(running: Running, caller, publish):
+    """Published without being served it is not loaded for anybody; who asks for it by its number gets it."""
+    old = publish("gated", bias=5)
+    await running.agent.ensure("gated")
+    new = publish("gated", bias=6, serve=False)
+    assert await running.agent.check()
+    assert [version for actor_id, version in running.agent.loaded() if actor_id == "gated"] == [1]
+    assert (await running.agent.ensure("gated")).version == 1
+    await assert_draws(caller, old, 5)
+    assert (await running.agent.ensure("gated", 2)).version == 2
+    await assert_draws(caller, new, 6)
+
+
 async def test_no_request_is_lost_while_a_version_is_added(running: Running, caller, publish: Callable[..., Actor]):
     """Sessions of the old version go on, picture after picture, while the new one is loaded."""
     old = publish("busy", bias=3)

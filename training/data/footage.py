@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from motion.frame import Picture
@@ -131,6 +132,13 @@ def footage_facts(footage: Path) -> FootageFacts:
 def footage_fingerprint(footage: Path) -> str:
     """32 hexadecimal digits that tell this file's bytes from others. Raises UnreadableVideo for a missing file."""
     _check_file(footage)
+    facts = footage.stat()
+    return _fingerprint(footage, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(footage: Path, size_bytes: int, changed_at_ns: int) -> str:
+    """Of a file as it is now: hours of video are not read again each time their name is wanted."""
     with footage.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
 

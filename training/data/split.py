@@ -39,7 +39,17 @@ def split_by_length(shows_person: Sequence[bool], frame_rate_hz: float) -> Split
     least an eighth of a second, 3 frames at least. Raises NoBody."""
     shown = int(np.count_nonzero(shows_person))
     blocks = min(max(shown // _FRAMES_PER_BLOCK, _FEWEST_BLOCKS), _MOST_BLOCKS)
-    return split_footage(shows_person, blocks, gap_frames=max(3, round(_GAP_SECONDS * frame_rate_hz)))
+    return split_footage(shows_person, blocks, gap_frames=_gap_frames(frame_rate_hz))
+
+
+def near_blocks(blocks: Sequence[range], frame_rate_hz: float) -> set[int]:
+    """The frames of the blocks and of the gaps around them."""
+    gap = _gap_frames(frame_rate_hz)
+    return {frame for block in blocks for frame in range(block.start - gap, block.stop + gap)}
+
+
+def _gap_frames(frame_rate_hz: float) -> int:
+    return max(3, round(_GAP_SECONDS * frame_rate_hz))
 
 
 def split_footage(shows_person: Sequence[bool], blocks: int = 4, block_frames: int = 8, gap_frames: int = 3) -> Split:

@@ -17,6 +17,7 @@ from training.acting import PublishedActor, seen_on
 from training.baselines import nearest_pose
 from training.data.footage import Footage
 from training.data.prepare import PreparedFootage, load_prepared, prepare
+from training.data.split import near_blocks
 from training.data.staging import Progress
 from training.evaluation.lpips import Lpips
 from training.evaluation.rows import EvaluationRow, measured
@@ -88,11 +89,10 @@ def evaluate_held_out(
 
     Raises NoBody where no held-out frame shows the person, ActorUnusable.
     """
-    note, blocks = _held_out_blocks(actor, prepared, footage)
+    note, trained_on_rest, blocks = _held_out_blocks(actor, prepared, footage)
     runs = [run for block in blocks for run in seen_runs(prepared, block)]
     if not runs:
         raise NoBody("no held-out frame shows the person")
-    held_out = {frame for block in blocks for frame in block}
     acting = PublishedActor(actor)
     refined: list[list[Picture]] = []
     unrefined: list[list[Picture]] = []
@@ -102,13 +102,14 @@ def evaluate_held_out(
             kept.append(seen_on(drawn, actor, prepared.stage))
     real = [[np.asarray(prepared.pictures[frame]) for frame in run] for run in runs]
     asked = [[prepared.stage_pose(frame) for frame in run] for run in runs]
-    known = [i for i, pose in enumerate(prepared.poses) if pose is not None and i not in held_out]
+    near = near_blocks(blocks, prepared.frame_rate_hz)
+    known = [i for i, pose in enumerate(prepared.poses) if pose is not None and i not in near]
     known_poses = [prepared.stage_pose(i) for i in known]
     nearest = [[np.asarray(prepared.pictures[known[nearest_pose(p, known_poses)]]) for p in run] for run in asked]
     speed = acting.times.frames_per_second
     ways: list[tuple[str, list[list[Picture]], dict[str, Any]]] = [
         ("the actor", refined, {"frames_per_second": speed}),
-        ("nearest training frame", nearest, {}),
+        ("nearest training frame" if trained_on_rest else "nearest other frame", nearest, {}),
         ("the footage itself", real, {"is_real": True}),
     ]
     if actor.face is not None:
@@ -134,20 +135,20 @@ def evaluate_held_out(
     )
 
 
-def _held_out_blocks(actor: Actor, prepared: PreparedFootage, footage: Footage | None) -> tuple[str, list[range]]:
-    """The frames that the actor was not trained on, and how that is known."""
+def _held_out_blocks(actor: Actor, prepared: PreparedFootage, footage: Footage | None) -> tuple[str, bool, list[range]]:
+    """The frames that the actor was not trained on: how that is known, whether it was on the others, and which."""
     trained_on = actor.trained.get("footage_fingerprint")
     split = prepared.split()
     if footage is None or (trained_on is not None and trained_on == footage.fingerprint()):
         stored = actor.trained.get("held_out_blocks")
         blocks = split.blocks if stored is None else [range(start, stop) for start, stop in stored]
-        return "held out in training", blocks
+        return "held out in training", True, blocks
     if trained_on is None:
         same = actor.trained.get("footage_report", {}).get("frames") == len(prepared)
         words = "taken for the footage that the actor was trained on, which its record names by its file alone"
         if same and actor.trained.get("footage") == footage.title:
-            return f"{words}; held out in training, by the same rule", split.blocks
-    return "other footage than the actor was trained on", split.blocks
+            return f"{words}; held out in training, by the same rule", True, split.blocks
+    return "other footage than the actor was trained on", False, split.blocks
 
 
 def _pose(prepared: PreparedFootage, frame: int) -> Pose:

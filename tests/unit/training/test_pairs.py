@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from serving.errors import NoBody
 from training.data.pairs import Pairs, split_footage
+from training.data.split import near_blocks, split_by_length
 
 
 @given(st.integers(16, 4000))
@@ -155,3 +156,26 @@ def test_footage_without_consecutive_poses_is_refused(prepared):
     poses = [pose if frame % 2 else None for frame, pose in enumerate(prepared.poses)]
     with pytest.raises(NoBody, match="two consecutive"):
         pairs_of(replace(prepared, poses=poses))
+
+
+def test_longer_footage_holds_out_more_blocks():
+    """A block for every 400 frames, 4 at least and 16 at most, with gaps that last an eighth of a second."""
+    for frames, rate_hz, blocks, gap in ((247, 24, 4, 3), (2800, 25, 7, 3), (9000, 120, 16, 15)):
+        split = split_by_length([True] * frames, rate_hz)
+        assert len(split.blocks) == blocks
+        near = near_blocks(split.blocks, rate_hz)
+        assert near == set(range(frames)) - {i for i in range(frames) if split.trained[i]}
+        assert len(near) == blocks * (8 + 2 * gap)
+
+
+def test_no_pair_goes_across_a_cut(prepared):
+    """A frame behind a cut is no second one, and its predecessor is no previous picture of its own pair."""
+    cut = replace(prepared, starts=frozenset({0, 12}))
+    pairs = Pairs(
+        cut, split_footage([True] * len(cut), blocks=1, block_frames=1, gap_frames=1), onto_plate=True,
+        previous_zeros=0.0, previous_noise=0.0, seed=0,
+    )  # fmt: skip
+    assert 11 not in pairs.first_frames
+    random = np.random.default_rng(0)
+    assert pairs._before(12, random) is None
+    assert pairs._before(11, random) is not None

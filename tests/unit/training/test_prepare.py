@@ -2,6 +2,7 @@ import csv
 import errno
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from itertools import count
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 
 from serving.errors import BadInput, NoBody
-from training.data import disk, sightings, staging
 from training.data import footage as reading
 from training.data import prepare as preparation
+from training.data import sightings, staging
 from training.data.disk import DiskFull
 from training.data.footage import Footage, FootageFacts
 from training.data.prepare import FootageRefused, load_prepared, prepare
+from training.data.rawarray import RowWriter
 
 FRAMES = 20
 
@@ -144,7 +146,7 @@ def test_several_files_are_one_footage(footage, tmp_path):
     path, _, opened = footage
     both = Footage(files=(path, path.with_name("more.mp4")))
     prepared = prepare(both, tmp_path / "work", 32, 32)
-    assert (len(prepared), prepared.starts) == (2 * FRAMES, {0, FRAMES})
+    assert (len(prepared), prepared.starts) == (2 * FRAMES, frozenset({0, FRAMES}))
     assert prepared.report["frames_lost"] == 6
     assert opened.count("more.mp4") == 2
     assert preparation.preparation_name(both) != preparation.preparation_name(Footage(files=both.files[::-1]))
@@ -226,7 +228,7 @@ def test_a_full_disk_is_one_line_and_the_job_goes_on_later(footage, tmp_path, mo
         target = {
             "chunk": (sightings, "_store"),
             "kept": (preparation._Preparation, "_keep"),
-            "stage": (staging.RowWriter, "append"),
+            "stage": (RowWriter, "append"),
         }[where]
         patched.setattr(*target, full)
         with pytest.raises(DiskFull, match=r"the disk of .* is full; what was done is kept"):
@@ -237,8 +239,8 @@ def test_a_full_disk_is_one_line_and_the_job_goes_on_later(footage, tmp_path, mo
 def test_too_little_room_is_told_before_anything_is_done(footage, tmp_path, monkeypatch):
     """How much is needed, how much there is, and the ways out."""
     path, _, _ = footage
-    usage = disk.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(DiskFull, match=r"about 1 MB of disk are needed in .*, 0 MB are free: free some.*--frame-rate"):
         prepare(path, tmp_path / "work", 32, 32)
 
@@ -268,6 +270,7 @@ def test_openposes_files_replace_our_own_detector(footage, tmp_path, fake_estima
     monkeypatch.setattr(type(fake_estimator), "estimate", half, raising=False)
     prepared = prepare(Footage(files=(path,), keypoints=(folder,)), tmp_path / "work", 32, 32, anyway=True)
     for pose in prepared.poses:
+        assert pose is not None
         np.testing.assert_allclose(pose.joints_px[:25], near.joints_px[:25], atol=1e-3)
     said = {finding["what"]: finding["measured"] for finding in prepared.report["findings"]}
     assert said["other people"] == "more than one person in 9 of 20 frames"
