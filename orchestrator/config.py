@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from motion.body import BodyStats
+from motion.dancer_choice import DancerChoice
 from motion.frame import FrameSize, PictureEncoding
 
 
@@ -22,6 +23,16 @@ class PoseDetail(Enum):
     BODY = "body"
     HOLISTIC = "holistic"
     LIVE = "live"
+
+
+class PoseBackend(Enum):
+    """Which network finds the joints; dance/v1/pose.proto explains each."""
+
+    DEFAULT = "default"
+    """The pose service's own."""
+    MEDIAPIPE = "mediapipe"
+    OPENPOSE = "openpose"
+    RTMPOSE = "rtmpose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +56,15 @@ class ReturnOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoseConfig:
-    """How the source is looked at. face_and_hands_every_n: for detail LIVE; 0 leaves it to the pose service."""
+    """How the source is looked at, and who of several people is the dancer.
+
+    face_and_hands_every_n: for detail LIVE; 0 leaves it to the pose service.
+    """
 
     detail: PoseDetail = PoseDetail.HOLISTIC
     face_and_hands_every_n: int = 0
+    backend: PoseBackend = PoseBackend.DEFAULT
+    dancer: DancerChoice = field(default_factory=DancerChoice)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

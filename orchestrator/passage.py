@@ -37,6 +37,8 @@ class Remark(Enum):
     FACE_AND_HANDS_CARRIED = "face_and_hands_carried"
     AIRBORNE = "airborne"
     STAGE_RETRIED = "stage_retried"
+    DANCER_LOST = "dancer_lost"
+    DANCER_CHANGED = "dancer_changed"
 
 
 @dataclass(frozen=True, slots=True)
