@@ -82,7 +82,7 @@ def centre_px(pose: Pose) -> NDArray[np.float64]:
     return np.asarray(seen.mean(axis=0) if len(seen) else np.zeros(2), np.float64)
 
 
-def at_place_of(pose: Pose, size: FrameSize) -> DancerChoice:
-    """The choice of a tracker that begins anew, for a dancer last seen as `pose`: whoever is nearest to that place."""
-    x, y = centre_px(pose) / (size.width_px, size.height_px)
-    return DancerChoice(DancerRule.NEAREST, float(np.clip(x, -1, 2)), float(np.clip(y, -1, 2)))
+def place_of(pose: Pose, size: FrameSize) -> tuple[float, float]:
+    """Where a pose is, as fractions of the frame: for a tracker that begins anew, and NEAREST."""
+    x, y = np.clip(centre_px(pose) / (size.width_px, size.height_px), -1, 2).tolist()
+    return x, y

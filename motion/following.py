@@ -36,6 +36,8 @@ _ORDINARY_ROOM: Final = 2.0
 _ROOM_PER_SECOND: Final = 4.0
 """By how much that grows for each second out of sight."""
 _SIZE_MEMORY: Final = 0.9
+_CLOCK_SECONDS: Final = 1e-6
+"""Times that have travelled are rounded to nanoseconds; that must not decide who is forgotten."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +119,8 @@ class PeopleTracker:
         """The numbers of the next frame's people, in their order. step_seconds: since the frame before."""
         for known in self._known:
             known.expect(step_seconds)
-        self._known = [known for known in self._known if known.unseen_seconds <= self._rules.remember_seconds]
+        limit_seconds = self._rules.remember_seconds + _CLOCK_SECONDS
+        self._known = [known for known in self._known if known.unseen_seconds <= limit_seconds]
         owner: dict[int, _Known] = {}
         in_sight = [known for known in self._known if known.unseen_seconds <= max(_IN_SIGHT_SECONDS, step_seconds)]
         self._deal(in_sight, people, owner)
@@ -180,7 +183,8 @@ class DancerKeeper:
             return Followed(tuple(ids), list(ids).index(self._dancer_id))
         self._lost_seconds += step_seconds
         if self._dancer_id and (
-            self._choice.rule is DancerRule.PERSON or self._lost_seconds <= self._rules.remember_seconds
+            self._choice.rule is DancerRule.PERSON
+            or self._lost_seconds <= self._rules.remember_seconds + _CLOCK_SECONDS
         ):
             return Followed(tuple(ids), -1, lost=True)
         index = self._choice.chosen(people, ids, size)

@@ -141,13 +141,15 @@ def file_name(video: str, index: int) -> str:
     return f"{video}_{index:012d}{_SUFFIX}"
 
 
-def read_folder(folder: Path, *, shrink_to_px: int | None = None) -> KeypointsFolder:
+def read_folder(folder: Path, *, facts: SourceFacts | None = None, shrink_to_px: int | None = None) -> KeypointsFolder:
     """All frames of a folder, in their order. Raises BadKeypoints, naming the file and the field.
 
-    shrink_to_px: where the folder knows the size of its frames and their longer side is larger, the poses are given in
-    pixels of the frame shrunk to that.
+    facts: about the source, where they are known from elsewhere; else what the folder itself says. shrink_to_px: where
+    the frames' size is known and their longer side is larger, poses are given in pixels of the frame shrunk to that.
     """
-    facts = read_source_facts(folder)
+    if not folder.is_dir():
+        raise BadKeypoints(f"{folder}: is no folder")
+    facts = read_source_facts(folder) if facts is None else facts
     numbered = _numbered_files(folder)
     scale = (1.0, 1.0)
     if facts is not None and shrink_to_px is not None:

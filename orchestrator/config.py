@@ -28,8 +28,6 @@ class PoseDetail(Enum):
 class PoseBackend(Enum):
     """Which network finds the joints; dance/v1/pose.proto explains each."""
 
-    DEFAULT = "default"
-    """The pose service's own."""
     MEDIAPIPE = "mediapipe"
     OPENPOSE = "openpose"
     RTMPOSE = "rtmpose"
@@ -63,8 +61,13 @@ class PoseConfig:
 
     detail: PoseDetail = PoseDetail.HOLISTIC
     face_and_hands_every_n: int = 0
-    backend: PoseBackend = PoseBackend.DEFAULT
+    backend: PoseBackend = PoseBackend.MEDIAPIPE
     dancer: DancerChoice = field(default_factory=DancerChoice)
+
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether it is not what every pose service serves, so that the service has to be asked first."""
+        return self.backend is not PoseBackend.MEDIAPIPE or self.dancer != DancerChoice()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

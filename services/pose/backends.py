@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from services.pose.estimator import PeopleEstimator, PoseDetail, PoseEstimator, PoseRules
-from services.pose.model_card import ModelCard, OpenPoseCard, RtmPoseCard, read_card
+from services.pose.model_card import OpenPoseCard, read_card
 from services.pose.openpose import OpenPoseEstimator, OpenPoseModel
 from services.pose.rtmpose import RtmPoseEstimator, RtmPoseModel
 from serving.errors import BadSettings
@@ -104,13 +104,5 @@ def open_backends(
         if found is not backend:
             raise BadSettings(str(path), f"is a card for the backend {found.value}, expected {backend.value}")
         models[backend] = model
-        told(licence_notice(model.card))
+        told(model.card.licence_notice)
     return Backends(models, mediapipe)
-
-
-def licence_notice(card: ModelCard) -> str:
-    """What whoever uses the card's network agrees to, in one line."""
-    at = f", {card.licence_at}" if card.licence_at else ""
-    kind = "openpose" if isinstance(card, OpenPoseCard) else "rtmpose"
-    assert isinstance(card, OpenPoseCard | RtmPoseCard)
-    return f"backend {kind} uses {card.name}: by using it you accept its licence, {card.licence}{at}"

@@ -85,10 +85,23 @@ class Estimate:
         return self.people[self.dancer_index] if self.dancer_index >= 0 else None
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where a picture's time went before the people were made of what the network gave."""
+
+    prepare_seconds: float = 0.0
+    """Bringing the picture into the network's form."""
+    network_seconds: float = 0.0
+
+
 class PeopleEstimator(Protocol):
-    """What every backend is: finds the people in the pictures of one video. Used by one thread at a time."""
+    """What every backend is: finds the people in the pictures of one video. Used by one thread at a time.
+
+    spent: on the last picture.
+    """
 
     detail: PoseDetail
+    spent: Spent
 
     def estimate(self, picture: Picture) -> Estimate:
         """The people in the next picture, `[H, W, 3]` uint8 RGB. Nobody there is an answer without people."""
@@ -132,6 +145,7 @@ class PoseEstimator:
         self.detail = detail
         self.rules = PoseRules() if rules is None else rules
         self.with_mask = with_mask
+        self.spent = Spent()
         self._looked_at: Pose | None = None
         self._frames_since_look = 0
         self._trackers: list[Any] = []
@@ -151,6 +165,8 @@ class PoseEstimator:
         tracker = self._holistic if self._body is None else self._body
         with first_person_chatter_dropped():
             found = tracker.process(picture)
+        # MediaPipe does not tell its networks from the work around them.
+        self.spent = Spent(network_seconds=time.perf_counter() - started)
         if found.pose_landmarks is not None:
             person_seen()
         pose = self._believable(found, size)

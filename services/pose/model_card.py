@@ -65,6 +65,11 @@ class OpenPoseCard:
     parts: tuple[int, ...]
     limbs: tuple[Limb, ...]
 
+    @property
+    def licence_notice(self) -> str:
+        """What whoever uses the network agrees to, in one line."""
+        return _licence_notice("openpose", self.name, self.licence, self.licence_at)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectorFacts:
@@ -103,6 +108,11 @@ class RtmPoseCard:
     split: float
     min_confidence: float
     detector: DetectorFacts | None
+
+    @property
+    def licence_notice(self) -> str:
+        """What whoever uses the network agrees to, in one line."""
+        return _licence_notice("rtmpose", self.name, self.licence, self.licence_at)
 
 
 ModelCard = OpenPoseCard | RtmPoseCard
@@ -186,6 +196,10 @@ def read_card(path: Path) -> ModelCard:
     card: ModelCard = _openpose(reader) if backend == "openpose" else _rtmpose(reader)
     reader.finish()
     return card
+
+
+def _licence_notice(backend: str, name: str, licence: str, at: str) -> str:
+    return f"backend {backend} uses {name}: by using it you accept its licence, {licence}{f', {at}' if at else ''}"
 
 
 def _openpose(reader: _Reader) -> OpenPoseCard:

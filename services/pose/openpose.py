@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
-from services.pose.estimator import Estimate, PoseDetail
+from services.pose.estimator import Estimate, PoseDetail, Spent
 from services.pose.grouping import Grouped, GroupingRules, group
 from services.pose.model_card import OpenPoseCard
 from services.pose.networks import Network, NetworkFile, blob_of
@@ -72,8 +72,7 @@ class OpenPoseEstimator:
         self._model = model
         self._rules = GroupingRules() if rules is None else rules
         self._network: tuple[FrameSize, Network] | None = None
-        self.network_seconds = 0.0
-        """Of the last picture's `compute_seconds`, those in the network alone."""
+        self.spent = Spent()
         try:
             self.estimate(np.full((*_GREY_SIDES, 3), 128, np.uint8))
         except RuntimeError as error:
@@ -93,7 +92,7 @@ class OpenPoseEstimator:
         network = self._network_for(outer, blob.shape)
         before = time.perf_counter()
         heatmaps, fields = self._model.maps(network, blob)
-        self.network_seconds = time.perf_counter() - before
+        self.spent = Spent(before - started, time.perf_counter() - before)
         grouped = group(heatmaps, fields, self._model.card.limbs, self._rules)
         cell_px = outer.width_px / heatmaps.shape[2], outer.height_px / heatmaps.shape[1]
         scale = cell_px[0] * size.width_px / inner.width_px, cell_px[1] * size.height_px / inner.height_px

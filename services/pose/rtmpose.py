@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
-from services.pose.estimator import Estimate, PoseDetail
-from services.pose.model_card import WHOLE_BODY_POINTS, DetectorFacts, RtmPoseCard
+from services.pose.estimator import Estimate, PoseDetail, Spent
+from services.pose.model_card import WHOLE_BODY_POINTS, DetectorFacts, InputFacts, RtmPoseCard
 from services.pose.networks import Floats, NetworkFile, blob_of
 from services.pose.whole_body import whole_body_pose
 from serving.errors import BadSettings
@@ -65,8 +65,8 @@ class RtmPoseEstimator:
             side_px = model.card.detector.side_px
             self._detector = model.detector.network((1, 3, side_px, side_px))
         self._last: list[Pose] = []
-        self.network_seconds = 0.0
-        """Of the last picture's `compute_seconds`, those in the networks alone."""
+        self.spent = Spent()
+        self._network_seconds = self._prepare_seconds = 0.0
         try:
             blank = np.full((64, 64, 3), 128, np.uint8)
             self.estimate(blank)
@@ -78,7 +78,7 @@ class RtmPoseEstimator:
     def estimate(self, picture: Picture) -> Estimate:
         """The people in the next picture, `[H, W, 3]` uint8 RGB; the first one is taken for the dancer."""
         started = time.perf_counter()
-        self.network_seconds = 0.0
+        self._network_seconds = self._prepare_seconds = 0.0
         size = FrameSize(picture.shape[1], picture.shape[0])
         boxes = self._boxes(picture, size)
         people: list[Pose] = []
@@ -88,6 +88,7 @@ class RtmPoseEstimator:
             found = [whole_body_pose(*one, size, min_confidence) for one in zip(points_px, scores, strict=True)]
             people = [pose for pose in found if pose.confidence.any()]
         self._last = people
+        self.spent = Spent(self._prepare_seconds, self._network_seconds)
         return Estimate(people, 0 if people else -1, time.perf_counter() - started)
 
     def close(self) -> None:
@@ -115,7 +116,7 @@ class RtmPoseEstimator:
         inner = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
         shown = np.full((facts.side_px, facts.side_px, 3), _FILL, np.uint8)
         shown[: inner[1], : inner[0]] = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA)
-        found = self._timed(self._detector, blob_of([shown], facts.input))
+        found = self._timed(self._detector, shown, facts.input)
         rows = found[0].reshape(-1, found[0].shape[-1])
         if rows.shape[1] != 5:
             raise BadSettings(self._model.card.name, f"detector.boxes: expected [1, N, 5], got {found[0].shape}")
@@ -133,7 +134,7 @@ class RtmPoseEstimator:
         size = (card.width_px, card.height_px)
         shown = [np.asarray(cv2.warpAffine(picture, crop, size, flags=cv2.INTER_LINEAR), np.uint8) for crop in crops]
         # One by one: a network whose batch is fixed takes them too, and a person's points never depend on the others.
-        found = [self._timed(self._network, blob_of([one], card.input)) for one in shown]
+        found = [self._timed(self._network, one, card.input) for one in shown]
         maps_x, maps_y = (np.concatenate([maps[axis] for maps in found]) for axis in (0, 1))
         if maps_x.ndim != 3 or maps_x.shape[1] != WHOLE_BODY_POINTS or maps_y.shape[1] != WHOLE_BODY_POINTS:
             expected = f"[1, {WHOLE_BODY_POINTS}, places]"
@@ -143,10 +144,13 @@ class RtmPoseEstimator:
         points_px = np.einsum("nij,nkj->nki", back[:, :, :2], points) + back[:, None, :, 2]
         return points_px.astype(np.float32), scores
 
-    def _timed(self, network: Any, blob: Floats) -> Sequence[Floats]:
+    def _timed(self, network: Any, picture: Picture, facts: InputFacts) -> Sequence[Floats]:
+        started = time.perf_counter()
+        blob = blob_of([picture], facts)
         before = time.perf_counter()
         found: Sequence[Floats] = network.run(blob)
-        self.network_seconds += time.perf_counter() - before
+        self._prepare_seconds += before - started
+        self._network_seconds += time.perf_counter() - before
         return found
 
 
