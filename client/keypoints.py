@@ -163,9 +163,10 @@ def followed_frames(reader: KeypointsReader, choice: DancerChoice, max_side_px: 
     for frame in folder.frames:
         pts = reader.pts_of(frame.index)
         seconds = max(0.0, float(pts * reader.time_base))
-        people = tuple(person.pose for person in frame.people)
+        people = [person.pose for person in frame.people]
         ids = [person.person_id or 0 for person in frame.people] if ids_known else None
-        yield KeypointsShown(frame.index, pts, seconds, people, follower.follow(people, size, seconds, ids))
+        who = follower.follow(people, size, seconds, ids)
+        yield KeypointsShown(frame.index, pts, seconds, tuple(people[index] for index in who.kept), who)
 
 
 def drawn(shown: KeypointsShown, size: FrameSize) -> Picture:

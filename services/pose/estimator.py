@@ -113,11 +113,12 @@ class PeopleEstimator(Protocol):
 
 
 def followed(estimate: Estimate, follower: Follower, size: FrameSize, time_s: float | None) -> Estimate:
-    """The estimate with its people told apart, and the dancer found among them. Counts as computing."""
+    """The estimate with its people told apart, those who are not sure to be any left out, and the dancer among them."""
     started = time.perf_counter()
     who = follower.follow(estimate.people, size, time_s)
     return replace(
         estimate,
+        people=[estimate.people[index] for index in who.kept],
         dancer_index=who.dancer_index,
         person_ids=who.person_ids,
         dancer_lost=who.lost,

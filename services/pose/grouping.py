@@ -43,7 +43,7 @@ class GroupingRules:
     samples, and the mean along it, less a penalty for lines longer than half of the map, is positive.
     """
 
-    min_peak: float = 0.1
+    min_peak: float = 0.05
     """A lower maximum of a confidence map is no joint."""
     line_samples: int = 10
     """Places on a line at which the field is read, its ends included."""
