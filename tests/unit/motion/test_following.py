@@ -17,9 +17,11 @@ FRAME_SECONDS = 0.04
 # BODY_25 of somebody who stands, in fractions of their height.
 STANDING = np.array(
     [
-        (0, 0.08), (0, 0.2), (-0.13, 0.2), (-0.2, 0.36), (-0.22, 0.5), (0.13, 0.2), (0.2, 0.36), (0.22, 0.5), (0, 0.52),
-        (-0.08, 0.52), (-0.09, 0.74), (-0.1, 0.96), (0.08, 0.52), (0.09, 0.74), (0.1, 0.96), (-0.03, 0.05), (0.03, 0.05),
-        (-0.06, 0.06), (0.06, 0.06), (0.14, 1), (0.16, 1), (0.08, 0.98), (-0.14, 1), (-0.16, 1), (-0.08, 0.98),
+        (0, 0.08), (0, 0.2), (-0.13, 0.2), (-0.2, 0.36), (-0.22, 0.5), (0.13, 0.2), (0.2, 0.36), (0.22, 0.5),
+        (0, 0.52),
+        (-0.08, 0.52), (-0.09, 0.74), (-0.1, 0.96), (0.08, 0.52), (0.09, 0.74), (0.1, 0.96), (-0.03, 0.05),
+        (0.03, 0.05), (-0.06, 0.06), (0.06, 0.06), (0.14, 1), (0.16, 1), (0.08, 0.98),
+        (-0.14, 1), (-0.16, 1), (-0.08, 0.98),
     ]
 )  # fmt: skip
 
@@ -75,7 +77,7 @@ def test_a_short_absence_is_forgiven_and_a_long_one_is_not():
 
 
 def test_a_lost_dancer_is_not_replaced_before_its_time():
-    """While the dancer is away nobody else dances, though somebody is there; then the rule chooses again, and says so."""
+    """While the dancer is away nobody else dances, though somebody is there; then the rule chooses again."""
     rules = FollowRules(remember_seconds=1.0)
     other = standing(550, height_px=120)
     said = followed([*[[standing(200), other]] * 5, *[[other]] * 30], rules=rules)
@@ -90,9 +92,7 @@ def test_a_lost_dancer_is_not_replaced_before_its_time():
 def test_a_dancer_by_number_is_never_replaced():
     """With id=1 the dancer stays lost however long it takes."""
     choice = DancerChoice(DancerRule.PERSON, person_id=1)
-    said = followed(
-        [[standing(200)], *[[standing(550)]] * 60], choice=choice, rules=FollowRules(remember_seconds=0.5)
-    )
+    said = followed([[standing(200)], *[[standing(550)]] * 60], choice=choice, rules=FollowRules(remember_seconds=0.5))
     assert said[0].dancer_index == 0
     assert all(who.lost and who.dancer_index == -1 for who in said[1:])
 
@@ -108,10 +108,12 @@ def test_each_rule_chooses_its_dancer(rule, chosen):
     assert who.person_ids[who.dancer_index] == chosen
 
 
-@pytest.mark.parametrize("rule", ["", "biggest", "largest=1", "nearest", "nearest=1", "nearest=a,b", "nearest=7,0", "id=0", "id=x"])
+@pytest.mark.parametrize(
+    "rule", ["", "biggest", "largest=1", "nearest", "nearest=1", "nearest=a,b", "nearest=7,0", "id=0", "id=x"]
+)
 def test_rules_that_are_none_are_refused(rule):
     """The message says what was expected."""
-    with pytest.raises(ValueError, match="expected|fractions|numbered|convert|invalid|enough"):
+    with pytest.raises(ValueError, match=r"expected|fractions|numbered|convert|invalid|enough"):
         DancerChoice.parsed(rule)
 
 

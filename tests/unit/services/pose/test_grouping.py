@@ -79,10 +79,12 @@ def crowds(draw) -> list[np.ndarray]:
         if len(people) == wanted:
             break
         height = rng.uniform(22, 40) if wanted <= 6 else rng.uniform(14, 22)
-        person = at(rng.uniform(0.3 * height, WIDTH - 0.3 * height), rng.uniform(0.5, HEIGHT - 2 - 0.96 * height), height)
+        person = at(
+            rng.uniform(0.3 * height, WIDTH - 0.3 * height), rng.uniform(0.5, HEIGHT - 2 - 0.96 * height), height
+        )
         person = turned(person, 2, (3, 4), rng.uniform(-60, 150))
         person = turned(person, 5, (6, 7), rng.uniform(-150, 60))
-        if not (0.5 <= person[:, 0].min() and person[:, 0].max() <= WIDTH - 1.5 and person[:, 1].min() >= 0.5):
+        if not (person[:, 0].min() >= 0.5 and person[:, 0].max() <= WIDTH - 1.5 and person[:, 1].min() >= 0.5):
             continue
         # Hands, feet and ears go missing: nothing hangs on them.
         person[rng.permutation([4, 7, 10, 13, 16, 17])[: rng.integers(0, 4)]] = np.nan
