@@ -155,7 +155,8 @@ def evaluate_pose_command(
     job = EvaluationJob(clips=clips, backends=parsed_backends(backends, look), look=look, truth=truth, frames=frames)
     with stop_on_signals() as should_stop:
         rows = evaluate(job, display, should_stop)
-    display.out.print(table_of(rows))
+    # Where there is no terminal, a table need not fit into one.
+    display.out.print(table_of(rows), width=None if display.out.is_terminal else 200)
     if out is not None:
         try:
             out.write_text(markdown_of(rows))

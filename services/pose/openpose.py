@@ -70,7 +70,8 @@ class OpenPoseEstimator:
 
     def __init__(self, model: OpenPoseModel, rules: GroupingRules | None = None) -> None:
         self._model = model
-        self._rules = GroupingRules() if rules is None else rules
+        few = min(GroupingRules().min_parts, len(model.card.parts))
+        self._rules = GroupingRules(min_parts=few) if rules is None else rules
         self._network: tuple[FrameSize, Network] | None = None
         self.spent = Spent()
         try:
