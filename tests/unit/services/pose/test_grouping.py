@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from benchmarks.drawn_people import HEIGHT, LIMBS, PAIRS, PARTS, STANDING, WIDTH, draw_maps
 from services.pose.grouping import Grouped, GroupingRules, find_peaks, group
-from tests.unit.services.pose.drawn_maps import HEIGHT, LIMBS, PAIRS, PARTS, STANDING, WIDTH, draw_maps
 
 NEAREST_CELLS = 3.0
 """Two joints of one part that are nearer than this are one maximum of a map of this width."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.pose.grouping import Limb
+
+Floats = NDArray[np.float64]
+Maps = NDArray[np.float32]
 
 PARTS = 18
 PAIRS = (
@@ -29,7 +33,7 @@ STANDING = np.array(
 )  # fmt: skip
 
 
-def draw_maps(people: Sequence[np.ndarray], height: int = HEIGHT, width: int = WIDTH):
+def draw_maps(people: Sequence[Floats], height: int = HEIGHT, width: int = WIDTH) -> tuple[Maps, Maps]:
     """`[P, H, W]` and `[2 L, H, W]` float32 of people `[P, 2]` in cells; a part that is NaN is missing.
 
     Where people overlap, confidence is the larger one and the field the mean, as in the paper's section 3.
