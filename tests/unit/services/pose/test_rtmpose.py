@@ -99,7 +99,7 @@ def test_simcc_maps_are_read_at_their_maxima():
 
 def test_boxes_of_one_person_are_one():
     """Of two that lie on each other the first stays; none is no error."""
-    boxes = [np.float32([0, 0, 10, 10]), np.float32([1, 0, 10, 10]), np.float32([20, 0, 30, 10])]
+    boxes = list(np.array([[0, 0, 10, 10], [1, 0, 10, 10], [20, 0, 30, 10]], np.float32))
     assert apart(boxes).tolist() == [[0, 0, 10, 10], [20, 0, 30, 10]]
     assert apart([]).shape == (0, 4)
 
