@@ -55,7 +55,7 @@ class FollowRules:
     sure_confidence: float = 0.45
     """Somebody new whose joints are less sure than this on average counts only once seen in `unsure_frames` frames:
     what networks take for a person now and then is gone in the next frame."""
-    unsure_frames: int = 3
+    unsure_frames: int = 6
 
     def __post_init__(self) -> None:
         if self.unsure_frames < 1:

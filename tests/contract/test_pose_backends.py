@@ -122,7 +122,7 @@ async def test_rtmpose_answers_whole_bodies(tmp_path):
         accepted, *_, response = await answers(
             stub,
             config(backend=RTMPOSE, detail=pose_pb2.POSE_DETAIL_BODY),
-            *(frame(number, picture) for number in range(3)),  # so faint a person counts once seen three times
+            *(frame(number, picture) for number in range(6)),  # so faint a person counts once seen six times
         )
     assert accepted.accepted.detail == pose_pb2.POSE_DETAIL_HOLISTIC
     pose = wire.pose_from_proto(response.estimate.people[0].pose)

@@ -118,9 +118,10 @@ def test_rules_that_are_none_are_refused(rule):
 
 
 def test_what_flickers_is_nobody():
-    """Unsure people count once seen in three frames; a sure one at once. Others keep their places in the list."""
+    """Unsure people count once seen in some frames in a row; a sure one at once."""
     ghost, sure = standing(500, confidence=0.2), standing(100)
-    said = followed([[ghost, sure], [sure], *[[sure]] * 6, [ghost, sure], [ghost, sure], [ghost, sure]])
+    frames = [[ghost, sure], [sure], *[[sure]] * 6, [ghost, sure], [ghost, sure], [ghost, sure]]
+    said = followed(frames, rules=FollowRules(unsure_frames=3))
     assert [who.kept for who in said] == [(1,), (0,), *[(0,)] * 6, (1,), (1,), (0, 1)]
     assert said[-1].person_ids == (2, 1)
     assert all(who.person_ids[who.dancer_index] == 1 for who in said)
