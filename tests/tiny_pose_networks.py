@@ -48,7 +48,7 @@ def write_paf_network(path: Path, *, one_output: bool = False, height: int | str
         nodes,
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, height, width])],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, maps[n], "rows", "columns"]) for n in outputs],
-        {"bright": np.float32([255]), "none": np.float32([0])},
+        {"bright": np.array([255], np.float32), "none": np.array([0], np.float32)},
     )
 
 
@@ -92,11 +92,11 @@ def write_whole_body_network(path: Path, width_px: int = 48, height_px: int = 64
         ]
         assert size_px > 0
     constants = {
-        "x_flat": np.int64([width_px, 1]), "y_flat": np.int64([height_px, 1]),
+        "x_flat": np.array([width_px, 1], np.int64), "y_flat": np.array([height_px, 1], np.int64),
         # Of a pixel's two places the first one is the larger.
-        "x_first": np.float32([[1, 0.5]]), "y_first": np.float32([[1, 0.5]]),
-        "x_row": np.int64([1, 1, 2 * width_px]), "y_row": np.int64([1, 1, 2 * height_px]),
-        "x_all": np.int64([1, 133, 2 * width_px]), "y_all": np.int64([1, 133, 2 * height_px]),
+        "x_first": np.array([[1, 0.5]], np.float32), "y_first": np.array([[1, 0.5]], np.float32),
+        "x_row": np.array([1, 1, 2 * width_px], np.int64), "y_row": np.array([1, 1, 2 * height_px], np.int64),
+        "x_all": np.array([1, 133, 2 * width_px], np.int64), "y_all": np.array([1, 133, 2 * height_px], np.int64),
     }  # fmt: skip
     return _saved(
         path,
@@ -126,7 +126,11 @@ def write_detector(path: Path, boxes: list[list[float]], labels: list[int], side
             helper.make_tensor_value_info("dets", TensorProto.FLOAT, [1, len(boxes), 5]),
             helper.make_tensor_value_info("labels", TensorProto.INT64, [1, len(boxes)]),
         ],
-        {"none": np.float32([0]), "boxes": np.float32([boxes]), "kinds": np.int64([labels])},
+        {
+            "none": np.array([0], np.float32),
+            "boxes": np.array([boxes], np.float32),
+            "kinds": np.array([labels], np.int64),
+        },
     )
 
 
