@@ -10,6 +10,7 @@ import asyncio
 import functools
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -93,7 +94,7 @@ async def _measure(
         body = (await client.fit_body(_each(clip.frames))).body
         sizes = await wire_sizes.per_frame(stack, root, actor, clip, body)
         await _pipeline_rate(stack, client, actor, clip, body, frames[:WARM_UP_FRAMES], Rates())
-        for _ in range(rounds):
+        for number in range(rounds):
             await _pipeline_rate(stack, client, actor, clip, body, frames, rates)
             counted_from = min(WARM_UP_FRAMES, len(frames) // 2)
             plain = functools.partial(plain_loop.frames_per_second, actor, clip, body, served, frames, counted_from)
@@ -108,6 +109,9 @@ async def _measure(
                     plain_loop.frames_per_second, actor, clip, body, eager, eager_frames, min(2, len(eager_frames) // 2)
                 )
             )
+            measured = {name: values[-1] for name, values in vars(rates).items() if isinstance(values, list)}
+            told = ", ".join(f"{name} {value:.2f}" for name, value in measured.items())
+            print(f"{case.name}, round {number + 1} of {rounds}, frames/s: {told}", file=sys.stderr, flush=True)
         times = await asyncio.to_thread(_generator_times, actor, stack.ready["generator"].ports["triton_port"], rounds)
     _report(case, rates, times, sizes)
 
