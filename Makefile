@@ -46,6 +46,7 @@ bench: install ## pipeline, generator, what the chain costs, live, many sessions
 	$(BIN)/python -m benchmarks.chain_cost
 	$(BIN)/python -m benchmarks.live
 	$(BIN)/python -m benchmarks.sessions
+	$(BIN)/python -m benchmarks.greedy
 
 sample-clip: install ## draws samples/source_clip.mp4 again
 	$(BIN)/python -m samples.make clip -o samples/source_clip.mp4

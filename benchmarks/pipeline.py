@@ -7,8 +7,10 @@ Markdown. `python -m benchmarks.pipeline --help`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -34,6 +36,8 @@ from serving.engine import open_engine
 
 WARM_UP_FRAMES = 10
 CHAIN = ("orchestrator", "normalize")
+TOGETHER = 4
+"""Sessions at the same time, beside one alone; the plain loop has as many clips, one after another."""
 
 
 @dataclass
@@ -43,6 +47,8 @@ class Rates:
     pipeline: list[float] = field(default_factory=list)
     plain: list[float] = field(default_factory=list)
     eager: list[float] = field(default_factory=list)
+    pipeline_together: list[float] = field(default_factory=list)
+    plain_together: list[float] = field(default_factory=list)
     cpu_ms_per_frame: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in CHAIN})
 
 
@@ -88,24 +94,24 @@ async def _measure(
         body = (await client.fit_body(_each(clip.frames))).body
         sizes = await wire_sizes.per_frame(stack, root, actor, clip, body)
         await _pipeline_rate(stack, client, actor, clip, body, frames[:WARM_UP_FRAMES], Rates())
-        for _ in range(rounds):
+        for number in range(rounds):
             await _pipeline_rate(stack, client, actor, clip, body, frames, rates)
-            rates.plain.append(
-                await asyncio.to_thread(
-                    plain_loop.frames_per_second,
-                    actor,
-                    clip,
-                    body,
-                    served,
-                    frames,
-                    min(WARM_UP_FRAMES, len(frames) // 2),
-                )
+            counted_from = min(WARM_UP_FRAMES, len(frames) // 2)
+            plain = functools.partial(plain_loop.frames_per_second, actor, clip, body, served, frames, counted_from)
+            rates.plain.append(await asyncio.to_thread(plain))
+            rates.pipeline_together.append(await _together_rate(client, actor, clip, body, frames))
+            # As many frames each: the clips' own rates, one after another, are their harmonic mean.
+            rates.plain_together.append(
+                statistics.harmonic_mean([await asyncio.to_thread(plain) for _ in range(TOGETHER)])
             )
             rates.eager.append(
                 await asyncio.to_thread(
                     plain_loop.frames_per_second, actor, clip, body, eager, eager_frames, min(2, len(eager_frames) // 2)
                 )
             )
+            measured = {name: values[-1] for name, values in vars(rates).items() if isinstance(values, list)}
+            told = ", ".join(f"{name} {value:.2f}" for name, value in measured.items())
+            print(f"{case.name}, round {number + 1} of {rounds}, frames/s: {told}", file=sys.stderr, flush=True)
         times = await asyncio.to_thread(_generator_times, actor, stack.ready["generator"].ports["triton_port"], rounds)
     _report(case, rates, times, sizes)
 
@@ -133,6 +139,35 @@ async def _pipeline_rate(
     for name in CHAIN:
         used_seconds = _cpu_seconds(stack.pids[name]) - before[name]
         rates.cpu_ms_per_frame[name].append(1000 * used_seconds / counted)
+
+
+async def _together_rate(client: DanceClient, actor: Actor, clip: Clip, body: BodyStats, frames: list[Frame]) -> float:
+    """Frames a second of several sessions; each has danced its first frames before the time of all begins."""
+    counted_from = min(WARM_UP_FRAMES, len(frames) // 2)
+    warm = asyncio.Barrier(TOGETHER + 1)
+
+    async def dance() -> None:
+        begun = asyncio.Event()
+
+        async def source() -> AsyncIterator[Frame]:
+            for frame in frames:
+                if frame.sequence == counted_from:
+                    await begun.wait()
+                yield frame
+
+        options = TransferOptions(actor=actor.id, source_body=body, frame_rate_hz=clip.frame_rate_hz)
+        async with client.transfer(options) as session:
+            async for answer in session.answers(source()):
+                if answer.sequence == counted_from - 1:
+                    await warm.wait()
+                    begun.set()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(TOGETHER):
+            group.create_task(dance())
+        await warm.wait()
+        started = time.perf_counter()
+    return TOGETHER * (len(frames) - counted_from) / (time.perf_counter() - started)
 
 
 def _generator_times(actor: Actor, triton_port: int, rounds: int) -> GeneratorTimes:
@@ -196,6 +231,13 @@ def _report(case: Case, rates: Rates, times: GeneratorTimes, sizes: dict[str, in
     print(f"| plain loop, same models | {plain:.2f} frames/s | |")
     print(f"| plain loop, generator in PyTorch eager float32 | {eager:.3f} frames/s | |")
     print(f"| pipeline / plain loop | {against_plain:.2f} | 1.0 |")
+    together, one_by_one = (statistics.median(rates.pipeline_together), statistics.median(rates.plain_together))
+    against_one_by_one = statistics.median(
+        a / b for a, b in zip(rates.pipeline_together, rates.plain_together, strict=True)
+    )
+    print(f"| pipeline, {TOGETHER} sessions at the same time | {together:.2f} frames/s, all together | |")
+    print(f"| plain loop, {TOGETHER} clips one after another | {one_by_one:.2f} frames/s | |")
+    print(f"| pipeline / plain loop, {TOGETHER} sessions | {against_one_by_one:.2f} | 1.3 |")
     print(f"| pipeline / eager loop | {against_eager:.2f} | {4 if large else 2.5} |")
     print(f"| generator, PyTorch eager float32 | {times.eager_ms:.1f} ms | |")
     print(f"| generator, engine in process | {times.engine_ms:.1f} ms, {times.eager_ms / times.engine_ms:.1f}x | |")

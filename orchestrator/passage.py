@@ -89,7 +89,7 @@ class Passage:
     """In pixels of the actor's full frame."""
     transform: Transform | None = None
     label_map: Picture | None = None
-    """`[H, W, 3]` uint8 RGB of the network's size."""
+    """`[H, W, 3]` uint8 RGB of the network's size; behind the generator only where the client gets it."""
     face_region: FaceRegion | None = None
     face_label: Picture | None = None
     generated: Picture | None = None

@@ -182,7 +182,14 @@ class Session:
             pose,
             normalize,
             LabelMapStage(actor, self._threads.draw, at_once=at_once),
-            GeneratorStage(self._connections.triton, self._ensure_actor, actor, settings, self._recalled(actor)),
+            GeneratorStage(
+                self._connections.triton,
+                self._ensure_actor,
+                actor,
+                settings,
+                self._recalled(actor),
+                keeps_label_maps=config.returns.label_map,
+            ),
         ]
         if actor.face is not None:
             self._stages.append(FaceStage(self._connections.face, actor, settings, at_once=at_once))

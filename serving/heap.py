@@ -1,4 +1,7 @@
-"""How the C library's heap treats what is freed: kept for the next frame, which needs just as much."""
+"""How the C library's heap treats what is freed: kept for the next frame, or given back behind a session.
+
+Each function is called once, or where it says; False where the C library is not glibc, and nothing is changed.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import ctypes
 import platform
 from typing import Final
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 
 KEPT_BYTES: Final = 64 * 2**20
 """Of free memory at the end of the heap; only what exceeds it goes back to the system."""
@@ -14,15 +17,40 @@ KEPT_BYTES: Final = 64 * 2**20
 _MAPPED_FROM_BYTES: Final = 32 * 2**20
 """Larger blocks are mapped, and given back when freed. It is the most that glibc takes; a message is below it."""
 
+_LARGE_BYTES: Final = 2**20
+"""More than the buffers that come and go with a frame: the kernel clears a mapping's pages each time."""
+
 
 def keep_freed_memory() -> bool:
     """Has this process keep the pages of freed pictures and messages. To be called before threads are started.
 
     By itself glibc gives them back at once, and the kernel clears the same pages again for the next frame: some
-    hundreds a frame at 512x512. False where the C library is not glibc; then nothing is changed.
+    hundreds a frame at 512x512.
     """
+    return _told((_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, KEPT_BYTES))
+
+
+def keep_large_blocks_apart() -> bool:
+    """Has this process map blocks of 1 MiB or more, and take all others from one arena, so that little is left behind.
+
+    By itself glibc makes an arena for every thread that asks, and a large block that is freed teaches it to put the
+    next one into an arena too. A library with threads that come and go, and large buffers, as MediaPipe is, so leaves
+    many times of what it needs with the process. To be called before threads are started; see `give_freed_back`.
+    """
+    return _told((_M_MMAP_THRESHOLD, _LARGE_BYTES), (_M_ARENA_MAX, 1))
+
+
+def give_freed_back() -> bool:
+    """Gives every page back that nobody uses. Takes up to some tenths of a second: for a thread that has the time."""
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    ctypes.CDLL(None).malloc_trim(0)
+    return True
+
+
+def _told(*options: tuple[int, int]) -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    accepted = (mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))
-    return accepted == (1, 1)
+    accepted = [mallopt(name, value) for name, value in options]
+    return set(accepted) == {1}

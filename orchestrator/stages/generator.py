@@ -67,6 +67,7 @@ class GeneratorStage:
     the agent has looked after the actor.
 
     ensure: has the actor loaded, see `ensure_actor`. recalled: the picture to go on from.
+    keeps_label_maps: they are needed once more, behind this stage.
     """
 
     name: ClassVar[str] = "generator"
@@ -78,11 +79,14 @@ class GeneratorStage:
         actor: Actor,
         settings: OrchestratorSettings,
         recalled: Recalled,
+        *,
+        keeps_label_maps: bool,
     ) -> None:
         self._triton = triton
         self._ensure = ensure
         self._model, self._version = actor.id, str(actor.version)
         self._shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
+        self._keeps_label_maps = keeps_label_maps
         self._recurrence = Recurrence(actor.stage.out_width_px, actor.stage.out_height_px, recalled)
         self._seconds = settings.generator_seconds
         self._patience = Patience(settings.away_seconds)
@@ -106,6 +110,8 @@ class GeneratorStage:
         if restarted:
             passage.remarks.append(Remark.RESTARTED)
         inputs = [_input("LABEL_MAP", passage.label_map), _input("PREVIOUS_FRAME", previous)]
+        if not self._keeps_label_maps:
+            passage.label_map = None  # `inputs` has a copy, and a session's memory is its pictures
         while True:
             try:
                 with stage_errors(self.name, passage.sequence, self._seconds):

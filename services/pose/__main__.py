@@ -2,6 +2,7 @@
 
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
+from serving.heap import keep_large_blocks_apart
 from serving.server import run_service
 from serving.settings import from_environment
 
@@ -9,6 +10,7 @@ from serving.settings import from_environment
 async def build() -> tuple[PoseService, PoseSettings]:
     """The service and its settings. Raises BadSettings."""
     settings = from_environment(PoseSettings, "POSE_")
+    keep_large_blocks_apart()
     return PoseService(settings), settings
 
 

@@ -12,6 +12,7 @@ from motion.following import Follower
 from motion.frame import FrameSize, Picture
 from services.pose.backends import Look
 from services.pose.estimator import Estimate, PeopleEstimator, followed
+from serving.heap import give_freed_back
 
 Make = Callable[[Look], PeopleEstimator]
 
@@ -70,6 +71,8 @@ class EstimatorWorker:
     def _close(self) -> None:
         if self._estimator.exception() is None:
             self._estimator.result().close()
+            # A graph's networks and buffers are a hundred megabytes, which would stay with the process.
+            give_freed_back()
 
 
 class WorkerPool:

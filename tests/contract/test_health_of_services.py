@@ -30,7 +30,7 @@ from serving.server import Health, RunningServer, ServerSettings, Service, runni
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class Watched:

@@ -18,7 +18,7 @@ from tests.faults.deployment import Deployment
 from tests.tiny_actors import publish_tiny
 from video.reader import VideoReader
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 FRAMES = 60
 PARTS = ("orchestrator", "normalize", "face", "stub", "triton", "pose")

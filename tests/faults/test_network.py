@@ -66,22 +66,28 @@ async def test_slow_network_is_only_slow(tmp_path: Path, stage: str) -> None:
     assert not [a for a in answers if transfer_pb2.FRAME_REMARK_STAGE_RETRIED in a.remarks]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-async def test_silent_network_ends_the_session_with_the_stages_name(tmp_path: Path, stage: str) -> None:
+async def test_silent_network_ends_the_session_with_the_stages_name(tmp_path: Path) -> None:
     """Nothing comes back, and nobody says why: after the stage's own time and the patience, never for ever."""
-    name = "generator" if stage == "triton" else stage
-    limits = {f"{name}_seconds": 0.2, "open_seconds": 0.2, "away_seconds": 0.3, "actor_seconds": 1.0}
-    async with FaultProxy() as proxy, behind(proxy, stage, tmp_path, **limits) as stack:
-        dancing = Dancing(stack.stub)
-        await dancing.send(configured())
-        await dancing.accepted()
-        await dancing.send(raw_frame(0))
-        await dancing.answers(1)
-        proxy.hold()
-        await dancing.send(raw_frame(1))
-        _, error = await dancing.failure()
-    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert error.details().startswith(f"stage {name} failed at frame 1: ")
+
+    async def silent(stage: str) -> None:
+        name = "generator" if stage == "triton" else stage
+        # Frame 0 has to be in time, on a busy machine too.
+        limits = {f"{name}_seconds": 2.0, "open_seconds": 2.0, "away_seconds": 0.3, "actor_seconds": 2.0}
+        async with FaultProxy() as proxy, behind(proxy, stage, tmp_path / stage, **limits) as stack:
+            dancing = Dancing(stack.stub)
+            await dancing.send(configured())
+            await dancing.accepted()
+            await dancing.send(raw_frame(0))
+            await dancing.answers(1)
+            proxy.hold()
+            await dancing.send(raw_frame(1))
+            _, error = await dancing.failure()
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert error.details().startswith(f"stage {name} failed at frame 1: ")
+
+    async with asyncio.TaskGroup() as group:  # side by side, for the sake of the time that they wait
+        for stage in STAGES:
+            group.create_task(silent(stage))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -123,7 +129,7 @@ async def test_client_whose_connection_is_reset_goes_on(tmp_path: Path) -> None:
 async def test_client_that_vanishes_without_a_word_is_forgotten(tmp_path: Path) -> None:
     """A half-open connection: no data, no end. The idle limit frees its place, and nothing of it stays."""
     publish_actor(tmp_path, "ben", face=False)
-    async with stack_of(tmp_path, idle_seconds=0.2) as stack, FaultProxy(stack.address) as proxy:
+    async with stack_of(tmp_path, idle_seconds=0.5) as stack, FaultProxy(stack.address) as proxy:
         channel = open_channel(proxy.address)
         dancing = Dancing(transfer_pb2_grpc.TransferServiceStub(channel))
         await dancing.send(configured("ben"), raw_frame(0))

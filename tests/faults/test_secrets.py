@@ -22,7 +22,7 @@ from tests.certificates import Authority
 
 TOKEN, WRONG_TOKEN = "8d2f-good-token-of-studio", "71aa-bad-token-of-nobody"
 SECRET_KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 30
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from tests.faults.dancer import dance, moving_poses
 from tests.faults.deployment import HOST, MODULES, Deployment
 from tests.tiny_actors import publish_tiny
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 FRAMES = 40
 DRAIN_SECONDS = 5.0

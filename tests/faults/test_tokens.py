@@ -29,7 +29,7 @@ from orchestrator.settings import OrchestratorSettings
 from serving.channels import open_channel
 from serving.server import RunningServer, running
 
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 30
 TOKEN = "wVb5-a-token-of-studio-1f7"
 OTHER_TOKEN = "kk03-a-token-of-theatre-9ad"
 ISSUER, AUDIENCE = "https://issuer.example", "dance"
@@ -170,9 +170,12 @@ async def test_reflection_needs_a_token_and_health_none(guarded: dict[str, Any])
     ):
         ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await ask(iter([request])).read()
+            await ask().read()
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        assert (await ask(iter([request]), metadata=shown(TOKEN)).read()).list_services_response.service
+        asking = ask(metadata=shown(TOKEN))
+        await asking.write(request)
+        assert (await asking.read()).list_services_response.service
+        asking.cancel()
         await health_pb2_grpc.HealthStub(probing).Check(health_pb2.HealthCheckRequest())
 
 

@@ -52,9 +52,15 @@ from tests.pipeline.fake_stages import (
 )
 
 
-def publish_actor(root: Path, actor_id: str, *, face: bool = True, label_map_version: int = LABEL_MAP_VERSION) -> Actor:
-    """An actor whose footage is 96 x 80 pixels, with a stage of 64 x 64 in its upper left corner."""
-    size = FrameSize(96, 80)
+def publish_actor(
+    root: Path,
+    actor_id: str,
+    *,
+    face: bool = True,
+    label_map_version: int = LABEL_MAP_VERSION,
+    size: FrameSize = FrameSize(96, 80),
+) -> Actor:
+    """An actor with footage of this size, and a stage of 64 x 64 in its upper left corner."""
     root.mkdir(parents=True, exist_ok=True)
     weights, plate = root / ".weights", root / ".plate.png"
     weights.write_bytes(b"not a network; the stages are fakes")
@@ -94,6 +100,8 @@ class Stack:
     agent: FakeAgent = field(default_factory=FakeAgent)
     stage_addresses: dict[str, str] = field(default_factory=dict)
     """Where the stages are, whatever the orchestrator was told."""
+    server: grpc.aio.Server | None = None
+    """The orchestrator's, for a test that ends it before the others."""
 
 
 @asynccontextmanager
@@ -137,7 +145,7 @@ async def stack_of(actors_root: Path, **settings: Any) -> AsyncIterator[Stack]:
         await stack.enter_async_context(channel)
         stub = transfer_pb2_grpc.TransferServiceStub(channel)
         stages = {"pose": pose, "normalize": normalize, "triton": triton, "face": face, "agent": agent}
-        yield Stack(service, chosen, stub, actors_root, f"127.0.0.1:{port}", *fakes, stages)
+        yield Stack(service, chosen, stub, actors_root, f"127.0.0.1:{port}", *fakes, stages, server)
 
 
 def configured(actor: str = "anna", **fields: Any) -> transfer_pb2.TransferRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, somebody
 
 async def fit(stack: Stack, *frames: transfer_pb2.TransferRequest, **config: Any) -> transfer_pb2.FitBodyResponse:
     call = stack.stub.FitBody()
-    await call.write(transfer_pb2.FitBodyRequest(config=transfer_pb2.FitBodyConfig(**config)))
-    for request in frames:
-        await call.write(transfer_pb2.FitBodyRequest(frame=request.frame))
-    await call.done_writing()
+    with suppress(asyncio.InvalidStateError):  # it has ended already: its status follows
+        await call.write(transfer_pb2.FitBodyRequest(config=transfer_pb2.FitBodyConfig(**config)))
+        for request in frames:
+            await call.write(transfer_pb2.FitBodyRequest(frame=request.frame))
+        await call.done_writing()
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await call
 

@@ -10,7 +10,7 @@ from dance.v1 import transfer_pb2
 
 from serving import telemetry
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, publish_actor, raw_frame, stack_of
-from tests.pipeline.fake_stages import ZERO
+from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO
 
 FRAMES = 12
 RETRIED = transfer_pb2.FRAME_REMARK_STAGE_RETRIED
@@ -97,7 +97,7 @@ async def test_patience_is_for_one_absence_and_not_for_the_session(tmp_path: Pat
 async def test_silent_stage_is_asked_again(tmp_path: Path) -> None:
     """A stage that has a frame and says nothing: its stream is given up, and another one gets the frame."""
     publish_actor(tmp_path, "anna")
-    async with stack_of(tmp_path, pose_seconds=0.1, away_seconds=5.0) as stack:
+    async with stack_of(tmp_path, pose_seconds=2.0, away_seconds=PATIENCE_SECONDS) as stack:
         stack.pose.gates.hold_once(3)
         dancing = Dancing(stack.stub)
         await dancing.send(configured())

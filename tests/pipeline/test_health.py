@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -52,20 +53,20 @@ async def orchestrator(stack: Stack, **settings: Any) -> AsyncIterator[Watched]:
 @pytest.mark.parametrize("stage", ["pose", "normalize", "face", "agent", "triton"])
 async def test_a_stage_that_stays_away_is_told(stack: Stack, stage: str):
     """NOT_SERVING once any stage has been away for longer than the setting, SERVING again when it is back."""
-    server = grpc.aio.server()
-    port = server.add_insecure_port("127.0.0.1:0")
-    nobody = f"127.0.0.1:{port}"
-    await server.start()  # one that never started would keep its port
-    await server.stop(0)
-    async with orchestrator(stack, unready_after_seconds=0.1, **{f"{stage}_address": nobody}) as health:
-        await health.becomes(NOT_SERVING)
-        back = grpc.aio.server()
-        assert back.add_insecure_port(nobody) == port
-        await back.start()
-        try:
-            await health.becomes(SERVING)
-        finally:
-            await back.stop(0)
+    with socket.socket() as held:  # so that nobody else gets the port meanwhile; gRPC shares it
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{held.getsockname()[1]}"
+        settings = {"unready_after_seconds": 0.1, f"{stage}_address": nobody}
+        async with orchestrator(stack, **settings) as health:
+            await health.becomes(NOT_SERVING)
+            back = grpc.aio.server()
+            back.add_insecure_port(nobody)
+            await back.start()
+            try:
+                await health.becomes(SERVING)
+            finally:
+                await back.stop(0)
 
 
 async def test_with_all_stages_it_serves(stack: Stack):

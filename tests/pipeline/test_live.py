@@ -59,8 +59,9 @@ async def test_a_client_far_too_fast_has_to_wait(stack: Stack, taken_in: TakenIn
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben", mode=LIVE))
     await dancing.accepted()
-    sending = asyncio.create_task(dancing.send(*(raw_frame(t) for t in range(600))))
-    await stack.pose.gates.begun(0)
+    await dancing.send(raw_frame(0))
+    await stack.pose.gates.begun(0)  # before there is a newer one, for which it would be dropped
+    sending = asyncio.create_task(dancing.send(*(raw_frame(t) for t in range(1, 600))))
     # One with pose, the dropped ones, the newest, and one that waits to be put behind them.
     await taken_in.reaches(1 + MAX_DROPPED_WAITING + 1 + 1)
     assert not sending.done()

@@ -18,6 +18,7 @@ from client.errors import Interrupted, StackFailed
 from client.processes import ProcessSpec, Ready
 from client.running import run as run_on_loop
 from client.stack import LocalStack, local_stack
+from tests.tiny_pose_networks import paf_card, write_card
 
 # Serves health, says that it is ready, and writes its name into a diary when it ends.
 SERVICE = """
@@ -210,7 +211,6 @@ def test_children_die_with_their_parent(tmp_path):
     launcher = """
 import asyncio, pathlib, sys
 from client.processes import ManagedProcess, ProcessSpec
-from tests.tiny_pose_networks import paf_card, write_card
 async def main():
     command = (sys.executable, "-c", "import signal; signal.pause()")
     process = ManagedProcess(ProcessSpec("pose", command), pathlib.Path(sys.argv[1]))

@@ -115,7 +115,7 @@ async def test_a_stream_keeps_what_was_answered_before_the_error():
         running(Example(AtCapacity("full")), ServerSettings(drain_seconds=0)) as server,
         open_channel(f"127.0.0.1:{server.port}") as channel,
     ):
-        call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer(iter(()))
+        call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer()
         assert await call.read() == transfer_pb2.TransferResponse()
         with pytest.raises(grpc.aio.AioRpcError):
             await call.read()
