@@ -21,18 +21,32 @@ from client.errors import CommandError, UsageError
 from client.evaluate import EvaluateRequest, evaluate
 from client.hosting import hosted, with_server
 from client.patience import PATIENCE_SECONDS
+from client.pose_commands import (
+    Dancer,
+    FrameRateOption,
+    FrameSizeOption,
+    PoseBackendName,
+    PoseModel,
+    asked_models,
+    dancer_choice,
+    evaluate_pose_command,
+    given_source,
+    pose_command,
+)
 from client.prepare import prepare
 from client.preview import display_exists
 from client.recording import checked_output
 from client.running import Interrupts, run
 from client.scores import score_rows
 from client.session import DanceClient
+from client.source import Source
 from client.stack import check_port_free
-from client.terms import ActorListing, BodyFit, PoseDetail
+from client.terms import ActorListing, BodyFit, PoseBackend, PoseChoice, PoseDetail
 from client.train import train
-from client.transfer import CHECKPOINT_EVERY_FRAMES, TransferJob, fit, transfer
+from client.transfer import CHECKPOINT_EVERY_FRAMES, TransferJob, fit, lost_warning, transfer
 from client.whereabouts import health_addresses, noted
 from motion.body import BodyStats
+from motion.dancer_choice import DancerChoice
 from motion.frame import FrameSize, Picture
 from serving.actors import ActorStore
 from serving.errors import ActorNotFound, ActorUnusable
@@ -117,17 +131,23 @@ def dance(
 def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the orchestrator; 0 takes a free one.")] = 50050,
     actors: ActorsFolder = Path("actors"),
+    pose_backend: PoseBackendName = None,
+    pose_model: PoseModel = [],  # noqa: B006  typer copies it
     logs: Logs = None,
 ) -> None:
     """Start all services here; Ctrl-C ends them."""
     display = Display()
     check_port_free(port)
     _check_folder(actors)
+    models = asked_models(pose_backend, pose_model, None, display, dancer=DancerChoice())
+    settings = models.settings
+    if pose_backend is not None:
+        settings |= {"ORCHESTRATOR_POSE_BACKEND": pose_backend.value, "POSE_BACKEND": pose_backend.value}
 
     known = ", ".join(ActorStore(actors).ids()) or "none yet"
 
     async def serve(interrupts: Interrupts) -> None:
-        async with hosted(actors, logs, display, port=port) as stack:
+        async with hosted(actors, logs, display, port=port, settings=settings) as stack:
             display.note(f"serving at {stack.address} (actors: {known}; logs: {stack.logs}); Ctrl-C ends it")
             with noted(stack.address, stack.ready):
                 await stack.run(interrupts.first())
@@ -138,7 +158,12 @@ def up(
 
 @app.command("transfer")
 def transfer_command(
-    source: Annotated[str, typer.Argument(help="A video file; with --live also a camera (0, /dev/video0) or address.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A video file or a folder of OpenPose's keypoints; with --live a camera (0, /dev/video0) or address."
+        ),
+    ],
     actor: ActorName,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: SOURCE's name, a dot, the actor.")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Source, skeleton and actor side by side.")] = False,
@@ -153,6 +178,11 @@ def transfer_command(
     body: Annotated[Path | None, typer.Option(help="Body stats of the source, from `dance fit`.")] = None,
     one_pass: Annotated[bool, typer.Option("--one-pass", help="Measure the body while dancing, not before.")] = False,
     actor_version: Annotated[int, typer.Option(min=0, help="0: one that is served, see `dance actors`.")] = 0,
+    pose_backend: PoseBackendName = None,
+    pose_model: PoseModel = [],  # noqa: B006  typer copies it
+    dancer: Dancer = "largest",
+    frame_size: FrameSizeOption = None,
+    frame_rate: FrameRateOption = None,
     patience: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long a server that went away is tried again.")
     ] = PATIENCE_SECONDS,
@@ -185,16 +215,20 @@ def transfer_command(
         out = Path(f"{Path(source).stem}.{actor}.mp4")
     if live and out is None and not display_exists():
         raise CommandError("there is no display for a preview; -o FILE records the live session")
-    if not is_endless(source):
-        VideoReader(source).close()  # a bad file is told before anything is started
+    choice = dancer_choice(dancer)
+    shown = given_source(source, choice, frame_size, frame_rate)
+    if shown.is_keypoints and live:
+        raise UsageError(f"{source} is a folder of keypoints: --live is for cameras, streams and videos")
+    shown.check()  # what is wrong with it is told before anything is started
     if out is not None:
         checked_output(out, source, force=force)
+    pose, settings = _pose_choice(shown, pose_backend, pose_model, server, display)
     plate = None
     if not server:
         plate = partial(_plate, actors, actor, full_frame=full_frame)
         plate(actor_version)  # what is wrong with the actor is told before anything is started
     job = TransferJob(
-        source=source,
+        source=shown,
         actor=actor,
         actor_version=actor_version,
         out=out,
@@ -206,6 +240,7 @@ def transfer_command(
         look_ahead_frames=look_ahead,
         body=None if body is None else _read_body(body),
         one_pass=one_pass,
+        pose=pose,
         max_side_px=max_side,
         plate=plate,
         patience_seconds=patience,
@@ -213,7 +248,7 @@ def transfer_command(
     )
     report = run(
         lambda interrupts: with_server(
-            access, actors, logs, display, lambda found: transfer(job, found, display, interrupts)
+            access, actors, logs, display, lambda found: transfer(job, found, display, interrupts), settings
         )
     )
     display.report(report)
@@ -385,7 +420,7 @@ def evaluate_command(
 
 @app.command("fit")
 def fit_command(
-    source: Annotated[str, typer.Argument(help="A video file.")],
+    source: Annotated[str, typer.Argument(help="A video file, or a folder of OpenPose's keypoints.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A JSON file for `dance transfer --body`.")] = None,
     server: Server = None,
     tls_ca: TlsCa = None,
@@ -394,6 +429,11 @@ def fit_command(
     token_file: TokenFile = None,
     insecure: Insecure = False,
     actors: ActorsFolder = Path("actors"),
+    pose_backend: PoseBackendName = None,
+    pose_model: PoseModel = [],  # noqa: B006  typer copies it
+    dancer: Dancer = "largest",
+    frame_size: FrameSizeOption = None,
+    frame_rate: FrameRateOption = None,
     max_side: MaxSide = 1280,
     force: Force = False,
     logs: Logs = None,
@@ -405,14 +445,18 @@ def fit_command(
     )
     if is_endless(source):
         raise UsageError(f"{source} is a camera or a stream: a whole clip is needed")
-    VideoReader(source).close()
+    shown = given_source(source, dancer_choice(dancer), frame_size, frame_rate)
+    shown.check()
     if out is not None and out.exists() and not force:
         raise CommandError(f"{out} exists already; --force overwrites it")
+    pose, settings = _pose_choice(shown, pose_backend, pose_model, server, display)
     fitted, lost_frames = run(
-        lambda _: with_server(access, actors, logs, display, lambda found: fit(source, found, display, max_side))
+        lambda _: with_server(
+            access, actors, logs, display, lambda found: fit(shown, found, display, max_side, pose), settings
+        )
     )
     if lost_frames:
-        display.warn(f"{source} is damaged or cut off: {lost_frames} frames do not decode")
+        display.warn(lost_warning(shown, lost_frames))
     text = json.dumps(_body_document(fitted), indent=2) + "\n"
     if out is None:
         print(text, end="")
@@ -517,6 +561,22 @@ def _footage(files: list[Path], keypoints: list[Path] | None, frame_rate: float 
     return train_options.FootageRequest(
         files=tuple(files), keypoints=tuple(keypoints or ()), most_frames_per_second=frame_rate
     )
+
+
+app.command("pose")(pose_command)
+app.command("evaluate-pose")(evaluate_pose_command)
+
+
+def _pose_choice(
+    source: Source, backend: PoseBackend | None, cards: list[Path], server: str | None, display: Display
+) -> tuple[PoseChoice, dict[str, str]]:
+    """Who finds the joints and who dances, and what the services that are started here are told for it."""
+    if source.is_keypoints:
+        if backend is not None or cards:
+            raise UsageError(f"{source.name} holds poses already: --pose-backend and --pose-model are for pictures")
+        return PoseChoice(), {}
+    models = asked_models(backend, cards, server, display, dancer=source.dancer)
+    return PoseChoice(models.chosen if cards else backend, source.dancer), models.settings
 
 
 def _actors_here(folder: Path) -> list[ActorListing]:

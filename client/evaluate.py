@@ -15,6 +15,7 @@ from client.feed import FeedOptions, FileFeed
 from client.hosting import with_server
 from client.running import run
 from client.session import DanceClient
+from client.source import Source
 from client.terms import TransferOptions
 from client.train import training_extra
 from client.transfer import fit, look_ahead_for
@@ -131,11 +132,11 @@ async def _transferred(
     request: EvaluateRequest, actor: Actor, server: ServerAccess, display: Display
 ) -> list[Picture | None]:
     """The pictures of a whole clip, as `dance transfer` asks for them; None where there is none."""
-    source = str(request.source)
+    source = Source(str(request.source))
     fitted, _ = await fit(source, server, display, _MAX_SIDE_PX)
     pictures: list[Picture | None] = []
-    with VideoReader(source) as reader, ExitStack() as closing:
-        feed = FileFeed(reader, FeedOptions(max_side_px=_MAX_SIDE_PX))
+    with VideoReader(source.name) as reader, ExitStack() as closing:
+        feed = FileFeed(reader.frames(), FeedOptions(max_side_px=_MAX_SIDE_PX))
         closing.callback(feed.close)
         options = TransferOptions(
             actor=actor.id,

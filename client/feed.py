@@ -14,6 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from client.terms import SentFrame
 from motion.frame import Frame, Picture, PictureEncoding
 from serving.pictures import encode_picture
 from video.reader import SourceFrame, VideoReader
@@ -39,24 +40,24 @@ class FeedOptions:
 
 
 class FileFeed:
-    """Every frame of a video, in order, as an async iterator of `Frame`.
+    """Every frame of a video, in order, as an async iterator of `Frame`. frames: as `VideoReader.frames` gives them.
 
     under_way: one `Shot` for each frame given out; the consumer takes it with `shot_of` when its answer comes, so there
     are never more than the session has under way. shrunk_from: the size (width, height) that was too large, else None.
     """
 
-    def __init__(self, reader: VideoReader, options: FeedOptions) -> None:
+    def __init__(self, frames: Iterator[SourceFrame], options: FeedOptions) -> None:
         self.under_way: deque[Shot] = deque()
         self.shrunk_from: tuple[int, int] | None = None
         self._options = options
-        self._frames = reader.frames()
+        self._frames = frames
         # One thread: a decoder is not thread-safe, and frames stay in order.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
-    def __aiter__(self) -> AsyncIterator[Frame]:
+    def __aiter__(self) -> AsyncIterator[SentFrame]:
         return self
 
-    async def __anext__(self) -> Frame:
+    async def __anext__(self) -> SentFrame:
         prepared = await asyncio.get_running_loop().run_in_executor(self._thread, self._prepare_next)
         if prepared is None:
             raise StopAsyncIteration
@@ -77,7 +78,7 @@ class FileFeed:
         """Waits for the frame that is being decoded."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare_next(self) -> tuple[SourceFrame, Frame, Picture] | None:
+    def _prepare_next(self) -> tuple[SourceFrame, SentFrame, Picture] | None:
         source = next(self._frames, None)
         return None if source is None else self._prepared(source)
 
@@ -88,7 +89,7 @@ class FileFeed:
         encoded = encode_picture(pixels, PictureEncoding.JPEG, JPEG_QUALITY)
         return source, Frame(source.index, encoded, max(0.0, source.seconds)), pixels
 
-    def _hand_out(self, source: SourceFrame, frame: Frame, pixels: Picture) -> Frame:
+    def _hand_out(self, source: SourceFrame, frame: SentFrame, pixels: Picture) -> SentFrame:
         self.under_way.append(Shot(source.index, source.pts, pixels if self._options.keep_pixels else None))
         return frame
 
@@ -101,7 +102,7 @@ class LiveFeed(FileFeed):
     """
 
     def __init__(self, reader: VideoReader, options: FeedOptions) -> None:
-        super().__init__(reader, options)
+        super().__init__(reader.frames(), options)
         self.skipped = 0
         self._paced = not reader.plays_by_itself
         self._newest: SourceFrame | Exception | None = None
@@ -113,7 +114,7 @@ class LiveFeed(FileFeed):
         self._player = threading.Thread(target=self._play, args=(self._frames,), name="camera", daemon=True)
         self._player.start()
 
-    async def __anext__(self) -> Frame:
+    async def __anext__(self) -> SentFrame:
         while self._newest is None:
             if self._ended:
                 raise StopAsyncIteration

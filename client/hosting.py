@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from client.access import ServerAccess
@@ -18,9 +19,17 @@ Result = TypeVar("Result")
 
 
 @asynccontextmanager
-async def hosted(actors_root: Path, logs: Path | None, display: Display, *, port: int = 0) -> AsyncIterator[LocalStack]:
+async def hosted(
+    actors_root: Path,
+    logs: Path | None,
+    display: Display,
+    *,
+    port: int = 0,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[LocalStack]:
     """A local stack that is up, with a spinner while it starts.
 
+    settings: of its processes, as environment variables.
     logs: None makes a folder that goes at the end, unless the stack failed: then its logs are wanted.
     """
     folder = Path(tempfile.mkdtemp(prefix="dance-logs-")) if logs is None else logs
@@ -28,7 +37,9 @@ async def hosted(actors_root: Path, logs: Path | None, display: Display, *, port
     try:
         async with AsyncExitStack() as closing:
             with display.starting() as told:
-                stack = await closing.enter_async_context(local_stack(actors_root, folder, port=port, told=told))
+                stack = await closing.enter_async_context(
+                    local_stack(actors_root, folder, port=port, told=told, settings=settings)
+                )
             yield stack
     except (StackFailed, ServerError):
         failed = True
@@ -46,9 +57,10 @@ async def with_server(
     logs: Path | None,
     display: Display,
     work: Callable[[ServerAccess], Coroutine[Any, Any, Result]],
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Result:
-    """`work(server)`, at `server` or, where that is None, at a local stack."""
+    """`work(server)`, at `server` or, where that is None, at a local stack with these settings."""
     if server is not None:
         return await work(server)
-    async with hosted(actors_root, logs, display) as stack:
+    async with hosted(actors_root, logs, display, settings=settings) as stack:
         return await stack.run(work(ServerAccess(stack.address)))

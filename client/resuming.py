@@ -13,8 +13,7 @@ from typing import Final
 from client.errors import ServerDraining, ServerError
 from client.patience import Patience
 from client.session import CONNECT_SECONDS, DanceClient, TransferSession
-from client.terms import Accepted, Answer, TransferOptions
-from motion.frame import Frame
+from client.terms import Accepted, Answer, SentFrame, TransferOptions
 
 _CHECKPOINT_FIELD: Final = "config.checkpoint"
 _CHECKPOINTS_LATE: Final = 2
@@ -29,12 +28,12 @@ class Reel:
     lost: the next stream gets it.
     """
 
-    def __init__(self, frames: AsyncIterator[Frame]) -> None:
+    def __init__(self, frames: AsyncIterator[SentFrame]) -> None:
         self.ended = False
         self._frames = frames
-        self._kept: deque[Frame] = deque()
+        self._kept: deque[SentFrame] = deque()
         self._position = 0
-        self._taking: asyncio.Task[Frame | None] | None = None
+        self._taking: asyncio.Task[SentFrame | None] | None = None
         self._failure: Exception | None = None
 
     def __aiter__(self) -> Reel:
@@ -43,7 +42,7 @@ class Reel:
     def __len__(self) -> int:
         return len(self._kept)
 
-    async def __anext__(self) -> Frame:
+    async def __anext__(self) -> SentFrame:
         if self._position == len(self._kept):
             self._kept.append(await self._taken())
         self._position += 1
@@ -81,7 +80,7 @@ class Reel:
             self._taking.cancel()
             await asyncio.gather(self._taking, return_exceptions=True)
 
-    async def _taken(self) -> Frame:
+    async def _taken(self) -> SentFrame:
         if self._failure is not None:
             raise self._failure
         if self.ended:
@@ -99,7 +98,7 @@ class Reel:
             raise StopAsyncIteration
         return frame
 
-    async def _take(self) -> Frame | None:
+    async def _take(self) -> SentFrame | None:
         return await anext(self._frames, None)
 
 
@@ -165,7 +164,7 @@ class ResumingSession:
         if self._opening is not None:
             self._opening.cancel()
 
-    async def answers(self, frames: AsyncIterator[Frame]) -> AsyncGenerator[Answer, None]:
+    async def answers(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer, None]:
         """Sends `frames` and gives their answers. Call it once.
 
         Raises ServerError when patience has run out or cannot help, and whatever `frames` raises.

@@ -21,11 +21,15 @@ from client.terms import (
     Answer,
     BodyFit,
     NoPictureReason,
+    PoseBackend,
+    PoseChoice,
     PoseDetail,
+    PosedFrame,
+    SentFrame,
     StageTime,
     TransferOptions,
 )
-from motion.frame import Frame, FrameSize
+from motion.frame import FrameSize
 from serving import wire
 from serving.channels import open_channel
 from serving.errors import BadInput
@@ -89,7 +93,7 @@ class DanceClient:
             for actor in listed.actors
         ]
 
-    async def fit_body(self, frames: AsyncIterator[Frame]) -> BodyFit:
+    async def fit_body(self, frames: AsyncIterator[SentFrame], pose: PoseChoice = PoseChoice()) -> BodyFit:
         """The body stats of a whole clip. ServerError with status FAILED_PRECONDITION: no whole body in it.
 
         A server that takes no frame, or gives no answer, for too long is an error as well.
@@ -98,7 +102,7 @@ class DanceClient:
         try:
             with server_errors(self.address):
                 with suppress(asyncio.InvalidStateError):  # the call has ended already: its status follows
-                    config = transfer_pb2.FitBodyRequest(config=transfer_pb2.FitBodyConfig())
+                    config = transfer_pb2.FitBodyRequest(config=_fit_config(pose))
                     await self._within(_ANSWER_SECONDS, call.write(config))
                     async for frame in frames:
                         request = transfer_pb2.FitBodyRequest(frame=_transfer_frame(frame))
@@ -176,7 +180,7 @@ class TransferSession:
             reason = f"no connection within {self._connect_seconds:.0f} s"
             raise ServerError(f"no server answers at {self._address} ({reason})", retryable=True) from error
 
-    async def answers(self, frames: AsyncIterator[Frame]) -> AsyncGenerator[Answer, None]:
+    async def answers(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer, None]:
         """Sends `frames` and gives their answers. Raises ServerError, and whatever `frames` raises. Call it once.
 
         Raises ServerDraining when the server goes away in good order.
@@ -212,7 +216,7 @@ class TransferSession:
                     pass
         return ServerDraining(f"{self._address} is shutting down", draining.checkpoint, next_sequence)
 
-    async def _send(self, frames: AsyncIterator[Frame], room: asyncio.Semaphore) -> None:
+    async def _send(self, frames: AsyncIterator[SentFrame], room: asyncio.Semaphore) -> None:
         try:
             while True:
                 await room.acquire()
@@ -270,6 +274,20 @@ _DETAILS: Final = {
 }
 
 
+_BACKENDS: Final = {
+    None: pose_pb2.POSE_BACKEND_UNSPECIFIED,
+    PoseBackend.MEDIAPIPE: pose_pb2.POSE_BACKEND_MEDIAPIPE,
+    PoseBackend.OPENPOSE: pose_pb2.POSE_BACKEND_OPENPOSE,
+    PoseBackend.RTMPOSE: pose_pb2.POSE_BACKEND_RTMPOSE,
+}
+
+
+def _fit_config(pose: PoseChoice) -> transfer_pb2.FitBodyConfig:
+    return transfer_pb2.FitBodyConfig(
+        pose_backend=_BACKENDS[pose.backend], dancer=wire.dancer_choice_to_proto(pose.dancer)
+    )
+
+
 def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
     mode = transfer_pb2.TRANSFER_MODE_LIVE if options.live else transfer_pb2.TRANSFER_MODE_LOSSLESS
     return transfer_pb2.TransferConfig(
@@ -285,6 +303,8 @@ def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
         look_ahead_frames=options.look_ahead_frames,
         return_options=transfer_pb2.ReturnOptions(stage_times=True, label_map=options.label_maps),
         pose_detail=_DETAILS[options.detail],
+        pose_backend=_BACKENDS[options.pose.backend],
+        dancer=wire.dancer_choice_to_proto(options.pose.dancer),
         frame_rate_hz=options.frame_rate_hz,
         checkpoint_every_frames=options.checkpoint_every_frames,
         checkpoint=options.checkpoint,
@@ -340,12 +360,18 @@ def _remark_name(remark: int) -> str:
     return transfer_pb2.FrameRemark.Name(remark).removeprefix("FRAME_REMARK_").replace("_", " ").lower()
 
 
-def _transfer_frame(frame: Frame) -> transfer_pb2.TransferFrame:
-    return transfer_pb2.TransferFrame(
+def _transfer_frame(frame: SentFrame) -> transfer_pb2.TransferFrame:
+    message = transfer_pb2.TransferFrame(
         sequence=frame.sequence,
         captured_at=None if frame.captured_at_s is None else wire.seconds_to_proto(frame.captured_at_s),
-        picture=wire.picture_to_proto(frame.picture),
     )
+    if isinstance(frame, PosedFrame):
+        message.client_pose.size.CopyFrom(wire.frame_size_to_proto(frame.size))
+        if frame.pose is not None:
+            wire.fill_pose(message.client_pose.pose, frame.pose)
+    else:
+        wire.fill_picture(message.picture, frame.picture)
+    return message
 
 
 def _size(message: Any) -> FrameSize | None:

@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, TypeVar
 
 from client.errors import ServerError, StackFailed
@@ -137,11 +137,17 @@ class LocalStack:
 
 
 def local_stack(
-    actors_root: Path, logs: Path, *, port: int = 0, told: Callable[[str], None] = lambda line: None
+    actors_root: Path,
+    logs: Path,
+    *,
+    port: int = 0,
+    told: Callable[[str], None] = lambda line: None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> LocalStack:
     """The real stack: pose, normalize, face, generator (agent and Triton), and the orchestrator before them.
 
-    port: of the orchestrator; 0 takes a free one. Raises StackFailed at once when the port is in use.
+    port: of the orchestrator; 0 takes a free one. settings: further environment variables of all of
+    them. Raises StackFailed at once when the port is in use.
     """
     check_port_free(port)
     root = str(actors_root.resolve())
@@ -157,17 +163,21 @@ def local_stack(
                 ("AGENT", "generator", "port"),
             )
         }
-        settings = {"ORCHESTRATOR_PORT": str(port), "ORCHESTRATOR_ACTORS_ROOT": root}
-        return _process("orchestrator", "orchestrator", {**settings, **addresses})
+        own = {"ORCHESTRATOR_PORT": str(port), "ORCHESTRATOR_ACTORS_ROOT": root}
+        return _process("orchestrator", "orchestrator", {**_own(settings, "ORCHESTRATOR_"), **own, **addresses})
 
     generator = {"GENERATOR_ACTORS_ROOT": root, "GENERATOR_TRITON_LOG": str(logs.resolve() / "triton.log")}
     workers = (
-        _process("pose", "services.pose"),
+        _process("pose", "services.pose", _own(settings, "POSE_")),
         _process("normalize", "services.normalize"),
         _process("face", "services.face", {"FACE_ACTORS_ROOT": root}),
         _process("generator", "services.generator", generator),
     )
     return LocalStack(workers, orchestrator, logs, told=told)
+
+
+def _own(settings: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {name: value for name, value in settings.items() if name.startswith(prefix)}
 
 
 def check_port_free(port: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from motion.body import BodyStats
-from motion.frame import EncodedPicture, FrameSize
+from motion.dancer_choice import DancerChoice
+from motion.frame import EncodedPicture, Frame, FrameSize
+from motion.pose import Pose
 
 
 class PoseDetail(Enum):
@@ -15,6 +17,14 @@ class PoseDetail(Enum):
     BODY = "body"
     HOLISTIC = "holistic"
     LIVE = "live"
+
+
+class PoseBackend(Enum):
+    """Which network finds the joints."""
+
+    MEDIAPIPE = "mediapipe"
+    OPENPOSE = "openpose"
+    RTMPOSE = "rtmpose"
 
 
 class NoPictureReason(Enum):
@@ -52,6 +62,28 @@ class BodyFit:
     on_the_spot: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PosedFrame:
+    """A frame whose dancer is known already, sent in place of a picture. pose: None where nobody dances in it."""
+
+    sequence: int
+    pose: Pose | None
+    size: FrameSize
+    captured_at_s: float | None = None
+
+
+SentFrame = Frame | PosedFrame
+"""What a session is fed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoseChoice:
+    """Which network finds the joints, None for the server's own, and who of several people is the dancer."""
+
+    backend: PoseBackend | None = None
+    dancer: DancerChoice = field(default_factory=DancerChoice)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransferOptions:
     """What a session is told at its start; `proto` comments on each field in transfer.proto."""
@@ -64,6 +96,7 @@ class TransferOptions:
     source_body: BodyStats | None = None
     look_ahead_frames: int = 0
     detail: PoseDetail = PoseDetail.HOLISTIC
+    pose: PoseChoice = field(default_factory=PoseChoice)
     frame_rate_hz: float = 0.0
     label_maps: bool = False
     checkpoint_every_frames: int = 0

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +16,9 @@ import grpc
 from client.access import ServerAccess
 from client.display import Display, ProgressLine
 from client.errors import CommandError, NoBodyFound, ServerError
-from client.feed import FeedOptions, FileFeed, LiveFeed, shrunk
+from client.feed import FeedOptions, FileFeed, LiveFeed
 from client.film import Film
+from client.keypoints import KeypointsReader
 from client.patience import PATIENCE_SECONDS, Patience
 from client.preview import PreviewWindow, display_exists
 from client.recording import Recording, SoundTrack
@@ -25,9 +26,10 @@ from client.report import TransferReport
 from client.resuming import ResumingSession
 from client.running import Interrupts
 from client.session import DanceClient
-from client.terms import BodyFit, NoPictureReason, PoseDetail, TransferOptions
+from client.source import Reader, Source
+from client.terms import BodyFit, NoPictureReason, PoseChoice, PoseDetail, SentFrame, TransferOptions
 from motion.body import BodyStats
-from motion.frame import Frame, Picture
+from motion.frame import Picture
 from video.reader import VideoReader, is_endless
 
 _SMOOTHING_SECONDS: Final = 0.05
@@ -47,10 +49,11 @@ class TransferJob:
     plate: gives a version's picture with nobody in it, of the answers' size, shown before the first answer with a
     picture; None where only the server has it: then the first picture takes its place.
     patience_seconds: how long a server that went away is tried again; 0 for not at all.
+    pose: who finds the joints; for keypoints nobody has to.
     checkpoint_every_frames: how often a checkpoint is wanted; with 0 a file's dance ends with its connection.
     """
 
-    source: str
+    source: Source
     actor: str
     actor_version: int = 0
     out: Path | None = None
@@ -62,10 +65,23 @@ class TransferJob:
     look_ahead_frames: int | None = None
     body: BodyStats | None = None
     one_pass: bool = False
+    pose: PoseChoice = field(default_factory=PoseChoice)
     max_side_px: int = 1280
     plate: Callable[[int], Picture] | None = None
     patience_seconds: float = PATIENCE_SECONDS
     checkpoint_every_frames: int = CHECKPOINT_EVERY_FRAMES
+
+    @property
+    def sent_pose(self) -> PoseChoice:
+        """What the server is asked for: nothing where the client sends poses."""
+        return PoseChoice() if self.source.is_keypoints else self.pose
+
+
+def lost_warning(source: Source, lost: int) -> str:
+    """What is said of a source that lacks frames."""
+    if source.is_keypoints:
+        return f"{source.name}: {lost} frames have no file, and count as frames without a person"
+    return f"{source.name} is damaged or cut off: {lost} frames do not decode"
 
 
 def look_ahead_for(frame_rate_hz: float) -> int:
@@ -85,12 +101,17 @@ async def transfer(
         body = job.body
         if body is None and not job.live and not job.one_pass:
             body = await _fitted_body(client, job, display)
-        with VideoReader(job.source) as reader:
+        with job.source.open() as reader:
             return await _Run(job, reader, display, interrupts).run(client, body)
 
 
 async def fit(
-    source: str, server: ServerAccess | str, display: Display, max_side_px: int, patience: Patience | None = None
+    source: Source,
+    server: ServerAccess | str,
+    display: Display,
+    max_side_px: int,
+    pose: PoseChoice = PoseChoice(),
+    patience: Patience | None = None,
 ) -> tuple[BodyFit, int]:
     """The body stats of a whole clip, and how many of its frames do not decode.
 
@@ -98,21 +119,21 @@ async def fit(
     CommandError; NoBodyFound when no whole body is in it.
     """
     patience = patience or Patience(PATIENCE_SECONDS)
-    with VideoReader(source) as reader:
+    with source.open() as reader:
         expected_frames = reader.expected_frames
     most_frames = 0
     with display.progress("measuring the body", expected_frames) as line:
         while True:
-            with VideoReader(source) as reader, ExitStack() as closing:
-                feed = FileFeed(reader, FeedOptions(max_side_px=max_side_px))
+            with source.open() as reader, ExitStack() as closing:
+                feed = source.feed(reader, FeedOptions(max_side_px=max_side_px))
                 closing.callback(feed.close)
                 counted = _Counted(feed, line, patience, most_frames)
                 try:
                     async with DanceClient(server) as client:
-                        return await client.fit_body(counted), reader.lost_frames
+                        return await client.fit_body(counted, pose), reader.lost_frames
                 except ServerError as error:
                     if error.status is grpc.StatusCode.FAILED_PRECONDITION:
-                        raise NoBodyFound(f"{source}: {error}") from error
+                        raise NoBodyFound(f"{source.name}: {error}") from error
                     wait_seconds = patience.wait_after(error)
                     line.interrupted(error)
             most_frames = max(most_frames, counted.taken)
@@ -123,7 +144,9 @@ async def fit(
 class _Counted:
     """Frames, counted when the server has taken them; one that no earlier attempt came to is progress."""
 
-    def __init__(self, frames: AsyncIterator[Frame], line: ProgressLine, patience: Patience, most_before: int) -> None:
+    def __init__(
+        self, frames: AsyncIterator[SentFrame], line: ProgressLine, patience: Patience, most_before: int
+    ) -> None:
         self.taken = 0
         self._frames = frames
         self._line = line
@@ -134,7 +157,7 @@ class _Counted:
     def __aiter__(self) -> _Counted:
         return self
 
-    async def __anext__(self) -> Frame:
+    async def __anext__(self) -> SentFrame:
         if self._given:
             self.taken += 1
             self._line.advance()
@@ -151,7 +174,7 @@ class _Counted:
 async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) -> BodyStats:
     patience = Patience(job.patience_seconds, reached=True)
     try:
-        fitted, _ = await fit(job.source, client.server, display, job.max_side_px, patience)
+        fitted, _ = await fit(job.source, client.server, display, job.max_side_px, job.sent_pose, patience)
     except NoBodyFound as error:
         raise NoBodyFound(f"{error}; --one-pass transfers parts of a body, where there are any") from error
     if fitted.on_the_spot:
@@ -179,7 +202,7 @@ async def _check_actor(client: DanceClient, job: TransferJob) -> None:
 class _Run:
     """One dance, from its first frame to the finished file."""
 
-    def __init__(self, job: TransferJob, reader: VideoReader, display: Display, interrupts: Interrupts) -> None:
+    def __init__(self, job: TransferJob, reader: Reader, display: Display, interrupts: Interrupts) -> None:
         self._job = job
         self._reader = reader
         self._display = display
@@ -242,11 +265,11 @@ class _Run:
 
     def _conclude(self, feed: FileFeed) -> None:
         """Says what was lost. Raises CommandError when no frame at all became a picture."""
-        report, source = self._report, self._job.source
+        report, source = self._report, self._job.source.name
         report.lost = self._reader.lost_frames
         report.skipped = feed.skipped if isinstance(feed, LiveFeed) else 0
         if report.lost:
-            self._display.warn(f"{source} is damaged or cut off: {report.lost} frames do not decode")
+            self._display.warn(lost_warning(self._job.source, report.lost))
         if report.first_bad_frame:
             self._display.warn(f"the server could not read {report.first_bad_frame}")
         if report.pictures == 0:
@@ -265,6 +288,7 @@ class _Run:
             source_body=body,
             look_ahead_frames=0 if job.live else look_ahead_frames,
             detail=job.detail,
+            pose=job.sent_pose,
             frame_rate_hz=rate_hz,
             label_maps=job.compare,
             checkpoint_every_frames=job.checkpoint_every_frames,
@@ -274,8 +298,8 @@ class _Run:
         job, server_max_side_px = self._job, session.accepted.max_frame_side_px
         max_side_px = min(job.max_side_px, server_max_side_px) if server_max_side_px else job.max_side_px
         options = FeedOptions(max_side_px=max_side_px, keep_pixels=job.compare)
-        if not job.live:
-            return FileFeed(self._reader, options)
+        if not job.live or isinstance(self._reader, KeypointsReader):
+            return job.source.feed(self._reader, options)
         feed = LiveFeed(self._reader, options)
         # A camera has no end but this one: what was recorded until then is kept.
         self._interrupts.gently = lambda: self._end_gently(feed, session)
@@ -285,7 +309,7 @@ class _Run:
         if self._job.out is None:
             return None
         reader, sound = self._reader, None
-        if not is_endless(reader.source):
+        if isinstance(reader, VideoReader) and not is_endless(reader.source):
             sound = SoundTrack(reader.source, reader.start_seconds)
             if sound.tracks > 1:
                 self._display.warn(f"{reader.source} has {sound.tracks} sound tracks, the first one is kept")
@@ -322,6 +346,4 @@ class _Run:
         self._display.note(f"frames of {width_px}x{height_px} are sent with a long side of {side_px} (--max-side)")
 
     def _sent_again(self, feed: FileFeed) -> Iterator[Picture]:
-        with VideoReader(self._job.source) as reader:
-            for frame in reader.frames():
-                yield shrunk(frame.pixels, feed.max_side_px)
+        yield from self._job.source.pictures(feed.max_side_px)

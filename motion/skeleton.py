@@ -116,3 +116,21 @@ MEDIAPIPE_MESH_TO_FACE: Final = (
     468, 473,  # pupils; they exist in the refined mesh (478 points) only
 )  # fmt: skip
 """Index into MediaPipe's face mesh for each of the 70 face points."""
+
+WHOLE_BODY_TO_BODY: Final = (
+    (0, 0), (2, 6), (3, 8), (4, 10), (5, 5), (6, 7), (7, 9), (9, 12), (10, 14), (11, 16), (12, 11), (13, 13), (14, 15),
+    (15, 2), (16, 1), (17, 4), (18, 3), (19, 17), (20, 18), (21, 19), (22, 20), (23, 21), (24, 22),
+)  # fmt: skip
+"""`(BODY_25 index, COCO-WholeBody index)`: its 17 body points are COCO's, 17-22 the feet, the left one first."""
+
+WHOLE_BODY_MEANS_TO_BODY: Final = ((NECK, 5, 6), (MID_HIP, 11, 12))
+"""`(BODY_25 index, two COCO-WholeBody indices)`: the joint is their middle, with the smaller confidence."""
+
+WHOLE_BODY_FACE: Final = slice(23, 91)
+"""The 68 points of iBUG in COCO-WholeBody's 133; the pupils are not among them."""
+
+WHOLE_BODY_LEFT_HAND: Final = slice(91, 112)
+WHOLE_BODY_RIGHT_HAND: Final = slice(112, 133)
+
+FACE_EYES: Final = ((68, slice(36, 42)), (69, slice(42, 48)))
+"""`(pupil, the eye's outline)` within the face's 70 points, the right eye first."""

@@ -31,7 +31,7 @@ class SessionState:
     """All that the answers to later frames depend on, apart from the config and those frames.
 
     actor_version: that is danced. sequence, time_s: of the last answered frame. size: of the source's frames; None
-    where none was good yet.
+    where none was good yet. dancer_at: where the dancer was last seen, as fractions of the frame.
     """
 
     actor_version: int
@@ -40,12 +40,19 @@ class SessionState:
     size: FrameSize | None
     normalize_state: bytes
     recalled: Recalled
+    dancer_at: tuple[float, float] | None = None
 
     @classmethod
     def behind(cls, passage: Passage, actor_version: int) -> SessionState:
         """The state once `passage` was answered."""
         return cls(
-            actor_version, passage.sequence, passage.time_s, passage.size, passage.normalize_state, passage.recalled
+            actor_version,
+            passage.sequence,
+            passage.time_s,
+            passage.size,
+            passage.normalize_state,
+            passage.recalled,
+            passage.dancer_at,
         )
 
 
@@ -87,6 +94,7 @@ class CheckpointSealer:
             "sequence": state.sequence,
             "time_s": state.time_s,
             "size": state.size and [state.size.width_px, state.size.height_px],
+            "dancer_at": state.dancer_at,
             "drawn_at_s": state.recalled.drawn_at_s,
             "picture": None if picture is None else [picture.shape[1], picture.shape[0]],
         }
@@ -127,6 +135,7 @@ class CheckpointSealer:
             size=facts["size"] and FrameSize(*facts["size"]),
             normalize_state=body[begin + text_bytes : state_end],
             recalled=recalled,
+            dancer_at=None if facts.get("dancer_at") is None else (facts["dancer_at"][0], facts["dancer_at"][1]),
         )
 
 

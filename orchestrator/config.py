@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from motion.body import BodyStats
+from motion.dancer_choice import DancerChoice
 from motion.frame import FrameSize, PictureEncoding
 
 
@@ -22,6 +23,14 @@ class PoseDetail(Enum):
     BODY = "body"
     HOLISTIC = "holistic"
     LIVE = "live"
+
+
+class PoseBackend(Enum):
+    """Which network finds the joints; dance/v1/pose.proto explains each."""
+
+    MEDIAPIPE = "mediapipe"
+    OPENPOSE = "openpose"
+    RTMPOSE = "rtmpose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +54,20 @@ class ReturnOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoseConfig:
-    """How the source is looked at. face_and_hands_every_n: for detail LIVE; 0 leaves it to the pose service."""
+    """How the source is looked at, and who of several people is the dancer.
+
+    face_and_hands_every_n: for detail LIVE; 0 leaves it to the pose service.
+    """
 
     detail: PoseDetail = PoseDetail.HOLISTIC
     face_and_hands_every_n: int = 0
+    backend: PoseBackend = PoseBackend.MEDIAPIPE
+    dancer: DancerChoice = field(default_factory=DancerChoice)
+
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether it is not what every pose service serves, so that the service has to be asked first."""
+        return self.backend is not PoseBackend.MEDIAPIPE or self.dancer != DancerChoice()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

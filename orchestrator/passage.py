@@ -37,6 +37,8 @@ class Remark(Enum):
     FACE_AND_HANDS_CARRIED = "face_and_hands_carried"
     AIRBORNE = "airborne"
     STAGE_RETRIED = "stage_retried"
+    DANCER_LOST = "dancer_lost"
+    DANCER_CHANGED = "dancer_changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Passage:
     """The client sent `source_pose` (or that there is nobody) in place of a picture."""
     no_picture: NoPicture | None = None
     source_pose: Pose | None = None
+    dancer_at: tuple[float, float] | None = None
+    """Where the pose stage last saw the dancer, as fractions of the frame."""
     normalized_pose: Pose | None = None
     """In pixels of the actor's full frame."""
     transform: Transform | None = None

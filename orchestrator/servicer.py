@@ -15,7 +15,6 @@ from dance.v1 import transfer_pb2, transfer_pb2_grpc
 from motion.frame import FrameSize
 from orchestrator.admission import Places
 from orchestrator.checkpoint import CheckpointSealer
-from orchestrator.config import PoseConfig, PoseDetail
 from orchestrator.fitting import ClipFit
 from orchestrator.journal import Journal
 from orchestrator.link import LinkEnded
@@ -23,7 +22,7 @@ from orchestrator.passage import Passage
 from orchestrator.reachability import Reachability
 from orchestrator.session import Session, Threads, lasting
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.client import Intake, TransferClient, check_pose_choice, config_from_proto
+from orchestrator.stages.client import Intake, TransferClient, config_from_proto, pose_choice_from_proto
 from orchestrator.stages.connections import Connections
 from orchestrator.stages.pose import PoseStage
 from orchestrator.streams import RequestReader, ResponseWriter
@@ -192,10 +191,10 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         journal = await Journal.begin("fit_body", context, self._settings.traces_every_n_frames)
         async with self._admitted(requests, journal) as reader, lasting(self._settings.session_seconds):
             config = (await self._first(reader)).config
-            check_pose_choice(config.pose_backend, config.dancer, field="config")
+            choice = pose_choice_from_proto(config.pose_backend, config.dancer, self._settings, field="config")
             journal.opened()
             intake = Intake(self._settings.picture_limits(), _ANY_RATE_HZ)
-            pose = PoseStage(self._connections.pose, PoseConfig(detail=PoseDetail.BODY), self._settings, live=False)
+            pose = PoseStage(self._connections.pose, choice, self._settings, live=False)
 
             async def next_frame(seconds: float) -> Passage:
                 request = await reader.take(seconds)
@@ -208,6 +207,8 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 max_frames=self._settings.max_fit_frames,
             )
             try:
+                if choice.asks_for_more:
+                    await pose.open()
                 fitted = await fit.run()
             finally:
                 await pose.close()

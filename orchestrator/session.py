@@ -162,7 +162,8 @@ class Session:
     async def open(self) -> SessionAccepted:
         """Loads the actor everywhere and opens the stages' streams; pose's waits for the first picture.
 
-        Raises ActorNotFound, ActorUnusable, BadInput for answers that would be too large, StageError.
+        A pose backend or a rule for the dancer that not every pose service serves is asked for at once. Raises
+        ActorNotFound, ActorUnusable, BadInput for answers that would be too large, NotServed, StageError.
         """
         settings, config = self._settings, self._config
         loop = asyncio.get_running_loop()
@@ -171,11 +172,14 @@ class Session:
         check_answers(config, actor)
         plate = await loop.run_in_executor(disk, actor.read_plate) if config.output.full_frame else None
         precision = await self._loaded_actor()
-        pose = PoseStage(self._connections.pose, config.pose, settings, live=config.live)
+        dancer_at = None if self._resumed is None else self._resumed.dancer_at
+        pose = PoseStage(self._connections.pose, config.pose, settings, live=config.live, dancer_at=dancer_at)
         state = b"" if self._resumed is None else self._resumed.normalize_state
         normalize = NormalizeStage(self._connections.normalize, config, actor, settings, state)
         self._streams = [pose, normalize]
         await normalize.open()
+        if config.pose.asks_for_more:
+            await pose.open()
         at_once = 2
         self._stages = [
             pose,
@@ -196,7 +200,7 @@ class Session:
         if config.checkpoint_every_frames:
             every_frames = config.checkpoint_every_frames
             self._stages.append(CheckpointStage(self._checkpoint, every_frames, self._threads.encode))
-        self._config = replace(config, actor_version=actor.version)
+        self._config = replace(config, actor_version=actor.version, pose=pose.config)
         return SessionAccepted(
             config=self._config,
             max_frames_in_flight=self._max_in_flight,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
+from orchestrator.config import PoseBackend
 from serving.pictures import PictureLimits
 from serving.server import MESSAGE_LIMIT_BYTES, ServerSettings
 from serving.tls import ChannelTls, channel_tls, is_local
@@ -70,6 +71,8 @@ class OrchestratorSettings(ServerSettings):
     checkpoint_key_file: Path | None = None
     """Keys that checkpoints are sealed with, in hexadecimal, one a line; the first seals, all open. With the same file
     on all replicas a session can go on at any of them. None: a random key, with which only this process can go on."""
+    pose_backend: str = "mediapipe"
+    """Of sessions that name none: mediapipe, openpose or rtmpose. The pose service must serve it."""
     max_fit_frames: int = 100_000
     """Frames of one FitBody clip: an hour at 25 a second. Each with a body takes about 150 bytes."""
 
@@ -119,6 +122,8 @@ class OrchestratorSettings(ServerSettings):
                 continue  # 0 is a sensible drain, and no limit on a connection's age
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.pose_backend not in {backend.value for backend in PoseBackend}:
+            raise ValueError(f"pose_backend must be mediapipe, openpose or rtmpose, got {self.pose_backend!r}")
         for name in _STAGE_ADDRESSES:
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")

@@ -1,4 +1,4 @@
-"""Makes the sample videos: `python -m samples.make clip|footage|truth|stills -o PATH`."""
+"""Makes the sample videos: `python -m samples.make clip|footage|truth|joints|stills -o PATH`."""
 
 import hashlib
 import multiprocessing
@@ -18,6 +18,10 @@ import numpy as np
 import typer
 from rich.progress import track
 
+from motion import skeleton
+from motion.frame import FrameSize
+from motion.openpose_json import KeypointsPerson, KeypointsWriter, SourceFacts
+from motion.pose import Pose
 from samples.body import joints_m, pose_skeleton
 from samples.cast import ACTOR, SOURCE, Performer, render_actor_in_source_pose
 from samples.geometry import Floats
@@ -85,6 +89,21 @@ def truth(out: Out = Path("actor_truth.mp4"), size: Size = 512, frames: Frames =
 
 
 @app.command()
+def joints(out: Out = Path("source_joints"), size: Size = 512, frames: Frames = None) -> None:
+    """The true joints of the source's clip, as a folder of OpenPose's JSON: what pose backends are held against."""
+    shot = Shot(SOURCE, SOURCE.dance, 25, 150, size).cut_to(frames)
+    rate = Fraction(shot.frames_per_second)
+    writer = KeypointsWriter(out, "source_clip", SourceFacts(FrameSize(size, size), rate, 1 / rate))
+    for index, joints_px in enumerate(true_joints(shot)):
+        whole_px = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
+        confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
+        whole_px[skeleton.BODY], confidence[skeleton.BODY] = joints_px, 1
+        writer.write([KeypointsPerson(Pose(whole_px, confidence), 1)], index)
+    writer.close()
+    typer.echo(f"{out}: {shot.frame_count} frames")
+
+
+@app.command()
 def stills(out: Out = Path("stills.png"), size: Size = 256) -> None:
     """Eight moments in one picture: above the source, below the actor in the very same poses."""
     moments = [SOURCE.dance.seconds * k / 8 for k in range(8)]
@@ -137,6 +156,11 @@ def render_frames(shot: Shot, folder: Path, workers: int) -> Floats:
         with ProcessPoolExecutor(workers, context, _start_worker, (shot, folder)) as pool:
             for _ in track(pool.map(_render_frame, missing), description=shot.performer.name, total=len(missing)):
                 pass
+    return true_joints(shot)
+
+
+def true_joints(shot: Shot) -> Floats:
+    """Where the joints of every frame are, `[frames, 25, 2]` float32 in pixels, in the order of BODY_25."""
     view = shot.performer.room.camera(shot.size_px, shot.size_px)
     poses = [shot.dance.pose_at(i / shot.frames_per_second) for i in range(shot.frame_count)]
     body = shot.performer.body

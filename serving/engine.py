@@ -67,7 +67,7 @@ class OpenVinoEngine:
     """OpenVINO on a CPU. Items of a batch run one by one, so a picture's bytes never depend on its neighbours."""
 
     def __init__(self, model_path: Path, *, threads: int, precision: Precision = "auto") -> None:
-        core = _core()
+        core = openvino_core()
         chosen = _cpu_precision(core, precision)
         try:
             model = core.read_model(model_path)
@@ -106,7 +106,7 @@ class OpenVinoEngine:
 
 
 @cache
-def _core() -> Any:
+def openvino_core() -> Any:
     """OpenVINO's core, one for the whole process and for good.
 
     Its CPU plugin gives the thread that starts it another stack for signals, and takes it away again when the core is
@@ -119,7 +119,7 @@ def _core() -> Any:
 
 def cpu_computes_bf16() -> bool:
     """Whether this CPU computes bf16, and does not only convert it."""
-    return _cpu_precision(_core(), "auto") == "bf16"
+    return _cpu_precision(openvino_core(), "auto") == "bf16"
 
 
 def _cpu_precision(core: object, wanted: Precision) -> str:

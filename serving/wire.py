@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.body import BodyStats
+from motion.dancer_choice import DancerChoice, DancerRule
 from motion.frame import EncodedPicture, Frame, FrameSize, PictureEncoding
 from motion.pose import Pose
 from serving.errors import BadInput, BadPicture
@@ -213,3 +214,31 @@ def fill_body_stats(message: normalize_pb2.BodyStats, body: BodyStats) -> None:
     message.near_ankle_y, message.far_ankle_y = body.near_ankle_y, body.far_ankle_y
     message.near_height, message.far_height = body.near_height, body.far_height
     message.hip_x, message.frames = body.hip_x, body.frames
+
+
+def dancer_choice_from_proto(message: pose_pb2.DancerSelection, *, field: str) -> DancerChoice:
+    """Without a rule: the largest. Raises BadInput for a rule that is false, a point far away and a person_id of 0."""
+    rule = message.WhichOneof("rule")
+    if rule in ("largest", "centre") and not getattr(message, rule):
+        raise BadInput(f"{field}.{rule}", "cannot be false; leave the rule out")
+    try:
+        if rule == "centre":
+            return DancerChoice(DancerRule.CENTRE)
+        if rule == "nearest":
+            return DancerChoice(DancerRule.NEAREST, message.nearest.x, message.nearest.y)
+        if rule == "person_id":
+            return DancerChoice(DancerRule.PERSON, person_id=message.person_id)
+    except ValueError as error:
+        raise BadInput(f"{field}.{rule}", str(error)) from error
+    return DancerChoice()
+
+
+def dancer_choice_to_proto(choice: DancerChoice) -> pose_pb2.DancerSelection:
+    """The choice as a message."""
+    if choice.rule is DancerRule.CENTRE:
+        return pose_pb2.DancerSelection(centre=True)
+    if choice.rule is DancerRule.NEAREST:
+        return pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=choice.x, y=choice.y))
+    if choice.rule is DancerRule.PERSON:
+        return pose_pb2.DancerSelection(person_id=choice.person_id)
+    return pose_pb2.DancerSelection(largest=True)

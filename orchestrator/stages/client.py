@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
@@ -11,14 +12,23 @@ from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 from motion.clock import SourceClock
 from motion.frame import FrameSize, PictureEncoding
 from orchestrator.checkpoint import SessionState
-from orchestrator.config import OutputFormat, PoseConfig, ReturnOptions, SessionAccepted, SessionConfig, TransferMode
+from orchestrator.config import (
+    OutputFormat,
+    PoseBackend,
+    PoseConfig,
+    PoseDetail,
+    ReturnOptions,
+    SessionAccepted,
+    SessionConfig,
+    TransferMode,
+)
 from orchestrator.journal import Journal
 from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.pose import DETAIL_FROM_PROTO, DETAIL_TO_PROTO
+from orchestrator.stages.pose import BACKEND_TO_PROTO, DETAIL_FROM_PROTO, DETAIL_TO_PROTO
 from orchestrator.streams import RequestReader, ResponseWriter
 from serving import telemetry, tracing, wire
-from serving.errors import BadInput, BadPicture, NotServed
+from serving.errors import BadInput, BadPicture
 from serving.names import checked_actor_id
 from serving.pictures import PictureLimits, check_picture
 from serving.server import VERSION
@@ -42,26 +52,25 @@ _DEFAULT_JPEG_QUALITY: Final = 90
 _MAX_FRAME_RATE_HZ: Final = 1000.0
 
 
-def check_pose_choice(backend: int, dancer: pose_pb2.DancerSelection, *, field: str) -> None:
-    """Raises NotServed for a backend or a dancer rule that is not served yet, BadInput for nonsense."""
+def pose_choice_from_proto(
+    backend: int, dancer: pose_pb2.DancerSelection, settings: OrchestratorSettings, *, field: str
+) -> PoseConfig:
+    """The backend and the rule for the dancer, with the body alone to look at. Raises BadInput for nonsense."""
     if backend not in pose_pb2.PoseBackend.values():
         raise BadInput(f"{field}.pose_backend", f"{backend} is no pose backend")
-    if backend not in (pose_pb2.POSE_BACKEND_UNSPECIFIED, pose_pb2.POSE_BACKEND_MEDIAPIPE):
-        name = pose_pb2.PoseBackend.Name(backend)
-        raise NotServed(f"{field}.pose_backend: {name} is not served; POSE_BACKEND_MEDIAPIPE is")
-    rule = dancer.WhichOneof("rule")
-    if rule not in (None, "largest"):
-        raise NotServed(f"{field}.dancer.{rule}: is not served; leave the rule out, or ask for the largest")
-    if rule == "largest" and not dancer.largest:
-        raise BadInput(f"{field}.dancer.largest", "cannot be false; leave the rule out")
+    chosen = next((b for b, n in BACKEND_TO_PROTO.items() if n == backend), PoseBackend(settings.pose_backend))
+    return PoseConfig(
+        detail=PoseDetail.BODY,
+        backend=chosen,
+        dancer=wire.dancer_choice_from_proto(dancer, field=f"{field}.dancer"),
+    )
 
 
 def config_from_proto(message: transfer_pb2.TransferConfig, settings: OrchestratorSettings) -> SessionConfig:
-    """Raises BadInput, naming the field, for what breaks the contract; NotServed for what is not served yet."""
+    """Raises BadInput, naming the field, for what breaks the contract."""
     if len(message.checkpoint) > settings.max_checkpoint_bytes:
         limit = settings.max_checkpoint_bytes
         raise BadInput("config.checkpoint", f"has {len(message.checkpoint)} bytes, at most {limit} are taken")
-    check_pose_choice(message.pose_backend, message.dancer, field="config")
     if message.mode not in _MODES:
         raise BadInput("config.mode", f"{message.mode} is no transfer mode")
     mode = _MODES[message.mode]
@@ -86,7 +95,7 @@ def config_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrat
         source_body=source_body,
         look_ahead_frames=look_ahead_frames,
         returns=ReturnOptions(returns.source_pose, returns.normalized_pose, returns.stage_times, returns.label_map),
-        pose=_pose_from_proto(message),
+        pose=_pose_from_proto(message, settings),
         frame_rate_hz=rate_hz,
         checkpoint_every_frames=message.checkpoint_every_frames,
         checkpoint=message.checkpoint,
@@ -103,13 +112,14 @@ def _output_from_proto(message: transfer_pb2.OutputFormat) -> OutputFormat:
     return OutputFormat(encoding, quality, message.full_frame)
 
 
-def _pose_from_proto(message: transfer_pb2.TransferConfig) -> PoseConfig:
-    if message.pose_detail == pose_pb2.POSE_DETAIL_UNSPECIFIED:
-        return PoseConfig(face_and_hands_every_n=message.face_and_hands_every_n)
-    if message.pose_detail not in DETAIL_FROM_PROTO:
-        raise BadInput("config.pose_detail", f"{message.pose_detail} is no pose detail")
-    detail = DETAIL_FROM_PROTO[message.pose_detail]
-    return PoseConfig(detail=detail, face_and_hands_every_n=message.face_and_hands_every_n)
+def _pose_from_proto(message: transfer_pb2.TransferConfig, settings: OrchestratorSettings) -> PoseConfig:
+    detail = PoseDetail.HOLISTIC
+    if message.pose_detail != pose_pb2.POSE_DETAIL_UNSPECIFIED:
+        if message.pose_detail not in DETAIL_FROM_PROTO:
+            raise BadInput("config.pose_detail", f"{message.pose_detail} is no pose detail")
+        detail = DETAIL_FROM_PROTO[message.pose_detail]
+    choice = pose_choice_from_proto(message.pose_backend, message.dancer, settings, field="config")
+    return replace(choice, detail=detail, face_and_hands_every_n=message.face_and_hands_every_n)
 
 
 def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferResponse:
@@ -125,7 +135,7 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
             full_frame=config.output.full_frame,
         ),
         source_body=None if config.source_body is None else wire.body_stats_to_proto(config.source_body),
-        dancer=pose_pb2.DancerSelection(largest=True),
+        dancer=wire.dancer_choice_to_proto(config.pose.dancer),
         look_ahead_frames=config.look_ahead_frames,
         return_options=transfer_pb2.ReturnOptions(
             source_pose=config.returns.source_pose,
@@ -133,7 +143,7 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
             stage_times=config.returns.stage_times,
             label_map=config.returns.label_map,
         ),
-        pose_backend=pose_pb2.POSE_BACKEND_MEDIAPIPE,
+        pose_backend=BACKEND_TO_PROTO[config.pose.backend],
         pose_detail=DETAIL_TO_PROTO[config.pose.detail],
         face_and_hands_every_n=config.pose.face_and_hands_every_n,
         frame_rate_hz=config.frame_rate_hz,

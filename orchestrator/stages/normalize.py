@@ -89,7 +89,8 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
             passage.transform = Transform(answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x)
             passage.remarks.extend(_remarks(answer))
         elif passage.no_picture is None:
-            passage.no_picture = NoPicture(NoPictureReason.NO_PERSON)
+            lost = Remark.DANCER_LOST in passage.remarks
+            passage.no_picture = NoPicture(NoPictureReason.NO_PERSON, "the dancer is lost" if lost else "")
         passage.leave(self.name, answer.compute_seconds)
 
     def _leaves(self, passage: Passage) -> None:

@@ -6,15 +6,22 @@ from dataclasses import replace
 from typing import ClassVar, Final
 
 from dance.v1 import pose_pb2, pose_pb2_grpc
+from grpc import StatusCode
 
+from motion.dancer_choice import DancerChoice, DancerRule, place_of
 from motion.frame import Frame
-from orchestrator.config import PoseConfig, PoseDetail
+from orchestrator.config import PoseBackend, PoseConfig, PoseDetail
 from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stages.stream import StreamStage
 from serving import wire
-from serving.errors import BadInput, StageBroken
+from serving.errors import BadInput, NotServed, StageBroken, StageRefused
 
+BACKEND_TO_PROTO: Final = {
+    PoseBackend.MEDIAPIPE: pose_pb2.POSE_BACKEND_MEDIAPIPE,
+    PoseBackend.OPENPOSE: pose_pb2.POSE_BACKEND_OPENPOSE,
+    PoseBackend.RTMPOSE: pose_pb2.POSE_BACKEND_RTMPOSE,
+}
 DETAIL_TO_PROTO: Final = {
     PoseDetail.BODY: pose_pb2.POSE_DETAIL_BODY,
     PoseDetail.HOLISTIC: pose_pb2.POSE_DETAIL_HOLISTIC,
@@ -27,15 +34,23 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
     """Adds `source_pose` to each frame that has a picture; a frame without anybody in it gets none.
 
     The stream is opened at the first picture: a client that sends poses needs no place in the pose service. Where it
-    is opened anew the tracker finds the dancer anew.
+    is opened anew the tracker finds the dancer anew: with a backend that finds several people, whoever is nearest to
+    where the dancer was.
 
-    config: how to look; once the stream is open it is what the service honours.
+    config: how to look; once the stream is open it is what the service honours. dancer_at: where the dancer of an
+    earlier session was, as fractions of the frame.
     """
 
     name: ClassVar[str] = "pose"
 
     def __init__(
-        self, stub: pose_pb2_grpc.PoseServiceStub, config: PoseConfig, settings: OrchestratorSettings, *, live: bool
+        self,
+        stub: pose_pb2_grpc.PoseServiceStub,
+        config: PoseConfig,
+        settings: OrchestratorSettings,
+        *,
+        live: bool,
+        dancer_at: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(
             stub.Estimate,
@@ -46,11 +61,25 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
             away_seconds=settings.away_seconds,
         )
         self.config = config
+        self._dancer_at = dancer_at
+
+    async def open(self) -> None:
+        """See `StreamStage.open`. Raises NotServed where the service has no such backend or rule for the dancer."""
+        try:
+            await super().open()
+        except StageRefused as error:
+            if error.refused_with is StatusCode.UNIMPLEMENTED:
+                raise NotServed(error.reason.removeprefix("UNIMPLEMENTED: ")) from error
+            raise
 
     def _opening(self) -> pose_pb2.EstimateRequest:
+        dancer = self.config.dancer
+        if self._dancer_at is not None and self.config.backend is not PoseBackend.MEDIAPIPE:
+            dancer = DancerChoice(DancerRule.NEAREST, *self._dancer_at)
         config = pose_pb2.EstimateConfig(
-            backend=pose_pb2.POSE_BACKEND_MEDIAPIPE,
+            backend=BACKEND_TO_PROTO[self.config.backend],
             detail=DETAIL_TO_PROTO[self.config.detail],
+            dancer=wire.dancer_choice_to_proto(dancer),
             face_and_hands_every_n=self.config.face_and_hands_every_n,
         )
         return pose_pb2.EstimateRequest(config=config)
@@ -83,6 +112,13 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
                 passage.source_pose = wire.pose_from_proto(estimate.people[estimate.dancer_index].pose)
             except BadInput as error:  # the stage's doing, not the client's
                 raise StageBroken(self.name, passage.sequence, str(error)) from error
+            if passage.size is not None:
+                self._dancer_at = place_of(passage.source_pose, passage.size)
+        passage.dancer_at = self._dancer_at
+        if estimate.dancer_lost:
+            passage.remarks.append(Remark.DANCER_LOST)
+        if estimate.dancer_changed:
+            passage.remarks.append(Remark.DANCER_CHANGED)
         if estimate.face_and_hands_carried:
             passage.remarks.append(Remark.FACE_AND_HANDS_CARRIED)
         passage.picture = None

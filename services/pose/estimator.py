@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from mediapipe.python.solutions.holistic import Holistic
 from mediapipe.python.solutions.pose import Pose as BodyTracker
 from numpy.typing import NDArray
 
+from motion.following import Follower
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from services.pose.carrying import carried
@@ -61,10 +62,12 @@ class Estimate:
     """Who was found in one picture of `[H, W]` pixels.
 
     people: one entry per person. MediaPipe finds one at most.
-    dancer_index: into `people`; -1 when nobody is there.
+    dancer_index: into `people`; -1 when nobody is there, or the dancer is lost.
     compute_seconds: time spent on this picture.
     face_and_hands_carried: they were moved along from an earlier picture instead of looked for (`PoseDetail.LIVE`).
     mask: `[H, W]` float32 in [0, 1], 1 where a pixel is of the person; None unless asked for, or with nobody there.
+    person_ids: in the order of `people`, where somebody told them apart; else empty.
+    dancer_lost: a dancer was chosen earlier, and is not in this picture. dancer_changed: another dancer was chosen.
     """
 
     people: list[Pose]
@@ -72,6 +75,9 @@ class Estimate:
     compute_seconds: float
     face_and_hands_carried: bool = False
     mask: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    person_ids: tuple[int, ...] = ()
+    dancer_lost: bool = False
+    dancer_changed: bool = False
 
     @property
     def dancer(self) -> Pose | None:
@@ -79,8 +85,52 @@ class Estimate:
         return self.people[self.dancer_index] if self.dancer_index >= 0 else None
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where a picture's time went before the people were made of what the network gave."""
+
+    prepare_seconds: float = 0.0
+    """Bringing the picture into the network's form."""
+    network_seconds: float = 0.0
+
+
+class PeopleEstimator(Protocol):
+    """What every backend is: finds the people in the pictures of one video. Used by one thread at a time.
+
+    spent: on the last picture.
+    """
+
+    detail: PoseDetail
+    spent: Spent
+
+    def estimate(self, picture: Picture) -> Estimate:
+        """The people in the next picture, `[H, W, 3]` uint8 RGB. Nobody there is an answer without people."""
+        ...
+
+    def close(self) -> None:
+        """Gives up what it holds; a second call does nothing."""
+        ...
+
+
+def followed(estimate: Estimate, follower: Follower, size: FrameSize, time_s: float | None) -> Estimate:
+    """The estimate with its people told apart, those who are not sure to be any left out, and the dancer among them."""
+    started = time.perf_counter()
+    who = follower.follow(estimate.people, size, time_s)
+    return replace(
+        estimate,
+        people=[estimate.people[index] for index in who.kept],
+        dancer_index=who.dancer_index,
+        person_ids=who.person_ids,
+        dancer_lost=who.lost,
+        dancer_changed=who.changed,
+        compute_seconds=estimate.compute_seconds + time.perf_counter() - started,
+    )
+
+
 class PoseEstimator:
-    """One tracker for the pictures of one video, in their order. Synchronous; used by one thread at a time.
+    """MediaPipe's backend, which finds one person.
+
+    One tracker for the pictures of one video, in their order. Synchronous; used by one thread at a time.
 
     unrelated_pictures: they are no video; the detector looks at each of them, and nobody is followed.
 
@@ -100,6 +150,7 @@ class PoseEstimator:
         self.detail = detail
         self.rules = PoseRules() if rules is None else rules
         self.with_mask = with_mask
+        self.spent = Spent()
         self._looked_at: Pose | None = None
         self._frames_since_look = 0
         self._trackers: list[Any] = []
@@ -119,6 +170,8 @@ class PoseEstimator:
         tracker = self._holistic if self._body is None else self._body
         with first_person_chatter_dropped():
             found = tracker.process(picture)
+        # MediaPipe does not tell its networks from the work around them.
+        self.spent = Spent(network_seconds=time.perf_counter() - started)
         if found.pose_landmarks is not None:
             person_seen()
         pose = self._believable(found, size)

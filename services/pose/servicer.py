@@ -13,10 +13,13 @@ import grpc.aio
 from dance.v1 import frame_pb2, pose_pb2, pose_pb2_grpc
 from prometheus_client import Counter, Histogram
 
+from motion.dancer_choice import DancerChoice, DancerRule
+from motion.following import Follower
 from motion.frame import Picture
+from services.pose.backends import Factory, Look, PoseBackend, make_estimator, open_backends
 from services.pose.estimator import Estimate, PoseDetail
 from services.pose.settings import PoseSettings
-from services.pose.worker import Factory, WorkerPool, make_estimator
+from services.pose.worker import WorkerPool
 from serving import telemetry, wire
 from serving.errors import BadInput, BadPicture, NotServed
 from serving.pictures import decode_picture
@@ -24,7 +27,9 @@ from serving.self_check import follow
 from serving.server import Health
 from serving.streaming import ClientStream, StreamPlaces
 
-ESTIMATES: Final = Counter("dance_pose_estimates", "Frames by result: person, nobody or bad_picture", ["result"])
+ESTIMATES: Final = Counter(
+    "dance_pose_estimates", "Frames by result: person, nobody, dancer_lost or bad_picture", ["result"]
+)
 COMPUTE: Final = Histogram(
     "dance_pose_compute_seconds",
     "Decoding a picture and looking at it, without waiting",
@@ -42,6 +47,12 @@ _DETAIL_TO_PROTO: Final = {
     PoseDetail.HOLISTIC: pose_pb2.POSE_DETAIL_HOLISTIC,
     PoseDetail.LIVE: pose_pb2.POSE_DETAIL_LIVE,
 }
+_BACKEND_TO_PROTO: Final = {
+    PoseBackend.MEDIAPIPE: pose_pb2.POSE_BACKEND_MEDIAPIPE,
+    PoseBackend.OPENPOSE: pose_pb2.POSE_BACKEND_OPENPOSE,
+    PoseBackend.RTMPOSE: pose_pb2.POSE_BACKEND_RTMPOSE,
+}
+_BACKENDS: Final = {number: backend for backend, number in _BACKEND_TO_PROTO.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,7 @@ class _Decoded:
     """A frame on its way to the estimator; in place of its picture, why there is none."""
 
     sequence: int
+    captured_at_s: float | None
     picture: Picture | BadPicture
     decode_seconds: float
 
@@ -57,7 +69,10 @@ _Prepared = pose_pb2.EstimateConfig | _Decoded | pose_pb2.EstimateRequest
 
 
 class PoseService(pose_pb2_grpc.PoseServiceServicer):
-    """Serves `Estimate`: one estimator, in a thread of its own, per stream."""
+    """Serves `Estimate`: one estimator, in a thread of its own, per stream. Raises BadSettings for model cards.
+
+    factory: makes estimators of MediaPipe.
+    """
 
     name: str = "pose"
     full_names: tuple[str, ...] = ("dance.v1.PoseService",)
@@ -65,7 +80,11 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
     def __init__(self, settings: PoseSettings, factory: Factory = make_estimator) -> None:
         self._settings = settings
         self._limits = settings.limits()
-        self._pool = WorkerPool(PoseDetail.HOLISTIC, settings.rules(), factory)
+        self._backends = open_backends(
+            settings.cards(), cache=settings.model_cache, threads=settings.network_threads, mediapipe=factory
+        )
+        default = self._backends.look(settings.default_backend, PoseDetail.HOLISTIC, settings.rules())
+        self._pool = WorkerPool(default, self._backends.make)
         self._decoders = ThreadPoolExecutor(settings.decoding_threads, thread_name_prefix="decode")
         self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
 
@@ -106,10 +125,13 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         config = await stream.take()
         if not isinstance(config, pose_pb2.EstimateConfig):
             raise BadInput("config", "must be the first request")
-        accepted = self._accepted(config)
-        detail, rules = _DETAILS[accepted.detail], self._settings.rules(accepted.face_and_hands_every_n)
+        look = self._look(config)
+        choice = _dancer_choice(config, look.backend)
+        accepted = _accepted(look, choice)
         last_sequence = -1
-        async with self._pool.lent(detail, rules) as worker:
+        async with self._pool.lent(look) as worker:
+            if look.backend.finds_several:
+                worker.follower = Follower(choice, self._settings.follow_rules())
             await stream.send(pose_pb2.EstimateResponse(accepted=accepted), None)
             while (frame := await stream.take()) is not None:
                 if not isinstance(frame, _Decoded):
@@ -120,7 +142,11 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
                 last_sequence = frame.sequence
                 # A picture that does not decode is a fact about its frame; the tracker knows where the dancer was.
                 picture = frame.picture
-                estimate = picture if isinstance(picture, BadPicture) else await worker.estimate(picture)
+                estimate: Estimate | BadPicture
+                if isinstance(picture, BadPicture):
+                    estimate = picture
+                else:
+                    estimate = await worker.estimate(picture, frame.captured_at_s)
                 await stream.send(_response(frame, estimate), frame.sequence)
 
     async def _prepared(self, request: pose_pb2.EstimateRequest) -> _Prepared:
@@ -140,30 +166,46 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
             picture = decode_picture(wire.picture_from_proto(frame.picture, field=where), self._limits, field=where)
         except BadPicture as error:
             picture = error
-        return _Decoded(frame.sequence, picture, time.perf_counter() - started)
+        captured_at_s = None
+        if frame.HasField("captured_at"):
+            captured_at_s = frame.captured_at.seconds + frame.captured_at.nanos * 1e-9
+        return _Decoded(frame.sequence, captured_at_s, picture, time.perf_counter() - started)
 
-    def _accepted(self, config: pose_pb2.EstimateConfig) -> pose_pb2.EstimateConfig:
-        """The config as it will be honoured. Raises NotServed and BadInput, naming the field."""
-        served = (pose_pb2.POSE_BACKEND_UNSPECIFIED, pose_pb2.POSE_BACKEND_MEDIAPIPE)
-        if config.backend not in served:
-            if config.backend not in pose_pb2.PoseBackend.values():
-                raise BadInput("config.backend", f"{config.backend} is no pose backend")
-            raise NotServed(f"config.backend: {pose_pb2.PoseBackend.Name(config.backend)} is not served; MEDIAPIPE is")
+    def _look(self, config: pose_pb2.EstimateConfig) -> Look:
+        """How the stream will be looked at. Raises NotServed and BadInput, naming the field."""
+        if config.backend not in pose_pb2.PoseBackend.values():
+            raise BadInput("config.backend", f"{config.backend} is no pose backend")
+        backend = _BACKENDS.get(config.backend, self._settings.default_backend)
+        if not self._backends.serves(backend):
+            served = ", ".join(other.name for other in PoseBackend if self._backends.serves(other))
+            setting = f"POSE_{backend.name}_CARD"
+            raise NotServed(
+                f"config.backend: {backend.name} is not served here, {setting} names no network; {served} is"
+            )
         if config.detail not in _DETAILS:
             raise BadInput("config.detail", f"{config.detail} is no pose detail")
+        every_n = 0
+        if _DETAILS[config.detail] is PoseDetail.LIVE:
+            every_n = config.face_and_hands_every_n or self._settings.face_and_hands_every_n
+        return self._backends.look(backend, _DETAILS[config.detail], self._settings.rules(every_n))
+
+
+def _dancer_choice(config: pose_pb2.EstimateConfig, backend: PoseBackend) -> DancerChoice:
+    choice = wire.dancer_choice_from_proto(config.dancer, field="config.dancer")
+    if not backend.finds_several and choice.rule is not DancerRule.LARGEST:
         rule = config.dancer.WhichOneof("rule")
-        if rule not in (None, "largest"):
-            raise NotServed(f"config.dancer.{rule}: is not served; MediaPipe finds one person, the largest")
-        if rule == "largest" and not config.dancer.largest:
-            raise BadInput("config.dancer.largest", "cannot be false; leave the rule out")
-        detail = _DETAILS[config.detail]
-        every_n = config.face_and_hands_every_n or self._settings.face_and_hands_every_n
-        return pose_pb2.EstimateConfig(
-            backend=pose_pb2.POSE_BACKEND_MEDIAPIPE,
-            detail=_DETAIL_TO_PROTO[detail],
-            dancer=pose_pb2.DancerSelection(largest=True),
-            face_and_hands_every_n=every_n if detail is PoseDetail.LIVE else 0,
-        )
+        raise NotServed(f"config.dancer.{rule}: is not served; MediaPipe finds one person, the largest")
+    return choice
+
+
+def _accepted(look: Look, choice: DancerChoice) -> pose_pb2.EstimateConfig:
+    """The config as it will be honoured."""
+    return pose_pb2.EstimateConfig(
+        backend=_BACKEND_TO_PROTO[look.backend],
+        detail=_DETAIL_TO_PROTO[look.detail],
+        dancer=wire.dancer_choice_to_proto(choice),
+        face_and_hands_every_n=look.rules.face_and_hands_every_n if look.detail is PoseDetail.LIVE else 0,
+    )
 
 
 def _response(frame: _Decoded, estimate: Estimate | BadPicture) -> pose_pb2.EstimateResponse:
@@ -177,12 +219,17 @@ def _response(frame: _Decoded, estimate: Estimate | BadPicture) -> pose_pb2.Esti
         message.bad_picture = str(estimate)
         message.compute_seconds = frame.decode_seconds
         return response
-    ESTIMATES.labels("person" if estimate.people else "nobody").inc()
-    for pose in estimate.people:
+    found = "person" if estimate.people else "nobody"
+    ESTIMATES.labels("dancer_lost" if estimate.dancer_lost else found).inc()
+    # MediaPipe tells nobody apart: there is one person at most.
+    ids = estimate.person_ids or (1,) * len(estimate.people)
+    for pose, person_id in zip(estimate.people, ids, strict=True):
         person = message.people.add()
-        person.person_id = 1  # MediaPipe tells nobody apart
+        person.person_id = person_id
         wire.fill_pose(person.pose, pose)
     message.dancer_index = estimate.dancer_index
+    message.dancer_lost = estimate.dancer_lost
+    message.dancer_changed = estimate.dancer_changed
     message.height_px, message.width_px = frame.picture.shape[:2]
     message.compute_seconds = frame.decode_seconds + estimate.compute_seconds
     message.face_and_hands_carried = estimate.face_and_hands_carried

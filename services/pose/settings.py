@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from motion.following import FollowRules
+from services.pose.backends import PoseBackend
 from services.pose.estimator import PoseRules
 from serving.pictures import PictureLimits
 from serving.server import ServerSettings
@@ -35,6 +38,19 @@ class PoseSettings(ServerSettings):
     """Body joints less visible than this are unseen."""
     face_and_hands_every_n: int = 3
     """For detail LIVE, where the config does not say."""
+    backend: str = "mediapipe"
+    """Serves streams that name no backend: mediapipe, openpose or rtmpose."""
+    openpose_card: Path | None = None
+    """The model card of the backend openpose; without one it is not served."""
+    rtmpose_card: Path | None = None
+    """The model card of the backend rtmpose; without one it is not served."""
+    model_cache: Path | None = None
+    """Where networks that a card names by their address are kept; default: below .cache in the home folder."""
+    network_threads: int = 2
+    """Threads of a network of openpose or rtmpose."""
+    remember_seconds: float = 3.0
+    """Backends that find several people: how long somebody out of sight stays who they are. A dancer lost for longer is
+    given up, and chosen anew."""
     stuck_seconds: float = 30.0
     """A picture that an estimator looks at for longer than this makes the process NOT_SERVING."""
     watch_seconds: float = 1.0
@@ -42,13 +58,31 @@ class PoseSettings(ServerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("max_streams", "max_frames_waiting", "decoding_threads", "max_side_px"):
+        for name in ("max_streams", "max_frames_waiting", "decoding_threads", "max_side_px", "network_threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("idle_seconds", "stuck_seconds", "watch_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.backend not in {backend.value for backend in PoseBackend}:
+            raise ValueError(f"backend must be mediapipe, openpose or rtmpose, got {self.backend!r}")
+        if self.cards().get(self.default_backend, self) is None:
+            raise ValueError(f"backend {self.backend} needs {self.backend}_card, the model card of its network")
         self.rules()
+        self.follow_rules()
+
+    @property
+    def default_backend(self) -> PoseBackend:
+        """Of streams that name none."""
+        return PoseBackend(self.backend)
+
+    def cards(self) -> dict[PoseBackend, Path | None]:
+        """The model card of each backend that needs one."""
+        return {PoseBackend.OPENPOSE: self.openpose_card, PoseBackend.RTMPOSE: self.rtmpose_card}
+
+    def follow_rules(self) -> FollowRules:
+        """How people are told apart. Raises ValueError for nonsense."""
+        return FollowRules(remember_seconds=self.remember_seconds)
 
     def rules(self, face_and_hands_every_n: int = 0) -> PoseRules:
         """The estimator's rules; `face_and_hands_every_n` of 0 takes the setting's. Raises ValueError for nonsense."""

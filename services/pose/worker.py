@@ -8,35 +8,35 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
-from motion.frame import Picture
-from services.pose.estimator import Estimate, PoseDetail, PoseEstimator, PoseRules
+from motion.following import Follower
+from motion.frame import FrameSize, Picture
+from services.pose.backends import Look
+from services.pose.estimator import Estimate, PeopleEstimator, followed
 from serving.heap import give_freed_back
 
-Factory = Callable[[PoseDetail, PoseRules], PoseEstimator]
-
-
-def make_estimator(detail: PoseDetail, rules: PoseRules) -> PoseEstimator:
-    """A `PoseEstimator` without masks, which no client asks for."""
-    return PoseEstimator(detail, rules=rules)
+Make = Callable[[Look], PeopleEstimator]
 
 
 class EstimatorWorker:
-    """One estimator and the one thread that creates, uses and closes it."""
+    """One estimator and the one thread that creates, uses and closes it.
 
-    def __init__(self, detail: PoseDetail, rules: PoseRules, factory: Factory = make_estimator) -> None:
-        self.detail = detail
-        self.rules = rules
+    follower: tells the people of its pictures apart and keeps to the dancer; None for a backend that finds one person.
+    """
+
+    follower: Follower | None = None
+
+    def __init__(self, look: Look, make: Make) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pose")
-        self._estimator: Future[PoseEstimator] = self._thread.submit(factory, detail, rules)
+        self._estimator: Future[PeopleEstimator] = self._thread.submit(make, look)
         self._looking_since_s: float | None = None
 
     async def started(self) -> None:
         """Returns when the estimator is ready for its first picture; raises what its start raised."""
         await asyncio.wrap_future(self._estimator)
 
-    async def estimate(self, picture: Picture) -> Estimate:
-        """The next picture's estimate; `[H, W, 3]` uint8 RGB."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._estimate, picture)
+    async def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
+        """The next picture's estimate; `[H, W, 3]` uint8 RGB. time_s: when it was taken, None where unknown."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._estimate, picture, time_s)
 
     @property
     def start_failure(self) -> BaseException | None:
@@ -58,10 +58,13 @@ class EstimatorWorker:
         """Waits until the thread has ended; after `end`."""
         self._thread.shutdown(wait=True)
 
-    def _estimate(self, picture: Picture) -> Estimate:
+    def _estimate(self, picture: Picture, time_s: float | None) -> Estimate:
         self._looking_since_s = time.perf_counter()
         try:
-            return self._estimator.result().estimate(picture)
+            estimate = self._estimator.result().estimate(picture)
+            if self.follower is None:
+                return estimate
+            return followed(estimate, self.follower, FrameSize(picture.shape[1], picture.shape[0]), time_s)
         finally:
             self._looking_since_s = None
 
@@ -79,9 +82,9 @@ class WorkerPool:
     its networks anew, which takes as long as another graph.
     """
 
-    def __init__(self, detail: PoseDetail, rules: PoseRules, factory: Factory = make_estimator) -> None:
-        self._default = (detail, rules)
-        self._factory = factory
+    def __init__(self, default: Look, make: Make) -> None:
+        self._default = default
+        self._make = make
         self._spare: EstimatorWorker | None = None
         self._workers: set[EstimatorWorker] = set()
 
@@ -89,25 +92,25 @@ class WorkerPool:
         """Returns when a worker of the default kind is ready."""
         await self._refill().started()
 
-    async def take(self, detail: PoseDetail, rules: PoseRules) -> EstimatorWorker:
+    async def take(self, look: Look) -> EstimatorWorker:
         """A worker that is ready for its first picture. Give it back, whatever happens."""
-        if (detail, rules) == self._default and self._spare is not None:
+        if look == self._default and self._spare is not None:
             worker, self._spare = self._spare, None
         else:
-            worker = self._made(detail, rules)
+            worker = self._made(look)
         try:
             await worker.started()
         except BaseException:
             self.give_back(worker)
             raise
-        if (detail, rules) == self._default:
+        if look == self._default:
             self._refill()
         return worker
 
     @asynccontextmanager
-    async def lent(self, detail: PoseDetail, rules: PoseRules) -> AsyncIterator[EstimatorWorker]:
+    async def lent(self, look: Look) -> AsyncIterator[EstimatorWorker]:
         """`take`, and `give_back` at the end."""
-        worker = await self.take(detail, rules)
+        worker = await self.take(look)
         try:
             yield worker
         finally:
@@ -141,10 +144,10 @@ class WorkerPool:
 
     def _refill(self) -> EstimatorWorker:
         if self._spare is None:
-            self._spare = self._made(*self._default)
+            self._spare = self._made(self._default)
         return self._spare
 
-    def _made(self, detail: PoseDetail, rules: PoseRules) -> EstimatorWorker:
-        worker = EstimatorWorker(detail, rules, self._factory)
+    def _made(self, look: Look) -> EstimatorWorker:
+        worker = EstimatorWorker(look, self._make)
         self._workers.add(worker)
         return worker

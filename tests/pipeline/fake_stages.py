@@ -134,6 +134,11 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
         """It ends its stream once it has answered this frame, as for a client that is silent for too long."""
         self.ended = asyncio.Event()
         self.open_streams = 0
+        self.refuses = ""
+        """Why it does not serve any config; empty for all are served."""
+        self.lost: frozenset[int] = frozenset()
+        """Frames in which the dancer is lost, though somebody else is there."""
+        self.changed: frozenset[int] = frozenset()
 
     async def Estimate(self, requests, context):
         self.open_streams += 1
@@ -141,6 +146,8 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
             async for request in requests:
                 if request.WhichOneof("request") == "config":
                     self.configs.append(request.config)
+                    if self.refuses:
+                        await context.abort(grpc.StatusCode.UNIMPLEMENTED, self.refuses)
                     accepted = pose_pb2.EstimateConfig()
                     accepted.CopyFrom(request.config)
                     if request.config.detail == pose_pb2.POSE_DETAIL_LIVE:
@@ -163,7 +170,9 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
                 estimate = pose_pb2.Estimate(
                     sequence=frame.sequence,
                     people=people,
-                    dancer_index=0 if people else -1,
+                    dancer_index=0 if people and frame.sequence not in self.lost else -1,
+                    dancer_lost=frame.sequence in self.lost,
+                    dancer_changed=frame.sequence in self.changed,
                     width_px=frame.picture.width_px,
                     height_px=frame.picture.height_px,
                     compute_seconds=0.011,

@@ -90,7 +90,8 @@ async def test_failing_pose_stage_is_named(stack: Stack) -> None:
 
 
 async def test_what_is_not_served_is_said(stack: Stack) -> None:
-    """UNIMPLEMENTED for another pose backend or dancer rule."""
+    """UNIMPLEMENTED for a pose backend or dancer rule that the pose service does not serve, in its words."""
+    stack.pose.refuses = "config.backend: is not served here"
     for config in (
         {"pose_backend": pose_pb2.POSE_BACKEND_OPENPOSE},
         {"dancer": pose_pb2.DancerSelection(centre=True)},

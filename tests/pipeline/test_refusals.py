@@ -31,21 +31,40 @@ async def refused(stack: Stack, *requests: transfer_pb2.TransferRequest) -> tupl
 
 
 @pytest.mark.parametrize(
-    ("fields", "named"),
+    "fields",
     [
-        ({"dancer": pose_pb2.DancerSelection(centre=True)}, "config.dancer.centre"),
-        ({"dancer": pose_pb2.DancerSelection(person_id=2)}, "config.dancer.person_id"),
-        ({"dancer": pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=0.5, y=0.5))}, "config.dancer.nearest"),
-        ({"pose_backend": pose_pb2.POSE_BACKEND_OPENPOSE}, "config.pose_backend"),
-        ({"pose_backend": pose_pb2.POSE_BACKEND_RTMPOSE}, "config.pose_backend"),
+        {"dancer": pose_pb2.DancerSelection(centre=True)},
+        {"dancer": pose_pb2.DancerSelection(person_id=2)},
+        {"dancer": pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=0.5, y=0.5))},
+        {"pose_backend": pose_pb2.POSE_BACKEND_OPENPOSE},
+        {"pose_backend": pose_pb2.POSE_BACKEND_RTMPOSE},
     ],
 )
-async def test_fields_that_are_not_served_say_so(stack: Stack, fields: dict[str, Any], named: str) -> None:
-    """A field of the contract that is not served yet is never ignored: UNIMPLEMENTED, with its path."""
+async def test_what_the_pose_service_does_not_serve_says_so(stack: Stack, fields: dict[str, Any]) -> None:
+    """A backend or a rule for the dancer is asked for before the session is accepted: UNIMPLEMENTED, in its words."""
+    stack.pose.refuses = "config.backend: OPENPOSE is not served here"
     responses, error = await refused(stack, configured(**fields))
     assert responses == []
     assert error.code() is UNIMPLEMENTED
-    assert named in error.details()
+    assert error.details() == "config.backend: OPENPOSE is not served here"
+    assert len(stack.pose.configs) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"dancer": pose_pb2.DancerSelection(person_id=0)}, "config.dancer.person_id"),
+        ({"dancer": pose_pb2.DancerSelection(centre=False)}, "config.dancer.centre"),
+        ({"dancer": pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=9))}, "config.dancer.nearest"),
+        ({"pose_backend": 9}, "config.pose_backend"),
+    ],
+)
+async def test_nonsense_about_the_dancer_is_refused_by_field(stack: Stack, fields: dict[str, Any], named: str) -> None:
+    """INVALID_ARGUMENT, without a word to the pose service."""
+    responses, error = await refused(stack, configured(**fields))
+    assert responses == []
+    assert error.code() is INVALID
+    assert error.details().startswith(named)
     assert stack.pose.configs == []
 
 

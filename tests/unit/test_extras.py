@@ -19,6 +19,7 @@ DISTRIBUTIONS = {
     "prometheus_client": "prometheus-client", "rich": "rich", "simplejpeg": "simplejpeg", "torch": "torch",
     "psutil": "psutil", "tensorboardX": "tensorboardx",
     "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
+    "onnxruntime": "onnxruntime", "scipy": "scipy",
 }  # fmt: skip
 OURS = {
     "benchmarks", "client", "dance", "motion", "orchestrator", "samples", "serving", "services", "training", "video",
@@ -35,6 +36,8 @@ PARTS = {
     "training": ["motion", "serving", "video", "training", "services/pose", "services/generator/network.py"],
 }
 OPTIONAL = {
+    # Imported only by who tells people apart: the pose service and the client.
+    "motion/following.py": {"scipy"},
     # Imported where they are needed, by the engines, which only some parts use.
     "serving/engine.py": {"openvino", "torch"},
     "serving/engine_gpu.py": {"torch"},

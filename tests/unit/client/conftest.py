@@ -19,6 +19,7 @@ import pytest
 from dance.v1 import normalize_pb2, transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import EncodedPicture, Picture, PictureEncoding
+from motion.pose import Pose
 from serving import wire
 from serving.pictures import decode_picture, encode_picture
 
@@ -44,6 +45,8 @@ class Behaviour:
     fit_never_answers: bool = False
     seen_configs: list[transfer_pb2.TransferConfig] = field(default_factory=list)
     seen_sizes: list[tuple[int, int]] = field(default_factory=list)
+    seen_poses: list[Pose | None] = field(default_factory=list)
+    seen_fits: list[transfer_pb2.FitBodyConfig] = field(default_factory=list)
     fitted_frames: int = 0
     go_on: threading.Event = field(default_factory=threading.Event)
 
@@ -71,7 +74,9 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
     def FitBody(self, request_iterator, context):  # noqa: N802
         if self._behaviour.fit_takes_nothing:
             self._behaviour.go_on.wait(10)
-        frames = [request for request in request_iterator if request.WhichOneof("request") == "frame"]
+        requests = list(request_iterator)
+        self._behaviour.seen_fits += [request.config for request in requests if request.HasField("config")]
+        frames = [request for request in requests if request.WhichOneof("request") == "frame"]
         if self._behaviour.fit_never_answers:
             self._behaviour.go_on.wait(10)
         self._behaviour.fitted_frames = len(frames)
@@ -108,9 +113,17 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
                 return
 
     def _answer(self, frame, config):
-        pixels = decode_picture(wire.picture_from_proto(frame.picture))
-        self._behaviour.seen_sizes.append((frame.picture.width_px, frame.picture.height_px))
         answer = transfer_pb2.TransferAnswer(sequence=frame.sequence, frame_seconds=0.01)
+        if frame.WhichOneof("content") == "client_pose":
+            given = frame.client_pose
+            self._behaviour.seen_sizes.append((given.size.width_px, given.size.height_px))
+            self._behaviour.seen_poses.append(wire.pose_from_proto(given.pose) if given.HasField("pose") else None)
+            if not given.HasField("pose"):
+                answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_NO_PERSON
+                return answer
+        else:
+            assert decode_picture(wire.picture_from_proto(frame.picture)).shape[2] == 3
+            self._behaviour.seen_sizes.append((frame.picture.width_px, frame.picture.height_px))
         if frame.sequence in self._behaviour.no_person or self._behaviour.nobody_at_all:
             answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_NO_PERSON
             return answer
@@ -130,7 +143,6 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             answer.stage_times.add(
                 stage=stage, compute_seconds=milliseconds / 1000, queue_seconds=0.001, total_seconds=0.05
             )
-        assert pixels.shape[2] == 3
         return answer
 
 

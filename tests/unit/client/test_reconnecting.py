@@ -13,6 +13,7 @@ from client.display import Display
 from client.errors import ServerError
 from client.report import TransferReport
 from client.running import Interrupts
+from client.source import Source
 from client.transfer import TransferJob, fit, transfer
 from tests.unit.client.breakable import Breakable, Mishap, breakable
 from video.reader import VideoReader
@@ -29,7 +30,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 async def transferred(service: Breakable, source: Path, out: Path, **more) -> TransferReport:
     task = asyncio.current_task()
     assert task is not None
-    job = TransferJob(source=str(source), actor="juggler", out=out, checkpoint_every_frames=5, **more)
+    job = TransferJob(source=Source(str(source)), actor="juggler", out=out, checkpoint_every_frames=5, **more)
     display = Display()
     report = await transfer(job, service.address, display, Interrupts(task))
     display.report(report)
@@ -72,7 +73,7 @@ async def test_measuring_of_a_body_begins_again(make_video, tmp_path, capsys):
 async def test_server_that_was_never_there_is_told_at_once(make_video):
     """A wrong address is no outage."""
     with pytest.raises(ServerError, match=r"^no server answers at 127\.0\.0\.1:1 \([^)]*\)"):
-        await fit(str(make_video(frames=2)), "127.0.0.1:1", Display(), 640)
+        await fit(Source(str(make_video(frames=2))), "127.0.0.1:1", Display(), 640)
 
 
 async def test_patience_that_has_run_out_leaves_nothing_behind(make_video, tmp_path):

@@ -18,6 +18,7 @@ from client.errors import Interrupted, StackFailed
 from client.processes import ProcessSpec, Ready
 from client.running import run as run_on_loop
 from client.stack import LocalStack, local_stack
+from tests.tiny_pose_networks import paf_card, write_card
 
 # Serves health, says that it is ready, and writes its name into a diary when it ends.
 SERVICE = """
@@ -178,9 +179,11 @@ def test_interrupt_while_starting_ends_everything(tmp_path, spec):
 
 
 def test_up_serves_until_interrupted(tmp_path, spec, diary, monkeypatch, capsys):
-    """`dance up` says where it serves; Ctrl-C then ends it in order, with exit code 0."""
+    """`dance up` says where it serves; Ctrl-C then ends it in order, with exit code 0. Settings reach the stack."""
+    told_settings: dict[str, str] = {}
 
-    def fakes(_actors, logs, *, port, told):
+    def fakes(_actors, logs, *, port, told, settings):
+        told_settings.update(settings)
         return LocalStack([spec("pose")], lambda ready: spec("front"), logs, told=told)
 
     note = Display.note
@@ -192,7 +195,12 @@ def test_up_serves_until_interrupted(tmp_path, spec, diary, monkeypatch, capsys)
 
     monkeypatch.setattr(hosting, "local_stack", fakes)
     monkeypatch.setattr(Display, "note", note_and_interrupt)
-    assert run(["up", "--port", "0", "--actors", str(tmp_path), "--logs", str(tmp_path / "logs")]) == 0
+    card = write_card(tmp_path, paf_card(tmp_path / "paf.onnx"))
+    asked = ["--pose-backend", "openpose", "--pose-model", str(card)]
+    assert run(["up", "--port", "0", "--actors", str(tmp_path), "--logs", str(tmp_path / "logs"), *asked]) == 0
+    assert told_settings == {
+        "POSE_OPENPOSE_CARD": str(card), "POSE_BACKEND": "openpose", "ORCHESTRATOR_POSE_BACKEND": "openpose",
+    }  # fmt: skip
     assert "serving at 127.0.0.1:" in capsys.readouterr().err
     assert diary.read_text().splitlines()[-2:] == ["end front", "end pose"]
     assert children() == []
@@ -227,7 +235,8 @@ def test_ready_line_without_ports_is_refused():
 
 def test_the_real_stack_tells_the_orchestrator_where_everybody_is(tmp_path):
     """The five addresses come from the ready lines; all read the same folder of actors."""
-    stack = local_stack(tmp_path, tmp_path / "logs")
+    stack = local_stack(tmp_path, tmp_path / "logs", settings={"POSE_BACKEND": "openpose", "ORCHESTRATOR_X": "1"})
+    assert stack.workers[0].environment["POSE_BACKEND"] == "openpose"
     ports = {"port": 1, "health_port": 2}
     ready = {name: Ready(name, ports) for name in ("pose", "normalize", "face")}
     ready["generator"] = Ready("generator", {**ports, "port": 7, "triton_port": 8})

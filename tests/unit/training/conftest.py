@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from motion import skeleton
 from motion.body import BodyStats
@@ -71,6 +73,13 @@ def walking_bar(folder, frames: int = 24, *, onto=None) -> PreparedFootage:
             "frames_lost": 0,
         },
     )
+
+
+@pytest.fixture(autouse=True)
+def denormals_kept() -> Iterator[None]:
+    """A job on a CPU flushes them in its thread for good, which here is that of other tests too."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ class EstimateRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[EstimateConfig, _Mapping]] = ..., frame: _Optional[_Union[_frame_pb2.Frame, _Mapping]] = ...) -> None: ...
 
 class Estimate(_message.Message):
-    __slots__ = ("sequence", "people", "dancer_index", "width_px", "height_px", "compute_seconds", "face_and_hands_carried", "bad_picture")
+    __slots__ = ("sequence", "people", "dancer_index", "width_px", "height_px", "compute_seconds", "face_and_hands_carried", "bad_picture", "dancer_lost", "dancer_changed")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     PEOPLE_FIELD_NUMBER: _ClassVar[int]
     DANCER_INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +97,8 @@ class Estimate(_message.Message):
     COMPUTE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     FACE_AND_HANDS_CARRIED_FIELD_NUMBER: _ClassVar[int]
     BAD_PICTURE_FIELD_NUMBER: _ClassVar[int]
+    DANCER_LOST_FIELD_NUMBER: _ClassVar[int]
+    DANCER_CHANGED_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     people: _containers.RepeatedCompositeFieldContainer[Person]
     dancer_index: int
@@ -105,7 +107,9 @@ class Estimate(_message.Message):
     compute_seconds: float
     face_and_hands_carried: bool
     bad_picture: str
-    def __init__(self, sequence: _Optional[int] = ..., people: _Optional[_Iterable[_Union[Person, _Mapping]]] = ..., dancer_index: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., compute_seconds: _Optional[float] = ..., face_and_hands_carried: bool = ..., bad_picture: _Optional[str] = ...) -> None: ...
+    dancer_lost: bool
+    dancer_changed: bool
+    def __init__(self, sequence: _Optional[int] = ..., people: _Optional[_Iterable[_Union[Person, _Mapping]]] = ..., dancer_index: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., compute_seconds: _Optional[float] = ..., face_and_hands_carried: bool = ..., bad_picture: _Optional[str] = ..., dancer_lost: bool = ..., dancer_changed: bool = ...) -> None: ...
 
 class EstimateResponse(_message.Message):
     __slots__ = ("accepted", "estimate")

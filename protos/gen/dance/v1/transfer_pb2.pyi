@@ -38,6 +38,8 @@ class FrameRemark(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FRAME_REMARK_FACE_AND_HANDS_CARRIED: _ClassVar[FrameRemark]
     FRAME_REMARK_AIRBORNE: _ClassVar[FrameRemark]
     FRAME_REMARK_STAGE_RETRIED: _ClassVar[FrameRemark]
+    FRAME_REMARK_DANCER_LOST: _ClassVar[FrameRemark]
+    FRAME_REMARK_DANCER_CHANGED: _ClassVar[FrameRemark]
 TRANSFER_MODE_UNSPECIFIED: TransferMode
 TRANSFER_MODE_LOSSLESS: TransferMode
 TRANSFER_MODE_LIVE: TransferMode
@@ -58,6 +60,8 @@ FRAME_REMARK_OUT_OF_STAGE: FrameRemark
 FRAME_REMARK_FACE_AND_HANDS_CARRIED: FrameRemark
 FRAME_REMARK_AIRBORNE: FrameRemark
 FRAME_REMARK_STAGE_RETRIED: FrameRemark
+FRAME_REMARK_DANCER_LOST: FrameRemark
+FRAME_REMARK_DANCER_CHANGED: FrameRemark
 
 class OutputFormat(_message.Message):
     __slots__ = ("encoding", "jpeg_quality", "full_frame")

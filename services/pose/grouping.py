@@ -1,0 +1,284 @@
+"""Confidence maps and part affinity fields become people: the bottom-up grouping of OpenPose.
+
+Source: Cao, Hidalgo, Simon, Wei and Sheikh, "OpenPose: Realtime Multi-Person 2D Pose Estimation using Part Affinity
+Fields" (2019), sections 3.3 and 3.4. Written for NumPy: no loop runs over pixels, or over pairs of joints.
+
+Letters in shapes: `P` parts, `L` limbs, `H` and `W` the maps' cells, `N` peaks, `M` pairs, `S` samples on a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+_FAINT: Final = 1e-6
+"""The logarithm of a map is taken above this level."""
+_SHORTEST_CELLS: Final = 1e-3
+"""Two joints nearer than this have no direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limb:
+    """Two parts that a field joins: from part `start` to part `end`; `x` and `y` are its channels of the fields."""
+
+    start: int
+    end: int
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupingRules:
+    """What counts as a joint, as a limb and as a person. Raises ValueError for nonsense.
+
+    The two acceptance criteria of a limb: the field points along the line in at least `min_aligned_fraction` of its
+    samples, and the mean along it, less a penalty for lines longer than half of the map, is positive.
+    """
+
+    min_peak: float = 0.05
+    """A lower maximum of a confidence map is no joint."""
+    line_samples: int = 10
+    """Places on a line at which the field is read, its ends included."""
+    min_alignment: float = 0.05
+    """A sample of the field agrees with the line when their scalar product is above this."""
+    min_aligned_fraction: float = 0.8
+    """So many of a line's samples must agree."""
+    min_parts: int = 4
+    """A person has at least so many joints."""
+    min_person_score: float = 0.4
+    """The mean over a person's joints of the joint's own and its limb's score; fainter people are dropped."""
+    assignment: Literal["greedy", "optimal"] = "greedy"
+    """How the limbs of one kind are dealt out: the best line first, or the best sum of all."""
+
+    def __post_init__(self) -> None:
+        for name in ("min_peak", "min_aligned_fraction", "min_person_score"):
+            if not 0 <= getattr(self, name) <= 2:
+                raise ValueError(f"{name} must lie in [0, 2], got {getattr(self, name)}")
+        if self.line_samples < 2:
+            raise ValueError(f"line_samples must be at least 2, got {self.line_samples}")
+        if self.min_parts < 1:
+            raise ValueError(f"min_parts must be at least 1, got {self.min_parts}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Peaks:
+    """Candidates for joints, sorted by part. part: `[N]`. x, y: `[N]` in cells, 0 the middle of the first one.
+
+    score: `[N]`, the confidence map at the peak. first: `[P + 1]`, where each part's peaks begin.
+    """
+
+    part: Ints
+    x: Floats
+    y: Floats
+    score: Floats
+    first: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grouped:
+    """The people of one picture, the surest first; `G` of them.
+
+    positions: `[G, P, 2]` float32, x and y in cells, 0 the middle of the first one; 0 where not found.
+    confidence: `[G, P]` float32 in [0, 1]; 0 where not found. score: `[G]`, see `GroupingRules.min_person_score`.
+    """
+
+    positions: Floats
+    confidence: Floats
+    score: Floats
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+def group(heatmaps: Floats, fields: Floats, limbs: Sequence[Limb], rules: GroupingRules = GroupingRules()) -> Grouped:
+    """The people in `heatmaps` (`[P, H, W]`, without the background) and `fields` (`[C, H, W]`, C at least 2 L)."""
+    peaks = find_peaks(heatmaps, rules.min_peak)
+    return assembled(peaks, connections(peaks, fields, limbs, rules), limbs, len(heatmaps), rules)
+
+
+def find_peaks(heatmaps: Floats, min_peak: float) -> Peaks:
+    """Every local maximum of `[P, H, W]` above `min_peak`, refined between cells by a Gaussian through its neighbours.
+
+    Of a plateau, the last cell in reading order counts. Maxima at the map's border are not refined across it.
+    """
+    parts, height, width = heatmaps.shape
+    padded = np.zeros((parts, height + 2, width + 2), np.float32)
+    padded[:, 1:-1, 1:-1] = heatmaps
+    inner = padded[:, 1:-1, 1:-1]
+    is_peak = inner > min_peak
+    for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1)):
+        is_peak &= inner >= padded[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+    for dy, dx in ((0, 1), (1, -1), (1, 0), (1, 1)):
+        is_peak &= inner > padded[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+    part, row, column = np.nonzero(is_peak)
+    score = heatmaps[part, row, column]
+    x = column + _between_cells(padded, part, row + 1, column + 1, 0, 1, (column > 0) & (column < width - 1))
+    y = row + _between_cells(padded, part, row + 1, column + 1, 1, 0, (row > 0) & (row < height - 1))
+    first = np.searchsorted(part, np.arange(parts + 1))
+    return Peaks(part, x.astype(np.float32), y.astype(np.float32), score, first)
+
+
+def _between_cells(
+    padded: Floats, part: Ints, row: Ints, column: Ints, down: int, right: int, inside: NDArray[np.bool_]
+) -> Floats:
+    """`[N]`: how far beside its cell each peak lies, along one axis: a parabola through three logarithms."""
+    before = np.log(np.maximum(padded[part, row - down, column - right], _FAINT))
+    at = np.log(np.maximum(padded[part, row, column], _FAINT))
+    behind = np.log(np.maximum(padded[part, row + down, column + right], _FAINT))
+    curvature = before - 2 * at + behind
+    shift = np.where(curvature < 0, 0.5 * (before - behind) / np.minimum(curvature, -_FAINT), 0)
+    return np.asarray(np.where(inside, np.clip(shift, -0.5, 0.5), 0), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A limb that was found: its kind, the two peaks that it joins, and its score."""
+
+    limb: int
+    start: int
+    end: int
+    score: float
+
+
+def connections(peaks: Peaks, fields: Floats, limbs: Sequence[Limb], rules: GroupingRules) -> list[Connection]:
+    """The limbs that the field supports, each peak at most once in each kind of limb; kinds in their order."""
+    kinds, starts, ends = _pairs(peaks, limbs)
+    scores, accepted = _line_integrals(peaks, fields, limbs, kinds, starts, ends, rules)
+    kept = np.flatnonzero(accepted)
+    kinds, starts, ends, scores = kinds[kept], starts[kept], ends[kept], scores[kept]
+    bounds = np.searchsorted(kinds, np.arange(len(limbs) + 1))
+    deal = _greedy if rules.assignment == "greedy" else _optimal
+    found: list[Connection] = []
+    for kind, (low, high) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        if low < high:
+            for start, end, score in deal(starts[low:high], ends[low:high], scores[low:high]):
+                found.append(Connection(kind, start, end, score))
+    return found
+
+
+def _pairs(peaks: Peaks, limbs: Sequence[Limb]) -> tuple[Ints, Ints, Ints]:
+    """Limb, first and second peak of every pair that could be a limb: three times `[M]`, sorted by limb."""
+    first = peaks.first.tolist()
+    kinds, starts, ends = [], [], []
+    for kind, limb in enumerate(limbs):
+        a = np.arange(first[limb.start], first[limb.start + 1])
+        b = np.arange(first[limb.end], first[limb.end + 1])
+        kinds.append(np.full(len(a) * len(b), kind))
+        starts.append(np.repeat(a, len(b)))
+        ends.append(np.tile(b, len(a)))
+    return np.concatenate(kinds), np.concatenate(starts), np.concatenate(ends)
+
+
+def _line_integrals(
+    peaks: Peaks, fields: Floats, limbs: Sequence[Limb], kinds: Ints, starts: Ints, ends: Ints, rules: GroupingRules
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """`[M]` scores and whether both criteria hold. Pairs that cannot reach the first one are not read to their end."""
+    _, height, width = fields.shape
+    channel_x = np.array([limb.x for limb in limbs])[kinds]
+    channel_y = np.array([limb.y for limb in limbs])[kinds]
+    x, y = peaks.x[starts], peaks.y[starts]
+    along_x, along_y = peaks.x[ends] - x, peaks.y[ends] - y
+    length = np.hypot(along_x, along_y)
+    unit_x, unit_y = along_x / np.maximum(length, _SHORTEST_CELLS), along_y / np.maximum(length, _SHORTEST_CELLS)
+    flat = fields.reshape(-1)
+    places = np.linspace(0, 1, rules.line_samples, dtype=np.float32)
+
+    def read(pairs: Ints, at: Floats) -> Floats:
+        """`[m, s]`: the field along the lines of `pairs` at the fractions `at` of their lengths."""
+        column = np.rint(x[pairs, None] + along_x[pairs, None] * at).astype(np.int32)
+        row = np.rint(y[pairs, None] + along_y[pairs, None] * at).astype(np.int32)
+        cell = row * width + column
+        size = height * width
+        across = flat[cell + (channel_x[pairs] * size)[:, None]] * unit_x[pairs, None]
+        return np.asarray(across + flat[cell + (channel_y[pairs] * size)[:, None]] * unit_y[pairs, None])
+
+    allowed_misses = rules.line_samples - int(np.ceil(rules.min_aligned_fraction * rules.line_samples - 1e-9))
+    # Most pairs belong to two people, and the field between them is nothing: a few samples in the middle show it.
+    middle = len(places) // 2
+    probes = slice(max(0, middle - allowed_misses), min(len(places), middle + allowed_misses + 1))
+    everyone = np.arange(len(kinds))
+    misses = (read(everyone, places[probes]) <= rules.min_alignment).sum(axis=1)
+    promising = everyone[misses <= allowed_misses]
+    values = read(promising, places)
+    aligned = (values > rules.min_alignment).sum(axis=1) >= rules.line_samples - allowed_misses
+    penalty = np.minimum(0.5 * max(height, width) / np.maximum(length[promising], _SHORTEST_CELLS) - 1, 0)
+    mean = values.mean(axis=1) + penalty
+    scores = np.zeros(len(kinds), np.float32)
+    accepted = np.zeros(len(kinds), np.bool_)
+    scores[promising] = mean
+    accepted[promising] = aligned & (mean > 0)
+    return scores, accepted
+
+
+def _greedy(starts: Ints, ends: Ints, scores: Floats) -> Iterator[tuple[int, int, float]]:
+    """The best line first; each peak once."""
+    taken: set[int] = set()  # the two parts' peaks have numbers of their own
+    order = np.argsort(-scores, kind="stable")
+    for start, end, score in zip(starts[order].tolist(), ends[order].tolist(), scores[order].tolist(), strict=True):
+        if start not in taken and end not in taken:
+            taken |= {start, end}
+            yield start, end, score
+
+
+def _optimal(starts: Ints, ends: Ints, scores: Floats) -> Iterator[tuple[int, int, float]]:
+    """The lines whose scores have the largest sum; each peak once."""
+    rows, row = np.unique(starts, return_inverse=True)
+    columns, column = np.unique(ends, return_inverse=True)
+    table = np.zeros((len(rows), len(columns)), np.float32)
+    table[row, column] = scores
+    for i, j in zip(*linear_sum_assignment(table, maximize=True), strict=True):
+        if table[i, j] > 0:
+            yield int(rows[i]), int(columns[j]), float(table[i, j])
+
+
+def assembled(
+    peaks: Peaks, found: Sequence[Connection], limbs: Sequence[Limb], parts: int, rules: GroupingRules
+) -> Grouped:
+    """People out of limbs: limbs that share a peak belong together, unless a person would have a part twice."""
+    people: list[dict[int, int]] = []  # of each person: part -> peak; empty once merged into another one
+    limb_scores: list[float] = []
+    owner = [-1] * len(peaks.part)
+    for connection in found:
+        limb = limbs[connection.limb]
+        a, b = owner[connection.start], owner[connection.end]
+        if a < 0 and b < 0:
+            owner[connection.start] = owner[connection.end] = len(people)
+            people.append({limb.start: connection.start, limb.end: connection.end})
+            limb_scores.append(connection.score)
+        elif a == b:
+            limb_scores[a] += connection.score
+        elif a < 0 or b < 0:
+            known = max(a, b)
+            part, peak = (limb.start, connection.start) if a < 0 else (limb.end, connection.end)
+            if part not in people[known]:
+                people[known][part] = peak
+                owner[peak] = known
+                limb_scores[known] += connection.score
+        elif people[a].keys().isdisjoint(people[b]):
+            people[a] |= people[b]
+            for peak in people[b].values():
+                owner[peak] = a
+            limb_scores[a] += limb_scores[b] + connection.score
+            people[b] = {}
+    peak_scores = peaks.score.tolist()
+    scored = [
+        ((limb_scores[i] + sum(peak_scores[peak] for peak in person.values())) / len(person), person)
+        for i, person in enumerate(people)
+        if len(person) >= rules.min_parts
+    ]
+    kept = sorted((entry for entry in scored if entry[0] >= rules.min_person_score), key=lambda entry: -entry[0])
+    positions = np.zeros((len(kept), parts, 2), np.float32)
+    confidence = np.zeros((len(kept), parts), np.float32)
+    for row, (_, person) in enumerate(kept):
+        own_parts, own_peaks = list(person), list(person.values())
+        positions[row, own_parts, 0], positions[row, own_parts, 1] = peaks.x[own_peaks], peaks.y[own_peaks]
+        confidence[row, own_parts] = np.clip(peaks.score[own_peaks], 0, 1)
+    return Grouped(positions, confidence, np.array([score for score, _ in kept], np.float32))

@@ -1,0 +1,45 @@
+"""COCO-WholeBody's 133 points (Jin et al. 2020) as our 137 joints."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.frame import FrameSize
+from motion.pose import Pose
+
+Floats = NDArray[np.float32]
+
+_BODY_TO: Final = np.array([to for to, _ in skeleton.WHOLE_BODY_TO_BODY])
+_BODY_FROM: Final = np.array([source for _, source in skeleton.WHOLE_BODY_TO_BODY])
+_FACE_68: Final = slice(skeleton.FACE.start, skeleton.FACE.start + 68)
+
+
+def whole_body_pose(points_px: Floats, scores: Floats, size: FrameSize, min_confidence: float) -> Pose:
+    """The pose of one person's points, `[133, 2]` in pixels of the frame, and their scores, `[133]`.
+
+    Unseen: points outside of the frame, and those less sure than `min_confidence`. Neck and mid-hip are the middles of
+    shoulders and hips, the pupils the middles of the eyes' outlines, each with the smallest confidence of its points.
+    """
+    inside = (points_px >= 0).all(axis=1) & (points_px <= (size.width_px, size.height_px)).all(axis=1)
+    sure = np.where(inside & (scores >= min_confidence), np.clip(scores, 0, 1), 0)
+    joints_px = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
+    confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
+    for part, source in (
+        (_BODY_TO, _BODY_FROM),
+        (_FACE_68, skeleton.WHOLE_BODY_FACE),
+        (skeleton.LEFT_HAND, skeleton.WHOLE_BODY_LEFT_HAND),
+        (skeleton.RIGHT_HAND, skeleton.WHOLE_BODY_RIGHT_HAND),
+    ):
+        joints_px[part], confidence[part] = points_px[source], sure[source]
+    for to, first, second in skeleton.WHOLE_BODY_MEANS_TO_BODY:
+        joints_px[to] = points_px[[first, second]].mean(axis=0)
+        confidence[to] = sure[[first, second]].min()
+    for pupil, eye in skeleton.FACE_EYES:
+        outline = slice(skeleton.FACE.start + eye.start, skeleton.FACE.start + eye.stop)
+        joints_px[skeleton.FACE.start + pupil] = joints_px[outline].mean(axis=0)
+        confidence[skeleton.FACE.start + pupil] = confidence[outline].min()
+    return Pose(joints_px, confidence)

@@ -1,0 +1,174 @@
+"""The pose service with networks of several people: identities, the dancer, and what is not served."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+from dance.v1 import frame_pb2, pose_pb2, pose_pb2_grpc
+
+from motion import skeleton
+from motion.frame import PictureEncoding
+from services.pose.estimator import Estimate
+from services.pose.servicer import PoseService
+from services.pose.settings import PoseSettings
+from serving import wire
+from serving.channels import open_channel
+from serving.errors import BadSettings
+from serving.interceptor import ErrorInterceptor
+from serving.pictures import encode_picture
+from serving.server import SERVER_OPTIONS
+from tests.tiny_pose_networks import (
+    paf_card,
+    two_hands,
+    whole_body_card,
+    write_card,
+    write_paf_network,
+    write_whole_body_network,
+)
+
+OPENPOSE, RTMPOSE = pose_pb2.POSE_BACKEND_OPENPOSE, pose_pb2.POSE_BACKEND_RTMPOSE
+
+
+class NoMediaPipe:
+    """In MediaPipe's place: starts at once and sees nobody."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def estimate(self, picture: object) -> Estimate:
+        return Estimate([], -1, 0.001)
+
+    def close(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def serving(tmp_path, **settings) -> AsyncIterator[pose_pb2_grpc.PoseServiceStub]:
+    """A stub of a pose service that serves both backends with tiny networks."""
+    cards = {
+        "openpose_card": write_card(tmp_path, paf_card(write_paf_network(tmp_path / "paf.onnx")), "openpose.json"),
+        "rtmpose_card": write_card(
+            tmp_path, whole_body_card(write_whole_body_network(tmp_path / "body.onnx")), "rtmpose.json"
+        ),
+    }
+    service = PoseService(PoseSettings(**(cards | settings)), NoMediaPipe)  # type: ignore[arg-type]
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
+    service.register(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    try:
+        await service.warm_up()
+        await server.start()
+        async with open_channel(f"127.0.0.1:{port}") as channel:
+            yield pose_pb2_grpc.PoseServiceStub(channel)
+    finally:
+        await server.stop(0)
+        await service.close()
+
+
+def config(**fields) -> pose_pb2.EstimateRequest:
+    return pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(**fields))
+
+
+def frame(sequence: int, picture: np.ndarray) -> pose_pb2.EstimateRequest:
+    encoded = wire.picture_to_proto(encode_picture(picture, PictureEncoding.PNG))
+    return pose_pb2.EstimateRequest(frame=frame_pb2.Frame(sequence=sequence, picture=encoded))
+
+
+async def answers(stub, *requests) -> list[pose_pb2.EstimateResponse]:
+    return [response async for response in stub.Estimate(iter(requests), timeout=30)]
+
+
+LEFT, RIGHT = (12.0, 36.0, 16.0), (84.0, 116.0, 44.0)
+
+
+async def test_people_are_told_apart_and_the_dancer_stays(tmp_path):
+    """Two people keep their ids; the dancer is chosen by the rule, and is lost where only the other one is left."""
+    async with serving(tmp_path) as stub:
+        dancer = pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=0.2, y=0.2))
+        accepted, *estimates = await answers(
+            stub,
+            config(backend=OPENPOSE, dancer=dancer, detail=pose_pb2.POSE_DETAIL_HOLISTIC),
+            frame(0, two_hands(RIGHT, LEFT)),
+            frame(1, two_hands(LEFT, RIGHT)),
+            frame(2, two_hands(RIGHT)),
+            frame(3, two_hands(LEFT, RIGHT)),
+            frame(4, np.zeros((64, 128, 3), np.uint8)),
+        )
+    assert accepted.accepted.backend == OPENPOSE
+    assert accepted.accepted.detail == pose_pb2.POSE_DETAIL_BODY
+    assert accepted.accepted.dancer.nearest.x == pytest.approx(0.2)
+    found = [response.estimate for response in estimates]
+    assert [len(estimate.people) for estimate in found] == [2, 2, 1, 2, 0]
+    assert [estimate.dancer_lost for estimate in found] == [False, False, True, False, True]
+    assert [estimate.dancer_index >= 0 for estimate in found] == [True, True, False, True, False]
+    dancers = {found[n].people[found[n].dancer_index].person_id for n in (0, 1, 3)}
+    assert len(dancers) == 1
+    for number in (0, 1, 3):
+        pose = wire.pose_from_proto(found[number].people[found[number].dancer_index].pose)
+        assert pose.joints_px[skeleton.R_WRIST] == pytest.approx(LEFT[::2], abs=2.5)
+    assert found[2].people[0].person_id not in dancers
+
+
+async def test_rtmpose_answers_whole_bodies(tmp_path):
+    """Its detail is HOLISTIC, whatever was asked for, and faces and hands come with it."""
+    picture = np.zeros((240, 320, 3), np.uint8)
+    picture[84:96, 144:156] = 255
+    async with serving(tmp_path) as stub:
+        accepted, *_, response = await answers(
+            stub,
+            config(backend=RTMPOSE, detail=pose_pb2.POSE_DETAIL_BODY),
+            *(frame(number, picture) for number in range(6)),  # so faint a person counts once seen six times
+        )
+    assert accepted.accepted.detail == pose_pb2.POSE_DETAIL_HOLISTIC
+    pose = wire.pose_from_proto(response.estimate.people[0].pose)
+    assert pose.seen[skeleton.LEFT_HAND].all()
+
+
+async def test_the_server_s_default_backend_is_said(tmp_path):
+    """A stream that names none gets the server's, and `accepted` names it."""
+    async with serving(tmp_path, backend="openpose") as stub:
+        (accepted,) = await answers(stub, config())
+    assert accepted.accepted.backend == OPENPOSE
+    assert accepted.accepted.dancer == pose_pb2.DancerSelection(largest=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "told"),
+    [
+        ({"backend": RTMPOSE}, "UNIMPLEMENTED", "config.backend: RTMPOSE is not served here, POSE_RTMPOSE_CARD"),
+        ({"dancer": pose_pb2.DancerSelection(centre=True)}, "UNIMPLEMENTED", "config.dancer.centre"),
+        (
+            {"backend": OPENPOSE, "dancer": pose_pb2.DancerSelection(person_id=0)},
+            "INVALID_ARGUMENT",
+            "config.dancer.person_id",
+        ),
+        (
+            {"backend": OPENPOSE, "dancer": pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=8))},
+            "INVALID_ARGUMENT",
+            "config.dancer.nearest",
+        ),
+    ],
+)
+async def test_what_cannot_be_done_is_said_by_field(tmp_path, fields, code, told):
+    """A backend without a card, a rule that MediaPipe cannot follow, and nonsense."""
+    async with serving(tmp_path, rtmpose_card=None) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await answers(stub, config(**fields))
+    assert caught.value.code().name == code
+    assert (caught.value.details() or "").startswith(told)
+
+
+def test_a_service_does_not_start_with_a_card_that_is_none(tmp_path):
+    """The file and the field are named, before a port is opened."""
+    card = write_card(tmp_path, {"format": "dance-pose-model-1"})
+    with pytest.raises(BadSettings, match="backend: is missing"):
+        PoseService(PoseSettings(openpose_card=card), NoMediaPipe)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="backend openpose needs openpose_card"):
+        PoseSettings(backend="openpose")
+    with pytest.raises(ValueError, match="backend must be"):
+        PoseSettings(backend="kinect")

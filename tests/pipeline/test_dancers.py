@@ -1,0 +1,83 @@
+"""Which backend looks, who of several people dances, and what is said when that one is lost."""
+
+from __future__ import annotations
+
+import pytest
+from dance.v1 import pose_pb2, transfer_pb2
+from dance.v1.transfer_pb2 import FrameRemark
+
+from tests.pipeline.chain import Stack, configured, dance, raw_frame
+from tests.pipeline.fake_stages import somebody
+
+OPENPOSE = pose_pb2.POSE_BACKEND_OPENPOSE
+CENTRE = pose_pb2.DancerSelection(centre=True)
+
+
+async def test_backend_and_rule_reach_the_pose_service_and_are_honoured(stack: Stack) -> None:
+    """What a session asks for is what the service is told, before a frame is sent, and what `accepted` says."""
+    accepted, answers = await dance(
+        stack.stub, configured("ben", pose_backend=OPENPOSE, dancer=CENTRE), raw_frame(0), raw_frame(1)
+    )
+    assert (accepted.config.pose_backend, accepted.config.dancer) == (OPENPOSE, CENTRE)
+    assert len(answers) == 2
+    (config,) = stack.pose.configs
+    assert (config.backend, config.dancer) == (OPENPOSE, CENTRE)
+
+
+async def test_without_a_word_mediapipe_looks_for_the_largest(stack: Stack) -> None:
+    """The default of this orchestrator, said in `accepted`; the stream is opened with the first picture."""
+    accepted, _ = await dance(stack.stub, configured("ben"), raw_frame(0))
+    assert accepted.config.pose_backend == pose_pb2.POSE_BACKEND_MEDIAPIPE
+    assert accepted.config.dancer == pose_pb2.DancerSelection(largest=True)
+
+
+async def test_a_lost_dancer_is_said(stack: Stack) -> None:
+    """Somebody else in the frame is not danced: no picture, the reason, and a remark; likewise for another dancer."""
+    stack.pose.lost = frozenset({2, 3})
+    stack.pose.changed = frozenset({4})
+    _, answers = await dance(stack.stub, configured("ben", pose_backend=OPENPOSE), *(raw_frame(t) for t in range(6)))
+    assert [answer.WhichOneof("result") for answer in answers] == ["picture"] * 2 + ["no_picture"] * 2 + ["picture"] * 2
+    assert {answer.no_picture.detail for answer in answers[2:4]} == {"the dancer is lost"}
+    said = [set(answer.remarks) for answer in answers]
+    assert [FrameRemark.FRAME_REMARK_DANCER_LOST in remarks for remarks in said] == [False] * 2 + [True] * 2 + [
+        False
+    ] * 2
+    assert [FrameRemark.FRAME_REMARK_DANCER_CHANGED in remarks for remarks in said] == [False] * 4 + [True, False]
+
+
+@pytest.mark.parametrize("backend", [OPENPOSE, pose_pb2.POSE_BACKEND_MEDIAPIPE])
+async def test_a_new_stream_looks_where_the_dancer_was(stack: Stack, backend: pose_pb2.PoseBackend) -> None:
+    """A pose service that died has forgotten who is who: the next one is asked for whoever is nearest to the place."""
+    stack.pose.script = lambda sequence: somebody(16.0)
+    stack.pose.stumbles.at(3)
+    _, answers = await dance(stack.stub, configured("ben", pose_backend=backend), *(raw_frame(t) for t in range(6)))
+    assert len(answers) == 6
+    first, second = stack.pose.configs
+    assert first.dancer == pose_pb2.DancerSelection(largest=True)
+    if backend == OPENPOSE:
+        assert second.dancer.nearest.x == pytest.approx(16 / 64, abs=0.03)
+        assert second.dancer.nearest.y == pytest.approx(0.5, abs=0.1)
+    else:
+        assert second.dancer == first.dancer
+
+
+async def test_a_resumed_session_looks_where_the_dancer_was(stack: Stack) -> None:
+    """A checkpoint knows the place."""
+    stack.pose.script = lambda sequence: somebody(48.0)
+    asked = {"pose_backend": OPENPOSE, "checkpoint_every_frames": 2}
+    _, answers = await dance(stack.stub, configured("ben", **asked), raw_frame(0), raw_frame(1))
+    await dance(stack.stub, configured("ben", **asked, checkpoint=answers[1].checkpoint), raw_frame(2))
+    assert stack.pose.configs[-1].dancer.nearest.x == pytest.approx(48 / 64, abs=0.03)
+
+
+async def test_fit_body_looks_in_the_same_way(stack: Stack) -> None:
+    """The first pass measures the dancer that the second one will show."""
+    call = stack.stub.FitBody()
+    config = transfer_pb2.FitBodyConfig(pose_backend=OPENPOSE, dancer=CENTRE)
+    await call.write(transfer_pb2.FitBodyRequest(config=config))
+    for number in range(3):
+        await call.write(transfer_pb2.FitBodyRequest(frame=raw_frame(number).frame))
+    await call.done_writing()
+    assert (await call).frames == 3
+    (told,) = stack.pose.configs
+    assert (told.backend, told.dancer, told.detail) == (OPENPOSE, CENTRE, pose_pb2.POSE_DETAIL_BODY)

@@ -1,0 +1,236 @@
+"""Folders of keypoints are sources as videos are, and `dance pose` makes them."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from dance.v1 import pose_pb2
+
+from client.__main__ import run
+from motion import skeleton
+from motion.frame import FrameSize
+from motion.openpose_json import KeypointsPerson, KeypointsWriter, SourceFacts, file_name, read_folder
+from motion.pose import Pose
+from tests.tiny_pose_networks import paf_card, two_hands, write_card, write_paf_network
+from video.reader import VideoReader
+
+
+def body(x_px: float, size_px: float = 100, y_px: float = 40) -> Pose:
+    """A body whose joints stand in five columns."""
+    joints_px = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
+    confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
+    place = np.arange(25)
+    joints_px[:25] = np.stack([x_px + place % 5 * size_px / 10, y_px + place // 5 * size_px / 4], axis=1)
+    confidence[:25] = 0.8
+    return Pose(joints_px, confidence)
+
+
+def written(folder: Path, *frames: list[KeypointsPerson], size: FrameSize = FrameSize(320, 240)) -> Path:
+    """A folder with these frames, at uneven times."""
+    writer = KeypointsWriter(folder, "clip", SourceFacts(size, Fraction(25), Fraction(1, 1000)))
+    for number, people in enumerate(frames):
+        writer.write(people, 40 * number + number % 2)
+    writer.close()
+    return folder
+
+
+def transfer(source: Path, out: Path, address: str, *more: str) -> int:
+    return run(["transfer", str(source), "--actor", "juggler", "-o", str(out), "--server", address, *more])
+
+
+def times_of(path: Path) -> list[float]:
+    with VideoReader(str(path)) as reader:
+        return [round(frame.seconds, 3) for frame in reader.frames()]
+
+
+def test_keypoints_are_danced_at_their_own_times(serve, tmp_path):
+    """Poses go to the server in place of pictures, in order, as they were stored; nobody there is a frame too."""
+    source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)], [], [KeypointsPerson(body(30), 1)])
+    fake = serve()
+    assert transfer(source, tmp_path / "out.mp4", fake.address) == 0
+    assert times_of(tmp_path / "out.mp4") == [0.0, 0.041, 0.08]
+    first, nobody, last = fake.behaviour.seen_poses
+    assert nobody is None
+    np.testing.assert_array_equal(first.joints_px, body(20).joints_px)
+    np.testing.assert_array_equal(last.joints_px, body(30).joints_px)
+    assert set(fake.behaviour.seen_sizes) == {(320, 240)}
+    (config,) = fake.behaviour.seen_configs
+    assert config.pose_backend == pose_pb2.POSE_BACKEND_UNSPECIFIED
+    assert fake.behaviour.fitted_frames == 3
+
+
+def test_large_frames_are_shrunk_as_pictures_are(serve, tmp_path):
+    """With --max-side the poses are those of the shrunk frame."""
+    source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)])
+    fake = serve()
+    assert transfer(source, tmp_path / "out.mp4", fake.address, "--max-side", "160", "--one-pass") == 0
+    assert fake.behaviour.seen_sizes == [(160, 120)]
+    np.testing.assert_allclose(fake.behaviour.seen_poses[0].joints_px, body(20).joints_px / 2)
+
+
+@pytest.mark.parametrize(("rule", "x_px"), [("largest", 20), ("id=7", 220), ("nearest=0.9,0.5", 220)])
+def test_the_dancer_is_chosen_among_several(serve, tmp_path, rule, x_px):
+    """By the rule, and by the numbers that the files give; from then on it stays that person."""
+    people = [KeypointsPerson(body(220, 60), 7), KeypointsPerson(body(20), 3)]
+    source = written(tmp_path / "poses", people, people[::-1], [people[1]] if x_px == 20 else [people[0]])
+    fake = serve()
+    assert transfer(source, tmp_path / "out.mp4", fake.address, "--dancer", rule, "--one-pass") == 0
+    assert [round(float(pose.joints_px[0, 0])) for pose in fake.behaviour.seen_poses] == [x_px] * 3
+
+
+def test_a_folder_of_openpose_s_own_needs_size_and_rate(serve, tmp_path, capsys):
+    """OpenPose stores neither: the options do; without them it is told which one is missing."""
+    source = written(tmp_path / "poses", *[[KeypointsPerson(body(20 + t))] for t in range(4)])
+    (source / "dance_source.json").unlink()
+    (source / file_name("clip", 2)).unlink()
+    out, fake = tmp_path / "out.mp4", serve()
+    assert transfer(source, out, fake.address) == 2
+    assert "--frame-size does" in capsys.readouterr().err
+    assert transfer(source, out, fake.address, "--frame-size", "320x240") == 2
+    assert "--frame-rate does" in capsys.readouterr().err
+    assert transfer(source, out, fake.address, "--frame-size", "320x240", "--frame-rate", "10") == 0
+    assert "1 frames have no file" in capsys.readouterr().err
+    assert times_of(out) == [0.0, 0.1, 0.2, 0.3]
+    assert [pose is None for pose in fake.behaviour.seen_poses] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "clip_000000000001_keypoints.json: is no JSON"),
+        ('{"version":1.3,"people":[{"pose_keypoints_2d":[1,2]}]}', "people[0].pose_keypoints_2d: expected 75"),
+        ('{"version":9,"people":[]}', "version: expected"),
+    ],
+)
+def test_damaged_keypoints_are_told_before_anything_is_started(serve, tmp_path, capsys, content, told):
+    """One line that names file and field, exit code 1, and no session."""
+    source = written(tmp_path / "poses", *[[KeypointsPerson(body(20), 1)]] * 3)
+    (source / file_name("clip", 1)).write_text(content)
+    fake = serve()
+    assert transfer(source, tmp_path / "out.mp4", fake.address) == 1
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert told in errors[0]
+    assert fake.behaviour.seen_configs == []
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_an_empty_folder_and_live_keypoints_are_refused(serve, tmp_path, capsys):
+    """Each in one line."""
+    (tmp_path / "empty").mkdir()
+    given = ("--frame-size", "9x9", "--frame-rate", "9")
+    assert transfer(tmp_path / "empty", tmp_path / "o.mp4", serve().address, *given) == 1
+    assert "there is no file *_keypoints.json in it" in capsys.readouterr().err
+    source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)])
+    assert transfer(source, tmp_path / "o.mp4", serve().address, "--live") == 2
+    assert "is a folder of keypoints" in capsys.readouterr().err
+    assert transfer(source, tmp_path / "o.mp4", serve().address, "--pose-backend", "openpose") == 2
+    assert "holds poses already" in capsys.readouterr().err
+
+
+def test_compared_keypoints_show_their_skeletons(serve, tmp_path):
+    """Where there is no picture of the source, its people are drawn."""
+    source = written(tmp_path / "poses", [], [KeypointsPerson(body(100), 1)])
+    assert transfer(source, tmp_path / "out.mp4", serve().address, "--compare", "--one-pass") == 0
+    with VideoReader(str(tmp_path / "out.mp4")) as reader:
+        panels = [frame.pixels[:, :300] for frame in reader.frames()]
+    assert np.ptp(panels[1].astype(int)) > 100
+
+
+def film(path: Path, *pictures: np.ndarray) -> Path:
+    """A video of these pictures, without loss."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=25)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.options = "rgb24", {"crf": "0"}
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def two_dancers(tmp_path) -> Path:
+    """Four frames with two people, the last one with one."""
+    left, right = (12.0, 36.0, 16.0), (84.0, 116.0, 44.0)
+    return film(tmp_path / "two.mkv", *[two_hands(left, right)] * 3, two_hands(right))
+
+
+@pytest.fixture
+def card(tmp_path) -> Path:
+    return write_card(tmp_path, paf_card(write_paf_network(tmp_path / "paf.onnx")))
+
+
+def test_dance_pose_writes_openpose_s_json_and_an_overlay(two_dancers, card, tmp_path, capsys):
+    """A file for each frame with everybody in it, numbered; a video with them drawn; and the licence is told."""
+    folder, overlay = tmp_path / "json", tmp_path / "overlay.mp4"
+    asked = ["pose", str(two_dancers), "--pose-model", str(card), "--dancer", "nearest=0.1,0.2"]
+    assert run([*asked, "--json", str(folder), "--overlay", str(overlay)]) == 0
+    said = capsys.readouterr()
+    assert "by using it you accept its licence, Apache-2.0" in said.err
+    assert "4 frames, somebody in 4, 2 people, the dancer in 3, lost in 1" in " ".join(said.out.split())
+    assert (folder / "two_000000000003_keypoints.json").is_file()
+    document = json.loads((folder / "two_000000000000_keypoints.json").read_text())
+    assert sorted(person["person_id"][0] for person in document["people"]) == [1, 2]
+    read = read_folder(folder)
+    assert [len(frame.people) for frame in read.frames] == [2, 2, 2, 1]
+    assert read.facts is not None
+    assert read.facts.size == FrameSize(128, 64)
+    assert len(times_of(overlay)) == 4
+    assert run([*asked, "--json", str(folder)]) == 1
+    assert "--force replaces" in capsys.readouterr().err
+    assert run([*asked, "--json", str(folder), "--force"]) == 0
+
+
+def test_pose_options_that_make_no_sense_are_told(two_dancers, card, tmp_path, capsys):
+    """Each in one line, with exit code 2."""
+    for arguments, told in (
+        ([], "nothing to write"),
+        (["--json", "j", "--pose-backend", "openpose"], "needs --pose-model"),
+        (["--json", "j", "--pose-backend", "rtmpose", "--pose-model", str(card)], "the card is one of openpose"),
+        (["--json", "j", "--pose-model", str(card), "--pose-model", str(card)], "are both cards of openpose"),
+        (["--json", "j", "--dancer", "centre"], "mediapipe finds one person"),
+        (["--json", "j", "--pose-model", str(card), "--dancer", "left"], "--dancer: expected largest"),
+        (["--json", "j", "--frame-rate", "25"], "are for folders of keypoints"),
+        (["--json", "j", "--frame-rate", "fast"], "--frame-rate: expected frames a second"),
+        (["--json", "j", "--pose-model", str(tmp_path / "none.json")], "the model card cannot be read"),
+    ):
+        assert run(["pose", str(two_dancers), *arguments]) == 2
+        assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_backend_and_dancer_reach_the_server(serve, make_video, tmp_path):
+    """In both passes; a card is for services that are started here."""
+    fake = serve()
+    asked = ("--pose-backend", "rtmpose", "--dancer", "centre")
+    assert transfer(make_video(frames=2), tmp_path / "o.mp4", fake.address, *asked) == 0
+    for config in (*fake.behaviour.seen_configs, *fake.behaviour.seen_fits):
+        assert config.pose_backend == pose_pb2.POSE_BACKEND_RTMPOSE
+        assert config.dancer.centre
+    assert len(fake.behaviour.seen_fits) == 1
+    assert transfer(make_video(frames=2), tmp_path / "p.mp4", fake.address, "--pose-model", "card.json") == 2
+
+
+def test_backends_are_compared_with_the_truth(two_dancers, card, tmp_path, capsys):
+    """A table in Markdown: frames, people, agreement, times. The truth holds one person."""
+    assert run(["pose", str(two_dancers), "--pose-model", str(card), "--json", str(tmp_path / "found")]) == 0
+    everybody = read_folder(tmp_path / "found")
+    truth = KeypointsWriter(tmp_path / "truth", "two", SourceFacts(FrameSize(128, 64), Fraction(25), Fraction(1, 25)))
+    for frame in everybody.frames:
+        truth.write(frame.people[:1], frame.index)
+    truth.close()
+    table = tmp_path / "table.md"
+    asked = ["evaluate-pose", str(two_dancers), "--pose-model", str(card), "--backends", "openpose"]
+    assert run([*asked, "--truth", str(tmp_path / "truth"), "-o", str(table)]) == 0
+    heading, _, row = table.read_text().strip().splitlines()
+    cells = dict(zip(heading.strip("| ").split(" | "), [c.strip() for c in row.strip("|").split("|")], strict=True))
+    assert (cells["clip"], cells["backend"], cells["frames"], cells["with a pose"]) == ("two", "openpose", "4", "4")
+    assert (cells["people a frame"], cells["ids"], cells["OKS"]) == ("1.75", "2", "1.00")
+    assert run([*asked, "--truth", str(tmp_path / "found")]) == 1
+    assert "expected one person in each file" in " ".join(capsys.readouterr().err.split())
+    assert run([*asked[:-1], "openpose,openpose"]) == 2
