@@ -7,19 +7,31 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 import client.jobs_options as jobs
-import training.options as train_options
 from client import rollout
 from client.access import ServerAccess, named_server
+from client.actors_folder import actors_here, check_folder, plate_of
 from client.display import Display
 from client.doctor import PROCESSES, Finding, Patient, check_address, examine, parse_stages
 from client.errors import CommandError, UsageError
-from client.evaluate import EvaluateRequest, evaluate
 from client.hosting import hosted, with_server
+from client.options import (
+    ActorName,
+    ActorsFolder,
+    Force,
+    Insecure,
+    Logs,
+    MaxSide,
+    Server,
+    TlsCa,
+    TlsCertificate,
+    TlsKey,
+    TokenFile,
+)
 from client.patience import PATIENCE_SECONDS
 from client.pose_commands import (
     Dancer,
@@ -33,27 +45,21 @@ from client.pose_commands import (
     given_source,
     pose_command,
 )
-from client.prepare import prepare
 from client.preview import display_exists
 from client.recording import checked_output
 from client.running import Interrupts, run
-from client.scores import score_rows
 from client.session import DanceClient
 from client.source import Source
 from client.stack import check_port_free
 from client.terms import ActorListing, BodyFit, PoseBackend, PoseChoice, PoseDetail
-from client.train import train
+from client.training_commands import evaluate_command, prepare_command, train_command
 from client.transfer import CHECKPOINT_EVERY_FRAMES, TransferJob, fit, lost_warning, transfer
 from client.whereabouts import health_addresses, noted
 from motion.body import BodyStats
 from motion.dancer_choice import DancerChoice
-from motion.frame import FrameSize, Picture
 from serving.actors import ActorStore
-from serving.errors import ActorNotFound, ActorUnusable
 from serving.names import checked_actor_id
-from video.reader import VideoReader, is_endless
-
-_SAMPLE_ACTORS: Final = Path("samples/actors")
+from video.reader import is_endless
 
 app = typer.Typer(
     name="dance",
@@ -79,37 +85,6 @@ class Options:
 
 options = Options()
 app.add_typer(jobs.jobs_app, name="jobs")
-
-ActorsFolder = Annotated[Path, typer.Option("--actors", envvar="DANCE_ACTORS", help="Folder of the actors.")]
-ActorName = Annotated[str, typer.Option("--actor", help="Who shall dance.")]
-Server = Annotated[
-    str | None,
-    typer.Option(
-        "--server",
-        metavar="HOST:PORT",
-        envvar="DANCE_SERVER",
-        help="An orchestrator; without it one is started here.",
-    ),
-]
-TlsCa = Annotated[
-    Path | None,
-    typer.Option("--tls-ca", envvar="DANCE_TLS_CA", help="PEM of who signs the server's certificate: TLS."),
-]
-TlsCertificate = Annotated[
-    Path | None,
-    typer.Option("--tls-certificate", envvar="DANCE_TLS_CERTIFICATE", help="PEM of yours, if the server asks for one."),
-]
-TlsKey = Annotated[Path | None, typer.Option("--tls-key", envvar="DANCE_TLS_KEY", help="PEM of that one's key.")]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option("--token-file", envvar="DANCE_TOKEN_FILE", help="Holds your token, if the server asks for one."),
-]
-Insecure = Annotated[
-    bool, typer.Option("--insecure", envvar="DANCE_INSECURE", help="Plaintext, also to a server on another machine.")
-]
-Logs = Annotated[Path | None, typer.Option("--logs", help="Folder for the processes' logs; default: a new one.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]
-MaxSide = Annotated[int, typer.Option("--max-side", min=64, help="Larger frames are shrunk before they are sent.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -138,7 +113,7 @@ def up(
     """Start all services here; Ctrl-C ends them."""
     display = Display()
     check_port_free(port)
-    _check_folder(actors)
+    check_folder(actors)
     models = asked_models(pose_backend, pose_model, None, display, dancer=DancerChoice())
     settings = models.settings
     if pose_backend is not None:
@@ -225,7 +200,7 @@ def transfer_command(
     pose, settings = _pose_choice(shown, pose_backend, pose_model, server, display)
     plate = None
     if not server:
-        plate = partial(_plate, actors, actor, full_frame=full_frame)
+        plate = partial(plate_of, actors, actor, full_frame=full_frame)
         plate(actor_version)  # what is wrong with the actor is told before anything is started
     job = TransferJob(
         source=shown,
@@ -254,168 +229,6 @@ def transfer_command(
     display.report(report)
     if out is not None:
         display.out.print(f"wrote {out}")
-
-
-@app.command("prepare")
-def prepare_command(
-    footage: train_options.Footage,
-    preset: Annotated[
-        str, typer.Option(help=f"Whose network will see it: {train_options.PRESETS}.")
-    ] = train_options.DEFAULT_PRESET,
-    keypoints: train_options.Keypoints = None,
-    frame_rate: train_options.FrameRate = None,
-    work: train_options.WorkFolder = train_options.DEFAULT_WORK,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Prepare also footage that is not worth training on.")
-    ] = False,
-) -> None:
-    """Look at footage, say how good it is, and make of it what `dance train` reads. The same command goes on after a
-    stop, `dance train` with the same footage, preset and --work goes on from there."""
-    display = Display()
-    report = prepare(_footage(footage, keypoints, frame_rate), preset, work, display, anyway=anyway)
-    display.out.print(f"prepared {report['frames']} frames, {report['frames_with_a_person']} with a person")
-
-
-@app.command("train")
-def train_command(
-    context: typer.Context,
-    actor: train_options.ActorName,
-    consent: train_options.Consent,
-    footage: Annotated[list[Path] | None, train_options.FOOTAGE] = None,
-    preset: train_options.PresetName = train_options.DEFAULT_PRESET,
-    minutes: train_options.Minutes = None,
-    keypoints: train_options.Keypoints = None,
-    frame_rate: train_options.FrameRate = None,
-    frames: train_options.Frames = None,
-    losses: train_options.Losses = None,
-    perceptual: train_options.Perceptual = None,
-    vgg_weights: train_options.VggWeights = None,
-    batch: train_options.Batch = 1,
-    compiled: train_options.Compiled = False,
-    start_from: train_options.StartFrom = "",
-    actors: ActorsFolder = train_options.DEFAULT_ACTORS,
-    work: train_options.WorkFolder = train_options.DEFAULT_WORK,
-    seed: train_options.Seed = 0,
-    device: train_options.Device = "cpu",
-    anyway: train_options.Anyway = False,
-    publish_anyway: train_options.PublishAnyway = False,
-    on: jobs.On = jobs.Where.HERE,
-    gpus: jobs.Gpus = 1,
-    nodes: jobs.Nodes = 1,
-    footage_path: jobs.FootagePath = None,
-    image: jobs.Image = None,
-    template: jobs.Template = None,
-    namespace: jobs.Namespace = jobs.DEFAULT_NAMESPACE,
-    kube_context: jobs.Context = None,
-    kubeconfig: jobs.Kubeconfig = None,
-    detach: jobs.Detach = False,
-    patience: jobs.Patience = jobs.DEFAULT_PATIENCE_SECONDS,
-) -> None:
-    """Train an actor from footage, and publish it. The same command goes on after a stop.
-
-    With --on kubernetes the footage is uploaded and a Job trains; its progress and log are shown here, its exit code is
-    this command's. Ctrl-C then leaves the Job alone. The options from --gpus on are for this, --actors, --work and
-    --device are not; folders of --keypoints lie in the cluster's volume, as --footage-path does.
-    """
-    display = Display()
-    checked_actor_id(actor, field="--actor")
-    jobs.check_options(context, on)
-    if (not footage) == (not footage_path):
-        raise UsageError("footage is wanted: FOOTAGE, or with --on kubernetes --footage-path, not both")
-    if keypoints and footage and on is jobs.Where.KUBERNETES:
-        raise UsageError("--keypoints with --on kubernetes are folders in the cluster's volume: give --footage-path")
-    request = train_options.TrainRequest(
-        footage=_footage(footage or [], keypoints, frame_rate),
-        actor=actor,
-        preset=preset,
-        minutes=minutes,
-        frames=frames,
-        losses=losses,
-        perceptual=perceptual,
-        vgg_weights=vgg_weights,
-        batch=batch,
-        compiled=compiled,
-        start_from=start_from,
-        actors_root=actors,
-        work_root=work,
-        seed=seed,
-        consent=consent,
-        device=device,
-        footage_anyway=anyway,
-        publish_anyway=publish_anyway,
-    )
-    if on is jobs.Where.KUBERNETES:
-        access = jobs.cluster_access(namespace, kube_context, kubeconfig)
-        from client.jobs import ClusterTraining, train_on_cluster
-
-        train_on_cluster(
-            ClusterTraining(
-                training=request,
-                access=access,
-                footage_paths=tuple(footage_path or ()),
-                image=image,
-                gpus=gpus,
-                nodes=nodes,
-                template=template,
-                detach=detach,
-                patience_seconds=patience,
-            ),
-            display,
-        )
-        return
-    done = train(request, display)
-    if done is None:
-        return
-    published, preview = done
-    display.scores(score_rows(published.scores))
-    display.out.print(f"drawn beside the truth: {preview}")
-    display.out.print(f"published {published.id} version {published.version} in {published.folder}")
-
-
-@app.command("evaluate")
-def evaluate_command(
-    actor: Annotated[str, typer.Argument(help="Whom to evaluate.")],
-    footage: Annotated[
-        list[Path] | None,
-        typer.Option(help="Of the actor, once for every file; default: what it was trained on, if still in --work."),
-    ] = None,
-    source: Annotated[Path | None, typer.Option(help="A clip to transfer; with --truth.")] = None,
-    truth: Annotated[
-        Path | None, typer.Option(help="The film of that transfer's right answer, as `samples.make truth` draws it.")
-    ] = None,
-    keypoints: train_options.Keypoints = None,
-    frame_rate: train_options.FrameRate = None,
-    version: Annotated[int, typer.Option("--actor-version", min=0, help="0: the one that is served.")] = 0,
-    lpips_weights: Annotated[
-        Path | None, typer.Option(help="torchvision's AlexNet weights, alexnet-owt-7be5be79.pth; without: no LPIPS.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: evaluation/ACTOR-VERSION.")] = None,
-    actors: ActorsFolder = Path("actors"),
-    work: train_options.WorkFolder = train_options.DEFAULT_WORK,
-) -> None:
-    """Measure an actor on footage that it was not trained on, and a transfer against its right answer."""
-    display = Display()
-    checked_actor_id(actor)
-    _check_folder(actors)
-    if (source is None) != (truth is None):
-        raise UsageError("--source and --truth belong together: a clip, and the film of its right transfer")
-    for path in (source, truth):
-        if path is not None:
-            VideoReader(str(path)).close()
-    number = ActorStore(actors).load(actor, version).version
-    request = EvaluateRequest(
-        actor=actor,
-        version=number,
-        actors_root=actors,
-        work_root=work,
-        footage=None if not footage else _footage(footage, keypoints, frame_rate),
-        source=source,
-        truth=truth,
-        lpips_weights=lpips_weights,
-        out=out or Path("evaluation") / f"{actor}-{number}",
-    )
-    for path in evaluate(request, display):
-        display.out.print(f"wrote {path}")
 
 
 @app.command("fit")
@@ -496,7 +309,7 @@ def actors_command(
         async with DanceClient(wanted) as client:
             return await client.actors()
 
-    found = run(lambda _: listed(access)) if access else _actors_here(actors)
+    found = run(lambda _: listed(access)) if access else actors_here(actors)
     if not found:
         raise CommandError(f"there are no actors {'at ' + server if server else 'in ' + str(actors)}")
     display.actors(found)
@@ -554,17 +367,14 @@ def doctor_command(
         raise CommandError(f"{len(wrong)} of {len(findings)} checks failed: {', '.join(f.check for f in wrong)}")
 
 
-def _footage(files: list[Path], keypoints: list[Path] | None, frame_rate: float | None) -> train_options.FootageRequest:
-    """Raises UnreadableVideo for a file that is no video, before anything is imported or started."""
-    for path in files:
-        VideoReader(str(path)).close()
-    return train_options.FootageRequest(
-        files=tuple(files), keypoints=tuple(keypoints or ()), most_frames_per_second=frame_rate
-    )
-
-
-app.command("pose")(pose_command)
-app.command("evaluate-pose")(evaluate_pose_command)
+for name, sub_command in (
+    ("prepare", prepare_command),
+    ("train", train_command),
+    ("evaluate", evaluate_command),
+    ("pose", pose_command),
+    ("evaluate-pose", evaluate_pose_command),
+):
+    app.command(name)(sub_command)
 
 
 def _pose_choice(
@@ -577,50 +387,6 @@ def _pose_choice(
         return PoseChoice(), {}
     models = asked_models(backend, cards, server, display, dancer=source.dancer)
     return PoseChoice(models.chosen if cards else backend, source.dancer), models.settings
-
-
-def _actors_here(folder: Path) -> list[ActorListing]:
-    _check_folder(folder)
-    store = ActorStore(folder)
-    return [
-        _listing(store, actor_id, number) for actor_id in store.ids() for number in reversed(store.versions(actor_id))
-    ]
-
-
-def _listing(store: ActorStore, actor_id: str, number: int) -> ActorListing:
-    percent = 0.0
-    try:
-        percent = store.served(actor_id).percent(number)
-        actor = store.load(actor_id, number)
-    except (ActorUnusable, ActorNotFound) as error:
-        return ActorListing(actor_id, number, None, None, "", 0, str(error), percent)
-    return ActorListing(
-        actor_id,
-        number,
-        FrameSize(actor.stage.out_width_px, actor.stage.out_height_px),
-        actor.frame_size,
-        actor.preset,
-        actor.label_map_version,
-        "",
-        percent,
-    )
-
-
-def _plate(folder: Path, actor: str, actor_version: int, *, full_frame: bool) -> Picture:
-    """The actor's picture with nobody in it, as answers show it. Raises ActorNotFound and ActorUnusable."""
-    _check_folder(folder)
-    loaded = ActorStore(folder).load(actor, actor_version)
-    plate = loaded.read_plate()
-    return plate if full_frame else loaded.stage.crop(plate)
-
-
-def _check_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    ways = "`dance train` makes one, --actors names another"
-    if _SAMPLE_ACTORS.is_dir():  # the user stands in a checkout
-        ways += f": try --actors {_SAMPLE_ACTORS}"
-    raise CommandError(f"there is no actors' folder {folder}; {ways}")
 
 
 def _read_body(path: Path) -> BodyStats:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from serving.errors import BadInput
 from training.data.footage import Footage
-from training.job import JobSettings
 from training.options import FootageRequest, TrainRequest
 from training.presets import preset_named
+from training.settings import JobSettings
 
 
 def footage_of(request: FootageRequest) -> Footage:

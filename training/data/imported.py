@@ -23,6 +23,8 @@ _LIMB_WIDTH: Final = 0.34
 _TORSO_WIDTH: Final = 0.8
 _HEAD_RADIUS: Final = 0.42
 """Of a drawn mask, as fractions of the torso's length: wide enough for clothes."""
+_FRACTIONS_BELOW_PX: Final = 1.5
+"""Everybody of a frame within this many pixels was written with a keypoint_scale that gives fractions."""
 _MOST_MISSING: Final = 0.02
 _FEWEST_MISSING: Final = 2
 
@@ -75,6 +77,10 @@ class ImportedPoses:
         except (OSError, ValueError) as error:
             raise BadInput("keypoints", str(error)) from error
         chosen = None
+        if people and max(float(np.abs(pose.joints_px).max()) for pose in people) <= _FRACTIONS_BELOW_PX:
+            raise BadInput(
+                "keypoints", f"{path}: expected pixels of the footage's frame, OpenPose's --keypoint_scale 0"
+            )
         if people:
             near = {index: _distance_px(self._last, pose) for index, pose in enumerate(people)}
             nearest = min(near, key=lambda index: near[index])

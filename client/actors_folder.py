@@ -1,0 +1,60 @@
+"""The folder of actors on this machine, for sub-commands that work without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from client.errors import CommandError
+from client.terms import ActorListing
+from motion.frame import FrameSize, Picture
+from serving.actors import ActorStore
+from serving.errors import ActorNotFound, ActorUnusable
+
+_SAMPLE_ACTORS: Final = Path("samples/actors")
+
+
+def actors_here(folder: Path) -> list[ActorListing]:
+    """All versions of all actors, newest first. Raises CommandError where there is no such folder."""
+    check_folder(folder)
+    store = ActorStore(folder)
+    return [
+        _listing(store, actor_id, number) for actor_id in store.ids() for number in reversed(store.versions(actor_id))
+    ]
+
+
+def _listing(store: ActorStore, actor_id: str, number: int) -> ActorListing:
+    percent = 0.0
+    try:
+        percent = store.served(actor_id).percent(number)
+        actor = store.load(actor_id, number)
+    except (ActorUnusable, ActorNotFound) as error:
+        return ActorListing(actor_id, number, None, None, "", 0, str(error), percent)
+    return ActorListing(
+        actor_id,
+        number,
+        FrameSize(actor.stage.out_width_px, actor.stage.out_height_px),
+        actor.frame_size,
+        actor.preset,
+        actor.label_map_version,
+        "",
+        percent,
+    )
+
+
+def plate_of(folder: Path, actor: str, actor_version: int, *, full_frame: bool) -> Picture:
+    """The actor's picture with nobody in it, as answers show it. Raises ActorNotFound and ActorUnusable."""
+    check_folder(folder)
+    loaded = ActorStore(folder).load(actor, actor_version)
+    plate = loaded.read_plate()
+    return plate if full_frame else loaded.stage.crop(plate)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises CommandError, with a way out, where there is no such folder."""
+    if folder.is_dir():
+        return
+    ways = "`dance train` makes one, --actors names another"
+    if _SAMPLE_ACTORS.is_dir():  # the user stands in a checkout
+        ways += f": try --actors {_SAMPLE_ACTORS}"
+    raise CommandError(f"there is no actors' folder {folder}; {ways}")
