@@ -32,7 +32,11 @@ TINY = "tests.unit.training.tiny_command"
 def job(**asked: Any) -> dict[str, Any]:
     """The Job of a training as `dance train --on kubernetes` makes it."""
     training = TrainRequest(
-        footage=FootageRequest(files=()), actor="bar", preset="tiny", consent="ours, $(HOME) and all"
+        footage=FootageRequest(files=()),
+        actor="bar",
+        preset="tiny",
+        consent="ours, $(HOME) and all",
+        publish_anyway=True,
     )
     request = JobRequest(training=on_cluster(training, FOOTAGE, 0), namespace="n", gpus=0)
     return render(read_template(), replace(request, **asked))
@@ -107,7 +111,9 @@ def test_the_manifests_command_line_trains_and_publishes(pod, tmp_path):
 @pytest.mark.slow
 def test_the_very_command_trains_on_real_pictures(root, tmp_path):
     """`python -m training` itself on the sample clip: poses are found, and a small network is trained and published."""
-    training = TrainRequest(footage=FootageRequest(files=()), actor="sample", minutes=0.1, consent="nobody's")
+    training = TrainRequest(
+        footage=FootageRequest(files=()), actor="sample", minutes=0.1, consent="nobody's", publish_anyway=True
+    )
     asked = JobRequest(
         training=on_cluster(training, FootageRequest(files=(Path("/footage/uploads/clip.mp4"),)), 0),
         namespace="n",

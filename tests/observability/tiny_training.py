@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.unit.training.conftest import tiny_recipe, walking_bar
+from tests.unit.training.conftest import tiny_preset, walking_bar
 from training import job, recipe, trainer
 from training.job import JobSettings, train_actor
 from training.progress import Progress
@@ -21,13 +21,13 @@ def main() -> None:
     (folder / "footage.mp4").write_bytes(b"footage")
     recipe.prepare = lambda *arguments, **options: walking_bar(folder)  # type: ignore[attr-defined]
     job._SCORE_EVERY_SECONDS = 1.0  # type: ignore[misc]
-    trainer.CHECKPOINT_EVERY_SECONDS = 1.0  # type: ignore[misc]
+    trainer.Trainer.__init__.__kwdefaults__["checkpoint_every_seconds"] = 1.0  # type: ignore[misc]
     settings = JobSettings(
         footage=folder / "footage.mp4",
         actor="bar",
         store_root=folder / "actors",
         work_root=folder / "work",
-        preset=tiny_recipe(),
+        preset=tiny_preset(),
         pictures=PICTURES,
         consent="drawn by ourselves",
     )
