@@ -135,7 +135,7 @@ def test_last_weights_are_served_where_none_are_averaged(learner, tiny):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler meets torch's own
+@pytest.mark.filterwarnings("ignore")  # torch's compiler meets warnings of torch's own
 def test_compiled_training_computes_the_same(prepared, tiny):
     """torch.compile changes no loss beyond rounding, and weights keep their names."""
     pairs = pairs_for(tiny, prepared, split_footage([True] * len(prepared)), 1)

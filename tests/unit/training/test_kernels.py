@@ -47,15 +47,16 @@ def test_fused_adam_steps_as_the_plain_one(precision):
     torch.manual_seed(0)
     fast = GlobalGenerator(6, 4, 4, 1, 1)
     accelerate(fast)
-    fast = fast.to(memory_format=torch.channels_last)
+    fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
         drawn = fast(torch.rand(1, 6, 16, 24))
     total(drawn.float()).backward()
     finish_weight_gradients()
     plain = copy.deepcopy(fast)
     for weight, original in zip(plain.parameters(), fast.parameters(), strict=True):
-        weight.grad = original.grad.clone()
+        assert original.grad is not None
         assert original.grad.stride() == original.stride()
+        weight.grad = original.grad.clone()
     torch.optim.Adam(fast.parameters(), 1e-3, fused=True).step()
     torch.optim.Adam(plain.parameters(), 1e-3, fused=False, foreach=False).step()
     torch.testing.assert_close(fast.state_dict(), plain.state_dict(), rtol=1e-5, atol=1e-6)
