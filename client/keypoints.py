@@ -175,7 +175,10 @@ def drawn(shown: KeypointsShown, size: FrameSize) -> Picture:
 
 
 class KeypointsFeed(FileFeed):
-    """Every frame of a folder, in order, as an async iterator of `PosedFrame`. The pixels kept are drawn skeletons."""
+    """Every frame of a folder, in order, as an async iterator of `PosedFrame`. The pixels kept are drawn skeletons.
+
+    lost, changed: in how many frames the dancer was lost, and another one was chosen.
+    """
 
     def __init__(self, reader: KeypointsReader, options: FeedOptions, choice: DancerChoice) -> None:
         super().__init__(iter(()), options)
@@ -184,11 +187,14 @@ class KeypointsFeed(FileFeed):
         if self._size != reader.size:
             self.shrunk_from = (reader.size.width_px, reader.size.height_px)
         self._empty = blank(FrameSize(1, 1))
+        self.lost = self.changed = 0
 
     def _prepare_next(self) -> tuple[SourceFrame, PosedFrame, Picture] | None:
         shown = next(self._shown, None)
         if shown is None:
             return None
+        self.lost += shown.who.lost
+        self.changed += shown.who.changed
         pixels = drawn(shown, self._size) if self._options.keep_pixels else self._empty
         dancer = shown.people[shown.who.dancer_index] if shown.who.dancer_index >= 0 else None
         posed = PosedFrame(shown.index, dancer, self._size, shown.seconds)

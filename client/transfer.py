@@ -18,7 +18,7 @@ from client.display import Display, ProgressLine
 from client.errors import CommandError, NoBodyFound, ServerError
 from client.feed import FeedOptions, FileFeed, LiveFeed
 from client.film import Film
-from client.keypoints import KeypointsReader
+from client.keypoints import KeypointsFeed, KeypointsReader
 from client.patience import PATIENCE_SECONDS, Patience
 from client.preview import PreviewWindow, display_exists
 from client.recording import Recording, SoundTrack
@@ -268,6 +268,9 @@ class _Run:
         report, source = self._report, self._job.source.name
         report.lost = self._reader.lost_frames
         report.skipped = feed.skipped if isinstance(feed, LiveFeed) else 0
+        if isinstance(feed, KeypointsFeed) and (feed.lost or feed.changed):
+            told = f"the dancer is lost in {feed.lost} frames of {source}"
+            self._display.note(f"{told}, and was chosen anew {feed.changed} times")
         if report.lost:
             self._display.warn(lost_warning(self._job.source, report.lost))
         if report.first_bad_frame:

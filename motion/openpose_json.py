@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -376,13 +376,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BadKeypoints(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def people_of_frames(frames: Sequence[KeypointsFrame]) -> Iterator[tuple[list[Pose], list[int] | None]]:
-    """Of each frame the poses, and their numbers where every one has one."""
-    for frame in frames:
-        ids = [person.person_id for person in frame.people]
-        yield [person.pose for person in frame.people], None if None in ids else [int(i) for i in ids if i is not None]
 
 
 def _kind(value: Any) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
 import numpy as np
 import pytest
-from dance.v1 import frame_pb2, pose_pb2, pose_pb2_grpc
+from dance.v1 import frame_pb2, pose_pb2
 
 from motion import skeleton
 from motion.frame import PictureEncoding
@@ -17,11 +16,9 @@ from services.pose.estimator import Estimate
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
 from serving import wire
-from serving.channels import open_channel
 from serving.errors import BadSettings
-from serving.interceptor import ErrorInterceptor
 from serving.pictures import encode_picture
-from serving.server import SERVER_OPTIONS
+from tests.contract.test_pose_service import Workshop, serving
 from tests.tiny_pose_networks import (
     paf_card,
     two_hands,
@@ -47,27 +44,13 @@ class NoMediaPipe:
         pass
 
 
-@asynccontextmanager
-async def serving(tmp_path, **settings) -> AsyncIterator[pose_pb2_grpc.PoseServiceStub]:
-    """A stub of a pose service that serves both backends with tiny networks."""
-    cards = {
-        "openpose_card": write_card(tmp_path, paf_card(write_paf_network(tmp_path / "paf.onnx")), "openpose.json"),
-        "rtmpose_card": write_card(
-            tmp_path, whole_body_card(write_whole_body_network(tmp_path / "body.onnx")), "rtmpose.json"
-        ),
+def cards(tmp_path) -> dict[str, Any]:
+    """Settings with which both backends are served, by tiny networks."""
+    paf, body = write_paf_network(tmp_path / "paf.onnx"), write_whole_body_network(tmp_path / "body.onnx")
+    return {
+        "openpose_card": write_card(tmp_path, paf_card(paf), "openpose.json"),
+        "rtmpose_card": write_card(tmp_path, whole_body_card(body), "rtmpose.json"),
     }
-    service = PoseService(PoseSettings(**(cards | settings)), NoMediaPipe)  # type: ignore[arg-type]
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
-    service.register(server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    try:
-        await service.warm_up()
-        await server.start()
-        async with open_channel(f"127.0.0.1:{port}") as channel:
-            yield pose_pb2_grpc.PoseServiceStub(channel)
-    finally:
-        await server.stop(0)
-        await service.close()
 
 
 def config(**fields) -> pose_pb2.EstimateRequest:
@@ -88,7 +71,7 @@ LEFT, RIGHT = (12.0, 36.0, 16.0), (84.0, 116.0, 44.0)
 
 async def test_people_are_told_apart_and_the_dancer_stays(tmp_path):
     """Two people keep their ids; the dancer is chosen by the rule, and is lost where only the other one is left."""
-    async with serving(tmp_path) as stub:
+    async with serving(Workshop(), **cards(tmp_path)) as stub:
         dancer = pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=0.2, y=0.2))
         accepted, *estimates = await answers(
             stub,
@@ -118,7 +101,7 @@ async def test_rtmpose_answers_whole_bodies(tmp_path):
     """Its detail is HOLISTIC, whatever was asked for, and faces and hands come with it."""
     picture = np.zeros((240, 320, 3), np.uint8)
     picture[84:96, 144:156] = 255
-    async with serving(tmp_path) as stub:
+    async with serving(Workshop(), **cards(tmp_path)) as stub:
         accepted, *_, response = await answers(
             stub,
             config(backend=RTMPOSE, detail=pose_pb2.POSE_DETAIL_BODY),
@@ -131,7 +114,7 @@ async def test_rtmpose_answers_whole_bodies(tmp_path):
 
 async def test_the_server_s_default_backend_is_said(tmp_path):
     """A stream that names none gets the server's, and `accepted` names it."""
-    async with serving(tmp_path, backend="openpose") as stub:
+    async with serving(Workshop(), **cards(tmp_path), backend="openpose") as stub:
         (accepted,) = await answers(stub, config())
     assert accepted.accepted.backend == OPENPOSE
     assert accepted.accepted.dancer == pose_pb2.DancerSelection(largest=True)
@@ -156,7 +139,7 @@ async def test_the_server_s_default_backend_is_said(tmp_path):
 )
 async def test_what_cannot_be_done_is_said_by_field(tmp_path, fields, code, told):
     """A backend without a card, a rule that MediaPipe cannot follow, and nonsense."""
-    async with serving(tmp_path, rtmpose_card=None) as stub:
+    async with serving(Workshop(), **(cards(tmp_path) | {"rtmpose_card": None})) as stub:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await answers(stub, config(**fields))
     assert caught.value.code().name == code

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -76,7 +77,7 @@ class Workshop:
 
 
 @asynccontextmanager
-async def serving(workshop: Workshop, **settings: float) -> AsyncIterator[pose_pb2_grpc.PoseServiceStub]:
+async def serving(workshop: Workshop, **settings: Any) -> AsyncIterator[pose_pb2_grpc.PoseServiceStub]:
     """A stub of a pose service on a port of its own, without the health and metrics of a process."""
     service = PoseService(PoseSettings(**settings), workshop.make)  # type: ignore[arg-type]
     server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)

@@ -112,7 +112,12 @@ def test_the_manifests_command_line_trains_and_publishes(pod, tmp_path):
 def test_the_very_command_trains_on_real_pictures(root, tmp_path):
     """`python -m training` itself on the sample clip: poses are found, and a small network is trained and published."""
     training = TrainRequest(
-        footage=FootageRequest(files=()), actor="sample", minutes=0.1, consent="nobody's", publish_anyway=True
+        footage=FootageRequest(files=()),
+        actor="sample",
+        minutes=0.1,
+        consent="nobody's",
+        footage_anyway=True,
+        publish_anyway=True,
     )
     asked = JobRequest(
         training=on_cluster(training, FootageRequest(files=(Path("/footage/uploads/clip.mp4"),)), 0),

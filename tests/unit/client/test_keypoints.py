@@ -74,13 +74,17 @@ def test_large_frames_are_shrunk_as_pictures_are(serve, tmp_path):
 
 
 @pytest.mark.parametrize(("rule", "x_px"), [("largest", 20), ("id=7", 220), ("nearest=0.9,0.5", 220)])
-def test_the_dancer_is_chosen_among_several(serve, tmp_path, rule, x_px):
+def test_the_dancer_is_chosen_among_several(serve, tmp_path, capsys, rule, x_px):
     """By the rule, and by the numbers that the files give; from then on it stays that person."""
     people = [KeypointsPerson(body(220, 60), 7), KeypointsPerson(body(20), 3)]
-    source = written(tmp_path / "poses", people, people[::-1], [people[1]] if x_px == 20 else [people[0]])
+    dancer, other = people if x_px == 220 else people[::-1]
+    source = written(tmp_path / "poses", people, [other, dancer], [dancer], [other])
     fake = serve()
     assert transfer(source, tmp_path / "out.mp4", fake.address, "--dancer", rule, "--one-pass") == 0
-    assert [round(float(pose.joints_px[0, 0])) for pose in fake.behaviour.seen_poses] == [x_px] * 3
+    *danced, lost = fake.behaviour.seen_poses
+    assert [round(float(pose.joints_px[0, 0])) for pose in danced] == [x_px] * 3
+    assert lost is None
+    assert "the dancer is lost in 1 frames" in capsys.readouterr().err
 
 
 def test_a_folder_of_openpose_s_own_needs_size_and_rate(serve, tmp_path, capsys):
