@@ -8,6 +8,7 @@ from typing import Any
 from client.display import Display
 from client.errors import Interrupted
 from client.jobs import FootageRequest, shown, training_extra
+from serving.heap import give_freed_pictures_back
 
 
 def prepare(
@@ -24,6 +25,7 @@ def prepare(
         from training.recipe import prepared_for
         from training.stopping import stop_on_signals
         from training.worklock import locked
+    give_freed_pictures_back()
     preset, footage = preset_named(preset_name), request.footage()
     clock = PhaseClock()
     with stop_on_signals() as should_stop, shown(display) as show, locked(work_root):
