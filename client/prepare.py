@@ -8,6 +8,7 @@ from typing import Any
 from client.display import Display
 from client.errors import Interrupted
 from client.train import training_extra
+from serving.heap import keep_large_blocks_apart
 from training.options import FootageRequest
 
 
@@ -27,6 +28,7 @@ def prepare(
         from training.showing import shown
         from training.stopping import stop_on_signals
         from training.worklock import locked
+    keep_large_blocks_apart()
     preset, footage = preset_named(preset_name), footage_of(request)
     clock = PhaseClock()
     with stop_on_signals() as should_stop, shown(display.err) as showing, locked(work_root):

@@ -22,6 +22,7 @@ from motion import skeleton
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from services.pose.estimator import PoseDetail, PoseEstimator
+from serving.heap import give_freed_back
 from training.atomic import written_whole
 from training.data.imported import ImportedPoses, drawn_mask, explains
 from training.data.quality import MEASURES, QualityMeter
@@ -211,6 +212,8 @@ class _Look:
                 rows = self._looked(pictures)
                 if rows:
                     _store(path, rows)
+                del rows
+                give_freed_back()  # a tracker that has ended leaves a hundred megabytes behind in free blocks
             if self._done - before < CHUNK_FRAMES:
                 break
         if self._size is None:
