@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 # The default spin-wait of OpenMP slows processes that share cores 3 to 20 times.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help install demo test test-slow check format protos bench images push load-kind load-k3s sample-clip sample-actor clean
+.PHONY: help install demo test test-slow soak check format protos bench images push load-kind load-k3s sample-clip \
+	sample-actor clean
 
 help: ## lists the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 16
@@ -26,6 +27,10 @@ test: install ## the quick tests
 test-slow: install ## the slow and the GPU tests
 	$(BIN)/python -m pytest -m "slow or gpu" --timeout 1800
 
+# MINUTES=60 for an hour.
+soak: install ## twenty minutes of sessions that come and go in every way: does anything grow? (docs/images/soak.png)
+	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),20) --plot docs/images/soak.png
+
 check: install ## format, lint, types, generated code without a diff
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -41,12 +46,13 @@ format: install ## formats what `check` checks
 protos: install ## generates protos/gen from protos/dance
 	$(BIN)/python scripts/generate_protos.py
 
-bench: install ## pipeline, generator, what the chain costs, live, many sessions
+bench: install ## pipeline, generator, what the chain costs, live, many sessions, memory
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.chain_cost
 	$(BIN)/python -m benchmarks.live
 	$(BIN)/python -m benchmarks.sessions
 	$(BIN)/python -m benchmarks.greedy
+	$(BIN)/python -m benchmarks.memory
 
 images: ## builds all container images: docs/images.md; IMAGES="pose face" builds these
 	$(PYTHON) scripts/images.py build $(IMAGES)

@@ -39,6 +39,7 @@ from serving.errors import (
     StageError,
     StageTimeout,
 )
+from serving.heap import give_freed_back
 from serving.identity import ANONYMOUS
 from serving.self_check import follow
 from serving.server import Health
@@ -50,6 +51,8 @@ _ANY_RATE_HZ = 25.0
 
 _DISK_THREADS = 2
 _REFUSED_WITHIN_SECONDS = 0.09
+_IDLE_SECONDS = 1.0
+"""Behind the last session, until its memory is given back: another one may follow at once."""
 
 
 class TransferService(transfer_pb2_grpc.TransferServiceServicer):
@@ -77,6 +80,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self._draining = False
         self._places = Places(most=settings.max_sessions, most_per_client=settings.max_sessions_per_client)
         self._readers: set[asyncio.Task[None]] = set()
+        self._giving_back: asyncio.TimerHandle | None = None
         telemetry.begin_at_zero()
         telemetry.SESSION_CAPACITY.set(settings.max_sessions)
 
@@ -103,6 +107,8 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         """Ends all connections and threads."""
         if self._readers:
             await asyncio.wait(self._readers)
+        if self._giving_back is not None:
+            self._giving_back.cancel()
         await self._connections.close()
         for threads in (self._threads.draw, self._threads.encode, self._threads.disk):
             await asyncio.to_thread(threads.shutdown)
@@ -265,6 +271,20 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 actor, version = journal.danced
                 telemetry.ACTOR_SESSION_ENDS.labels(actor, str(version), reason).inc()
             journal.ended(reason, failure)
+            if not self._places.taken:
+                self._give_back_when_idle()
+
+    def _give_back_when_idle(self) -> None:
+        """Pages that were freed are kept for the next frame while somebody dances, and for nobody else."""
+        loop = asyncio.get_running_loop()
+
+        def give_back() -> None:
+            if not self._places.taken:
+                loop.run_in_executor(self._threads.disk, give_freed_back)
+
+        if self._giving_back is not None:
+            self._giving_back.cancel()
+        self._giving_back = loop.call_later(_IDLE_SECONDS, give_back)
 
     def _refusal(self, client: str) -> DanceError | None:
         if self._draining:

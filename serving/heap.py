@@ -25,9 +25,9 @@ def keep_freed_memory() -> bool:
     """Has this process keep the pages of freed pictures and messages. To be called before threads are started.
 
     By itself glibc gives them back at once, and the kernel clears the same pages again for the next frame: some
-    hundreds a frame at 512x512.
+    hundreds a frame at 512x512. All threads share one arena, since each more would keep pages of its own.
     """
-    return _told((_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, KEPT_BYTES))
+    return _told((_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, KEPT_BYTES), (_M_ARENA_MAX, 1))
 
 
 def keep_large_blocks_apart() -> bool:

@@ -2,6 +2,7 @@
 
 from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
+from serving.heap import keep_large_blocks_apart
 from serving.server import run_service
 from serving.settings import from_environment
 
@@ -9,6 +10,7 @@ from serving.settings import from_environment
 async def build() -> tuple[AgentService, GeneratorSettings]:
     """The service and its settings. Raises BadSettings."""
     settings = from_environment(GeneratorSettings, "GENERATOR_")
+    keep_large_blocks_apart()
     return AgentService(settings), settings
 
 

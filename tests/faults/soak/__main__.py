@@ -29,8 +29,7 @@ from video.reader import VideoReader
 
 ROOT = Path(__file__).resolve().parents[3]
 _SAMPLES = 720
-_BACK_SECONDS = 60.0
-"""For the gauges to be back at zero behind the last session; a dead client is known as such after 40 s."""
+_REST_EVERY_SECONDS = 40.0
 _ALL_KINDS_SECONDS = 600.0
 """In a soak of this length every kind of client comes, whatever the seed."""
 
@@ -72,10 +71,12 @@ async def _soak(seconds: float, seed: int, plot: Path, samples: Path) -> bool:
                 async with asyncio.TaskGroup() as group:
                     watching = group.create_task(watch.run())
                     telling = group.create_task(_tell(crowd.tally, watch, seconds))
-                    began_s = time.monotonic()
-                    await crowd.run(seconds)
-                    end_seconds = time.monotonic() - began_s
-                    left = await _back_at_zero(watch)
+                    end_s = time.monotonic() + seconds
+                    while (left_seconds := end_s - time.monotonic()) > 0:
+                        await crowd.run(min(_REST_EVERY_SECONDS, left_seconds))
+                        left = await watch.rest()
+                        faults += verdict.still_up(left)
+                    end_seconds = time.monotonic() - end_s + seconds
                     faults += [f"{name} was left behind" for name in await asyncio.to_thread(watch.left_behind)]
                     for task in (watching, telling):
                         task.cancel()
@@ -84,23 +85,15 @@ async def _soak(seconds: float, seed: int, plot: Path, samples: Path) -> bool:
     if left is None:
         print(f"FAILED: {faults[-1]}")
         return False
-    faults += verdict.still_up(left) + verdict.grown(watch.series, end_seconds) + _of_sessions(crowd.tally, seconds)
-    draw(watch.series, end_seconds, plot)
+    faults += verdict.grown(watch.at_rest, end_seconds) + _of_sessions(crowd.tally, seconds)
+    draw(watch.series, watch.at_rest, end_seconds, plot)
     print(f"\n{_sessions(crowd.tally)} in {end_seconds / 60:.0f} minutes, seed {seed}\n")
-    print(verdict.table(watch.series, end_seconds))
+    print(verdict.table(watch.at_rest, end_seconds))
     print(f"\ngauges behind the last session: {len(left)}, of which not at zero: {len(verdict.still_up(left))}")
     for fault in faults:
         print(f"FAILED: {fault}")
     print(f"{'FAILED' if faults else 'good'}; {plot}, {samples}")
     return not faults
-
-
-async def _back_at_zero(watch: Watch) -> dict[str, float]:
-    """The gauges behind the last session, once all are at zero or have had the time for it."""
-    end_s = time.monotonic() + _BACK_SECONDS
-    while any((gauges := await watch.gauges()).values()) and time.monotonic() < end_s:  # noqa: ASYNC110
-        await asyncio.sleep(0.5)
-    return gauges
 
 
 async def _tell(tally: Tally, watch: Watch, seconds: float) -> None:

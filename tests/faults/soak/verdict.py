@@ -1,4 +1,4 @@
-"""Does it grow? From samples over time to a yes or no that noise does not decide."""
+"""Does it grow? From what processes take whenever nobody dances, to a yes or no that noise does not decide."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 MAX_GROWTH = 0.01
 """Of a process's memory, as a fraction."""
 MAX_MORE = 2
-"""Threads and descriptors: as many more are not growth, since sessions that happen to be open have some."""
+"""Threads and descriptors: as many more are not growth, since pools of threads are filled by chance."""
 
 MEMORY = ("own_mib", "rss_mib")
 """Anonymous memory, swapped or not; and all that is resident, which has the pages of files too, such as libraries."""
@@ -47,9 +47,8 @@ class Growth:
 def growth(samples: Sequence[tuple[float, float]], end_seconds: float) -> Growth:
     """The first quarter of `end_seconds` is warm-up, and what comes behind the end is not looked at.
 
-    A median takes the place of a fit: it does not ask how the noise is spread, and sessions that happen to be open in
-    some of the samples do not move it; whatever is never given back does. Raises ValueError for a quarter without
-    samples.
+    A median takes the place of a fit: it does not ask how the noise is spread, and a rest that found something unusual
+    does not move it; whatever is never given back does. Raises ValueError for a quarter without samples.
     """
     quarter = end_seconds / 4
     warm = [value for seconds, value in samples if quarter <= seconds < 2 * quarter]

@@ -27,6 +27,10 @@ _CREATED = "_created"
 """When a counter was made: a gauge to the library, not to us."""
 _TRITONS = "nv_inference_pending_request_count"
 _SCRAPE_SECONDS = 20.0
+_BACK_SECONDS = 60.0
+"""For the gauges to be back at zero behind the last session; a dead client is known as such after 40 s."""
+_SETTLE_SECONDS = 3.0
+"""For what processes do when nobody is there any more."""
 _STUB = "triton_python_backend_stub"
 _CHILD = "'s child"
 """Children that come and go, as pose has one for a moment whenever a tracker starts."""
@@ -39,20 +43,19 @@ class ProcessGone(Exception):
 class Watch:
     """Looks at all processes and gauges every `every_seconds`.
 
-    series: what was seen so far; each line is in the file `samples` too, at once, for a soak that is cut short.
-    Made when all processes are up that will stay.
+    series: what was seen so far. at_rest: what was seen while nobody danced. All of it is in the file `samples` too, at
+    once, for a soak that is cut short. Made when all processes are up that will stay.
     """
 
     def __init__(self, deployment: Deployment, samples: Path, every_seconds: float) -> None:
         self.series = Series()
+        self.at_rest = Series()
         self._processes = {name: process for name, process in family(deployment).items() if _CHILD not in name}
         self._deployment = deployment
         self._samples = samples
+        self._began_s = time.monotonic()
+        samples.write_text("seconds,at_rest,process,quantity,value\n")
         self._every_seconds = every_seconds
-
-    async def gauges(self) -> dict[str, float]:
-        """Every gauge that speaks of sessions and work under way, by process and name."""
-        return await asyncio.to_thread(lambda: dict(self._scraped()))
 
     def left_behind(self) -> list[str]:
         """Processes that nobody knows, once the last session has ended."""
@@ -60,18 +63,31 @@ class Watch:
 
     async def run(self) -> None:
         """Until it is cancelled. Raises ProcessGone."""
-        began_s = look_s = time.monotonic()
-        with self._samples.open("w", newline="") as file:
+        look_s = time.monotonic()
+        while True:
+            await self._note(self.series, "")
+            look_s += self._every_seconds
+            await asyncio.sleep(max(0.0, look_s - time.monotonic()))
+
+    async def rest(self) -> dict[str, float]:
+        """Waits until all gauges are at zero, or have had the time for it; gives them, and notes what is taken then."""
+        end_s = time.monotonic() + _BACK_SECONDS
+        while any((gauges := await asyncio.to_thread(lambda: dict(self._scraped()))).values()):
+            if time.monotonic() > end_s:
+                break
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(_SETTLE_SECONDS)
+        await self._note(self.at_rest, "yes")
+        return gauges
+
+    async def _note(self, series: Series, at_rest: str) -> None:
+        seconds = time.monotonic() - self._began_s
+        seen = await asyncio.to_thread(self._look)
+        with self._samples.open("a", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(("seconds", "process", "quantity", "value"))
-            while True:
-                seconds = time.monotonic() - began_s
-                for (process, quantity), value in (await asyncio.to_thread(self._look)).items():
-                    self.series.add(process, quantity, seconds, value)
-                    writer.writerow((f"{seconds:.1f}", process, quantity, f"{value:g}"))
-                file.flush()
-                look_s += self._every_seconds
-                await asyncio.sleep(max(0.0, look_s - time.monotonic()))
+            for (process, quantity), value in seen.items():
+                series.add(process, quantity, seconds, value)
+                writer.writerow((f"{seconds:.1f}", at_rest, process, quantity, f"{value:g}"))
 
     def _look(self) -> dict[tuple[str, str], float]:
         seen: dict[tuple[str, str], float] = {}

@@ -1,4 +1,4 @@
-"""The heap keeps what a frame has freed."""
+"""The heap keeps what a frame has freed, or gives it back."""
 
 from __future__ import annotations
 
@@ -58,3 +58,46 @@ def test_free_blocks_between_live_ones_are_given_back() -> None:
     """Of 32 MiB, a sixteenth of which is still in use in between, most goes back when it is asked for."""
     command = [sys.executable, "-c", _PAGES_BETWEEN_LIVE_BLOCKS]
     assert int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) > 5000
+
+
+_LEFT_BEHIND_BY_THREADS = """
+import sys, threading
+from pathlib import Path
+from serving.heap import give_freed_back, keep_large_blocks_apart
+
+def resident_pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+def work():
+    pictures = [bytes([1]) * (1 << 20) for _ in range(8)]
+    small = [bytes([1]) * 4000 for _ in range(4000)]
+    mark = bytes([1]) * 4000  # keeps the end of the heap in use, and all that is below it with the process
+    del pictures, small
+    marks.append(mark)
+
+marks = []
+if sys.argv[1] == "apart":
+    assert keep_large_blocks_apart()
+before = resident_pages()
+for _ in range(4):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+left = resident_pages() - before
+if sys.argv[1] == "apart":
+    assert give_freed_back()
+print(left, resident_pages() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_what_threads_have_freed_is_given_back() -> None:
+    """16 MB of small blocks below one that is in use: they stay with the process, and go when that is asked for."""
+
+    def pages(how: str) -> list[int]:
+        command = [sys.executable, "-c", _LEFT_BEHIND_BY_THREADS, how]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return [int(word) for word in out.split()]
+
+    assert pages("leave")[1] > 3500
+    assert pages("apart")[1] < 1000

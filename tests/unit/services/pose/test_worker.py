@@ -1,0 +1,34 @@
+"""Estimators in threads of their own, without MediaPipe."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from services.pose import worker
+from services.pose.estimator import PoseDetail, PoseEstimator, PoseRules
+
+
+def test_memory_is_given_back_behind_a_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is closed, by its own thread, and not before; nothing is given back for one that never started."""
+    said: list[str] = []
+
+    class Tracker:
+        def close(self) -> None:
+            said.append("closed")
+
+    def broken(detail: PoseDetail, rules: PoseRules) -> PoseEstimator:
+        raise RuntimeError("no models")
+
+    def given_back() -> bool:
+        said.append("given back")
+        return True
+
+    monkeypatch.setattr(worker, "give_freed_back", given_back)
+    makers: list[Any] = [lambda detail, rules: cast(PoseEstimator, Tracker()), broken]
+    for make in makers:
+        one = worker.EstimatorWorker(PoseDetail.BODY, PoseRules(), make)
+        one.end()
+        one.join()
+    assert said == ["closed", "given back"]
