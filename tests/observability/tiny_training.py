@@ -21,7 +21,9 @@ def main() -> None:
     (folder / "footage.mp4").write_bytes(b"footage")
     recipe.prepare = lambda *arguments, **options: walking_bar(folder)  # type: ignore[attr-defined]
     job._SCORE_EVERY_SECONDS = 1.0  # type: ignore[misc]
-    trainer.Trainer.__init__.__kwdefaults__["checkpoint_every_seconds"] = 1.0  # type: ignore[misc]
+    defaults = trainer.Trainer.__init__.__kwdefaults__
+    assert defaults is not None
+    defaults["checkpoint_every_seconds"] = 1.0
     settings = JobSettings(
         footage=folder / "footage.mp4",
         actor="bar",

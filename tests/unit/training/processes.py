@@ -69,7 +69,7 @@ def train(folder: Path, *, at: tuple[str, int] | None = None, how: str = "") -> 
     (folder / "footage.mp4").write_bytes(b"footage")
     settings = JobSettings(
         footage=folder / "footage.mp4", actor="bar", store_root=folder / "actors", work_root=folder, preset=PRESET,
-        pictures=FRAMES,
+        pictures=FRAMES, consent="drawn by ourselves",
     )  # fmt: skip
 
     def on_progress(progress) -> None:

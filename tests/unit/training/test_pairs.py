@@ -2,14 +2,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.errors import NoBody
 from training.data.pairs import Pairs, split_footage
 from training.data.split import near_blocks, split_by_length
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine says nothing about splits."""
 
+
+@UNHURRIED
 @given(st.integers(16, 4000))
 def test_held_out_frames_keep_their_distance(frames):
     """No trained frame is held out or next to a held-out one, and at least two thirds are trained on."""
@@ -34,6 +38,7 @@ def test_too_short_footage_is_refused():
         split_footage([True] * 15)
 
 
+@UNHURRIED
 @given(st.lists(st.booleans(), min_size=40, max_size=300).filter(lambda shows: sum(shows) >= 16))
 def test_held_out_blocks_lie_where_the_person_is(shows):
     """However sparse the person is in the footage, every block begins and ends with a frame that shows them."""
