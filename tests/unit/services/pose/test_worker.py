@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from services.pose import worker
-from services.pose.estimator import PoseDetail, PoseEstimator, PoseRules
+from services.pose.backends import Look, PoseBackend
+from services.pose.estimator import PeopleEstimator, PoseDetail, PoseRules
 
 
 def test_memory_is_given_back_behind_a_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +19,7 @@ def test_memory_is_given_back_behind_a_tracker(monkeypatch: pytest.MonkeyPatch) 
         def close(self) -> None:
             said.append("closed")
 
-    def broken(detail: PoseDetail, rules: PoseRules) -> PoseEstimator:
+    def broken(look: Look) -> PeopleEstimator:
         raise RuntimeError("no models")
 
     def given_back() -> bool:
@@ -26,9 +27,9 @@ def test_memory_is_given_back_behind_a_tracker(monkeypatch: pytest.MonkeyPatch) 
         return True
 
     monkeypatch.setattr(worker, "give_freed_back", given_back)
-    makers: list[Any] = [lambda detail, rules: cast(PoseEstimator, Tracker()), broken]
+    makers: list[worker.Make] = [lambda look: cast(PeopleEstimator, Tracker()), broken]
     for make in makers:
-        one = worker.EstimatorWorker(PoseDetail.BODY, PoseRules(), make)
+        one = worker.EstimatorWorker(Look(PoseBackend.MEDIAPIPE, PoseDetail.BODY, PoseRules()), make)
         one.end()
         one.join()
     assert said == ["closed", "given back"]
