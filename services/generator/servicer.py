@@ -89,11 +89,12 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
             self._own_triton,
         )
         self._stack.push_async_callback(self._agent.close)
-        self._ready_at_start = await self._agent.check()
+        draws = await self._agent.check()
+        self._ready_at_start = draws or self._own_triton is not None
 
     @property
     def ready_at_start(self) -> bool:
-        """False where a Triton elsewhere does not answer yet, which has nothing loaded either."""
+        """False where a Triton elsewhere does not answer yet; one that was started here has answered."""
         return self._ready_at_start
 
     async def keep_health(self, health: Health) -> None:
