@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -20,6 +21,8 @@ from client.train import train
 from serving.actors import ActorStore
 from serving.names import checked_actor_id
 from video.reader import VideoReader
+
+NOT_STATED: Final = "not stated"
 
 
 def prepare_command(
@@ -44,8 +47,16 @@ def prepare_command(
 def train_command(
     context: typer.Context,
     actor: train_options.ActorName,
-    consent: train_options.Consent,
     footage: Annotated[list[Path] | None, train_options.FOOTAGE] = None,
+    consent: Annotated[
+        str | None,
+        typer.Option(
+            "--consent",
+            help="Who agreed, when, and to what; stored with the actor. A terminal is asked for it; elsewhere, without "
+            f'it, "{NOT_STATED}" is stored.',
+            show_default=False,
+        ),
+    ] = None,
     preset: train_options.PresetName = train_options.DEFAULT_PRESET,
     minutes: train_options.Minutes = None,
     keypoints: train_options.Keypoints = None,
@@ -103,7 +114,7 @@ def train_command(
         actors_root=actors,
         work_root=work,
         seed=seed,
-        consent=consent,
+        consent=_consent(display) if consent is None else consent,
         device=device,
         footage_anyway=anyway,
         publish_anyway=publish_anyway,
@@ -188,3 +199,11 @@ def _footage(files: list[Path], keypoints: list[Path] | None, frame_rate: float 
     return train_options.FootageRequest(
         files=tuple(files), keypoints=tuple(keypoints or ()), most_frames_per_second=frame_rate
     )
+
+
+def _consent(display: Display) -> str:
+    """Asks whoever sits there; a script that says nothing is told what is stored."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Who agreed, when, and to what? It is kept with the actor", err=True))
+    display.note(f'consent: "{NOT_STATED}" is stored with the actor; --consent "who, when, to what" says it')
+    return NOT_STATED

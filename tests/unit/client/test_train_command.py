@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import signal
 from types import SimpleNamespace
 
@@ -123,11 +124,30 @@ def test_footage_that_is_no_video_is_refused(job, tmp_path, capsys):
     assert job == []
 
 
-@pytest.mark.parametrize(
-    ("consent", "code", "words"), [([], 2, "--consent"), (["--consent", "  "], 1, "cannot be blank")]
-)
-def test_training_without_consent_is_refused(job, make_video, capsys, consent, code, words):
-    """Who agreed to what must be said."""
-    assert run(["train", str(make_video()), "--actor", "swan", *consent]) == code
-    assert words in capsys.readouterr().err
+def test_blank_consent_is_refused(job, make_video, capsys):
+    """Words that say nothing are no consent."""
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "  "]) == 1
+    assert "cannot be blank" in capsys.readouterr().err
     assert job == []
+
+
+def test_a_script_without_consent_is_told_what_is_stored(job, make_video, capsys, monkeypatch):
+    """Nobody is there to be asked: the actor's record says that it was not stated, and the user hears so."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert run(["train", str(make_video()), "--actor", "swan"]) == 0
+    (settings,) = job
+    assert settings.consent == "not stated"
+    assert '"not stated" is stored with the actor' in capsys.readouterr().err
+
+
+def test_a_terminal_is_asked_for_consent(job, make_video, monkeypatch):
+    """What is typed is stored."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("me, today\n"))
+    assert run(["train", str(make_video()), "--actor", "swan"]) == 0
+    (settings,) = job
+    assert settings.consent == "me, today"
