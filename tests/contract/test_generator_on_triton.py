@@ -291,12 +291,23 @@ async def test_a_canary_draws_beside_what_is_served_until_it_is_taken_back(
         await draw(caller, new, pictures(1), pictures(2))
 
 
+async def healed(agent: GeneratorAgent) -> bool:
+    """Whether some rounds of care bring everything back."""
+    for _round in range(5):
+        if await agent.check():
+            return True
+    return False
+
+
 async def test_a_damaged_new_version_leaves_the_old_one_alone(running: Running, caller, publish: Callable[..., Actor]):
-    """A new version that cannot be loaded is not served; the old one still is."""
+    """A new version that cannot be loaded is not served; the old one still is, or is again.
+
+    Once in a while Triton itself dies of such a load (2.51.0, signal 11): then the agent starts it anew.
+    """
     old = publish("firm", bias=6)
     await running.agent.ensure("firm")
     publish("firm", generator=b"this is no network")
-    assert await running.agent.check()
+    assert await running.agent.check() or await healed(running.agent)
     assert [version for actor_id, version in running.agent.loaded() if actor_id == "firm"] == [1]
     await assert_draws(caller, old, 6)
 
