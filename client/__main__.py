@@ -1,6 +1,7 @@
 """The `dance` command: runs one sub-command, and turns every failure into one line and an exit code.
 
-Exit codes: 0 done; 1 nothing useful came out; 2 the command line makes no sense; 130 interrupted.
+Exit codes: 0 done; 1 nothing useful came out; 2 the command line makes no sense; 75 `dance train` asked to
+end by SIGTERM; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def weights_of(actor: str, stage: str, work_root: Path, store_root: Path) -> Wei
         raise BadInput(
             "from", f"no checkpoint of {actor!r} in {work_root} can be used, and no version is in {store_root}"
         )
-    published = store.load(actor)
+    published = store.load(actor, store.served(actor).version or store.versions(actor)[-1])
     if stage == "face" and published.face is None:
         return None
     path = published.generator_path if stage == "body" else published.face_path

@@ -65,6 +65,8 @@ def served_version_scored(
     None and "" where the actor has no version yet, or serves none.
     """
     try:
+        if store.served(actor_id).version == 0:
+            return None, ""
         actor = store.load(actor_id)
     except ActorNotFound:
         return None, ""

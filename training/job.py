@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from serving.actors import Actor, ActorStore
-from serving.errors import BadInput
+from serving.errors import ActorUnusable, BadInput
 from serving.rollout import gated
 from training import telemetry
 from training.atomic import write_picture
@@ -296,9 +296,14 @@ class _Job:
                 f"nothing is left to train: {before.id} version {before.version} is this training, as published before"
             )
             self._note("published", note)
-            if self.settings.publish_anyway and store.served(before.id).version != before.version:
-                store.serve(before.id, gated(store.served(before.id), before.version))
-                self._note("published", f"version {before.version} is served from now on")
+            now = store.served(before.id)
+            if self.settings.publish_anyway and now.version != before.version:
+                if now.by_gate:
+                    store.serve(before.id, gated(now, before.version))
+                    self._note("published", f"version {before.version} is served from now on")
+                else:
+                    what = f"version {now.version} is served, as somebody has said"
+                    self._note("published", f"{what}; `dance actors promote` serves this one")
             return before
         published = evaluated_and_published(
             store,
@@ -308,7 +313,12 @@ class _Job:
             serve_anyway=self.settings.publish_anyway,
         )
         self._note("published", f"{published.id} version {published.version}")
-        gate, served = published.scores["gate"], store.served(published.id).version
+        gate = published.scores["gate"]
+        try:
+            served = store.served(published.id).version
+        except ActorUnusable as error:  # what was trained is published all the same
+            self._note("published", f"new sessions are refused: {error}")
+            return published
         what = f"version {served} is served" if served else "no version is served"
         good_enough = gate["passed"] or self.settings.publish_anyway
         if good_enough and served != published.version:

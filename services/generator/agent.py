@@ -235,9 +235,12 @@ class GeneratorAgent:
         if self._own_triton is None:
             return
         drawing = await asyncio.to_thread(self._own_triton.drawing)
-        ended = {entry.actor.id for entry in self._entries() if (entry.actor.id, entry.actor.version) not in drawing}
-        for actor_id in ended:
-            await self._heal(actor_id, "its process has ended")
+        ended = [entry for entry in self._entries() if (entry.actor.id, entry.actor.version) not in drawing]
+        for entry in ended:
+            if (
+                self._entry(entry.actor) is entry
+            ):  # healing one before it may have started Triton, and all of them, anew
+                await self._heal(entry.actor.id, "its process has ended")
 
     async def _reload_missing(self) -> None:
         """Loads what another Triton lost when it was restarted by its own host. Raises TritonRefused."""

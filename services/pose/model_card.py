@@ -1,7 +1,7 @@
 """Model cards: small JSON files that say what a pose network takes, gives, and may be used for.
 
 Networks are not part of this project. A card names a network's file (or its address), describes it, and says under
-which licence whoever uses it does so. `cards/` has examples; README.md explains every field.
+which licence whoever uses it does so. `cards/` has examples; docs/poses.md explains every field.
 """
 
 from __future__ import annotations
