@@ -21,13 +21,13 @@ _LARGE_BYTES: Final = 2**20
 """More than the buffers that come and go with a frame: the kernel clears a mapping's pages each time."""
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory(kept_bytes: int = KEPT_BYTES) -> bool:
     """Has this process keep the pages of freed pictures and messages. To be called before threads are started.
 
     By itself glibc gives them back at once, and the kernel clears the same pages again for the next frame: some
     hundreds a frame at 512x512. All threads share one arena, since each more would keep pages of its own.
     """
-    return _told((_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, KEPT_BYTES), (_M_ARENA_MAX, 1))
+    return _told((_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, kept_bytes), (_M_ARENA_MAX, 1))
 
 
 def keep_large_blocks_apart() -> bool:

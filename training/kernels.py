@@ -1,4 +1,4 @@
-"""Faster forms of three layers for training on a CPU, and an allocator that keeps its memory.
+"""Faster forms of three layers for training on a CPU.
 
 What is wrong with the usual ones, measured with the slim generator at 256x256 in bf16 on two cores with AMX: reflection
 padding is slow on channels-last pictures, backwards above all; instance norm copies them into another layout and back
@@ -12,8 +12,6 @@ channels at 256x256: 224 ms of a core with channels last, 56 ms without). Weight
 # Shapes: B batch, C channels, H and W pixels.
 from __future__ import annotations
 
-import ctypes
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, cast
@@ -202,18 +200,3 @@ def accelerate(module: nn.Module) -> None:
             setattr(module, name, FastConv2d(child))
         else:
             accelerate(child)
-
-
-def keep_freed_memory() -> None:
-    """Tells glibc not to return large freed blocks to the kernel. For the whole process; a no-op on other systems.
-
-    A training step frees and takes back hundreds of megabytes, and every page of them would be zeroed anew.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return
-    trim_threshold, mmap_threshold, largest = -1, -3, 2**31 - 1
-    mallopt(trim_threshold, largest)
-    mallopt(mmap_threshold, 2**30)

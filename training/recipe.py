@@ -10,19 +10,22 @@ import torch
 
 from services.generator.network import Generator, ServedGenerator
 from serving.engine import cpu_computes_bf16
+from serving.heap import keep_freed_memory
 from training.data.footage import Footage
 from training.data.pairs import Pairs, Split
 from training.data.prepare import PreparedFootage, prepare
 from training.data.staging import Progress
 from training.drawing import Draw, torch_draw
-from training.kernels import keep_freed_memory
 from training.presets import Preset
+
+_KEPT_BYTES = 2**31 - 1
+"""All of it, nearly: a step frees and takes back hundreds of megabytes."""
 
 
 def settle(device: str) -> None:
     """Sets what training on this device wants of the process. Call it before the first tensor is made."""
     if device == "cpu":
-        keep_freed_memory()
+        keep_freed_memory(_KEPT_BYTES)
         torch.set_flush_denormal(True)
 
 
