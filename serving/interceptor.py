@@ -68,7 +68,7 @@ def _guarded_unary(behaviour: Callable[..., Any], method: str) -> Callable[..., 
         try:
             return await behaviour(request, context)
         except Exception as error:
-            await _abort(context, error, method)
+            _end(context, error, method)
 
     return guarded
 
@@ -82,22 +82,30 @@ def _guarded_stream(behaviour: Callable[..., Any], method: str) -> Callable[...,
             async for response in behaviour(request, context):
                 yield response
         except Exception as error:
-            await _abort(context, error, method)
+            _end(context, error, method)
 
     return guarded
 
 
-async def _abort(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:
+def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:
+    """Says with which status the call ends when its handler returns; an answer that it returns is not sent.
+
+    Not by `context.abort`: what that raises and the call's state hold each other, until the collector comes by.
+    """
     if isinstance(error, grpc.aio.AbortError):
         raise error
     grouped = _single(error)
     if isinstance(grouped, DanceError):
         status = rpc_status.to_status(status_of(grouped))
-        await context.abort(status.code, status.details, status.trailing_metadata)
+        context.set_trailing_metadata(status.trailing_metadata)
+        context.set_code(status.code)
+        context.set_details(status.details)
+        return
     _log.exception("%s failed", method, exc_info=error)
     session = logs.SESSION.get()
     where = f" under session {session}" if session else ""
-    await context.abort(grpc.StatusCode.INTERNAL, f"internal error; the server's log has the details{where}")
+    context.set_code(grpc.StatusCode.INTERNAL)
+    context.set_details(f"internal error; the server's log has the details{where}")
 
 
 def _single(error: BaseException) -> BaseException:

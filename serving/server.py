@@ -23,6 +23,7 @@ from prometheus_client import start_http_server
 from serving import logs, telemetry, tracing
 from serving.call_context import ContextInterceptor
 from serving.errors import BadSettings, DanceError
+from serving.heap import collect_only_what_comes
 from serving.identity import Guarded, IdentityInterceptor
 from serving.interceptor import ErrorInterceptor
 from serving.tls import ServerTls, is_loopback, server_credentials, server_tls
@@ -281,6 +282,7 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
     service, settings = await build()
     logs.configure(settings.log_level, settings.log_format)
     async with running(service, settings) as server:
+        collect_only_what_comes()
         facts: dict[str, Any] = {
             "name": service.name,
             "port": server.port,

@@ -101,3 +101,45 @@ def test_what_threads_have_freed_is_given_back() -> None:
 
     assert pages("leave")[1] > 3500
     assert pages("apart")[1] < 1000
+
+
+_GARBAGE_OF_CALLS = """
+import gc, sys
+from collections import deque
+from serving.heap import collect_only_what_comes
+
+gc.set_threshold(100)  # a seventh of Python's own, so that the test is as much shorter
+libraries = [[number] for number in range(400_000)]
+if sys.argv[1] == "what comes":
+    collect_only_what_comes()
+else:
+    gc.collect()
+
+class Call:
+    dead = most = 0
+
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        Call.dead -= 1
+
+running = deque(Call() for _ in range(2_000))
+for _ in range(120_000):
+    running.append(Call())
+    running.popleft()
+    Call.dead += 1
+    Call.most = max(Call.most, Call.dead)
+print(Call.most)
+"""
+
+
+def test_garbage_with_cycles_does_not_pile_up_in_a_process_with_many_objects() -> None:
+    """Calls that last long enough to be looked at rarely, and hold themselves: so many are dead and still there."""
+
+    def most(how: str) -> int:
+        command = [sys.executable, "-c", _GARBAGE_OF_CALLS, how]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    assert most("everything") > 80_000
+    assert most("what comes") < 30_000
