@@ -276,6 +276,8 @@ class TritonServer:
             "LD_LIBRARY_PATH": install.library_folders,
             # Threads that spin while they wait would take the cores from the other stages.
             "OMP_WAIT_POLICY": "PASSIVE",
+            # A hundred threads, each of which else keeps what it has freed in a heap that it shares with few others.
+            "MALLOC_ARENA_MAX": "1",
         }
         return await asyncio.create_subprocess_exec(
             *adopted(*arguments),

@@ -2,6 +2,7 @@
 
 from services.normalize.servicer import NormalizeService
 from services.normalize.settings import NormalizeSettings
+from serving.heap import keep_freed_memory
 from serving.server import run_service
 from serving.settings import from_environment
 
@@ -13,4 +14,5 @@ async def build() -> tuple[NormalizeService, NormalizeSettings]:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     run_service(build)
