@@ -29,6 +29,9 @@ from client.terms import ActorListing
 if TYPE_CHECKING:
     from client.jobs_terms import TrainingJob
 
+_FILE_WIDTH = 200
+"""Characters, of a line where there is no terminal."""
+
 
 class ProgressLine:
     """A bar with frames, rate and time left. Where there is no terminal, only interruptions are told, as lines."""
@@ -63,6 +66,8 @@ class Display:
 
     def __init__(self) -> None:
         self.out = Console(highlight=False, soft_wrap=True)
+        if not self.out.is_terminal:
+            self.out.width = _FILE_WIDTH  # a table takes what it needs
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
@@ -168,9 +173,11 @@ class Display:
         self.out.print(Text(title, "bold"))
         for name, headings, rows in tables:
             table = Table(title=name, title_justify="left")
-            table.add_column(headings[0], no_wrap=True)
+            # A terminal may be narrow: headings stand in several lines then, names too, and no number is cut short.
+            table.add_column(headings[0])
             for heading in headings[1:]:
-                table.add_column(heading, justify="right")
+                told = heading.replace(" ", "\n") if self.out.is_terminal else heading
+                table.add_column(told, justify="right", no_wrap=True)
             for row in rows:
                 table.add_row(*row)
             self.out.print(table)

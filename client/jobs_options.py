@@ -77,7 +77,7 @@ def cluster_client() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise CommandError(f"a cluster needs {error.name}: pip install 'everybody-dance[deploy]'") from error
+        raise CommandError(f"a cluster needs {error.name}: in a checkout, pip install -e '.[deploy]'") from error
 
 
 def cluster_access(namespace: str, context: str | None, kubeconfig: Path | None) -> ClusterAccess:

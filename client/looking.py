@@ -138,7 +138,7 @@ def opened_backends(models: PoseModels) -> Backends:
     try:
         from services.pose import backends  # MediaPipe takes a second to import
     except ModuleNotFoundError as error:
-        raise CommandError(f"finding poses needs {error.name}: pip install 'everybody-dance[pose]'") from error
+        raise CommandError(f"finding poses needs {error.name}: in a checkout, pip install -e '.[pose]'") from error
     cards = {backends.PoseBackend(backend.value): path for backend, path in models.cards.items()}
     return backends.open_backends(cards, told=lambda notice: None)
 

@@ -21,7 +21,7 @@ def training_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise CommandError(f"training needs {error.name}: pip install 'everybody-dance[training,pose]'") from error
+        raise CommandError(f"training needs {error.name}: in a checkout, pip install -e '.[training,pose]'") from error
 
 
 def train(request: TrainRequest, display: Display) -> tuple[Actor, Path] | None:

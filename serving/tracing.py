@@ -55,7 +55,7 @@ def start(endpoint: str, process: str, version: str) -> Callable[[], None]:
         resources = import_module("opentelemetry.sdk.resources")
         otlp = import_module("opentelemetry.exporter.otlp.proto.grpc.trace_exporter")
     except ImportError as error:
-        message = f"traces need the extra 'tracing' (pip install 'everybody-dance[tracing]'): {error}"
+        message = f"traces need the extra 'tracing' (in a checkout: pip install -e '.[tracing]'): {error}"
         raise BadSettings("traces_endpoint", message) from error
     resource = resources.Resource.create({"service.name": f"dance-{process}", "service.version": version})
     provider = sdk.TracerProvider(resource=resource, shutdown_on_exit=False)

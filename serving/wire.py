@@ -80,21 +80,6 @@ def fill_picture(message: frame_pb2.Picture, picture: EncodedPicture) -> None:
     message.data = picture.data
 
 
-def frame_from_proto(message: frame_pb2.Frame) -> Frame:
-    """Raises BadInput without a picture, BadPicture for an unknown encoding."""
-    if not message.HasField("picture"):
-        raise BadInput("frame.picture", f"frame {message.sequence} has no picture")
-    captured_at = seconds_from_proto(message.captured_at) if message.HasField("captured_at") else None
-    return Frame(message.sequence, picture_from_proto(message.picture, field="frame.picture"), captured_at)
-
-
-def frame_to_proto(frame: Frame) -> frame_pb2.Frame:
-    """The frame as a message. Within another message: fill_frame."""
-    message = frame_pb2.Frame()
-    fill_frame(message, frame)
-    return message
-
-
 def fill_frame(message: frame_pb2.Frame, frame: Frame) -> None:
     """Writes the frame into an empty message, where it stands within another one; see fill_picture."""
     message.sequence = frame.sequence

@@ -176,7 +176,7 @@ def test_without_the_extra_the_setting_is_refused(monkeypatch: pytest.MonkeyPatc
     """A process that was told to trace and cannot does not start; the error says what to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(
-        BadSettings, match=r"traces need the extra 'tracing' \(pip install 'everybody-dance\[tracing\]'"
+        BadSettings, match=r"traces need the extra 'tracing' \(in a checkout: pip install -e '.\[tracing\]'"
     ):
         tracing.start("127.0.0.1:4317", "orchestrator", VERSION)
 
