@@ -65,7 +65,7 @@ def judge(footing: Footing) -> list[Finding]:
     if table.seen.any():
         found += [_length(table), _whole_body(table), _size(footing), _faces(table), _hands(table)]
         found += [_others(footing), _movement(table)]
-    found += [_camera(footing), _light(footing), _cuts(table), _rate(table), _sharpness(table)]
+    found += [_camera(footing), _light(footing), _cuts(table), _leaps(table), _rate(table), _sharpness(table)]
     if footing.lost_frames:
         count = f"{footing.lost_frames} frames of the footage could not be decoded"
         found.append(Finding("warning", "damage", count, "copy the files from the camera again"))
@@ -200,10 +200,20 @@ def _spread(values: NDArray[np.float32]) -> float:
 
 
 def _cuts(table: FrameTable) -> Finding:
-    cuts, seconds = table.cuts, len(table) / table.frame_rate_hz
-    level = _level(cuts / seconds, 1e-9, 0.5) if cuts > 1 else _level(cuts, 1)
+    level = _breaks_level(table.cuts, table)
     advice = "" if level == "good" else "take the recording as it came from the camera, not an edited one"
-    return Finding(level, "cuts", f"{cuts} within the files" if cuts else "none", advice)
+    return Finding(level, "cuts", f"{table.cuts} within the files" if table.cuts else "none", advice)
+
+
+def _leaps(table: FrameTable) -> Finding:
+    leaps = len(table.leaps)
+    level = _breaks_level(leaps, table)
+    advice = "" if level == "good" else "film alone: the detector goes from one person to another, or loses you"
+    return Finding(level, "leaps", f"{leaps} within the files" if leaps else "none", advice)
+
+
+def _breaks_level(breaks: int, table: FrameTable) -> Level:
+    return _level(breaks * table.frame_rate_hz / len(table), 1e-9, 0.5) if breaks > 1 else _level(breaks, 1)
 
 
 def _rate(table: FrameTable) -> Finding:

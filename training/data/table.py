@@ -41,7 +41,8 @@ class FrameTable:
     body_height_px: from nose to ankles. face_box_px: `[F, 3]` int32, left, top and side of the face's square; side 0
     without a face. camera_shift_px, light_levels, sharpness: see `quality.MEASURES`. people: `[F]`.
     arms_up: a wrist above the nose. turned_away: the left shoulder left of the right one. starts: frames that do not
-    follow the frame before them: the first ones of files, and those behind a cut. file_starts: the first ones of files.
+    follow the frame before them: the first ones of files, and those behind a cut or a leap. leaps: those in which the
+    place is the same and the person is somewhere else. file_starts: the first ones of files.
     measures: the bodies that could be measured, in their order.
     """
 
@@ -59,6 +60,7 @@ class FrameTable:
     light_levels: Floats
     sharpness: Floats
     starts: frozenset[int]
+    leaps: frozenset[int]
     file_starts: Sequence[int]
     measures: list[BodyMeasure]
 
@@ -73,7 +75,7 @@ class FrameTable:
     @property
     def cuts(self) -> int:
         """How many cuts there are within files."""
-        return len(self.starts - set(self.file_starts))
+        return len(self.starts - self.leaps - set(self.file_starts))
 
     def write_csv(self, path: Path, split: Split | None) -> None:
         """One row a frame. Raises OSError."""
@@ -116,11 +118,11 @@ def frame_table(sightings: Sightings, frame_rate_hz: float) -> FrameTable:
     heights_px = np.full(frames, np.nan, np.float32)
     boxes_px = np.zeros((frames, 3), np.int32)
     measures = []
-    starts = set(sightings.file_starts)
+    leaps = set()
     before: Pose | None = None
     for frame, pose in enumerate(sightings.poses):
         if before is not None and pose is not None and _leaps(before, pose, frame_rate_hz):
-            starts.add(frame)
+            leaps.add(frame)
         before = pose
         if pose is None:
             continue
@@ -137,6 +139,7 @@ def frame_table(sightings: Sightings, frame_rate_hz: float) -> FrameTable:
         flags["right_hand"][frame] = pose.seen[skeleton.RIGHT_HAND].sum() >= _PART_OF_A_HAND
         flags["arms_up"][frame], flags["turned"][frame] = _arms_up(pose), _turned_away(pose)
     changed = np.flatnonzero(np.nan_to_num(sightings.measures[:, CHANGE]) > _CUT_LEVELS).tolist()
+    cut = {*sightings.file_starts, *changed}
     return FrameTable(
         frame_rate_hz=frame_rate_hz,
         seen=flags["seen"],
@@ -151,7 +154,8 @@ def frame_table(sightings: Sightings, frame_rate_hz: float) -> FrameTable:
         camera_shift_px=sightings.measures[:, SHIFT],
         light_levels=sightings.measures[:, LIGHT],
         sharpness=sightings.measures[:, SHARPNESS],
-        starts=frozenset(starts | set(changed)),
+        starts=frozenset(cut | leaps),
+        leaps=frozenset(leaps - cut),
         file_starts=sightings.file_starts,
         measures=measures,
     )

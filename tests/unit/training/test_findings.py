@@ -32,6 +32,7 @@ def good():
         light_levels=np.zeros(FRAMES, np.float32),
         sharpness=np.full(FRAMES, 500, np.float32),
         starts=frozenset({0}),
+        leaps=frozenset(),
         file_starts=[0],
         measures=[],
     )
@@ -93,6 +94,8 @@ def test_good_footage_is_good(good):
         ("light", {"light_levels": np.linspace(0, 90, FRAMES, dtype=np.float32)}, "refused", "changes by 86"),
         ("cuts", {"starts": frozenset({0, 700})}, "warning", "1 within the files"),
         ("cuts", {"starts": frozenset(range(0, FRAMES, 20))}, "refused", "149 within the files"),
+        ("leaps", {"starts": frozenset({0, 700}), "leaps": frozenset({700})}, "warning", "1 within the files"),
+        ("leaps", {"leaps": frozenset(range(20, FRAMES, 20))}, "refused", "149 within the files"),
         ("frame rate", {"frame_rate_hz": 10.0}, "warning", "10 frames a second"),
         ("sharpness", {"sharpness": np.where(part(0.2), 50, 500).astype(np.float32)}, "warning", "20%"),
     ],
@@ -107,6 +110,12 @@ def test_what_is_wrong_is_said_with_its_number_and_what_to_do(good, what, column
 def test_files_begin_without_being_cuts(good):
     """Several recordings are no cuts of one."""
     assert level_of(with_table(good, starts=frozenset({0, 900}), file_starts=[0, 900]), "cuts") == ("good", "none")
+
+
+def test_a_person_who_leaps_is_no_cut(good):
+    """What to do about it is something else."""
+    leaping = with_table(good, starts=frozenset({0, 700}), leaps=frozenset({700}))
+    assert level_of(leaping, "cuts") == ("good", "none")
 
 
 def test_a_moving_camera_is_fine_for_a_network_without_a_plate(good):
