@@ -201,7 +201,11 @@ def _spread(values: NDArray[np.float32]) -> float:
 
 def _cuts(table: FrameTable) -> Finding:
     level = _breaks_level(table.cuts, table)
-    advice = "" if level == "good" else "take the recording as it came from the camera, not an edited one, in light that does not jump"
+    advice = (
+        ""
+        if level == "good"
+        else "take the recording as the camera made it, not an edited one, in light that does not jump"
+    )
     return Finding(level, "cuts", f"{table.cuts} within the files" if table.cuts else "none", advice)
 
 
