@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import platform
+from functools import cache
 from typing import Final
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
@@ -46,7 +47,7 @@ def give_freed_back() -> bool:
     """Gives every page back that nobody uses. Takes up to some tenths of a second: for a thread that has the time."""
     if platform.libc_ver()[0] != "glibc":
         return False
-    ctypes.CDLL(None).malloc_trim(0)
+    _c_library().malloc_trim(0)
     return True
 
 
@@ -66,6 +67,12 @@ def collect_only_what_comes() -> None:
 def _told(*options: tuple[int, int]) -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
-    mallopt = ctypes.CDLL(None).mallopt
+    mallopt = _c_library().mallopt
     accepted = [mallopt(name, value) for name, value in options]
     return set(accepted) == {1}
+
+
+@cache
+def _c_library() -> ctypes.CDLL:
+    """Once: each makes a class of its own, which only the collector of cycles removes."""
+    return ctypes.CDLL(None)
