@@ -99,8 +99,13 @@ def markdown(evaluation: Evaluation, tables: Sequence[Table]) -> str:
         parts += [*map(_line, table.rows), ""]
     parts += [f"- {what} is not available: {reason}" for what, reason in evaluation.not_available.items()]
     parts += [f"- {note}" for note in evaluation.notes]
-    parts += [f"- {key.replace('_', ' ')}: {_told(value)}" for key, value in evaluation.facts.items()]
+    parts += [f"- {line}" for line in fact_lines(evaluation)]
     return "\n".join(parts) + "\n"
+
+
+def fact_lines(evaluation: Evaluation) -> list[str]:
+    """What is not in a table: "transfer hips distance px: 10.46"."""
+    return [f"{key.replace('_', ' ')}: {_told(value)}" for key, value in evaluation.facts.items()]
 
 
 def _told(value: Any) -> str:
