@@ -130,7 +130,7 @@ def evaluate_held_out(
             note,
             f"frames a second: label map and networks of one session alone, without services, in {acting.precision}",
         ],
-        facts={"footage": prepared.report.get("title", ""), "blocks": [[b.start, b.stop] for b in blocks]},
+        facts={"held_out_frames": ", ".join(f"{block.start} to {block.stop - 1}" for block in blocks)},
         shown=[[np.asarray(prepared.labels[f]), flat[f], np.asarray(prepared.pictures[f])] for f in chosen],
     )
 
