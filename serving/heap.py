@@ -44,7 +44,11 @@ def keep_large_blocks_apart() -> bool:
 
 
 def give_freed_back() -> bool:
-    """Gives every page back that nobody uses. Takes up to some tenths of a second: for a thread that has the time."""
+    """Gives every page back that nobody uses. Takes up to some tenths of a second: for a thread that has the time.
+
+    Objects that hold each other, and the pictures that they hold, are collected first.
+    """
+    gc.collect()
     if platform.libc_ver()[0] != "glibc":
         return False
     _c_library().malloc_trim(0)
