@@ -76,7 +76,8 @@ def _carrying(method: Callable[..., Any], *, whole_session: bool) -> Callable[..
 class ContextInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Sets a call's context variables from what it carries, so that all log records of the call have them.
 
-    Comes first among the interceptors. A session's id that is none (a stranger may send anything) is passed over.
+    Comes behind `ErrorInterceptor`, so that a call's span has the error that ended it. A session's id that is none (a
+    stranger may send anything) is passed over.
     """
 
     async def intercept_service(

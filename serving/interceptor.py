@@ -88,7 +88,7 @@ def _guarded_stream(behaviour: Callable[..., Any], method: str) -> Callable[...,
 
 
 def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:
-    """Says with which status the call ends when its handler returns; an answer that it returns is not sent.
+    """Says with which status the call ends when its handler returns; of what it returns, clients see nothing.
 
     Not by `context.abort`: what that raises and the call's state hold each other, until the collector comes by.
     """

@@ -299,7 +299,7 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
 
 def _interceptors(service: Service) -> list[grpc.aio.ServerInterceptor]:
     check = service.token_check if isinstance(service, Guarded) else None
-    return [ContextInterceptor(), ErrorInterceptor(), *([] if check is None else [IdentityInterceptor(check)])]
+    return [ErrorInterceptor(), ContextInterceptor(), *([] if check is None else [IdentityInterceptor(check)])]
 
 
 def _bound(

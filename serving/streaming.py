@@ -21,6 +21,7 @@ ItemT = TypeVar("ItemT")
 ResponseT = TypeVar("ResponseT")
 
 _CONFIG_SECONDS: Final = 1.0
+_IDLE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ class StreamPlaces:
         self._max_streams = max_streams
         self._idle_seconds = idle_seconds
         self._open = 0
+        self._collecting: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def taken(
@@ -182,8 +184,20 @@ class StreamPlaces:
                 self._open -= 1
                 telemetry.STREAMS.labels(self._stage).dec()
                 if self._open == 0:
-                    # Of every call grpcio leaves objects that hold each other. Those of a long one are old by then, and
-                    # would be looked for late; what is frozen (see serving.heap) is not looked at: it takes 0.1 ms.
-                    gc.collect()
+                    self._collect_when_idle()
         finally:
             await stream.end()
+
+    def _collect_when_idle(self) -> None:
+        """Of every call grpcio leaves objects that hold each other, and those of a long one would be looked for late.
+
+        Not at once, when this call still holds its own. What is frozen (see serving.heap) is not looked at: 0.1 ms.
+        """
+
+        def collect() -> None:
+            if self._open == 0:
+                gc.collect()
+
+        if self._collecting is not None:
+            self._collecting.cancel()
+        self._collecting = asyncio.get_running_loop().call_later(_IDLE_SECONDS, collect)

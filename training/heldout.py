@@ -91,7 +91,7 @@ class HeldOut:
 
 
 def seen_runs(prepared: PreparedFootage, block: range) -> list[list[int]]:
-    """The frames of a block that show the person, in runs without a gap and without a cut."""
+    """The frames of a block that show the person, in runs without a gap, a cut or a leap."""
     runs: list[list[int]] = [[]]
     for frame in block:
         if frame in prepared.starts and runs[-1]:

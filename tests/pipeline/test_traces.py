@@ -13,10 +13,14 @@ from typing import Any
 
 import grpc
 import pytest
+from dance.v1 import normalize_pb2, normalize_pb2_grpc
 
+from services.normalize.servicer import NormalizeService
+from services.normalize.settings import NormalizeSettings
 from serving import tracing
+from serving.channels import open_channel
 from serving.errors import BadSettings
-from serving.server import VERSION
+from serving.server import VERSION, running
 from tests.pipeline.chain import Dancing, Stack, configured, dance, raw_frame, stack_of
 from tests.pipeline.test_logs import Told, overheard
 
@@ -103,6 +107,23 @@ async def test_a_failure_is_seen_in_the_trace(stack: Stack, spans: Any):
     assert "stage generator failed at frame 1" in session.status.description
     assert (session.attributes["dance.stage"], session.attributes["dance.sequence"]) == ("generator", 1)
     assert [frame.attributes["dance.result"] for frame in named(spans, "frame")] == ["picture", "unanswered"]
+
+
+async def test_a_stage_call_that_fails_is_seen_in_the_trace(spans: Any):
+    """The span of the call has the error that ended it."""
+    settings = NormalizeSettings()
+    async with (
+        running(NormalizeService(settings), settings) as server,
+        open_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        parent = (("traceparent", f"00-{'1' * 32}-{'2' * 16}-01"),)
+        call = normalize_pb2_grpc.NormalizeServiceStub(channel).Normalize(metadata=parent)
+        await call.write(normalize_pb2.NormalizeRequest(pose_frame=normalize_pb2.PoseFrame()))
+        with pytest.raises(grpc.aio.AioRpcError, match="must be the first request"):
+            await call.read()
+    (span,) = named(spans, "/dance.v1.NormalizeService/Normalize")
+    assert not span.status.is_ok
+    assert "must be the first request" in span.status.description
 
 
 async def test_a_repeated_attempt_is_an_event_of_its_frame(stack: Stack, spans: Any):

@@ -212,7 +212,11 @@ def _cuts(table: FrameTable) -> Finding:
 def _leaps(table: FrameTable) -> Finding:
     leaps = len(table.leaps)
     level = _breaks_level(leaps, table)
-    advice = "" if level == "good" else "film alone: the detector goes from one person to another, or loses you"
+    advice = (
+        ""
+        if level == "good"
+        else "film alone, and do not edit: the detector goes to somebody else, or the recording jumps"
+    )
     return Finding(level, "leaps", f"{leaps} within the files" if leaps else "none", advice)
 
 

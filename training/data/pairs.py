@@ -52,7 +52,7 @@ class Pair:
 
 
 class Pairs:
-    """All pairs of consecutive training frames that show the person; none of them across a cut.
+    """All pairs of consecutive training frames that show the person; none of them across a cut or a leap.
 
     onto_plate: whether pairs bring the plate. targets: what the network is to draw and what its judge sees; other than
     "filmed" only with a plate. Props, passers-by and moving leaves are in no pose, and would be drawn somewhere.

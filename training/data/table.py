@@ -42,7 +42,7 @@ class FrameTable:
     without a face. camera_shift_px, light_levels, sharpness: see `quality.MEASURES`. people: `[F]`.
     arms_up: a wrist above the nose. turned_away: the left shoulder left of the right one. starts: frames that do not
     follow the frame before them: the first ones of files, and those behind a cut or a leap. leaps: those in which the
-    place is the same and the person is somewhere else. file_starts: the first ones of files.
+    person is somewhere else, and no change of the place was seen. file_starts: the first ones of files.
     measures: the bodies that could be measured, in their order.
     """
 

@@ -29,7 +29,7 @@ PROCESSES: Final[dict[str, tuple[type[ServerSettings], str]]] = {
     "orchestrator": (OrchestratorSettings, "ORCHESTRATOR_"),
 }
 _CLEAN_UP_SECONDS: Final = 5
-_OF_EVERYBODY: Final = {"HOME", "PATH", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "PYTHONUNBUFFERED"}
+_OF_EVERYBODY: Final = {"HOME", "PATH", "MALLOC_ARENA_MAX", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "PYTHONUNBUFFERED"}
 _OF_TORCHRUN: Final = "PET_"
 
 
