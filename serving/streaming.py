@@ -21,7 +21,7 @@ ItemT = TypeVar("ItemT")
 ResponseT = TypeVar("ResponseT")
 
 _CONFIG_SECONDS: Final = 1.0
-_IDLE_SECONDS: Final = 1.0
+_COLLECT_AFTER_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class StreamPlaces:
         self._max_streams = max_streams
         self._idle_seconds = idle_seconds
         self._open = 0
-        self._collecting: asyncio.TimerHandle | None = None
+        self._collecting = False
 
     @asynccontextmanager
     async def taken(
@@ -183,21 +183,20 @@ class StreamPlaces:
             finally:
                 self._open -= 1
                 telemetry.STREAMS.labels(self._stage).dec()
-                if self._open == 0:
-                    self._collect_when_idle()
+                self._collect_soon()
         finally:
             await stream.end()
 
-    def _collect_when_idle(self) -> None:
+    def _collect_soon(self) -> None:
         """Of every call grpcio leaves objects that hold each other, and those of a long one would be looked for late.
 
         Not at once, when this call still holds its own. What is frozen (see serving.heap) is not looked at: 0.1 ms.
         """
 
         def collect() -> None:
-            if self._open == 0:
-                gc.collect()
+            self._collecting = False
+            gc.collect()
 
-        if self._collecting is not None:
-            self._collecting.cancel()
-        self._collecting = asyncio.get_running_loop().call_later(_IDLE_SECONDS, collect)
+        if not self._collecting:
+            self._collecting = True
+            asyncio.get_running_loop().call_later(_COLLECT_AFTER_SECONDS, collect)
