@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -157,3 +158,25 @@ async def test_a_write_that_fails_ends_the_stream():
         async with opened(client) as stream:
             await answer_all(stream)
     assert client.sent < 20
+
+
+async def test_what_a_call_leaves_behind_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what holds itself, and is old."""
+    monkeypatch.setattr("serving.streaming._COLLECT_AFTER_SECONDS", 0.0)
+    client, gone = Client(1), asyncio.Event()
+
+    class Left:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            gone.set()
+
+    left = Left()
+    gc.collect()
+    places = StreamPlaces("test", max_streams=1, idle_seconds=10)
+    async with places.taken(client.requests(), client.write, doubled, read_ahead=1) as stream:
+        assert await stream.take() == 2
+        del left
+    async with asyncio.timeout(5):
+        await gone.wait()
