@@ -39,7 +39,7 @@ from serving.errors import (
     StageError,
     StageTimeout,
 )
-from serving.heap import give_freed_back
+from serving.heap import Sweeper, give_freed_back
 from serving.identity import ANONYMOUS
 from serving.self_check import follow
 from serving.server import Health
@@ -80,6 +80,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self._draining = False
         self._places = Places(most=settings.max_sessions, most_per_client=settings.max_sessions_per_client)
         self._readers: set[asyncio.Task[None]] = set()
+        self._sweeper = Sweeper()
         self._giving_back: asyncio.TimerHandle | None = None
         telemetry.begin_at_zero()
         telemetry.SESSION_CAPACITY.set(settings.max_sessions)
@@ -271,6 +272,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 actor, version = journal.danced
                 telemetry.ACTOR_SESSION_ENDS.labels(actor, str(version), reason).inc()
             journal.ended(reason, failure)
+            self._sweeper.call_ended()
             if not self._places.taken:
                 self._give_back_when_idle()
 

@@ -6,6 +6,7 @@ glibc, and nothing is changed.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import platform
@@ -19,6 +20,8 @@ KEPT_BYTES: Final = 64 * 2**20
 
 _MAPPED_FROM_BYTES: Final = 32 * 2**20
 """Larger blocks are mapped, and given back when freed. It is the most that glibc takes; a message is below it."""
+
+_SWEEP_AFTER_SECONDS: Final = 1.0
 
 _LARGE_BYTES: Final = 2**20
 """More than the buffers that come and go with a frame: the kernel clears a mapping's pages each time."""
@@ -66,6 +69,27 @@ def collect_only_what_comes() -> None:
     gc.freeze()
     # What it remembers as the number of all is then the number of what is not frozen: none.
     gc.collect()
+
+
+class Sweeper:
+    """Has Python's collector of cycles run soon after calls have ended, and once for all that end together.
+
+    Of every call grpcio leaves objects that hold each other, and those of a long call are old by then, and would be
+    looked for late. What `collect_only_what_comes` has frozen is not looked at: it takes 0.1 ms.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = False
+
+    def call_ended(self) -> None:
+        """To be called in the event loop, while the call still holds its objects."""
+        if not self._waiting:
+            self._waiting = True
+            asyncio.get_running_loop().call_later(_SWEEP_AFTER_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        self._waiting = False
+        gc.collect()
 
 
 def _told(*options: tuple[int, int]) -> bool:

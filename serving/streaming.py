@@ -7,7 +7,6 @@ of its own, which is left alone and ends with the call; time limits are on the q
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from typing import Any, Final, Generic, TypeVar
 
 from serving import telemetry
 from serving.errors import AtCapacity, DanceError, StageTimeout
+from serving.heap import Sweeper
 
 RequestT = TypeVar("RequestT")
 ItemT = TypeVar("ItemT")
 ResponseT = TypeVar("ResponseT")
 
 _CONFIG_SECONDS: Final = 1.0
-_COLLECT_AFTER_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ class StreamPlaces:
         self._max_streams = max_streams
         self._idle_seconds = idle_seconds
         self._open = 0
-        self._collecting = False
+        self._sweeper = Sweeper()
 
     @asynccontextmanager
     async def taken(
@@ -183,20 +182,6 @@ class StreamPlaces:
             finally:
                 self._open -= 1
                 telemetry.STREAMS.labels(self._stage).dec()
-                self._collect_soon()
+                self._sweeper.call_ended()
         finally:
             await stream.end()
-
-    def _collect_soon(self) -> None:
-        """Of every call grpcio leaves objects that hold each other, and those of a long one would be looked for late.
-
-        Not at once, when this call still holds its own. What is frozen (see serving.heap) is not looked at: 0.1 ms.
-        """
-
-        def collect() -> None:
-            self._collecting = False
-            gc.collect()
-
-        if not self._collecting:
-            self._collecting = True
-            asyncio.get_running_loop().call_later(_COLLECT_AFTER_SECONDS, collect)

@@ -162,7 +162,7 @@ async def test_a_write_that_fails_ends_the_stream():
 
 async def test_what_a_call_leaves_behind_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what holds itself, and is old."""
-    monkeypatch.setattr("serving.streaming._COLLECT_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("serving.heap._SWEEP_AFTER_SECONDS", 0.0)
     client, gone = Client(1), asyncio.Event()
 
     class Left:
