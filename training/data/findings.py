@@ -200,28 +200,20 @@ def _spread(values: NDArray[np.float32]) -> float:
 
 
 def _cuts(table: FrameTable) -> Finding:
-    level = _breaks_level(table.cuts, table)
-    advice = (
-        ""
-        if level == "good"
-        else "take the recording as the camera made it, not an edited one, in light that does not jump"
-    )
-    return Finding(level, "cuts", f"{table.cuts} within the files" if table.cuts else "none", advice)
+    advice = "take the recording as the camera made it, not an edited one, in light that does not jump"
+    return _breaks("cuts", table.cuts, table, advice)
 
 
 def _leaps(table: FrameTable) -> Finding:
-    leaps = len(table.leaps)
-    level = _breaks_level(leaps, table)
-    advice = (
-        ""
-        if level == "good"
-        else "film alone, and do not edit: the detector goes to somebody else, or the recording jumps"
-    )
-    return Finding(level, "leaps", f"{leaps} within the files" if leaps else "none", advice)
+    advice = "film alone, and do not edit: the detector goes to somebody else, or the recording jumps"
+    return _breaks("leaps", len(table.leaps), table, advice)
 
 
-def _breaks_level(breaks: int, table: FrameTable) -> Level:
-    return _level(breaks * table.frame_rate_hz / len(table), 1e-9, 0.5) if breaks > 1 else _level(breaks, 1)
+def _breaks(name: str, count: int, table: FrameTable, advice: str) -> Finding:
+    """Frames that do not follow the one before them: any is a warning, one in two seconds too many; one alone never."""
+    level = _level(count * table.frame_rate_hz / len(table), 1e-9, 0.5) if count > 1 else _level(count, 1)
+    said = f"{count} within the files" if count else "none"
+    return Finding(level, name, said, "" if level == "good" else advice)
 
 
 def _rate(table: FrameTable) -> Finding:
