@@ -149,6 +149,8 @@ class TransferSession:
         self._received: asyncio.Queue[Any] = asyncio.Queue(maxsize=8)
         self._under_way: deque[int] = deque()
         self._frames_ended = False
+        self._sending: asyncio.Task[None] | None = None
+        self._writing = self._parting = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> TransferSession:
@@ -186,7 +188,8 @@ class TransferSession:
         Raises ServerDraining when the server goes away in good order.
         """
         room = asyncio.Semaphore(self.accepted.max_frames_in_flight)
-        self._tasks.append(asyncio.create_task(self._send(frames, room), name="transfer frames"))
+        self._sending = asyncio.create_task(self._send(frames, room), name="transfer frames")
+        self._tasks.append(self._sending)
         answered, last = 0, -1
         with server_errors(self._address):
             while (response := await self._next(_ANSWER_SECONDS)) is not None:
@@ -210,15 +213,25 @@ class TransferSession:
         if next_sequence <= last or (self._under_way and next_sequence > self._under_way[0]):
             said = f"frame {next_sequence} is to come next after the answer to frame {last}"
             return ServerError(f"{self._address} broke the contract: {said}")
-        with suppress(TimeoutError):
+        await self._part()
+        return ServerDraining(f"{self._address} is shutting down", draining.checkpoint, next_sequence)
+
+    async def _part(self) -> None:
+        """Ends our half of the stream, for which the server waits behind `draining`, and waits for its own end."""
+        assert self._sending is not None
+        self._parting = True
+        if not self._writing:  # a write that is cancelled ends the call
+            self._sending.cancel()
+        with suppress(TimeoutError, grpc.aio.AioRpcError):
             async with asyncio.timeout(_END_SECONDS):
+                await asyncio.wait({self._sending})
+                await self._call.done_writing()
                 while isinstance(await self._received.get(), transfer_pb2.TransferResponse):
                     pass
-        return ServerDraining(f"{self._address} is shutting down", draining.checkpoint, next_sequence)
 
     async def _send(self, frames: AsyncIterator[SentFrame], room: asyncio.Semaphore) -> None:
         try:
-            while True:
+            while not self._parting:
                 await room.acquire()
                 try:
                     frame = await anext(frames)
@@ -227,7 +240,10 @@ class TransferSession:
                     self._frames_ended = True
                     break
                 self._under_way.append(frame.sequence)
+                self._writing = True
                 await self._call.write(transfer_pb2.TransferRequest(frame=_transfer_frame(frame)))
+                self._writing = False
+            self._writing = True
             await self._call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             pass  # the call has ended: its status reaches the reader, which tells it

@@ -50,7 +50,10 @@ RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBod
 _ANY_RATE_HZ = 25.0
 
 _DISK_THREADS = 2
+_DRAINED = "drained"
 _REFUSED_WITHIN_SECONDS = 0.09
+_PARTING_SECONDS = 1.0
+"""For a client to end its half of a stream behind `draining`."""
 _IDLE_SECONDS = 1.0
 """Behind the last session, until its memory is given back: another one may follow at once."""
 
@@ -179,10 +182,12 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             if self._draining:
                 session.drain()
             if await session.run():
-                journal.good_end = "drained"
+                journal.good_end = _DRAINED
         finally:
             self._sessions.discard(session)
             await session.close()
+        if journal.good_end == _DRAINED:
+            await reader.read_out(_PARTING_SECONDS)
 
     async def ListActors(
         self, request: transfer_pb2.ListActorsRequest, context: grpc.aio.ServicerContext
@@ -249,11 +254,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         failure: BaseException | None = None
         try:
             if (refusal := self._refusal(journal.client)) is not None:
-                # grpc tells a client whose requests are still on their way INTERNAL in place of the refusal.
-                with suppress(TimeoutError, DanceError, LinkEnded):
-                    async with asyncio.timeout(_REFUSED_WITHIN_SECONDS):
-                        while True:
-                            await reader.take(_REFUSED_WITHIN_SECONDS)
+                await reader.read_out(_REFUSED_WITHIN_SECONDS)
                 raise refusal
             with self._places.hold(journal.client), telemetry.SESSIONS.track_inprogress():
                 yield reader
@@ -261,7 +262,8 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         except BaseException as error:
             failure = error
             if isinstance(error, asyncio.CancelledError):
-                reason = "cancelled"
+                # Who hears `draining` may simply go.
+                reason = _DRAINED if journal.good_end == _DRAINED else "cancelled"
             elif isinstance(error, DanceError):
                 reason = _end_reason(error)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -29,9 +30,8 @@ class RequestReader(Generic[RequestT]):
     async def _read(self, requests: AsyncIterator[RequestT]) -> None:
         try:
             async for request in requests:
-                await self._link.put(request)
-        except LinkClosed:
-            pass
+                with suppress(LinkClosed):  # read all the same, see `read_out`
+                    await self._link.put(request)
         except DecodeError:
             self._link.fail(BadInput("request", "is no message of this contract"))
         except Exception as error:
@@ -52,6 +52,15 @@ class RequestReader(Generic[RequestT]):
     def close(self) -> None:
         """Nobody takes requests any more."""
         self._link.close()
+
+    async def read_out(self, seconds: float) -> None:
+        """Waits for the end of the client's requests, which nobody takes any more, at most so long.
+
+        A client of grpcio that writes to a stream which has ended is told INTERNAL, and neither the status nor the
+        last messages that are on their way to it.
+        """
+        self.close()
+        await asyncio.wait({self.task}, timeout=seconds)
 
 
 class ResponseWriter(Generic[ResponseT]):

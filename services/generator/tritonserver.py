@@ -32,6 +32,7 @@ from tritonclient.utils import InferenceServerException
 
 from serving.adopted import adopted
 from serving.errors import BadSettings, DanceError
+from serving.heap import KEPT_BYTES, MAPPED_FROM_BYTES
 from serving.tls import ChannelTls, ServerTls, channel_credentials
 
 _log = logging.getLogger(__name__)
@@ -277,7 +278,10 @@ class TritonServer:
             # Threads that spin while they wait would take the cores from the other stages.
             "OMP_WAIT_POLICY": "PASSIVE",
             # A hundred threads, each of which else keeps what it has freed in a heap that it shares with few others.
+            # The one heap keeps the pages of freed requests for the next ones: see serving/heap.py.
             "MALLOC_ARENA_MAX": "1",
+            "MALLOC_MMAP_THRESHOLD_": str(MAPPED_FROM_BYTES),
+            "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
         }
         return await asyncio.create_subprocess_exec(
             *adopted(*arguments),

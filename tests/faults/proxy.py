@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Coroutine
 from typing import Any, Self
 
 HOST = "127.0.0.1"
@@ -26,27 +27,34 @@ class FaultProxy:
         self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._server: asyncio.Server | None = None
+        self._near: set[socket.socket] = set()
+        self._listener: socket.socket | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, HOST, 0)
+        # Not a server of asyncio: that one says nothing of connections which it has taken and not yet handed over.
+        self._listener = socket.create_server((HOST, 0))
+        self._listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._listener, self._take_one, self._listener)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
+        assert self._listener is not None
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.reset()
+        for near in self._near:
+            near.close()
         for _round in range(3):  # an aborted connection closes its socket in one of the loop's next rounds
             await asyncio.sleep(0)
 
     @property
     def address(self) -> str:
         """Where it listens."""
-        assert self._server is not None
-        return f"{HOST}:{self._server.sockets[0].getsockname()[1]}"
+        assert self._listener is not None
+        return f"{HOST}:{self._listener.getsockname()[1]}"
 
     def hold(self) -> None:
         """Nothing gets through any more, and nobody is told."""
@@ -65,24 +73,34 @@ class FaultProxy:
             writer.transport.abort()
         self._writers.clear()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _take_one(self, listener: socket.socket) -> None:
+        try:
+            near, _ = listener.accept()
+        except OSError:
+            return  # it has gone again
+        near.setblocking(False)
         self.accepted += 1
-        host, _, port = self.target.rpartition(":")
+        self._near.add(near)  # until its task, which may be cancelled before it begins, has it
+        self._start(self._connected(near))
+
+    def _start(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connected(self, near: socket.socket) -> None:
+        self._near.discard(near)
+        reader, writer = await asyncio.open_connection(sock=near)
         self._writers.add(writer)
-        opening: asyncio.Task[Any] | None = asyncio.current_task()
-        assert opening is not None
-        self._tasks.add(opening)
-        opening.add_done_callback(self._tasks.discard)
+        host, _, port = self.target.rpartition(":")
         try:
             far_reader, far_writer = await asyncio.open_connection(host, int(port))
         except OSError:
             writer.transport.abort()
             return
         self._writers.add(far_writer)
-        for source, sink in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.create_task(self._pump(source, sink))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._start(self._pump(reader, far_writer))
+        self._start(self._pump(far_reader, writer))
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:

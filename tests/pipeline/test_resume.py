@@ -44,6 +44,7 @@ async def drained(dancing: Dancing) -> tuple[list[transfer_pb2.TransferAnswer], 
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (response := await dancing.call.read()) is not grpc.aio.EOF:
             if response.WhichOneof("response") == "draining":
+                await dancing.call.done_writing()
                 assert await dancing.call.read() is grpc.aio.EOF
                 return answers, response.draining
             answers.append(response.answer)
@@ -188,6 +189,32 @@ async def test_frames_on_their_way_are_answered_before_a_server_goes(stack: Stac
     answers, last = await drained(dancing)
     assert [answer.sequence for answer in answers] == [0, 1]
     assert last.next_sequence == 2
+
+
+async def test_client_that_is_still_writing_hears_where_to_go_on(stack: Stack) -> None:
+    """The stream stays until it has ended its half: grpcio tells who writes to one that has ended nothing but that."""
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben"))
+    await dancing.accepted()
+    await dancing.send(raw_frame(0))
+    await dancing.answers(1)
+    await stack.service.drain()
+    ended = asyncio.ensure_future(dancing.call.code())
+    await asyncio.wait({ended}, timeout=0.1)
+    await dancing.send(*(raw_frame(t) for t in range(1, 5)))
+    assert (await drained(dancing))[1].next_sequence == 1
+    assert await ended is grpc.StatusCode.OK
+
+
+async def test_stream_ends_though_its_client_does_not(stack: Stack) -> None:
+    """A drain waits a second for that, and no longer."""
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben"))
+    await dancing.accepted()
+    await stack.service.drain()
+    assert (await dancing.next()).HasField("draining")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await dancing.call.code() is grpc.StatusCode.OK
 
 
 async def test_session_whose_client_is_done_ends_as_ever(stack: Stack) -> None:

@@ -175,6 +175,8 @@ class Breakable(transfer_pb2_grpc.TransferServiceServicer):
                 if mishap.what in ("drain", "wrong drain"):
                     drain.next_sequence += mishap.what == "wrong drain"
                     yield transfer_pb2.TransferResponse(draining=drain)
+                    async for _ in requests:  # as the contract asks of clients: they end their half
+                        pass
                     return
             last, state = frame.sequence, hashlib.sha256(state + frame.picture.data).digest()
             answered += 1
