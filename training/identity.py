@@ -12,6 +12,7 @@ from serving.errors import BadInput
 from training.presets import Preset
 
 _NOT_THE_RECIPE = ("name", "minutes", "epochs")
+_OF_THE_FACE = "preset.face"
 
 Identity = Mapping[str, str]
 """Values by their names, which people read when they differ."""
@@ -22,6 +23,11 @@ def recipe_identity(preset: Preset, seed: int, footage: str) -> dict[str, str]:
     recipe = asdict(preset)
     identity = {"footage": footage, "seed": str(seed), "label map": str(LABEL_MAP_VERSION)}
     return identity | {f"preset.{name}": str(value) for name, value in recipe.items() if name not in _NOT_THE_RECIPE}
+
+
+def of_the_body(identity: Identity) -> dict[str, str]:
+    """Without what only the face's training has: a body that is there gets a face network, or another one."""
+    return {name: value for name, value in identity.items() if not name.startswith(_OF_THE_FACE)}
 
 
 def fingerprint(identity: Identity) -> str:

@@ -36,7 +36,7 @@ from training.face import FaceLearner
 from training.facecrops import cut_faces
 from training.finetune import checked_start, start, weights_of
 from training.heldout import HeldOut
-from training.identity import fingerprint, recipe_identity, refuse_another
+from training.identity import fingerprint, of_the_body, recipe_identity, refuse_another
 from training.kernels import accelerate
 from training.learner import Computing, Learner
 from training.presets import coarse_stage
@@ -125,7 +125,7 @@ class _Job:
         for file in (_COARSE_FILE, _BODY_FILE):
             found = Checkpoints(self.folder / file).identity()
             if found is not None:
-                refuse_another(found, identity, self.folder)
+                refuse_another(found, of_the_body(identity), self.folder)
         if settings.start_from and not Checkpoints(self.folder / _BODY_FILE).paths():
             checked_start(settings.start_from, settings.work_root, settings.store_root)
         self.vgg = self.ranks.first_first(self._seeing_network)
@@ -134,7 +134,7 @@ class _Job:
         split = prepared.split()
         pairs = pairs_for(self.preset, prepared, split, settings.seed)
         held_out = HeldOut(prepared, split, self.preset)
-        body, body_steps = self._train_body(prepared, pairs, held_out, identity)
+        body, body_steps = self._train_body(prepared, pairs, held_out, of_the_body(identity))
         face, face_steps = None, 0
         if self.preset.face is not None:
             face, face_steps = self._train_face(prepared, pairs, body, identity)

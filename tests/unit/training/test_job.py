@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from serving.actors import ActorStore
+from serving.actors import FACE_FILE, GENERATOR_FILE, ActorStore
 from serving.errors import BadInput
 from training import recipe
 from training.job import JobSettings, train_actor
@@ -107,6 +107,17 @@ def test_another_stage_is_another_training(settings, prepared, monkeypatch):
     )
     with pytest.raises(BadInput, match="stage is footage there and otherwise here"):
         train_actor(settings)
+
+
+def test_trained_body_is_given_a_face(settings):
+    """Without a face network first, then with one: the body is not trained again, and both are as if made at once."""
+    train_actor(replace(settings, losses="smoothing"))
+    phases = set()
+    later = train_actor(replace(settings, losses="smoothing-face"), lambda now: now.losses and phases.add(now.phase))
+    assert phases == {"face"}
+    at_once = train_actor(replace(settings, work_root=settings.work_root / "other", actor="baz"))
+    for file in (GENERATOR_FILE, FACE_FILE):
+        assert (later.folder / file).read_bytes() == (at_once.folder / file).read_bytes()
 
 
 def test_second_training_in_one_work_folder_is_refused(settings):
