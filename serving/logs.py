@@ -26,6 +26,8 @@ SEQUENCE: Final[ContextVar[int | None]] = ContextVar("sequence", default=None)
 """Number of the frame that is worked on here."""
 
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_GRPC_LOGGER: Final = "grpc._cython.cygrpc"
+_NO_STATUS_SENT: Final = "SendStatusFromServerOperation"
 # A last net: nothing of ours logs a header, but a library's message may quote one.
 _TOKEN: Final = re.compile(r"(?i)\b(bearer)\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 
@@ -54,11 +56,21 @@ def configure(level: str, log_format: str) -> None:
     """Makes the whole process log to stderr. level: a name of `logging`. log_format: one of LOG_FORMATS."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.addFilter(_caller_gone)
     root = logging.getLogger()
     for other in list(root.handlers):
         root.removeHandler(other)
     root.addHandler(handler)
     root.setLevel(level)
+
+
+def _caller_gone(record: logging.LogRecord) -> bool:
+    """A filter: that nobody is there any more to hear a status is no error, and was told by whoever ended the call."""
+    failure = record.exc_info[1] if record.exc_info else None
+    if record.name == _GRPC_LOGGER and _NO_STATUS_SENT in str(failure):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args, record.exc_info = "the caller had gone before its status was sent", None, None
+    return True
 
 
 class JsonFormatter(logging.Formatter):

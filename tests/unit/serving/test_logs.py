@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 from dance.v1 import frame_pb2
+from grpc._cython import cygrpc
 
 from serving import logs
 from serving.server import ServerSettings
@@ -98,6 +99,26 @@ def test_an_exception_stays_in_its_json_record():
     line = JSON.format(made)
     assert "\n" not in line
     assert "RuntimeError: broken" in json.loads(line)["exception"]
+
+
+def test_a_caller_that_has_gone_is_no_error(capsys: pytest.CaptureFixture[str]):
+    """grpcio logs a traceback when a status has nobody to go to; any other failure of it stays what it is."""
+    root, before = logging.getLogger(), (logging.getLogger().handlers[:], logging.getLogger().level)
+    logs.configure("INFO", "json")
+    try:
+        for operation in ("SendStatusFromServerOperation", "SendMessageOperation"):
+            try:
+                raise cygrpc.ExecuteBatchError(f'Failed "execute_batch": (<grpc._cython.cygrpc.{operation} object>,)')
+            except cygrpc.ExecuteBatchError:
+                logging.getLogger("grpc._cython.cygrpc").exception("raised in core by %s", "Transfer")
+    finally:
+        root.handlers = before[0]
+        root.setLevel(before[1])
+    gone, failed = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (gone["level"], gone["message"]) == ("INFO", "the caller had gone before its status was sent")
+    assert "exception" not in gone
+    assert (failed["level"], failed["message"]) == ("ERROR", "raised in core by Transfer")
+    assert "SendMessageOperation" in failed["exception"]
 
 
 def test_session_ids_are_random_and_harmless():
