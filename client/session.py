@@ -39,7 +39,7 @@ _ACCEPT_SECONDS: Final = 180.0
 _ANSWER_SECONDS: Final = 60.0
 CONNECT_SECONDS: Final = 20.0
 _END_SECONDS: Final = 2.0
-"""A server that drains has said its last word; its status should follow at once."""
+"""A server that drains has said its last word; its status follows when we have ended our half."""
 _CALL_SECONDS: Final = 30.0
 _FIT_SECONDS: Final = 180.0
 """After the last frame of a clip those that wait on their way are still looked at, before the answer comes."""
@@ -150,7 +150,7 @@ class TransferSession:
         self._under_way: deque[int] = deque()
         self._frames_ended = False
         self._sending: asyncio.Task[None] | None = None
-        self._writing = self._parting = False
+        self._unstoppable = self._parting = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> TransferSession:
@@ -220,9 +220,9 @@ class TransferSession:
         """Ends our half of the stream, for which the server waits behind `draining`, and waits for its own end."""
         assert self._sending is not None
         self._parting = True
-        if not self._writing:  # a write that is cancelled ends the call
+        if not self._unstoppable:
             self._sending.cancel()
-        with suppress(TimeoutError, grpc.aio.AioRpcError):
+        with suppress(Exception):  # the server's last word has been heard, however the call ends now
             async with asyncio.timeout(_END_SECONDS):
                 await asyncio.wait({self._sending})
                 await self._call.done_writing()
@@ -240,10 +240,10 @@ class TransferSession:
                     self._frames_ended = True
                     break
                 self._under_way.append(frame.sequence)
-                self._writing = True
+                self._unstoppable = True  # what is cancelled while it writes ends the call
                 await self._call.write(transfer_pb2.TransferRequest(frame=_transfer_frame(frame)))
-                self._writing = False
-            self._writing = True
+                self._unstoppable = False
+            self._unstoppable = True
             await self._call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             pass  # the call has ended: its status reaches the reader, which tells it

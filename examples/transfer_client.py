@@ -41,4 +41,8 @@ with av.open(source) as video, av.open(out, "w") as result, grpc.insecure_channe
             while pixels is not None and repeats:  # a beginning without a person waits for the first picture
                 result.mux(written.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
                 repeats -= 1
+        else:
+            raise SystemExit(
+                f"the server goes away at frame {response.draining.next_sequence}; `dance transfer` goes on"
+            )
     result.mux(written.encode(None))

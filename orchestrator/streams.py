@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -20,18 +19,25 @@ class RequestReader(Generic[RequestT]):
     """Reads a client's requests ahead by one, in a task that is never cancelled.
 
     A `read` that is cancelled leaks memory in grpcio; one that is left alone ends with its call. So `task` may live a
-    moment longer than the call's handler.
+    moment longer than the call's handler. Between `stop` and `read_out` nothing more is read, and the client waits.
     """
 
     def __init__(self, requests: AsyncIterator[RequestT]) -> None:
         self._link: Link[RequestT] = Link(1)
+        self._reads_out = False
+        self._decided = asyncio.Event()
         self.task = asyncio.create_task(self._read(requests), name="requests of a client")
 
     async def _read(self, requests: AsyncIterator[RequestT]) -> None:
         try:
             async for request in requests:
-                with suppress(LinkClosed):  # read all the same, see `read_out`
+                try:
                     await self._link.put(request)
+                except LinkClosed:
+                    await self._decided.wait()
+                    if not self._reads_out:
+                        return
+                del request  # it may be large, and the next one far
         except DecodeError:
             self._link.fail(BadInput("request", "is no message of this contract"))
         except Exception as error:
@@ -49,18 +55,27 @@ class RequestReader(Generic[RequestT]):
             raise StageTimeout("client", None, f"it sent nothing for {seconds:g} s") from error
         return request
 
-    def close(self) -> None:
-        """Nobody takes requests any more."""
+    def stop(self) -> None:
+        """Nobody takes requests any more; `read_out` or `close` has to follow."""
         self._link.close()
 
     async def read_out(self, seconds: float) -> None:
-        """Waits for the end of the client's requests, which nobody takes any more, at most so long.
+        """Reads the client's requests for nobody until their end, at most so long. `close` has to follow.
 
         A client of grpcio that writes to a stream which has ended is told INTERNAL, and neither the status nor the
         last messages that are on their way to it.
         """
-        self.close()
+        self._go_on(reads_out=True)
         await asyncio.wait({self.task}, timeout=seconds)
+
+    def close(self) -> None:
+        """Nothing more is read, but what a `read` waits for already."""
+        self._go_on(reads_out=False)
+
+    def _go_on(self, *, reads_out: bool) -> None:
+        self._link.close()
+        self._reads_out = reads_out
+        self._decided.set()
 
 
 class ResponseWriter(Generic[ResponseT]):

@@ -21,6 +21,13 @@ KEPT_BYTES: Final = 64 * 2**20
 MAPPED_FROM_BYTES: Final = 32 * 2**20
 """Larger blocks are mapped, and given back when freed. It is the most that glibc takes; a message is below it."""
 
+IN_ENVIRONMENT: Final = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(MAPPED_FROM_BYTES),
+    "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
+}
+"""`keep_freed_memory` for a program that is not ours; nothing gives such pages back while it lives."""
+
 _SWEEP_AFTER_SECONDS: Final = 1.0
 
 _LARGE_BYTES: Final = 2**20

@@ -27,7 +27,8 @@ SEQUENCE: Final[ContextVar[int | None]] = ContextVar("sequence", default=None)
 
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _GRPC_LOGGER: Final = "grpc._cython.cygrpc"
-_NO_STATUS_SENT: Final = "SendStatusFromServerOperation"
+_STATUS: Final = "SendStatusFromServerOperation"
+_MESSAGE: Final = "SendMessageOperation"
 # A last net: nothing of ours logs a header, but a library's message may quote one.
 _TOKEN: Final = re.compile(r"(?i)\b(bearer)\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 
@@ -66,11 +67,12 @@ def configure(level: str, log_format: str) -> None:
 
 def _caller_gone(record: logging.LogRecord) -> bool:
     """A filter: that nobody is there any more to hear a status is no error, and was told by whoever ended the call."""
-    failure = record.exc_info[1] if record.exc_info else None
-    if record.name == _GRPC_LOGGER and _NO_STATUS_SENT in str(failure):
+    failure = str(record.exc_info[1]) if record.exc_info else ""
+    if record.name == _GRPC_LOGGER and _STATUS in failure and _MESSAGE not in failure:
+        record.facts = {"grpc": record.getMessage()}
         record.levelno, record.levelname = logging.INFO, "INFO"
         record.msg, record.args, record.exc_info = "the caller had gone before its status was sent", None, None
-    return True
+    return logging.getLogger(record.name).isEnabledFor(record.levelno)
 
 
 class JsonFormatter(logging.Formatter):

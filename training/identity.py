@@ -1,8 +1,11 @@
-"""What a checkpoint belongs to: a training with another recipe, seed or footage must not go on with its weights."""
+"""What a checkpoint belongs to: a training with another recipe, seed or footage must not go on with its weights.
+
+A body's checkpoint has the face's recipe in it too, which is not asked about: see `of_the_body`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +19,8 @@ _OF_THE_FACE = "preset.face"
 
 Identity = Mapping[str, str]
 """Values by their names, which people read when they differ."""
+Concern = Callable[[Identity], Identity]
+"""The part of an identity that a checkpoint has to have in common with whoever goes on with it."""
 
 
 def recipe_identity(preset: Preset, seed: int, footage: str) -> dict[str, str]:
@@ -25,7 +30,12 @@ def recipe_identity(preset: Preset, seed: int, footage: str) -> dict[str, str]:
     return identity | {f"preset.{name}": str(value) for name, value in recipe.items() if name not in _NOT_THE_RECIPE}
 
 
-def of_the_body(identity: Identity) -> dict[str, str]:
+def all_of_it(identity: Identity) -> Identity:
+    """The whole identity."""
+    return identity
+
+
+def of_the_body(identity: Identity) -> Identity:
     """Without what only the face's training has: a body that is there gets a face network, or another one."""
     return {name: value for name, value in identity.items() if not name.startswith(_OF_THE_FACE)}
 

@@ -134,7 +134,7 @@ class _Job:
         split = prepared.split()
         pairs = pairs_for(self.preset, prepared, split, settings.seed)
         held_out = HeldOut(prepared, split, self.preset)
-        body, body_steps = self._train_body(prepared, pairs, held_out, of_the_body(identity))
+        body, body_steps = self._train_body(prepared, pairs, held_out, identity)
         face, face_steps = None, 0
         if self.preset.face is not None:
             face, face_steps = self._train_face(prepared, pairs, body, identity)
@@ -196,7 +196,12 @@ class _Job:
         learner = BodyLearner(coarse_stage(self.preset), pairs, self.computing, vgg=self.vgg, half_size=True)
         budget = self.budgets.of_coarse(len(pairs.first_frames))
         trainer = Trainer(
-            learner, budget, self.folder / _COARSE_FILE, identity, on_note=lambda note: self._note("coarse", note)
+            learner,
+            budget,
+            self.folder / _COARSE_FILE,
+            identity,
+            concern=of_the_body,
+            on_note=lambda note: self._note("coarse", note),
         )
         trainer.run(lambda step: self._report_step("coarse", step), self.should_stop)
         return learner
@@ -211,6 +216,7 @@ class _Job:
             self.budgets.of_body(len(pairs.first_frames)),
             self.folder / _BODY_FILE,
             identity,
+            concern=of_the_body,
             on_note=lambda note: self._note("body", note),
         )
         if not trainer.continued and self.budgets.coarse:
@@ -297,13 +303,14 @@ class _Job:
             )
             self._note("published", note)
             now = store.served(before.id)
-            if self.settings.publish_anyway and now.version != before.version:
-                if now.by_gate:
+            if now.version != before.version:
+                if self.settings.publish_anyway and now.by_gate:
                     store.serve(before.id, gated(now, before.version))
                     self._note("published", f"version {before.version} is served from now on")
                 else:
-                    what = f"version {now.version} is served, as somebody has said"
-                    self._note("published", f"{what}; `dance actors promote` serves this one")
+                    what = f"version {now.version} is served" if now.version else "no version is served"
+                    why = "" if now.by_gate else ", as somebody has said"
+                    self._note("published", f"{what}{why}; `dance actors promote` serves this one")
             return before
         published = evaluated_and_published(
             store,

@@ -20,7 +20,7 @@ from serving.errors import DanceError
 from training import telemetry
 from training.checkpoints import Checkpoint, Checkpoints
 from training.curves import Curves
-from training.identity import Identity, refuse_another
+from training.identity import Concern, Identity, all_of_it, refuse_another
 from training.learner import Learner, StepAbandoned
 from training.watch import Watch
 
@@ -76,8 +76,9 @@ class Step:
 class Trainer:
     """Trains `learner` for `budget`, with its state in `checkpoint_path` and older ones beside it.
 
-    identity: what the checkpoint belongs to. A checkpoint with another identity is never continued: where it may be
-    replaced, training begins anew and replaces it, else BadInput is raised, which names what differs.
+    identity: what the checkpoint belongs to. A checkpoint that differs in what `concern` leaves of it is never
+    continued: where it may be replaced, training begins anew and replaces it, else BadInput is raised, which names what
+    differs.
     stage: names the curves, which lie beside the checkpoint. on_note: told what a person should know.
 
     continued: whether a checkpoint was found. steps: taken by `run`, in this process. curves: of rank 0, else None.
@@ -90,6 +91,7 @@ class Trainer:
         checkpoint_path: Path,
         identity: Identity,
         *,
+        concern: Concern = all_of_it,
         replaces: bool = False,
         checkpoint_every_seconds: float = CHECKPOINT_EVERY_SECONDS,
         on_note: Callable[[str], None] = lambda note: None,
@@ -108,13 +110,14 @@ class Trainer:
         if self._ranks.is_first:
             self._checkpoints.clean()
         found = self._shared(self._checkpoints.newest() if self._ranks.is_first else None)
-        if found is not None and found.identity == self._identity:
+        asked = concern(self._identity)
+        if found is not None and concern(found.identity) == asked:
             self._load(found)
             self.continued = True
         elif found is not None and not replaces:
             # Both ways: a value that only the checkpoint has is a difference too.
-            asked = dict.fromkeys(found.identity, "unknown") | self._identity
-            refuse_another(found.identity, asked, checkpoint_path.parent)
+            asked_both_ways = {**dict.fromkeys(concern(found.identity), "unknown"), **asked}
+            refuse_another(found.identity, asked_both_ways, checkpoint_path.parent)
         self.curves: Curves | None = None
         if self._ranks.is_first:
             self.curves = Curves(checkpoint_path.parent, checkpoint_path.stem, learner.pictures_seen)

@@ -287,7 +287,7 @@ class TransferClient:
 
     def stop(self) -> None:
         """No frame is taken any more: `next_frame` raises LinkEnded."""
-        self._reader.close()
+        self._reader.stop()
 
     async def drain(self, checkpoint: bytes, next_sequence: int) -> None:
         """Tells the client that the server goes away, and where to go on elsewhere. Raises StageTimeout."""

@@ -30,9 +30,9 @@ import tritonclient.grpc.aio as triton_grpc
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
+from serving import heap
 from serving.adopted import adopted
 from serving.errors import BadSettings, DanceError
-from serving.heap import KEPT_BYTES, MAPPED_FROM_BYTES
 from serving.tls import ChannelTls, ServerTls, channel_credentials
 
 _log = logging.getLogger(__name__)
@@ -278,10 +278,8 @@ class TritonServer:
             # Threads that spin while they wait would take the cores from the other stages.
             "OMP_WAIT_POLICY": "PASSIVE",
             # A hundred threads, each of which else keeps what it has freed in a heap that it shares with few others.
-            # The one heap keeps the pages of freed requests for the next ones: see serving/heap.py.
-            "MALLOC_ARENA_MAX": "1",
-            "MALLOC_MMAP_THRESHOLD_": str(MAPPED_FROM_BYTES),
-            "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
+            # The one heap keeps the pages of freed requests for the next ones.
+            **heap.IN_ENVIRONMENT,
         }
         return await asyncio.create_subprocess_exec(
             *adopted(*arguments),

@@ -86,10 +86,10 @@ async def dance(
                 checkpoint_every_frames=every,
                 checkpoint=checkpoint,
             )
-            room = asyncio.Semaphore(_IN_FLIGHT + look_ahead)
+            room, parting = asyncio.Semaphore(_IN_FLIGHT + look_ahead), asyncio.Event()
             async with open_channel(address) as channel:
                 call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer()
-                sending = asyncio.create_task(_send(call, config, frames[behind + 1 :], room))
+                sending = asyncio.create_task(_send(call, config, frames[behind + 1 :], room, parting))
                 expected = behind + 1
                 try:
                     while (response := await call.read()) is not grpc.aio.EOF:
@@ -97,6 +97,8 @@ async def dance(
                         if kind == "draining":
                             behind = response.draining.next_sequence - 1
                             checkpoint = response.draining.checkpoint
+                            parting.set()
+                            room.release()
                         if kind != "answer":
                             continue
                         answer = response.answer
@@ -127,11 +129,14 @@ async def _send(
     config: transfer_pb2.TransferConfig,
     frames: Sequence[transfer_pb2.TransferFrame],
     room: asyncio.Semaphore,
+    parting: asyncio.Event,
 ) -> None:
     try:
         await call.write(transfer_pb2.TransferRequest(config=config))
         for frame in frames:
             await room.acquire()
+            if parting.is_set():
+                break
             await call.write(transfer_pb2.TransferRequest(frame=frame))
         await call.done_writing()
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,10 +14,14 @@ from dance.v1 import transfer_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from orchestrator import servicer
+from serving import telemetry
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, publish_actor, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO
 
 FRAMES = 10
+LARGE_PX = 600
+"""A frame of 1 MB: forty of them lie in no buffer."""
 
 
 @pytest.fixture
@@ -38,12 +43,16 @@ def levels(answers: list[transfer_pb2.TransferAnswer]) -> list[int]:
     return [int(pixels(answer)[0, 0, 0]) for answer in answers]
 
 
-async def drained(dancing: Dancing) -> tuple[list[transfer_pb2.TransferAnswer], transfer_pb2.Draining]:
-    """The answers until the server says that it goes away; it must be its last word."""
+async def drained(
+    dancing: Dancing, sending: asyncio.Task[None] | None = None
+) -> tuple[list[transfer_pb2.TransferAnswer], transfer_pb2.Draining]:
+    """The answers until the server says that it goes away; it must be its last word. sending: waited for then."""
     answers = []
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (response := await dancing.call.read()) is not grpc.aio.EOF:
             if response.WhichOneof("response") == "draining":
+                if sending is not None:
+                    await sending
                 await dancing.call.done_writing()
                 assert await dancing.call.read() is grpc.aio.EOF
                 return answers, response.draining
@@ -191,8 +200,9 @@ async def test_frames_on_their_way_are_answered_before_a_server_goes(stack: Stac
     assert last.next_sequence == 2
 
 
-async def test_client_that_is_still_writing_hears_where_to_go_on(stack: Stack) -> None:
+async def test_client_that_is_still_writing_hears_where_to_go_on(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream stays until it has ended its half: grpcio tells who writes to one that has ended nothing but that."""
+    monkeypatch.setattr(servicer, "_PARTING_SECONDS", PATIENCE_SECONDS)
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben"))
     await dancing.accepted()
@@ -206,15 +216,52 @@ async def test_client_that_is_still_writing_hears_where_to_go_on(stack: Stack) -
     assert await ended is grpc.StatusCode.OK
 
 
-async def test_stream_ends_though_its_client_does_not(stack: Stack) -> None:
-    """A drain waits a second for that, and no longer."""
+async def test_drained_stream_ends_though_its_client_does_not(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for so long, and no longer."""
+    monkeypatch.setattr(servicer, "_PARTING_SECONDS", 0.2)
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben"))
     await dancing.accepted()
     await stack.service.drain()
     assert (await dancing.next()).HasField("draining")
+    heard_s = time.monotonic()
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert await dancing.call.code() is grpc.StatusCode.OK
+    assert time.monotonic() - heard_s > 0.1
+
+
+async def test_frames_behind_the_drain_wait_where_they_are(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a server still answers what is on its way, a client's further frames are not read and thrown away."""
+    monkeypatch.setattr(servicer, "_PARTING_SECONDS", PATIENCE_SECONDS)
+    stack.triton.gates.hold(0)
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben"))
+    await dancing.accepted()
+    await dancing.send(raw_frame(0))
+    await stack.triton.gates.begun(0)
+    await stack.service.drain()
+    sending = asyncio.create_task(dancing.send(*(raw_frame(t, side_px=LARGE_PX) for t in range(1, 40))))
+    await asyncio.wait({sending}, timeout=0.2)
+    assert not sending.done()
+    stack.triton.gates.release()
+    answers, last = await drained(dancing, sending)
+    assert ([answer.sequence for answer in answers], last.next_sequence) == ([0], 1)
+
+
+async def test_client_that_goes_when_it_hears_of_the_drain_was_drained(stack: Stack) -> None:
+    """It need not wait for the status; that is no session that was cancelled."""
+    drains, cancels = (telemetry.SESSION_ENDS.labels(reason)._value for reason in ("drained", "cancelled"))
+    before = drains.get(), cancels.get()
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben"))
+    await dancing.accepted()
+    await stack.service.drain()
+    assert (await dancing.next()).HasField("draining")
+    dancing.call.cancel()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (drains.get(), cancels.get()) == before:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    assert (drains.get(), cancels.get()) == (before[0] + 1, before[1])
 
 
 async def test_session_whose_client_is_done_ends_as_ever(stack: Stack) -> None:

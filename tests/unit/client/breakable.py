@@ -97,7 +97,7 @@ class Breakable(transfer_pb2_grpc.TransferServiceServicer):
     """Each picture depends on all frames until its own, so that whoever resumes wrongly is found out.
 
     mishaps: of the sessions, in their order; those after them have none, or again the last one if `always`. `seen`
-    fields are what the service was asked.
+    fields are what the service was asked. parted: how many clients ended their half behind a drain.
     """
 
     wire: Wire
@@ -109,6 +109,7 @@ class Breakable(transfer_pb2_grpc.TransferServiceServicer):
     seen_sequences: list[list[int]] = field(default_factory=list)
     fitted_frames: list[int] = field(default_factory=list)
     fit_cut_at: deque[int] = field(default_factory=deque)
+    parted: int = 0
     happened: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -175,8 +176,9 @@ class Breakable(transfer_pb2_grpc.TransferServiceServicer):
                 if mishap.what in ("drain", "wrong drain"):
                     drain.next_sequence += mishap.what == "wrong drain"
                     yield transfer_pb2.TransferResponse(draining=drain)
-                    async for _ in requests:  # as the contract asks of clients: they end their half
+                    async for _ in requests:
                         pass
+                    self.parted += 1  # as the contract asks of clients: they end their half
                     return
             last, state = frame.sequence, hashlib.sha256(state + frame.picture.data).digest()
             answered += 1

@@ -74,6 +74,7 @@ async def test_server_that_goes_at_any_frame_costs_no_frame(unbroken, what, look
         assert session.reconnects == 1 or last_of_all
         if what == "drain":
             assert service.seen_sequences == [list(range(at + 1)), list(range(at, FRAMES))]
+            assert service.parted == 1
 
 
 async def test_each_stream_may_be_lost_in_its_turn(unbroken):

@@ -103,22 +103,29 @@ def test_an_exception_stays_in_its_json_record():
 
 def test_a_caller_that_has_gone_is_no_error(capsys: pytest.CaptureFixture[str]):
     """grpcio logs a traceback when a status has nobody to go to; any other failure of it stays what it is."""
-    root, before = logging.getLogger(), (logging.getLogger().handlers[:], logging.getLogger().level)
-    logs.configure("INFO", "json")
+
+    def failed(*operations: str) -> None:
+        try:
+            raise cygrpc.ExecuteBatchError(f'Failed "execute_batch": {operations}')
+        except cygrpc.ExecuteBatchError:
+            logging.getLogger("grpc._cython.cygrpc").exception("raised in core by %s", "Transfer")
+
+    root, handlers, level = logging.getLogger(), logging.getLogger().handlers[:], logging.getLogger().level
     try:
-        for operation in ("SendStatusFromServerOperation", "SendMessageOperation"):
-            try:
-                raise cygrpc.ExecuteBatchError(f'Failed "execute_batch": (<grpc._cython.cygrpc.{operation} object>,)')
-            except cygrpc.ExecuteBatchError:
-                logging.getLogger("grpc._cython.cygrpc").exception("raised in core by %s", "Transfer")
+        logs.configure("INFO", "json")
+        failed("SendStatusFromServerOperation")
+        logs.configure("WARNING", "json")
+        failed("SendStatusFromServerOperation")
+        failed("SendMessageOperation", "SendStatusFromServerOperation")
     finally:
-        root.handlers = before[0]
-        root.setLevel(before[1])
-    gone, failed = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        root.handlers = handlers
+        root.setLevel(level)
+    gone, unsent = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert (gone["level"], gone["message"]) == ("INFO", "the caller had gone before its status was sent")
+    assert gone["grpc"] == "raised in core by Transfer"
     assert "exception" not in gone
-    assert (failed["level"], failed["message"]) == ("ERROR", "raised in core by Transfer")
-    assert "SendMessageOperation" in failed["exception"]
+    assert (unsent["level"], unsent["message"]) == ("ERROR", "raised in core by Transfer")
+    assert "SendMessageOperation" in unsent["exception"]
 
 
 def test_session_ids_are_random_and_harmless():

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from serving.actors import FACE_FILE, GENERATOR_FILE, ActorStore
 from serving.errors import BadInput
 from training import recipe
 from training.job import JobSettings, train_actor
+from training.progress import Progress
 from training.trainer import TrainingStopped
 from training.worklock import locked
 
@@ -109,15 +111,40 @@ def test_another_stage_is_another_training(settings, prepared, monkeypatch):
         train_actor(settings)
 
 
+def trained_phases() -> tuple[set[str], Callable[[Progress], None]]:
+    """Those in which steps are taken, and what notes them."""
+    phases: set[str] = set()
+
+    def noted(now: Progress) -> None:
+        if now.losses:
+            phases.add(now.phase)
+
+    return phases, noted
+
+
 def test_trained_body_is_given_a_face(settings):
     """Without a face network first, then with one: the body is not trained again, and both are as if made at once."""
     train_actor(replace(settings, losses="smoothing"))
-    phases = set()
-    later = train_actor(replace(settings, losses="smoothing-face"), lambda now: now.losses and phases.add(now.phase))
+    phases, noted = trained_phases()
+    later = train_actor(replace(settings, losses="smoothing-face"), noted)
     assert phases == {"face"}
     at_once = train_actor(replace(settings, work_root=settings.work_root / "other", actor="baz"))
     for file in (GENERATOR_FILE, FACE_FILE):
         assert (later.folder / file).read_bytes() == (at_once.folder / file).read_bytes()
+    notes = []
+    plain = replace(settings, losses="smoothing", publish_anyway=False)
+    assert train_actor(plain, lambda now: notes.append(now.note)).version == 1  # as published before
+    assert "version 2 is served, as somebody has said; `dance actors promote` serves this one" in notes
+
+
+def test_another_recipe_of_the_face_is_another_face(settings):
+    """The body stays, whichever recipe of a face its checkpoint was written with, and its face is trained anew."""
+    train_actor(settings)
+    phases, noted = trained_phases()
+    preset = replace(settings.preset, face_rule=replace(settings.preset.face_rule, side_per_face_size=2.5))
+    other = train_actor(replace(settings, preset=preset), noted)
+    assert phases == {"face"}
+    assert other.version == 2
 
 
 def test_second_training_in_one_work_folder_is_refused(settings):
