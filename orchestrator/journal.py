@@ -22,8 +22,8 @@ class Journal:
     """Of one Transfer or FitBody stream. `begin` it first of all: tasks that are made later belong to the session.
 
     kind: "transfer" or "fit_body". client: who calls, see `serving.identity`. answered: how many frames were answered
-    so far. danced: actor and version, once the session was accepted. good_end: the reason that is told where nothing
-    went wrong.
+    so far. danced: actor and version, once the session was accepted. drained: whether the client is being told, or was
+    told, that the server goes away: then it may go too, at any moment.
     """
 
     def __init__(self, kind: str, client: str, peer: str, trace_every_n_frames: int) -> None:
@@ -31,7 +31,7 @@ class Journal:
         self.session = logs.new_session_id()
         self.answered = 0
         self.danced: tuple[str, int] | None = None
-        self.good_end = "finished"
+        self.drained = False
         self._kind = kind
         self._peer = peer
         self._began_s = time.perf_counter()

@@ -50,7 +50,6 @@ RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBod
 _ANY_RATE_HZ = 25.0
 
 _DISK_THREADS = 2
-_DRAINED = "drained"
 _REFUSED_WITHIN_SECONDS = 0.09
 _PARTING_SECONDS = 1.0
 """For a client to end its half of a stream behind `draining`."""
@@ -181,12 +180,11 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             self._sessions.add(session)
             if self._draining:
                 session.drain()
-            if await session.run():
-                journal.good_end = _DRAINED
+            await session.run()
         finally:
             self._sessions.discard(session)
             await session.close()
-        if journal.good_end == _DRAINED:
+        if journal.drained:
             await reader.read_out(_PARTING_SECONDS)
 
     async def ListActors(
@@ -258,12 +256,11 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 raise refusal
             with self._places.hold(journal.client), telemetry.SESSIONS.track_inprogress():
                 yield reader
-            reason = journal.good_end
+            reason = "drained" if journal.drained else "finished"
         except BaseException as error:
             failure = error
             if isinstance(error, asyncio.CancelledError):
-                # Who hears `draining` may simply go.
-                reason = _DRAINED if journal.good_end == _DRAINED else "cancelled"
+                reason = "drained" if journal.drained else "cancelled"
             elif isinstance(error, DanceError):
                 reason = _end_reason(error)
             raise

@@ -211,8 +211,8 @@ class Session:
             generator_precision=precision,
         )
 
-    async def run(self) -> bool:
-        """Answers every frame of the client, in order, until it sends no more, or `drain` was called: then True.
+    async def run(self) -> None:
+        """Answers every frame of the client, in order, until it sends no more, or `drain` was called.
 
         Raises StageError after the frames that were already past that stage, BadInput after the frames before the bad
         one, StageTimeout for a client that falls silent or does not take its answers.
@@ -223,11 +223,9 @@ class Session:
                 await run_together(self._feed(), self._play(), self._drained())
         except SessionDrained:
             await self._say_goodbye()
-            return True
         finally:
             renewing.cancel()
             await asyncio.wait({renewing})
-        return False
 
     def drain(self) -> None:
         """The server goes away: no further frame is taken, those on their way are answered, then `run` ends.

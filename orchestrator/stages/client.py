@@ -291,6 +291,7 @@ class TransferClient:
 
     async def drain(self, checkpoint: bytes, next_sequence: int) -> None:
         """Tells the client that the server goes away, and where to go on elsewhere. Raises StageTimeout."""
+        self._journal.drained = True
         draining = transfer_pb2.Draining(checkpoint=checkpoint, next_sequence=next_sequence)
         await self._writer.send(transfer_pb2.TransferResponse(draining=draining), None)
 
