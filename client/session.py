@@ -149,7 +149,6 @@ class TransferSession:
         self._received: asyncio.Queue[Any] = asyncio.Queue(maxsize=8)
         self._under_way: deque[int] = deque()
         self._frames_ended = False
-        self._sending: asyncio.Task[None] | None = None
         self._unstoppable = self._parting = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -188,14 +187,14 @@ class TransferSession:
         Raises ServerDraining when the server goes away in good order.
         """
         room = asyncio.Semaphore(self.accepted.max_frames_in_flight)
-        self._sending = asyncio.create_task(self._send(frames, room), name="transfer frames")
-        self._tasks.append(self._sending)
+        sending = asyncio.create_task(self._send(frames, room), name="transfer frames")
+        self._tasks.append(sending)
         answered, last = 0, -1
         with server_errors(self._address):
             while (response := await self._next(_ANSWER_SECONDS)) is not None:
                 kind = response.WhichOneof("response")
                 if kind == "draining":
-                    raise await self._drained(response.draining, last)
+                    raise await self._drained(response.draining, last, sending)
                 answer = _answer(response.answer) if kind == "answer" else None
                 if answer is None or not self._under_way or answer.sequence != self._under_way[0]:
                     raise ServerError(f"{self._address} broke the contract: {kind} out of turn after {answered} frames")
@@ -208,23 +207,22 @@ class TransferSession:
         if not self._frames_ended:
             raise ServerError(f"{self._address} ended the session after {answered} frames, before their end")
 
-    async def _drained(self, draining: transfer_pb2.Draining, last: int) -> ServerError:
+    async def _drained(self, draining: transfer_pb2.Draining, last: int, sending: asyncio.Task[None]) -> ServerError:
         next_sequence = draining.next_sequence
         if next_sequence <= last or (self._under_way and next_sequence > self._under_way[0]):
             said = f"frame {next_sequence} is to come next after the answer to frame {last}"
             return ServerError(f"{self._address} broke the contract: {said}")
-        await self._part()
+        await self._part(sending)
         return ServerDraining(f"{self._address} is shutting down", draining.checkpoint, next_sequence)
 
-    async def _part(self) -> None:
+    async def _part(self, sending: asyncio.Task[None]) -> None:
         """Ends our half of the stream, for which the server waits behind `draining`, and waits for its own end."""
-        assert self._sending is not None
         self._parting = True
         if not self._unstoppable:
-            self._sending.cancel()
+            sending.cancel()
         with suppress(Exception):  # the server's last word has been heard, however the call ends now
             async with asyncio.timeout(_END_SECONDS):
-                await asyncio.wait({self._sending})
+                await asyncio.wait({sending})
                 await self._call.done_writing()
                 while isinstance(await self._received.get(), transfer_pb2.TransferResponse):
                     pass

@@ -18,12 +18,12 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 KEPT_BYTES: Final = 64 * 2**20
 """Of free memory at the end of the heap; only what exceeds it goes back to the system."""
 
-MAPPED_FROM_BYTES: Final = 32 * 2**20
+_MAPPED_FROM_BYTES: Final = 32 * 2**20
 """Larger blocks are mapped, and given back when freed. It is the most that glibc takes; a message is below it."""
 
 IN_ENVIRONMENT: Final = {
     "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(MAPPED_FROM_BYTES),
+    "MALLOC_MMAP_THRESHOLD_": str(_MAPPED_FROM_BYTES),
     "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
 }
 """`keep_freed_memory` for a program that is not ours; nothing gives such pages back while it lives."""
@@ -40,7 +40,7 @@ def keep_freed_memory(kept_bytes: int = KEPT_BYTES) -> bool:
     By itself glibc gives them back at once, and the kernel clears the same pages again for the next frame: some
     hundreds a frame at 512x512. All threads share one arena, since each more would keep pages of its own.
     """
-    return _told((_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, kept_bytes), (_M_ARENA_MAX, 1))
+    return _told((_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, kept_bytes), (_M_ARENA_MAX, 1))
 
 
 def keep_large_blocks_apart() -> bool:

@@ -308,9 +308,8 @@ class _Job:
                     store.serve(before.id, gated(now, before.version))
                     self._note("published", f"version {before.version} is served from now on")
                 else:
-                    what = f"version {now.version} is served" if now.version else "no version is served"
                     why = "" if now.by_gate else ", as somebody has said"
-                    self._note("published", f"{what}{why}; `dance actors promote` serves this one")
+                    self._note("published", f"{_is_served(now.version)}{why}; `dance actors promote` serves this one")
             return before
         published = evaluated_and_published(
             store,
@@ -326,7 +325,7 @@ class _Job:
         except ActorUnusable as error:  # what was trained is published all the same
             self._note("published", f"new sessions are refused: {error}")
             return published
-        what = f"version {served} is served" if served else "no version is served"
+        what = _is_served(served)
         good_enough = gate["passed"] or self.settings.publish_anyway
         if good_enough and served != published.version:
             self._note("published", f"{what}, as somebody has said; `dance actors promote` serves the new one")
@@ -386,6 +385,10 @@ class _Job:
     def _stop_if_asked(self) -> None:
         if self.should_stop():
             raise TrainingStopped("stopped; what was done so far is kept")
+
+
+def _is_served(version: int) -> str:
+    return f"version {version} is served" if version else "no version is served"
 
 
 def _unheard(progress: Progress) -> None:
