@@ -71,8 +71,10 @@ sample-clip: install ## draws samples/source_clip.mp4 again
 
 sample-actor: install ## draws the sample actor's footage and trains the sample actor again (half an hour on two cores)
 	$(BIN)/python -m samples.make footage -o out/sample/actor_footage.mp4
-	$(BIN)/dance train out/sample/actor_footage.mp4 --actor sample --minutes 20 --actors samples/actors --work out/sample \
+	rm -rf out/sample/actors
+	$(BIN)/dance train out/sample/actor_footage.mp4 --actor sample --minutes 20 --actors out/sample/actors --work out/sample \
 		--consent "Nobody's: the sample actor is drawn by samples/renderer.py."
+	rm -rf samples/actors/sample/1 && cp -r out/sample/actors/sample/1 samples/actors/sample/1
 
 clean: ## removes what was built here, but no actor
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis

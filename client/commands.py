@@ -122,7 +122,7 @@ def up(
     known = ", ".join(ActorStore(actors).ids()) or "none yet"
 
     async def serve(interrupts: Interrupts) -> None:
-        async with hosted(actors, logs, display, port=port, settings=settings) as stack:
+        async with hosted(actors, logs, display, port=port, settings=settings, load_at_start="all") as stack:
             display.note(f"serving at {stack.address} (actors: {known}; logs: {stack.logs}); Ctrl-C ends it")
             with noted(stack.address, stack.ready):
                 await stack.run(interrupts.first())
@@ -223,7 +223,7 @@ def transfer_command(
     )
     report = run(
         lambda interrupts: with_server(
-            access, actors, logs, display, lambda found: transfer(job, found, display, interrupts), settings
+            access, actors, logs, display, lambda found: transfer(job, found, display, interrupts), settings, actor
         )
     )
     display.report(report)

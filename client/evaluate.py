@@ -69,7 +69,12 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
     if request.source is not None:
         transferred = run(
             lambda _: with_server(
-                None, request.actors_root, None, display, lambda found: _transferred(request, actor, found, display)
+                None,
+                request.actors_root,
+                None,
+                display,
+                lambda found: _transferred(request, actor, found, display),
+                load_at_start=actor.id,
             )
         )
     written = []

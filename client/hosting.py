@@ -26,10 +26,11 @@ async def hosted(
     *,
     port: int = 0,
     settings: Mapping[str, str] = MappingProxyType({}),
+    load_at_start: str = "none",
 ) -> AsyncIterator[LocalStack]:
     """A local stack that is up, with a spinner while it starts.
 
-    settings: of its processes, as environment variables.
+    settings, load_at_start: see `local_stack`.
     logs: None makes a folder that goes at the end, unless the stack failed: then its logs are wanted.
     """
     folder = Path(tempfile.mkdtemp(prefix="dance-logs-")) if logs is None else logs
@@ -38,7 +39,9 @@ async def hosted(
         async with AsyncExitStack() as closing:
             with display.starting() as told:
                 stack = await closing.enter_async_context(
-                    local_stack(actors_root, folder, port=port, told=told, settings=settings)
+                    local_stack(
+                        actors_root, folder, port=port, told=told, settings=settings, load_at_start=load_at_start
+                    )
                 )
             yield stack
     except (StackFailed, ServerError):
@@ -58,9 +61,10 @@ async def with_server(
     display: Display,
     work: Callable[[ServerAccess], Coroutine[Any, Any, Result]],
     settings: Mapping[str, str] = MappingProxyType({}),
+    load_at_start: str = "none",
 ) -> Result:
-    """`work(server)`, at `server` or, where that is None, at a local stack with these settings."""
+    """`work(server)`, at `server` or, where that is None, at a local stack with these settings, see `local_stack`."""
     if server is not None:
         return await work(server)
-    async with hosted(actors_root, logs, display, settings=settings) as stack:
+    async with hosted(actors_root, logs, display, settings=settings, load_at_start=load_at_start) as stack:
         return await stack.run(work(ServerAccess(stack.address)))

@@ -68,6 +68,18 @@ class TransferReport:
         """Answers over the session's length."""
         return self.answered / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def why_no_picture(self) -> str:
+        """Why no answer at all had a picture."""
+        nobody = self.without_picture[NoPictureReason.NO_PERSON]
+        unplaced = self.without_picture[NoPictureReason.NOT_PLACED]
+        if nobody == self.answered:
+            return f"nobody was found in any of its {nobody} frames"
+        if unplaced:
+            seen = f"somebody is in {unplaced} of its {self.answered} frames"
+            return f"{seen}, but head, hips and both ankles are never seen together (--body gives the body's measures)"
+        return "no picture came"
+
     def stages(self) -> list[StageRow]:
         """A row for each stage that reported times, in the order of the chain."""
         order = {stage: place for place, stage in enumerate(_STAGE_ORDER)}

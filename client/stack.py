@@ -143,11 +143,13 @@ def local_stack(
     port: int = 0,
     told: Callable[[str], None] = lambda line: None,
     settings: Mapping[str, str] = MappingProxyType({}),
+    load_at_start: str = "none",
 ) -> LocalStack:
     """The real stack: pose, normalize, face, generator (agent and Triton), and the orchestrator before them.
 
     port: of the orchestrator; 0 takes a free one. settings: further environment variables of all of
-    them. Raises StackFailed at once when the port is in use.
+    them. load_at_start: whose canary is to have been drawn before the generator counts as ready, as in
+    `GENERATOR_LOAD_AT_START`. Raises StackFailed at once when the port is in use.
     """
     check_port_free(port)
     root = str(actors_root.resolve())
@@ -166,7 +168,11 @@ def local_stack(
         own = {"ORCHESTRATOR_PORT": str(port), "ORCHESTRATOR_ACTORS_ROOT": root}
         return _process("orchestrator", "orchestrator", {**_own(settings, "ORCHESTRATOR_"), **own, **addresses})
 
-    generator = {"GENERATOR_ACTORS_ROOT": root, "GENERATOR_TRITON_LOG": str(logs.resolve() / "triton.log")}
+    generator = {
+        "GENERATOR_ACTORS_ROOT": root,
+        "GENERATOR_TRITON_LOG": str(logs.resolve() / "triton.log"),
+        "GENERATOR_LOAD_AT_START": load_at_start,
+    }
     workers = (
         _process("pose", "services.pose", _own(settings, "POSE_")),
         _process("normalize", "services.normalize"),

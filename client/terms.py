@@ -33,6 +33,7 @@ class NoPictureReason(Enum):
     NO_PERSON = "no person"
     DROPPED = "dropped"
     BAD_FRAME = "bad frame"
+    NOT_PLACED = "person without a place (head, hips and both ankles not seen together yet)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from client.resuming import ResumingSession
 from client.running import Interrupts
 from client.session import DanceClient
 from client.source import Reader, Source
-from client.terms import BodyFit, NoPictureReason, PoseChoice, PoseDetail, SentFrame, TransferOptions
+from client.terms import BodyFit, PoseChoice, PoseDetail, SentFrame, TransferOptions
 from motion.body import BodyStats
 from motion.frame import Picture
 from video.reader import VideoReader, is_endless
@@ -176,7 +176,7 @@ async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) 
     try:
         fitted, _ = await fit(job.source, client.server, display, job.max_side_px, job.sent_pose, patience)
     except NoBodyFound as error:
-        raise NoBodyFound(f"{error}; --one-pass transfers parts of a body, where there are any") from error
+        raise NoBodyFound(f"{error}; --body takes that of another clip of the same person, from `dance fit`") from error
     if fitted.on_the_spot:
         display.note("the dancer stays at one distance from the camera: depth is taken as the nearest")
     return fitted.body
@@ -276,9 +276,7 @@ class _Run:
         if report.first_bad_frame:
             self._display.warn(f"the server could not read {report.first_bad_frame}")
         if report.pictures == 0:
-            nobody = report.without_picture[NoPictureReason.NO_PERSON]
-            why = f"nobody was found in any of its {nobody} frames" if nobody == report.answered else "no picture came"
-            raise CommandError(f"{source}: {why}, so there is nothing to write")
+            raise CommandError(f"{source}: {report.why_no_picture}, so there is nothing to write")
 
     def _options(self, body: BodyStats | None) -> TransferOptions:
         job, rate_hz = self._job, self._reader.frame_rate_hz

@@ -20,6 +20,7 @@ class NoPictureReason(Enum):
     NO_PERSON = "no_person"
     DROPPED = "dropped"
     BAD_FRAME = "bad_frame"
+    NOT_PLACED = "not_placed"
 
 
 class Remark(Enum):

@@ -13,8 +13,10 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 12):
 PY
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
+# Asked once, and not in a pipe: a grep that leaves at its first hit fails the pipe, and the library would count as missing.
+known=$(PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null) || known=
 has_library() { # in the loader's cache, or beside the interpreter
-  PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -qF "$1" || [ -e "$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR") or "")')/$1" ]
+  [[ "$known" == *"$1"* ]] || [ -e "$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR") or "")')/$1" ]
 }
 missing=()
 has_library libGL.so.1 || missing+=(libgl1)

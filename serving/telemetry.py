@@ -41,7 +41,9 @@ STAGE_REACHABLE = Gauge("dance_stage_reachable", "1 while the orchestrator has a
 FRAME_DURATION = Histogram(
     "dance_frame_seconds", "From a frame's arrival to its answer's leaving", buckets=FRAME_BUCKETS_SECONDS
 )
-FRAMES = Counter("dance_frames", "Answered frames by result: picture, no_person, dropped, bad_frame", ["result"])
+FRAMES = Counter(
+    "dance_frames", "Answered frames by result: picture, no_person, dropped, bad_frame, not_placed", ["result"]
+)
 REMARKS = Counter(
     "dance_frame_remarks", "Remarks made about answered frames, named as in dance/v1/transfer.proto", ["remark"]
 )
@@ -70,7 +72,7 @@ def begin_at_zero() -> None:
     """Makes the orchestrator's counters exist before their first event: one that appears with it has no rate for it."""
     for stage in ("pose", "normalize", "generator", "face"):
         STAGE_RETRIES.labels(stage)
-    for result in ("picture", "no_person", "dropped", "bad_frame"):
+    for result in ("picture", "no_person", "dropped", "bad_frame", "not_placed"):
         FRAMES.labels(result)
     for reason in ("finished", "cancelled", "full", "refused", "stage_failed", "stage_timeout", "broken",
                    "drained", "draining", "client_silent", "too_long", "never_read"):  # fmt: skip

@@ -52,7 +52,8 @@ TRANSFER: Final = Dashboard(
         row("Rate"),
         lines(
             "Frames by result",
-            "no_person: nobody was seen. dropped: a LIVE session gave it up for a newer one. bad_frame: refused.",
+            "no_person: nobody was seen. not_placed: somebody, but never head, hips and both ankles, and no source_body. "
+            "dropped: a LIVE session gave it up for a newer one. bad_frame: refused.",
             "short",
             Query(f"sum by (result) (rate(dance_frames_total{{{_OF}}}[$__rate_interval]))", "{{result}}"),
             width=12,

@@ -118,6 +118,8 @@ def _pose_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrato
         if message.pose_detail not in DETAIL_FROM_PROTO:
             raise BadInput("config.pose_detail", f"{message.pose_detail} is no pose detail")
         detail = DETAIL_FROM_PROTO[message.pose_detail]
+    if message.face_and_hands_every_n and detail is not PoseDetail.LIVE:
+        raise BadInput("config.face_and_hands_every_n", "is for pose_detail LIVE alone")
     choice = pose_choice_from_proto(message.pose_backend, message.dancer, settings, field="config")
     return replace(choice, detail=detail, face_and_hands_every_n=message.face_and_hands_every_n)
 

@@ -20,7 +20,7 @@ SURE: Final = 0.8
 
 
 class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.NormalizeResponse]):
-    """Adds `normalized_pose`, or the reason NO_PERSON. Frames without a pose go there too: joints may be held.
+    """Adds `normalized_pose`, or the reason why there is none. Frames without a pose go there too: joints may be held.
 
     A new stream goes on from the last `state_after`, the first one from `state`.
     """
@@ -89,12 +89,18 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
             passage.transform = Transform(answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x)
             passage.remarks.extend(_remarks(answer))
         elif passage.no_picture is None:
-            lost = Remark.DANCER_LOST in passage.remarks
-            passage.no_picture = NoPicture(NoPictureReason.NO_PERSON, "the dancer is lost" if lost else "")
+            passage.no_picture = _reason(passage, answer)
         passage.leave(self.name, answer.compute_seconds)
 
     def _leaves(self, passage: Passage) -> None:
         passage.normalize_state = self._state
+
+
+def _reason(passage: Passage, answer: normalize_pb2.NormalizedPose) -> NoPicture:
+    if passage.source_pose is not None and not answer.HasField("transform"):
+        return NoPicture(NoPictureReason.NOT_PLACED, "head, hips and both ankles have not been seen together yet")
+    lost = Remark.DANCER_LOST in passage.remarks
+    return NoPicture(NoPictureReason.NO_PERSON, "the dancer is lost" if lost else "")
 
 
 def _remarks(answer: normalize_pb2.NormalizedPose) -> list[Remark]:

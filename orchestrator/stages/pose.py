@@ -69,7 +69,9 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
             await super().open()
         except StageRefused as error:
             if error.refused_with is StatusCode.UNIMPLEMENTED:
-                raise NotServed(error.reason.removeprefix("UNIMPLEMENTED: ")) from error
+                reason = error.reason.removeprefix("UNIMPLEMENTED: ")
+                # The pose service's word for it; our client's is another one.
+                raise NotServed(reason.replace("config.backend:", "config.pose_backend:")) from error
             raise
 
     def _opening(self) -> pose_pb2.EstimateRequest:

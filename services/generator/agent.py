@@ -78,6 +78,12 @@ class GeneratorAgent:
         self._changing = asyncio.Lock()  # held while anything about what Triton serves is changed
         self._restarts = Pauses()
         self._silent_rounds = 0
+        self._failure = ""
+
+    @property
+    def failure(self) -> str:
+        """Why Triton draws nothing though something was to be loaded; empty where something is, or nothing was."""
+        return "" if self._loaded else self._failure
 
     def loaded(self) -> list[tuple[str, int]]:
         """Actor and version of everything that is loaded, sorted."""
@@ -268,6 +274,9 @@ class GeneratorAgent:
                     continue
                 # One after the other: a canary that cannot be loaded takes nothing away from the version beside it.
                 await self._load_or_log([*(entry.actor for entry in loaded.values()), actor])
+                fresh = self._entry(actor)
+                if fresh is not None and not loaded:
+                    fresh.used_at = -math.inf  # nobody has asked for it: it makes room for whoever is asked for
 
     async def _served(self, actor_id: str) -> tuple[int, ...]:
         """The versions that new sessions get; none where that cannot be told."""
@@ -292,6 +301,8 @@ class GeneratorAgent:
     def _refuse(self, actor_id: str, version: int, error: DanceError) -> None:
         # A published version never changes: what is wrong with it stays wrong. `ensure` tries nevertheless.
         pause_seconds = _RETRY_SECONDS if error.retryable else math.inf
+        if error.retryable:
+            self._failure = str(error)
         self._retry_at[actor_id, version] = self._clock() + pause_seconds
         _log.error("actor %s version %d is not loaded: %s", actor_id, version, error)
 

@@ -17,7 +17,7 @@ from services.generator.care import Care
 from services.generator.repository import ModelRepository
 from services.generator.settings import GeneratorSettings
 from services.generator.triton import TritonClient
-from services.generator.tritonserver import TritonServer
+from services.generator.tritonserver import TritonFailed, TritonServer
 from serving.actors import ActorStore
 from serving.server import Health
 
@@ -49,7 +49,10 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
         agent_pb2_grpc.add_GeneratorAgentServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
-        """Starts Triton and loads what is wanted; each actor draws a canary. Raises TritonMissing and TritonFailed."""
+        """Starts Triton and loads what is wanted; each actor draws a canary. Raises TritonMissing.
+
+        Raises TritonFailed where a Triton that was started here draws none of them, though none of them is to blame.
+        """
         settings = self._settings
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dance-generator-")))
         repository_root = settings.repository_root or folder / "repository"
@@ -90,6 +93,8 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
         )
         self._stack.push_async_callback(self._agent.close)
         draws = await self._agent.check()
+        if self._own_triton is not None and self._agent.failure:
+            raise TritonFailed(self._agent.failure)
         self._ready_at_start = draws or self._own_triton is not None
 
     @property

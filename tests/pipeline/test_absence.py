@@ -23,6 +23,22 @@ async def test_frames_without_a_person_are_answered_without_a_picture(stack: Sta
     assert [frame.HasField("pose") for frame in stack.normalize.frames] == [True, True, False, False, True, True]
 
 
+async def test_person_who_cannot_be_placed_is_told_from_nobody(stack: Stack) -> None:
+    """Somebody whose whole body was never seen: NOT_PLACED, with what is missing, and not that nobody is there."""
+
+    def unplaced(answer):
+        if answer.sequence < 2:
+            answer.ClearField("pose")
+            answer.ClearField("transform")
+
+    stack.normalize.change = unplaced
+    stack.pose.script = lambda sequence: None if sequence == 1 else somebody()
+    _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(3)))
+    reasons = [answer.no_picture.reason for answer in answers]
+    assert reasons == [NoPictureReason.NO_PICTURE_REASON_NOT_PLACED, NO_PERSON, 0]
+    assert answers[0].no_picture.detail == "head, hips and both ankles have not been seen together yet"
+
+
 async def test_held_joints_are_drawn(stack: Stack) -> None:
     """Where normalize still answers a pose for a frame without anybody, that is drawn, and said."""
 

@@ -46,7 +46,7 @@ async def test_what_the_pose_service_does_not_serve_says_so(stack: Stack, fields
     responses, error = await refused(stack, configured(**fields))
     assert responses == []
     assert error.code() is UNIMPLEMENTED
-    assert error.details() == "config.backend: OPENPOSE is not served here"
+    assert error.details() == "config.pose_backend: OPENPOSE is not served here", "the client's own field"
     assert len(stack.pose.configs) == 1
 
 
@@ -79,6 +79,7 @@ async def test_nonsense_about_the_dancer_is_refused_by_field(stack: Stack, field
         ({"frame_rate_hz": -1.0}, "config.frame_rate_hz"),
         ({"frame_rate_hz": float("nan")}, "config.frame_rate_hz"),
         ({"pose_detail": 9}, "config.pose_detail"),
+        ({"face_and_hands_every_n": 3}, "config.face_and_hands_every_n"),
         ({"pose_backend": 9}, "config.pose_backend"),
         ({"output": transfer_pb2.OutputFormat(encoding=cast(Any, 9))}, "config.output.encoding"),
         ({"output": transfer_pb2.OutputFormat(jpeg_quality=101)}, "config.output.jpeg_quality"),

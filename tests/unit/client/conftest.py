@@ -38,6 +38,7 @@ class Behaviour:
     answers_after_interrupt: bool = False
     label_map_mismatch: bool = False
     nobody_at_all: bool = False
+    nobody_placed: bool = False
     max_frames_in_flight: int = 4
     owes_answers: bool = False
     leaves_after: int | None = None
@@ -126,6 +127,9 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             self._behaviour.seen_sizes.append((frame.picture.width_px, frame.picture.height_px))
         if frame.sequence in self._behaviour.no_person or self._behaviour.nobody_at_all:
             answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_NO_PERSON
+            return answer
+        if self._behaviour.nobody_placed:
+            answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_NOT_PLACED
             return answer
         if frame.sequence in self._behaviour.bad_frames:
             answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_BAD_FRAME

@@ -97,6 +97,14 @@ def test_video_without_a_person(fails, serve, make_video, tmp_path):
     assert nothing_left(tmp_path, source)
 
 
+def test_person_whose_whole_body_is_never_seen(fails, serve, make_video, tmp_path):
+    """Somebody at a desk: not taken for nobody, and told what helps."""
+    source, out = make_video(frames=4), tmp_path / "o.mp4"
+    told = fails(1, *arguments(source, out, serve(nobody_placed=True).address), "--one-pass")
+    assert "somebody is in 4 of its 4 frames, but head, hips and both ankles are never seen together (--body" in told
+    assert nothing_left(tmp_path, source)
+
+
 def test_unknown_actor_lists_those_that_exist(fails, serve, make_video, tmp_path):
     """The actors that exist are named."""
     command = arguments(make_video(), tmp_path / "o.mp4", serve().address)

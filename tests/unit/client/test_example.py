@@ -10,18 +10,21 @@ import numpy as np
 
 from video.reader import VideoReader
 
+BLACK = -2  # by the rule of `levels_of`
 EXAMPLE = Path(__file__).parents[3] / "examples" / "transfer_client.py"
 
 
 def test_plain_client_writes_the_actors_video(serve, make_video, tmp_path):
     """Thirty lines with the generated stubs: every frame goes in, every picture comes out, in order."""
+    assert sum(1 for line in EXAMPLE.read_text().splitlines() if line.strip()) <= 30
     assert levels_of(transferred(make_video(frames=6), tmp_path, serve().address)) == list(range(6))
 
 
 def test_frames_without_a_person_keep_the_rate(serve, make_video, tmp_path):
-    """The last picture is repeated; the first one stands for a beginning without a person."""
+    """The last picture is repeated; a beginning without a person is black."""
     address = serve(no_person=frozenset({0, 1, 4, 5, 7})).address
-    assert levels_of(transferred(make_video(frames=8), tmp_path, address)) == [2, 2, 2, 3, 3, 3, 6, 6]
+    levels = levels_of(transferred(make_video(frames=8), tmp_path, address))
+    assert levels == [BLACK, BLACK, 2, 3, 3, 3, 6, 6]
 
 
 def transferred(source: Path, folder: Path, address: str) -> Path:

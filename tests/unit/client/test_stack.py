@@ -182,7 +182,8 @@ def test_up_serves_until_interrupted(tmp_path, spec, diary, monkeypatch, capsys)
     """`dance up` says where it serves; Ctrl-C then ends it in order, with exit code 0. Settings reach the stack."""
     told_settings: dict[str, str] = {}
 
-    def fakes(_actors, logs, *, port, told, settings):
+    def fakes(_actors, logs, *, port, told, settings, load_at_start):
+        assert load_at_start == "all"
         told_settings.update(settings)
         return LocalStack([spec("pose")], lambda ready: spec("front"), logs, told=told)
 
@@ -234,9 +235,11 @@ def test_ready_line_without_ports_is_refused():
 
 
 def test_the_real_stack_tells_the_orchestrator_where_everybody_is(tmp_path):
-    """The five addresses come from the ready lines; all read the same folder of actors."""
-    stack = local_stack(tmp_path, tmp_path / "logs", settings={"POSE_BACKEND": "openpose", "ORCHESTRATOR_X": "1"})
+    """The five addresses come from the ready lines; all read the same folder of actors; who is to draw is passed on."""
+    settings = {"POSE_BACKEND": "openpose", "ORCHESTRATOR_X": "1"}
+    stack = local_stack(tmp_path, tmp_path / "logs", settings=settings, load_at_start="star")
     assert stack.workers[0].environment["POSE_BACKEND"] == "openpose"
+    assert stack.workers[3].environment["GENERATOR_LOAD_AT_START"] == "star"
     ports = {"port": 1, "health_port": 2}
     ready = {name: Ready(name, ports) for name in ("pose", "normalize", "face")}
     ready["generator"] = Ready("generator", {**ports, "port": 7, "triton_port": 8})

@@ -22,6 +22,7 @@ class NoPictureReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NO_PICTURE_REASON_NO_PERSON: _ClassVar[NoPictureReason]
     NO_PICTURE_REASON_DROPPED: _ClassVar[NoPictureReason]
     NO_PICTURE_REASON_BAD_FRAME: _ClassVar[NoPictureReason]
+    NO_PICTURE_REASON_NOT_PLACED: _ClassVar[NoPictureReason]
 
 class FrameRemark(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -47,6 +48,7 @@ NO_PICTURE_REASON_UNSPECIFIED: NoPictureReason
 NO_PICTURE_REASON_NO_PERSON: NoPictureReason
 NO_PICTURE_REASON_DROPPED: NoPictureReason
 NO_PICTURE_REASON_BAD_FRAME: NoPictureReason
+NO_PICTURE_REASON_NOT_PLACED: NoPictureReason
 FRAME_REMARK_UNSPECIFIED: FrameRemark
 FRAME_REMARK_CALIBRATING: FrameRemark
 FRAME_REMARK_EXTRAPOLATED: FrameRemark

@@ -377,6 +377,8 @@ async def test_wanted_actors_are_loaded_as_they_are_published():
     world.published |= {"b": [1], "c": [1]}
     await world.agent.check()
     assert world.agent.loaded() == [("a", 1), ("b", 1)]
+    await world.agent.ensure("c")
+    assert ("c", 1) in world.agent.loaded(), "whom nobody has asked for makes room at once"
 
 
 async def test_a_damaged_version_is_tried_once():
@@ -386,6 +388,21 @@ async def test_a_damaged_version_is_tried_once():
     for _ in range(3):
         assert await world.agent.check()
     assert [event for event in world.events if event.startswith("load")] == ["load a (1,)"]
+    assert not world.agent.failure, "the actor is to blame, and not Triton"
+
+
+async def test_a_triton_that_draws_nothing_of_what_was_wanted_is_told():
+    """No actor is to blame: whoever starts a server hears of it before a session does. One that draws is enough."""
+    world = World({"a": [1], "b": [1]}, wanted_ids=None)  # type: ignore[arg-type]
+    world.dead |= {"a", "b"}
+    world.mortally_ill |= {"a", "b"}
+    await world.agent.check()
+    assert "is not healthy" in world.agent.failure
+    world.mortally_ill.remove("b")
+    world.now += 60.0
+    await world.agent.check()
+    assert world.agent.loaded() == [("b", 1)]
+    assert not world.agent.failure
 
 
 async def test_an_old_version_can_be_asked_for():
