@@ -82,7 +82,10 @@ def test_scaling_scales_any_map(standing: Pose, missing: NDArray[np.bool_], move
 
     The mean over what is drawn may be 12 levels of 255 apart: where that is a few lines, most of it is edges.
     """
-    pose = Pose(standing.joints_px + np.float32(moved_px), np.where(missing, 0, standing.confidence).astype(np.float32))
+    pose = Pose(
+        standing.joints_px + np.array(moved_px, np.float32),
+        np.where(missing, 0, standing.confidence).astype(np.float32),
+    )
     side_px = round(256 * factor)
     small, large = drawn(pose, side_px / 256), drawn(pose, 2 * side_px / 256)
     reduced = np.asarray(cv2.resize(large, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
