@@ -14,6 +14,7 @@ torchrun, several processes train together; rank 0 writes and speaks for all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import torch
@@ -133,7 +134,7 @@ class _Job:
         identity["stage"] = prepared.folder.name
         split = prepared.split()
         pairs = pairs_for(self.preset, prepared, split, settings.seed)
-        held_out = HeldOut(prepared, split, self.preset)
+        held_out = HeldOut(prepared, split, self.preset, self._stop_if_asked)
         body, body_steps = self._train_body(prepared, pairs, held_out, identity)
         face, face_steps = None, 0
         if self.preset.face is not None:
@@ -246,7 +247,8 @@ class _Job:
             self._report_step("body", step)
             due = step.seconds - scored_at >= _SCORE_EVERY_SECONDS or (step.progress >= 1 and step.seconds > scored_at)
             if due and self.ranks.is_first:
-                score(step)
+                with suppress(TrainingStopped):  # the trainer hears of it next, and writes its checkpoint
+                    score(step)
                 scored_at = step.seconds
 
         trainer.run(on_step, self.should_stop)
@@ -258,7 +260,12 @@ class _Job:
         """The trained face network, None where the footage shows no face, and the steps that were taken now."""
         draw = self._drawing(prepared, body)
         crops = cut_faces(
-            prepared, pairs, draw, self.preset.face_rule, lambda n, of: self._report_count("drawing faces", n, of)
+            prepared,
+            pairs,
+            draw,
+            self.preset.face_rule,
+            lambda n, of: self._report_count("drawing faces", n, of),
+            self._stop_if_asked,
         )
         if not crops:
             self._note("face", "no face in the footage, so no face network")

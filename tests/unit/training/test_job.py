@@ -3,12 +3,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+import torch
 
 from serving.actors import FACE_FILE, GENERATOR_FILE, ActorStore
 from serving.errors import BadInput
-from training import recipe
+from training import job, recipe
 from training.job import JobSettings, train_actor
 from training.progress import Progress
+from training.recipe import drawing_for
 from training.trainer import TrainingStopped
 from training.worklock import locked
 
@@ -56,6 +58,35 @@ def test_stopped_job_goes_on(settings):
     done = []
     train_actor(settings, lambda now: done.append(now.done) if now.phase == "body" and now.losses else None)
     assert done == [6, 8]
+
+
+def test_stop_is_heard_while_held_out_frames_are_drawn(settings, tmp_path, monkeypatch):
+    """It ends between two of them, with a checkpoint, and what goes on from there ends with the very same weights."""
+    monkeypatch.setattr(job, "_SCORE_EVERY_SECONDS", 0.0)  # after every step
+    undisturbed = replace(settings, work_root=tmp_path / "undisturbed", store_root=tmp_path / "others")
+    train_actor(undisturbed)
+    drawn = []
+
+    def counted(*given):
+        draw = drawing_for(*given)
+
+        def drawing(label, previous):
+            drawn.append(label)
+            return draw(label, previous)
+
+        return drawing
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "drawing_for", counted)
+        with pytest.raises(TrainingStopped, match="stopped after 2 pictures; a checkpoint was written"):
+            train_actor(settings, should_stop=lambda: len(drawn) == 1)
+    assert len(drawn) == 1
+    assert not (settings.work_folder / "scores.csv").exists()
+    train_actor(settings)
+    for file in ("body.pt", "face.pt"):
+        one, other = (torch.load(folder / file) for folder in (settings.work_folder, undisturbed.work_folder))
+        for network in ("generator", "judge", "averaged"):
+            torch.testing.assert_close(one["learner"][network], other["learner"][network], rtol=0, atol=0)
 
 
 def test_more_training_publishes_the_next_version(settings):

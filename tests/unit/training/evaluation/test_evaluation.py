@@ -79,6 +79,21 @@ def test_held_out_frames_are_measured_beside_their_baselines(actor, prepared, de
     assert len(evaluation.shown) == 8
 
 
+@pytest.mark.parametrize("phase", ["drawing", "measuring"])
+def test_an_evaluation_that_is_asked_to_stop_ends_between_two_frames(actor, prepared, detector, phase):
+    """Whoever is told of its progress is told ahead of each frame, and may end it."""
+    told_of = []
+
+    def on_step(what, done, of):
+        told_of.append(what)
+        if told_of.count(phase) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_held_out(actor, prepared, None, None, on_step)
+    assert told_of.count(phase) == 3
+
+
 def test_nothing_that_is_missing_is_left_out_quietly(actor, prepared, detector, tmp_path):
     """Metrics without weights, and parts that nobody found, are n/a with the reason; files and plots are written."""
     evaluation = evaluate_held_out(actor, prepared, None, None, told)
