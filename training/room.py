@@ -50,5 +50,5 @@ def face_checkpoint_bytes(preset: Preset) -> int:
 
 
 def _bytes(generator: nn.Module, judge: nn.Module) -> int:
-    one, other = (sum(value.nbytes for value in network.state_dict().values()) for network in (generator, judge))
-    return _COPIES_OF_GENERATOR * one + _COPIES_OF_JUDGE * other
+    copies = ((generator, _COPIES_OF_GENERATOR), (judge, _COPIES_OF_JUDGE))
+    return sum(times * weight.nbytes for network, times in copies for weight in network.parameters())

@@ -109,6 +109,7 @@ def evaluate_held_out(
         pictures = acting.run(_pose(prepared, frame) for frame in told("drawing", run))
         for kept, drawn in zip((unrefined, refined), pictures, strict=True):
             kept.append(seen_on(drawn, actor, prepared.stage))
+    on_step("drawing", len(frames), len(frames))
     real = [[np.asarray(prepared.pictures[frame]) for frame in run] for run in runs]
     asked = [[prepared.stage_pose(frame) for frame in run] for run in runs]
     near = near_blocks(blocks, prepared.frame_rate_hz)

@@ -73,10 +73,15 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
     return [likeness, distance, missed, motion]
 
 
+def evaluation_paths(folder: Path, name: str) -> list[Path]:
+    """What `write_evaluation` writes."""
+    return [folder / f"{name}{ending}" for ending in (".csv", ".md", ".json", "-plots.png", "-pictures.png")]
+
+
 def write_evaluation(evaluation: Evaluation, folder: Path, name: str) -> list[Path]:
     """Writes NAME.csv, .md, .json, and -plots.png and -pictures.png; returns their paths. Raises OSError."""
     tables = tables_of(evaluation)
-    paths = [folder / f"{name}{ending}" for ending in (".csv", ".md", ".json", "-plots.png", "-pictures.png")]
+    paths = evaluation_paths(folder, name)
     with written_whole(paths[0]) as partial, partial.open("w", newline="") as file:
         rows = [_sheet_row(row) for row in evaluation.rows]
         sheet = csv.DictWriter(file, list(rows[0]))

@@ -34,7 +34,7 @@ def test_all_poses_at_once_are_compared_as_one_by_one():
 
     def pose():
         seen = random.random(skeleton.JOINT_COUNT) < random.choice([0.05, 0.5, 1])
-        return Pose(random.uniform(0, 500, (skeleton.JOINT_COUNT, 2)), seen * np.float32(0.7))
+        return Pose(500 * random.random((skeleton.JOINT_COUNT, 2), np.float32), seen.astype(np.float32))
 
     known = [pose() for _ in range(200)]
     nearest = NearestPose(known)
