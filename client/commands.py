@@ -32,6 +32,7 @@ from client.options import (
     TlsKey,
     TokenFile,
 )
+from client.outputs import refuse_existing, write_text_whole
 from client.patience import PATIENCE_SECONDS
 from client.pose_commands import (
     Dancer,
@@ -260,8 +261,8 @@ def fit_command(
         raise UsageError(f"{source} is a camera or a stream: a whole clip is needed")
     shown = given_source(source, dancer_choice(dancer), frame_size, frame_rate)
     shown.check()
-    if out is not None and out.exists() and not force:
-        raise CommandError(f"{out} exists already; --force overwrites it")
+    if out is not None:
+        refuse_existing([out], force=force)
     pose, settings = _pose_choice(shown, pose_backend, pose_model, server, display)
     fitted, lost_frames = run(
         lambda _: with_server(
@@ -274,13 +275,7 @@ def fit_command(
     if out is None:
         print(text, end="")
         return
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part = out.with_name(f".{out.name}.part")
-        part.write_text(text)
-        part.replace(out)
-    except OSError as error:
-        raise CommandError(f"{out} cannot be written: {error.strerror}") from error
+    write_text_whole(out, text)
     display.note(f"wrote {out}")
 
 

@@ -13,6 +13,7 @@ from client.display import Display
 from client.errors import Interrupted
 from client.feed import FeedOptions, FileFeed
 from client.hosting import with_server
+from client.outputs import refuse_existing
 from client.running import run
 from client.session import DanceClient
 from client.source import Source
@@ -40,6 +41,7 @@ class EvaluateRequest:
 
     footage: None takes what the actor was trained on, where that is still prepared in the work folder. source, truth:
     a clip, and the film of its right transfer; both or none; without footage nothing else is then evaluated.
+    force: what an earlier evaluation left in `out` is overwritten.
     """
 
     actor: str
@@ -51,19 +53,29 @@ class EvaluateRequest:
     truth: Path | None
     lpips_weights: Path | None
     out: Path
+    force: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Of the evaluations that follow from it, in the order in which they are shown."""
+        held_out = self.footage is not None or self.truth is None
+        return ["held-out"] * held_out + ["transfer"] * (self.truth is not None)
 
 
 def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
     """Shows the tables and returns the files that were written.
 
-    Raises CommandError without the training extra, Interrupted, and BadInput for what does not belong together.
+    Raises CommandError without the training extra and where `out` holds such files already, Interrupted, and BadInput
+    for what does not belong together.
     """
     actor = ActorStore(request.actors_root).load(request.actor, request.version)
     with training_extra():
         from training.evaluation.lpips import open_lpips
-        from training.evaluation.tables import fact_lines, tables_of, write_evaluation
+        from training.evaluation.tables import evaluation_paths, fact_lines, tables_of, write_evaluation
         from training.showing import shown
         from training.stopping import stop_on_signals
+    for name in request.names:
+        refuse_existing(evaluation_paths(request.out, name), force=request.force)
     lpips, reason = open_lpips(request.lpips_weights)
     transferred = None
     if request.source is not None:
@@ -107,7 +119,7 @@ def _evaluations(
     from training.worklock import locked
 
     evaluations = []
-    if request.footage is not None or request.truth is None:
+    if "held-out" in request.names:
         footage = None if request.footage is None else asked_footage(request.footage)
         with locked(request.work_root):
             prepared = footage_of(actor, footage, request.work_root, told, display.note)

@@ -19,6 +19,7 @@ from motion.openpose_json import (
     BadKeypoints,
     KeypointsFolder,
     SourceFacts,
+    numbered_files,
     read_folder,
     read_source_facts,
     shrunk_size,
@@ -75,6 +76,7 @@ class KeypointsReader:
             raise CommandError(str(error)) from error
 
     def _known_facts(self, given: GivenFacts) -> SourceFacts:
+        numbered_files(self._path)  # where there are none, it is of no use to ask for a size
         stored = read_source_facts(self._path)
         if stored is None:
             for value, option in ((given.size, "--frame-size"), (given.frame_rate, "--frame-rate")):

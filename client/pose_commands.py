@@ -12,6 +12,8 @@ from client.errors import CommandError, UsageError
 from client.evaluate_pose import EvaluationJob, evaluate, markdown_of, parsed_backends, table_of
 from client.keypoints import GivenFacts, parsed_rate, parsed_size
 from client.looking import LookRequest, PoseModels, pose_models
+from client.options import Force
+from client.outputs import refuse_existing, write_text_whole
 from client.pose import PoseJob, find_poses
 from client.recording import checked_output
 from client.source import Source
@@ -144,12 +146,15 @@ def evaluate_pose_command(
     frames: Annotated[int | None, typer.Option(min=1, help="Only so many of each clip.")] = None,
     max_side: Annotated[int, typer.Option("--max-side", min=64, help="Larger frames are shrunk first.")] = 1280,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the table there too, in Markdown.")] = None,
+    force: Force = False,
 ) -> None:
     """Compare the pose backends on the same clips: people found, steadiness, agreement, time."""
     display = Display()
     choice = dancer_choice(dancer)
     if len(truth) > len(clips):
         raise UsageError(f"--truth is given {len(truth)} times for {len(clips)} clips")
+    if out is not None:
+        refuse_existing([out], force=force)
     models = asked_models(None, pose_model, None, display, dancer=DancerChoice())
     look = LookRequest(models=models, detail=detail, dancer=choice, max_side_px=max_side)
     job = EvaluationJob(clips=clips, backends=parsed_backends(backends, look), look=look, truth=truth, frames=frames)
@@ -158,8 +163,5 @@ def evaluate_pose_command(
     # Where there is no terminal, a table need not fit into one.
     display.out.print(table_of(rows), width=None if display.out.is_terminal else 200)
     if out is not None:
-        try:
-            out.write_text(markdown_of(rows))
-        except OSError as error:
-            raise CommandError(f"{out} cannot be written: {error.strerror}") from error
+        write_text_whole(out, markdown_of(rows))
         display.out.print(f"wrote {out}")

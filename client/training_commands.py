@@ -164,6 +164,7 @@ def evaluate_command(
         Path | None, typer.Option(help="torchvision's AlexNet weights, alexnet-owt-7be5be79.pth; without: no LPIPS.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: evaluation/ACTOR-VERSION.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an earlier evaluation in that folder.")] = False,
     actors: ActorsFolder = Path("actors"),
     work: train_options.WorkFolder = train_options.DEFAULT_WORK,
 ) -> None:
@@ -187,6 +188,7 @@ def evaluate_command(
         truth=truth,
         lpips_weights=lpips_weights,
         out=out or Path("evaluation") / f"{actor}-{number}",
+        force=force,
     )
     for path in evaluate(request, display):
         display.out.print(f"wrote {path}")

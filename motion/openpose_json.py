@@ -150,7 +150,7 @@ def read_folder(folder: Path, *, facts: SourceFacts | None = None, shrink_to_px:
     if not folder.is_dir():
         raise BadKeypoints(f"{folder}: is no folder")
     facts = read_source_facts(folder) if facts is None else facts
-    numbered = _numbered_files(folder)
+    numbered = numbered_files(folder)
     scale = (1.0, 1.0)
     if facts is not None and shrink_to_px is not None:
         small = shrunk_size(facts.size, shrink_to_px)
@@ -350,8 +350,11 @@ def _numbers(pose: Pose, part: slice, scale: tuple[float, float]) -> list[float]
     return [float(number) for number in triples.ravel()]
 
 
-def _numbered_files(folder: Path) -> list[tuple[int, Path]]:
-    """Number and path of each file, sorted; where a name has no number, they are counted by name."""
+def numbered_files(folder: Path) -> list[tuple[int, Path]]:
+    """Number and path of each file of keypoints, sorted; where a name has no number, they are counted by name.
+
+    Raises BadKeypoints where there is none, for too many, and for two of one number.
+    """
     paths = sorted(path for path in folder.iterdir() if path.name.endswith(_SUFFIX) and path.is_file())
     if not paths:
         raise BadKeypoints(f"{folder}: there is no file *{_SUFFIX} in it")

@@ -210,17 +210,25 @@ def _read_png(path: Path) -> Picture:
 
 
 def write_video(path: Path, pictures: Iterator[Picture], frames_per_second: int, crf: int) -> None:
-    """H.264 in yuv420p, the index first so that players start at once. `crf` 18 is nearly lossless, 28 is small."""
+    """H.264 in yuv420p, the index first so that players start at once. `crf` 18 is nearly lossless, 28 is small.
+
+    Whole or not at all: what was there before stays until then.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(frames_per_second))
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(crf), "preset": "slow"}
-        for index, picture in enumerate(pictures):
-            if index == 0:
-                stream.height, stream.width = picture.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        container.mux(stream.encode())
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        with av.open(str(part), "w", options={"movflags": "faststart"}) as container:
+            stream = container.add_stream("libx264", rate=Fraction(frames_per_second))
+            stream.pix_fmt = "yuv420p"
+            stream.options = {"crf": str(crf), "preset": "slow"}
+            for index, picture in enumerate(pictures):
+                if index == 0:
+                    stream.height, stream.width = picture.shape[:2]
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+            container.mux(stream.encode())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,7 +46,7 @@ class PublishedActor:
         """Of the body's arithmetic."""
         return self._draw.precision
 
-    def run(self, poses: Sequence[Pose]) -> tuple[list[Picture], list[Picture]]:
+    def run(self, poses: Iterable[Pose]) -> tuple[list[Picture], list[Picture]]:
         """Pictures of consecutive poses, in pixels of the actor's footage, the first drawn on the empty picture.
 
         Returns them, `[H, W, 3]` uint8 RGB of the stage, as the body's network draws them, and with refined faces,

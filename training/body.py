@@ -42,6 +42,16 @@ def new_generator(shape: NetworkShape) -> Generator:
     )
 
 
+def new_body_judge(preset: Preset) -> MultiscaleDiscriminator:
+    """The judge of pairs, or of single pictures where the preset has no temporal losses, not yet trained."""
+    return MultiscaleDiscriminator(
+        PAIR_CHANNELS if preset.temporal else SINGLE_CHANNELS,
+        preset.discriminator_channels,
+        preset.discriminator_layers,
+        preset.discriminator_scales,
+    )
+
+
 class BodyLearner(Learner):
     """Trains the generator of `preset` on `pairs`, which bring a plate where the preset draws onto one.
 
@@ -59,12 +69,7 @@ class BodyLearner(Learner):
     ) -> None:
         super().__init__(
             new_generator(preset.generator),
-            MultiscaleDiscriminator(
-                PAIR_CHANNELS if preset.temporal else SINGLE_CHANNELS,
-                preset.discriminator_channels,
-                preset.discriminator_layers,
-                preset.discriminator_scales,
-            ),
+            new_body_judge(preset),
             preset,
             computing,
             weights=preset.weights,

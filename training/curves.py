@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
 from tensorboardX import SummaryWriter
+from tensorboardX.record_writer import register_writer_factory
 
 from motion.frame import Picture
 from training.atomic import written_whole
 
 _SCALARS_EVERY_SECONDS: Final = 5.0
 """For TensorBoard, which is for looking; the CSV file has every step."""
+_FORGIVING: Final = "forgiving"
 _COUNTED: Final = ("pictures", "seconds", "rate")
 
 
@@ -63,12 +66,12 @@ class Curves:
 
     def close(self) -> None:
         """Writes out what is left."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        file, writer = self._file, self._writer
+        self._file = self._writer = None
+        if writer is not None:
+            writer.close()
+        if file is not None:
+            file.close()  # raises on a full disk, as each row's writing does
 
     def _drop_after(self, pictures: int) -> None:
         if not self._path.is_file():
@@ -95,5 +98,46 @@ class Curves:
 
     def _tensorboard(self) -> SummaryWriter:
         if self._writer is None:
-            self._writer = SummaryWriter(str(self._board), purge_step=self._purge_from, write_to_disk=True)
+            self._writer = SummaryWriter(f"{_FORGIVING}:{self._board}", purge_step=self._purge_from, write_to_disk=True)
         return self._writer
+
+
+class _ForgivingFile:
+    """A file for TensorBoard that a full disk ends quietly.
+
+    It is written by a thread, which would die of the error and then keep the training waiting, and at the very end of
+    the process, behind what the training itself says of the disk.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = Path(path.removeprefix(f"{_FORGIVING}:")).open("wb")  # noqa: SIM115  `close` closes it
+
+    def write(self, data: bytes) -> None:
+        """Appends."""
+        with suppress(OSError):
+            self._file.write(data)
+
+    def flush(self) -> None:
+        """Writes out what is held back."""
+        with suppress(OSError):
+            self._file.flush()
+
+    def close(self) -> None:
+        """Closes it."""
+        with suppress(OSError):
+            self._file.close()
+
+
+class _ForgivingFiles:
+    """Opens them for tensorboardX, which asks by the first word of a path."""
+
+    def open(self, path: str) -> _ForgivingFile:
+        """The file. Raises OSError."""
+        return _ForgivingFile(path)
+
+    def directory_check(self, path: str) -> None:
+        """Makes the folder. Raises OSError."""
+        Path(path.removeprefix(f"{_FORGIVING}:")).mkdir(parents=True, exist_ok=True)
+
+
+register_writer_factory(_FORGIVING, _ForgivingFiles())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -17,14 +17,11 @@ _ZERO = 128
 """What -1 to 1 means by 0: the picture before the first one."""
 
 
-def draw_run(draw: Draw, labels: Sequence[Picture]) -> list[Picture]:
+def draw_run(draw: Draw, labels: Iterable[Picture]) -> list[Picture]:
     """The pictures of consecutive label maps, the first one drawn on the empty picture."""
-    previous = np.full_like(labels[0], _ZERO) if len(labels) else None
     pictures: list[Picture] = []
     for label in labels:
-        assert previous is not None
-        previous = draw(label, previous)
-        pictures.append(previous)
+        pictures.append(draw(label, pictures[-1] if pictures else np.full_like(label, _ZERO)))
     return pictures
 
 

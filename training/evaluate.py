@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -44,14 +44,14 @@ class PictureScores:
 
 
 def score_pictures(
-    drawn: Sequence[Picture], real: Sequence[Picture], poses: Sequence[Pose], face_rule: FaceRule
+    drawn: Sequence[Picture], real: Sequence[Picture], poses: Iterable[Pose], face_rule: FaceRule
 ) -> PictureScores:
     """Scores drawn pictures against real ones, `[H, W, 3]` uint8 RGB; poses in pixels of these pictures.
 
     Raises ValueError for no pictures, or for sequences of different lengths.
     """
-    if not drawn or not len(drawn) == len(real) == len(poses):
-        raise ValueError(f"cannot score {len(drawn)} drawn against {len(real)} real pictures and {len(poses)} poses")
+    if not drawn or len(drawn) != len(real):
+        raise ValueError(f"cannot score {len(drawn)} drawn against {len(real)} real pictures")
     body: list[tuple[float, float]] = []
     face: list[tuple[float, float]] = []
     for picture, truth, pose in zip(drawn, real, poses, strict=True):
@@ -124,7 +124,7 @@ class PoseScores:
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
-def score_poses(runs: Sequence[Sequence[Picture]], asked: Sequence[Sequence[Pose]]) -> PoseScores:
+def score_poses(runs: Iterable[Iterable[Picture]], asked: Sequence[Sequence[Pose]]) -> PoseScores:
     """Runs the detector over consecutive pictures, a tracker for each run, and compares with what was asked.
 
     runs: `[H, W, 3]` uint8 RGB each. asked: one pose per picture, in its pixels.

@@ -37,6 +37,13 @@ def new_face_network(shape: NetworkShape) -> FaceGenerator:
     return FaceGenerator(shape.base_channels, shape.downsamplings, shape.blocks)
 
 
+def new_face_judge(preset: Preset) -> MultiscaleDiscriminator:
+    """The judge of faces, not yet trained."""
+    return MultiscaleDiscriminator(
+        _JUDGED_CHANNELS, preset.face_discriminator_channels, preset.discriminator_layers, scales=1
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class FaceCrop:
     """The face of one frame, `[S, S, 3]` uint8 RGB each: of the label map, as drawn, and as it really is.
@@ -81,9 +88,7 @@ class FaceLearner(Learner):
             raise ValueError("no face to train on")
         super().__init__(
             new_face_network(preset.face),
-            MultiscaleDiscriminator(
-                _JUDGED_CHANNELS, preset.face_discriminator_channels, preset.discriminator_layers, scales=1
-            ),
+            new_face_judge(preset),
             preset,
             computing,
             weights=preset.face_weights,

@@ -13,6 +13,7 @@ from training.data.pairs import Pairs, person_margin
 from training.data.prepare import PreparedFootage
 from training.drawing import Draw, draw_run
 from training.face import FaceCrop, face_crop
+from training.stopping import checked
 
 MOST_FACE_FRAMES: Final = 1500
 _RUN_FRAMES: Final = 50
@@ -25,18 +26,20 @@ def cut_faces(
     draw: Draw,
     rule: FaceRule,
     on_run: Callable[[int, int], None] = lambda done, total: None,
+    check: Callable[[], None] = lambda: None,
 ) -> list[FaceCrop]:
     """Faces as `draw` draws them on its own pictures, against the targets of the body's training.
 
     At most 1500 frames are drawn, in runs of consecutive training frames spread over the whole footage. on_run: told
-    after each run how many frames are drawn, and of how many.
+    after each run how many frames are drawn, and of how many. check: called ahead of each frame; it may raise.
     """
     runs = spread_runs(pairs.usable_frames, MOST_FACE_FRAMES, _RUN_FRAMES, prepared.starts)
     total = sum(map(len, runs))
     done = 0
     crops = []
     for run in runs:
-        for frame, drawn in zip(run, draw_run(draw, [prepared.labels[i] for i in run]), strict=True):
+        pictures = draw_run(draw, (prepared.labels[i] for i in checked(run, check)))
+        for frame, drawn in zip(run, pictures, strict=True):
             person = person_margin(prepared.masks[frame])
             target = pairs.target(frame, person)
             crop = face_crop(prepared.labels[frame], drawn, target, person, prepared.stage_pose(frame), rule)

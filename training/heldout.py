@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,21 +10,32 @@ import numpy as np
 from motion.face_region import cut_face, face_region, paste_face
 from motion.frame import Picture
 from motion.pose import Pose
-from training.baselines import grey_figure, nearest_pose
+from training.baselines import NearestPose, grey_figure
 from training.data.pairs import Split
 from training.data.prepare import PreparedFootage
 from training.drawing import Draw, draw_run
 from training.evaluate import PictureScores, PoseScores, score_pictures, score_poses
 from training.presets import Preset
 from training.preview import preview_sheet
+from training.stopping import checked
 
 
 class HeldOut:
-    """The held-out frames that show the person, in runs of consecutive frames."""
+    """The held-out frames that show the person, in runs of consecutive frames.
 
-    def __init__(self, prepared: PreparedFootage, split: Split, preset: Preset) -> None:
+    check: called ahead of each frame that is drawn, scored or looked at by the detector; what it raises ends that.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedFootage,
+        split: Split,
+        preset: Preset,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._prepared = prepared
         self._rule = preset.face_rule
+        self._check = check
         self.runs = [run for block in split.blocks for run in seen_runs(prepared, block)]
         self.frames = [frame for run in self.runs for frame in run]
         self._known = [i for i in np.flatnonzero(split.trained).tolist() if prepared.poses[i] is not None]
@@ -32,29 +44,35 @@ class HeldOut:
 
     def drawn(self, draw: Draw) -> list[list[Picture]]:
         """Every run drawn from the empty picture on, each frame on the picture before it."""
-        return [draw_run(draw, [self._prepared.labels[frame] for frame in run]) for run in self.runs]
+        return [draw_run(draw, (self._prepared.labels[frame] for frame in self.each(run))) for run in self.runs]
+
+    def each(self, run: list[int]) -> Iterator[int]:
+        """The frames of a run, one by one, with the check ahead of each."""
+        return checked(run, self._check)
 
     def refined(self, refine: Draw, runs: list[list[Picture]]) -> list[list[Picture]]:
         """Drawn runs with the face network's faces in them."""
         return [
-            [self._refined(refine, frame, picture) for frame, picture in zip(run, pictures, strict=True)]
+            [self._refined(refine, frame, picture) for frame, picture in zip(self.each(run), pictures, strict=True)]
             for run, pictures in zip(self.runs, runs, strict=True)
         ]
 
     def scores(self, runs: list[list[Picture]]) -> PictureScores:
         """Of drawn runs against the real pictures."""
-        return score_pictures([p for run in runs for p in run], self._real(), self._poses(), self._rule)
+        return self._scored([picture for run in runs for picture in run])
 
     def pose_scores(self, runs: list[list[Picture]]) -> PoseScores:
         """Of drawn runs: the detector's pose in them against the one asked."""
-        return score_poses(runs, [[self._prepared.stage_pose(frame) for frame in run] for run in self.runs])
+        asked = [[self._prepared.stage_pose(frame) for frame in run] for run in self.runs]
+        return score_poses((checked(run, self._check) for run in runs), asked)
 
     def baselines(self) -> dict[str, Any]:
         """Scores of the nearest training frame, of the grey figure and of the empty plate; the detector's own floor."""
         prepared = self._prepared
-        known_poses = [prepared.stage_pose(i) for i in self._known]
+        known = NearestPose([prepared.stage_pose(i) for i in self._known])
         plate = prepared.stage_plate
-        nearest = [prepared.pictures[self._known[nearest_pose(pose, known_poses)]] for pose in self._poses()]
+        poses = checked(self._poses(), self._check)
+        nearest = [prepared.pictures[self._known[known.index(pose)]] for pose in poses]
         grey = [grey_figure(pose, plate) for pose in self._poses()]
         real_runs = [[prepared.pictures[frame] for frame in run] for run in self.runs]
         return {
@@ -72,7 +90,7 @@ class HeldOut:
         return preview_sheet(caption, columns)
 
     def _scored(self, pictures: list[Picture]) -> PictureScores:
-        return score_pictures(pictures, self._real(), self._poses(), self._rule)
+        return score_pictures(pictures, self._real(), checked(self._poses(), self._check), self._rule)
 
     def _real(self) -> list[Picture]:
         return [self._prepared.pictures[frame] for frame in self.frames]

@@ -14,6 +14,7 @@ torchrun, several processes train together; rank 0 writes and speaks for all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import torch
@@ -27,6 +28,7 @@ from training.atomic import write_picture
 from training.body import BodyLearner
 from training.budgets import Budgets
 from training.checkpoints import Checkpoints
+from training.data.disk import full_disk_told
 from training.data.footage import Footage
 from training.data.pairs import Pairs
 from training.data.prepare import PreparedFootage, preparation_name
@@ -43,6 +45,7 @@ from training.presets import coarse_stage
 from training.progress import OnProgress, PhaseClock, Progress
 from training.publishing import STEPS, Trained, evaluated_and_published, published_before
 from training.recipe import computable, drawing_for, pairs_for, prepared_for, settle
+from training.room import state_checkpoints_room
 from training.scoretable import ScoreTable
 from training.settings import JobSettings
 from training.trainer import Step, Trainer, TrainingStopped
@@ -70,9 +73,13 @@ def train_actor(
     Raises TrainingStopped as soon as `should_stop` says so (the same call goes on), UnreadableVideo for footage that
     cannot be read, NoBody where it shows no whole body or too little of it, BadInput where the work folder holds the
     training of something else, or VGG19's weights are wanted and not to be had, WorkFolderBusy where another training
-    is at work in it, TrainingDiverged, BadSettings where `TRAINING_METRICS_PORT` names a port that is in use.
+    is at work in it, TrainingDiverged, BadSettings where `TRAINING_METRICS_PORT` names a port that is in use, DiskFull.
     """
-    with joined(settings.device) as ranks, telemetry.served(on_progress if ranks.is_first else _unheard) as report:
+    with (
+        joined(settings.device) as ranks,
+        telemetry.served(on_progress if ranks.is_first else _unheard) as report,
+        full_disk_told(settings.work_folder),
+    ):
         try:
             return _Job(settings, report, should_stop, ranks).run()
         except RuntimeError as error:
@@ -130,10 +137,14 @@ class _Job:
             checked_start(settings.start_from, settings.work_root, settings.store_root)
         self.vgg = self.ranks.first_first(self._seeing_network)
         prepared = self.ranks.first_first(self._prepare)
+        if self.ranks.is_first:
+            coarse = self.folder / _COARSE_FILE if self.budgets.coarse else None
+            files = (self.folder / _BODY_FILE, self.folder / _FACE_FILE, coarse)
+            self._note("starting", state_checkpoints_room(self.preset, *files))
         identity["stage"] = prepared.folder.name
         split = prepared.split()
         pairs = pairs_for(self.preset, prepared, split, settings.seed)
-        held_out = HeldOut(prepared, split, self.preset)
+        held_out = HeldOut(prepared, split, self.preset, self._stop_if_asked)
         body, body_steps = self._train_body(prepared, pairs, held_out, identity)
         face, face_steps = None, 0
         if self.preset.face is not None:
@@ -246,7 +257,8 @@ class _Job:
             self._report_step("body", step)
             due = step.seconds - scored_at >= _SCORE_EVERY_SECONDS or (step.progress >= 1 and step.seconds > scored_at)
             if due and self.ranks.is_first:
-                score(step)
+                with suppress(TrainingStopped):  # the trainer hears of it next, and writes its checkpoint
+                    score(step)
                 scored_at = step.seconds
 
         trainer.run(on_step, self.should_stop)
@@ -258,7 +270,12 @@ class _Job:
         """The trained face network, None where the footage shows no face, and the steps that were taken now."""
         draw = self._drawing(prepared, body)
         crops = cut_faces(
-            prepared, pairs, draw, self.preset.face_rule, lambda n, of: self._report_count("drawing faces", n, of)
+            prepared,
+            pairs,
+            draw,
+            self.preset.face_rule,
+            lambda n, of: self._report_count("drawing faces", n, of),
+            self._stop_if_asked,
         )
         if not crops:
             self._note("face", "no face in the footage, so no face network")

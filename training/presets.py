@@ -196,7 +196,10 @@ def slim_512() -> Preset:
 
 
 def full_512() -> Preset:
-    """The paper's network (182.5 million weights) at 512x512, onto a plate: for a GPU."""
+    """The paper's network at 512x512, onto a plate: for a GPU.
+
+    182.4 million weights: the published 182.5 million without the biases in front of instance norms.
+    """
     return Preset(
         name="full-512",
         width_px=512,
@@ -225,6 +228,8 @@ def paper_512() -> Preset:
     - the face crop's side follows the face's size; its result is clamped for the judge, and all of the face is drawn in
       the label map; for the first tenth of the face's training only its judge learns, a share that is our choice
     - arithmetic in bf16, with float32 weights
+    Where paper and published code differ, as the code: feature matching is averaged over the discriminator's scales,
+    over which the paper's equation sums.
     Alike: networks and widths, pairs with the first picture drawn on zeros, losses and their weights, batch 1, the last
     weights served.
     """

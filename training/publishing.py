@@ -16,6 +16,7 @@ from serving.engine import open_engine
 from serving.errors import ActorUnusable
 from training.atomic import write_picture, written_whole
 from training.body import BodyLearner, new_generator
+from training.data.disk import full_disk_told
 from training.data.prepare import PreparedFootage
 from training.export import check_export, export_face, export_generator
 from training.face import FaceLearner, new_face_network
@@ -67,7 +68,7 @@ def evaluated_and_published(
     """Exports into `folder`, scores, and publishes the next version of the actor.
 
     It becomes the served version where it passes the gate (its scores say so under "gate"), or with `serve_anyway`.
-    on_step: told how many of `STEPS` are done. Raises ExportBroken.
+    on_step: told how many of `STEPS` are done. Raises ExportBroken, DiskFull.
     """
     preset, prepared, held_out = trained.preset, trained.prepared, trained.held_out
     plate = prepared.stage_plate if preset.generator.plate else None
@@ -128,6 +129,7 @@ def evaluated_and_published(
         scores=scores,
         consent=trained.consent,
     )
-    published = store.publish(actor, files, serve=verdict.passed or serve_anyway)
+    with full_disk_told(store.root):
+        published = store.publish(actor, files, serve=verdict.passed or serve_anyway)
     on_step(STEPS)
     return published

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class StopRequest:
@@ -25,6 +28,13 @@ class StopRequest:
     def by_system(self) -> bool:
         """Whether the system that runs the job asked, by SIGTERM, and not a person by Ctrl-C."""
         return self.number == signal.SIGTERM
+
+
+def checked(items: Iterable[T], check: Callable[[], None]) -> Iterator[T]:
+    """The items, one by one. check: called ahead of each; it raises where the work on them is to stop."""
+    for item in items:
+        check()
+        yield item
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-"""Room on the disk: how much preparation takes, and one clear error where there is none."""
+"""Room on the disk: how much preparation takes, and one clear error where there is none, in training too."""
 
 from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -35,17 +35,20 @@ def bytes_needed(frames: int, frame_size: FrameSize, width_px: int, height_px: i
     return plate + frames * (_SIGHTING_BYTES + width_px * height_px * _STAGE_BYTES_PER_PIXEL)
 
 
-def check_room(folder: Path, needed_bytes: int) -> str:
-    """What is needed and what is free, in words. Raises DiskFull where it does not suffice; what is in `folder` counts
-    as done already."""
-    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
-    missing = max(0, needed_bytes - there)
-    free = shutil.disk_usage(_existing(folder)).free
-    said = f"about {_gigabytes(missing)} of disk are needed in {folder}, {_gigabytes(free)} are free"
+def bytes_in(folders: Iterable[Path]) -> int:
+    """Of all files in these folders, as far as they are there."""
+    return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+def check_room(folder: Path, missing_bytes: int, for_what: str, ways_out: str) -> str:
+    """What is needed in `folder`, on top of what is there, and what is free, in words.
+
+    Raises DiskFull where it does not suffice, with the ways out.
+    """
+    missing, free = max(0, missing_bytes), shutil.disk_usage(_existing(folder)).free
+    said = f"about {_gigabytes(missing)} of disk are needed in {folder} for {for_what}, {_gigabytes(free)} are free"
     if missing > free:
-        raise DiskFull(
-            f"{said}: free some, choose another --work folder, a smaller --preset, or fewer frames with --frame-rate"
-        )
+        raise DiskFull(f"{said}: {ways_out}")
     return said
 
 

@@ -26,7 +26,7 @@ from motion.stage import Stage, fit_stage, whole_frame_stage
 from serving.errors import BadInput, DanceError, NoBody
 from training.atomic import read_picture, write_picture, written_whole
 from training.data.bystanders import somebody_else
-from training.data.disk import PLATE_FRAMES, bytes_needed, check_room, full_disk_told
+from training.data.disk import PLATE_FRAMES, bytes_in, bytes_needed, check_room, full_disk_told
 from training.data.findings import Finding, Footing, judge, refusals
 from training.data.footage import Footage
 from training.data.imported import ImportedPoses
@@ -200,14 +200,19 @@ class _Preparation:
 
     def _state_disk(self, width_px: int, height_px: int) -> None:
         expected = self.footage.facts().expected_frames
-        if any(self.home.glob(f"{width_px}x{height_px}-from-*/{_COMPLETE_FILE}")):
+        # What is kept of another size, or of another label map, is of no use here.
+        staged = list(self.home.glob(f"{width_px}x{height_px}-from-*-map{LABEL_MAP_VERSION}"))
+        if any((folder / _COMPLETE_FILE).is_file() for folder in staged):
             return
         if expected is None:
             self.say("how much disk is needed cannot be said: the footage does not say how long it is")
             return
         first = next(iter(self.footage.frames_of(0)))
         size = FrameSize(first.shape[1], first.shape[0])
-        self.say(check_room(self.home, bytes_needed(expected, size, width_px, height_px)))
+        needed = bytes_needed(expected, size, width_px, height_px)
+        there = bytes_in([self.home / "seen", self.home / "kept", *staged])
+        ways_out = "free some, choose another --work folder, a smaller --preset, or fewer frames with --frame-rate"
+        self.say(check_room(self.home, needed - there, "what is prepared", ways_out))
 
     def _seen(self) -> Sightings:
         expected = self.footage.facts().expected_frames

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from motion.pose import Pose
 from serving.actors import Actor
 from serving.errors import BadInput, NoBody
 from training.acting import PublishedActor, seen_on
-from training.baselines import nearest_pose
+from training.baselines import NearestPose
 from training.data.footage import Footage
 from training.data.prepare import PreparedFootage, load_prepared, prepare
 from training.data.split import near_blocks
@@ -93,19 +94,28 @@ def evaluate_held_out(
     runs = [run for block in blocks for run in seen_runs(prepared, block)]
     if not runs:
         raise NoBody("no held-out frame shows the person")
+    frames = [frame for run in runs for frame in run]
+    places = {frame: place for place, frame in enumerate(frames)}
+
+    def told(what: str, run: list[int]) -> Iterator[int]:
+        for frame in run:
+            on_step(what, places[frame], len(frames))
+            yield frame
+
     acting = PublishedActor(actor)
     refined: list[list[Picture]] = []
     unrefined: list[list[Picture]] = []
     for run in runs:
-        pictures = acting.run([_pose(prepared, frame) for frame in run])
+        pictures = acting.run(_pose(prepared, frame) for frame in told("drawing", run))
         for kept, drawn in zip((unrefined, refined), pictures, strict=True):
             kept.append(seen_on(drawn, actor, prepared.stage))
+    on_step("drawing", len(frames), len(frames))
     real = [[np.asarray(prepared.pictures[frame]) for frame in run] for run in runs]
     asked = [[prepared.stage_pose(frame) for frame in run] for run in runs]
     near = near_blocks(blocks, prepared.frame_rate_hz)
     known = [i for i, pose in enumerate(prepared.poses) if pose is not None and i not in near]
-    known_poses = [prepared.stage_pose(i) for i in known]
-    nearest = [[np.asarray(prepared.pictures[known[nearest_pose(p, known_poses)]]) for p in run] for run in asked]
+    nearest_pose = NearestPose([prepared.stage_pose(i) for i in known])
+    nearest = [[np.asarray(prepared.pictures[known[nearest_pose.index(pose)]]) for pose in run] for run in asked]
     speed = acting.times.frames_per_second
     ways: list[tuple[str, list[list[Picture]], dict[str, Any]]] = [
         ("the actor", refined, {"frames_per_second": speed}),
@@ -116,10 +126,9 @@ def evaluate_held_out(
         ways.insert(1, ("the actor without its face network", unrefined, {}))
     rows = []
     for index, (name, pictures_of_runs, options) in enumerate(ways):
-        on_step("measuring", index, len(ways))
-        rows.append(measured(name, pictures_of_runs, real, asked, actor.face_rule, lpips, **options))
+        check = partial(on_step, "measuring", index, len(ways))
+        rows.append(measured(name, pictures_of_runs, real, asked, actor.face_rule, lpips, check=check, **options))
     on_step("measuring", len(ways), len(ways))
-    frames = [frame for run in runs for frame in run]
     flat = dict(zip(frames, (picture for drawn in refined for picture in drawn), strict=True))
     chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, 8).round().astype(int))]
     return Evaluation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,7 +39,7 @@ class PartScore:
     joints: int
 
 
-def detected(runs: Sequence[Sequence[Picture]]) -> list[list[Pose | None]]:
+def detected(runs: Iterable[Iterable[Picture]]) -> list[list[Pose | None]]:
     """The poses, with face and hands, in runs of consecutive pictures, `[H, W, 3]` uint8 RGB; each has its tracker."""
     found = []
     for pictures in runs:

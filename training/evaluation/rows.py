@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,7 @@ from training.evaluate import PictureScores, body_box, pose_distance, score_pict
 from training.evaluation.flicker import flicker_levels
 from training.evaluation.keypoints import PartScore, detected, part_scores
 from training.evaluation.lpips import SMALLEST_SIDE_PX, Lpips
+from training.stopping import checked
 
 Runs = Sequence[Sequence[Picture]]
 
@@ -25,7 +26,8 @@ class EvaluationRow:
 
     pictures: SSIM and PSNR; None for the real frames themselves. body_lpips, face_lpips: None where not available.
     parts: by their names, see `keypoints.PARTS`. pose_distance: of `training.evaluate`, in torso lengths.
-    flicker_levels: see `flicker`. frames_per_second: None where nothing was drawn. frame_ssim: the body's, per frame.
+    flicker_levels: see `flicker`, None where it could not be measured; has_motion: whether it means something here.
+    frames_per_second: None where nothing was drawn. frame_ssim: the body's, per frame.
     """
 
     drawn_by: str
@@ -37,6 +39,7 @@ class EvaluationRow:
     frames_with_a_pose: int
     pose_distance: float | None
     flicker_levels: float | None
+    has_motion: bool = True
     frames_per_second: float | None = None
     frame_ssim: list[float] = field(default_factory=list)
 
@@ -53,41 +56,47 @@ def measured(
     is_real: bool = False,
     has_motion: bool = True,
     found: Sequence[Sequence[Pose | None]] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> EvaluationRow:
     """Measures runs of consecutive pictures, `[H, W, 3]` uint8 RGB, against the real ones; poses in their pixels.
 
     is_real: these are the real pictures, whose likeness to themselves says nothing. has_motion: consecutive pictures
     belong together, so that flicker means something. found: the poses in the runs, where they are known already.
+    check: called ahead of each frame that is looked at; it may raise.
     """
     flat, flat_real = [p for run in runs for p in run], [p for run in real for p in run]
     poses = [pose for run in asked for pose in run]
     if found is None:
-        found = detected(runs)
+        found = detected(checked(run, check) for run in runs)
     flat_found = [pose for run in found for pose in run]
     torso = [d for one, other in zip(poses, flat_found, strict=True) if other and (d := pose_distance(one, other))]
-    flicker = [v for d, r, p in zip(runs, real, asked, strict=True) for v in flicker_levels(d, r, p)]
-    body_lpips, face_lpips = (None, None) if is_real else _lpips_of(flat, flat_real, poses, rule, lpips)
+    flicker: list[float] = []
+    if has_motion:
+        for drawn_run, real_run, asked_run in zip(checked(runs, check), real, asked, strict=True):
+            flicker += flicker_levels(drawn_run, real_run, asked_run)
+    body_lpips, face_lpips = (None, None) if is_real else _lpips_of(flat, flat_real, checked(poses, check), rule, lpips)
     return EvaluationRow(
         drawn_by=drawn_by,
         frames=len(flat),
-        pictures=None if is_real else score_pictures(flat, flat_real, poses, rule),
+        pictures=None if is_real else score_pictures(flat, flat_real, checked(poses, check), rule),
         body_lpips=body_lpips,
         face_lpips=face_lpips,
         parts=part_scores(poses, flat_found),
         frames_with_a_pose=sum(pose is not None for pose in flat_found),
         pose_distance=float(np.mean(torso)) if torso else None,
-        flicker_levels=float(np.mean(flicker)) if flicker and has_motion else None,
+        flicker_levels=float(np.mean(flicker)) if flicker else None,
+        has_motion=has_motion,
         frames_per_second=frames_per_second,
-        frame_ssim=[] if is_real else _each_ssim(flat, flat_real, poses, rule),
+        frame_ssim=[] if is_real else _each_ssim(flat, flat_real, checked(poses, check), rule),
     )
 
 
-def _each_ssim(drawn: Sequence[Picture], real: Sequence[Picture], poses: Sequence[Pose], rule: FaceRule) -> list[float]:
+def _each_ssim(drawn: Sequence[Picture], real: Sequence[Picture], poses: Iterable[Pose], rule: FaceRule) -> list[float]:
     return [score_pictures([a], [b], [pose], rule).body_ssim for a, b, pose in zip(drawn, real, poses, strict=True)]
 
 
 def _lpips_of(
-    drawn: Sequence[Picture], real: Sequence[Picture], poses: Sequence[Pose], rule: FaceRule, lpips: Lpips | None
+    drawn: Sequence[Picture], real: Sequence[Picture], poses: Iterable[Pose], rule: FaceRule, lpips: Lpips | None
 ) -> tuple[float | None, float | None]:
     """Means over body crops at the pictures' own resolution, and over face crops at the face network's."""
     if lpips is None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib
 import numpy as np
@@ -18,7 +18,11 @@ from training.evaluation.keypoints import PARTS
 from training.evaluation.rows import EvaluationRow
 from training.preview import preview_sheet
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 NOT_AVAILABLE: Final = "n/a"
+_LIKENESS: Final = ("body_ssim", "body_psnr_db", "face_ssim", "face_psnr_db", "body_lpips", "face_lpips")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +62,28 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
         "Flicker (temporal error along the flow, levels of 255) and speed",
         ("drawn by", "flicker", "frames a second"),
         [
-            (r.drawn_by, _number(r.flicker_levels, 2, absent=""), _number(r.frames_per_second, 1, absent=""))
+            (
+                r.drawn_by,
+                _number(r.flicker_levels, 2) if r.has_motion else "",
+                _number(r.frames_per_second, 1, absent=""),
+            )
             for r in rows
         ],
     )
     return [likeness, distance, missed, motion]
 
 
+def evaluation_paths(folder: Path, name: str) -> list[Path]:
+    """What `write_evaluation` writes."""
+    return [folder / f"{name}{ending}" for ending in (".csv", ".md", ".json", "-plots.png", "-pictures.png")]
+
+
 def write_evaluation(evaluation: Evaluation, folder: Path, name: str) -> list[Path]:
     """Writes NAME.csv, .md, .json, and -plots.png and -pictures.png; returns their paths. Raises OSError."""
     tables = tables_of(evaluation)
-    paths = [folder / f"{name}{ending}" for ending in (".csv", ".md", ".json", "-plots.png", "-pictures.png")]
+    paths = evaluation_paths(folder, name)
     with written_whole(paths[0]) as partial, partial.open("w", newline="") as file:
-        rows = [_flat(row) for row in evaluation.rows]
+        rows = [_sheet_row(row) for row in evaluation.rows]
         sheet = csv.DictWriter(file, list(rows[0]))
         sheet.writeheader()
         sheet.writerows(rows)
@@ -153,6 +166,19 @@ def _flat(row: EvaluationRow) -> dict[str, Any]:
     }
 
 
+def _sheet_row(row: EvaluationRow) -> dict[str, Any]:
+    """For CSV: what could not be measured says so, and what has no meaning for this way of drawing is empty."""
+    without_meaning = {"frames_per_second"}
+    if row.pictures is None:
+        without_meaning |= set(_LIKENESS)
+    if not row.has_motion:
+        without_meaning.add("flicker_levels")
+    return {
+        name: "not available" if value is None and name not in without_meaning else value
+        for name, value in _flat(row).items()
+    }
+
+
 def _write_plots(evaluation: Evaluation, path: Path) -> None:
     """Every frame's SSIM, and the pose distances of all parts, in one picture."""
     matplotlib.use("Agg")
@@ -164,13 +190,23 @@ def _write_plots(evaluation: Evaluation, path: Path) -> None:
             above.plot(row.frame_ssim, label=row.drawn_by, linewidth=1)
             above.legend(fontsize=8)
     above.set(title=evaluation.title, xlabel="frame", ylabel="body SSIM")
-    width = 0.8 / len(evaluation.rows)
-    places = np.arange(len(PARTS))
-    for index, row in enumerate(evaluation.rows):
-        values = [row.parts[part].distance_px or 0.0 for part in PARTS]
-        below.bar(places + index * width, values, width, label=row.drawn_by)
-    below.set(ylabel="pose distance, pixels", xticks=places + 0.4 - width / 2, xticklabels=list(PARTS))
-    below.legend(fontsize=8)
+    draw_pose_bars(below, evaluation.rows)
     with written_whole(path) as partial:
         figure.savefig(partial, dpi=110)
     pyplot.close(figure)
+
+
+def draw_pose_bars(axes: Axes, rows: Sequence[EvaluationRow]) -> None:
+    """Bars of every part's pose distance; a part that nobody found has no bar, which would be the best one, but n/a."""
+    width = 0.8 / len(rows)
+    for index, row in enumerate(rows):
+        places = np.arange(len(PARTS)) + index * width
+        distances_px = [row.parts[part].distance_px for part in PARTS]
+        bars_px = [np.nan if distance is None else distance for distance in distances_px]
+        axes.bar(places, bars_px, width, label=row.drawn_by)
+        for place, distance in zip(places, distances_px, strict=True):
+            if distance is None:
+                axes.text(place, 0, NOT_AVAILABLE, rotation=90, ha="center", va="bottom", fontsize=8)
+    middles = np.arange(len(PARTS)) + 0.4 - width / 2
+    axes.set(ylabel="pose distance, pixels", xticks=middles, xticklabels=list(PARTS))
+    axes.legend(fontsize=8)

@@ -7,6 +7,7 @@ place and before the actor's camera.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from training.evaluation.heldout import Evaluation
 from training.evaluation.keypoints import PARTS, detected
 from training.evaluation.lpips import Lpips
 from training.evaluation.rows import measured
+from training.stopping import checked
 
 _JOINTS = [joint for joint in PARTS["body"].tolist() if joint not in (skeleton.NECK, skeleton.MID_HIP)]
 """The body's joints that are points of the body, and not middles of others."""
@@ -53,7 +55,7 @@ def evaluate_transfer(
             "--truth", f"{truth_path} is {frames[0].shape[1]}x{frames[0].shape[0]}, the actor's footage "
             f"{size.width_px}x{size.height_px}"
         )  # fmt: skip
-    found = detected([frames])[0]
+    found = detected([checked(frames, partial(on_step, "looking for poses", 0, None))])[0]
     used = [i for i, (pose, drawn) in enumerate(zip(found, transferred, strict=True)) if pose and drawn is not None]
     if not used:
         raise NoBody(f"{truth_path}: nobody is found in any frame that was drawn")
@@ -68,10 +70,10 @@ def evaluate_transfer(
     ]
     rows, in_row = [], {}
     for index, (name, runs, options) in enumerate(ways):
-        on_step("measuring the transfer", index, len(ways))
-        poses = detected(runs)
+        check = partial(on_step, "measuring the transfer", index, len(ways))
+        poses = detected(checked(run, check) for run in runs)
         in_row[name] = poses[0]
-        rows.append(measured(name, runs, real, asked, actor.face_rule, lpips, found=poses, **options))
+        rows.append(measured(name, runs, real, asked, actor.face_rule, lpips, found=poses, check=check, **options))
     on_step("measuring the transfer", len(ways), len(ways))
     facts: dict[str, Any] = {"frames": len(frames), "frames_compared": len(used)}
     if joints_path is not None:

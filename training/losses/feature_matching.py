@@ -14,7 +14,8 @@ from training.discriminator import Judgement
 def feature_matching(fake: Sequence[Judgement], real: Sequence[Judgement]) -> Tensor:
     """Mean L1 between features of drawn and real pictures, summed over layers, averaged over scales (pix2pixHD, eq. 4).
 
-    The maps of verdicts do not count. `real` is only a target: no gradient flows into it. Returns a scalar.
+    Averaged as pix2pixHD's published code does; the paper's objective (eq. 5) sums over the scales k. The maps of
+    verdicts do not count. `real` is only a target: no gradient flows into it. Returns a scalar.
     """
     return torch.stack(
         [

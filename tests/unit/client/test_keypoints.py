@@ -130,6 +130,8 @@ def test_an_empty_folder_and_live_keypoints_are_refused(serve, tmp_path, capsys)
     given = ("--frame-size", "9x9", "--frame-rate", "9")
     assert transfer(tmp_path / "empty", tmp_path / "o.mp4", serve().address, *given) == 1
     assert "there is no file *_keypoints.json in it" in capsys.readouterr().err
+    assert transfer(tmp_path / "empty", tmp_path / "o.mp4", serve().address) == 1
+    assert "there is no file *_keypoints.json in it" in capsys.readouterr().err
     source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)])
     assert transfer(source, tmp_path / "o.mp4", serve().address, "--live") == 2
     assert "is a folder of keypoints" in capsys.readouterr().err
@@ -235,6 +237,13 @@ def test_backends_are_compared_with_the_truth(two_dancers, card, tmp_path, capsy
     cells = dict(zip(heading.strip("| ").split(" | "), [c.strip() for c in row.strip("|").split("|")], strict=True))
     assert (cells["clip"], cells["backend"], cells["frames"], cells["with a pose"]) == ("two", "openpose", "4", "4")
     assert (cells["people a frame"], cells["ids"], cells["OKS"]) == ("1.75", "2", "1.00")
+    table.write_text("kept")
+    assert run([*asked, "-o", str(table)]) == 1
+    assert "table.md exists already; --force overwrites it" in " ".join(capsys.readouterr().err.split())
+    assert table.read_text() == "kept"
+    assert run([*asked, "-o", str(table), "--force"]) == 0
+    assert table.read_text().startswith("| clip")
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
     assert run([*asked, "--truth", str(tmp_path / "found")]) == 1
     assert "expected one person in each file" in " ".join(capsys.readouterr().err.split())
     assert run([*asked[:-1], "openpose,openpose"]) == 2

@@ -101,7 +101,16 @@ def test_evaluation_shows_tables_and_what_is_not_available(actors, make_video, t
     assert "1.50" in said.out
     assert "LPIPS is not available: AlexNet's weights are not here" in said.err
     assert f"wrote {tmp_path / 'out' / 'held-out.csv'}" in said.out
-    assert "LPIPS is not available" in (tmp_path / "out" / "held-out.md").read_text()
+    table = tmp_path / "out" / "held-out.md"
+    assert "LPIPS is not available" in table.read_text()
+    table.write_text("kept")
+    again = ["evaluate", "kind", *actors, "--footage", str(make_video())]
+    assert run(again) == 1
+    assert "held-out.csv exists already; --force overwrites it" in " ".join(capsys.readouterr().err.split())
+    assert table.read_text() == "kept"
+    assert len(asked) == 1
+    assert run([*again, "--force"]) == 0
+    assert table.read_text() != "kept"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Videos: whole, of the right length, and resumable."""
 
+from collections.abc import Iterator
+
 import av
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from typer.testing import CliRunner
 
 from samples.cast import ACTOR, SOURCE
 from samples.make import Shot, app, render_frames, write_video
+from samples.renderer import Picture
 
 
 def test_help_names_every_command() -> None:
@@ -34,6 +37,19 @@ def test_a_video_holds_every_picture(tmp_path) -> None:
         assert stream.codec_context.pix_fmt == "yuv420p"
         means = [frame.to_ndarray(format="rgb24").mean() for frame in container.decode(video=0)]
     np.testing.assert_allclose(means, [25 * k for k in range(8)], atol=3)
+
+
+def test_a_video_that_is_not_finished_leaves_the_one_before_it(tmp_path) -> None:
+    """And nothing beside it."""
+    (tmp_path / "grey.mp4").write_bytes(b"before")
+
+    def broken() -> Iterator[Picture]:
+        yield np.zeros((64, 96, 3), np.uint8)
+        raise OSError("not a picture")
+
+    with pytest.raises(OSError, match="not a picture"):
+        write_video(tmp_path / "grey.mp4", broken(), 15, crf=18)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("grey.mp4", b"before")]
 
 
 def test_finished_frames_are_kept(tmp_path) -> None:

@@ -175,14 +175,24 @@ def test_a_busy_work_folder_is_worth_another_try(in_process, footage, tmp_path, 
 
 
 def test_anything_else_is_1_with_its_traceback(in_process, footage, tmp_path, monkeypatch, capsys):
-    """A full disk ends the attempt, not the Job; a log is all that is left of a pod, so it says where."""
+    """A disk that fails ends the attempt, not the Job; a log is all that is left of a pod, so it says where."""
     from training import body
 
     monkeypatch.setattr(body.BodyLearner, "step", body.BodyLearner.step)
     assert in_process(words(tmp_path, "--fail")) == EXIT_FAILED
     said = capsys.readouterr().err
     assert "Traceback" in said
-    assert said.splitlines()[-1] == "error: OSError: [Errno 28] No space left on device"
+    assert said.splitlines()[-1] == "error: OSError: [Errno 5] Input/output error"
+
+
+def test_a_full_disk_is_1_in_one_line(in_process, footage, tmp_path, monkeypatch, capsys):
+    """It names the folder and the way out, and has no traceback."""
+    from training import body
+
+    monkeypatch.setattr(body.BodyLearner, "step", body.BodyLearner.step)
+    assert in_process(words(tmp_path, "--full")) == EXIT_FAILED
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"error: the disk of {tmp_path / 'work' / 'bar'} is full; what was done is kept: free some")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import numpy as np
 
-from training.curves import Curves
+from training.curves import Curves, _ForgivingFile
 
 
 def rows(folder):
@@ -52,6 +52,14 @@ def test_another_training_has_its_own_columns(tmp_path):
     anew.close()
     assert rows(tmp_path)[0][3:] == ["l1", "judge"]
     assert len(rows(tmp_path)) == 2
+
+
+def test_a_full_disk_ends_the_file_for_tensorboard_quietly():
+    """Its thread would die of the error, and then keep the training waiting; the table's rows bring the error."""
+    file = _ForgivingFile("forgiving:/dev/full")
+    file.write(bytes(100_000))
+    file.flush()
+    file.close()
 
 
 def test_scalars_and_pictures_are_there_for_tensorboard(tmp_path):

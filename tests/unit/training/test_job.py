@@ -1,14 +1,21 @@
+import errno
 import json
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+import torch
 
 from serving.actors import FACE_FILE, GENERATOR_FILE, ActorStore
 from serving.errors import BadInput
-from training import recipe
+from training import job, recipe
+from training.data.disk import DiskFull
 from training.job import JobSettings, train_actor
 from training.progress import Progress
+from training.recipe import drawing_for
+from training.room import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoints_room
 from training.trainer import TrainingStopped
 from training.worklock import locked
 
@@ -56,6 +63,86 @@ def test_stopped_job_goes_on(settings):
     done = []
     train_actor(settings, lambda now: done.append(now.done) if now.phase == "body" and now.losses else None)
     assert done == [6, 8]
+
+
+def test_stop_is_heard_while_held_out_frames_are_drawn(settings, tmp_path, monkeypatch):
+    """It ends between two of them, with a checkpoint, and what goes on from there ends with the very same weights."""
+    monkeypatch.setattr(job, "_SCORE_EVERY_SECONDS", 0.0)  # after every step
+    undisturbed = replace(settings, work_root=tmp_path / "undisturbed", store_root=tmp_path / "others")
+    train_actor(undisturbed)
+    drawn = []
+
+    def counted(*given):
+        draw = drawing_for(*given)
+
+        def drawing(label, previous):
+            drawn.append(label)
+            return draw(label, previous)
+
+        return drawing
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "drawing_for", counted)
+        with pytest.raises(TrainingStopped, match="stopped after 2 pictures; a checkpoint was written"):
+            train_actor(settings, should_stop=lambda: len(drawn) == 1)
+    assert len(drawn) == 1
+    assert not (settings.work_folder / "scores.csv").exists()
+    train_actor(settings)
+    for file in ("body.pt", "face.pt"):
+        one, other = (torch.load(folder / file) for folder in (settings.work_folder, undisturbed.work_folder))
+        for network in ("generator", "judge", "averaged"):
+            torch.testing.assert_close(one["learner"][network], other["learner"][network], rtol=0, atol=0)
+
+
+def test_room_for_checkpoints_is_told_before_training(settings, monkeypatch):
+    """How much all that are kept take and one more; with too little the job ends there, else it comes about so."""
+    notes: list[str] = []
+    usage = shutil.disk_usage(settings.store_root.parent)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+        told = r"about 1 MB of disk are needed in .*bar for checkpoints, 0 MB are free: free some, .* smaller --preset"
+        with pytest.raises(DiskFull, match=told):
+            train_actor(settings)
+    assert not (settings.work_folder / "body.pt").exists()
+    train_actor(settings, lambda progress: notes.append(progress.note))
+    assert any("are needed" in note and "for checkpoints" in note for note in notes)
+    for file, expected in (
+        ("body.pt", body_checkpoint_bytes(settings.preset)),
+        ("face.pt", face_checkpoint_bytes(settings.preset)),
+    ):
+        # So small a network takes a third more, for names.
+        assert expected < (settings.work_folder / file).stat().st_size < 1.35 * expected
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=700_000))
+    state_checkpoints_room(settings.preset, settings.work_folder / "body.pt", settings.work_folder / "face.pt", None)
+
+
+def test_a_full_disk_in_training_is_one_line_and_the_job_goes_on_later(settings, monkeypatch):
+    """The folder is named, no checkpoint is lost, and the same call finishes the job."""
+    wrote = os.fsync
+
+    def full(descriptor):
+        if (settings.work_folder / "body.pt").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        wrote(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(DiskFull, match=r"the disk of .*bar is full; what was done is kept: free some room"):
+            train_actor(settings)
+    assert train_actor(settings).trained["body_pictures"] == 8
+
+
+def test_a_full_disk_in_publishing_names_the_actors_folder(settings, monkeypatch):
+    """It may be another disk than the work folder's."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", full)
+        with pytest.raises(DiskFull, match=f"the disk of {settings.store_root} is full"):
+            train_actor(settings)
+    assert train_actor(settings).version == 1
 
 
 def test_more_training_publishes_the_next_version(settings):

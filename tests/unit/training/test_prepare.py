@@ -245,6 +245,22 @@ def test_too_little_room_is_told_before_anything_is_done(footage, tmp_path, monk
         prepare(path, tmp_path / "work", 32, 32)
 
 
+def test_arrays_of_another_size_do_not_count_as_done(footage, tmp_path, monkeypatch):
+    """What is kept for one size leaves all of another size's to be written; what was seen counts for both."""
+    path, _, _ = footage
+    small = prepare(path, tmp_path / "work", 32, 32)
+    with (small.folder / "pictures.npy").open("r+b") as file:
+        file.truncate(2**30)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=300_000))
+    with pytest.raises(DiskFull, match=r"about 1 MB of disk are needed in .* for what is prepared, 0 MB are free"):
+        prepare(path, tmp_path / "work", 64, 64)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_100_000))
+    seen = small.folder.parent / "seen" / "padding"
+    seen.write_bytes(bytes(200_000))  # in the place of larger sightings
+    prepare(path, tmp_path / "work", 64, 64)
+
+
 def openpose_folder(tmp_path, poses):
     folder = tmp_path / "poses"
     folder.mkdir()

@@ -1,11 +1,12 @@
 """`python -m tests.unit.training.tiny_command ...`: `python -m training`, in seconds.
 
 It knows one preset more, "tiny", and finds its footage prepared already and everybody in it. `--endless` at the end
-trains until it is stopped, and `--fail` breaks the first step.
+trains until it is stopped, `--fail` breaks the first step, and `--full` finds the disk full in it.
 """
 
 from __future__ import annotations
 
+import errno
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,11 +25,17 @@ def main(arguments: list[str]) -> int:
     setattr(evaluate, "PoseEstimator", FakeEstimator())  # noqa: B010
     if "--fail" in arguments:
         body.BodyLearner.step = _break  # type: ignore[method-assign,assignment]
-    return run([word for word in arguments if word not in ("--endless", "--fail")])
+    if "--full" in arguments:
+        body.BodyLearner.step = _fill  # type: ignore[method-assign,assignment]
+    return run([word for word in arguments if word not in ("--endless", "--fail", "--full")])
 
 
 def _break(learner: object, progress: float) -> dict[str, float]:
-    raise OSError(28, "No space left on device")
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def _fill(learner: object, progress: float) -> dict[str, float]:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from motion import skeleton
 from motion.stage import Stage
@@ -18,7 +20,7 @@ from training.atomic import write_picture
 from training.data.footage import Footage
 from training.evaluation import heldout, transfer
 from training.evaluation.heldout import evaluate_held_out, footage_of
-from training.evaluation.tables import markdown, tables_of, write_evaluation
+from training.evaluation.tables import draw_pose_bars, markdown, tables_of, write_evaluation
 from training.evaluation.transfer import evaluate_transfer
 
 
@@ -79,6 +81,21 @@ def test_held_out_frames_are_measured_beside_their_baselines(actor, prepared, de
     assert len(evaluation.shown) == 8
 
 
+@pytest.mark.parametrize("phase", ["drawing", "measuring"])
+def test_an_evaluation_that_is_asked_to_stop_ends_between_two_frames(actor, prepared, detector, phase):
+    """Whoever is told of its progress is told ahead of each frame, and may end it."""
+    told_of = []
+
+    def on_step(what, done, of):
+        told_of.append(what)
+        if told_of.count(phase) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_held_out(actor, prepared, None, None, on_step)
+    assert told_of.count(phase) == 3
+
+
 def test_nothing_that_is_missing_is_left_out_quietly(actor, prepared, detector, tmp_path):
     """Metrics without weights, and parts that nobody found, are n/a with the reason; files and plots are written."""
     evaluation = evaluate_held_out(actor, prepared, None, None, told)
@@ -91,6 +108,9 @@ def test_nothing_that_is_missing_is_left_out_quietly(actor, prepared, detector, 
     assert missed.rows[0][-1] == "0/8"
     assert motion.rows[0][2] != ""
     assert motion.rows[-1][2] == ""
+    still, unknown = (replace(evaluation.rows[0], flicker_levels=None, has_motion=motion) for motion in (False, True))
+    motion = tables_of(replace(evaluation, rows=[still, unknown]))[-1]
+    assert [row[1] for row in motion.rows] == ["", "n/a"]
     text = markdown(evaluation, [likeness])
     assert "- LPIPS is not available: no weights" in text
     assert "| the actor |" in text
@@ -100,11 +120,26 @@ def test_nothing_that_is_missing_is_left_out_quietly(actor, prepared, detector, 
     ]  # fmt: skip
     with paths[0].open() as file:
         rows = list(csv.DictReader(file))
-    assert rows[0]["body_lpips"] == ""
+    assert rows[0]["body_lpips"] == "not available"
+    assert rows[0]["face_distance_px"] == "not available"
+    assert [rows[3][name] for name in ("body_lpips", "face_ssim", "frames_per_second")] == ["", "", ""]
     assert float(rows[3]["overall_distance_px"]) == pytest.approx(1, abs=1e-5)
     assert json.loads(paths[2].read_text())["not_available"] == {"LPIPS": "no weights"}
     assert cv2.imread(str(paths[4])).shape == (20 + 3 * 32, 8 * 32, 3)
     assert cv2.imread(str(paths[3])).shape[0] > 300
+
+
+def test_a_part_that_nobody_found_has_no_bar(actor, prepared, detector):
+    """A bar of no height would be the best value there is; n/a is written in its place."""
+    missed, _, _, real = evaluate_held_out(actor, prepared, None, None, told).rows
+    axes = Figure().subplots()
+    draw_pose_bars(axes, [missed, real])
+    heights_px = [bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)]
+    assert np.isnan(heights_px[:4]).all()
+    assert heights_px[4] == pytest.approx(1, abs=1e-5)
+    written = [text.get_position()[0] for text in axes.texts if text.get_text() == "n/a"]
+    assert written[:4] == [0, 1, 2, 3]
+    assert len(written) == int(np.isnan(heights_px).sum())
 
 
 def test_footage_that_is_not_there_is_asked_for(actor, tmp_path):
