@@ -29,7 +29,7 @@ from training.budgets import Budgets
 from training.checkpoints import Checkpoints
 from training.data.footage import Footage
 from training.data.pairs import Pairs
-from training.data.prepare import PreparedFootage, preparation_name
+from training.data.prepare import PreparedFootage, load_prepared, preparation_name
 from training.distributed import ALONE, Ranks, joined
 from training.drawing import Draw
 from training.face import FaceLearner
@@ -129,7 +129,7 @@ class _Job:
         if settings.start_from and not Checkpoints(self.folder / _BODY_FILE).paths():
             checked_start(settings.start_from, settings.work_root, settings.store_root)
         self.vgg = self.ranks.first_first(self._seeing_network)
-        prepared = self.ranks.first_first(self._prepare)
+        prepared = self._prepared()
         identity["stage"] = prepared.folder.name
         split = prepared.split()
         pairs = pairs_for(self.preset, prepared, split, settings.seed)
@@ -164,6 +164,13 @@ class _Job:
         if self.settings.device == "cpu":
             accelerate(network)
         return network.to(self.settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _prepared(self) -> PreparedFootage:
+        """Prepared by rank 0; the others read what it left, and write nothing."""
+        prepared = self._prepare() if self.ranks.is_first else None
+        where = self.ranks.told_by_first(None if prepared is None else (prepared.folder.parent, prepared.stage))
+        assert where is not None
+        return load_prepared(*where) if prepared is None else prepared
 
     def _prepare(self) -> PreparedFootage:
         def on_frame(what: str, done: int, frames: int | None) -> None:
