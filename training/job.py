@@ -55,6 +55,7 @@ _SCORE_EVERY_SECONDS: Final = 150.0
 _COARSE_FILE: Final = "coarse.pt"
 _BODY_FILE: Final = "body.pt"
 _FACE_FILE: Final = "face.pt"
+_CROPS_FILE: Final = "faces.npy"
 
 
 def train_actor(
@@ -151,6 +152,8 @@ class _Job:
         published = self._publish(trained, nothing_new=body_steps + face_steps == 0) if self.ranks.is_first else None
         actor = self.ranks.told_by_first(published)
         assert actor is not None
+        if self.ranks.is_first:
+            (self.folder / _CROPS_FILE).unlink(missing_ok=True)
         return actor
 
     def _seeing_network(self) -> nn.Module | None:
@@ -263,9 +266,14 @@ class _Job:
         self, prepared: PreparedFootage, pairs: Pairs, body: BodyLearner, identity: dict[str, str]
     ) -> tuple[FaceLearner | None, int]:
         """The trained face network, None where the footage shows no face, and the steps that were taken now."""
-        draw = self._drawing(prepared, body)
         crops = cut_faces(
-            prepared, pairs, draw, self.preset.face_rule, lambda n, of: self._report_count("drawing faces", n, of)
+            prepared,
+            pairs,
+            self._drawing(prepared, body),
+            self.preset,
+            self.folder / _CROPS_FILE,
+            lambda n, of: self._report_count("drawing faces", n, of),
+            ranks=self.ranks,
         )
         if not crops:
             self._note("face", "no face in the footage, so no face network")

@@ -180,15 +180,15 @@ def noted_job(folder: Path, rank: int) -> None:
             wrote.update(str(name) for name in arguments[:2] if str(name).startswith(str(work)))
 
     frames = [np.random.default_rng(5).integers(90, 160, (SIDE, SIDE, 3)).astype(np.uint8)] * FRAMES
-    footage.footage_frames = lambda path, on_end: iter(frames)  # type: ignore[assignment]
-    footage.footage_facts = lambda path: footage.FootageFacts(24.0, FRAMES)  # type: ignore[assignment]
+    setattr(footage, "footage_frames", lambda path, on_end: iter(frames))  # noqa: B010
+    setattr(footage, "footage_facts", lambda path: footage.FootageFacts(24.0, FRAMES))  # noqa: B010
     setattr(_Job, "_publish", lambda job, trained, nothing_new: "published")  # noqa: B010
     sys.addaudithook(note)
     settings = JobSettings(
         footage=folder / "footage.mp4", actor="bar", store_root=folder / "actors", work_root=work, preset=tiny_preset(),
         pictures=4, consent="drawn by ourselves", footage_anyway=True,
     )  # fmt: skip
-    assert train_actor(settings) == "published"
+    train_actor(settings)
     (folder / f"wrote-{rank}").write_text("\n".join(sorted(wrote)))
 
 

@@ -43,6 +43,7 @@ def test_job_ends_with_an_actor_that_loads(settings):
     assert actor.read_plate().shape == (32, 32, 3)
     assert actor.trained["precision"] == "f32"
     assert (settings.work_folder / "preview.png").is_file()
+    assert not (settings.work_folder / "faces.npy").exists()
     assert len((settings.work_folder / "scores.csv").read_text().splitlines()) == 2
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from serving.actors import NetworkShape
 from serving.errors import BadInput
+from training.identity import of_the_body, recipe_identity
 from training.presets import (
     PRESETS,
     Epochs,
@@ -54,6 +55,7 @@ def test_paper_presets_have_the_papers_numbers():
         assert (preset.discriminator_scales, preset.discriminator_layers, preset.discriminator_channels) == (3, 3, 64)
         assert (preset.learning_rate, preset.rate_at(1.0), preset.average_half_life) == (2e-4, 0, 0)
     assert large.epochs == Epochs(coarse=5, body=30, face=5)
+    assert (small.face_frames, large.face_frames) == (None, None)
 
 
 def test_coarse_stage_is_the_global_generator_at_half_size():
@@ -102,3 +104,13 @@ def test_numbers_out_of_range_are_refused(field, value):
     """A share beyond 1 and a negative gain are named."""
     with pytest.raises(ValueError, match=field):
         replace(slim_256(), **{field: value})
+
+
+def test_older_trainings_of_small_presets_go_on():
+    """What their checkpoints do not name is what they were trained with; another number of faces is another face."""
+    small, every = (
+        recipe_identity(preset, 0, "footage") for preset in (slim_256(), replace(slim_256(), face_frames=None))
+    )
+    assert "preset.face_frames" not in small
+    assert every == small | {"preset.face_frames": "None"}
+    assert of_the_body(every) == of_the_body(small)
