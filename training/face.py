@@ -92,6 +92,10 @@ class FaceLearner(Learner):
         )
         self.crops = crops
 
+    def judge_alone(self, progress: float) -> bool:
+        """See `Learner.judge_alone`."""
+        return progress < self._preset.face_judge_alone
+
     def step(self, progress: float) -> dict[str, float]:
         """See `Learner.step`: a batch of crops."""
         preset, weights = self._preset, self._weights
@@ -114,7 +118,7 @@ class FaceLearner(Learner):
                 # Beside the person the body's picture is the plate already. Instance norms tempt the network to leave a
                 # bright or dark drop where nobody looks; this is dear.
                 terms["l1"] = ((1 + _BESIDE_GAIN * (1 - person)) * (refined - real).abs()).mean()
-        if progress >= preset.face_judge_alone:
+        if not self.judge_alone(progress):
             self._update("generator", weights.total(terms), progress)
         terms["judge"] = self._update_judge(judged_real, judged, progress)
         return self._stepped(terms)

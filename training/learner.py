@@ -119,6 +119,10 @@ class Learner:
         """The learning rate of a step at this progress, in [0, 1]."""
         return self._preset.rate_at(progress) * _RESTORED_RATE**self.restores
 
+    def judge_alone(self, progress: float) -> bool:
+        """Whether a step at this progress, in [0, 1], leaves the generator as it is."""
+        return False
+
     def step(self, progress: float) -> dict[str, float]:
         """One step of both networks; progress, in [0, 1], sets the rate. Returns the losses by name.
 

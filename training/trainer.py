@@ -172,7 +172,7 @@ class Trainer:
                         losses = self.learner.step(progress)
                 except StepAbandoned:
                     self._stop()
-                trouble = self._watch.trouble(losses)
+                trouble = self._watch.trouble(losses, judge_alone=self.learner.judge_alone(progress))
             if trouble:
                 self._put_back(trouble)
                 saved_at = self.seconds
