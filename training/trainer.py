@@ -3,9 +3,10 @@
 Progress is counted in pictures seen and in seconds of training, never in epochs.
 
 What a step does follows from the state in the checkpoint alone: networks, optimizers, pictures seen (which pairs are
-drawn and all other chance derive from), and the part of the budget that is used up (the learning rate). With a budget
-in pictures a training that was killed and goes on takes the very same steps, to the last bit on a CPU. With a budget in
-seconds the rate depends on the clock as soon as it falls; until then the steps are the same too.
+drawn and all other chance derive from), and the part of the budget that is used up (the learning rate, and what is
+trained: a trunk and the face's network may begin later). With a budget in pictures a training that was killed and goes
+on takes the very same steps, to the last bit on a CPU. With a budget in seconds that part follows the clock: from the
+same weights the steps are the same until the rate falls, or until such a beginning.
 """
 
 from __future__ import annotations
