@@ -153,6 +153,14 @@ def with_perceptual(preset: Preset, perceptual: str) -> Preset:
     )
 
 
+def with_adversarial(preset: Preset, adversarial: str) -> Preset:
+    """The preset with "least-squares" or "log" as the adversarial loss of body and face. Raises BadInput for others."""
+    forms: dict[str, AdversarialLoss] = {"least-squares": "least_squares", "log": "log"}
+    if adversarial not in forms:
+        raise BadInput("adversarial", f"there is no {adversarial!r}; there are: {', '.join(forms)}")
+    return replace(preset, adversarial=forms[adversarial])
+
+
 def coarse_stage(preset: Preset) -> Preset:
     """How the global generator inside of a local enhancer is trained: by itself, at half size, as the paper does."""
     return replace(

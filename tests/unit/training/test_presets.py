@@ -13,6 +13,7 @@ from training.presets import (
     paper_1024,
     preset_named,
     slim_256,
+    with_adversarial,
     with_losses,
     with_perceptual,
 )
@@ -89,6 +90,14 @@ def test_perceptual_loss_is_chosen():
     assert with_perceptual(paper_1024(), "random").weights.perceptual == 10
     with pytest.raises(BadInput, match="vgg19, random, none"):
         with_perceptual(slim_256(), "vgg16")
+
+
+def test_adversarial_loss_is_chosen():
+    """Either form replaces the preset's, and nothing else; other names are refused with these two."""
+    assert with_adversarial(paper_512(), "log") == replace(paper_512(), adversarial="log")
+    assert with_adversarial(with_adversarial(slim_256(), "log"), "least-squares") == slim_256()
+    with pytest.raises(BadInput, match="least-squares, log"):
+        with_adversarial(slim_256(), "hinge")
 
 
 def test_published_way_weighs_every_pixel_alike_and_begins_on_zeros():
