@@ -20,6 +20,7 @@ from motion.frame import Picture
 from motion.pose import Pose
 from services.face.network import FaceGenerator
 from serving.actors import NetworkShape
+from training.ahead import Ahead
 from training.data.pairs import picture_tensor
 from training.discriminator import MultiscaleDiscriminator
 from training.learner import Computing, Learner, weights_fixed
@@ -91,6 +92,7 @@ class FaceLearner(Learner):
             pictures_per_item=1,
         )
         self.crops = crops
+        self._batches = Ahead(self._batch, self.pictures_per_step)
 
     def judge_alone(self, progress: float) -> bool:
         """See `Learner.judge_alone`."""
@@ -99,7 +101,7 @@ class FaceLearner(Learner):
     def step(self, progress: float) -> dict[str, float]:
         """See `Learner.step`: a batch of crops."""
         preset, weights = self._preset, self._weights
-        label, drawn, real, person = self._batch()
+        label, drawn, real, person = (tensor.to(self.device, non_blocking=True) for tensor in self._next(self._batches))
         with self._autocast():
             residual = self.generator(torch.cat([label, drawn], dim=1)).float()
             refined = drawn + residual
@@ -123,11 +125,11 @@ class FaceLearner(Learner):
         terms["judge"] = self._update_judge(judged_real, judged, progress)
         return self._stepped(terms)
 
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _batch(self, number: int) -> list[Tensor]:
         """Labels in [0, 1], faces as drawn and as they are in [-1, 1], `[B, 3, S, S]`; the person, `[B, 1, S, S]`."""
-        crops = [self._crop(item) for item in self._items(self._number)]
+        crops = [self._crop(item) for item in self._items(number)]
         scaled = [
-            torch.cat([picture_tensor(picture, zero, scale) for picture in pictures]).to(self.device)
+            torch.cat([picture_tensor(picture, zero, scale) for picture in pictures])
             for pictures, zero, scale in (
                 ([crop.label for crop in crops], 0, 255),
                 ([crop.drawn for crop in crops], 127.5, 127.5),
@@ -135,8 +137,7 @@ class FaceLearner(Learner):
                 ([crop.person[..., None] for crop in crops], 0, 255),
             )
         ]
-        label, drawn, real, person = scaled
-        return label, drawn, real, person
+        return [tensor.pin_memory() for tensor in scaled] if self.device == "cuda" else scaled
 
     def _crop(self, item: int) -> FaceCrop:
         random = np.random.default_rng((self.computing.seed, item))

@@ -183,7 +183,8 @@ class Trainer:
             self.seconds = before + time.monotonic() - started
             if self.curves is not None:
                 rate = self.learner.rate_at(progress)
-                self.curves.add(self.learner.pictures_seen, self.seconds, rate, losses)
+                waited = self.learner.waited_seconds
+                self.curves.add(self.learner.pictures_seen, self.seconds, rate, losses, waited_seconds=waited)
             on_step(Step(self.seconds, self.learner.pictures_seen, self.progress, losses))
             self.seconds = before + time.monotonic() - started
             if self.seconds - saved_at >= next_save:

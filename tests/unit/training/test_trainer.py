@@ -138,6 +138,17 @@ def test_face_training_repeats_too(crops, tiny, tmp_path):
     assert rest == {count: whole[count] for count in (4, 5, 6)}
 
 
+def test_batches_of_the_face_are_made_ahead_and_waiting_for_them_is_timed(crops, tiny):
+    """The next ones are begun in a step, and are the same as asked for alone."""
+    learner = FaceLearner(tiny, crops, Computing(seed=1, batch=2))
+    alone = learner._batch(2)
+    learner.step(0.0)
+    assert 2 in learner._batches._waiting
+    assert learner.waited_seconds > 0
+    for ahead, expected in zip(learner._batches.item(2), alone, strict=True):
+        assert torch.equal(ahead, expected)
+
+
 def test_judge_of_the_face_may_begin_alone(crops, tiny, tmp_path):
     """So long the network stays as it is, and a judge that is certain is no trouble; then both are trained."""
     learner = FaceLearner(replace(tiny, face_judge_alone=0.5), crops, Computing(seed=1))
