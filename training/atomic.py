@@ -15,7 +15,10 @@ from motion.frame import Picture
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path of the same suffix to write to; it becomes `path` when the block ends well and is removed otherwise."""
+    """A path of the same suffix to write to; it becomes `path` when the block ends well and is removed otherwise.
+
+    Its name tells processes of one machine apart; of several machines that share a folder, one alone may write there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:

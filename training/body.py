@@ -96,7 +96,7 @@ class BodyLearner(Learner):
     def step(self, progress: float) -> dict[str, float]:
         """See `Learner.step`: a batch of pairs, two pictures each."""
         preset = self._preset
-        pair = on_device(self._batches.item(self._number), self.device)
+        pair = on_device(self._next(self._batches), self.device)
         judged = judged_together if preset.temporal else judged_apart
         if isinstance(self.generator, LocalEnhancer):
             self.generator.trunk.requires_grad_(progress >= preset.frozen_trunk)

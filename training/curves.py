@@ -38,8 +38,19 @@ class Curves:
         self._purge_from = keep_until + 1
         self._drop_after(keep_until)
 
-    def add(self, pictures_seen: int, seconds: float, rate: float, losses: Mapping[str, float]) -> None:
-        """Adds a step. rate: the learning rate. Numbers are written so that they read back as the very same."""
+    def add(
+        self,
+        pictures_seen: int,
+        seconds: float,
+        rate: float,
+        losses: Mapping[str, float],
+        *,
+        waited_seconds: float = 0.0,
+    ) -> None:
+        """Adds a step. rate: the learning rate. Numbers are written so that they read back as the very same.
+
+        waited_seconds: of the step, for its data; shown in TensorBoard alone.
+        """
         if self._file is None:
             self._file = self._opened(losses)
         values = {"pictures": pictures_seen, "seconds": round(seconds, 3), "rate": rate, **losses}
@@ -47,7 +58,8 @@ class Curves:
         self._file.flush()
         if time.monotonic() - self._shown_at >= _SCALARS_EVERY_SECONDS:
             self._shown_at = time.monotonic()
-            for name, value in (*losses.items(), ("learning_rate", rate)):
+            shown = {**losses, "learning_rate": rate, "seconds_waited_for_data": waited_seconds}
+            for name, value in shown.items():
                 self._tensorboard().add_scalar(f"training/{name}", value, pictures_seen)
 
     def show(self, pictures_seen: int, scalars: Mapping[str, float], sheet: Picture) -> None:

@@ -20,6 +20,7 @@ from motion.frame import Picture
 from motion.pose import Pose
 from services.face.network import FaceGenerator
 from serving.actors import NetworkShape
+from training.ahead import Ahead
 from training.data.pairs import picture_tensor
 from training.discriminator import MultiscaleDiscriminator
 from training.learner import Computing, Learner, weights_fixed
@@ -96,11 +97,16 @@ class FaceLearner(Learner):
             pictures_per_item=1,
         )
         self.crops = crops
+        self._batches = Ahead(self._batch, self.pictures_per_step)
+
+    def judge_alone(self, progress: float) -> bool:
+        """See `Learner.judge_alone`."""
+        return progress < self._preset.face_judge_alone
 
     def step(self, progress: float) -> dict[str, float]:
         """See `Learner.step`: a batch of crops."""
         preset, weights = self._preset, self._weights
-        label, drawn, real, person = self._batch()
+        label, drawn, real, person = (tensor.to(self.device, non_blocking=True) for tensor in self._next(self._batches))
         with self._autocast():
             residual = self.generator(torch.cat([label, drawn], dim=1)).float()
             refined = drawn + residual
@@ -119,16 +125,16 @@ class FaceLearner(Learner):
                 # Beside the person the body's picture is the plate already. Instance norms tempt the network to leave a
                 # bright or dark drop where nobody looks; this is dear.
                 terms["l1"] = ((1 + _BESIDE_GAIN * (1 - person)) * (refined - real).abs()).mean()
-        if progress >= preset.face_judge_alone:
+        if not self.judge_alone(progress):
             self._update("generator", weights.total(terms), progress)
         terms["judge"] = self._update_judge(judged_real, judged, progress)
         return self._stepped(terms)
 
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _batch(self, number: int) -> list[Tensor]:
         """Labels in [0, 1], faces as drawn and as they are in [-1, 1], `[B, 3, S, S]`; the person, `[B, 1, S, S]`."""
-        crops = [self._crop(item) for item in self._items(self._number)]
+        crops = [self._crop(item) for item in self._items(number)]
         scaled = [
-            torch.cat([picture_tensor(picture, zero, scale) for picture in pictures]).to(self.device)
+            torch.cat([picture_tensor(picture, zero, scale) for picture in pictures])
             for pictures, zero, scale in (
                 ([crop.label for crop in crops], 0, 255),
                 ([crop.drawn for crop in crops], 127.5, 127.5),
@@ -136,8 +142,7 @@ class FaceLearner(Learner):
                 ([crop.person[..., None] for crop in crops], 0, 255),
             )
         ]
-        label, drawn, real, person = scaled
-        return label, drawn, real, person
+        return [tensor.pin_memory() for tensor in scaled] if self.device == "cuda" else scaled
 
     def _crop(self, item: int) -> FaceCrop:
         random = np.random.default_rng((self.computing.seed, item))

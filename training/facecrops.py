@@ -4,50 +4,110 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from itertools import pairwise
-from typing import Final
+from pathlib import Path
+from typing import Final, overload
 
 import numpy as np
 
-from motion.face_region import FaceRule
+from motion.face_region import face_region
+from training.data.disk import full_disk_told
 from training.data.pairs import Pairs, person_margin
 from training.data.prepare import PreparedFootage
+from training.data.rawarray import RowWriter
+from training.distributed import ALONE, Ranks
 from training.drawing import Draw, draw_run
 from training.face import FaceCrop, face_crop
+from training.presets import Preset
 from training.stopping import checked
 
-MOST_FACE_FRAMES: Final = 1500
 _RUN_FRAMES: Final = 50
 """Of runs that are chosen among more: long enough for the picture to settle after its empty beginning."""
+_CHANNELS: Final = (3, 3, 3, 1)
+"""Of a crop's pictures, side by side in a row of the file."""
+
+
+class StoredCrops(Sequence[FaceCrop]):
+    """The crops in a file, `[N, S, S, 10]` uint8; each is read when it is asked for. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._rows = np.load(path, mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> FaceCrop: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FaceCrop]: ...
+    def __getitem__(self, index: int | slice) -> FaceCrop | list[FaceCrop]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        parts = np.split(self._rows[index], np.cumsum(_CHANNELS)[:-1], axis=2)
+        label, drawn, real, person = (np.array(part) for part in parts)
+        return FaceCrop(label, drawn, real, person[..., 0])
 
 
 def cut_faces(
     prepared: PreparedFootage,
     pairs: Pairs,
     draw: Draw,
-    rule: FaceRule,
+    preset: Preset,
+    path: Path,
     on_run: Callable[[int, int], None] = lambda done, total: None,
+    *,
     check: Callable[[], None] = lambda: None,
-) -> list[FaceCrop]:
+    ranks: Ranks = ALONE,
+) -> Sequence[FaceCrop]:
     """Faces as `draw` draws them on its own pictures, against the targets of the body's training.
 
-    At most 1500 frames are drawn, in runs of consecutive training frames spread over the whole footage. on_run: told
-    after each run how many frames are drawn, and of how many. check: called ahead of each frame; it may raise.
+    At most `preset.face_frames` frames are drawn, in runs of consecutive training frames spread over the whole footage.
+    on_run: told after each run how many frames are drawn, and of how many. check: called ahead of each frame; it may
+    raise. The crops lie in the file `path`: all of them would not fit into memory. Of several processes rank 0 draws
+    and writes. Raises DiskFull.
     """
-    runs = spread_runs(pairs.usable_frames, MOST_FACE_FRAMES, _RUN_FRAMES, prepared.starts)
+    crops = 0
+    if ranks.is_first:
+        with full_disk_told(path.parent):
+            crops = _written(prepared, pairs, draw, preset, path, on_run, check)
+    return StoredCrops(path) if ranks.told_by_first(crops) else ()
+
+
+def _written(
+    prepared: PreparedFootage,
+    pairs: Pairs,
+    draw: Draw,
+    preset: Preset,
+    path: Path,
+    on_run: Callable[[int, int], None],
+    check: Callable[[], None],
+) -> int:
+    """How many crops there are."""
+    frames, rule = pairs.usable_frames, preset.face_rule
+    most = max(len(frames), _RUN_FRAMES) if preset.face_frames is None else preset.face_frames
+    runs = spread_runs(frames, most, _RUN_FRAMES, prepared.starts)
     total = sum(map(len, runs))
+    height_px, width_px = prepared.masks.shape[1:]
+    with_face = {
+        frame
+        for run in runs
+        for frame in run
+        if face_region(prepared.stage_pose(frame), rule, width_px, height_px) is not None
+    }
+    path.unlink(missing_ok=True)  # of another body, or cut off
     done = 0
-    crops = []
-    for run in runs:
-        pictures = draw_run(draw, (prepared.labels[i] for i in checked(run, check)))
-        for frame, drawn in zip(run, pictures, strict=True):
-            person = person_margin(prepared.masks[frame])
-            target = pairs.target(frame, person)
-            crop = face_crop(prepared.labels[frame], drawn, target, person, prepared.stage_pose(frame), rule)
-            if crop is not None:
-                crops.append(crop)
-        done += len(run)
-        on_run(done, total)
-    return crops
+    with RowWriter(path, len(with_face), (rule.crop_px, rule.crop_px, sum(_CHANNELS))) as writer:
+        for run in runs:
+            pictures = draw_run(draw, (prepared.labels[i] for i in checked(run, check)))
+            for frame, drawn in zip(run, pictures, strict=True):
+                person = person_margin(prepared.masks[frame])
+                target = pairs.target(frame, person)
+                crop = face_crop(prepared.labels[frame], drawn, target, person, prepared.stage_pose(frame), rule)
+                if crop is not None:
+                    row = (crop.label, crop.drawn, crop.real, crop.person[..., None])
+                    writer.append(np.concatenate(row, axis=2))
+            done += len(run)
+            on_run(done, total)
+    return len(with_face)
 
 
 def spread_runs(frames: Sequence[int], most: int, run_frames: int, starts: Container[int] = ()) -> list[list[int]]:

@@ -16,6 +16,8 @@ from training.presets import Preset
 
 _NOT_THE_RECIPE = ("name", "minutes", "epochs")
 _OF_THE_FACE = "preset.face"
+_AS_EVER = (("face_frames", 1500),)
+"""Fields that older checkpoints do not name, with the values of their trainings: said only where they differ."""
 
 Identity = Mapping[str, str]
 """Values by their names, which people read when they differ."""
@@ -26,8 +28,10 @@ Concern = Callable[[Identity], Identity]
 def recipe_identity(preset: Preset, seed: int, footage: str) -> dict[str, str]:
     """Of the recipe without its length: more of it trains further. footage: its name in the work folder."""
     recipe = asdict(preset)
+    said = {name: value for name, value in recipe.items() if name not in _NOT_THE_RECIPE}
+    said = {name: value for name, value in said.items() if (name, value) not in _AS_EVER}
     identity = {"footage": footage, "seed": str(seed), "label map": str(LABEL_MAP_VERSION)}
-    return identity | {f"preset.{name}": str(value) for name, value in recipe.items() if name not in _NOT_THE_RECIPE}
+    return identity | {f"preset.{name}": str(value) for name, value in said.items()}
 
 
 def all_of_it(identity: Identity) -> Identity:

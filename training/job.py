@@ -31,7 +31,7 @@ from training.checkpoints import Checkpoints
 from training.data.disk import full_disk_told
 from training.data.footage import Footage
 from training.data.pairs import Pairs
-from training.data.prepare import PreparedFootage, preparation_name
+from training.data.prepare import PreparedFootage, load_prepared, preparation_name
 from training.distributed import ALONE, Ranks, joined
 from training.drawing import Draw
 from training.face import FaceLearner
@@ -58,6 +58,7 @@ _SCORE_EVERY_SECONDS: Final = 150.0
 _COARSE_FILE: Final = "coarse.pt"
 _BODY_FILE: Final = "body.pt"
 _FACE_FILE: Final = "face.pt"
+_CROPS_FILE: Final = "faces.npy"
 
 
 def train_actor(
@@ -136,7 +137,7 @@ class _Job:
         if settings.start_from and not Checkpoints(self.folder / _BODY_FILE).paths():
             checked_start(settings.start_from, settings.work_root, settings.store_root)
         self.vgg = self.ranks.first_first(self._seeing_network)
-        prepared = self.ranks.first_first(self._prepare)
+        prepared = self._prepared()
         if self.ranks.is_first:
             coarse = self.folder / _COARSE_FILE if self.budgets.coarse else None
             files = (self.folder / _BODY_FILE, self.folder / _FACE_FILE, coarse)
@@ -162,6 +163,8 @@ class _Job:
         published = self._publish(trained, nothing_new=body_steps + face_steps == 0) if self.ranks.is_first else None
         actor = self.ranks.told_by_first(published)
         assert actor is not None
+        if self.ranks.is_first:
+            (self.folder / _CROPS_FILE).unlink(missing_ok=True)
         return actor
 
     def _seeing_network(self) -> nn.Module | None:
@@ -175,6 +178,13 @@ class _Job:
         if self.settings.device == "cpu":
             accelerate(network)
         return network.to(self.settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _prepared(self) -> PreparedFootage:
+        """Prepared by rank 0; the others read what it left, and write nothing."""
+        prepared = self._prepare() if self.ranks.is_first else None
+        where = self.ranks.told_by_first(None if prepared is None else (prepared.folder.parent, prepared.stage))
+        assert where is not None
+        return load_prepared(*where) if prepared is None else prepared
 
     def _prepare(self) -> PreparedFootage:
         def on_frame(what: str, done: int, frames: int | None) -> None:
@@ -268,14 +278,15 @@ class _Job:
         self, prepared: PreparedFootage, pairs: Pairs, body: BodyLearner, identity: dict[str, str]
     ) -> tuple[FaceLearner | None, int]:
         """The trained face network, None where the footage shows no face, and the steps that were taken now."""
-        draw = self._drawing(prepared, body)
         crops = cut_faces(
             prepared,
             pairs,
             draw,
-            self.preset.face_rule,
+            self.preset,
+            self.folder / _CROPS_FILE,
             lambda n, of: self._report_count("drawing faces", n, of),
-            self._stop_if_asked,
+            check=self._stop_if_asked,
+            ranks=self.ranks,
         )
         if not crops:
             self._note("face", "no face in the footage, so no face network")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from training.ahead import Ahead
 from training.discriminator import Judgement, MultiscaleDiscriminator, initialise
 from training.distributed import ALONE, Ranks
 from training.kernels import accelerate, finish_weight_gradients
@@ -18,6 +20,8 @@ from training.losses import LossWeights
 from training.losses.adversarial import AdversarialLoss, real_or_fake
 from training.losses.perceptual import perceptual
 from training.presets import Preset
+
+T = TypeVar("T")
 
 _ADAM_BETAS: Final = (0.5, 0.999)
 _RESTORED_RATE: Final = 0.5
@@ -55,6 +59,7 @@ class Learner:
     pictures_seen: how many pictures the generator has drawn in training, over all processes; everything random derives
     from it. averaged: the generator with an exponential moving average of the weights; this one is served.
     restores: how often a training that went wrong was put back to a checkpoint. asked_to_stop: looked at within a step.
+    waited_seconds: for the last step's batch, while nothing was computed.
 
     weights: of the generator's losses. vgg: features for the perceptual loss, as `Vgg19Features` gives them, on the
     device; needed where that loss counts, else ValueError is raised. pictures_per_item: drawn for each item of a batch.
@@ -92,6 +97,7 @@ class Learner:
             self.judge.compile()
         self.pictures_seen = 0
         self.restores = 0
+        self.waited_seconds = 0.0
         self.started_from = ""
         self.asked_to_stop: Callable[[], bool] = lambda: False
         self.pictures_per_step = pictures_per_item * computing.batch * computing.ranks.count
@@ -118,6 +124,10 @@ class Learner:
     def rate_at(self, progress: float) -> float:
         """The learning rate of a step at this progress, in [0, 1]."""
         return self._preset.rate_at(progress) * _RESTORED_RATE**self.restores
+
+    def judge_alone(self, progress: float) -> bool:
+        """Whether a step at this progress, in [0, 1], leaves the generator as it is."""
+        return False
 
     def step(self, progress: float) -> dict[str, float]:
         """One step of both networks; progress, in [0, 1], sets the rate. Returns the losses by name.
@@ -177,6 +187,13 @@ class Learner:
         """
         first = self.computing.ranks.rank * self.computing.batch
         return [number + (first + item) * self._pictures_per_item for item in range(self.computing.batch)]
+
+    def _next(self, batches: Ahead[T]) -> T:
+        """This step's batch."""
+        began = time.monotonic()
+        batch = batches.item(self._number)
+        self.waited_seconds = time.monotonic() - began
+        return batch
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device, torch.bfloat16, enabled=self._preset.precision == "bf16")

@@ -48,6 +48,9 @@ Perceptual = Annotated[
     str | None,
     typer.Option("--perceptual", help="vgg19, random or none; default: the preset's. vgg19 needs its weights."),
 ]
+Adversarial = Annotated[
+    str | None, typer.Option("--adversarial", help="least-squares or log; default: the preset's, least-squares in all.")
+]
 VggWeights = Annotated[
     Path | None,
     typer.Option("--vgg-weights", help="torchvision's vgg19-dcbb9e9d.pth; default: fetched where it is needed."),
@@ -99,6 +102,7 @@ class TrainRequest:
     frames: int | None = None
     losses: str | None = None
     perceptual: str | None = None
+    adversarial: str | None = None
     vgg_weights: Path | None = None
     batch: int = 1
     compiled: bool = False
@@ -123,6 +127,7 @@ class TrainRequest:
             "frames": self.frames,
             "losses": self.losses,
             "perceptual": self.perceptual,
+            "adversarial": self.adversarial,
         }
         chosen |= {"vgg-weights": self.vgg_weights, "from": self.start_from or None}
         chosen |= {"batch": None if self.batch == 1 else self.batch}

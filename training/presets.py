@@ -55,6 +55,7 @@ class Preset:
     coarse_share: of the body's budget, for the global generator inside of a local enhancer, at half size.
     frozen_trunk: of the training of a local enhancer, in [0, 1]: so long that generator stays as it is.
     face_judge_alone: of the face's training, in [0, 1]: so long only its judge learns.
+    face_frames: of the training frames, so many at most have the faces that the face network learns; None: all.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Preset:
     coarse_share: float = 0.25
     frozen_trunk: float = 0.1
     face_judge_alone: float = 0.0
+    face_frames: int | None = 1500
     precision: Literal["bf16", "f32"] = "bf16"
     face_rule: FaceRule = field(default_factory=lambda: FaceRule(side_per_face_size=2.0, min_side_px=16))
 
@@ -149,6 +151,14 @@ def with_perceptual(preset: Preset, perceptual: str) -> Preset:
     return replace(
         preset, perceptual=chosen, weights=reweighed(preset.weights), face_weights=reweighed(preset.face_weights)
     )
+
+
+def with_adversarial(preset: Preset, adversarial: str) -> Preset:
+    """The preset with "least-squares" or "log" as the adversarial loss of body and face. Raises BadInput for others."""
+    forms: dict[str, AdversarialLoss] = {"least-squares": "least_squares", "log": "log"}
+    if adversarial not in forms:
+        raise BadInput("adversarial", f"there is no {adversarial!r}; there are: {', '.join(forms)}")
+    return replace(preset, adversarial=forms[adversarial])
 
 
 def coarse_stage(preset: Preset) -> Preset:
@@ -252,6 +262,7 @@ def paper_512() -> Preset:
         person_gain=0.0,
         previous_zeros=1.0,
         face_judge_alone=0.1,
+        face_frames=None,
     )
 
 

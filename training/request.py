@@ -31,6 +31,7 @@ def settings_for(request: TrainRequest) -> JobSettings:
         pictures=request.frames,
         losses=request.losses,
         perceptual=request.perceptual,
+        adversarial=request.adversarial,
         vgg_weights=request.vgg_weights,
         batch=request.batch,
         compiled=request.compiled,

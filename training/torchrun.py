@@ -1,13 +1,16 @@
 """`python -m training.torchrun ...`: torchrun, with an exit code that says how its processes ended.
 
 torchrun itself ends with 1 whatever its processes ended with, so a batch system could not tell footage that cannot be
-trained from a lost peer. Options are torchrun's, also as its variables PET_*.
+trained from a lost peer. Options are torchrun's, also as its variables PET_*; only the time that processes have to end
+after a signal is longer, since they write gigabytes.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -15,9 +18,14 @@ from torch.distributed.run import main as torchrun
 
 from training.exits import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED
 
+SHUTDOWN_SECONDS: Final = 110
+"""From a signal to the kill, where nobody says otherwise. Pods have 120 seconds, of which the last are for the kill."""
+
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code of `arguments`' processes together."""
+    # What torchrun asks last, behind its option and the option's PET_ variable.
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
     try:
         torchrun(list(arguments))
     except ChildFailedError as error:
@@ -26,8 +34,11 @@ def run(arguments: Sequence[str]) -> int:
         print(f"error: processes of this training failed: {ended}", file=sys.stderr, flush=True)
         return code
     except SignalException as stopped:
-        # It has passed the signal on and waited: the processes have written their checkpoint.
-        print(f"interrupted by signal {stopped.sigval.value}; the same command goes on", flush=True)
+        # It has passed the signal on and waited, or killed: how each process ended it does not tell.
+        print(
+            f"interrupted by signal {stopped.sigval.value}; the same command goes on from the newest checkpoint",
+            flush=True,
+        )
         return EXIT_INTERRUPTED
     return EXIT_PUBLISHED
 

@@ -3,9 +3,10 @@
 Progress is counted in pictures seen and in seconds of training, never in epochs.
 
 What a step does follows from the state in the checkpoint alone: networks, optimizers, pictures seen (which pairs are
-drawn and all other chance derive from), and the part of the budget that is used up (the learning rate). With a budget
-in pictures a training that was killed and goes on takes the very same steps, to the last bit on a CPU. With a budget in
-seconds the rate depends on the clock as soon as it falls; until then the steps are the same too.
+drawn and all other chance derive from), and the part of the budget that is used up (the learning rate, and what is
+trained: a trunk and the face's network may begin later). With a budget in pictures a training that was killed and goes
+on takes the very same steps, to the last bit on a CPU. With a budget in seconds that part follows the clock: from the
+same weights the steps are the same until the rate falls, or until such a beginning.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ class Trainer:
                         losses = self.learner.step(progress)
                 except StepAbandoned:
                     self._stop()
-                trouble = self._watch.trouble(losses)
+                trouble = self._watch.trouble(losses, judge_alone=self.learner.judge_alone(progress))
             if trouble:
                 self._put_back(trouble)
                 saved_at = self.seconds
@@ -182,7 +183,8 @@ class Trainer:
             self.seconds = before + time.monotonic() - started
             if self.curves is not None:
                 rate = self.learner.rate_at(progress)
-                self.curves.add(self.learner.pictures_seen, self.seconds, rate, losses)
+                waited = self.learner.waited_seconds
+                self.curves.add(self.learner.pictures_seen, self.seconds, rate, losses, waited_seconds=waited)
             on_step(Step(self.seconds, self.learner.pictures_seen, self.progress, losses))
             self.seconds = before + time.monotonic() - started
             if self.seconds - saved_at >= next_save:

@@ -93,11 +93,13 @@ def test_only_the_first_of_several_processes_speaks(job, make_video, monkeypatch
 
 
 def test_recipe_options_reach_the_job(job, make_video, tmp_path):
-    """Losses, perceptual loss, batch, frames, compiling and another actor's weights."""
-    more = "--losses smoothing --perceptual random --batch 2 --frames 100 --compile --from juggler --preset paper-512"
+    """Losses in every respect, batch, frames, compiling and another actor's weights."""
+    more = "--losses smoothing --perceptual random --adversarial log --preset paper-512 "
+    more += "--batch 2 --frames 100 --compile --from juggler"
     assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", *more.split()]) == 0
     (settings,) = job
-    assert (settings.recipe.losses, settings.recipe.perceptual) == ("smoothing", "random")
+    recipe = settings.recipe
+    assert (recipe.losses, recipe.perceptual, recipe.adversarial) == ("smoothing", "random", "log")
     assert (settings.batch, settings.pictures, settings.minutes) == (2, 100, None)
     assert (settings.compiled, settings.start_from) == (True, "juggler")
 
@@ -108,6 +110,7 @@ def test_recipe_options_reach_the_job(job, make_video, tmp_path):
         (["--preset", "huge"], "there is no preset 'huge'"),
         (["--minutes", "-1"], "minutes: must be positive"),
         (["--losses", "none"], "pix2pixhd, smoothing, smoothing-face"),
+        (["--adversarial", "none"], "least-squares, log"),
         (["--vgg-weights", "x.pth"], "vgg-weights"),
     ],
 )

@@ -15,18 +15,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 import torch._dynamo  # takes a second, and every optimizer imports it: once here, not in every child
 
 import training.trainer
-from tests.unit.training.conftest import FakeEstimator, tiny_preset, walking_bar
+from tests.unit.training.conftest import SIDE, FakeEstimator, tiny_preset, walking_bar
 from training import recipe
 from training.body import BodyLearner
+from training.data import footage
 from training.data.pairs import split_footage
 from training.distributed import joined
 from training.exits import EXIT_INTERRUPTED
-from training.job import JobSettings, train_actor
+from training.job import JobSettings, _Job, train_actor
 from training.learner import Computing
 from training.recipe import pairs_for
 from training.stopping import stop_on_signals
@@ -126,22 +129,20 @@ def resume(folder: Path) -> None:
 def together(folder: Path) -> None:
     """Two processes with a batch of one each, stopped once by one of them, and continued; one with a batch of two."""
     both = folder / "both"
+    for stop_at, ends in ((8, EXIT_INTERRUPTED), (0, DONE)):
+        happened = two_ended(lambda rank, stop_at=stop_at: body(both, batch=1, stop_at=stop_at * rank))  # type: ignore[misc]
+        assert happened == [ends, ends], happened
+    assert ended(forked(lambda: body(folder / "one", batch=2, stop_at=0))) == DONE
+
+
+def two_ended(work: Callable[[int], None]) -> list[int]:
+    """How two processes ended that do `work` together; each is told its rank."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-
-    def rank(number: int, stop_at: int) -> int:
-        names = {
-            "RANK": str(number), "WORLD_SIZE": "2", "LOCAL_RANK": str(number), "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
-        }  # fmt: skip
-        return forked(lambda: body(both, batch=1, stop_at=stop_at), names)
-
-    for stop_at, ends in ((8, EXIT_INTERRUPTED), (0, DONE)):
-        children = [rank(0, 0), rank(1, stop_at)]
-        happened = [ended(child) for child in children]
-        assert happened == [ends, ends], happened
-    assert ended(forked(lambda: body(folder / "one", batch=2, stop_at=0))) == DONE
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = [forked(partial(work, rank), {**place, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in (0, 1)]
+    return [ended(child) for child in ranks]
 
 
 def body(folder: Path, *, batch: int, stop_at: int) -> None:
@@ -161,7 +162,40 @@ def body(folder: Path, *, batch: int, stop_at: int) -> None:
         (folder / f"written-by-{ranks.rank}").write_text(str(trainer.curves is not None))
 
 
+def job_together(folder: Path) -> None:
+    """A whole job of two processes on new footage, all but publishing; what each of them writes is noted."""
+    folder.mkdir()
+    (folder / "footage.mp4").write_bytes(b"footage")
+    happened = two_ended(partial(noted_job, folder))
+    assert happened == [DONE, DONE], happened
+
+
+def noted_job(folder: Path, rank: int) -> None:
+    """The job as one of its processes does it; `wrote-RANK` lists what it wrote, made, renamed or removed."""
+    work, wrote = folder / "work", set()
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        opened_to_write = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if opened_to_write or event in ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"):
+            wrote.update(str(name) for name in arguments[:2] if str(name).startswith(str(work)))
+
+    frames = [np.random.default_rng(5).integers(90, 160, (SIDE, SIDE, 3)).astype(np.uint8)] * FRAMES
+    setattr(footage, "footage_frames", lambda path, on_end: iter(frames))  # noqa: B010
+    setattr(footage, "footage_facts", lambda path: footage.FootageFacts(24.0, FRAMES))  # noqa: B010
+    setattr(_Job, "_publish", lambda job, trained, nothing_new: "published")  # noqa: B010
+    sys.addaudithook(note)
+    settings = JobSettings(
+        footage=folder / "footage.mp4", actor="bar", store_root=folder / "actors", work_root=work, preset=tiny_preset(),
+        pictures=4, consent="drawn by ourselves", footage_anyway=True,
+    )  # fmt: skip
+    train_actor(settings)
+    (folder / f"wrote-{rank}").write_text("\n".join(sorted(wrote)))
+
+
 if __name__ == "__main__":
+    sys.modules["training.data.sightings"].PoseEstimator = FakeEstimator()  # type: ignore[attr-defined]
+    sys.modules["training.data.bystanders"].PoseEstimator = FakeEstimator(alone=True)  # type: ignore[attr-defined]
     sys.modules["training.evaluate"].PoseEstimator = FakeEstimator()  # type: ignore[attr-defined]
     resume(Path(sys.argv[1]))
     together(Path(sys.argv[1]))
+    job_together(Path(sys.argv[1]) / "job")

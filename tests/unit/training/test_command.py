@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
+from torch.distributed.elastic.multiprocessing.api import SignalException
 
 from serving.actors import ActorStore
 from serving.errors import BadInput, DanceError, NoBody, StageTimeout, UnreadableVideo, WorkFolderBusy, is_final
 from tests.unit.training import tiny_command
 from training import __main__ as command
-from training import presets
+from training import presets, torchrun
 from training.exits import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED
 from training.export import ExportBroken
 from training.options import FootageRequest, TrainRequest
-from training.torchrun import together
 from training.worklock import locked
 
 
@@ -83,6 +84,7 @@ def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
         frames=1000,
         losses="smoothing",
         perceptual="random",
+        adversarial="log",
         vgg_weights=Path("/footage/vgg19.pth"),
         batch=4,
         compiled=True,
@@ -219,4 +221,39 @@ def test_errors_are_sorted(error, final):
 )
 def test_several_processes_end_as_the_one_who_knows_why(codes, code):
     """A lost peer makes the others fail with 1; the reason is what the first one said."""
-    assert together(codes) == code
+    assert torchrun.together(codes) == code
+
+
+def test_processes_have_nearly_all_of_the_pods_time(monkeypatch, root):
+    """torchrun kills them shortly before the pod ends, and not after its own 30 seconds, unless told another time."""
+    from torch.distributed.run import config_from_args, parse_args
+
+    seconds = []
+
+    def noted(arguments):
+        config, _, _ = config_from_args(parse_args(arguments))
+        seconds.append(config.shutdown_timeout)
+
+    monkeypatch.setattr(torchrun, "torchrun", noted)
+    monkeypatch.setattr(os, "environ", {"PATH": os.environ["PATH"]})
+    assert torchrun.run(["-m", "training"]) == EXIT_PUBLISHED
+    assert torchrun.run(["--shutdown-timeout=7", "-m", "training"]) == EXIT_PUBLISHED
+    assert seconds == [torchrun.SHUTDOWN_SECONDS, 7]
+    manifests = [yaml.safe_load(path.read_text()) for path in (root / "deploy" / "jobs").glob("train*.yaml")]
+    assert manifests
+    for manifest in manifests:
+        pod_seconds = manifest["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        assert pod_seconds - 20 <= torchrun.SHUTDOWN_SECONDS < pod_seconds
+
+
+def test_torchrun_claims_no_checkpoint(monkeypatch, capsys):
+    """It cannot know whether its processes came to write one."""
+
+    def signalled(arguments):
+        raise SignalException("asked to end", signal.SIGTERM)
+
+    monkeypatch.setattr(torchrun, "torchrun", signalled)
+    monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "1")
+    assert torchrun.run(["-m", "training"]) == EXIT_INTERRUPTED
+    said = capsys.readouterr().out
+    assert said == "interrupted by signal 15; the same command goes on from the newest checkpoint\n"

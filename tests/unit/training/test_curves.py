@@ -63,12 +63,18 @@ def test_a_full_disk_ends_the_file_for_tensorboard_quietly():
 
 
 def test_scalars_and_pictures_are_there_for_tensorboard(tmp_path):
-    """Losses, scores and the sheet of held-out frames are in an event file."""
+    """Losses, waiting times, scores and the sheet of held-out frames are in an event file."""
     curves = Curves(tmp_path, "body", 0)
     curves.add(2, 1.0, 1e-4, {"judge": 0.25})
     curves.show(2, {"body_ssim": 0.5}, np.zeros((8, 8, 3), np.uint8))
     curves.close()
     (events,) = (tmp_path / "tensorboard" / "body").iterdir()
     content = events.read_bytes()
-    for words in (b"training/judge", b"learning_rate", b"held_out/body_ssim", b"asked_drawn_real"):
+    for words in (
+        b"training/judge",
+        b"learning_rate",
+        b"seconds_waited_for_data",
+        b"held_out/body_ssim",
+        b"asked_drawn_real",
+    ):
         assert words in content

@@ -50,6 +50,7 @@ def test_job_ends_with_an_actor_that_loads(settings):
     assert actor.read_plate().shape == (32, 32, 3)
     assert actor.trained["precision"] == "f32"
     assert (settings.work_folder / "preview.png").is_file()
+    assert not (settings.work_folder / "faces.npy").exists()
     assert len((settings.work_folder / "scores.csv").read_text().splitlines()) == 2
 
 
@@ -294,10 +295,10 @@ def test_footage_without_faces_gives_an_actor_without_face_network(settings, pre
 
 
 def test_record_says_what_it_was_trained_with(settings):
-    """A row of the ablation, a perceptual loss and a batch are kept with the actor, a random VGG19 by that name."""
-    actor = train_actor(replace(settings, losses="pix2pixhd", perceptual="random", batch=2))
+    """A row of the ablation, other losses and a batch are kept with the actor, a random VGG19 by that name."""
+    actor = train_actor(replace(settings, losses="pix2pixhd", perceptual="random", adversarial="log", batch=2))
     assert actor.face is None
-    assert actor.trained["losses"] == "pix2pixhd"
+    assert (actor.trained["losses"], actor.trained["adversarial"]) == ("pix2pixhd", "log")
     assert actor.trained["perceptual"].startswith("random VGG19")
     assert actor.trained["pairs_per_step"] == 2
     assert actor.trained["body_pictures"] == 8

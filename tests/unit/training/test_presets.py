@@ -4,6 +4,7 @@ import pytest
 
 from serving.actors import NetworkShape
 from serving.errors import BadInput
+from training.identity import of_the_body, recipe_identity
 from training.presets import (
     PRESETS,
     Epochs,
@@ -12,6 +13,7 @@ from training.presets import (
     paper_1024,
     preset_named,
     slim_256,
+    with_adversarial,
     with_losses,
     with_perceptual,
 )
@@ -54,6 +56,7 @@ def test_paper_presets_have_the_papers_numbers():
         assert (preset.discriminator_scales, preset.discriminator_layers, preset.discriminator_channels) == (3, 3, 64)
         assert (preset.learning_rate, preset.rate_at(1.0), preset.average_half_life) == (2e-4, 0, 0)
     assert large.epochs == Epochs(coarse=5, body=30, face=5)
+    assert (small.face_frames, large.face_frames) == (None, None)
 
 
 def test_coarse_stage_is_the_global_generator_at_half_size():
@@ -89,6 +92,14 @@ def test_perceptual_loss_is_chosen():
         with_perceptual(slim_256(), "vgg16")
 
 
+def test_adversarial_loss_is_chosen():
+    """Either form replaces the preset's, and nothing else; other names are refused with these two."""
+    assert with_adversarial(paper_512(), "log") == replace(paper_512(), adversarial="log")
+    assert with_adversarial(with_adversarial(slim_256(), "log"), "least-squares") == slim_256()
+    with pytest.raises(BadInput, match="least-squares, log"):
+        with_adversarial(slim_256(), "hinge")
+
+
 def test_published_way_weighs_every_pixel_alike_and_begins_on_zeros():
     """Where it is a matter of a number, the published way is as published."""
     paper = preset_named("paper-512")
@@ -102,3 +113,13 @@ def test_numbers_out_of_range_are_refused(field, value):
     """A share beyond 1 and a negative gain are named."""
     with pytest.raises(ValueError, match=field):
         replace(slim_256(), **{field: value})
+
+
+def test_older_trainings_of_small_presets_go_on():
+    """What their checkpoints do not name is what they were trained with; another number of faces is another face."""
+    small, every = (
+        recipe_identity(preset, 0, "footage") for preset in (slim_256(), replace(slim_256(), face_frames=None))
+    )
+    assert "preset.face_frames" not in small
+    assert every == small | {"preset.face_frames": "None"}
+    assert of_the_body(every) == of_the_body(small)

@@ -54,3 +54,10 @@ def test_two_processes_train_as_one_with_twice_the_batch(trained):
     assert (trained / "both" / "weights-0").read_bytes() == (trained / "both" / "weights-1").read_bytes()
     assert (trained / "both" / "written-by-0").read_text() == "True"
     assert (trained / "both" / "written-by-1").read_text() == "False"
+
+
+def test_only_the_first_process_writes(trained):
+    """In a whole job of two, rank 1 leaves the work folder alone: it reads what rank 0 prepared and drew."""
+    first, second = ((trained / "job" / f"wrote-{rank}").read_text().splitlines() for rank in (0, 1))
+    assert {"frames.csv", "body.pt", "face.pt"} <= {name.rsplit("/", 1)[-1] for name in first}
+    assert second == []

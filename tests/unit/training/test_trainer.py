@@ -113,8 +113,8 @@ def test_rate_is_constant_and_then_falls(tiny):
     assert replace(preset, last_rate=0.0).rate_at(1) == 0
 
 
-def test_face_training_repeats_too(prepared, tiny, tmp_path):
-    """The face's training is continued to the same curve as well."""
+@pytest.fixture
+def crops(prepared, tiny):
     cut = (
         face_crop(
             prepared.labels[i],
@@ -126,12 +126,41 @@ def test_face_training_repeats_too(prepared, tiny, tmp_path):
         )
         for i in range(1, 6)
     )
-    crops = [crop for crop in cut if crop is not None]
+    return [crop for crop in cut if crop is not None]
+
+
+def test_face_training_repeats_too(crops, tiny, tmp_path):
+    """The face's training is continued to the same curve as well."""
     whole = train(FaceLearner(tiny, crops, Computing(seed=1)), tmp_path / "whole.pt", 6)
     with pytest.raises(TrainingStopped):
         train(FaceLearner(tiny, crops, Computing(seed=1)), tmp_path / "parts.pt", 6, stop_at=3)
     rest = train(FaceLearner(tiny, crops, Computing(seed=1)), tmp_path / "parts.pt", 6)
     assert rest == {count: whole[count] for count in (4, 5, 6)}
+
+
+def test_batches_of_the_face_are_made_ahead_and_waiting_for_them_is_timed(crops, tiny):
+    """The next ones are begun in a step, and are the same as asked for alone."""
+    learner = FaceLearner(tiny, crops, Computing(seed=1, batch=2))
+    alone = learner._batch(2)
+    learner.step(0.0)
+    assert 2 in learner._batches._waiting
+    assert learner.waited_seconds > 0
+    for ahead, expected in zip(learner._batches.item(2), alone, strict=True):
+        assert torch.equal(ahead, expected)
+
+
+def test_judge_of_the_face_may_begin_alone(crops, tiny, tmp_path):
+    """So long the network stays as it is, and a judge that is certain is no trouble; then both are trained."""
+    learner = FaceLearner(replace(tiny, face_judge_alone=0.5), crops, Computing(seed=1))
+    judged, weight = learner.step, next(learner.generator.parameters()).detach()
+    before, changed, notes = weight.clone(), [], []
+    certain = lambda progress: judged(progress) | ({"judge": 0.0} if progress < 0.5 else {})  # noqa: E731
+    setattr(learner, "step", certain)  # noqa: B010
+    trainer = Trainer(learner, Budget(pictures=8), tmp_path / "face.pt", {}, on_note=notes.append)
+    trainer._watch._patience_steps = 2
+    trainer.run(lambda step: changed.append(not torch.equal(weight, before)))
+    assert changed == [False] * 4 + [True] * 4
+    assert notes == []
 
 
 def test_face_training_needs_faces(tiny):
