@@ -281,7 +281,7 @@ class _Job:
         crops = cut_faces(
             prepared,
             pairs,
-            draw,
+            self._drawing(prepared, body),
             self.preset,
             self.folder / _CROPS_FILE,
             lambda n, of: self._report_count("drawing faces", n, of),

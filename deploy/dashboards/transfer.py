@@ -52,7 +52,7 @@ TRANSFER: Final = Dashboard(
         row("Rate"),
         lines(
             "Frames by result",
-            "no_person: nobody was seen. not_placed: somebody, but never head, hips and both ankles, and no source_body. "
+            "no_person: nobody was seen. not_placed: somebody, whose whole body was not seen yet, and no source_body. "
             "dropped: a LIVE session gave it up for a newer one. bad_frame: refused.",
             "short",
             Query(f"sum by (result) (rate(dance_frames_total{{{_OF}}}[$__rate_interval]))", "{{result}}"),
