@@ -22,7 +22,7 @@ demo: install ## transfers the sample clip to the sample actor: out/demo.mp4, ou
 	$(BIN)/python -m samples.demo
 
 test: install ## the quick tests
-	$(BIN)/python -m pytest -m "not slow" -q
+	$(BIN)/python -m pytest -m "not slow" -q -n logical --maxprocesses 4 --dist loadfile
 
 test-slow: install ## the slow and the GPU tests
 	$(BIN)/python -m pytest -m "slow or gpu" --timeout 1800
