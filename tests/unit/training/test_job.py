@@ -214,6 +214,8 @@ def test_record_says_what_it_was_trained_with(settings):
     assert actor.trained["perceptual"].startswith("random VGG19")
     assert actor.trained["pairs_per_step"] == 2
     assert actor.trained["body_pictures"] == 8
+    assert actor.trained["coarse_pictures"] == 0
+    assert actor.trained["footage_file_fingerprints"] == [actor.trained["footage_fingerprint"]]
     header = (settings.work_folder / "body-losses.csv").read_text().splitlines()[0]
     assert "perceptual" in header
 
@@ -225,9 +227,16 @@ def test_fine_tuning_starts_from_another_actor(settings):
         train_actor(settings, should_stop=stop)
     other = replace(settings, actor="baz", start_from="bar")
     notes = []
+    with pytest.raises(BadInput, match="not trained yet"):
+        train_actor(other, lambda now: notes.append(now.note))
+    assert not notes
+    train_actor(settings)
     with pytest.raises(TrainingStopped):
         train_actor(other, lambda now: notes.append(now.note), stop)
-    assert any("starts from bar's checkpoint after 0 pictures" in note for note in notes)
+    assert any("starts from bar's checkpoint after 8 pictures" in note for note in notes)
+    of_both = train_actor(replace(other, actor="both")).trained
+    assert of_both["started_from"].startswith("bar's checkpoint after 8 pictures (training ")
+    assert of_both["face_started_from"] == of_both["started_from"]
     for path in settings.work_folder.glob("*.pt"):
         path.unlink()
     with pytest.raises(TrainingStopped):
