@@ -7,6 +7,7 @@ import pytest
 from serving.actors import FACE_FILE, GENERATOR_FILE, ActorStore
 from serving.errors import BadInput
 from training import recipe
+from training.data.footage import Footage
 from training.job import JobSettings, train_actor
 from training.progress import Progress
 from training.trainer import TrainingStopped
@@ -272,6 +273,30 @@ def test_a_version_that_is_too_bad_is_published_and_not_served(settings):
     assert any(note.startswith("version 1 is served: body SSIM") for note in notes)
     assert train_actor(replace(careful, publish_anyway=True)).version == 2
     assert (store.versions("bar"), store.load("bar").version) == ([1, 2], 2)
+
+
+def test_a_version_is_not_compared_on_frames_that_the_served_one_may_have_learned(settings):
+    """With a file more the footage is split otherwise: published, not served, and why not; told so, it is."""
+    train_actor(settings)
+    more = settings.footage.with_name("more.mp4")
+    more.write_bytes(b"more")
+    notes = []
+    both = replace(
+        settings,
+        footage=Footage.of([settings.footage, more]),
+        work_root=settings.work_root / "both",
+        publish_anyway=False,
+    )
+    train_actor(both, lambda now: notes.append(now.note))
+    store = ActorStore(settings.store_root)
+    assert store.served("bar").version == 1
+    gate = store.load("bar", 2).scores["gate"]
+    assert gate["compared_with"] is None
+    assert "whether it is worse than the version that is served is not known" in gate["reasons"]
+    said = "version 1 may have learned these held-out frames: it was trained on some of these files, split otherwise"
+    assert f"not compared with the version that was served: {said}" in notes
+    train_actor(replace(both, publish_anyway=True))
+    assert store.served("bar").version == 2
 
 
 def test_evaluation_is_kept_for_people(settings):
