@@ -9,7 +9,7 @@ picture is drawn on zeros and judged by itself.
 # Shapes: B the batch's pairs, H and W pixels.
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,8 @@ class BodyLearner(Learner):
     """Trains the generator of `preset` on `pairs`, which bring a plate where the preset draws onto one.
 
     vgg: see `Learner`. half_size: the pairs' pictures are twice as large as the preset's.
+
+    coarse_pictures, coarse_restores: of the training of the generator that `warm_start` took; 0 without one.
     """
 
     def __init__(
@@ -76,6 +78,8 @@ class BodyLearner(Learner):
             vgg=vgg,
             pictures_per_item=2,
         )
+        self.coarse_pictures = 0
+        self.coarse_restores = 0
         self._pairs = pairs
         self._half_size = half_size
         self._batches = Ahead(self._batch, self.pictures_per_step)
@@ -87,6 +91,19 @@ class BodyLearner(Learner):
             if not isinstance(network, LocalEnhancer) or not isinstance(coarse.averaged, GlobalGenerator):
                 raise ValueError("a local enhancer starts from a global generator, and nothing else does")
             network.warm_start(coarse.averaged)
+        self.coarse_pictures, self.coarse_restores = coarse.pictures_seen, coarse.restores
+
+    def state(self) -> dict[str, Any]:
+        """See `Learner.state`."""
+        coarse = {"coarse_pictures": self.coarse_pictures, "coarse_restores": self.coarse_restores}
+        return super().state() | coarse
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """See `Learner.load_state`."""
+        super().load_state(state)
+        # Not in checkpoints of earlier releases.
+        self.coarse_pictures = int(state.get("coarse_pictures", 0))
+        self.coarse_restores = int(state.get("coarse_restores", 0))
 
     def start_from(self, generator: dict[str, Tensor], judge: dict[str, Tensor] | None, source: str) -> None:
         """See `Learner.start_from`."""

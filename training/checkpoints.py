@@ -6,11 +6,13 @@ are compared before anything is loaded.
 
 from __future__ import annotations
 
+import errno
 import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final
 from zlib import error as zlib_error
 
@@ -45,10 +47,13 @@ class Checkpoints:
 
     on_damaged: told of each file that cannot be used, and why. Files that a killed process left half written are
     removed by `clean`.
+
+    passed_over: whether a file was damaged so far. A file that the machine cannot read now is not damaged: OSError.
     """
 
     def __init__(self, path: Path, on_damaged: Callable[[str], None] = lambda note: None) -> None:
         self.path = path
+        self.passed_over = False
         self._on_damaged = on_damaged
         self._newest_is_suspect = False
 
@@ -57,22 +62,31 @@ class Checkpoints:
         return [path for path in self._slots() if path.is_file()]
 
     def read(self) -> Iterator[Checkpoint]:
-        """Every checkpoint that can be used, newest first."""
+        """Every checkpoint that can be used, newest first. Raises OSError."""
         for path in self.paths():
             try:
-                yield _read(path)
-            except _DAMAGE as error:
+                found = _read(path)
+            except Exception as error:
+                if not _is_damage(error):
+                    raise
+                self.passed_over = True
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                self._on_damaged(f"{path} is damaged ({reason}); the checkpoint before it is used")
+                self._on_damaged(f"{path} is damaged ({reason}), so it is passed over")
+                continue
+            yield found
 
     def identity(self) -> dict[str, str] | None:
-        """Of the newest one, None where there is none that can be opened. Its networks are not read, nor checked."""
+        """Of the newest one, None where there is none that can be opened. Its networks are not read, nor checked.
+
+        Raises OSError.
+        """
         for path in self.paths():
             try:
                 stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
                 return dict(stored["identity"])
-            except _DAMAGE:
-                continue
+            except Exception as error:
+                if not _is_damage(error):
+                    raise
         return None
 
     def newest(self) -> Checkpoint | None:
@@ -119,7 +133,20 @@ class Checkpoints:
         return [self.path, *older]
 
 
-_DAMAGE: Final = (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib_error)
+_DAMAGE: Final = (
+    RuntimeError,
+    ValueError,
+    LookupError,
+    EOFError,
+    UnpicklingError,
+    zipfile.BadZipFile,
+    zlib_error,
+)
+
+
+def _is_damage(error: Exception) -> bool:
+    # A damaged file may name a place in itself that no file has: the system calls that an invalid argument.
+    return isinstance(error, _DAMAGE) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
 
 
 def _read(path: Path) -> Checkpoint:

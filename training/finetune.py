@@ -2,23 +2,29 @@
 
 Best are that actor's checkpoints, where they are still in the work folder: they hold the discriminator too, which knows
 what real pictures look like. Else the published networks are taken, whose weights were rounded to half precision, and
-the discriminator begins anew.
+the discriminator begins anew. A checkpoint from before the first step is nothing to start from, and passed over. The
+face comes from where the body came from.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from serving.actors import ActorStore
 from serving.errors import BadInput
 from serving.weights import read_weights
-from training.checkpoints import Checkpoints
+from training.body import new_generator
+from training.checkpoints import Checkpoint, Checkpoints
+from training.face import new_face_network
+from training.identity import fingerprint, of_the_body
 from training.learner import Learner
+from training.presets import Preset
 
 _NETWORK: Final = "network."
 """Ahead of the names of weights in a published file; beside them lies the plate."""
@@ -33,42 +39,69 @@ class Weights:
     source: str
 
 
-def checked_start(actor: str, work_root: Path, store_root: Path) -> None:
-    """Raises BadInput where there is no such actor to start from, in either folder."""
-    if not (work_root / actor / "body.pt").is_file() and not ActorStore(store_root).versions(actor):
+def checked_start(actor: str, preset: Preset, work_root: Path, store_root: Path) -> None:
+    """Raises what the start of a training with this preset will raise, before anything has been spent on it."""
+    weights = body_weights_of(actor, work_root, store_root)
+    with torch.device("meta"):  # shapes alone
+        body = new_generator(preset.generator)
+        face = None if preset.face is None else new_face_network(preset.face)
+    _check_form(weights, body)
+    of_face = None if face is None else face_weights_of(actor, weights.source, work_root, store_root)
+    if face is not None and of_face is not None:
+        _check_form(of_face, face)
+
+
+def body_weights_of(
+    actor: str, work_root: Path, store_root: Path, on_note: Callable[[str], None] = lambda note: None
+) -> Weights:
+    """The weights of an actor's body. on_note: told of checkpoints that are damaged.
+
+    Raises BadInput where there is no such actor, ActorUnusable for one that cannot be read.
+    """
+    checkpoints = Checkpoints(work_root / actor / "body.pt", on_note)
+    found = next((found for found in checkpoints.read() if found.pictures_seen), None)
+    if found is not None:
+        return _of_checkpoint(actor, found)
+    store = ActorStore(store_root)
+    versions = store.versions(actor)
+    if not versions and not checkpoints.paths():
         raise BadInput(
             "from",
             f"there is no actor {actor!r} to start from: no checkpoint in {work_root}, no version in {store_root}",
         )
-
-
-def weights_of(actor: str, stage: str, work_root: Path, store_root: Path) -> Weights | None:
-    """The weights of one stage, "body" or "face", of an actor; None for a face that it does not have.
-
-    Raises BadInput where there is no such actor, ActorUnusable for one that cannot be read.
-    """
-    found = Checkpoints(work_root / actor / f"{stage}.pt").newest()
-    if found is not None:
-        source = f"{actor}'s checkpoint after {found.pictures_seen} pictures"
-        return Weights(dict(found.learner["averaged"]), dict(found.learner["judge"]), source)
-    store = ActorStore(store_root)
-    if not store.versions(actor):
-        checked_start(actor, work_root, store_root)
-        if stage == "face":
-            return None
+    if not versions:
         raise BadInput(
-            "from", f"no checkpoint of {actor!r} in {work_root} can be used, and no version is in {store_root}"
+            "from",
+            f"no checkpoint of {actor!r} in {work_root} can be used, being damaged or not trained yet, and no version "
+            f"is in {store_root}",
         )
-    published = store.load(actor, store.served(actor).version or store.versions(actor)[-1])
-    if stage == "face" and published.face is None:
-        return None
-    path = published.generator_path if stage == "body" else published.face_path
-    weights = {
-        name.removeprefix(_NETWORK): torch.from_numpy(value)
-        for name, value in read_weights(path).items()
-        if name.startswith(_NETWORK)
-    }
-    return Weights(weights, None, f"{actor} version {published.version} as published, without its discriminator")
+    version = store.served(actor).version or versions[-1]
+    return _published(store.load(actor, version).generator_path, actor, version)
+
+
+def face_weights_of(
+    actor: str,
+    body_source: str,
+    work_root: Path,
+    store_root: Path,
+    on_note: Callable[[str], None] = lambda note: None,
+) -> Weights | None:
+    """The weights of the face that belongs to an actor's body; None where there is none.
+
+    Where the body was published, the face beside it. Where it was a checkpoint, a face of the same training, which may
+    have been trained on what an earlier state of that body drew.
+    body_source: of the body's weights. on_note: told of checkpoints that are damaged. Raises ActorUnusable.
+    """
+    store = ActorStore(store_root)
+    for version in store.versions(actor):
+        if body_source.startswith(_published_source(actor, version)):
+            published = store.load(actor, version)
+            return None if published.face is None else _published(published.face_path, actor, version)
+    checkpoints = Checkpoints(work_root / actor / "face.pt", on_note)
+    for found in checkpoints.read():
+        if found.pictures_seen and _training_of(found) in body_source:
+            return _of_checkpoint(actor, found)
+    return None
 
 
 def start(learner: Learner, weights: Weights) -> None:
@@ -76,13 +109,40 @@ def start(learner: Learner, weights: Weights) -> None:
 
     Raises BadInput, which names what differs, for a generator of another form.
     """
-    differs = _difference(weights.generator, learner.generator.state_dict())
-    if differs:
-        raise BadInput("from", f"{weights.source} is another network than this preset's: {differs}; take its preset")
+    _check_form(weights, learner.generator)
     judge, source = weights.judge, weights.source
     if judge is not None and _difference(judge, learner.judge.state_dict()):
         judge, source = None, f"{source}, without its discriminator, which is of another form"
     learner.start_from(weights.generator, judge, source)
+
+
+def _of_checkpoint(actor: str, found: Checkpoint) -> Weights:
+    source = f"{actor}'s checkpoint after {found.pictures_seen} pictures ({_training_of(found)})"
+    return Weights(dict(found.learner["averaged"]), dict(found.learner["judge"]), source)
+
+
+def _training_of(found: Checkpoint) -> str:
+    """Tells a training from others, in the same words for its body and its face."""
+    return f"training {fingerprint(of_the_body(found.identity))}"
+
+
+def _published(path: Path, actor: str, version: int) -> Weights:
+    weights = {
+        name.removeprefix(_NETWORK): torch.from_numpy(value)
+        for name, value in read_weights(path).items()
+        if name.startswith(_NETWORK)
+    }
+    return Weights(weights, None, f"{_published_source(actor, version)}, without its discriminator")
+
+
+def _published_source(actor: str, version: int) -> str:
+    return f"{actor} version {version} as published"
+
+
+def _check_form(weights: Weights, network: nn.Module) -> None:
+    differs = _difference(weights.generator, network.state_dict())
+    if differs:
+        raise BadInput("from", f"{weights.source} is another network than this preset's: {differs}; take its preset")
 
 
 def _difference(there: dict[str, Tensor], here: dict[str, Tensor]) -> str:

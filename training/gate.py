@@ -22,7 +22,8 @@ class Verdict:
     """Whether a version may be served. reasons: what speaks against it.
 
     compared_with: the scores, on the same held-out frames, of the version that is served now; None without one.
-    not_compared: why not, where there is one; else empty.
+    not_compared: why not, where there is one; else empty. Then whether the new one is worse is not known, so it does
+    not pass, unless the served one cannot be used at all.
     """
 
     passed: bool
@@ -35,12 +36,15 @@ class Verdict:
         return asdict(self)
 
 
-def judged(scores: Mapping[str, Any], earlier: dict[str, Any] | None, not_compared: str = "") -> Verdict:
+def judged(
+    scores: Mapping[str, Any], earlier: dict[str, Any] | None, not_compared: str = "", *, usable: bool = True
+) -> Verdict:
     """Judges the scores of a new version, as training stores them.
 
     It must beat the nearest training frame in the body's SSIM, and must not be worse than the served version by more
     than two trainings differ: in the body's SSIM by 0.005, in the pose distance by 0.02 torso lengths.
-    earlier: "version", "held_out" and "pose_distance" of the served version; None where there is none.
+    earlier: "version", "held_out" and "pose_distance" of the served version; None where there is none, or where it was
+    not compared, with the reason. usable: whether that one draws at all.
     """
     reasons = []
     ssim, nearest = scores["held_out"]["body_ssim"], scores["nearest_training_frame"]["body_ssim"]
@@ -54,35 +58,58 @@ def judged(scores: Mapping[str, Any], earlier: dict[str, Any] | None, not_compar
         if distance_before is not None and (distance is None or distance > distance_before + _DISTANCE_NOISE):
             shown = "not measurable" if distance is None else f"{distance:.3f}"
             reasons.append(f"pose distance {shown}, version {earlier['version']} has {distance_before:.3f}")
+    if not_compared and usable:
+        reasons.append("whether it is worse than the version that is served is not known")
     return Verdict(not reasons, reasons, earlier, not_compared)
 
 
-def served_version_scored(
-    store: ActorStore, actor_id: str, prepared: PreparedFootage, held_out: HeldOut
-) -> tuple[dict[str, Any] | None, str]:
-    """The scores of the served version on these held-out frames, and why there are none.
+def judged_for(
+    store: ActorStore,
+    actor_id: str,
+    scores: Mapping[str, Any],
+    prepared: PreparedFootage,
+    held_out: HeldOut,
+    facts: Mapping[str, Any],
+) -> Verdict:
+    """Judges a new version against the one that is served now, drawn on the new one's held-out frames.
 
-    None and "" where the actor has no version yet, or serves none.
+    facts: the training record of the new one.
     """
     try:
         if store.served(actor_id).version == 0:
-            return None, ""
+            return judged(scores, None)
         actor = store.load(actor_id)
-    except ActorNotFound:
-        return None, ""
-    except ActorUnusable as error:
-        return None, str(error)
-    if actor.frame_size != prepared.frame_size:
-        return None, f"version {actor.version} was filmed at another size than this footage"
-    try:
+        not_compared = _why_not(actor, prepared, facts)
+        if not_compared:
+            return judged(scores, None, not_compared)
         runs = _drawn_by(actor, prepared, held_out)
+    except ActorNotFound:
+        return judged(scores, None)
     except ActorUnusable as error:
-        return None, str(error)
-    return {
+        return judged(scores, None, str(error), usable=False)
+    earlier = {
         "version": actor.version,
         "held_out": held_out.scores(runs).to_dict(),
         "pose_distance": held_out.pose_scores(runs).to_dict(),
-    }, ""
+    }
+    return judged(scores, earlier)
+
+
+def _why_not(actor: Actor, prepared: PreparedFootage, facts: Mapping[str, Any]) -> str:
+    """Why scores on these frames would say nothing of a served version; empty where they do."""
+    version = f"version {actor.version}"
+    if actor.frame_size != prepared.frame_size:
+        return f"{version} was filmed at another size than this footage"
+    before = actor.trained
+    if before.get("footage_fingerprint") == facts["footage_fingerprint"]:
+        return ""  # split alike, so neither has learned them
+    if "footage_file_fingerprints" not in before:
+        return f"{version} may have learned these held-out frames: its record does not name its files by their content"
+    if not set(before["footage_file_fingerprints"]).isdisjoint(facts["footage_file_fingerprints"]):
+        return (
+            f"{version} may have learned these held-out frames: it was trained on some of these files, split otherwise"
+        )
+    return ""
 
 
 def _drawn_by(actor: Actor, prepared: PreparedFootage, held_out: HeldOut) -> list[list[Any]]:

@@ -15,7 +15,9 @@ from serving.errors import BadInput
 from training.presets import Preset
 
 _NOT_THE_RECIPE = ("name", "minutes", "epochs")
-_OF_THE_FACE = "preset.face"
+BODY_OF_THE_FACE = "face of a body of"
+"""Its value says how far the body was trained that this face belongs to."""
+_OF_THE_FACE = ("preset.face", BODY_OF_THE_FACE)
 _AS_EVER = (("face_frames", 1500),)
 """Fields that older checkpoints do not name, with the values of their trainings: said only where they differ."""
 
@@ -40,7 +42,10 @@ def all_of_it(identity: Identity) -> Identity:
 
 
 def of_the_body(identity: Identity) -> Identity:
-    """Without what only the face's training has: a body that is there gets a face network, or another one."""
+    """Without what only the face's training has: a body that is there gets a face network, or another one.
+
+    Of a body's identity and of its faces' this leaves the same.
+    """
     return {name: value for name, value in identity.items() if not name.startswith(_OF_THE_FACE)}
 
 

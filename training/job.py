@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -36,9 +37,9 @@ from training.distributed import ALONE, Ranks, joined
 from training.drawing import Draw
 from training.face import FaceLearner
 from training.facecrops import cut_faces
-from training.finetune import checked_start, start, weights_of
+from training.finetune import body_weights_of, checked_start, face_weights_of, start
 from training.heldout import HeldOut
-from training.identity import fingerprint, of_the_body, recipe_identity, refuse_another
+from training.identity import BODY_OF_THE_FACE, fingerprint, of_the_body, recipe_identity, refuse_another
 from training.kernels import accelerate
 from training.learner import Computing, Learner
 from training.presets import coarse_stage
@@ -135,7 +136,7 @@ class _Job:
             if found is not None:
                 refuse_another(found, of_the_body(identity), self.folder)
         if settings.start_from and not Checkpoints(self.folder / _BODY_FILE).paths():
-            checked_start(settings.start_from, settings.work_root, settings.store_root)
+            checked_start(settings.start_from, self.preset, settings.work_root, settings.store_root)
         self.vgg = self.ranks.first_first(self._seeing_network)
         prepared = self._prepared()
         if self.ranks.is_first:
@@ -293,7 +294,7 @@ class _Job:
             return None, 0
         learner = FaceLearner(self.preset, crops, self.computing, vgg=self.vgg)
         # A body that has been trained further needs its face trained again.
-        of_this_body = identity | {"face of a body of": f"{body.pictures_seen} pictures"}
+        of_this_body = identity | {BODY_OF_THE_FACE: f"{body.pictures_seen} pictures"}
         trainer = Trainer(
             learner,
             self.budgets.of_face(len(crops)),
@@ -303,18 +304,20 @@ class _Job:
             on_note=lambda note: self._note("face", note),
         )
         if not trainer.continued:
-            self._start(learner, "face")
+            self._start(learner, "face", body.started_from)
         trainer.run(lambda step: self._report_step("face", step), self.should_stop)
         return learner, trainer.steps
 
-    def _start(self, learner: Learner, stage: str) -> None:
-        """Gives a new learner the weights of the actor that was asked for."""
+    def _start(self, learner: Learner, stage: str, body_source: str = "") -> None:
+        """Gives a new learner the weights of the actor that was asked for. body_source: of a face's body."""
         settings = self.settings
         if not settings.start_from:
             return
-        weights = weights_of(settings.start_from, stage, settings.work_root, settings.store_root)
+        actor, where = settings.start_from, (settings.work_root, settings.store_root, partial(self._note, stage))
+        of_body = stage == "body"
+        weights = body_weights_of(actor, *where) if of_body else face_weights_of(actor, body_source, *where)
         if weights is None:
-            self._note(stage, f"{settings.start_from} has no {stage} network, so this one begins anew")
+            self._note(stage, f"{actor} has no {stage} network, so this one begins anew")
             return
         start(learner, weights)
         self._note(stage, f"starts from {learner.started_from}")
@@ -368,11 +371,14 @@ class _Job:
     def _facts(
         self, prepared: PreparedFootage, body: BodyLearner, face: FaceLearner | None, state: str
     ) -> dict[str, Any]:
+        footage = Footage.of(self.settings.footage)
         return {
-            "footage": Footage.of(self.settings.footage).title,
+            "footage": footage.title,
             "held_out_blocks": [[block.start, block.stop] for block in prepared.split().blocks],
-            "footage_fingerprint": Footage.of(self.settings.footage).fingerprint(),
+            "footage_fingerprint": footage.fingerprint(),
+            "footage_file_fingerprints": footage.file_fingerprints(),
             "footage_report": prepared.report,
+            "coarse_pictures": body.coarse_pictures,
             "body_pictures": body.pictures_seen,
             "face_pictures": 0 if face is None else face.pictures_seen,
             "length": self.budgets.says,
@@ -381,7 +387,8 @@ class _Job:
             "perceptual": name_of(self.preset.perceptual),
             "pairs_per_step": self.settings.batch * self.ranks.count,
             "started_from": body.started_from,
-            "put_back": body.restores + (0 if face is None else face.restores),
+            "face_started_from": "" if face is None else face.started_from,
+            "put_back": body.coarse_restores + body.restores + (0 if face is None else face.restores),
             "precision": self.preset.precision,
             "seed": self.settings.seed,
             "state": state,

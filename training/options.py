@@ -71,7 +71,8 @@ Seed = Annotated[int, typer.Option("--seed", help="Another one draws other pairs
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Train also on footage that is not worth it.")]
 PublishAnyway = Annotated[
-    bool, typer.Option("--publish-anyway", help="Serve the result also where it is worse than what is served.")
+    bool,
+    typer.Option("--publish-anyway", help="Serve the result also where it is, or may be, worse than what is served."),
 ]
 
 

@@ -20,7 +20,7 @@ from training.data.disk import full_disk_told
 from training.data.prepare import PreparedFootage
 from training.export import check_export, export_face, export_generator
 from training.face import FaceLearner, new_face_network
-from training.gate import judged, served_version_scored
+from training.gate import judged_for
 from training.heldout import HeldOut
 from training.presets import Preset
 
@@ -106,7 +106,7 @@ def evaluated_and_published(
     on_step(5)
     scores |= held_out.baselines()
     on_step(6)
-    verdict = judged(scores, *served_version_scored(store, trained.actor_id, prepared, held_out))
+    verdict = judged_for(store, trained.actor_id, scores, prepared, held_out, trained.facts)
     scores["gate"] = verdict.to_dict() | {"served_anyway": serve_anyway and not verdict.passed}
     on_step(7)
     with written_whole(folder / "evaluation.json") as partial:

@@ -23,7 +23,7 @@ class JobSettings:
     vgg_weights: torchvision's file of VGG19; without it the file is fetched where the perceptual loss needs it.
     batch, compiled: see `Computing`. start_from: an actor whose weights are the first ones, "" for random ones.
     consent: who agreed, when, and to what; never blank. footage_anyway: train also on footage that is not worth it.
-    publish_anyway: serve what is published also where it is worse than what is served, or than a baseline.
+    publish_anyway: serve what is published also where it is, or may be, worse than what is served, or than a baseline.
     """
 
     footage: Footage | Path

@@ -103,6 +103,7 @@ class Trainer:
         self.steps = 0
         self._budget = budget
         self._identity = dict(identity)
+        self._concern = concern
         self._on_note = on_note
         self._every_seconds = checkpoint_every_seconds
         self._watch = Watch(learner.adversarial, learner.judge_scales)
@@ -111,14 +112,15 @@ class Trainer:
         if self._ranks.is_first:
             self._checkpoints.clean()
         found = self._shared(self._checkpoints.newest() if self._ranks.is_first else None)
-        asked = concern(self._identity)
-        if found is not None and concern(found.identity) == asked:
+        if found is not None and self._is_own(found):
             self._load(found)
             self.continued = True
         elif found is not None and not replaces:
             # Both ways: a value that only the checkpoint has is a difference too.
-            asked_both_ways = {**dict.fromkeys(concern(found.identity), "unknown"), **asked}
+            asked_both_ways = {**dict.fromkeys(concern(found.identity), "unknown"), **concern(self._identity)}
             refuse_another(found.identity, asked_both_ways, checkpoint_path.parent)
+        elif self._checkpoints.passed_over:
+            on_note(f"no checkpoint of this training can be used in {checkpoint_path.parent}, so it begins anew")
         self.curves: Curves | None = None
         if self._ranks.is_first:
             self.curves = Curves(checkpoint_path.parent, checkpoint_path.stem, learner.pictures_seen)
@@ -219,9 +221,15 @@ class Trainer:
         # A process that is killed now must not be put back a second first time.
         self.save()
 
+    def _is_own(self, found: Checkpoint) -> bool:
+        return self._concern(found.identity) == self._concern(self._identity)
+
     def _own(self) -> Iterator[Checkpoint]:
-        """The checkpoints that rank 0 can use, newest first; none at the others, which do as rank 0 does."""
-        return self._checkpoints.read() if self._ranks.is_first else iter(())
+        """This training's checkpoints that rank 0 can use, newest first; none at the others, which do as rank 0 does.
+
+        Those of a training that this one replaces lie behind them until they are pushed out.
+        """
+        return filter(self._is_own, self._checkpoints.read()) if self._ranks.is_first else iter(())
 
     def _shared(self, found: Checkpoint | None) -> Checkpoint | None:
         """The checkpoint that rank 0 found, at every process; what others find does not count."""

@@ -40,6 +40,7 @@ class Footing:
     for, and others_found in how many of them there was somebody; None where the source of the poses tells for every
     frame. never_seen: the share of the place that the person always hid; None before that is known.
     props: in how many frames something is beside the person; None before that is known.
+    rates_hz: of the files, in their order, as they are read; all are timed by the first one's.
     """
 
     table: FrameTable
@@ -52,10 +53,13 @@ class Footing:
     drawn_masks: int = 0
     never_seen: float | None = None
     props: int | None = None
+    rates_hz: Sequence[float] = ()
 
 
 _MUCH: Final = 98.0
 """Percentile that stands for "as much as": single wrong measures do not count."""
+_RATES_DIFFER: Final = 0.03
+"""Part of the first file's rate; cameras say 29.97 and mean 30."""
 
 
 def judge(footing: Footing) -> list[Finding]:
@@ -66,6 +70,8 @@ def judge(footing: Footing) -> list[Finding]:
         found += [_length(table), _whole_body(table), _size(footing), _faces(table), _hands(table)]
         found += [_others(footing), _movement(table)]
     found += [_camera(footing), _light(footing), _cuts(table), _leaps(table), _rate(table), _sharpness(table)]
+    if any(abs(rate_hz / table.frame_rate_hz - 1) > _RATES_DIFFER for rate_hz in footing.rates_hz):
+        found.append(_rates(footing.rates_hz))
     if footing.lost_frames:
         count = f"{footing.lost_frames} frames of the footage could not be decoded"
         found.append(Finding("warning", "damage", count, "copy the files from the camera again"))
@@ -221,6 +227,12 @@ def _rate(table: FrameTable) -> Finding:
     advice = "film at 25 frames a second or more: in between the body moves too far" if slow else ""
     said = f"{table.frame_rate_hz:.4g} frames a second"
     return Finding("warning" if slow else "good", "frame rate", said, advice)
+
+
+def _rates(rates_hz: Sequence[float]) -> Finding:
+    said = f"the files have {', '.join(f'{rate_hz:.4g}' for rate_hz in rates_hz)} frames a second"
+    advice = "film all of them at one rate, or thin the faster ones with --frame-rate: all are timed as the first one"
+    return Finding("warning", "frame rates", said, advice)
 
 
 def _sharpness(table: FrameTable) -> Finding:

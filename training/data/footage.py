@@ -61,9 +61,13 @@ class Footage:
         names = [path.name for path in self.files]
         return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more"
 
+    def file_fingerprints(self) -> list[str]:
+        """Of each file: 32 hexadecimal digits that tell its bytes from others. Raises UnreadableVideo."""
+        return [footage_fingerprint(path) for path in self.files]
+
     def fingerprint(self) -> str:
         """32 hexadecimal digits that tell these bytes, in this order, from others. Raises UnreadableVideo."""
-        parts = [footage_fingerprint(path) for path in self.files]
+        parts = self.file_fingerprints()
         for folder in self.keypoints:
             digest = hashlib.sha256()
             for path in sorted(folder.glob("*_keypoints.json")):

@@ -169,6 +169,7 @@ class _Preparation:
                 onto_plate=onto_plate,
                 lost_frames=seen.lost_frames,
                 drawn_masks=seen.drawn_masks,
+                rates_hz=[self.footage.facts_of(file).frame_rate_hz for file in range(len(self.footage.files))],
             )
             if footing.stage is None or table.seen.sum() < FEWEST_FRAMES or not table.measures:
                 self._write_report(report_path, footing, None)

@@ -157,6 +157,13 @@ def _held_out_blocks(actor: Actor, prepared: PreparedFootage, footage: Footage |
         words = "taken for the footage that the actor was trained on, which its record names by its file alone"
         if same and actor.trained.get("footage") == footage.title:
             return f"{words}; held out in training, by the same rule", True, split.blocks
+    # A record without the list names a single file as the whole.
+    learned = actor.trained.get("footage_file_fingerprints", [trained_on])
+    files = zip(footage.files, footage.file_fingerprints(), strict=True)
+    shared = [path.name for path, fingerprint in files if fingerprint in learned]
+    if shared:
+        words = f"the actor was trained on {', '.join(shared)}: frames of it may have been learned, and score too well"
+        return words, False, split.blocks
     return "other footage than the actor was trained on", False, split.blocks
 
 

@@ -101,7 +101,11 @@ def test_enhancer_starts_warm_and_its_trunk_waits(learner, enhanced):
     coarse = learner(coarse_stage(enhanced), half_size=True)
     coarse.step(0.0)
     fine = learner(enhanced)
+    coarse.restores = 1
     fine.warm_start(coarse)
+    again = learner(enhanced)
+    again.load_state(fine.state())  # what the record says of it is known after a restart too
+    assert (again.coarse_pictures, again.coarse_restores) == (2, 1)
     assert isinstance(fine.generator, LocalEnhancer)
     trunk = fine.generator.trunk
     warm = {name: value.clone() for name, value in trunk.state_dict().items()}

@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -30,7 +31,7 @@ def test_last_three_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut off", "empty", "other"])
-def test_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, how):
+def test_damaged_checkpoint_is_named_and_passed_over(tmp_path, how):
     """A flipped bit in the weights, a file that was cut off, an empty one, or something else altogether."""
     told: list[str] = []
     checkpoints = Checkpoints(tmp_path / "body.pt", told.append)
@@ -41,9 +42,39 @@ def test_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, how):
     torn = {"flipped": bytes(data), "cut off": bytes(data[:900]), "empty": b"", "other": b"not a checkpoint"}
     checkpoints.path.write_bytes(torn[how])
     assert kept(checkpoints) == [2]
+    assert checkpoints.passed_over
     (note,) = told
     assert f"{checkpoints.path} is damaged" in note
-    assert "the checkpoint before it is used" in note
+    assert note.endswith("so it is passed over")
+
+
+def test_a_damaged_identity_is_passed_over(tmp_path):
+    """Wherever a bit of what is read first has flipped: the checkpoint before it says what this training is."""
+    checkpoints = Checkpoints(tmp_path / "body.pt")
+    checkpoints.write(checkpoint(2))
+    checkpoints.write(checkpoint(4))
+    data = bytearray(checkpoints.path.read_bytes())
+    at = data.index(b"identity") - 1
+    data[at] ^= 0x10
+    checkpoints.path.write_bytes(data)
+    assert checkpoints.identity() == {"seed": "1"}
+
+
+def test_a_disk_that_does_not_answer_is_no_damage(tmp_path, monkeypatch):
+    """What cannot be read now is not passed over, or hours of training would be begun anew."""
+    told: list[str] = []
+    checkpoints = Checkpoints(tmp_path / "body.pt", told.append)
+    checkpoints.write(checkpoint(2))
+
+    def no_answer(*arguments, **options):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(torch, "load", no_answer)
+    with pytest.raises(OSError, match="Stale"):
+        checkpoints.newest()
+    with pytest.raises(OSError, match="Stale"):
+        checkpoints.identity()
+    assert not told
 
 
 def test_crash_between_two_renames_loses_nothing(tmp_path):

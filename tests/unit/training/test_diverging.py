@@ -58,6 +58,17 @@ def test_broken_training_is_put_back_once(breaking, tmp_path):
     assert "nan" not in "".join(rows)
 
 
+def test_broken_training_is_not_put_back_to_the_one_that_it_replaces(breaking, tmp_path):
+    """With its own checkpoint damaged, nothing good is left; the former face's checkpoint is another training's."""
+    path = tmp_path / "face.pt"
+    Trainer(breaking(), Budget(pictures=6), path, {"body": "former"}).run(lambda step: None)
+    learner = breaking(2)
+    one = Trainer(learner, Budget(pictures=4), path, {"body": "new"}, replaces=True)
+    with pytest.raises(TrainingDiverged, match="no good checkpoint"):
+        one.run(lambda step: path.write_bytes(b"torn"))
+    assert learner.pictures_seen == 4
+
+
 def test_second_time_it_is_an_error(breaking, tmp_path):
     """Also where the process was killed between the two; the good checkpoint stays."""
     trainer(breaking(4), tmp_path, [], pictures=6).run(lambda step: None)

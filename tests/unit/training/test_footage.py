@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from serving.errors import UnreadableVideo
-from training.data.footage import footage_facts, footage_fingerprint, footage_frames
+from training.data.footage import Footage, footage_facts, footage_fingerprint, footage_frames
 
 
 @pytest.fixture
@@ -61,6 +61,8 @@ def test_fingerprints_tell_files_apart(tmp_path):
     one, same, other = tmp_path / "a", tmp_path / "b", tmp_path / "c"
     one.write_bytes(b"x"), same.write_bytes(b"x"), other.write_bytes(b"y")
     assert footage_fingerprint(one) == footage_fingerprint(same) != footage_fingerprint(other)
+    assert Footage(files=(one,)).file_fingerprints() == [Footage(files=(same,)).fingerprint()]
+    assert Footage(files=(one, other)).file_fingerprints() == [footage_fingerprint(one), footage_fingerprint(other)]
 
 
 def test_whole_footage_loses_nothing(make_film):

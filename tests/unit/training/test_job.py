@@ -12,6 +12,7 @@ from serving.actors import FACE_FILE, GENERATOR_FILE, ActorStore
 from serving.errors import BadInput
 from training import job, recipe
 from training.data.disk import DiskFull
+from training.data.footage import Footage
 from training.job import JobSettings, train_actor
 from training.progress import Progress
 from training.recipe import drawing_for
@@ -302,6 +303,8 @@ def test_record_says_what_it_was_trained_with(settings):
     assert actor.trained["perceptual"].startswith("random VGG19")
     assert actor.trained["pairs_per_step"] == 2
     assert actor.trained["body_pictures"] == 8
+    assert actor.trained["coarse_pictures"] == 0
+    assert actor.trained["footage_file_fingerprints"] == [actor.trained["footage_fingerprint"]]
     header = (settings.work_folder / "body-losses.csv").read_text().splitlines()[0]
     assert "perceptual" in header
 
@@ -313,9 +316,16 @@ def test_fine_tuning_starts_from_another_actor(settings):
         train_actor(settings, should_stop=stop)
     other = replace(settings, actor="baz", start_from="bar")
     notes = []
+    with pytest.raises(BadInput, match="not trained yet"):
+        train_actor(other, lambda now: notes.append(now.note))
+    assert not notes
+    train_actor(settings)
     with pytest.raises(TrainingStopped):
         train_actor(other, lambda now: notes.append(now.note), stop)
-    assert any("starts from bar's checkpoint after 0 pictures" in note for note in notes)
+    assert any("starts from bar's checkpoint after 8 pictures" in note for note in notes)
+    of_both = train_actor(replace(other, actor="both")).trained
+    assert of_both["started_from"].startswith("bar's checkpoint after 8 pictures (training ")
+    assert of_both["face_started_from"] == of_both["started_from"]
     for path in settings.work_folder.glob("*.pt"):
         path.unlink()
     with pytest.raises(TrainingStopped):
@@ -351,6 +361,30 @@ def test_a_version_that_is_too_bad_is_published_and_not_served(settings):
     assert any(note.startswith("version 1 is served: body SSIM") for note in notes)
     assert train_actor(replace(careful, publish_anyway=True)).version == 2
     assert (store.versions("bar"), store.load("bar").version) == ([1, 2], 2)
+
+
+def test_a_version_is_not_compared_on_frames_that_the_served_one_may_have_learned(settings):
+    """With a file more the footage is split otherwise: published, not served, and why not; told so, it is."""
+    train_actor(settings)
+    more = settings.footage.with_name("more.mp4")
+    more.write_bytes(b"more")
+    notes = []
+    both = replace(
+        settings,
+        footage=Footage.of([settings.footage, more]),
+        work_root=settings.work_root / "both",
+        publish_anyway=False,
+    )
+    train_actor(both, lambda now: notes.append(now.note))
+    store = ActorStore(settings.store_root)
+    assert store.served("bar").version == 1
+    gate = store.load("bar", 2).scores["gate"]
+    assert gate["compared_with"] is None
+    assert "whether it is worse than the version that is served is not known" in gate["reasons"]
+    said = "version 1 may have learned these held-out frames: it was trained on some of these files, split otherwise"
+    assert f"not compared with the version that was served: {said}" in notes
+    train_actor(replace(both, publish_anyway=True))
+    assert store.served("bar").version == 2
 
 
 def test_evaluation_is_kept_for_people(settings):

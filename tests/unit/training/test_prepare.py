@@ -160,6 +160,19 @@ def test_files_of_different_sizes_are_refused(footage, tmp_path):
         prepare(Footage(files=(path, path.with_name("more.mp4"))), tmp_path / "work", 32, 32)
 
 
+def test_files_of_different_rates_are_warned_of(footage, tmp_path, monkeypatch):
+    """Every file's rate is said, unless they differ as little as cameras do."""
+    path, _, _ = footage
+    rates_hz = {"footage.mp4": 30.0, "more.mp4": 29.97}
+    monkeypatch.setattr(reading, "footage_facts", lambda path: FootageFacts(rates_hz[path.name], FRAMES))
+    both, notes = Footage(files=(path, path.with_name("more.mp4"))), []
+    prepare(both, tmp_path / "work", 32, 32, say=notes.append)
+    assert not any("frame rates" in note for note in notes)
+    rates_hz["more.mp4"] = 60.0
+    prepare(both, tmp_path / "work", 32, 32, say=notes.append)
+    assert any(note.startswith("frame rates: the files have 30, 60 frames a second; film") for note in notes)
+
+
 def test_a_high_rate_can_be_thinned(footage, tmp_path):
     """At most twelve of twenty-four frames a second: every second one, in a folder of its own."""
     path, frames, _ = footage

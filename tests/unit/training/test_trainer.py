@@ -88,6 +88,18 @@ def test_checkpoint_may_be_replaced_where_that_is_meant(body, tmp_path):
     assert list(train(body(), tmp_path / "face.pt", 4, part="another", replaces=True)) == [2, 4]
 
 
+def test_training_without_a_whole_checkpoint_begins_anew_and_says_so(body, tmp_path):
+    """Every damaged file is named, and then that nothing is left, also where a replaced training's lies behind it."""
+    told: list[str] = []
+    train(body(), tmp_path / "face.pt", 4, part="another")
+    train(body(), tmp_path / "face.pt", 2, replaces=True)
+    for path in (tmp_path / "face.pt", tmp_path / "face.1.pt"):
+        path.write_bytes(b"torn")
+    assert list(train(body(), tmp_path / "face.pt", 4, replaces=True, on_note=told.append)) == [2, 4]
+    assert [note.split(" is damaged")[0] for note in told[:2]] == [str(tmp_path / f"face{n}.pt") for n in ("", ".1")]
+    assert told[2:] == [f"no checkpoint of this training can be used in {tmp_path}, so it begins anew"]
+
+
 def test_more_budget_trains_further(body, tmp_path):
     """A finished training that is asked for more goes on behind its end."""
     train(body(), tmp_path / "body.pt", 4)

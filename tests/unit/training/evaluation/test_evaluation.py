@@ -96,6 +96,25 @@ def test_an_evaluation_that_is_asked_to_stop_ends_between_two_frames(actor, prep
     assert told_of.count(phase) == 3
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_files_that_were_trained_on_are_named(actor, prepared, detector, tmp_path, listed):
+    """Footage of one learned file and a new one is no other footage; a record of one file names it without a list."""
+    learned, new = tmp_path / "learned.mp4", tmp_path / "new.mp4"
+    learned.write_bytes(b"learned"), new.write_bytes(b"new")
+    fingerprint = Footage(files=(learned,)).fingerprint()
+    record = {"footage_fingerprint": "joint", "footage_file_fingerprints": [fingerprint, "more"]}
+    trained = replace(actor, trained=record if listed else {"footage_fingerprint": fingerprint})
+    for files, note in (
+        (
+            (learned, new),
+            "the actor was trained on learned.mp4: frames of it may have been learned, and score too well",
+        ),
+        ((new,), "other footage than the actor was trained on"),
+    ):
+        evaluation = evaluate_held_out(trained, prepared, Footage(files=files), None, told)
+        assert evaluation.notes[0] == note
+
+
 def test_nothing_that_is_missing_is_left_out_quietly(actor, prepared, detector, tmp_path):
     """Metrics without weights, and parts that nobody found, are n/a with the reason; files and plots are written."""
     evaluation = evaluate_held_out(actor, prepared, None, None, told)
