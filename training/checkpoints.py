@@ -12,7 +12,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Final
 from zlib import error as zlib_error
 
@@ -76,12 +75,16 @@ class Checkpoints:
             yield found
 
     def identity(self) -> dict[str, str] | None:
-        """Of the newest one, None where there is none that can be opened. Its networks are not read, nor checked.
+        """Of the newest one, None where there is none that can be opened. Its weights are not read, nor checked.
 
         Raises OSError.
         """
         for path in self.paths():
             try:
+                with zipfile.ZipFile(path) as archive:
+                    for name in archive.namelist():
+                        if name.endswith("/data.pkl"):  # everything but the weights
+                            archive.read(name)  # compares its checksum
                 stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
                 return dict(stored["identity"])
             except Exception as error:
@@ -133,15 +136,7 @@ class Checkpoints:
         return [self.path, *older]
 
 
-_DAMAGE: Final = (
-    RuntimeError,
-    ValueError,
-    LookupError,
-    EOFError,
-    UnpicklingError,
-    zipfile.BadZipFile,
-    zlib_error,
-)
+_DAMAGE: Final = (RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib_error)
 
 
 def _is_damage(error: Exception) -> bool:
