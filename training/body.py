@@ -157,20 +157,26 @@ class BodyLearner(Learner):
         return plate_B3HW + opacity_B1HW * (drawn_BCHW[:, :3] - plate_B3HW), opacity_B1HW
 
     def _pixel_terms(self, pair: Pair, pictures: tuple[Tensor, Tensor], opacities: list[Tensor]) -> dict[str, Tensor]:
-        """The terms that compare pictures, each summed over both frames."""
+        """The terms that compare pictures: summed over both frames of a pair, averaged over two single pictures.
+
+        With temporal smoothing a pair is one example: the discriminator judges it once, and the paper's objective sums
+        the pixel terms of its frames. In the `pix2pixhd` row each picture is an example, so all terms are averaged over
+        the two, as the discriminator's are.
+        """
         weights, gain, real = self._weights, self._preset.person_gain, pair.pictures
+        share = 1.0 if self._preset.temporal else 0.5
         terms = {}
         if weights.perceptual:
             first, second = (self._seen_alike(*both) for both in zip(pictures, real, strict=True))
-            terms["perceptual"] = first + second
+            terms["perceptual"] = share * (first + second)
         if weights.l1:
             first, second = (
                 weighted_l1(pictures[i], real[i], pair.grown_masks[i], pair.counted[i], gain) for i in (0, 1)
             )
-            terms["l1"] = first + second
+            terms["l1"] = share * (first + second)
         if opacities and weights.opacity:
             first, second = (opacity_l1(opacities[i], pair.masks[i], pair.counted[i]) for i in (0, 1))
-            terms["opacity"] = first + second
+            terms["opacity"] = share * (first + second)
         return terms
 
     def _forget_previous(self) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from services.generator.network import LocalEnhancer
+from training.batches import collated
 from training.body import BodyLearner
 from training.data.pairs import split_footage
 from training.learner import Computing, StepAbandoned
@@ -88,6 +89,36 @@ def test_perceptual_loss_counts_both_frames(learner, tiny):
     assert losses["perceptual"] == pytest.approx(layers * losses["l1"], rel=1e-5)
     with pytest.raises(ValueError, match="perceptual"):
         learner(preset)
+
+
+@pytest.mark.parametrize(("losses", "share"), [("pix2pixhd", 0.5), ("smoothing", 1.0)])
+def test_pixel_terms_weigh_as_much_as_the_discriminator_counts_pictures(learner, tiny, losses, share):
+    """Each is summed over a pair that is judged once, and averaged over two pictures that are judged apart."""
+    preset = with_losses(
+        replace(tiny, weights=LossWeights(perceptual=5.0, l1=10.0), person_gain=0.0, previous_zeros=1.0), losses
+    )
+    learning = learner(preset, vgg=Seen())
+    pair = collated([learning._pairs.pair(item) for item in learning._items(0)])
+    with torch.no_grad():
+        (first, second), opacities = learning._drawn(pair)
+        terms = learning._pixel_terms(pair, (first, second), opacities)
+    by_hand = {
+        "l1": sum(
+            (counted * (drawn - real).abs()).mean()
+            for drawn, real, counted in zip((first, second), pair.pictures, pair.counted, strict=True)
+        ),
+        "opacity": sum(
+            (counted * (opacity - mask).abs()).mean()
+            for opacity, mask, counted in zip(opacities, pair.masks, pair.counted, strict=True)
+        ),
+        "perceptual": sum(
+            (1 / 32 + 1 / 16 + 1 / 8 + 1 / 4 + 1) * (drawn - real).abs().mean()
+            for drawn, real in zip((first, second), pair.pictures, strict=True)
+        ),
+    }
+    assert set(terms) == set(by_hand)
+    for name, total in by_hand.items():
+        torch.testing.assert_close(terms[name], share * total, rtol=1e-5, atol=1e-7)
 
 
 def test_terms_of_no_weight_are_not_computed(learner, tiny):
