@@ -233,11 +233,16 @@ def _default(target: Document, **values: Any) -> None:
         target.setdefault(name, value)
 
 
+def amount(text: str) -> Decimal:
+    """A quantity of Kubernetes, as a number of cores or bytes."""
+    number, suffix = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", text).groups()  # type: ignore[union-attr]
+    return Decimal(number) * _SUFFIXES[suffix]
+
+
 def _quantities(amounts: Document, *names: str) -> None:
     """Writes amounts as the API server does: in the largest unit that leaves a whole number."""
     for name in names or tuple(amounts):
-        number, suffix = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(amounts[name])).groups()  # type: ignore[union-attr]
-        value = Decimal(number) * _SUFFIXES[suffix]
+        value, suffix = amount(str(amounts[name])), re.sub(r"[0-9.]", "", str(amounts[name]))
         units = ("Ti", "Gi", "Mi", "Ki", "") if suffix.endswith("i") else ("", "m")
         unit = next(unit for unit in units if value % _SUFFIXES[unit] == 0)
         amounts[name] = f"{int(value / _SUFFIXES[unit])}{unit}"

@@ -131,3 +131,19 @@ async def test_actors_come_back_whole_by_the_commands_of_the_page(tmp_path: Path
     assert (err, code) == (b"", 0)
     assert await (await Exec.of(*move[:3])).ended() == 0
     assert (tmp_path / "me" / "1" / "generator.pt").read_bytes() == network
+
+
+@pytest.mark.parametrize(
+    "more", ["", "--grpc-use-ssl-mutual=true --grpc-server-cert=/run/tls/tls.crt"], ids=["plaintext", "tls"]
+)
+def test_triton_gets_further_arguments_as_words(tmp_path: Path, more: str):
+    """Those of overlays/tls, between its own and the one with the key; none is no empty word."""
+    (tmp_path / "key").write_text("0f1e")
+    (tmp_path / "tritonserver").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "tritonserver").chmod(0o755)
+    text = script("triton", "triton").replace("/run/repository-key", str(tmp_path)).replace("/dev/shm", str(tmp_path))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TRITON_TLS": more}
+    command = ["sh", "-euc", text, "tritonserver", "--model-repository=/models"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    key = "--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=0f1e"
+    assert ended.stdout.splitlines() == ["--model-repository=/models", *more.split(), key]
