@@ -27,10 +27,17 @@ _PIECE_BYTES: Final = 32 * 1024
 _LOOK: Final = """
 mkdir -p "$1" && cd "$1" || exit 1
 if [ -f "./$2" ]; then echo whole; elif [ -f "./.$2.part" ]; then wc -c < "./.$2.part"; else echo 0; fi"""
-_TAKE: Final = 'cd "$1" && exec head -c "$3" >> "./.$2.part"'
+# The shell outlives `head`, and holds stdout open: where stdout ends, containerd ends stdin too (its issue 13934), and
+# all but the first bytes are lost. A last command that is not followed by `exit` would take the shell's place.
+_TAKE: Final = """
+cd "$1" || exit 1
+head -c "$3" >> "./.$2.part"
+exit "$?"
+"""
 _CHECK: Final = """
 cd "$1" || exit 1
-if [ "$(sha256sum < "./.$2.part")" = "$3  -" ]; then mv "./.$2.part" "./$2" && echo whole; else rm "./.$2.part"; fi"""
+if [ "$(sha256sum < "./.$2.part")" = "$3  -" ]; then mv "./.$2.part" "./$2" && echo whole
+else wc -c < "./.$2.part" && rm "./.$2.part"; fi"""
 
 
 @dataclass(slots=True)
@@ -81,12 +88,16 @@ class Upload:
                     furthest, lost_at = begun, None
                 if begun < size_bytes:
                     self._send(file, begun, size_bytes, folder, name)
-                if self._run(_CHECK, folder, name, digest).strip() == "whole":
+                arrived = self._run(_CHECK, folder, name, digest).strip()
+                if arrived == "whole":
                     self.on_bytes(size_bytes)
                     return
                 damaged += 1
                 if damaged > 1:
-                    raise ClusterError(f"{name} does not arrive as it was sent: its SHA-256 differs, twice")
+                    raise ClusterError(
+                        f"{name} does not arrive as it was sent: its SHA-256 differs, twice; "
+                        f"{arrived} of {size_bytes} bytes are there"
+                    )
                 self.say(f"{name} arrived damaged; it is sent again")
                 furthest = -1
             except ClusterError as error:

@@ -94,17 +94,23 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     async def warm_up(self) -> None:
         """Nothing here is slow the first time; the stages have warm-ups and healths of their own."""
 
+    @property
+    def ready_at_start(self) -> bool:
+        """Never: `keep_health` looks first whether the stages can be reached. See `serving.server.Awaiting`."""
+        return False
+
     async def keep_health(self, health: Health) -> None:
-        """SERVING means that sessions are accepted: not while a stage has been away for `unready_after_seconds`."""
-        clock = asyncio.get_running_loop().time
-        limit_seconds = self._settings.unready_after_seconds
-        stages = Reachability(self._connections.probes(), unready_after_seconds=limit_seconds, now_s=clock)
-
-        async def trouble() -> str:
-            away = await stages.look()
-            return f"for {limit_seconds:g} s these stages could not be reached: {', '.join(away)}" if away else ""
-
-        await follow(health, trouble, every_seconds=self._settings.watch_seconds)
+        """SERVING means that sessions are accepted: every stage was reached once, and none has been away for long."""
+        settings = self._settings
+        probes = self._connections.probes()
+        stages = Reachability(
+            probes,
+            addresses={stage: getattr(settings, f"{stage}_address") for stage in probes},
+            unready_after_seconds=settings.unready_after_seconds,
+            now_s=asyncio.get_running_loop().time,
+        )
+        await self._connections.connect(within_seconds=settings.watch_seconds)
+        await follow(health, stages.trouble, every_seconds=settings.watch_seconds)
 
     async def close(self) -> None:
         """Ends all connections and threads."""

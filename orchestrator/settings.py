@@ -99,7 +99,8 @@ class OrchestratorSettings(ServerSettings):
     session_seconds: float = 4 * 3600.0
     """How long a session may last."""
     unready_after_seconds: float = 10.0
-    """A stage that could not be reached for so long makes this process NOT_SERVING until it is back."""
+    """A stage that could not be reached for so long makes this process NOT_SERVING until it is back. Before each stage
+    was reached once it is NOT_SERVING, too."""
     watch_seconds: float = 1.0
     """How often it is looked at which stages can be reached."""
     traces_every_n_frames: int = 25

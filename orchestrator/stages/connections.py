@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import grpc.aio
@@ -65,6 +67,12 @@ class Connections:
         names = ("pose", "normalize", "face", "agent")
         ours = {name: _connected(channel) for name, channel in zip(names, self._channels, strict=True)}
         return {**ours, "triton": self._triton_answers}
+
+    async def connect(self, *, within_seconds: float) -> None:
+        """Begins to connect to each of ours, and waits until all are connected or the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_seconds):
+                await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
 
     async def _triton_answers(self) -> bool:
         try:

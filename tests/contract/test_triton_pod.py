@@ -80,7 +80,7 @@ def _start(folder: Path, ports: tuple[int, int], memory: str) -> subprocess.Pope
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             _command(folder, ports, memory),
-            env={**os.environ, "PATH": path, "LD_LIBRARY_PATH": install.library_folders},
+            env={**os.environ, "PATH": path, "TRITON_TLS": "", "LD_LIBRARY_PATH": install.library_folders},
             stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orchestrator.reachability import Reachability
 from orchestrator.servicer import TransferService
 from serving.channels import open_channel
-from serving.server import RunningServer, running
+from serving.server import LIVE, RunningServer, running
 from tests.pipeline.chain import Stack
 from tests.pipeline.fake_stages import PATIENCE_SECONDS
 
@@ -30,6 +30,11 @@ class Watched:
     def __init__(self, server: RunningServer, call: Any) -> None:
         self.server = server
         self._call = call
+
+    async def next(self) -> int:
+        """Waits for the next status; the first is what it says now."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return int((await self._call.read()).status)
 
     async def becomes(self, status: int) -> None:
         """Waits for this status."""
@@ -50,23 +55,98 @@ async def orchestrator(stack: Stack, **settings: Any) -> AsyncIterator[Watched]:
         yield Watched(server, health_pb2_grpc.HealthStub(channel).Watch(request))
 
 
-@pytest.mark.parametrize("stage", ["pose", "normalize", "face", "agent", "triton"])
-async def test_a_stage_that_stays_away_is_told(stack: Stack, stage: str):
-    """NOT_SERVING once any stage has been away for longer than the setting, SERVING again when it is back."""
-    with socket.socket() as held:  # so that nobody else gets the port meanwhile; gRPC shares it
+STAGES = ["pose", "normalize", "face", "agent", "triton"]
+
+
+@contextmanager
+def held_port() -> Iterator[str]:
+    """An address where nothing listens, and that no other process gets; gRPC shares it."""
+    with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(("127.0.0.1", 0))
-        nobody = f"127.0.0.1:{held.getsockname()[1]}"
-        settings = {"unready_after_seconds": 0.1, f"{stage}_address": nobody}
-        async with orchestrator(stack, **settings) as health:
-            await health.becomes(NOT_SERVING)
-            back = grpc.aio.server()
-            back.add_insecure_port(nobody)
-            await back.start()
-            try:
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def listening(address: str) -> AsyncIterator[None]:
+    """Something that answers there."""
+    server = grpc.aio.server()
+    server.add_insecure_port(address)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(0)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_before_a_stage_was_reached_it_never_serves(stack: Stack, stage: str, monkeypatch):
+    """However long the setting is: SERVING comes first when the last stage has come, and nothing but that changes."""
+    looks = asyncio.Semaphore(0)
+    look = Reachability.look
+
+    async def counted(self: Reachability) -> tuple[str, ...]:
+        missing = await look(self)
+        looks.release()
+        assert set(missing) <= {stage}
+        return missing
+
+    monkeypatch.setattr(Reachability, "look", counted)
+    with held_port() as wrong:
+        async with orchestrator(stack, unready_after_seconds=3600, **{f"{stage}_address": wrong}) as health:
+            assert await health.next() == NOT_SERVING
+            following = asyncio.create_task(health.next())
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                for _ in range(5):
+                    await looks.acquire()
+            assert not following.done()
+            async with listening(wrong):
+                assert await following == SERVING
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_stage_that_was_reached_and_goes_is_told(stack: Stack, stage: str):
+    """NOT_SERVING once any stage has been away for longer than the setting, SERVING again when it is back."""
+    with held_port() as address:
+        async with orchestrator(stack, unready_after_seconds=0.1, **{f"{stage}_address": address}) as health:
+            async with listening(address):
                 await health.becomes(SERVING)
-            finally:
-                await back.stop(0)
+            await health.becomes(NOT_SERVING)
+            async with listening(address):
+                await health.becomes(SERVING)
+
+
+async def test_it_lives_while_it_waits_for_a_stage(stack: Stack):
+    """What liveness probes ask for is true all the time: nothing restarts an orchestrator that waits."""
+    with held_port() as wrong:
+        async with (
+            orchestrator(stack, pose_address=wrong) as health,
+            open_channel(f"127.0.0.1:{health.server.health_port}") as channel,
+        ):
+            assert await health.next() == NOT_SERVING
+            stub = health_pb2_grpc.HealthStub(channel)
+            live = await stub.Check(health_pb2.HealthCheckRequest(service=LIVE), timeout=PATIENCE_SECONDS)
+            assert live.status == SERVING
+
+
+async def test_the_log_names_the_stage_and_its_address(caplog):
+    """Once, when the time is over; words of health name it at once."""
+    now_s = 0.0
+
+    async def probe() -> bool:
+        return False
+
+    stages = Reachability(
+        {"pose": probe}, addresses={"pose": "dns:///poze:1"}, unready_after_seconds=10, now_s=lambda: now_s
+    )
+    assert await stages.trouble() == "these stages were never reached: pose"
+    assert caplog.records == []
+    now_s = 10
+    for _ in range(2):
+        await stages.look()
+    (record,) = caplog.records
+    assert record.message == "stage cannot be reached"
+    assert record.facts == {"stage": "pose", "address": "dns:///poze:1", "seconds": 10, "ever_reached": False}
 
 
 async def test_with_all_stages_it_serves(stack: Stack):
@@ -83,7 +163,7 @@ async def test_a_short_absence_is_no_reason():
     async def probe() -> bool:
         return there
 
-    stages = Reachability({"pose": probe}, unready_after_seconds=10, now_s=lambda: now_s)
+    stages = Reachability({"pose": probe}, addresses={"pose": "pose:1"}, unready_after_seconds=10, now_s=lambda: now_s)
     said = []
     for moment_s, there_then in moments:
         now_s, there = moment_s, there_then

@@ -2,8 +2,8 @@
 
 Bodies are validated against the published OpenAPI (unknown fields are refused) and by rules that the schema does not
 hold; requests are allowed by the Roles in deploy/60-training-access.yaml alone. Commands in pods are real processes,
-with a folder in the place of the footage volume. What becomes of Jobs and pods is a scenario: a coroutine that a test
-gives.
+run as containerd runs them, with a folder in the place of the footage volume. What becomes of Jobs and pods is a
+scenario: a coroutine that a test gives.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import kubernetes_validate
 import yaml
 from aiohttp import WSMsgType, web
 
+from tests.unit.client.containerd import Exec
 from tests.unit.client.fake_rights import Refused, Rights
 
 VERSION = "1.33"
@@ -40,7 +41,7 @@ class FakeCluster:
 
     volume: the folder that commands in pods see as /footage. calls: how often each verb was asked of each resource.
     faults: answers for the next requests, in place of the true ones: a status, or None for a connection that breaks.
-    lost_answers: of this many creations nothing is heard, though they are done.
+    lost_answers: of this many creations nothing is heard, though they are done. sent_bytes: to commands, in all.
     """
 
     root: Path
@@ -56,6 +57,7 @@ class FakeCluster:
     lost_logs: set[str] = field(default_factory=set)
     cut_commands_after_bytes: list[int] = field(default_factory=list)
     spoil_next_file: bool = False
+    sent_bytes: int = 0
     readings: Counter[str] = field(default_factory=Counter)
     errors: list[BaseException] = field(default_factory=list)
 
@@ -298,14 +300,10 @@ class FakeCluster:
         command = [word.replace("/footage", str(self.volume)) for word in request.query.getall("command")]
         socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io", "v4.channel.k8s.io"))
         await socket.prepare(request)
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        assert process.stdin is not None
+        process = await Exec.of(*command)
         limit = self.cut_commands_after_bytes.pop(0) if "head" in command[2] and self.cut_commands_after_bytes else None
 
         async def feed() -> None:
-            assert process.stdin is not None
             taken = 0
             try:
                 async for message in socket:
@@ -314,24 +312,20 @@ class FakeCluster:
                     piece = message.data[1:]
                     if self.spoil_next_file:
                         self.spoil_next_file, piece = False, bytes(len(piece))
-                    process.stdin.write(piece)
-                    await process.stdin.drain()
+                    await process.write(piece)
                     taken += len(piece)
+                    self.sent_bytes += len(piece)
                     if limit is not None and taken >= limit:
-                        process.stdin.close()
-                        await process.wait()  # so that what was taken is written before anybody looks
+                        process.end_input()
+                        await process.ended()  # so that what was taken is written before anybody looks
                         assert request.transport is not None
                         request.transport.abort()
                         break
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the command has heard enough
             finally:
-                process.stdin.close()
+                process.end_input()
 
         feeding = asyncio.get_running_loop().create_task(feed())
-        assert process.stdout is not None
-        assert process.stderr is not None
-        out, err, code = await asyncio.gather(process.stdout.read(), process.stderr.read(), process.wait())
+        out, err, code = await process.result()
         if request.transport is not None and not request.transport.is_closing():
             for channel, data in ((1, out), (2, err), (3, json.dumps(_verdict(code)).encode())):
                 if data:

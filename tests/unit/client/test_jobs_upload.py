@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import random
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +16,19 @@ from client.__main__ import run
 from client.errors import ClusterError
 from client.jobs import ClusterAccess
 from client.jobs_template import JobRequest, read_template, upload_pod
-from client.jobs_upload import Upload
+from client.jobs_upload import _TAKE, Upload
+from tests.unit.client.containerd import Exec
 from tests.unit.client.fake_cluster import NAMESPACE, FakeCluster, Served
 from training.options import FootageRequest, TrainRequest
 
-SIZE_BYTES = 300_000
+# More than all the buffers of a connection and its pipes hold.
+SIZE_BYTES = 1_000_000
+# Each gives away an output that nobody else holds.
+ENDS_AN_OUTPUT = {
+    "stdout, by exec": 'cd "$1" && exec head -c "$3" >> "./.$2.part"',
+    "stdout, closed": 'cd "$1"; exec >&-; head -c "$3" | cat >> "./.$2.part"',
+    "stderr, by exec": 'cd "$1" && exec 2> errors && head -c "$3" | cat >> "./.$2.part"; exit "$?"',
+}
 
 
 class Sender:
@@ -53,7 +64,7 @@ def sender(root: Path, tmp_path: Path, monkeypatch) -> Iterator[Sender]:
 
     monkeypatch.setattr("client.jobs_api.pause", lambda seconds: pause(0.01))
     footage = tmp_path / "me dancing.mp4"
-    footage.write_bytes(bytes(n * n % 251 for n in range(SIZE_BYTES)))
+    footage.write_bytes(random.Random(7).randbytes(SIZE_BYTES))
     (tmp_path / "volume").mkdir()
     cluster = FakeCluster(root, tmp_path / "volume")
     with Served(cluster, tmp_path) as served:
@@ -103,6 +114,56 @@ def test_an_interrupted_upload_goes_on_with_the_next_command(sender):
     sender.counts.clear()
     assert sender.arrived(sender.upload.bring(sender.footage))
     assert min(sender.counts) > 98_304
+
+
+async def heard(script: str, folder: Path, sent: bytes) -> bytes:
+    """What a command in a container has put down of what it was sent."""
+    command = await Exec.of("sh", "-c", script, "sh", str(folder), "me.mp4", str(len(sent)))
+
+    async def feed() -> None:
+        for begun in range(0, len(sent), 2**15):
+            await command.write(sent[begun : begun + 2**15])
+
+    (out, err, code), _ = await asyncio.gather(command.result(), feed())
+    assert (out, err, code) == (b"", b"", 0)
+    return (folder / ".me.mp4.part").read_bytes()
+
+
+async def test_the_command_that_takes_footage_hears_all_of_it(tmp_path):
+    """It holds its outputs until the last byte is there."""
+    sent = random.Random(8).randbytes(SIZE_BYTES)
+    assert await heard(_TAKE, tmp_path, sent) == sent
+
+
+@pytest.mark.parametrize("script", ENDS_AN_OUTPUT.values(), ids=ENDS_AN_OUTPUT)
+async def test_a_command_whose_output_ends_is_not_heard_to_its_end(script, tmp_path):
+    """The stand-in cuts off what containerd cuts off, so that the test above can fail."""
+    sent = random.Random(8).randbytes(SIZE_BYTES)
+    assert len(await heard(script, tmp_path, sent)) < SIZE_BYTES
+
+
+def test_footage_that_arrives_cut_off_is_told_with_numbers(sender, monkeypatch):
+    """How much is there says what to look for."""
+    monkeypatch.setattr("client.jobs_upload._TAKE", 'cd "$1"; head -c 1000 >> "./.$2.part"')
+    with pytest.raises(ClusterError, match="its SHA-256 differs, twice; 1000 of 1000000 bytes are there"):
+        sender.upload.bring(sender.footage)
+
+
+@pytest.mark.slow
+def test_300_megabytes_arrive_though_the_connection_breaks_twice(sender):
+    """What had arrived is not sent again, but for what was on its way. `-s` shows bytes and seconds."""
+    piece = random.Random(9).randbytes(1_000_000)
+    with sender.footage.open("wb") as file:
+        for number in range(300):
+            file.write(number.to_bytes(4) + piece[4:])
+    sender.cluster.cut_commands_after_bytes += [100_000_000, 120_000_000]
+    begun = time.monotonic()
+    path = sender.upload.bring(sender.footage)
+    seconds = time.monotonic() - begun
+    print(f"{sender.cluster.sent_bytes} bytes were sent for 300000000 in {seconds:.1f} s, in three connections")
+    assert sender.arrived(path)
+    assert [line.split(":")[0] for line in sender.said] == ["reconnecting", "reconnecting"]
+    assert 300_000_000 <= sender.cluster.sent_bytes < 301_000_000
 
 
 def test_bytes_that_change_on_the_way_are_noticed(sender):

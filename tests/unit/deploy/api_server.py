@@ -1,4 +1,4 @@
-"""A stand-in for Kubernetes' API server, for `kubectl apply`: it keeps what it is sent, with the defaults added.
+"""A stand-in for Kubernetes' API server, for `kubectl apply` and `delete`: it keeps what it is sent, with defaults.
 
 What the real one adds is written down here by hand, for the kinds and fields that deploy/ uses; nothing is validated,
 the schemas are checked elsewhere. kubectl is the real one, and so is how it finds out whether anything is to change.
@@ -29,9 +29,17 @@ RESOURCES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
     },
     "apps/v1": {"Deployment": ("deployments", True), "StatefulSet": ("statefulsets", True)},
     "policy/v1": {"PodDisruptionBudget": ("poddisruptionbudgets", True)},
-    "networking.k8s.io/v1": {"NetworkPolicy": ("networkpolicies", True)},
+    "networking.k8s.io/v1": {"NetworkPolicy": ("networkpolicies", True), "Ingress": ("ingresses", True)},
+    "autoscaling/v2": {"HorizontalPodAutoscaler": ("horizontalpodautoscalers", True)},
+    "monitoring.coreos.com/v1": {"ServiceMonitor": ("servicemonitors", True)},
+    "keda.sh/v1alpha1": {"ScaledObject": ("scaledobjects", True)},
+    "cert-manager.io/v1": {"Certificate": ("certificates", True), "Issuer": ("issuers", True)},
+    "gateway.networking.k8s.io/v1": {"Gateway": ("gateways", True), "GRPCRoute": ("grpcroutes", True)},
     "rbac.authorization.k8s.io/v1": {"Role": ("roles", True), "RoleBinding": ("rolebindings", True)},
 }
+_NOT_FOUND: Final = {
+    "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "reason": "NotFound", "message": "not found"
+}  # fmt: skip
 _PROBE: Final = {"periodSeconds": 10, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3}
 _SUFFIXES: Final = {
     "": Decimal(1), "m": Decimal("0.001"), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
@@ -71,8 +79,7 @@ def _handler(api: ApiServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             found = _discovery(path) or api.stored.get(path)
-            self._answer(200 if found else 404, found or {"kind": "Status", "status": "Failure", "code": 404,
-                                                          "reason": "NotFound", "message": "not found"})  # fmt: skip
+            self._answer(200 if found else 404, found or _NOT_FOUND)
 
         def do_POST(self) -> None:
             document = json.loads(self._body())
@@ -85,8 +92,16 @@ def _handler(api: ApiServer) -> type[BaseHTTPRequestHandler]:
             api.patches.append((path, json.loads(self._body())))
             self._answer(200, api.stored[path])
 
+        def do_DELETE(self) -> None:
+            self._body()
+            gone = api.stored.pop(self.path.partition("?")[0], None)
+            if gone is not None and gone["kind"] == "Namespace":  # with everything in it
+                inside = f"/namespaces/{gone['metadata']['name']}/"
+                api.stored = {path: kept for path, kept in api.stored.items() if inside not in path}
+            self._answer(200 if gone else 404, gone or _NOT_FOUND)
+
         def _body(self) -> bytes:
-            return self.rfile.read(int(self.headers["Content-Length"]))
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
         def _answer(self, code: int, document: Document) -> None:
             body = json.dumps(document).encode()
@@ -107,7 +122,7 @@ def _discovery(path: str) -> Document | None:
     if path == "/api":
         return {"kind": "APIVersions", "versions": ["v1"]}
     if path == "/apis":
-        listed = [(version, {"groupVersion": version, "version": "v1"}) for version in groups]
+        listed = [(version, {"groupVersion": version, "version": version.partition("/")[2]}) for version in groups]
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [
             {"name": version.partition("/")[0], "versions": [one], "preferredVersion": one} for version, one in listed
         ]}  # fmt: skip
@@ -145,6 +160,23 @@ def defaulted(document: Document) -> Document:
             _default(spec["strategy"].setdefault("rollingUpdate", {}), maxSurge="25%", maxUnavailable="25%")
         document["metadata"].setdefault("annotations", {})["deployment.kubernetes.io/revision"] = "1"
         _pod(spec["template"]["spec"])
+    elif kind == "ServiceMonitor":
+        for endpoint in spec["endpoints"]:
+            for rule in endpoint.get("relabelings", []):
+                _default(rule, action="replace")
+    elif kind == "Gateway":
+        for listener in spec["listeners"]:
+            _default(listener["tls"], mode="Terminate")
+            _default(listener, allowedRoutes={"namespaces": {"from": "Same"}})
+            for certificate in listener["tls"]["certificateRefs"]:
+                _default(certificate, group="", kind="Secret")
+    elif kind == "GRPCRoute":
+        _route(spec)
+    elif kind == "HorizontalPodAutoscaler":
+        for direction in spec["behavior"].values():
+            _default(direction, selectPolicy="Max")
+        _default(spec["behavior"].setdefault("scaleUp", {}), selectPolicy="Max", stabilizationWindowSeconds=0)
+        _default(spec["behavior"]["scaleUp"], policies=[{"type": "Percent", "value": 100, "periodSeconds": 15}])
     elif kind == "RoleBinding":
         _default(document["roleRef"], apiGroup="rbac.authorization.k8s.io")
     return document
@@ -155,6 +187,16 @@ def _service(spec: Document) -> None:
     _default(spec, clusterIPs=[spec["clusterIP"]], ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
     for port in spec["ports"]:
         _default(port, protocol="TCP", targetPort=port["port"])
+
+
+def _route(spec: Document) -> None:
+    for parent in spec["parentRefs"]:
+        _default(parent, group="gateway.networking.k8s.io", kind="Gateway")
+    for rule in spec["rules"]:
+        for match in rule["matches"]:
+            _default(match["method"], type="Exact")
+        for backend in rule["backendRefs"]:
+            _default(backend, group="", kind="Service", weight=1)
 
 
 def _pod(spec: Document) -> None:
@@ -191,11 +233,16 @@ def _default(target: Document, **values: Any) -> None:
         target.setdefault(name, value)
 
 
+def amount(text: str) -> Decimal:
+    """A quantity of Kubernetes, as a number of cores or bytes."""
+    number, suffix = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", text).groups()  # type: ignore[union-attr]
+    return Decimal(number) * _SUFFIXES[suffix]
+
+
 def _quantities(amounts: Document, *names: str) -> None:
     """Writes amounts as the API server does: in the largest unit that leaves a whole number."""
     for name in names or tuple(amounts):
-        number, suffix = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(amounts[name])).groups()  # type: ignore[union-attr]
-        value = Decimal(number) * _SUFFIXES[suffix]
+        value, suffix = amount(str(amounts[name])), re.sub(r"[0-9.]", "", str(amounts[name]))
         units = ("Ti", "Gi", "Mi", "Ki", "") if suffix.endswith("i") else ("", "m")
         unit = next(unit for unit in units if value % _SUFFIXES[unit] == 0)
         amounts[name] = f"{int(value / _SUFFIXES[unit])}{unit}"

@@ -88,6 +88,8 @@ def variables(documents: list[Document]) -> list[str]:
                 continue
             module = module_of(container)
             for name in environment(documents, container):
+                if any(f"${name}" in word for word in container.get("args", [])):
+                    continue  # its script reads it
                 owner = next((prefixes[prefix] for prefix in prefixes if name.startswith(prefix)), None)
                 if owner is not None and owner != module:
                     faults.append(f"{pod.where} {container['name']}: {name} is a setting of {owner}")
@@ -233,8 +235,9 @@ def triton(documents: list[Document]) -> list[str]:
         if not isinstance(settings, GeneratorSettings) or not settings.triton_address:
             continue
         (server,) = [container for container in pod.containers(init=False) if container["name"] == "triton"]
-        words = dict(word.partition("=")[::2] for word in server["args"] if word.startswith("--"))
         script = server["args"][server["args"].index("-euc") + 1]
+        more = environment(documents, server)["TRITON_TLS"].split() if "$TRITON_TLS" in script else []
+        words = dict(word.partition("=")[::2] for word in [*server["args"], *more] if word.startswith("--"))
         at = {m["name"]: m["mountPath"] for m in agent["volumeMounts"]}
         there = {m["name"]: m for m in server["volumeMounts"]}
         if not words.get("--model-repository") == str(settings.repository_root) == there["models"]["mountPath"]:

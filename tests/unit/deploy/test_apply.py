@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.deploy.api_server import ApiServer, serving
-from tests.unit.deploy.manifests import DEPLOY, applied, called
+from tests.unit.deploy.manifests import DEPLOY, ROOT, applied, called
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl: see docs/deploy.md")
 
@@ -23,15 +25,18 @@ def api() -> Iterator[ApiServer]:
         yield api
 
 
-def apply(api: ApiServer, what: Path, home: Path) -> list[str]:
-    """What kubectl says: kind, name and what was done, a line each."""
-    command = ["kubectl", "apply", "--server", api.url, "--validate=false", "--cache-dir", str(home / "cache"), "-f"]
+def kubectl(api: ApiServer, home: Path, *words: str | Path) -> list[str]:
+    """What kubectl says, by lines; it runs in `home`."""
+    command = ["kubectl", "--server", api.url, "--cache-dir", str(home / "cache"), *map(str, words)]
     environment = {**os.environ, "HOME": str(home), "KUBECONFIG": str(home / "none")}
-    ended = subprocess.run(
-        [*command, str(what)], capture_output=True, text=True, env=environment, timeout=60, check=False
-    )
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.splitlines()
+
+
+def apply(api: ApiServer, what: Path, home: Path) -> list[str]:
+    """What kubectl says: kind, name and what was done, a line each."""
+    return kubectl(api, home, "apply", "--validate=false", "-f", what)
 
 
 def test_applying_twice_changes_nothing(api: ApiServer, tmp_path: Path):
@@ -68,3 +73,62 @@ def test_a_change_that_is_none_would_be_seen(api: ApiServer, tmp_path: Path, nam
     apply(api, tmp_path / "one.yaml", tmp_path)
     changed = {path.rpartition("/")[2] for path, _ in api.patches if "/poddisruptionbudgets/" not in path}
     assert changed == {name.partition("/")[2]}
+
+
+OPTIONAL = sorted({path.parent for path in (DEPLOY / "optional").rglob("*.yaml")} - {DEPLOY / "optional"})
+
+
+@pytest.mark.parametrize("folder", OPTIONAL, ids=lambda folder: folder.name)
+def test_applying_what_is_optional_twice_changes_nothing(api: ApiServer, tmp_path: Path, folder: Path):
+    """kubectl replaces whole lists of kinds that Kubernetes does not have: defaults of their items are written out."""
+    assert {line.rpartition(" ")[2] for line in apply(api, folder, tmp_path)} == {"created"}
+    assert {line.rpartition(" ")[2] for line in apply(api, folder, tmp_path)} == {"unchanged"}, api.patches
+
+
+def kept(api: ApiServer) -> set[str]:
+    """What is left of deploy/, as kind/name."""
+    return {called(document) for document in api.stored.values()}
+
+
+def removing() -> list[str]:
+    """The words of the command in docs/deploy.md that removes everything but the data."""
+    (line,) = re.findall(r"^kubectl (delete -f deploy/ .*?)(?: +#.*)?$", (ROOT / "docs/deploy.md").read_text(), re.M)
+    return shlex.split(line)
+
+
+DATA = {"Namespace/everybody-dance", "PersistentVolumeClaim/actors", "PersistentVolumeClaim/footage"}
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    """A folder whose deploy/ has a few files of ours: kubectl takes a second for thirty of them."""
+    (tmp_path / "deploy").mkdir()
+    for name in ("00-namespace.yaml", "15-volumes.yaml", "25-normalize.yaml"):
+        shutil.copy(DEPLOY / name, tmp_path / "deploy")
+    return tmp_path
+
+
+def test_removing_the_deployment_keeps_actors_and_footage(api: ApiServer, part: Path):
+    """By the documented command; what is applied afterwards finds them."""
+    made = apply(api, part / "deploy", part)
+    assert kept(api) > DATA
+    kubectl(api, part, *removing())
+    assert kept(api) == DATA
+    again = apply(api, part / "deploy", part)
+    assert len(again) == len(made)
+    assert sum(line.endswith(" unchanged") for line in again) == len(DATA)
+    assert sum(line.endswith(" created") for line in again) == len(made) - len(DATA)
+
+
+def test_without_the_selector_everything_goes(api: ApiServer, part: Path):
+    """What docs/deploy.md warns of."""
+    apply(api, part / "deploy", part)
+    kubectl(api, part, "delete", "--ignore-not-found", "-f", "deploy/")
+    assert kept(api) == set()
+
+
+def test_the_data_and_nothing_else_is_kept():
+    """In all of deploy/: the label that the documented command passes over."""
+    (selector,) = [word for word in removing() if word.startswith("!")]
+    labelled = {called(d) for d in applied() if selector[1:] in d["metadata"].get("labels", {})}
+    assert labelled == DATA

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
+import random
 import re
+import shlex
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.unit.deploy.manifests import applied, pods
+from tests.unit.client.containerd import Exec
+from tests.unit.deploy.manifests import ROOT, applied, pods
 
 
 def script(pod_name: str, container_name: str) -> str:
@@ -97,3 +103,47 @@ def test_each_pod_has_a_key_of_its_own(tmp_path: Path):
         assert (folder / "key").stat().st_mode & 0o777 == 0o600
     assert len(set(keys)) == 2
     assert all(len(key) == 64 and int(key, 16) >= 0 for key in keys)
+
+
+async def test_actors_come_back_whole_by_the_commands_of_the_page(tmp_path: Path):
+    """As containerd runs them, whose commands hear nothing more once an output of theirs has ended."""
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    words = [
+        shlex.split(line, comments=True) for line in page.splitlines() if " exec " in line and "actors-shell" in line
+    ]
+    unpack, move = ([part.replace("/actors", str(tmp_path)) for part in line[line.index("--") + 1 :] if part != "<"]
+                    for line in words)  # fmt: skip
+    network = random.Random(3).randbytes(2_000_000)
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        about = tarfile.TarInfo("./me/1/generator.pt")
+        about.size = len(network)
+        tar.addfile(about, io.BytesIO(network))
+    command = await Exec.of(*unpack[:3])
+    sent = archive.getvalue()
+
+    async def feed() -> None:
+        for begun in range(0, len(sent), 2**15):
+            await command.write(sent[begun : begun + 2**15])
+        command.end_input()
+
+    (_, err, code), _ = await asyncio.gather(command.result(), feed())
+    assert (err, code) == (b"", 0)
+    assert await (await Exec.of(*move[:3])).ended() == 0
+    assert (tmp_path / "me" / "1" / "generator.pt").read_bytes() == network
+
+
+@pytest.mark.parametrize(
+    "more", ["", "--grpc-use-ssl-mutual=true --grpc-server-cert=/run/tls/tls.crt"], ids=["plaintext", "tls"]
+)
+def test_triton_gets_further_arguments_as_words(tmp_path: Path, more: str):
+    """Those of overlays/tls, between its own and the one with the key; none is no empty word."""
+    (tmp_path / "key").write_text("0f1e")
+    (tmp_path / "tritonserver").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "tritonserver").chmod(0o755)
+    text = script("triton", "triton").replace("/run/repository-key", str(tmp_path)).replace("/dev/shm", str(tmp_path))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TRITON_TLS": more}
+    command = ["sh", "-euc", text, "tritonserver", "--model-repository=/models"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    key = "--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=0f1e"
+    assert ended.stdout.splitlines() == ["--model-repository=/models", *more.split(), key]

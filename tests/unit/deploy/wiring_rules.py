@@ -17,6 +17,7 @@ from tests.unit.deploy.manifests import (
     called,
     of_kind,
     pods,
+    read,
     selects,
 )
 
@@ -175,7 +176,15 @@ def _secrets(documents: list[Document]) -> set[str]:
 def _known_secret(reference: Document, made: set[str]) -> bool:
     """Whether a Secret is made, or else said how to make; the pods of deploy/ start without any of these."""
     name = str(reference.get("secretName", reference.get("name")))
+    if reference.get("optional") is True and name in _made_by_cert_manager():
+        return True
     return name in made or (name in _told_to_make() and (reference.get("optional") is True or name in NEEDED))
+
+
+@cache
+def _made_by_cert_manager() -> frozenset[str]:
+    certificates = of_kind(read(DEPLOY / "optional" / "cert-manager" / "certificates.yaml"), "Certificate")
+    return frozenset(certificate["spec"]["secretName"] for certificate in certificates)
 
 
 @cache

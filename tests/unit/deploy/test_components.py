@@ -1,0 +1,76 @@
+"""Components of overlays build together in any order, and make the same of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from itertools import chain, combinations, permutations
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit.deploy.manifests import OVERLAYS, Document, called
+from tests.unit.deploy.test_manifests import RULES
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl: see docs/deploy.md")
+
+# Together; any part of these too. What is in no common set contradicts: two numbers of GPUs, a GPU's share without a
+# GPU, a fixed number of replicas that something scales, a scaler that asks a Prometheus that is left out.
+TOGETHER = (
+    ("one-node", "tls", "external-prometheus", "several-gpus"),
+    ("one-node", "tls", "external-prometheus", "time-sliced-gpu"),
+    ("one-node", "cpu-only", "tls", "external-prometheus", "several-gpus"),
+    ("autoscaled", "cpu-only", "tls"),
+    ("two-cores", "tls", "external-prometheus"),
+)
+
+
+def built(folder: Path, components: tuple[str, ...]) -> list[Document]:
+    """What an overlay of these makes, sorted."""
+    up = Path(os.path.relpath(OVERLAYS, folder))
+    document = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [str(up.parent / "deploy")],
+        "components": [str(up / "components" / name) for name in components],
+    }
+    needed = {"tls": "cert-manager", "autoscaled": "hpa"}
+    document["resources"] += [
+        str(up.parent / "deploy" / "optional" / needed[n]) for n in sorted(needed) if n in components
+    ]
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(document))
+    ended = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, ""), f"{components}: {ended.stderr}"
+    return sorted(yaml.load_all(ended.stdout, Loader=yaml.CSafeLoader), key=called)
+
+
+def parts() -> Iterator[tuple[str, ...]]:
+    """Every set that can be put together, once."""
+    for size in range(1, 6):
+        yield from sorted(set(chain.from_iterable(combinations(sorted(together), size) for together in TOGETHER)))
+
+
+def test_every_component_is_among_them():
+    """And the sets name no other."""
+    assert set(chain.from_iterable(TOGETHER)) == {path.name for path in (OVERLAYS / "components").iterdir()}
+
+
+@pytest.mark.parametrize("components", TOGETHER, ids="+".join)
+def test_forwards_and_backwards_is_the_same(components: tuple[str, ...], tmp_path: Path):
+    """Each two of them come in both orders."""
+    forwards = built(tmp_path, components)
+    assert built(tmp_path, components[::-1]) == forwards
+    assert [fault for rule in RULES for fault in rule(forwards)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("components", list(parts()), ids="+".join)
+def test_every_order_of_every_part_is_the_same(components: tuple[str, ...], tmp_path: Path):
+    """All of them, one by one; and what they make keeps every rule."""
+    first = built(tmp_path, components)
+    for order in permutations(components):
+        assert built(tmp_path, order) == first, order
+    assert [fault for rule in RULES for fault in rule(first)] == []
