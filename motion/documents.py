@@ -77,8 +77,10 @@ def parsed(text: str | bytes) -> Any:
         raise BadDocument(f"is no JSON that is read: more than {_MOST_LEVELS} levels are nested") from None
     except UnicodeDecodeError as error:
         raise BadDocument(f"is no JSON: byte {error.start} is not UTF-8") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise BadDocument(f"is no JSON: {error}") from None
+    except ValueError:  # Python makes no number of so many digits
+        raise BadDocument("is no JSON that is read: a number in it has thousands of digits") from None
     _check(value, (), 0)
     return value
 

@@ -90,8 +90,7 @@ class ActorStore:
             try:
                 for name in self._numbers_in(self.root / actor_id):
                     if not is_version(name):
-                        reason = f"folder {name[:20]}: versions are whole numbers from 1 to {LAST_VERSION}"
-                        yield ListedVersion(actor_id, 0, unavailable=f"actor {actor_id!r}: {reason}")
+                        yield ListedVersion(actor_id, 0, unavailable=_no_version(actor_id, name))
                 versions = self.versions(actor_id)
             except ActorUnusable as error:
                 yield ListedVersion(actor_id, 0, unavailable=str(error))
@@ -197,6 +196,8 @@ class ActorStore:
     def _known_versions(self, actor_id: str) -> list[int]:
         versions = self.versions(actor_id)
         if not versions:
+            for name in self._numbers_in(self.root / actor_id):
+                raise ActorUnusable(_no_version(actor_id, name))
             known = ", ".join(self.ids()) or "none"
             raise ActorNotFound(f"there is no actor {actor_id!r}; there are: {known}")
         return versions
@@ -228,6 +229,10 @@ class ActorStore:
             return bool(cls._numbers_in(home))
         except ActorUnusable:
             return True  # whoever asks for its versions is told
+
+
+def _no_version(actor_id: str, name: str) -> str:
+    return f"actor {actor_id!r}: folder {name[:20]}: versions are whole numbers from 1 to {LAST_VERSION}"
 
 
 def _is_there(path: Path) -> bool:
