@@ -51,6 +51,21 @@ def grown(name: str, size_bytes: int) -> Callable[[Path], None]:
     return lambda home: os.truncate(home / name, size_bytes)
 
 
+def endless(path: Path) -> None:
+    """A file of a gigabyte, which takes no room on the disk."""
+    path.touch()
+    os.truncate(path, 2**30)
+
+
+def renamed(name: str) -> Callable[[Path], None]:
+    """Gives version 1 another number."""
+
+    def damage(home: Path) -> None:
+        (home / "1").rename(home / name)
+
+    return damage
+
+
 def loop(path: Path) -> None:
     """A link to itself."""
     path.symlink_to(path.name)
@@ -119,13 +134,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "served-fifo": (other_kind("serving.json", os.mkfifo), "serving.json: is no regular file"),
     "served-endless": (
-        other_kind("serving.json", lambda path: (path.touch(), os.truncate(path, 2**30))),
+        other_kind("serving.json", endless),
         "serving.json: has 1073741824 bytes",
     ),
     "served-nowhere": (
         other_kind("serving.json", lambda path: path.symlink_to("gone")),
         "serving.json is a link that leads nowhere",
     ),
-    "version-huge": (lambda home: (home / "1").rename(home / str(2**32)), "folder 4294967296: versions are whole"),
-    "version-endless": (lambda home: (home / "1").rename(home / ("9" * 200)), "versions are whole numbers from 1 to"),
+    "version-huge": (renamed(str(2**32)), "folder 4294967296: versions are whole"),
+    "version-endless": (renamed("9" * 200), "versions are whole numbers from 1 to"),
 }
