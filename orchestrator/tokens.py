@@ -72,7 +72,7 @@ class SignedTokens:
         keys = self._files.current()
         try:
             kid = jwt.get_unverified_header(token).get("kid")
-        except (jwt.PyJWTError, RecursionError):  # the latter for a header that is nested deeply
+        except (jwt.PyJWTError, RecursionError):  # the latter for deep nesting, in an older PyJWT
             raise Unauthenticated("unknown", "this token is not known here") from None
         key = keys[None] if kid is None and None in keys else keys.get(kid)
         if key is None:
