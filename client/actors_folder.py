@@ -8,30 +8,25 @@ from typing import Final
 from client.errors import CommandError
 from client.terms import ActorListing
 from motion.frame import FrameSize, Picture
-from serving.actors import ActorStore
-from serving.errors import ActorNotFound, ActorUnusable
+from serving.actors import ActorStore, ListedVersion
 
 _SAMPLE_ACTORS: Final = Path("samples/actors")
 
 
 def actors_here(folder: Path) -> list[ActorListing]:
-    """All versions of all actors, newest first. Raises CommandError where there is no such folder."""
+    """All versions of all actors, newest first. Raises CommandError without such a folder, ActorUnusable for one
+    that cannot be read.
+    """
     check_folder(folder)
-    store = ActorStore(folder)
-    return [
-        _listing(store, actor_id, number) for actor_id in store.ids() for number in reversed(store.versions(actor_id))
-    ]
+    return [_listing(listed) for listed in ActorStore(folder).listed()]
 
 
-def _listing(store: ActorStore, actor_id: str, number: int) -> ActorListing:
-    percent = 0.0
-    try:
-        percent = store.served(actor_id).percent(number)
-        actor = store.load(actor_id, number)
-    except (ActorUnusable, ActorNotFound) as error:
-        return ActorListing(actor_id, number, None, None, "", 0, str(error), percent)
+def _listing(listed: ListedVersion) -> ActorListing:
+    actor, number, percent = listed.actor, listed.version, listed.served_percent
+    if actor is None:
+        return ActorListing(listed.actor_id, number, None, None, "", 0, listed.unavailable, percent)
     return ActorListing(
-        actor_id,
+        actor.id,
         number,
         FrameSize(actor.stage.out_width_px, actor.stage.out_height_px),
         actor.frame_size,

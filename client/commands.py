@@ -58,6 +58,7 @@ from client.transfer import CHECKPOINT_EVERY_FRAMES, TransferJob, fit, lost_warn
 from client.whereabouts import health_addresses, noted
 from motion.body import BodyStats
 from motion.dancer_choice import DancerChoice
+from motion.documents import Fields, read_document
 from serving.actors import ActorStore
 from serving.names import checked_actor_id
 from video.reader import is_endless
@@ -386,10 +387,10 @@ def _pose_choice(
 
 def _read_body(path: Path) -> BodyStats:
     try:
-        return BodyStats.from_dict(json.loads(path.read_text())["body"])
+        return BodyStats.from_dict(Fields.of(read_document(path)).record("body"))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise CommandError(f"{path} holds no body stats as `dance fit` writes them: {error}") from error
 
 

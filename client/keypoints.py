@@ -20,6 +20,7 @@ from motion.openpose_json import (
     KeypointsFolder,
     SourceFacts,
     numbered_files,
+    parsed_fraction,
     read_folder,
     read_source_facts,
     shrunk_size,
@@ -50,8 +51,8 @@ def parsed_size(text: str) -> FrameSize:
 def parsed_rate(text: str) -> Fraction:
     """Of "25", "29.97" or "30000/1001". Raises UsageError."""
     try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
+        rate = parsed_fraction(text)
+    except ValueError:
         rate = Fraction(0)
     if not 0 < rate <= 1000:
         raise UsageError(f"--frame-rate: expected frames a second, as 25 or 30000/1001, got {text!r}")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from client.processes import Ready
+from motion.documents import read_document
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def health_addresses(address: str, folder: Path | None = None) -> dict[str, str]
     try:
         if path.stat().st_uid != os.getuid():
             return {}
-        processes = json.loads(path.read_text())
+        processes = read_document(path)
         return {name: f"{host}:{int(ports['health_port'])}" for name, ports in processes.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

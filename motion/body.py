@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
+from motion.documents import told
 from motion.frame import FrameSize
 from motion.pose import Pose
 
@@ -38,6 +39,9 @@ _LONGEST_IN_THE_AIR = 0.25
 
 _SMALLEST_HEIGHT, _LARGEST = 1e-3, 10.0
 """In frames. A body of a thousandth of the frame, or ten frames away from it, is none that was seen."""
+
+_MOST_FRAMES = 2**32 - 1
+"""As many as the contract's messages can say."""
 
 _STEPS = 1 << 14
 """A stored number is a whole number of 1/16384 of the frame, so that two frame heights fit into 16 bits."""
@@ -84,7 +88,8 @@ class BodyStats:
     near_ankle_y, far_ankle_y: the lower ankle's position. near_height, far_height: nose to ankles' middle.
     hip_x: median position of the hips' middle. frames: how many measured frames these numbers rest on.
 
-    Raises ValueError for positions beyond 10 frames, heights outside of 0.001 to 10 frames, and near above far.
+    Raises ValueError for positions beyond 10 frames, heights outside of 0.001 to 10 frames, near above far, and frames
+    beyond 32 bits.
     """
 
     near_ankle_y: float
@@ -101,8 +106,8 @@ class BodyStats:
             raise ValueError(f"a body's heights must lie in {_SMALLEST_HEIGHT:g} to {_LARGEST:g} frames, got {self}")
         if self.near_ankle_y < self.far_ankle_y:
             raise ValueError(f"near ankles must be at or below far ones, got {self.near_ankle_y} < {self.far_ankle_y}")
-        if self.frames < 0:
-            raise ValueError(f"frames cannot be negative, got {self.frames}")
+        if not 0 <= self.frames <= _MOST_FRAMES:
+            raise ValueError(f"frames must lie in 0 to {_MOST_FRAMES}, got {self.frames}")
 
     @property
     def on_the_spot(self) -> bool:
@@ -119,10 +124,12 @@ class BodyStats:
         """Raises ValueError for a missing or unknown number, and as the class does."""
         names = [field.name for field in fields(cls)]
         if set(values) != set(names):
-            raise ValueError(f"body stats take exactly {names}, got {sorted(values)}")
+            raise ValueError(f"body stats take exactly {names}, got {', '.join(sorted(values))[:200]!a}")
         for name in names:
-            if isinstance(values[name], bool) or not isinstance(values[name], int | float):
-                raise ValueError(f"{name} of body stats must be a number, got {values[name]!r}")
+            value = values[name]
+            # Whole numbers without end, and infinity, have no float or no whole number to become.
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST_FRAMES:
+                raise ValueError(f"{name} of body stats must be a number, got {told(value)}")
         if values["frames"] != int(values["frames"]):
             raise ValueError(f"frames of body stats must be a whole number, got {values['frames']!r}")
         return cls(**{name: float(values[name]) for name in names if name != "frames"}, frames=int(values["frames"]))

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
+from motion.documents import BadDocument, Fields, parsed, read_bounded, told
 from motion.frame import FrameSize
 from motion.pose import Pose
 
@@ -48,6 +49,12 @@ _LARGEST_CONFIDENCE: Final = 2.0
 _FRACTIONS_BELOW_PX: Final = 1.5
 """A whole clip within this many pixels was written with a keypoint_scale that gives fractions of the frame."""
 _MOST_FRAMES: Final = 10_000_000
+_MOST_BYTES: Final = 256 * 2**20
+"""Of one file: `dance_source.json` has the times of all frames; at most 22 bytes each."""
+_LATEST_PTS: Final = 2**62
+_LARGEST_SIDE_PX: Final = 2**16
+_FRACTION: Final = re.compile(r"[0-9]+([./][0-9]+)?")
+_FRACTION_CHARACTERS: Final = 40
 
 
 class BadKeypoints(ValueError):
@@ -99,9 +106,9 @@ def parse_people(
 ) -> list[KeypointsPerson]:
     """The people of one file's text, in its order, with x and y multiplied by `scale`. Raises BadKeypoints."""
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadKeypoints(f"{file}: is no JSON: {error}") from error
+        document = parsed(text)
+    except BadDocument as error:
+        raise BadKeypoints(f"{file}: {error}") from error
     if not isinstance(document, dict):
         raise BadKeypoints(f"{file}: expected an object, got {_kind(document)}")
     version = document.get("version")
@@ -251,19 +258,31 @@ def read_source_facts(folder: Path) -> SourceFacts | None:
     if not path.is_file():
         return None
     try:
-        document = json.loads(_read(path))
-        pts = tuple(int(value) for value in document["pts"])
+        stored = Fields.of(parsed(_read(path)))
+        pts = stored.wholes("pts", -_LATEST_PTS, _LATEST_PTS)
         facts = SourceFacts(
-            FrameSize(int(document["width_px"]), int(document["height_px"])),
-            Fraction(document["frame_rate"]),
-            Fraction(document["time_base"]),
+            FrameSize(stored.whole("width_px", 1, _LARGEST_SIDE_PX), stored.whole("height_px", 1, _LARGEST_SIDE_PX)),
+            parsed_fraction(stored.text("frame_rate", _FRACTION_CHARACTERS)),
+            parsed_fraction(stored.text("time_base", _FRACTION_CHARACTERS)),
             pts,
         )
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise BadKeypoints(f"{path}: is not as `dance pose` writes it: {type(error).__name__}: {error}") from error
+    except BadKeypoints:
+        raise
+    except ValueError as error:
+        raise BadKeypoints(f"{path}: is not as `dance pose` writes it: {error}") from error
     if facts.frame_rate <= 0 or facts.time_base <= 0 or any(b <= a for a, b in pairwise(pts)):
         raise BadKeypoints(f"{path}: expected a positive frame_rate and time_base, and pts that rise")
     return facts
+
+
+def parsed_fraction(text: str) -> Fraction:
+    """Of "25", "29.97" or "30000/1001". Raises ValueError; `Fraction` itself takes years for "1e999999999"."""
+    if len(text) > _FRACTION_CHARACTERS or not _FRACTION.fullmatch(text):
+        raise ValueError(f"expected a number as 25, 29.97 or 30000/1001, got {told(text)}")
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(f"expected a number, got {told(text)}, which divides by nothing") from None
 
 
 def shrunk_size(size: FrameSize, max_side_px: int) -> FrameSize:
@@ -376,9 +395,11 @@ def numbered_files(folder: Path) -> list[tuple[int, Path]]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bounded(path, _MOST_BYTES)
     except OSError as error:
         raise BadKeypoints(f"{path}: cannot be read: {error.strerror}") from error
+    except BadDocument as error:
+        raise BadKeypoints(f"{path}: {error}") from error
 
 
 def _kind(value: Any) -> str:

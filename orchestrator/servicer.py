@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -28,10 +28,8 @@ from orchestrator.stages.pose import PoseStage
 from orchestrator.streams import RequestReader, ResponseWriter
 from orchestrator.tokens import BearerTokens, token_check
 from serving import telemetry, wire
-from serving.actors import ActorStore
+from serving.actors import ActorStore, ListedVersion
 from serving.errors import (
-    ActorNotFound,
-    ActorUnusable,
     AtCapacity,
     BadInput,
     DanceError,
@@ -299,29 +297,25 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         return self._places.refusal(client)
 
     def _summaries(self) -> list[transfer_pb2.ActorSummary]:
-        summaries: list[transfer_pb2.ActorSummary] = []
-        for actor_id in self._actors.ids():
-            with suppress(ActorNotFound):  # it was taken away since its name was read
-                versions = self._actors.versions(actor_id)
-                summaries.extend(self._summary(actor_id, version) for version in reversed(versions))
-        return summaries
+        return [_summary(listed) for listed in self._actors.listed()]
 
-    def _summary(self, actor_id: str, version: int) -> transfer_pb2.ActorSummary:
-        summary = transfer_pb2.ActorSummary(actor=actor_id, actor_version=version)
-        try:
-            summary.served_percent = self._actors.served(actor_id).percent(version)
-            actor = self._actors.load(actor_id, version)
-        except (ActorUnusable, ActorNotFound) as error:
-            summary.unavailable = str(error)
-            return summary
-        summary.stage_size.CopyFrom(
-            wire.frame_size_to_proto(FrameSize(actor.stage.out_width_px, actor.stage.out_height_px))
-        )
+
+def _summary(listed: ListedVersion) -> transfer_pb2.ActorSummary:
+    summary = transfer_pb2.ActorSummary(
+        actor=listed.actor_id,
+        actor_version=listed.version,
+        unavailable=listed.unavailable,
+        served_percent=listed.served_percent,
+    )
+    actor = listed.actor
+    if actor is not None:
+        stage_size = FrameSize(actor.stage.out_width_px, actor.stage.out_height_px)
+        summary.stage_size.CopyFrom(wire.frame_size_to_proto(stage_size))
         summary.full_frame_size.CopyFrom(wire.frame_size_to_proto(actor.frame_size))
         summary.preset = actor.preset
         summary.label_map_version = actor.label_map_version
         summary.body.CopyFrom(wire.body_stats_to_proto(actor.body))
-        return summary
+    return summary
 
 
 def _end_reason(error: DanceError) -> str:

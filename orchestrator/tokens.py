@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from motion.documents import parsed
 from orchestrator.settings import OrchestratorSettings
 from serving.errors import Unauthenticated
 from serving.reloading import ReloadedFiles
@@ -72,7 +72,7 @@ class SignedTokens:
         keys = self._files.current()
         try:
             kid = jwt.get_unverified_header(token).get("kid")
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, RecursionError):  # the latter for deep nesting, in an older PyJWT
             raise Unauthenticated("unknown", "this token is not known here") from None
         key = keys[None] if kid is None and None in keys else keys.get(kid)
         if key is None:
@@ -89,6 +89,8 @@ class SignedTokens:
             )
         except jwt.PyJWTError as error:
             raise _refusal(error) from None
+        except RecursionError:
+            raise Unauthenticated("malformed", "the token cannot be read") from None
         subject = claims["sub"]
         if not (1 <= len(subject) <= _MAX_SUBJECT_CHARACTERS and subject.isprintable()):
             raise Unauthenticated(
@@ -161,7 +163,7 @@ def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
 def _key_set(contents: Sequence[bytes]) -> dict[str | None, _Key]:
     """The keys by their ids; a single one is also under None."""
     try:
-        stored = json.loads(contents[0])["keys"]
+        stored = parsed(contents[0])["keys"]
         entries = [dict(entry) for entry in stored]
     except (ValueError, TypeError, KeyError):
         raise ValueError('the key set is no JSON of the form {"keys": [...]}') from None
@@ -169,6 +171,8 @@ def _key_set(contents: Sequence[bytes]) -> dict[str | None, _Key]:
     signing = [entry for entry in entries if entry.get("use", "sig") == "sig"]
     for number, entry in enumerate(signing, 1):
         kid = entry.get("kid")
+        if kid is not None and not isinstance(kid, str):
+            raise ValueError(f"key {number} of the key set has a kid that is no text")
         if (kid is None and len(signing) > 1) or kid in keys:
             raise ValueError(f"key {number} of the key set needs a kid of its own")
         keys[kid] = _key(entry, f"key {number} of the key set")

@@ -7,99 +7,52 @@ is one, says which versions are served: `serving.rollout`.
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
 
-from motion.body import BodyStats
-from motion.face_region import FaceRule
-from motion.frame import EncodedPicture, FrameSize, Picture, PictureEncoding
 from motion.labelmap import LABEL_MAP_VERSION
-from motion.stage import Stage
-from serving.errors import ActorNotFound, ActorUnusable, BadPicture
-from serving.names import checked_actor_id, is_actor_id
-from serving.pictures import PictureLimits, decode_picture
+from serving.actor import (
+    FACE_FILE,
+    GENERATOR_FILE,
+    METADATA_FILE,
+    PLATE_FILE,
+    Actor,
+    NetworkShape,
+    actor_text,
+    check_files,
+    read_actor,
+)
+from serving.errors import ActorNotFound, ActorUnusable
+from serving.names import LAST_VERSION, checked_actor_id, is_actor_id, is_number, is_version
 from serving.rollout import SERVING_FILE, Served, gated, read_served, write_served
 
-FORMAT: Final = 1
-GENERATOR_FILE: Final = "generator.onnx"
-FACE_FILE: Final = "face.onnx"
-PLATE_FILE: Final = "plate.png"
-METADATA_FILE: Final = "actor.json"
-_PLATE_LIMITS: Final = PictureLimits(max_side_px=8192, max_bytes=256 * 2**20)
+__all__ = [
+    "FACE_FILE",
+    "GENERATOR_FILE",
+    "PLATE_FILE",
+    "Actor",
+    "ActorStore",
+    "ListedVersion",
+    "NetworkShape",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkShape:
-    """The size of a global generator (pix2pixHD): its first layer's channels, its downsamplings, its residual blocks.
+class ListedVersion:
+    """One version of an actor in a list. actor: None where it cannot be served, and `unavailable` says why.
 
-    plate: whether it draws onto a background plate (a fourth output is the opacity).
-    enhanced: whether a local enhancer around it doubles its size; the other numbers are those of the part inside.
+    version: 0 where it is not known, since the actor's folder cannot be read, or has a number that is no version.
     """
 
-    base_channels: int
-    downsamplings: int
-    blocks: int
-    plate: bool = False
-    enhanced: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Actor:
-    """One version of an actor: everything but the weights themselves.
-
-    frame_size, frame_rate_hz: of the actor's footage, whose pixels `stage` and `body` refer to.
-    trained, scores: records for people to read; nothing here depends on them.
-    """
-
-    id: str
+    actor_id: str
     version: int
-    folder: Path
-    label_map_version: int
-    stage: Stage
-    frame_size: FrameSize
-    frame_rate_hz: float
-    body: BodyStats
-    face_rule: FaceRule
-    generator: NetworkShape
-    face: NetworkShape | None
-    preset: str
-    trained: dict[str, Any] = field(default_factory=dict)
-    scores: dict[str, Any] = field(default_factory=dict)
-    consent: str = ""
-
-    @property
-    def generator_path(self) -> Path:
-        """The body generator's network."""
-        return self.folder / GENERATOR_FILE
-
-    @property
-    def face_path(self) -> Path:
-        """The face network; there is such a file only where `face` is not None."""
-        return self.folder / FACE_FILE
-
-    @property
-    def plate_path(self) -> Path:
-        """The empty stage, at the footage's full size."""
-        return self.folder / PLATE_FILE
-
-    def read_plate(self) -> Picture:
-        """`[H, W, 3]` uint8 RGB of the footage's size. Raises ActorUnusable."""
-        size = self.frame_size
-        try:
-            data = self.plate_path.read_bytes()
-            plate = EncodedPicture(PictureEncoding.PNG, size.width_px, size.height_px, data)
-            return decode_picture(plate, _PLATE_LIMITS, field=PLATE_FILE)
-        except OSError as error:
-            reason = f"{PLATE_FILE} cannot be read: {error.strerror}"
-        except BadPicture as error:
-            reason = str(error)
-        raise ActorUnusable(f"actor {self.id} version {self.version}: {reason}")
+    served_percent: float = 0.0
+    actor: Actor | None = None
+    unavailable: str = ""
 
 
 class ActorStore:
@@ -109,15 +62,50 @@ class ActorStore:
         self.root = root
 
     def ids(self) -> list[str]:
-        """The ids of all actors with at least one version, sorted. Folders that no actor can be named are passed by."""
-        if not self.root.is_dir():
+        """The ids of all actors with at least one version, or whose folder cannot be read, sorted.
+
+        Folders that no actor can be named are passed by. Raises ActorUnusable where the store itself cannot be read.
+        """
+        try:
+            names = [entry.name for entry in self.root.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        folders = [entry for entry in self.root.iterdir() if is_actor_id(entry.name) and entry.is_dir()]
-        return sorted(folder.name for folder in folders if self._versions_in(folder))
+        except OSError as error:
+            raise ActorUnusable(f"the actors' folder cannot be read: {error.strerror}") from error
+        return sorted(name for name in names if is_actor_id(name) and self._is_actor(self.root / name))
 
     def versions(self, actor_id: str) -> list[int]:
-        """The versions of one actor, oldest first; empty where there is no such actor. Raises BadInput for a bad id."""
+        """The versions of one actor, oldest first; empty where there is no such actor.
+
+        Raises BadInput for a bad id, and ActorUnusable where its folder cannot be read.
+        """
         return self._versions_in(self.root / checked_actor_id(actor_id))
+
+    def listed(self) -> Iterator[ListedVersion]:
+        """All versions of all actors, by id, the newest first; what is damaged says so, and hides none of the others.
+
+        Raises ActorUnusable where the store itself cannot be read.
+        """
+        for actor_id in self.ids():
+            try:
+                for name in self._numbers_in(self.root / actor_id):
+                    if not is_version(name):
+                        yield ListedVersion(actor_id, 0, unavailable=_no_version(actor_id, name))
+                versions = self.versions(actor_id)
+            except ActorUnusable as error:
+                yield ListedVersion(actor_id, 0, unavailable=str(error))
+                continue
+            for version in reversed(versions):
+                with suppress(ActorNotFound):  # it was taken away since its name was read
+                    yield self._listed(actor_id, version)
+
+    def _listed(self, actor_id: str, version: int) -> ListedVersion:
+        percent = 0.0
+        try:
+            percent = self.served(actor_id).percent(version)
+            return ListedVersion(actor_id, version, percent, self.load(actor_id, version))
+        except ActorUnusable as error:
+            return ListedVersion(actor_id, version, percent, unavailable=str(error))
 
     def load(self, actor_id: str, version: int = 0) -> Actor:
         """One version of an actor; version 0 is the one that is served, see `served`.
@@ -132,16 +120,13 @@ class ActorStore:
                 known = ", ".join(map(str, versions))
                 raise ActorUnusable(f"actor {actor_id!r}: {SERVING_FILE} serves no version; there are: {known}")
         self._check_known(actor_id, version, versions)
-        actor = _read(actor_id, version, self.root / actor_id / str(version))
+        actor = read_actor(actor_id, version, self.root / actor_id / str(version))
         if actor.label_map_version != LABEL_MAP_VERSION:
             raise ActorUnusable(
                 f"actor {actor_id!r} version {version} was trained on label maps of version {actor.label_map_version}, "
                 f"this server draws version {LABEL_MAP_VERSION}: train it again"
             )
-        needed = [actor.generator_path, actor.plate_path, *([actor.face_path] if actor.face else [])]
-        missing = [path.name for path in needed if not path.is_file()]
-        if missing:
-            raise ActorUnusable(f"actor {actor_id!r} version {version} lacks {', '.join(missing)}")
+        check_files(actor)
         return actor
 
     def served(self, actor_id: str) -> Served:
@@ -168,7 +153,7 @@ class ActorStore:
         serve: whether it is good enough to be served. It then is, unless somebody has said which versions are; else
         what was served before stays so, until a version is published that is good enough.
         `actor.version` and `actor.folder` are ignored; the published actor is returned. Two publishers at once get two
-        versions. Raises BadInput for a name that is no actor id.
+        versions. Raises BadInput for a name that is no actor id, and ActorUnusable for fields that `load` would refuse.
         """
         home = self.root / checked_actor_id(actor.id)
         home.mkdir(parents=True, exist_ok=True)
@@ -182,7 +167,7 @@ class ActorStore:
             while True:
                 version = max(self._versions_in(home), default=0) + 1
                 published = replace(actor, version=version, folder=home / str(version))
-                (partial / METADATA_FILE).write_text(json.dumps(_to_json(published), indent=2) + "\n")
+                (partial / METADATA_FILE).write_text(actor_text(published), encoding="utf-8")
                 try:
                     partial.rename(published.folder)
                 except OSError:
@@ -211,6 +196,8 @@ class ActorStore:
     def _known_versions(self, actor_id: str) -> list[int]:
         versions = self.versions(actor_id)
         if not versions:
+            for name in self._numbers_in(self.root / actor_id):
+                raise ActorUnusable(_no_version(actor_id, name))
             known = ", ".join(self.ids()) or "none"
             raise ActorNotFound(f"there is no actor {actor_id!r}; there are: {known}")
         return versions
@@ -222,55 +209,38 @@ class ActorStore:
             raise ActorNotFound(f"actor {actor_id!r} has no version {version}; it has: {known}")
 
     @staticmethod
-    def _versions_in(home: Path) -> list[int]:
-        if not home.is_dir():
+    def _numbers_in(home: Path) -> list[str]:
+        """The names of folders that may hold a version. Raises ActorUnusable where `home` cannot be read."""
+        try:
+            names = [entry.name for entry in home.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(int(e.name) for e in home.iterdir() if e.name.isdecimal() and (e / METADATA_FILE).is_file())
+        except OSError as error:
+            raise ActorUnusable(f"actor {home.name!r}: its folder cannot be read: {error.strerror}") from error
+        return sorted(name for name in names if is_number(name) and _is_there(home / name / METADATA_FILE))
+
+    @classmethod
+    def _versions_in(cls, home: Path) -> list[int]:
+        return sorted(int(name) for name in cls._numbers_in(home) if is_version(name))
+
+    @classmethod
+    def _is_actor(cls, home: Path) -> bool:
+        try:
+            return bool(cls._numbers_in(home))
+        except ActorUnusable:
+            return True  # whoever asks for its versions is told
 
 
-def _to_json(actor: Actor) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "id": actor.id,
-        "version": actor.version,
-        "label_map_version": actor.label_map_version,
-        "keypoint_format": "BODY_25+FACE_70+HAND_21x2",
-        "stage": actor.stage.to_dict(),
-        "frame_size": asdict(actor.frame_size),
-        "frame_rate_hz": actor.frame_rate_hz,
-        "body": actor.body.to_dict(),
-        "face_rule": asdict(actor.face_rule),
-        "generator": asdict(actor.generator),
-        "face": asdict(actor.face) if actor.face else None,
-        "preset": actor.preset,
-        "trained": actor.trained,
-        "scores": actor.scores,
-        "consent": actor.consent,
-    }
+def _no_version(actor_id: str, name: str) -> str:
+    return f"actor {actor_id!r}: folder {name[:20]}: versions are whole numbers from 1 to {LAST_VERSION}"
 
 
-def _read(actor_id: str, version: int, folder: Path) -> Actor:
-    where = f"actor {actor_id!r} version {version}"
+def _is_there(path: Path) -> bool:
+    """Whether there is a file of any kind, or something that keeps us from seeing one."""
     try:
-        stored = json.loads((folder / METADATA_FILE).read_text())
-        if stored["format"] != FORMAT:
-            raise ActorUnusable(f"{where} is stored in format {stored['format']}, this server reads format {FORMAT}")
-        return Actor(
-            id=actor_id,
-            version=version,
-            folder=folder,
-            label_map_version=int(stored["label_map_version"]),
-            stage=Stage.from_dict(stored["stage"]),
-            frame_size=FrameSize(**stored["frame_size"]),
-            frame_rate_hz=float(stored["frame_rate_hz"]),
-            body=BodyStats.from_dict(stored["body"]),
-            face_rule=FaceRule(**stored["face_rule"]),
-            generator=NetworkShape(**stored["generator"]),
-            face=NetworkShape(**stored["face"]) if stored["face"] else None,
-            preset=str(stored["preset"]),
-            trained=dict(stored["trained"]),
-            scores=dict(stored["scores"]),
-            consent=str(stored["consent"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ActorUnusable(f"{where}: {METADATA_FILE} cannot be read: {type(error).__name__} {error}") from error
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from motion.frame import Picture
+from serving import reporting
 from serving.errors import ActorUnusable
 
 if TYPE_CHECKING:
@@ -112,9 +113,7 @@ def openvino_core() -> Any:
     Its CPU plugin gives the thread that starts it another stack for signals, and takes it away again when the core is
     dropped. After two cores the thread is left with a stack that is freed, and the next SIGTERM is a crash.
     """
-    import openvino as ov  # an extra
-
-    return ov.Core()
+    return reporting.openvino().Core()
 
 
 def cpu_computes_bf16() -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from serving.errors import BadInput
 
 _ACTOR_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NUMBER = re.compile(r"[1-9][0-9]*")
+LAST_VERSION: Final = 2**32 - 1
+"""The contract's messages hold 32 bits."""
 
 
 def is_actor_id(name: str) -> bool:
@@ -21,3 +25,13 @@ def checked_actor_id(name: str, *, field: str = "actor") -> str:
             field, f"{name[:80]!r} is no actor id: 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit"
         )
     return name
+
+
+def is_number(name: str) -> bool:
+    """Whether a folder's name is a whole number from 1 on, as `str` writes it."""
+    return _NUMBER.fullmatch(name) is not None
+
+
+def is_version(name: str) -> bool:
+    """Whether a folder's name is a version of an actor: a whole number from 1 to `LAST_VERSION`."""
+    return is_number(name) and len(name) <= len(str(LAST_VERSION)) and int(name) <= LAST_VERSION

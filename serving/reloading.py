@@ -6,11 +6,13 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+from motion.documents import BadDocument, read_bounded
 from serving.errors import BadSettings
 
 _log = logging.getLogger(__name__)
+_MOST_BYTES: Final = 4 * 2**20
 
 Parsed = TypeVar("Parsed")
 _Stamp = tuple[tuple[int, int, int] | None, ...]
@@ -55,10 +57,17 @@ class ReloadedFiles(Generic[Parsed]):
             return self._value
 
     def _read(self) -> Parsed:
-        return self._parse([path.read_bytes() for path in self._paths])
+        return self._parse([_read(path) for path in self._paths])
 
     def _stamped(self) -> _Stamp:
         return tuple(_stamp_of(path) for path in self._paths)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_bounded(path, _MOST_BYTES)
+    except BadDocument as error:
+        raise ValueError(f"{path} {error}") from None
 
 
 def _stamp_of(path: Path) -> tuple[int, int, int] | None:

@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from motion.documents import Fields, read_document
 from serving.errors import ActorUnusable, BadInput
+from serving.names import LAST_VERSION
 
 SERVING_FILE: Final = "serving.json"
 
@@ -87,18 +89,16 @@ def read_served(home: Path, versions: list[int]) -> Served:
 
     Raises ActorUnusable, naming the file, when it cannot be read or names a version that is not there.
     """
-    path = home / SERVING_FILE
     try:
-        text = path.read_text()
-    except FileNotFoundError:
+        served = _from_json(Fields.of(read_document(home / SERVING_FILE)))
+    except FileNotFoundError as error:
+        if (home / SERVING_FILE).is_symlink():
+            raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} is a link that leads nowhere") from error
         return Served(versions[-1], previous=versions[-2] if len(versions) > 1 else 0)
     except OSError as error:
         raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} cannot be read: {error.strerror}") from error
-    try:
-        served = _from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__} {error}"
-        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} cannot be read: {reason}") from error
+    except ValueError as error:
+        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE}: {error}") from error
     missing = [version for version in served.versions if version not in versions]
     if missing:
         raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} names version {missing[0]}, which is not there")
@@ -155,25 +155,19 @@ def rolled_back(now: Served) -> Served:
     return Served(now.previous)
 
 
-def _from_json(stored: Any) -> Served:
-    if not isinstance(stored, dict):
-        raise TypeError(f"it is an object, got {type(stored).__name__}")
-    unknown = set(stored) - {"version", "canary", "previous", "by_gate"}
-    if unknown:
-        raise ValueError(f"{', '.join(sorted(unknown))}: no such field")
-    canary = stored.get("canary")
+def _from_json(stored: Fields) -> Served:
+    stored.only("version", "canary", "previous", "by_gate")
+    canary = None
+    if stored.has("canary"):
+        part = stored.part("canary")
+        part.only("version", "percent")
+        canary = Canary(part.whole("version", 1, LAST_VERSION), part.number("percent", 0, 100))
     return Served(
-        _whole(stored["version"]),
-        None if canary is None else Canary(_whole(canary["version"]), float(canary["percent"])),
-        _whole(stored.get("previous", 0)),
-        stored.get("by_gate") is True,
+        stored.whole("version", 0, LAST_VERSION),
+        canary,
+        stored.whole("previous", 0, LAST_VERSION, default=0),
+        stored.flag("by_gate", default=False),
     )
-
-
-def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"versions are whole numbers, got {value!r}")
-    return value
 
 
 def _to_json(served: Served) -> dict[str, Any]:

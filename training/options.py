@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from serving.actor import MOST_CONSENT_CHARACTERS
 from serving.errors import BadInput
 
 FOOTAGE: Final = typer.Argument(
@@ -118,6 +119,8 @@ class TrainRequest:
     def __post_init__(self) -> None:
         if not self.consent.strip():
             raise BadInput("consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
+        if len(self.consent) > MOST_CONSENT_CHARACTERS:
+            raise BadInput("consent", f"has {len(self.consent)} characters, at most {MOST_CONSENT_CHARACTERS} are kept")
 
     def arguments(self) -> list[str]:
         """The arguments of `python -m training` that ask for this training; the footage comes last."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from serving.actor import MOST_CONSENT_CHARACTERS
 from serving.errors import BadInput
 from serving.names import checked_actor_id
 from training.data.footage import Footage
@@ -50,6 +51,8 @@ class JobSettings:
         checked_actor_id(self.actor)
         if not self.consent.strip():
             raise BadInput("consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
+        if len(self.consent) > MOST_CONSENT_CHARACTERS:
+            raise BadInput("consent", f"has {len(self.consent)} characters, at most {MOST_CONSENT_CHARACTERS} are kept")
         for name in ("minutes", "pictures", "batch"):
             value = getattr(self, name)
             if value is not None and value <= 0:

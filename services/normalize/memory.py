@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.body import BodyMeasure, BodyStats, RunningBody
+from motion.documents import parsed, told
 from motion.frame import FrameSize
 from motion.retarget import Retargeting, Transform
 from services.normalize.calibration import Easing, SourceBody
@@ -112,7 +113,7 @@ def from_bytes(data: bytes, config_fingerprint: bytes, given: BodyStats | None) 
     if zlib.crc32(body) != checksum:
         raise ValueError("a damaged state")
     try:
-        return _memory(json.loads(body[:text_length]), _Arrays(body, text_length), given)
+        return _memory(parsed(body[:text_length]), _Arrays(body, text_length), given)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no state of a normaliser: {error!r}") from error
 
@@ -150,9 +151,9 @@ def _memory(facts: dict[str, Any], arrays: _Arrays, given: BodyStats | None) -> 
     running = None if facts["running"] is None else RunningBody.from_state(facts["running"])
     memory = Memory(
         SourceBody(given, running),
-        sequence=int(facts["sequence"]),
+        sequence=_whole(facts["sequence"], -1),
         time_s=_finite(facts["time_s"]),
-        size=facts["size"] and FrameSize(*facts["size"]),
+        size=None if facts["size"] is None else FrameSize(*(_whole(side_px, 1) for side_px in facts["size"])),
         easing=Easing(**{name: _number(value) for name, value in facts["easing"].items()}),
         placing=facts["placing"] and _placing(facts["placing"]),
     )
@@ -208,6 +209,12 @@ def _table(rows: Table) -> Table:
 
 def _finite(value: Any) -> float | None:
     return None if value is None else _number(value)
+
+
+def _whole(value: Any, low: int) -> int:
+    if type(value) is not int or not low <= value < 2**63:
+        raise ValueError(f"a state with {told(value)} where a whole number from {low} on was expected")
+    return value
 
 
 def _number(value: Any) -> float:

@@ -6,13 +6,13 @@ which licence whoever uses it does so. `cards/` has examples; docs/poses.md expl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from motion import skeleton
+from motion.documents import BadDocument, read_document, told
 from services.pose.grouping import Limb
 from services.pose.model_files import ModelFile
 from serving.errors import BadSettings
@@ -128,7 +128,7 @@ class _Reader:
     asked: set[str] = field(default_factory=set)
 
     def _wrong(self, name: str, expected: str, got: object) -> BadSettings:
-        return BadSettings(str(self.file), f"{self.where}{name}: expected {expected}, got {got!r}")
+        return BadSettings(str(self.file), f"{self.where}{name}: expected {expected}, got {told(got)}")
 
     def value(self, name: str, kinds: type | tuple[type, ...], expected: str, default: Any = ...) -> Any:
         self.asked.add(name)
@@ -182,11 +182,11 @@ class _Reader:
 def read_card(path: Path) -> ModelCard:
     """The card at `path`. Raises BadSettings, naming the field and what was expected."""
     try:
-        document = json.loads(path.read_text())
+        document = read_document(path)
     except OSError as error:
         raise BadSettings(str(path), f"the model card cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise BadSettings(str(path), f"the model card is no JSON: {error}") from error
+    except BadDocument as error:
+        raise BadSettings(str(path), f"the model card {error}") from error
     if not isinstance(document, dict):
         raise BadSettings(str(path), "the model card must be an object")
     reader = _Reader(path, "", document)
@@ -298,9 +298,9 @@ def _parts(reader: _Reader) -> tuple[int, ...]:
     names = reader.value("parts", list, "a list of BODY_25 names, in the order of the maps")
     unknown = [name for name in names if name not in skeleton.BODY_NAMES]
     if unknown or len(set(names)) != len(names) or len(names) < 2:
-        told = repr(unknown[0]) if unknown else f"{len(names)} of which {len(set(names))} differ"
+        found = told(unknown[0]) if unknown else f"{len(names)} of which {len(set(names))} differ"
         raise BadSettings(
-            str(reader.file), f"parts: expected different names out of {', '.join(skeleton.BODY_NAMES)}; got {told}"
+            str(reader.file), f"parts: expected different names out of {', '.join(skeleton.BODY_NAMES)}; got {found}"
         )
     return tuple(skeleton.BODY_NAMES.index(name) for name in names)
 
@@ -311,7 +311,7 @@ def _limbs(reader: _Reader, parts: tuple[int, ...]) -> tuple[Limb, ...]:
     for index, row in enumerate(rows):
         if not (isinstance(row, list) and len(row) == 4 and all(type(value) is int and value >= 0 for value in row)):
             expected = "[part, part, x channel, y channel] in whole numbers"
-            raise BadSettings(str(reader.file), f"limbs[{index}]: expected {expected}, got {row!r}")
+            raise BadSettings(str(reader.file), f"limbs[{index}]: expected {expected}, got {str(row)[:80]}")
         if max(row[:2]) >= len(parts) or row[0] == row[1]:
             raise BadSettings(str(reader.file), f"limbs[{index}]: expected two of {len(parts)} parts, got {row[:2]}")
         limbs.append(Limb(*row))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from motion.frame import Picture
 from services.pose.model_card import InputFacts, Runtime
+from serving import reporting
 from serving.engine import openvino_core
 from serving.errors import BadSettings
 
@@ -97,8 +98,7 @@ class NetworkFile:
         return make
 
     def _onnxruntime(self) -> Callable[[tuple[int, ...]], Network]:
-        import onnxruntime
-
+        onnxruntime = reporting.onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3

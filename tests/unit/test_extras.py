@@ -39,7 +39,8 @@ OPTIONAL = {
     # Imported only by who tells people apart: the pose service and the client.
     "motion/following.py": {"scipy"},
     # Imported where they are needed, by the engines, which only some parts use.
-    "serving/engine.py": {"openvino", "torch"},
+    "serving/engine.py": {"torch"},
+    "serving/reporting.py": {"onnxruntime", "openvino"},
     "serving/engine_gpu.py": {"torch"},
     "serving/weights.py": {"onnx"},
     # A cluster is the extra "deploy"; the command says so where it is missing.

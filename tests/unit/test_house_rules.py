@@ -62,6 +62,15 @@ def test_only_the_edge_sees_protobuf(root: Path, package: str) -> None:
             assert not messages, f"{where} imports {messages}"
 
 
+@pytest.mark.parametrize("package", [*OURS, "tests", "scripts", "examples"])
+def test_libraries_that_report_are_imported_in_one_place(root: Path, package: str) -> None:
+    """OpenVINO and ONNX Runtime report their use unless something is done before they are imported."""
+    for path in _modules(root, package):
+        found = {name.split(".")[0] for name in _imports(path)} & {"openvino", "openvino_telemetry", "onnxruntime"}
+        where = path.relative_to(root).as_posix()
+        assert not found or where == "serving/reporting.py", f"{where} imports {found}: serving.reporting has them"
+
+
 @pytest.mark.parametrize("package", OURS)
 def test_nothing_that_is_read_can_run_code(root: Path, package: str) -> None:
     """No pickles: not by themselves, not in NumPy's files, not in torch's; and no source text that is run."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import socket
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from client.__main__ import run
+from motion.body import BodyStats
 from video.reader import VideoReader
 
 
@@ -232,9 +235,23 @@ def test_command_lines_that_make_no_sense(fails, command, words):
 def test_damaged_body_stats(fails, serve, make_video, tmp_path):
     """A file that `dance fit` did not write."""
     stats = tmp_path / "body.json"
-    stats.write_text('{"body": {"near_ankle_y": 1}}')
     command = arguments(make_video(), tmp_path / "o.mp4", serve().address)
-    assert "holds no body stats" in fails(1, *command, "--body", str(stats))
+    body = BodyStats(near_ankle_y=0.9, far_ankle_y=0.8, near_height=0.5, far_height=0.4, hip_x=0.5, frames=10)
+    whole = body.to_dict()
+    for text, said in (
+        ('{"body": {"near_ankle_y": 1}}', "body stats take exactly"),
+        (json.dumps({"body": whole | {"frames": math.inf}}), "body.frames: expected a number, got inf"),
+        (json.dumps({"body": whole | {"frames": 10**30}}), "body.frames: expected a number, got 1000"),
+        (json.dumps({"body": whole | {"frames": 10**12}}), "frames of body stats must be a number"),
+        (json.dumps({"body": whole | {"hip_x": 10**400}}), "body.hip_x: expected a number, got 1000"),
+        ('{"body": ' + "[" * 100_000, "more than 64 levels are nested"),
+        ("[]", "expected an object, got a list"),
+        ("\0" * 2**21, "has 2097152 bytes, at most 1048576 are read"),
+    ):
+        stats.write_text(text)
+        told = fails(1, *command, "--body", str(stats))
+        assert "holds no body stats" in told
+        assert said in told
 
 
 def test_debug_shows_where_an_error_comes_from(capsys):

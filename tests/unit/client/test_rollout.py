@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from client.__main__ import run
 from serving import served_actors
 from serving.actors import ActorStore
 from serving.rollout import Canary, Served
+from tests.damaged_actors import DAMAGES
 from tests.tiny_actors import publish_tiny
 
 
@@ -100,3 +102,27 @@ def test_versions_are_chosen_in_a_folder_and_not_on_a_server(store: ActorStore, 
     """The server reads the folder; it takes no orders over the network."""
     assert run(["actors", "--server", "127.0.0.1:1", "rollback", "kind"]) == 2
     assert "works on a folder (--actors), not on a server" in capsys.readouterr().err
+
+
+def test_damaged_actors_are_listed_beside_the_others(store: ActorStore, capsys):
+    """The table has them all, each with its reason, and exit code 0. No command trips over one."""
+    for name, (damage, _) in DAMAGES.items():
+        shutil.copytree(store.root / "kind" / "1", store.root / name / "1")
+        damage(store.root / name)
+    assert dance(store) == 0
+    states: dict[str, str] = {}
+    name = ""
+    for row in (row.split("│") for row in capsys.readouterr().out.splitlines() if row.startswith("│")):
+        name = row[1].strip() or name  # a long reason goes on in the next line
+        states[name] = f"{states.get(name, '')} {row[7].strip()}"
+    assert set(states) == {"kind", *DAMAGES}
+    assert "ready" in states.pop("kind")
+    for name, state in states.items():
+        assert DAMAGES[name][1].replace(" ", "") in state.replace(" ", "")
+    for name, (_, said) in DAMAGES.items():
+        assert dance(store, "promote", name) == 1
+        told = " ".join(capsys.readouterr().err.split())
+        assert said in told
+        assert "Traceback" not in told
+        assert served_actors.main(["rollback", name, "--actors", str(store.root)]) == 1
+        assert capsys.readouterr().err.startswith("error: ")

@@ -209,6 +209,18 @@ def test_a_written_folder_knows_its_source(tmp_path):
         '{"width_px":9,"height_px":9,"frame_rate":"0","time_base":"1","pts":[]}',
         '{"width_px":9,"height_px":9,"frame_rate":"1/0","time_base":"1","pts":[]}',
         '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":[2,1]}',
+        '{"width_px":1e400,"height_px":9,"frame_rate":"1","time_base":"1","pts":[]}',
+        '{"width_px":9,"height_px":NaN,"frame_rate":"1","time_base":"1","pts":[]}',
+        '{"width_px":9,"height_px":9.5,"frame_rate":"1","time_base":"1","pts":[]}',
+        '{"width_px":9,"height_px":9,"frame_rate":1e400,"time_base":"1","pts":[]}',
+        '{"width_px":9,"height_px":9,"frame_rate":"1e999999999","time_base":"1","pts":[]}',
+        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1/1e999999999","pts":[]}',
+        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":[0,1e400]}',
+        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":[0.5]}',
+        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":[9223372036854775808]}',
+        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":' + "[" * 100_000,
+        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":5}',
+        "[]",
     ],
 )
 def test_a_damaged_source_file_is_named(tmp_path, content):

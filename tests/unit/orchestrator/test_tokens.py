@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import time
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -132,6 +133,8 @@ EC_384 = ec.generate_private_key(ec.SECP384R1())
         ([{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}], "key 1 .* cannot be read"),
         ([{"kty": "RSA"}], "key 1 .* cannot be read"),
         ([{"kty": ["RSA"]}], "key 1 .* none of RS256"),
+        ([{"kty": "RSA", "kid": ["x"]}], "key 1 .* a kid that is no text"),
+        ([{"kty": "RSA", "kid": {}}], "key 1 .* a kid that is no text"),
         ([{"kty": "oct", "k": "a" * 60}] * 2, "key 1 .* needs a kid"),
         ([{"kty": "oct", "k": "a" * 60, "kid": "x"}] * 2, "key 2 .* needs a kid"),
     ],
@@ -144,10 +147,44 @@ def test_a_key_set_that_makes_no_sense_is_refused(tmp_path: Path, entries: list[
         assert value not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"keys": 3}', '{"keys": ["x"]}', "\ud800"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"keys": 3}', '{"keys": ["x"]}', "\ud800", "[" * 100_000, '{"keys": [{"n": 1e400}]}', '{"keys": NaN}'],
+)
 def test_a_file_that_is_no_key_set_is_refused(tmp_path: Path, text: str):
     """The error says which form is expected."""
     path = tmp_path / "keys.json"
     path.write_bytes(text.encode(errors="surrogatepass"))
     with pytest.raises(BadSettings, match=r'no JSON of the form \{"keys"'):
         SignedTokens(path, issuer="issuer", audience="dance")
+
+
+def test_a_key_set_without_end_is_refused(tmp_path: Path):
+    """It is not read: its size is known before, and that of a FIFO or a device is none."""
+    path = tmp_path / "keys.json"
+    path.touch()
+    os.truncate(path, 2**40)
+    with pytest.raises(BadSettings, match="has 1099511627776 bytes, at most 4194304 are read"):
+        SignedTokens(path, issuer="issuer", audience="dance")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BadSettings, match="is no regular file"):
+        SignedTokens(path, issuer="issuer", audience="dance")
+
+
+@pytest.mark.parametrize("header", ["[" * 2900, '{"a":' * 500, '{"alg":' + "[" * 2000])
+def test_a_token_that_is_nested_deeply_is_refused(tmp_path: Path, header: str):
+    """Anybody can send one: it is a token that is not known, and no error of the server."""
+    known = keys(tmp_path, HMACAlgorithm.to_jwk(SECRET, as_dict=True))
+    token = urlsafe_b64encode(header.encode()).decode().rstrip("=") + ".e30.e30"
+    assert len(token) <= 4096
+    with pytest.raises(Unauthenticated, match="is not known here"):
+        BearerTokens(None, known).client(token)
+
+
+def test_the_claims_of_a_signed_token_may_be_nested_too(tmp_path: Path):
+    """Whoever has the key can sign anything."""
+    known = keys(tmp_path, HMACAlgorithm.to_jwk(SECRET, as_dict=True))
+    token = jwt.api_jws.encode(b"[" * 2000, SECRET, "HS256")
+    with pytest.raises(Unauthenticated, match="the token cannot be read"):
+        BearerTokens(None, known).client(token)

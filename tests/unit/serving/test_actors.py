@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import os
 import pickle
+import shutil
 import struct
 import zlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from motion.frame import PictureEncoding
+from motion.frame import FrameSize, PictureEncoding
 from serving.actors import ActorStore
 from serving.engine import open_engine
 from serving.errors import ActorUnusable, BadInput
@@ -147,3 +154,71 @@ def test_a_plate_is_checked_before_it_is_decoded(tmp_path: Path):
     actor.plate_path.unlink()
     with pytest.raises(ActorUnusable, match=r"plate.png cannot be read: No such file"):
         actor.read_plate()
+
+
+def test_what_is_published_can_be_read(tmp_path: Path):
+    """A score that is no number becomes null, and a file's name whose bytes are no text is kept in escapes."""
+    store = ActorStore(tmp_path / "actors")
+    kind = publish_tiny(store, tmp_path, "kind")
+    files = {path.name: path for path in kind.folder.iterdir() if path.name != "actor.json"}
+    facts = {"footage": os.fsdecode(b"film\xe9.mp4"), "names": ["a", ("\udcff",)]}
+    odd = replace(kind, scores={"psnr_db": math.inf, "ssim": [math.nan, 0.5]}, trained=facts, consent="\udce9 agreed")
+    published = store.publish(odd, files)
+    stored = store.load("kind", published.version)
+    assert stored.scores == {"psnr_db": None, "ssim": [None, 0.5]}
+    assert stored.trained == {"footage": "film\\udce9.mp4", "names": ["a", ["\\udcff"]]}
+    assert stored.consent == "\\udce9 agreed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"frame_rate_hz": math.inf}, "frame_rate_hz: expected a number, got inf"),
+        ({"preset": "x" * 300}, "preset: expected a text of at most 200 characters, got 300"),
+        ({"frame_size": FrameSize(9000, 10)}, "frame_size.width_px: expected a whole number from 1 to 8192, got 9000"),
+        ({"scores": {"pictures": ["x" * 100] * 20_000}}, "would have more than 1048576 bytes"),
+    ],
+)
+def test_what_could_not_be_read_is_not_published(tmp_path: Path, changes: dict[str, Any], said: str):
+    """The store is as it was, and the error names the field."""
+    store = ActorStore(tmp_path / "actors")
+    kind = publish_tiny(store, tmp_path, "kind")
+    with pytest.raises(ActorUnusable, match=f"actor 'kind' cannot be published: actor.json.*{said}"):
+        store.publish(replace(kind, **changes), {"plate.png": kind.plate_path})
+    assert [path.name for path in kind.folder.parent.iterdir()] == ["1"]
+
+
+def test_a_copied_actor_goes_by_its_folder(tmp_path: Path):
+    """Its id and version are those of the folders, and folders that are numbers otherwise are no versions."""
+    store = ActorStore(tmp_path / "actors")
+    kind = publish_tiny(store, tmp_path, "kind")
+    for other in ("copy/7", "copy/007", "copy/0", "copy/-1", "copy/1.5", "copy/٣", f"copy/{2**32 - 1}"):
+        shutil.copytree(kind.folder, store.root / other)
+    assert store.ids() == ["copy", "kind"]
+    assert store.versions("copy") == [7, 2**32 - 1]
+    assert (store.load("copy", 7).id, store.load("copy", 7).version) == ("copy", 7)
+
+
+def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """That of an actor is listed with the reason; that of all actors is an error of ours, and not the system's."""
+    store = ActorStore(tmp_path / "actors")
+    publish_tiny(store, tmp_path, "kind")
+    shutil.copytree(store.root / "kind", store.root / "locked")
+    locked, listed = [store.root / "locked"], Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path in locked:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)  # a test may run as root, to whom nothing is locked
+    assert [(one.actor_id, one.version, one.unavailable) for one in store.listed()] == [
+        ("kind", 1, ""),
+        ("locked", 0, "actor 'locked': its folder cannot be read: Permission denied"),
+    ]
+    with pytest.raises(ActorUnusable, match="its folder cannot be read"):
+        store.load("locked")
+    locked.append(store.root)
+    with pytest.raises(ActorUnusable, match=r"^the actors' folder cannot be read: Permission denied$"):
+        store.ids()
+    assert ActorStore(tmp_path / "nowhere").ids() == []

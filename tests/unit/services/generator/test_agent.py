@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -17,6 +20,8 @@ from services.generator.tritonserver import TritonFailed
 from serving.actors import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadInput, StageUnavailable
 from serving.rollout import Canary, Served
+from tests.damaged_actors import DAMAGES
+from tests.tiny_actors import publish_tiny
 
 
 class World:
@@ -136,6 +141,25 @@ class World:
         """What happened since the last call."""
         events, self.events = self.events, []
         return events
+
+
+async def test_damaged_actors_keep_no_other_from_being_loaded(tmp_path: Path):
+    """A round of the agent over a folder with every kind of damage: the sound actor draws, the others are refused."""
+    store = ActorStore(tmp_path / "actors")
+    publish_tiny(store, tmp_path, "kind")
+    for name, (damage, _) in DAMAGES.items():
+        shutil.copytree(store.root / "kind", store.root / name)
+        damage(store.root / name)
+    world = World({"kind": [1]})
+    repository = cast("ModelRepository", SimpleNamespace(write=world.write, remove=world.remove))
+    agent = GeneratorAgent(store, repository, world, Care(wanted_ids=None, max_actors=99), None)
+    for _ in range(2):
+        assert await agent.check()
+        assert agent.loaded() == [("kind", 1)]
+    for name, (_, said) in DAMAGES.items():
+        with pytest.raises(ActorUnusable, match=re.escape(said)):
+            await agent.ensure(name)
+    assert await agent.ensure("kind") == Ensured(1, "bf16")
 
 
 async def test_ensure_loads_once_for_all_who_ask():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import struct
 import time
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -378,6 +381,46 @@ def test_a_long_stream_resumes_exactly_with_a_small_state():
         resumed = Normalizer(config(source_body=None, look_ahead_frames=look_ahead, frame_rate_hz=120.0, state=state))
         answers = [a for i in range(300, 330) for a in resumed.push(PoseFrame(i, SIZE, poses[i]))] + resumed.finish()
         assert all(same(one, other) for one, other in zip(unbroken[300:], answers, strict=True))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "[" * 100_000,
+        '{"sequence": ' + "[" * 100_000,
+        '"time_s":1e400',
+        '"time_s":NaN',
+        '"sequence":1e400',
+        '"sequence":Infinity',
+        '"sequence":0.5',
+        '"sequence":' + "9" * 400,
+        '"size":[400.5,300]',
+        '"size":[1e400,300]',
+        '"size":[400]',
+        '"size":"400"',
+        '"past_s":[Infinity]',
+        '"easing":{"\\ud800":1}',
+        '"placing":[[[]]]',
+        '"placing":{"anchor":{},"wanted":{},"used":{"scale":1e400}}',
+    ],
+)
+def test_a_forged_state_is_refused_by_name(changes: str):
+    """A sound checksum over anything at all: BadInput, whoever wrote it and however deep it is nested."""
+    state = danced([dancer()])[0].state_after
+    length = int.from_bytes(state[30:34], "little")
+    text = state[34 : 34 + length].decode()
+    if changes.startswith('"'):
+        facts = json.loads(text)
+        name = changes.split('"')[1]
+        assert name in facts
+        facts[name] = "HERE"
+        text = json.dumps(facts).replace('"HERE"', changes.split(":", 1)[1])
+    else:
+        text = changes
+    body = text.encode() + state[34 + length :]
+    forged = state[:26] + struct.pack("<II", zlib.crc32(body), len(text.encode())) + body
+    with pytest.raises(BadInput, match=r"config\.state"):
+        Normalizer(config(state=forged))
 
 
 def test_a_state_of_another_stream_is_refused():

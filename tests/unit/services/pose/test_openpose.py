@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -126,6 +127,25 @@ def test_a_card_that_does_not_fit_is_named_at_the_start(tmp_path, changes, told)
     with pytest.raises(BadSettings) as caught:
         estimator(tmp_path, **changes)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[" * 100_000, "more than 64 levels are nested"),
+        ('{"input": {"mean": [1e400, 0, 0]}}', "input.mean[0]: expected a number, got inf"),
+        ('{"format": "a", "format": "b"}', "has two fields format"),
+        ("[]", "must be an object"),
+        (" " * 2**21, "has 2097152 bytes, at most 1048576 are read"),
+    ],
+)
+def test_a_card_that_is_no_document_is_named(tmp_path, text, told):
+    """By the file; nothing without end is read."""
+    path = tmp_path / "card.json"
+    path.write_text(text)
+    with pytest.raises(BadSettings, match=re.escape(told)) as caught:
+        read_card(path)
+    assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "opencv"])

@@ -1,0 +1,236 @@
+"""JSON documents from outside, read strictly: bounded before they are read, and without anything that JSON has not.
+
+Python's own reader takes more than the standard (NaN, Infinity, numbers that overflow, two fields of one name, half a
+surrogate pair), and gives up on deep nesting with a RecursionError. All of this is a `BadDocument` here. Messages name
+the field and never the file, which its reader names as its user knows it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+MOST_BYTES: Final = 2**20
+"""Of a document, where its reader says nothing else. An actor's has 3 kB, the largest of ours less than 100 kB."""
+
+_MOST_LEVELS: Final = 64
+_WHOLE_BITS: Final = 64
+_HALF_A_PAIR: Final = re.compile("[\ud800-\udfff]")
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_TOLD_CHARACTERS: Final = 40
+
+_Place = tuple[Any, ...]
+"""Names and indices on the way to a value, the innermost first: `(name, (outer name, ()))`."""
+
+
+class BadDocument(ValueError):
+    """Bytes, or a value in them, that are not what was expected; the message names the field. It is one short line."""
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """The bytes of a regular file. Raises BadDocument for another kind of file and for more bytes, and OSError.
+
+    Nothing larger is read, also where the file grows meanwhile, and a FIFO or a device is not waited for.
+    """
+    _check_kind(path.stat(), most_bytes)  # before it is opened: opening alone does something to some devices
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        _check_kind(os.fstat(file.fileno()), most_bytes)
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise BadDocument(f"has more than {most_bytes} bytes")
+    return data
+
+
+def check_size(path: Path, most_bytes: int) -> None:
+    """Raises BadDocument unless it is a regular file of 1 to `most_bytes` bytes, and OSError."""
+    found = path.stat()
+    _check_kind(found, most_bytes)
+    if not found.st_size:
+        raise BadDocument("is empty")
+
+
+def read_document(path: Path, most_bytes: int = MOST_BYTES) -> Any:
+    """What the JSON file holds. Raises BadDocument as `read_bounded` and `parsed` do, and OSError."""
+    return parsed(read_bounded(path, most_bytes))
+
+
+def parsed(text: str | bytes) -> Any:
+    """The value of a JSON text, bytes in UTF-8. Raises BadDocument.
+
+    Numbers are finite, whole ones have at most 64 bits; texts are Unicode; an object has no two fields of one name; at
+    most 64 levels are nested.
+    """
+    try:
+        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        value = json.loads(decoded, object_pairs_hook=_without_doubles)
+    except BadDocument:
+        raise
+    except RecursionError:
+        raise BadDocument(f"is no JSON that is read: more than {_MOST_LEVELS} levels are nested") from None
+    except UnicodeDecodeError as error:
+        raise BadDocument(f"is no JSON: byte {error.start} is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise BadDocument(f"is no JSON: {error}") from None
+    except ValueError:  # Python makes no number of so many digits
+        raise BadDocument("is no JSON that is read: a number in it has thousands of digits") from None
+    _check(value, (), 0)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """An object's fields, asked for by name. Raises BadDocument, naming the field, what was expected and what is there.
+
+    where: of the object, for messages; "" for the document itself, else it ends with a dot. A field that may be left
+    out has a default.
+    """
+
+    values: Mapping[str, Any]
+    where: str = ""
+
+    @classmethod
+    def of(cls, value: object) -> Fields:
+        """Of a whole document."""
+        if not isinstance(value, dict):
+            raise BadDocument(f"expected an object, got {told(value)}")
+        return cls(value)
+
+    def whole(self, name: str, low: int, high: int, default: int | None = None) -> int:
+        """A whole number from `low` to `high`; a fraction is none, even 2.0."""
+        value = self._value(name, f"a whole number from {low} to {high}", default)
+        if type(value) is not int or not low <= value <= high:
+            raise self._wrong(name, f"a whole number from {low} to {high}", value)
+        return value
+
+    def wholes(self, name: str, low: int, high: int) -> tuple[int, ...]:
+        """A list of whole numbers from `low` to `high`."""
+        expected = f"a list of whole numbers from {low} to {high}"
+        values = self._value(name, expected, None)
+        if not isinstance(values, list):
+            raise self._wrong(name, expected, values)
+        for index, value in enumerate(values):
+            if type(value) is not int or not low <= value <= high:
+                raise self._wrong(f"{name}[{index}]", f"a whole number from {low} to {high}", value)
+        return tuple(values)
+
+    def number(self, name: str, low: float, high: float) -> float:
+        """A number from `low` to `high`."""
+        value = self._value(name, f"a number from {low:g} to {high:g}", None)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self._wrong(name, f"a number from {low:g} to {high:g}", value)
+        return float(value)
+
+    def text(self, name: str, most_characters: int) -> str:
+        """A text, which may be empty."""
+        expected = f"a text of at most {most_characters} characters"
+        value = self._value(name, expected, None)
+        if not isinstance(value, str):
+            raise self._wrong(name, expected, value)
+        if len(value) > most_characters:
+            raise BadDocument(f"{self.where}{name}: expected {expected}, got {len(value)}")
+        return value
+
+    def flag(self, name: str, default: bool | None = None) -> bool:
+        """True or false."""
+        value = self._value(name, "true or false", default)
+        if not isinstance(value, bool):
+            raise self._wrong(name, "true or false", value)
+        return value
+
+    def record(self, name: str) -> dict[str, Any]:
+        """An object of which nothing is known but that it is one."""
+        value = self._value(name, "an object", None)
+        if not isinstance(value, dict):
+            raise self._wrong(name, "an object", value)
+        return value
+
+    def part(self, name: str) -> Fields:
+        """An object inside of this one."""
+        return Fields(self.record(name), f"{self.where}{name}.")
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a field, and it is not null."""
+        return self.values.get(name) is not None
+
+    def only(self, *names: str) -> None:
+        """Raises BadDocument where there is a field of another name."""
+        unknown = sorted(set(self.values) - set(names))
+        if unknown:
+            raise BadDocument(f"{self.where}{_shown(unknown[0])}: no such field")
+
+    def _value(self, name: str, expected: str, default: Any) -> Any:
+        if name in self.values:
+            return self.values[name]
+        if default is None:
+            raise BadDocument(f"{self.where}{name}: is missing, expected {expected}")
+        return default
+
+    def _wrong(self, name: str, expected: str, got: object) -> BadDocument:
+        return BadDocument(f"{self.where}{name}: expected {expected}, got {told(got)}")
+
+
+def told(value: object) -> str:
+    """A value for a message: one short line of ASCII, whatever it is."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = ascii(value)
+    return text if len(text) <= _TOLD_CHARACTERS else f"{text[:_TOLD_CHARACTERS]}..."
+
+
+def _check_kind(found: os.stat_result, most_bytes: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise BadDocument("is no regular file")
+    if found.st_size > most_bytes:
+        raise BadDocument(f"has {found.st_size} bytes, at most {most_bytes} are read")
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        double = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise BadDocument(f"has two fields {_shown(double)} in one object")
+    return found
+
+
+def _check(value: Any, place: _Place, level: int) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise BadDocument(f"{_named(place)}: expected a number, got {value}")
+    elif isinstance(value, int):
+        if value.bit_length() > _WHOLE_BITS:
+            raise BadDocument(f"{_named(place)}: expected a number, got {told(value)}")
+    elif isinstance(value, str):
+        if not value.isascii() and _HALF_A_PAIR.search(value):
+            raise BadDocument(f"{_named(place)}: expected a text, got half a surrogate pair in {told(value)}")
+    elif isinstance(value, dict | list):
+        if level == _MOST_LEVELS:
+            raise BadDocument(f"is no JSON that is read: more than {_MOST_LEVELS} levels are nested")
+        if isinstance(value, list):
+            for index, entry in enumerate(value):
+                _check(entry, (index, place), level + 1)
+        else:
+            for name, entry in value.items():
+                _check(name, (name, place), level)
+                _check(entry, (name, place), level + 1)
+
+
+def _named(place: _Place) -> str:
+    text = ""
+    while place:
+        step, place = place
+        text = f"[{step}]{text}" if isinstance(step, int) else f".{_shown(step)}{text}"
+    return text.removeprefix(".") or "the document"
+
+
+def _shown(name: str) -> str:
+    return name if _PLAIN_NAME.fullmatch(name) else told(name)
