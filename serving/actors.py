@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from motion.body import BodyStats
 from motion.face_region import FaceRule
@@ -34,12 +34,17 @@ METADATA_FILE: Final = "actor.json"
 _PLATE_LIMITS: Final = PictureLimits(max_side_px=8192, max_bytes=256 * 2**20)
 
 
+Padding = Literal["reflection", "zeros"]
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkShape:
     """The size of a global generator (pix2pixHD): its first layer's channels, its downsamplings, its residual blocks.
 
     plate: whether it draws onto a background plate (a fourth output is the opacity).
     enhanced: whether a local enhancer around it doubles its size; the other numbers are those of the part inside.
+    padding: of the convolutions that halve the size. pix2pixHD pads them by zeros; all others are padded by reflection.
+    Raises ValueError for another padding.
     """
 
     base_channels: int
@@ -47,6 +52,18 @@ class NetworkShape:
     blocks: int
     plate: bool = False
     enhanced: bool = False
+    padding: Padding = "reflection"
+
+    def __post_init__(self) -> None:
+        if self.padding not in get_args(Padding):
+            raise ValueError(f"padding is {' or '.join(get_args(Padding))}, got {self.padding!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """For actor.json. A padding by reflection is left out: earlier releases know no other, and no such field."""
+        values = asdict(self)
+        if self.padding == "reflection":
+            del values["padding"]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,8 +257,8 @@ def _to_json(actor: Actor) -> dict[str, Any]:
         "frame_rate_hz": actor.frame_rate_hz,
         "body": actor.body.to_dict(),
         "face_rule": asdict(actor.face_rule),
-        "generator": asdict(actor.generator),
-        "face": asdict(actor.face) if actor.face else None,
+        "generator": actor.generator.to_dict(),
+        "face": actor.face.to_dict() if actor.face else None,
         "preset": actor.preset,
         "trained": actor.trained,
         "scores": actor.scores,

@@ -39,6 +39,7 @@ def new_generator(shape: NetworkShape) -> Generator:
         base_channels=shape.base_channels,
         downsamplings=shape.downsamplings,
         blocks=shape.blocks,
+        padding=shape.padding,
     )
 
 

@@ -35,7 +35,7 @@ _JUDGED_CHANNELS = 6
 
 def new_face_network(shape: NetworkShape) -> FaceGenerator:
     """A face network of this shape, its weights not yet trained."""
-    return FaceGenerator(shape.base_channels, shape.downsamplings, shape.blocks)
+    return FaceGenerator(shape.base_channels, shape.downsamplings, shape.blocks, shape.padding)
 
 
 def new_face_judge(preset: Preset) -> MultiscaleDiscriminator:

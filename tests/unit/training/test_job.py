@@ -14,6 +14,7 @@ from training import job, recipe
 from training.data.disk import DiskFull
 from training.data.footage import Footage
 from training.job import JobSettings, train_actor
+from training.presets import with_padding
 from training.progress import Progress
 from training.recipe import drawing_for
 from training.room import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoints_room
@@ -402,3 +403,20 @@ def test_nonsense_is_refused_by_name(settings, field, value):
     """Each setting that makes no sense is named."""
     with pytest.raises(BadInput, match=field):
         replace(settings, **{field: value})
+
+
+def test_a_training_goes_on_with_the_padding_it_began_with(settings):
+    """Begun before its preset took zeros, a body is trained further as it was, and so is what starts from it."""
+    train_actor(settings)
+    today = replace(settings, preset=with_padding(settings.preset, "zeros"))
+    notes: list[str] = []
+    actor = train_actor(replace(today, pictures=12), lambda now: notes.append(now.note))
+    assert actor.face is not None
+    assert (actor.generator.padding, actor.face.padding) == ("reflection", "reflection")
+    assert actor.trained["body_pictures"] == 12
+    assert any("padded by reflection, as the weights there were trained" in note for note in notes)
+    for name, work in (("tuned", settings.work_root), ("from-published", settings.work_root / "elsewhere")):
+        tuned = train_actor(replace(today, actor=name, start_from="bar", work_root=work))
+        assert tuned.generator.padding == "reflection"
+    fresh = train_actor(replace(today, actor="fresh"))
+    assert fresh.generator.padding == "zeros"
