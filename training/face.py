@@ -118,7 +118,7 @@ class FaceLearner(Learner):
             judged_real = self.judge(torch.cat([label, real], dim=1))
             terms = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
             if weights.feature_matching:
-                terms["feature_matching"] = feature_matching(judged_drawn, judged_real)
+                terms["feature_matching"] = feature_matching(judged_drawn, judged_real, preset.feature_matching)
             if weights.perceptual:
                 terms["perceptual"] = self._seen_alike(refined, real)
             if weights.l1:

@@ -408,6 +408,7 @@ class _Job:
             "length": self.budgets.says,
             "losses": self.preset.losses,
             "adversarial": self.preset.adversarial,
+            "feature_matching": self.preset.feature_matching,
             "perceptual": name_of(self.preset.perceptual),
             "pairs_per_step": self.settings.batch * self.ranks.count,
             "started_from": body.started_from,

@@ -13,6 +13,7 @@ from training.data.jitter import Jitter
 from training.data.pairs import Targets
 from training.losses import LossWeights
 from training.losses.adversarial import AdversarialLoss
+from training.losses.feature_matching import OverScales
 from training.vgg import Perceptual
 
 Losses = Literal["pix2pixhd", "smoothing", "smoothing-face"]
@@ -42,6 +43,7 @@ class Preset:
     pairs; where it is given, minutes are not looked at.
     temporal: whether the generator is given its previous picture and the judge sees both frames of a pair. Without,
     the previous picture is zeros in training, and the weights for it are zero: what is served ignores it.
+    feature_matching: over the body's discriminators, one for each scale; the face has one alone.
     perceptual: the network of the perceptual loss; it is asked for its weights only where one of those losses counts.
     decay_from, last_rate: the learning rate is constant for the first part of each stage, in [0, 1], and then falls
     linearly to `last_rate` of it.
@@ -71,6 +73,7 @@ class Preset:
     discriminator_scales: int = 3
     face_discriminator_channels: int = 32
     adversarial: AdversarialLoss = "least_squares"
+    feature_matching: OverScales = "mean"
     perceptual: Perceptual = "none"
     weights: LossWeights = field(default_factory=LossWeights)
     face_weights: LossWeights = field(default_factory=lambda: LossWeights(opacity=0.0))
@@ -161,6 +164,14 @@ def with_adversarial(preset: Preset, adversarial: str) -> Preset:
     return replace(preset, adversarial=forms[adversarial])
 
 
+def with_feature_matching(preset: Preset, over_scales: str) -> Preset:
+    """The preset with the "mean" or the "sum" of the discriminators' feature matching. Raises BadInput for others."""
+    if over_scales not in get_args(OverScales):
+        raise BadInput("feature-matching", f"there is no {over_scales!r}; there are: {', '.join(get_args(OverScales))}")
+    chosen: OverScales = over_scales  # type: ignore[assignment]
+    return replace(preset, feature_matching=chosen)
+
+
 def with_padding(preset: Preset, padding: Padding) -> Preset:
     """The preset with this padding in the halving convolutions of both networks."""
     face = None if preset.face is None else replace(preset.face, padding=padding)
@@ -247,8 +258,9 @@ def paper_512() -> Preset:
     - the face crop's side follows the face's size; its result is clamped for the judge, and all of the face is drawn in
       the label map; for the first tenth of the face's training only its judge learns, a share that is our choice
     - arithmetic in bf16, with float32 weights
-    Where paper and published code differ, as the code: feature matching is averaged over the discriminator's scales,
-    over which the paper's equation sums.
+    Where paper and published code differ, as the code: feature matching is averaged over the discriminator's scales;
+    with `--feature-matching sum` it is summed, as in the paper's equation. Least squares; `--adversarial log` is the
+    paper's.
     Alike: layers, widths and padding of the networks but for the points above, weights from N(0, 0.02), pairs with the
     first picture drawn on zeros, losses and their weights, batch 1, the last weights served.
     """

@@ -298,9 +298,11 @@ def test_footage_without_faces_gives_an_actor_without_face_network(settings, pre
 
 def test_record_says_what_it_was_trained_with(settings):
     """A row of the ablation, other losses and a batch are kept with the actor, a random VGG19 by that name."""
-    actor = train_actor(replace(settings, losses="pix2pixhd", perceptual="random", adversarial="log", batch=2))
+    asked = replace(settings, losses="pix2pixhd", perceptual="random", adversarial="log", feature_matching="sum")
+    actor = train_actor(replace(asked, batch=2))
     assert actor.face is None
     assert (actor.trained["losses"], actor.trained["adversarial"]) == ("pix2pixhd", "log")
+    assert actor.trained["feature_matching"] == "sum"
     assert actor.trained["perceptual"].startswith("random VGG19")
     assert actor.trained["pairs_per_step"] == 2
     assert actor.trained["body_pictures"] == 8

@@ -14,6 +14,7 @@ from training.presets import (
     preset_named,
     slim_256,
     with_adversarial,
+    with_feature_matching,
     with_losses,
     with_padding,
     with_perceptual,
@@ -124,6 +125,19 @@ def test_older_trainings_of_small_presets_go_on():
     assert "preset.face_frames" not in small
     assert every == small | {"preset.face_frames": "None"}
     assert of_the_body(every) == of_the_body(small)
+
+
+def test_feature_matching_over_scales_is_chosen_and_is_another_training(tmp_path):
+    """The mean unless the sum is asked for; neither goes on with the other's weights, nor a face on such a body."""
+    mean, asked = slim_256(), with_feature_matching(slim_256(), "sum")
+    assert asked == replace(mean, feature_matching="sum")
+    assert with_feature_matching(asked, "mean") == mean
+    with pytest.raises(BadInput, match="mean, sum"):
+        with_feature_matching(mean, "average")
+    one, other = (of_the_body(recipe_identity(preset, 0, "footage")) for preset in (mean, asked))
+    for there, here, words in ((one, other, "mean there and sum"), (other, one, "sum there and mean")):
+        with pytest.raises(BadInput, match=words):
+            refuse_another(there, here, tmp_path)
 
 
 def test_older_checkpoints_name_no_padding():
