@@ -175,7 +175,7 @@ def _generator_times(actor: Actor, triton_port: int, rounds: int) -> GeneratorTi
     rng = np.random.default_rng(0)
     first, second = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
     engine = open_engine(actor.generator_path, threads=plain_loop.THREADS)
-    eager = plain_loop.eager(served_generator(actor.generator_path))
+    eager = plain_loop.eager(served_generator(actor.generator_path, actor.generator.padding))
     client = triton.InferenceServerClient(f"127.0.0.1:{triton_port}")
     ways: dict[str, Callable[[], object]] = {
         "eager": lambda: eager(first, second),

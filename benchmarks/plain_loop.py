@@ -36,7 +36,9 @@ def served_networks(actor: Actor) -> tuple[Draw, Draw]:
 
 def eager_networks(actor: Actor) -> tuple[Draw, Draw]:
     """The generator in PyTorch, eager, float32, as the published code runs it; the face network as it is served."""
-    return eager(served_generator(actor.generator_path)), open_engine(actor.face_path, threads=THREADS).run
+    return eager(served_generator(actor.generator_path, actor.generator.padding)), open_engine(
+        actor.face_path, threads=THREADS
+    ).run
 
 
 def eager(module: torch.nn.Module) -> Draw:

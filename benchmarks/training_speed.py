@@ -91,7 +91,7 @@ class PlainLoop:
         judged_drawn = self._judge(drawn_BCHW)
         terms: dict[str, Tensor] = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
         if weights.feature_matching:
-            terms["feature_matching"] = feature_matching(judged_drawn, judged_real)
+            terms["feature_matching"] = feature_matching(judged_drawn, judged_real, preset.feature_matching)
         drawn, opacities = (first, second), (first_opacity, second_opacity)
         if weights.perceptual and self._vgg is not None:
             terms["perceptual"] = torch.stack(

@@ -71,7 +71,7 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
     actor = ActorStore(request.actors_root).load(request.actor, request.version)
     with training_extra():
         from training.evaluation.lpips import open_lpips
-        from training.evaluation.tables import evaluation_paths, fact_lines, tables_of, write_evaluation
+        from training.evaluation.tables import evaluation_paths, fact_lines, footnotes, tables_of, write_evaluation
         from training.showing import shown
         from training.stopping import stop_on_signals
     for name in request.names:
@@ -100,7 +100,7 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
         display.tables(evaluation.title, [(t.title, t.headings, t.rows) for t in tables_of(evaluation)])
         for what, why in evaluation.not_available.items():
             display.note(f"{what} is not available: {why}")
-        for line in (*evaluation.notes, *fact_lines(evaluation)):
+        for line in (*footnotes(evaluation), *evaluation.notes, *fact_lines(evaluation)):
             display.note(line)
     return written
 

@@ -116,7 +116,7 @@ def fit_stage(
         if len(joints_px):
             low_px, high_px = np.minimum(low_px, joints_px.min(axis=0)), np.maximum(high_px, joints_px.max(axis=0))
         crown_px = _crown_px(pose, frame_size)
-        if crown_px:
+        if crown_px is not None:
             highest_crown_px = min(highest_crown_px, math.floor(crown_px))
     if not np.isfinite(low_px).all():
         raise ValueError("a stage needs at least one joint that was seen")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from motion.body import BodyStats
 from motion.documents import MOST_BYTES, BadDocument, Fields, check_size, parsed, read_bounded, read_document
@@ -38,12 +38,17 @@ _FASTEST_HZ: Final = 1e6
 MOST_CONSENT_CHARACTERS: Final = 100_000
 
 
+Padding = Literal["reflection", "zeros"]
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkShape:
     """The size of a global generator (pix2pixHD): its first layer's channels, its downsamplings, its residual blocks.
 
     plate: whether it draws onto a background plate (a fourth output is the opacity).
     enhanced: whether a local enhancer around it doubles its size; the other numbers are those of the part inside.
+    padding: of the convolutions that halve the size. pix2pixHD pads them by zeros; all others are padded by reflection.
+    Raises ValueError for another padding.
     """
 
     base_channels: int
@@ -51,6 +56,18 @@ class NetworkShape:
     blocks: int
     plate: bool = False
     enhanced: bool = False
+    padding: Padding = "reflection"
+
+    def __post_init__(self) -> None:
+        if self.padding not in get_args(Padding):
+            raise ValueError(f"padding is {' or '.join(get_args(Padding))}, got {self.padding!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """For actor.json. A padding by reflection is left out: earlier releases know no other, and no such field."""
+        values = asdict(self)
+        if self.padding == "reflection":
+            del values["padding"]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +167,8 @@ def _to_json(actor: Actor) -> dict[str, Any]:
         "frame_rate_hz": actor.frame_rate_hz,
         "body": actor.body.to_dict(),
         "face_rule": asdict(actor.face_rule),
-        "generator": asdict(actor.generator),
-        "face": asdict(actor.face) if actor.face else None,
+        "generator": actor.generator.to_dict(),
+        "face": actor.face.to_dict() if actor.face else None,
         "preset": actor.preset,
         "trained": _storable(actor.trained),
         "scores": _storable(actor.scores),
@@ -252,11 +269,15 @@ def _face_rule(stored: Fields) -> FaceRule:
 
 
 def _network(stored: Fields) -> NetworkShape:
-    stored.only("base_channels", "downsamplings", "blocks", "plate", "enhanced")
-    return NetworkShape(
+    stored.only("base_channels", "downsamplings", "blocks", "plate", "enhanced", "padding")
+    shape = NetworkShape(
         base_channels=stored.whole("base_channels", 1, 4096),
         downsamplings=stored.whole("downsamplings", 0, 16),
         blocks=stored.whole("blocks", 0, 1024),
         plate=stored.flag("plate", default=False),
         enhanced=stored.flag("enhanced", default=False),
     )
+    try:
+        return replace(shape, padding=stored.values.get("padding", shape.padding))
+    except ValueError as error:
+        raise BadDocument(f"{stored.where}{error}") from error

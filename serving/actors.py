@@ -22,6 +22,7 @@ from serving.actor import (
     PLATE_FILE,
     Actor,
     NetworkShape,
+    Padding,
     actor_text,
     check_files,
     read_actor,
@@ -33,11 +34,13 @@ from serving.rollout import SERVING_FILE, Served, gated, read_served, write_serv
 __all__ = [
     "FACE_FILE",
     "GENERATOR_FILE",
+    "METADATA_FILE",
     "PLATE_FILE",
     "Actor",
     "ActorStore",
     "ListedVersion",
     "NetworkShape",
+    "Padding",
 ]
 
 

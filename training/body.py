@@ -39,6 +39,7 @@ def new_generator(shape: NetworkShape) -> Generator:
         base_channels=shape.base_channels,
         downsamplings=shape.downsamplings,
         blocks=shape.blocks,
+        padding=shape.padding,
     )
 
 
@@ -127,7 +128,7 @@ class BodyLearner(Learner):
             judged_real = self.judge(judged(pair.labels, pair.pictures))
             terms = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
             if self._weights.feature_matching:
-                terms["feature_matching"] = feature_matching(judged_drawn, judged_real)
+                terms["feature_matching"] = feature_matching(judged_drawn, judged_real, preset.feature_matching)
             terms |= self._pixel_terms(pair, pictures, opacities)
         self._update("generator", self._weights.total(terms), progress)
         terms["judge"] = self._update_judge(judged_real, drawn_BCHW, progress)

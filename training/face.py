@@ -35,7 +35,7 @@ _JUDGED_CHANNELS = 6
 
 def new_face_network(shape: NetworkShape) -> FaceGenerator:
     """A face network of this shape, its weights not yet trained."""
-    return FaceGenerator(shape.base_channels, shape.downsamplings, shape.blocks)
+    return FaceGenerator(shape.base_channels, shape.downsamplings, shape.blocks, shape.padding)
 
 
 def new_face_judge(preset: Preset) -> MultiscaleDiscriminator:
@@ -118,7 +118,7 @@ class FaceLearner(Learner):
             judged_real = self.judge(torch.cat([label, real], dim=1))
             terms = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
             if weights.feature_matching:
-                terms["feature_matching"] = feature_matching(judged_drawn, judged_real)
+                terms["feature_matching"] = feature_matching(judged_drawn, judged_real, preset.feature_matching)
             if weights.perceptual:
                 terms["perceptual"] = self._seen_alike(refined, real)
             if weights.l1:

@@ -16,13 +16,13 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from serving.actors import ActorStore
+from serving.actors import Actor, ActorStore, Padding
 from serving.errors import BadInput
 from serving.weights import read_weights
 from training.body import new_generator
 from training.checkpoints import Checkpoint, Checkpoints
 from training.face import new_face_network
-from training.identity import fingerprint, of_the_body
+from training.identity import fingerprint, of_the_body, padding_of
 from training.learner import Learner
 from training.presets import Preset
 
@@ -37,10 +37,14 @@ class Weights:
     generator: dict[str, Tensor]
     judge: dict[str, Tensor] | None
     source: str
+    padding: Padding
 
 
-def checked_start(actor: str, preset: Preset, work_root: Path, store_root: Path) -> None:
-    """Raises what the start of a training with this preset will raise, before anything has been spent on it."""
+def checked_start(actor: str, preset: Preset, work_root: Path, store_root: Path) -> Padding:
+    """The padding of the actor's networks, which a training has to keep: weights are good for one alone.
+
+    Raises what the start of a training with this preset will raise, before anything has been spent on it.
+    """
     weights = body_weights_of(actor, work_root, store_root)
     with torch.device("meta"):  # shapes alone
         body = new_generator(preset.generator)
@@ -49,6 +53,7 @@ def checked_start(actor: str, preset: Preset, work_root: Path, store_root: Path)
     of_face = None if face is None else face_weights_of(actor, weights.source, work_root, store_root)
     if face is not None and of_face is not None:
         _check_form(of_face, face)
+    return weights.padding
 
 
 def body_weights_of(
@@ -75,8 +80,8 @@ def body_weights_of(
             f"no checkpoint of {actor!r} in {work_root} can be used, being damaged or not trained yet, and no version "
             f"is in {store_root}",
         )
-    version = store.served(actor).version or versions[-1]
-    return _published(store.load(actor, version).generator_path, actor, version)
+    published = store.load(actor, store.served(actor).version or versions[-1])
+    return _published(published, published.generator_path, published.generator.padding)
 
 
 def face_weights_of(
@@ -96,7 +101,8 @@ def face_weights_of(
     for version in store.versions(actor):
         if body_source.startswith(_published_source(actor, version)):
             published = store.load(actor, version)
-            return None if published.face is None else _published(published.face_path, actor, version)
+            face = published.face
+            return None if face is None else _published(published, published.face_path, face.padding)
     checkpoints = Checkpoints(work_root / actor / "face.pt", on_note)
     for found in checkpoints.read():
         if found.pictures_seen and _training_of(found) in body_source:
@@ -118,7 +124,7 @@ def start(learner: Learner, weights: Weights) -> None:
 
 def _of_checkpoint(actor: str, found: Checkpoint) -> Weights:
     source = f"{actor}'s checkpoint after {found.pictures_seen} pictures ({_training_of(found)})"
-    return Weights(dict(found.learner["averaged"]), dict(found.learner["judge"]), source)
+    return Weights(dict(found.learner["averaged"]), dict(found.learner["judge"]), source, padding_of(found.identity))
 
 
 def _training_of(found: Checkpoint) -> str:
@@ -126,13 +132,14 @@ def _training_of(found: Checkpoint) -> str:
     return f"training {fingerprint(of_the_body(found.identity))}"
 
 
-def _published(path: Path, actor: str, version: int) -> Weights:
+def _published(actor: Actor, path: Path, padding: Padding) -> Weights:
     weights = {
         name.removeprefix(_NETWORK): torch.from_numpy(value)
         for name, value in read_weights(path).items()
         if name.startswith(_NETWORK)
     }
-    return Weights(weights, None, f"{_published_source(actor, version)}, without its discriminator")
+    source = f"{_published_source(actor.id, actor.version)}, without its discriminator"
+    return Weights(weights, None, source, padding)
 
 
 def _published_source(actor: str, version: int) -> str:

@@ -39,10 +39,17 @@ from training.face import FaceLearner
 from training.facecrops import cut_faces
 from training.finetune import body_weights_of, checked_start, face_weights_of, start
 from training.heldout import HeldOut
-from training.identity import BODY_OF_THE_FACE, fingerprint, of_the_body, recipe_identity, refuse_another
+from training.identity import (
+    BODY_OF_THE_FACE,
+    fingerprint,
+    of_the_body,
+    padding_of,
+    recipe_identity,
+    refuse_another,
+)
 from training.kernels import accelerate
 from training.learner import Computing, Learner
-from training.presets import coarse_stage
+from training.presets import coarse_stage, with_padding
 from training.progress import OnProgress, PhaseClock, Progress
 from training.publishing import STEPS, Trained, evaluated_and_published, published_before
 from training.recipe import computable, drawing_for, pairs_for, prepared_for, settle
@@ -127,16 +134,7 @@ class _Job:
                 "starting", "this CPU does not compute bf16, so training computes in float32, which takes longer"
             )
         # Of the recipe as asked, not as computed: on another machine the same job goes on.
-        identity = recipe_identity(self.asked, settings.seed, preparation_name(settings.footage))
-        if settings.start_from:
-            identity["from"] = settings.start_from
-        # Before minutes are spent on preparation.
-        for file in (_COARSE_FILE, _BODY_FILE):
-            found = Checkpoints(self.folder / file).identity()
-            if found is not None:
-                refuse_another(found, of_the_body(identity), self.folder)
-        if settings.start_from and not Checkpoints(self.folder / _BODY_FILE).paths():
-            checked_start(settings.start_from, self.preset, settings.work_root, settings.store_root)
+        identity = self._identity()
         self.vgg = self.ranks.first_first(self._seeing_network)
         prepared = self._prepared()
         if self.ranks.is_first:
@@ -167,6 +165,32 @@ class _Job:
         if self.ranks.is_first:
             (self.folder / _CROPS_FILE).unlink(missing_ok=True)
         return actor
+
+    def _identity(self) -> dict[str, str]:
+        """Of this training, with the padding of the networks that it goes on with or starts from.
+
+        Raises what forbids that, before minutes are spent on preparation.
+        """
+        settings = self.settings
+        there = [Checkpoints(self.folder / file).identity() for file in (_COARSE_FILE, _BODY_FILE)]
+        begun = [of_the_body(identity) for identity in there if identity is not None]
+        padding = padding_of(begun[0]) if begun else self.asked.generator.padding
+        if settings.start_from and not begun:
+            padding = checked_start(settings.start_from, self.preset, settings.work_root, settings.store_root)
+        todays = self.asked.generator.padding
+        self.asked, self.preset = with_padding(self.asked, padding), with_padding(self.preset, padding)
+        identity = recipe_identity(self.asked, settings.seed, preparation_name(settings.footage))
+        if settings.start_from:
+            identity["from"] = settings.start_from
+        for found in begun:
+            refuse_another(found, of_the_body(identity), self.folder)
+        if padding != todays:
+            self._note(
+                "starting",
+                f"convolutions that halve the size are padded by {padding}, as the weights there were trained; "
+                f"preset {self.asked.name} pads them by {todays} today",
+            )
+        return identity
 
     def _seeing_network(self) -> nn.Module | None:
         preset = self.preset
@@ -384,6 +408,7 @@ class _Job:
             "length": self.budgets.says,
             "losses": self.preset.losses,
             "adversarial": self.preset.adversarial,
+            "feature_matching": self.preset.feature_matching,
             "perceptual": name_of(self.preset.perceptual),
             "pairs_per_step": self.settings.batch * self.ranks.count,
             "started_from": body.started_from,

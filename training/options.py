@@ -52,6 +52,13 @@ Perceptual = Annotated[
 Adversarial = Annotated[
     str | None, typer.Option("--adversarial", help="least-squares or log; default: the preset's, least-squares in all.")
 ]
+FeatureMatching = Annotated[
+    str | None,
+    typer.Option(
+        "--feature-matching",
+        help="mean or sum over the discriminators: pix2pixHD's code or the paper's equation; default: mean.",
+    ),
+]
 VggWeights = Annotated[
     Path | None,
     typer.Option("--vgg-weights", help="torchvision's vgg19-dcbb9e9d.pth; default: fetched where it is needed."),
@@ -105,6 +112,7 @@ class TrainRequest:
     losses: str | None = None
     perceptual: str | None = None
     adversarial: str | None = None
+    feature_matching: str | None = None
     vgg_weights: Path | None = None
     batch: int = 1
     compiled: bool = False
@@ -132,6 +140,7 @@ class TrainRequest:
             "losses": self.losses,
             "perceptual": self.perceptual,
             "adversarial": self.adversarial,
+            "feature-matching": self.feature_matching,
         }
         chosen |= {"vgg-weights": self.vgg_weights, "from": self.start_from or None}
         chosen |= {"batch": None if self.batch == 1 else self.batch}

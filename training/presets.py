@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
 from motion.face_region import FaceRule
-from serving.actors import NetworkShape
+from serving.actors import NetworkShape, Padding
 from serving.errors import BadInput
 from training.data.jitter import Jitter
 from training.data.pairs import Targets
 from training.losses import LossWeights
 from training.losses.adversarial import AdversarialLoss
+from training.losses.feature_matching import OverScales
 from training.vgg import Perceptual
 
 Losses = Literal["pix2pixhd", "smoothing", "smoothing-face"]
@@ -42,6 +43,7 @@ class Preset:
     pairs; where it is given, minutes are not looked at.
     temporal: whether the generator is given its previous picture and the judge sees both frames of a pair. Without,
     the previous picture is zeros in training, and the weights for it are zero: what is served ignores it.
+    feature_matching: over the body's discriminators, one for each scale; the face has one alone.
     perceptual: the network of the perceptual loss; it is asked for its weights only where one of those losses counts.
     decay_from, last_rate: the learning rate is constant for the first part of each stage, in [0, 1], and then falls
     linearly to `last_rate` of it.
@@ -71,6 +73,7 @@ class Preset:
     discriminator_scales: int = 3
     face_discriminator_channels: int = 32
     adversarial: AdversarialLoss = "least_squares"
+    feature_matching: OverScales = "mean"
     perceptual: Perceptual = "none"
     weights: LossWeights = field(default_factory=LossWeights)
     face_weights: LossWeights = field(default_factory=lambda: LossWeights(opacity=0.0))
@@ -161,6 +164,20 @@ def with_adversarial(preset: Preset, adversarial: str) -> Preset:
     return replace(preset, adversarial=forms[adversarial])
 
 
+def with_feature_matching(preset: Preset, over_scales: str) -> Preset:
+    """The preset with the "mean" or the "sum" of the discriminators' feature matching. Raises BadInput for others."""
+    if over_scales not in get_args(OverScales):
+        raise BadInput("feature-matching", f"there is no {over_scales!r}; there are: {', '.join(get_args(OverScales))}")
+    chosen: OverScales = over_scales  # type: ignore[assignment]
+    return replace(preset, feature_matching=chosen)
+
+
+def with_padding(preset: Preset, padding: Padding) -> Preset:
+    """The preset with this padding in the halving convolutions of both networks."""
+    face = None if preset.face is None else replace(preset.face, padding=padding)
+    return replace(preset, generator=replace(preset.generator, padding=padding), face=face)
+
+
 def coarse_stage(preset: Preset) -> Preset:
     """How the global generator inside of a local enhancer is trained: by itself, at half size, as the paper does."""
     return replace(
@@ -208,7 +225,8 @@ def slim_512() -> Preset:
 def full_512() -> Preset:
     """The paper's network at 512x512, onto a plate: for a GPU.
 
-    182.4 million weights: the published 182.5 million without the biases in front of instance norms.
+    182.4 million weights: the published 182.5 million without the biases in front of instance norms. All of its
+    convolutions are padded by reflection, also those that halve the size, which the published network pads by zeros.
     """
     return Preset(
         name="full-512",
@@ -229,8 +247,10 @@ def paper_512() -> Preset:
     """The published way at 512x256, the global generator: the whole picture is drawn, without a plate. For a GPU.
 
     Still different from the published code, in these points:
-    - the generator upsamples and convolves in place of transposed convolutions, the face network's upsampling half has
-      no norms
+    - the generator upsamples and convolves in place of transposed convolutions, and pads those convolutions by
+      reflection; the face network's upsampling half has no norms
+    - convolutions in front of an instance norm have no bias; all other biases begin at zero, where the published code
+      leaves them as PyTorch draws them
     - Adam takes the paper's rate once; "linear to 0" begins in the middle of each stage
     - pairs are drawn at random, as many as five epochs of body and five of the face have; some blocks of frames are
       held out for scores
@@ -238,17 +258,18 @@ def paper_512() -> Preset:
     - the face crop's side follows the face's size; its result is clamped for the judge, and all of the face is drawn in
       the label map; for the first tenth of the face's training only its judge learns, a share that is our choice
     - arithmetic in bf16, with float32 weights
-    Where paper and published code differ, as the code: feature matching is averaged over the discriminator's scales,
-    over which the paper's equation sums.
-    Alike: networks and widths, pairs with the first picture drawn on zeros, losses and their weights, batch 1, the last
-    weights served.
+    Where paper and published code differ, as the code: feature matching is averaged over the discriminator's scales;
+    with `--feature-matching sum` it is summed, as in the paper's equation. Least squares; `--adversarial log` is the
+    paper's.
+    Alike: layers, widths and padding of the networks but for the points above, weights from N(0, 0.02), pairs with the
+    first picture drawn on zeros, losses and their weights, batch 1, the last weights served.
     """
     return Preset(
         name="paper-512",
         width_px=512,
         height_px=256,
-        generator=NetworkShape(base_channels=64, downsamplings=4, blocks=9, plate=False),
-        face=NetworkShape(base_channels=64, downsamplings=3, blocks=5),
+        generator=NetworkShape(base_channels=64, downsamplings=4, blocks=9, plate=False, padding="zeros"),
+        face=NetworkShape(base_channels=64, downsamplings=3, blocks=5, padding="zeros"),
         minutes=1440.0,
         epochs=Epochs(coarse=0, body=5, face=5),
         discriminator_channels=64,
@@ -277,7 +298,7 @@ def paper_1024() -> Preset:
         name="paper-1024",
         width_px=1024,
         height_px=512,
-        generator=NetworkShape(base_channels=64, downsamplings=4, blocks=9, plate=False, enhanced=True),
+        generator=replace(paper_512().generator, enhanced=True),
         minutes=4320.0,
         epochs=Epochs(coarse=5, body=30, face=5),
         weights=LossWeights(perceptual=10.0, l1=0.0, opacity=0.0),

@@ -32,6 +32,7 @@ def settings_for(request: TrainRequest) -> JobSettings:
         losses=request.losses,
         perceptual=request.perceptual,
         adversarial=request.adversarial,
+        feature_matching=request.feature_matching,
         vgg_weights=request.vgg_weights,
         batch=request.batch,
         compiled=request.compiled,

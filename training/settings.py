@@ -11,7 +11,7 @@ from serving.actor import MOST_CONSENT_CHARACTERS
 from serving.errors import BadInput
 from serving.names import checked_actor_id
 from training.data.footage import Footage
-from training.presets import Preset, with_adversarial, with_losses, with_perceptual
+from training.presets import Preset, with_adversarial, with_feature_matching, with_losses, with_perceptual
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +20,8 @@ class JobSettings:
 
     minutes: of training, all stages together; preparation and publishing come on top. pictures: frames seen, at most so
     many are drawn in the training of body and face each. Neither: the preset's own length.
-    losses, perceptual, adversarial: another row of the ablation, other losses than the preset's; see `presets`.
+    losses, perceptual, adversarial, feature_matching: another row of the ablation, other losses than the preset's; see
+    `presets`.
     vgg_weights: torchvision's file of VGG19; without it the file is fetched where the perceptual loss needs it.
     batch, compiled: see `Computing`. start_from: an actor whose weights are the first ones, "" for random ones.
     consent: who agreed, when, and to what; never blank. footage_anyway: train also on footage that is not worth it.
@@ -37,6 +38,7 @@ class JobSettings:
     losses: str | None = None
     perceptual: str | None = None
     adversarial: str | None = None
+    feature_matching: str | None = None
     vgg_weights: Path | None = None
     batch: int = 1
     compiled: bool = False
@@ -72,7 +74,8 @@ class JobSettings:
         """The preset with the losses that were asked for. Raises BadInput."""
         preset = self.preset if self.losses is None else with_losses(self.preset, self.losses)
         preset = preset if self.perceptual is None else with_perceptual(preset, self.perceptual)
-        return preset if self.adversarial is None else with_adversarial(preset, self.adversarial)
+        preset = preset if self.adversarial is None else with_adversarial(preset, self.adversarial)
+        return preset if self.feature_matching is None else with_feature_matching(preset, self.feature_matching)
 
     @property
     def work_folder(self) -> Path:

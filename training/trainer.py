@@ -21,7 +21,7 @@ from serving.errors import DanceError
 from training import telemetry
 from training.checkpoints import Checkpoint, Checkpoints
 from training.curves import Curves
-from training.identity import Concern, Identity, all_of_it, refuse_another
+from training.identity import AS_EVER, Concern, Identity, all_of_it, refuse_another
 from training.learner import Learner, StepAbandoned
 from training.watch import Watch
 
@@ -117,8 +117,9 @@ class Trainer:
             self.continued = True
         elif found is not None and not replaces:
             # Both ways: a value that only the checkpoint has is a difference too.
-            asked_both_ways = {**dict.fromkeys(concern(found.identity), "unknown"), **concern(self._identity)}
-            refuse_another(found.identity, asked_both_ways, checkpoint_path.parent)
+            there, here = concern(found.identity), concern(self._identity)
+            unknown = {name: "unknown" for name in there if name not in AS_EVER}
+            refuse_another(there, unknown | dict(here), checkpoint_path.parent)
         elif self._checkpoints.passed_over:
             on_note(f"no checkpoint of this training can be used in {checkpoint_path.parent}, so it begins anew")
         self.curves: Curves | None = None

@@ -12,16 +12,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from serving.actors import Padding
 from serving.weights import read_weights
 
 
 class ConvNormRelu(nn.Sequential):
-    """A convolution behind reflection padding, instance norm without affine parameters, ReLU."""
+    """A convolution that keeps or halves the size, instance norm without affine parameters, ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: Padding = "reflection"
+    ) -> None:
         super().__init__()
-        self.pad = nn.ReflectionPad2d(kernel // 2)
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, bias=False)
+        if padding == "reflection":
+            self.pad = nn.ReflectionPad2d(kernel // 2)
+        zeros = kernel // 2 if padding == "zeros" else 0
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, zeros, bias=False)
         self.norm = nn.InstanceNorm2d(out_channels)
         self.relu = nn.ReLU()
 
@@ -60,15 +65,18 @@ class ResidualBlock(nn.Module):
 class FaceGenerator(nn.Module):
     """Predicts what to add to a face crop, from the label map's crop and the picture's.
 
-    base_channels doubles with each of the `downsamplings`.
+    base_channels doubles with each of the `downsamplings`. padding: of the convolutions that halve the size; all others
+    are padded by reflection.
     """
 
-    def __init__(self, base_channels: int = 64, downsamplings: int = 3, blocks: int = 5) -> None:
+    def __init__(
+        self, base_channels: int = 64, downsamplings: int = 3, blocks: int = 5, padding: Padding = "reflection"
+    ) -> None:
         super().__init__()
         widths = [base_channels * 2**level for level in range(downsamplings + 1)]
         steps = list(pairwise(widths))
         self.head = ConvNormRelu(6, base_channels, 7)
-        self.down = nn.Sequential(*(ConvNormRelu(narrow, wide, 3, stride=2) for narrow, wide in steps))
+        self.down = nn.Sequential(*(ConvNormRelu(narrow, wide, 3, 2, padding) for narrow, wide in steps))
         self.blocks = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks)))
         self.up = nn.Sequential(*(UpConvRelu(wide, narrow) for narrow, wide in reversed(steps)))
         self.pad = nn.ReflectionPad2d(3)
@@ -97,13 +105,17 @@ class ServedFace(nn.Module):
         return refined_NSS3
 
 
-def served_face(model_path: Path) -> ServedFace:
-    """The torch module of an exported face network, for engines that run torch. Raises ActorUnusable."""
+def served_face(model_path: Path, padding: Padding) -> ServedFace:
+    """The torch module of an exported face network, for engines that run torch. Raises ActorUnusable.
+
+    padding: as the actor's `face` says; weights alone do not show it.
+    """
     weights = read_weights(model_path)
     network = FaceGenerator(
         base_channels=weights["network.head.conv.weight"].shape[0],
         downsamplings=sum(name.startswith("network.down.") for name in weights),
         blocks=sum(name.startswith("network.blocks.") for name in weights) // 2,
+        padding=padding,
     )
     served = ServedFace(network)
     served.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})

@@ -54,12 +54,19 @@ def open_face_network(actor: Actor, *, device: Device, threads: int, precision: 
     """
     if actor.face is None:
         raise ActorUnusable(f"actor {actor.id!r} version {actor.version} was trained without a face network")
+    padding = actor.face.padding
+
+    def torch_module(model_path: Path) -> nn.Module:
+        from services.face.network import served_face  # torch is an extra, and slow to import
+
+        return served_face(model_path, padding)
+
     engine = open_engine(
         actor.face_path,
         device=device,
         threads=threads,
         precision=precision,
-        torch_module=_torch_module if device == "gpu" else None,
+        torch_module=torch_module if device == "gpu" else None,
     )
     network = FaceNetwork(actor, engine)
     _run(network, [network.blank_crop()])
@@ -106,9 +113,3 @@ def _wrong_size(network: FaceNetwork, crop: FaceCrop) -> BadPicture | None:
                 f"is {width_px}x{height_px}, actor {actor.id!r} version {actor.version} takes {side_px}x{side_px}",
             )
     return None
-
-
-def _torch_module(model_path: Path) -> nn.Module:
-    from services.face.network import served_face  # torch is an extra, and slow to import
-
-    return served_face(model_path)

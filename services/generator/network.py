@@ -3,7 +3,8 @@
 Differences to the published network, each for a reason: it upsamples and convolves in place of transposed convolutions
 (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016; the number of weights is the same), convolutions
 ahead of an instance norm carry no bias (the norm subtracts it), and a fourth output, an opacity, lays what is drawn
-over a plate of the actor's place.
+over a plate of the actor's place. The convolutions that halve the size are padded by reflection, as all others are, or
+by zeros, as the published ones: the paper's presets take zeros.
 """
 
 # Shapes: B batch, C channels, H and W pixels at the current scale.
@@ -19,16 +20,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motion.frame import Picture
+from serving.actors import Padding
 from serving.weights import read_weights
 
 
 class ConvNormRelu(nn.Sequential):
     """A convolution that keeps or halves the size, instance norm without affine parameters, ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: Padding = "reflection"
+    ) -> None:
         super().__init__()
-        self.pad = nn.ReflectionPad2d(kernel // 2)
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, bias=False)
+        if padding == "reflection":
+            self.pad = nn.ReflectionPad2d(kernel // 2)
+        zeros = kernel // 2 if padding == "zeros" else 0
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, zeros, bias=False)
         self.norm = nn.InstanceNorm2d(out_channels)
         self.relu = nn.ReLU()
 
@@ -65,6 +71,7 @@ class GlobalGenerator(nn.Module):
 
     in_channels: 6, the label map's RGB in [0, 1], then the previous picture's RGB in [-1, 1].
     out_channels: 3, or 4 with the opacity. base_channels doubles with each of the `downsamplings`.
+    padding: of the convolutions that halve the size; all others are padded by reflection.
 
     Raises ValueError for other numbers of output channels.
     """
@@ -76,6 +83,7 @@ class GlobalGenerator(nn.Module):
         base_channels: int = 64,
         downsamplings: int = 4,
         blocks: int = 9,
+        padding: Padding = "reflection",
     ) -> None:
         if out_channels not in (3, 4):
             raise ValueError(f"out_channels must be 3 (a picture) or 4 (with its opacity), got {out_channels}")
@@ -83,7 +91,7 @@ class GlobalGenerator(nn.Module):
         widths = [base_channels * 2**level for level in range(downsamplings + 1)]
         steps = list(pairwise(widths))
         self.head = ConvNormRelu(in_channels, base_channels, 7)
-        self.down = nn.Sequential(*(ConvNormRelu(narrow, wide, 3, stride=2) for narrow, wide in steps))
+        self.down = nn.Sequential(*(ConvNormRelu(narrow, wide, 3, 2, padding) for narrow, wide in steps))
         self.blocks = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks)))
         self.up = nn.Sequential(*(UpConvNormRelu(wide, narrow) for narrow, wide in reversed(steps)))
         self.pad = nn.ReflectionPad2d(3)
@@ -100,9 +108,9 @@ class GlobalGenerator(nn.Module):
 class GlobalTrunk(nn.Module):
     """A global generator without its last layer, under the same names: what it draws from is all that is wanted."""
 
-    def __init__(self, in_channels: int, base_channels: int, downsamplings: int, blocks: int) -> None:
+    def __init__(self, in_channels: int, base_channels: int, downsamplings: int, blocks: int, padding: Padding) -> None:
         super().__init__()
-        whole = GlobalGenerator(in_channels, 3, base_channels, downsamplings, blocks)
+        whole = GlobalGenerator(in_channels, 3, base_channels, downsamplings, blocks, padding)
         self.head, self.down, self.blocks, self.up = whole.head, whole.down, whole.blocks, whole.up
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -115,9 +123,9 @@ class LocalEnhancer(nn.Module):
     """Draws at twice the global generator's size, coarse to fine: its trunk at half size, a small network around it.
 
     The enhancer halves the picture once, adds the trunk's features, goes through three residual blocks and doubles the
-    size again; at full size it has half of the trunk's channels. Channels are as in `GlobalGenerator`; base_channels,
-    downsamplings and blocks are the trunk's. Raises ValueError for other numbers of output channels, and for an odd
-    base_channels.
+    size again; at full size it has half of the trunk's channels. Channels and padding are as in `GlobalGenerator`;
+    base_channels, downsamplings and blocks are the trunk's. Raises ValueError for other numbers of output channels, and
+    for an odd base_channels.
     """
 
     def __init__(
@@ -128,6 +136,7 @@ class LocalEnhancer(nn.Module):
         downsamplings: int = 4,
         blocks: int = 9,
         enhancer_blocks: int = 3,
+        padding: Padding = "reflection",
     ) -> None:
         if out_channels not in (3, 4):
             raise ValueError(f"out_channels must be 3 (a picture) or 4 (with its opacity), got {out_channels}")
@@ -135,10 +144,10 @@ class LocalEnhancer(nn.Module):
             raise ValueError(f"the enhancer has half of the trunk's channels, so {base_channels} must be even")
         super().__init__()
         narrow = base_channels // 2
-        self.trunk = GlobalTrunk(in_channels, base_channels, downsamplings, blocks)
+        self.trunk = GlobalTrunk(in_channels, base_channels, downsamplings, blocks, padding)
         self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
         self.head = ConvNormRelu(in_channels, narrow, 7)
-        self.down = ConvNormRelu(narrow, base_channels, 3, stride=2)
+        self.down = ConvNormRelu(narrow, base_channels, 3, 2, padding)
         self.blocks = nn.Sequential(*(ResidualBlock(base_channels) for _ in range(enhancer_blocks)))
         self.up = UpConvNormRelu(base_channels, narrow)
         self.pad = nn.ReflectionPad2d(3)
@@ -199,12 +208,15 @@ class ServedGenerator(nn.Module):
         return frame_NHW3
 
 
-def served_generator(model_path: Path) -> ServedGenerator:
-    """The torch module of an exported generator, for engines that run torch. Raises ActorUnusable and ValueError."""
-    return _from_weights(read_weights(model_path))
+def served_generator(model_path: Path, padding: Padding) -> ServedGenerator:
+    """The torch module of an exported generator, for engines that run torch. Raises ActorUnusable and ValueError.
+
+    padding: as the actor's `generator` says; weights alone do not show it.
+    """
+    return _from_weights(read_weights(model_path), padding)
 
 
-def _from_weights(weights: Mapping[str, NDArray[np.float32]]) -> ServedGenerator:
+def _from_weights(weights: Mapping[str, NDArray[np.float32]], padding: Padding) -> ServedGenerator:
     local = any(name.startswith("network.trunk.") for name in weights)
     trunk = "network.trunk." if local else "network."
 
@@ -221,9 +233,9 @@ def _from_weights(weights: Mapping[str, NDArray[np.float32]]) -> ServedGenerator
     }
     network: Generator
     if local:
-        network = LocalEnhancer(**shape, enhancer_blocks=layers("network.blocks.") // 2)
+        network = LocalEnhancer(**shape, enhancer_blocks=layers("network.blocks.") // 2, padding=padding)
     else:
-        network = GlobalGenerator(**shape)
+        network = GlobalGenerator(**shape, padding=padding)
     plate_13HW = weights.get("plate_13HW")
     plate = None if plate_13HW is None else np.rint(plate_13HW[0].transpose(1, 2, 0)).astype(np.uint8)
     served = ServedGenerator(network, plate)

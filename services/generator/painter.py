@@ -47,7 +47,7 @@ class Painter:
         def torch_module(model_path: Path) -> nn.Module:
             from services.generator.network import served_generator  # torch is an extra, and slow to import
 
-            return served_generator(model_path)
+            return served_generator(model_path, actor.generator.padding)
 
         engine = open_engine(
             actor.generator_path,

@@ -29,14 +29,28 @@ Source: Chan et al. 2019, "Everybody Dance Now", its table of pose distances.
 """
 
 
+FEW_JOINTS: Final = (
+    "fewer than half of the joints asked for were found and compared: a detector finds the joints first that are drawn "
+    "well, so this mean says little of the others, and cannot be set against one over more joints"
+)
+"""Of the mark at such a distance. Half: below that, most of what was asked for is not in the mean."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartScore:
     """distance_px: mean over all joints found in both, None where there is none. missed: joints a frame that were asked
-    for and not found. joints: how many were compared."""
+    for and not found. joints: how many were compared, of how many asked for, and in how many frames."""
 
     distance_px: float | None
     missed: float
     joints: int
+    asked: int
+    frames: int
+
+    @property
+    def rests_on_few(self) -> bool:
+        """Whether there is a distance, and fewer than half of the joints asked for are in it: see `FEW_JOINTS`."""
+        return self.distance_px is not None and 2 * self.joints < self.asked
 
 
 def detected(runs: Iterable[Iterable[Picture]]) -> list[list[Pose | None]]:
@@ -58,14 +72,17 @@ def part_scores(asked: Sequence[Pose], found: Sequence[Pose | None]) -> dict[str
     scores = {}
     for name, joints in PARTS.items():
         distances_px: list[NDArray[np.float64]] = []
-        missed = 0
+        missed = wanted_count = frames = 0
         for one, other in zip(asked, found, strict=True):
             wanted = one.seen[joints]
             there = np.zeros_like(wanted) if other is None else other.seen[joints]
             missed += int((wanted & ~there).sum())
+            wanted_count += int(wanted.sum())
+            frames += bool((wanted & there).any())
             if other is not None:
                 offsets_px = (one.joints_px - other.joints_px)[joints][wanted & there]
                 distances_px.append(np.linalg.norm(offsets_px.astype(np.float64), axis=1))
         all_px = np.concatenate(distances_px) if distances_px else np.zeros(0)
-        scores[name] = PartScore(float(all_px.mean()) if len(all_px) else None, missed / len(asked), len(all_px))
+        distance_px = float(all_px.mean()) if len(all_px) else None
+        scores[name] = PartScore(distance_px, missed / len(asked), len(all_px), wanted_count, frames)
     return scores

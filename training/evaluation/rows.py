@@ -69,7 +69,8 @@ def measured(
     if found is None:
         found = detected(checked(run, check) for run in runs)
     flat_found = [pose for run in found for pose in run]
-    torso = [d for one, other in zip(poses, flat_found, strict=True) if other and (d := pose_distance(one, other))]
+    distances = [pose_distance(one, other) for one, other in zip(poses, flat_found, strict=True) if other is not None]
+    torso = [distance for distance in distances if distance is not None]
     flicker: list[float] = []
     if has_motion:
         for drawn_run, real_run, asked_run in zip(checked(runs, check), real, asked, strict=True):

@@ -13,8 +13,9 @@ import matplotlib
 import numpy as np
 
 from training.atomic import write_picture, written_whole
+from training.evaluate import SSIM_SETTINGS
 from training.evaluation.heldout import Evaluation
-from training.evaluation.keypoints import PARTS
+from training.evaluation.keypoints import FEW_JOINTS, PARTS, PartScore
 from training.evaluation.rows import EvaluationRow
 from training.preview import preview_sheet
 
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NOT_AVAILABLE: Final = "n/a"
-_LIKENESS: Final = ("body_ssim", "body_psnr_db", "face_ssim", "face_psnr_db", "body_lpips", "face_lpips")
+FEW: Final = "*"
+_OF_PICTURES: Final = (
+    "body_ssim", "body_ssim_inside", "body_psnr_db", "face_ssim", "face_ssim_inside", "face_psnr_db"
+)  # fmt: skip
+_MEASURES: Final = ("SSIM", "SSIM inside", "LPIPS", "PSNR dB")
+_LIKENESS: Final = (*_OF_PICTURES, "body_lpips", "face_lpips")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +41,27 @@ class Table:
 
 
 def tables_of(evaluation: Evaluation) -> list[Table]:
-    """The paper's three tables (likeness of body and face, pose distance, missed detections), and flicker and speed.
+    """The paper's three tables (likeness of body and face, pose distance and what it rests on, missed detections), and
+    flicker and speed.
 
-    A number that could not be measured is "n/a", where the measure makes sense at all; else the cell is empty.
+    A distance that rests on too few joints has a mark, see `PartScore.rests_on_few` and `footnotes`. A number that
+    could not be measured is "n/a", where the measure makes sense at all; else the cell is empty.
     """
     rows, width_px, height_px = evaluation.rows, *evaluation.picture_size
     likeness = Table(
         "Likeness to the real frames (SSIM and PSNR: more is better; LPIPS: less)",
-        ("drawn by", "body SSIM", "body LPIPS", "body PSNR dB", "face SSIM", "face LPIPS", "face PSNR dB"),
+        ("drawn by", *(f"{part} {measure}" for part in ("body", "face") for measure in _MEASURES)),
         [_likeness(row) for row in rows if row.pictures is not None],
     )
     distance = Table(
         f"Pose distance in pixels of {width_px}x{height_px} (less is better)",
         ("drawn by", "body (23)", "face (70)", "hands (21 each)", "overall (135)", "torso lengths"),
-        [(r.drawn_by, *(_number(r.parts[p].distance_px, 2) for p in PARTS), _number(r.pose_distance, 3)) for r in rows],
+        [(r.drawn_by, *(_distance(r.parts[p]) for p in PARTS), _number(r.pose_distance, 3)) for r in rows],
+    )
+    rests_on = Table(
+        "What these distances rest on: joints compared of those asked for, in how many frames",
+        ("drawn by", *PARTS),
+        [(r.drawn_by, *(_rests_on(r.parts[p]) for p in PARTS)) for r in rows],
     )
     missed = Table(
         "Joints missed by the detector, a frame",
@@ -70,7 +83,13 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
             for r in rows
         ],
     )
-    return [likeness, distance, missed, motion]
+    return [likeness, distance, rests_on, missed, motion]
+
+
+def footnotes(evaluation: Evaluation) -> list[str]:
+    """What a reader of the tables must know of them."""
+    few = any(score.rests_on_few for row in evaluation.rows for score in row.parts.values())
+    return [SSIM_SETTINGS, *([f"{FEW}: {FEW_JOINTS}"] if few else [])]
 
 
 def evaluation_paths(folder: Path, name: str) -> list[Path]:
@@ -95,7 +114,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, name: str) -> list[Pa
             "picture_size_px": evaluation.picture_size,
             "rows": [_flat(row) | {"frame_ssim": row.frame_ssim} for row in evaluation.rows],
             "not_available": evaluation.not_available,
-            "notes": evaluation.notes,
+            "notes": [*footnotes(evaluation), *evaluation.notes],
             "facts": evaluation.facts,
         }
         partial.write_text(json.dumps(facts, indent=2) + "\n")
@@ -110,6 +129,7 @@ def markdown(evaluation: Evaluation, tables: Sequence[Table]) -> str:
     for table in tables:
         parts += [f"**{table.title}**", "", _line(table.headings), _line(["---"] * len(table.headings))]
         parts += [*map(_line, table.rows), ""]
+    parts += [f"- {note}" for note in footnotes(evaluation)]
     parts += [f"- {what} is not available: {reason}" for what, reason in evaluation.not_available.items()]
     parts += [f"- {note}" for note in evaluation.notes]
     parts += [f"- {line}" for line in fact_lines(evaluation)]
@@ -135,9 +155,11 @@ def _likeness(row: EvaluationRow) -> tuple[str, ...]:
     return (
         row.drawn_by,
         _number(scores.body_ssim, 3),
+        _number(scores.body_ssim_inside, 3),
         _number(row.body_lpips, 4),
         _number(scores.body_psnr_db, 1),
         _number(scores.face_ssim, 3),
+        _number(scores.face_ssim_inside, 3),
         _number(row.face_lpips, 4),
         _number(scores.face_psnr_db, 1),
     )
@@ -147,10 +169,16 @@ def _number(value: float | None, digits: int, *, absent: str = NOT_AVAILABLE) ->
     return absent if value is None else f"{value:.{digits}f}"
 
 
+def _distance(score: PartScore) -> str:
+    return _number(score.distance_px, 2) + (FEW if score.rests_on_few else "")
+
+
+def _rests_on(score: PartScore) -> str:
+    return f"{score.joints}/{score.asked} ({score.frames})"
+
+
 def _flat(row: EvaluationRow) -> dict[str, Any]:
-    pictures = {"body_ssim": None, "body_psnr_db": None, "face_ssim": None, "face_psnr_db": None}
-    if row.pictures is not None:
-        pictures = {name: getattr(row.pictures, name) for name in pictures}
+    pictures = {name: getattr(row.pictures, name, None) for name in _OF_PICTURES}
     parts = {f"{name}_{key}": value for name, score in row.parts.items() for key, value in asdict(score).items()}
     return {
         "drawn_by": row.drawn_by,
@@ -201,12 +229,15 @@ def draw_pose_bars(axes: Axes, rows: Sequence[EvaluationRow]) -> None:
     width = 0.8 / len(rows)
     for index, row in enumerate(rows):
         places = np.arange(len(PARTS)) + index * width
-        distances_px = [row.parts[part].distance_px for part in PARTS]
+        scores = [row.parts[part] for part in PARTS]
+        distances_px = [score.distance_px for score in scores]
         bars_px = [np.nan if distance is None else distance for distance in distances_px]
         axes.bar(places, bars_px, width, label=row.drawn_by)
-        for place, distance in zip(places, distances_px, strict=True):
-            if distance is None:
+        for place, score in zip(places, scores, strict=True):
+            if score.distance_px is None:
                 axes.text(place, 0, NOT_AVAILABLE, rotation=90, ha="center", va="bottom", fontsize=8)
+            elif score.rests_on_few:
+                axes.text(place, score.distance_px, FEW, ha="center", va="bottom", fontsize=8)
     middles = np.arange(len(PARTS)) + 0.4 - width / 2
     axes.set(ylabel="pose distance, pixels", xticks=middles, xticklabels=list(PARTS))
     axes.legend(fontsize=8)

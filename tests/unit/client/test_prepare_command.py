@@ -84,7 +84,7 @@ def test_evaluation_shows_tables_and_what_is_not_available(actors, make_video, t
     heldout = pytest.importorskip("training.evaluation.heldout")
     keypoints = pytest.importorskip("training.evaluation.keypoints")
     rows = pytest.importorskip("training.evaluation.rows")
-    part = keypoints.PartScore(1.5, 0.25, 8)
+    part = keypoints.PartScore(1.5, 0.25, 8, 10, 4)
     row = rows.EvaluationRow(
         drawn_by="the actor", frames=8, pictures=None, body_lpips=None, face_lpips=None,
         parts=dict.fromkeys(keypoints.PARTS, part), frames_with_a_pose=8, pose_distance=0.1, flicker_levels=2.0,

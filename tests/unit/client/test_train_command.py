@@ -94,12 +94,13 @@ def test_only_the_first_of_several_processes_speaks(job, make_video, monkeypatch
 
 def test_recipe_options_reach_the_job(job, make_video, tmp_path):
     """Losses in every respect, batch, frames, compiling and another actor's weights."""
-    more = "--losses smoothing --perceptual random --adversarial log --preset paper-512 "
+    more = "--losses smoothing --perceptual random --adversarial log --feature-matching sum --preset paper-512 "
     more += "--batch 2 --frames 100 --compile --from juggler"
     assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", *more.split()]) == 0
     (settings,) = job
     recipe = settings.recipe
     assert (recipe.losses, recipe.perceptual, recipe.adversarial) == ("smoothing", "random", "log")
+    assert recipe.feature_matching == "sum"
     assert (settings.batch, settings.pictures, settings.minutes) == (2, 100, None)
     assert (settings.compiled, settings.start_from) == (True, "juggler")
 
@@ -111,6 +112,7 @@ def test_recipe_options_reach_the_job(job, make_video, tmp_path):
         (["--minutes", "-1"], "minutes: must be positive"),
         (["--losses", "none"], "pix2pixhd, smoothing, smoothing-face"),
         (["--adversarial", "none"], "least-squares, log"),
+        (["--feature-matching", "average"], "mean, sum"),
         (["--vgg-weights", "x.pth"], "vgg-weights"),
     ],
 )

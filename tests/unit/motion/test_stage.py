@@ -157,6 +157,13 @@ def test_a_fitted_stage_leaves_room_for_the_hair(standing: Pose):
     assert stage.y_px < 142 - 0.15 * 173
 
 
+@pytest.mark.parametrize("crown_px", [0.0, 0.4, -3.0])
+def test_a_crown_at_the_frame_s_edge_counts(standing: Pose, monkeypatch: pytest.MonkeyPatch, crown_px: float):
+    """A head that reaches exactly to y = 0 is one, and no missing crown."""
+    monkeypatch.setattr("motion.stage._crown_px", lambda pose, frame_size: crown_px)
+    assert fit_stage([standing], FRAME, 256, 256, margin=0.0).y_px <= crown_px
+
+
 def test_a_fitted_stage_prefers_real_pixels():
     """Somebody at the left edge: the stage begins at the edge, and does not stick out to centre them."""
     assert fit_stage([around((20, 100), (40, 300))], FrameSize(400, 400), 64, 64).x_px == 0

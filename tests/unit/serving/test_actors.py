@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from motion.frame import FrameSize, PictureEncoding
-from serving.actors import ActorStore
+from serving.actors import METADATA_FILE, ActorStore
 from serving.engine import open_engine
 from serving.errors import ActorUnusable, BadInput
 from serving.pictures import encode_picture
@@ -222,3 +222,31 @@ def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path, monkeypatch
     with pytest.raises(ActorUnusable, match=r"^the actors' folder cannot be read: Permission denied$"):
         store.ids()
     assert ActorStore(tmp_path / "nowhere").ids() == []
+
+
+def test_padding_of_older_actors_is_reflection(tmp_path: Path):
+    """An actor.json without the field loads, and one is written without it; zeros are kept for each network."""
+    store = ActorStore(tmp_path / "actors")
+    published = publish_tiny(store, tmp_path, "old")
+    stored = json.loads((published.folder / METADATA_FILE).read_text())
+    assert "padding" not in stored["generator"]
+    assert "padding" not in stored["face"]
+    assert store.load("old").generator.padding == "reflection"
+    stored["generator"]["padding"] = stored["face"]["padding"] = "zeros"
+    (published.folder / METADATA_FILE).write_text(json.dumps(stored))
+    actor = store.load("old")
+    assert actor.face is not None
+    assert (actor.generator.padding, actor.face.padding) == ("zeros", "zeros")
+    assert actor.generator.to_dict()["padding"] == "zeros"
+
+
+@pytest.mark.parametrize("padding", ["reflect", "", 0, None])
+def test_another_padding_makes_an_actor_unusable(tmp_path: Path, padding: object):
+    """It is named, with what there is."""
+    store = ActorStore(tmp_path / "actors")
+    published = publish_tiny(store, tmp_path, "odd")
+    stored = json.loads((published.folder / METADATA_FILE).read_text())
+    stored["generator"]["padding"] = padding
+    (published.folder / METADATA_FILE).write_text(json.dumps(stored))
+    with pytest.raises(ActorUnusable, match="padding is reflection or zeros"):
+        store.load("odd")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,10 @@ def model(tmp_path):
     return path, ServedGenerator(network, plate)
 
 
+def rebuilt(path: Path) -> ServedGenerator:
+    return served_generator(path, "reflection")
+
+
 def _pairs(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     random = np.random.default_rng(1)
     shape = (SIDE_PX, SIDE_PX, 3)
@@ -38,7 +44,7 @@ def test_batches_of_any_size_agree_with_torch(model, count: int):
     """Padding and splitting change nothing but rounding: on average within 3 levels of the module in float32."""
     path, module = model
     pairs = _pairs(count)
-    drawn = open_engine(path, device="gpu", torch_module=served_generator).run_batch(pairs)
+    drawn = open_engine(path, device="gpu", torch_module=rebuilt).run_batch(pairs)
     assert len(drawn) == count
     for picture, (first, second) in zip(drawn, pairs, strict=True):
         with torch.inference_mode():
@@ -50,4 +56,4 @@ def test_batches_of_any_size_agree_with_torch(model, count: int):
 def test_without_a_gpu_the_gpu_engine_is_refused(model):
     """There is no quiet fallback to the CPU."""
     with pytest.raises(ActorUnusable, match="no CUDA device"):
-        open_engine(model[0], device="gpu", torch_module=served_generator)
+        open_engine(model[0], device="gpu", torch_module=rebuilt)

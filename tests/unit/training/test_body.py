@@ -121,6 +121,15 @@ def test_pixel_terms_weigh_as_much_as_the_discriminator_counts_pictures(learner,
         torch.testing.assert_close(terms[name], share * total, rtol=1e-5, atol=1e-7)
 
 
+def test_feature_matching_is_summed_over_three_scales_where_asked(learner, tiny):
+    """The first step's term is three times that of the mean: same weights, same pair."""
+    mean, total = (
+        learner(replace(tiny, discriminator_scales=3, feature_matching=over)).step(0.0)["feature_matching"]
+        for over in ("mean", "sum")
+    )
+    assert total == pytest.approx(3 * mean, rel=1e-3)
+
+
 def test_terms_of_no_weight_are_not_computed(learner, tiny):
     """What counts nothing costs nothing."""
     preset = replace(tiny, weights=LossWeights(feature_matching=0.0, l1=0.0))

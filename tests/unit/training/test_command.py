@@ -85,6 +85,7 @@ def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
         losses="smoothing",
         perceptual="random",
         adversarial="log",
+        feature_matching="sum",
         vgg_weights=Path("/footage/vgg19.pth"),
         batch=4,
         compiled=True,

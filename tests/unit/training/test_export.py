@@ -59,7 +59,7 @@ def test_exported_face_draws_what_torch_draws(tmp_path):
     export_face(network, tmp_path / "face.onnx", SIDE)
     drawn = open_engine(tmp_path / "face.onnx", precision="f32").run(picture(0), picture(1))
     assert difference_db(ServedFace(network), [drawn], [(picture(0), picture(1))]) > 45
-    rebuilt = served_face(tmp_path / "face.onnx")
+    rebuilt = served_face(tmp_path / "face.onnx", "reflection")
     assert difference_db(rebuilt, [drawn], [(picture(0), picture(1))]) > 50
 
 
@@ -90,7 +90,7 @@ def test_weights_are_stored_at_half_precision_under_their_own_names(generator):
 def test_torch_module_is_rebuilt_from_the_file(generator):
     """The file alone is enough for an engine that runs torch, plate included."""
     path, served = generator
-    rebuilt = served_generator(path)
+    rebuilt = served_generator(path, "reflection")
     assert (rebuilt.plate_13HW == served.plate_13HW).all()
     pairs = [(picture(3), picture(4))]
     with torch.inference_mode():
@@ -140,6 +140,29 @@ def test_local_enhancer_is_exported_and_rebuilt(tmp_path):
     drawn = open_engine(path, precision="f32").run_batch(pairs)
     assert np.ptp(drawn[0]) > 50
     assert difference_db(ServedGenerator(network, picture(9)), drawn, pairs) > 45
-    rebuilt = served_generator(path)
+    rebuilt = served_generator(path, "reflection")
     assert isinstance(rebuilt.network, LocalEnhancer)
     assert difference_db(rebuilt, drawn, pairs) > 50
+
+
+@pytest.mark.parametrize("kind", [GlobalGenerator, LocalEnhancer])
+def test_padding_by_zeros_is_exported_and_rebuilt(tmp_path, kind):
+    """An engine draws what the trained network draws, and so does the torch module with the actor's padding alone."""
+    network = spread(kind(6, 4, 4, 1, 1, padding="zeros"))
+    path = tmp_path / "generator.onnx"
+    export_generator(network, picture(9), path, SIDE, SIDE)
+    pairs = [(picture(i), picture(i + 10)) for i in range(2)]
+    drawn = open_engine(path, precision="f32").run_batch(pairs)
+    assert difference_db(ServedGenerator(network, picture(9)), drawn, pairs) > 45
+    assert difference_db(served_generator(path, "zeros"), drawn, pairs) > 50
+    assert difference_db(served_generator(path, "reflection"), drawn, pairs) < 40
+
+
+def test_a_face_padded_by_zeros_is_exported_and_rebuilt(tmp_path):
+    """The face network too."""
+    network = spread(FaceGenerator(4, 1, 1, padding="zeros"))
+    export_face(network, tmp_path / "face.onnx", SIDE)
+    pairs = [(picture(3), picture(4))]
+    drawn = open_engine(tmp_path / "face.onnx", precision="f32").run_batch(pairs)
+    assert difference_db(served_face(tmp_path / "face.onnx", "zeros"), drawn, pairs) > 50
+    assert difference_db(served_face(tmp_path / "face.onnx", "reflection"), drawn, pairs) < 40

@@ -14,6 +14,7 @@ from training import job, recipe
 from training.data.disk import DiskFull
 from training.data.footage import Footage
 from training.job import JobSettings, train_actor
+from training.presets import with_padding
 from training.progress import Progress
 from training.recipe import drawing_for
 from training.room import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoints_room
@@ -297,9 +298,11 @@ def test_footage_without_faces_gives_an_actor_without_face_network(settings, pre
 
 def test_record_says_what_it_was_trained_with(settings):
     """A row of the ablation, other losses and a batch are kept with the actor, a random VGG19 by that name."""
-    actor = train_actor(replace(settings, losses="pix2pixhd", perceptual="random", adversarial="log", batch=2))
+    asked = replace(settings, losses="pix2pixhd", perceptual="random", adversarial="log", feature_matching="sum")
+    actor = train_actor(replace(asked, batch=2))
     assert actor.face is None
     assert (actor.trained["losses"], actor.trained["adversarial"]) == ("pix2pixhd", "log")
+    assert actor.trained["feature_matching"] == "sum"
     assert actor.trained["perceptual"].startswith("random VGG19")
     assert actor.trained["pairs_per_step"] == 2
     assert actor.trained["body_pictures"] == 8
@@ -402,3 +405,20 @@ def test_nonsense_is_refused_by_name(settings, field, value):
     """Each setting that makes no sense is named."""
     with pytest.raises(BadInput, match=field):
         replace(settings, **{field: value})
+
+
+def test_a_training_goes_on_with_the_padding_it_began_with(settings):
+    """Begun before its preset took zeros, a body is trained further as it was, and so is what starts from it."""
+    train_actor(settings)
+    today = replace(settings, preset=with_padding(settings.preset, "zeros"))
+    notes: list[str] = []
+    actor = train_actor(replace(today, pictures=12), lambda now: notes.append(now.note))
+    assert actor.face is not None
+    assert (actor.generator.padding, actor.face.padding) == ("reflection", "reflection")
+    assert actor.trained["body_pictures"] == 12
+    assert any("padded by reflection, as the weights there were trained" in note for note in notes)
+    for name, work in (("tuned", settings.work_root), ("from-published", settings.work_root / "elsewhere")):
+        tuned = train_actor(replace(today, actor=name, start_from="bar", work_root=work))
+        assert tuned.generator.padding == "reflection"
+    fresh = train_actor(replace(today, actor="fresh"))
+    assert fresh.generator.padding == "zeros"

@@ -34,6 +34,15 @@ def test_feature_matching_ignores_the_verdicts_and_averages_scales():
     assert feature_matching(fake, real) == pytest.approx(3)
 
 
+def test_feature_matching_may_be_summed_over_scales():
+    """Layers that differ by 1 and 2, 4 and 0, 0.5 and 0.5: 8 together, and a third of that on average."""
+    apart = ((1.0, 2.0), (4.0, 0.0), (0.5, 0.5))
+    fake = [[torch.full((1, 2, 4, 4), a), torch.full((1, 3, 2, 2), b), torch.full((1, 1, 2, 2), 9.0)] for a, b in apart]
+    real = [[torch.zeros_like(layer) for layer in judgement] for judgement in fake]
+    assert feature_matching(fake, real, "sum") == pytest.approx(8)
+    assert feature_matching(fake, real, "sum") == pytest.approx(3 * feature_matching(fake, real, "mean"))
+
+
 def test_no_gradient_flows_into_real_features():
     """Real features are a target only."""
     fake, real = torch.ones(1, 1, 2, 2, requires_grad=True), torch.zeros(1, 1, 2, 2, requires_grad=True)

@@ -4,7 +4,7 @@ import pytest
 
 from serving.actors import NetworkShape
 from serving.errors import BadInput
-from training.identity import of_the_body, recipe_identity
+from training.identity import of_the_body, padding_of, recipe_identity, refuse_another
 from training.presets import (
     PRESETS,
     Epochs,
@@ -14,7 +14,9 @@ from training.presets import (
     preset_named,
     slim_256,
     with_adversarial,
+    with_feature_matching,
     with_losses,
+    with_padding,
     with_perceptual,
 )
 
@@ -47,9 +49,9 @@ def test_paper_presets_have_the_papers_numbers():
     """Sizes, widths, weights of losses, rate and schedule as published."""
     small, large = paper_512(), paper_1024()
     assert (small.width_px, small.height_px, large.width_px, large.height_px) == (512, 256, 1024, 512)
-    assert small.generator == NetworkShape(base_channels=64, downsamplings=4, blocks=9)
+    assert small.generator == NetworkShape(base_channels=64, downsamplings=4, blocks=9, padding="zeros")
     assert large.generator == replace(small.generator, enhanced=True)
-    assert small.face == NetworkShape(base_channels=64, downsamplings=3, blocks=5)
+    assert small.face == NetworkShape(base_channels=64, downsamplings=3, blocks=5, padding="zeros")
     assert (small.weights.perceptual, large.weights.perceptual) == (5, 10)
     for preset in (small, large):
         assert (preset.weights.adversarial, preset.weights.feature_matching) == (1, 10)
@@ -123,3 +125,40 @@ def test_older_trainings_of_small_presets_go_on():
     assert "preset.face_frames" not in small
     assert every == small | {"preset.face_frames": "None"}
     assert of_the_body(every) == of_the_body(small)
+
+
+def test_feature_matching_over_scales_is_chosen_and_is_another_training(tmp_path):
+    """The mean unless the sum is asked for; neither goes on with the other's weights, nor a face on such a body."""
+    mean, asked = slim_256(), with_feature_matching(slim_256(), "sum")
+    assert asked == replace(mean, feature_matching="sum")
+    assert with_feature_matching(asked, "mean") == mean
+    with pytest.raises(BadInput, match="mean, sum"):
+        with_feature_matching(mean, "average")
+    one, other = (of_the_body(recipe_identity(preset, 0, "footage")) for preset in (mean, asked))
+    for there, here, words in ((one, other, "mean there and sum"), (other, one, "sum there and mean")):
+        with pytest.raises(BadInput, match=words):
+            refuse_another(there, here, tmp_path)
+
+
+def test_older_checkpoints_name_no_padding():
+    """They were padded by reflection; what a padding by zeros adds is said of body and face by itself."""
+    small, paper = (recipe_identity(preset, 0, "footage") for preset in (slim_256(), paper_512()))
+    assert not [name for name in small if "padding" in name]
+    assert "padding" not in small["preset.generator"] + small["preset.face"]
+    older = recipe_identity(with_padding(paper_512(), "reflection"), 0, "footage")
+    assert paper == older | {"preset.generator_padding": "zeros", "preset.face_padding": "zeros"}
+    assert (padding_of(small), padding_of(older), padding_of(paper)) == ("reflection", "reflection", "zeros")
+    assert coarse_stage(paper_1024()).generator == paper_512().generator
+
+
+def test_a_value_that_only_one_side_says_is_a_difference(tmp_path):
+    """What neither says is as ever; said by one alone, the other's value is named."""
+    older = {"seed": "1"}
+    refuse_another(older, older | {"preset.generator_padding": "reflection"}, tmp_path)
+    for stored, asked, words in (
+        (older | {"preset.generator_padding": "zeros"}, older, "zeros there and reflection here"),
+        (older, older | {"preset.generator_padding": "zeros"}, "reflection there and zeros here"),
+        (older, older | {"preset.temporal": "True"}, "unknown there and True here"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            refuse_another(stored, asked, tmp_path)

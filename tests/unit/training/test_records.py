@@ -36,7 +36,7 @@ def test_pictures_survive_being_written(tmp_path):
 
 def test_scores_of_a_lost_run_are_dropped(tmp_path):
     """After a crash, rows beyond the checkpoint are written again and not twice."""
-    scores = PictureScores(4, 0.5, 15.0, 0, None, None)
+    scores = PictureScores(4, 0.5, 0.4, 15.0, 0, None, None, None)
     table = ScoreTable(tmp_path / "scores.csv", keep_until=0)
     for pictures in (10, 20, 30):
         table.add(60.0, pictures, scores)

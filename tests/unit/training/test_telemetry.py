@@ -71,7 +71,7 @@ def test_steps_scores_and_checkpoints_are_counted(port):
         before = page(port)
         with telemetry.step(learner):
             learner.pictures_seen += 8
-        telemetry.scored(PictureScores(4, 0.5, 20.0, 0, None, None))
+        telemetry.scored(PictureScores(4, 0.5, 0.4, 20.0, 0, None, None, None))
         telemetry.checkpoint_written()
         after = page(port)
     assert after["dance_training_frames_seen_total",] - before["dance_training_frames_seen_total",] == 8

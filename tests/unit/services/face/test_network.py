@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from services.face.network import FaceGenerator, ServedFace
@@ -33,3 +34,20 @@ def test_sum_with_the_residual_is_clamped():
         face = torch.full((1, 16, 16, 3), 250 if bias > 0 else 5, dtype=torch.uint8)
         with torch.inference_mode():
             assert (ServedFace(network)(crops(0), face) == expected).all()
+
+
+@pytest.mark.parametrize(("padding", "mode"), [("zeros", "constant"), ("reflection", "reflect")])
+def test_halving_convolutions_are_padded_as_asked(padding, mode):
+    """By zeros, as the published layer is (3x3, stride 2, padding 1, a bias that the norm takes away), or reflected."""
+    torch.manual_seed(0)
+    network = FaceGenerator(4, 2, 1, padding=padding)
+    x = torch.randn(1, 4, 12, 16)
+    with torch.inference_mode():
+        ours = network.down(x)
+        for layer in network.down:
+            wide, narrow = layer.conv.weight.shape[:2]
+            plain = torch.nn.Conv2d(narrow, wide, 3, stride=2, padding=1 if mode == "constant" else 0)
+            plain.weight.copy_(layer.conv.weight)
+            padded = x if mode == "constant" else torch.nn.functional.pad(x, (1, 1, 1, 1), mode)
+            x = torch.relu(torch.nn.functional.instance_norm(plain(padded)))
+    torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)

@@ -104,3 +104,32 @@ def test_plate_and_opacity_come_together():
         ServedGenerator(GlobalGenerator(6, 3, 4, 1, 1), pictures(0)[0].numpy())
     with pytest.raises(ValueError, match="needs a plate"):
         ServedGenerator(GlobalGenerator(6, 4, 4, 1, 1), None)
+
+
+@pytest.mark.parametrize(("padding", "mode"), [("zeros", "constant"), ("reflection", "reflect")])
+def test_halving_convolutions_are_padded_as_asked(padding, mode):
+    """By zeros, as the published layer is (3x3, stride 2, padding 1, a bias that the norm takes away), or reflected."""
+    torch.manual_seed(0)
+    network = GlobalGenerator(6, 3, 4, 2, 1, padding=padding)
+    x = torch.randn(1, 4, 12, 16)
+    with torch.inference_mode():
+        ours = network.down(x)
+        for layer in network.down:
+            wide, narrow = layer.conv.weight.shape[:2]
+            plain = torch.nn.Conv2d(narrow, wide, 3, stride=2, padding=1 if mode == "constant" else 0)
+            plain.weight.copy_(layer.conv.weight)
+            padded = x if mode == "constant" else torch.nn.functional.pad(x, (1, 1, 1, 1), mode)
+            x = torch.relu(torch.nn.functional.instance_norm(plain(padded)))
+    torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
+
+
+def test_enhancer_pads_all_that_it_halves():
+    """Its own halving convolution and those of its trunk; and it starts from a coarse generator that pads alike."""
+    torch.manual_seed(0)
+    coarse, fine = (kind(6, 3, 4, 2, 1, padding="zeros") for kind in (GlobalGenerator, LocalEnhancer))
+    fine.warm_start(coarse)
+    halving = [part for part in fine.modules() if isinstance(part, torch.nn.Conv2d) and part.stride == (2, 2)]
+    assert [conv.padding for conv in halving] == [(1, 1)] * 3
+    x = torch.rand(1, 6, 16, 24)
+    features = coarse.up(coarse.blocks(coarse.down(coarse.head(x))))
+    torch.testing.assert_close(fine.trunk(x), features)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from motion import skeleton
+from motion.face_region import FaceRule
 from motion.stage import Stage
 from serving.actors import ActorStore
 from serving.errors import BadInput
@@ -20,7 +21,8 @@ from training.atomic import write_picture
 from training.data.footage import Footage
 from training.evaluation import heldout, transfer
 from training.evaluation.heldout import evaluate_held_out, footage_of
-from training.evaluation.tables import draw_pose_bars, markdown, tables_of, write_evaluation
+from training.evaluation.rows import measured
+from training.evaluation.tables import draw_pose_bars, footnotes, markdown, tables_of, write_evaluation
 from training.evaluation.transfer import evaluate_transfer
 
 
@@ -119,12 +121,14 @@ def test_nothing_that_is_missing_is_left_out_quietly(actor, prepared, detector, 
     """Metrics without weights, and parts that nobody found, are n/a with the reason; files and plots are written."""
     evaluation = evaluate_held_out(actor, prepared, None, None, told)
     evaluation.not_available["LPIPS"] = "no weights"
-    likeness, distance, missed, motion = tables_of(evaluation)
+    likeness, distance, rests_on, missed, motion = tables_of(evaluation)
     (drawn, *_) = likeness.rows
     assert drawn[likeness.headings.index("body LPIPS")] == "n/a"
     assert distance.rows[0][1:] == ("n/a",) * 5
     assert distance.rows[-1][1] == "1.00"
     assert missed.rows[0][-1] == "0/8"
+    assert rests_on.rows[0][1] == "0/56 (0)"
+    assert rests_on.rows[-1][1] == "56/56 (8)"
     assert motion.rows[0][2] != ""
     assert motion.rows[-1][2] == ""
     still, unknown = (replace(evaluation.rows[0], flicker_levels=None, has_motion=motion) for motion in (False, True))
@@ -218,3 +222,35 @@ def test_a_film_that_is_not_of_this_transfer_is_refused(actor, prepared, detecto
     np.savez(tmp_path / "truth.npz", joints_px=np.zeros((3, 25, 2)))
     with pytest.raises(BadInput, match=r"holds joints \(3, 25, 2\)"):
         evaluate_transfer(actor, list(prepared.pictures[:4]), truth, tmp_path / "truth.npz", None, told)
+
+
+@pytest.mark.parametrize(("joints", "marked"), [(1, True), (279, True), (280, False), (560, False)])
+def test_a_distance_over_few_joints_is_marked(actor, prepared, detector, joints, marked):
+    """Below half of the joints asked for the number has a mark, and a footnote says why; n/a needs none."""
+    evaluation = evaluate_held_out(actor, prepared, None, None, told)
+    score = replace(evaluation.rows[-1].parts["face"], distance_px=1.0, joints=joints, asked=560, frames=1)
+    parts = dict.fromkeys(evaluation.rows[-1].parts, replace(score, joints=560)) | {"face": score}
+    evaluation.rows = [evaluation.rows[0], replace(evaluation.rows[-1], parts=parts)]
+    _, distance, rests_on, *_ = tables_of(evaluation)
+    assert distance.rows[1][1:5] == ("1.00", "1.00*" if marked else "1.00", "1.00", "1.00")
+    assert rests_on.rows[1][2] == f"{joints}/560 (1)"
+    assert distance.rows[0][2] == "n/a"
+    assert any(note.startswith("*: fewer than half") for note in footnotes(evaluation)) == marked
+    assert any(note.startswith("SSIM: Gaussian window") for note in footnotes(evaluation))
+    axes = Figure().subplots()
+    draw_pose_bars(axes, evaluation.rows[1:])
+    assert [text.get_text() for text in axes.texts] == (["*"] if marked else [])
+
+
+@pytest.mark.parametrize(
+    ("distances", "mean"), [([0.0, 0.0], 0.0), ([0.0, 0.3], 0.15), ([None, 0.0], 0.0), ([None] * 2, None)]
+)
+def test_a_pose_distance_of_nothing_counts(prepared, monkeypatch, distances, mean):
+    """Found exactly where it was asked for is the best there is, and no missing value."""
+    told_next = iter(distances)
+    monkeypatch.setattr("training.evaluation.rows.pose_distance", lambda one, other: next(told_next))
+    runs, asked = [list(prepared.pictures[:2])], [prepared.poses[:2]]
+    rule = FaceRule(side_per_face_size=2.0, min_side_px=8)
+    row = measured("these", runs, runs, asked, rule, None, is_real=True, has_motion=False, found=asked)
+    assert row.pose_distance == (None if mean is None else pytest.approx(mean))
+    assert row.parts["body"].distance_px == 0.0

@@ -32,6 +32,8 @@ def test_distances_are_means_over_the_joints_found_in_both():
     assert scores["hands"].distance_px == pytest.approx((42 * one + 21 * two) / 63, rel=1e-5)
     assert (scores["hands"].missed, scores["face"].missed, scores["overall"].missed) == (10.5, 0, 10.5)
     assert scores["overall"].joints == 135 + 23 + 21
+    assert (scores["hands"].asked, scores["hands"].frames) == (84, 2)
+    assert (scores["face"].asked, scores["face"].frames) == (70, 1)
 
 
 def test_nobody_found_is_everything_missed():
