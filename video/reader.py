@@ -23,6 +23,8 @@ from video.timeline import Timeline
 _CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _ANY_RATE: Final = Fraction(25)
 _RATES: Final = (Fraction(1, 60), Fraction(1000))
+_MOST_DELAY_FRAMES: Final = 3
+"""AVI has decoding times alone: the first picture is shown when it comes out of the decoder, and that is the start."""
 _STILL_WHERE_ALONE: Final = frozenset({"gif", "apng"})
 
 
@@ -64,7 +66,8 @@ class VideoReader:
         self.time_base: Fraction = self._stream.time_base or Fraction(1, 90_000)
         self.frame_rate = self._believable_rate()
         self.start_seconds = self._start_seconds()
-        hidden_alpha = self._stream.metadata.get("alpha_mode") == "1"
+        told = {name.lower(): value for name, value in self._stream.metadata.items()}
+        hidden_alpha = told.get("alpha_mode") == "1"  # WebM keeps it beside the pictures, where FFmpeg leaves it
         self._pictures = PictureMaker(source, self._stream.sample_aspect_ratio, hidden_alpha=hidden_alpha)
         self._deinterlacer = Deinterlacer(self.time_base)
         self._timeline = Timeline(self._container, 1 / self.frame_rate)
@@ -72,6 +75,7 @@ class VideoReader:
         self._failed_packets = 0
         self._decoded = 0
         self._last_pts: int | None = None
+        self._delay = 0
         self._promised = self._believable_frames()
 
     @property
@@ -182,6 +186,9 @@ class VideoReader:
             pts = 0 if self._last_pts is None else self._last_pts + step
         else:
             pts -= round(self.start_seconds / self.time_base)
+            if self._decoded == 0 and self._container.format.name == "avi" and 0 < pts <= _MOST_DELAY_FRAMES * step:
+                self._delay = pts
+            pts -= self._delay
         # Damaged files repeat times; a writer needs them to rise. Half a step is seen, and is caught up with later.
         if self._last_pts is not None and pts <= self._last_pts:
             pts = self._last_pts + max(1, step // 2)
