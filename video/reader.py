@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,8 +24,6 @@ from video.timeline import Timeline
 _CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _ANY_RATE: Final = Fraction(25)
 _RATES: Final = (Fraction(1, 60), Fraction(1000))
-_MOST_DELAY_FRAMES: Final = 3
-"""AVI has decoding times alone: the first picture is shown when it comes out of the decoder, and that is the start."""
 _STILL_WHERE_ALONE: Final = frozenset({"gif", "apng"})
 
 
@@ -75,7 +74,8 @@ class VideoReader:
         self._failed_packets = 0
         self._decoded = 0
         self._last_pts: int | None = None
-        self._delay = 0
+        # AVI has decoding times alone: the first picture is shown at the first of them, and so on.
+        self._decoding_times: deque[int | None] | None = deque() if self._container.format.name == "avi" else None
         self._promised = self._believable_frames()
 
     @property
@@ -158,7 +158,7 @@ class VideoReader:
                 return
             except av.error.FFmpegError:
                 # Broken off: the decoder still holds frames. `lost_frames` says what was promised beyond them.
-                yield from self._stream.decode(None)
+                yield from map(self._dated, self._stream.decode(None))
                 return
             if packet.stream.index != self._stream.index:
                 self._timeline.see_sound(packet)
@@ -166,10 +166,19 @@ class VideoReader:
             holds_data = bool(packet.size)
             self._discarded += packet.is_discard  # decoded for others' sake, and cut away by an edit list
             self._timeline.place(packet)
+            if self._decoding_times is not None and holds_data:
+                self._decoding_times.append(packet.dts)
             try:
-                yield from packet.decode()
+                yield from map(self._dated, packet.decode())
             except av.error.FFmpegError:
                 self._failed_packets += holds_data
+                if self._decoding_times:
+                    self._decoding_times.popleft()
+
+    def _dated(self, frame: Any) -> Any:
+        if self._decoding_times is not None:
+            frame.pts = self._decoding_times.popleft() if self._decoding_times else None
+        return frame
 
     def _source_frame(self, frame: Any) -> SourceFrame:
         pts = self._rising_pts(frame)
@@ -186,9 +195,6 @@ class VideoReader:
             pts = 0 if self._last_pts is None else self._last_pts + step
         else:
             pts -= round(self.start_seconds / self.time_base)
-            if self._decoded == 0 and self._container.format.name == "avi" and 0 < pts <= _MOST_DELAY_FRAMES * step:
-                self._delay = pts
-            pts -= self._delay
         # Damaged files repeat times; a writer needs them to rise. Half a step is seen, and is caught up with later.
         if self._last_pts is not None and pts <= self._last_pts:
             pts = self._last_pts + max(1, step // 2)
@@ -206,8 +212,9 @@ class VideoReader:
         return first if first > 0 else min(0.0, starts[0])
 
     def _believable_rate(self) -> Fraction:
-        told = [rate for rate in (self._stream.average_rate, self._stream.guessed_rate) if rate]
-        for rate in told:
+        stream = self._stream
+        told = [rate for rate in (stream.average_rate, stream.codec_context.framerate) if rate]
+        for rate in (*told, *([stream.guessed_rate] if stream.guessed_rate else [])):
             if _RATES[0] <= rate <= _RATES[1]:
                 return Fraction(rate)
         if told:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from av.format import Flags
 
-_BACK_SECONDS: Final = Fraction(1, 5)
-"""Decoding times never fall within a recording; damaged ones fall by a frame or two."""
+_BACK_SECONDS: Final = Fraction(1, 10)
+"""FFmpeg's own measure too: decoding times never fall within a recording, and damaged ones by a frame or two."""
 _GAP_SECONDS: Final = Fraction(10)
 """FFmpeg's own measure (`-dts_delta_threshold`) for formats whose clock may jump."""
 _LONGEST_GAP_SECONDS: Final = Fraction(3600)
@@ -45,7 +45,8 @@ class Timeline:
     def place(self, packet: Any) -> None:
         """Moves the next video packet."""
         at = clock_of(packet)
-        if at is None:
+        if at is None:  # as at the beginning of Matroska, where FFmpeg does not know it yet
+            move(packet, self._offsets[-1])
             return
         shown = at if packet.pts is None else packet.pts * packet.time_base
         if (
@@ -75,7 +76,7 @@ class Timeline:
 
     def _jumps(self, last: Fraction, at: Fraction, other_since: Fraction | None, other: Fraction | None) -> bool:
         """Whether a clock that goes from `last` to `at` starts anew: not where the other track goes on meanwhile."""
-        if at < last - _BACK_SECONDS:
+        if at <= last - _BACK_SECONDS:
             return True
         if at - last <= self._gap:
             return False
@@ -85,9 +86,8 @@ class Timeline:
 
 
 def clock_of(packet: Any) -> Fraction | None:
-    """When a packet is decoded, in seconds; None where the file does not say."""
-    at = packet.dts if packet.dts is not None else packet.pts
-    return None if at is None else at * packet.time_base
+    """When a packet is decoded, in seconds; None where the file does not say. Presentation times rise and fall."""
+    return None if packet.dts is None else Fraction(packet.dts * packet.time_base)
 
 
 def move(packet: Any, seconds: Fraction) -> None:

@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
 from serving.errors import UnreadableVideo
@@ -32,6 +31,11 @@ def two_recordings(folder: Path, **options: object) -> Path:
     return joined(write_film(folder / "1.ts", first, **options), write_film(folder / "2.ts", second, **options))
 
 
+def three_recordings(folder: Path) -> Path:
+    parts = [(f"{n}.ts", SIX[2 * n : 2 * n + 2]) for n in range(3)]
+    return joined(*(write_film(folder / name, part, options={"bf": "0"}) for name, part in parts))
+
+
 def far_second_recording(folder: Path) -> Path:
     """FFmpeg takes a clock that falls by more than a minute for one that ran over: 26 hours ahead."""
     first = write_film(folder / "1.ts", SIX[:3], muxer={"output_ts_offset": "100"})
@@ -40,7 +44,7 @@ def far_second_recording(folder: Path) -> Path:
 
 def long_gap(folder: Path, sound: bool) -> Path:
     options = {"sound": "mp2", "sound_seconds": (0.0, 20.6)} if sound else {}
-    return write_film(folder / "gap.ts", SIX, pts=[0, 1, 2, 203, 204, 205], **options)
+    return write_film(folder / "gap.ts", SIX, pts=[0, 1, 2, 203, 204, 205], options={"bf": "0"}, **options)
 
 
 def several_videos(folder: Path, name: str, chosen: int | None) -> Path:
@@ -82,13 +86,6 @@ def with_cover(folder: Path, name: str, *, video: bool = True, sound: bool = Fal
             if packet.dts is not None and packet.stream.index in taken:
                 packet.stream = taken[packet.stream.index]
                 container.mux(packet)
-    return path
-
-
-def changed_bytes(path: Path, old: bytes, new: bytes) -> Path:
-    content = path.read_bytes()
-    assert content.count(old) == 1
-    path.write_bytes(content.replace(old, new))
     return path
 
 
@@ -154,9 +151,9 @@ ODD = {
         film("a.mkv", setup=lambda stream: setattr(stream.codec_context, "sample_aspect_ratio", Fraction(2))),
         size=(128, 48),
     ),
-    "pixels fifty times as wide as high": Odd(
-        film("a.mkv", setup=lambda stream: setattr(stream.codec_context, "sample_aspect_ratio", Fraction(50))),
-        says=("pixels are 50 times as wide as high",),
+    "pixels five times as wide as high": Odd(
+        film("a.mkv", setup=lambda stream: setattr(stream.codec_context, "sample_aspect_ratio", Fraction(5))),
+        says=("pixels are 5 times as wide as high",),
     ),
     "a rate that varies": Odd(film("a.mkv", pts=[0, 1, 2, 10, 11, 30]), seconds=(0.0, 0.1, 0.2, 1.0, 1.1, 3.0)),
     "times below zero": Odd(film("a.mkv", pts=[-5, -4, -3, -2, -1, 0])),
@@ -165,20 +162,18 @@ ODD = {
     "two recordings with B-frames": Odd(
         lambda folder: two_recordings(folder, options={"bf": "2"}), says=("clock starts again or jumps once",)
     ),
-    "three recordings": Odd(
-        lambda folder: joined(*(write_film(folder / f"{n}.ts", SIX[2 * n : 2 * n + 2], options={"g": "1"}) for n in range(3))),
-        says=("clock starts again or jumps 2 times",),
-    ),
+    "three recordings": Odd(three_recordings, says=("clock starts again or jumps 2 times",)),
     "a recording of an earlier hour behind another": Odd(
-        far_second_recording, says=("clock starts again or jumps once",)
+        far_second_recording,
+        says=("promises 953442 frames, more than", "clock starts again or jumps once"),
     ),
     "a counter that jumps": Odd(lambda folder: long_gap(folder, False), says=("clock starts again or jumps once",)),
     "pictures that were missing while the sound went on": Odd(
-        lambda folder: long_gap(folder, True), seconds=(0.0, 0.1, 0.2, 20.3, 20.4, 20.5)
+        lambda folder: long_gap(folder, True), seconds=(0.01, 0.11, 0.21, 20.31, 20.41, 20.51)
     ),
     "a cover picture first": Odd(lambda folder: with_cover(folder, "a.mp4"), says=("cover picture is left out",)),
     "a cover picture and sound": Odd(
-        lambda folder: with_cover(folder, "a.m4v", sound=True), says=("cover picture is left out",)
+        lambda folder: with_cover(folder, "b.mp4", sound=True), says=("cover picture is left out",)
     ),
     "two videos, the second by default": Odd(
         lambda folder: several_videos(folder, "a.mkv", 1), says=("2 videos: its default",)
@@ -188,7 +183,7 @@ ODD = {
     ),
     "frames of another size": Odd(other_size, seconds=FAST, says=("changes from 64x48 to 32x32",)),
     "a file that breaks off": Odd(
-        lambda folder: cut(film("a.mkv", codec="ffv1", pix_fmt="bgr0")(folder), 0.6),
+        lambda folder: cut(film("a.mkv", codec="ffv1", pix_fmt="bgr0")(folder), 0.7),
         frames=(0, 1, 2), seconds=(0.0, 0.1, 0.2),
     ),
     "a colon in its name": Odd(film("a:b.mp4")),
@@ -291,7 +286,6 @@ def test_times_that_repeat_are_spread(tmp_path):
 def test_rates_and_lengths_beyond_belief_are_named(tmp_path):
     """A file of a few kilobytes that promises millions of frames promises nothing."""
     path = write_film(tmp_path / "a.mkv", SIX)
-    changed_bytes(path, b"DURATION", b"DURATION") if False else None
     with av.open(str(path)) as container:
         told = float(container.duration / av.time_base)
     content = path.read_bytes()
