@@ -83,6 +83,27 @@ def write_film(
     return path
 
 
+def joined(*parts: Path) -> Path:
+    """One file behind the other."""
+    whole = parts[0].with_name(f"joined{parts[0].suffix}")
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return whole
+
+
+def size_changing(folder: Path) -> Path:
+    """Three frames of 64x48, and then three of 32x32."""
+    large, small = [picture(n) for n in range(3)], [picture(n, 32, 32) for n in range(3, 6)]
+    return joined(*(write_film(folder / f"{n}.h264", p, kind="h264") for n, p in enumerate((large, small))))
+
+
+def sound_unnamed(path: Path) -> Path:
+    """The same QuickTime file, with PCM sound under a name that nobody knows."""
+    content = path.read_bytes()
+    assert content.count(b"sowt") == 1
+    path.write_bytes(content.replace(b"sowt", b"qZq1"))
+    return path
+
+
 def _sound(begin: float, end: float, beeps: Sequence[float], rate_hz: int, layout: str) -> Any:
     first, last = round(begin * SOUND_HZ), round(end * SOUND_HZ)
     at = np.arange(first, last) / SOUND_HZ

@@ -12,18 +12,11 @@ import av
 import pytest
 
 from serving.errors import UnreadableVideo
-from tests.unit.video.films import RATE_HZ, numbers, picture, write_film
+from tests.unit.video.films import RATE_HZ, joined, numbers, picture, size_changing, write_film
 from video.reader import VideoReader
 
 SIX = [picture(number) for number in range(6)]
 EVEN = tuple(number / RATE_HZ for number in range(6))
-
-
-def joined(*parts: Path) -> Path:
-    """One file behind the other."""
-    whole = parts[0].with_name(f"joined{parts[0].suffix}")
-    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
-    return whole
 
 
 def two_recordings(folder: Path, **options: object) -> Path:
@@ -87,13 +80,6 @@ def with_cover(folder: Path, name: str, *, video: bool = True, sound: bool = Fal
                 packet.stream = taken[packet.stream.index]
                 container.mux(packet)
     return path
-
-
-def other_size(folder: Path) -> Path:
-    """Smaller frames from the fourth on, and of another shape, as a browser's recorder writes them."""
-    first = write_film(folder / "1.h264", SIX[:3], kind="h264")
-    small = [picture(number, 32, 32) for number in range(3, 6)]
-    return joined(first, write_film(folder / "2.h264", small, kind="h264"))
 
 
 def cut(path: Path, share: float) -> Path:
@@ -181,7 +167,7 @@ ODD = {
     "two videos": Odd(
         lambda folder: several_videos(folder, "a.mkv", 0), frames=(0,) * 6, says=("2 videos: its default",)
     ),
-    "frames of another size": Odd(other_size, seconds=FAST, says=("changes from 64x48 to 32x32",)),
+    "frames of another size": Odd(size_changing, seconds=FAST, says=("changes from 64x48 to 32x32",)),
     "a file that breaks off": Odd(
         lambda folder: cut(film("a.mkv", codec="ffv1", pix_fmt="bgr0")(folder), 0.7),
         frames=(0, 1, 2), seconds=(0.0, 0.1, 0.2),

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from client.recording import Recording
-from tests.unit.video.films import HEIGHT_PX, RATE_HZ, WIDTH_PX, heard_beeps, seen_flashes, write_film
+from tests.unit.video.films import (
+    HEIGHT_PX,
+    RATE_HZ,
+    WIDTH_PX,
+    heard_beeps,
+    joined,
+    seen_flashes,
+    sound_unnamed,
+    write_film,
+)
 from video.reader import VideoReader
 from video.sound import SoundTrack
 
@@ -22,12 +31,6 @@ def flashing(path: Path, at: int, *, frames: int = FRAMES, **options: object) ->
     """Black, and white in frame `at`, with a beep while it is white."""
     pictures = [np.full((HEIGHT_PX, WIDTH_PX, 3), 255 if n == at else 0, np.uint8) for n in range(frames)]
     return write_film(path, pictures, **{"sound": "aac", "beeps": [at / RATE_HZ], **options})
-
-
-def joined(*parts: Path) -> Path:
-    whole = parts[0].with_name(f"joined{parts[0].suffix}")
-    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
-    return whole
 
 
 def recordings(folder: Path, *, muxer: tuple[dict[str, str], ...] = ({}, {}), **options: object) -> Path:
@@ -89,18 +92,9 @@ def test_sound_stays_in_step(tmp_path, what):
     assert heard_beeps(out) == pytest.approx(case.at, abs=0.045)
 
 
-def unknown_sound(folder: Path) -> Path:
-    """A sound track of a kind that has no name."""
-    path = flashing(folder / "a.mov", 7, sound="pcm_s16le")
-    content = path.read_bytes()
-    assert content.count(b"sowt") == 1
-    path.write_bytes(content.replace(b"sowt", b"qZq1"))
-    return path
-
-
 def test_sound_of_an_unknown_kind_is_left_out_and_said(tmp_path):
     """The pictures are there, without sound."""
-    notes = copied(unknown_sound(tmp_path), tmp_path / "out.mp4")
+    notes = copied(sound_unnamed(flashing(tmp_path / "a.mov", 7, sound="pcm_s16le")), tmp_path / "out.mp4")
     assert notes == ("its sound is of a kind that FFmpeg does not know, and left out",)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert not container.streams.audio
@@ -109,7 +103,7 @@ def test_sound_of_an_unknown_kind_is_left_out_and_said(tmp_path):
 
 def test_of_several_sound_tracks_one_is_kept_and_said(tmp_path):
     """The one that the file marks as its default."""
-    path, one = tmp_path / "a.mkv", flashing(tmp_path / "one.mkv", 7)
+    path, one = tmp_path / "a.mkv", flashing(tmp_path / "one.mp4", 7)
     with av.open(str(one)) as source, av.open(str(path), "w") as container:
         video = container.add_stream_from_template(source.streams.video[0])
         tracks = [container.add_stream_from_template(source.streams.audio[0]) for _ in range(2)]
