@@ -37,9 +37,9 @@ class Footing:
 
     onto_plate: whether the network draws onto a plate, which wants a camera that stands still. stage: None where
     nobody was found. lost_frames: that do not decode. notes: how the files were read, where that is not plain.
-    looked_for_others: in how many frames somebody else was looked
-    for, and others_found in how many of them there was somebody; None where the source of the poses tells for every
-    frame. never_seen: the share of the place that the person always hid; None before that is known.
+    looked_for_others: in how many frames somebody else was looked for, and others_found in how many of them there was
+    somebody; None where the source of the poses tells for every frame. never_seen: the share of the place that the
+    person always hid; None before that is known.
     props: in how many frames something is beside the person; None before that is known.
     rates_hz: of the files, in their order, as they are read; all are timed by the first one's.
     """

@@ -16,6 +16,7 @@ from av.video.reformatter import Colorspace
 
 from motion.frame import Picture
 from tests.unit.video.films import write_film
+from video.deinterlace import Deinterlacer
 from video.pictures import PictureMaker, turned
 from video.reader import VideoReader
 
@@ -199,13 +200,17 @@ def test_progressive_frames_of_an_interlaced_file_stay_as_they_are(tmp_path):
     assert np.abs(frames[6].pixels.astype(int) - fine).mean() < 8
 
 
-def test_plain_frames_come_at_once(tmp_path):
-    """Nothing is held back for a frame that comes later: a live source has no delay from us."""
-    path = write_film(tmp_path / "a.mkv", [block(8 * n) for n in range(6)], codec="mjpeg", pix_fmt="yuvj420p")
-    with VideoReader(str(path)) as reader:
-        reader._stream.thread_type = "NONE"
-        next(reader.frames())
-        assert reader._deinterlacer._graph is None
+def test_only_interlaced_frames_wait_for_the_next_one():
+    """A progressive frame comes at once, so that live sources have no delay from us; an interlaced one is not lost."""
+    deinterlacer = Deinterlacer(Fraction(1, 25))
+    frames: list[Any] = []
+    for number in range(4):
+        frame: Any = av.VideoFrame.from_ndarray(block(8 * number), "rgb24").reformat(format="yuv420p")
+        frame.pts, frame.time_base = number, Fraction(1, 25)
+        frames.append(flagged(frame, False) if number >= 2 else frame)
+    ready = [len(list(deinterlacer.frames(frame))) for frame in frames]
+    assert ready == [1, 1, 0, 1]
+    assert len(list(deinterlacer.rest())) == 1
 
 
 def half_transparent() -> Picture:
