@@ -74,7 +74,7 @@ class PictureMaker:
             made = self._reformatter.reformat(frame, format="rgba" if transparent else "rgb24", **wanted)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise UnreadableVideo(f"{self._source}: pixels of the kind {frame.format.name} cannot be read") from error
-        pixels: Picture = made.to_ndarray()
+        pixels: Picture = np.asarray(made.to_ndarray(), np.uint8)
         if transparent:
             return self._on_black(pixels)
         if self._hidden_alpha:

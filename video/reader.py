@@ -206,7 +206,7 @@ class VideoReader:
         tracks = [self._stream] if self._sound is None else [self._stream, self._sound]
         starts = [float(track.start_time * track.time_base) for track in tracks if track.start_time is not None]
         if not starts:
-            return 0.0
+            return max(0.0, (self._container.start_time or 0) / av.time_base)
         # A negative start of the sound alone is its encoder's, which players cut off.
         first = min(starts)
         return first if first > 0 else min(0.0, starts[0])

@@ -26,7 +26,8 @@ class SoundTrack:
 
     def __init__(self, source: str, start_seconds: float = 0.0, frame_rate: Fraction = Fraction(25)) -> None:
         self._input: Any = opened(source)
-        self._source, self.notes = chosen_sound(self._input)
+        chosen, self.notes = chosen_sound(self._input)
+        self._source: Any = chosen
         self._start_seconds = start_seconds
         videos = [stream for stream in self._input.streams.video if stream.codec_context is not None]
         self._video: Any = chosen_video(self._input, source)[0] if videos else None

@@ -130,7 +130,7 @@ def heard_beeps(path: Path) -> list[float]:
             step = len(frame.layout.channels) if not frame.format.is_planar else 1
             loud = np.abs(samples[0][::step]) > 0.1 * scale
             for index in np.flatnonzero(loud).tolist():
-                at = float(frame.pts * frame.time_base) + index / frame.sample_rate
+                at = (frame.time or 0.0) + index / frame.sample_rate
                 if not was_loud or at - last > 0.05:
                     begins.append(round(at, 3))
                 was_loud, last = True, at
@@ -144,6 +144,6 @@ def seen_flashes(path: Path) -> list[float]:
         for frame in container.decode(video=0):
             white = frame.to_ndarray(format="gray").mean() > 200
             if white and not was_white:
-                times.append(round(float(frame.pts * frame.time_base), 3))
+                times.append(round(frame.time or 0.0, 3))
             was_white = bool(white)
     return times

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -27,13 +28,13 @@ from video.sound import SoundTrack
 FRAMES = 15
 
 
-def flashing(path: Path, at: int, *, frames: int = FRAMES, **options: object) -> Path:
+def flashing(path: Path, at: int, *, frames: int = FRAMES, **options: Any) -> Path:
     """Black, and white in frame `at`, with a beep while it is white."""
     pictures = [np.full((HEIGHT_PX, WIDTH_PX, 3), 255 if n == at else 0, np.uint8) for n in range(frames)]
-    return write_film(path, pictures, **{"sound": "aac", "beeps": [at / RATE_HZ], **options})
+    return write_film(path, pictures, **{"sound": "aac", "beeps": [at / RATE_HZ]} | options)
 
 
-def recordings(folder: Path, *, muxer: tuple[dict[str, str], ...] = ({}, {}), **options: object) -> Path:
+def recordings(folder: Path, *, muxer: tuple[dict[str, str], ...] = ({}, {}), **options: Any) -> Path:
     return joined(*(flashing(folder / f"{n}.ts", at, muxer=muxer[n], **options) for n, at in enumerate((5, 8))))
 
 
@@ -57,7 +58,7 @@ class Heard:
     out: str = "out.mp4"
 
 
-def film(name: str, **options: object) -> Callable[[Path], Path]:
+def film(name: str, **options: Any) -> Callable[[Path], Path]:
     return lambda folder: flashing(folder / name, 7, **options)
 
 
