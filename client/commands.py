@@ -61,7 +61,7 @@ from motion.dancer_choice import DancerChoice
 from motion.documents import Fields, read_document
 from serving.actors import ActorStore
 from serving.names import checked_actor_id
-from video.reader import is_endless
+from video.opening import is_endless
 
 app = typer.Typer(
     name="dance",
@@ -229,6 +229,7 @@ def transfer_command(
         )
     )
     display.report(report)
+    display.source_notes(source, report.notes)
     if out is not None:
         display.out.print(f"wrote {out}")
 
@@ -265,9 +266,15 @@ def fit_command(
     if out is not None:
         refuse_existing([out], force=force)
     pose, settings = _pose_choice(shown, pose_backend, pose_model, server, display)
+    told = partial(display.source_notes, source)
     fitted, lost_frames = run(
         lambda _: with_server(
-            access, actors, logs, display, lambda found: fit(shown, found, display, max_side, pose), settings
+            access,
+            actors,
+            logs,
+            display,
+            lambda found: fit(shown, found, display, max_side, pose, on_notes=told),
+            settings,
         )
     )
     if lost_frames:

@@ -74,6 +74,11 @@ class Display:
         """Something worth knowing."""
         self.err.print(Text(text))
 
+    def source_notes(self, source: str, notes: Sequence[str]) -> None:
+        """What was decided about a video that its owner should know."""
+        for note in notes:
+            self.note(f"{source}: {note}")
+
     def warn(self, text: str) -> None:
         """Something that is not as the user may expect, but does not stop us."""
         self.err.print(Text.assemble(("warning: ", "yellow"), text))

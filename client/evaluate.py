@@ -173,4 +173,5 @@ async def _transferred(
                     feed.shot_of(answer.sequence)
                     pictures.append(None if answer.picture is None else decode_picture(answer.picture))
                     line.advance()
+        display.source_notes(source.name, reader.notes)
     return pictures

@@ -63,6 +63,7 @@ def evaluate(job: EvaluationJob, display: Display, should_stop: Callable[[], boo
                 line.advance()
                 if should_stop():
                     raise Interrupted(f"stopped in {clip}")
+            display.source_notes(clip, lookers[0].reader.notes)
         reference = [frame.dancer for frame in seen[0]] if truth is None else truth
         for place, (backend, mine) in enumerate(zip(job.backends, seen, strict=True)):
             against = None if truth is None and place == 0 else reference

@@ -69,6 +69,7 @@ class KeypointsReader:
     def __init__(self, source: str, given: GivenFacts) -> None:
         self.source = source
         self.start_seconds = 0.0
+        self.notes: tuple[str, ...] = ()
         self._path = Path(source)
         try:
             self._facts = self._known_facts(given)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from client.display import Display
@@ -33,7 +34,10 @@ class PoseJob:
 
 @dataclass(slots=True)
 class PoseReport:
-    """What was found. people: how many different ones. changes: how often another one became the dancer."""
+    """What was found. people: how many different ones. changes: how often another one became the dancer.
+
+    notes: what was decided about the source that its owner should know.
+    """
 
     frames: int = 0
     frames_with_people: int = 0
@@ -41,6 +45,7 @@ class PoseReport:
     frames_lost: int = 0
     changes: int = 0
     damaged: int = 0
+    notes: tuple[str, ...] = ()
     ids: set[int] = field(default_factory=set)
 
     def summary(self) -> str:
@@ -102,7 +107,9 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
         for found in frames:
             if job.json is not None:
                 # The first frame says how large all are; a source that does not even decode leaves no folder.
-                writer = writer or _writer(job, job.json, origin, found.picture, max_side_px)
+                if writer is None:
+                    writer = _writer(job, job.json, origin, found.picture, max_side_px)
+                    closing.push(partial(_abandon, writer))
                 _write(writer, found)
             if recording is not None:
                 recording.write(_overlay(found), found.pts)
@@ -158,6 +165,7 @@ def _looked(looking: Looking, report: PoseReport) -> Iterator[tuple[_Found, Pict
         )
         yield found, looked.source.pixels
     report.damaged = looking.reader.lost_frames
+    report.notes = looking.reader.notes
 
 
 def _read(keypoints: KeypointsReader, job: PoseJob) -> Iterator[_Found]:
@@ -189,6 +197,16 @@ def _write(writer: KeypointsWriter, found: _Found) -> None:
         writer.write(people, found.pts)
     except OSError as error:
         raise UnwritableVideo(f"{writer.folder} cannot be written: {error.strerror}") from error
+
+
+def _abandon(writer: KeypointsWriter, kind: type[BaseException] | None, *_: object) -> None:
+    """Removes what was written where the work did not come to its end: half a folder would look like a whole one."""
+    if kind is None or (writer.folder / SOURCE_FILE).exists():  # which comes last
+        return
+    for path in writer.folder.glob("*_keypoints.json"):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # it holds something else
+        writer.folder.rmdir()
 
 
 def _overlay(found: _Found) -> Picture:

@@ -20,7 +20,7 @@ from client.source import Source
 from client.terms import PoseBackend, PoseDetail
 from motion.dancer_choice import DancerChoice, DancerRule
 from training.stopping import stop_on_signals
-from video.reader import is_endless
+from video.opening import is_endless
 
 PoseBackendName = Annotated[
     PoseBackend | None,
@@ -122,6 +122,7 @@ def pose_command(
     if report.damaged:
         display.warn(f"{source}: {report.damaged} frames do not decode, or have no file")
     display.out.print(report.summary())
+    display.source_notes(source, report.notes)
     for out in (json, overlay):
         if out is not None:
             display.out.print(f"wrote {out}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +16,10 @@ from av.video.reformatter import Colorspace
 
 from client.errors import UnwritableVideo
 from motion.frame import Picture
-from video.reader import reason
+from video.opening import file_address, reason
+from video.sound import SoundTrack
 
 CONTAINERS: Final = (".mp4", ".mov", ".mkv")
-_AAC_RATES_HZ: Final = frozenset({8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
 _BT709: Final = 1
 # What players take, which is less than what FFmpeg would write. Matroska takes all that it says it takes.
 _SOUND_COPIED: Final = {
@@ -80,7 +79,7 @@ class Recording:
         except OSError as error:
             raise UnwritableVideo(f"{out} cannot be written: {reason(error)}") from error
         self._part = Path(name)
-        self._container: Any = av.open(name, "w")
+        self._container: Any = av.open(file_address(name), "w")
 
     def __enter__(self) -> Recording:
         return self
@@ -146,94 +145,6 @@ class Recording:
         self._stream = stream
         if self._sound is not None:
             self._sound.attach(self._container, _SOUND_COPIED.get(self.out.suffix.lower()))
-
-
-class SoundTrack:
-    """The first sound track of a file, for a `Recording`: copied where the container takes its codec, else made AAC.
-
-    A file without sound is fine; `codec` is None then. Sound that breaks off ends there.
-    """
-
-    def __init__(self, source: str, start_seconds: float = 0.0) -> None:
-        self._input: Any = av.open(source, metadata_errors="replace")
-        streams = self._input.streams.audio
-        self._source: Any = streams[0] if streams else None
-        self.tracks = len(streams)
-        self._start_seconds = start_seconds
-        self._output: Any = None
-        self._waiting: Any = None
-        self._packets: Iterator[Any] = iter(())
-
-    @property
-    def codec(self) -> str | None:
-        """Name of the source's codec; None when there is no sound."""
-        return None if self._source is None else str(self._source.codec_context.codec.canonical_name)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._input.close()
-
-    def attach(self, container: Any, copied_codecs: frozenset[str] | None) -> None:
-        """Adds a track to the container that is written, before its first packet. None copies what it takes."""
-        if self._source is None:
-            return
-        if self.codec in (container.supported_codecs if copied_codecs is None else copied_codecs):
-            self._output = container.add_stream_from_template(self._source)
-            self._packets = self._copies()
-        else:
-            context = self._source.codec_context
-            rate_hz = context.sample_rate if context.sample_rate in _AAC_RATES_HZ else 48_000
-            self._output = container.add_stream("aac", rate=rate_hz)
-            self._output.layout = "mono" if context.layout.nb_channels == 1 else "stereo"
-            self._packets = self._encoded()
-
-    def packets_until(self, seconds: float | None) -> Iterator[Any]:
-        """Packets that begin up to `seconds`; all that are left for None."""
-        while True:
-            packet = self._waiting if self._waiting is not None else next(self._packets, None)
-            self._waiting = None
-            if packet is None:
-                return
-            at = packet.dts if packet.dts is not None else packet.pts
-            if seconds is not None and at is not None and float(at * packet.time_base) > seconds:
-                self._waiting = packet
-                return
-            yield packet
-
-    def _copies(self) -> Iterator[Any]:
-        for packet in self._demuxed():
-            if packet.dts is None:
-                continue
-            shift = round(self._start_seconds / packet.time_base)
-            packet.pts = None if packet.pts is None else packet.pts - shift
-            packet.dts -= shift
-            packet.stream = self._output
-            yield packet
-
-    def _encoded(self) -> Iterator[Any]:
-        context = self._output.codec_context
-        resampler = av.AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
-        for packet in self._demuxed():
-            try:
-                decoded = packet.decode()
-            except av.error.FFmpegError:
-                continue  # one damaged packet costs a few milliseconds of sound
-            for frame in decoded:
-                if frame.pts is not None:
-                    frame.pts -= round(self._start_seconds / frame.time_base)
-                for piece in resampler.resample(frame):
-                    yield from self._output.encode(piece)
-        for piece in resampler.resample(None):
-            yield from self._output.encode(piece)
-        yield from self._output.encode(None)
-
-    def _demuxed(self) -> Iterator[Any]:
-        packets = self._input.demux(self._source)
-        while True:
-            try:
-                yield next(packets)
-            except (StopIteration, av.error.FFmpegError):
-                return
 
 
 def _umask() -> int:

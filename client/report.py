@@ -33,7 +33,7 @@ class TransferReport:
 
     skipped: live frames that the client never sent. lost: frames that the source promises and that do not decode.
     reconnects: how often the server was gone and found again. lost_under_way: live frames that were sent and got no
-    answer, because the server was gone.
+    answer, because the server was gone. notes: what was decided about the source that its owner should know.
     """
 
     answered: int = 0
@@ -47,6 +47,7 @@ class TransferReport:
     without_picture: Counter[NoPictureReason] = field(default_factory=Counter)
     remarks: Counter[str] = field(default_factory=Counter)
     first_bad_frame: str = ""
+    notes: tuple[str, ...] = ()
     _times: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
 
     def add(self, answer: Answer) -> None:

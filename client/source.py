@@ -12,7 +12,8 @@ from client.keypoints import GivenFacts, KeypointsFeed, KeypointsReader, drawn, 
 from motion.dancer_choice import DancerChoice
 from motion.frame import Picture
 from motion.openpose_json import shrunk_size
-from video.reader import VideoReader, is_endless
+from video.opening import is_endless
+from video.reader import VideoReader
 
 Reader = VideoReader | KeypointsReader
 

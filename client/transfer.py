@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from client.film import Film
 from client.keypoints import KeypointsFeed, KeypointsReader
 from client.patience import PATIENCE_SECONDS, Patience
 from client.preview import PreviewWindow, display_exists
-from client.recording import Recording, SoundTrack
+from client.recording import Recording
 from client.report import TransferReport
 from client.resuming import ResumingSession
 from client.running import Interrupts
@@ -30,7 +30,9 @@ from client.source import Reader, Source
 from client.terms import BodyFit, PoseChoice, PoseDetail, SentFrame, TransferOptions
 from motion.body import BodyStats
 from motion.frame import Picture
-from video.reader import VideoReader, is_endless
+from video.opening import is_endless
+from video.reader import VideoReader
+from video.sound import SoundTrack
 
 _SMOOTHING_SECONDS: Final = 0.05
 """Half of the window of the centred median: beyond about 0.1 s it would take fast moves for noise."""
@@ -112,8 +114,9 @@ async def fit(
     max_side_px: int,
     pose: PoseChoice = PoseChoice(),
     patience: Patience | None = None,
+    on_notes: Callable[[Sequence[str]], None] = lambda notes: None,
 ) -> tuple[BodyFit, int]:
-    """The body stats of a whole clip, and how many of its frames do not decode.
+    """The body stats of a whole clip, and how many of its frames do not decode. on_notes: told `Reader.notes`.
 
     There are no checkpoints here: when the server goes away, the clip is looked at from its beginning again. Raises
     CommandError; NoBodyFound when no whole body is in it.
@@ -130,7 +133,9 @@ async def fit(
                 counted = _Counted(feed, line, patience, most_frames)
                 try:
                     async with DanceClient(server) as client:
-                        return await client.fit_body(counted, pose), reader.lost_frames
+                        fitted = await client.fit_body(counted, pose)
+                        on_notes(reader.notes)
+                        return fitted, reader.lost_frames
                 except ServerError as error:
                     if error.status is grpc.StatusCode.FAILED_PRECONDITION:
                         raise NoBodyFound(f"{source.name}: {error}") from error
@@ -208,6 +213,7 @@ class _Run:
         self._display = display
         self._interrupts = interrupts
         self._report = TransferReport()
+        self._sound: SoundTrack | None = None
         # One thread: pictures are written in order, and beside the event loop.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="write")
 
@@ -267,6 +273,7 @@ class _Run:
         """Says what was lost. Raises CommandError when no frame at all became a picture."""
         report, source = self._report, self._job.source.name
         report.lost = self._reader.lost_frames
+        report.notes = (*self._reader.notes, *(self._sound.notes if self._sound is not None else ()))
         report.skipped = feed.skipped if isinstance(feed, LiveFeed) else 0
         if isinstance(feed, KeypointsFeed) and (feed.lost or feed.changed):
             told = f"the dancer is lost in {feed.lost} frames of {source}"
@@ -309,16 +316,14 @@ class _Run:
     def _recording(self, closing: ExitStack) -> Recording | None:
         if self._job.out is None:
             return None
-        reader, sound = self._reader, None
+        reader = self._reader
         if isinstance(reader, VideoReader) and not is_endless(reader.source):
-            sound = SoundTrack(reader.source, reader.start_seconds)
-            if sound.tracks > 1:
-                self._display.warn(f"{reader.source} has {sound.tracks} sound tracks, the first one is kept")
+            self._sound = SoundTrack(reader.source, reader.start_seconds, reader.frame_rate)
         recording = Recording(
             self._job.out,
             time_base=reader.time_base,
             frame_rate=reader.frame_rate,
-            sound=sound,
+            sound=self._sound,
             replace=self._job.replace_out,
         )
         return closing.enter_context(recording)

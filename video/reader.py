@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,22 +13,18 @@ from typing import Any, Final
 
 import av
 import av.error
-import numpy as np
-from av.sidedata.sidedata import Type as SideDataType
 
 from motion.frame import Picture
 from serving.errors import UnreadableVideo
+from video.deinterlace import Deinterlacer
+from video.opening import chosen_sound, chosen_video, is_endless, opened
+from video.pictures import PictureMaker
+from video.timeline import Timeline
 
-_STREAM_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-_CAMERA: Final = re.compile(r"\d+|/dev/video\d+")
 _CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _ANY_RATE: Final = Fraction(25)
-_IMAGE_FORMATS: Final = frozenset({"image2", "png_pipe", "jpeg_pipe", "bmp_pipe", "webp_pipe", "tiff_pipe", "svg_pipe"})
-
-
-def is_endless(source: str) -> bool:
-    """Whether `source` is a camera ("0", "/dev/video0") or a stream's address and not a file."""
-    return bool(_CAMERA.fullmatch(source) or _STREAM_ADDRESS.match(source))
+_RATES: Final = (Fraction(1, 60), Fraction(1000))
+_STILL_WHERE_ALONE: Final = frozenset({"gif", "apng"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,33 +42,53 @@ class SourceFrame:
 
 
 class VideoReader:
-    """The frames of a video file, a camera or a stream's address, in the order they are shown.
+    """The frames of a video file, a camera or a stream's address, in the order they are shown, all of one size.
 
-    A display matrix (rotation, mirroring) is applied, and pixels that are not square are made square. A file that is
-    cut off or damaged gives what decodes; `lost_frames` then says what did not. Not thread-safe; a context manager.
+    A display matrix (rotation, mirroring) is applied, pixels that are not square are made square, interlaced frames are
+    deinterlaced, HDR becomes ordinary video, and times that start again go on (`PictureMaker`, `Deinterlacer` and
+    `Timeline` say how). A file that is cut off or damaged gives what decodes; `lost_frames` then says what did not.
+    Not thread-safe, but for `notes`; a context manager.
 
     Raises UnreadableVideo, in one line, for a file that is missing or empty, or in which there is no video.
     """
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._container = _opened(source)
+        self._container = opened(source)
         try:
-            if not self._container.streams.video or self._container.format.name in _IMAGE_FORMATS:
-                raise UnreadableVideo(f"{source} has no video in it")
-            self._stream = self._container.streams.video[0]
+            self._stream, self._notes = chosen_video(self._container, source)
             self._stream.thread_type = "AUTO"
         except BaseException:
             self._container.close()
             raise
+        self._sound = chosen_sound(self._container)[0]
         self.time_base: Fraction = self._stream.time_base or Fraction(1, 90_000)
-        self.frame_rate: Fraction = self._stream.average_rate or self._stream.guessed_rate or _ANY_RATE
-        # Transport streams count from anywhere; sound and pictures are both moved by the same start.
-        self.start_seconds: float = max(0.0, (self._container.start_time or 0) / av.time_base)
+        self.frame_rate = self._believable_rate()
+        self.start_seconds = self._start_seconds()
+        told = {name.lower(): value for name, value in self._stream.metadata.items()}
+        hidden_alpha = told.get("alpha_mode") == "1"  # WebM keeps it beside the pictures, where FFmpeg leaves it
+        self._pictures = PictureMaker(source, self._stream.sample_aspect_ratio, hidden_alpha=hidden_alpha)
+        self._deinterlacer = Deinterlacer(self.time_base)
+        self._timeline = Timeline(self._container, 1 / self.frame_rate)
         self._discarded = 0
         self._failed_packets = 0
         self._decoded = 0
         self._last_pts: int | None = None
+        # AVI has decoding times alone: the first picture is shown at the first of them, and so on.
+        self._decoding_times: deque[int | None] | None = deque() if self._container.format.name == "avi" else None
+        self._promised = self._believable_frames()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided about this video that its owner should know, so far: complete behind the last frame."""
+        notes = [*self._notes, *self._pictures.notes]
+        if self._deinterlacer.seen:
+            notes.append("it is interlaced: its frames are deinterlaced")
+        joints = self._timeline.parts - 1
+        if joints:
+            times = "once" if joints == 1 else f"{joints} times"
+            notes.append(f"its clock starts again or jumps {times}: what follows is joined to what came before")
+        return tuple(notes)
 
     @property
     def frame_rate_hz(self) -> float:
@@ -81,13 +98,7 @@ class VideoReader:
     @property
     def expected_frames(self) -> int | None:
         """How many frames the container promises; an estimate for formats that store only a duration, else None."""
-        if is_endless(self.source):
-            return None
-        stored = self._indexed_frames()
-        if stored:
-            return stored
-        duration_seconds = self._duration_seconds()
-        return None if duration_seconds is None else max(1, round(duration_seconds * self.frame_rate_hz))
+        return self._promised
 
     @property
     def plays_by_itself(self) -> bool:
@@ -101,10 +112,12 @@ class VideoReader:
         Exact where the format has an index of its frames; elsewhere those that failed one by one, and an estimate from
         the promised duration where a file ends early.
         """
+        if self._promised is None or self._last_pts is None:
+            return self._failed_packets
         if self._indexed_frames():
             return max(0, self._indexed_frames() - self._discarded - self._decoded)
         promised_seconds = self._duration_seconds()
-        if promised_seconds is None or self._last_pts is None or is_endless(self.source):
+        if promised_seconds is None:
             return self._failed_packets
         end_seconds = float(self._last_pts * self.time_base) + 1 / self.frame_rate_hz
         missing_seconds = promised_seconds - end_seconds
@@ -125,13 +138,19 @@ class VideoReader:
 
     def frames(self) -> Iterator[SourceFrame]:
         """The frames from the first on; call it once. Raises UnreadableVideo when not a single one decodes."""
-        for frame in self._decoded_frames():
+        for decoded in self._decoded_frames():
+            for frame in self._deinterlacer.frames(decoded):
+                yield self._source_frame(frame)
+        for frame in self._deinterlacer.rest():
             yield self._source_frame(frame)
         if self._decoded == 0:
             raise UnreadableVideo(f"{self.source}: not a single frame can be decoded")
+        if self._decoded == 1 and self._container.format.name in _STILL_WHERE_ALONE:
+            raise UnreadableVideo(f"{self.source} is a still picture, and has no video in it")
 
     def _decoded_frames(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
+        # Where a clock jumps, the sound says whether time went by.
+        packets = self._container.demux([self._stream] if self._sound is None else [self._stream, self._sound])
         while True:
             try:
                 packet = next(packets)
@@ -139,21 +158,33 @@ class VideoReader:
                 return
             except av.error.FFmpegError:
                 # Broken off: the decoder still holds frames. `lost_frames` says what was promised beyond them.
-                yield from self._stream.decode(None)
+                yield from map(self._dated, self._stream.decode(None))
                 return
+            if packet.stream.index != self._stream.index:
+                self._timeline.see_sound(packet)
+                continue
             holds_data = bool(packet.size)
             self._discarded += packet.is_discard  # decoded for others' sake, and cut away by an edit list
+            self._timeline.place(packet)
+            if self._decoding_times is not None and holds_data:
+                self._decoding_times.append(packet.dts)
             try:
-                yield from packet.decode()
+                yield from map(self._dated, packet.decode())
             except av.error.FFmpegError:
                 self._failed_packets += holds_data
+                if self._decoding_times:
+                    self._decoding_times.popleft()
+
+    def _dated(self, frame: Any) -> Any:
+        if self._decoding_times is not None:
+            frame.pts = self._decoding_times.popleft() if self._decoding_times else None
+        return frame
 
     def _source_frame(self, frame: Any) -> SourceFrame:
         pts = self._rising_pts(frame)
         index = self._decoded
         self._decoded += 1
-        pixels = _upright_pixels(frame, self._stream.sample_aspect_ratio)
-        return SourceFrame(index, pts, float(pts * self.time_base), pixels)
+        return SourceFrame(index, pts, float(pts * self.time_base), self._pictures.picture(frame))
 
     def _rising_pts(self, frame: Any) -> int:
         step = max(1, round(1 / (self.frame_rate * self.time_base)))
@@ -164,11 +195,44 @@ class VideoReader:
             pts = 0 if self._last_pts is None else self._last_pts + step
         else:
             pts -= round(self.start_seconds / self.time_base)
-        # Damaged files repeat times; a writer needs them to rise.
+        # Damaged files repeat times; a writer needs them to rise. Half a step is seen, and is caught up with later.
         if self._last_pts is not None and pts <= self._last_pts:
-            pts = self._last_pts + 1
+            pts = self._last_pts + max(1, step // 2)
         self._last_pts = pts
         return int(pts)
+
+    def _start_seconds(self) -> float:
+        """Transport streams count from anywhere; sound and pictures are both moved by the same start."""
+        tracks = [self._stream] if self._sound is None else [self._stream, self._sound]
+        starts = [float(track.start_time * track.time_base) for track in tracks if track.start_time is not None]
+        if not starts:
+            return max(0.0, (self._container.start_time or 0) / av.time_base)
+        # A negative start of the sound alone is its encoder's, which players cut off.
+        first = min(starts)
+        return first if first > 0 else min(0.0, starts[0])
+
+    def _believable_rate(self) -> Fraction:
+        stream = self._stream
+        told = [rate for rate in (stream.average_rate, stream.codec_context.framerate) if rate]
+        for rate in (*told, *([stream.guessed_rate] if stream.guessed_rate else [])):
+            if _RATES[0] <= rate <= _RATES[1]:
+                return Fraction(rate)
+        if told:
+            self._notes.append(f"it says that it has {float(told[0]):g} frames a second: {_ANY_RATE} are assumed")
+        return _ANY_RATE
+
+    def _believable_frames(self) -> int | None:
+        if is_endless(self.source):
+            return None
+        duration_seconds = self._duration_seconds()
+        promised = self._indexed_frames()
+        if not promised and duration_seconds is not None:
+            promised = max(1, round(duration_seconds * self.frame_rate_hz))
+        size_bytes = Path(self.source).stat().st_size
+        if promised > size_bytes:
+            self._notes.append(f"it promises {promised} frames, more than its {size_bytes} bytes can hold")
+            return None
+        return promised or None
 
     def _indexed_frames(self) -> int:
         """Frames that the demuxer will give by its own index, edit lists applied; 0 where there is no such index."""
@@ -188,56 +252,3 @@ class VideoReader:
         if self._container.duration is not None and not self._container.streams.audio:
             return float(self._container.duration / av.time_base)
         return None
-
-
-def _opened(source: str) -> Any:
-    if is_endless(source):
-        device = f"/dev/video{source}" if source.isdecimal() else source
-        camera = _CAMERA.fullmatch(source) is not None
-        try:
-            return av.open(device, format="v4l2" if camera else None, timeout=(10.0, 5.0))
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise UnreadableVideo(f"{device} cannot be opened: {reason(error)}") from error
-    path = Path(source)
-    if not path.exists():
-        raise UnreadableVideo(f"{source} does not exist")
-    if path.is_dir():
-        raise UnreadableVideo(f"{source} is a folder, not a video")
-    try:
-        if path.stat().st_size == 0:
-            raise UnreadableVideo(f"{source} is empty")
-        return av.open(source, metadata_errors="replace")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise UnreadableVideo(f"{source} is no video that can be read: {reason(error)}") from error
-
-
-def reason(error: BaseException) -> str:
-    """FFmpeg's or the system's own words, without the number and the name of the file."""
-    words = getattr(error, "strerror", None) or str(error)
-    return " ".join(str(words).split()).lower() or type(error).__name__
-
-
-def _upright_pixels(frame: Any, pixel_aspect_ratio: Fraction | None) -> Picture:
-    width_px = max(1, round(frame.width * pixel_aspect_ratio)) if pixel_aspect_ratio else frame.width
-    pixels = frame.reformat(width=width_px, format="rgb24", dst_color_range="JPEG").to_ndarray()
-    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    return pixels if matrix is None else turned(pixels, np.frombuffer(matrix, np.int32))
-
-
-def turned(pixels: Picture, display_matrix: np.ndarray[Any, np.dtype[np.int32]]) -> Picture:
-    """`pixels` as FFmpeg's display matrix (`[9]` int32) wants them shown: turned by quarters and mirrored.
-
-    The matrix (a, b, u, c, d, v, x, y, w) takes a point to (a x + c y, b x + d y); its place (x, y) means nothing for a
-    picture alone. Angles between the quarters are taken to the nearest.
-    """
-    a, b, c, d = (int(display_matrix[i]) for i in (0, 1, 3, 4))
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        mirrored_x, mirrored_y = a < 0, d < 0
-    else:
-        pixels = pixels.transpose(1, 0, 2)
-        mirrored_x, mirrored_y = c < 0, b < 0
-    if mirrored_x:
-        pixels = pixels[:, ::-1]
-    if mirrored_y:
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)

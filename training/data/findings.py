@@ -36,9 +36,10 @@ class Footing:
     """What `judge` judges beside the table.
 
     onto_plate: whether the network draws onto a plate, which wants a camera that stands still. stage: None where
-    nobody was found. lost_frames: that do not decode. looked_for_others: in how many frames somebody else was looked
-    for, and others_found in how many of them there was somebody; None where the source of the poses tells for every
-    frame. never_seen: the share of the place that the person always hid; None before that is known.
+    nobody was found. lost_frames: that do not decode. notes: how the files were read, where that is not plain.
+    looked_for_others: in how many frames somebody else was looked for, and others_found in how many of them there was
+    somebody; None where the source of the poses tells for every frame. never_seen: the share of the place that the
+    person always hid; None before that is known.
     props: in how many frames something is beside the person; None before that is known.
     rates_hz: of the files, in their order, as they are read; all are timed by the first one's.
     """
@@ -48,6 +49,7 @@ class Footing:
     stage: Stage | None
     onto_plate: bool
     lost_frames: int = 0
+    notes: Sequence[str] = ()
     looked_for_others: int | None = None
     others_found: int = 0
     drawn_masks: int = 0

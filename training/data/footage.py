@@ -15,6 +15,8 @@ from video.reader import VideoReader
 
 _DIGITS = 32
 
+OnEnd = Callable[[int, Sequence[str]], None]
+
 
 @dataclass(frozen=True, slots=True)
 class FootageFacts:
@@ -90,7 +92,7 @@ class Footage:
         frames = facts.expected_frames
         return FootageFacts(facts.frame_rate_hz / every, None if frames is None else -(-frames // every))
 
-    def frames_of(self, index: int, on_end: Callable[[int], None] = lambda lost_frames: None) -> Iterator[Picture]:
+    def frames_of(self, index: int, on_end: OnEnd = lambda lost_frames, notes: None) -> Iterator[Picture]:
         """The frames of one file; see `footage_frames`."""
         every = self.every_of(index)
         for number, picture in enumerate(footage_frames(self.files[index], on_end)):
@@ -110,21 +112,17 @@ class Footage:
         return max(1, math.ceil(rate_hz / self.most_frames_per_second - 0.05))
 
 
-def footage_frames(footage: Path, on_end: Callable[[int], None] = lambda lost_frames: None) -> Iterator[Picture]:
-    """Every frame, `[H, W, 3]` uint8 RGB, turned upright as the file says, all of the first frame's size.
+def footage_frames(footage: Path, on_end: OnEnd = lambda lost_frames, notes: None) -> Iterator[Picture]:
+    """Every frame, `[H, W, 3]` uint8 RGB, as `VideoReader` gives them: upright, all of the first frame's size.
 
-    Raises UnreadableVideo for a file that is missing, empty or without video, BadInput for a frame of another size.
-    Footage that is cut off ends where it stops decoding. on_end: told after the last frame how many frames the file
-    promises beyond those that decode.
+    Raises UnreadableVideo for a file that is missing, empty or without video. Footage that is cut off ends where it
+    stops decoding. on_end: told after the last frame how many frames the file promises beyond those that decode, and
+    what was decided about the file that its owner should know.
     """
     with _opened(footage) as reader:
-        first_shape: tuple[int, ...] | None = None
         for frame in reader.frames():
-            first_shape = first_shape or frame.pixels.shape
-            if frame.pixels.shape != first_shape:
-                raise BadInput("footage", f"{footage} changes its size from {first_shape} to {frame.pixels.shape}")
             yield frame.pixels
-        on_end(reader.lost_frames)
+        on_end(reader.lost_frames, reader.notes)
 
 
 def footage_facts(footage: Path) -> FootageFacts:

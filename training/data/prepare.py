@@ -39,8 +39,9 @@ from training.data.split import FEWEST_FRAMES, Split, split_by_length
 from training.data.staging import ARRAYS, Progress, write_stage
 from training.data.table import FrameTable, frame_table
 
-PREPARATION_VERSION: Final = 3
-"""Of what is kept in the cache: raise it when the estimator's rules, the masks', the plate's or the props' change."""
+PREPARATION_VERSION: Final = 4
+"""Of what is kept in the cache: raise it when the reader's pictures or the rules of the estimator, the masks, the plate
+or the props change."""
 
 _COMPLETE_FILE: Final = "complete.json"
 _KEPT_OF_UNKNOWN: Final = 25
@@ -168,6 +169,7 @@ class _Preparation:
                 stage=self._stage(seen, table, width_px, height_px, whole_frame),
                 onto_plate=onto_plate,
                 lost_frames=seen.lost_frames,
+                notes=seen.notes,
                 drawn_masks=seen.drawn_masks,
                 rates_hz=[self.footage.facts_of(file).frame_rate_hz for file in range(len(self.footage.files))],
             )
@@ -192,6 +194,8 @@ class _Preparation:
             if not (staged / _COMPLETE_FILE).is_file():
                 findings = self._write_stage(seen, table, footing, plate, staged, report_path)
             shutil.rmtree(home / "kept", ignore_errors=True)
+            for note in seen.notes:
+                self.say(note)
             for finding in findings:
                 if finding.level in ("warning", "refused"):
                     self.say(f"{finding.what}: {finding.measured}; {finding.advice}")
@@ -225,6 +229,17 @@ class _Preparation:
         for file, path in enumerate(self.footage.files):
             before = sum(len(part.poses) for part in parts)
             lost: list[int] = []
+            notes: list[str] = []
+
+            def on_end(
+                lost_frames: int,
+                told: Sequence[str],
+                path: Path = path,
+                lost: list[int] = lost,
+                notes: list[str] = notes,
+            ) -> None:
+                lost.append(lost_frames)
+                notes += [f"{path.name}: {note}" for note in told]
 
             def keep(frame: int, picture: Picture, before: int = before) -> None:
                 number = before + frame
@@ -234,7 +249,7 @@ class _Preparation:
 
             meter = QualityMeter(self.home / "reference.npz", round(self.rate_hz / _SHIFTS_PER_SECOND))
             part = find_person(
-                lambda file=file, lost=lost: self.footage.frames_of(file, lost.append),  # type: ignore[misc]
+                lambda file=file, on_end=on_end: self.footage.frames_of(file, on_end),  # type: ignore[misc]
                 self.home / "seen" / f"{file:03d}",
                 lambda done, before=before: self.on_progress("looking for poses", before + done, expected),  # type: ignore[misc]
                 meter=meter,
@@ -243,7 +258,7 @@ class _Preparation:
                 on_known=lambda done, before=before: self.on_progress(  # type: ignore[misc]
                     "passing over what is known", before + done, expected
                 ),
-                more_facts=lambda lost=lost: {"frames_lost": sum(lost)},  # type: ignore[misc]
+                more_facts=lambda lost=lost, notes=notes: {"frames_lost": sum(lost), "notes": notes},  # type: ignore[misc]
             )
             if parts and part.frame_size != parts[0].frame_size:
                 one, other = parts[0].frame_size, part.frame_size
@@ -341,6 +356,7 @@ class _Preparation:
                 "frames_with_shadows": beside.frames_with_shadows,
                 "frames_with_either": beside.frames_with_either,
                 "frames_lost": seen.lost_frames,
+                "notes": list(seen.notes),
                 "plate_never_seen": round(footing.never_seen or 0.0, 4),
                 "findings": [finding.to_dict() for finding in findings],
             },

@@ -93,6 +93,9 @@ def write_report(
     """Writes the HTML file. Raises OSError."""
     table = footing.table
     parts = [f"<h1>{escape(title)}</h1>", f"<p>{_verdict(findings)}</p>", _findings_table(findings)]
+    if footing.notes:
+        parts.append("<h2>How the files were read</h2>")
+        parts.append("<ul>" + "".join(f"<li>{escape(note)}" for note in footing.notes) + "</ul>")
     if split is not None:
         held = sum(len(block) for block in split.blocks)
         parts.append(

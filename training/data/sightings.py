@@ -82,6 +82,7 @@ class _Seen:
     people: NDArray[np.int16]
     drawn: NDArray[np.bool_]
     frames_lost: int
+    notes: tuple[str, ...]
 
 
 class Sightings:
@@ -90,7 +91,7 @@ class Sightings:
     poses: one per frame in pixels of the footage, None where nobody was found. measures: `[F, M]` float32, see
     `quality.MEASURES`. people: `[F]`, how many were found in each frame; MediaPipe never finds more than one.
     drawn_masks: in how many frames the mask was drawn around the joints. lost_frames: that do not decode.
-    file_starts: every file's first frame.
+    notes: what was decided about the files when they were read. file_starts: every file's first frame.
     """
 
     def __init__(self, files: Sequence[_Seen]) -> None:
@@ -100,6 +101,7 @@ class Sightings:
         self.people = np.concatenate([seen.people for seen in files])
         self.drawn_masks = int(sum(seen.drawn.sum() for seen in files))
         self.lost_frames = sum(seen.frames_lost for seen in files)
+        self.notes = tuple(note for seen in files for note in seen.notes)
         self.file_starts = [0, *accumulate(seen.frames for seen in files)][:-1]
         self._files = files
         self._read: tuple[Path, NDArray[np.uint8]] | None = None
@@ -130,7 +132,7 @@ def find_person(
     imported: ImportedPoses | None = None,
     keep: Callable[[int, Picture], None] = lambda frame, picture: None,
     on_known: Callable[[int], None] | None = None,
-    more_facts: Callable[[], Mapping[str, int]] = dict,
+    more_facts: Callable[[], Mapping[str, Any]] = dict,
 ) -> Sightings:
     """Looks at every frame of one file, or reads from `folder` what an earlier run has already seen there.
 
@@ -139,13 +141,13 @@ def find_person(
     meter: measures the frames; None measures none (NaN). imported: poses to take in place of MediaPipe's, whose masks
     are still taken where they show the same person. keep: given every frame that is decoded, with its number.
     on_known: told in place of `on_frame` of frames that are only passed over. more_facts: asked at the end for what is
-    to be kept with the sightings; "frames_lost" is known here.
+    to be kept with the sightings; "frames_lost" and "notes" are known here.
     Raises ValueError for footage without frames.
     """
     complete_path = folder / _COMPLETE_FILE
     if not complete_path.is_file():
         look = _Look(folder, on_frame, on_known or on_frame, meter, imported, keep)
-        facts = look.at(iter(open_footage())) | dict(more_facts())
+        facts: dict[str, Any] = look.at(iter(open_footage())) | dict(more_facts())
         _gather_poses(folder, facts["frames"])
         with written_whole(complete_path) as partial:
             partial.write_text(json.dumps(facts))
@@ -159,7 +161,8 @@ def find_person(
     poses: NDArray[np.float32] = np.load(folder / _POSES_FILE, mmap_mode="r")
     size = FrameSize(facts["width_px"], facts["height_px"])
     joined = {name: np.concatenate(column) for name, column in columns.items()}
-    seen = _Seen(facts["frames"], size, paths, poses, **joined, frames_lost=facts.get("frames_lost", 0))
+    lost, notes = facts.get("frames_lost", 0), tuple(facts.get("notes", ()))
+    seen = _Seen(facts["frames"], size, paths, poses, **joined, frames_lost=lost, notes=notes)
     return Sightings([seen])
 
 

@@ -12,11 +12,14 @@ import pytest
 from dance.v1 import pose_pb2
 
 from client.__main__ import run
+from client.errors import UnwritableVideo
+from client.recording import Recording
 from motion import skeleton
 from motion.frame import FrameSize
 from motion.openpose_json import KeypointsPerson, KeypointsWriter, SourceFacts, file_name, read_folder
 from motion.pose import Pose
 from tests.tiny_pose_networks import paf_card, two_hands, write_card, write_paf_network
+from tests.unit.video.films import size_changing
 from video.reader import VideoReader
 
 
@@ -208,6 +211,36 @@ def test_pose_options_that_make_no_sense_are_told(two_dancers, card, tmp_path, c
     ):
         assert run(["pose", str(two_dancers), *arguments]) == 2
         assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_dance_pose_finds_people_in_frames_that_change_their_size(card, tmp_path, capsys):
+    """The overlay and the folder are whole, and it is said once."""
+    folder, overlay = tmp_path / "json", tmp_path / "overlay.mp4"
+    asked = ["pose", str(size_changing(tmp_path)), "--pose-model", str(card)]
+    assert run([*asked, "--json", str(folder), "--overlay", str(overlay)]) == 0
+    assert len(times_of(overlay)) == len(read_folder(folder).frames) == 6
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("its size changes from 64x48 to 32x32: all is fitted into 64x48") == 1
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_abort_leaves_no_folder_that_looks_whole(two_dancers, card, tmp_path, monkeypatch, kept):
+    """Where the overlay fails in the middle, the poses until then go too; what else is in the folder stays."""
+    folder, write = tmp_path / "json", Recording.write
+    if kept:
+        folder.mkdir()
+        (folder / "notes.txt").write_text("mine")
+
+    def fails_at_the_third(self, picture, pts):
+        if self.pictures == 2:
+            raise UnwritableVideo("the disk is full")
+        write(self, picture, pts)
+
+    monkeypatch.setattr(Recording, "write", fails_at_the_third)
+    asked = ["pose", str(two_dancers), "--pose-model", str(card), "--json", str(folder), "--force"]
+    assert run([*asked, "--overlay", str(tmp_path / "overlay.mp4")]) == 1
+    assert not list(folder.glob("*.json"))
+    assert folder.exists() == kept
 
 
 def test_backend_and_dancer_reach_the_server(serve, make_video, tmp_path):

@@ -32,10 +32,10 @@ def footage(tmp_path, monkeypatch, fake_estimator):
         (tmp_path / name).write_bytes(name.encode())
     opened = []
 
-    def read(path, on_end=lambda lost_frames: None):
+    def read(path, on_end=lambda lost_frames, notes: None):
         opened.append(path.name)
         yield from frames[path.name]
-        on_end(3)
+        on_end(3, ["it is interlaced & its frames are deinterlaced"])
 
     monkeypatch.setattr(reading, "footage_frames", read)
     monkeypatch.setattr(reading, "footage_facts", lambda path: FootageFacts(24.0, len(frames[path.name])))
@@ -201,6 +201,19 @@ def test_the_report_says_what_was_measured(footage, tmp_path):
     assert any(note.startswith("length: 1 seconds of the person") for note in notes)
     assert any(note.startswith("about 0 MB of disk") or "of disk are needed" in note for note in notes)
     assert any(note == f"report: {home / 'report-32x32.html'}" for note in notes)
+
+
+def test_what_was_decided_about_a_file_is_said_and_reported(footage, tmp_path):
+    """Once for each file, also by a later run that does not read it again; and for programs, in the facts."""
+    path, _, _ = footage
+    said = "footage.mp4: it is interlaced & its frames are deinterlaced"
+    for _ in range(2):
+        notes = []
+        prepared = prepare(path, tmp_path / "work", 32, 32, say=notes.append)
+        assert notes.count(said) == 1
+        assert prepared.report["notes"] == [said]
+    page = (prepared.folder.parent / "report-32x32.html").read_text()
+    assert page.count("<li>footage.mp4: it is interlaced &amp; its frames are deinterlaced") == 1
 
 
 def test_footage_without_people_is_refused(footage, tmp_path):

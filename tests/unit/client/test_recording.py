@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from client.errors import UnwritableVideo
-from client.recording import Recording, SoundTrack
+from client.recording import Recording
 from motion.frame import Picture
 from serving.errors import UnreadableVideo
-from video.reader import VideoReader, is_endless, turned
+from video.opening import is_endless
+from video.pictures import turned
+from video.reader import VideoReader
+from video.sound import SoundTrack
 
 
 def copied(source: Path, out: Path) -> None:

@@ -1,0 +1,149 @@
+"""Decoded frames as upright RGB pictures of one size: colours, transparency, pixel shape, rotation."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, Final
+
+import av.error
+import cv2
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
+
+from motion.frame import Picture
+from serving.errors import UnreadableVideo
+
+_UNSPECIFIED: Final = 2
+_RGB: Final = 0
+_KNOWN_MATRICES: Final = frozenset({_RGB, 1, 4, 5, 6, 7, 9})
+"""ITU-T H.273, MatrixCoefficients: RGB, BT.709, FCC, BT.601 (two of them), SMPTE 240M, BT.2020."""
+_BT2020_MATRIX: Final = 9
+_HDR: Final = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
+_WIDE: Final = {
+    int(ColorPrimaries.BT2020): "BT.2020",
+    int(ColorPrimaries.SMPTE431): "DCI-P3",
+    int(ColorPrimaries.SMPTE432): "Display P3",
+}
+_HD_FROM_PX: Final = (1280, 720)
+_WIDEST_PIXEL: Final = Fraction(4)
+
+
+class PictureMaker:
+    """Makes pictures of the frames of one video.
+
+    HDR (PQ and HLG, ITU-R BT.2100) and wide gamuts are mapped to BT.709 by FFmpeg's swscale, whose reference white is
+    that of ITU-R BT.2408, 203 cd/m2. Where the file does not say which matrix its colours have, it is BT.709 from
+    1280x720 on and BT.601 below, as players take it. What is transparent becomes black. Frames of another size than
+    the first are fitted into it, with black beside them where their shape is another one.
+
+    notes: what was decided, each said once, in the order it came up. Not thread-safe.
+    """
+
+    def __init__(self, source: str, pixel_aspect_ratio: Fraction | None, *, hidden_alpha: bool = False) -> None:
+        self.notes: list[str] = []
+        self._source = source
+        self._reformatter = VideoReformatter()
+        self._size: tuple[int, int] | None = None
+        self._hidden_alpha = hidden_alpha
+        self._pixel_aspect_ratio = pixel_aspect_ratio or Fraction(1)
+        if not 1 / _WIDEST_PIXEL <= self._pixel_aspect_ratio <= _WIDEST_PIXEL:
+            self._say(
+                f"it says that its pixels are {pixel_aspect_ratio} times as wide as high: they are taken as square"
+            )
+            self._pixel_aspect_ratio = Fraction(1)
+
+    def picture(self, frame: Any) -> Picture:
+        """`[H, W, 3]` uint8 RGB, all of the first one's size. Raises UnreadableVideo for colours of an unknown kind."""
+        pixels = self._rgb(frame, max(1, round(frame.width * self._pixel_aspect_ratio)))
+        matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+        if matrix is not None:
+            pixels = turned(pixels, np.frombuffer(matrix, np.int32))
+        size = (pixels.shape[1], pixels.shape[0])
+        self._size = self._size or size
+        if size != self._size:
+            first, other = (f"{width_px}x{height_px}" for width_px, height_px in (self._size, size))
+            self._say(f"its size changes from {first} to {other}: all is fitted into {first}")
+            pixels = fitted(pixels, *self._size)
+        return pixels
+
+    def _rgb(self, frame: Any, width_px: int) -> Picture:
+        wanted: dict[str, Any] = {"width": width_px, "dst_color_range": "JPEG", **self._colours(frame)}
+        transparent = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
+        try:
+            made = self._reformatter.reformat(frame, format="rgba" if transparent else "rgb24", **wanted)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise UnreadableVideo(f"{self._source}: pixels of the kind {frame.format.name} cannot be read") from error
+        pixels: Picture = np.asarray(made.to_ndarray(), np.uint8)
+        if transparent:
+            return self._on_black(pixels)
+        if self._hidden_alpha:
+            self._say("it is transparent in places, which is not read: what lies below is shown")
+        return pixels
+
+    def _on_black(self, rgba: Picture) -> Picture:
+        alpha = rgba[..., 3:]
+        if alpha.min() == 255:
+            return np.ascontiguousarray(rgba[..., :3])
+        self._say("it is transparent in places: they become black")
+        return np.asarray((rgba[..., :3].astype(np.uint16) * alpha + 127) // 255, np.uint8)
+
+    def _colours(self, frame: Any) -> dict[str, int]:
+        """What the conversion must be told beyond what the frame says; what the frame leaves open is filled in."""
+        hdr, wide = _HDR.get(frame.color_trc), _WIDE.get(frame.color_primaries)
+        if frame.format.is_rgb:
+            pass
+        elif frame.colorspace not in _KNOWN_MATRICES - {_RGB}:
+            is_hd = frame.width >= _HD_FROM_PX[0] or frame.height >= _HD_FROM_PX[1]
+            guess = Colorspace.ITU709 if is_hd else Colorspace.ITU601
+            if frame.colorspace not in (_UNSPECIFIED, _RGB):
+                taken = "BT.709" if is_hd else "BT.601"
+                self._say(f"its colours are of kind {int(frame.colorspace)} of ITU-T H.273: they are read as {taken}")
+            frame.colorspace = _BT2020_MATRIX if hdr or frame.color_primaries == ColorPrimaries.BT2020 else int(guess)
+        if hdr is None and wide is None:
+            return {}
+        if hdr is not None:
+            self._say(f"it is HDR ({hdr}): its brightness and colours are mapped to those of ordinary video (BT.709)")
+            if frame.color_primaries == _UNSPECIFIED:
+                frame.color_primaries = int(ColorPrimaries.BT2020)
+        else:
+            self._say(f"its colours are {wide}: they are mapped to those of ordinary video (BT.709)")
+        return {
+            "dst_colorspace": int(Colorspace.ITU709),
+            "dst_color_trc": int(ColorTrc.BT709),
+            "dst_color_primaries": int(ColorPrimaries.BT709),
+        }
+
+    def _say(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def fitted(pixels: Picture, width_px: int, height_px: int) -> Picture:
+    """`pixels` as large as they fit into a picture of this size, in its middle, on black."""
+    scale = min(width_px / pixels.shape[1], height_px / pixels.shape[0])
+    inner = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    made = cv2.resize(pixels, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    left_px, top_px = (width_px - inner[0]) // 2, (height_px - inner[1]) // 2
+    whole = np.zeros((height_px, width_px, 3), np.uint8)
+    whole[top_px : top_px + inner[1], left_px : left_px + inner[0]] = made
+    return whole
+
+
+def turned(pixels: Picture, display_matrix: np.ndarray[Any, np.dtype[np.int32]]) -> Picture:
+    """`pixels` as FFmpeg's display matrix (`[9]` int32) wants them shown: turned by quarters and mirrored.
+
+    The matrix (a, b, u, c, d, v, x, y, w) takes a point to (a x + c y, b x + d y); its place (x, y) means nothing for a
+    picture alone. Angles between the quarters are taken to the nearest.
+    """
+    a, b, c, d = (int(display_matrix[i]) for i in (0, 1, 3, 4))
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        mirrored_x, mirrored_y = a < 0, d < 0
+    else:
+        pixels = pixels.transpose(1, 0, 2)
+        mirrored_x, mirrored_y = c < 0, b < 0
+    if mirrored_x:
+        pixels = pixels[:, ::-1]
+    if mirrored_y:
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
