@@ -81,7 +81,7 @@ def asked_models(
 
 
 def pose_command(
-    source: Annotated[str, typer.Argument(help="A video file, or a folder of OpenPose's keypoints.")],
+    source: Annotated[str, typer.Argument(help="A video file, or OpenPose's keypoints: a folder, or a .json list.")],
     json: Annotated[
         Path | None, typer.Option("--json", metavar="DIR", help="Write OpenPose's JSON there, a file for each frame.")
     ] = None,
@@ -105,7 +105,8 @@ def pose_command(
         raise UsageError(f"{source} is a camera or a stream: a whole clip is needed")
     choice = dancer_choice(dancer)
     shown = given_source(source, choice, frame_size, frame_rate)
-    shown.check()
+    for remark in shown.check():
+        display.note(remark)
     if overlay is not None:
         checked_output(overlay, source, force=force)
     if json is not None and json.exists() and shown.is_keypoints and json.samefile(source):
@@ -120,7 +121,7 @@ def pose_command(
     with stop_on_signals() as should_stop:
         report = find_poses(job, display, should_stop)
     if report.damaged:
-        display.warn(f"{source}: {report.damaged} frames do not decode, or have no file")
+        display.warn(f"{source}: {report.damaged} frames do not decode, or have no poses")
     display.out.print(report.summary())
     for out in (json, overlay):
         if out is not None:
