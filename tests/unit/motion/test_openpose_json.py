@@ -163,7 +163,7 @@ def changed(index: int, value) -> dict:
         ('{"instance_info":[],"meta_info":1}', "expected a list, got nothing; the object has instance_info, meta_info"),
         ('{"version":1.3}', "people: expected a list, got nothing"),
         (text(7), "people[0]: expected an object, got int"),
-        (text(entry(), entry(15)), "[1].pose_keypoints_2d: (18 parts) or 78 (26 parts) numbers, got 45"),
+        (text(entry(), entry(15)), "(18 parts) or 78 (26 parts) numbers, got 45"),
         (text({"pose_keypoints_2d": "many"}), "people[0].pose_keypoints_2d: expected a list of numbers, got str"),
         (text(entry(face_keypoints_2d=[1] * 209)), "(70 parts) or 204 (68 parts) numbers, got 209"),
         (text(entry(hand_right_keypoints_2d=[1] * 3)), "hand_right_keypoints_2d: expected 63 (21 parts)"),
