@@ -265,7 +265,7 @@ def fit_command(
     for remark in shown.check():
         display.note(remark)
     if out is not None:
-        refuse_existing([out], force=force)
+        refuse_existing([out], force=force, sources=[source])
     pose, settings = _pose_choice(shown, pose_backend, pose_model, server, display)
     fitted, lost_frames = run(
         lambda _: with_server(
@@ -278,7 +278,11 @@ def fit_command(
     if out is None:
         print(text, end="")
         return
-    write_text_whole(out, text)
+    try:
+        write_text_whole(out, text)
+    except CommandError:
+        print(text, end="")  # what was measured is not lost
+        raise
     display.note(f"wrote {out}")
 
 

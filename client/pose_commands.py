@@ -13,7 +13,7 @@ from client.evaluate_pose import EvaluationJob, evaluate, markdown_of, parsed_ba
 from client.keypoints import GivenFacts, parsed_rate, parsed_size
 from client.looking import LookRequest, PoseModels, pose_models
 from client.options import Force
-from client.outputs import refuse_existing, write_text_whole
+from client.outputs import check_writable, refuse_existing, write_text_whole
 from client.pose import PoseJob, find_poses
 from client.recording import checked_output
 from client.source import Source
@@ -109,10 +109,14 @@ def pose_command(
         display.note(remark)
     if overlay is not None:
         checked_output(overlay, source, force=force)
+    if json is not None:
+        check_writable(json, is_folder=True)
     if json is not None and json.exists() and shown.is_keypoints and json.samefile(source):
         raise UsageError(f"{json} is the source itself; name another folder")
     if json is not None and json.is_dir() and any(json.iterdir()) and not force:
         raise CommandError(f"{json} exists already and is not empty; --force replaces the keypoints in it")
+    if json is not None and json.exists() and not json.is_dir():
+        raise CommandError(f"{json} is no folder; --json names one")
     models = PoseModels()
     if not shown.is_keypoints:
         models = asked_models(pose_backend, pose_model, None, display, dancer=choice)
@@ -155,7 +159,7 @@ def evaluate_pose_command(
     if len(truth) > len(clips):
         raise UsageError(f"--truth is given {len(truth)} times for {len(clips)} clips")
     if out is not None:
-        refuse_existing([out], force=force)
+        refuse_existing([out], force=force, sources=[*clips, *pose_model])
     models = asked_models(None, pose_model, None, display, dancer=DancerChoice())
     look = LookRequest(models=models, detail=detail, dancer=choice, max_side_px=max_side)
     job = EvaluationJob(clips=clips, backends=parsed_backends(backends, look), look=look, truth=truth, frames=frames)
@@ -164,5 +168,5 @@ def evaluate_pose_command(
     # Where there is no terminal, a table need not fit into one.
     display.out.print(table_of(rows), width=None if display.out.is_terminal else 200)
     if out is not None:
-        write_text_whole(out, markdown_of(rows))
+        write_text_whole(out, markdown_of(rows))  # the table is on the screen already
         display.out.print(f"wrote {out}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,11 +15,13 @@ from av.video.reformatter import Colorspace
 
 from client.errors import UnwritableVideo
 from motion.frame import Picture
+from serving.whole import hidden_beside, why_unwritable
 from video.reader import reason
 
 CONTAINERS: Final = (".mp4", ".mov", ".mkv")
 _AAC_RATES_HZ: Final = frozenset({8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
 _BT709: Final = 1
+_ENCODER: Final = "libx264"
 # What players take, which is less than what FFmpeg would write. Matroska takes all that it says it takes.
 _SOUND_COPIED: Final = {
     ".mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}),
@@ -36,12 +36,21 @@ def checked_output(out: Path, source: str | None, *, force: bool) -> Path:
     """
     if out.suffix.lower() not in CONTAINERS:
         raise UnwritableVideo(f"{out} must end in {', '.join(CONTAINERS)}")
+    unwritable = why_unwritable(out)
+    if unwritable is not None:
+        raise UnwritableVideo(f"{out} cannot be written: {unwritable}")
     if source is not None and out.exists() and Path(source).exists() and out.samefile(source):
         raise UnwritableVideo(f"{out} is the source itself; name another output")
     if out.is_dir():
         raise UnwritableVideo(f"{out} is a folder")
     if out.exists() and not force:
         raise UnwritableVideo(f"{out} exists already; --force overwrites it")
+    try:
+        av.codec.Codec(_ENCODER, "w")
+    except av.error.FFmpegError as error:
+        raise UnwritableVideo(
+            f"{out} cannot be written: this PyAV has no encoder {_ENCODER}; install PyAV's wheel"
+        ) from error
     return out
 
 
@@ -75,12 +84,10 @@ class Recording:
         self._kept = False
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{out.stem}.", suffix=f".part{out.suffix}", dir=out.parent)
-            os.close(handle)
-        except OSError as error:
+            self._part = hidden_beside(out)
+            self._container: Any = av.open(str(self._part), "w")
+        except (OSError, av.error.FFmpegError) as error:
             raise UnwritableVideo(f"{out} cannot be written: {reason(error)}") from error
-        self._part = Path(name)
-        self._container: Any = av.open(name, "w")
 
     def __enter__(self) -> Recording:
         return self
@@ -124,8 +131,6 @@ class Recording:
             if self._sound is not None:
                 self._container.mux(list(self._sound.packets_until(None)))
             self._container.close()
-            # mkstemp makes files for their owner alone; a video gets what any new file would get.
-            self._part.chmod(0o666 & ~_umask())
             if self.out.exists() and not self._replace:
                 raise UnwritableVideo(f"{self.out} has appeared meanwhile; --force overwrites it")
             self._part.replace(self.out)
@@ -135,7 +140,7 @@ class Recording:
 
     def _start(self, width_px: int, height_px: int) -> None:
         self._size = (width_px, height_px)
-        stream = self._container.add_stream("libx264", rate=self._frame_rate)
+        stream = self._container.add_stream(_ENCODER, rate=self._frame_rate)
         stream.width, stream.height = width_px + width_px % 2, height_px + height_px % 2
         stream.pix_fmt = "yuv420p"
         # Without B-frames decoding times are presentation times: variable rates keep their exact lengths.
@@ -234,9 +239,3 @@ class SoundTrack:
                 yield next(packets)
             except (StopIteration, av.error.FFmpegError):
                 return
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
