@@ -71,10 +71,11 @@ def why_unwritable(path: Path, needed_bytes: int = 0, *, is_folder: bool = False
 
     It is tried, with a small file that is removed again; no folder is made. needed_bytes: on its disk, at least.
     """
-    there = path if is_folder and path.is_dir() else path.parent
+    # Not Path.exists, which raises for a name that is too long.
+    there = path if is_folder and os.path.isdir(path) else path.parent  # noqa: PTH112
+    while not os.path.exists(there):  # noqa: PTH110
+        there = there.parent
     try:
-        while not there.exists():
-            there = there.parent
         if not there.is_dir():
             return f"{there} is no folder"
         longest_bytes = os.pathconf(there, "PC_NAME_MAX")

@@ -88,7 +88,7 @@ def pose_with_limit(poses, out, limit_bytes: int) -> subprocess.CompletedProcess
 
 
 def test_a_folder_that_could_not_be_finished_is_not_there(poses, tmp_path):
-    """The last file, of the frames' times, is refused here: no folder passes for the whole, and nothing hidden stays."""
+    """The last file is refused here: no folder passes for the whole, and nothing hidden stays."""
     source = written(tmp_path / "many", *[[]] * 2000)
     done = pose_with_limit(source, tmp_path / "out", 4096)
     assert done.returncode == 1

@@ -38,10 +38,10 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path):
     (tmp_path / "file").write_text("before")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a").write_text("before")
-    with pytest.raises(OSError, match="full"), written_whole(tmp_path / "file") as partial:
+    with pytest.raises(OSError, match="full"), written_whole(tmp_path / "file") as partial:  # noqa: PT012
         partial.write_text("half")
         raise OSError("full")
-    with pytest.raises(OSError, match="full"), folder_written_whole(tmp_path / "folder") as folder:
+    with pytest.raises(OSError, match="full"), folder_written_whole(tmp_path / "folder") as folder:  # noqa: PT012
         (folder / "a").write_text("half")
         raise OSError("full")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
