@@ -1,5 +1,10 @@
 """Makes the sample videos: `python -m samples.make clip|footage|truth|joints|stills -o PATH`."""
 
+if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+    from serving.entry import begin
+
+    begin()
+
 import hashlib
 import multiprocessing
 import os
@@ -27,6 +32,7 @@ from samples.cast import ACTOR, SOURCE, Performer, render_actor_in_source_pose
 from samples.geometry import Floats
 from samples.motion import Dance
 from samples.renderer import Picture, Renderer
+from serving.entry import started
 from serving.whole import folder_written_whole, why_unwritable, written_whole
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
@@ -240,4 +246,5 @@ def write_video(path: Path, pictures: Iterator[Picture], frames_per_second: int,
 
 
 if __name__ == "__main__":
+    started()
     app()

@@ -226,7 +226,7 @@ async def test_the_command_ends_with_0_where_nothing_is(stack: Stack):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--server", "nowhere"), "--server: expected HOST:PORT, got 'nowhere'"),
+        (("--server", "nowhere"), "--server: nowhere has no port; expected HOST:PORT"),
         (("--stages", "hair=a:1"), "--stages: expected NAME=HOST:PORT with a name of"),
         (("--stages", "pose=a:b"), "--stages: expected HOST:PORT, got 'a:b'"),
     ],
