@@ -18,8 +18,13 @@ _SIGNALLED: Final = 128
 """A shell's exit code for a process that a signal ended is this and the signal's number: 130 for Ctrl-C."""
 
 
-def begin() -> None:
+_exit_code: int | None = None
+
+
+def begin(exit_code: int | None = None) -> None:
     """For the first line of a process: until `started`, Ctrl-C and SIGTERM end it with one line and 130 or 143.
+
+    exit_code: in place of those.
 
     From here on its output also takes names that the terminal's encoding lacks: they are written as escapes.
     """
@@ -27,6 +32,8 @@ def begin() -> None:
         if isinstance(stream, TextIO) or hasattr(stream, "reconfigure"):
             with suppress(OSError, ValueError):
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    global _exit_code
+    _exit_code = exit_code
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background job, wants that
             signal.signal(number, _end)
@@ -42,7 +49,7 @@ def started() -> None:
 
 def ending() -> None:
     """All is done, so that a signal has nothing left to interrupt but the interpreter's own end."""
-    begin()
+    begin(_exit_code)
 
 
 @contextmanager
@@ -67,4 +74,4 @@ def _end(number: int, frame: FrameType | None) -> None:
     """At once: half-imported modules cannot be left in good order, and there is nothing to clean up yet."""
     with suppress(OSError):
         os.write(2, b"interrupted\n" if number == signal.SIGINT else b"terminated\n")
-    os._exit(_SIGNALLED + number)
+    os._exit(_SIGNALLED + number if _exit_code is None else _exit_code)

@@ -1,6 +1,7 @@
 """`python -m training`: trains one actor as a batch job does, with `dance train`'s options.
 
-Exit codes: 0 published; 42 no retry mends it; 75 interrupted, the same command goes on; 1 anything else.
+Exit codes: 0 published; 42 no retry mends it; 75 interrupted, in its first second too, the same command goes on; 1
+anything else.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
     from serving.entry import begin
 
-    begin()
+    begin(75)  # EXIT_INTERRUPTED, whose module takes time to import
 
 import sys
 import traceback

@@ -46,7 +46,7 @@ WRONG = [
 @pytest.mark.parametrize(("address", "told"), WRONG)
 def test_what_is_no_address_is_named(address, told):
     """What was given, what is wrong with it, what was expected."""
-    with pytest.raises(ValueError, match="expected HOST:PORT, for example 127.0.0.1:50050") as caught:
+    with pytest.raises(ValueError, match=r"expected HOST:PORT, for example 127\.0\.0\.1:50050") as caught:
         checked_address(address)
     assert told in str(caught.value)
 
