@@ -65,7 +65,7 @@ class ImportedPoses:
         if known < frames - allowed and not self._known.names_people_only:
             step = self._known.step
             told = f"{folder} holds poses of {known} frames, the footage has {frames}"
-            if step > 1 and every % step:
+            if step > 1 and every % step and spanned >= frames - allowed:
                 told += f"; one for every {step} frames: --frame-rate at 1/{step} of the footage's rate takes those"
             raise BadInput("keypoints", told)
 

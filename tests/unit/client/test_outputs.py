@@ -125,3 +125,12 @@ def test_force_replaces_the_keypoints_of_a_folder_at_the_end(poses, tmp_path):
     assert run(["pose", str(poses), "--json", str(out), "--force"]) == 0
     assert len(read_folder(out).frames) == 40
     assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_for_logs_that_cannot_be_made_is_told(root, tmp_path, capsys):
+    """Before anything is started."""
+    (tmp_path / "file").touch()
+    logs = tmp_path / "file" / "logs"
+    assert run(["up", "--port", "0", "--actors", str(root / "samples" / "actors"), "--logs", str(logs)]) == 1
+    (told,) = capsys.readouterr().err.strip().splitlines()
+    assert "cannot be written: " in told
