@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from client.errors import CommandError, UsageError
+from serving.addresses import checked_address
 from serving.tls import ChannelTls, channel_tls, is_local
 
 
@@ -83,6 +84,10 @@ def named_server(
             if value is not None:
                 raise UsageError(f"{option} is for a server that runs elsewhere: --server names it")
         return None
+    try:
+        checked_address(address)
+    except ValueError as error:
+        raise UsageError(f"--server: {error}") from error
     try:
         tls = channel_tls("--tls-", ca, certificate, key)
     except ValueError as error:

@@ -138,7 +138,8 @@ def transfer_command(
     source: Annotated[
         str,
         typer.Argument(
-            help="A video file or a folder of OpenPose's keypoints; with --live a camera (0, /dev/video0) or address."
+            help="A video file, or OpenPose's keypoints in a folder or a .json list; with --live a camera (0, "
+            "/dev/video0) or address."
         ),
     ],
     actor: ActorName,
@@ -195,8 +196,9 @@ def transfer_command(
     choice = dancer_choice(dancer)
     shown = given_source(source, choice, frame_size, frame_rate)
     if shown.is_keypoints and live:
-        raise UsageError(f"{source} is a folder of keypoints: --live is for cameras, streams and videos")
-    shown.check()  # what is wrong with it is told before anything is started
+        raise UsageError(f"{source} is keypoints: --live is for cameras, streams and videos")
+    for remark in shown.check():  # what is wrong with it is told before anything is started
+        display.note(remark)
     if out is not None:
         checked_output(out, source, force=force)
     pose, settings = _pose_choice(shown, pose_backend, pose_model, server, display)
@@ -236,7 +238,7 @@ def transfer_command(
 
 @app.command("fit")
 def fit_command(
-    source: Annotated[str, typer.Argument(help="A video file, or a folder of OpenPose's keypoints.")],
+    source: Annotated[str, typer.Argument(help="A video file, or OpenPose's keypoints: a folder, or a .json list.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A JSON file for `dance transfer --body`.")] = None,
     server: Server = None,
     tls_ca: TlsCa = None,
@@ -262,9 +264,10 @@ def fit_command(
     if is_endless(source):
         raise UsageError(f"{source} is a camera or a stream: a whole clip is needed")
     shown = given_source(source, dancer_choice(dancer), frame_size, frame_rate)
-    shown.check()
+    for remark in shown.check():
+        display.note(remark)
     if out is not None:
-        refuse_existing([out], force=force)
+        refuse_existing([out], force=force, sources=[source])
     pose, settings = _pose_choice(shown, pose_backend, pose_model, server, display)
     told = partial(display.source_notes, source)
     fitted, lost_frames = run(
@@ -283,7 +286,11 @@ def fit_command(
     if out is None:
         print(text, end="")
         return
-    write_text_whole(out, text)
+    try:
+        write_text_whole(out, text)
+    except CommandError:
+        print(text, end="")  # what was measured is not lost
+        raise
     display.note(f"wrote {out}")
 
 

@@ -15,6 +15,7 @@ from client.errors import ServerError, UsageError
 from client.probe import ProbeAnswer, ProbeSession, health_of
 from client.session import DanceClient
 from client.terms import ActorListing
+from serving.addresses import checked_address
 from serving.channels import open_channel
 from serving.server import VERSION
 
@@ -76,9 +77,10 @@ def parse_stages(text: str) -> dict[str, str]:
 
 def check_address(address: str, *, option: str) -> None:
     """Raises UsageError for anything that is not host:port."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UsageError(f"{option}: expected HOST:PORT, got {address!r}")
+    try:
+        checked_address(address, one_server=True)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 async def examine(patient: Patient) -> AsyncIterator[Finding]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from client.access import ServerAccess
 from client.display import Display
-from client.errors import Interrupted
+from client.errors import CommandError, Interrupted
 from client.feed import FeedOptions, FileFeed
 from client.hosting import with_server
 from client.outputs import refuse_existing
@@ -23,6 +23,7 @@ from client.transfer import fit, look_ahead_for
 from motion.frame import Picture
 from serving.actors import Actor, ActorStore
 from serving.pictures import decode_picture
+from serving.whole import folder_written_whole
 from training.options import FootageRequest
 from video.reader import VideoReader
 
@@ -74,8 +75,10 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
         from training.evaluation.tables import evaluation_paths, fact_lines, footnotes, tables_of, write_evaluation
         from training.showing import shown
         from training.stopping import stop_on_signals
+    inputs = [path for path in (request.source, request.truth) if path is not None]
+    inputs += [] if request.footage is None else request.footage.files
     for name in request.names:
-        refuse_existing(evaluation_paths(request.out, name), force=request.force)
+        refuse_existing(evaluation_paths(request.out, name), force=request.force, sources=inputs)
     lpips, reason = open_lpips(request.lpips_weights)
     transferred = None
     if request.source is not None:
@@ -92,10 +95,15 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
     written = []
     with stop_on_signals() as should_stop, shown(display.err) as showing:
         evaluations = _evaluations(request, actor, transferred, lpips, _Told(showing.progress, should_stop), display)
-        for name, evaluation in evaluations:
-            if reason:
-                evaluation.not_available["LPIPS"] = reason
-            written += write_evaluation(evaluation, request.out, name)
+        try:
+            with folder_written_whole(request.out) as folder:
+                for name, evaluation in evaluations:
+                    if reason:
+                        evaluation.not_available["LPIPS"] = reason
+                    write_evaluation(evaluation, folder, name)
+                    written += evaluation_paths(request.out, name)
+        except OSError as error:
+            raise CommandError(f"{request.out} cannot be written: {error.strerror}") from error
     for _, evaluation in evaluations:
         display.tables(evaluation.title, [(t.title, t.headings, t.rows) for t in tables_of(evaluation)])
         for what, why in evaluation.not_available.items():

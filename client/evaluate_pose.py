@@ -17,7 +17,8 @@ from client.looking import Looked, Looking, LookRequest, opened_backends
 from client.pose_scores import PoseScores, Seen, scored
 from client.terms import PoseBackend
 from motion.dancer_choice import DancerChoice
-from motion.openpose_json import BadKeypoints, read_folder, shrunk_size
+from motion.keypoint_folder import read_folder
+from motion.openpose_json import BadKeypoints, shrunk_size
 from motion.pose import Pose
 
 HEADINGS: Final = (
@@ -79,7 +80,9 @@ def true_poses(folder: Path, max_side_px: int) -> list[Pose | None]:
             known = read_folder(folder, shrink_to_px=max_side_px)
     except BadKeypoints as error:
         raise CommandError(str(error)) from error
-    if any(len(frame.people) > 1 for frame in known.frames):
+    if known.step > 1:
+        raise CommandError(f"{folder}: expected a file for each frame, got one for every {known.step} frames")
+    if known.most_people > 1:
         raise CommandError(f"{folder}: expected one person in each file, the one whose joints are known")
     return [frame.people[0].pose if frame.people else None for frame in known.frames]
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from client.access import ServerAccess
 from client.display import Display
 from client.errors import ServerError, StackFailed
+from client.outputs import check_writable
 from client.stack import LocalStack, local_stack
 
 Result = TypeVar("Result")
@@ -33,6 +34,8 @@ async def hosted(
     settings, load_at_start: see `local_stack`.
     logs: None makes a folder that goes at the end, unless the stack failed: then its logs are wanted.
     """
+    if logs is not None:
+        check_writable(logs, is_folder=True)
     folder = Path(tempfile.mkdtemp(prefix="dance-logs-")) if logs is None else logs
     failed = False
     try:

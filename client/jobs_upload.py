@@ -65,7 +65,7 @@ class Upload:
         with footage.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
             size_bytes = file.seek(0, 2)
-            name = re.sub(r"[^\w.-]", "_", footage.name)[-100:]
+            name = re.sub(r"[^\w.-]", "_", footage.name, flags=re.ASCII)[-100:]  # so that a part's name fits
             folder = str(FOOTAGE_FOLDER / "uploads" / digest[:16])
             try:
                 self._brought(file, size_bytes, digest, folder, name)

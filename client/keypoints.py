@@ -1,4 +1,4 @@
-"""A folder of OpenPose's keypoints as a source: what a video is to `dance transfer`, without its pictures."""
+"""A folder or list of keypoints as a source: what a video is to `dance transfer`, without its pictures."""
 
 from __future__ import annotations
 
@@ -15,16 +15,8 @@ from client.terms import PosedFrame
 from motion.dancer_choice import DancerChoice
 from motion.following import Followed, Follower
 from motion.frame import FrameSize, Picture
-from motion.openpose_json import (
-    BadKeypoints,
-    KeypointsFolder,
-    SourceFacts,
-    numbered_files,
-    parsed_fraction,
-    read_folder,
-    read_source_facts,
-    shrunk_size,
-)
+from motion.keypoint_folder import KeypointsFolder, known_frames, read_folder
+from motion.openpose_json import BadKeypoints, SourceFacts, parsed_fraction, read_source_facts, shrunk_size
 from motion.pose import Pose
 from video.reader import SourceFrame
 
@@ -72,13 +64,15 @@ class KeypointsReader:
         self.notes: tuple[str, ...] = ()
         self._path = Path(source)
         try:
-            self._facts = self._known_facts(given)
-            self._folder = read_folder(self._path, facts=self._facts)
+            self._given_facts = self._known_facts(given)
+            self._folder = read_folder(self._path, facts=self._given_facts)
         except BadKeypoints as error:
             raise CommandError(str(error)) from error
+        assert self._folder.facts is not None
+        self._facts = self._folder.facts
 
     def _known_facts(self, given: GivenFacts) -> SourceFacts:
-        numbered_files(self._path)  # where there are none, it is of no use to ask for a size
+        known_frames(self._path)  # where there are none, it is of no use to ask for a size
         stored = read_source_facts(self._path)
         if stored is None:
             for value, option in ((given.size, "--frame-size"), (given.frame_rate, "--frame-rate")):
@@ -124,11 +118,22 @@ class KeypointsReader:
         """Frames without a file: they are danced as frames without a person."""
         return self._folder.missing_frames
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was decided about the frames, a line each for the user."""
+        step, poses = self._folder.step, self.expected_frames - self.lost_frames
+        if step > 1:
+            every = f"{self.source} has poses of every {_ordinal(step)} frame"
+            return (f"{every}: its {poses} poses follow at {self.frame_rate_hz:.4g} frames a second",)
+        if self._folder.counted and poses > 1:
+            return (f"{self.source}: its {poses} frames have no numbers of frames, so they follow each other by name",)
+        return ()
+
     def shrunk(self, max_side_px: int) -> tuple[KeypointsFolder, FrameSize]:
         """The frames with their joints in pixels of a frame no larger than that, and that frame's size."""
         folder = self._folder
         if shrunk_size(self.size, max_side_px) != self.size:
-            folder = read_folder(self._path, facts=self._facts, shrink_to_px=max_side_px)
+            folder = read_folder(self._path, facts=self._given_facts, shrink_to_px=max_side_px)
         return folder, shrunk_size(self.size, max_side_px)
 
     def pts_of(self, index: int) -> int:
@@ -159,16 +164,18 @@ class KeypointsShown:
 def followed_frames(reader: KeypointsReader, choice: DancerChoice, max_side_px: int) -> Iterator[KeypointsShown]:
     """Every frame of a folder, with the dancer found among its people.
 
-    The numbers that the writer gave to people are kept where everybody has one; else people are told apart here.
+    The numbers that the writer gave to people are kept where everybody has one; else people are told apart here. Where
+    no frame has several, all of them are the dancer, however far apart in time and place.
     """
     folder, size = reader.shrunk(max_side_px)
     follower = Follower(choice)
     ids_known = folder.ids_known
+    alone = not ids_known and folder.most_people == 1
     for frame in folder.frames:
         pts = reader.pts_of(frame.index)
         seconds = max(0.0, float(pts * reader.time_base))
         people = [person.pose for person in frame.people]
-        ids = [person.person_id or 0 for person in frame.people] if ids_known else None
+        ids = [person.person_id or 0 for person in frame.people] if ids_known else [1] * len(people) if alone else None
         who = follower.follow(people, size, seconds, ids)
         yield KeypointsShown(frame.index, pts, seconds, tuple(people[index] for index in who.kept), who)
 
@@ -203,3 +210,8 @@ class KeypointsFeed(FileFeed):
         dancer = shown.people[shown.who.dancer_index] if shown.who.dancer_index >= 0 else None
         posed = PosedFrame(shown.index, dancer, self._size, shown.seconds)
         return SourceFrame(shown.index, shown.pts, shown.seconds, pixels), posed, pixels
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

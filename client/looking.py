@@ -14,6 +14,7 @@ from client.terms import PoseBackend, PoseDetail
 from motion.dancer_choice import DancerChoice, DancerRule
 from motion.following import Follower
 from motion.frame import FrameSize, Picture, PictureEncoding
+from serving.entry import importing
 from serving.pictures import decode_picture, encode_picture
 from video.reader import SourceFrame, VideoReader
 
@@ -136,7 +137,8 @@ class Looking:
 def opened_backends(models: PoseModels) -> Backends:
     """The backends of these cards, opened. Raises BadSettings, and CommandError without the extra [pose]."""
     try:
-        from services.pose import backends  # MediaPipe takes a second to import
+        with importing():
+            from services.pose import backends  # MediaPipe takes a second to import
     except ModuleNotFoundError as error:
         raise CommandError(f"finding poses needs {error.name}: in a checkout, pip install -e '.[pose]'") from error
     cards = {backends.PoseBackend(backend.value): path for backend, path in models.cards.items()}

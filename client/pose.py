@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
+from typing import Final
 
 from client.display import Display
-from client.errors import CommandError, Interrupted, UnwritableVideo
+from client.errors import Interrupted, UnwritableVideo
 from client.keypoints import KeypointsReader, drawn, followed_frames
 from client.looking import Looking, LookRequest
+from client.outputs import check_writable, stopped_name
 from client.overlay import draw_people
 from client.recording import Recording
 from client.source import Source
 from motion.frame import FrameSize, Picture
-from motion.openpose_json import SOURCE_FILE, BadKeypoints, KeypointsPerson, KeypointsWriter, SourceFacts, shrunk_size
+from motion.keypoint_folder import keypoint_files
+from motion.openpose_json import SOURCE_FILE, KeypointsPerson, KeypointsWriter, SourceFacts, shrunk_size
 from motion.pose import Pose
+from serving.whole import folder_written_whole
+
+_LEAST_FILE_BYTES: Final = 4096
+"""What a file takes on a disk, at least."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +91,8 @@ class _Origin:
 def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) -> PoseReport:
     """Looks at every frame of the source and writes what was asked for.
 
-    should_stop: asked after each frame; what is written by then is kept, and Interrupted says so. Raises CommandError.
+    should_stop: asked after each frame; what is found by then is kept under another name, and Interrupted says so.
+    Raises CommandError, and leaves nothing then.
     """
     report = PoseReport()
     with ExitStack() as closing:
@@ -103,13 +110,15 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
                 )
             )
         line = closing.enter_context(display.progress("finding poses", origin.expected_frames))
+        if job.json is not None:
+            check_writable(job.json, _LEAST_FILE_BYTES * (origin.expected_frames or 0), is_folder=True)
         stopped = False
         for found in frames:
             if job.json is not None:
                 # The first frame says how large all are; a source that does not even decode leaves no folder.
                 if writer is None:
-                    writer = _writer(job, job.json, origin, found.picture, max_side_px)
-                    closing.push(partial(_abandon, writer))
+                    folder = closing.enter_context(_folder(job.json))
+                    writer = _writer(job, folder, origin, found.picture, max_side_px)
                 _write(writer, found)
             if recording is not None:
                 recording.write(_overlay(found), found.pts)
@@ -118,13 +127,13 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
             if should_stop():
                 stopped = True
                 break
+        if stopped:
+            kept = " and ".join(str(path) for path in _kept_until_stop(job, writer, recording))
+            raise Interrupted(f"stopped after {report.frames} frames, which {kept} hold")
         if writer is not None:
-            writer.close()
+            _close(writer, job)
         if recording is not None:
             recording.keep()
-    if stopped:
-        where = " and ".join(str(path) for path in (job.json, job.overlay) if path is not None)
-        raise Interrupted(f"stopped after {report.frames} frames, which {where} hold")
     return report
 
 
@@ -177,36 +186,47 @@ def _read(keypoints: KeypointsReader, job: PoseJob) -> Iterator[_Found]:
         yield _Found(shown.pts, picture, people, list(who.person_ids), who.dancer_index, who.lost, who.changed)
 
 
-def _writer(job: PoseJob, folder: Path, origin: _Origin, picture: Picture, max_side_px: int) -> KeypointsWriter:
-    if job.replace and folder.is_dir():
-        for path in [*folder.glob("*_keypoints.json"), folder / SOURCE_FILE]:
+@contextmanager
+def _folder(folder: Path) -> Iterator[Path]:
+    """Where the files are written; it becomes `folder`, or they take their place in it, once all are there."""
+    try:
+        with folder_written_whole(folder, last=SOURCE_FILE) as partial:
+            yield partial
+    except OSError as error:
+        raise UnwritableVideo(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _kept_until_stop(job: PoseJob, writer: KeypointsWriter | None, recording: Recording | None) -> Iterator[Path]:
+    """What was found until a stop is kept, under names that do not pass for the whole."""
+    if writer is not None and job.json is not None:
+        writer.close()
+        folder = stopped_name(job.json)
+        writer.folder.rename(folder)
+        yield folder
+    if recording is not None:
+        recording.out = stopped_name(recording.out)
+        recording.keep()
+        yield recording.out
+
+
+def _close(writer: KeypointsWriter, job: PoseJob) -> None:
+    """Ends a folder that is whole; with --force the keypoints that were in its place go."""
+    assert job.json is not None
+    writer.close()
+    if job.replace and job.json.is_dir():
+        for path in [*keypoint_files(job.json), job.json / SOURCE_FILE]:
             path.unlink(missing_ok=True)
+
+
+def _writer(job: PoseJob, folder: Path, origin: _Origin, picture: Picture, max_side_px: int) -> KeypointsWriter:
     scale = origin.size.width_px / picture.shape[1], origin.size.height_px / picture.shape[0]
     facts = SourceFacts(origin.size, origin.frame_rate, origin.time_base)
-    try:
-        return KeypointsWriter(folder, Path(job.source.name).stem, facts, scale)
-    except BadKeypoints as error:
-        raise CommandError(f"{error}; --force replaces the keypoints in it") from error
-    except OSError as error:
-        raise CommandError(f"{folder} cannot be written: {error.strerror}") from error
+    return KeypointsWriter(folder, Path(job.source.name).stem, facts, scale)
 
 
 def _write(writer: KeypointsWriter, found: _Found) -> None:
     people = [KeypointsPerson(pose, number) for pose, number in zip(found.people, found.ids, strict=True)]
-    try:
-        writer.write(people, found.pts)
-    except OSError as error:
-        raise UnwritableVideo(f"{writer.folder} cannot be written: {error.strerror}") from error
-
-
-def _abandon(writer: KeypointsWriter, kind: type[BaseException] | None, *_: object) -> None:
-    """Removes what was written where the work did not come to its end: half a folder would look like a whole one."""
-    if kind is None or (writer.folder / SOURCE_FILE).exists():  # which comes last
-        return
-    for path in writer.folder.glob("*_keypoints.json"):
-        path.unlink(missing_ok=True)
-    with suppress(OSError):  # it holds something else
-        writer.folder.rmdir()
+    writer.write(people, found.pts)
 
 
 def _overlay(found: _Found) -> Picture:

@@ -13,7 +13,7 @@ from client.evaluate_pose import EvaluationJob, evaluate, markdown_of, parsed_ba
 from client.keypoints import GivenFacts, parsed_rate, parsed_size
 from client.looking import LookRequest, PoseModels, pose_models
 from client.options import Force
-from client.outputs import refuse_existing, write_text_whole
+from client.outputs import check_writable, refuse_existing, write_text_whole
 from client.pose import PoseJob, find_poses
 from client.recording import checked_output
 from client.source import Source
@@ -81,7 +81,7 @@ def asked_models(
 
 
 def pose_command(
-    source: Annotated[str, typer.Argument(help="A video file, or a folder of OpenPose's keypoints.")],
+    source: Annotated[str, typer.Argument(help="A video file, or OpenPose's keypoints: a folder, or a .json list.")],
     json: Annotated[
         Path | None, typer.Option("--json", metavar="DIR", help="Write OpenPose's JSON there, a file for each frame.")
     ] = None,
@@ -105,13 +105,18 @@ def pose_command(
         raise UsageError(f"{source} is a camera or a stream: a whole clip is needed")
     choice = dancer_choice(dancer)
     shown = given_source(source, choice, frame_size, frame_rate)
-    shown.check()
+    for remark in shown.check():
+        display.note(remark)
     if overlay is not None:
         checked_output(overlay, source, force=force)
+    if json is not None:
+        check_writable(json, is_folder=True)
     if json is not None and json.exists() and shown.is_keypoints and json.samefile(source):
         raise UsageError(f"{json} is the source itself; name another folder")
     if json is not None and json.is_dir() and any(json.iterdir()) and not force:
         raise CommandError(f"{json} exists already and is not empty; --force replaces the keypoints in it")
+    if json is not None and json.exists() and not json.is_dir():
+        raise CommandError(f"{json} is no folder; --json names one")
     models = PoseModels()
     if not shown.is_keypoints:
         models = asked_models(pose_backend, pose_model, None, display, dancer=choice)
@@ -120,7 +125,7 @@ def pose_command(
     with stop_on_signals() as should_stop:
         report = find_poses(job, display, should_stop)
     if report.damaged:
-        display.warn(f"{source}: {report.damaged} frames do not decode, or have no file")
+        display.warn(f"{source}: {report.damaged} frames do not decode, or have no poses")
     display.out.print(report.summary())
     display.source_notes(source, report.notes)
     for out in (json, overlay):
@@ -155,7 +160,7 @@ def evaluate_pose_command(
     if len(truth) > len(clips):
         raise UsageError(f"--truth is given {len(truth)} times for {len(clips)} clips")
     if out is not None:
-        refuse_existing([out], force=force)
+        refuse_existing([out], force=force, sources=[*clips, *pose_model])
     models = asked_models(None, pose_model, None, display, dancer=DancerChoice())
     look = LookRequest(models=models, detail=detail, dancer=choice, max_side_px=max_side)
     job = EvaluationJob(clips=clips, backends=parsed_backends(backends, look), look=look, truth=truth, frames=frames)
@@ -164,5 +169,5 @@ def evaluate_pose_command(
     # Where there is no terminal, a table need not fit into one.
     display.out.print(table_of(rows), width=None if display.out.is_terminal else 200)
     if out is not None:
-        write_text_whole(out, markdown_of(rows))
+        write_text_whole(out, markdown_of(rows))  # the table is on the screen already
         display.out.print(f"wrote {out}")

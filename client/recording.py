@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +14,13 @@ from av.video.reformatter import Colorspace
 
 from client.errors import UnwritableVideo
 from motion.frame import Picture
+from serving.whole import hidden_beside, why_unwritable
 from video.opening import file_address, reason
 from video.sound import SoundTrack
 
 CONTAINERS: Final = (".mp4", ".mov", ".mkv")
 _BT709: Final = 1
+_ENCODER: Final = "libx264"
 # What players take, which is less than what FFmpeg would write. Matroska takes all that it says it takes.
 _SOUND_COPIED: Final = {
     ".mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}),
@@ -35,12 +35,21 @@ def checked_output(out: Path, source: str | None, *, force: bool) -> Path:
     """
     if out.suffix.lower() not in CONTAINERS:
         raise UnwritableVideo(f"{out} must end in {', '.join(CONTAINERS)}")
+    unwritable = why_unwritable(out)
+    if unwritable is not None:
+        raise UnwritableVideo(f"{out} cannot be written: {unwritable}")
     if source is not None and out.exists() and Path(source).exists() and out.samefile(source):
         raise UnwritableVideo(f"{out} is the source itself; name another output")
     if out.is_dir():
         raise UnwritableVideo(f"{out} is a folder")
     if out.exists() and not force:
         raise UnwritableVideo(f"{out} exists already; --force overwrites it")
+    try:
+        av.codec.Codec(_ENCODER, "w")
+    except av.error.FFmpegError as error:
+        raise UnwritableVideo(
+            f"{out} cannot be written: this PyAV has no encoder {_ENCODER}; install PyAV's wheel"
+        ) from error
     return out
 
 
@@ -74,12 +83,10 @@ class Recording:
         self._kept = False
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{out.stem}.", suffix=f".part{out.suffix}", dir=out.parent)
-            os.close(handle)
-        except OSError as error:
+            self._part = hidden_beside(out)
+            self._container: Any = av.open(file_address(str(self._part)), "w")
+        except (OSError, av.error.FFmpegError) as error:
             raise UnwritableVideo(f"{out} cannot be written: {reason(error)}") from error
-        self._part = Path(name)
-        self._container: Any = av.open(file_address(name), "w")
 
     def __enter__(self) -> Recording:
         return self
@@ -123,8 +130,6 @@ class Recording:
             if self._sound is not None:
                 self._container.mux(list(self._sound.packets_until(None)))
             self._container.close()
-            # mkstemp makes files for their owner alone; a video gets what any new file would get.
-            self._part.chmod(0o666 & ~_umask())
             if self.out.exists() and not self._replace:
                 raise UnwritableVideo(f"{self.out} has appeared meanwhile; --force overwrites it")
             self._part.replace(self.out)
@@ -134,7 +139,7 @@ class Recording:
 
     def _start(self, width_px: int, height_px: int) -> None:
         self._size = (width_px, height_px)
-        stream = self._container.add_stream("libx264", rate=self._frame_rate)
+        stream = self._container.add_stream(_ENCODER, rate=self._frame_rate)
         stream.width, stream.height = width_px + width_px % 2, height_px + height_px % 2
         stream.pix_fmt = "yuv420p"
         # Without B-frames decoding times are presentation times: variable rates keep their exact lengths.
@@ -145,9 +150,3 @@ class Recording:
         self._stream = stream
         if self._sound is not None:
             self._sound.attach(self._container, _SOUND_COPIED.get(self.out.suffix.lower()))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

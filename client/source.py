@@ -1,4 +1,4 @@
-"""What a dance is taken from: a video, a camera, a stream, or a folder of keypoints."""
+"""What a dance is taken from: a video, a camera, a stream, or keypoints in a folder or a list."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from client.feed import FeedOptions, FileFeed, shrunk
 from client.keypoints import GivenFacts, KeypointsFeed, KeypointsReader, drawn, followed_frames
 from motion.dancer_choice import DancerChoice
 from motion.frame import Picture
+from motion.keypoint_folder import is_keypoints
 from motion.openpose_json import shrunk_size
 from video.opening import is_endless
 from video.reader import VideoReader
@@ -28,8 +29,8 @@ class Source:
 
     @property
     def is_keypoints(self) -> bool:
-        """Whether it is a folder."""
-        return not is_endless(self.name) and Path(self.name).is_dir()
+        """Whether it is a folder, or a list in a .json file."""
+        return not is_endless(self.name) and is_keypoints(Path(self.name))
 
     def open(self) -> Reader:
         """Raises UnreadableVideo, CommandError and UsageError; each says what is wrong in one line."""
@@ -39,10 +40,12 @@ class Source:
             raise UsageError(f"--frame-size and --frame-rate are for folders of keypoints; {self.name} is none")
         return VideoReader(self.name)
 
-    def check(self) -> None:
-        """As `open`, for what must be told before anything is started."""
-        if not is_endless(self.name):
-            self.open().close()
+    def check(self) -> tuple[str, ...]:
+        """As `open`, for what must be told before anything is started. Gives what was decided about it, in lines."""
+        if is_endless(self.name):
+            return ()
+        with self.open() as reader:
+            return reader.remarks if isinstance(reader, KeypointsReader) else ()
 
     def feed(self, reader: Reader, options: FeedOptions) -> FileFeed:
         """The frames, one after the other."""

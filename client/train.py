@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from client.display import Display
 from client.errors import CommandError, Interrupted, Stopped
+from serving.entry import importing
 
 if TYPE_CHECKING:
     from serving.actors import Actor
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 def training_extra() -> Iterator[None]:
     """Around imports of training, which needs packages that no other command does. Raises CommandError."""
     try:
-        yield
+        with importing():
+            yield
     except ModuleNotFoundError as error:
         raise CommandError(f"training needs {error.name}: in a checkout, pip install -e '.[training,pose]'") from error
 

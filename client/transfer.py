@@ -82,7 +82,7 @@ class TransferJob:
 def lost_warning(source: Source, lost: int) -> str:
     """What is said of a source that lacks frames."""
     if source.is_keypoints:
-        return f"{source.name}: {lost} frames have no file, and count as frames without a person"
+        return f"{source.name}: {lost} frames have no poses, and count as frames without a person"
     return f"{source.name} is damaged or cut off: {lost} frames do not decode"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from client.processes import Ready
 from motion.documents import read_document
+from serving.whole import written_whole
 
 
 @contextmanager
@@ -21,9 +22,8 @@ def noted(address: str, ready: Mapping[str, Ready], folder: Path | None = None) 
     """
     path = _path(address, folder)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps({name: dict(process.ports) for name, process in ready.items()}))
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps({name: dict(process.ports) for name, process in ready.items()}))
     try:
         yield
     finally:

@@ -1,8 +1,11 @@
-"""OpenPose's `--write_json` files: one person's text to poses, a folder to frames, and back.
+"""OpenPose's `--write_json` files: one frame's text to poses, and back. `motion/keypoint_folder.py` reads many of them.
 
 The layout is that of OpenPose's doc/02_output.md, versions 1.1 to 1.3: one file per frame,
 `<video>_<12 digits>_keypoints.json`, with all people of the frame. Bodies of 25 or 18 (COCO) parts; faces and hands
 where they were looked for. `x, y` are pixels of the source's frame, `0, 0, 0` is a joint that was not found.
+
+Other programs write the same layout a little differently. What can be meant in one way only is read: no version, null
+for what was not looked for or not found, bodies of 17 (COCO) and 26 (Halpe) parts, faces of 68 points.
 
 A folder that we wrote also holds `dance_source.json`: the frames' size, rate and times, which OpenPose does not store.
 """
@@ -27,13 +30,16 @@ from motion.frame import FrameSize
 from motion.pose import Pose
 
 VERSIONS: Final = (1.1, 1.2, 1.3)
+_OTHER_VERSIONS: Final = (0.1,)
+"""AlphaPose's, whose layout is the same."""
 WRITTEN_VERSION: Final = 1.3
 SOURCE_FILE: Final = "dance_source.json"
 
-_SUFFIX: Final = "_keypoints.json"
-_NUMBER: Final = re.compile(r"(\d+)\D*$")
-_COCO_PARTS: Final = 18
-_BODY_KEY: Final = "pose_keypoints_2d"
+FILE_SUFFIX: Final = "_keypoints.json"
+BODY_KEY: Final = "pose_keypoints_2d"
+_BODY_COUNTS: Final = (skeleton.BODY_COUNT, *skeleton.OTHER_BODIES)
+_FACE_COUNTS: Final = (skeleton.FACE_COUNT, skeleton.FACE_COUNT - 2)
+"""Without the pupils a face has the 68 points of iBUG."""
 _EXTRA_KEYS: Final = (
     ("face_keypoints_2d", skeleton.FACE),
     ("hand_left_keypoints_2d", skeleton.LEFT_HAND),
@@ -46,9 +52,6 @@ _FARTHEST_PX: Final = 1e6
 _NO_NUMBER: Final = 1e30
 _LARGEST_CONFIDENCE: Final = 2.0
 """Interpolated confidence maps overshoot 1 a little; what is above this is no confidence."""
-_FRACTIONS_BELOW_PX: Final = 1.5
-"""A whole clip within this many pixels was written with a keypoint_scale that gives fractions of the frame."""
-_MOST_FRAMES: Final = 10_000_000
 _MOST_BYTES: Final = 256 * 2**20
 """Of one file: `dance_source.json` has the times of all frames; at most 22 bytes each."""
 _LATEST_PTS: Final = 2**62
@@ -63,19 +66,14 @@ class BadKeypoints(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeypointsPerson:
-    """One person of one frame. person_id: from 1 on where the writer told people apart, else None."""
+    """One person of one frame. person_id: from 1 on where the writer told people apart, else None.
+
+    parts: of the body in the file, before they became BODY_25; 0 where it has no body.
+    """
 
     pose: Pose
     person_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KeypointsFrame:
-    """One frame. index: counts from 0. missing: there is no file for it, so nothing is known but that it exists."""
-
-    index: int
-    people: tuple[KeypointsPerson, ...] = ()
-    missing: bool = False
+    parts: int = skeleton.BODY_COUNT
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +103,35 @@ def parse_people(
     text: str | bytes, file: str = "keypoints", scale: tuple[float, float] = (1.0, 1.0)
 ) -> list[KeypointsPerson]:
     """The people of one file's text, in its order, with x and y multiplied by `scale`. Raises BadKeypoints."""
+    return people_of(parsed_json(text, file), file, scale)
+
+
+def parsed_json(text: str | bytes, file: str) -> Any:
+    """What a file's text holds. Raises BadKeypoints."""
     try:
-        document = parsed(text)
+        return parsed(text)
     except BadDocument as error:
         raise BadKeypoints(f"{file}: {error}") from error
+
+
+def people_of(document: Any, file: str, scale: tuple[float, float]) -> list[KeypointsPerson]:
+    """The people of one frame's document, as `parse_people` gives them. Raises BadKeypoints."""
     if not isinstance(document, dict):
-        raise BadKeypoints(f"{file}: expected an object, got {_kind(document)}")
+        raise BadKeypoints(f"{file}: expected an object, got {kind_of(document)}")
     version = document.get("version")
-    if isinstance(version, bool) or not isinstance(version, int | float) or version not in VERSIONS:
+    if version is not None and not _is_known(version):
         raise BadKeypoints(f"{file}: version: expected one of {', '.join(map(str, VERSIONS))}, got {_told(version)}")
     people = document.get("people")
     if not isinstance(people, list):
-        raise BadKeypoints(f"{file}: people: expected a list, got {_kind(people)}")
-    return [_person(entry, f"{file}: people[{index}]", scale) for index, entry in enumerate(people)]
+        has = f"; the object has {', '.join(map(str, document))[:80]}" if people is None and document else ""
+        raise BadKeypoints(f"{file}: people: expected a list, got {kind_of(people)}{has}")
+    return [person_of(entry, f"{file}: people[{index}]", scale) for index, entry in enumerate(people)]
 
 
-def body_parts(text: str | bytes) -> set[int]:
-    """How many parts the bodies of a file that `parse_people` accepts have: 25, 18 or both."""
-    found = (_values(person, _BODY_KEY) for person in json.loads(text)["people"])
-    return {len(values) // 3 for values in found if values}
+def _is_known(version: Any) -> bool:
+    if isinstance(version, str):
+        return version in map(str, (*VERSIONS, *_OTHER_VERSIONS))
+    return not isinstance(version, bool) and version in (*VERSIONS, *_OTHER_VERSIONS)
 
 
 def people_text(people: Sequence[KeypointsPerson], scale: tuple[float, float] = (1.0, 1.0)) -> str:
@@ -134,7 +142,7 @@ def people_text(people: Sequence[KeypointsPerson], scale: tuple[float, float] = 
     entries = [
         {
             "person_id": [-1 if person.person_id is None else person.person_id],
-            _BODY_KEY: _numbers(person.pose, skeleton.BODY, scale),
+            BODY_KEY: _numbers(person.pose, skeleton.BODY, scale),
             **{key: _numbers(person.pose, part, scale) for key, part in _EXTRA_KEYS},
             **{key: [] for key in _UNUSED_KEYS},
         }
@@ -145,75 +153,7 @@ def people_text(people: Sequence[KeypointsPerson], scale: tuple[float, float] = 
 
 def file_name(video: str, index: int) -> str:
     """As OpenPose names the file of frame `index`, counted from 0, of a video whose name without suffix is `video`."""
-    return f"{video}_{index:012d}{_SUFFIX}"
-
-
-def read_folder(folder: Path, *, facts: SourceFacts | None = None, shrink_to_px: int | None = None) -> KeypointsFolder:
-    """All frames of a folder, in their order. Raises BadKeypoints, naming the file and the field.
-
-    facts: about the source, where they are known from elsewhere; else what the folder itself says. shrink_to_px: where
-    the frames' size is known and their longer side is larger, poses are given in pixels of the frame shrunk to that.
-    """
-    if not folder.is_dir():
-        raise BadKeypoints(f"{folder}: is no folder")
-    facts = read_source_facts(folder) if facts is None else facts
-    numbered = numbered_files(folder)
-    scale = (1.0, 1.0)
-    if facts is not None and shrink_to_px is not None:
-        small = shrunk_size(facts.size, shrink_to_px)
-        scale = small.width_px / facts.size.width_px, small.height_px / facts.size.height_px
-    first, last = numbered[0][0], numbered[-1][0]
-    if facts is not None and facts.pts:
-        first, last = 0, max(last, len(facts.pts) - 1)
-    by_number = dict(numbered)
-    frames: list[KeypointsFrame] = []
-    parts: dict[int, str] = {}
-    farthest_px = 0.0
-    for number in range(first, last + 1):
-        path = by_number.get(number)
-        if path is None:
-            frames.append(KeypointsFrame(number - first, missing=True))
-            continue
-        text = _read(path)
-        people = tuple(parse_people(text, path.name, scale))
-        if people:
-            for count in body_parts(text):
-                parts.setdefault(count, path.name)
-            farthest_px = max(farthest_px, *(float(np.abs(person.pose.joints_px).max()) for person in people))
-        if len(parts) > 1:
-            told = " and ".join(f"{count} parts in {name}" for count, name in sorted(parts.items()))
-            raise BadKeypoints(f"{folder}: people[].{_BODY_KEY}: all bodies must have the same parts, got {told}")
-        frames.append(KeypointsFrame(number - first, people))
-    if parts and farthest_px <= _FRACTIONS_BELOW_PX:
-        raise BadKeypoints(
-            f"{folder}: all joints lie within {farthest_px:g} px of the corner: expected pixels of the source's frame, "
-            "OpenPose's --keypoint_scale 0"
-        )
-    return KeypointsFolder(folder, tuple(frames), facts, scale)
-
-
-@dataclass(frozen=True, slots=True)
-class KeypointsFolder:
-    """A folder that was read. facts: None where the folder does not know. scale: that the poses were multiplied by."""
-
-    folder: Path
-    frames: tuple[KeypointsFrame, ...]
-    facts: SourceFacts | None
-    scale: tuple[float, float] = (1.0, 1.0)
-
-    @property
-    def missing_frames(self) -> int:
-        """Numbers without a file between the first and the last."""
-        return sum(frame.missing for frame in self.frames)
-
-    @property
-    def ids_known(self) -> bool:
-        """Whether every person of every frame has a number of its own."""
-        for frame in self.frames:
-            ids = [person.person_id for person in frame.people]
-            if None in ids or len(set(ids)) < len(ids):
-                return False
-        return any(frame.people for frame in self.frames)
+    return f"{video}_{index:012d}{FILE_SUFFIX}"
 
 
 class KeypointsWriter:
@@ -258,7 +198,7 @@ def read_source_facts(folder: Path) -> SourceFacts | None:
     if not path.is_file():
         return None
     try:
-        stored = Fields.of(parsed(_read(path)))
+        stored = Fields.of(parsed(read_file(path)))
         pts = stored.wholes("pts", -_LATEST_PTS, _LATEST_PTS)
         facts = SourceFacts(
             FrameSize(stored.whole("width_px", 1, _LARGEST_SIDE_PX), stored.whole("height_px", 1, _LARGEST_SIDE_PX)),
@@ -293,22 +233,25 @@ def shrunk_size(size: FrameSize, max_side_px: int) -> FrameSize:
     return FrameSize(max(1, round(size.width_px * scale)), max(1, round(size.height_px * scale)))
 
 
-def _person(entry: Any, where: str, scale: tuple[float, float]) -> KeypointsPerson:
+def person_of(entry: Any, where: str, scale: tuple[float, float]) -> KeypointsPerson:
+    """One entry of `people`. where: file and field, for the message. Raises BadKeypoints."""
     if not isinstance(entry, dict):
-        raise BadKeypoints(f"{where}: expected an object, got {_kind(entry)}")
+        raise BadKeypoints(f"{where}: expected an object, got {kind_of(entry)}")
     joints_px = np.zeros((skeleton.JOINT_COUNT, 2))
     confidence = np.zeros(skeleton.JOINT_COUNT)
-    body = _triples(entry, _BODY_KEY, where, (skeleton.BODY_COUNT, _COCO_PARTS))
-    if len(body) == _COCO_PARTS:
-        body = coco_to_body(body)
-    _lay(joints_px, confidence, skeleton.BODY, body)
+    body = _triples(entry, BODY_KEY, where, _BODY_COUNTS)
+    _lay(joints_px, confidence, skeleton.BODY, body_25_of(body) if len(body) in skeleton.OTHER_BODIES else body)
     for key, part in _EXTRA_KEYS:
-        _lay(joints_px, confidence, part, _triples(entry, key, where, (part.stop - part.start,)))
-    person_id = entry.get("person_id", [-1])
-    if not isinstance(person_id, list) or len(person_id) != 1 or type(person_id[0]) is not int:
+        counts = _FACE_COUNTS if part is skeleton.FACE else (part.stop - part.start,)
+        found = _triples(entry, key, where, counts)
+        _lay(joints_px, confidence, slice(part.start, part.start + len(found)), found)
+    person_id = entry.get("person_id")
+    numbers = person_id if isinstance(person_id, list) else [-1 if person_id is None else person_id]
+    if len(numbers) != 1 or type(numbers[0]) is not int:
         raise BadKeypoints(f"{where}.person_id: expected a list of one whole number, got {_told(person_id)}")
-    number = person_id[0] if person_id[0] >= 1 else None
-    return KeypointsPerson(Pose((joints_px * scale).astype(np.float32), confidence.astype(np.float32)), number)
+    number = numbers[0] if numbers[0] >= 1 else None
+    pose = Pose((joints_px * scale).astype(np.float32), confidence.astype(np.float32))
+    return KeypointsPerson(pose, number, len(body))
 
 
 def _lay(joints_px: NDArray[Any], confidence: NDArray[Any], part: slice, triples: NDArray[np.float64]) -> None:
@@ -325,13 +268,18 @@ def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, 
     """`[N, 3]`: x, y, confidence; `[0, 3]` for a part that was not looked for."""
     values = _values(entry, key)
     field = f"{where}.{key}"
+    if values is None:
+        return np.zeros((0, 3))
     if not isinstance(values, list):
-        raise BadKeypoints(f"{field}: expected a list of numbers, got {_kind(values)}")
+        raise BadKeypoints(f"{field}: expected a list of numbers, got {kind_of(values)}")
     if not values:
         return np.zeros((0, 3))
     if len(values) not in {3 * count for count in counts}:
         told = " or ".join(f"{3 * count} ({count} parts)" for count in counts)
         raise BadKeypoints(f"{field}: expected {told} numbers, got {len(values)}")
+    if None in values:  # some editors write null for each number of a joint that was not found
+        joints = (values[first : first + 3] for first in range(0, len(values), 3))
+        values = [number for joint in joints for number in ([0, 0, 0] if joint == [None] * 3 else joint)]
     for index, value in enumerate(values):
         # Python's JSON knows NaN, and whole numbers without end.
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
@@ -348,14 +296,19 @@ def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, 
     return triples
 
 
-def coco_to_body(parts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`[25, 3]` BODY_25 of `[18, 3]` COCO-18: mid-hip is the hips' middle, and there are no feet."""
+def body_25_of(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`[25, 3]` BODY_25 of a body whose number of parts is in `skeleton.OTHER_BODIES`, `[N, 3]`.
+
+    Middles, as of the hips, are there where both sides were found, with the smaller confidence.
+    """
+    pairs, middles = skeleton.OTHER_BODIES[len(parts)]
     body = np.zeros((skeleton.BODY_COUNT, 3))
-    to, source = np.array(skeleton.COCO18_TO_BODY).T
+    to, source = np.array(pairs).T
     body[to] = parts[source]
-    right, left = body[skeleton.R_HIP], body[skeleton.L_HIP]
-    if right[2] > 0 and left[2] > 0:
-        body[skeleton.MID_HIP] = [*((right[:2] + left[:2]) / 2), min(right[2], left[2])]
+    for joint, first, second in middles:
+        one, other = parts[first], parts[second]
+        if one[2] > 0 and other[2] > 0:
+            body[joint] = [*((one[:2] + other[:2]) / 2), min(one[2], other[2])]
     return body
 
 
@@ -369,31 +322,8 @@ def _numbers(pose: Pose, part: slice, scale: tuple[float, float]) -> list[float]
     return [float(number) for number in triples.ravel()]
 
 
-def numbered_files(folder: Path) -> list[tuple[int, Path]]:
-    """Number and path of each file of keypoints, sorted; where a name has no number, they are counted by name.
-
-    Raises BadKeypoints where there is none, for too many, and for two of one number.
-    """
-    paths = sorted(path for path in folder.iterdir() if path.name.endswith(_SUFFIX) and path.is_file())
-    if not paths:
-        raise BadKeypoints(f"{folder}: there is no file *{_SUFFIX} in it")
-    if len(paths) > _MOST_FRAMES:
-        raise BadKeypoints(f"{folder}: has {len(paths)} files, at most {_MOST_FRAMES} are read")
-    found = [_NUMBER.search(path.name.removesuffix(_SUFFIX)) for path in paths]
-    if not all(found):
-        return list(enumerate(paths))
-    numbered = sorted((int(match[1]), path) for match, path in zip(found, paths, strict=True) if match)
-    for (number, path), (following, other) in pairwise(numbered):
-        if number == following:
-            raise BadKeypoints(f"{folder}: both {path.name} and {other.name} are frame {number}; expected one video")
-    first, last = numbered[0][0], numbered[-1][0]
-    if last - first >= 10 * len(numbered) + 100:
-        # Numbers with such gaps count something else than frames.
-        return list(enumerate(path for _, path in numbered))
-    return numbered
-
-
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """All of it. Raises BadKeypoints."""
     try:
         return read_bounded(path, _MOST_BYTES)
     except OSError as error:
@@ -402,7 +332,8 @@ def _read(path: Path) -> bytes:
         raise BadKeypoints(f"{path}: {error}") from error
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Its type, for a message."""
     return "nothing" if value is None else type(value).__name__
 
 

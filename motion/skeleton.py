@@ -134,3 +134,18 @@ WHOLE_BODY_RIGHT_HAND: Final = slice(112, 133)
 
 FACE_EYES: Final = ((68, slice(36, 42)), (69, slice(42, 48)))
 """`(pupil, the eye's outline)` within the face's 70 points, the right eye first."""
+
+HALPE26_TO_BODY: Final = (
+    *WHOLE_BODY_TO_BODY[:17], (19, 20), (20, 22), (21, 24), (22, 21), (23, 23), (24, 25),
+)  # fmt: skip
+"""`(BODY_25 index, Halpe-26 index)`: its first 17 are COCO's; head, neck and hip (17 to 19) have other places here."""
+
+OTHER_BODIES: Final = {
+    17: (WHOLE_BODY_TO_BODY[:17], WHOLE_BODY_MEANS_TO_BODY),
+    18: (COCO18_TO_BODY, ((MID_HIP, 8, 11),)),
+    26: (HALPE26_TO_BODY, WHOLE_BODY_MEANS_TO_BODY),
+}
+"""By their number of parts, bodies of other formats: COCO, OpenPose's COCO, Halpe (AlphaPose's and RTMPose's).
+
+For each its joints, and the joints that are the middle of two of its own, as above.
+"""

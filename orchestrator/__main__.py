@@ -1,5 +1,10 @@
 """`python -m orchestrator`: serves `dance.v1.TransferService`. Settings: `ORCHESTRATOR_*`, see README.md."""
 
+if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+    from serving.entry import begin
+
+    begin()
+
 import cv2
 
 from orchestrator.servicer import TransferService

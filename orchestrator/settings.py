@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.config import PoseBackend
+from serving.addresses import checked_address
 from serving.pictures import PictureLimits
 from serving.server import MESSAGE_LIMIT_BYTES, ServerSettings
 from serving.tls import ChannelTls, channel_tls, is_local
@@ -126,8 +127,10 @@ class OrchestratorSettings(ServerSettings):
         if self.pose_backend not in {backend.value for backend in PoseBackend}:
             raise ValueError(f"pose_backend must be mediapipe, openpose or rtmpose, got {self.pose_backend!r}")
         for name in _STAGE_ADDRESSES:
-            if not getattr(self, name):
-                raise ValueError(f"{name} must not be empty")
+            try:
+                checked_address(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
         self._check_access()
 
     def _check_access(self) -> None:

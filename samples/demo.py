@@ -5,6 +5,11 @@ Runs the very command that a user would type, so it shows what users get.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+    from serving.entry import begin
+
+    begin()
+
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +18,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from serving.entry import started
 from video.reader import VideoReader
 
 SAMPLES: Final = Path(__file__).resolve().parent
@@ -38,4 +44,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    started()
     main()

@@ -1,5 +1,10 @@
 """Makes the sample videos: `python -m samples.make clip|footage|truth|joints|stills -o PATH`."""
 
+if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+    from serving.entry import begin
+
+    begin()
+
 import hashlib
 import multiprocessing
 import os
@@ -20,13 +25,15 @@ from rich.progress import track
 
 from motion import skeleton
 from motion.frame import FrameSize
-from motion.openpose_json import KeypointsPerson, KeypointsWriter, SourceFacts
+from motion.openpose_json import SOURCE_FILE, KeypointsPerson, KeypointsWriter, SourceFacts
 from motion.pose import Pose
 from samples.body import joints_m, pose_skeleton
 from samples.cast import ACTOR, SOURCE, Performer, render_actor_in_source_pose
 from samples.geometry import Floats
 from samples.motion import Dance
 from samples.renderer import Picture, Renderer
+from serving.entry import started
+from serving.whole import folder_written_whole, why_unwritable, written_whole
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -92,20 +99,25 @@ def truth(out: Out = Path("actor_truth.mp4"), size: Size = 512, frames: Frames =
 def joints(out: Out = Path("source_joints"), size: Size = 512, frames: Frames = None) -> None:
     """The true joints of the source's clip, as a folder of OpenPose's JSON: what pose backends are held against."""
     shot = Shot(SOURCE, SOURCE.dance, 25, 150, size).cut_to(frames)
+    _check_output(out, is_folder=True)
+    if out.is_dir() and any(out.iterdir()):
+        raise typer.BadParameter(f"{out} exists already and is not empty")
     rate = Fraction(shot.frames_per_second)
-    writer = KeypointsWriter(out, "source_clip", SourceFacts(FrameSize(size, size), rate, 1 / rate))
-    for index, joints_px in enumerate(true_joints(shot)):
-        whole_px = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
-        confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
-        whole_px[skeleton.BODY], confidence[skeleton.BODY] = joints_px, 1
-        writer.write([KeypointsPerson(Pose(whole_px, confidence), 1)], index)
-    writer.close()
+    with folder_written_whole(out, last=SOURCE_FILE) as folder:
+        writer = KeypointsWriter(folder, "source_clip", SourceFacts(FrameSize(size, size), rate, 1 / rate))
+        for index, joints_px in enumerate(true_joints(shot)):
+            whole_px = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
+            confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
+            whole_px[skeleton.BODY], confidence[skeleton.BODY] = joints_px, 1
+            writer.write([KeypointsPerson(Pose(whole_px, confidence), 1)], index)
+        writer.close()
     typer.echo(f"{out}: {shot.frame_count} frames")
 
 
 @app.command()
 def stills(out: Out = Path("stills.png"), size: Size = 256) -> None:
     """Eight moments in one picture: above the source, below the actor in the very same poses."""
+    _check_output(out)
     moments = [SOURCE.dance.seconds * k / 8 for k in range(8)]
     above, below = SOURCE.renderer(size, size), ACTOR.renderer(size, size)
     columns = [
@@ -118,6 +130,7 @@ def stills(out: Out = Path("stills.png"), size: Size = 256) -> None:
 
 def _make(shot: Shot, out: Path, *, crf: int, workers: int, work: Path | None, beside: bool = True) -> None:
     """Renders what is missing, writes the video and, `beside` it, the true joints."""
+    _check_output(out)
     folder = (work or out.with_suffix(".frames")) / fingerprint(shot)
     folder.mkdir(parents=True, exist_ok=True)
     joints_px = render_frames(shot, folder, workers)
@@ -134,6 +147,13 @@ def _make(shot: Shot, out: Path, *, crf: int, workers: int, work: Path | None, b
         if not any(folder.parent.iterdir()):
             folder.parent.rmdir()
     typer.echo(f"{out}: {shot.frame_count} frames, {out.stat().st_size / 1000:.0f} kB")
+
+
+def _check_output(out: Path, *, is_folder: bool = False) -> None:
+    """Refuses a name that cannot be written, before minutes are spent on drawing."""
+    reason = "it is a folder" if out.is_dir() and not is_folder else why_unwritable(out, is_folder=is_folder)
+    if reason is not None:
+        raise typer.BadParameter(f"{out} cannot be written: {reason}")
 
 
 def fingerprint(shot: Shot) -> str:
@@ -214,22 +234,17 @@ def write_video(path: Path, pictures: Iterator[Picture], frames_per_second: int,
 
     Whole or not at all: what was there before stays until then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        with av.open(str(part), "w", options={"movflags": "faststart"}) as container:
-            stream = container.add_stream("libx264", rate=Fraction(frames_per_second))
-            stream.pix_fmt = "yuv420p"
-            stream.options = {"crf": str(crf), "preset": "slow"}
-            for index, picture in enumerate(pictures):
-                if index == 0:
-                    stream.height, stream.width = picture.shape[:2]
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-            container.mux(stream.encode())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(path) as part, av.open(str(part), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(frames_per_second))
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(crf), "preset": "slow"}
+        for index, picture in enumerate(pictures):
+            if index == 0:
+                stream.height, stream.width = picture.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+        container.mux(stream.encode())
 
 
 if __name__ == "__main__":
+    started()
     app()

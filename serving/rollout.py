@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from typing import Any, Final
 from motion.documents import Fields, read_document
 from serving.errors import ActorUnusable, BadInput
 from serving.names import LAST_VERSION
+from serving.whole import written_whole
 
 SERVING_FILE: Final = "serving.json"
 
@@ -111,12 +111,8 @@ def write_served(home: Path, served: Served | None) -> None:
     if served is None:
         path.unlink(missing_ok=True)
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with written_whole(path) as partial:
         partial.write_text(json.dumps(_to_json(served), indent=2) + "\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def with_canary(now: Served, version: int, percent: float) -> Served:

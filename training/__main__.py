@@ -1,9 +1,15 @@
 """`python -m training`: trains one actor as a batch job does, with `dance train`'s options.
 
-Exit codes: 0 published; 42 no retry mends it; 75 interrupted, the same command goes on; 1 anything else.
+Exit codes: 0 published; 42 no retry mends it; 75 interrupted, in its first second too, the same command goes on; 1
+anything else.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+    from serving.entry import begin
+
+    begin(75)  # EXIT_INTERRUPTED, whose module takes time to import
 
 import sys
 import traceback
@@ -13,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from serving.entry import ending, started
 from serving.errors import DanceError
 from serving.names import checked_actor_id
 from training.exits import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED, exit_code_of
@@ -155,4 +162,7 @@ def _told(message: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    started()
+    exit_code = run(sys.argv[1:])
+    ending()
+    sys.exit(exit_code)

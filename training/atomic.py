@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from motion.frame import Picture
+from serving.whole import written_whole
 
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A path of the same suffix to write to; it becomes `path` when the block ends well and is removed otherwise.
-
-    Its name tells processes of one machine apart; of several machines that share a folder, one alone may write there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+__all__ = ["read_picture", "write_picture", "written_whole"]
 
 
 def write_picture(path: Path, picture: Picture) -> None:

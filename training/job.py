@@ -58,7 +58,7 @@ from training.scoretable import ScoreTable
 from training.settings import JobSettings
 from training.trainer import Step, Trainer, TrainingStopped
 from training.vgg import name_of, perceptual_network
-from training.worklock import locked
+from training.worklock import check_writable, locked
 
 __all__ = ["JobSettings", "Progress", "train_actor"]
 
@@ -123,6 +123,7 @@ class _Job:
     def run(self) -> Actor:
         if not self.ranks.is_first:
             return self._run()
+        check_writable(self.settings.store_root / self.settings.actor, "--actors")
         with locked(self.settings.work_root):
             return self._run()
 

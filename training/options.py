@@ -28,7 +28,8 @@ Footage = Annotated[list[Path], FOOTAGE]
 Keypoints = Annotated[
     list[Path] | None,
     typer.Option(
-        "--keypoints", help="Folder of OpenPose's JSON files to take poses from; once for every file of footage."
+        "--keypoints",
+        help="Folder of OpenPose's JSON files, or a .json list, to take poses from; once for every file of footage.",
     ),
 ]
 FrameRate = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from motion.keypoint_folder import is_keypoints
 from serving.errors import BadInput
 from training.data.footage import Footage
 from training.options import FootageRequest, TrainRequest
@@ -12,8 +13,8 @@ from training.settings import JobSettings
 def footage_of(request: FootageRequest) -> Footage:
     """Raises BadInput for what does not belong together."""
     for folder in request.keypoints:
-        if not folder.is_dir():
-            raise BadInput("--keypoints", f"{folder} is no folder")
+        if not is_keypoints(folder) or not folder.exists():
+            raise BadInput("--keypoints", f"{folder} is no folder, and no list in a .json file")
     return Footage(
         files=request.files, keypoints=request.keypoints, most_frames_per_second=request.most_frames_per_second
     )

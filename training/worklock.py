@@ -8,17 +8,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from serving.errors import WorkFolderBusy
+from serving.errors import BadInput, WorkFolderBusy
+from serving.whole import why_unwritable
 
 _LOCK_FILE: Final = ".lock"
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Raises BadInput where a folder that a training writes to at its end cannot be made or written."""
+    reason = why_unwritable(folder, is_folder=True)
+    if reason is not None:
+        raise BadInput(option, f"the folder {folder} cannot be written: {reason}")
 
 
 @contextmanager
 def locked(work_root: Path) -> Iterator[None]:
     """Holds the work folder, which is made where it is missing; the system lets go of it when the process dies.
 
-    Raises WorkFolderBusy, at once, while another training holds it.
+    Raises WorkFolderBusy, at once, while another training holds it, and BadInput where it cannot be written.
     """
+    check_writable(work_root, "--work")
     work_root.mkdir(parents=True, exist_ok=True)
     with (work_root / _LOCK_FILE).open("w") as file:
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from serving.engine import Device, Precision
+from serving.whole import written_whole
 
 MAX_BATCH_SIZE: Final = 8
 MAX_WAITING: Final = 64
@@ -111,6 +112,5 @@ def _quoted(text: str) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_text(text)

@@ -8,6 +8,7 @@ from typing import cast, get_args
 
 from services.generator.repository import EngineOptions
 from services.generator.tritonserver import TritonPorts
+from serving.addresses import checked_address
 from serving.engine import Device, Precision
 from serving.errors import BadInput, BadSettings
 from serving.names import checked_actor_id
@@ -95,8 +96,11 @@ class GeneratorSettings(ServerSettings):
             raise ValueError("triton_address needs repository_root, the model repository that the other Triton reads")
         if self.triton_repository_key_file is not None and not self.triton_address:
             raise ValueError("triton_repository_key_file is for a Triton that runs elsewhere: it needs triton_address")
-        if self.triton_address and not self.triton_address.rpartition(":")[2].isdecimal():
-            raise ValueError(f"triton_address must be host:port, got {self.triton_address!r}")
+        if self.triton_address:
+            try:
+                checked_address(self.triton_address)
+            except ValueError as error:
+                raise ValueError(f"triton_address: {error}") from error
         self._check_security()
         for actor_id in self.listed_actors():
             try:

@@ -1,5 +1,10 @@
 """`python -m services.normalize`: serves `dance.v1.NormalizeService`. Settings: `NORMALIZE_*`, see README.md."""
 
+if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+    from serving.entry import begin
+
+    begin()
+
 from services.normalize.servicer import NormalizeService
 from services.normalize.settings import NormalizeSettings
 from serving.heap import keep_freed_memory

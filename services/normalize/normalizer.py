@@ -219,7 +219,8 @@ class Normalizer:
     def _smoothed_by_median(self) -> tuple[Table, bool]:
         """The first waiting frame's table, by the median over a window that is as wide to either side.
 
-        Near the ends of the stream, or of a gap in time, the window narrows: a lopsided one would shift the motion.
+        Near the ends of the stream, or of a gap in time, the window narrows: a lopsided one would shift the motion. So
+        does a neighbour without anybody, with the one across: who is alone between gaps is there all the same.
         Also returned: False where frames are too rare for any median, so that another filter is needed.
         """
         now = self._waiting[0]
@@ -243,9 +244,10 @@ class Normalizer:
         half = min(wanted, len(past), len(later))
         if half == 0:
             return now.table, rate_hz == 0 or wanted > 0
-        tables = [table for _, table in (*past[-half:], *later[:half])]
-        tables.insert(half, now.table)
-        return centred_median(tables), True
+        pairs = [(past[-distance][1], later[distance - 1][1]) for distance in range(1, half + 1)]
+        if now.table.any():
+            pairs = [(before, after) for before, after in pairs if before.any() and after.any()]
+        return centred_median([now.table, *(table for pair in pairs for table in pair)]), True
 
     def _remember(self, smoothed: Table, seen: Mask, time_s: float, size: FrameSize, *, steady: bool) -> Mask:
         """Brings the joints' memory to this frame; returns `[J]` bool: which unseen joints are held.

@@ -42,7 +42,7 @@ def window_half_frames(frame_rate_hz: float, window_seconds: float) -> int:
 def centred_median(window: Sequence[Table]) -> Table:
     """The median, over the tables in which it was seen, of each joint that was seen in more than half of them.
 
-    window: an odd number of tables, the frame in question in the middle. With an even number of sightings: the mean of
+    window: an odd number of tables, in any order. With an even number of sightings: the mean of
     the two in the middle. Joints that were seen in half of the tables or fewer are unseen.
     """
     tables_NJ3 = np.stack(window)

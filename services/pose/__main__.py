@@ -1,5 +1,10 @@
 """`python -m services.pose`: serves `dance.v1.PoseService`. Settings: `POSE_*`, see README.md."""
 
+if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+    from serving.entry import begin
+
+    begin()
+
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
 from serving.heap import keep_large_blocks_apart

@@ -226,9 +226,9 @@ async def test_the_command_ends_with_0_where_nothing_is(stack: Stack):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--server", "nowhere"), "--server: expected HOST:PORT, got 'nowhere'"),
+        (("--server", "nowhere"), "--server: nowhere has no port; expected HOST:PORT"),
         (("--stages", "hair=a:1"), "--stages: expected NAME=HOST:PORT with a name of"),
-        (("--stages", "pose=a:b"), "--stages: expected HOST:PORT, got 'a:b'"),
+        (("--stages", "pose=a:b"), "--stages: 'a:b' has 'b' for a port"),
     ],
 )
 def test_nonsense_is_refused_by_name(arguments: tuple[str, ...], message: str, capfd: pytest.CaptureFixture[str]):

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from motion.frame import Picture
+from motion.keypoint_folder import keypoint_files
 from serving.errors import BadInput, UnreadableVideo
 from video.reader import VideoReader
 
@@ -72,7 +73,7 @@ class Footage:
         parts = self.file_fingerprints()
         for folder in self.keypoints:
             digest = hashlib.sha256()
-            for path in sorted(folder.glob("*_keypoints.json")):
+            for path in keypoint_files(folder):
                 digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
             parts.append(digest.hexdigest()[:_DIGITS])
         if self.most_frames_per_second is not None:

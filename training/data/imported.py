@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.frame import FrameSize
-from motion.openpose_json import parse_poses
+from motion.keypoint_folder import known_frames
+from motion.openpose_json import BadKeypoints
 from motion.pose import Pose
 from serving.errors import BadInput
 
@@ -29,38 +29,45 @@ _MOST_MISSING: Final = 0.02
 _FEWEST_MISSING: Final = 2
 
 
-_NUMBERED: Final = re.compile(r"(\d+)_keypoints\.json$")
-
-
-def keypoint_files(folder: Path) -> list[Path]:
-    """All `*_keypoints.json` of a folder by the number in front of it, those without a number by name."""
-
-    def place(path: Path) -> tuple[int, str]:
-        found = _NUMBERED.search(path.name)
-        return (int(found.group(1)) if found else -1, path.name)
-
-    return sorted(folder.glob("*_keypoints.json"), key=place)
-
-
 class ImportedPoses:
-    """The poses of one file, out of a folder of OpenPose's JSON files, one per frame in the order of their numbers.
+    """The poses of one file of footage, out of a folder of OpenPose's files or a list, by the numbers of its frames.
 
-    every: which of them are taken, as of the file's frames. Raises BadInput for a folder without such files.
+    every: which frames of the file are taken, as 3 for every third one. frames: how many the footage then has; None
+    where that is unknown, and the first number is the first frame's. Else numbers count from the first frame on, or,
+    where that fits the footage alone, from the first number on.
+
+    Raises BadInput where there are no poses, or none for more than two in a hundred of the frames.
     """
 
-    def __init__(self, folder: Path, every: int = 1) -> None:
-        self._folder = folder
-        self._paths = keypoint_files(folder)
-        if not self._paths:
-            raise BadInput("keypoints", f"{folder} holds no *_keypoints.json files")
+    def __init__(self, folder: Path, every: int = 1, frames: int | None = None) -> None:
+        try:
+            self._known = known_frames(folder)
+        except BadKeypoints as error:
+            raise BadInput("keypoints", str(error)) from error
         self._every = every
         self._last: Pose | None = None
+        first, last = self._known.numbers[0], self._known.numbers[-1]
+        self._begin = first
+        if frames is not None and (frames - 1) * every <= last < frames * every:
+            self._begin = 0
+        self._by_number = {frame.number: frame for frame in self._known.frames}
+        if frames is not None:
+            self._check(frames, last)
 
-    def check_frames(self, frames: int) -> None:
-        """Raises BadInput where there are more or fewer files than the footage has frames, beyond two in a hundred."""
-        files = -(-len(self._paths) // self._every)
-        if abs(files - frames) > max(_FEWEST_MISSING, _MOST_MISSING * frames):
-            raise BadInput("keypoints", f"{self._folder} holds poses of {files} frames, the footage has {frames}")
+    def _check(self, frames: int, last: int) -> None:
+        """Refuses poses of other footage: those of a frame must not be taken for another one's."""
+        folder, every = self._known.path, self._every
+        known = sum((number - self._begin) % every == 0 for number in self._by_number)
+        allowed = max(_FEWEST_MISSING, _MOST_MISSING * frames)
+        spanned = (last - self._begin) // every + 1
+        if spanned > frames + allowed:
+            raise BadInput("keypoints", f"{folder} holds poses of {spanned} frames, the footage has {frames}")
+        if known < frames - allowed and not self._known.names_people_only:
+            step = self._known.step
+            told = f"{folder} holds poses of {known} frames, the footage has {frames}"
+            if step > 1 and every % step and spanned >= frames - allowed:
+                told += f"; one for every {step} frames: --frame-rate at 1/{step} of the footage's rate takes those"
+            raise BadInput("keypoints", told)
 
     def of(self, frame: int) -> tuple[Pose | None, int]:
         """The person of a frame, and how many people there are in it. Ask in the order of the frames.
@@ -68,18 +75,19 @@ class ImportedPoses:
         It is whoever is nearest to the person of the frame before, and the largest where nobody was there.
         Raises BadInput for a file that cannot be read.
         """
-        number = frame * self._every
-        if number >= len(self._paths):
+        known = self._by_number.get(self._begin + frame * self._every)
+        if known is None:
             return None, 0
-        path = self._paths[number]
         try:
-            people = [pose for pose in parse_poses(path.read_bytes(), str(path)) if pose.seen[skeleton.BODY].any()]
-        except (OSError, ValueError) as error:
-            raise BadInput("keypoints", str(error)) from error
+            people = [person.pose for person in known.people((1.0, 1.0)) if person.pose.seen[skeleton.BODY].any()]
+        except BadKeypoints as error:
+            raise BadInput("keypoints", f"{self._known.path}: {error}") from error
         chosen = None
         if people and max(float(np.abs(pose.joints_px).max()) for pose in people) <= _FRACTIONS_BELOW_PX:
             raise BadInput(
-                "keypoints", f"{path}: expected pixels of the footage's frame, OpenPose's --keypoint_scale 0"
+                "keypoints",
+                f"{self._known.path}: {known.name}: expected pixels of the footage's frame, OpenPose's "
+                "--keypoint_scale 0",
             )
         if people:
             near = {index: _distance_px(self._last, pose) for index, pose in enumerate(people)}

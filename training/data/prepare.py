@@ -273,11 +273,8 @@ class _Preparation:
     def _imported(self, file: int) -> ImportedPoses | None:
         if not self.footage.keypoints:
             return None
-        poses = ImportedPoses(self.footage.keypoints[file], self.footage.every_of(file))
         expected = self.footage.facts_of(file).expected_frames
-        if expected is not None:
-            poses.check_frames(expected)
-        return poses
+        return ImportedPoses(self.footage.keypoints[file], self.footage.every_of(file), expected)
 
     def _keep(self, number: int, picture: Picture) -> None:
         path = self.home / "kept" / f"{number:07d}.npy"

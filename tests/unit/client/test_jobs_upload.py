@@ -102,6 +102,12 @@ def test_a_lost_connection_goes_on_where_it_broke(sender):
     assert takes == 7  # three looks, three times bytes, one check
 
 
+def test_a_long_name_in_any_letters_arrives(sender):
+    """Also where what has arrived so far needs a longer name than the file."""
+    named = sender.footage.rename(sender.footage.with_name("舞" * 83 + ".mp4"))
+    assert sender.upload.bring(named).endswith("_" * 83 + ".mp4")
+
+
 def test_an_interrupted_upload_goes_on_with_the_next_command(sender):
     """What arrived before is kept, also by another process."""
     sender.cluster.cut_commands_after_bytes += [100_000]

@@ -16,7 +16,8 @@ from client.errors import UnwritableVideo
 from client.recording import Recording
 from motion import skeleton
 from motion.frame import FrameSize
-from motion.openpose_json import KeypointsPerson, KeypointsWriter, SourceFacts, file_name, read_folder
+from motion.keypoint_folder import read_folder
+from motion.openpose_json import KeypointsPerson, KeypointsWriter, SourceFacts, file_name
 from motion.pose import Pose
 from tests.tiny_pose_networks import paf_card, two_hands, write_card, write_paf_network
 from tests.unit.video.films import size_changing
@@ -67,6 +68,42 @@ def test_keypoints_are_danced_at_their_own_times(serve, tmp_path):
     assert fake.behaviour.fitted_frames == 3
 
 
+def test_poses_of_every_third_frame_are_danced_at_a_third_of_the_rate(serve, tmp_path, capsys):
+    """25 poses are 25 pictures, and it is said; a Mac's sidecars beside them change nothing."""
+    source = written(tmp_path / "poses", *[[KeypointsPerson(body(20 + t))] for t in range(73)])
+    (source / "dance_source.json").unlink()
+    for number in range(73):
+        path = source / file_name("clip", number)
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+        if number % 3:
+            path.unlink()
+    fake, out = serve(), tmp_path / "out.mp4"
+    given = ("--frame-size", "320x240", "--frame-rate", "30")
+    assert transfer(source, out, fake.address, *given) == 0
+    assert "poses of every 3rd frame: its 25 poses follow at 10 frames a second" in capsys.readouterr().err
+    assert times_of(out) == [round(t / 10, 3) for t in range(25)]
+    assert all(pose is not None for pose in fake.behaviour.seen_poses)
+    assert fake.behaviour.fitted_frames == 25
+
+
+def test_a_lonely_dancer_is_found_again_wherever_they_are(serve, tmp_path):
+    """With one person at most in each frame it is the dancer, also far away after a gap."""
+    source = written(tmp_path / "poses", [KeypointsPerson(body(20))], *[[]] * 20, [KeypointsPerson(body(220, 60))])
+    fake = serve()
+    assert transfer(source, tmp_path / "out.mp4", fake.address, "--one-pass") == 0
+    assert [number for number, pose in enumerate(fake.behaviour.seen_poses) if pose is not None] == [0, 21]
+
+
+def test_a_list_of_alphapose_is_danced(serve, tmp_path):
+    """It is a source as a folder is."""
+    joints = [number for x, y in body(20).joints_px[:17].tolist() for number in (x, y, 0.9)]
+    source = tmp_path / "alphapose-results.json"
+    source.write_text(json.dumps([{"image_id": f"{n}.jpg", "keypoints": joints, "score": 3} for n in range(3)]))
+    fake, given = serve(), ("--frame-size", "320x240", "--frame-rate", "10")
+    assert transfer(source, tmp_path / "out.mp4", fake.address, *given) == 0
+    assert [pose is not None for pose in fake.behaviour.seen_poses] == [True] * 3
+
+
 def test_large_frames_are_shrunk_as_pictures_are(serve, tmp_path):
     """With --max-side the poses are those of the shrunk frame."""
     source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)])
@@ -101,7 +138,7 @@ def test_a_folder_of_openpose_s_own_needs_size_and_rate(serve, tmp_path, capsys)
     assert transfer(source, out, fake.address, "--frame-size", "320x240") == 2
     assert "--frame-rate does" in capsys.readouterr().err
     assert transfer(source, out, fake.address, "--frame-size", "320x240", "--frame-rate", "10") == 0
-    assert "1 frames have no file" in capsys.readouterr().err
+    assert "1 frames have no poses" in capsys.readouterr().err
     assert times_of(out) == [0.0, 0.1, 0.2, 0.3]
     assert [pose is None for pose in fake.behaviour.seen_poses] == [False, False, True, False]
 
@@ -137,7 +174,7 @@ def test_an_empty_folder_and_live_keypoints_are_refused(serve, tmp_path, capsys)
     assert "there is no file *_keypoints.json in it" in capsys.readouterr().err
     source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)])
     assert transfer(source, tmp_path / "o.mp4", serve().address, "--live") == 2
-    assert "is a folder of keypoints" in capsys.readouterr().err
+    assert "is keypoints: --live is for" in capsys.readouterr().err
     assert transfer(source, tmp_path / "o.mp4", serve().address, "--pose-backend", "openpose") == 2
     assert "holds poses already" in capsys.readouterr().err
 

@@ -31,16 +31,14 @@ TOGETHER = (
 def built(folder: Path, components: tuple[str, ...]) -> list[Document]:
     """What an overlay of these makes, sorted."""
     up = Path(os.path.relpath(OVERLAYS, folder))
+    needed = {"tls": "cert-manager", "autoscaled": "hpa"}
+    optional = [f"optional/{needed[name]}" for name in sorted(needed) if name in components]
     document = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [str(up.parent / "deploy")],
+        "resources": [str(up.parent / "deploy" / part) for part in ("", *optional)],
         "components": [str(up / "components" / name) for name in components],
     }
-    needed = {"tls": "cert-manager", "autoscaled": "hpa"}
-    document["resources"] += [
-        str(up.parent / "deploy" / "optional" / needed[n]) for n in sorted(needed) if n in components
-    ]
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(document))
     ended = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, ""), f"{components}: {ended.stderr}"

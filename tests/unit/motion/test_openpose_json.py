@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from motion import skeleton
-from motion.frame import FrameSize
 from motion.openpose_json import (
     BadKeypoints,
     KeypointsPerson,
-    KeypointsWriter,
-    SourceFacts,
-    file_name,
     parse_people,
     parse_poses,
     people_text,
-    read_folder,
 )
 from motion.pose import Pose
 
@@ -91,6 +85,56 @@ def test_coco_bodies_become_body_25():
     assert not pose.seen[19:25].any()
 
 
+HALPE = {0: 0, 1: 16, 2: 15, 3: 18, 4: 17, 5: 5, 6: 2, 7: 6, 8: 3, 9: 7, 10: 4, 11: 12, 12: 9, 13: 13, 14: 10,
+         15: 14, 16: 11, 20: 19, 21: 22, 22: 20, 23: 23, 24: 21, 25: 24}  # fmt: skip
+"""BODY_25's index of each part of Halpe-26, but for head, neck and hip; the first 17 are COCO's."""
+
+
+@pytest.mark.parametrize(("parts", "unseen"), [(17, set(range(19, 25))), (26, set())])
+def test_bodies_of_coco_and_halpe_become_body_25(parts, unseen):
+    """17 and 26 parts: the same joints under their names; neck and mid-hip are the middles of shoulders and hips."""
+    (pose,) = parse_poses(text(entry(parts)))
+    for source, joint in HALPE.items():
+        if source < parts:
+            assert pose.joints_px[joint].tolist() == [10 * source, 20 * source]
+    assert pose.joints_px[skeleton.NECK].tolist() == [55, 110]
+    assert pose.joints_px[skeleton.MID_HIP].tolist() == [115, 230]
+    assert set(np.flatnonzero(~pose.seen[skeleton.BODY]).tolist()) == unseen
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"people": [entry()]},
+        {"version": None, "people": [entry()]},
+        {"version": "1.3", "people": [entry()]},
+        {"version": 0.1, "people": [entry()]},
+        {"version": 1.3, "people": [entry(face_keypoints_2d=None, hand_left_keypoints_2d=None, person_id=None)]},
+        {"people": [entry(person_id=4, hand_right_keypoints_2d=[None] * 63)], "canvas_width": 512},
+    ],
+)
+def test_files_of_other_programs_are_read(frame):
+    """No version, one in quotes or AlphaPose's; null where nothing was found; person_id a number."""
+    (person,) = parse_people(json.dumps(frame))
+    assert person.pose.seen[skeleton.BODY].all()
+    assert not person.pose.seen[skeleton.FACE.start :].any()
+    assert person.person_id == (4 if "canvas_width" in frame else None)
+
+
+def test_null_is_a_joint_that_was_not_found():
+    """Of all three numbers of a joint; one null alone says nothing."""
+    numbers = entry()["pose_keypoints_2d"]
+    numbers[3:6] = [None] * 3
+    (pose,) = parse_poses(text({"pose_keypoints_2d": numbers}))
+    assert np.flatnonzero(~pose.seen[skeleton.BODY]).tolist() == [1]
+
+
+def test_a_face_of_68_points_has_no_pupils():
+    """As programs write it that know iBUG's points alone."""
+    (pose,) = parse_poses(text(entry(face_keypoints_2d=[9, 9, 1] * 68)))
+    assert np.flatnonzero(~pose.seen[skeleton.FACE]).tolist() == [68, 69]
+
+
 def test_what_was_not_found_is_unseen():
     """0, 0, 0 is no joint in the corner; a confidence a little above 1 is 1."""
     numbers = entry()["pose_keypoints_2d"]
@@ -113,13 +157,15 @@ def changed(index: int, value) -> dict:
         ('{"version":1.3,"people":[', "is no JSON"),
         ("[" * 100_000, "is no JSON"),
         ("[]", "expected an object, got list"),
-        ('{"people":[]}', "version: expected one of 1.1, 1.2, 1.3, got nothing"),
-        (text(version="1.3"), "version: expected"),
+        (text(version=9), "version: expected one of 1.1, 1.2, 1.3, got 9"),
+        (text(version="ap10k"), "version: expected one of 1.1, 1.2, 1.3, got 'ap10k'"),
+        (text(version=True), "version: expected"),
+        ('{"instance_info":[],"meta_info":1}', "expected a list, got nothing; the object has instance_info, meta_info"),
         ('{"version":1.3}', "people: expected a list, got nothing"),
         (text(7), "people[0]: expected an object, got int"),
-        (text(entry(), entry(15)), "[1].pose_keypoints_2d: expected 75 (25 parts) or 54 (18 parts) numbers, got 45"),
+        (text(entry(), entry(15)), "(18 parts) or 78 (26 parts) numbers, got 45"),
         (text({"pose_keypoints_2d": "many"}), "people[0].pose_keypoints_2d: expected a list of numbers, got str"),
-        (text(entry(face_keypoints_2d=[1] * 209)), "face_keypoints_2d: expected 210 (70 parts) numbers, got 209"),
+        (text(entry(face_keypoints_2d=[1] * 209)), "(70 parts) or 204 (68 parts) numbers, got 209"),
         (text(entry(hand_right_keypoints_2d=[1] * 3)), "hand_right_keypoints_2d: expected 63 (21 parts)"),
         (text(changed(4, None)), "people[0].pose_keypoints_2d[4]: expected a number, got nothing"),
         (text(changed(4, float("nan"))), "people[0].pose_keypoints_2d[4]: expected a number, got nan"),
@@ -138,94 +184,3 @@ def test_what_is_wrong_is_named(content, told):
     assert str(caught.value).startswith("clip_000000000007_keypoints.json: ")
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def folder_of(tmp_path, **texts):
-    for name, content in texts.items():
-        (tmp_path / f"{name}_keypoints.json").write_text(content)
-    return tmp_path
-
-
-def test_a_folder_s_frames_are_ordered_by_number_and_gaps_are_frames(tmp_path):
-    """Files are sorted by their number, not by name; a missing one is a frame of which nothing is known."""
-    read = read_folder(folder_of(tmp_path, a_9=text(entry()), a_10=text(), a_12=text(entry(), entry())))
-    assert [(frame.index, len(frame.people), frame.missing) for frame in read.frames] == [
-        (0, 1, False), (1, 0, False), (2, 0, True), (3, 2, False),
-    ]  # fmt: skip
-    assert read.missing_frames == 1
-    assert not read.ids_known
-
-
-def test_names_without_numbers_are_ordered_by_name(tmp_path):
-    """Folders of pictures may be called anything."""
-    read = read_folder(folder_of(tmp_path, start=text(), end=text(entry())))
-    assert [len(frame.people) for frame in read.frames] == [1, 0]
-
-
-@pytest.mark.parametrize(
-    ("texts", "told"),
-    [
-        ({}, "there is no file *_keypoints.json in it"),
-        ({"a_1": text(entry()), "b_1": text()}, "both a_1_keypoints.json and b_1_keypoints.json are frame 1"),
-        (
-            {"a_1": text(entry()), "a_2": text(entry(18))},
-            "must have the same parts, got 18 parts in a_2_keypoints.json and 25 parts in a_1_keypoints.json",
-        ),
-        ({"a_1": text(entry()), "a_2": "{"}, "a_2_keypoints.json: is no JSON"),
-        ({"a_1": text({"pose_keypoints_2d": [0.5, 0.5, 0.9] * 25})}, "--keypoint_scale 0"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_with_a_folder_is_named(tmp_path, texts, told):
-    """Empty folders, two videos in one, bodies of two kinds, one damaged file, fractions in place of pixels."""
-    with pytest.raises(BadKeypoints) as caught:
-        read_folder(folder_of(tmp_path, **texts))
-    assert told in str(caught.value)
-
-
-def test_a_written_folder_knows_its_source(tmp_path):
-    """Size, rate and times come back, and a frame missing at the end is a frame."""
-    facts = SourceFacts(FrameSize(1920, 1080), Fraction(30000, 1001), Fraction(1, 90_000))
-    writer = KeypointsWriter(tmp_path / "out", "clip", facts, (1.5, 1.5))
-    for number in range(3):
-        writer.write([KeypointsPerson(somebody(number), 1)], 3003 * number)
-    writer.close()
-    (tmp_path / "out" / file_name("clip", 2)).unlink()
-    read = read_folder(tmp_path / "out", shrink_to_px=1280)
-    assert read.facts == SourceFacts(facts.size, facts.frame_rate, facts.time_base, (0, 3003, 6006))
-    assert [frame.missing for frame in read.frames] == [False, False, True]
-    assert read.ids_known
-    assert same(read.frames[1].people[0].pose, somebody(1))
-    assert read.facts.pts_of(4) == 6006 + 2 * 3003
-    with pytest.raises(BadKeypoints, match="is not empty"):
-        KeypointsWriter(tmp_path / "out", "clip", facts)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "{",
-        "{}",
-        '{"width_px":0,"height_px":1,"frame_rate":"1","time_base":"1","pts":[]}',
-        '{"width_px":9,"height_px":9,"frame_rate":"0","time_base":"1","pts":[]}',
-        '{"width_px":9,"height_px":9,"frame_rate":"1/0","time_base":"1","pts":[]}',
-        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":[2,1]}',
-        '{"width_px":1e400,"height_px":9,"frame_rate":"1","time_base":"1","pts":[]}',
-        '{"width_px":9,"height_px":NaN,"frame_rate":"1","time_base":"1","pts":[]}',
-        '{"width_px":9,"height_px":9.5,"frame_rate":"1","time_base":"1","pts":[]}',
-        '{"width_px":9,"height_px":9,"frame_rate":1e400,"time_base":"1","pts":[]}',
-        '{"width_px":9,"height_px":9,"frame_rate":"1e999999999","time_base":"1","pts":[]}',
-        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1/1e999999999","pts":[]}',
-        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":[0,1e400]}',
-        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":[0.5]}',
-        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":[9223372036854775808]}',
-        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":' + "[" * 100_000,
-        '{"width_px":9,"height_px":9,"frame_rate":"1","time_base":"1","pts":5}',
-        "[]",
-    ],
-)
-def test_a_damaged_source_file_is_named(tmp_path, content):
-    """The facts about the source are checked as well."""
-    folder_of(tmp_path, a_1=text(entry()))
-    (tmp_path / "dance_source.json").write_text(content)
-    with pytest.raises(BadKeypoints, match=r"dance_source\.json"):
-        read_folder(tmp_path)

@@ -45,9 +45,11 @@ def test_halving_convolutions_are_padded_as_asked(padding, mode):
     with torch.inference_mode():
         ours = network.down(x)
         for layer in network.down:
-            wide, narrow = layer.conv.weight.shape[:2]
+            conv = layer.get_submodule("conv")
+            assert isinstance(conv, torch.nn.Conv2d)
+            wide, narrow = conv.weight.shape[:2]
             plain = torch.nn.Conv2d(narrow, wide, 3, stride=2, padding=1 if mode == "constant" else 0)
-            plain.weight.copy_(layer.conv.weight)
+            plain.weight.copy_(conv.weight)
             padded = x if mode == "constant" else torch.nn.functional.pad(x, (1, 1, 1, 1), mode)
             x = torch.relu(torch.nn.functional.instance_norm(plain(padded)))
     torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)

@@ -233,6 +233,22 @@ def test_look_ahead_removes_a_wild_frame():
         np.testing.assert_allclose(answer.pose.joints_px, expected.pose.joints_px, atol=4)
 
 
+@pytest.mark.parametrize(("rate_hz", "look_ahead"), [(25.0, 1), (30.0, 2), (60.0, 3)])
+@pytest.mark.parametrize("there", ["x...x...x", "x.x.x.x.x", "..x..", "..xx..", "x...xx.x."])
+def test_whoever_is_there_is_danced_whatever_the_gaps(rate_hz, look_ahead, there):
+    """Also in a single frame between frames without anybody; and where they are, not where a neighbour was."""
+    poses = [dancer(0.5, hip_x=0.3 + 0.04 * t) if sign == "x" else None for t, sign in enumerate(there)]
+    answers = danced(poses, look_ahead_frames=look_ahead, frame_rate_hz=rate_hz)
+    for pose, answer in zip(poses, answers, strict=True):
+        if pose is None:
+            continue
+        (alone,) = danced([pose])
+        assert answer.pose is not None
+        assert alone.pose is not None
+        assert answer.held_joints == 0
+        np.testing.assert_allclose(answer.pose.joints_px[:40], alone.pose.joints_px[:40], atol=0.01)
+
+
 @pytest.mark.parametrize("rate_hz", [5.0, 0.0])
 def test_five_frames_a_second_are_smoothed_without_a_median(rate_hz):
     """At 5 fps, said or found from the stamps, the median would erase the motion: it is as if there were no look-ahead.

@@ -1,0 +1,49 @@
+"""What `dance` does once all is imported: runs one sub-command, and turns every failure into one line and an exit code.
+
+Exit codes: 0 done; 1 nothing useful came out; 2 the command line makes no sense; 75 `dance train` asked to
+end by SIGTERM; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from client.commands import app, options
+from client.display import Display
+from client.errors import EXIT_INTERRUPTED, EXIT_NOTHING_USEFUL, EXIT_USAGE, CommandError, StackFailed
+from serving.errors import BadSettings, DanceError
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of `dance` with `arguments`. What went wrong is one line on stderr; --debug adds the traceback."""
+    display = Display()
+    options.debug = False
+    try:
+        code = app(args=list(arguments), prog_name="dance", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except CommandError as error:
+        return _told(display, error, error.exit_code, error.log_tail if isinstance(error, StackFailed) else ())
+    except BadSettings as error:
+        return _told(display, error, EXIT_USAGE)
+    except DanceError as error:
+        return _told(display, error, EXIT_NOTHING_USEFUL)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _told(display, error, EXIT_INTERRUPTED, message="interrupted")
+    except Exception as error:
+        usage = getattr(error, "format_message", None)
+        if usage is not None:  # typer's own errors: its class for them has moved between releases
+            return _told(display, error, EXIT_USAGE, message=usage())
+        message = f"{type(error).__name__}: {error} (--debug shows where)"
+        return _told(display, error, EXIT_NOTHING_USEFUL, message=message)
+
+
+def _told(
+    display: Display, error: BaseException, code: int, details: Sequence[str] = (), *, message: str | None = None
+) -> int:
+    if options.debug:
+        traceback.print_exception(error)
+    display.error(" ".join((str(error) if message is None else message).split()), details)
+    return code

@@ -1,0 +1,34 @@
+"""The samples look at their output before they draw."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from samples.make import app
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "told"),
+    [
+        ("clip", "file/clip.mp4", "is no folder"),
+        ("joints", "file/joints", "is no folder"),
+        ("stills", "", "it is a folder"),
+        ("joints", "", "exists already and is not empty"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_told_before_any_work(tmp_path, command, name, told):
+    """In words, and nothing is left behind."""
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(app, [command, "-o", str(tmp_path / name)])
+    assert done.exit_code == 2
+    assert told in " ".join(done.output.replace("│", " ").split())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_true_joints_are_a_whole_folder(tmp_path):
+    """Files of the frames, and what the frames are."""
+    done = CliRunner().invoke(app, ["joints", "-o", str(tmp_path / "joints"), "--frames", "3"])
+    assert done.exit_code == 0
+    assert len(list((tmp_path / "joints").iterdir())) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["joints"]
