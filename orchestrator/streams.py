@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
@@ -10,6 +11,8 @@ from google.protobuf.message import DecodeError
 
 from orchestrator.link import Link, LinkClosed
 from serving.errors import BadInput, StageTimeout
+
+_log = logging.getLogger(__name__)
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -95,6 +98,7 @@ class ResponseWriter(Generic[ResponseT]):
     async def send(self, response: ResponseT, sequence: int | None) -> None:
         """Raises StageTimeout, about the frame `sequence`, when the client does not take it in time."""
         self._writing = asyncio.ensure_future(self._write(response))
+        self._writing.add_done_callback(_looked_at)
         done, _ = await asyncio.wait({self._writing}, timeout=self._seconds)
         if not done:
             raise StageTimeout("client", sequence, f"it did not take an answer within {self._seconds:g} s")
@@ -112,5 +116,14 @@ class ResponseWriter(Generic[ResponseT]):
             self._writing.cancel()
             await asyncio.wait({self._writing})
             return False
-        self._writing.exception()  # whatever it is, nobody is left to be told
         return True
+
+
+def _looked_at(writing: asyncio.Future[Any]) -> None:
+    """A write that fails with its client ends the session by a cancellation too, which then asks for no result.
+
+    asyncio would log a failure that is never asked for as an error. `send` raises it wherever it still waits.
+    """
+    failure = None if writing.cancelled() else writing.exception()
+    if failure is not None:
+        _log.debug("an answer was not sent: %s", failure)
