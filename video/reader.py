@@ -22,6 +22,9 @@ _STREAM_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _CAMERA: Final = re.compile(r"\d+|/dev/video\d+")
 _CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _ANY_RATE: Final = Fraction(25)
+# FFmpeg has kinds of side data that PyAV's list lacks, EXIF (31) among them. PyAV would raise a ValueError for all side
+# data of such a frame; with this such a kind is read as one that is not looked at here.
+SideDataType._missing_ = classmethod(lambda cls, number: cls.ICC_PROFILE)
 _IMAGE_FORMATS: Final = frozenset({"image2", "png_pipe", "jpeg_pipe", "bmp_pipe", "webp_pipe", "tiff_pipe", "svg_pipe"})
 
 
