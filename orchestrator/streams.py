@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from contextlib import suppress
+from typing import Any, Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
+from grpc._cython import cygrpc
 
 from orchestrator.link import Link, LinkClosed
 from serving.errors import BadInput, StageTimeout
 
 _log = logging.getLogger(__name__)
+
+_CANCELLED_WITHIN_SECONDS: Final = 1.0
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -102,7 +106,14 @@ class ResponseWriter(Generic[ResponseT]):
         done, _ = await asyncio.wait({self._writing}, timeout=self._seconds)
         if not done:
             raise StageTimeout("client", sequence, f"it did not take an answer within {self._seconds:g} s")
-        self._writing.result()
+        try:
+            self._writing.result()
+        except cygrpc.ExecuteBatchError:
+            # The call is over for grpcio, which cancels its handler in a moment: that is how this session ends.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CANCELLED_WITHIN_SECONDS):
+                    await asyncio.Event().wait()
+            raise
 
     async def idle(self) -> bool:
         """Waits until the last response is sent or the client has gone. False where neither happened in time.

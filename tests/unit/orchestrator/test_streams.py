@@ -8,7 +8,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from grpc._cython import cygrpc
 
+from orchestrator import streams
 from orchestrator.streams import ResponseWriter
 
 
@@ -49,4 +51,27 @@ async def test_a_write_that_fails_by_itself_is_raised() -> None:
         raise ValueError("no such field")
 
     with pytest.raises(ValueError, match="no such field"):
+        await ResponseWriter(write, 60.0).send("answer", 0)
+
+
+async def test_a_write_to_a_client_that_has_gone_waits_for_the_cancellation() -> None:
+    """grpcio fails the write a moment before it cancels the call: the session ends as cancelled, without a traceback."""
+
+    async def write(response: str) -> None:
+        asyncio.get_running_loop().call_later(0.01, sending.cancel)
+        raise cygrpc.ExecuteBatchError('Failed "execute_batch": SendMessageOperation')
+
+    sending = asyncio.create_task(ResponseWriter(write, 60.0).send("answer", 0))
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+
+
+async def test_a_write_that_grpcio_refuses_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no cancellation follows, the failure is ours to tell."""
+    monkeypatch.setattr(streams, "_CANCELLED_WITHIN_SECONDS", 0.01)
+
+    async def write(response: str) -> None:
+        raise cygrpc.ExecuteBatchError("too large")
+
+    with pytest.raises(cygrpc.ExecuteBatchError, match="too large"):
         await ResponseWriter(write, 60.0).send("answer", 0)
