@@ -55,7 +55,7 @@ async def test_a_write_that_fails_by_itself_is_raised() -> None:
 
 
 async def test_a_write_to_a_client_that_has_gone_waits_for_the_cancellation() -> None:
-    """grpcio fails the write a moment before it cancels the call: the session ends as cancelled, without a traceback."""
+    """grpcio fails the write just before it cancels the call: the session ends as cancelled, without a traceback."""
 
     async def write(response: str) -> None:
         asyncio.get_running_loop().call_later(0.01, sending.cancel)
