@@ -24,7 +24,7 @@ _CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _ANY_RATE: Final = Fraction(25)
 # FFmpeg has kinds of side data that PyAV's list lacks, EXIF (31) among them. PyAV would raise a ValueError for all side
 # data of such a frame; with this such a kind is read as one that is not looked at here.
-SideDataType._missing_ = classmethod(lambda cls, number: cls.ICC_PROFILE)
+setattr(SideDataType, "_missing_", lambda number: SideDataType.ICC_PROFILE)  # noqa: B010 - mypy: no assignment
 _IMAGE_FORMATS: Final = frozenset({"image2", "png_pipe", "jpeg_pipe", "bmp_pipe", "webp_pipe", "tiff_pipe", "svg_pipe"})
 
 
