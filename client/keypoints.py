@@ -12,6 +12,7 @@ from client.errors import CommandError, UsageError
 from client.feed import FeedOptions, FileFeed
 from client.overlay import blank, draw_people
 from client.terms import PosedFrame
+from motion.clock import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 from motion.dancer_choice import DancerChoice
 from motion.following import Followed, Follower
 from motion.frame import FrameSize, Picture
@@ -46,8 +47,9 @@ def parsed_rate(text: str) -> Fraction:
         rate = parsed_fraction(text)
     except ValueError:
         rate = Fraction(0)
-    if not 0 < rate <= 1000:
-        raise UsageError(f"--frame-rate: expected frames a second, as 25 or 30000/1001, got {text!r}")
+    if not LOWEST_RATE_HZ <= rate <= HIGHEST_RATE_HZ:
+        bounds = f"{LOWEST_RATE_HZ:g} to {HIGHEST_RATE_HZ:g}"
+        raise UsageError(f"--frame-rate: expected frames a second, {bounds}, as 25 or 30000/1001, got {text!r}")
     return rate
 
 

@@ -40,8 +40,8 @@ _LONGEST_IN_THE_AIR = 0.25
 _SMALLEST_HEIGHT, _LARGEST = 1e-3, 10.0
 """In frames. A body of a thousandth of the frame, or ten frames away from it, is none that was seen."""
 
-_MOST_FRAMES = 2**32 - 1
-"""As many as the contract's messages can say."""
+MOST_FRAMES = (1 << 32) - 1
+"""That body stats can rest on: messages have 32 bits for it."""
 
 _STEPS = 1 << 14
 """A stored number is a whole number of 1/16384 of the frame, so that two frame heights fit into 16 bits."""
@@ -88,8 +88,8 @@ class BodyStats:
     near_ankle_y, far_ankle_y: the lower ankle's position. near_height, far_height: nose to ankles' middle.
     hip_x: median position of the hips' middle. frames: how many measured frames these numbers rest on.
 
-    Raises ValueError for positions beyond 10 frames, heights outside of 0.001 to 10 frames, near above far, and frames
-    beyond 32 bits.
+    Raises ValueError for positions beyond 10 frames, heights outside of 0.001 to 10 frames, near above far,
+    and for a number of frames that no message holds.
     """
 
     near_ankle_y: float
@@ -106,8 +106,8 @@ class BodyStats:
             raise ValueError(f"a body's heights must lie in {_SMALLEST_HEIGHT:g} to {_LARGEST:g} frames, got {self}")
         if self.near_ankle_y < self.far_ankle_y:
             raise ValueError(f"near ankles must be at or below far ones, got {self.near_ankle_y} < {self.far_ankle_y}")
-        if not 0 <= self.frames <= _MOST_FRAMES:
-            raise ValueError(f"frames must lie in 0 to {_MOST_FRAMES}, got {self.frames}")
+        if not 0 <= self.frames <= MOST_FRAMES:
+            raise ValueError(f"frames must lie in 0 to {MOST_FRAMES}, got {self.frames}")
 
     @property
     def on_the_spot(self) -> bool:
@@ -258,6 +258,8 @@ class RunningBody:
             raise ValueError(f"not the state of a running body: {error}") from error
         if type(seen) is not int or type(stride) is not int or stride < 1 or stride & (stride - 1):
             raise ValueError(f"not the state of a running body: seen {seen!r}, stride {stride!r}")
+        if seen > MOST_FRAMES // 2:  # an unbroken stream of that length takes months
+            raise ValueError(f"not the state of a running body: seen {seen}")
         if len(table) >= cls.CAPACITY or len(table) != -(-seen // stride) or (table[:, 1] < _LEAST_STEPS).any():
             raise ValueError(f"not the state of a running body: {len(table)} rows for {seen} measures")
         running._seen, running._stride, running._kept = seen, stride, len(table)

@@ -11,6 +11,10 @@ from motion import skeleton
 
 Joints = NDArray[np.float32]
 
+MAX_POSITION_PX = 1e6
+"""A seen joint farther from the frame's corner than this, in x or in y, is a mistake, and would overflow what is drawn
+from it. Poses that are sent are refused beyond it; where a transform leads beyond it, joints stop there."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pose:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from motion.body import BodyMeasure, BodyStats
 from motion.frame import FrameSize
-from motion.pose import Pose
+from motion.pose import MAX_POSITION_PX, Pose
 
 EXTRAPOLATION_LIMIT = 0.5
 """How far beyond [0, 1] the depth ratio may go: half of the way between far and near, nearer or farther."""
@@ -112,15 +114,15 @@ def apply_transform(
 
     pose: in pixels of the source's frame. anchor: the measure that the transform was made from; its foot lands at
     `transform.foot_y`, its hips at `transform.hip_x`. One frame height is one unit in both frames and both directions,
-    so frames of different shapes keep the body's shape.
+    so frames of different shapes keep the body's shape. A joint that would lie farther out than `MAX_POSITION_PX`, in x
+    or in y, is laid at that distance: it is as far outside of every stage.
     """
     pixels_per_pixel = transform.scale * target_size.height_px / source_size.height_px
-    return pose.transformed(
-        pixels_per_pixel,
-        pixels_per_pixel,
-        transform.hip_x * target_size.width_px - anchor.hip_x * source_size.width_px * pixels_per_pixel,
-        transform.foot_y * target_size.height_px - anchor.foot_y * source_size.height_px * pixels_per_pixel,
-    )
+    anchor_px = np.array([anchor.hip_x * source_size.width_px, anchor.foot_y * source_size.height_px])
+    landing_px = np.array([transform.hip_x * target_size.width_px, transform.foot_y * target_size.height_px])
+    # In double precision: far from the frame the terms are large, and nearly cancel each other.
+    moved_px = (pose.joints_px - anchor_px) * pixels_per_pixel + landing_px
+    return Pose(np.clip(moved_px, -MAX_POSITION_PX, MAX_POSITION_PX), pose.confidence)
 
 
 def _ratio_from_height(height: float, source: BodyStats) -> float:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from contextlib import suppress
+from typing import Any, Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
+from grpc._cython import cygrpc
 
 from orchestrator.link import Link, LinkClosed
 from serving.errors import BadInput, StageTimeout
+
+_log = logging.getLogger(__name__)
+
+_CANCELLED_WITHIN_SECONDS: Final = 1.0
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -95,10 +102,18 @@ class ResponseWriter(Generic[ResponseT]):
     async def send(self, response: ResponseT, sequence: int | None) -> None:
         """Raises StageTimeout, about the frame `sequence`, when the client does not take it in time."""
         self._writing = asyncio.ensure_future(self._write(response))
+        self._writing.add_done_callback(_looked_at)
         done, _ = await asyncio.wait({self._writing}, timeout=self._seconds)
         if not done:
             raise StageTimeout("client", sequence, f"it did not take an answer within {self._seconds:g} s")
-        self._writing.result()
+        try:
+            self._writing.result()
+        except cygrpc.ExecuteBatchError:
+            # The call is over for grpcio, which cancels its handler in a moment: that is how this session ends.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CANCELLED_WITHIN_SECONDS):
+                    await asyncio.Event().wait()
+            raise
 
     async def idle(self) -> bool:
         """Waits until the last response is sent or the client has gone. False where neither happened in time.
@@ -112,5 +127,14 @@ class ResponseWriter(Generic[ResponseT]):
             self._writing.cancel()
             await asyncio.wait({self._writing})
             return False
-        self._writing.exception()  # whatever it is, nobody is left to be told
         return True
+
+
+def _looked_at(writing: asyncio.Future[Any]) -> None:
+    """A write that fails with its client ends the session by a cancellation too, which then asks for no result.
+
+    asyncio would log a failure that is never asked for as an error. `send` raises it wherever it still waits.
+    """
+    failure = None if writing.cancelled() else writing.exception()
+    if failure is not None:
+        _log.debug("an answer was not sent: %s", failure)

@@ -207,7 +207,8 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
             stack.push_async_callback(asyncio.to_thread, end_traces)
         server = grpc.aio.server(interceptors=_interceptors(service), options=settings.server_options())
         service.register(server)
-        reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), server)
+        if _reflects(service, settings):
+            reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), server)
         own_health = Health(service.full_names)
         await own_health.begin()
         health_server = grpc.aio.server(options=SERVER_OPTIONS)
@@ -300,6 +301,12 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
 def _interceptors(service: Service) -> list[grpc.aio.ServerInterceptor]:
     check = service.token_check if isinstance(service, Guarded) else None
     return [ErrorInterceptor(), ContextInterceptor(), *([] if check is None else [IdentityInterceptor(check)])]
+
+
+def _reflects(service: Service, settings: ServerSettings) -> bool:
+    """Whether reflection is served: to callers on this machine, and to those who must say who they are."""
+    checked = isinstance(service, Guarded) and service.token_check is not None
+    return is_loopback(settings.host) or checked or settings.tls_client_ca is not None
 
 
 def _bound(

@@ -24,6 +24,7 @@ from serving import logs
 from serving.errors import BadSettings
 
 _TRACEPARENT: Final = "traceparent"
+_LARGEST_WHOLE: Final = (1 << 63) - 1
 _EXPORT_SECONDS: Final = 2
 _SHUTDOWN_SECONDS: Final = 3.0
 """A collector that is away must not hold up a process's end."""
@@ -147,7 +148,7 @@ class SessionTrace:
         """Adds to what is known of the session; None is left out."""
         for name, value in named.items():
             if value is not None:
-                self.span.set_attribute(f"dance.{name}", value)
+                self.span.set_attribute(f"dance.{name}", _told(value))
 
     def begin_frame(self, sequence: int) -> FrameTrace | None:
         """The trace of a frame that has just come, or None where it is not one of the n-th."""
@@ -173,7 +174,7 @@ class FrameTrace:
         self._session = session
         self._sequence = sequence
         self._parent = active.api.set_span_in_context(session.span)
-        self.span = active.tracer.start_span("frame", self._parent, attributes={"dance.sequence": sequence})
+        self.span = active.tracer.start_span("frame", self._parent, attributes={"dance.sequence": _told(sequence)})
 
     def stage(self, name: str, started_s: float, compute_seconds: float, queue_seconds: float) -> None:
         """Adds a stage's span, which ends now. started_s: on `time.perf_counter`."""
@@ -219,7 +220,12 @@ def note(event: str, **named: Any) -> None:
         return
     trace = _FRAME.get() or _SESSION.get()
     if trace is not None:
-        trace.span.add_event(event, {name: value for name, value in named.items() if value is not None})
+        trace.span.add_event(event, {name: _told(value) for name, value in named.items() if value is not None})
+
+
+def _told(value: Any) -> Any:
+    """The value as an attribute holds it: whole numbers have 63 bits there, and frames' numbers 64."""
+    return str(value) if isinstance(value, int) and value > _LARGEST_WHOLE else value
 
 
 def _session_attributes() -> dict[str, str]:

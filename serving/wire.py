@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from dance.v1 import frame_pb2, normalize_pb2, pose_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,19 +11,21 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.body import BodyStats
+from motion.clock import checked_rate_hz
 from motion.dancer_choice import DancerChoice, DancerRule
 from motion.frame import EncodedPicture, Frame, FrameSize, PictureEncoding
-from motion.pose import Pose
+from motion.pose import MAX_POSITION_PX, Pose
 from serving.errors import BadInput, BadPicture
 
-MAX_POSITION_PX = 1e6
-"""A seen joint farther from the frame's corner than this is a mistake, and would overflow what is drawn from it."""
+MAX_SIDE_PX = 65_536
+"""Of a frame whose size is only said. No codec's pictures are larger."""
 
 _SMALLEST_HEIGHT, _LARGEST_HEIGHT, _FARTHEST_POSITION = 1e-3, 10.0, 10.0
 """Of body stats, as fractions of the frame."""
 
 _SECONDS_RANGE = (-62_135_596_800, 253_402_300_799)
 """What a Timestamp may hold: the years 1 to 9999."""
+_LATEST_SECONDS = math.nextafter(_SECONDS_RANGE[1] + 1, 0)
 
 _ENCODING_TO_PROTO = {
     PictureEncoding.JPEG: frame_pb2.PICTURE_ENCODING_JPEG,
@@ -93,7 +97,8 @@ def seconds_from_proto(message: Timestamp, *, field: str = "captured_at") -> flo
     first, last = _SECONDS_RANGE
     if not (first <= message.seconds <= last and 0 <= message.nanos <= 999_999_999):
         raise BadInput(field, f"is no time: {message.seconds} s and {message.nanos} ns")
-    return float(message.seconds) + message.nanos * 1e-9
+    # Rounded up, the last nanoseconds of the year 9999 would be no time any more where they are sent on.
+    return min(message.seconds + message.nanos * 1e-9, _LATEST_SECONDS)
 
 
 def seconds_to_proto(seconds: float) -> Timestamp:
@@ -151,12 +156,20 @@ def _floats(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
     return encoded[:, -4 * skeleton.JOINT_COUNT :].view("<f4")
 
 
-def frame_size_from_proto(message: normalize_pb2.FrameSize, *, field: str) -> FrameSize:
-    """Raises BadInput for an empty size."""
+def frame_rate_from_proto(frame_rate_hz: float, *, field: str) -> float:
+    """Frames a second, 0 where unknown. Raises BadInput for a rate that no source has."""
     try:
-        return FrameSize(message.width_px, message.height_px)
+        return checked_rate_hz(frame_rate_hz)
     except ValueError as error:
         raise BadInput(field, str(error)) from error
+
+
+def frame_size_from_proto(message: normalize_pb2.FrameSize, *, field: str) -> FrameSize:
+    """Raises BadInput for an empty size, and for sides that no picture has."""
+    width_px, height_px = message.width_px, message.height_px
+    if not (1 <= width_px <= MAX_SIDE_PX and 1 <= height_px <= MAX_SIDE_PX):
+        raise BadInput(field, f"is {width_px}x{height_px}, sides from 1 to {MAX_SIDE_PX} pixels are accepted")
+    return FrameSize(width_px, height_px)
 
 
 def frame_size_to_proto(size: FrameSize) -> normalize_pb2.FrameSize:

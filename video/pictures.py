@@ -28,6 +28,10 @@ _WIDE: Final = {
 _HD_FROM_PX: Final = (1280, 720)
 _WIDEST_PIXEL: Final = Fraction(4)
 
+# FFmpeg has kinds of side data that PyAV's list lacks, EXIF (31) among them. PyAV would raise a ValueError for all side
+# data of such a frame; with this such a kind is read as one that is not looked at here.
+setattr(SideDataType, "_missing_", lambda number: SideDataType.ICC_PROFILE)  # noqa: B010 - mypy: no assignment
+
 
 class PictureMaker:
     """Makes pictures of the frames of one video.

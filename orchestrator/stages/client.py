@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
 from typing import Any, Final
 
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 
-from motion.clock import SourceClock
+from motion.clock import FrameTimeError, SourceClock
 from motion.frame import FrameSize, PictureEncoding
 from orchestrator.checkpoint import SessionState
 from orchestrator.config import (
@@ -49,7 +48,6 @@ _REMARK_TO_PROTO: Final[dict[Remark, Any]] = {
     remark: transfer_pb2.FrameRemark.Value(f"FRAME_REMARK_{remark.name}") for remark in Remark
 }
 _DEFAULT_JPEG_QUALITY: Final = 90
-_MAX_FRAME_RATE_HZ: Final = 1000.0
 
 
 def pose_choice_from_proto(
@@ -80,9 +78,7 @@ def config_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrat
     if look_ahead_frames > settings.max_look_ahead_frames:
         limit = settings.max_look_ahead_frames
         raise BadInput("config.look_ahead_frames", f"at most {limit} are served, got {look_ahead_frames}")
-    rate_hz = message.frame_rate_hz
-    if not (math.isfinite(rate_hz) and 0 <= rate_hz <= _MAX_FRAME_RATE_HZ):
-        raise BadInput("config.frame_rate_hz", f"expected 0 to {_MAX_FRAME_RATE_HZ:g}, got {rate_hz}")
+    rate_hz = wire.frame_rate_from_proto(message.frame_rate_hz, field="config.frame_rate_hz")
     source_body = None
     if message.HasField("source_body"):
         source_body = wire.body_stats_from_proto(message.source_body, field="config.source_body")
@@ -255,8 +251,8 @@ class Intake:
     def _time_s(self, sequence: int, captured_at_s: float | None) -> float:
         try:
             return self._clock.time_s(sequence, captured_at_s)
-        except ValueError as error:
-            raise BadInput("frame.captured_at", str(error)) from error
+        except FrameTimeError as error:
+            raise BadInput(f"frame.{error.field}", str(error)) from error
 
 
 class TransferClient:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from motion.body import BodyMeasure, BodyStats, RunningBody
 from motion.retarget import Transform
+
+FARTHEST_LOG_SCALE: Final = 20.0
+"""No two scales between bodies of legal stats are farther apart; sums of many changes could be, and overflow."""
 
 
 class Calibration(Enum):
@@ -85,7 +89,8 @@ class Easing:
 
     def change(self, before: Transform, after: Transform) -> None:
         """For one and the same measure the wanted transform changed from `before` to `after`."""
-        self.log_scale += math.log(before.scale / after.scale)
+        log_scale = self.log_scale + math.log(before.scale / after.scale)
+        self.log_scale = min(max(log_scale, -FARTHEST_LOG_SCALE), FARTHEST_LOG_SCALE)
         self.foot_y += before.foot_y - after.foot_y
         self.hip_x += before.hip_x - after.hip_x
 

@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections import deque
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -19,13 +20,15 @@ from motion.body import BodyMeasure, BodyStats, RunningBody
 from motion.documents import parsed, told
 from motion.frame import FrameSize
 from motion.retarget import Retargeting, Transform
-from services.normalize.calibration import Easing, SourceBody
+from services.normalize.calibration import FARTHEST_LOG_SCALE, Easing, SourceBody
 from services.normalize.smoothing import MAX_WINDOW_FRAMES, Table
 
 _FORMAT: Final = b"dance-normalize-1\n"
 _HEADER: Final = struct.Struct("<18s8sII")  # format, fingerprint of the config, CRC-32 of the rest, length of the JSON
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _PAST_FRAMES: Final = MAX_WINDOW_FRAMES // 2
+_LARGEST_NUMBER: Final = 1e18
+"""Of a state. What legal streams give is far below; arithmetic with larger numbers could overflow."""
 
 
 @dataclass(slots=True)
@@ -119,7 +122,7 @@ def from_bytes(data: bytes, config_fingerprint: bytes, given: BodyStats | None) 
 
 
 class _Arrays:
-    """Reads arrays off bytes, one after the other; ValueError where they end too early, or hold what is not finite."""
+    """Reads arrays off bytes, one after the other; ValueError where they end too early, or hold what no state holds."""
 
     def __init__(self, data: bytes, offset: int) -> None:
         self._data = data
@@ -131,8 +134,8 @@ class _Arrays:
 
     def floats(self, *shape: int, kind: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
         numbers = self._numbers(np.dtype(kind), math.prod(shape)).reshape(shape)
-        if not np.isfinite(numbers).all():
-            raise ValueError("a state with numbers that are not finite")
+        if not (np.abs(numbers) <= _LARGEST_NUMBER).all():  # NaN is not
+            raise ValueError(f"a state with numbers beyond {_LARGEST_NUMBER:g}")
         return numbers
 
     def end(self) -> None:
@@ -154,7 +157,7 @@ def _memory(facts: dict[str, Any], arrays: _Arrays, given: BodyStats | None) -> 
         sequence=_whole(facts["sequence"], -1),
         time_s=_finite(facts["time_s"]),
         size=None if facts["size"] is None else FrameSize(*(_whole(side_px, 1) for side_px in facts["size"])),
-        easing=Easing(**{name: _number(value) for name, value in facts["easing"].items()}),
+        easing=_easing(facts["easing"]),
         placing=facts["placing"] and _placing(facts["placing"]),
     )
     known = arrays.mask()
@@ -170,7 +173,18 @@ def _memory(facts: dict[str, Any], arrays: _Arrays, given: BodyStats | None) -> 
         table[seen] = _table(arrays.floats(int(seen.sum()), 3))
         memory.past.append((_number(time_s), table))
     arrays.end()
+    _check_times(memory)
     return memory
+
+
+def _check_times(memory: Memory) -> None:
+    """Raises ValueError where time would not rise behind this state."""
+    past_s = [time_s for time_s, _ in memory.past]
+    newest_s = -math.inf if memory.time_s is None else memory.time_s
+    if any(later <= earlier for earlier, later in pairwise(past_s)) or (past_s and past_s[-1] > newest_s):
+        raise ValueError("a state whose times do not rise")
+    if (memory.joints.seen_at_s[memory.joints.table[:, 2] > 0] > newest_s).any():
+        raise ValueError("a state with joints that were seen later than its last frame")
 
 
 def _placing_facts(placing: Placing) -> dict[str, Any]:
@@ -191,7 +205,15 @@ def _placing(facts: dict[str, Any]) -> Placing:
     flags = {entry.name for entry in fields(Retargeting)} - {"transform", "depth_ratio"}
     if set(wanted) != flags or not all(isinstance(value, bool) for value in wanted.values()):
         raise ValueError("a placing with unknown facts")
-    return Placing(BodyMeasure(**facts["anchor"]), Retargeting(transform, ratio, **wanted), _transform(facts["used"]))
+    anchor = BodyMeasure(**{name: _number(value) for name, value in facts["anchor"].items()})
+    return Placing(anchor, Retargeting(transform, ratio, **wanted), _transform(facts["used"]))
+
+
+def _easing(facts: dict[str, Any]) -> Easing:
+    easing = Easing(**{name: _number(value) for name, value in facts.items()})
+    if not (-1e-6 <= easing.trust <= 1 + 1e-6 and abs(easing.log_scale) <= FARTHEST_LOG_SCALE):
+        raise ValueError(f"no easing: {easing}")
+    return easing
 
 
 def _transform(facts: dict[str, Any]) -> Transform:
@@ -212,13 +234,13 @@ def _finite(value: Any) -> float | None:
 
 
 def _whole(value: Any, low: int) -> int:
-    if type(value) is not int or not low <= value < 2**63:
+    if type(value) is not int or not low <= value < 2**64:
         raise ValueError(f"a state with {told(value)} where a whole number from {low} on was expected")
     return value
 
 
 def _number(value: Any) -> float:
     number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("a state with numbers that are not finite")
+    if not abs(number) <= _LARGEST_NUMBER:  # NaN is not
+        raise ValueError(f"a state with numbers beyond {_LARGEST_NUMBER:g}")
     return number

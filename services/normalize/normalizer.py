@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.body import BodyMeasure, BodyStats, measure_body
-from motion.clock import SourceClock
+from motion.clock import FrameTimeError, SourceClock, checked_rate_hz
 from motion.frame import FrameSize
 from motion.pose import Pose
 from motion.retarget import Retargeting, Transform, apply_transform, retarget
@@ -59,8 +59,10 @@ class NormalizerConfig:
     def __post_init__(self) -> None:
         if self.look_ahead_frames < 0:
             raise BadInput("config.look_ahead_frames", f"must not be negative, got {self.look_ahead_frames}")
-        if not 0 <= self.frame_rate_hz <= 1000:
-            raise BadInput("config.frame_rate_hz", f"must lie in [0, 1000], got {self.frame_rate_hz}")
+        try:
+            checked_rate_hz(self.frame_rate_hz)
+        except ValueError as error:
+            raise BadInput("config.frame_rate_hz", str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +172,8 @@ class Normalizer:
     def _time_of(self, frame: PoseFrame) -> float:
         try:
             return self._clock.time_s(frame.sequence, frame.captured_at_s)
-        except ValueError as error:
-            raise BadInput("pose_frame.captured_at", str(error)) from error
+        except FrameTimeError as error:
+            raise BadInput(f"pose_frame.{error.field}", str(error)) from error
 
     def _answer(self, started: float) -> Normalized:
         memory = self._memory

@@ -114,7 +114,9 @@ def _pose_frame(message: normalize_pb2.PoseFrame) -> PoseFrame:
         sequence=message.sequence,
         size=wire.frame_size_from_proto(message.size, field=f"{where}.size"),
         pose=wire.pose_from_proto(message.pose, field=f"{where}.pose") if message.HasField("pose") else None,
-        captured_at_s=wire.seconds_from_proto(message.captured_at) if message.HasField("captured_at") else None,
+        captured_at_s=wire.seconds_from_proto(message.captured_at, field=f"{where}.captured_at")
+        if message.HasField("captured_at")
+        else None,
     )
 
 

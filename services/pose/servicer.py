@@ -168,7 +168,7 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
             picture = error
         captured_at_s = None
         if frame.HasField("captured_at"):
-            captured_at_s = frame.captured_at.seconds + frame.captured_at.nanos * 1e-9
+            captured_at_s = wire.seconds_from_proto(frame.captured_at, field=f"frame[{frame.sequence}].captured_at")
         return _Decoded(frame.sequence, captured_at_s, picture, time.perf_counter() - started)
 
     def _look(self, config: pose_pb2.EstimateConfig) -> Look:

@@ -56,6 +56,16 @@ def named(spans: Any, name: str) -> list[Any]:
     return [span for span in spans.get_finished_spans() if span.name == name]
 
 
+async def test_numbers_of_64_bits_are_told_as_words(stack: Stack, spans: Any):
+    """A frame's number may have 64 bits, an attribute has 63: beyond, an exporter logs a traceback for each span."""
+    first, last = raw_frame(2**63 - 2), raw_frame(2**64 - 1)
+    for second, request in enumerate((first, last)):
+        request.frame.captured_at.seconds = second
+    async with stack_of(stack.actors_root, **_addresses(stack), traces_every_n_frames=1) as chain:
+        await dance(chain.stub, configured(frame_rate_hz=0.0), first, last)
+    assert [frame.attributes["dance.sequence"] for frame in named(spans, "frame")] == [2**63 - 2, str(2**64 - 1)]
+
+
 async def test_a_session_has_frames_and_frames_have_stages(stack: Stack, spans: Any):
     """One span for the session, below it one for every second frame, below that one for each stage, within its time."""
     async with stack_of(stack.actors_root, **_addresses(stack), traces_every_n_frames=2) as chain:

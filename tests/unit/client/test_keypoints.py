@@ -244,6 +244,7 @@ def test_pose_options_that_make_no_sense_are_told(two_dancers, card, tmp_path, c
         (["--json", "j", "--pose-model", str(card), "--dancer", "left"], "--dancer: expected largest"),
         (["--json", "j", "--frame-rate", "25"], "are for folders of keypoints"),
         (["--json", "j", "--frame-rate", "fast"], "--frame-rate: expected frames a second"),
+        (["--json", "j", "--frame-rate", "1/2000"], "--frame-rate: expected frames a second, 0.001 to 1000"),
         (["--json", "j", "--pose-model", str(tmp_path / "none.json")], "the model card cannot be read"),
     ):
         assert run(["pose", str(two_dancers), *arguments]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 
@@ -64,15 +65,43 @@ def test_a_truncated_jpeg_is_refused(pixels: np.ndarray):
         decode_picture(cut)
 
 
-def test_a_png_is_never_turned(pixels: np.ndarray):
-    """An eXIf chunk that asks for a quarter turn changes nothing: the size stays the one that was checked."""
-    png = encode_picture(pixels, PictureEncoding.PNG)
-    # A TIFF of one entry: tag 0x0112, orientation, is 6.
-    body = b"eXIf" + struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    header_end = 8 + 25
-    turned = EncodedPicture(png.encoding, 40, 24, png.data[:header_end] + chunk + png.data[header_end:])
-    assert np.array_equal(decode_picture(turned), pixels)
+def exif(orientation: int) -> bytes:
+    """A TIFF of one entry: tag 0x0112, orientation."""
+    return struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+
+
+def asking_to_be_turned(picture: EncodedPicture, orientation: int) -> EncodedPicture:
+    """The same JPEG or PNG with an orientation in its EXIF."""
+    data = picture.data
+    if picture.encoding is PictureEncoding.JPEG:
+        body = b"Exif\0\0" + exif(orientation)
+        asking = data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
+    else:
+        body, header_end = b"eXIf" + exif(orientation), 8 + 25
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        asking = data[:header_end] + chunk + data[header_end:]
+    return EncodedPicture(picture.encoding, picture.width_px, picture.height_px, asking)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("encoding", [PictureEncoding.JPEG, PictureEncoding.PNG])
+def test_a_picture_is_never_turned(pixels: np.ndarray, encoding: PictureEncoding, orientation: int):
+    """Whatever its EXIF asks for, a picture is its stored rows and columns, as frame.proto says, and so is its size."""
+    plain = encode_picture(pixels, encoding, jpeg_quality=95)
+    asking = asking_to_be_turned(plain, orientation)
+    check_picture(asking)
+    assert np.array_equal(decode_picture(asking), decode_picture(plain))
+    if orientation > 4:  # the input asks for a quarter turn in words that OpenCV understands
+        turned = cv2.imdecode(np.frombuffer(asking.data, np.uint8), cv2.IMREAD_COLOR)
+        assert turned.shape == (40, 24, 3)
+
+
+@pytest.mark.parametrize("encoding", [PictureEncoding.JPEG, PictureEncoding.PNG])
+def test_the_size_is_that_of_the_stored_picture(pixels: np.ndarray, encoding: PictureEncoding):
+    """A sender that says the size behind the turn is refused, by both sizes."""
+    asking = asking_to_be_turned(encode_picture(pixels, encoding), 6)
+    with pytest.raises(BadPicture, match="claims 24x40, its header says 40x24"):
+        decode_picture(EncodedPicture(encoding, 24, 40, asking.data))
 
 
 def test_too_many_bytes_are_refused(pixels: np.ndarray):

@@ -16,6 +16,7 @@ import pytest
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from serving.channels import open_channel
@@ -308,3 +309,38 @@ def test_a_signal_that_comes_in_copies_is_one(same_signal_seconds: str, code: in
     ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == code, ended.stderr
     assert ("closed" in ended.stdout) is closed
+
+
+class AnyToken:
+    """A check that takes every token."""
+
+    def client(self, token: str) -> str:
+        return "somebody"
+
+
+class Guarding(Example):
+    """Asks every caller for a token."""
+
+    token_check = AnyToken()
+
+
+@pytest.mark.parametrize(
+    ("service", "host", "reflects"),
+    [(Example, "127.0.0.1", True), (Example, "0.0.0.0", False), (Guarding, "0.0.0.0", True)],
+)
+async def test_reflection_is_for_this_machine_and_for_known_callers(service: type[Example], host: str, reflects: bool):
+    """Where strangers can call without saying who they are, the services are not listed to them: UNIMPLEMENTED."""
+    async with (
+        running(service(), ServerSettings(host=host, insecure=True)) as server,
+        open_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        call = ask(iter([request]), metadata=(("authorization", "Bearer x"),))
+        if reflects:
+            listed = (await call.read()).list_services_response.service
+            assert "dance.v1.TransferService" in [one.name for one in listed]
+        else:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call.read()
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -93,3 +93,20 @@ def test_times_that_no_timestamp_may_hold_are_refused(seconds: int, nanos: int) 
     with pytest.raises(BadInput, match=r"frame\.captured_at: is no time"):
         wire.seconds_from_proto(Timestamp(seconds=seconds, nanos=nanos), field="frame.captured_at")
     assert wire.seconds_from_proto(wire.seconds_to_proto(-1.5)) == -1.5
+
+
+def test_the_last_nanosecond_of_all_years_can_be_sent_on() -> None:
+    """As a double it would round to the year 10000, which the next process refuses."""
+    last = wire.seconds_from_proto(Timestamp(seconds=253_402_300_799, nanos=999_999_999))
+    sent_on = wire.seconds_to_proto(last)
+    assert sent_on.seconds == 253_402_300_799
+    assert wire.seconds_from_proto(sent_on) == last
+
+
+@pytest.mark.parametrize(("width_px", "height_px"), [(0, 4), (65_537, 4), (4, 2**32 - 1)])
+def test_sizes_that_no_picture_has_are_refused(width_px: int, height_px: int) -> None:
+    """The refusal names the size and the bounds; 65536 is the last that is taken."""
+    with pytest.raises(BadInput, match=f"size: is {width_px}x{height_px}, sides from 1 to 65536"):
+        wire.frame_size_from_proto(normalize_pb2.FrameSize(width_px=width_px, height_px=height_px), field="size")
+    whole = normalize_pb2.FrameSize(width_px=65_536, height_px=1)
+    assert wire.frame_size_from_proto(whole, field="size").width_px == 65_536

@@ -28,7 +28,7 @@ class NormalizeServiceServicer(object):
 
     def Normalize(self, request_iterator, context):
         """Normalize answers every pose frame once, in the order sent; with a look-ahead of k the answer to frame t comes
-        after frame t + k or the end of the requests.
+        after frame t + k or the end of the requests. INVALID_ARGUMENT: the config or a frame breaks the contract.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
