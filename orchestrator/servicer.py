@@ -29,6 +29,7 @@ from orchestrator.streams import RequestReader, ResponseWriter
 from orchestrator.tokens import BearerTokens, token_check
 from serving import telemetry, wire
 from serving.actors import ActorStore
+from serving.discretion import told
 from serving.errors import (
     ActorNotFound,
     ActorUnusable,
@@ -306,7 +307,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             summary.served_percent = self._actors.served(actor_id).percent(version)
             actor = self._actors.load(actor_id, version)
         except (ActorUnusable, ActorNotFound) as error:
-            summary.unavailable = str(error)
+            summary.unavailable = told(str(error))
             return summary
         summary.stage_size.CopyFrom(
             wire.frame_size_to_proto(FrameSize(actor.stage.out_width_px, actor.stage.out_height_px))
