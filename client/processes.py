@@ -8,7 +8,6 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 import grpc
@@ -43,7 +42,7 @@ class Ready:
 
     name: str
     ports: Mapping[str, int]
-    addresses: Mapping[str, str] = MappingProxyType({})
+    addresses: Mapping[str, str] = field(default_factory=dict)
     """What other processes call it at, where a port alone does not say: `triton_address=unix:/tmp/…`."""
 
     @classmethod

@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +25,8 @@ _log = logging.getLogger(__name__)
 SHARED_MEMORY: Final = Path("/dev/shm")
 _MADE_BY_US: Final = re.compile(r"dance-(?:triton|generator|socket)-(?P<pid>\d+)-(?P<space>\d+)-.+")
 _REGION_OF_OURS: Final = re.compile(r"dance_(?P<pid>\d+)_(?P<space>\d+)_[0-9a-f]{8}_.+")
-_LONGEST_FOLDER_BYTES: Final = 80
-"""A socket's path may have 107 bytes (unix(7)), its own name included."""
+_LONGEST_FOLDER_BYTES: Final = 99
+"""A socket path may have 107 bytes (unix(7)); its own name has seven, with what Triton puts behind it."""
 
 
 def private_folder(purpose: str, within: Path | None = None) -> tempfile.TemporaryDirectory[str]:
@@ -44,9 +45,7 @@ def socket_folder() -> tempfile.TemporaryDirectory[str]:
         if len(os.fsencode(name)) <= _LONGEST_FOLDER_BYTES and name.isascii() and not re.search(r"\s", name):
             return folder
         folder.cleanup()
-    raise BadSettings(
-        "TMPDIR", "a folder that can be written is needed, with a short ASCII path without spaces"
-    )
+    raise BadSettings("TMPDIR", "a folder that can be written is needed, with a short ASCII path without spaces")
 
 
 def region_prefix() -> str:
@@ -58,11 +57,16 @@ def regions(prefix: str) -> dict[str, int]:
     """Name and size in bytes of all shared memory that begins so."""
     found = {}
     for region in SHARED_MEMORY.glob(f"{prefix}*"):
-        try:
+        with suppress(FileNotFoundError):  # Triton was faster
             found[region.name] = region.stat().st_size
-        except FileNotFoundError:
-            continue  # Triton was faster
     return found
+
+
+def close_regions(prefix: str) -> None:
+    """Lets this user alone open all shared memory that begins so."""
+    for region in SHARED_MEMORY.glob(f"{prefix}*"):
+        with suppress(FileNotFoundError):  # Triton was faster
+            region.chmod(0o600)
 
 
 def remove_regions(prefix: str) -> None:
