@@ -132,5 +132,6 @@ def _cpu_precision(core: object, wanted: Precision) -> str:
 
 
 def _reason(error: BaseException, model_path: Path) -> str:
-    first_line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return first_line.replace(str(model_path), model_path.name)
+    # OpenVINO names the lines of its own code first.
+    lines = [line.strip() for line in str(error).splitlines() if not line.startswith("Exception from ")]
+    return next(filter(None, lines), type(error).__name__).replace(str(model_path), model_path.name)

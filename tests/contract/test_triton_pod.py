@@ -148,7 +148,7 @@ async def test_the_pod_draws_and_ends(store: ActorStore, publish: Publish, tmp_p
 
         address = f"127.0.0.1:{pod.grpc_port}"
         for key in ("", "another"):
-            stranger = TritonClient(address, load_seconds=10.0, canary_seconds=10.0, repository_key=key)
+            stranger = TritonClient(address, load_seconds=10.0, canary_seconds=10.0, repository_key=lambda key=key: key)
             for refused in (stranger.load(actor.id), stranger.unload(actor.id)):
                 with pytest.raises(TritonRefused, match="restricted"):
                     await refused
