@@ -383,7 +383,7 @@ class GeneratorAgent:
         fresh: dict[int, LoadedVersion] = {}
         self._repository.write(actor_id, list(wanted))
         try:
-            await self._load_privately(actor_id)
+            await self._triton.load(actor_id)
             for version, actor in wanted.items():
                 precision = await self._triton.canary(actor)
                 used_at = before[version].used_at if version in before else self._clock()
@@ -398,16 +398,11 @@ class GeneratorAgent:
         _log.info("actor %s is loaded, versions %s", actor_id, sorted(fresh))
         return fresh
 
-    async def _load_privately(self, actor_id: str) -> None:
-        await self._triton.load(actor_id)
-        if self._own_triton is not None:
-            await asyncio.to_thread(self._own_triton.keep_memory_private)  # before the first picture
-
     async def _roll_back(self, actor_id: str, before: dict[int, LoadedVersion]) -> None:
         try:
             if before:
                 self._repository.write(actor_id, list(before))
-                await self._load_privately(actor_id)
+                await self._triton.load(actor_id)
                 for entry in before.values():
                     entry.canaries = entry.drawn = 0  # Triton counts from zero again
             else:

@@ -62,13 +62,6 @@ def regions(prefix: str) -> dict[str, int]:
     return found
 
 
-def close_regions(prefix: str) -> None:
-    """Lets this user alone open all shared memory that begins so."""
-    for region in SHARED_MEMORY.glob(f"{prefix}*"):
-        with suppress(FileNotFoundError):  # Triton was faster
-            region.chmod(0o600)
-
-
 def remove_regions(prefix: str) -> None:
     """Removes all shared memory that begins so."""
     for region in SHARED_MEMORY.glob(f"{prefix}*"):

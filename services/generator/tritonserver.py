@@ -30,7 +30,7 @@ from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
 from services.generator.fence import fenced, fresh_key, hide
-from services.generator.leftovers import close_regions, private_folder, region_prefix, regions, remove_regions
+from services.generator.leftovers import private_folder, region_prefix, regions, remove_regions
 from serving import heap
 from serving.adopted import adopted
 from serving.errors import BadSettings, DanceError
@@ -183,10 +183,6 @@ class TritonServer:
         living = {region for _, _, region in self._stubs()}
         return sum(size for name, size in regions(self._memory_prefix).items() if name not in living)
 
-    def keep_memory_private(self) -> None:
-        """Lets this user alone open the shared memory that stubs have now. Triton makes it for everybody to read."""
-        close_regions(self._memory_prefix)
-
     def _stubs(self) -> set[tuple[str, int, str]]:
         """Model, version, and name of the shared memory of every stub that lives."""
         stubs: set[tuple[str, int, str]] = set()
@@ -316,7 +312,7 @@ class TritonServer:
             env=environment,
             # A session of its own: Ctrl-C in a terminal must reach us, who end Triton in order, and not Triton.
             start_new_session=True,
-            umask=0o077,  # of its shared memory Triton sets the rights itself: see keep_memory_private
+            umask=0o077,  # of its shared memory it sets the rights itself: services.generator.model
         )
 
     async def _answering(self, process: Process) -> None:

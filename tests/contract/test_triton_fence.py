@@ -250,6 +250,8 @@ async def test_in_a_container_of_its_own(words_of, store: ActorStore, actor_id: 
     async with in_a_container(words_of(root), tmp_path, store) as started:
         await held(started, tmp_path / "marker", actor_id)
         assert len(listening(started.triton)) == 2
+        regions = list(SHARED_MEMORY.glob(f"dance_fence_{os.getpid()}_*"))
+        assert {oct(region.stat().st_mode & 0o777) for region in regions} == {"0o600"}
         for stub in started.triton.children():
             stub.kill()
         await started.agent.agent.ensure(actor_id)

@@ -134,9 +134,6 @@ class World:
     def lost_memory_bytes(self) -> int:
         return self.lost_bytes
 
-    def keep_memory_private(self) -> None:
-        self.private = {actor_id for actor_id in self.serves if self.drawn[actor_id, self.serves[actor_id][0]] == 0}
-
     def log_tail(self) -> str:
         return "the last words"
 
@@ -167,13 +164,6 @@ async def test_actor_whose_process_has_ended_is_loaded_again_at_once():
     world.events_since()
     assert await world.agent.check()
     assert world.events_since() == ["unload a", "load a (1,)", "canary a 1"]
-
-
-async def test_shared_memory_is_closed_before_the_first_picture():
-    """Triton makes it for everybody to read; the canary is the first picture."""
-    world = World({"a": [1]})
-    await world.agent.ensure("a")
-    assert world.private == {"a"}
 
 
 async def test_memory_of_the_dead_ends_in_a_restart():
@@ -213,13 +203,15 @@ async def test_memory_of_the_dead_is_shed_earlier_when_nobody_draws():
 
 async def test_what_triton_gave_back_since_starts_nothing():
     """The memory is looked at again before Triton is disturbed for it."""
-    world = World({"a": [1]}, canary_seconds=1000.0, in_use_seconds=0.0, lost_memory_bytes=100)
+    world = World({"a": [1]}, canary_seconds=1000.0, in_use_seconds=30.0, lost_memory_bytes=100)
     await world.agent.ensure("a")
+    world.events_since()
     world.ended.add("a")
     world.lost_bytes = 99
-    world.keep_memory_private = lambda: setattr(world, "lost_bytes", 0)  # type: ignore[method-assign]
     assert await world.agent.check()
-    assert "start" not in world.events_since()
+    assert world.events_since() == ["unload a", "load a (1,)", "canary a 1"]
+    world.lost_bytes = 25
+    world.now += 31.0
     assert await world.agent.check()
     assert world.events_since() == []
 
