@@ -112,7 +112,9 @@ async def _measure(
             measured = {name: values[-1] for name, values in vars(rates).items() if isinstance(values, list)}
             told = ", ".join(f"{name} {value:.2f}" for name, value in measured.items())
             print(f"{case.name}, round {number + 1} of {rounds}, frames/s: {told}", file=sys.stderr, flush=True)
-        times = await asyncio.to_thread(_generator_times, actor, stack.ready["generator"].ports["triton_port"], rounds)
+        times = await asyncio.to_thread(
+            _generator_times, actor, stack.ready["generator"].addresses["triton_address"], rounds
+        )
     _report(case, rates, times, sizes)
 
 
@@ -170,13 +172,13 @@ async def _together_rate(client: DanceClient, actor: Actor, clip: Clip, body: Bo
     return TOGETHER * (len(frames) - counted_from) / (time.perf_counter() - started)
 
 
-def _generator_times(actor: Actor, triton_port: int, rounds: int) -> GeneratorTimes:
+def _generator_times(actor: Actor, triton_address: str, rounds: int) -> GeneratorTimes:
     shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
     rng = np.random.default_rng(0)
     first, second = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
     engine = open_engine(actor.generator_path, threads=plain_loop.THREADS)
     eager = plain_loop.eager(served_generator(actor.generator_path, actor.generator.padding))
-    client = triton.InferenceServerClient(f"127.0.0.1:{triton_port}")
+    client = triton.InferenceServerClient(triton_address)
     ways: dict[str, Callable[[], object]] = {
         "eager": lambda: eager(first, second),
         "engine": lambda: engine.run(first, second),

@@ -21,22 +21,24 @@ FRAMES = 40
 _SETUP_FRAMES = 10
 """Frames of the session that is subtracted, so that connecting, config and health do not count."""
 
-_BEHIND = {"POSE": ("pose", "port"), "NORMALIZE": ("normalize", "port"), "FACE": ("face", "port"),
-           "TRITON": ("generator", "triton_port"), "AGENT": ("generator", "port")}  # fmt: skip
+_BEHIND = {"POSE": "pose", "NORMALIZE": "normalize", "FACE": "face", "AGENT": "generator"}
 
 
 class CountingRelay:
-    """Passes every connection on to `port`, and counts the bytes in both directions. An async context manager."""
+    """Passes every connection on to `onward`, and counts the bytes in both directions. An async context manager.
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    onward: host:port, or `unix:` and a socket file.
+    """
+
+    def __init__(self, onward: str) -> None:
+        self._onward = onward
         self.there_bytes = 0
         self.back_bytes = 0
         self._server: asyncio.Server | None = None
 
     @property
     def address(self) -> str:
-        """Where to connect to instead of `port`."""
+        """Where to connect to instead of `onward`."""
         assert self._server is not None
         return f"{HOST}:{self._server.sockets[0].getsockname()[1]}"
 
@@ -50,7 +52,11 @@ class CountingRelay:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            onward_reader, onward_writer = await asyncio.open_connection(HOST, self._port)
+            if self._onward.startswith("unix:"):
+                onward_reader, onward_writer = await asyncio.open_unix_connection(self._onward.removeprefix("unix:"))
+            else:
+                host, _, port = self._onward.rpartition(":")
+                onward_reader, onward_writer = await asyncio.open_connection(host, int(port))
             await asyncio.gather(
                 self._pass(reader, onward_writer, back=False), self._pass(onward_reader, writer, back=True)
             )
@@ -75,17 +81,16 @@ async def per_frame(stack: LocalStack, root: Path, actor: Actor, clip: Clip, bod
     long and a short session is divided by the difference of their frames.
     """
     async with AsyncExitStack() as closing:
-        relays = {
-            name: await closing.enter_async_context(CountingRelay(stack.ready[process].ports[port]))
-            for name, (process, port) in _BEHIND.items()
-        }
+        behind = {name: f"{HOST}:{stack.ready[process].ports['port']}" for name, process in _BEHIND.items()}
+        behind["TRITON"] = stack.ready["generator"].addresses["triton_address"]
+        relays = {name: await closing.enter_async_context(CountingRelay(onward)) for name, onward in behind.items()}
         environment = {f"ORCHESTRATOR_{name}_ADDRESS": relay.address for name, relay in relays.items()}
         environment["ORCHESTRATOR_ACTORS_ROOT"] = str(root / "actors")
         command = (sys.executable, "-P", "-m", "orchestrator")
         process = ManagedProcess(ProcessSpec("orchestrator", command, environment), root / "relayed.log")
         closing.push_async_callback(process.end, 10.0)
         await process.start()
-        front = CountingRelay((await process.ready(60.0)).ports["port"])
+        front = CountingRelay(f"{HOST}:{(await process.ready(60.0)).ports['port']}")
         relays = {"CLIENT": await closing.enter_async_context(front), **relays}
         counted = []
         async with DanceClient(front.address) as client:

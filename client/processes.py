@@ -42,6 +42,8 @@ class Ready:
 
     name: str
     ports: Mapping[str, int]
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """What other processes call it at, where a port alone does not say: `triton_address=unix:/tmp/…`."""
 
     @classmethod
     def parsed(cls, line: str) -> Ready:
@@ -50,7 +52,8 @@ class Ready:
         if "port" not in words or "health_port" not in words:
             raise ValueError(f"a ready line names port and health_port, got {line!r}")
         ports = {key: int(value) for key, value in words.items() if key == "port" or key.endswith("_port")}
-        return cls(words.get("name", ""), ports)
+        addresses = {key: value for key, value in words.items() if key.endswith("_address")}
+        return cls(words.get("name", ""), ports, addresses)
 
 
 class ManagedProcess:

@@ -161,10 +161,10 @@ def local_stack(
                 ("POSE", "pose", "port"),
                 ("NORMALIZE", "normalize", "port"),
                 ("FACE", "face", "port"),
-                ("TRITON", "generator", "triton_port"),
                 ("AGENT", "generator", "port"),
             )
         }
+        addresses["ORCHESTRATOR_TRITON_ADDRESS"] = ready["generator"].addresses["triton_address"]
         own = {"ORCHESTRATOR_PORT": str(port), "ORCHESTRATOR_ACTORS_ROOT": root}
         return _process("orchestrator", "orchestrator", {**_own(settings, "ORCHESTRATOR_"), **own, **addresses})
 

@@ -128,7 +128,7 @@ class BodyStats:
         for name in names:
             value = values[name]
             # Whole numbers without end, and infinity, have no float or no whole number to become.
-            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST_FRAMES:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST_FRAMES:
                 raise ValueError(f"{name} of body stats must be a number, got {told(value)}")
         if values["frames"] != int(values["frames"]):
             raise ValueError(f"frames of body stats must be a whole number, got {values['frames']!r}")

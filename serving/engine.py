@@ -54,7 +54,7 @@ def open_engine(
     there. Raises ActorUnusable for a file that is missing or no such network.
     """
     if not model_path.is_file():
-        raise ActorUnusable(f"{model_path.name} is missing in {model_path.parent}")
+        raise ActorUnusable(f"{model_path.name} is missing")
     if device == "gpu":
         if torch_module is None:
             raise ValueError("a GPU engine needs torch_module, which rebuilds the network from its file")
@@ -73,7 +73,9 @@ class OpenVinoEngine:
         try:
             model = core.read_model(model_path)
         except RuntimeError as error:
-            raise ActorUnusable(f"{model_path} is no network that can be read: {_first_line(error)}") from error
+            raise ActorUnusable(
+                f"{model_path.name} is no network that can be read: {_reason(error, model_path)}"
+            ) from error
         if len(model.inputs) != 2 or len(model.outputs) != 1:
             raise ActorUnusable(
                 f"{model_path.name} takes {len(model.inputs)} inputs and gives {len(model.outputs)} outputs; "
@@ -128,5 +130,7 @@ def _cpu_precision(core: object, wanted: Precision) -> str:
     return "bf16" if wanted != "f32" and has_bf16 else "f32"
 
 
-def _first_line(error: BaseException) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _reason(error: BaseException, model_path: Path) -> str:
+    # OpenVINO names the lines of its own code first.
+    lines = [line.strip() for line in str(error).splitlines() if not line.startswith("Exception from ")]
+    return next(filter(None, lines), type(error).__name__).replace(str(model_path), model_path.name)

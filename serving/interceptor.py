@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from serving import logs
+from serving.discretion import told
 from serving.errors import AtCapacity, BadInput, DanceError
 
 _log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ _MOST_TEXT_BYTES = 1000
 def status_of(error: DanceError) -> status_pb2.Status:
     """The status of one of our errors, with `google.rpc` details: the field of bad input, when to try again."""
     details = []
-    text = str(error).encode()[:_MOST_TEXT_BYTES].decode(errors="ignore")
+    text = _told(error).encode()[:_MOST_TEXT_BYTES].decode(errors="ignore")
     if isinstance(error, BadInput):
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=text)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
@@ -38,6 +39,11 @@ def status_of(error: DanceError) -> status_pb2.Status:
         message.Pack(detail)
         packed.append(message)
     return status_pb2.Status(code=error.code.value[0], message=text, details=packed)
+
+
+def _told(error: DanceError) -> str:
+    # What is said of the request itself holds the caller's own words.
+    return str(error) if isinstance(error, BadInput) else told(str(error))
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -96,6 +102,8 @@ def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> No
         raise error
     grouped = _single(error)
     if isinstance(grouped, DanceError):
+        if _told(grouped) != str(grouped):
+            _log.warning("%s failed, of which its caller is told a part: %s", method, grouped)
         status = rpc_status.to_status(status_of(grouped))
         context.set_trailing_metadata(status.trailing_metadata)
         context.set_code(status.code)

@@ -21,6 +21,7 @@ from services.generator.care import Care, LoadedVersion, OwnTriton, Pauses, Trit
 from services.generator.repository import ModelRepository
 from services.generator.triton import TritonRefused
 from serving.actors import Actor, ActorStore
+from serving.discretion import told
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, DanceError, StageUnavailable
 
 _log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class GeneratorAgent:
         self._changing = asyncio.Lock()  # held while anything about what Triton serves is changed
         self._restarts = Pauses()
         self._silent_rounds = 0
+        self._lost_memory_bytes = 0
         self._failure = ""
 
     @property
@@ -120,6 +122,7 @@ class GeneratorAgent:
         try:
             async with self._changing:
                 await self._heal_ended()
+                await self._shed_at_rest()
                 await self._reload_missing()
                 await self._load_wanted()
                 await self._look_at_use()
@@ -180,6 +183,8 @@ class GeneratorAgent:
         entry.proven_at = self._clock()
 
     async def _heal(self, actor_id: str, failure: str) -> bool:
+        if await self._measure_lost_memory() > self._care.lost_memory_bytes and self._may_restart():
+            return await self._restart(f"actor {actor_id} does not draw, and {self._lost_memory()}")
         actors = [entry.actor for entry in self._loaded[actor_id].values()]
         _log.warning("actor %s does not draw, it is loaded again: %s", actor_id, failure)
         HEALINGS.labels("load").inc()
@@ -210,13 +215,14 @@ class GeneratorAgent:
         if self._own_triton is None:
             _log.error("Triton must be restarted where it runs: %s", reason)
             return False
-        if self._clock() < self._restarts.not_before:
+        if not self._may_restart():
             return False
         _log.warning("Triton is restarted: %s", reason)
         HEALINGS.labels("restart").inc()
         try:
             await self._own_triton.stop()
             await self._own_triton.start()
+            self._lost_memory_bytes = 0
         except (DanceError, OSError) as error:
             self._restarts.failed(self._clock())
             _log.error("Triton cannot be restarted: %s", error)
@@ -235,6 +241,25 @@ class GeneratorAgent:
         else:
             self._restarts.failed(self._clock())
         return all_draw
+
+    def _may_restart(self) -> bool:
+        return self._clock() >= self._restarts.not_before
+
+    async def _measure_lost_memory(self) -> int:
+        if self._own_triton is not None:
+            self._lost_memory_bytes = await asyncio.to_thread(self._own_triton.lost_memory_bytes)
+        return self._lost_memory_bytes
+
+    def _lost_memory(self) -> str:
+        return f"dead processes of actors hold {self._lost_memory_bytes / 2**20:.0f} MiB of shared memory"
+
+    async def _shed_at_rest(self) -> None:
+        """Starts Triton again for the memory that dead processes hold, at a moment when nobody draws."""
+        if self._lost_memory_bytes <= self._care.lost_memory_bytes // 4 or any(map(self._in_use, self._entries())):
+            return
+        # It was measured at the last death; Triton may have given it back since.
+        if await self._measure_lost_memory() > self._care.lost_memory_bytes // 4 and self._may_restart():
+            await self._restart(self._lost_memory())
 
     async def _heal_ended(self) -> None:
         """Loads actors again whose process has ended. Triton notices only when it has a picture to draw."""
@@ -389,8 +414,9 @@ class GeneratorAgent:
 
     def _load_failure(self, actor: Actor, message: str) -> DanceError:
         log_tail = f"\nthe end of Triton's log:\n{self._own_triton.log_tail()}" if self._own_triton is not None else ""
-        text = f"actor {actor.id!r} version {actor.version} cannot be loaded: {message}{log_tail}"
-        _log.error("%s", text)  # a status holds only its beginning
+        what = f"actor {actor.id!r} version {actor.version} cannot be loaded"
+        _log.error("%s: %s%s", what, message, log_tail)
+        text = f"{what}: {told(message)}; the generator's log says more"
         # The model names our own error first when it is the actor that is at fault.
         return ActorUnusable(text) if ActorUnusable.__name__ in message else StageUnavailable(STAGE, None, text)
 

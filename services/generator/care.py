@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from serving.actors import Actor
 
 _LONGEST_PAUSE_SECONDS: Final = 30.0
+_MOST_LOST_MEMORY_BYTES: Final = 64 * 2**20
 
 
 class Triton(Protocol):
@@ -27,19 +29,37 @@ class OwnTriton(Protocol):
     @property
     def alive(self) -> bool: ...
     def drawing(self) -> set[tuple[str, int]]: ...
+    def lost_memory_bytes(self) -> int: ...
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     def log_tail(self) -> str: ...
 
 
+def bearable_memory_bytes() -> int:
+    """How much shared memory dead processes may hold before Triton is started again: a quarter of it, at most 64 MiB.
+
+    Each holds 4 MiB or more, for as long as Triton runs.
+    """
+    try:
+        total_bytes = shutil.disk_usage("/dev/shm").total
+    except OSError:
+        return _MOST_LOST_MEMORY_BYTES
+    return min(_MOST_LOST_MEMORY_BYTES, total_bytes // 4)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Care:
-    """How actors are kept; the fields are those of `GeneratorSettings`. wanted_ids None: every actor there is."""
+    """How actors are kept; the fields are those of `GeneratorSettings`. wanted_ids None: every actor there is.
+
+    lost_memory_bytes: Triton is started again before its dead processes hold more shared memory than this; when nobody
+    draws, already at a quarter of it.
+    """
 
     wanted_ids: tuple[str, ...] | None = ()
     max_actors: int = 4
     in_use_seconds: float = 30.0
     canary_seconds: float = 10.0
+    lost_memory_bytes: int = field(default_factory=bearable_memory_bytes)
 
 
 @dataclass(slots=True)

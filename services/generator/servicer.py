@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,6 +13,7 @@ from dance.v1 import agent_pb2, agent_pb2_grpc
 
 from services.generator.agent import GeneratorAgent
 from services.generator.care import Care
+from services.generator.leftovers import private_folder, socket_folder, sweep
 from services.generator.repository import ModelRepository
 from services.generator.settings import GeneratorSettings
 from services.generator.triton import TritonClient
@@ -54,11 +54,15 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
         Raises TritonFailed where a Triton that was started here draws none of them, though none of them is to blame.
         """
         settings = self._settings
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dance-generator-")))
+        await asyncio.to_thread(sweep)
+        folder = Path(self._stack.enter_context(private_folder("generator")))
         repository_root = settings.repository_root or folder / "repository"
         repository_root.mkdir(parents=True, exist_ok=True)
-        address = settings.triton_address
+        address, repository_key = settings.triton_address, settings.repository_key
         if not address:
+            socket = None
+            if settings.triton_on_socket():
+                socket = Path(self._stack.enter_context(socket_folder())) / "grpc"
             self._own_triton = TritonServer(
                 repository_root,
                 settings.triton_log or folder / "triton.log",
@@ -67,16 +71,23 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
                 exit_seconds=settings.triton_exit_seconds,
                 tls=settings.tls(),
                 call_with=settings.triton_tls(),
+                socket=socket,
             )
-            await self._stack.enter_async_context(self._own_triton)
-            address = self._own_triton.address
+            own_triton = await self._stack.enter_async_context(self._own_triton)
+            address = own_triton.address
+
+            def repository_key() -> str:
+                return own_triton.repository_key
+
+        else:
+            settings.repository_key()  # where it cannot be read, that is said now
         triton = TritonClient(
             address,
             load_seconds=settings.load_timeout_seconds,
             canary_seconds=settings.canary_timeout_seconds,
             answer_seconds=settings.answer_seconds,
             tls=settings.triton_tls(),
-            repository_key=settings.repository_key(),
+            repository_key=repository_key,
         )
         self._stack.push_async_callback(triton.close)
         self._agent = GeneratorAgent(
@@ -121,14 +132,12 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
         """Where Triton listens."""
         if self._own_triton is None:
             host, _, port = self._settings.triton_address.rpartition(":")
-            return {"triton_host": host, "triton_port": int(port)}
+            return {"triton_address": self._settings.triton_address, "triton_host": host, "triton_port": int(port)}
         ports = self._own_triton.ports
-        return {
-            "triton_host": self._own_triton.host,
-            "triton_port": ports.grpc,
-            "triton_http_port": ports.http,
-            "triton_metrics_port": ports.metrics,
-        }
+        facts: dict[str, str | int] = {"triton_address": self._own_triton.address}
+        if not self._settings.triton_on_socket():
+            facts |= {"triton_host": self._own_triton.host, "triton_port": ports.grpc}
+        return {**facts, "triton_metrics_port": ports.metrics}
 
     async def EnsureActor(
         self, request: agent_pb2.EnsureActorRequest, context: grpc.aio.ServicerContext

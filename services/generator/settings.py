@@ -13,7 +13,7 @@ from serving.engine import Device, Precision
 from serving.errors import BadInput, BadSettings
 from serving.names import checked_actor_id
 from serving.server import ServerSettings
-from serving.tls import ChannelTls, channel_tls, is_local
+from serving.tls import ChannelTls, channel_tls, is_local, is_loopback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +28,13 @@ class GeneratorSettings(ServerSettings):
     triton_address: str = ""
     """host:port of the gRPC service of a Triton that runs elsewhere (a container beside this one). Empty: start one."""
     triton_grpc_port: int = 0
-    triton_http_port: int = 0
+    """Where the Triton that is started here listens. 0: on loopback without TLS at a socket file, which only this user
+    can open; else at a free port."""
     triton_metrics_port: int = 0
-    """Where the Triton that is started here listens; 0 takes free ports."""
+    """Where the metrics of the Triton that is started here are; 0 takes a free port."""
     triton_ca: Path | None = None
     """PEM of who signs Triton's certificate, by which the agent knows it. A Triton that is started here proves itself
-    with `tls_certificate` and asks for certificates of `tls_client_ca`, as the agent does; its HTTP service, which has
-    no TLS, then listens on loopback only."""
+    with `tls_certificate` and asks for certificates of `tls_client_ca`, as the agent does."""
     triton_certificate: Path | None = None
     """PEM of the certificate that the agent shows to Triton."""
     triton_key: Path | None = None
@@ -43,8 +43,9 @@ class GeneratorSettings(ServerSettings):
     triton_exit_seconds: int = 5
     """How long requests in flight may take when it ends."""
     triton_repository_key_file: Path | None = None
-    """Holds the word that a Triton elsewhere asks of whoever loads actors, as the WORD in
-    `--grpc-restricted-protocol=model-repository:dance=WORD`. None: it asks for none."""
+    """Holds the word that a Triton elsewhere asks of whoever loads actors, read at each use: the WORD in
+    `--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=WORD`. None: it asks for none. A
+    Triton that is started here gets a fresh word at each start."""
     repository_root: Path | None = None
     """Triton's model repository, which the agent writes. None: a temporary folder. Shared with a Triton elsewhere."""
 
@@ -74,7 +75,7 @@ class GeneratorSettings(ServerSettings):
 
     def __post_init__(self) -> None:
         ServerSettings.__post_init__(self)
-        for name in ("triton_grpc_port", "triton_http_port", "triton_metrics_port"):
+        for name in ("triton_grpc_port", "triton_metrics_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise ValueError(f"{name} must lie in 0 to 65535, got {getattr(self, name)}")
         for name in ("threads", "max_actors", "triton_exit_seconds"):
@@ -150,4 +151,8 @@ class GeneratorSettings(ServerSettings):
 
     def triton_ports(self) -> TritonPorts:
         """Where the Triton that is started here listens."""
-        return TritonPorts(grpc=self.triton_grpc_port, http=self.triton_http_port, metrics=self.triton_metrics_port)
+        return TritonPorts(grpc=self.triton_grpc_port, metrics=self.triton_metrics_port)
+
+    def triton_on_socket(self) -> bool:
+        """Whether the Triton that is started here listens at a socket file, and not at a port."""
+        return self.triton_grpc_port == 0 and self.tls() is None and is_loopback(self.host)

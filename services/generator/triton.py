@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
 import grpc
 import numpy as np
@@ -11,12 +12,10 @@ from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
 from motion.frame import ZERO_LEVEL, Picture
+from services.generator.fence import key_header
 from serving.actors import Actor
-from serving.errors import DanceError
+from serving.errors import BadSettings, DanceError
 from serving.tls import ChannelTls, channel_credentials
-
-REPOSITORY_KEY: Final = "dance"
-"""The name of the word in `--grpc-restricted-protocol=model-repository:dance=WORD`."""
 
 
 class TritonRefused(DanceError):
@@ -31,8 +30,9 @@ class TritonClient:
 
     load_seconds: how long loading or unloading a model may take. canary_seconds: how long one picture may take, its
     time in the queue included. answer_seconds: how long Triton may take to
-    say that it lives, what it has loaded, and how much that drew. tls: None is plaintext. repository_key: what Triton
-    asks of whoever loads models, or empty. Raises BadSettings for the files of `tls`.
+    say that it lives, what it has loaded, and how much that drew. tls: None is plaintext. repository_key: gives what
+    Triton asks of whoever loads models, or empty; asked each time, because a Triton that is started again has another.
+    Raises BadSettings for the files of `tls`.
     """
 
     def __init__(
@@ -43,15 +43,13 @@ class TritonClient:
         canary_seconds: float,
         answer_seconds: float = 2.0,
         tls: ChannelTls | None = None,
-        repository_key: str = "",
+        repository_key: Callable[[], str] = lambda: "",
     ) -> None:
         self.address = address
         self._answer_seconds = answer_seconds
         self._load_seconds = load_seconds
         self._canary_seconds = canary_seconds
-        self._repository_headers = (
-            {f"triton-grpc-protocol-{REPOSITORY_KEY}": repository_key} if repository_key else None
-        )
+        self._repository_key = repository_key
         creds = None if tls is None else channel_credentials(tls)
         self._client = triton_grpc.InferenceServerClient(address, ssl=creds is not None, creds=creds)
 
@@ -66,23 +64,27 @@ class TritonClient:
         except (InferenceServerException, grpc.RpcError):
             return False
 
+    def _headers(self) -> dict[str, str] | None:
+        try:
+            return key_header(self._repository_key())
+        except BadSettings as error:
+            raise TritonRefused(str(error)) from error
+
     async def load(self, actor_id: str) -> None:
         """Loads the actor as its repository entry says; what is served already is, until the new ones are up.
 
         Raises TritonRefused.
         """
-        await _asked(self._client.load_model(actor_id, self._repository_headers, client_timeout=self._load_seconds))
+        await _asked(self._client.load_model(actor_id, self._headers(), client_timeout=self._load_seconds))
 
     async def unload(self, actor_id: str) -> None:
         """Unloads all versions; does nothing where none is loaded. Raises TritonRefused."""
-        await _asked(self._client.unload_model(actor_id, self._repository_headers, client_timeout=self._load_seconds))
+        await _asked(self._client.unload_model(actor_id, self._headers(), client_timeout=self._load_seconds))
 
     async def ready(self) -> set[tuple[str, int]]:
         """Actor and version of everything that Triton calls ready. Raises TritonRefused."""
         index = await _asked(
-            self._client.get_model_repository_index(
-                self._repository_headers, as_json=True, client_timeout=self._answer_seconds
-            )
+            self._client.get_model_repository_index(self._headers(), as_json=True, client_timeout=self._answer_seconds)
         )
         models = index.get("models", [])
         return {(model["name"], int(model["version"])) for model in models if model.get("state") == "READY"}

@@ -11,7 +11,6 @@ import contextlib
 import importlib.util
 import logging
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -30,6 +29,8 @@ import tritonclient.grpc.aio as triton_grpc
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
+from services.generator.fence import fenced, fresh_key, hide
+from services.generator.leftovers import private_folder, region_prefix, regions, remove_regions
 from serving import heap
 from serving.adopted import adopted
 from serving.errors import BadSettings, DanceError
@@ -37,11 +38,12 @@ from serving.tls import ChannelTls, ServerTls, channel_credentials
 
 _log = logging.getLogger(__name__)
 
-_SHARED_MEMORY = Path("/dev/shm")
 _STUB_MEMORY_BYTES: Final = 4 * 2**20
 _EXIT_MARGIN_SECONDS: Final = 1.0
 _STARTS_ON_FREE_PORTS: Final = 3
 _LOG_LINES_SHOWN: Final = 15
+_OF_A_SOCKET: Final = 0
+"""Triton puts a port behind every address; behind a file it is part of its name."""
 _OF_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}
 
 
@@ -104,10 +106,9 @@ class TritonInstall:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TritonPorts:
-    """Where Triton listens; in settings, 0 takes a free one."""
+    """Where Triton listens; in settings, 0 takes a free one. It has no HTTP service but the one of its metrics."""
 
     grpc: int = 0
-    http: int = 0
     metrics: int = 0
 
 
@@ -117,10 +118,12 @@ class TritonServer:
     model_repository: its folder of models; it is started with none loaded (explicit control).
     log_path: where its output goes, appended.
     exit_seconds: how long requests in flight may take after the signal to end.
-    tls: what its gRPC service proves itself with, read at each start; its HTTP service, which has no TLS, then listens
-    on loopback only. call_with: how to call it then.
+    tls: what its gRPC service proves itself with, read at each start. call_with: how to call it then.
+    socket: its gRPC service listens at this file, and at no port: whoever may not open the file's folder is kept out.
+    Not with tls. At most 100 bytes of ASCII, without spaces.
 
-    `address` is host:port at which this machine calls its gRPC service, `ports` are the ports it really got.
+    `address` is where this machine calls its gRPC service, `ports` are the ports it really got. `repository_key` is
+    what it asks of whoever loads models, another word after each start.
     """
 
     def __init__(
@@ -134,9 +137,12 @@ class TritonServer:
         exit_seconds: int = 5,
         tls: ServerTls | None = None,
         call_with: ChannelTls | None = None,
+        socket: Path | None = None,
     ) -> None:
         if (tls is None) != (call_with is None):
             raise ValueError("tls and call_with belong together")
+        if socket is not None and tls is not None:
+            raise ValueError("a socket file has no TLS")
         self.log_path = log_path
         self.host = host
         self.ports = self._wanted_ports = ports or TritonPorts()
@@ -145,13 +151,17 @@ class TritonServer:
         self._exit_seconds = exit_seconds
         self._tls = tls
         self._call_with = call_with
+        self._socket = socket
+        self.repository_key = ""
         self._memory_prefix = ""
         self._process: Process | None = None
         self._links: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def address(self) -> str:
-        """Host and port of the gRPC service, as this machine calls it."""
+        """Where this machine calls the gRPC service: host and port, or `unix:` and the socket file."""
+        if self._socket is not None:
+            return f"unix:{self._socket}:{_OF_A_SOCKET}"
         return f"{_OF_EVERY_ADDRESS.get(self.host, self.host)}:{self.ports.grpc}"
 
     @property
@@ -166,16 +176,25 @@ class TritonServer:
 
     def drawing(self) -> set[tuple[str, int]]:
         """Model and version of every stub, the process that runs a model.py, that lives. Takes some milliseconds."""
-        stubs: set[tuple[str, int]] = set()
+        return {(model, version) for model, version, _ in self._stubs()}
+
+    def lost_memory_bytes(self) -> int:
+        """Shared memory of stubs that are dead. Of one that a request has met, Triton 2.51 gives nothing back."""
+        living = {region for _, _, region in self._stubs()}
+        return sum(size for name, size in regions(self._memory_prefix).items() if name not in living)
+
+    def _stubs(self) -> set[tuple[str, int, str]]:
+        """Model, version, and name of the shared memory of every stub that lives."""
+        stubs: set[tuple[str, int, str]] = set()
         if self.pid is None:
             return stubs
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.pid).children():
                 with contextlib.suppress(psutil.Error):
                     arguments = child.cmdline()  # of a dead one that Triton has not reaped yet: nothing
-                    model = Path(arguments[1]) if len(arguments) > 1 else Path()
+                    model = Path(arguments[1]) if len(arguments) > 2 else Path()
                     if model.name == "model.py":
-                        stubs.add((model.parent.parent.name, int(model.parent.name)))
+                        stubs.add((model.parent.parent.name, int(model.parent.name), arguments[2]))
         return stubs
 
     async def __aenter__(self) -> Self:
@@ -197,7 +216,7 @@ class TritonServer:
             raise RuntimeError("this Triton is started already")
         install = await asyncio.to_thread(TritonInstall.find)
         _require_free(self.host, self._wanted_ports)
-        all_wanted = 0 not in (self._wanted_ports.grpc, self._wanted_ports.http, self._wanted_ports.metrics)
+        all_wanted = 0 not in (self._wanted_ports.grpc, self._wanted_ports.metrics)
         attempts = 1 if all_wanted else _STARTS_ON_FREE_PORTS
         for attempt in range(1, attempts + 1):
             self.ports = _with_free_ports(self.host, self._wanted_ports)
@@ -222,7 +241,7 @@ class TritonServer:
                 await _end(process, self._exit_seconds + _EXIT_MARGIN_SECONDS)
         finally:
             if self._memory_prefix:
-                _remove_shared_memory(self._memory_prefix)
+                remove_regions(self._memory_prefix)
             if self._links is not None:
                 self._links.cleanup()
                 self._links = None
@@ -239,19 +258,23 @@ class TritonServer:
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
     async def _start_once(self, install: TritonInstall) -> None:
-        self._memory_prefix = f"dance_{os.getpid()}_{secrets.token_hex(4)}_"
-        self._links = tempfile.TemporaryDirectory(prefix="dance-triton-")
+        self._memory_prefix = region_prefix()
+        self.repository_key = fresh_key()
+        self._links = private_folder("triton")
         backends = Path(self._links.name)
         _link_backend(install, backends)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = await self._spawn(install, backends, log)
         await self._answering(self._process)
+        hide(self._process.pid, self.repository_key)
         _log.info("Triton answers at %s, process %d, log %s", self.address, self._process.pid, self.log_path)
 
     async def _spawn(self, install: TritonInstall, backends: Path, log: IO[bytes]) -> Process:
         host, ports = self.host, self.ports
-        http_host = host if self._tls is None else "127.0.0.1"
+        listening = (f"--grpc-address={host}", f"--grpc-port={ports.grpc}")
+        if self._socket is not None:
+            listening = (f"--grpc-address=unix:{self._socket}", f"--grpc-port={_OF_A_SOCKET}")
         arguments = [
             str(install.server),
             f"--model-repository={self._model_repository}",
@@ -259,8 +282,8 @@ class TritonServer:
             "--model-control-mode=explicit",
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={self._exit_seconds}",
-            *(f"--http-address={http_host}", f"--http-port={ports.http}"),
-            *(f"--grpc-address={host}", f"--grpc-port={ports.grpc}"),
+            *fenced(self.repository_key),
+            *listening,
             *(f"--metrics-address={host}", f"--metrics-port={ports.metrics}"),
             *([] if self._tls is None else _tls_arguments(self._tls)),
             "--allow-gpu-metrics=false",
@@ -282,13 +305,14 @@ class TritonServer:
             **heap.IN_ENVIRONMENT,
         }
         return await asyncio.create_subprocess_exec(
-            *adopted(*arguments),
+            *adopted(*arguments, no_zombies=True),  # 2.51 forgets stubs that a request found dead
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
             # A session of its own: Ctrl-C in a terminal must reach us, who end Triton in order, and not Triton.
             start_new_session=True,
+            umask=0o077,  # of its shared memory it sets the rights itself: services.generator.model
         )
 
     async def _answering(self, process: Process) -> None:
@@ -348,13 +372,8 @@ def _link_backend(install: TritonInstall, backends: Path) -> None:
         (folder / piece.name).symlink_to(piece)
 
 
-def _remove_shared_memory(prefix: str) -> None:
-    for region in _SHARED_MEMORY.glob(f"{prefix}*"):
-        region.unlink(missing_ok=True)
-
-
 def _require_free(host: str, ports: TritonPorts) -> None:
-    for name, port in (("grpc", ports.grpc), ("http", ports.http), ("metrics", ports.metrics)):
+    for name, port in (("grpc", ports.grpc), ("metrics", ports.metrics)):
         if port == 0:
             continue
         with socket.socket() as probe:
@@ -377,7 +396,7 @@ def _with_free_ports(host: str, wanted: TritonPorts) -> TritonPorts:
             probe.bind((host, 0))
             return int(probe.getsockname()[1])
 
-        return TritonPorts(grpc=chosen(wanted.grpc), http=chosen(wanted.http), metrics=chosen(wanted.metrics))
+        return TritonPorts(grpc=chosen(wanted.grpc), metrics=chosen(wanted.metrics))
 
 
 async def _end(process: Process, within_seconds: float) -> None:

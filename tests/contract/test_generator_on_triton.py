@@ -76,7 +76,9 @@ async def triton(store: ActorStore, tmp_path_factory: pytest.TempPathFactory) ->
     repository.root.mkdir()
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(TritonServer(repository.root, folder / "triton.log", exit_seconds=1))
-        client = TritonClient(server.address, load_seconds=30.0, canary_seconds=10.0)
+        client = TritonClient(
+            server.address, load_seconds=30.0, canary_seconds=10.0, repository_key=lambda: server.repository_key
+        )
         stack.push_async_callback(client.close)
         running = Running(server, repository, store, client)
         stack.push_async_callback(running.agent.close)
@@ -188,11 +190,19 @@ async def test_other_label_maps_are_refused_at_load(running: Running, publish: C
     await running.client.unload("foreign")
 
 
-async def test_a_damaged_actor_shows_the_log(running: Running, publish: Callable[..., Actor]):
-    """A network that cannot be read is an error that holds Triton's reason and the end of its log."""
-    publish("broken", generator=b"this is no network")
-    with pytest.raises(ActorUnusable, match=r"(?s)broken.*no network that can be read.*end of Triton's log:\n.*broken"):
+async def test_a_damaged_actor_shows_the_log(
+    running: Running, store: ActorStore, publish: Callable[..., Actor], caplog: pytest.LogCaptureFixture
+):
+    """A network that cannot be read is an error that holds the reason; where it lies, and the end of Triton's log, are
+    for the agent's log."""
+    actor = publish("broken", generator=b"this is no network")
+    with pytest.raises(ActorUnusable, match=r"broken.*generator.onnx is no network that can be read") as refusal:
         await running.agent.ensure("broken")
+    for hidden in (str(store.root), "/", "At:", "Traceback", "end of Triton's log"):
+        assert hidden not in str(refusal.value)
+    assert "the end of Triton's log:\n" in caplog.text
+    assert "model.py" in caplog.text
+    assert str(actor.id) in caplog.text
     assert ("broken", 1) not in running.agent.loaded()
     assert await running.agent.check()
 
@@ -405,7 +415,7 @@ async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[
         async with open_channel(f"127.0.0.1:{ready['health_port']}") as channel:
             health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.SERVING
-        caller = triton_grpc.InferenceServerClient(f"127.0.0.1:{ready['triton_port']}")
+        caller = triton_grpc.InferenceServerClient(ready["triton_address"])
         try:
             await assert_draws(caller, store.load("star"), 2)
         finally:

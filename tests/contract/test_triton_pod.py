@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +149,8 @@ async def test_the_pod_draws_and_ends(store: ActorStore, publish: Publish, tmp_p
 
         address = f"127.0.0.1:{pod.grpc_port}"
         for key in ("", "another"):
-            stranger = TritonClient(address, load_seconds=10.0, canary_seconds=10.0, repository_key=key)
+            shown = partial(str, key)
+            stranger = TritonClient(address, load_seconds=10.0, canary_seconds=10.0, repository_key=shown)
             for refused in (stranger.load(actor.id), stranger.unload(actor.id)):
                 with pytest.raises(TritonRefused, match="restricted"):
                     await refused

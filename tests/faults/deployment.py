@@ -56,7 +56,7 @@ class Deployment:
         self._behind = ("", SECOND)[:replicas]
         self.names = [f"{name}{behind}" for behind in self._behind for name in MODULES]
         ports = [f"{name}{kind}" for name in self.names for kind in ("", "_health", "_metrics")]
-        ports += [f"{name}{behind}" for name in ("triton", "http", "tm") for behind in self._behind]
+        ports += [f"{name}{behind}" for name in ("triton", "tm") for behind in self._behind]
         self.ports = dict(zip(ports, free_ports(len(ports)), strict=True))
         key = folder / "checkpoint.keys"
         key.write_text(secrets.token_hex(32) + "\n")
@@ -123,7 +123,7 @@ class Deployment:
             f"{prefix}_DRAIN_SECONDS": "5",
         }
         if service == "generator":
-            triton = {"GRPC": "triton", "HTTP": "http", "METRICS": "tm"}
+            triton = {"GRPC": "triton", "METRICS": "tm"}
             own |= {f"{prefix}_TRITON_{kind}_PORT": str(ports[port + behind]) for kind, port in triton.items()}
         environment = {**own, **self._environment[service]}
         command: tuple[str, ...] = (sys.executable, "-m", MODULES[service])

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("pytriton") is None, re
 async def test_agent_and_triton_serve_only_who_shows_a_certificate(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     """With mutual TLS the orchestrator's certificate opens agent and Triton; without it, and in plaintext, neither is.
 
-    Triton's HTTP service, which has no TLS, is out of reach for others, and no log holds a key.
+    Triton has no HTTP service, which has no TLS, and no log holds a key.
     """
     caplog.set_level(logging.DEBUG)
     authority = Authority(tmp_path)
@@ -74,7 +74,7 @@ async def test_agent_and_triton_serve_only_who_shows_a_certificate(tmp_path: Pat
             finally:
                 await strange.close()
         (process,) = [p for p in psutil.Process().children() if "tritonserver" in p.name()]
-        assert "--http-address=127.0.0.1" in process.cmdline()
+        assert "--allow-http=false" in process.cmdline()
         assert "--grpc-address=0.0.0.0" in process.cmdline()
     logs = caplog.text + (tmp_path / "triton.log").read_text()
     for signed in (server, caller):

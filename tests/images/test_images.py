@@ -207,21 +207,25 @@ async def test_the_agent_works_beside_a_triton(built: Built, root: Path):
     repository, actors = built.writable / "models", actors_in(built.folder)
     repository.mkdir()
     repository.chmod(0o777)
-    grpc_port, http_port, metrics_port = free_ports(3)
-    ports = TritonPorts(grpc=grpc_port, http=http_port, metrics=metrics_port)
+    grpc_port, metrics_port = free_ports(2)
+    ports = TritonPorts(grpc=grpc_port, metrics=metrics_port)
+    triton = TritonServer(repository, built.folder / "triton.log", ports=ports, exit_seconds=1)
+    key = built.writable / "repository-key"
 
     def inside(environment: Mapping[str, str]) -> tuple[str, ...]:
+        key.write_text(triton.repository_key)
         return tuple(built.command(*built.entry_point, environment={"GENERATOR_HOST": HOST, **environment}))
 
     address = f"{HOST}:{grpc_port}"
     async with (
-        TritonServer(repository, built.folder / "triton.log", ports=ports, exit_seconds=1),
+        triton,
         Deployment(
             built.folder,
             actors,
             inside={"generator": inside},
             GENERATOR_TRITON_ADDRESS=address,
             GENERATOR_REPOSITORY_ROOT=str(repository),
+            GENERATOR_TRITON_REPOSITORY_KEY_FILE=str(key),
             ORCHESTRATOR_TRITON_ADDRESS=address,
         ) as deployment,
     ):

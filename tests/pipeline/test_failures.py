@@ -62,6 +62,26 @@ async def test_failing_stage_is_named_after_finished_frames(stack: Stack, stage:
     assert gauges() == {"sessions": 0, "frames": 0}
 
 
+async def test_what_triton_says_of_its_files_and_code_stays_on_the_server(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An exception in Triton comes with paths and lines; the client is told the reason, and the log has the whole."""
+    said = (
+        "Failed to process the request(s) for model 'anna_0_0', message: ValueError: /srv/actors/anna/1/generator.onnx "
+        "broke\n\nAt:\n  /tmp/repository/anna/1/model.py(61): execute\n"
+    )
+    stack.triton.unloaded = dict.fromkeys(range(100), (grpc.StatusCode.INTERNAL, said))
+    dancing = await begin(stack)
+    await dancing.send(raw_frame(0))
+    _, error = await dancing.failure()
+    assert error.code() is UNAVAILABLE
+    assert error.details() == (
+        "stage generator failed at frame 0: INTERNAL: Failed to process the request(s) for model 'anna_0_0', "
+        "message: ValueError: generator.onnx broke"
+    )
+    assert "/tmp/repository/anna/1/model.py(61): execute" in caplog.text
+
+
 async def test_frames_past_the_failing_stage_are_still_delivered(stack: Stack) -> None:
     """Pose dies at frame 2 while frame 1 is generated and frame 0 has its face refined: both are answered first."""
     stack.pose.dies_at = 2

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from client.errors import ServerError
 from client.session import DanceClient
 from client.stack import LocalStack, local_stack
 from client.terms import Answer, TransferOptions
@@ -84,3 +85,24 @@ def _corners(pixels: Picture) -> np.ndarray:
     """The two upper corners, an eighth of the side each, as whole numbers that can be negative."""
     side_px = pixels.shape[0] // 8
     return np.hstack([pixels[:side_px, :side_px], pixels[:side_px, -side_px:]]).astype(int)
+
+
+async def test_of_a_damaged_actor_a_client_is_told_what_and_not_where(
+    actors: ActorStore, clip: list[Frame], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    """Each kind of damage is named; no path of the server and no line of its code is. The logs have them."""
+    parts = tmp_path_factory.mktemp("parts")
+    damaged = {"no-network": "generator.onnx", "no-face": "face.onnx", "no-json": "actor.json"}
+    for name, file in damaged.items():
+        actor = publish_tiny(actors, parts, name)
+        (actor.folder / file).write_bytes(b"/etc/passwd is no such thing\n")
+    async with local_stack(actors.root, tmp_path) as stack, DanceClient(stack.address) as client:
+        for name, word in {**damaged, "nobody": "there is no actor"}.items():
+            with pytest.raises(ServerError, match=word) as refusal:
+                await _danced(stack, client, name, clip)
+            said = str(refusal.value).replace(str(stack.address), "")
+            for hidden in (str(actors.root), str(tmp_path), "/", "Traceback", "At:", "model.py"):
+                assert hidden not in said, said
+        tiny = await _danced(stack, client, "tiny", clip)
+    assert len(tiny) == FRAMES
+    assert "model.py" in (tmp_path / "generator.log").read_text()

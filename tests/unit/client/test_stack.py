@@ -230,6 +230,8 @@ asyncio.run(main())
 def test_ready_line_without_ports_is_refused():
     """A ready line must say where the process can be reached."""
     assert Ready.parsed("ready name=pose port=1 health_port=2 metrics_port=3 triton_port=4").ports["triton_port"] == 4
+    said = "ready name=generator port=1 health_port=2 triton_address=unix:/tmp/a/grpc:0"
+    assert Ready.parsed(said).addresses == {"triton_address": "unix:/tmp/a/grpc:0"}
     with pytest.raises(ValueError, match="names port and health_port"):
         Ready.parsed("ready name=pose")
 
@@ -242,9 +244,9 @@ def test_the_real_stack_tells_the_orchestrator_where_everybody_is(tmp_path):
     assert stack.workers[3].environment["GENERATOR_LOAD_AT_START"] == "star"
     ports = {"port": 1, "health_port": 2}
     ready = {name: Ready(name, ports) for name in ("pose", "normalize", "face")}
-    ready["generator"] = Ready("generator", {**ports, "port": 7, "triton_port": 8})
+    ready["generator"] = Ready("generator", {**ports, "port": 7}, {"triton_address": "unix:/tmp/of-triton/grpc:0"})
     environment = stack.front(ready).environment
-    assert environment["ORCHESTRATOR_TRITON_ADDRESS"] == "127.0.0.1:8"
+    assert environment["ORCHESTRATOR_TRITON_ADDRESS"] == "unix:/tmp/of-triton/grpc:0"
     assert environment["ORCHESTRATOR_AGENT_ADDRESS"] == "127.0.0.1:7"
     assert environment["ORCHESTRATOR_POSE_ADDRESS"] == "127.0.0.1:1"
     roots = [value for spec in stack.workers for key, value in spec.environment.items() if key.endswith("ACTORS_ROOT")]

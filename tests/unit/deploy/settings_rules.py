@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from orchestrator.settings import OrchestratorSettings
 from services.face.settings import FaceSettings
+from services.generator.fence import REPOSITORY_KEY
 from services.generator.settings import GeneratorSettings
-from services.generator.triton import REPOSITORY_KEY
 from services.normalize.settings import NormalizeSettings
 from services.pose.settings import PoseSettings
 from serving.errors import BadSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import subprocess
@@ -125,3 +126,23 @@ def test_bake_and_the_script_build_the_same_images(root: Path):
     assert re.findall(r'"([a-z-]+)"', listed) == list(DOCKERFILES)
     assert f'default = "{VERSION}"' in text
     assert runpy.run_path(str(root / "scripts" / "images.py"))["DOCKERFILES"] == DOCKERFILES
+
+
+def test_triton_and_its_agent_alone_share_its_key(root: Path, compose: dict[str, Any]):
+    """In memory, for their user; Triton is started by the words of its image, which make a key at each start."""
+    services, volume = compose["services"], "repository-key:/run/repository-key"
+    mounted = {name: one for name, service in services.items() for one in service.get("volumes", []) if "key:" in one}
+    assert mounted == {"triton": volume, "agent": f"{volume}:ro"}
+    options = compose["volumes"]["repository-key"]["driver_opts"]
+    assert options["type"] == "tmpfs"
+    assert {"uid=10001", "mode=0700"} <= set(options["o"].split(","))
+    assert not {"command", "entrypoint"} & (
+        set(services["triton"]) | set(services["triton-cpu"]) | set(services["agent"])
+    )
+    (command,) = Dockerfile(root / DOCKERFILES["triton"]).all("CMD")
+    words = json.loads(command)
+    assert "--allow-http=false" in words
+    assert re.search(r"/dev/urandom \| tr .* > \.key; mv -f \.key key; key=\$\(cat key\)", words[2])
+    assert 'exec tritonserver "$@" --grpc-restricted-protocol=' in words[2]
+    read = Dockerfile(root / DOCKERFILES["agent"]).environment["GENERATOR_TRITON_REPOSITORY_KEY_FILE"]
+    assert read == "/run/repository-key/key"

@@ -40,6 +40,21 @@ def test_the_child_ends_with_a_killed_starter():
     assert not child.is_running()
 
 
+def test_a_program_that_forgets_its_children_has_no_zombies():
+    """The system clears them away for it, and for it alone."""
+    forgets = (
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', ''])\n"
+        "while os.path.exists(f'/proc/{child.pid}') and open(f'/proc/{child.pid}/stat').read().split()[2] != 'Z':\n"
+        "    time.sleep(0.002)\n"
+        "print(os.path.exists(f'/proc/{child.pid}'))\n"
+    )
+    for no_zombies, stays in ((False, "True\n"), (True, "False\n")):
+        command = adopted(sys.executable, "-c", forgets, no_zombies=no_zombies)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        assert (ended.stdout, ended.stderr) == (stays, "")
+
+
 def test_a_starter_that_is_gone_already_is_noticed():
     """Started for another parent than it has, the program never runs."""
     interpreter, flags, wrapper, _, *_ = adopted()

@@ -41,6 +41,7 @@ class World:
         self.damaged: set[tuple[str, int]] = set()
         self.mortally_ill: set[str] = set()
         self.cannot_start = False
+        self.lost_bytes = 0
         self.load_began, self.loading = asyncio.Event(), asyncio.Event()
         self.loading.set()
         self.agent = GeneratorAgent(
@@ -128,11 +129,15 @@ class World:
         self.alive = self.speaks = True
         self.mortally_ill.clear()
         self.dead.clear()
+        self.lost_bytes = 0
 
     async def stop(self) -> None:
         self.events.append("stop")
         self.alive = False
         self.serves.clear()
+
+    def lost_memory_bytes(self) -> int:
+        return self.lost_bytes
 
     def log_tail(self) -> str:
         return "the last words"
@@ -183,6 +188,56 @@ async def test_actor_whose_process_has_ended_is_loaded_again_at_once():
     world.events_since()
     assert await world.agent.check()
     assert world.events_since() == ["unload a", "load a (1,)", "canary a 1"]
+
+
+async def test_memory_of_the_dead_ends_in_a_restart():
+    """Up to the bound a dead process is mended by loading; beyond it Triton starts again, with everything."""
+    world = World({"a": [1], "b": [1]}, canary_seconds=1000.0, lost_memory_bytes=100)
+    await world.agent.ensure("a")
+    await world.agent.ensure("b")
+    for lost_bytes, done in (
+        (100, ["unload a", "load a (1,)", "canary a 1"]),
+        (101, ["stop", "start", "load b (1,)", "canary b 1", "load a (1,)", "canary a 1"]),
+        (3, ["unload a", "load a (1,)", "canary a 1"]),
+    ):
+        world.ended.add("a")
+        world.lost_bytes = lost_bytes
+        world.events_since()
+        assert await world.agent.check()
+        assert world.events_since() == done
+
+
+async def test_memory_of_the_dead_is_shed_earlier_when_nobody_draws():
+    """Above a quarter of the bound Triton starts again at the first round in which no actor is in use."""
+    world = World({"a": [1]}, canary_seconds=1000.0, in_use_seconds=30.0, lost_memory_bytes=100)
+    await world.agent.ensure("a")
+    world.ended.add("a")
+    world.lost_bytes = 26
+    assert await world.agent.check()
+    world.events_since()
+    assert await world.agent.check()
+    assert world.events_since() == []  # it was asked for just now
+    world.now += 31.0
+    assert await world.agent.check()
+    assert world.events_since() == ["stop", "start", "load a (1,)", "canary a 1"]
+    world.now += 31.0
+    assert await world.agent.check()
+    assert world.events_since() == []
+
+
+async def test_what_triton_gave_back_since_starts_nothing():
+    """The memory is looked at again before Triton is disturbed for it."""
+    world = World({"a": [1]}, canary_seconds=1000.0, in_use_seconds=30.0, lost_memory_bytes=100)
+    await world.agent.ensure("a")
+    world.events_since()
+    world.ended.add("a")
+    world.lost_bytes = 99
+    assert await world.agent.check()
+    assert world.events_since() == ["unload a", "load a (1,)", "canary a 1"]
+    world.lost_bytes = 25
+    world.now += 31.0
+    assert await world.agent.check()
+    assert world.events_since() == []
 
 
 async def test_ensuring_a_loaded_actor_sends_a_canary():
@@ -305,7 +360,7 @@ async def test_what_does_not_draw_is_loaded_again_then_triton_restarted():
     assert world.agent.loaded() == [("a", 1), ("b", 1)]
 
 
-async def test_an_actor_at_fault_does_not_restart_triton():
+async def test_an_actor_at_fault_does_not_restart_triton(caplog: pytest.LogCaptureFixture):
     """When the actor itself cannot be loaded any more, it is dropped; the others are not disturbed."""
     world = World({"a": [1], "b": [1]}, canary_seconds=10.0)
     await world.agent.ensure("a")
@@ -316,7 +371,7 @@ async def test_an_actor_at_fault_does_not_restart_triton():
     assert not await world.agent.check()
     assert "stop" not in world.events
     assert world.agent.loaded() == [("b", 1)]
-    with pytest.raises(ActorUnusable, match=r"(?s)damaged.*the last words"):
+    with pytest.raises(ActorUnusable, match=r"is damaged; the generator's log says more$"):
         await world.agent.ensure("a")
 
 

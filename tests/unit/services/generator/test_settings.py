@@ -16,7 +16,17 @@ def test_defaults_start_a_triton_on_free_ports():
     settings = from_environment(GeneratorSettings, "GENERATOR_", {})
     assert settings.triton_address == ""
     assert settings.triton_ports().grpc == 0
+    assert settings.triton_on_socket()
     assert settings.listed_actors() == ()
+
+
+@pytest.mark.parametrize(
+    "given", [{"TRITON_GRPC_PORT": "8001"}, {"HOST": "0.0.0.0", "INSECURE": "true"}, {"HOST": "::", "INSECURE": "true"}]
+)
+def test_a_triton_for_others_is_at_a_port(given: dict[str, str]):
+    """A port that is asked for, and a free one where other machines call."""
+    given = {f"GENERATOR_{name}": value for name, value in given.items()}
+    assert not from_environment(GeneratorSettings, "GENERATOR_", given).triton_on_socket()
 
 
 def test_variables_are_read():
@@ -53,6 +63,7 @@ def test_variables_are_read():
         ("TRITON_KEY", "key.pem", "triton_certificate and triton_key"),
         ("TRITON_CA", "ca.pem", "needs both of tls_certificate and triton_ca"),
         ("TRITON_REPOSITORY_KEY_FILE", "key", "needs triton_address"),
+        ("TRITON_HTTP_PORT", "8000", "GENERATOR_TRITON_HTTP_PORT"),
         ("NONSENSE", "1", "GENERATOR_NONSENSE"),
     ],
 )

@@ -1,0 +1,119 @@
+"""Processes that die leave nothing that grows: no zombie, no shared memory without bound, no folder for good."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from dance.v1 import agent_pb2, agent_pb2_grpc
+
+from services.generator.agent import GeneratorAgent
+from services.generator.care import Care
+from services.generator.repository import EngineOptions, ModelRepository
+from services.generator.triton import TritonClient
+from services.generator.tritonserver import TritonServer
+from serving.actors import ActorStore
+from serving.channels import open_channel
+from tests.contract.conftest import Publish
+from tests.contract.test_generator_on_triton import agent_process, shared_memory_of
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("pytriton") is None, reason="nvidia-pytriton is not installed")
+
+REGION_BYTES = 4 * 2**20
+
+
+@asynccontextmanager
+async def kept(
+    store: ActorStore, folder: Path, lost_memory_bytes: int
+) -> AsyncIterator[tuple[GeneratorAgent, TritonServer]]:
+    """A Triton, and the agent that looks after it."""
+    repository = ModelRepository(folder / "repository", store.root, EngineOptions(threads=1, precision="f32"))
+    repository.root.mkdir()
+    async with TritonServer(repository.root, folder / "triton.log", exit_seconds=1) as server:
+        client = TritonClient(
+            server.address, load_seconds=30.0, canary_seconds=10.0, repository_key=lambda: server.repository_key
+        )
+        agent = GeneratorAgent(store, repository, client, Care(lost_memory_bytes=lost_memory_bytes), server)
+        try:
+            yield agent, server
+        finally:
+            await agent.close()
+            await client.close()
+
+
+def folders_in(folder: Path) -> set[Path]:
+    """Temporary folders of the agent and of Triton."""
+    return set(folder.glob("dance-*"))
+
+
+def stubs_of(server: TritonServer) -> list[psutil.Process]:
+    """The processes of the actors."""
+    assert server.pid is not None
+    return [child for child in psutil.Process(server.pid).children() if "stub" in " ".join(child.cmdline())]
+
+
+async def die(agent: GeneratorAgent, server: TritonServer, actor_id: str, deaths: int) -> int:
+    """The actor's process is killed again and again, and a picture meets it dead; the most memory there was."""
+    most_bytes = 0
+    for _ in range(deaths):
+        await agent.ensure(actor_id)
+        for stub in await asyncio.to_thread(stubs_of, server):
+            stub.kill()
+        await agent.ensure(actor_id)  # its canary finds it dead: from then on Triton gives nothing back
+        assert server.pid is not None
+        family = psutil.Process(server.pid).children()
+        assert not [child for child in family if child.status() == psutil.STATUS_ZOMBIE]
+        most_bytes = max(most_bytes, sum(region.stat().st_size for region in shared_memory_of(os.getpid())))
+    return most_bytes
+
+
+async def test_memory_of_dead_processes_is_bounded(store: ActorStore, publish: Publish, tmp_path: Path):
+    """Two dead ones are borne, the third has Triton started again, at the same address; no zombie is left."""
+    publish("short")
+    async with kept(store, tmp_path, 2 * REGION_BYTES) as (agent, server):
+        await agent.ensure("short")
+        first, address = server.pid, server.address
+        assert await die(agent, server, "short", 2) == 3 * REGION_BYTES
+        assert server.pid == first
+        assert await asyncio.to_thread(server.lost_memory_bytes) == 2 * REGION_BYTES
+        assert await die(agent, server, "short", 1) == REGION_BYTES
+        assert server.pid != first
+        assert server.address == address
+        assert await asyncio.to_thread(server.lost_memory_bytes) == 0
+
+
+@pytest.mark.slow
+async def test_sixty_deaths_do_not_fill_the_shared_memory(store: ActorStore, publish: Publish, tmp_path: Path):
+    """With the bound that the agent has by itself: 256 MiB, what compose.yaml gives, would be full after 64."""
+    publish("mortal")
+    async with kept(store, tmp_path, Care().lost_memory_bytes) as (agent, server):
+        most_bytes = await die(agent, server, "mortal", 60)
+        print(f"60 deaths: at most {most_bytes / 2**20:.0f} MiB of shared memory")
+        assert most_bytes <= Care().lost_memory_bytes + 2 * REGION_BYTES
+
+
+async def test_what_a_killed_agent_left_goes_at_the_next_start(store: ActorStore, publish: Publish, tmp_path: Path):
+    """Killed with its Triton and the actor's process, it can remove nothing: the next one does."""
+    publish("orphan")
+    with agent_process(store, tmp_path, load_at_start="orphan") as (process, ready):
+        for member in (process, *process.children(recursive=True)):
+            member.kill()
+        await asyncio.to_thread(process.wait)
+    folders = {*folders_in(tmp_path), Path(ready["triton_address"].removeprefix("unix:")).parent}
+    assert {path.name.split("-")[1] for path in folders} == {"triton", "generator", "socket"}
+    regions = shared_memory_of(process.pid)
+    assert regions
+    with agent_process(store, tmp_path, load_at_start="orphan") as (second, ready):
+        assert not [path for path in (*folders, *regions) if path.exists()]
+        async with open_channel(f"127.0.0.1:{ready['port']}") as channel:
+            agent = agent_pb2_grpc.GeneratorAgentServiceStub(channel)
+            assert (await agent.EnsureActor(agent_pb2.EnsureActorRequest(actor="orphan"))).actor_version == 1
+        second.terminate()
+        assert await asyncio.to_thread(second.wait, 20) == 0
+    assert not folders_in(tmp_path)
