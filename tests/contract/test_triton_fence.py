@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,29 +152,36 @@ async def test_with_mutual_tls(store: ActorStore, actor_id: str, tmp_path: Path)
         await held(started, tmp_path / "marker", actor_id)
 
 
-def _of_the_manifest(root: Path) -> list[str]:
-    (pod,) = [pod for pod in pods(applied()) if pod.name == "triton"]
+@dataclass(frozen=True)
+class Container:
+    """What a file says of Triton's container: its words, and its environment."""
+
+    words: list[str]
+    environment: dict[str, str]
+
+
+def _of_manifests(documents: list[dict]) -> Container:
+    (pod,) = [pod for pod in pods(documents) if pod.name == "triton"]
     (triton,) = [container for container in pod.containers() if container["name"] == "triton"]
-    words: list[str] = triton["args"]
-    return words
+    return Container(triton["args"], environment(documents, triton))
 
 
-def _of_the_tls_overlay(root: Path) -> list[str]:
-    (pod,) = [pod for pod in pods(deployment("tls")) if pod.name == "triton"]
-    (triton,) = [container for container in pod.containers() if container["name"] == "triton"]
-    words: list[str] = triton["args"]
-    return words
+def _of_the_manifest(root: Path) -> Container:
+    return _of_manifests(applied())
 
 
-def _of_the_image(root: Path) -> list[str]:
+def _of_the_tls_overlay(root: Path) -> Container:
+    return _of_manifests(deployment("tls"))
+
+
+def _of_the_image(root: Path) -> Container:
     (command,) = Dockerfile(root / DOCKERFILES["triton"]).all("CMD")
-    words: list[str] = json.loads(command)
-    return words
+    return Container(json.loads(command), {})
 
 
 @asynccontextmanager
 async def in_a_container(
-    words: list[str], folder: Path, store: ActorStore, authority: Authority | None = None
+    container: Container, folder: Path, store: ActorStore, authority: Authority | None = None
 ) -> AsyncIterator[Started]:
     """Triton by exactly the words of a file, with the folders and ports of this test, and the agent beside it."""
     grpc_port, metrics_port = free_ports(2)
@@ -184,9 +191,13 @@ async def in_a_container(
         "shm-region-prefix-name=dance_": f"shm-region-prefix-name={memory}", "/run/tls": f"{folder}/tls",
         "--exit-timeout-secs=60": "--exit-timeout-secs=1",
     }  # fmt: skip
-    for old, new in replaced.items():
-        words = [word.replace(old, new) for word in words]
-    words = [word for word in words if not word.startswith(("--grpc-port=", "--metrics-port="))]
+
+    def here(word: str) -> str:
+        for old, new in replaced.items():
+            word = word.replace(old, new)
+        return word
+
+    words = [word for word in map(here, container.words) if not word.startswith(("--grpc-port=", "--metrics-port="))]
     install = TritonInstall.find()
     for name in ("bin", "backends", "models", "tls"):
         (folder / name).mkdir()
@@ -213,6 +224,7 @@ async def in_a_container(
             [*words, *ports, f"--backend-directory={folder}/backends"],
             env={
                 **os.environ,
+                **{name: here(value) for name, value in container.environment.items()},
                 "PATH": f"{folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "LD_LIBRARY_PATH": install.library_folders,
             },
@@ -237,8 +249,9 @@ async def in_a_container(
         async with running(agent, settings):
             yield Started(agent, triton, f"127.0.0.1:{grpc_port}", credentials)
     finally:
-        for member in (*psutil.Process(process.pid).children(), psutil.Process(process.pid)):
-            member.kill()
+        with suppress(psutil.NoSuchProcess):  # it ended by itself: the assertion above has its log
+            for member in (*process.children(), process):
+                member.kill()
         process.wait()
         for region in SHARED_MEMORY.glob(f"{memory}*"):
             region.unlink(missing_ok=True)

@@ -19,11 +19,12 @@ from tests.unit.deploy.manifests import ROOT, applied, pods
 
 
 def script(pod_name: str, container_name: str) -> str:
-    """What the container gives to `sh -euc`."""
+    """What the container gives to a shell as `-euc`."""
     (pod,) = [pod for pod in pods(applied()) if pod.name == pod_name]
     (container,) = [container for container in pod.containers() if container["name"] == container_name]
     command = [*container.get("command", []), *container.get("args", [])]
-    assert command[:2] == ["sh", "-euc"]
+    assert command[0] in ("sh", "bash")
+    assert command[1] == "-euc"
     return str(command[2])
 
 
@@ -143,7 +144,7 @@ def test_triton_gets_further_arguments_as_words(tmp_path: Path, more: str):
     (tmp_path / "tritonserver").chmod(0o755)
     text = script("triton", "triton").replace("/run/repository-key", str(tmp_path)).replace("/dev/shm", str(tmp_path))
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TRITON_TLS": more}
-    command = ["sh", "-euc", text, "tritonserver", "--model-repository=/models"]
+    command = ["bash", "-euc", text, "tritonserver", "--model-repository=/models"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     key = "--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=0f1e"
     assert ended.stdout.splitlines() == ["--model-repository=/models", *more.split(), key]
