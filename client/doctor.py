@@ -152,7 +152,7 @@ async def _actors(patient: Patient) -> tuple[list[ActorListing], list[Finding]]:
 
 
 async def _frames(patient: Patient, actor: ActorListing) -> AsyncIterator[Finding]:
-    async with open_channel(patient.server.address, patient.server.tls) as channel:
+    async with open_channel(patient.server.address, patient.server.tls, may_use_proxy=True) as channel:
         session = ProbeSession(
             channel, patient.server, accept_seconds=patient.accept_seconds, answer_seconds=patient.answer_seconds
         )

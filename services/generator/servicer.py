@@ -14,6 +14,7 @@ from dance.v1 import agent_pb2, agent_pb2_grpc
 
 from services.generator.agent import GeneratorAgent
 from services.generator.care import Care
+from services.generator.links import Links
 from services.generator.repository import ModelRepository
 from services.generator.settings import GeneratorSettings
 from services.generator.triton import TritonClient
@@ -58,7 +59,11 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
         repository_root = settings.repository_root or folder / "repository"
         repository_root.mkdir(parents=True, exist_ok=True)
         address = settings.triton_address
+        actors_root = settings.actors_root.resolve()
         if not address:
+            links = Links()
+            self._stack.callback(links.remove)
+            actors_root = links.to(actors_root, "actors")
             self._own_triton = TritonServer(
                 repository_root,
                 settings.triton_log or folder / "triton.log",
@@ -81,7 +86,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
         self._stack.push_async_callback(triton.close)
         self._agent = GeneratorAgent(
             ActorStore(settings.actors_root),
-            ModelRepository(repository_root, settings.actors_root, settings.engine_options()),
+            ModelRepository(repository_root, actors_root, settings.engine_options()),
             triton,
             Care(
                 wanted_ids=None if settings.load_at_start == "all" else settings.listed_actors(),

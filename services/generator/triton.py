@@ -12,6 +12,7 @@ from tritonclient.utils import InferenceServerException
 
 from motion.frame import ZERO_LEVEL, Picture
 from serving.actors import Actor
+from serving.channels import CHANNEL_OPTIONS
 from serving.errors import DanceError
 from serving.tls import ChannelTls, channel_credentials
 
@@ -53,7 +54,9 @@ class TritonClient:
             {f"triton-grpc-protocol-{REPOSITORY_KEY}": repository_key} if repository_key else None
         )
         creds = None if tls is None else channel_credentials(tls)
-        self._client = triton_grpc.InferenceServerClient(address, ssl=creds is not None, creds=creds)
+        self._client = triton_grpc.InferenceServerClient(
+            address, ssl=creds is not None, creds=creds, channel_args=list(CHANNEL_OPTIONS)
+        )
 
     async def close(self) -> None:
         """Closes the connection."""

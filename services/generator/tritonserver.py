@@ -17,7 +17,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from asyncio.subprocess import Process
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +29,10 @@ import tritonclient.grpc.aio as triton_grpc
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
+from services.generator.links import Links
 from serving import heap
 from serving.adopted import adopted
+from serving.channels import CHANNEL_OPTIONS
 from serving.errors import BadSettings, DanceError
 from serving.tls import ChannelTls, ServerTls, channel_credentials
 
@@ -42,6 +43,7 @@ _STUB_MEMORY_BYTES: Final = 4 * 2**20
 _EXIT_MARGIN_SECONDS: Final = 1.0
 _STARTS_ON_FREE_PORTS: Final = 3
 _LOG_LINES_SHOWN: Final = 15
+_BACKENDS: Final = "backends"
 _OF_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}
 
 
@@ -87,7 +89,7 @@ class TritonInstall:
             backend_library=home / "backends" / "python" / "libtriton_python.so",
             backend_utilities=home / "backends" / "python" / "triton_python_backend_utils.py",
             stub=home / "python_backend_stubs" / python / "triton_python_backend_stub",
-            library_folders=":".join(filter(None, [_library_folder(), os.environ.get("LD_LIBRARY_PATH")])),
+            library_folders=_joined(_library_folder(), os.environ.get("LD_LIBRARY_PATH")),
         )
         for piece in (install.server, install.backend_library, install.backend_utilities, install.stub):
             if not piece.is_file():
@@ -147,7 +149,7 @@ class TritonServer:
         self._call_with = call_with
         self._memory_prefix = ""
         self._process: Process | None = None
-        self._links: tempfile.TemporaryDirectory[str] | None = None
+        self._links: Links | None = None
 
     @property
     def address(self) -> str:
@@ -224,7 +226,7 @@ class TritonServer:
             if self._memory_prefix:
                 _remove_shared_memory(self._memory_prefix)
             if self._links is not None:
-                self._links.cleanup()
+                self._links.remove()
                 self._links = None
 
     async def ended(self) -> None:
@@ -240,29 +242,28 @@ class TritonServer:
 
     async def _start_once(self, install: TritonInstall) -> None:
         self._memory_prefix = f"dance_{os.getpid()}_{secrets.token_hex(4)}_"
-        self._links = tempfile.TemporaryDirectory(prefix="dance-triton-")
-        backends = Path(self._links.name)
-        _link_backend(install, backends)
+        self._links = links = Links()
+        _link_backend(install, links)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
-            self._process = await self._spawn(install, backends, log)
+            self._process = await self._spawn(install, links, log)
         await self._answering(self._process)
         _log.info("Triton answers at %s, process %d, log %s", self.address, self._process.pid, self.log_path)
 
-    async def _spawn(self, install: TritonInstall, backends: Path, log: IO[bytes]) -> Process:
+    async def _spawn(self, install: TritonInstall, links: Links, log: IO[bytes]) -> Process:
         host, ports = self.host, self.ports
         http_host = host if self._tls is None else "127.0.0.1"
         arguments = [
             str(install.server),
-            f"--model-repository={self._model_repository}",
-            f"--backend-directory={backends}",
+            f"--model-repository={links.to(self._model_repository, 'models')}",
+            f"--backend-directory={links.folder / _BACKENDS}",
             "--model-control-mode=explicit",
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={self._exit_seconds}",
             *(f"--http-address={http_host}", f"--http-port={ports.http}"),
             *(f"--grpc-address={host}", f"--grpc-port={ports.grpc}"),
             *(f"--metrics-address={host}", f"--metrics-port={ports.metrics}"),
-            *([] if self._tls is None else _tls_arguments(self._tls)),
+            *([] if self._tls is None else _tls_arguments(self._tls, links)),
             "--allow-gpu-metrics=false",
             "--metrics-config=summary_latencies=true",
             "--pinned-memory-pool-byte-size=0",
@@ -270,11 +271,15 @@ class TritonServer:
             f"--backend-config=python,shm-default-byte-size={_STUB_MEMORY_BYTES}",
             f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
         ]
+        libraries = _library_folder()
         environment = {
-            **os.environ,
+            # What these two say is in the paths of `links.python`, and they would come before them.
+            **{name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")},
             # The stub starts the interpreter that it finds first on PATH, and with it our packages.
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
-            "LD_LIBRARY_PATH": install.library_folders,
+            "PATH": f"{links.python()}:{os.environ.get('PATH', os.defpath)}",
+            "LD_LIBRARY_PATH": _joined(
+                libraries and links.to(Path(libraries), "lib"), os.environ.get("LD_LIBRARY_PATH")
+            ),
             # Threads that spin while they wait would take the cores from the other stages.
             "OMP_WAIT_POLICY": "PASSIVE",
             # A hundred threads, each of which else keeps what it has freed in a heap that it shares with few others.
@@ -294,7 +299,9 @@ class TritonServer:
     async def _answering(self, process: Process) -> None:
         ended = asyncio.create_task(process.wait())
         creds = None if self._call_with is None else channel_credentials(self._call_with)
-        client = triton_grpc.InferenceServerClient(self.address, ssl=creds is not None, creds=creds)
+        client = triton_grpc.InferenceServerClient(
+            self.address, ssl=creds is not None, creds=creds, channel_args=list(CHANNEL_OPTIONS)
+        )
         try:
             async with asyncio.timeout(self._start_seconds):
                 while not ended.done():
@@ -312,17 +319,22 @@ class TritonServer:
         raise TritonFailed(f"Triton {reason}; the end of {self.log_path}:\n{self.log_tail()}")
 
 
-def _tls_arguments(tls: ServerTls) -> list[str]:
-    own = [f"--grpc-server-cert={tls.certificate}", f"--grpc-server-key={tls.key}"]
+def _tls_arguments(tls: ServerTls, links: Links) -> list[str]:
+    certificate, key = links.to(tls.certificate, "tls", "certificate"), links.to(tls.key, "tls", "key")
+    own = [f"--grpc-server-cert={certificate}", f"--grpc-server-key={key}"]
     if tls.client_ca is None:
         return ["--grpc-use-ssl=true", *own]
-    return ["--grpc-use-ssl-mutual=true", *own, f"--grpc-root-cert={tls.client_ca}"]
+    return ["--grpc-use-ssl-mutual=true", *own, f"--grpc-root-cert={links.to(tls.client_ca, 'tls', 'ca')}"]
 
 
 def _library_folder() -> str | None:
     folder = sysconfig.get_config_var("LIBDIR")
     name = sysconfig.get_config_var("INSTSONAME")
     return str(folder) if folder and name and (Path(folder) / name).exists() else None
+
+
+def _joined(*folders: Path | str | None) -> str:
+    return ":".join(str(folder) for folder in folders if folder)
 
 
 def _missing_libraries(binary: Path, library_folders: str) -> list[str]:
@@ -340,12 +352,10 @@ def _how_to_install(missing: list[str]) -> str:
     return "install the packages of your system that have them"
 
 
-def _link_backend(install: TritonInstall, backends: Path) -> None:
+def _link_backend(install: TritonInstall, links: Links) -> None:
     # The stub is not where the backend looks for it; the backend looks beside itself.
-    folder = backends / "python"
-    folder.mkdir()
     for piece in (install.backend_library, install.backend_utilities, install.stub):
-        (folder / piece.name).symlink_to(piece)
+        links.to(piece, _BACKENDS, "python", piece.name)
 
 
 def _remove_shared_memory(prefix: str) -> None:

@@ -29,7 +29,7 @@ from services.generator.repository import EngineOptions, ModelRepository
 from services.generator.triton import TritonClient, TritonRefused
 from services.generator.tritonserver import TritonFailed, TritonPorts, TritonServer
 from serving.actors import Actor, ActorStore
-from serving.channels import open_channel
+from serving.channels import CHANNEL_OPTIONS, open_channel
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadSettings
 from serving.rollout import Canary, Served
 
@@ -93,7 +93,7 @@ async def running(triton: Running) -> Running:
 @pytest_asyncio.fixture(loop_scope="module")
 async def caller(running: Running) -> AsyncIterator[triton_grpc.InferenceServerClient]:
     """A connection such as the orchestrator has."""
-    client = triton_grpc.InferenceServerClient(running.server.address)
+    client = triton_grpc.InferenceServerClient(running.server.address, channel_args=list(CHANNEL_OPTIONS))
     yield client
     await client.close()
 
@@ -405,7 +405,9 @@ async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[
         async with open_channel(f"127.0.0.1:{ready['health_port']}") as channel:
             health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.SERVING
-        caller = triton_grpc.InferenceServerClient(f"127.0.0.1:{ready['triton_port']}")
+        caller = triton_grpc.InferenceServerClient(
+            f"127.0.0.1:{ready['triton_port']}", channel_args=list(CHANNEL_OPTIONS)
+        )
         try:
             await assert_draws(caller, store.load("star"), 2)
         finally:
