@@ -62,7 +62,7 @@ def start(endpoint: str, process: str, version: str) -> Callable[[], None]:
     provider = sdk.TracerProvider(resource=resource, shutdown_on_exit=False)
     insecure = not endpoint.startswith("https://")
     # Its exporter opens the channel itself and takes no options. No other channel of a service asks for a proxy.
-    os.environ["no_grpc_proxy"] = endpoint.rpartition("//")[2].rpartition(":")[0].strip("[]")
+    os.environ["no_grpc_proxy"] = endpoint.rpartition("//")[2].rpartition(":")[0].strip("[]")  # noqa: SIM112 - its name
     exporter = otlp.OTLPSpanExporter(endpoint=endpoint, insecure=insecure, timeout=_EXPORT_SECONDS)
     provider.add_span_processor(export.BatchSpanProcessor(exporter))
     uninstall = install(provider)

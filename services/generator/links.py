@@ -1,7 +1,7 @@
 """One short folder of links, so that Triton never meets the names of the user's own folders.
 
-Triton starts the process of each model by an unquoted `bash -c`, and the Python in it knows file names in ASCII only,
-whatever the locale: a space or an umlaut in the folder of the actors, of the checkout, of the virtual environment or for
+Triton starts the process of each model by an unquoted `bash -c`, and the Python in it knows ASCII file names only,
+whatever the locale. A space or an umlaut in the folder of actors, of the checkout, of the virtual environment or for
 temporary files would keep every actor from loading. Below the folder of links every path is plain.
 """
 

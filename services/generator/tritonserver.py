@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -354,8 +355,17 @@ def _how_to_install(missing: list[str]) -> str:
 
 def _link_backend(install: TritonInstall, links: Links) -> None:
     # The stub is not where the backend looks for it; the backend looks beside itself.
-    for piece in (install.backend_library, install.backend_utilities, install.stub):
+    for piece in (install.backend_library, install.backend_utilities):
         links.to(piece, _BACKENDS, "python", piece.name)
+    # A copy: Triton makes it executable for its owner alone, and would shut all other users out of the installation.
+    stub = links.folder / _BACKENDS / "python" / install.stub.name
+    try:
+        shutil.copyfile(install.stub, stub)
+    except OSError as error:
+        raise TritonMissing(
+            f"{install.stub} cannot be read ({error.strerror}): `chmod a+rx` it as the user who installed it"
+        ) from error
+    stub.chmod(0o700)
 
 
 def _remove_shared_memory(prefix: str) -> None:

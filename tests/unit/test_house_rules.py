@@ -20,6 +20,7 @@ ALLOWED = {
     "client": {
         "motion", "serving", "training", "video",
         "services.pose.backends", "services.pose.estimator", "services.pose.model_card",
+        "services.generator.links",
     },
 }  # fmt: skip
 OURS = (*ALLOWED, "samples", "benchmarks")
