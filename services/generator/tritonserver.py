@@ -45,6 +45,7 @@ _EXIT_MARGIN_SECONDS: Final = 1.0
 _STARTS_ON_FREE_PORTS: Final = 3
 _LOG_LINES_SHOWN: Final = 15
 _BACKENDS: Final = "backends"
+_STUB_LIBRARIES: Final = "nvidia_pytriton.libs"
 _OF_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}
 
 
@@ -279,7 +280,9 @@ class TritonServer:
             # The stub starts the interpreter that it finds first on PATH, and with it our packages.
             "PATH": f"{links.python()}:{os.environ.get('PATH', os.defpath)}",
             "LD_LIBRARY_PATH": _joined(
-                libraries and links.to(Path(libraries), "lib"), os.environ.get("LD_LIBRARY_PATH")
+                libraries and links.to(Path(libraries), "lib"),
+                links.to(install.stub.parents[4] / _STUB_LIBRARIES, "stub-lib"),  # which a copy does not find itself
+                os.environ.get("LD_LIBRARY_PATH"),
             ),
             # Threads that spin while they wait would take the cores from the other stages.
             "OMP_WAIT_POLICY": "PASSIVE",
