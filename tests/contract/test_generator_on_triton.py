@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -26,6 +28,8 @@ from motion.frame import Picture
 from services.generator.agent import GeneratorAgent
 from services.generator.care import Care
 from services.generator.repository import EngineOptions, ModelRepository
+from services.generator.servicer import AgentService
+from services.generator.settings import GeneratorSettings
 from services.generator.triton import TritonClient, TritonRefused
 from services.generator.tritonserver import TritonFailed, TritonPorts, TritonServer
 from serving.actors import Actor, ActorStore
@@ -442,3 +446,48 @@ async def test_health_follows_triton(store: ActorStore, publish: Callable[..., A
         _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=15)
         assert not alive
     assert not shared_memory_of(process.pid)
+
+
+@pytest.mark.parametrize("name", ["Tänzer", "mit leer zeichen", "it's $HOME; (two)"])
+async def test_folders_may_have_any_name(
+    store: ActorStore, publish: Callable[..., Actor], tmp_path: Path, name, monkeypatch
+):
+    """Actors, temporary files and Triton's repository below a folder that Triton could not read by its own name."""
+    publish("named", bias=2)
+    odd = tmp_path / name
+    (odd / "tmp").mkdir(parents=True)
+    shutil.copytree(store.root, odd / "actors")
+    monkeypatch.setattr(tempfile, "tempdir", str(odd / "tmp"))
+    settings = GeneratorSettings(actors_root=odd / "actors", load_at_start="named", threads=1, precision="f32")
+    service = AgentService(settings)
+    try:
+        async with asyncio.timeout(60):
+            await service.warm_up()
+        assert [actor for actor, _ in service.agent.loaded()] == ["named"]
+    finally:
+        await service.close()
+    assert list((odd / "tmp").iterdir()) == []
+
+
+async def test_a_proxy_in_the_environment_hears_nothing(store: ActorStore, publish: Callable[..., Actor], monkeypatch):
+    """The agent calls its Triton straight, from the first look at it to the canary."""
+    publish("straight", bias=2)
+    came: list[object] = []
+
+    def on(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(writer)
+        writer.close()
+
+    proxy = await asyncio.start_server(on, "127.0.0.1", 0)
+    for variable in ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+    settings = GeneratorSettings(actors_root=store.root, load_at_start="straight", threads=1, precision="f32")
+    service = AgentService(settings)
+    try:
+        async with asyncio.timeout(60):
+            await service.warm_up()
+        assert [actor for actor, _ in service.agent.loaded()] == ["straight"]
+    finally:
+        await service.close()
+        proxy.close()
+    assert came == []
