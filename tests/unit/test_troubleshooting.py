@@ -23,9 +23,8 @@ def spoken(root: Path) -> str:
     """All texts in the source, literals side by side joined as Python joins them; and the script that installs."""
     texts = [(root / "scripts" / "install.sh").read_text()]
     for path in (path for package in OURS for path in sorted((root / package).rglob("*.py"))):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                texts.append(node.value)
+        constants = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+        texts.extend(node.value for node in constants if isinstance(node.value, str))
     return "\n".join(texts)
 
 
