@@ -320,7 +320,9 @@ class TritonServer:
         finally:
             ended.cancel()
             await client.close()
-        raise TritonFailed(f"Triton {reason}; the end of {self.log_path}:\n{self.log_tail()}")
+        raise TritonFailed(
+            f"Triton {reason}, with the models of {self._model_repository}; the end of {self.log_path}:\n{self.log_tail()}"
+        )
 
 
 def _tls_arguments(tls: ServerTls, links: Links) -> list[str]:
