@@ -321,7 +321,8 @@ class TritonServer:
             ended.cancel()
             await client.close()
         raise TritonFailed(
-            f"Triton {reason}, with the models of {self._model_repository}; the end of {self.log_path}:\n{self.log_tail()}"
+            f"Triton {reason}, with the models of {self._model_repository}; "
+            f"the end of {self.log_path}:\n{self.log_tail()}"
         )
 
 
