@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from serving.home import provide_home
 
 STRANGER = 12345678
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +54,20 @@ def test_a_folder_of_somebody_else_is_not_taken(folder: Path):
     assert home is not None
     assert not home.is_symlink()
     assert list(target.iterdir()) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process as another uid")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+@pytest.mark.parametrize("module", ["services.face.refiner", "services.generator.servicer", "client.jobs_api"])
+def test_processes_of_a_stranger_can_import_what_they_need(tmp_path: Path, module: str):
+    """As a uid without an entry and without HOME, the home and the name that libraries ask for are there."""
+    tmp_path.chmod(0o777)
+    # The capability lets the stranger read this Python, wherever its installer put it.
+    caps = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+    stranger = ["setpriv", "--reuid", str(STRANGER), "--regid", str(STRANGER), "--clear-groups", *caps]
+    words = f"import getpass, pathlib, {module}; print(getpass.getuser(), pathlib.Path.home())"
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [*stranger, sys.executable, "-c", words]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.split() == [f"uid{STRANGER}", str(tmp_path / f"dance-home-{STRANGER}")]
