@@ -32,6 +32,7 @@ from motion.body import BodyStats
 from motion.frame import Frame, Picture
 from services.generator.network import served_generator
 from serving.actors import Actor, ActorStore
+from serving.channels import CHANNEL_OPTIONS
 from serving.engine import open_engine
 
 WARM_UP_FRAMES = 10
@@ -178,7 +179,7 @@ def _generator_times(actor: Actor, triton_address: str, rounds: int) -> Generato
     first, second = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
     engine = open_engine(actor.generator_path, threads=plain_loop.THREADS)
     eager = plain_loop.eager(served_generator(actor.generator_path, actor.generator.padding))
-    client = triton.InferenceServerClient(triton_address)
+    client = triton.InferenceServerClient(triton_address, channel_args=list(CHANNEL_OPTIONS))
     ways: dict[str, Callable[[], object]] = {
         "eager": lambda: eager(first, second),
         "engine": lambda: engine.run(first, second),

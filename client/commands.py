@@ -16,7 +16,7 @@ from client import rollout
 from client.access import ServerAccess, named_server
 from client.actors_folder import actors_here, check_folder, plate_of
 from client.display import Display
-from client.doctor import PROCESSES, Finding, Patient, check_address, examine, parse_stages
+from client.doctor import PROCESSES, Patient, check_address, examine, parse_stages
 from client.errors import CommandError, UsageError
 from client.hosting import hosted, with_server
 from client.options import (
@@ -52,6 +52,7 @@ from client.running import Interrupts, run
 from client.session import DanceClient
 from client.source import Source
 from client.stack import check_port_free
+from client.surroundings import Finding
 from client.terms import ActorListing, BodyFit, PoseBackend, PoseChoice, PoseDetail
 from client.training_commands import evaluate_command, prepare_command, train_command
 from client.transfer import CHECKPOINT_EVERY_FRAMES, TransferJob, fit, lost_warning, transfer

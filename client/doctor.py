@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,9 +15,11 @@ from client.access import ServerAccess
 from client.errors import ServerError, UsageError
 from client.probe import ProbeAnswer, ProbeSession, health_of
 from client.session import DanceClient
+from client.surroundings import Finding, surroundings
 from client.terms import ActorListing
 from serving.addresses import checked_address
-from serving.channels import open_channel
+from serving.channels import goes_through_proxy, open_channel
+from serving.proxies import proxy_for
 from serving.server import VERSION
 
 PROCESSES: Final = ("orchestrator", "pose", "normalize", "face", "generator")
@@ -37,16 +40,6 @@ _UNHEALTHY: Final = {
     "face": "its engine fails or hangs: its log says how; on a GPU, look at the device",
     "generator": "Triton, or one of its actors, does not draw: the agent is healing it; its log says what it tried",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found. ok: nothing to do. advice: what to do, for one that is not."""
-
-    check: str
-    ok: bool
-    text: str
-    advice: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +78,8 @@ def check_address(address: str, *, option: str) -> None:
 
 async def examine(patient: Patient) -> AsyncIterator[Finding]:
     """All checks, one after another, each told as soon as it is known. What cannot be checked any more is left out."""
+    for finding in surroundings(patient.server.address, os.environ):
+        yield finding
     reached = await _connects("orchestrator", patient.server.address)
     yield reached
     for name in (name for name in PROCESSES if name in patient.health):
@@ -102,6 +97,11 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
 
 
 async def _connects(name: str, address: str) -> Finding:
+    choice = proxy_for(address, os.environ)
+    if goes_through_proxy(address) and choice is not None:
+        through = await _connects("proxy", choice.proxy)
+        advice = f"{choice.variable} names this proxy: is it right? no_proxy exempts servers that are reached without"
+        return through if through.ok else Finding("proxy", False, through.text, advice)
     host, _, port = address.rpartition(":")
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -154,7 +154,7 @@ async def _actors(patient: Patient) -> tuple[list[ActorListing], list[Finding]]:
 
 
 async def _frames(patient: Patient, actor: ActorListing) -> AsyncIterator[Finding]:
-    async with open_channel(patient.server.address, patient.server.tls) as channel:
+    async with open_channel(patient.server.address, patient.server.tls, may_use_proxy=True) as channel:
         session = ProbeSession(
             channel, patient.server, accept_seconds=patient.accept_seconds, answer_seconds=patient.answer_seconds
         )

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from kubernetes import client as api
 from kubernetes import config
@@ -19,6 +21,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from client.errors import ClusterError, UsageError
 from client.jobs_template import CONTAINER, SELECTOR
 from client.jobs_terms import JOB_LABEL, TrainingJob, TrainingPod, job_from, pod_from
+from serving.tls import is_loopback
 
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 30.0
@@ -167,6 +170,8 @@ def connected(namespace: str, *, kubeconfig: Path | None = None, context: str | 
         raise ClusterError(
             f"no cluster is known from {where}: {reason}; --kubeconfig and --context name one"
         ) from error
+    if is_loopback(urlsplit(configuration.host).hostname or "") and configuration.proxy in getproxies().values():
+        configuration.no_proxy = "*"  # a cluster on this machine, which the environment's proxy cannot reach
     configuration.retries = False  # who waits how long for a lost connection, is said by `client/jobs_watch.py`
     return Cluster(api.ApiClient(configuration), namespace)
 

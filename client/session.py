@@ -58,7 +58,7 @@ class DanceClient:
         self._connect()
 
     def _connect(self) -> None:
-        self._channel = open_channel(self.address, self.server.tls)
+        self._channel = open_channel(self.address, self.server.tls, may_use_proxy=True)
         stub = transfer_pb2_grpc.TransferServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._stub: Any = self.server.shown_by(stub)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import grpc.aio
 
+from serving.proxies import NO_PROXY, proxy_for
 from serving.server import MESSAGE_LIMIT_BYTES
-from serving.tls import ChannelTls, channel_credentials
+from serving.tls import ChannelTls, channel_credentials, is_local
 
-CHANNEL_OPTIONS: Final = (
+_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
     ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
     # A connection whose other end is gone without a word is noticed by a ping that nobody answers. While a ping that
@@ -32,16 +34,29 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", 5_000),
     ("grpc.min_reconnect_backoff_ms", 5_000),
 )
+CHANNEL_OPTIONS: Final = (*_OPTIONS, NO_PROXY)
+"""Of a channel within a stack, for clients that open theirs themselves, as Triton's does."""
 
 
-def open_channel(address: str, tls: ChannelTls | None = None) -> grpc.aio.Channel:
+def open_channel(address: str, tls: ChannelTls | None = None, *, may_use_proxy: bool = False) -> grpc.aio.Channel:
     """A channel to `host:port`, or to several replicas, which then take turns. Nothing is connected until it is used.
 
     To be closed, or used as a context. Replicas: a name with several addresses, `dns:///name:port`, or a list of
     addresses, `ipv4:10.0.0.1:50052,10.0.0.2:50052`.
 
-    tls: None is plaintext. Raises BadSettings for its files.
+    tls: None is plaintext. may_use_proxy: the server may be one that only a proxy reaches, as `http_proxy` and its like
+    name it; without, and for an address on this machine, the environment does not count. Raises BadSettings for the
+    files of `tls`.
     """
+    options = _OPTIONS if may_use_proxy and goes_through_proxy(address) else CHANNEL_OPTIONS
     if tls is None:
-        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(address, channel_credentials(tls), options=CHANNEL_OPTIONS)
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, channel_credentials(tls), options=options)
+
+
+def goes_through_proxy(address: str) -> bool:
+    """Whether a channel that may use a proxy does, in this process's environment."""
+    if is_local(address):
+        return False
+    choice = proxy_for(address, os.environ)
+    return choice is not None and not choice.unused_because

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from serving.proxies import NO_PROXY
+
 SERVING = "SERVING"
 
 
 def health(address: str, service: str = "", *, within_seconds: float = 3.0) -> str:
     """What the health service at `host:port` says: "SERVING", "NOT_SERVING", ...; else why it said nothing."""
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address, options=[NO_PROXY]) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=within_seconds)

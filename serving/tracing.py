@@ -11,6 +11,7 @@ after one comparison. Spans carry the session's id, which metrics must not.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -61,6 +62,8 @@ def start(endpoint: str, process: str, version: str) -> Callable[[], None]:
     resource = resources.Resource.create({"service.name": f"dance-{process}", "service.version": version})
     provider = sdk.TracerProvider(resource=resource, shutdown_on_exit=False)
     insecure = not endpoint.startswith("https://")
+    # Its exporter opens the channel itself and takes no options. No other channel of a service asks for a proxy.
+    os.environ["no_grpc_proxy"] = endpoint.rpartition("//")[2].rpartition(":")[0].strip("[]")  # noqa: SIM112 - its name
     exporter = otlp.OTLPSpanExporter(endpoint=endpoint, insecure=insecure, timeout=_EXPORT_SECONDS)
     provider.add_span_processor(export.BatchSpanProcessor(exporter))
     uninstall = install(provider)

@@ -12,6 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # Before anything imports torch: spinning OpenMP threads would slow the other processes of a test.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Tests fetch pages from servers of their own. What a proxy does to the product, tests of it say by setting these.
+for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[_name]
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

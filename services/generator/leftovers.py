@@ -29,14 +29,24 @@ _LONGEST_FOLDER_BYTES: Final = 99
 """A socket path may have 107 bytes (unix(7)); its own name has seven, with what Triton puts behind it."""
 
 
+def places() -> tuple[Path, ...]:
+    """Where folders of ours may lie, the first choice first: the folder for temporary files, then the system's."""
+    return (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"), SHARED_MEMORY)
+
+
+def folder_prefix(purpose: str) -> str:
+    """What the name of a folder of this process begins with. purpose: triton, generator or socket."""
+    return f"dance-{purpose}-{os.getpid()}-{_pid_space()}-"
+
+
 def private_folder(purpose: str, within: Path | None = None) -> tempfile.TemporaryDirectory[str]:
     """A temporary folder that this user alone can look into. purpose: triton, generator or socket."""
-    return tempfile.TemporaryDirectory(prefix=f"dance-{purpose}-{os.getpid()}-{_pid_space()}-", dir=within)
+    return tempfile.TemporaryDirectory(prefix=folder_prefix(purpose), dir=within)
 
 
 def socket_folder() -> tempfile.TemporaryDirectory[str]:
     """A private folder with a path that is short enough for a socket. Raises BadSettings where there is none."""
-    for within in (Path(tempfile.gettempdir()), Path("/tmp"), SHARED_MEMORY):
+    for within in places():
         try:
             folder = private_folder("socket", within)
         except OSError:
@@ -73,16 +83,12 @@ def sweep() -> list[Path]:
 
     What belongs to a process that lives, to another user, or to another container stays.
     """
-    places = {Path(tempfile.gettempdir()), Path("/tmp")}
-    swept = [path for place in places for path in _left_in(place, _MADE_BY_US)]
+    swept = [path for place in dict.fromkeys(places()) for path in _left_in(place, _MADE_BY_US)]
     for folder in swept:
         shutil.rmtree(folder, ignore_errors=True)
     for region in _left_in(SHARED_MEMORY, _REGION_OF_OURS):
         region.unlink(missing_ok=True)
         swept.append(region)
-    for folder in _left_in(SHARED_MEMORY, _MADE_BY_US):
-        shutil.rmtree(folder, ignore_errors=True)
-        swept.append(folder)
     if swept:
         _log.info("removed what killed processes had left: %s", ", ".join(map(str, swept)))
     return swept

@@ -88,7 +88,7 @@ class ModelRepository:
 def config_pbtxt(actor_id: str, versions: Sequence[int], actors_root: Path, engine: EngineOptions) -> str:
     """Triton's configuration of one actor, whole: Triton is told to complete nothing by itself."""
     parameters = {
-        "actors_root": str(actors_root.resolve()),
+        "actors_root": str(actors_root.absolute()),
         "device": engine.device,
         "threads": str(engine.threads),
         "precision": engine.precision,

@@ -14,6 +14,7 @@ from dance.v1 import agent_pb2, agent_pb2_grpc
 from services.generator.agent import GeneratorAgent
 from services.generator.care import Care
 from services.generator.leftovers import private_folder, socket_folder, sweep
+from services.generator.links import Links
 from services.generator.repository import ModelRepository
 from services.generator.settings import GeneratorSettings
 from services.generator.triton import TritonClient
@@ -59,7 +60,11 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
         repository_root = settings.repository_root or folder / "repository"
         repository_root.mkdir(parents=True, exist_ok=True)
         address, repository_key = settings.triton_address, settings.repository_key
+        actors_root = settings.actors_root.resolve()
         if not address:
+            links = Links()
+            self._stack.callback(links.remove)
+            actors_root = links.to(actors_root, "actors")
             socket = None
             if settings.triton_on_socket():
                 socket = Path(self._stack.enter_context(socket_folder())) / "grpc"
@@ -92,7 +97,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
         self._stack.push_async_callback(triton.close)
         self._agent = GeneratorAgent(
             ActorStore(settings.actors_root),
-            ModelRepository(repository_root, settings.actors_root, settings.engine_options()),
+            ModelRepository(repository_root, actors_root, settings.engine_options()),
             triton,
             Care(
                 wanted_ids=None if settings.load_at_start == "all" else settings.listed_actors(),

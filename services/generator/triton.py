@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 from motion.frame import ZERO_LEVEL, Picture
 from services.generator.fence import key_header
 from serving.actors import Actor
+from serving.channels import CHANNEL_OPTIONS
 from serving.errors import BadSettings, DanceError
 from serving.tls import ChannelTls, channel_credentials
 
@@ -51,7 +52,9 @@ class TritonClient:
         self._canary_seconds = canary_seconds
         self._repository_key = repository_key
         creds = None if tls is None else channel_credentials(tls)
-        self._client = triton_grpc.InferenceServerClient(address, ssl=creds is not None, creds=creds)
+        self._client = triton_grpc.InferenceServerClient(
+            address, ssl=creds is not None, creds=creds, channel_args=list(CHANNEL_OPTIONS)
+        )
 
     async def close(self) -> None:
         """Closes the connection."""

@@ -1,22 +1,17 @@
 """Starts and ends a real Triton as a plain process, out of the nvidia-pytriton wheel, without a container.
 
-Everything that the process needs is found before it starts, and named with what to install when it is missing. What it
-leaves behind is removed: its folder of links, its shared memory, its children.
+What it leaves behind is removed: its folder of links, its shared memory, its children.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 import os
 import signal
 import socket
 import subprocess
-import sys
-import sysconfig
-import tempfile
 from asyncio.subprocess import Process
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +25,12 @@ from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
 from services.generator.fence import fenced, fresh_key, hide
-from services.generator.leftovers import private_folder, region_prefix, regions, remove_regions
+from services.generator.leftovers import region_prefix, regions, remove_regions
+from services.generator.links import Links
+from services.generator.triton_install import TritonInstall, joined, library_folder
 from serving import heap
 from serving.adopted import adopted
+from serving.channels import CHANNEL_OPTIONS
 from serving.errors import BadSettings, DanceError
 from serving.tls import ChannelTls, ServerTls, channel_credentials
 
@@ -44,13 +42,8 @@ _STARTS_ON_FREE_PORTS: Final = 3
 _LOG_LINES_SHOWN: Final = 15
 _OF_A_SOCKET: Final = 0
 """Triton puts a port behind every address; behind a file it is part of its name."""
+_BACKENDS: Final = "backends"
 _OF_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}
-
-
-class TritonMissing(DanceError):
-    """Something that Triton needs is not installed; the message names it and what to install."""
-
-    code = StatusCode.FAILED_PRECONDITION
 
 
 class TritonFailed(DanceError):
@@ -58,50 +51,6 @@ class TritonFailed(DanceError):
 
     code = StatusCode.UNAVAILABLE
     retryable = True
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TritonInstall:
-    """The pieces of Triton in this Python's site-packages.
-
-    library_folders: searched by the dynamic loader before the system's own, colon-separated.
-    """
-
-    server: Path
-    backend_library: Path
-    backend_utilities: Path
-    stub: Path
-    library_folders: str
-
-    @classmethod
-    def find(cls) -> TritonInstall:
-        """Looks for every piece, and for the shared libraries that they need. Raises TritonMissing."""
-        spec = importlib.util.find_spec("pytriton")
-        if spec is None or spec.origin is None:
-            raise TritonMissing(
-                "Triton is not installed in this Python: `pip install nvidia-pytriton==0.7.0 'setuptools<81'`, "
-                "or set GENERATOR_TRITON_ADDRESS to a Triton that runs elsewhere"
-            )
-        home = Path(spec.origin).parent / "tritonserver"
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        install = cls(
-            server=home / "bin" / "tritonserver",
-            backend_library=home / "backends" / "python" / "libtriton_python.so",
-            backend_utilities=home / "backends" / "python" / "triton_python_backend_utils.py",
-            stub=home / "python_backend_stubs" / python / "triton_python_backend_stub",
-            library_folders=":".join(filter(None, [_library_folder(), os.environ.get("LD_LIBRARY_PATH")])),
-        )
-        for piece in (install.server, install.backend_library, install.backend_utilities, install.stub):
-            if not piece.is_file():
-                raise TritonMissing(
-                    f"the nvidia-pytriton wheel has no {piece.relative_to(home)} for Python {python}: "
-                    "`pip install --force-reinstall nvidia-pytriton==0.7.0`"
-                )
-        for binary in (install.server, install.backend_library, install.stub):
-            missing = _missing_libraries(binary, install.library_folders)
-            if missing:
-                raise TritonMissing(f"{binary.name} needs {', '.join(missing)}: {_how_to_install(missing)}")
-        return install
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,7 +104,7 @@ class TritonServer:
         self.repository_key = ""
         self._memory_prefix = ""
         self._process: Process | None = None
-        self._links: tempfile.TemporaryDirectory[str] | None = None
+        self._links: Links | None = None
 
     @property
     def address(self) -> str:
@@ -243,7 +192,7 @@ class TritonServer:
             if self._memory_prefix:
                 remove_regions(self._memory_prefix)
             if self._links is not None:
-                self._links.cleanup()
+                self._links.remove()
                 self._links = None
 
     async def ended(self) -> None:
@@ -260,32 +209,31 @@ class TritonServer:
     async def _start_once(self, install: TritonInstall) -> None:
         self._memory_prefix = region_prefix()
         self.repository_key = fresh_key()
-        self._links = private_folder("triton")
-        backends = Path(self._links.name)
-        _link_backend(install, backends)
+        self._links = links = Links()
+        install.lay_out(links.folder / _BACKENDS)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
-            self._process = await self._spawn(install, backends, log)
+            self._process = await self._spawn(install, links, log)
         await self._answering(self._process)
         hide(self._process.pid, self.repository_key)
         _log.info("Triton answers at %s, process %d, log %s", self.address, self._process.pid, self.log_path)
 
-    async def _spawn(self, install: TritonInstall, backends: Path, log: IO[bytes]) -> Process:
+    async def _spawn(self, install: TritonInstall, links: Links, log: IO[bytes]) -> Process:
         host, ports = self.host, self.ports
         listening = (f"--grpc-address={host}", f"--grpc-port={ports.grpc}")
         if self._socket is not None:
             listening = (f"--grpc-address=unix:{self._socket}", f"--grpc-port={_OF_A_SOCKET}")
         arguments = [
             str(install.server),
-            f"--model-repository={self._model_repository}",
-            f"--backend-directory={backends}",
+            f"--model-repository={links.to(self._model_repository, 'models')}",
+            f"--backend-directory={links.folder / _BACKENDS}",
             "--model-control-mode=explicit",
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={self._exit_seconds}",
             *fenced(self.repository_key),
             *listening,
             *(f"--metrics-address={host}", f"--metrics-port={ports.metrics}"),
-            *([] if self._tls is None else _tls_arguments(self._tls)),
+            *([] if self._tls is None else _tls_arguments(self._tls, links)),
             "--allow-gpu-metrics=false",
             "--metrics-config=summary_latencies=true",
             "--pinned-memory-pool-byte-size=0",
@@ -293,11 +241,17 @@ class TritonServer:
             f"--backend-config=python,shm-default-byte-size={_STUB_MEMORY_BYTES}",
             f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
         ]
+        libraries = library_folder()
         environment = {
-            **os.environ,
+            # What these two say is in the paths of `links.python`, and they would come before them.
+            **{name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")},
             # The stub starts the interpreter that it finds first on PATH, and with it our packages.
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
-            "LD_LIBRARY_PATH": install.library_folders,
+            "PATH": f"{links.python()}:{os.environ.get('PATH', os.defpath)}",
+            "LD_LIBRARY_PATH": joined(
+                libraries and links.to(Path(libraries), "lib"),
+                links.to(install.stub_libraries, "stub-lib"),
+                os.environ.get("LD_LIBRARY_PATH"),
+            ),
             # Threads that spin while they wait would take the cores from the other stages.
             "OMP_WAIT_POLICY": "PASSIVE",
             # A hundred threads, each of which else keeps what it has freed in a heap that it shares with few others.
@@ -318,7 +272,9 @@ class TritonServer:
     async def _answering(self, process: Process) -> None:
         ended = asyncio.create_task(process.wait())
         creds = None if self._call_with is None else channel_credentials(self._call_with)
-        client = triton_grpc.InferenceServerClient(self.address, ssl=creds is not None, creds=creds)
+        client = triton_grpc.InferenceServerClient(
+            self.address, ssl=creds is not None, creds=creds, channel_args=list(CHANNEL_OPTIONS)
+        )
         try:
             async with asyncio.timeout(self._start_seconds):
                 while not ended.done():
@@ -333,43 +289,18 @@ class TritonServer:
         finally:
             ended.cancel()
             await client.close()
-        raise TritonFailed(f"Triton {reason}; the end of {self.log_path}:\n{self.log_tail()}")
+        raise TritonFailed(
+            f"Triton {reason}, with the models of {self._model_repository}; "
+            f"the end of {self.log_path}:\n{self.log_tail()}"
+        )
 
 
-def _tls_arguments(tls: ServerTls) -> list[str]:
-    own = [f"--grpc-server-cert={tls.certificate}", f"--grpc-server-key={tls.key}"]
+def _tls_arguments(tls: ServerTls, links: Links) -> list[str]:
+    certificate, key = links.to(tls.certificate, "tls", "certificate"), links.to(tls.key, "tls", "key")
+    own = [f"--grpc-server-cert={certificate}", f"--grpc-server-key={key}"]
     if tls.client_ca is None:
         return ["--grpc-use-ssl=true", *own]
-    return ["--grpc-use-ssl-mutual=true", *own, f"--grpc-root-cert={tls.client_ca}"]
-
-
-def _library_folder() -> str | None:
-    folder = sysconfig.get_config_var("LIBDIR")
-    name = sysconfig.get_config_var("INSTSONAME")
-    return str(folder) if folder and name and (Path(folder) / name).exists() else None
-
-
-def _missing_libraries(binary: Path, library_folders: str) -> list[str]:
-    environment = {**os.environ, "LD_LIBRARY_PATH": library_folders, "LC_ALL": "C"}
-    found = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, env=environment, check=False)
-    if found.returncode != 0:
-        raise TritonMissing(f"{binary} cannot run here: {(found.stderr or found.stdout).strip()}")
-    return [line.split()[0] for line in found.stdout.splitlines() if line.rstrip().endswith("not found")]
-
-
-def _how_to_install(missing: list[str]) -> str:
-    packages = [name.split(".so")[0] for name in missing if name.startswith("libpython")]
-    if len(packages) == len(missing):
-        return f"`apt-get install {' '.join(packages)}`"
-    return "install the packages of your system that have them"
-
-
-def _link_backend(install: TritonInstall, backends: Path) -> None:
-    # The stub is not where the backend looks for it; the backend looks beside itself.
-    folder = backends / "python"
-    folder.mkdir()
-    for piece in (install.backend_library, install.backend_utilities, install.stub):
-        (folder / piece.name).symlink_to(piece)
+    return ["--grpc-use-ssl-mutual=true", *own, f"--grpc-root-cert={links.to(tls.client_ca, 'tls', 'ca')}"]
 
 
 def _require_free(host: str, ports: TritonPorts) -> None:

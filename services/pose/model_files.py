@@ -56,7 +56,7 @@ class ModelFile:
             handle, part = tempfile.mkstemp(prefix=".fetching.", dir=kept.parent)
             digest = hashlib.sha256()
             taken = 0
-            with os.fdopen(handle, "wb") as file, urllib.request.urlopen(self.address, timeout=_SILENT_SECONDS) as body:
+            with os.fdopen(handle, "wb") as file, _opener(host).open(self.address, timeout=_SILENT_SECONDS) as body:
                 while data := body.read(_CHUNK_BYTES):
                     taken += len(data)
                     if taken > _MOST_BYTES:
@@ -77,6 +77,12 @@ class ModelFile:
 def user_cache() -> Path:
     """Where fetched networks are kept, in the user's home."""
     return Path.home() / ".cache" / "everybody-dance" / "pose-models"
+
+
+def _opener(host: str | None) -> urllib.request.OpenerDirector:
+    """Goes through the proxy that the environment names, but never to this machine."""
+    straight = [urllib.request.ProxyHandler({})] if host in _LOOPBACK else []
+    return urllib.request.build_opener(*straight)
 
 
 def _digest(path: Path) -> str:

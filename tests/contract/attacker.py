@@ -19,6 +19,8 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
+from serving.channels import CHANNEL_OPTIONS
+
 HTTP_POSTS = (
     "/v2/repository/models/evil/load",
     "/v2/repository/index",
@@ -27,6 +29,13 @@ HTTP_POSTS = (
     "/v2/trace/setting",
 )
 _BECOME_NOBODY = "import os, socket\nos.setgroups([])\nos.setgid(65534)\nos.setuid(65534)\n"
+
+
+def caller(address: str, credentials: grpc.ChannelCredentials | None = None) -> triton_grpc.InferenceServerClient:
+    """A client of the gRPC service at `address`, past any proxy."""
+    return triton_grpc.InferenceServerClient(
+        address, ssl=credentials is not None, creds=credentials, channel_args=list(CHANNEL_OPTIONS)
+    )
 
 
 def evil_model(marker: Path) -> tuple[str, bytes]:
@@ -55,8 +64,7 @@ def attack(address: str, triton: psutil.Process, marker: Path, credentials: grpc
     """
     for port in listening(triton):
         over_http(port, marker)
-    client = triton_grpc.InferenceServerClient(address, ssl=credentials is not None, creds=credentials)
-    with client:
+    with caller(address, credentials) as client:
         for headers in (
             None,
             {"triton-grpc-protocol-dance": ""},

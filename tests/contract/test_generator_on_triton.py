@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -26,10 +28,12 @@ from motion.frame import Picture
 from services.generator.agent import GeneratorAgent
 from services.generator.care import Care
 from services.generator.repository import EngineOptions, ModelRepository
+from services.generator.servicer import AgentService
+from services.generator.settings import GeneratorSettings
 from services.generator.triton import TritonClient, TritonRefused
 from services.generator.tritonserver import TritonFailed, TritonPorts, TritonServer
 from serving.actors import Actor, ActorStore
-from serving.channels import open_channel
+from serving.channels import CHANNEL_OPTIONS, open_channel
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadSettings
 from serving.rollout import Canary, Served
 
@@ -95,7 +99,7 @@ async def running(triton: Running) -> Running:
 @pytest_asyncio.fixture(loop_scope="module")
 async def caller(running: Running) -> AsyncIterator[triton_grpc.InferenceServerClient]:
     """A connection such as the orchestrator has."""
-    client = triton_grpc.InferenceServerClient(running.server.address)
+    client = triton_grpc.InferenceServerClient(running.server.address, channel_args=list(CHANNEL_OPTIONS))
     yield client
     await client.close()
 
@@ -415,7 +419,7 @@ async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[
         async with open_channel(f"127.0.0.1:{ready['health_port']}") as channel:
             health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.SERVING
-        caller = triton_grpc.InferenceServerClient(ready["triton_address"])
+        caller = triton_grpc.InferenceServerClient(ready["triton_address"], channel_args=list(CHANNEL_OPTIONS))
         try:
             await assert_draws(caller, store.load("star"), 2)
         finally:
@@ -450,3 +454,48 @@ async def test_health_follows_triton(store: ActorStore, publish: Callable[..., A
         _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=15)
         assert not alive
     assert not shared_memory_of(process.pid)
+
+
+@pytest.mark.parametrize("name", ["Tänzer", "mit leer zeichen", "it's $HOME; (two)"])
+async def test_folders_may_have_any_name(
+    store: ActorStore, publish: Callable[..., Actor], tmp_path: Path, name, monkeypatch
+):
+    """Actors, temporary files and Triton's repository below a folder that Triton could not read by its own name."""
+    publish("named", bias=2)
+    odd = tmp_path / name
+    (odd / "tmp").mkdir(parents=True)
+    shutil.copytree(store.root, odd / "actors")
+    monkeypatch.setattr(tempfile, "tempdir", str(odd / "tmp"))
+    settings = GeneratorSettings(actors_root=odd / "actors", load_at_start="named", threads=1, precision="f32")
+    service = AgentService(settings)
+    try:
+        async with asyncio.timeout(60):
+            await service.warm_up()
+        assert [actor for actor, _ in service.agent.loaded()] == ["named"]
+    finally:
+        await service.close()
+    assert list((odd / "tmp").iterdir()) == []
+
+
+async def test_a_proxy_in_the_environment_hears_nothing(store: ActorStore, publish: Callable[..., Actor], monkeypatch):
+    """The agent calls its Triton straight, from the first look at it to the canary."""
+    publish("straight", bias=2)
+    came: list[bytes] = []
+
+    async def on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(await reader.readline())
+        writer.close()
+
+    proxy = await asyncio.start_server(on, "127.0.0.1", 0)
+    for variable in ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+    settings = GeneratorSettings(actors_root=store.root, load_at_start="straight", threads=1, precision="f32")
+    service = AgentService(settings)
+    try:
+        async with asyncio.timeout(60):
+            await service.warm_up()
+        assert [actor for actor, _ in service.agent.loaded()] == ["straight"]
+    finally:
+        await service.close()
+        proxy.close()
+    assert came == []

@@ -21,6 +21,7 @@ from dance.v1 import agent_pb2, agent_pb2_grpc
 
 from client.jobs_template import JobRequest, on_cluster, read_template, render
 from serving.actors import ActorStore
+from serving.proxies import NO_PROXY
 from training.exits import EXIT_FINAL, EXIT_INTERRUPTED
 from training.options import FootageRequest, TrainRequest
 
@@ -159,7 +160,7 @@ def test_a_trained_actor_is_served_by_the_running_triton(pod, tmp_path):
     """The agent sees it in the shared folder, loads it and draws a canary; Triton is the same process as before."""
     with (
         generator(tmp_path / "actors", tmp_path) as (process, port),
-        grpc.insecure_channel(f"127.0.0.1:{port}") as line,
+        grpc.insecure_channel(f"127.0.0.1:{port}", options=[NO_PROXY]) as line,
     ):
         stub = agent_pb2_grpc.GeneratorAgentServiceStub(line)
         asked = agent_pb2.EnsureActorRequest(actor="bar")

@@ -23,12 +23,13 @@ from services.generator.fence import key_header
 from services.generator.leftovers import SHARED_MEMORY
 from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
-from services.generator.tritonserver import TritonInstall, TritonServer, _link_backend
+from services.generator.triton_install import TritonInstall, joined
+from services.generator.tritonserver import TritonServer
 from serving.actors import ActorStore
 from serving.server import running
 from serving.settings import from_environment
 from tests.certificates import Authority
-from tests.contract.attacker import SPY, as_somebody_else, attack, listening, load_evil
+from tests.contract.attacker import SPY, as_somebody_else, attack, caller, listening, load_evil
 from tests.contract.conftest import Publish
 from tests.faults.deployment import free_ports
 from tests.unit.deploy.manifests import applied, deployment, environment, pods
@@ -76,9 +77,7 @@ async def launched(
 
 def draws(started: Started, actor_id: str) -> bool:
     """Whether a caller without any key gets a picture."""
-    client = triton_grpc.InferenceServerClient(
-        started.address, ssl=started.credentials is not None, creds=started.credentials
-    )
+    client = caller(started.address, started.credentials)
     inputs = []
     for name, level in (("LABEL_MAP", 100), ("PREVIOUS_FRAME", 40)):
         inputs.append(triton_grpc.InferInput(name, [1, SIDE_PX, SIDE_PX, 3], "UINT8"))
@@ -199,10 +198,10 @@ async def in_a_container(
 
     words = [word for word in map(here, container.words) if not word.startswith(("--grpc-port=", "--metrics-port="))]
     install = TritonInstall.find()
-    for name in ("bin", "backends", "models", "tls"):
+    for name in ("bin", "models", "tls"):
         (folder / name).mkdir()
     (folder / "bin" / "tritonserver").symlink_to(install.server)
-    _link_backend(install, folder / "backends")
+    install.lay_out(folder / "backends")
     (folder / "key").write_text("stale")
     given: dict[str, str] = {}
     credentials = None
@@ -226,7 +225,7 @@ async def in_a_container(
                 **os.environ,
                 **{name: here(value) for name, value in container.environment.items()},
                 "PATH": f"{folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "LD_LIBRARY_PATH": install.library_folders,
+                "LD_LIBRARY_PATH": joined(install.library_folders, install.stub_libraries),
             },
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -285,7 +284,7 @@ async def test_the_attack_is_one(store: ActorStore, actor_id: str, tmp_path: Pat
     async with launched(store) as started:
         await started.agent.agent.ensure(actor_id)
         marker, key = tmp_path / "marker", started.launcher.repository_key
-        with triton_grpc.InferenceServerClient(started.address) as client:
+        with caller(started.address) as client:
             await asyncio.to_thread(load_evil, client, marker, key_header(key))
         assert marker.read_text() == "it ran"
         started.triton.kill()
@@ -293,7 +292,10 @@ async def test_the_attack_is_one(store: ActorStore, actor_id: str, tmp_path: Pat
         await started.agent.agent.check()
         marker.unlink()
         (triton,) = [p for p in psutil.Process().children() if p.name() == "tritonserver"]
-        with triton_grpc.InferenceServerClient(started.address) as client, pytest.raises(Exception, match="restricted"):
+        with (
+            caller(started.address) as client,
+            pytest.raises(Exception, match="restricted"),
+        ):
             await asyncio.to_thread(load_evil, client, marker, key_header(key))
         assert len(started.launcher.repository_key) == 64
         assert started.launcher.repository_key != key

@@ -24,8 +24,9 @@ from tritonclient.utils import InferenceServerException
 from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
 from services.generator.triton import TritonClient, TritonRefused
-from services.generator.tritonserver import TritonInstall, _link_backend
+from services.generator.triton_install import TritonInstall, joined
 from serving.actors import Actor, ActorStore
+from serving.channels import CHANNEL_OPTIONS
 from serving.server import running
 from serving.settings import from_environment
 from tests.contract.conftest import Publish
@@ -72,16 +73,17 @@ def _command(folder: Path, ports: tuple[int, int], memory: str) -> list[str]:
 
 def _start(folder: Path, ports: tuple[int, int], memory: str) -> subprocess.Popen:
     install = TritonInstall.find()
-    for name in ("bin", "backends", "models"):
+    for name in ("bin", "models"):
         (folder / name).mkdir()
     (folder / "bin" / "tritonserver").symlink_to(install.server)
-    _link_backend(install, folder / "backends")
+    install.lay_out(folder / "backends")
     (folder / "key").write_text(KEY)
     path = f"{folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    libraries = joined(install.library_folders, install.stub_libraries)
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             _command(folder, ports, memory),
-            env={**os.environ, "PATH": path, "TRITON_TLS": "", "LD_LIBRARY_PATH": install.library_folders},
+            env={**os.environ, "PATH": path, "TRITON_TLS": "", "LD_LIBRARY_PATH": libraries},
             stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
@@ -111,7 +113,7 @@ async def _pod(folder: Path, actors_root: Path) -> AsyncIterator[TritonPod]:
             "GENERATOR_TRITON_ADDRESS": f"127.0.0.1:{grpc_port}",
         }  # fmt: skip
         settings = from_environment(GeneratorSettings, "GENERATOR_", given)
-        async with asyncio.timeout(60), triton_grpc.InferenceServerClient(f"127.0.0.1:{grpc_port}") as client:
+        async with asyncio.timeout(60), _triton(grpc_port) as client:
             while process.poll() is None:
                 try:
                     if await client.is_server_live(client_timeout=1.0):
@@ -126,6 +128,10 @@ async def _pod(folder: Path, actors_root: Path) -> AsyncIterator[TritonPod]:
         _end(process, memory)
 
 
+def _triton(port: int) -> triton_grpc.InferenceServerClient:
+    return triton_grpc.InferenceServerClient(f"127.0.0.1:{port}", channel_args=list(CHANNEL_OPTIONS))
+
+
 async def _draw(port: int, actor: Actor) -> np.ndarray:
     shape = [1, SIDE_PX, SIDE_PX, 3]
     inputs = []
@@ -133,7 +139,7 @@ async def _draw(port: int, actor: Actor) -> np.ndarray:
         tensor = triton_grpc.InferInput(name, shape, "UINT8")
         tensor.set_data_from_numpy(np.full(shape, level, np.uint8))
         inputs.append(tensor)
-    async with triton_grpc.InferenceServerClient(f"127.0.0.1:{port}") as client:
+    async with _triton(port) as client:
         picture = (await client.infer(actor.id, inputs, client_timeout=30.0)).as_numpy("FRAME")
     assert picture is not None
     return picture

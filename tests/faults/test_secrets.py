@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
+from serving.proxies import NO_PROXY
 from tests.certificates import Authority
 
 TOKEN, WRONG_TOKEN = "8d2f-good-token-of-studio", "71aa-bad-token-of-nobody"
@@ -95,7 +96,7 @@ def _statuses(port: int, ca: Path, token: str) -> set[str]:
     metadata = (("authorization", f"Bearer {token}"),)
     config = transfer_pb2.TransferRequest(config=transfer_pb2.TransferConfig(actor="nobody"))
     statuses = set()
-    with grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(ca.read_bytes())) as channel:
+    with grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(ca.read_bytes()), [NO_PROXY]) as channel:
         stub = transfer_pb2_grpc.TransferServiceStub(channel)
         try:
             stub.ListActors(transfer_pb2.ListActorsRequest(), metadata=metadata, timeout=PATIENCE_SECONDS)

@@ -19,8 +19,9 @@ from grpc_health.v1 import health_pb2_grpc
 
 from client.__main__ import run
 from client.access import ServerAccess
-from client.doctor import PROCESSES, Finding, Patient, examine
+from client.doctor import PROCESSES, Patient, examine
 from client.processes import Ready
+from client.surroundings import Finding
 from client.whereabouts import health_addresses, noted
 from motion.labelmap import LABEL_MAP_VERSION
 from serving import wire

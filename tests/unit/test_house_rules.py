@@ -20,9 +20,11 @@ ALLOWED = {
     "client": {
         "motion", "serving", "training", "video",
         "services.pose.backends", "services.pose.estimator", "services.pose.model_card",
+        "services.generator.links",
     },
 }  # fmt: skip
 OURS = (*ALLOWED, "samples", "benchmarks")
+_OPENS_A_CHANNEL = ("insecure_channel", "secure_channel", "InferenceServerClient")
 SEES_PROTOBUF = ("servicer.py", "orchestrator/stages/", "serving/wire.py", "client/session.py", "client/probe.py")
 
 
@@ -86,3 +88,16 @@ def test_nothing_that_is_read_can_run_code(root: Path, package: str) -> None:
             assert said.get("allow_pickle", "False") == "False", f"{where} allows pickles"
             if called == "torch.load":
                 assert said.get("weights_only") == "True", f"{where} loads more than weights"
+
+
+def test_every_channel_says_whether_it_may_use_a_proxy(root: Path) -> None:
+    """Channels are opened in `serving/channels.py`, or with options that switch proxies off."""
+    folders = (*OURS, "examples", "scripts", "tests")
+    for path in (path for folder in folders for path in _modules(root, folder)):
+        where = path.relative_to(root).as_posix()
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            name = ast.unparse(call.func).rpartition(".")[2]
+            if where == "serving/channels.py" or name not in _OPENS_A_CHANNEL:
+                continue
+            decided = ("NO_PROXY", "CHANNEL_OPTIONS", "options", "straight")
+            assert any(word in ast.unparse(call) for word in decided), f"{where}: {ast.unparse(call)}"

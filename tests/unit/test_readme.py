@@ -35,6 +35,7 @@ def test_the_readme_shows_the_example_as_it_is(root: Path):
         "docs/security.md",
         "docs/settings.md",
         "docs/training.md",
+        "docs/troubleshooting.md",
     ],
 )
 def test_links_lead_somewhere(root: Path, page: str):

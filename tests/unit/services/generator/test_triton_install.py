@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.generator.tritonserver import TritonInstall, TritonMissing, TritonServer
+from services.generator.triton_install import TritonInstall, TritonMissing
+from services.generator.tritonserver import TritonServer
 
 PIECES = (
     "bin/tritonserver",

@@ -1,0 +1,59 @@
+"""What `dance doctor` says about proxies, folders and the user."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from client.surroundings import surroundings
+from services.generator import links
+
+HERE, FAR = "127.0.0.1:50050", "far.example:443"
+
+
+def test_an_ordinary_machine_is_not_mentioned(tmp_path: Path):
+    """Nothing is told where nothing differs."""
+    assert list(surroundings(HERE, {"HOME": str(tmp_path)})) == []
+    assert list(surroundings(FAR, {})) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "more", "words"),
+    [
+        (HERE, {}, "not used, since"),
+        (FAR, {}, "through which far.example:443 is called"),
+        (FAR, {"no_proxy": ".example"}, "no_proxy exempts far.example"),
+    ],
+)
+def test_a_proxy_is_named(tmp_path: Path, address: str, more: dict[str, str], words: str):
+    """Which variable, which proxy, and whether this server is called through it."""
+    environment = {"HOME": str(tmp_path), "https_proxy": "http://me:secret@proxy.example:3128", **more}
+    (finding,) = surroundings(address, environment)
+    assert finding.ok
+    assert finding.text.startswith("https_proxy names proxy.example:3128")
+    assert words in finding.text
+
+
+def test_a_folder_that_triton_cannot_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """With what serves in its place; and as wrong where nothing does."""
+    odd = tmp_path / "mit leer"
+    odd.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(odd))
+    (finding,) = surroundings(HERE, {"HOME": str(tmp_path)})
+    assert finding.ok
+    assert str(odd) in finding.text
+    monkeypatch.setattr(links, "places", lambda: (odd,))
+    (finding,) = surroundings(HERE, {"HOME": str(tmp_path)})
+    assert not finding.ok
+    assert "set TMPDIR" in finding.advice
+
+
+def test_a_home_that_cannot_be_written_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is named, and so is a uid without an entry."""
+    monkeypatch.setattr(os, "getuid", lambda: 12345678)
+    told = list(surroundings(HERE, {"HOME": str(tmp_path / "missing")}))
+    assert [(finding.check, finding.ok) for finding in told] == [("user", True), ("user", False)]
+    assert "set HOME" in told[1].advice
