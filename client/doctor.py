@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
 import grpc.aio
 from grpc import StatusCode
@@ -25,6 +26,8 @@ from serving.server import VERSION
 PROCESSES: Final = ("orchestrator", "pose", "normalize", "face", "generator")
 _CONNECT_SECONDS: Final = 3.0
 _HEALTH_SECONDS: Final = 5.0
+_HTTP_PORT: Final = 80
+"""Of a proxy that is named without a port."""
 
 _LOOK: Final = {
     "pose": "is the pose service running, and does ORCHESTRATOR_POSE_ADDRESS name its port? Its log says more",
@@ -98,14 +101,19 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
 
 async def _connects(name: str, address: str) -> Finding:
     choice = proxy_for(address, os.environ)
-    if goes_through_proxy(address) and choice is not None:
-        through = await _connects("proxy", choice.proxy)
-        advice = f"{choice.variable} names this proxy: is it right? no_proxy exempts servers that are reached without"
-        return through if through.ok else Finding("proxy", False, through.text, advice)
-    host, _, port = address.rpartition(":")
+    if choice is None or not goes_through_proxy(address):
+        host, _, port = address.rpartition(":")
+        return await _opens(name, address, host.strip("[]"), int(port))
+    proxy = urlsplit(f"http://{choice.proxy}")
+    through = await _opens("proxy", choice.proxy, proxy.hostname or "", proxy.port or _HTTP_PORT)
+    advice = f"{choice.variable} names this proxy: is it right? no_proxy exempts servers that are reached without"
+    return through if through.ok else Finding("proxy", False, through.text, advice)
+
+
+async def _opens(name: str, address: str, host: str, port: int) -> Finding:
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            _, writer = await asyncio.open_connection(host, port)
     except TimeoutError:
         advice = "a firewall or a NetworkPolicy may drop the packets; or the host is down"
         return Finding(name, False, f"nobody answers at {address} within {_CONNECT_SECONDS:g} s", advice)

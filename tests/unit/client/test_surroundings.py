@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from client.access import ServerAccess
+from client.doctor import Patient, examine
 from client.surroundings import surroundings
 from services.generator import links
 
@@ -35,6 +39,35 @@ def test_a_proxy_is_named(tmp_path: Path, address: str, more: dict[str, str], wo
     assert finding.ok
     assert finding.text.startswith("https_proxy names proxy.example:3128")
     assert words in finding.text
+
+
+@pytest.mark.parametrize(
+    ("proxy", "called"),
+    [
+        ("http://proxy.example:3128", ("proxy.example", 3128)),
+        ("http://proxy.example", ("proxy.example", 80)),
+        ("http://me:secret@127.0.0.1:3128", ("127.0.0.1", 3128)),
+        ("http://[::1]:3128", ("::1", 3128)),
+    ],
+)
+async def test_a_proxy_that_does_not_answer_is_called_once(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, called: tuple[str, int]
+):
+    """The proxy is blamed and named with its variable, not the server behind it."""
+    calls = []
+
+    async def refused(host: str, port: int) -> None:
+        calls.append((host, port))
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    monkeypatch.setattr(asyncio, "open_connection", refused)
+    monkeypatch.setattr(os, "environ", {"http_proxy": proxy})
+    patient = Patient(server=ServerAccess(FAR, insecure=True))
+    *_, last = [finding async for finding in examine(patient)]
+    assert calls == [called]
+    assert (last.check, last.ok) == ("proxy", False)
+    assert "http_proxy names this proxy" in last.advice
+    assert "secret" not in f"{last.text} {last.advice}"
 
 
 def test_a_folder_that_triton_cannot_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
