@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from client.errors import CommandError, UsageError
+from motion.documents import BadDocument, read_bounded
 from serving.addresses import checked_address
 from serving.tls import ChannelTls, channel_tls, is_local
+
+_MOST_TOKEN_BYTES: Final = 2**14
+"""More than gRPC takes with a call, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,14 @@ class ServerAccess:
         if self.token_file is None:
             return ()
         try:
-            token = self.token_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise CommandError(f"the token's file {self.token_file} cannot be read: {reason}") from None
-        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            token = read_bounded(self.token_file, _MOST_TOKEN_BYTES).decode("ascii").strip()
+        except OSError as error:
+            raise CommandError(f"the token's file {self.token_file} cannot be read: {error.strerror}") from None
+        except BadDocument as error:
+            raise CommandError(f"the token's file {self.token_file} {error}") from None
+        except UnicodeDecodeError:
+            raise CommandError(f"the token's file {self.token_file} is not ASCII") from None
+        if not token or not token.isprintable() or " " in token:
             raise CommandError(f"the token's file {self.token_file} must hold one token, in ASCII, and nothing else")
         return (("authorization", f"Bearer {token}"),)
 

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -57,16 +57,18 @@ def check_size(path: Path, most_bytes: int) -> None:
         raise BadDocument("is empty")
 
 
-def read_document(path: Path, most_bytes: int = MOST_BYTES) -> Any:
+def read_document(path: Path, most_bytes: int = MOST_BYTES, *, null_for_infinite_in: Set[str] = frozenset()) -> Any:
     """What the JSON file holds. Raises BadDocument as `read_bounded` and `parsed` do, and OSError."""
-    return parsed(read_bounded(path, most_bytes))
+    return parsed(read_bounded(path, most_bytes), null_for_infinite_in=null_for_infinite_in)
 
 
-def parsed(text: str | bytes) -> Any:
+def parsed(text: str | bytes, *, null_for_infinite_in: Set[str] = frozenset()) -> Any:
     """The value of a JSON text, bytes in UTF-8. Raises BadDocument.
 
     Numbers are finite, whole ones have at most 64 bits; texts are Unicode; an object has no two fields of one name; at
     most 64 levels are nested.
+
+    null_for_infinite_in: fields of the document, an object, in which NaN and infinite numbers are read as None.
     """
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
@@ -74,13 +76,17 @@ def parsed(text: str | bytes) -> Any:
     except BadDocument:
         raise
     except RecursionError:
-        raise BadDocument(f"is no JSON that is read: more than {_MOST_LEVELS} levels are nested") from None
+        raise BadDocument(f"is nested more than {_MOST_LEVELS} levels deep") from None
     except UnicodeDecodeError as error:
-        raise BadDocument(f"is no JSON: byte {error.start} is not UTF-8") from None
+        raise BadDocument(f"is not JSON: byte {error.start} is not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise BadDocument(f"is no JSON: {error}") from None
+        raise BadDocument(f"is not JSON: {error}") from None
     except ValueError:  # Python makes no number of so many digits
-        raise BadDocument("is no JSON that is read: a number in it has thousands of digits") from None
+        raise BadDocument("contains a number with thousands of digits") from None
+    if isinstance(value, dict):
+        for name in null_for_infinite_in & value.keys():
+            _check(value[name], (name, ()), 1, may_be_infinite=True)
+            value[name] = _without_infinite(value[name])
     _check(value, (), 0)
     return value
 
@@ -146,7 +152,7 @@ class Fields:
         return value
 
     def record(self, name: str) -> dict[str, Any]:
-        """An object of which nothing is known but that it is one."""
+        """An object whose fields nothing here asks for."""
         value = self._value(name, "an object", None)
         if not isinstance(value, dict):
             raise self._wrong(name, "an object", value)
@@ -189,7 +195,7 @@ def told(value: object) -> str:
 
 def _check_kind(found: os.stat_result, most_bytes: int) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise BadDocument("is no regular file")
+        raise BadDocument("is not a regular file")
     if found.st_size > most_bytes:
         raise BadDocument(f"has {found.st_size} bytes, at most {most_bytes} are read")
 
@@ -202,9 +208,17 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check(value: Any, place: _Place, level: int) -> None:
+def _without_infinite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_infinite(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_infinite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _check(value: Any, place: _Place, level: int, *, may_be_infinite: bool = False) -> None:
     if isinstance(value, float):
-        if not math.isfinite(value):
+        if not (may_be_infinite or math.isfinite(value)):
             raise BadDocument(f"{_named(place)}: expected a number, got {value}")
     elif isinstance(value, int):
         if value.bit_length() > _WHOLE_BITS:
@@ -214,14 +228,14 @@ def _check(value: Any, place: _Place, level: int) -> None:
             raise BadDocument(f"{_named(place)}: expected a text, got half a surrogate pair in {told(value)}")
     elif isinstance(value, dict | list):
         if level == _MOST_LEVELS:
-            raise BadDocument(f"is no JSON that is read: more than {_MOST_LEVELS} levels are nested")
+            raise BadDocument(f"is nested more than {_MOST_LEVELS} levels deep")
         if isinstance(value, list):
             for index, entry in enumerate(value):
-                _check(entry, (index, place), level + 1)
+                _check(entry, (index, place), level + 1, may_be_infinite=may_be_infinite)
         else:
             for name, entry in value.items():
                 _check(name, (name, place), level)
-                _check(entry, (name, place), level + 1)
+                _check(entry, (name, place), level + 1, may_be_infinite=may_be_infinite)
 
 
 def _named(place: _Place) -> str:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from motion.documents import BadDocument, read_bounded
 from motion.frame import EncodedPicture, FrameSize, PictureEncoding
 from orchestrator.config import SessionConfig
 from orchestrator.passage import Passage
@@ -23,6 +24,7 @@ _FORMAT: Final = b"dance-checkpoint-1\n"
 _LENGTHS: Final = struct.Struct("<II")  # of the JSON, and of normalize's state; the picture is the rest
 _SEAL_BYTES: Final = 32
 _LEAST_KEY_BYTES: Final = 32
+_MOST_KEYS_BYTES: Final = 2**20
 FIELD: Final = "config.checkpoint"
 
 
@@ -77,10 +79,13 @@ class CheckpointSealer:
         if path is None:
             return cls([secrets.token_bytes(_LEAST_KEY_BYTES)])
         try:
-            keys = [bytes.fromhex(line) for line in path.read_text("ascii").split()]
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "expected lines of hexadecimal digits"
-            raise BadSettings(setting, f"{path} cannot be read: {reason}") from error
+            keys = [bytes.fromhex(line) for line in read_bounded(path, _MOST_KEYS_BYTES).decode("ascii").split()]
+        except OSError as error:
+            raise BadSettings(setting, f"{path} cannot be read: {error.strerror}") from error
+        except BadDocument as error:
+            raise BadSettings(setting, f"{path} {error}") from error
+        except ValueError:
+            raise BadSettings(setting, f"{path} cannot be read: expected lines of hexadecimal digits") from None
         if not keys or min(map(len, keys)) < _LEAST_KEY_BYTES:
             raise BadSettings(setting, f"{path}: expected keys of at least {_LEAST_KEY_BYTES} bytes, one a line")
         return cls(keys)

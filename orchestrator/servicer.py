@@ -29,7 +29,7 @@ from orchestrator.streams import RequestReader, ResponseWriter
 from orchestrator.tokens import BearerTokens, token_check
 from serving import telemetry, wire
 from serving.actors import ActorStore, ListedVersion
-from serving.discretion import told
+from serving.discretion import without_paths
 from serving.errors import (
     AtCapacity,
     BadInput,
@@ -305,7 +305,7 @@ def _summary(listed: ListedVersion) -> transfer_pb2.ActorSummary:
     summary = transfer_pb2.ActorSummary(
         actor=listed.actor_id,
         actor_version=listed.version,
-        unavailable=told(listed.unavailable),
+        unavailable=without_paths(listed.unavailable),
         served_percent=listed.served_percent,
     )
     actor = listed.actor

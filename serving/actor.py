@@ -36,6 +36,8 @@ _MOST_STAGE_PIXELS: Final = 2 * _PLATE_LIMITS.max_side_px**2
 """Of the rectangle in the footage: as much is drawn before it is cut to the footage's size."""
 _FASTEST_HZ: Final = 1e6
 MOST_CONSENT_CHARACTERS: Final = 100_000
+_RECORDS: Final = frozenset({"trained", "scores"})
+"""Release 0.1.0 wrote infinite numbers there, as the PSNR of two pictures that are the same."""
 
 
 Padding = Literal["reflection", "zeros"]
@@ -190,7 +192,7 @@ def _storable(value: Any) -> Any:
 def read_actor(actor_id: str, version: int, folder: Path) -> Actor:
     where = f"actor {actor_id!r} version {version}"
     try:
-        stored = Fields.of(read_document(folder / METADATA_FILE))
+        stored = Fields.of(read_document(folder / METADATA_FILE, null_for_infinite_in=_RECORDS))
         format_ = stored.whole("format", 0, LAST_VERSION)
         if format_ != FORMAT:
             raise ActorUnusable(f"{where} is stored in format {format_}, this server reads format {FORMAT}")

@@ -10,6 +10,7 @@ EXPECTED: Final = "expected HOST:PORT, for example 127.0.0.1:50050"
 _SOCKETS: Final = ("unix:", "unix-abstract:")
 _LISTED: Final = ("dns:///", "dns:", "ipv4:", "ipv6:")
 _OTHER_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PORT: Final = re.compile(r":[0-9]+\Z")
 _LARGEST_PORT: Final = 65535
 
 
@@ -23,15 +24,27 @@ def checked_address(address: str, *, one_server: bool = False) -> str:
         if not address.partition(":")[2]:
             raise ValueError(f"{address!r} names no socket; {EXPECTED}")
         return address
-    listed = address
-    if not one_server:
-        scheme = next((scheme for scheme in _LISTED if address.startswith(scheme)), "")
-        listed = address.removeprefix(scheme)
+    listed = address if one_server else _listed(address)
     if other := _OTHER_SCHEME.match(listed):
         raise ValueError(f"{address} begins with {other[0]}; {EXPECTED}")
     for one in listed.split(",") if listed != address else [listed]:
         _check_one(one, address)
     return address
+
+
+def hosts_of(address: str) -> tuple[str, ...]:
+    """The hosts in an address that `checked_address` takes, in order and without brackets; none for a socket.
+
+    A port may be missing.
+    """
+    if address.startswith(_SOCKETS):
+        return ()
+    return tuple(_PORT.sub("", one).strip("[]") for one in _listed(address).split(","))
+
+
+def _listed(address: str) -> str:
+    scheme = next((scheme for scheme in _LISTED if address.startswith(scheme)), "")
+    return address.removeprefix(scheme)
 
 
 def _check_one(one: str, address: str) -> None:

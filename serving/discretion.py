@@ -14,13 +14,26 @@ _TRACEBACK: Final = re.compile(
     r"|\n\s*/[^\n]*\(\d+\): \w+).*",
     re.DOTALL,
 )
-_QUOTED_PATH: Final = re.compile(r"""(?P<quote>['"])/[^'"\n]*/(?P<name>[^'"/\n]+)/?(?P=quote)""")
-# Two parts at least: "/metrics" says nothing. Neither a URL, nor what stands behind a word, as in "image/png".
-_PATH: Final = re.compile(r"(?<![\w./\\-])/(?:[^\s/'\"`,;:()<>\[\]{}]+/)+(?P<name>[^\s/'\"`,;:()<>\[\]{}]*)")
+_FILE_URL: Final = re.compile(r"""\bfile:(?://[^\s/'"`]*)?/+""", re.IGNORECASE)
+_QUOTED_PATH: Final = re.compile(
+    r"""(?P<quote>['"])(?P<scheme>[a-z-]+:(?!//))?/[^'"\n]*/(?P<name>[^'"/\n]+)/?(?P=quote)"""
+)
+# Two parts at least: "/metrics" says nothing. Neither a URL, nor what stands behind a word, as in "image/png". A folder
+# may hold any mark, but what stands before the next "/" may also end one path of several, as in "(/a/b),/c/d".
+_PATH: Final = re.compile(
+    r"""(?:(?<![\w./\\-])/|(?<![\w./\\:-])//+)
+        (?:(?:[^\s/'"`]|(?<=\w)'(?=\w))+(?<![,;:(<\[{])/+)+
+        (?P<name>[^\s/'"`,;:()<>\[\]{}]*)""",
+    re.VERBOSE,
+)
 
 
-def told(text: str) -> str:
-    """`text` up to a traceback, with the name alone for every absolute path. The same text where there is neither."""
+def without_paths(text: str) -> str:
+    """`text` up to a traceback, with the name alone for every absolute path. The same text where there is neither.
+
+    A path that holds a space is known as a whole only in quotes.
+    """
     without_traceback = _TRACEBACK.sub("", text)
-    quoted = _QUOTED_PATH.sub(r"\g<quote>\g<name>\g<quote>", without_traceback)
+    without_urls = _FILE_URL.sub("file:/", without_traceback)
+    quoted = _QUOTED_PATH.sub(r"\g<quote>\g<scheme>\g<name>\g<quote>", without_urls)
     return _PATH.sub(lambda path: path["name"] or "…", quoted)

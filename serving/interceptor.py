@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from serving import logs
-from serving.discretion import told
+from serving.discretion import without_paths
 from serving.errors import AtCapacity, BadInput, DanceError
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def status_of(error: DanceError) -> status_pb2.Status:
 
 def _told(error: DanceError) -> str:
     # What is said of the request itself holds the caller's own words.
-    return str(error) if isinstance(error, BadInput) else told(str(error))
+    return str(error) if isinstance(error, BadInput) else without_paths(str(error))
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]

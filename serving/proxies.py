@@ -12,6 +12,8 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
+from serving.addresses import hosts_of
+
 NO_PROXY: Final = ("grpc.enable_http_proxy", 0)
 """The channel option that ignores the environment."""
 
@@ -36,7 +38,10 @@ class ProxyChoice:
 
 
 def proxy_for(address: str, environment: Mapping[str, str]) -> ProxyChoice | None:
-    """The proxy for a server at `host:port`, decided as gRPC does; None where the environment names none."""
+    """The proxy for a server at `address`, decided as gRPC does; None where the environment names none.
+
+    A list is exempt where each of its hosts is, although gRPC itself exempts no list: `serving.channels` then says so.
+    """
     variable = next((name for name in PROXY_VARIABLES if name in environment), "")
     value = environment.get(variable, "")
     if not value:
@@ -46,9 +51,12 @@ def proxy_for(address: str, environment: Mapping[str, str]) -> ProxyChoice | Non
     if urlsplit(value).scheme != "http":
         return ProxyChoice(variable, proxy, "gRPC knows http:// proxies only")
     exempting = next((name for name in EXEMPTING_VARIABLES if name in environment), "")
-    host = address.removeprefix("dns:///").rpartition(":")[0].strip("[]")
-    if any(_exempts(entry.strip(), host) for entry in environment.get(exempting, "").split(",")):
-        return ProxyChoice(variable, proxy, f"{exempting} exempts {host}")
+    hosts = hosts_of(address)
+    if not hosts:
+        return ProxyChoice(variable, proxy, "a socket file is on this machine")
+    entries = [entry.strip() for entry in environment.get(exempting, "").split(",")]
+    if all(any(_exempts(entry, host) for entry in entries) for host in hosts):
+        return ProxyChoice(variable, proxy, f"{exempting} exempts {', '.join(hosts)}")
     return ProxyChoice(variable, proxy)
 
 

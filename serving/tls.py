@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from prometheus_client import Gauge
 
+from serving.addresses import hosts_of
 from serving.errors import BadSettings
 from serving.reloading import ReloadedFiles
 
@@ -86,10 +87,7 @@ def is_loopback(host: str) -> bool:
 
 def is_local(address: str) -> bool:
     """Whether an address that is called lies on this machine for certain; see `serving.channels.open_channel`."""
-    if address.startswith(("unix:", "unix-abstract:")):
-        return True
-    listed = address.removeprefix("ipv4:").removeprefix("ipv6:").removeprefix("dns:///")
-    return all(is_loopback(one.rpartition(":")[0]) for one in listed.split(","))
+    return all(map(is_loopback, hosts_of(address)))
 
 
 def server_credentials(tls: ServerTls) -> grpc.ServerCredentials:

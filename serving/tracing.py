@@ -12,17 +12,22 @@ after one comparison. Spans carry the session's id, which metrics must not.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from serving import logs
+from serving.addresses import hosts_of
 from serving.errors import BadSettings
+from serving.proxies import EXEMPTING_VARIABLES
+from serving.tls import is_loopback
 
 _TRACEPARENT: Final = "traceparent"
 _LARGEST_WHOLE: Final = (1 << 63) - 1
@@ -48,8 +53,8 @@ _FRAME: Final[ContextVar[FrameTrace | None]] = ContextVar("frame trace", default
 def start(endpoint: str, process: str, version: str) -> Callable[[], None]:
     """Exports this process's spans to an OTLP collector; returns what ends that, within 3 seconds.
 
-    endpoint: of its gRPC port, host:port or http://host:port in plain text, https://host:port with TLS. Raises
-    BadSettings where OpenTelemetry is not installed.
+    endpoint: of its gRPC port, host:port or http://host:port in plain text, https://host:port with TLS. See
+    `exempt_collector` for proxies. Raises BadSettings for another endpoint, and where OpenTelemetry is not installed.
     """
     try:
         sdk = import_module("opentelemetry.sdk.trace")
@@ -62,8 +67,7 @@ def start(endpoint: str, process: str, version: str) -> Callable[[], None]:
     resource = resources.Resource.create({"service.name": f"dance-{process}", "service.version": version})
     provider = sdk.TracerProvider(resource=resource, shutdown_on_exit=False)
     insecure = not endpoint.startswith("https://")
-    # Its exporter opens the channel itself and takes no options. No other channel of a service asks for a proxy.
-    os.environ["no_grpc_proxy"] = endpoint.rpartition("//")[2].rpartition(":")[0].strip("[]")  # noqa: SIM112 - its name
+    exempt_collector(endpoint, os.environ)
     exporter = otlp.OTLPSpanExporter(endpoint=endpoint, insecure=insecure, timeout=_EXPORT_SECONDS)
     provider.add_span_processor(export.BatchSpanProcessor(exporter))
     uninstall = install(provider)
@@ -76,6 +80,30 @@ def start(endpoint: str, process: str, version: str) -> Callable[[], None]:
         ending.join(_SHUTDOWN_SECONDS)
 
     return end
+
+
+def exempt_collector(endpoint: str, environment: MutableMapping[str, str]) -> None:
+    """Exempts a collector on this machine, or inside of the stack, from the proxies that `environment` names.
+
+    What the user has exempted stays exempt, and every other collector is called as the user's variables say. Its
+    exporter opens the channel itself and takes no options: only `no_grpc_proxy` reaches it. Raises BadSettings.
+    """
+    try:
+        host = urlsplit(endpoint).hostname or ",".join(hosts_of(endpoint))
+    except ValueError as error:
+        raise BadSettings("traces_endpoint", f"expected HOST:PORT or a URL, got {endpoint!r}: {error}") from error
+    if not host or not _beside_us(host):
+        return
+    exempt = next((environment[name] for name in EXEMPTING_VARIABLES if name in environment), "")
+    if host not in exempt.split(","):
+        environment["no_grpc_proxy"] = f"{exempt},{host}" if exempt else host
+
+
+def _beside_us(host: str) -> bool:
+    """On this machine, or by a name that only a stack's own network knows."""
+    name = host.rstrip(".")
+    in_cluster = name.endswith(".svc") or ".svc." in name
+    return is_loopback(host) or in_cluster or not re.search("[.:,]", name)
 
 
 def install(provider: Any) -> Callable[[], None]:

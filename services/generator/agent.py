@@ -21,7 +21,7 @@ from services.generator.care import Care, LoadedVersion, OwnTriton, Pauses, Trit
 from services.generator.repository import ModelRepository
 from services.generator.triton import TritonRefused
 from serving.actors import Actor, ActorStore
-from serving.discretion import told
+from serving.discretion import without_paths
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, DanceError, StageUnavailable
 
 _log = logging.getLogger(__name__)
@@ -416,7 +416,7 @@ class GeneratorAgent:
         log_tail = f"\nthe end of Triton's log:\n{self._own_triton.log_tail()}" if self._own_triton is not None else ""
         what = f"actor {actor.id!r} version {actor.version} cannot be loaded"
         _log.error("%s: %s%s", what, message, log_tail)
-        text = f"{what}: {told(message)}; the generator's log says more"
+        text = f"{what}: {without_paths(message)}; the generator's log says more"
         # The model names our own error first when it is the actor that is at fault.
         return ActorUnusable(text) if ActorUnusable.__name__ in message else StageUnavailable(STAGE, None, text)
 

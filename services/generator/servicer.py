@@ -20,6 +20,7 @@ from services.generator.settings import GeneratorSettings
 from services.generator.triton import TritonClient
 from services.generator.tritonserver import TritonFailed, TritonServer
 from serving.actors import ActorStore
+from serving.addresses import hosts_of
 from serving.server import Health
 
 _log = logging.getLogger(__name__)
@@ -136,10 +137,14 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
     def ready_facts(self) -> Mapping[str, str | int]:
         """Where Triton listens."""
         if self._own_triton is None:
-            host, _, port = self._settings.triton_address.rpartition(":")
-            return {"triton_address": self._settings.triton_address, "triton_host": host, "triton_port": int(port)}
+            address = self._settings.triton_address
+            facts: dict[str, str | int] = {"triton_address": address}
+            hosts = hosts_of(address)
+            if len(hosts) == 1:  # neither a socket nor a list of replicas
+                facts |= {"triton_host": hosts[0], "triton_port": int(address.rpartition(":")[2])}
+            return facts
         ports = self._own_triton.ports
-        facts: dict[str, str | int] = {"triton_address": self._own_triton.address}
+        facts = {"triton_address": self._own_triton.address}
         if not self._settings.triton_on_socket():
             facts |= {"triton_host": self._own_triton.host, "triton_port": ports.grpc}
         return {**facts, "triton_metrics_port": ports.metrics}

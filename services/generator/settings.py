@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import Final, cast, get_args
 
+from motion.documents import BadDocument, read_bounded
 from services.generator.repository import EngineOptions
 from services.generator.tritonserver import TritonPorts
 from serving.addresses import checked_address
@@ -14,6 +15,8 @@ from serving.errors import BadInput, BadSettings
 from serving.names import checked_actor_id
 from serving.server import ServerSettings
 from serving.tls import ChannelTls, channel_tls, is_local, is_loopback
+
+_MOST_KEY_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +132,13 @@ class GeneratorSettings(ServerSettings):
         if self.triton_repository_key_file is None:
             return ""
         try:
-            key = self.triton_repository_key_file.read_text("ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
-            raise BadSettings("triton_repository_key_file", f"cannot be read: {reason}") from None
+            key = read_bounded(self.triton_repository_key_file, _MOST_KEY_BYTES).decode("ascii").strip()
+        except OSError as error:
+            raise BadSettings("triton_repository_key_file", f"cannot be read: {error.strerror}") from None
+        except BadDocument as error:
+            raise BadSettings("triton_repository_key_file", str(error)) from None
+        except UnicodeDecodeError:
+            raise BadSettings("triton_repository_key_file", "is not ASCII") from None
         if not key.isalnum():
             raise BadSettings("triton_repository_key_file", "expected one word of letters and digits")
         return key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import grpc
@@ -122,6 +123,21 @@ def test_a_file_without_a_token_is_named(token_file: Path, content: bytes):
     with pytest.raises(CommandError, match=f"token's file {token_file}") as caught:
         ServerAccess("127.0.0.1:1", token_file=token_file).metadata()
     assert "one two" not in str(caught.value)
+
+
+def test_a_token_is_read_from_a_small_regular_file(token_file: Path):
+    """A FIFO is not waited for, and a device and a huge file are not read."""
+    access = ServerAccess("127.0.0.1:1", token_file=token_file)
+    os.truncate(token_file, 2**40)
+    with pytest.raises(
+        CommandError, match=f"token's file {token_file} has 1099511627776 bytes, at most 16384 are read"
+    ):
+        access.metadata()
+    for make in (os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")):
+        token_file.rmdir() if token_file.is_dir() else token_file.unlink()
+        make(token_file)
+        with pytest.raises(CommandError, match=f"token's file {token_file} is not a regular file"):
+            access.metadata()
 
 
 async def test_a_renewed_token_is_shown_from_the_next_call_on(serve, token_file: Path):

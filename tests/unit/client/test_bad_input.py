@@ -244,7 +244,7 @@ def test_damaged_body_stats(fails, serve, make_video, tmp_path):
         (json.dumps({"body": whole | {"frames": 10**30}}), "body.frames: expected a number, got 1000"),
         (json.dumps({"body": whole | {"frames": 10**12}}), "frames of body stats must be a number"),
         (json.dumps({"body": whole | {"hip_x": 10**400}}), "body.hip_x: expected a number, got 1000"),
-        ('{"body": ' + "[" * 100_000, "more than 64 levels are nested"),
+        ('{"body": ' + "[" * 100_000, "is nested more than 64 levels deep"),
         ("[]", "expected an object, got a list"),
         ("\0" * 2**21, "has 2097152 bytes, at most 1048576 are read"),
     ):

@@ -146,7 +146,7 @@ def test_a_folder_of_openpose_s_own_needs_size_and_rate(serve, tmp_path, capsys)
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("{", "clip_000000000001_keypoints.json: is no JSON"),
+        ("{", "clip_000000000001_keypoints.json: is not JSON"),
         ('{"version":1.3,"people":[{"pose_keypoints_2d":[1,2]}]}', "people[0].pose_keypoints_2d: expected 75"),
         ('{"version":9,"people":[]}', "version: expected"),
     ],

@@ -26,17 +26,17 @@ def test_what_json_is_is_read():
         ('{"a": 1e400}', "a: expected a number, got inf"),
         ("1e400", "the document: expected a number, got inf"),
         ('{"a": 18446744073709551616}', "a: expected a number, got 18446744073709551616"),
-        ("1" * 5000, "a number in it has thousands of digits"),
-        ("[" * 65 + "]" * 65, "more than 64 levels are nested"),
-        ("[" * 1_000_000, "more than 64 levels are nested"),
-        ('{"a":' * 100_000, "more than 64 levels are nested"),
+        ("1" * 5000, "contains a number with thousands of digits"),
+        ("[" * 65 + "]" * 65, "is nested more than 64 levels deep"),
+        ("[" * 1_000_000, "is nested more than 64 levels deep"),
+        ('{"a":' * 100_000, "is nested more than 64 levels deep"),
         ('["\\ud800"]', "[0]: expected a text, got half a surrogate pair"),
         ('{"\\udfff": 1}', "expected a text, got half a surrogate pair"),
         ('{"a": 1, "b": 2, "a": 1}', "has two fields a in one object"),
         ('{"a": {"x y": 1, "x y": 1}}', "has two fields 'x y' in one object"),
-        ("", "is no JSON"),
-        ("{} {}", "is no JSON"),
-        ("{'a': 1}", "is no JSON"),
+        ("", "is not JSON"),
+        ("{} {}", "is not JSON"),
+        ("{'a': 1}", "is not JSON"),
         (b"\xff", "byte 0 is not UTF-8"),
         ("{}".encode("utf-16"), "is not UTF-8"),
         (b'"\xed\xa0\x80"', "is not UTF-8"),
@@ -49,6 +49,26 @@ def test_what_json_is_not_is_named(text: str | bytes, said: str):
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 250
+
+
+def test_a_record_may_hold_infinite_numbers():
+    """Where the reader allows it, in named fields at the top and at any depth there; nothing else is allowed there."""
+    text = '{"scores": {"a": [Infinity, {"b": NaN}], "c": 1e400, "d": -Infinity, "e": 2.5}, "trained": {}, "f": 1}'
+    scores = {"a": [None, {"b": None}], "c": None, "d": None, "e": 2.5}
+    named = frozenset({"scores", "trained", "absent"})
+    assert parsed(text, null_for_infinite_in=named) == {"scores": scores, "trained": {}, "f": 1}
+    for bad, said in (
+        ('{"f": NaN}', "f: expected a number, got nan"),
+        ('{"inner": {"scores": {"a": NaN}}}', "inner.scores.a: expected a number, got nan"),
+        ('{"scores": {"a": 18446744073709551616}}', "scores.a: expected a number, got 18446744073709551616"),
+        ('{"scores": {"a": ["\\ud800"]}}', "scores.a[0]: expected a text, got half a surrogate pair"),
+        ('{"scores": ' + "[" * 64 + "]" * 64 + "}", "is nested more than 64 levels deep"),
+        ('{"scores": ' + "[" * 5000 + "NaN" + "]" * 5000 + "}", "is nested more than 64 levels deep"),
+        ('[{"scores": {"a": NaN}}]', "[0].scores.a: expected a number, got nan"),
+    ):
+        with pytest.raises(BadDocument) as caught:
+            parsed(bad, null_for_infinite_in=named)
+        assert said in str(caught.value)
 
 
 def test_a_file_is_bounded_before_it_is_read(tmp_path: Path):
@@ -67,7 +87,7 @@ def test_a_file_is_bounded_before_it_is_read(tmp_path: Path):
         for odd, make in (("fifo", os.mkfifo), ("folder", Path.mkdir), ("zero", lambda it: it.symlink_to("/dev/zero"))):
             if not os.path.lexists(tmp_path / odd):
                 make(tmp_path / odd)
-            with pytest.raises(BadDocument, match="is no regular file"):
+            with pytest.raises(BadDocument, match="is not a regular file"):
                 use(tmp_path / odd, 2**20)
         (tmp_path / "loop").unlink(missing_ok=True)
         (tmp_path / "loop").symlink_to("loop")

@@ -45,7 +45,7 @@ def test_names_without_numbers_are_ordered_by_name(tmp_path):
             {"a_1": text(entry()), "a_2": text(entry(18))},
             "must have the same parts, got 18 parts in a_2_keypoints.json and 25 parts in a_1_keypoints.json",
         ),
-        ({"a_1": text(entry()), "a_2": "{"}, "a_2_keypoints.json: is no JSON"),
+        ({"a_1": text(entry()), "a_2": "{"}, "a_2_keypoints.json: is not JSON"),
         ({"a_1": text({"pose_keypoints_2d": [0.5, 0.5, 0.9] * 25})}, "--keypoint_scale 0"),
     ],
 )  # fmt: skip

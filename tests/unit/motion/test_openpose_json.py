@@ -153,9 +153,9 @@ def changed(index: int, value) -> dict:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("", "is no JSON"),
-        ('{"version":1.3,"people":[', "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
+        ("", "is not JSON"),
+        ('{"version":1.3,"people":[', "is not JSON"),
+        ("[" * 100_000, "is nested more than 64 levels deep"),
         ("[]", "expected an object, got list"),
         (text(version=9), "version: expected one of 1.1, 1.2, 1.3, got 9"),
         (text(version="ap10k"), "version: expected one of 1.1, 1.2, 1.3, got 'ap10k'"),

@@ -168,7 +168,7 @@ def test_a_key_set_without_end_is_refused(tmp_path: Path):
         SignedTokens(path, issuer="issuer", audience="dance")
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(BadSettings, match="is no regular file"):
+    with pytest.raises(BadSettings, match="is not a regular file"):
         SignedTokens(path, issuer="issuer", audience="dance")
 
 

@@ -156,6 +156,25 @@ def test_a_plate_is_checked_before_it_is_decoded(tmp_path: Path):
         actor.read_plate()
 
 
+@pytest.mark.parametrize("field", ["scores", "trained"])
+def test_an_actor_of_the_first_release_stays_usable(tmp_path: Path, field: str):
+    """It wrote NaN and Infinity as Python does: in the records they are null, anywhere else they are refused."""
+    store = ActorStore(tmp_path / "actors")
+    file = publish_tiny(store, tmp_path, "kind").folder / METADATA_FILE
+    document = json.loads(file.read_text())
+    document[field] = {"psnr_db": math.inf, "rows": [{"ssim": math.nan, "l1": -math.inf}, 0.5]}
+    file.write_text(json.dumps(document, indent=2))
+    assert "Infinity" in file.read_text()
+    assert getattr(store.load("kind"), field) == {"psnr_db": None, "rows": [{"ssim": None, "l1": None}, 0.5]}
+    for name, named in (("frame_rate_hz", "frame_rate_hz"), ("body", "body"), ("unknown", "unknown")):
+        file.write_text(json.dumps({**document, name: math.inf}))
+        with pytest.raises(ActorUnusable, match=f"actor.json: {named}: expected a number, got inf"):
+            store.load("kind")
+    file.write_text(json.dumps({**document, field: math.inf}))
+    with pytest.raises(ActorUnusable, match=f"actor.json: {field}: expected an object, got nothing"):
+        store.load("kind")
+
+
 def test_what_is_published_can_be_read(tmp_path: Path):
     """A score that is no number becomes null, and a file's name whose bytes are no text is kept in escapes."""
     store = ActorStore(tmp_path / "actors")

@@ -7,9 +7,11 @@ import pytest
 from client.__main__ import run
 from orchestrator.settings import OrchestratorSettings
 from services.generator.settings import GeneratorSettings
-from serving.addresses import checked_address
+from serving.addresses import checked_address, hosts_of
 from serving.errors import BadSettings
+from serving.proxies import proxy_for
 from serving.settings import from_environment
+from serving.tls import is_local
 
 
 @pytest.mark.parametrize(
@@ -20,6 +22,42 @@ from serving.settings import from_environment
 def test_addresses_that_grpc_knows_are_taken(address):
     """HOST:PORT, IPv6 in brackets, names for several replicas, sockets."""
     assert checked_address(address) == address
+
+
+# the address, the hosts in it, whether it is on this machine
+FORMS = [
+    ("127.0.0.1:1", ("127.0.0.1",), True),
+    ("gpu-box.example:65535", ("gpu-box.example",), False),
+    ("[::1]:50050", ("::1",), True),
+    ("[2001:db8::1]:50050", ("2001:db8::1",), False),
+    ("dns:127.0.0.1:1", ("127.0.0.1",), True),
+    ("dns:pose:1", ("pose",), False),
+    ("dns:///localhost:1", ("localhost",), True),
+    ("dns:///pose.dance.svc:1", ("pose.dance.svc",), False),
+    ("ipv4:127.0.0.1:1,127.0.0.2:2", ("127.0.0.1", "127.0.0.2"), True),
+    ("ipv4:127.0.0.1:1,10.0.0.2:2", ("127.0.0.1", "10.0.0.2"), False),
+    ("ipv6:[::1]:1,[2001:db8::1]:2", ("::1", "2001:db8::1"), False),
+    ("ipv6:[::1]:1", ("::1",), True),
+    ("unix:/run/pose", (), True),
+    ("unix:///run/pose:1", (), True),
+    ("unix-abstract:pose", (), True),
+]
+
+
+@pytest.mark.parametrize(("address", "hosts", "local"), FORMS)
+def test_every_form_is_taken_apart_in_one_way(address: str, hosts: tuple[str, ...], local: bool):
+    """What is checked, what counts as this machine, and what `no_proxy` exempts."""
+    assert checked_address(address) == address
+    assert hosts_of(address) == hosts
+    assert is_local(address) is local
+    given = {"http_proxy": "http://p:1", "no_proxy": ",".join(hosts)}
+    choice = proxy_for(address, given)
+    assert choice is not None
+    said = f"no_proxy exempts {', '.join(hosts)}" if hosts else "a socket file is on this machine"
+    assert choice.unused_because == said
+    other = proxy_for(address, {**given, "no_proxy": "other"})
+    assert other is not None
+    assert bool(other.unused_because) is not bool(hosts)
 
 
 WRONG = [

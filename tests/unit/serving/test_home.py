@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from serving import home
 from serving.home import provide_home
 
 STRANGER = 12345678
@@ -24,14 +25,29 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_stranger_gets_a_home_and_a_name(folder: Path):
-    """A folder below that for temporary files, which others cannot take in advance."""
+@pytest.fixture
+def own_uid(monkeypatch: pytest.MonkeyPatch) -> int:
+    """This user's, as if no host knew it: only so the folders that these tests make are this user's own."""
+    monkeypatch.setattr(home, "_known", lambda uid: False)
+    return os.getuid()
+
+
+def test_a_stranger_gets_a_home_and_a_name(folder: Path, own_uid: int):
+    """A folder below that for temporary files, which others cannot read."""
     environment: dict[str, str] = {}
-    home = provide_home(environment, STRANGER)
-    assert home is not None
-    assert home.stat().st_mode & 0o777 == 0o700
-    assert home.parent == folder
-    assert environment == {"HOME": str(home), "LOGNAME": f"uid{STRANGER}"}
+    assert provide_home(environment, own_uid) == folder / f"dance-home-{own_uid}"
+    assert (folder / f"dance-home-{own_uid}").stat().st_mode & 0o777 == 0o700
+    assert environment == {"HOME": str(folder / f"dance-home-{own_uid}"), "LOGNAME": f"uid{own_uid}"}
+
+
+def test_a_home_stays_the_same(folder: Path, own_uid: int):
+    """The next process finds what libraries have kept there."""
+    first = provide_home({}, own_uid)
+    assert first is not None
+    (first / "kept").touch()
+    assert provide_home({}, own_uid) == first
+    assert list(folder.iterdir()) == [first]
+    assert (first / "kept").exists()
 
 
 def test_what_is_there_is_left_alone(folder: Path):
@@ -45,15 +61,27 @@ def test_what_is_there_is_left_alone(folder: Path):
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_of_somebody_else_is_not_taken(folder: Path):
-    """A link that waits there may lead anywhere."""
+def test_a_link_is_not_taken(folder: Path, own_uid: int):
+    """Somebody else may have made it, and it may lead anywhere: also to a folder of one's own."""
     target = folder / "trap"
     target.mkdir()
-    (folder / f"dance-home-{os.getuid() + STRANGER}").symlink_to(target)
-    home = provide_home({}, os.getuid() + STRANGER)
-    assert home is not None
-    assert not home.is_symlink()
-    assert list(target.iterdir()) == []
+    waiting = folder / f"dance-home-{own_uid}"
+    waiting.symlink_to(target)
+    given = provide_home({}, own_uid)
+    assert given is not None
+    assert given not in (waiting, target)
+    assert not given.is_symlink()
+    assert given.parent == folder
+
+
+def test_a_folder_of_somebody_else_is_not_taken(folder: Path):
+    """What libraries keep there would be in that user's hands."""
+    waiting = folder / f"dance-home-{STRANGER}"
+    waiting.mkdir()
+    given = provide_home({}, STRANGER)
+    assert given is not None
+    assert given != waiting
+    assert given.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process as another uid")

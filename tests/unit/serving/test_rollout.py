@@ -85,7 +85,7 @@ def test_what_is_written_is_read(store: ActorStore):
 @pytest.mark.parametrize(
     ("stored", "said"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ({}, "version: is missing, expected a whole number"),
         ({"version": -1}, "version: expected a whole number from 0 to 4294967295, got -1"),
         ({"version": 0, "canary": {"version": 1, "percent": 5}}, "beside a version that is served"),

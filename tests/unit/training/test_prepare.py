@@ -331,7 +331,7 @@ def test_poses_of_another_film_are_refused(footage, tmp_path, pose_at):
     for frame in range(9, FRAMES):
         (folder / f"film_{frame:012d}_keypoints.json").write_text("{}")
     (folder / "film_000000000000_keypoints.json").write_text("{")
-    with pytest.raises(BadInput, match=r"film_000000000000_keypoints.json: is no JSON"):
+    with pytest.raises(BadInput, match=r"film_000000000000_keypoints.json: is not JSON"):
         prepare(Footage(files=(path,), keypoints=(folder,)), tmp_path / "work", 32, 32)
     with pytest.raises(BadInput, match="one folder for every file, got 1 for 2"):
         replace(Footage(files=(path, path)), keypoints=(folder,))

@@ -38,10 +38,10 @@ class TransferServiceServicer(object):
 
     def Transfer(self, request_iterator, context):
         """Transfer answers every frame once, in the order sent, and ends when the requests end. INVALID_ARGUMENT: the
-        config or a frame breaks the contract; BadRequest names the field, and trying again is of no use. NOT_FOUND: no such actor. FAILED_PRECONDITION: the actor is of another
-        label-map version. UNIMPLEMENTED: a field this server does not serve. UNAVAILABLE: a stage failed; the message
-        names the stage and the frame. DEADLINE_EXCEEDED: a stage, or the client, was silent for longer than it may.
-        RESOURCE_EXHAUSTED: the server is full; RetryInfo says when to come again.
+        config or a frame breaks the contract; BadRequest names the field: do not retry. NOT_FOUND: no such actor.
+        FAILED_PRECONDITION: the actor is of another label-map version. UNIMPLEMENTED: a field this server does not serve.
+        UNAVAILABLE: a stage failed; the message names the stage and the frame. DEADLINE_EXCEEDED: a stage, or the client,
+        was silent for longer than it may. RESOURCE_EXHAUSTED: the server is full; RetryInfo says when to come again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
 from serving.errors import BadSettings
 from serving.settings import from_environment
@@ -95,7 +98,14 @@ def test_an_own_triton_is_secured_as_the_agent_is():
 
 @pytest.mark.parametrize(
     ("content", "refused"),
-    [(b"0f3a\n", None), (b"", "one word"), (b"two words", "one word"), (b"\xff", "ASCII"), (None, "No such file")],
+    [
+        (b"0f3a\n", None),
+        (b"", "one word"),
+        (b"two words", "one word"),
+        (b"\xff", "is not ASCII"),
+        (b"words" * 1000, "has 5000 bytes, at most 4096 are read"),
+        (None, "No such file"),
+    ],
 )
 def test_the_repository_key_is_one_word(tmp_path: Path, content: bytes | None, refused: str | None):
     """It is read from its file without the line's end; what is no key is refused, and never quoted."""
@@ -111,3 +121,39 @@ def test_the_repository_key_is_one_word(tmp_path: Path, content: bytes | None, r
     with pytest.raises(BadSettings, match=refused) as caught:
         settings.repository_key()
     assert "words" not in str(caught.value).replace("one word", "")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"), [(os.mkfifo, "is not a regular file"), (Path.mkdir, "is not a regular file")]
+)
+def test_a_repository_key_is_a_regular_file(tmp_path: Path, make: Callable[[Path], None], said: str):
+    """A FIFO would hold up the agent for as long as nothing is written into it."""
+    path = tmp_path / "key"
+    make(path)
+    settings = GeneratorSettings(
+        triton_address="127.0.0.1:8001", repository_root=tmp_path, triton_repository_key_file=path
+    )
+    with pytest.raises(BadSettings, match=f"triton_repository_key_file: {said}"):
+        settings.repository_key()
+
+
+@pytest.mark.parametrize(
+    ("address", "host_and_port"),
+    [
+        ("127.0.0.1:8001", ("127.0.0.1", 8001)),
+        ("[::1]:8001", ("::1", 8001)),
+        ("dns:///localhost:8001", ("localhost", 8001)),
+        ("unix:/run/triton/grpc", None),
+        ("unix-abstract:triton", None),
+        ("ipv4:127.0.0.1:8001,127.0.0.2:8002", None),
+    ],
+)
+def test_the_ready_line_names_a_port_only_where_there_is_one(
+    tmp_path: Path, address: str, host_and_port: tuple[str, int] | None
+):
+    """A Triton elsewhere may listen at a socket file."""
+    settings = GeneratorSettings(triton_address=address, repository_root=tmp_path)
+    expected: dict[str, str | int] = {"triton_address": address}
+    if host_and_port is not None:
+        expected |= {"triton_host": host_and_port[0], "triton_port": host_and_port[1]}
+    assert AgentService(settings).ready_facts() == expected

@@ -132,7 +132,7 @@ def test_a_card_that_does_not_fit_is_named_at_the_start(tmp_path, changes, told)
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[" * 100_000, "more than 64 levels are nested"),
+        ("[" * 100_000, "is nested more than 64 levels deep"),
         ('{"input": {"mean": [1e400, 0, 0]}}', "input.mean[0]: expected a number, got inf"),
         ('{"format": "a", "format": "b"}', "has two fields format"),
         ("[]", "must be an object"),
