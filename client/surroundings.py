@@ -48,7 +48,7 @@ def _proxy(address: str, environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _folder(temporary: Path) -> Iterator[Finding]:
-    from services.generator.links import check_place, is_plain
+    from services.generator.links import check_place
     from serving.errors import BadSettings
 
     try:
@@ -58,8 +58,8 @@ def _folder(temporary: Path) -> Iterator[Finding]:
             "folder for Triton", False, str(error), "set TMPDIR to a folder as described, or free space there"
         )
         return
-    if not is_plain(temporary):
-        yield Finding("folder for Triton", True, f"TMPDIR is {temporary}, which Triton cannot read; {place} serves it")
+    if place != temporary:
+        yield Finding("folder for Triton", True, f"TMPDIR is {temporary}, which Triton cannot use; {place} serves it")
 
 
 def _user(environment: Mapping[str, str], uid: int) -> Iterator[Finding]:

@@ -1,11 +1,11 @@
-"""What keeps everybody but the agent from loading code into a Triton: a word, fresh for each start, that it asks for.
+"""Protects Triton so that only the agent can load models, with a key made at each start.
 
-Whoever may load a model may run Python as Triton's user. With the options of `fenced` Triton takes models, shared
+Who can load a model can run Python as Triton's user. With the options of `fenced` Triton takes models, shared
 memory, trace and log settings from the agent alone, and nothing over HTTP.
 
-Triton takes the word as an argument only, and every user of the machine can read the arguments of a process. So the
-agent overwrites it in Triton's memory as soon as Triton has read it, and calls on a socket file that its own user alone
-can open wherever nobody else needs Triton.
+Triton takes the key as an argument only, and every user of the machine can read the arguments of a process. So the
+agent overwrites the key in Triton's memory as soon as Triton has read it. Where only the agent's user needs Triton, it
+listens at a socket file that only this user can open.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from typing import Final
 _log = logging.getLogger(__name__)
 
 REPOSITORY_KEY: Final = "dance"
-"""The name of the word in `--grpc-restricted-protocol=model-repository:dance=WORD`."""
+"""The name of the key in `--grpc-restricted-protocol=model-repository:dance=KEY`."""
 RESTRICTED: Final = "model-repository,shared-memory,trace,logging"
-"""The parts of Triton's gRPC service that ask for the word. Drawing, health and statistics are open."""
+"""The parts of Triton's gRPC service that ask for the key. Drawing, health and statistics are open."""
 
 # The fields of /proc/PID/stat behind the name, which may hold spaces: see proc(5), arg_start and arg_end.
 _ARGUMENTS_START, _ARGUMENTS_END = 45, 46
 
 
 def fresh_key() -> str:
-    """A word of 64 digits that nobody guesses."""
+    """A random key of 64 hexadecimal digits."""
     return secrets.token_hex(32)
 
 
 def fenced(key: str) -> tuple[str, ...]:
-    """Options for `tritonserver`: no HTTP service, which has no such fence for all of it, and the word `key`."""
+    """Options for `tritonserver`: no HTTP service, which cannot ask for a key everywhere, and the `key` for gRPC."""
     return ("--allow-http=false", f"--grpc-restricted-protocol={RESTRICTED}:{REPOSITORY_KEY}={key}")
 
 
 def key_header(key: str) -> dict[str, str] | None:
-    """The header that shows the word to Triton; None for an empty one."""
+    """The header that shows the key to Triton; None for an empty one."""
     return {f"triton-grpc-protocol-{REPOSITORY_KEY}": key} if key else None
 
 

@@ -8,25 +8,11 @@ temporary files would keep every actor from loading. Below the folder of links e
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-from services.generator.leftovers import folder_prefix, places
-from serving.errors import BadSettings
-
-_PLAIN: Final = re.compile(r"/[A-Za-z0-9._/-]*")
-_LONGEST: Final = 200
-"""Triton makes longer paths below it, and those must stay below Linux's 4096 and file systems' own limits."""
-
-
-def is_plain(path: Path) -> bool:
-    """Whether Triton can be given a path: short, absolute, of letters, digits and `._-/`, all of them ASCII."""
-    return len(str(path)) <= _LONGEST and _PLAIN.fullmatch(str(path)) is not None
+from services.generator.leftovers import SOCKET_FOLDER_BYTES, places, plain_folder
 
 
 class Links:
@@ -37,7 +23,8 @@ class Links:
     """
 
     def __init__(self, among: Sequence[Path] | None = None) -> None:
-        self.folder = _made(places() if among is None else among)
+        self._private = plain_folder("triton", among=places() if among is None else among)
+        self.folder = self._private.path
 
     def to(self, target: Path, *name: str) -> Path:
         """A plain path that leads to `target`, which need not exist yet: `name` below the folder of links."""
@@ -65,33 +52,12 @@ class Links:
 
     def remove(self) -> None:
         """Removes the links, and nothing that they lead to."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._private.remove()
 
 
 def check_place() -> Path:
-    """Where a folder of links would be made. Raises BadSettings where there is no place for one."""
+    """Where a folder of links would be made. Raises BadSettings where there is no place for one, or for a socket."""
+    plain_folder("socket", SOCKET_FOLDER_BYTES).remove()
     links = Links()
     links.remove()
     return links.folder.parent
-
-
-def _made(among: Sequence[Path]) -> Path:
-    reasons: dict[Path, str] = {}
-    for place in among:
-        if place in reasons:
-            continue
-        if not is_plain(place):
-            reasons[place] = f"is longer than {_LONGEST} letters" if len(str(place)) > _LONGEST else "is not plain"
-            continue
-        try:
-            folder = Path(tempfile.mkdtemp(prefix=folder_prefix("triton"), dir=place))  # 0700, whatever the umask
-        except OSError as error:
-            reasons[place] = error.strerror or str(error)
-            continue
-        return folder
-    tried = ", ".join(f"{place} ({reason})" for place, reason in reasons.items())
-    raise BadSettings(
-        "TMPDIR",
-        f"Triton needs a folder that can be written and whose path is plain: at most {_LONGEST} of A-Z, a-z, 0-9, '.', "
-        f"'_', '-' and '/'. None of these will do: {tried}. Set TMPDIR to one that does",
-    )

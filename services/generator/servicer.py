@@ -6,14 +6,13 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import grpc.aio
 from dance.v1 import agent_pb2, agent_pb2_grpc
 
 from services.generator.agent import GeneratorAgent
 from services.generator.care import Care
-from services.generator.leftovers import private_folder, socket_folder, sweep
+from services.generator.leftovers import SOCKET_FOLDER_BYTES, plain_folder, sweep
 from services.generator.links import Links
 from services.generator.repository import ModelRepository
 from services.generator.settings import GeneratorSettings
@@ -57,7 +56,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
         """
         settings = self._settings
         await asyncio.to_thread(sweep)
-        folder = Path(self._stack.enter_context(private_folder("generator")))
+        folder = self._stack.enter_context(plain_folder("generator"))
         repository_root = settings.repository_root or folder / "repository"
         repository_root.mkdir(parents=True, exist_ok=True)
         address, repository_key = settings.triton_address, settings.repository_key
@@ -68,7 +67,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
             actors_root = links.to(actors_root, "actors")
             socket = None
             if settings.triton_on_socket():
-                socket = Path(self._stack.enter_context(socket_folder())) / "grpc"
+                socket = self._stack.enter_context(plain_folder("socket", SOCKET_FOLDER_BYTES)) / "grpc"
             self._own_triton = TritonServer(
                 repository_root,
                 settings.triton_log or folder / "triton.log",

@@ -25,7 +25,7 @@ from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
 from services.generator.fence import fenced, fresh_key, hide
-from services.generator.leftovers import region_prefix, regions, remove_regions
+from services.generator.leftovers import SHARED_MEMORY, Regions
 from services.generator.links import Links
 from services.generator.triton_install import TritonInstall, joined, library_folder
 from serving import heap
@@ -68,11 +68,11 @@ class TritonServer:
     log_path: where its output goes, appended.
     exit_seconds: how long requests in flight may take after the signal to end.
     tls: what its gRPC service proves itself with, read at each start. call_with: how to call it then.
-    socket: its gRPC service listens at this file, and at no port: whoever may not open the file's folder is kept out.
-    Not with tls. At most 100 bytes of ASCII, without spaces.
+    socket: its gRPC service listens at this file, and at no port: other users, who cannot enter the file's folder, are
+    kept out. Not with tls. At most 105 bytes, plain as `leftovers.is_plain` says.
 
     `address` is where this machine calls its gRPC service, `ports` are the ports it really got. `repository_key` is
-    what it asks of whoever loads models, another word after each start.
+    the key that it asks for before it loads models, another one after each start.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class TritonServer:
         self._call_with = call_with
         self._socket = socket
         self.repository_key = ""
-        self._memory_prefix = ""
+        self._regions: Regions | None = None
         self._process: Process | None = None
         self._links: Links | None = None
 
@@ -129,8 +129,11 @@ class TritonServer:
 
     def lost_memory_bytes(self) -> int:
         """Shared memory of stubs that are dead. Of one that a request has met, Triton 2.51 gives nothing back."""
+        regions = self._regions
+        if regions is None:
+            return 0
         living = {region for _, _, region in self._stubs()}
-        return sum(size for name, size in regions(self._memory_prefix).items() if name not in living)
+        return sum(size_bytes for name, size_bytes in regions.sizes_bytes().items() if name not in living)
 
     def _stubs(self) -> set[tuple[str, int, str]]:
         """Model, version, and name of the shared memory of every stub that lives."""
@@ -189,8 +192,9 @@ class TritonServer:
             if process is not None:
                 await _end(process, self._exit_seconds + _EXIT_MARGIN_SECONDS)
         finally:
-            if self._memory_prefix:
-                remove_regions(self._memory_prefix)
+            if self._regions is not None:
+                self._regions.remove()
+                self._regions = None
             if self._links is not None:
                 self._links.remove()
                 self._links = None
@@ -207,18 +211,21 @@ class TritonServer:
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
     async def _start_once(self, install: TritonInstall) -> None:
-        self._memory_prefix = region_prefix()
+        try:
+            self._regions = regions = Regions()
+        except OSError as error:
+            raise TritonFailed(f"{SHARED_MEMORY}, where Triton keeps pictures, cannot be used: {error}") from error
         self.repository_key = fresh_key()
         self._links = links = Links()
         install.lay_out(links.folder / _BACKENDS)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
-            self._process = await self._spawn(install, links, log)
+            self._process = await self._spawn(install, links, regions, log)
         await self._answering(self._process)
         hide(self._process.pid, self.repository_key)
         _log.info("Triton answers at %s, process %d, log %s", self.address, self._process.pid, self.log_path)
 
-    async def _spawn(self, install: TritonInstall, links: Links, log: IO[bytes]) -> Process:
+    async def _spawn(self, install: TritonInstall, links: Links, regions: Regions, log: IO[bytes]) -> Process:
         host, ports = self.host, self.ports
         listening = (f"--grpc-address={host}", f"--grpc-port={ports.grpc}")
         if self._socket is not None:
@@ -239,7 +246,7 @@ class TritonServer:
             "--pinned-memory-pool-byte-size=0",
             "--log-format=ISO8601",
             f"--backend-config=python,shm-default-byte-size={_STUB_MEMORY_BYTES}",
-            f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
+            f"--backend-config=python,shm-region-prefix-name={regions.prefix}",
         ]
         libraries = library_folder()
         environment = {

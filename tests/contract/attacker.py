@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,10 @@ def over_http(port: int, marker: Path) -> None:
 def listening(triton: psutil.Process) -> list[int]:
     """The ports at which the process, or a process that it started, listens."""
     family = [triton, *triton.children(recursive=True)]
-    found = {c.laddr.port for one in family for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    found: set[int] = set()
+    for one in family:
+        with suppress(psutil.NoSuchProcess):  # the system clears dead ones away at any moment
+            found |= {c.laddr.port for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN}
     return sorted(found)
 
 
@@ -146,6 +150,8 @@ for name in os.listdir("/dev/shm"):
             print("read", name)
         except PermissionError:
             print("refused", name)
+        except FileNotFoundError:
+            pass  # another Triton removed its own in the meantime
 if where.startswith("/"):
     try:
         socket.socket(socket.AF_UNIX).connect(where)

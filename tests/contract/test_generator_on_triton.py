@@ -27,6 +27,7 @@ from tritonclient.utils import InferenceServerException
 from motion.frame import Picture
 from services.generator.agent import GeneratorAgent
 from services.generator.care import Care
+from services.generator.leftovers import SHARED_MEMORY
 from services.generator.repository import EngineOptions, ModelRepository
 from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
@@ -36,6 +37,7 @@ from serving.actors import Actor, ActorStore
 from serving.channels import CHANNEL_OPTIONS, open_channel
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadSettings
 from serving.rollout import Canary, Served
+from tests.shared_memory import prefixes_of, regions_of
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -102,11 +104,6 @@ async def caller(running: Running) -> AsyncIterator[triton_grpc.InferenceServerC
     client = triton_grpc.InferenceServerClient(running.server.address, channel_args=list(CHANNEL_OPTIONS))
     yield client
     await client.close()
-
-
-def shared_memory_of(pid: int) -> list[Path]:
-    """The regions in shared memory of Tritons that process `pid` has started."""
-    return list(Path("/dev/shm").glob(f"dance_{pid}_*"))
 
 
 def pictures(seed: int, *, side_px: int = SIDE_PX, count: int = 1) -> Picture:
@@ -408,7 +405,8 @@ async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[
     publish("star", bias=2)
     with agent_process(store, tmp_path, load_at_start="star") as (process, ready):
         family = family_of(process)
-        assert shared_memory_of(process.pid)
+        memory = prefixes_of(process.pid)
+        assert regions_of(memory)
         async with open_channel(f"127.0.0.1:{ready['port']}") as channel:
             agent = agent_pb2_grpc.GeneratorAgentServiceStub(channel)
             answer = await agent.EnsureActor(agent_pb2.EnsureActorRequest(actor="star"))
@@ -429,7 +427,7 @@ async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[
         assert await asyncio.to_thread(process.wait, 15) == 0
     _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=5)
     assert not alive
-    assert not shared_memory_of(process.pid)
+    assert not [path for prefix in memory for path in SHARED_MEMORY.glob(f"{prefix}*")]
 
 
 async def test_health_follows_triton(store: ActorStore, publish: Callable[..., Actor], tmp_path: Path):
@@ -450,10 +448,12 @@ async def test_health_follows_triton(store: ActorStore, publish: Callable[..., A
             watch.cancel()
         family = family_of(process)
         assert first_triton not in family
+        memory = prefixes_of(process.pid)
+        assert regions_of(memory)
         process.kill()
         _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=15)
         assert not alive
-    assert not shared_memory_of(process.pid)
+    assert not regions_of(memory)
 
 
 @pytest.mark.parametrize("name", ["Tänzer", "mit leer zeichen", "it's $HOME; (two)"])

@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -15,13 +15,15 @@ from dance.v1 import agent_pb2, agent_pb2_grpc
 
 from services.generator.agent import GeneratorAgent
 from services.generator.care import Care
+from services.generator.leftovers import SHARED_MEMORY
 from services.generator.repository import EngineOptions, ModelRepository
 from services.generator.triton import TritonClient
 from services.generator.tritonserver import TritonServer
 from serving.actors import ActorStore
 from serving.channels import open_channel
 from tests.contract.conftest import Publish
-from tests.contract.test_generator_on_triton import agent_process, shared_memory_of
+from tests.contract.test_generator_on_triton import agent_process
+from tests.shared_memory import prefixes_of, regions_of
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("pytriton") is None, reason="nvidia-pytriton is not installed")
 
@@ -55,7 +57,22 @@ def folders_in(folder: Path) -> set[Path]:
 def stubs_of(server: TritonServer) -> list[psutil.Process]:
     """The processes of the actors."""
     assert server.pid is not None
-    return [child for child in psutil.Process(server.pid).children() if "stub" in " ".join(child.cmdline())]
+    stubs = []
+    for child in psutil.Process(server.pid).children():
+        with suppress(psutil.NoSuchProcess):  # the system clears dead ones away at any moment
+            if "stub" in " ".join(child.cmdline()):
+                stubs.append(child)
+    return stubs
+
+
+def zombies_of(pid: int) -> list[psutil.Process]:
+    """Children that are dead, and are not cleared away."""
+    dead = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if child.status() == psutil.STATUS_ZOMBIE:
+                dead.append(child)
+    return dead
 
 
 async def die(agent: GeneratorAgent, server: TritonServer, actor_id: str, deaths: int) -> int:
@@ -64,12 +81,13 @@ async def die(agent: GeneratorAgent, server: TritonServer, actor_id: str, deaths
     for _ in range(deaths):
         await agent.ensure(actor_id)
         for stub in await asyncio.to_thread(stubs_of, server):
-            stub.kill()
+            with suppress(psutil.NoSuchProcess):
+                stub.kill()
         await agent.ensure(actor_id)  # its canary finds it dead: from then on Triton gives nothing back
         assert server.pid is not None
-        family = psutil.Process(server.pid).children()
-        assert not [child for child in family if child.status() == psutil.STATUS_ZOMBIE]
-        most_bytes = max(most_bytes, sum(region.stat().st_size for region in shared_memory_of(os.getpid())))
+        assert not zombies_of(server.pid)
+        regions = await asyncio.to_thread(lambda: regions_of(prefixes_of(os.getpid())))
+        most_bytes = max(most_bytes, sum(region.stat().st_size for region in regions))
     return most_bytes
 
 
@@ -102,15 +120,19 @@ async def test_what_a_killed_agent_left_goes_at_the_next_start(store: ActorStore
     """Killed with its Triton and the actor's process, it can remove nothing: the next one does."""
     publish("orphan")
     with agent_process(store, tmp_path, load_at_start="orphan") as (process, ready):
+        memory = prefixes_of(process.pid)
+        assert regions_of(memory)
         for member in (process, *process.children(recursive=True)):
-            member.kill()
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
         await asyncio.to_thread(process.wait)
     folders = {*folders_in(tmp_path), Path(ready["triton_address"].removeprefix("unix:")).parent}
     assert {path.name.split("-")[1] for path in folders} == {"triton", "generator", "socket"}
-    regions = shared_memory_of(process.pid)
-    assert regions
+    left = [*folders, *(path for prefix in memory for path in SHARED_MEMORY.glob(f"{prefix}*"))]
+    assert len(left) > len(folders)
     with agent_process(store, tmp_path, load_at_start="orphan") as (second, ready):
-        assert not [path for path in (*folders, *regions) if path.exists()]
+        assert not [path for path in left if path.exists()]
+        assert regions_of(prefixes_of(second.pid))  # what it swept was not its own
         async with open_channel(f"127.0.0.1:{ready['port']}") as channel:
             agent = agent_pb2_grpc.GeneratorAgentServiceStub(channel)
             assert (await agent.EnsureActor(agent_pb2.EnsureActorRequest(actor="orphan"))).actor_version == 1

@@ -6,17 +6,18 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import psutil
 import pytest
 import pytest_asyncio
 from dance.v1 import frame_pb2, transfer_pb2, transfer_pb2_grpc
 
+from services.generator.leftovers import SHARED_MEMORY
 from serving.actors import ActorStore
 from serving.channels import open_channel
 from tests.faults.dancer import dance, moving_poses
 from tests.faults.deployment import HOST, MODULES, Deployment
+from tests.shared_memory import prefixes_of
 from tests.tiny_actors import publish_tiny
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
@@ -46,6 +47,8 @@ def listens(port: int) -> bool:
 async def ended(deployment: Deployment, name: str) -> float:
     """Seconds until the process has ended, well and with nothing left behind."""
     family = deployment.victims(name)
+    memory = prefixes_of(family[0].pid)
+    assert bool(memory) == (name == "generator")
     family += [child for process in family for child in process.children(recursive=True)]
     began = time.perf_counter()
     assert await deployment.exit_code(name) == 0
@@ -53,13 +56,8 @@ async def ended(deployment: Deployment, name: str) -> float:
     _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=5)
     assert not alive
     assert not listens(deployment.ports[name])
-    assert not shared_memory_of(family[0].pid)
+    assert not [path for prefix in memory for path in SHARED_MEMORY.glob(f"{prefix}*")]
     return seconds
-
-
-def shared_memory_of(pid: int) -> list[Path]:
-    """What a Triton of this agent would leave."""
-    return list(Path("/dev/shm").glob(f"dance_{pid}_*"))
 
 
 @pytest.mark.parametrize("name", MODULES)

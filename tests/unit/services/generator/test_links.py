@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.generator.links import Links, is_plain
+from services.generator.leftovers import is_plain
+from services.generator.links import Links
 from serving.errors import BadSettings
 
 ODD = ["mit leer zeichen", "Tänzer", "it's", 'a"b', "a$HOME", "a;b", "a&b", "a(b)", "two\nlines", "a:b", "l" * 220]
