@@ -36,7 +36,8 @@ import typer
 from motion.frame import FrameSize, Picture
 from motion.stage import Stage
 from serving.errors import BadInput, DanceError
-from training.atomic import write_picture, written_whole
+from serving.whole import written_whole
+from training.atomic import write_picture
 from training.body import BodyLearner
 from training.checkpoints import Checkpoints
 from training.data.prepare import PreparedFootage, preparation_name

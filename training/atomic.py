@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then renamed. Pictures are PNG."""
+"""Pictures as PNG files, which are whole or not there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 
 from motion.frame import Picture
 from serving.whole import written_whole
-
-__all__ = ["read_picture", "write_picture", "written_whole"]
 
 
 def write_picture(path: Path, picture: Picture) -> None:

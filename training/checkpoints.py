@@ -17,7 +17,7 @@ from zlib import error as zlib_error
 
 import torch
 
-from training.atomic import written_whole
+from serving.whole import written_whole
 
 KEPT: Final = 3
 

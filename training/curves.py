@@ -13,7 +13,7 @@ from tensorboardX import SummaryWriter
 from tensorboardX.record_writer import register_writer_factory
 
 from motion.frame import Picture
-from training.atomic import written_whole
+from serving.whole import written_whole
 
 _SCALARS_EVERY_SECONDS: Final = 5.0
 """For TensorBoard, which is for looking; the CSV file has every step."""

@@ -18,7 +18,7 @@ from services.face.network import FaceGenerator, ServedFace
 from services.generator.network import Generator, ServedGenerator
 from serving.engine import PictureEngine
 from serving.errors import DanceError
-from training.atomic import written_whole
+from serving.whole import written_whole
 
 _OPSET: Final = 17
 _SMALLEST_HALVED: Final = 16

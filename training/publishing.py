@@ -14,7 +14,8 @@ from services.generator.network import ServedGenerator
 from serving.actors import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
 from serving.engine import open_engine
 from serving.errors import ActorUnusable
-from training.atomic import write_picture, written_whole
+from serving.whole import written_whole
+from training.atomic import write_picture
 from training.body import BodyLearner, new_generator
 from training.data.disk import full_disk_told
 from training.data.prepare import PreparedFootage

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Final
 
-from training.atomic import written_whole
+from serving.whole import written_whole
 from training.evaluate import PictureScores
 
 _COLUMNS: Final = ("minutes", "pictures", "body_ssim", "body_psnr_db", "face_ssim", "face_psnr_db")

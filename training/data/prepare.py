@@ -24,7 +24,8 @@ from motion.labelmap import LABEL_MAP_VERSION
 from motion.pose import Pose
 from motion.stage import Stage, fit_stage, whole_frame_stage
 from serving.errors import BadInput, DanceError, NoBody
-from training.atomic import read_picture, write_picture, written_whole
+from serving.whole import written_whole
+from training.atomic import read_picture, write_picture
 from training.data.bystanders import somebody_else
 from training.data.disk import PLATE_FRAMES, bytes_in, bytes_needed, check_room, full_disk_told
 from training.data.findings import Finding, Footing, judge, refusals

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from motion.frame import Picture
 from motion.pose import Pose
-from training.atomic import written_whole
+from serving.whole import written_whole
 from training.data.plate import grown
 
 MEASURES: Final = ("camera_shift_px", "light_levels", "change_levels", "sharpness")

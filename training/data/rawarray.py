@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.format import read_array_header_1_0, read_magic, write_array_header_1_0
 from numpy.typing import NDArray
 
-from training.atomic import written_whole
+from serving.whole import written_whole
 
 _ROWS_AT_ONCE: Final = 64
 

@@ -19,7 +19,8 @@ from motion.cropping import resized
 from motion.face_region import FaceRule, face_region
 from motion.frame import Picture
 from motion.pose import Pose
-from training.atomic import read_picture, written_whole
+from serving.whole import written_whole
+from training.atomic import read_picture
 from training.data.findings import Finding, Footing
 from training.data.plate import grown
 from training.data.sightings import Sightings

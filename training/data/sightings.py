@@ -23,7 +23,7 @@ from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from services.pose.estimator import PoseDetail, PoseEstimator
 from serving.heap import give_freed_back
-from training.atomic import written_whole
+from serving.whole import written_whole
 from training.data.imported import ImportedPoses, drawn_mask, explains
 from training.data.quality import MEASURES, QualityMeter
 from training.data.rawarray import write_array

@@ -16,7 +16,7 @@ from motion import skeleton
 from motion.body import BodyMeasure, measure_body
 from motion.face_region import FaceRule, face_region
 from motion.pose import Pose
-from training.atomic import written_whole
+from serving.whole import written_whole
 from training.data.quality import CHANGE, LIGHT, SHARPNESS, SHIFT
 from training.data.sightings import Sightings
 from training.data.split import Split

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import matplotlib
 import numpy as np
 
-from training.atomic import write_picture, written_whole
+from serving.whole import written_whole
+from training.atomic import write_picture
 from training.evaluate import SSIM_SETTINGS
 from training.evaluation.heldout import Evaluation
 from training.evaluation.keypoints import FEW_JOINTS, PARTS, PartScore

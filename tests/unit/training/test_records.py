@@ -3,7 +3,8 @@ import csv
 import numpy as np
 import pytest
 
-from training.atomic import read_picture, write_picture, written_whole
+from serving.whole import written_whole
+from training.atomic import read_picture, write_picture
 from training.evaluate import PictureScores
 from training.preview import preview_sheet
 from training.scoretable import ScoreTable
