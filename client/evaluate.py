@@ -13,7 +13,7 @@ from client.display import Display
 from client.errors import CommandError, Interrupted
 from client.feed import FeedOptions, FileFeed
 from client.hosting import with_server
-from client.outputs import refuse_existing
+from client.outputs import check_writable, refuse_existing
 from client.running import run
 from client.session import DanceClient
 from client.source import Source
@@ -77,6 +77,7 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
         from training.stopping import stop_on_signals
     inputs = [path for path in (request.source, request.truth) if path is not None]
     inputs += [] if request.footage is None else request.footage.files
+    check_writable(request.out, is_folder=True)
     for name in request.names:
         refuse_existing(evaluation_paths(request.out, name), force=request.force, sources=inputs)
     lpips, reason = open_lpips(request.lpips_weights)
@@ -92,25 +93,25 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
                 load_at_start=actor.id,
             )
         )
-    written = []
-    with stop_on_signals() as should_stop, shown(display.err) as showing:
-        evaluations = _evaluations(request, actor, transferred, lpips, _Told(showing.progress, should_stop), display)
+    with stop_on_signals() as should_stop:
+        with shown(display.err) as showing:
+            told = _Told(showing.progress, should_stop)
+            evaluations = _evaluations(request, actor, transferred, lpips, told, display)
+        for _, evaluation in evaluations:  # ahead of the files: a full disk then loses no measurement
+            if reason:
+                evaluation.not_available["LPIPS"] = reason
+            display.tables(evaluation.title, [(t.title, t.headings, t.rows) for t in tables_of(evaluation)])
+            for what, why in evaluation.not_available.items():
+                display.note(f"{what} is not available: {why}")
+            for line in (*footnotes(evaluation), *evaluation.notes, *fact_lines(evaluation)):
+                display.note(line)
         try:
             with folder_written_whole(request.out) as folder:
                 for name, evaluation in evaluations:
-                    if reason:
-                        evaluation.not_available["LPIPS"] = reason
                     write_evaluation(evaluation, folder, name)
-                    written += evaluation_paths(request.out, name)
         except OSError as error:
-            raise CommandError(f"{request.out} cannot be written: {error.strerror}") from error
-    for _, evaluation in evaluations:
-        display.tables(evaluation.title, [(t.title, t.headings, t.rows) for t in tables_of(evaluation)])
-        for what, why in evaluation.not_available.items():
-            display.note(f"{what} is not available: {why}")
-        for line in (*footnotes(evaluation), *evaluation.notes, *fact_lines(evaluation)):
-            display.note(line)
-    return written
+            raise CommandError(f"{request.out} cannot be written: {error.strerror or error}") from error
+    return [path for name, _ in evaluations for path in evaluation_paths(request.out, name)]
 
 
 def _evaluations(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -117,7 +118,7 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
             if job.json is not None:
                 # The first frame says how large all are; a source that does not even decode leaves no folder.
                 if writer is None:
-                    folder = closing.enter_context(_folder(job.json))
+                    folder = closing.enter_context(_folder(job.json, replace=job.replace))
                     writer = _writer(job, folder, origin, found.picture, max_side_px)
                 _write(writer, found)
             if recording is not None:
@@ -131,9 +132,9 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
             kept = " and ".join(str(path) for path in _kept_until_stop(job, writer, recording))
             raise Interrupted(f"stopped after {report.frames} frames, which {kept} hold")
         if writer is not None:
-            _close(writer, job)
+            writer.close()
         if recording is not None:
-            recording.keep()
+            recording.keep()  # ahead of the folder, which takes its place where this block ends
     return report
 
 
@@ -187,35 +188,32 @@ def _read(keypoints: KeypointsReader, job: PoseJob) -> Iterator[_Found]:
 
 
 @contextmanager
-def _folder(folder: Path) -> Iterator[Path]:
-    """Where the files are written; it becomes `folder`, or they take their place in it, once all are there."""
+def _folder(folder: Path, *, replace: bool) -> Iterator[Path]:
+    """Where the files are written; once all are there they move to `folder`, and only then its older keypoints go."""
     try:
         with folder_written_whole(folder, last=SOURCE_FILE) as partial:
             yield partial
+            new = {path.name for path in partial.iterdir()}
+        for path in keypoint_files(folder) if replace else ():
+            if path.name not in new:
+                path.unlink(missing_ok=True)
     except OSError as error:
-        raise UnwritableVideo(f"{folder} cannot be written: {error.strerror}") from error
+        raise UnwritableVideo(f"{folder} cannot be written: {error.strerror or error}") from error
 
 
 def _kept_until_stop(job: PoseJob, writer: KeypointsWriter | None, recording: Recording | None) -> Iterator[Path]:
     """What was found until a stop is kept, under names that do not pass for the whole."""
     if writer is not None and job.json is not None:
         writer.close()
-        folder = stopped_name(job.json)
+        # Not beside a folder that was there before: that may be another disk, or not writable.
+        folder = Path(os.path.realpath(job.json))
+        folder = stopped_name(folder / "poses" if folder.is_dir() else folder)
         writer.folder.rename(folder)
         yield folder
     if recording is not None:
         recording.out = stopped_name(recording.out)
         recording.keep()
         yield recording.out
-
-
-def _close(writer: KeypointsWriter, job: PoseJob) -> None:
-    """Ends a folder that is whole; with --force the keypoints that were in its place go."""
-    assert job.json is not None
-    writer.close()
-    if job.replace and job.json.is_dir():
-        for path in [*keypoint_files(job.json), job.json / SOURCE_FILE]:
-            path.unlink(missing_ok=True)
 
 
 def _writer(job: PoseJob, folder: Path, origin: _Origin, picture: Picture, max_side_px: int) -> KeypointsWriter:

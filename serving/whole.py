@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there: written beside their place under a hidden name, then renamed."""
+"""Files and folders that are whole or not there: written under a hidden name, then renamed to their place."""
 
 from __future__ import annotations
 
@@ -46,24 +46,46 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_written_whole(folder: Path, *, last: str = "") -> Iterator[Path]:
-    """An empty folder to write to; it becomes `folder` when the block ends well and is removed otherwise.
+    """An empty folder to write files to; they are in `folder` when the block ends well and are removed otherwise.
 
-    Where `folder` is there and not empty, the new files take the place of those of their names, the one named `last`
-    after all others. Raises OSError.
+    A new `folder` is written beside its place and renamed. Inside of one that is there already (it may be a link or a
+    mount, or its parent not writable) the new files take the place of those of their names at the end, by name, the one
+    named `last` after all others; where one cannot, those of new names are removed again. Raises OSError.
     """
+    folder = _behind_links(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = hidden_beside(folder)
+    partial = hidden_beside(folder / "new" if folder.is_dir() else folder)
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed, whose number is ours now
     partial.mkdir()
     try:
         yield partial
-        if folder.is_dir() and any(folder.iterdir()):
-            for path in sorted(partial.iterdir(), key=lambda path: path.name == last):
-                path.replace(folder / path.name)
+        if folder.is_dir():
+            _move(sorted(partial.iterdir(), key=lambda path: (path.name == last, path.name)), folder)
         else:
             partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _move(paths: list[Path], folder: Path) -> None:
+    """All of them, or none of a name that was not there before."""
+    added = []
+    try:
+        for path in paths:
+            place = folder / path.name
+            is_new = not os.path.lexists(place)
+            path.replace(place)
+            if is_new:
+                added.append(place)
+    except BaseException:
+        for place in added:
+            place.unlink(missing_ok=True)
+        raise
+
+
+def _behind_links(folder: Path) -> Path:
+    """Where a folder really is; its name is then neither `.` nor a link's."""
+    return Path(os.path.realpath(folder))  # Path.resolve raises for links in a circle.
 
 
 def why_unwritable(path: Path, needed_bytes: int = 0, *, is_folder: bool = False) -> str | None:
@@ -71,13 +93,17 @@ def why_unwritable(path: Path, needed_bytes: int = 0, *, is_folder: bool = False
 
     It is tried, with a small file that is removed again; no folder is made. needed_bytes: on its disk, at least.
     """
+    if is_folder:
+        path = _behind_links(path)
+        if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112
+            return f"{path} is not a folder"
     # Not Path.exists, which raises for a name that is too long.
     there = path if is_folder and os.path.isdir(path) else path.parent  # noqa: PTH112
     while not os.path.exists(there):  # noqa: PTH110
         there = there.parent
     try:
         if not there.is_dir():
-            return f"{there} is no folder"
+            return f"{there} is not a folder"
         longest_bytes = os.pathconf(there, "PC_NAME_MAX")
         for name in path.relative_to(there).parts:
             if len(os.fsencode(name)) > longest_bytes:

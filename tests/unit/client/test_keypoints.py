@@ -104,6 +104,24 @@ def test_a_list_of_alphapose_is_danced(serve, tmp_path):
     assert [pose is not None for pose in fake.behaviour.seen_poses] == [True] * 3
 
 
+@pytest.mark.parametrize("is_list", [False, True])
+def test_frames_without_numbers_follow_each_other_as_is_said(serve, tmp_path, capsys, is_list):
+    """Those of a folder by name, those of a list as they stand in it."""
+    frames = [json.dumps({"people": [{"pose_keypoints_2d": [x, 50, 0.9] * 25}]}) for x in (10, 20, 30)]
+    source = tmp_path / "poses.json"
+    if is_list:
+        source.write_text(f"[{', '.join(frames)}]")
+    else:
+        source.mkdir()
+        for name, text in zip("abc", frames, strict=True):
+            (source / f"{name}_keypoints.json").write_text(text)
+    given = ("--frame-size", "320x240", "--frame-rate", "10")
+    assert transfer(source, tmp_path / "out.mp4", serve().address, *given) == 0
+    order = "in their order" if is_list else "by name"
+    told = f"{source}: its 3 frames have no numbers of frames, so they follow each other {order}\n"
+    assert told in capsys.readouterr().err
+
+
 def test_large_frames_are_shrunk_as_pictures_are(serve, tmp_path):
     """With --max-side the poses are those of the shrunk frame."""
     source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)])
@@ -279,6 +297,25 @@ def test_an_abort_leaves_no_folder_that_looks_whole(two_dancers, card, tmp_path,
     assert run([*asked, "--overlay", str(tmp_path / "overlay.mp4")]) == 1
     assert not list(folder.glob("*.json"))
     assert folder.exists() == kept
+    assert not kept or [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_an_abort_at_the_very_end_leaves_the_keypoints_that_were_there(two_dancers, card, tmp_path, monkeypatch):
+    """Where all frames are written and the overlay cannot be finished, --force has deleted nothing."""
+    folder = written(tmp_path / "json", *[[KeypointsPerson(body(20), 1)]] * 7)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fails(self):
+        raise UnwritableVideo("the disk is full")
+
+    asked = ["pose", str(two_dancers), "--pose-model", str(card), "--json", str(folder), "--force"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Recording, "keep", fails)
+        assert run([*asked, "--overlay", str(tmp_path / "overlay.mp4")]) == 1
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert run([*asked, "--overlay", str(tmp_path / "overlay.mp4")]) == 0
+    assert len(read_folder(folder).frames) == 4
+    assert not list(folder.glob("clip_*"))
 
 
 def test_backend_and_dancer_reach_the_server(serve, make_video, tmp_path):

@@ -6,13 +6,19 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from client.__main__ import run
+from client.errors import UnwritableVideo
+from client.recording import Recording
 from motion.keypoint_folder import read_folder
 from motion.openpose_json import KeypointsPerson
 from tests.unit.client.test_keypoints import body, written
+from tests.unit.serving.test_whole import in_a_mount, sealed
+
+__all__ = ["sealed"]
 
 
 @pytest.fixture
@@ -106,6 +112,86 @@ def test_what_a_stop_leaves_has_another_name(poses, tmp_path, capsys, monkeypatc
     assert "out.stopped" in told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["o.stopped.mp4", "out.stopped", "poses"]
     assert len(read_folder(tmp_path / "out.stopped").frames) == 4
+
+
+@pytest.mark.parametrize("place", [".", "link"])
+def test_poses_are_written_into_any_folder(poses, tmp_path, monkeypatch, place):
+    """The one where the user is, and one behind a link; nothing hidden stays."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    monkeypatch.chdir(tmp_path / "out" if place == "." else tmp_path)
+    assert run(["pose", str(poses), "--json", place]) == 0
+    assert len(read_folder(tmp_path / "out").frames) == 40
+    assert len(list((tmp_path / "out").iterdir())) == 41
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out", "poses"]
+
+
+def test_poses_are_written_where_only_the_folder_can_be(poses, sealed, monkeypatch):
+    """What is found until a stop, too; it does not pass for the whole there."""
+    assert run(["pose", str(poses), "--json", str(sealed)]) == 0
+    assert len(read_folder(sealed).frames) == 40
+    frames = iter(range(100))
+    monkeypatch.setattr("training.stopping.StopRequest.__call__", lambda request: next(frames) >= 3)
+    assert run(["pose", str(poses), "--json", str(sealed), "--force"]) == 130
+    assert len(read_folder(sealed / "poses.stopped").frames) == 4
+    assert len(read_folder(sealed).frames) == 40
+
+
+def test_force_replaces_the_keypoints_of_a_mount(poses, tmp_path, root):
+    """As of `docker run -v`: the new ones are there, the old ones are gone, other files stay."""
+    pose = 'cd "$2" && "$3" -m client pose "$4" --json "$0" --force >&2'
+    script = f'echo mine > notes.txt; cp -r "$1"/. . && {pose} && ls -A "$0"'
+    old = written(tmp_path / "old", *[[]] * 50)
+    printed = in_a_mount(tmp_path / "out", script, str(old), str(root), sys.executable, str(poses))
+    assert len(printed.split()) == 42
+    assert {"poses_000000000039_keypoints.json", "dance_source.json", "notes.txt"} <= set(printed.split())
+
+
+@pytest.mark.parametrize(
+    ("video", "refused", "new_frames"),
+    [
+        ("other", "other_000000000000_keypoints.json", 0),
+        ("other", "other_000000000007_keypoints.json", 0),
+        ("other", "dance_source.json", 0),
+        ("clip", "clip_000000000007_keypoints.json", 7),
+        ("clip", "dance_source.json", 40),
+    ],
+)
+def test_old_keypoints_stay_where_new_ones_cannot_take_their_place(
+    poses, tmp_path, capsys, monkeypatch, video, refused, new_frames
+):
+    """--force deletes none before: only files of the same names are new ones by then, and the folder can be read."""
+    out, move = written(tmp_path / "out", *[[]] * 50), Path.replace
+    before = {path.name for path in out.iterdir()}
+
+    def full_at_one(path, to):
+        if path.parent.parent == out and to.name == refused:
+            raise OSError(28, "No space left on device")
+        return move(path, to)
+
+    monkeypatch.setattr(Path, "replace", full_at_one)
+    assert run(["pose", str(poses.rename(tmp_path / video)), "--json", str(out), "--force"]) == 1
+    assert "out cannot be written: No space left on device" in " ".join(capsys.readouterr().err.split())
+    assert {path.name for path in out.iterdir()} == before
+    read = read_folder(out)
+    assert len(read.frames) == 50
+    assert sum(bool(frame.people) for frame in read.frames) == new_frames
+
+
+def test_old_keypoints_stay_where_the_overlay_cannot_be_finished(poses, tmp_path, capsys, monkeypatch):
+    """With --force too: the overlay is finished before any of them goes."""
+    out = written(tmp_path / "out", *[[]] * 50)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(recording):
+        raise UnwritableVideo("the disk is full")
+
+    monkeypatch.setattr(Recording, "keep", full)
+    overlay = tmp_path / "overlay.mp4"
+    assert run(["pose", str(poses), "--json", str(out), "--force", "--overlay", str(overlay)]) == 1
+    assert "the disk is full" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert not overlay.exists()
 
 
 def test_force_replaces_the_keypoints_of_a_folder_at_the_end(poses, tmp_path):

@@ -79,8 +79,9 @@ def actors(tmp_path):
     return ["--actors", str(store.root), "--work", str(tmp_path / "w"), "--out", str(tmp_path / "out")]
 
 
-def test_evaluation_shows_tables_and_what_is_not_available(actors, make_video, tmp_path, capsys, monkeypatch):
-    """Its tables are on the screen and in files, and so is the reason for a number that is missing."""
+@pytest.fixture
+def evaluated(monkeypatch):
+    """An evaluation that is there at once; the footage that was asked for."""
     heldout = pytest.importorskip("training.evaluation.heldout")
     keypoints = pytest.importorskip("training.evaluation.keypoints")
     rows = pytest.importorskip("training.evaluation.rows")
@@ -94,8 +95,13 @@ def test_evaluation_shows_tables_and_what_is_not_available(actors, make_video, t
     asked = []
     monkeypatch.setattr(heldout, "footage_of", lambda actor, footage, *_: asked.append(footage))
     monkeypatch.setattr(heldout, "evaluate_held_out", lambda *_: evaluation)
+    return asked
+
+
+def test_evaluation_shows_tables_and_what_is_not_available(actors, evaluated, make_video, tmp_path, capsys):
+    """Its tables are on the screen and in files, and so is the reason for a number that is missing."""
     assert run(["evaluate", "kind", *actors, "--footage", str(make_video())]) == 0
-    assert [path.name for path in asked[0].files] == ["clip.mp4"]
+    assert [path.name for path in evaluated[0].files] == ["clip.mp4"]
     said = capsys.readouterr()
     assert "Pose distance in pixels of 32x32" in said.out
     assert "1.50" in said.out
@@ -108,9 +114,39 @@ def test_evaluation_shows_tables_and_what_is_not_available(actors, make_video, t
     assert run(again) == 1
     assert "held-out.csv exists already; --force overwrites it" in " ".join(capsys.readouterr().err.split())
     assert table.read_text() == "kept"
-    assert len(asked) == 1
+    assert len(evaluated) == 1
     assert run([*again, "--force"]) == 0
     assert table.read_text() != "kept"
+
+
+@pytest.mark.parametrize("place", [".", "link"])
+def test_an_evaluation_is_written_into_any_folder(actors, evaluated, make_video, tmp_path, monkeypatch, place):
+    """The one where the user is, and one behind a link."""
+    (tmp_path / "measured").mkdir()
+    (tmp_path / "link").symlink_to("measured")
+    monkeypatch.chdir(tmp_path / "measured" if place == "." else tmp_path)
+    assert run(["evaluate", "kind", *actors[:-1], place, "--footage", str(make_video())]) == 0
+    assert len(list((tmp_path / "measured").iterdir())) == 5
+
+
+def test_an_evaluation_that_cannot_be_written_is_shown(actors, evaluated, make_video, tmp_path, capsys, monkeypatch):
+    """The disk may fill up in between: nothing measured is lost. What is not a folder is told before any work."""
+
+    def full(*given):
+        raise OSError(28, "No space left on device")
+
+    command = ["evaluate", "kind", *actors, "--footage", str(make_video())]
+    with monkeypatch.context() as patched:
+        patched.setattr("training.evaluation.tables.write_evaluation", full)
+        assert run(command) == 1
+    said = capsys.readouterr()
+    assert "Pose distance in pixels of 32x32" in said.out
+    assert "out cannot be written: No space left on device" in " ".join(said.err.split())
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").symlink_to("out")
+    assert run(command) == 1
+    assert "is not a folder" in " ".join(capsys.readouterr().err.split())
+    assert len(evaluated) == 1
 
 
 @pytest.mark.parametrize(

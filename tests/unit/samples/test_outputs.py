@@ -11,8 +11,9 @@ from samples.make import app
 @pytest.mark.parametrize(
     ("command", "name", "told"),
     [
-        ("clip", "file/clip.mp4", "is no folder"),
-        ("joints", "file/joints", "is no folder"),
+        ("clip", "file/clip.mp4", "is not a folder"),
+        ("joints", "file/joints", "is not a folder"),
+        ("joints", "file", "is not a folder"),
         ("stills", "", "it is a folder"),
         ("joints", "", "exists already and is not empty"),
     ],
@@ -32,3 +33,15 @@ def test_the_true_joints_are_a_whole_folder(tmp_path):
     assert done.exit_code == 0
     assert len(list((tmp_path / "joints").iterdir())) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["joints"]
+
+
+@pytest.mark.parametrize("place", [".", "link"])
+def test_the_true_joints_are_written_into_any_folder(tmp_path, monkeypatch, place):
+    """The one where the user is, and one behind a link."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    monkeypatch.chdir(tmp_path / "out" if place == "." else tmp_path)
+    done = CliRunner().invoke(app, ["joints", "-o", place, "--frames", "3"])
+    assert done.exit_code == 0
+    assert len(list((tmp_path / "out").iterdir())) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out"]
