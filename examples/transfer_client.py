@@ -23,7 +23,8 @@ def requests() -> Iterator[transfer_pb2.TransferRequest]:
         yield transfer_pb2.TransferRequest(frame=transfer_pb2.TransferFrame(sequence=sequence, picture=picture))
 
 
-with av.open(source) as video, av.open(out, "w") as result, grpc.insecure_channel(address, straight) as channel:
+video = av.open(source)  # stays open: gRPC reads it in a thread of its own, which may go on when the call has ended
+with av.open(out, "w") as result, grpc.insecure_channel(address, straight) as channel:
     rate_hz = video.streams.video[0].average_rate or 25
     answers = transfer_pb2_grpc.TransferServiceStub(channel).Transfer(requests())  # type: ignore[no-untyped-call]
     size = next(answers).accepted.stage_size  # the first response; then one answer for each frame, in order
