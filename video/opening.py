@@ -42,10 +42,10 @@ def opened(source: str) -> Any:
         _check_file(source)
         container = av.open(file_address(source), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise UnreadableVideo(f"{source} is no video that can be read: {reason(error)}") from error
+        raise UnreadableVideo(f"{source} cannot be read as a video: {reason(error)}") from error
     if container.format.name in _TEXT_FORMATS:
         container.close()
-        raise UnreadableVideo(f"{source} is no video that can be read: it is text")
+        raise UnreadableVideo(f"{source} cannot be read as a video: it is text")
     return container
 
 

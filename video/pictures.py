@@ -99,11 +99,12 @@ class PictureMaker:
             pass
         elif frame.colorspace not in _KNOWN_MATRICES - {_RGB}:
             is_hd = frame.width >= _HD_FROM_PX[0] or frame.height >= _HD_FROM_PX[1]
-            guess = Colorspace.ITU709 if is_hd else Colorspace.ITU601
+            taken, name = (int(Colorspace.ITU709), "BT.709") if is_hd else (int(Colorspace.ITU601), "BT.601")
+            if hdr or frame.color_primaries == ColorPrimaries.BT2020:
+                taken, name = _BT2020_MATRIX, "BT.2020"
             if frame.colorspace not in (_UNSPECIFIED, _RGB):
-                taken = "BT.709" if is_hd else "BT.601"
-                self._say(f"its colours are of kind {int(frame.colorspace)} of ITU-T H.273: they are read as {taken}")
-            frame.colorspace = _BT2020_MATRIX if hdr or frame.color_primaries == ColorPrimaries.BT2020 else int(guess)
+                self._say(f"its colours are of kind {int(frame.colorspace)} of ITU-T H.273: they are read as {name}")
+            frame.colorspace = taken
         if hdr is None and wide is None:
             return {}
         if hdr is not None:

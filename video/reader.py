@@ -16,10 +16,11 @@ import av.error
 
 from motion.frame import Picture
 from serving.errors import UnreadableVideo
+from video.counting import counted_frames
 from video.deinterlace import Deinterlacer
 from video.opening import chosen_sound, chosen_video, is_endless, opened
 from video.pictures import PictureMaker
-from video.timeline import Timeline
+from video.timeline import Timeline, may_jump
 
 _CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _ANY_RATE: Final = Fraction(25)
@@ -97,7 +98,13 @@ class VideoReader:
 
     @property
     def expected_frames(self) -> int | None:
-        """How many frames the container promises; an estimate for formats that store only a duration, else None."""
+        """How many frames there are, as far as that is known before they are decoded; else None.
+
+        The container's number; an estimate where it stores only a duration; where the clock may jump, so that its
+        duration says little, the packets are counted, which reads the file once.
+        """
+        if not is_endless(self.source) and may_jump(self._container) and self._container.duration is not None:
+            return counted_frames(self.source)
         return self._promised
 
     @property
@@ -110,14 +117,14 @@ class VideoReader:
         """After the last frame: how many that the file promises could not be decoded.
 
         Exact where the format has an index of its frames; elsewhere those that failed one by one, and an estimate from
-        the promised duration where a file ends early.
+        the promised duration where a file ends early. Where a clock starts again or jumps, a duration says nothing.
         """
         if self._promised is None or self._last_pts is None:
             return self._failed_packets
         if self._indexed_frames():
             return max(0, self._indexed_frames() - self._discarded - self._decoded)
         promised_seconds = self._duration_seconds()
-        if promised_seconds is None:
+        if promised_seconds is None or self._timeline.parts > 1:
             return self._failed_packets
         end_seconds = float(self._last_pts * self.time_base) + 1 / self.frame_rate_hz
         missing_seconds = promised_seconds - end_seconds
@@ -230,7 +237,8 @@ class VideoReader:
             promised = max(1, round(duration_seconds * self.frame_rate_hz))
         size_bytes = Path(self.source).stat().st_size
         if promised > size_bytes:
-            self._notes.append(f"it promises {promised} frames, more than its {size_bytes} bytes can hold")
+            if not may_jump(self._container):
+                self._notes.append(f"it promises {promised} frames, more than its {size_bytes} bytes can hold")
             return None
         return promised or None
 
@@ -247,8 +255,13 @@ class VideoReader:
         tag = _CLOCK.match(self._stream.metadata.get("DURATION", ""))
         if tag:
             hours, minutes, seconds = tag.groups()
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            return self._since_start(int(hours) * 3600 + int(minutes) * 60 + float(seconds))
         # The container's duration is that of its longest track, which may be the sound.
         if self._container.duration is not None and not self._container.streams.audio:
-            return float(self._container.duration / av.time_base)
+            told = float(self._container.duration / av.time_base)
+            return self._since_start(told) if "matroska" in self._container.format.name else told
         return None
+
+    def _since_start(self, end_seconds: float) -> float:
+        """Matroska counts its durations from 0, also where the first frame is shown later."""
+        return max(0.0, end_seconds - max(0.0, self.start_seconds))

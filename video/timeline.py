@@ -23,8 +23,7 @@ class Timeline:
     """
 
     def __init__(self, container: Any, step_seconds: Fraction) -> None:
-        may_jump = bool(container.format.flags & Flags.ts_discont.value)
-        self._gap = _GAP_SECONDS if may_jump else _LONGEST_GAP_SECONDS
+        self._gap = _GAP_SECONDS if may_jump(container) else _LONGEST_GAP_SECONDS
         self._step = step_seconds
         self._offsets = [Fraction(0)]
         self._end: Fraction | None = None
@@ -83,6 +82,11 @@ class Timeline:
         if other_since is None or other is None:
             return True
         return not (other_since <= last + self._gap and other >= at - self._gap)
+
+
+def may_jump(container: Any) -> bool:
+    """Whether the container's format is one whose clock may start again or jump, so that its duration says little."""
+    return bool(container.format.flags & Flags.ts_discont.value)
 
 
 def clock_of(packet: Any) -> Fraction | None:

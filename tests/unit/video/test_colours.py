@@ -80,6 +80,27 @@ def test_hdr_and_wide_gamuts_become_ordinary_video(transfer, code, says):
     assert says in maker.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "transfer", "primaries", "taken", "name"),
+    [
+        (14, 16, 9, 9, "BT.2020"),
+        (14, 18, 2, 9, "BT.2020"),
+        (10, 1, 9, 9, "BT.2020"),
+        (8, 1, 1, 5, "BT.601"),
+        (2, 16, 9, 9, None),
+    ],
+)
+def test_the_note_names_the_matrix_that_is_taken(kind, transfer, primaries, taken, name):
+    """ICtCp and constant luminance of BT.2020 are read as plain BT.2020; what says nothing gets no such note."""
+    frame: Any = av.VideoFrame(64, 48, "yuv420p")
+    frame.colorspace, frame.color_trc, frame.color_primaries = kind, transfer, primaries
+    maker = PictureMaker("film", None)
+    maker.picture(frame)
+    said = [note for note in maker.notes if "ITU-T H.273" in note]
+    assert said == ([] if name is None else [f"its colours are of kind {kind} of ITU-T H.273: they are read as {name}"])
+    assert int(frame.colorspace) == taken
+
+
 @pytest.mark.real_clips
 def test_hdr_of_a_telephone_comes_close_to_its_sdr():
     """The same second as HLG and as SDR: 36 dB apart, and 19 where HLG is taken for SDR."""

@@ -7,13 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import av
 import pytest
 
 from serving.errors import UnreadableVideo
 from tests.unit.video.films import RATE_HZ, joined, numbers, picture, size_changing, write_film
+from video import counting
+from video.opening import opened
 from video.reader import VideoReader
 
 SIX = [picture(number) for number in range(6)]
@@ -34,6 +38,23 @@ def far_second_recording(folder: Path) -> Path:
     """FFmpeg takes a clock that falls by more than a minute for one that ran over: 26 hours ahead."""
     first = write_film(folder / "1.ts", SIX[:3], muxer={"output_ts_offset": "100"})
     return joined(first, write_film(folder / "2.ts", SIX[3:]))
+
+
+def much_later_second_recording(folder: Path, **options: Any) -> Path:
+    first = write_film(folder / "1.ts", SIX[:3], **options)
+    return joined(first, write_film(folder / "2.ts", SIX[3:], muxer={"output_ts_offset": "1000"}, **options))
+
+
+def made_large(path: Path) -> Path:
+    """A transport stream with a megabyte of packets that hold nothing: it could hold what its clock promises."""
+    path.write_bytes(path.read_bytes() + (b"\x47\x1f\xff\x10" + bytes(184)) * 6000)
+    return path
+
+
+def joined_programs(folder: Path) -> Path:
+    options: dict[str, Any] = {"codec": "mpeg1video", "rate_hz": 25}
+    ten = [picture(number) for number in range(10)]
+    return joined(*(write_film(folder / f"{n}.mpg", ten[5 * n : 5 * n + 5], **options) for n in range(2)))
 
 
 def long_gap(folder: Path, sound: bool) -> Path:
@@ -95,13 +116,17 @@ def without_index(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Odd:
-    """make: writes the file into a folder. frames: their numbers. says: a piece of each note, in order."""
+    """make: writes the file into a folder. frames: their numbers. says: a piece of each note, in order.
+
+    expected: how many frames the reader says there will be. None of these has lost any.
+    """
 
     make: Callable[[Path], Path]
     frames: tuple[int, ...] = tuple(range(6))
     seconds: tuple[float, ...] = EVEN
     says: tuple[str, ...] = ()
     size: tuple[int, int] = (64, 48)
+    expected: int | None = 6
 
 
 def film(name: str, **options: Any) -> Callable[[Path], Path]:
@@ -111,19 +136,21 @@ def film(name: str, **options: Any) -> Callable[[Path], Path]:
 FAST = tuple(number / 25 for number in range(6))
 ODD = {
     "a GIF": Odd(film("a.gif", codec="gif", pix_fmt="gray")),
-    "an animated PNG": Odd(film("a.apng", codec="apng", pix_fmt="rgb24")),
+    "an animated PNG": Odd(film("a.apng", codec="apng", pix_fmt="rgb24"), expected=None),
     "JPEG pictures with full range": Odd(film("a.avi", codec="mjpeg", pix_fmt="yuvj420p")),
     "JPEG pictures without a container": Odd(
-        film("a.mjpeg", codec="mjpeg", pix_fmt="yuvj420p"), seconds=FAST
+        film("a.mjpeg", codec="mjpeg", pix_fmt="yuvj420p"), seconds=FAST, expected=None
     ),
-    "H.264 without a container or times": Odd(film("a.h264", kind="h264", options={"bf": "2"}), seconds=FAST),
+    "H.264 without a container or times": Odd(
+        film("a.h264", kind="h264", options={"bf": "2"}), seconds=FAST, expected=None
+    ),
     "AVI with B-frames": Odd(film("a.avi", options={"bf": "2"})),
     "AVI without its index": Odd(lambda folder: without_index(film("a.avi", codec="mpeg4")(folder))),
     "MP4 with B-frames": Odd(film("a.mp4", options={"bf": "2"})),
     "a transport stream with B-frames": Odd(film("a.ts", options={"bf": "2"})),
     "a transport stream whose clock runs over": Odd(film("a.ts", muxer={"output_ts_offset": str(2**33 / 9e4 - 0.25)})),
     "a program stream": Odd(film("a.mpg", codec="mpeg1video", rate_hz=25), seconds=FAST),
-    "WebM as a browser records it": Odd(film("a.webm", codec="libvpx", muxer={"live": "1"})),
+    "WebM as a browser records it": Odd(film("a.webm", codec="libvpx", muxer={"live": "1"}), expected=None),
     "no chroma subsampling": Odd(film("a.mkv", pix_fmt="yuv444p")),
     "ten bits": Odd(film("a.mkv", codec="ffv1", pix_fmt="yuv422p10le")),
     "grey": Odd(film("a.mkv", codec="ffv1", pix_fmt="gray")),
@@ -133,7 +160,7 @@ ODD = {
         lambda folder: write_film(folder / "a.mkv", [picture(n, 63, 47) for n in range(6)], codec="ffv1"),
         size=(63, 47),
     ),
-    "one frame": Odd(lambda folder: write_film(folder / "a.mp4", SIX[2:3]), frames=(2,), seconds=(0.0,)),
+    "one frame": Odd(lambda folder: write_film(folder / "a.mp4", SIX[2:3]), frames=(2,), seconds=(0.0,), expected=1),
     "pixels twice as wide as high": Odd(
         film("a.mkv", setup=lambda stream: setattr(stream.codec_context, "sample_aspect_ratio", Fraction(2))),
         size=(128, 48),
@@ -142,7 +169,9 @@ ODD = {
         film("a.mkv", setup=lambda stream: setattr(stream.codec_context, "sample_aspect_ratio", Fraction(5))),
         says=("pixels are 5 times as wide as high",),
     ),
-    "a rate that varies": Odd(film("a.mkv", pts=[0, 1, 2, 10, 11, 30]), seconds=(0.0, 0.1, 0.2, 1.0, 1.1, 3.0)),
+    "a rate that varies": Odd(
+        film("a.mkv", pts=[0, 1, 2, 10, 11, 30]), seconds=(0.0, 0.1, 0.2, 1.0, 1.1, 3.0), expected=31
+    ),
     "times below zero": Odd(film("a.mkv", pts=[-5, -4, -3, -2, -1, 0])),
     "a late start": Odd(film("a.mkv", pts=[7, 8, 9, 10, 11, 12])),
     "two recordings, one behind the other": Odd(two_recordings, says=("clock starts again or jumps once",)),
@@ -151,8 +180,21 @@ ODD = {
     ),
     "three recordings": Odd(three_recordings, says=("clock starts again or jumps 2 times",)),
     "a recording of an earlier hour behind another": Odd(
-        far_second_recording,
-        says=("promises 953442 frames, more than", "clock starts again or jumps once"),
+        far_second_recording, says=("clock starts again or jumps once",)
+    ),
+    "a recording of an earlier hour behind another, in a large file": Odd(
+        lambda folder: made_large(far_second_recording(folder)), says=("clock starts again or jumps once",)
+    ),
+    "a recording of a later hour behind another": Odd(
+        much_later_second_recording, says=("clock starts again or jumps once",)
+    ),
+    "a recording of a later hour with B-frames, in a large file": Odd(
+        lambda folder: made_large(much_later_second_recording(folder, options={"bf": "2"})),
+        says=("clock starts again or jumps once",),
+    ),
+    "two program streams": Odd(
+        joined_programs, frames=tuple(range(10)), seconds=tuple(number / 25 for number in range(10)), expected=10,
+        says=("clock starts again or jumps once",),
     ),
     "a counter that jumps": Odd(lambda folder: long_gap(folder, False), says=("clock starts again or jumps once",)),
     "pictures that were missing while the sound went on": Odd(
@@ -168,7 +210,7 @@ ODD = {
     "two videos": Odd(
         lambda folder: several_videos(folder, "a.mkv", 0), frames=(0,) * 6, says=("2 videos: its default",)
     ),
-    "frames of another size": Odd(size_changing, seconds=FAST, says=("changes from 64x48 to 32x32",)),
+    "frames of another size": Odd(size_changing, seconds=FAST, says=("changes from 64x48 to 32x32",), expected=None),
     "a file that breaks off": Odd(
         lambda folder: cut(film("a.mkv", codec="ffv1", pix_fmt="bgr0")(folder), 0.7),
         frames=(0, 1, 2), seconds=(0.0, 0.1, 0.2),
@@ -183,12 +225,14 @@ ODD = {
 
 @pytest.mark.parametrize("what", ODD)
 def test_odd_files_are_read_as_they_are_meant(tmp_path, monkeypatch, what):
-    """Each with its frames, their times, their size, and what its owner should know, said once."""
+    """Each with its frames, their number, times and size, and what its owner should know, said once; none is lost."""
     odd = ODD[what]
     path = odd.make(tmp_path)
     monkeypatch.chdir(tmp_path)
     with VideoReader(path.name) as reader:
+        assert reader.expected_frames == odd.expected
         frames = list(reader.frames())
+    assert reader.lost_frames == 0
     assert numbers([frame.pixels for frame in frames]) == list(odd.frames)
     assert [frame.seconds for frame in frames] == pytest.approx(odd.seconds, abs=0.0015)
     assert {(frame.pixels.shape[1], frame.pixels.shape[0]) for frame in frames} == {odd.size}
@@ -236,8 +280,8 @@ NO_VIDEO = {
     "a JPEG with another name": (still("a.mp4", "mjpeg", "yuvj420p", "mjpeg"), "is a still picture"),
     "a PNG with another name": (still("a.mov", "png", "rgb24", "image2pipe"), "is a still picture"),
     "a GIF that does not move": (still("a.gif", "gif", "gray", "gif"), "is a still picture"),
-    "a text": (text("a.mp4"), "is no video that can be read"),
-    "a text that FFmpeg would draw": (text("a.txt"), "is no video that can be read: it is text"),
+    "a text": (text("a.mp4"), "cannot be read as a video"),
+    "a text that FFmpeg would draw": (text("a.txt"), "cannot be read as a video: it is text"),
     "a folder": (lambda folder: folder, "is a folder"),
     "a pipe": (pipe, "is a pipe"),
     "frames that do not decode": (without_frames, "not a single frame can be decoded"),
@@ -268,6 +312,39 @@ def test_times_that_repeat_are_spread(tmp_path):
     with VideoReader(str(path)) as reader:
         seconds = [frame.seconds for frame in reader.frames()]
     assert seconds == pytest.approx([0.0, 0.1, 0.15, 0.2, 0.3, 0.4])
+
+
+def test_fields_that_are_stored_one_by_one_are_half_a_frame_each(tmp_path, monkeypatch):
+    """H.264 may do so; no encoder that is here does, so the demuxer is a fake. What is cut away does not count."""
+    tick, path = Fraction(1, 90_000), tmp_path / "a.ts"
+    path.write_bytes(b"G")
+    field, frame = (SimpleNamespace(size=9, is_discard=False, duration=ticks, time_base=tick) for ticks in (1800, 3600))
+    cut_away = SimpleNamespace(size=9, is_discard=True, duration=3600, time_base=tick)
+    flush = SimpleNamespace(size=0, is_discard=False, duration=0, time_base=tick)
+    container = MagicMock()
+    container.__enter__.return_value.demux.return_value = iter([frame, *[field] * 4, cut_away, frame, flush])
+    stream = SimpleNamespace(codec_context=SimpleNamespace(framerate=Fraction(25)))
+    monkeypatch.setattr(counting, "opened", lambda source: container)
+    monkeypatch.setattr(counting, "chosen_video", lambda container, source: (stream, []))
+    assert counting.counted_frames(str(path)) == 4
+
+
+def test_a_file_is_counted_once_for_as_long_as_it_stays_as_it_is(tmp_path, monkeypatch):
+    """Preparing footage asks several times; a file that grew is counted again."""
+    path = two_recordings(tmp_path)
+    counted: list[str] = []
+
+    def opens(source: str) -> Any:
+        counted.append(source)
+        return opened(source)
+
+    monkeypatch.setattr(counting, "opened", opens)
+    for expected, so_far in ((6, 1), (6, 1), (9, 2)):
+        if expected == 9:
+            path.write_bytes(path.read_bytes() + (tmp_path / "1.ts").read_bytes())
+        with VideoReader(str(path)) as reader:
+            assert reader.expected_frames == expected
+        assert len(counted) == so_far
 
 
 def test_rates_and_lengths_beyond_belief_are_named(tmp_path):
