@@ -128,7 +128,8 @@ class KeypointsReader:
             every = f"{self.source} has poses of every {_ordinal(step)} frame"
             return (f"{every}: its {poses} poses follow at {self.frame_rate_hz:.4g} frames a second",)
         if self._folder.counted and poses > 1:
-            return (f"{self.source}: its {poses} frames have no numbers of frames, so they follow each other by name",)
+            order = "by name" if self._path.is_dir() else "in their order"
+            return (f"{self.source}: its {poses} frames have no numbers of frames, so they follow each other {order}",)
         return ()
 
     def shrunk(self, max_side_px: int) -> tuple[KeypointsFolder, FrameSize]:

@@ -1,7 +1,7 @@
 """Poses of a whole clip: a folder of OpenPose's files, one for each frame, or a list of all in one file.
 
-A list is AlphaPose's or COCO's, a detection an entry, with the frame's number in its `image_id`; or a frame an entry,
-each as OpenPose writes a file.
+A list is AlphaPose's or COCO's, a detection an entry, with the frame's number in its `image_id` (of a picture's name
+the last one); or a frame an entry, each as OpenPose writes a file.
 
 Numbers count the source's frames. Where they rise by a step, as 0, 3, 6, only every third frame was looked at: then
 those frames are the clip, at a third of its rate. Other numbers without a file are frames of which nothing is known.
@@ -38,8 +38,13 @@ from motion.openpose_json import (
 LIST_SUFFIX: Final = ".json"
 
 _NUMBER: Final = re.compile(r"(\d+)\D*$")
+_MEDIA_SUFFIX: Final = re.compile(
+    r"\.(?:mp[1-4]|m[124]v|m2ts?|mpeg[1-4]|f4v|3gp?[2p]|[hx]\.?26[1-6]|vp[89]|av1|jp[2x]|j2k)(?![a-z0-9])",
+    re.IGNORECASE,
+)
+"""Its digit is no frame's number, as in `frame_0.mp4.jpg`."""
 _FRACTIONS_BELOW_PX: Final = 1.5
-"""A whole clip within this many pixels was written with a keypoint_scale that gives fractions of the frame."""
+"""What lies within this many pixels was written with a keypoint_scale that gives fractions of the frame."""
 _MOST_FRAMES: Final = 10_000_000
 _FEWEST_FOR_A_STEP: Final = 3
 """Two numbers have some distance in any case."""
@@ -115,7 +120,7 @@ def known_frames(path: Path) -> KnownFrames:
     if not path.is_dir() and path.suffix.lower() == LIST_SUFFIX:
         return _listed(path)
     if not path.is_dir():
-        raise BadKeypoints(f"{path}: is no folder")
+        raise BadKeypoints(f"{path}: is neither a folder nor a {LIST_SUFFIX} list")
     files = keypoint_files(path)
     if not files:
         raise BadKeypoints(f"{path}: there is no file *{FILE_SUFFIX} in it")
@@ -161,15 +166,21 @@ def read_folder(path: Path, *, facts: SourceFacts | None = None, shrink_to_px: i
             told = " and ".join(f"{count} parts in {name}" for count, name in sorted(parts.items()))
             raise BadKeypoints(f"{path}: people[].{BODY_KEY}: all bodies must have the same parts, got {told}")
         frames.append(KeypointsFrame(index, people))
-    if parts and farthest_px <= _FRACTIONS_BELOW_PX:
-        raise BadKeypoints(
-            f"{path}: all joints lie within {farthest_px:g} px of the corner: expected pixels of the source's frame, "
-            "OpenPose's --keypoint_scale 0"
-        )
+    if parts:
+        check_pixels(str(path), farthest_px)
     if facts is not None and known.step > 1:
         pts = tuple(facts.pts_of(number) for number in numbers) if facts.pts else ()
         facts = replace(facts, frame_rate=facts.frame_rate / known.step, pts=pts)
     return KeypointsFolder(path, tuple(frames), facts, scale, known.step, known.counted)
+
+
+def check_pixels(where: str, farthest_px: float) -> None:
+    """Raises BadKeypoints where no joint is farther from the corner than this: those are fractions of the frame."""
+    if farthest_px <= _FRACTIONS_BELOW_PX:
+        raise BadKeypoints(
+            f"{where}: all joints lie within {farthest_px:g} px of the corner: expected pixels of the source's frame, "
+            "OpenPose's --keypoint_scale 0"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +218,7 @@ class KeypointsFolder:
 
 
 def _number_of(name: str) -> int | None:
-    found = _NUMBER.search(name)
+    found = _NUMBER.search(_MEDIA_SUFFIX.sub("", name))
     return int(found[1]) if found else None
 
 
@@ -224,7 +235,8 @@ def _arranged(path: Path, frames: Sequence[KnownFrame], *, counted: bool) -> Kno
         for one, other in pairwise(frames):
             if one.number == other.number:
                 raise BadKeypoints(
-                    f"{path}: both {one.name} and {other.name} are frame {one.number}; expected one video"
+                    f"{path}: both {one.name} and {other.name} are frame {one.number}; expected one video, "
+                    "and the frame's number last in each name"
                 )
         numbers = [frame.number for frame in frames]
         step = math.gcd(*(b - a for a, b in pairwise(numbers))) if len(numbers) >= _FEWEST_FOR_A_STEP else 1
@@ -245,18 +257,21 @@ def _listed(path: Path) -> KnownFrames:
     if all(isinstance(entry, dict) and "people" in entry for entry in entries):
         frames = [_of_frame(place, entry, f"{path.name}: [{place}]") for place, entry in enumerate(entries)]
         return _arranged(path, frames, counted=True)
-    by_image: dict[int, list[tuple[str, Any]]] = {}
+    by_image: dict[int | str, list[tuple[str, Any]]] = {}
+    numbers: dict[int | str, int] = {}
     for place, entry in enumerate(entries):
         where = f"{path.name}: [{place}]"
         if not isinstance(entry, dict) or "keypoints" not in entry or "image_id" not in entry:
             got = ", ".join(map(str, entry))[:80] if isinstance(entry, dict) else kind_of(entry)
             raise BadKeypoints(f"{where}: expected an object with image_id and keypoints, got {got or 'an empty one'}")
         image = entry["image_id"]
-        number = image if type(image) is int else _number_of(Path(image).stem) if isinstance(image, str) else None
+        number = image if type(image) is int else _number_of(Path(image).name) if isinstance(image, str) else None
         if number is None or number < 0:
             raise BadKeypoints(f"{where}.image_id: expected a frame's number, or a name that has one, got {image!r}")
-        by_image.setdefault(number, []).append((where, entry["keypoints"]))
-    arranged = _arranged(path, [_of_detections(*image) for image in by_image.items()], counted=False)
+        numbers[image] = number
+        by_image.setdefault(image, []).append((where, entry["keypoints"]))
+    frames = [_of_detections(numbers[image], image, detections) for image, detections in by_image.items()]
+    arranged = _arranged(path, frames, counted=False)
     return replace(arranged, names_people_only=True)
 
 
@@ -264,8 +279,8 @@ def _of_frame(number: int, document: Any, where: str) -> KnownFrame:
     return KnownFrame(number, where, lambda scale: people_of(document, where, scale))
 
 
-def _of_detections(number: int, detections: Sequence[tuple[str, Any]]) -> KnownFrame:
+def _of_detections(number: int, image: int | str, detections: Sequence[tuple[str, Any]]) -> KnownFrame:
     def people(scale: Scale) -> list[KeypointsPerson]:
         return [person_of({BODY_KEY: keypoints}, where, scale) for where, keypoints in detections]
 
-    return KnownFrame(number, detections[0][0], people)
+    return KnownFrame(number, f"image_id {image!r}", people)

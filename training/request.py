@@ -14,7 +14,7 @@ def footage_of(request: FootageRequest) -> Footage:
     """Raises BadInput for what does not belong together."""
     for folder in request.keypoints:
         if not is_keypoints(folder) or not folder.exists():
-            raise BadInput("--keypoints", f"{folder} is no folder, and no list in a .json file")
+            raise BadInput("--keypoints", f"{folder} is neither a folder nor a .json list")
     return Footage(
         files=request.files, keypoints=request.keypoints, most_frames_per_second=request.most_frames_per_second
     )

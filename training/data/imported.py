@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.frame import FrameSize
-from motion.keypoint_folder import known_frames
+from motion.keypoint_folder import KnownFrames, check_pixels, known_frames
 from motion.openpose_json import BadKeypoints
 from motion.pose import Pose
 from serving.errors import BadInput
@@ -23,8 +23,6 @@ _LIMB_WIDTH: Final = 0.34
 _TORSO_WIDTH: Final = 0.8
 _HEAD_RADIUS: Final = 0.42
 """Of a drawn mask, as fractions of the torso's length: wide enough for clothes."""
-_FRACTIONS_BELOW_PX: Final = 1.5
-"""Everybody of a frame within this many pixels was written with a keypoint_scale that gives fractions."""
 _MOST_MISSING: Final = 0.02
 _FEWEST_MISSING: Final = 2
 
@@ -33,8 +31,7 @@ class ImportedPoses:
     """The poses of one file of footage, out of a folder of OpenPose's files or a list, by the numbers of its frames.
 
     every: which frames of the file are taken, as 3 for every third one. frames: how many the footage then has; None
-    where that is unknown, and the first number is the first frame's. Else numbers count from the first frame on, or,
-    where that fits the footage alone, from the first number on.
+    where that is unknown. `_beginning` says which number is the first frame's.
 
     Raises BadInput where there are no poses, or none for more than two in a hundred of the frames.
     """
@@ -46,13 +43,10 @@ class ImportedPoses:
             raise BadInput("keypoints", str(error)) from error
         self._every = every
         self._last: Pose | None = None
-        first, last = self._known.numbers[0], self._known.numbers[-1]
-        self._begin = first
-        if frames is not None and (frames - 1) * every <= last < frames * every:
-            self._begin = 0
+        self._begin = _beginning(self._known, every, frames)
         self._by_number = {frame.number: frame for frame in self._known.frames}
         if frames is not None:
-            self._check(frames, last)
+            self._check(frames, self._known.numbers[-1])
 
     def _check(self, frames: int, last: int) -> None:
         """Refuses poses of other footage: those of a frame must not be taken for another one's."""
@@ -80,15 +74,11 @@ class ImportedPoses:
             return None, 0
         try:
             people = [person.pose for person in known.people((1.0, 1.0)) if person.pose.seen[skeleton.BODY].any()]
+            if people:
+                check_pixels(known.name, max(float(np.abs(pose.joints_px).max()) for pose in people))
         except BadKeypoints as error:
             raise BadInput("keypoints", f"{self._known.path}: {error}") from error
         chosen = None
-        if people and max(float(np.abs(pose.joints_px).max()) for pose in people) <= _FRACTIONS_BELOW_PX:
-            raise BadInput(
-                "keypoints",
-                f"{self._known.path}: {known.name}: expected pixels of the footage's frame, OpenPose's "
-                "--keypoint_scale 0",
-            )
         if people:
             near = {index: _distance_px(self._last, pose) for index, pose in enumerate(people)}
             nearest = min(near, key=lambda index: near[index])
@@ -96,6 +86,22 @@ class ImportedPoses:
             chosen = people[nearest if near[nearest] < _height_px(people[nearest]) else tallest]
         self._last = chosen
         return chosen, len(people)
+
+
+def _beginning(known: KnownFrames, every: int, frames: int | None) -> int:
+    """The number of the footage's first frame.
+
+    Numbers are those of the footage's frames where they fit it: somebody may come late, and files may be missing. Else
+    they count from 1, or are those of a longer video, and the first one is the first frame's.
+    """
+    first, last = known.numbers[0], known.numbers[-1]
+    if frames is None:
+        # A list names only frames that somebody is in; of a folder, the first file is the first frame.
+        return 0 if known.names_people_only else first
+    if last < frames * every:
+        # 1, 4, 7 of every third frame are 0, 3, 6, counted from 1.
+        return first % every if known.step % every == 0 else 0
+    return min(first, 1) if last == frames * every else first
 
 
 def explains(mask: NDArray[np.uint8], pose: Pose, size: FrameSize) -> bool:

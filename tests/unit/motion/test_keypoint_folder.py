@@ -40,7 +40,10 @@ def test_names_without_numbers_are_ordered_by_name(tmp_path):
     [
         ({}, "there is no file *_keypoints.json in it"),
         ({"a_1": text(entry()), "summary": text()}, "summary_keypoints.json has no number, 1 other files have one"),
-        ({"a_1": text(entry()), "b_1": text()}, "both a_1_keypoints.json and b_1_keypoints.json are frame 1"),
+        (
+            {"a_1": text(entry()), "b_1": text()},
+            "both a_1_keypoints.json and b_1_keypoints.json are frame 1; expected one video, and the frame's number",
+        ),
         (
             {"a_1": text(entry()), "a_2": text(entry(18))},
             "must have the same parts, got 18 parts in a_2_keypoints.json and 25 parts in a_1_keypoints.json",
@@ -189,6 +192,39 @@ def test_a_list_of_detections_is_read(tmp_path):
     assert read.missing_frames == 0
 
 
+@pytest.mark.parametrize(
+    "name", ["frame_{}.mp4.jpg", "{}.JP2", "clip.{:04d}", "a.M2TS-{:03d}.3gp.png", "x_{}.h264.webp"]
+)
+def test_a_suffix_s_digit_is_no_frame_s_number(tmp_path, name):
+    """The number is the last one before the suffixes."""
+    entries = [{"image_id": name.format(n), "keypoints": [100 + n, 50, 0.9] * 26} for n in (3, 4, 7)]
+    known = known_frames(listed(tmp_path, entries))
+    assert known.numbers == [3, 4, 7]
+    assert [known.frames[2].people((1.0, 1.0))[0].pose.joints_px[0, 0]] == [107]
+
+
+def test_the_files_of_a_folder_may_be_named_after_a_film(tmp_path):
+    """The 4 of mp4 is no frame's number there either."""
+    folder = folder_of(tmp_path, **{"frame_0.mp4": text(), "frame_1.mp4": text()})
+    assert known_frames(folder).numbers == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        ([f"{n:04d}_1080p.jpg" for n in range(30)], "'0000_1080p.jpg' and image_id '0001_1080p.jpg' are frame 1080"),
+        (["a/7.jpg", "b/7.jpg"], "both image_id 'a/7.jpg' and image_id 'b/7.jpg' are frame 7; expected one video"),
+        ([7, "7.jpg"], "both image_id 7 and image_id '7.jpg' are frame 7"),
+    ],
+)
+def test_two_pictures_of_a_list_are_not_one_frame(tmp_path, images, told):
+    """Their people would be one frame's; the names are told."""
+    entries = [{"image_id": image, "keypoints": [10, 50, 0.9] * 26} for image in images for _ in range(2)]
+    with pytest.raises(BadKeypoints) as caught:
+        known_frames(listed(tmp_path, entries))
+    assert told in str(caught.value)
+
+
 def test_a_list_of_frames_is_read(tmp_path):
     """Each entry as OpenPose writes a file, in their order."""
     entries = [{"people": [entry()], "canvas_width": 9}, {"people": []}, {"people": [entry(), entry()]}]
@@ -219,5 +255,5 @@ def test_what_is_wrong_with_a_list_is_named(tmp_path, entries, told):
 
 def test_what_is_no_folder_is_refused(tmp_path):
     """Before anything is read."""
-    with pytest.raises(BadKeypoints, match="is no folder"):
+    with pytest.raises(BadKeypoints, match=r"is neither a folder nor a \.json list"):
         known_frames(tmp_path / "none")

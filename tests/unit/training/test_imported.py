@@ -44,6 +44,46 @@ def test_numbers_may_begin_anywhere(tmp_path, numbers, frames, expected):
     assert places(ImportedPoses(folder_of(tmp_path, numbers), frames=frames), frames) == expected
 
 
+def list_of(tmp_path, numbers, name="{}.jpg"):
+    """AlphaPose's, which names only frames that somebody is in."""
+    path = tmp_path / "alphapose-results.json"
+    entries = [{"image_id": name.format(n), "keypoints": [v for k in range(26) for v in (100 + n, 50 + 4 * k, 0.9)]}
+               for n in numbers]  # fmt: skip
+    path.write_text(json.dumps(entries))
+    return path
+
+
+@pytest.mark.parametrize(("frames", "numbers"), [(100, range(10, 91)), (100, range(60, 70)), (None, range(10, 91))])
+def test_who_comes_late_and_leaves_early_is_in_their_own_frames(tmp_path, frames, numbers):
+    """A list has no entries of the frames before and behind."""
+    expected = [n if n in numbers else None for n in range(100)]
+    assert places(ImportedPoses(list_of(tmp_path, numbers), frames=frames), 100) == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "first"), [(range(1, 99), 0), (range(1, 101), 1), (range(3, 101), 1), (range(7, 107), 7)]
+)
+def test_files_that_are_missing_at_both_ends_move_nothing(tmp_path, numbers, first):
+    """Numbers are the footage's frames where they fit; else they count from 1, or are those of a longer video."""
+    expected = [n if n in numbers else None for n in range(first, first + 100)]
+    assert places(ImportedPoses(folder_of(tmp_path, numbers), frames=100), 100) == expected
+
+
+@pytest.mark.parametrize(("begin", "frames"), [(0, 25), (1, 25)])
+def test_every_third_frame_may_be_counted_from_1(tmp_path, begin, frames):
+    """Then 1, 4, 7 are the frames 0, 3, 6."""
+    numbers = range(begin, 75, 3)
+    assert places(ImportedPoses(folder_of(tmp_path, numbers), every=3, frames=frames), 25) == list(numbers)
+
+
+def test_fractions_of_the_frame_are_refused(tmp_path):
+    """In a frame's poses as in a whole folder's."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"image_id": "0.jpg", "keypoints": [0.5, 0.5, 0.9] * 26}]))
+    with pytest.raises(BadInput, match=r"a\.json: image_id '0\.jpg': all joints lie within 0\.5 px of the corner"):
+        ImportedPoses(path, frames=1).of(0)
+
+
 def test_every_third_frame_goes_with_footage_that_is_thinned_so(tmp_path):
     """With all frames of the footage it is refused, and what helps is said."""
     folder = folder_of(tmp_path, range(0, 75, 3))
