@@ -60,7 +60,7 @@ def test_footage_that_is_not_worth_it_is_an_error_unless_told_so(preparation, ma
     ("more", "words"),
     [
         (["--preset", "huge"], "there is no preset 'huge'"),
-        (["--keypoints", "nowhere"], "--keypoints: nowhere is no folder"),
+        (["--keypoints", "nowhere"], "--keypoints: nowhere is neither a folder nor a .json list"),
         (["--frame-rate", "0"], "frame rate: must be positive"),
     ],
 )
