@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from textwrap import shorten
@@ -11,7 +12,9 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 import training.exits
+from serving.channels import goes_through_proxy
 from serving.errors import BadInput, DanceError
+from serving.proxies import proxy_for
 from serving.refusals import Refusal, refusal_of
 
 _SIGNS_OF_A_CUT: Final = ("RST_STREAM", "Internal error from Core")
@@ -123,6 +126,13 @@ class JobFailed(CommandError):
         self.exit_code = exit_code
 
 
+def _through_proxy(address: str) -> str:
+    choice = proxy_for(address, os.environ)
+    if choice is None or not goes_through_proxy(address):
+        return ""
+    return f" through the proxy {choice.proxy}, which {choice.variable} names"
+
+
 @contextmanager
 def server_errors(address: str) -> Iterator[None]:
     """Turns gRPC's errors into ServerError, in the server's own words; says so when nobody answers at all."""
@@ -135,7 +145,7 @@ def server_errors(address: str) -> Iterator[None]:
         distrust = _distrust(details) if code is StatusCode.UNAVAILABLE else ""
         if code is StatusCode.UNAVAILABLE and not details.startswith("stage "):
             reason = shorten(distrust or details, 120, placeholder=" ...")
-            message = f"no server answers at {address} ({reason})"
+            message = f"no server answers at {address}{_through_proxy(address)} ({reason})"
         refusal = refusal_of(error)
         raise ServerError(
             message,

@@ -115,8 +115,6 @@ def pose_command(
         raise UsageError(f"{json} is the source itself; name another folder")
     if json is not None and json.is_dir() and any(json.iterdir()) and not force:
         raise CommandError(f"{json} exists already and is not empty; --force replaces the keypoints in it")
-    if json is not None and json.exists() and not json.is_dir():
-        raise CommandError(f"{json} is no folder; --json names one")
     models = PoseModels()
     if not shown.is_keypoints:
         models = asked_models(pose_backend, pose_model, None, display, dancer=choice)

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
 
-from client.errors import ServerError
+from client.errors import ServerError, server_errors
 from client.feed import FeedOptions, LiveFeed, shrunk
 from client.report import TransferReport
 from client.session import DanceClient
@@ -153,3 +155,23 @@ def test_stage_table_holds_percentiles_in_milliseconds():
     assert face.compute_p95_ms == pytest.approx(95)
     assert face.queue_p95_ms == pytest.approx(2)
     assert report.remarks == {"no face": 101}
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (
+            "far.example:443",
+            "no server answers at far.example:443 through the proxy proxy.example:3128, which http_proxy",
+        ),
+        ("127.0.0.1:50050", "no server answers at 127.0.0.1:50050 (refused)"),
+    ],
+)
+def test_a_proxy_on_the_way_is_named(monkeypatch: pytest.MonkeyPatch, address: str, words: str):
+    """Where a server does not answer, the reader learns what stands between; a server here is called straight."""
+    monkeypatch.setenv("http_proxy", "http://me:secret@proxy.example:3128")
+    refused = AioRpcError(StatusCode.UNAVAILABLE, Metadata(), Metadata(), "refused")
+    with pytest.raises(ServerError) as caught, server_errors(address):
+        raise refused
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
