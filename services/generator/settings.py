@@ -46,9 +46,9 @@ class GeneratorSettings(ServerSettings):
     triton_exit_seconds: int = 5
     """How long requests in flight may take when it ends."""
     triton_repository_key_file: Path | None = None
-    """Holds the word that a Triton elsewhere asks of whoever loads actors, read at each use: the WORD in
-    `--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=WORD`. None: it asks for none. A
-    Triton that is started here gets a fresh word at each start."""
+    """Holds the key with which a Triton elsewhere lets the agent load actors, read at each use: the KEY in
+    `--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=KEY`. None: it asks for none. A
+    Triton that is started here gets a fresh key at each start."""
     repository_root: Path | None = None
     """Triton's model repository, which the agent writes. None: a temporary folder. Shared with a Triton elsewhere."""
 
