@@ -76,7 +76,7 @@ def test_video_cut_before_its_index(fails, serve, make_video, tmp_path):
     source = make_video(frames=30)
     content = source.read_bytes()
     source.write_bytes(content[: content.index(b"moov")])
-    assert "no video that can be read" in fails(1, *arguments(source, tmp_path / "o.mp4", serve().address))
+    assert "cannot be read as a video" in fails(1, *arguments(source, tmp_path / "o.mp4", serve().address))
 
 
 def test_truncated_video_gives_what_decodes(serve, make_video, tmp_path, capsys):
