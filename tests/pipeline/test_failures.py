@@ -19,7 +19,7 @@ UNAVAILABLE, DEADLINE = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EX
 SHORT_SECONDS = 0.5
 """A limit that a test waits for."""
 IN_TIME_SECONDS = 4.0
-"""The same, where something has to be in time: it takes some milliseconds, and has taken two seconds on a busy machine."""
+"""The same, where something has to be in time: it takes milliseconds, and has taken two seconds on a busy machine."""
 
 
 async def begin(stack: Stack, actor: str = "anna", **fields: Any) -> Dancing:
