@@ -273,7 +273,7 @@ async def test_every_stream_has_an_estimator_and_a_thread_of_its_own():
             assert await stream.read() is grpc.aio.EOF
     used = [estimator for estimator in workshop.made if estimator.pictures]
     assert len(used) == 2
-    assert all(estimator.closed.is_set() for estimator in workshop.made)
+    assert all(estimator.closed.wait(5) for estimator in workshop.made)  # each is closed in its own thread
     assert all(len(estimator.threads) == 1 for estimator in workshop.made)
     assert not used[0].threads & used[1].threads
 

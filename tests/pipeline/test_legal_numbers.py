@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import gc
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -58,6 +59,7 @@ class CountedNormalize(NormalizeService):
 @pytest.fixture
 def tracebacks() -> Iterator[Tracebacks]:
     """Of all processes: they are one here."""
+    gc.collect()  # what earlier tests left would be told of now: "Task was destroyed but it is pending!"
     handler = Tracebacks()
     logging.getLogger().addHandler(handler)
     yield handler
