@@ -172,7 +172,7 @@ def _key_set(contents: Sequence[bytes]) -> dict[str | None, _Key]:
     for number, entry in enumerate(signing, 1):
         kid = entry.get("kid")
         if kid is not None and not isinstance(kid, str):
-            raise ValueError(f"key {number} of the key set has a kid that is no text")
+            raise ValueError(f"key {number} of the key set has a kid that is not a text")
         if (kid is None and len(signing) > 1) or kid in keys:
             raise ValueError(f"key {number} of the key set needs a kid of its own")
         keys[kid] = _key(entry, f"key {number} of the key set")

@@ -48,7 +48,7 @@ __all__ = [
 class ListedVersion:
     """One version of an actor in a list. actor: None where it cannot be served, and `unavailable` says why.
 
-    version: 0 where it is not known, since the actor's folder cannot be read, or has a number that is no version.
+    version: 0 where it is not known, since the folder cannot be read, or its number is not a version.
     """
 
     actor_id: str

@@ -254,7 +254,7 @@ class GeneratorAgent:
         return f"dead processes of actors hold {self._lost_memory_bytes / 2**20:.0f} MiB of shared memory"
 
     async def _shed_at_rest(self) -> None:
-        """Starts Triton again for the memory that dead processes hold, at a moment when nobody draws."""
+        """Starts Triton again to free the memory that dead processes hold, while no actor is in use."""
         if self._lost_memory_bytes <= self._care.lost_memory_bytes // 4 or any(map(self._in_use, self._entries())):
             return
         # It was measured at the last death; Triton may have given it back since.

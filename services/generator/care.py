@@ -51,8 +51,8 @@ def bearable_memory_bytes() -> int:
 class Care:
     """How actors are kept; the fields are those of `GeneratorSettings`. wanted_ids None: every actor there is.
 
-    lost_memory_bytes: Triton is started again before its dead processes hold more shared memory than this; when nobody
-    draws, already at a quarter of it.
+    lost_memory_bytes: Triton is started again before its dead processes hold more shared memory than this; while no
+    actor is in use, already at a quarter of it.
     """
 
     wanted_ids: tuple[str, ...] | None = ()

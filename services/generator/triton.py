@@ -32,7 +32,7 @@ class TritonClient:
     load_seconds: how long loading or unloading a model may take. canary_seconds: how long one picture may take, its
     time in the queue included. answer_seconds: how long Triton may take to
     say that it lives, what it has loaded, and how much that drew. tls: None is plaintext. repository_key: gives what
-    Triton asks of whoever loads models, or empty; asked each time, because a Triton that is started again has another.
+    Triton asks for before it loads models, or empty; asked each time, since a Triton that starts again has another.
     Raises BadSettings for the files of `tls`.
     """
 
