@@ -10,10 +10,10 @@ import torch
 
 from motion.body import BodyStats
 from motion.frame import Frame, PictureEncoding
-from serving.actors import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
-from serving.pictures import encode_picture
-from training.body import new_generator
-from training.export import export_generator
+from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
+from serving.pictures.codec import encode_picture
+from training.loop.body_learner import new_generator
+from training.publishing.export import export_generator
 from video.reader import VideoReader
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"

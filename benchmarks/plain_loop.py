@@ -16,9 +16,9 @@ from motion.labelmap import draw_label_map
 from services.generator.network import served_generator
 from services.normalize.normalizer import Normalizer, NormalizerConfig, PoseFrame
 from services.pose.estimator import PoseDetail, PoseEstimator
-from serving.actors import Actor
-from serving.engine import open_engine
-from serving.pictures import decode_picture, encode_picture
+from serving.actors.store import Actor
+from serving.inference.engine import open_engine
+from serving.pictures.codec import decode_picture, encode_picture
 
 Draw = Callable[[Picture, Picture], Picture]
 """Two pictures in, one out."""

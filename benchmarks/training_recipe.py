@@ -33,22 +33,22 @@ from typing import Annotated, Final
 
 import typer
 
+from motion.crop import Stage
 from motion.frame import FrameSize, Picture
-from motion.stage import Stage
 from serving.errors import BadInput, DanceError
-from serving.whole import written_whole
-from training.atomic import write_picture
-from training.body import BodyLearner
-from training.checkpoints import Checkpoints
-from training.data.prepare import PreparedFootage, preparation_name
-from training.heldout import HeldOut
-from training.identity import fingerprint, recipe_identity
-from training.learner import Computing
+from serving.process.atomic_files import written_whole
+from training.checkpoints.identity import fingerprint, recipe_identity
+from training.checkpoints.store import Checkpoints
+from training.evaluation.held_out_frames import HeldOut
+from training.loop.body_learner import BodyLearner
+from training.loop.learner import Computing
+from training.loop.trainer import Budget, Step, Trainer, TrainingStopped
+from training.preparation.prepare import PreparedFootage, preparation_name
+from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, settle
 from training.presets import Preset, slim_256
-from training.recipe import computable, drawing_for, pairs_for, prepared_for, settle
-from training.stopping import stop_on_signals
-from training.trainer import Budget, Step, Trainer, TrainingStopped
-from training.worklock import locked
+from training.process.atomic import write_picture
+from training.process.stop_signals import stop_on_signals
+from training.process.work_folder import locked
 
 _DEVICE: Final = "cpu"
 _FULL: Final = "full"

@@ -27,7 +27,7 @@ class PictureEncoding(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EncodedPicture:
-    """A picture's bytes and the size that its sender claims; `serving.pictures` checks the claim and decodes."""
+    """A picture's bytes and the size that its sender claims; `serving.pictures.codec` checks the claim and decodes."""
 
     encoding: PictureEncoding
     width_px: int

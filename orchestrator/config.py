@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from motion.body import BodyStats
-from motion.dancer_choice import DancerChoice
 from motion.frame import FrameSize, PictureEncoding
+from motion.people.dancer_choice import DancerChoice
 
 
 class TransferMode(Enum):
@@ -74,7 +74,7 @@ class PoseConfig:
 class SessionConfig:
     """One session, as `TransferConfig` in dance/v1/transfer.proto says; every field is served.
 
-    actor_version: 0 is one that is served, see `serving.rollout`. source_body: None means a running calibration.
+    actor_version: 0 is one that is served, see `serving.actors.rollout`. source_body: None means a running calibration.
     frame_rate_hz: 0 when unknown. checkpoint_every_frames: 0 for none. checkpoint: of an earlier session, to go on
     from; empty for none.
     """

@@ -9,12 +9,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from motion.body import BodyStats
+from motion.crop import Stage
 from motion.face_region import FaceRule
 from motion.frame import FrameSize, PictureEncoding
 from motion.labelmap import LABEL_MAP_VERSION
-from motion.stage import Stage
-from serving.actors import Actor, ActorStore, NetworkShape
-from serving.pictures import encode_picture
+from serving.actors.store import Actor, ActorStore, NetworkShape
+from serving.pictures.codec import encode_picture
 
 SIDE_PX = 32
 

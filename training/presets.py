@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
 from motion.face_region import FaceRule
-from serving.actors import NetworkShape, Padding
+from serving.actors.store import NetworkShape, Padding
 from serving.errors import BadInput
-from training.data.jitter import Jitter
+from training.data.augmentation import Jitter
 from training.data.pairs import Targets
 from training.losses import LossWeights
 from training.losses.adversarial import AdversarialLoss
 from training.losses.feature_matching import OverScales
-from training.vgg import Perceptual
+from training.networks.vgg import Perceptual
 
 Losses = Literal["pix2pixhd", "smoothing", "smoothing-face"]
 """The paper's ablation: every picture by itself; with temporal smoothing; with smoothing and a face network."""

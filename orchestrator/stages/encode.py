@@ -11,12 +11,12 @@ from typing import ClassVar, Final
 from motion.face_region import paste_face
 from motion.frame import Picture, PictureEncoding
 from orchestrator.config import SessionConfig
-from orchestrator.link import Link
-from orchestrator.passage import Passage
-from orchestrator.pipeline import Inbox
-from orchestrator.stages.in_order import in_order
-from serving.actors import Actor
-from serving.pictures import encode_picture
+from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.link import Link
+from orchestrator.pipeline.ordered_work import in_order
+from orchestrator.pipeline.play import Inbox
+from serving.actors.store import Actor
+from serving.pictures.codec import encode_picture
 
 _SMALL_PX: Final = 256 * 256
 """A JPEG of so many pixels takes about 0.2 ms with its face: less than a thread costs, which is woken, has to get
@@ -47,7 +47,7 @@ class EncodeStage:
         )
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.Stage`."""
+        """See `orchestrator.pipeline.play.Stage`."""
         await in_order(inbox, outbox, self._begin, at_once=self._at_once)
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:

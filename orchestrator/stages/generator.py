@@ -13,14 +13,14 @@ from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 
 from motion.frame import Picture
-from orchestrator.link import Link, LinkEnded
-from orchestrator.passage import Passage, Remark
-from orchestrator.patience import Patience
-from orchestrator.pipeline import Inbox
-from orchestrator.recurrence import Recalled, Recurrence
+from orchestrator.pipeline.in_flight_frame import Passage, Remark
+from orchestrator.pipeline.link import Link, LinkEnded
+from orchestrator.pipeline.play import Inbox
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.failures import stage_errors
-from serving.actors import Actor
+from orchestrator.stage_calls.failures import stage_errors
+from orchestrator.stage_calls.patience import Patience
+from orchestrator.stages.previous_picture import Recalled, Recurrence
+from serving.actors.store import Actor
 from serving.errors import (
     ActorNotFound,
     ActorUnusable,
@@ -92,7 +92,7 @@ class GeneratorStage:
         self._patience = Patience(settings.away_seconds)
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.Stage`."""
+        """See `orchestrator.pipeline.play.Stage`."""
         while True:
             try:
                 passage, waited_seconds = await inbox.take()

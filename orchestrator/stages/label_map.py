@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from motion.face_region import cut_face, face_region
 from motion.labelmap import draw_label_map
-from orchestrator.link import Link
-from orchestrator.passage import Passage, Remark
-from orchestrator.pipeline import Inbox
-from orchestrator.stages.in_order import in_order
-from serving.actors import Actor
+from orchestrator.pipeline.in_flight_frame import Passage, Remark
+from orchestrator.pipeline.link import Link
+from orchestrator.pipeline.ordered_work import in_order
+from orchestrator.pipeline.play import Inbox
+from serving.actors.store import Actor
 
 
 class LabelMapStage:
@@ -28,7 +28,7 @@ class LabelMapStage:
         self._at_once = at_once
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.Stage`."""
+        """See `orchestrator.pipeline.play.Stage`."""
         await in_order(inbox, outbox, self._begin, at_once=self._at_once)
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:

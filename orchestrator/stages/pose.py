@@ -8,14 +8,14 @@ from typing import ClassVar, Final
 from dance.v1 import pose_pb2, pose_pb2_grpc
 from grpc import StatusCode
 
-from motion.dancer_choice import DancerChoice, DancerRule, place_of
 from motion.frame import Frame
+from motion.people.dancer_choice import DancerChoice, DancerRule, place_of
 from orchestrator.config import PoseBackend, PoseConfig, PoseDetail
-from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
+from orchestrator.pipeline.in_flight_frame import NoPicture, NoPictureReason, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.stream import StreamStage
-from serving import wire
+from orchestrator.stage_calls.bidi_stage import StreamStage
 from serving.errors import BadInput, NotServed, StageBroken, StageRefused
+from serving.rpc import converters
 
 BACKEND_TO_PROTO: Final = {
     PoseBackend.MEDIAPIPE: pose_pb2.POSE_BACKEND_MEDIAPIPE,
@@ -81,7 +81,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         config = pose_pb2.EstimateConfig(
             backend=BACKEND_TO_PROTO[self.config.backend],
             detail=DETAIL_TO_PROTO[self.config.detail],
-            dancer=wire.dancer_choice_to_proto(dancer),
+            dancer=converters.dancer_choice_to_proto(dancer),
             face_and_hands_every_n=self.config.face_and_hands_every_n,
         )
         return pose_pb2.EstimateRequest(config=config)
@@ -100,7 +100,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         if passage.picture is None:
             return None
         request = pose_pb2.EstimateRequest()
-        wire.fill_frame(request.frame, Frame(passage.sequence, passage.picture, passage.captured_at_s))
+        converters.fill_frame(request.frame, Frame(passage.sequence, passage.picture, passage.captured_at_s))
         return request
 
     def _take_answer(self, passage: Passage, response: pose_pb2.EstimateResponse) -> None:
@@ -111,7 +111,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
             passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
         elif estimate.dancer_index >= 0:
             try:
-                passage.source_pose = wire.pose_from_proto(estimate.people[estimate.dancer_index].pose)
+                passage.source_pose = converters.pose_from_proto(estimate.people[estimate.dancer_index].pose)
             except BadInput as error:  # the stage's doing, not the client's
                 raise StageBroken(self.name, passage.sequence, str(error)) from error
             if passage.size is not None:

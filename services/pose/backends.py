@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from services.pose.estimator import PeopleEstimator, PoseDetail, PoseEstimator, PoseRules
-from services.pose.model_card import OpenPoseCard, read_card
-from services.pose.openpose import OpenPoseEstimator, OpenPoseModel
-from services.pose.rtmpose import RtmPoseEstimator, RtmPoseModel
+from services.pose.models.card import OpenPoseCard, read_card
+from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
+from services.pose.rtmpose.estimator import RtmPoseEstimator, RtmPoseModel
 from serving.errors import BadSettings
 
 _log = logging.getLogger(__name__)

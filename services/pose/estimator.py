@@ -14,12 +14,12 @@ from mediapipe.python.solutions.holistic import Holistic
 from mediapipe.python.solutions.pose import Pose as BodyTracker
 from numpy.typing import NDArray
 
-from motion.following import Follower
 from motion.frame import FrameSize, Picture
+from motion.people.person_tracking import Follower
 from motion.pose import Pose
-from services.pose.carrying import carried
-from services.pose.landmarks import body_extent_px, body_pose, landmarks_array, with_face_and_hands
-from services.pose.quiet import first_person_chatter_dropped, person_seen, startup_chatter_dropped
+from services.pose.mediapipe.carrying import carried
+from services.pose.mediapipe.landmarks import body_extent_px, body_pose, landmarks_array, with_face_and_hands
+from services.pose.mediapipe.stderr_filter import first_person_chatter_dropped, person_seen, startup_chatter_dropped
 
 
 class PoseDetail(Enum):

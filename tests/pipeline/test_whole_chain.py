@@ -11,13 +11,13 @@ import numpy as np
 import psutil
 import pytest
 
+from client.connection.session import DanceClient
+from client.connection.types import Answer, TransferOptions
 from client.errors import ServerError
-from client.session import DanceClient
-from client.stack import LocalStack, local_stack
-from client.terms import Answer, TransferOptions
+from client.local_stack.stack import LocalStack, local_stack
 from motion.frame import EncodedPicture, Frame, Picture, PictureEncoding
-from serving.actors import ActorStore
-from serving.pictures import decode_picture, encode_picture
+from serving.actors.store import ActorStore
+from serving.pictures.codec import decode_picture, encode_picture
 from tests.tiny_actors import publish_tiny
 from video.reader import VideoReader
 

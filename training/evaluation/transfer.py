@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
-from serving.actors import Actor
+from serving.actors.store import Actor
 from serving.errors import BadInput, NoBody
 from training.data.footage import footage_frames
-from training.data.staging import Progress
-from training.evaluation.heldout import Evaluation
 from training.evaluation.keypoints import PARTS, detected
 from training.evaluation.lpips import Lpips
-from training.evaluation.rows import measured
-from training.stopping import checked
+from training.evaluation.score_rows import measured
+from training.evaluation.self_reconstruction import Evaluation
+from training.preparation.crop_arrays import Progress
+from training.process.stop_signals import checked
 
 _JOINTS = [joint for joint in PARTS["body"].tolist() if joint not in (skeleton.NECK, skeleton.MID_HIP)]
 """The body's joints that are points of the body, and not middles of others."""
