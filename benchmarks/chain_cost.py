@@ -31,7 +31,7 @@ from dance.v1 import frame_pb2, transfer_pb2, transfer_pb2_grpc
 from benchmarks import bare_relay
 from benchmarks.stand_ins import add_stand_ins, dancer
 from motion.body import BodyStats
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.face_region import FaceRule
 from motion.frame import FrameSize, PictureEncoding
 from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
@@ -190,7 +190,7 @@ def publish(root: Path, side_px: int) -> Actor:
         version=0,
         folder=root,
         label_map_version=1,
-        stage=Stage((_SOURCE.width_px - _SOURCE.height_px) // 2, 0, 720, 720, side_px, side_px),
+        crop=Crop((_SOURCE.width_px - _SOURCE.height_px) // 2, 0, 720, 720, side_px, side_px),
         frame_size=_SOURCE,
         frame_rate_hz=_RATE_HZ,
         body=BodyStats(near_ankle_y=0.9, far_ankle_y=0.7, near_height=0.6, far_height=0.5, hip_x=0.5, frames=100),

@@ -18,9 +18,11 @@ import typer
 
 from benchmarks.cases import CASES, SAMPLES, make_actor
 from client.connection.session import DanceClient
-from client.connection.types import NoPictureReason, PoseDetail, TransferOptions
+from client.connection.types import TransferOptions
 from client.local_stack.stack import local_stack
 from client.media.frame_feed import FeedOptions, LiveFeed
+from motion.frame import NoPictureReason
+from motion.pose_choice import PoseDetail
 from serving.actors.store import ActorStore
 from serving.pictures.codec import decode_picture
 from video.reader import SourceFrame, VideoReader

@@ -174,7 +174,7 @@ async def _together_rate(client: DanceClient, actor: Actor, clip: Clip, body: Bo
 
 
 def _generator_times(actor: Actor, triton_address: str, rounds: int) -> GeneratorTimes:
-    shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
+    shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
     rng = np.random.default_rng(0)
     first, second = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
     engine = open_engine(actor.generator_path, threads=plain_loop.THREADS)

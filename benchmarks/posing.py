@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from benchmarks.cases import SAMPLES
 from motion import skeleton
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.pose import Pose
 from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
 from serving.rpc import converters
@@ -43,9 +43,9 @@ def idle_actor(store: ActorStore, actor_id: str, side_px: int) -> Actor:
             files[name] = Path(folder) / name
             model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
             onnx.save(model, str(files[name]))
-        old = sample.stage
-        stage = Stage(old.x_px, old.y_px, old.width_px, old.height_px, side_px, side_px)
-        facts = {"id": actor_id, "stage": stage, "preset": "idle"}
+        old = sample.crop
+        crop = Crop(old.x_px, old.y_px, old.width_px, old.height_px, side_px, side_px)
+        facts = {"id": actor_id, "crop": crop, "preset": "idle"}
         return store.publish(Actor(**{**{f: getattr(sample, f) for f in sample.__dataclass_fields__}, **facts}), files)
 
 

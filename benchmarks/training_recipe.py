@@ -11,7 +11,7 @@ targets are the pictures as filmed; without masks nothing tells where props may 
 All rows are scored on the same held-out frames, each drawn on the network's own previous output, on the crop around the
 body, against the unmodified pictures of the full recipe's stage at 256x256. A network that sees the whole frame has the
 same number of pixels, in the frame's shape, so that it costs the same and wastes nothing; its pictures are laid onto
-the frame at the footage's size, as `dance transfer --full-frame` does, and the stage is cut out of that as it is cut
+the frame at the footage's size, as `dance transfer --full-frame` does, and the crop is cut out of that as it is cut
 out of the footage. So it is compared on the same crops with the same real pixels, and pays with softness, of
 the person and of the place around, for the pixels that it spent elsewhere.
 
@@ -33,7 +33,7 @@ from typing import Annotated, Final
 
 import typer
 
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.frame import FrameSize, Picture
 from serving.errors import BadInput, DanceError
 from serving.process.atomic_files import written_whole
@@ -106,7 +106,7 @@ VARIANTS: Final = (
         says="no opacity supervision",
         change=lambda preset, frame: replace(preset, weights=replace(preset.weights, opacity=0.0)),
     ),
-    Variant(name="stage", says="the whole frame in place of the actor's stage", change=_on_whole_frame),
+    Variant(name="stage", says="the whole frame in place of the actor's crop", change=_on_whole_frame),
     Variant(
         name="weighting",
         says="the person's pixels weigh as much as the place's",
@@ -248,9 +248,9 @@ class Measurement:
         network = learner.generator if variant.last_weights else learner.averaged
         runs = HeldOut(prepared, split, preset).drawn(drawing_for(computed, prepared, network, _DEVICE))
         held_out = HeldOut(reference, split, self._full)
-        on_stage = [[seen_on(reference.stage, prepared, picture) for picture in run] for run in runs]
-        scores = held_out.scores(on_stage)
-        sheet = held_out.preview(f"{variant.name}, {learner.pictures_seen} pictures", on_stage)
+        on_crop = [[seen_on(reference.crop, prepared, picture) for picture in run] for run in runs]
+        scores = held_out.scores(on_crop)
+        sheet = held_out.preview(f"{variant.name}, {learner.pictures_seen} pictures", on_crop)
         write_picture(self._work / "preview" / f"{variant.name}.png", sheet)
         return Row(
             variant.name,
@@ -290,11 +290,11 @@ class Measurement:
 VARIANTS_BY_NAME: Final = {variant.name: variant for variant in VARIANTS}
 
 
-def seen_on(stage: Stage, prepared: PreparedFootage, picture: Picture) -> Picture:
-    """What `stage` shows of a picture that was drawn for the stage of `prepared`; `[H, W, 3]` uint8 RGB both."""
-    if stage == prepared.stage:
+def seen_on(crop: Crop, prepared: PreparedFootage, picture: Picture) -> Picture:
+    """What `crop` shows of a picture that was drawn for the crop of `prepared`; `[H, W, 3]` uint8 RGB both."""
+    if crop == prepared.crop:
         return picture
-    return stage.crop(prepared.stage.paste(picture, prepared.plate))
+    return crop.cut(prepared.crop.paste(picture, prepared.plate))
 
 
 def table_of(rows: dict[str, Row]) -> str:

@@ -35,7 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.stand_ins import dancer
 from motion.body import BodyStats
-from motion.crop import whole_frame_stage
+from motion.crop import whole_frame_crop
 from motion.frame import FrameSize
 from motion.labelmap import draw_label_map
 from training.data.pairs import Pair, Pairs, split_footage
@@ -145,7 +145,7 @@ def standing_footage(preset: Preset) -> PreparedFootage:
         props=np.zeros_like(masks),
         poses=list(poses),
         plate=plate,
-        stage=whole_frame_stage(size, width_px, height_px),
+        crop=whole_frame_crop(size, width_px, height_px),
         frame_size=size,
         frame_rate_hz=25.0,
         body=BodyStats(0.9, 0.85, 0.7, 0.65, 0.5, _FRAMES),

@@ -64,7 +64,7 @@ async def _transferred(actor: Actor, clip: Clip, actors_root: Path) -> tuple[lis
     answers = [one.answer for one in responses if one.WhichOneof("response") == "answer"]
     drawn = [one for one in answers if one.WhichOneof("result") == "picture"]
     pictures = [decode_picture(converters.picture_from_proto(one.picture)) for one in drawn]
-    return pictures, [actor.stage.to_stage(converters.pose_from_proto(one.normalized_pose)) for one in drawn]
+    return pictures, [actor.crop.to_crop(converters.pose_from_proto(one.normalized_pose)) for one in drawn]
 
 
 async def _session(address: str, actor: Actor, clip: Clip, body: BodyStats) -> list[transfer_pb2.TransferResponse]:

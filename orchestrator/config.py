@@ -8,6 +8,7 @@ from enum import Enum
 from motion.body import BodyStats
 from motion.frame import FrameSize, PictureEncoding
 from motion.people.dancer_choice import DancerChoice
+from motion.pose_choice import PoseBackend, PoseDetail
 
 
 class TransferMode(Enum):
@@ -15,22 +16,6 @@ class TransferMode(Enum):
 
     LOSSLESS = "lossless"
     LIVE = "live"
-
-
-class PoseDetail(Enum):
-    """How much of the body is looked at; dance/v1/pose.proto explains each."""
-
-    BODY = "body"
-    HOLISTIC = "holistic"
-    LIVE = "live"
-
-
-class PoseBackend(Enum):
-    """Which network finds the joints; dance/v1/pose.proto explains each."""
-
-    MEDIAPIPE = "mediapipe"
-    OPENPOSE = "openpose"
-    RTMPOSE = "rtmpose"
 
 
 @dataclass(frozen=True, slots=True)

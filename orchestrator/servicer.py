@@ -311,7 +311,7 @@ def _summary(listed: ListedVersion) -> transfer_pb2.ActorSummary:
     )
     actor = listed.actor
     if actor is not None:
-        stage_size = FrameSize(actor.stage.out_width_px, actor.stage.out_height_px)
+        stage_size = FrameSize(actor.crop.out_width_px, actor.crop.out_height_px)
         summary.stage_size.CopyFrom(converters.frame_size_to_proto(stage_size))
         summary.full_frame_size.CopyFrom(converters.frame_size_to_proto(actor.frame_size))
         summary.preset = actor.preset

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from orchestrator.config import PoseBackend
+from motion.pose_choice import PoseBackend
 from serving.pictures.codec import PictureLimits
 from serving.rpc.server import MESSAGE_LIMIT_BYTES, ServerSettings
 from serving.transport.addresses import checked_address

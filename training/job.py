@@ -208,7 +208,7 @@ class _Job:
     def _prepared(self) -> PreparedFootage:
         """Prepared by rank 0; the others read what it left, and write nothing."""
         prepared = self._prepare() if self.ranks.is_first else None
-        where = self.ranks.told_by_first(None if prepared is None else (prepared.folder.parent, prepared.stage))
+        where = self.ranks.told_by_first(None if prepared is None else (prepared.folder.parent, prepared.crop))
         assert where is not None
         return load_prepared(*where) if prepared is None else prepared
 

@@ -75,5 +75,5 @@ def pairs_for(preset: Preset, prepared: PreparedFootage, split: Split, seed: int
 
 def drawing_for(preset: Preset, prepared: PreparedFootage, network: Generator, device: str) -> Draw:
     """Draws as `network` would when it is served: on the plate, where the preset has one."""
-    plate = prepared.stage_plate if preset.generator.plate else None
+    plate = prepared.crop_plate if preset.generator.plate else None
     return torch_draw(ServedGenerator(network, plate), device=device, precision=preset.precision)

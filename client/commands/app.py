@@ -42,7 +42,7 @@ from client.commands.training import evaluate_command, prepare_command, train_co
 from client.connection.retry import PATIENCE_SECONDS
 from client.connection.server_access import ServerAccess, named_server
 from client.connection.session import DanceClient
-from client.connection.types import ActorListing, BodyFit, PoseBackend, PoseChoice, PoseDetail
+from client.connection.types import ActorListing, BodyFit, PoseChoice
 from client.doctor.checks import PROCESSES, Patient, check_address, examine, parse_stages
 from client.doctor.environment import Finding
 from client.errors import CommandError, UsageError
@@ -60,6 +60,7 @@ from client.transfer.run import CHECKPOINT_EVERY_FRAMES, TransferJob, fit, lost_
 from motion.body import BodyStats
 from motion.documents import Fields, read_document
 from motion.people.dancer_choice import DancerChoice
+from motion.pose_choice import PoseBackend, PoseDetail
 from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import ActorStore
 from video.opening import is_endless

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from client.commands.options import Force
-from client.connection.types import PoseBackend, PoseDetail
 from client.errors import CommandError, UsageError
 from client.media.keypoints_source import GivenFacts, parsed_rate, parsed_size
 from client.media.source import Source
@@ -19,6 +18,7 @@ from client.poses.local_estimation import LookRequest, PoseModels, pose_models
 from client.terminal.display import Display
 from client.terminal.output_files import check_writable, refuse_existing, write_text_whole
 from motion.people.dancer_choice import DancerChoice, DancerRule
+from motion.pose_choice import PoseBackend, PoseDetail
 from training.process.stop_signals import stop_on_signals
 from video.opening import is_endless
 

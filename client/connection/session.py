@@ -19,17 +19,14 @@ from client.connection.types import (
     ActorListing,
     Answer,
     BodyFit,
-    NoPictureReason,
-    PoseBackend,
     PoseChoice,
-    PoseDetail,
     PosedFrame,
     SentFrame,
-    StageTime,
     TransferOptions,
 )
 from client.errors import ServerDraining, ServerError, server_errors
-from motion.frame import FrameSize
+from motion.frame import FrameSize, NoPictureReason, StageTime
+from motion.pose_choice import PoseBackend
 from serving.errors import BadInput
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
@@ -281,24 +278,14 @@ class TransferSession:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-_DETAILS: Final = {
-    PoseDetail.BODY: pose_pb2.POSE_DETAIL_BODY,
-    PoseDetail.HOLISTIC: pose_pb2.POSE_DETAIL_HOLISTIC,
-    PoseDetail.LIVE: pose_pb2.POSE_DETAIL_LIVE,
-}
-
-
-_BACKENDS: Final = {
-    None: pose_pb2.POSE_BACKEND_UNSPECIFIED,
-    PoseBackend.MEDIAPIPE: pose_pb2.POSE_BACKEND_MEDIAPIPE,
-    PoseBackend.OPENPOSE: pose_pb2.POSE_BACKEND_OPENPOSE,
-    PoseBackend.RTMPOSE: pose_pb2.POSE_BACKEND_RTMPOSE,
-}
+def _backend_to_proto(backend: PoseBackend | None) -> pose_pb2.PoseBackend:
+    """None leaves the choice to the server."""
+    return pose_pb2.POSE_BACKEND_UNSPECIFIED if backend is None else converters.BACKEND_TO_PROTO[backend]
 
 
 def _fit_config(pose: PoseChoice) -> transfer_pb2.FitBodyConfig:
     return transfer_pb2.FitBodyConfig(
-        pose_backend=_BACKENDS[pose.backend], dancer=converters.dancer_choice_to_proto(pose.dancer)
+        pose_backend=_backend_to_proto(pose.backend), dancer=converters.dancer_choice_to_proto(pose.dancer)
     )
 
 
@@ -316,8 +303,8 @@ def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
         source_body=None if options.source_body is None else converters.body_stats_to_proto(options.source_body),
         look_ahead_frames=options.look_ahead_frames,
         return_options=transfer_pb2.ReturnOptions(stage_times=True, label_map=options.label_maps),
-        pose_detail=_DETAILS[options.detail],
-        pose_backend=_BACKENDS[options.pose.backend],
+        pose_detail=converters.DETAIL_TO_PROTO[options.detail],
+        pose_backend=_backend_to_proto(options.pose.backend),
         dancer=converters.dancer_choice_to_proto(options.pose.dancer),
         frame_rate_hz=options.frame_rate_hz,
         checkpoint_every_frames=options.checkpoint_every_frames,

@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 
 from motion.body import BodyStats
-from motion.frame import EncodedPicture, Frame, FrameSize
+from motion.frame import EncodedPicture, Frame, FrameSize, NoPictureReason, StageTime
 from motion.people.dancer_choice import DancerChoice
 from motion.pose import Pose
-
-
-class PoseDetail(Enum):
-    """How much of the body is looked at."""
-
-    BODY = "body"
-    HOLISTIC = "holistic"
-    LIVE = "live"
-
-
-class PoseBackend(Enum):
-    """Which network finds the joints."""
-
-    MEDIAPIPE = "mediapipe"
-    OPENPOSE = "openpose"
-    RTMPOSE = "rtmpose"
-
-
-class NoPictureReason(Enum):
-    """Why an answer has no picture."""
-
-    NO_PERSON = "no person"
-    DROPPED = "dropped"
-    BAD_FRAME = "bad frame"
-    NOT_PLACED = "person without a place (head, hips and both ankles not seen together yet)"
+from motion.pose_choice import PoseBackend, PoseDetail
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +91,6 @@ class Accepted:
     picture_size: FrameSize
     server_version: str
     generator_precision: str
-
-
-@dataclass(frozen=True, slots=True)
-class StageTime:
-    """How long one stage had one frame, in seconds; see frame.proto."""
-
-    stage: str
-    compute_seconds: float
-    queue_seconds: float
-    total_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

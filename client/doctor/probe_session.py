@@ -15,10 +15,10 @@ from dance.v1 import normalize_pb2, transfer_pb2, transfer_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from client.connection.server_access import ServerAccess
-from client.connection.types import ActorListing, StageTime
+from client.connection.types import ActorListing
 from client.errors import ServerError
 from motion import skeleton
-from motion.frame import PictureEncoding
+from motion.frame import PictureEncoding, StageTime
 from motion.pose import Pose
 from serving.pictures.codec import encode_picture
 from serving.rpc import converters

@@ -28,7 +28,7 @@ def _listing(listed: ListedVersion) -> ActorListing:
     return ActorListing(
         actor.id,
         number,
-        FrameSize(actor.stage.out_width_px, actor.stage.out_height_px),
+        FrameSize(actor.crop.out_width_px, actor.crop.out_height_px),
         actor.frame_size,
         actor.preset,
         actor.label_map_version,
@@ -42,7 +42,7 @@ def plate_of(folder: Path, actor: str, actor_version: int, *, full_frame: bool) 
     check_folder(folder)
     loaded = ActorStore(folder).load(actor, actor_version)
     plate = loaded.read_plate()
-    return plate if full_frame else loaded.stage.crop(plate)
+    return plate if full_frame else loaded.crop.cut(plate)
 
 
 def check_folder(folder: Path) -> None:

@@ -11,7 +11,6 @@ from typing import Final
 
 from rich.table import Table
 
-from client.connection.types import PoseBackend
 from client.errors import CommandError, Interrupted, UsageError
 from client.poses.local_estimation import Looked, Looking, LookRequest, opened_backends
 from client.poses.scores import PoseScores, Seen, scored
@@ -20,6 +19,7 @@ from motion.keypoint_files.folder import read_folder
 from motion.keypoint_files.openpose_json import BadKeypoints, shrunk_size
 from motion.people.dancer_choice import DancerChoice
 from motion.pose import Pose
+from motion.pose_choice import PoseBackend
 
 HEADINGS: Final = (
     "clip", "backend", "frames", "with a pose", "people a frame", "ids", "dancer in", "lost in", "changes", "jitter",

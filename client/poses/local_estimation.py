@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from client.connection.types import PoseBackend, PoseDetail
 from client.errors import CommandError, UsageError
 from client.media.frame_feed import JPEG_QUALITY, shrunk
 from motion.frame import FrameSize, Picture, PictureEncoding
 from motion.people.dancer_choice import DancerChoice, DancerRule
 from motion.people.person_tracking import Follower
+from motion.pose_choice import PoseBackend, PoseDetail
 from serving.pictures.codec import decode_picture, encode_picture
 from serving.process.entry import importing
 from video.reader import SourceFrame, VideoReader
@@ -141,18 +141,16 @@ def opened_backends(models: PoseModels) -> Backends:
             from services.pose import backends  # MediaPipe takes a second to import
     except ModuleNotFoundError as error:
         raise CommandError(f"finding poses needs {error.name}: in a checkout, pip install -e '.[pose]'") from error
-    cards = {backends.PoseBackend(backend.value): path for backend, path in models.cards.items()}
-    return backends.open_backends(cards, told=lambda notice: None)
+    return backends.open_backends(models.cards, told=lambda notice: None)
 
 
 def _started(backends: Backends, request: LookRequest) -> tuple[PeopleEstimator, Follower | None]:
-    from services.pose import backends as known
-    from services.pose import estimator
+    from services.pose.estimator import PoseRules
 
-    backend = known.PoseBackend(request.models.chosen.value)
+    backend = request.models.chosen
     if not backends.serves(backend):
         raise UsageError(f"--pose-backend {backend.value} needs --pose-model, the model card of its network")
     if not backend.finds_several and request.dancer.rule is not DancerRule.LARGEST:
         raise UsageError("--dancer: mediapipe finds one person; --pose-backend openpose or rtmpose finds several")
-    look = backends.look(backend, estimator.PoseDetail(request.detail.value), estimator.PoseRules())
+    look = backends.look(backend, request.detail, PoseRules())
     return backends.make(look), Follower(request.dancer) if backend.finds_several else None

@@ -25,10 +25,17 @@ from rich.text import Text
 from client.connection.types import ActorListing
 from client.training.scores import ScoreRow
 from client.transfer.report import TransferReport
+from motion.frame import NoPictureReason
 
 if TYPE_CHECKING:
     from client.cluster.job_status import TrainingJob
 
+_WHY = {
+    NoPictureReason.NO_PERSON: "no person",
+    NoPictureReason.DROPPED: "dropped",
+    NoPictureReason.BAD_FRAME: "bad frame",
+    NoPictureReason.NOT_PLACED: "person without a place (head, hips and both ankles not seen together yet)",
+}
 _FILE_WIDTH = 200
 """Characters, of a line where there is no terminal."""
 
@@ -213,7 +220,7 @@ class _FrameRate(ProgressColumn):
 def _summary(report: TransferReport) -> str:
     parts = [f"{report.answered} frames in {report.seconds:.1f} s ({report.frames_per_second:.1f} fps)"]
     parts.append(f"{report.pictures} pictures")
-    parts += [f"{count} {why.value}" for why, count in report.without_picture.most_common()]
+    parts += [f"{count} {_WHY[why]}" for why, count in report.without_picture.most_common()]
     if report.skipped:
         parts.append(f"{report.skipped} skipped before sending")
     if report.lost_under_way:

@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from client.connection.types import Answer, NoPictureReason
+from client.connection.types import Answer
+from motion.frame import NoPictureReason
 
 _STAGE_ORDER: Final = ("pose", "normalize", "label_map", "generator", "face", "encode")
 

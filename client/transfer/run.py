@@ -17,7 +17,7 @@ from client.connection.resuming_session import ResumingSession
 from client.connection.retry import PATIENCE_SECONDS, Patience
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
-from client.connection.types import BodyFit, PoseChoice, PoseDetail, SentFrame, TransferOptions
+from client.connection.types import BodyFit, PoseChoice, SentFrame, TransferOptions
 from client.errors import CommandError, NoBodyFound, ServerError
 from client.media.frame_feed import FeedOptions, FileFeed, LiveFeed
 from client.media.keypoints_source import KeypointsFeed, KeypointsReader
@@ -30,6 +30,7 @@ from client.transfer.preview_window import PreviewWindow, display_exists
 from client.transfer.report import TransferReport
 from motion.body import BodyStats
 from motion.frame import Picture
+from motion.pose_choice import PoseDetail
 from video.opening import is_endless
 from video.reader import VideoReader
 from video.sound import SoundTrack

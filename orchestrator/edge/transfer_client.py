@@ -9,23 +9,14 @@ from typing import Any, Final
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 
 from motion.clock import FrameTimeError, SourceClock
-from motion.frame import FrameSize, PictureEncoding
-from orchestrator.config import (
-    OutputFormat,
-    PoseBackend,
-    PoseConfig,
-    PoseDetail,
-    ReturnOptions,
-    SessionAccepted,
-    SessionConfig,
-    TransferMode,
-)
+from motion.frame import FrameSize, NoPictureReason, PictureEncoding
+from motion.pose_choice import PoseBackend, PoseDetail
+from orchestrator.config import OutputFormat, PoseConfig, ReturnOptions, SessionAccepted, SessionConfig, TransferMode
 from orchestrator.edge.open_streams import RequestReader, ResponseWriter
 from orchestrator.edge.session_log import Journal
-from orchestrator.pipeline.in_flight_frame import NoPicture, NoPictureReason, Passage, Remark
+from orchestrator.pipeline.in_flight_frame import NoPicture, Passage, Remark
 from orchestrator.session.checkpoint import SessionState
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.pose import BACKEND_TO_PROTO, DETAIL_FROM_PROTO, DETAIL_TO_PROTO
 from serving.actors.actor_id import checked_actor_id
 from serving.errors import BadInput, BadPicture
 from serving.observability import metrics, tracing
@@ -57,7 +48,7 @@ def pose_choice_from_proto(
     """The backend and the rule for the dancer, with the body alone to look at. Raises BadInput for nonsense."""
     if backend not in pose_pb2.PoseBackend.values():
         raise BadInput(f"{field}.pose_backend", f"{backend} is no pose backend")
-    chosen = next((b for b, n in BACKEND_TO_PROTO.items() if n == backend), PoseBackend(settings.pose_backend))
+    chosen = converters.BACKEND_FROM_PROTO.get(backend) or PoseBackend(settings.pose_backend)
     return PoseConfig(
         detail=PoseDetail.BODY,
         backend=chosen,
@@ -112,9 +103,9 @@ def _output_from_proto(message: transfer_pb2.OutputFormat) -> OutputFormat:
 def _pose_from_proto(message: transfer_pb2.TransferConfig, settings: OrchestratorSettings) -> PoseConfig:
     detail = PoseDetail.HOLISTIC
     if message.pose_detail != pose_pb2.POSE_DETAIL_UNSPECIFIED:
-        if message.pose_detail not in DETAIL_FROM_PROTO:
+        if message.pose_detail not in converters.DETAIL_FROM_PROTO:
             raise BadInput("config.pose_detail", f"{message.pose_detail} is no pose detail")
-        detail = DETAIL_FROM_PROTO[message.pose_detail]
+        detail = converters.DETAIL_FROM_PROTO[message.pose_detail]
     if message.face_and_hands_every_n and detail is not PoseDetail.LIVE:
         raise BadInput("config.face_and_hands_every_n", "is for pose_detail LIVE alone")
     choice = pose_choice_from_proto(message.pose_backend, message.dancer, settings, field="config")
@@ -142,8 +133,8 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
             stage_times=config.returns.stage_times,
             label_map=config.returns.label_map,
         ),
-        pose_backend=BACKEND_TO_PROTO[config.pose.backend],
-        pose_detail=DETAIL_TO_PROTO[config.pose.detail],
+        pose_backend=converters.BACKEND_TO_PROTO[config.pose.backend],
+        pose_detail=converters.DETAIL_TO_PROTO[config.pose.detail],
         face_and_hands_every_n=config.pose.face_and_hands_every_n,
         frame_rate_hz=config.frame_rate_hz,
         checkpoint_every_frames=config.checkpoint_every_frames,

@@ -7,20 +7,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from motion.face_region import FaceRegion
-from motion.frame import EncodedPicture, FrameSize, Picture
+from motion.frame import EncodedPicture, FrameSize, NoPictureReason, Picture, StageTime
 from motion.pose import Pose
 from motion.retarget import Transform
 from orchestrator.stages.previous_picture import NOTHING_RECALLED, Recalled
 from serving.observability import logs, metrics, tracing
-
-
-class NoPictureReason(Enum):
-    """Why an answer has no picture."""
-
-    NO_PERSON = "no_person"
-    DROPPED = "dropped"
-    BAD_FRAME = "bad_frame"
-    NOT_PLACED = "not_placed"
 
 
 class Remark(Enum):
@@ -48,20 +39,6 @@ class NoPicture:
 
     reason: NoPictureReason
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StageTime:
-    """How long one stage had one frame.
-
-    compute_seconds: the stage's own work. queue_seconds: in the link before it. total_seconds: from leaving that link
-    to the stage's answer.
-    """
-
-    stage: str
-    compute_seconds: float
-    queue_seconds: float
-    total_seconds: float
 
 
 @dataclass(slots=True, eq=False)

@@ -102,7 +102,7 @@ async def lasting(seconds: float) -> AsyncIterator[None]:
 def check_answers(config: SessionConfig, actor: Actor) -> None:
     """Raises BadInput where an answer could be larger than a message may be. A JPEG never is."""
     largest_bytes = 0
-    stage_bytes = actor.stage.out_width_px * actor.stage.out_height_px * 3
+    stage_bytes = actor.crop.out_width_px * actor.crop.out_height_px * 3
     if config.output.encoding is not PictureEncoding.JPEG:
         frame_bytes = actor.frame_size.width_px * actor.frame_size.height_px * 3
         largest_bytes += frame_bytes if config.output.full_frame else stage_bytes
@@ -206,7 +206,7 @@ class Session:
             max_frames_in_flight=self._max_in_flight,
             max_frame_side_px=settings.max_frame_side_px,
             max_frame_bytes=settings.max_frame_bytes,
-            stage_size=FrameSize(actor.stage.out_width_px, actor.stage.out_height_px),
+            stage_size=FrameSize(actor.crop.out_width_px, actor.crop.out_height_px),
             full_frame_size=actor.frame_size,
             generator_precision=precision,
         )
@@ -306,7 +306,7 @@ class Session:
         if self._resumed is None:
             return NOTHING_RECALLED
         picture = self._resumed.recalled.picture
-        if picture is not None and picture.shape[:2] != (actor.stage.out_height_px, actor.stage.out_width_px):
+        if picture is not None and picture.shape[:2] != (actor.crop.out_height_px, actor.crop.out_width_px):
             raise BadInput("config.checkpoint", "holds a picture of another size than the actor's")
         return self._resumed.recalled
 

@@ -26,7 +26,7 @@ the interpreter and wakes the event loop again."""
 class EncodeStage:
     """Adds `output`, and `label_map_output` where it was asked for.
 
-    plate: `[H, W, 3]` uint8 of the actor's footage, to lay the picture on; None to send the stage alone.
+    plate: `[H, W, 3]` uint8 of the actor's footage, to lay the picture on; None to send the crop alone.
     """
 
     name: ClassVar[str] = "encode"
@@ -43,7 +43,7 @@ class EncodeStage:
             plate is None
             and not config.returns.label_map
             and config.output.encoding is PictureEncoding.JPEG
-            and actor.stage.out_width_px * actor.stage.out_height_px <= _SMALL_PX
+            and actor.crop.out_width_px * actor.crop.out_height_px <= _SMALL_PX
         )
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
@@ -66,7 +66,7 @@ class EncodeStage:
             assert passage.face_region is not None
             picture = paste_face(picture, passage.refined_face, passage.face_region)
         if self._plate is not None:
-            picture = self._actor.stage.paste(picture, self._plate)
+            picture = self._actor.crop.paste(picture, self._plate)
         output = self._config.output
         passage.output = encode_picture(picture, output.encoding, output.jpeg_quality)
         if self._config.returns.label_map:

@@ -85,9 +85,9 @@ class GeneratorStage:
         self._triton = triton
         self._ensure = ensure
         self._model, self._version = actor.id, str(actor.version)
-        self._shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
+        self._shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
         self._keeps_label_maps = keeps_label_maps
-        self._recurrence = Recurrence(actor.stage.out_width_px, actor.stage.out_height_px, recalled)
+        self._recurrence = Recurrence(actor.crop.out_width_px, actor.crop.out_height_px, recalled)
         self._seconds = settings.generator_seconds
         self._patience = Patience(settings.away_seconds)
 

@@ -39,11 +39,11 @@ class LabelMapStage:
     def _draw(self, passage: Passage) -> None:
         started_s = time.perf_counter()
         assert passage.normalized_pose is not None
-        stage, rule = self._actor.stage, self._actor.face_rule
-        width_px, height_px = stage.out_width_px, stage.out_height_px
-        pose = stage.to_stage(passage.normalized_pose)
+        crop, rule = self._actor.crop, self._actor.face_rule
+        width_px, height_px = crop.out_width_px, crop.out_height_px
+        pose = crop.to_crop(passage.normalized_pose)
         passage.label_map = draw_label_map(pose, width_px, height_px)
-        if not stage.contains(passage.normalized_pose):
+        if not crop.contains(passage.normalized_pose):
             passage.remarks.append(Remark.OUT_OF_STAGE)
         if self._actor.face is not None:
             passage.face_region = face_region(pose, rule, width_px, height_px)

@@ -6,9 +6,10 @@ from typing import ClassVar, Final
 
 from dance.v1 import normalize_pb2, normalize_pb2_grpc
 
+from motion.frame import NoPictureReason
 from motion.retarget import Transform
 from orchestrator.config import SessionConfig
-from orchestrator.pipeline.in_flight_frame import NoPicture, NoPictureReason, Passage, Remark
+from orchestrator.pipeline.in_flight_frame import NoPicture, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.bidi_stage import StreamStage
 from serving.actors.store import Actor

@@ -35,7 +35,7 @@ class Painter:
 
     def __init__(self, actor: Actor, engine: PictureEngine, *, one_by_one: bool) -> None:
         self.actor = actor
-        self.shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
+        self.shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
         self._engine = engine
         self._one_by_one = one_by_one
         self.paint([(np.full(self.shape, 255, np.uint8), np.full(self.shape, ZERO_LEVEL, np.uint8))])

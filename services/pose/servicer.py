@@ -16,8 +16,9 @@ from prometheus_client import Counter, Histogram
 from motion.frame import Picture
 from motion.people.dancer_choice import DancerChoice, DancerRule
 from motion.people.person_tracking import Follower
-from services.pose.backends import Factory, Look, PoseBackend, make_estimator, open_backends
-from services.pose.estimator import Estimate, PoseDetail
+from motion.pose_choice import PoseBackend, PoseDetail
+from services.pose.backends import Factory, Look, make_estimator, open_backends
+from services.pose.estimator import Estimate
 from services.pose.settings import PoseSettings
 from services.pose.worker import WorkerPool
 from serving.errors import BadInput, BadPicture, NotServed
@@ -36,24 +37,6 @@ COMPUTE: Final = Histogram(
     "Decoding a picture and looking at it, without waiting",
     buckets=metrics.FRAME_BUCKETS_SECONDS,
 )
-
-_DETAILS: Final = {
-    pose_pb2.POSE_DETAIL_UNSPECIFIED: PoseDetail.HOLISTIC,
-    pose_pb2.POSE_DETAIL_BODY: PoseDetail.BODY,
-    pose_pb2.POSE_DETAIL_HOLISTIC: PoseDetail.HOLISTIC,
-    pose_pb2.POSE_DETAIL_LIVE: PoseDetail.LIVE,
-}
-_DETAIL_TO_PROTO: Final = {
-    PoseDetail.BODY: pose_pb2.POSE_DETAIL_BODY,
-    PoseDetail.HOLISTIC: pose_pb2.POSE_DETAIL_HOLISTIC,
-    PoseDetail.LIVE: pose_pb2.POSE_DETAIL_LIVE,
-}
-_BACKEND_TO_PROTO: Final = {
-    PoseBackend.MEDIAPIPE: pose_pb2.POSE_BACKEND_MEDIAPIPE,
-    PoseBackend.OPENPOSE: pose_pb2.POSE_BACKEND_OPENPOSE,
-    PoseBackend.RTMPOSE: pose_pb2.POSE_BACKEND_RTMPOSE,
-}
-_BACKENDS: Final = {number: backend for backend, number in _BACKEND_TO_PROTO.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,19 +163,20 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         """How the stream will be looked at. Raises NotServed and BadInput, naming the field."""
         if config.backend not in pose_pb2.PoseBackend.values():
             raise BadInput("config.backend", f"{config.backend} is no pose backend")
-        backend = _BACKENDS.get(config.backend, self._settings.default_backend)
+        backend = converters.BACKEND_FROM_PROTO.get(config.backend, self._settings.default_backend)
         if not self._backends.serves(backend):
             served = ", ".join(other.name for other in PoseBackend if self._backends.serves(other))
             setting = f"POSE_{backend.name}_CARD"
             raise NotServed(
                 f"config.backend: {backend.name} is not served here, {setting} names no network; {served} is"
             )
-        if config.detail not in _DETAILS:
+        detail = converters.DETAIL_FROM_PROTO.get(config.detail, PoseDetail.HOLISTIC)
+        if config.detail not in pose_pb2.PoseDetail.values():
             raise BadInput("config.detail", f"{config.detail} is no pose detail")
         every_n = 0
-        if _DETAILS[config.detail] is PoseDetail.LIVE:
+        if detail is PoseDetail.LIVE:
             every_n = config.face_and_hands_every_n or self._settings.face_and_hands_every_n
-        return self._backends.look(backend, _DETAILS[config.detail], self._settings.rules(every_n))
+        return self._backends.look(backend, detail, self._settings.rules(every_n))
 
 
 def _dancer_choice(config: pose_pb2.EstimateConfig, backend: PoseBackend) -> DancerChoice:
@@ -206,8 +190,8 @@ def _dancer_choice(config: pose_pb2.EstimateConfig, backend: PoseBackend) -> Dan
 def _accepted(look: Look, choice: DancerChoice) -> pose_pb2.EstimateConfig:
     """The config as it will be honoured."""
     return pose_pb2.EstimateConfig(
-        backend=_BACKEND_TO_PROTO[look.backend],
-        detail=_DETAIL_TO_PROTO[look.detail],
+        backend=converters.BACKEND_TO_PROTO[look.backend],
+        detail=converters.DETAIL_TO_PROTO[look.detail],
         dancer=converters.dancer_choice_to_proto(choice),
         face_and_hands_every_n=look.rules.face_and_hands_every_n if look.detail is PoseDetail.LIVE else 0,
     )

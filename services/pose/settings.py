@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from motion.people.person_tracking import FollowRules
-from services.pose.backends import PoseBackend
+from motion.pose_choice import PoseBackend
 from services.pose.estimator import PoseRules
 from serving.pictures.codec import PictureLimits
 from serving.rpc.server import ServerSettings

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from motion.body import BodyStats
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.documents import MOST_BYTES, BadDocument, Fields, check_size, parsed, read_bounded, read_document
 from motion.face_region import FaceRule
 from motion.frame import EncodedPicture, FrameSize, Picture, PictureEncoding
@@ -32,7 +32,7 @@ _LARGEST_NETWORK_BYTES: Final = 2**31 - 1
 """An ONNX file is one protobuf message, which cannot be larger."""
 _LARGEST_STAGE_PX: Final = 4096
 _FARTHEST_PX: Final = 2 * _PLATE_LIMITS.max_side_px
-_MOST_STAGE_PIXELS: Final = 2 * _PLATE_LIMITS.max_side_px**2
+_MOST_CROP_PIXELS: Final = 2 * _PLATE_LIMITS.max_side_px**2
 """Of the rectangle in the footage: as much is drawn before it is cut to the footage's size."""
 _FASTEST_HZ: Final = 1e6
 MOST_CONSENT_CHARACTERS: Final = 100_000
@@ -76,7 +76,7 @@ class NetworkShape:
 class Actor:
     """One version of an actor: everything but the weights themselves.
 
-    frame_size, frame_rate_hz: of the actor's footage, whose pixels `stage` and `body` refer to.
+    frame_size, frame_rate_hz: of the actor's footage, whose pixels `crop` and `body` refer to.
     trained, scores: records for people to read; nothing here depends on them.
     """
 
@@ -84,7 +84,7 @@ class Actor:
     version: int
     folder: Path
     label_map_version: int
-    stage: Stage
+    crop: Crop
     frame_size: FrameSize
     frame_rate_hz: float
     body: BodyStats
@@ -164,7 +164,7 @@ def _to_json(actor: Actor) -> dict[str, Any]:
         "version": actor.version,
         "label_map_version": actor.label_map_version,
         "keypoint_format": "BODY_25+FACE_70+HAND_21x2",
-        "stage": actor.stage.to_dict(),
+        "stage": actor.crop.to_dict(),
         "frame_size": asdict(actor.frame_size),
         "frame_rate_hz": actor.frame_rate_hz,
         "body": actor.body.to_dict(),
@@ -219,7 +219,7 @@ def _actor(stored: Fields, actor_id: str, version: int, folder: Path) -> Actor:
         version=version,
         folder=folder,
         label_map_version=stored.whole("label_map_version", 0, LAST_VERSION),
-        stage=_stage(stored.part("stage")),
+        crop=_crop(stored.part("stage")),
         frame_size=FrameSize(frame.whole("width_px", 1, largest_px), frame.whole("height_px", 1, largest_px)),
         frame_rate_hz=stored.number("frame_rate_hz", 0, _FASTEST_HZ),
         body=_body(stored.record("body")),
@@ -233,9 +233,9 @@ def _actor(stored: Fields, actor_id: str, version: int, folder: Path) -> Actor:
     )
 
 
-def _stage(stored: Fields) -> Stage:
+def _crop(stored: Fields) -> Crop:
     stored.only("x_px", "y_px", "width_px", "height_px", "out_width_px", "out_height_px")
-    stage = Stage(
+    crop = Crop(
         x_px=stored.whole("x_px", -_FARTHEST_PX, _FARTHEST_PX),
         y_px=stored.whole("y_px", -_FARTHEST_PX, _FARTHEST_PX),
         width_px=stored.whole("width_px", 1, _FARTHEST_PX),
@@ -243,10 +243,10 @@ def _stage(stored: Fields) -> Stage:
         out_width_px=stored.whole("out_width_px", 1, _LARGEST_STAGE_PX),
         out_height_px=stored.whole("out_height_px", 1, _LARGEST_STAGE_PX),
     )
-    if stage.width_px * stage.height_px > _MOST_STAGE_PIXELS:
-        size = f"{stage.width_px}x{stage.height_px}"
-        raise BadDocument(f"stage: expected at most {_MOST_STAGE_PIXELS} pixels of the footage, got {size}")
-    return stage
+    if crop.width_px * crop.height_px > _MOST_CROP_PIXELS:
+        size = f"{crop.width_px}x{crop.height_px}"
+        raise BadDocument(f"stage: expected at most {_MOST_CROP_PIXELS} pixels of the footage, got {size}")
+    return crop
 
 
 def _body(stored: dict[str, Any]) -> BodyStats:

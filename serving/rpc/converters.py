@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 from dance.v1 import frame_pb2, normalize_pb2, pose_pb2
@@ -15,6 +16,7 @@ from motion.clock import checked_rate_hz
 from motion.frame import EncodedPicture, Frame, FrameSize, PictureEncoding
 from motion.people.dancer_choice import DancerChoice, DancerRule
 from motion.pose import MAX_POSITION_PX, Pose
+from motion.pose_choice import PoseBackend, PoseDetail
 from serving.errors import BadInput, BadPicture
 
 MAX_SIDE_PX = 65_536
@@ -27,6 +29,18 @@ _SECONDS_RANGE = (-62_135_596_800, 253_402_300_799)
 """What a Timestamp may hold: the years 1 to 9999."""
 _LATEST_SECONDS = math.nextafter(_SECONDS_RANGE[1] + 1, 0)
 
+BACKEND_TO_PROTO: Final = {
+    PoseBackend.MEDIAPIPE: pose_pb2.POSE_BACKEND_MEDIAPIPE,
+    PoseBackend.OPENPOSE: pose_pb2.POSE_BACKEND_OPENPOSE,
+    PoseBackend.RTMPOSE: pose_pb2.POSE_BACKEND_RTMPOSE,
+}
+BACKEND_FROM_PROTO: Final[dict[int, PoseBackend]] = {number: backend for backend, number in BACKEND_TO_PROTO.items()}
+DETAIL_TO_PROTO: Final = {
+    PoseDetail.BODY: pose_pb2.POSE_DETAIL_BODY,
+    PoseDetail.HOLISTIC: pose_pb2.POSE_DETAIL_HOLISTIC,
+    PoseDetail.LIVE: pose_pb2.POSE_DETAIL_LIVE,
+}
+DETAIL_FROM_PROTO: Final[dict[int, PoseDetail]] = {number: detail for detail, number in DETAIL_TO_PROTO.items()}
 _ENCODING_TO_PROTO = {
     PictureEncoding.JPEG: frame_pb2.PICTURE_ENCODING_JPEG,
     PictureEncoding.PNG: frame_pb2.PICTURE_ENCODING_PNG,

@@ -22,7 +22,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from motion import skeleton
 from motion.frame import Picture, PictureEncoding
 from motion.pose import Pose
-from services.pose.estimator import Estimate, PoseDetail, PoseRules
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import Estimate, PoseRules
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
 from serving.pictures.codec import encode_picture

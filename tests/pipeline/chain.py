@@ -29,7 +29,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tritonclient.grpc import service_pb2_grpc
 
 from motion.body import BodyStats
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.face_region import FaceRule
 from motion.frame import FrameSize, Picture
 from motion.labelmap import LABEL_MAP_VERSION
@@ -72,7 +72,7 @@ def publish_actor(
         version=0,
         folder=root,
         label_map_version=label_map_version,
-        stage=Stage(0, 0, SIDE_PX, SIDE_PX, SIDE_PX, SIDE_PX),
+        crop=Crop(0, 0, SIDE_PX, SIDE_PX, SIDE_PX, SIDE_PX),
         frame_size=size,
         frame_rate_hz=25.0,
         body=BodyStats(near_ankle_y=0.9, far_ankle_y=0.7, near_height=0.6, far_height=0.5, hip_x=0.5, frames=100),

@@ -9,7 +9,7 @@ import av
 import grpc.aio
 import numpy as np
 
-from client.connection.types import PoseBackend, PoseChoice
+from client.connection.types import PoseChoice
 from client.media.source import Source
 from client.poses.extract import PoseJob, find_poses
 from client.poses.local_estimation import LookRequest, pose_models
@@ -17,6 +17,7 @@ from client.terminal.display import Display
 from client.terminal.signals import Interrupts
 from client.transfer.run import TransferJob, transfer
 from motion.people.dancer_choice import DancerChoice, DancerRule
+from motion.pose_choice import PoseBackend
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
 from serving.rpc.error_status import ErrorInterceptor

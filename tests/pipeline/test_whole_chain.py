@@ -54,8 +54,8 @@ async def test_two_sessions_two_actors_at_the_same_time(actors: ActorStore, clip
         assert [answer.sequence for answer in answers] == list(range(FRAMES))
         assert all(answer.picture is not None for answer in answers)
         assert {time.stage for time in answers[-1].stage_times} >= {"pose", "normalize", "label_map", "generator"}
-    stage = actors.load("sample").stage
-    plate = stage.crop(actors.load("sample").read_plate())
+    stage = actors.load("sample").crop
+    plate = stage.cut(actors.load("sample").read_plate())
     for answer in sample:
         # The upper corners show the place and nobody: a few levels for what JPEG changes.
         assert np.abs(_corners(_pixels(answer.picture)) - _corners(plate)).mean() < 6

@@ -88,7 +88,7 @@ class Pairs:
         self.usable_frames: list[int] = np.flatnonzero(usable).tolist()
         self._prepared = prepared
         self._usable = usable
-        self._plate = prepared.stage_plate if onto_plate else None
+        self._plate = prepared.crop_plate if onto_plate else None
         self._targets = targets
         self._zeros, self._noise = previous_zeros, previous_noise
         self._jitter = jitter

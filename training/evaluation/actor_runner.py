@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.face_region import cut_face, face_region, paste_face
 from motion.frame import ZERO_LEVEL, Picture
 from motion.labelmap import draw_label_map
@@ -49,21 +49,21 @@ class PublishedActor:
     def run(self, poses: Iterable[Pose]) -> tuple[list[Picture], list[Picture]]:
         """Pictures of consecutive poses, in pixels of the actor's footage, the first drawn on the empty picture.
 
-        Returns them, `[H, W, 3]` uint8 RGB of the stage, as the body's network draws them, and with refined faces,
+        Returns them, `[H, W, 3]` uint8 RGB of the crop, as the body's network draws them, and with refined faces,
         which are the same where the actor has no face network.
         """
-        stage, rule = self.actor.stage, self.actor.face_rule
-        size_px = (stage.out_width_px, stage.out_height_px)
+        crop, rule = self.actor.crop, self.actor.face_rule
+        size_px = (crop.out_width_px, crop.out_height_px)
         previous = np.full((size_px[1], size_px[0], 3), ZERO_LEVEL, np.uint8)
         unrefined, refined = [], []
         for pose in poses:
-            on_stage = stage.to_stage(pose)
+            on_crop = crop.to_crop(pose)
             began = time.perf_counter()
-            label = draw_label_map(on_stage, *size_px)
+            label = draw_label_map(on_crop, *size_px)
             previous = self._draw.run(label, previous)
             self.times.body_seconds.append(time.perf_counter() - began)
             picture = previous
-            region = None if self._refine is None else face_region(on_stage, rule, *size_px)
+            region = None if self._refine is None else face_region(on_crop, rule, *size_px)
             if region is not None and self._refine is not None:
                 began = time.perf_counter()
                 crops = [cut_face(whole, region, rule.crop_px) for whole in (label, picture)]
@@ -74,12 +74,12 @@ class PublishedActor:
         return unrefined, refined
 
 
-def seen_on(pictures: Sequence[Picture], actor: Actor, stage: Stage) -> list[Picture]:
-    """An actor's pictures as another stage of the same footage shows them: laid onto the plate, and cut out again.
+def seen_on(pictures: Sequence[Picture], actor: Actor, crop: Crop) -> list[Picture]:
+    """An actor's pictures as another crop of the same footage shows them: laid onto the plate, and cut out again.
 
     Raises ActorUnusable for a plate that cannot be read.
     """
-    if actor.stage == stage:
+    if actor.crop == crop:
         return list(pictures)
     plate = actor.read_plate()
-    return [stage.crop(actor.stage.paste(picture, plate)) for picture in pictures]
+    return [crop.cut(actor.crop.paste(picture, plate)) for picture in pictures]

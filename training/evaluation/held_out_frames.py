@@ -70,7 +70,7 @@ class HeldOut:
         """Scores of the nearest training frame, of the grey figure and of the empty plate; the detector's own floor."""
         prepared = self._prepared
         known = NearestPose([prepared.stage_pose(i) for i in self._known])
-        plate = prepared.stage_plate
+        plate = prepared.crop_plate
         poses = checked(self._poses(), self._check)
         nearest = [prepared.pictures[self._known[known.index(pose)]] for pose in poses]
         grey = [grey_figure(pose, plate) for pose in self._poses()]

@@ -51,12 +51,12 @@ def footage_of(
 
     Raises BadInput where there is none, or none of the actor's frame size, and what `prepare` raises.
     """
-    stage, folder = actor.stage, work_root / "footage"
+    crop, folder = actor.crop, work_root / "footage"
     if footage is None:
         fingerprint = actor.trained.get("footage_fingerprint")
         for home in sorted(folder.glob(f"{fingerprint}-preparation*")) if fingerprint else []:
             try:
-                return load_prepared(home, stage)
+                return load_prepared(home, crop)
             except FileNotFoundError:
                 continue
         raise BadInput(
@@ -66,8 +66,8 @@ def footage_of(
     prepared = prepare(
         footage,
         folder,
-        stage.out_width_px,
-        stage.out_height_px,
+        crop.out_width_px,
+        crop.out_height_px,
         on_progress,
         whole_frame=preset is not None and preset().whole_frame,
         anyway=True,  # what was trained on it is to be measured, however good it is
@@ -108,7 +108,7 @@ def evaluate_held_out(
     for run in runs:
         pictures = acting.run(_pose(prepared, frame) for frame in told("drawing", run))
         for kept, drawn in zip((unrefined, refined), pictures, strict=True):
-            kept.append(seen_on(drawn, actor, prepared.stage))
+            kept.append(seen_on(drawn, actor, prepared.crop))
     on_step("drawing", len(frames), len(frames))
     real = [[np.asarray(prepared.pictures[frame]) for frame in run] for run in runs]
     asked = [[prepared.stage_pose(frame) for frame in run] for run in runs]
@@ -134,7 +134,7 @@ def evaluate_held_out(
     return Evaluation(
         title=f"{actor.id} version {actor.version}: {len(frames)} held-out frames in {len(blocks)} blocks",
         rows=rows,
-        picture_size=(actor.stage.out_width_px, actor.stage.out_height_px),
+        picture_size=(actor.crop.out_width_px, actor.crop.out_height_px),
         notes=[
             note,
             f"frames a second: label map and networks of one session alone, without services, in {acting.precision}",

@@ -1,4 +1,4 @@
-"""Cutting the stage out of every frame: the arrays that training reads, written row by row and gone on with after a
+"""Cutting the crop out of every frame: the arrays that training reads, written row by row and gone on with after a
 kill."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.frame import Picture
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
@@ -26,7 +26,7 @@ from training.preparation.resumable_array import RowWriter, read_rows
 ARRAYS: Final = ("pictures", "targets", "labels", "masks", "props")
 _BESIDE: Final = "beside"
 _BESIDE_FRACTION: Final = 0.0005
-"""A frame has a prop (a shadow) in it when more than this fraction of the stage is one."""
+"""A frame has a prop (a shadow) in it when more than this fraction of the crop is one."""
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, how many frames of it are done, and of how many, where that is known."""
@@ -41,15 +41,15 @@ class BesideCounts:
     frames_with_either: int
 
 
-def write_stage(
-    footage: Footage, seen: Sightings, stage: Stage, plate: Picture, folder: Path, on_progress: Progress
+def write_crops(
+    footage: Footage, seen: Sightings, crop: Crop, plate: Picture, folder: Path, on_progress: Progress
 ) -> BesideCounts:
     """Writes the arrays of `PreparedFootage` into `folder`, or what of them is missing there.
 
     Raises OSError, and UnreadableVideo where the footage gives another number of frames than before.
     """
-    frames, height_px, width_px = len(seen.poses), stage.out_height_px, stage.out_width_px
-    stage_plate = stage.crop(plate)
+    frames, height_px, width_px = len(seen.poses), crop.out_height_px, crop.out_width_px
+    crop_plate = crop.cut(plate)
     with ExitStack() as closing:
 
         def rows(name: str, *shape: int) -> RowWriter:
@@ -63,23 +63,23 @@ def write_stage(
         for array in written:
             array.forget_behind(done)
         for index, picture in _frames_from(footage, seen, done):
-            cut = stage.crop(picture)
+            cut = crop.cut(picture)
             pose = seen.poses[index]
-            mask = stage.crop(np.repeat(seen.mask(index)[..., None], 3, axis=2))[..., 0]
-            beside = beside_person(cut, stage_plate, mask)
+            mask = crop.cut(np.repeat(seen.mask(index)[..., None], 3, axis=2))[..., 0]
+            beside = beside_person(cut, crop_plate, mask)
             pictures.append(cut)
             labels.append(
-                draw_label_map(Pose.nothing_seen() if pose is None else stage.to_stage(pose), width_px, height_px)
+                draw_label_map(Pose.nothing_seen() if pose is None else crop.to_crop(pose), width_px, height_px)
             )
             masks.append(mask)
             props.append(uncertain(beside.props, mask))
             flags.append(
                 np.array([kind.mean() > _BESIDE_FRACTION for kind in (beside.props, beside.shadows)], np.uint8)
             )
-            on_progress("cutting out the stage", index + 1, frames)
+            on_progress("cutting out the crop", index + 1, frames)
         if not all(array.whole for array in written):
             raise UnreadableVideo(f"{footage.title} gave {frames} frames before, and {flags.rows_done} now")
-    _paint_over_props(seen, stage, stage_plate, folder, on_progress)
+    _paint_over_props(seen, crop, crop_plate, folder, on_progress)
     beside_F2 = np.load(folder / f"{_BESIDE}.npy")
     return BesideCounts(*(int(column.sum()) for column in (*beside_F2.T, beside_F2.any(axis=1))))
 
@@ -99,16 +99,16 @@ def _frames_from(footage: Footage, seen: Sightings, first: int) -> Iterator[tupl
                 yield index, picture
 
 
-def _paint_over_props(seen: Sightings, stage: Stage, stage_plate: Picture, folder: Path, on_progress: Progress) -> None:
+def _paint_over_props(seen: Sightings, crop: Crop, crop_plate: Picture, folder: Path, on_progress: Progress) -> None:
     frames = len(seen.poses)
     paths = [folder / f"{name}.npy" for name in ("pictures", "masks", "props")]
-    with RowWriter(folder / "targets.npy", frames, (stage.out_height_px, stage.out_width_px, 3)) as targets:
+    with RowWriter(folder / "targets.npy", frames, (crop.out_height_px, crop.out_width_px, 3)) as targets:
         if targets.whole:
             return
         shown = [index for index in range(frames) if seen.poses[index] is not None]
         chosen = [shown[i] for i in np.unique(np.linspace(0, len(shown) - 1, MOST_FRAMES).astype(int))]
         pictures, masks = (np.load(path, mmap_mode="r") for path in paths[:2])
-        poses = [stage.to_stage(pose) for i in chosen if (pose := seen.poses[i]) is not None]
+        poses = [crop.to_crop(pose) for i in chosen if (pose := seen.poses[i]) is not None]
         texture = BodyTexture([pictures[i] for i in chosen], [masks[i] for i in chosen], poses)
         del pictures, masks
         done = targets.rows_done
@@ -116,6 +116,6 @@ def _paint_over_props(seen: Sightings, stage: Stage, stage_plate: Picture, folde
             pose = seen.poses[index]
             target = picture
             if pose is not None:
-                target = texture.cleaned(picture, mask, stage.to_stage(pose), stage_plate, props)
+                target = texture.cleaned(picture, mask, crop.to_crop(pose), crop_plate, props)
             targets.append(target)
             on_progress("painting over props", index + 1, frames)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.frame import FrameSize
 from training.data.split import FEWEST_FRAMES
 from training.preparation.frame_table import FrameTable
@@ -35,7 +35,7 @@ class Finding:
 class Footing:
     """What `judge` judges beside the table.
 
-    onto_plate: whether the network draws onto a plate, which wants a camera that stands still. stage: None where
+    onto_plate: whether the network draws onto a plate, which wants a camera that stands still. crop: None where
     nobody was found. lost_frames: that do not decode. notes: how the files were read, where that is not plain.
     looked_for_others: in how many frames somebody else was looked for, and others_found in how many of them there was
     somebody; None where the source of the poses tells for every frame. never_seen: the share of the place that the
@@ -46,7 +46,7 @@ class Footing:
 
     table: FrameTable
     frame_size: FrameSize
-    stage: Stage | None
+    crop: Crop | None
     onto_plate: bool
     lost_frames: int = 0
     notes: Sequence[str] = ()
@@ -121,13 +121,13 @@ def _whole_body(table: FrameTable) -> Finding:
 
 
 def _size(footing: Footing) -> Finding:
-    table, stage = footing.table, footing.stage
-    if stage is None or not table.whole_body.any():
+    table, crop = footing.table, footing.crop
+    if crop is None or not table.whole_body.any():
         return Finding("unknown", "size", "not measured: no whole body", "")
     height_px = float(np.nanmedian(table.body_height_px))
-    drawn_px = height_px * stage.out_height_px / stage.height_px
-    share = drawn_px / stage.out_height_px
-    said = f"nose to ankles {height_px:.0f} pixels in the footage, {drawn_px:.0f} of {stage.out_height_px} as drawn"
+    drawn_px = height_px * crop.out_height_px / crop.height_px
+    share = drawn_px / crop.out_height_px
+    said = f"nose to ankles {height_px:.0f} pixels in the footage, {drawn_px:.0f} of {crop.out_height_px} as drawn"
     if share < 0.35:
         advice = "come nearer, or walk about less: the network's picture must hold every place where you stood"
         return Finding(_level(-share, -0.35, -0.15), "size", said, advice)
@@ -184,8 +184,8 @@ def _camera(footing: Footing) -> Finding:
     if not len(looked):
         return Finding("unknown", "camera", "not measured: too little of the place can be followed")
     shift_px, farthest_px = float(np.percentile(looked, _MUCH)), float(looked.max())
-    stage = footing.stage
-    scale = stage.out_height_px / stage.height_px if stage else 256 / footing.frame_size.height_px
+    crop = footing.crop
+    scale = crop.out_height_px / crop.height_px if crop else 256 / footing.frame_size.height_px
     said = f"moved by {shift_px:.1f} pixels ({shift_px * scale:.1f} as drawn), once by {farthest_px:.1f}"
     level = _level(shift_px * scale, 1.0, 4.0) if footing.onto_plate else "good"
     advice = "" if level == "good" else "put the camera on a tripod or a shelf, and do not touch it between recordings"

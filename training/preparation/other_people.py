@@ -11,7 +11,8 @@ import numpy as np
 from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
-from services.pose.estimator import PoseDetail, PoseEstimator, PoseRules
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import PoseEstimator, PoseRules
 from training.data.plate import grown
 from training.preparation.detections import Mask
 

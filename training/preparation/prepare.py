@@ -1,6 +1,6 @@
 """Preparation: footage into what training reads, kept in a folder so that it is done once.
 
-The footage is read twice from end to end: for poses, and for the stage that follows from all of them. Everything is
+The footage is read twice from end to end: for poses, and for the crop that follows from all of them. Everything is
 written as it is found, so memory stays the same however long the footage is, and a job that was killed goes on where it
 was.
 """
@@ -19,7 +19,7 @@ from grpc import StatusCode
 from numpy.typing import NDArray
 
 from motion.body import BodyStats, fit_body
-from motion.crop import Stage, fit_stage, whole_frame_stage
+from motion.crop import Crop, fit_crop, whole_frame_crop
 from motion.frame import FrameSize, Picture
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.pose import Pose
@@ -28,7 +28,7 @@ from serving.process.atomic_files import written_whole
 from training.data.footage import Footage
 from training.data.plate import fit_plate
 from training.data.split import FEWEST_FRAMES, Split, split_by_length
-from training.preparation.crop_arrays import ARRAYS, Progress, write_stage
+from training.preparation.crop_arrays import ARRAYS, Progress, write_crops
 from training.preparation.detections import Sightings, find_person
 from training.preparation.footage_checks import Finding, Footing, judge, refusals
 from training.preparation.frame_quality import QualityMeter
@@ -59,12 +59,12 @@ class FootageRefused(DanceError):
 class PreparedFootage:
     """What training reads; `F` frames, `[H, W]` the size of the network's picture.
 
-    pictures: `[F, H, W, 3]` uint8 RGB, the stage of every frame. targets: the same with props painted over.
+    pictures: `[F, H, W, 3]` uint8 RGB, the crop of every frame. targets: the same with props painted over.
     labels: the same shape, the drawn poses.
     masks: `[F, H, W]` uint8, 255 on the person. props: the same shape, 255 where something is, or may be, that is
     neither the person nor the place nor a shadow.
     poses: in pixels of the footage, None where nobody was found. plate: at the footage's size.
-    folder: where the arrays are kept; its name says how the stage was cut. report: facts about the footage for people.
+    folder: where the arrays are kept; its name says how the crop was cut. report: facts about the footage for people.
     starts: frames that do not follow the frame before them: beginnings of files, and what comes behind a cut.
     """
 
@@ -76,7 +76,7 @@ class PreparedFootage:
     props: NDArray[np.uint8]
     poses: Sequence[Pose | None]
     plate: Picture
-    stage: Stage
+    crop: Crop
     frame_size: FrameSize
     frame_rate_hz: float
     body: BodyStats
@@ -87,16 +87,16 @@ class PreparedFootage:
         return len(self.poses)
 
     @property
-    def stage_plate(self) -> Picture:
+    def crop_plate(self) -> Picture:
         """`[H, W, 3]` uint8 RGB: the plate as the network sees it."""
-        return self.stage.crop(self.plate)
+        return self.crop.cut(self.plate)
 
     def stage_pose(self, frame: int) -> Pose:
         """The pose in pixels of the network's picture. Raises ValueError where nobody was found."""
         pose = self.poses[frame]
         if pose is None:
             raise ValueError(f"nobody was found in frame {frame}")
-        return self.stage.to_stage(pose)
+        return self.crop.to_crop(pose)
 
     def split(self) -> Split:
         """Which frames are held out for scores. Raises NoBody for too few."""
@@ -108,10 +108,10 @@ def preparation_name(footage: Footage | Path) -> str:
     return f"{Footage.of(footage).fingerprint()}-preparation{PREPARATION_VERSION}"
 
 
-def stage_name(stage: Stage) -> str:
-    """The folder of this stage's arrays: another rule for the stage, or another label map, must not meet them."""
-    cut = f"{stage.width_px}x{stage.height_px}+{stage.x_px}+{stage.y_px}"
-    return f"{stage.out_width_px}x{stage.out_height_px}-from-{cut}-map{LABEL_MAP_VERSION}"
+def crop_name(crop: Crop) -> str:
+    """The folder of this crop's arrays: another rule for the crop, or another label map, must not meet them."""
+    cut = f"{crop.width_px}x{crop.height_px}+{crop.x_px}+{crop.y_px}"
+    return f"{crop.out_width_px}x{crop.out_height_px}-from-{cut}-map{LABEL_MAP_VERSION}"
 
 
 def prepare(
@@ -126,9 +126,9 @@ def prepare(
     anyway: bool = False,
     say: Callable[[str], None] = lambda note: None,
 ) -> PreparedFootage:
-    """Poses, masks, body, stage, plate and label maps of the footage for pictures of this size, and a report.
+    """Poses, masks, body, crop, plate and label maps of the footage for pictures of this size, and a report.
 
-    whole_frame: the stage is all of the frame, else the part of it that holds every pose. onto_plate: the network will
+    whole_frame: the crop is all of the frame, else the part of it that holds every pose. onto_plate: the network will
     draw onto a plate, so that the camera must stand still. anyway: footage that is not worth training on is prepared
     all the same. say: told what people should know.
 
@@ -141,9 +141,9 @@ def prepare(
     return _Preparation(footage, home, on_progress, say).run(width_px, height_px, whole_frame, onto_plate, anyway)
 
 
-def load_prepared(home: Path, stage: Stage) -> PreparedFootage:
-    """What `prepare` left in the folder `home` of one footage for this stage. Raises FileNotFoundError."""
-    staged = home / stage_name(stage)
+def load_prepared(home: Path, crop: Crop) -> PreparedFootage:
+    """What `prepare` left in the folder `home` of one footage for this crop. Raises FileNotFoundError."""
+    staged = home / crop_name(crop)
     facts = json.loads((staged / _COMPLETE_FILE).read_text())
     return _loaded(staged, _known_sightings(home, facts["files"]), read_picture(home / "plate.png"), facts)
 
@@ -167,14 +167,14 @@ class _Preparation:
             footing = Footing(
                 table=table,
                 frame_size=seen.frame_size,
-                stage=self._stage(seen, table, width_px, height_px, whole_frame),
+                crop=self._crop(seen, table, width_px, height_px, whole_frame),
                 onto_plate=onto_plate,
                 lost_frames=seen.lost_frames,
                 notes=seen.notes,
                 drawn_masks=seen.drawn_masks,
                 rates_hz=[self.footage.facts_of(file).frame_rate_hz for file in range(len(self.footage.files))],
             )
-            if footing.stage is None or table.seen.sum() < FEWEST_FRAMES or not table.measures:
+            if footing.crop is None or table.seen.sum() < FEWEST_FRAMES or not table.measures:
                 self._write_report(report_path, footing, None)
                 raise NoBody(self._too_little(table, report_path))
             plate, never_seen, others = self._plate(seen)
@@ -184,8 +184,8 @@ class _Preparation:
                 looked_for_others=None if self.footage.keypoints else others["looked"],
                 others_found=others["found"],
             )
-            assert footing.stage is not None
-            staged = home / stage_name(footing.stage)
+            assert footing.crop is not None
+            staged = home / crop_name(footing.crop)
             if (staged / _COMPLETE_FILE).is_file():
                 facts = json.loads((staged / _COMPLETE_FILE).read_text())
                 footing = replace(footing, props=facts["report"]["frames_with_props"])
@@ -283,14 +283,14 @@ class _Preparation:
             # NumPy's own `save` does not say that a disk is full.
             write_array(path, picture.shape, picture.dtype, [picture])
 
-    def _stage(
+    def _crop(
         self, seen: Sightings, table: FrameTable, width_px: int, height_px: int, whole_frame: bool
-    ) -> Stage | None:
+    ) -> Crop | None:
         if not table.seen.any():
             return None
         if whole_frame:
-            return whole_frame_stage(seen.frame_size, width_px, height_px)
-        return fit_stage((pose for pose in seen.poses if pose is not None), seen.frame_size, width_px, height_px)
+            return whole_frame_crop(seen.frame_size, width_px, height_px)
+        return fit_crop((pose for pose in seen.poses if pose is not None), seen.frame_size, width_px, height_px)
 
     def _plate(self, seen: Sightings) -> tuple[Picture, float, dict[str, int]]:
         """The plate, the share of it that was never seen, and where somebody else was found; all kept."""
@@ -336,13 +336,13 @@ class _Preparation:
     def _write_stage(
         self, seen: Sightings, table: FrameTable, footing: Footing, plate: Picture, staged: Path, report_path: Path
     ) -> list[Finding]:
-        assert footing.stage is not None
-        beside = write_stage(self.footage, seen, footing.stage, plate, staged, self.on_progress)
+        assert footing.crop is not None
+        beside = write_crops(self.footage, seen, footing.crop, plate, staged, self.on_progress)
         findings = self._write_report(report_path, replace(footing, props=beside.frames_with_props), self._split(table))
         facts = {
             "files": len(self.footage.files),
             "title": self.footage.title,
-            "stage": footing.stage.to_dict(),
+            "stage": footing.crop.to_dict(),
             "frame_rate_hz": self.rate_hz,
             "body": fit_body(table.measures).to_dict(),
             "starts": sorted(table.starts),
@@ -411,7 +411,7 @@ def _loaded(staged: Path, seen: Sightings, plate: Picture, facts: dict[str, Any]
         **{name: np.load(staged / f"{name}.npy", mmap_mode="r") for name in ARRAYS},
         poses=seen.poses,
         plate=plate,
-        stage=Stage.from_dict(facts["stage"]),
+        crop=Crop.from_dict(facts["stage"]),
         frame_size=seen.frame_size,
         frame_rate_hz=facts["frame_rate_hz"],
         body=BodyStats.from_dict(facts["body"]),

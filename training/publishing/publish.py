@@ -72,7 +72,7 @@ def evaluated_and_published(
     on_step: told how many of `STEPS` are done. Raises ExportBroken, DiskFull.
     """
     preset, prepared, held_out = trained.preset, trained.prepared, trained.held_out
-    plate = prepared.stage_plate if preset.generator.plate else None
+    plate = prepared.crop_plate if preset.generator.plate else None
     files = {GENERATOR_FILE: folder / GENERATOR_FILE, PLATE_FILE: folder / PLATE_FILE}
     on_step(0)
     generator = new_generator(preset.generator)
@@ -118,7 +118,7 @@ def evaluated_and_published(
         version=0,
         folder=folder,
         label_map_version=LABEL_MAP_VERSION,
-        stage=prepared.stage,
+        crop=prepared.crop,
         frame_size=prepared.frame_size,
         frame_rate_hz=prepared.frame_rate_hz,
         body=prepared.body,

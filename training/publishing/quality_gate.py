@@ -117,5 +117,5 @@ def _drawn_by(actor: Actor, prepared: PreparedFootage, held_out: HeldOut) -> lis
     runs = []
     for run in held_out.runs:
         poses = (pose for frame in held_out.each(run) if (pose := prepared.poses[frame]) is not None)
-        runs.append(seen_on(acting.run(poses)[1], actor, prepared.stage))
+        runs.append(seen_on(acting.run(poses)[1], actor, prepared.crop))
     return runs

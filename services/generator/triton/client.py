@@ -106,7 +106,7 @@ class TritonClient:
 
     async def canary(self, actor: Actor) -> str:
         """Draws one picture of nobody; returns the precision that its arithmetic was done in. Raises TritonRefused."""
-        shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
+        shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
         result = await _asked(
             self._client.infer(
                 actor.id,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
-from services.pose.estimator import Estimate, PoseDetail, Spent
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import Estimate, Spent
 from services.pose.models.card import OpenPoseCard
 from services.pose.models.runtimes import Network, NetworkFile, blob_of
 from services.pose.openpose.grouping import Grouped, GroupingRules, group

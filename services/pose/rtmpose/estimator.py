@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
-from services.pose.estimator import Estimate, PoseDetail, Spent
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import Estimate, Spent
 from services.pose.models.card import WHOLE_BODY_POINTS, DetectorFacts, InputFacts, RtmPoseCard
 from services.pose.models.runtimes import Floats, NetworkFile, blob_of
 from services.pose.rtmpose.keypoint_map import whole_body_pose

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.training_recipe import VARIANTS, Measurement, seen_on, table_of
-from motion.crop import Stage, whole_frame_stage
+from motion.crop import Crop, whole_frame_crop
 from motion.frame import FrameSize
 from serving.errors import BadInput
 from training import preset_setup
@@ -50,10 +50,10 @@ def test_whole_frame_takes_as_many_pixels_in_the_frame_s_shape():
 
 
 def test_whole_frame_drawings_are_compared_where_the_stage_is(prepared):
-    """What is drawn at the footage's own size shows on the stage just what the footage shows there."""
-    stage = Stage(4, 2, 24, 24, 12, 12)
-    whole = replace(prepared, stage=whole_frame_stage(prepared.frame_size, 32, 32))
-    np.testing.assert_array_equal(seen_on(stage, whole, prepared.pictures[5]), stage.crop(prepared.pictures[5]))
+    """What is drawn at the footage's own size shows on the crop just what the footage shows there."""
+    crop = Crop(4, 2, 24, 24, 12, 12)
+    whole = replace(prepared, crop=whole_frame_crop(prepared.frame_size, 32, 32))
+    np.testing.assert_array_equal(seen_on(crop, whole, prepared.pictures[5]), crop.cut(prepared.pictures[5]))
 
 
 def test_every_row_comes_out_and_is_not_measured_again(measurement):

@@ -12,7 +12,7 @@ import torch
 
 from motion import skeleton
 from motion.body import BodyStats
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.face_region import FaceRule
 from motion.frame import FrameSize
 from motion.labelmap import draw_label_map
@@ -60,7 +60,7 @@ def walking_bar(folder, frames: int = 24, *, onto=None) -> PreparedFootage:
         props=np.zeros_like(masks),
         poses=list(poses),
         plate=plate,
-        stage=Stage(0, 0, SIDE, SIDE, SIDE, SIDE),
+        crop=Crop(0, 0, SIDE, SIDE, SIDE, SIDE),
         frame_size=FrameSize(SIDE, SIDE),
         frame_rate_hz=24.0,
         body=BodyStats(0.9, 0.85, 0.7, 0.65, 0.5, frames),

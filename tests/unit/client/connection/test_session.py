@@ -11,11 +11,11 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
 
 from client.connection.session import DanceClient
-from client.connection.types import Answer, StageTime, TransferOptions
+from client.connection.types import Answer, TransferOptions
 from client.errors import ServerError, server_errors
 from client.media.frame_feed import FeedOptions, LiveFeed, shrunk
 from client.transfer.report import TransferReport
-from motion.frame import EncodedPicture, Frame, PictureEncoding
+from motion.frame import EncodedPicture, Frame, PictureEncoding, StageTime
 from serving.errors import UnreadableVideo
 from serving.pictures.codec import encode_picture
 from video.reader import VideoReader

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from client.connection.types import Answer, NoPictureReason
+from client.connection.types import Answer
 from client.media.frame_feed import Shot
 from client.transfer.output_frames import Film
-from motion.frame import PictureEncoding
+from motion.frame import NoPictureReason, PictureEncoding
 from serving.errors import BadPicture
 from serving.pictures.codec import encode_picture
 

@@ -16,7 +16,8 @@ import pytest
 
 from motion import skeleton
 from motion.frame import Picture
-from services.pose.estimator import Estimate, PoseDetail, PoseEstimator, PoseRules
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import Estimate, PoseEstimator, PoseRules
 from services.pose.mediapipe.stderr_filter import startup_chatter_dropped
 
 real_clips = pytest.mark.real_clips

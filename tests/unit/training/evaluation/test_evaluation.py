@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from motion import skeleton
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.face_region import FaceRule
 from serving.actors.store import ActorStore
 from serving.errors import BadInput
@@ -40,9 +40,9 @@ def actor(tmp_path, prepared):
     """An actor of 32 pixels whose record names the footage."""
     actor = publish_tiny(ActorStore(tmp_path / "actors"), tmp_path, "kind", bias=40)
     trained = {"footage_fingerprint": "known", "held_out_blocks": [[4, 8], [14, 18]]}
-    whole = Stage(0, 0, 32, 32, 32, 32)
+    whole = Crop(0, 0, 32, 32, 32, 32)
     write_picture(actor.plate_path, prepared.plate)
-    return replace(actor, trained=trained, stage=whole, frame_size=prepared.frame_size)
+    return replace(actor, trained=trained, crop=whole, frame_size=prepared.frame_size)
 
 
 @pytest.fixture

@@ -42,10 +42,10 @@ def publish(trained, prepared, preset, folder):
     """Puts the body of "bar" into the store."""
     generator = new_generator(preset.generator)
     generator.load_state_dict(trained.averaged.state_dict())
-    export_generator(generator, prepared.stage_plate, folder / GENERATOR_FILE, preset.width_px, preset.height_px)
+    export_generator(generator, prepared.crop_plate, folder / GENERATOR_FILE, preset.width_px, preset.height_px)
     write_picture(folder / PLATE_FILE, prepared.plate)
     actor = Actor(
-        id="bar", version=0, folder=folder, label_map_version=1, stage=prepared.stage, frame_size=prepared.frame_size,
+        id="bar", version=0, folder=folder, label_map_version=1, crop=prepared.crop, frame_size=prepared.frame_size,
         frame_rate_hz=24.0, body=prepared.body, face_rule=preset.face_rule, generator=preset.generator, face=None,
         preset=preset.name,
     )  # fmt: skip

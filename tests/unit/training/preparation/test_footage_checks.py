@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from motion.crop import Stage
+from motion.crop import Crop
 from motion.frame import FrameSize
 from training.preparation.footage_checks import Footing, judge, refusals
 from training.preparation.frame_table import FrameTable
@@ -39,7 +39,7 @@ def good():
     return Footing(
         table=table,
         frame_size=FrameSize(1920, 1080),
-        stage=Stage(400, 20, 1000, 1000, 256, 256),
+        crop=Crop(400, 20, 1000, 1000, 256, 256),
         onto_plate=True,
         looked_for_others=80,
         never_seen=0.001,

@@ -60,8 +60,8 @@ def test_preparation_gives_what_training_reads(footage, tmp_path):
     assert prepared.pictures.shape == prepared.labels.shape == prepared.targets.shape == (FRAMES, 32, 32, 3)
     assert prepared.masks.shape == prepared.props.shape == (FRAMES, 32, 32)
     assert prepared.plate.shape == frames["footage.mp4"][0].shape
-    assert prepared.stage_plate.shape == (32, 32, 3)
-    assert all(pose is not None and prepared.stage.contains(pose) for pose in prepared.poses)
+    assert prepared.crop_plate.shape == (32, 32, 3)
+    assert all(pose is not None and prepared.crop.contains(pose) for pose in prepared.poses)
     assert prepared.body.frames == FRAMES
     assert prepared.report["frames_with_a_person"] == FRAMES
     assert prepared.report["frames_lost"] == 3
@@ -75,7 +75,7 @@ def test_second_preparation_reads_nothing(footage, tmp_path):
     opened.clear()
     assert_same(first, prepare(path, tmp_path / "work", 32, 32))
     path.unlink()
-    assert_same(first, load_prepared(first.folder.parent, first.stage))
+    assert_same(first, load_prepared(first.folder.parent, first.crop))
     assert not opened
     assert not (first.folder.parent / "kept").exists()
 
@@ -100,7 +100,7 @@ def test_every_pass_over_the_footage_is_reported_to_its_end(footage, tmp_path):
         "looking for poses": (FRAMES, FRAMES),
         "making the plate": (1, 1),
         "looking for other people": (FRAMES, FRAMES),
-        "cutting out the stage": (FRAMES, FRAMES),
+        "cutting out the crop": (FRAMES, FRAMES),
         "painting over props": (FRAMES, FRAMES),
     }
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from motion import skeleton
-from services.pose.backends import PoseBackend, open_backends, open_model
-from services.pose.estimator import PoseDetail, PoseRules
+from motion.pose_choice import PoseBackend, PoseDetail
+from services.pose.backends import open_backends, open_model
+from services.pose.estimator import PoseRules
 from services.pose.models.card import OpenPoseCard, read_card
 from services.pose.models.files import ModelFile
 from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
