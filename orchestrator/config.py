@@ -90,6 +90,6 @@ class SessionAccepted:
     max_frames_in_flight: int
     max_frame_side_px: int
     max_frame_bytes: int
-    stage_size: FrameSize
+    crop_size: FrameSize
     full_frame_size: FrameSize
     generator_precision: str

@@ -1,4 +1,4 @@
-"""Work on several frames at the same time, handed on in order."""
+"""Work on several frames at the same time, passed on in order."""
 
 from __future__ import annotations
 
@@ -18,42 +18,41 @@ async def in_order(
     *,
     at_once: int,
 ) -> None:
-    """Begins work on each frame as it comes, on at most `at_once` + 2 at a time, and puts finished ones in order.
+    """Start work on each frame as it arrives, on at most `at_once` + 2 at a time, and pass on finished ones in order.
 
-    begin: starts the work and returns what to wait for, or None for a frame that passes by or is done already. A frame
-    whose work fails ends the stage with that failure, after all frames before it were put.
+    begin: starts the work and returns an awaitable, or None for a frame that needs no work or is already done. If the
+    work on a frame fails, the stage fails with the same error, after all earlier frames have been passed on.
     """
     begun: Link[tuple[Passage, asyncio.Future[None] | None]] = Link(at_once)
     unfinished: set[asyncio.Future[None]] = set()
-
-    before_it = 0  # frames that were begun and not yet put: one that is done passes only where there is none
+    waiting = 0  # frames begun and not passed on; a finished frame may skip `begun` only when there are none
 
     async def begin_all() -> None:
-        nonlocal before_it
+        nonlocal waiting
         try:
             while True:
                 passage, waited_seconds = await inbox.take()
                 passage.enter(waited_seconds)
                 work = begin(passage)
                 future = None if work is None else asyncio.ensure_future(work)
-                if future is None and not before_it:
+                if future is None and not waiting:
                     await outbox.put(passage)
                     continue
                 if future is not None:
                     unfinished.add(future)
-                before_it += 1
+                waiting += 1
                 await begun.put((passage, future))
         except (LinkEnded, DanceError) as ending:
             begun.fail(ending)
 
     async def collect() -> None:
-        nonlocal before_it
+        nonlocal waiting
         async for (passage, work), _ in begun:
             if work is not None:
                 await work
                 unfinished.discard(work)
             await outbox.put(passage)
-            before_it -= 1
+            waiting -= 1
 
     try:
         await run_together(begin_all(), collect())

@@ -1,4 +1,4 @@
-"""The body of a whole clip: pose over every frame, then the two-pass fit."""
+"""Measure the body in a whole clip: pose on every frame, then the two-pass fit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from motion.body import BodyMeasure, BodyStats, fit_body, measure_body
 from orchestrator.pipeline.in_flight_frame import Passage
 from orchestrator.pipeline.link import run_together
-from orchestrator.pipeline.play import Door, Stage, play
-from orchestrator.session.transfer_session import feed
+from orchestrator.pipeline.play import Door, Stage, feed, play
 from serving.errors import BadInput, NoBody
 
 _IN_FLIGHT = 3
@@ -17,7 +16,7 @@ _IN_FLIGHT = 3
 
 @dataclass(frozen=True, slots=True)
 class FittedClip:
-    """The stats of a clip. frames_with_person: somebody was found in so many of `frames`."""
+    """The body stats of a clip. frames_with_person: how many of `frames` show a person."""
 
     body: BodyStats
     frames: int
@@ -25,10 +24,9 @@ class FittedClip:
 
 
 class ClipFit:
-    """Measures the bodies of one clip. A frame that cannot be decoded counts as one without a person.
+    """Measures the body in one clip. A frame that cannot be decoded counts as one without a person.
 
-    next_frame: as `orchestrator.session.transfer_session.Client.next_frame`. max_frames: more are refused, so that
-    memory is bounded.
+    next_frame: see `orchestrator.session.transfer_session.Client.next_frame`. max_frames: the limit that bounds memory.
     """
 
     def __init__(
@@ -43,7 +41,7 @@ class ClipFit:
         self._taken = self._frames = self._frames_with_person = 0
 
     async def run(self) -> FittedClip:
-        """Looks at every frame. Raises NoBody where no frame shows a whole body, StageError, BadInput."""
+        """Measure every frame. Raises NoBody if no frame shows a whole body, StageError, BadInput."""
         await run_together(
             feed(self._door, self._next, self._idle_seconds, lambda: self._taken > self._frames),
             play(self._door, [self._pose], self._measure, depth=1),

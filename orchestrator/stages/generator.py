@@ -13,13 +13,13 @@ from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 
 from motion.frame import Picture
-from orchestrator.pipeline.in_flight_frame import Passage, Remark
+from orchestrator.pipeline.in_flight_frame import Passage, Recalled, Remark
 from orchestrator.pipeline.link import Link, LinkEnded
 from orchestrator.pipeline.play import Inbox
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.failures import stage_errors
 from orchestrator.stage_calls.patience import Patience
-from orchestrator.stages.previous_picture import Recalled, Recurrence
+from orchestrator.stages.previous_picture import Recurrence
 from serving.actors.store import Actor
 from serving.errors import (
     ActorNotFound,
