@@ -1,6 +1,6 @@
-"""Which bearer tokens are good: those in a file of digests, and JWTs signed by a key of a key set.
+"""Bearer tokens: tokens listed by digest in a file, and JWTs signed by a key of a key set.
 
-Tokens and keys never get into an error, a log or the settings; what is said about them is in our own words.
+Tokens and keys never appear in an error, a log or the settings; library messages that might quote them are replaced.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAX_TOKEN_CHARACTERS: Final = 4096  # gRPC itself begins to refuse metadata abo
 _MAX_SUBJECT_CHARACTERS: Final = 128
 _CLOCKS_DIFFER_SECONDS: Final = 10
 
-# The kind of a key decides on the algorithm, whatever a token says: nobody can have a public key taken for a secret.
+# The key type determines the algorithm, whatever the token claims: a public key is never used as an HMAC secret.
 _ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA", "oct": "HS256"}
 _CURVES: Final = {"EC": "P-256", "OKP": "Ed25519"}
 _LEAST_RSA_BITS: Final = 2048
@@ -35,21 +35,21 @@ _LEAST_SECRET_BYTES: Final = 32
 
 
 class ListedTokens:
-    """Tokens of a file with one `NAME:SHA256` a line: the client's name and its token's SHA-256 in hexadecimal digits.
+    """The tokens of a file with one `NAME:SHA256` per line: a client's name and its token's SHA-256 in hexadecimal.
 
-    Empty lines and lines that begin with # are passed over. A client may have several tokens, so that one can be
-    replaced. The tokens must be random: a digest of a password could be guessed. Raises BadSettings for the file.
+    Empty lines and lines that begin with # are ignored. A client may have several tokens, so they can be rotated.
+    Tokens must be random, because the digest of a password could be guessed. Raises BadSettings for the file.
     """
 
     def __init__(self, path: Path) -> None:
         self._files = ReloadedFiles("tokens_file", [path], _listed)
 
     def find(self, token: str) -> str | None:
-        """The name of the token's client."""
+        """Return the name of the token's client, or None."""
         shown = hashlib.sha256(token.encode(errors="surrogateescape")).digest()
         found = None
         for digest, name in self._files.current():
-            # All are compared, each in constant time: how long it takes tells nothing.
+            # Compare all digests, each in constant time, so that the duration reveals nothing.
             if hmac.compare_digest(digest, shown):
                 found = name
         return found
@@ -58,8 +58,8 @@ class ListedTokens:
 class SignedTokens:
     """JWTs of one issuer for one audience, signed by a key of a JWK set (RFC 7517) in a file.
 
-    RS256, ES256 (P-256), EdDSA (Ed25519), and HS256 where the set has a secret (kty `oct`). A token must have `exp`,
-    `sub`, `iss` and `aud`; `kid` where the set has several keys. Raises BadSettings for the file.
+    Supports RS256, ES256 (P-256), EdDSA (Ed25519), and HS256 if the set has a secret (kty `oct`). A token needs `exp`,
+    `sub`, `iss` and `aud`, and `kid` if the set has several keys. Raises BadSettings for the file.
     """
 
     def __init__(self, path: Path, *, issuer: str, audience: str) -> None:
@@ -68,7 +68,7 @@ class SignedTokens:
         self._audience = audience
 
     def subject(self, token: str) -> str:
-        """Whom the token is about. Raises Unauthenticated."""
+        """Return the token's subject. Raises Unauthenticated."""
         keys = self._files.current()
         try:
             kid = jwt.get_unverified_header(token).get("kid")
@@ -100,14 +100,14 @@ class SignedTokens:
 
 
 class BearerTokens:
-    """Listed tokens, signed ones, or both. See `serving.rpc.authentication.TokenCheck`."""
+    """Listed tokens, signed tokens, or both. See `serving.rpc.authentication.TokenCheck`."""
 
     def __init__(self, listed: ListedTokens | None, signed: SignedTokens | None) -> None:
         self._listed = listed
         self._signed = signed
 
     def client(self, token: str) -> str:
-        """`token:NAME` for a listed token, `jwt:SUBJECT` for a signed one. Raises Unauthenticated."""
+        """Return `token:NAME` for a listed token, `jwt:SUBJECT` for a signed one. Raises Unauthenticated."""
         if len(token) > _MAX_TOKEN_CHARACTERS:
             raise Unauthenticated("malformed", f"a token has at most {_MAX_TOKEN_CHARACTERS} characters")
         name = None if self._listed is None else self._listed.find(token)
@@ -119,7 +119,7 @@ class BearerTokens:
 
 
 def token_check(settings: OrchestratorSettings) -> BearerTokens | None:
-    """What the settings ask for; None: no tokens. Raises BadSettings."""
+    """Build the token check from the settings; None if calls need no token. Raises BadSettings."""
     if settings.tokens_file is None and settings.jwt_keys_file is None:
         return None
     listed = signed = None
@@ -132,7 +132,7 @@ def token_check(settings: OrchestratorSettings) -> BearerTokens | None:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """A key and the one algorithm that it is for."""
+    """A key and the only algorithm it may be used with."""
 
     key: Any
     algorithm: str
@@ -150,7 +150,7 @@ def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
         name, _, digits = line.strip().partition(":")
         digits = digits.strip().lower()
         if not _NAME.fullmatch(name) or not _DIGEST.fullmatch(digits):
-            # The line may hold a token that somebody has written there as it is: it is not repeated.
+            # The message must not quote the line: it may contain a plain token.
             raise ValueError(f"line {number} of the tokens' file is not NAME:SHA256, 64 hexadecimal digits")
         digest = bytes.fromhex(digits)
         if entries.setdefault(digest, name) != name:
@@ -161,7 +161,7 @@ def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
 
 
 def _key_set(contents: Sequence[bytes]) -> dict[str | None, _Key]:
-    """The keys by their ids; a single one is also under None."""
+    """Return the keys by id; a single key is also stored under None."""
     try:
         stored = parsed(contents[0])["keys"]
         entries = [dict(entry) for entry in stored]

@@ -1,4 +1,4 @@
-"""Adds a checkpoint to every n-th answer, where the client asked for them."""
+"""The checkpoint stage: adds a checkpoint to every n-th answer, if the client requested them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from orchestrator.pipeline.play import Inbox
 
 
 class CheckpointStage:
-    """Adds `checkpoint` to every `every_frames`-th frame, whatever its answer is.
+    """Adds `checkpoint` to every `every_frames`-th frame, with or without a picture.
 
-    seal: makes the checkpoint behind a frame; run in a thread.
+    seal: makes the checkpoint after a frame; it runs in a thread.
     """
 
     name: ClassVar[str] = "checkpoint"

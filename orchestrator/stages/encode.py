@@ -1,4 +1,4 @@
-"""The last stage: pastes the face, lays the stage onto the plate where asked, and encodes; at most one thread hop."""
+"""The encode stage: pastes the face, pastes the picture onto the plate if requested, and encodes the result."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from serving.actors.store import Actor
 from serving.pictures.codec import encode_picture
 
 _SMALL_PX: Final = 256 * 256
-"""A JPEG of so many pixels takes about 0.2 ms with its face: less than a thread costs, which is woken, has to get
-the interpreter and wakes the event loop again."""
+"""Pictures up to this size are encoded on the event loop. A JPEG of this size takes about 0.2 ms with its face: less
+than a thread costs, which must be woken, acquire the interpreter lock and wake the event loop again."""
 
 
 class EncodeStage:
-    """Adds `output`, and `label_map_output` where it was asked for.
+    """Adds `output`, and `label_map_output` if the client requested it.
 
-    plate: `[H, W, 3]` uint8 of the actor's footage, to lay the picture on; None to send the crop alone.
+    plate: `[H, W, 3]` uint8 of the actor's footage, to paste the picture onto; None to send the crop alone.
     """
 
     name: ClassVar[str] = "encode"

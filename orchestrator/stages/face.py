@@ -1,4 +1,4 @@
-"""The face stage: a better face on the generated picture. It is off the generator's path: frames overlap."""
+"""The face stage: refines the face of the generated picture, in parallel with the generator's next frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from serving.rpc import converters
 class FaceStage:
     """Adds `refined_face` to each frame whose pose has a face; the encode stage pastes it.
 
-    The service keeps nothing between two calls: a call that failed is made again, of any replica.
+    The service is stateless: a failed call is retried on any replica.
     """
 
     name: ClassVar[str] = "face"
@@ -51,7 +51,7 @@ class FaceStage:
         assert passage.face_region is not None
         assert passage.face_label is not None
         crop_px = self._actor.face_rule.crop_px
-        # A crop is so small that handing it to a thread would cost more than cutting it here.
+        # The crop is small: handing it to a thread would cost more than cutting it here.
         face = cut_face(passage.generated, passage.face_region, crop_px)
         request = face_pb2.RefineRequest(actor=self._actor.id, actor_version=self._actor.version)
         converters.fill_picture(request.face, encode_picture(face, PictureEncoding.RAW))

@@ -1,4 +1,4 @@
-"""The generator stage: label map and previous picture in, picture out, on a Triton server."""
+"""The generator stage: label map and previous picture in, picture out, on Triton."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _log = logging.getLogger(__name__)
 
 
 async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Actor, seconds: float) -> str:
-    """Has the generator's agent load the actor, and returns the precision of its inference.
+    """Make the generator's agent load the actor, and return the precision of its inference.
 
-    Raises ActorNotFound and ActorUnusable as the agent says them, else StageError.
+    Raises ActorNotFound or ActorUnusable if the agent answers so, otherwise StageError.
     """
     request = agent_pb2.EnsureActorRequest(actor=actor.id, actor_version=actor.version)
     try:
@@ -54,20 +54,19 @@ async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Ac
         raise
     except StageUnavailable as error:
         if error.code_of_stage is StatusCode.RESOURCE_EXHAUSTED:
-            said = error.reason.removeprefix("RESOURCE_EXHAUSTED: ")
-            raise AtCapacity(f"stage {error.stage}: {said}") from error
+            reason = error.reason.removeprefix("RESOURCE_EXHAUSTED: ")
+            raise AtCapacity(f"stage {error.stage}: {reason}") from error
         raise
     return str(answer.precision)
 
 
 class GeneratorStage:
-    """Adds `generated`. One frame at a time: the next one needs this one's picture, before the face stage.
+    """Adds `generated`, one frame at a time: the next frame needs this picture, before the face stage.
 
-    The service keeps nothing between two calls, so a frame whose call failed is asked for again, of any replica, once
-    the agent has looked after the actor.
+    The service is stateless, so a failed call is retried on any replica, after the agent has checked the actor.
 
-    ensure: has the actor loaded, see `ensure_actor`. recalled: the picture to go on from.
-    keeps_label_maps: they are needed once more, behind this stage.
+    ensure: has the actor loaded, see `ensure_actor`. recalled: the picture to resume from. keeps_label_maps: whether a
+    later stage needs the label maps.
     """
 
     name: ClassVar[str] = "generator"
@@ -111,14 +110,14 @@ class GeneratorStage:
             passage.remarks.append(Remark.RESTARTED)
         inputs = [_input("LABEL_MAP", passage.label_map), _input("PREVIOUS_FRAME", previous)]
         if not self._keeps_label_maps:
-            passage.label_map = None  # `inputs` has a copy, and a session's memory is its pictures
+            passage.label_map = None  # `inputs` has a copy; pictures dominate a session's memory
         while True:
             try:
                 with stage_errors(self.name, passage.sequence, self._seconds):
                     passage.generated, compute_seconds = self._picture(passage, await self._infer(inputs))
                 break
             except StageError as error:
-                await self._patience.again(_forgotten(error))
+                await self._patience.again(_retryable_if_unloaded(error))
                 passage.retried()
                 await self._revive(passage)
         self._patience.over()
@@ -126,12 +125,12 @@ class GeneratorStage:
         passage.leave(self.name, compute_seconds)
 
     async def _revive(self, passage: Passage) -> None:
-        """Has the agent look after the actor, which it loads again where it does not draw."""
+        """Make the agent check the actor, and reload it if it does not draw."""
         try:
             await self._ensure()
         except (ActorNotFound, ActorUnusable) as error:
             raise StageRefused(self.name, passage.sequence, str(error), error.code) from error
-        except DanceError as error:  # how the next attempt fails counts
+        except DanceError as error:  # the next attempt's own error is the one that counts
             _log.info("the agent cannot help the actor %s: %s", self._model, error)
 
     async def _infer(self, inputs: list[InferInput]) -> InferResult:
@@ -140,22 +139,22 @@ class GeneratorStage:
         )
 
     def _picture(self, passage: Passage, result: InferResult) -> tuple[Picture, float]:
-        """The picture, and for how long the service worked on it. Raises StageBroken for nonsense."""
+        """Return the picture and its compute time in seconds. Raises StageBroken for invalid outputs."""
         try:
             frame, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
         except ValueError as error:
             raise StageBroken(self.name, passage.sequence, f"its outputs contradict their shapes: {error}") from error
         if frame is None or frame.shape != (1, *self._shape) or frame.dtype != np.uint8:
-            said = None if frame is None else (frame.shape, frame.dtype.name)
-            raise StageBroken(self.name, passage.sequence, f"expected a FRAME of {self._shape} uint8, got {said}")
+            got = None if frame is None else (frame.shape, frame.dtype.name)
+            raise StageBroken(self.name, passage.sequence, f"expected a FRAME of {self._shape} uint8, got {got}")
         if seconds is None or seconds.size != 1:
-            raise StageBroken(self.name, passage.sequence, "it did not say its COMPUTE_SECONDS")
+            raise StageBroken(self.name, passage.sequence, "it did not return its COMPUTE_SECONDS")
         picture: Picture = frame[0]
         return picture, float(seconds.reshape(-1)[0])
 
 
-def _forgotten(error: StageError) -> StageError:
-    """An actor that Triton does not know any more can be loaded again: then the failure is worth another attempt."""
+def _retryable_if_unloaded(error: StageError) -> StageError:
+    """Make NOT_FOUND retryable: an actor that Triton has unloaded can be loaded again."""
     if isinstance(error, StageRefused) and error.refused_with is StatusCode.NOT_FOUND:
         return StageUnavailable(error.stage, error.sequence, error.reason)
     return error

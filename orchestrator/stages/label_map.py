@@ -1,4 +1,4 @@
-"""Draws label maps ahead, in threads, so that the generator never waits for one."""
+"""The label map stage: draws label maps ahead, in threads, so that the generator never waits for one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from serving.actors.store import Actor
 
 
 class LabelMapStage:
-    """Adds `label_map`, and where the face will be with its crop of the label map, to each frame that has a pose."""
+    """Adds `label_map`, `face_region` and `face_label` to each frame that has a pose."""
 
     name: ClassVar[str] = "label_map"
 

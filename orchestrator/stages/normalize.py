@@ -1,4 +1,4 @@
-"""The normalize stage: the pose in the actor's body and place."""
+"""The normalize stage: moves the pose into the actor's body and place."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from serving.errors import BadInput, StageBroken
 from serving.rpc import converters
 
 SURE: Final = 0.8
-"""Below this certainty the running calibration is said to be calibrating."""
+"""Below this certainty a running calibration is reported as CALIBRATING."""
 
 
 class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.NormalizeResponse]):
-    """Adds `normalized_pose`, or the reason why there is none. Frames without a pose go there too: joints may be held.
+    """Adds `normalized_pose`, or the reason why there is none. Frames without a pose are sent too: joints may be held.
 
-    A new stream goes on from the last `state_after`, the first one from `state`.
+    A new stream continues from the last `state_after`; the first stream from `state`.
     """
 
     name: ClassVar[str] = "normalize"
@@ -85,7 +85,7 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
         if passage.no_picture is None and answer.HasField("pose"):
             try:
                 passage.normalized_pose = converters.pose_from_proto(answer.pose)
-            except BadInput as error:  # the stage's doing, not the client's
+            except BadInput as error:  # the stage is at fault, not the client
                 raise StageBroken(self.name, passage.sequence, str(error)) from error
             passage.transform = Transform(answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x)
             passage.remarks.extend(_remarks(answer))

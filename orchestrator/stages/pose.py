@@ -1,4 +1,4 @@
-"""The pose stage: who is in the frame. The client's bytes go there as they came."""
+"""The pose stage: finds the dancer in the frame. The client's encoded picture is sent unchanged."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from serving.rpc import converters
 
 
 class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]):
-    """Adds `source_pose` to each frame that has a picture; a frame without anybody in it gets none.
+    """Adds `source_pose` to each frame that has a picture with a person in it.
 
-    The stream is opened at the first picture: a client that sends poses needs no place in the pose service. Where it
-    is opened anew the tracker finds the dancer anew: with a backend that finds several people, whoever is nearest to
-    where the dancer was.
+    The stream opens at the first picture: a client that sends poses takes no place in the pose service. On a new stream
+    the tracker must find the dancer again: a backend that finds several people takes the person nearest to the
+    dancer's last position.
 
-    config: how to look; once the stream is open it is what the service honours. dancer_at: where the dancer of an
-    earlier session was, as fractions of the frame.
+    config: the requested config; once the stream is open, what the service honours. dancer_at: the dancer's last
+    position in an earlier session, as fractions of the frame.
     """
 
     name: ClassVar[str] = "pose"
@@ -53,13 +53,13 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         self._dancer_at = dancer_at
 
     async def open(self) -> None:
-        """See `StreamStage.open`. Raises NotServed where the service has no such backend or rule for the dancer."""
+        """See `StreamStage.open`. Raises NotServed if the service lacks the backend or the dancer rule."""
         try:
             await super().open()
         except StageRefused as error:
             if error.refused_with is StatusCode.UNIMPLEMENTED:
                 reason = error.reason.removeprefix("UNIMPLEMENTED: ")
-                # The pose service's word for it; our client's is another one.
+                # The field has another name in the client's config than in the pose service's.
                 raise NotServed(reason.replace("config.backend:", "config.pose_backend:")) from error
             raise
 
@@ -78,7 +78,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
     def _accept(self, response: pose_pb2.EstimateResponse) -> None:
         accepted = response.accepted
         if accepted.detail not in converters.DETAIL_FROM_PROTO:
-            raise StageBroken(self.name, None, "its first answer does not say which detail it honours")
+            raise StageBroken(self.name, None, "its first answer has no valid detail")
         self.config = replace(
             self.config,
             detail=converters.DETAIL_FROM_PROTO[accepted.detail],
@@ -95,13 +95,15 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
     def _take_answer(self, passage: Passage, response: pose_pb2.EstimateResponse) -> None:
         estimate = response.estimate
         if estimate.sequence != passage.sequence or not -1 <= estimate.dancer_index < len(estimate.people):
-            raise StageBroken(self.name, passage.sequence, "it answered another frame, or points at nobody")
+            raise StageBroken(
+                self.name, passage.sequence, "it answered another frame, or its dancer_index is out of range"
+            )
         if estimate.bad_picture:
             passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
         elif estimate.dancer_index >= 0:
             try:
                 passage.source_pose = converters.pose_from_proto(estimate.people[estimate.dancer_index].pose)
-            except BadInput as error:  # the stage's doing, not the client's
+            except BadInput as error:  # the stage is at fault, not the client
                 raise StageBroken(self.name, passage.sequence, str(error)) from error
             if passage.size is not None:
                 self._dancer_at = place_of(passage.source_pose, passage.size)

@@ -39,8 +39,8 @@ def test_keys_are_lines_of_digits(tmp_path: Path):
         (endless, "has 1099511627776 bytes, at most 1048576 are read"),
         (lambda path: path.write_bytes(b"\xff"), "cannot be read: expected lines of hexadecimal digits"),
         (lambda path: path.write_text(f"{SECRET}x"), "cannot be read: expected lines of hexadecimal digits"),
-        (lambda path: path.write_text(SECRET[:-2]), "expected keys of at least 32 bytes, one a line"),
-        (Path.touch, "expected keys of at least 32 bytes, one a line"),
+        (lambda path: path.write_text(SECRET[:-2]), "expected keys of at least 32 bytes, one per line"),
+        (Path.touch, "expected keys of at least 32 bytes, one per line"),
     ],
 )
 def test_a_file_without_keys_is_named(tmp_path: Path, make: Callable[[Path], object], said: str):
