@@ -1,4 +1,4 @@
-"""`dance.v1.NormalizeService`: protobuf in, protobuf out. All thinking happens in `Normalizer`."""
+"""`dance.v1.NormalizeService`: protobuf in, protobuf out. `Normalizer` does the work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CALIBRATIONS: Final = {
 
 
 class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
-    """Serves `Normalize`: one `Normalizer` per stream, on the event loop, since a frame takes it less than 1 ms."""
+    """Serves `Normalize`: one `Normalizer` per stream, on the event loop, because a frame takes less than 1 ms."""
 
     name: str = "normalize"
     full_names: tuple[str, ...] = ("dance.v1.NormalizeService",)
@@ -51,23 +51,23 @@ class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
         normalize_pb2_grpc.add_NormalizeServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
-        """A first frame goes through a first normaliser."""
+        """Push one frame through a normaliser."""
         size = FrameSize(640, 480)
         body = BodyStats(near_ankle_y=0.9, far_ankle_y=0.8, near_height=0.6, far_height=0.5, hip_x=0.5, frames=1)
         config = NormalizerConfig(target_body=body, target_size=size, frame_rate_hz=25, rules=self._settings.rules())
         Normalizer(config).push(PoseFrame(0, size, Pose.nothing_seen()))
 
     async def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: no threads or connections were opened."""
 
     def ready_facts(self) -> Mapping[str, str | int]:
-        """Nothing beyond the ports."""
+        """Nothing besides the ports."""
         return {}
 
     async def Normalize(
         self, requests: AsyncIterator[normalize_pb2.NormalizeRequest], context: grpc.aio.ServicerContext
     ) -> None:
-        """See normalize.proto. Raises BadInput, AtCapacity, and StageTimeout for a peer that falls silent."""
+        """See normalize.proto. Raises BadInput, AtCapacity, and StageTimeout if the client falls silent."""
         async with self._places.taken(aiter(requests), context.write, _as_it_is, read_ahead=_READ_AHEAD) as stream:
             await self._answer(stream)
 
@@ -124,7 +124,7 @@ def _pose_frame(message: normalize_pb2.PoseFrame) -> PoseFrame:
 def _response(answer: Normalized) -> normalize_pb2.NormalizeResponse:
     COMPUTE.observe(answer.compute_seconds)
     (_NOBODY if answer.pose is None else _POSES).inc()
-    # Filled in place: protobuf copies every message that is given to another one's constructor.
+    # Filled in place: a protobuf constructor copies every message that it is given.
     response = normalize_pb2.NormalizeResponse()
     message = response.normalized
     message.sequence = answer.sequence
