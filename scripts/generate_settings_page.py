@@ -36,6 +36,10 @@ cell means that the setting needs no explanation beyond its name.
 
 `python scripts/generate_settings_page.py` writes this page from the code; a test keeps the two together.
 """
+EVERY_SERVER: Final = (
+    "Put the prefix of the process in front, as in `POSE_PORT`. "
+    "A port of 0 takes a free one, which the ready line names."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def _shown(default: Any) -> str:
 
 def page() -> str:
     """The whole page."""
-    lines = [INTRODUCTION, "## Every server", "", "Put the prefix of the process in front, as in `POSE_PORT`.", ""]
+    lines = [INTRODUCTION, "## Every server", "", EVERY_SERVER, ""]
     lines += _table("", settings_of(*EVERY))
     for prefix, path, class_name in (*PROCESSES, *OTHERS):
         lines += ["", f"## {prefix}*", "", *_table(prefix, settings_of(path, class_name))]
