@@ -28,7 +28,7 @@ Look up a metric here. [dashboards.md](dashboards.md) shows the charts; [runbook
 - Triton has metrics of its own (`nv_inference_*`: counters in microseconds, so means only).
 - A training serves its metrics on `TRAINING_METRICS_PORT` while it runs.
 
-The metrics of `serving/telemetry.py` exist in every process:
+The metrics of `serving/observability/metrics.py` exist in every process:
 
 | filled by | metrics |
 |---|---|

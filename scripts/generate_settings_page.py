@@ -15,7 +15,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "settings.md"
-EVERY: Final = ("serving/server.py", "ServerSettings")
+EVERY: Final = ("serving/rpc/server.py", "ServerSettings")
 PROCESSES: Final = (
     ("ORCHESTRATOR_", "orchestrator/settings.py", "OrchestratorSettings"),
     ("POSE_", "services/pose/settings.py", "PoseSettings"),
@@ -23,7 +23,7 @@ PROCESSES: Final = (
     ("FACE_", "services/face/settings.py", "FaceSettings"),
     ("GENERATOR_", "services/generator/settings.py", "GeneratorSettings"),
 )
-OTHERS: Final = (("TRAINING_METRICS_", "training/telemetry.py", "TrainingMetricsSettings"),)
+OTHERS: Final = (("TRAINING_METRICS_", "training/reporting/metrics.py", "TrainingMetricsSettings"),)
 """Processes that are no servers, so that what every process can be told does not go for them."""
 INTRODUCTION: Final = """\
 # Settings
