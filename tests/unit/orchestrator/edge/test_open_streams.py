@@ -1,4 +1,4 @@
-"""What a client that goes in the middle of a write leaves behind: nothing in asyncio's own log."""
+"""A client that leaves during a write leaves nothing in asyncio's own log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.edge.open_streams import ResponseWriter
 
 
 def forgotten_by(session: Callable[[], Coroutine[Any, Any, None]]) -> list[str]:
-    """The failures that nobody has looked at once a loop that ran `session` has ended, as asyncio tells them."""
+    """Return the failures that were never retrieved in a loop that ran `session`, as asyncio reports them."""
     told: list[str] = []
 
     async def listened() -> None:
@@ -45,7 +45,7 @@ def test_a_write_that_fails_while_its_session_is_cancelled_is_looked_at() -> Non
 
 
 async def test_a_write_that_fails_by_itself_is_raised() -> None:
-    """Whoever still waits for the write hears how it failed."""
+    """A caller that still waits for the write gets its failure."""
 
     async def write(response: str) -> None:
         raise ValueError("no such field")
@@ -67,7 +67,7 @@ async def test_a_write_to_a_client_that_has_gone_waits_for_the_cancellation() ->
 
 
 async def test_a_write_that_grpcio_refuses_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no cancellation follows, the failure is ours to tell."""
+    """Without a cancellation the failure is raised."""
     monkeypatch.setattr(open_streams, "_CANCELLED_WITHIN_SECONDS", 0.01)
 
     async def write(response: str) -> None:

@@ -10,14 +10,14 @@ def crops(seed, count=1, side=16):
 
 
 def test_slim_face_network_is_under_four_megabytes_at_half_precision():
-    """The small face network fits its share of a sample actor of 20 MB."""
+    """The small face network fits into its share of a 20 MB sample actor."""
     with torch.device("meta"):
         network = FaceGenerator(16, 3, 5)
     assert 2 * sum(weight.numel() for weight in network.parameters()) < 4e6
 
 
 def test_residual_of_zero_leaves_the_face_unchanged():
-    """What the network does not change comes out byte for byte."""
+    """Pixels with a zero residual come out byte for byte."""
     network = FaceGenerator(4, 1, 1)
     for weight in network.tail.parameters():
         torch.nn.init.zeros_(weight)
@@ -26,7 +26,7 @@ def test_residual_of_zero_leaves_the_face_unchanged():
 
 
 def test_sum_with_the_residual_is_clamped():
-    """A residual beyond black or white ends there and does not wrap around."""
+    """A residual beyond black or white is clamped and does not wrap around."""
     network = FaceGenerator(4, 1, 1)
     torch.nn.init.zeros_(network.tail.weight)
     for bias, expected in ((100.0, 255), (-100.0, 0)):
@@ -38,7 +38,7 @@ def test_sum_with_the_residual_is_clamped():
 
 @pytest.mark.parametrize(("padding", "mode"), [("zeros", "constant"), ("reflection", "reflect")])
 def test_halving_convolutions_are_padded_as_asked(padding, mode):
-    """By zeros, as the published layer is (3x3, stride 2, padding 1, a bias that the norm takes away), or reflected."""
+    """Zero padding like the published layer (3x3, stride 2, padding 1, a bias that the norm removes), or reflection."""
     torch.manual_seed(0)
     network = FaceGenerator(4, 2, 1, padding=padding)
     x = torch.randn(1, 4, 12, 16)
