@@ -155,9 +155,11 @@ class SessionMachine(RuleBasedStateMachine):
             assert self._dancing is not None
             while (response := await self._dancing.call.read()) is not grpc.aio.EOF:
                 if response.WhichOneof("response") == "draining":
+                    await self._dancing.call.done_writing()  # or the stream would keep its place for a second
+                    assert await self._dancing.call.read() is grpc.aio.EOF
                     return response.draining
                 self._take(response.answer)
-            raise AssertionError("it ended without a word")
+            raise AssertionError("the stream ended without draining")
 
         last = self.run(rest())
         assert last.next_sequence == self._answered
