@@ -237,7 +237,7 @@ def test_ready_line_without_ports_is_refused():
 
 
 def test_the_real_stack_tells_the_orchestrator_where_everybody_is(tmp_path):
-    """The five addresses come from the ready lines; all processes read the same folder of actors; the actors to load are passed on."""
+    """The five addresses come from the ready lines; all processes read the same actors and get their settings."""
     settings = {"POSE_BACKEND": "openpose", "ORCHESTRATOR_X": "1"}
     stack = local_stack(tmp_path, tmp_path / "logs", settings=settings, load_at_start="star")
     assert stack.workers[0].environment["POSE_BACKEND"] == "openpose"
