@@ -20,8 +20,8 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from serving.channels import open_channel
-from serving.server import SERVER_OPTIONS
+from serving.rpc.channels import open_channel
+from serving.rpc.server import SERVER_OPTIONS
 
 SERVICE: Final = "bare.Relay"
 TRANSFER, POSE, NORMALIZE, GENERATOR, FACE = "Transfer", "Pose", "Normalize", "Generator", "Face"

@@ -31,15 +31,15 @@ from dance.v1 import frame_pb2, transfer_pb2, transfer_pb2_grpc
 from benchmarks import bare_relay
 from benchmarks.stand_ins import add_stand_ins, dancer
 from motion.body import BodyStats
+from motion.crop import Crop
 from motion.face_region import FaceRule
 from motion.frame import FrameSize, PictureEncoding
-from motion.stage import Stage
-from serving import wire
-from serving.actors import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
-from serving.adopted import adopted
-from serving.channels import open_channel
-from serving.pictures import encode_picture
-from serving.server import SERVER_OPTIONS
+from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
+from serving.pictures.codec import encode_picture
+from serving.process.parent_death import adopted
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
+from serving.rpc.server import SERVER_OPTIONS
 
 SIDES_PX: Final = (256, 512)
 WARM_UP_FRAMES: Final = 30
@@ -155,7 +155,7 @@ async def _chain(root: Path, request: Callable[[int], transfer_pb2.TransferReque
 
 @asynccontextmanager
 async def _bare(side_px: int, request_bytes: int, answer_bytes: int) -> AsyncIterator[Way]:
-    pose_bytes = wire.pose_to_proto(dancer(0, _SOURCE.width_px, _SOURCE.height_px)).ByteSize()
+    pose_bytes = converters.pose_to_proto(dancer(0, _SOURCE.width_px, _SOURCE.height_px)).ByteSize()
     picture_bytes, crop_bytes = side_px * side_px * 3, _CROP_PX * _CROP_PX * 3
 
     def add(server: grpc.aio.Server) -> None:
@@ -190,7 +190,7 @@ def publish(root: Path, side_px: int) -> Actor:
         version=0,
         folder=root,
         label_map_version=1,
-        stage=Stage((_SOURCE.width_px - _SOURCE.height_px) // 2, 0, 720, 720, side_px, side_px),
+        crop=Crop((_SOURCE.width_px - _SOURCE.height_px) // 2, 0, 720, 720, side_px, side_px),
         frame_size=_SOURCE,
         frame_rate_hz=_RATE_HZ,
         body=BodyStats(near_ankle_y=0.9, far_ankle_y=0.7, near_height=0.6, far_height=0.5, hip_x=0.5, frames=100),
@@ -208,7 +208,7 @@ def _request_maker() -> Callable[[int], transfer_pb2.TransferRequest]:
         np.asarray(cv2.GaussianBlur(noise, (31, 31), 0), np.uint8), PictureEncoding.JPEG, _JPEG_QUALITY
     )
     message = frame_pb2.Picture()
-    wire.fill_picture(message, picture)
+    converters.fill_picture(message, picture)
     return lambda sequence: transfer_pb2.TransferRequest(
         frame=transfer_pb2.TransferFrame(sequence=sequence, picture=message)
     )

@@ -22,9 +22,9 @@ import typer
 from dance.v1 import frame_pb2, transfer_pb2
 
 from benchmarks.posing import PosingSession, idle_actor
-from client.stack import local_stack
-from serving.actors import ActorStore
-from serving.channels import open_channel
+from client.local_stack.stack import local_stack
+from serving.actors.store import ActorStore
+from serving.rpc.channels import open_channel
 
 MODEST = 3
 _PAUSE_SECONDS = 0.2

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.drawn_people import HEIGHT, LIMBS, PARTS, STANDING, WIDTH, Floats, Maps, draw_maps
-from services.pose.grouping import Connection, Grouped, GroupingRules, Peaks, assembled, group
+from services.pose.openpose.grouping import Connection, Grouped, GroupingRules, Peaks, assembled, group
 
 GOAL_MS = 10.0
 
@@ -34,7 +34,7 @@ def crowd(count: int, seed: int = 0) -> list[Floats]:
 
 
 def group_in_loops(heatmaps: Maps, fields: Maps, rules: GroupingRules) -> Grouped:
-    """`services.pose.grouping.group` as the paper tells it: a loop over cells, and two over the joints of a limb."""
+    """Group as the paper does: loop over cells, and over the two joints of a limb."""
     parts, height, width = heatmaps.shape
     found: list[tuple[int, float, float, float]] = []
     for part in range(parts):

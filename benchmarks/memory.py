@@ -23,11 +23,11 @@ from dance.v1 import frame_pb2, pose_pb2, pose_pb2_grpc
 
 from benchmarks.cases import read_clip
 from benchmarks.posing import PosingSession, idle_actor
-from client.stack import local_stack
+from client.local_stack.stack import local_stack
 from motion.frame import Frame
-from serving import wire
-from serving.actors import ActorStore
-from serving.channels import open_channel
+from serving.actors.store import ActorStore
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
 
 SIDE_PX = 512
 _LOOK_SECONDS = 0.02
@@ -111,7 +111,7 @@ async def _looked(
 
     async def look(call: grpc.aio.StreamStreamCall) -> None:
         for frame in frames:
-            message = frame_pb2.Frame(sequence=frame.sequence, picture=wire.picture_to_proto(frame.picture))
+            message = frame_pb2.Frame(sequence=frame.sequence, picture=converters.picture_to_proto(frame.picture))
             await call.write(pose_pb2.EstimateRequest(frame=message))
             await call.read()
 

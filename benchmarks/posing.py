@@ -14,10 +14,10 @@ from onnx import TensorProto, helper
 
 from benchmarks.cases import SAMPLES
 from motion import skeleton
+from motion.crop import Crop
 from motion.pose import Pose
-from motion.stage import Stage
-from serving import wire
-from serving.actors import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
+from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
+from serving.rpc import converters
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 IN_FLIGHT = 4
@@ -43,9 +43,9 @@ def idle_actor(store: ActorStore, actor_id: str, side_px: int) -> Actor:
             files[name] = Path(folder) / name
             model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
             onnx.save(model, str(files[name]))
-        old = sample.stage
-        stage = Stage(old.x_px, old.y_px, old.width_px, old.height_px, side_px, side_px)
-        facts = {"id": actor_id, "stage": stage, "preset": "idle"}
+        old = sample.crop
+        crop = Crop(old.x_px, old.y_px, old.width_px, old.height_px, side_px, side_px)
+        facts = {"id": actor_id, "crop": crop, "preset": "idle"}
         return store.publish(Actor(**{**{f: getattr(sample, f) for f in sample.__dataclass_fields__}, **facts}), files)
 
 
@@ -65,7 +65,7 @@ def _frame(sequence: int) -> transfer_pb2.TransferRequest:
     joints_px[skeleton.FACE] = nose + 12 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     confidence[skeleton.BODY] = confidence[skeleton.FACE] = 0.9
     size = normalize_pb2.FrameSize(width_px=WIDTH_PX, height_px=HEIGHT_PX)
-    given = transfer_pb2.ClientPose(pose=wire.pose_to_proto(Pose(joints_px, confidence)), size=size)
+    given = transfer_pb2.ClientPose(pose=converters.pose_to_proto(Pose(joints_px, confidence)), size=size)
     return transfer_pb2.TransferRequest(frame=transfer_pb2.TransferFrame(sequence=sequence, client_pose=given))
 
 

@@ -19,9 +19,9 @@ import psutil
 import typer
 
 from benchmarks.posing import PosingSession, idle_actor
-from client.stack import LocalStack, local_stack
-from serving.actors import ActorStore
-from serving.channels import open_channel
+from client.local_stack.stack import LocalStack, local_stack
+from serving.actors.store import ActorStore
+from serving.rpc.channels import open_channel
 
 _MOST_SESSIONS = 64
 

@@ -9,13 +9,13 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from benchmarks.cases import Clip
-from client.processes import ManagedProcess, ProcessSpec
-from client.session import DanceClient
-from client.stack import HOST, LocalStack
-from client.terms import TransferOptions
+from client.connection.session import DanceClient
+from client.connection.types import TransferOptions
+from client.local_stack.processes import ManagedProcess, ProcessSpec
+from client.local_stack.stack import HOST, LocalStack
 from motion.body import BodyStats
 from motion.frame import Frame
-from serving.actors import Actor
+from serving.actors.store import Actor
 
 FRAMES = 40
 _SETUP_FRAMES = 10

@@ -25,14 +25,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from client.connection.session import DanceClient
+from client.connection.types import TransferOptions
 from client.errors import ServerError, StackFailed
-from client.session import DanceClient
-from client.stack import HOST, local_stack
-from client.terms import TransferOptions
+from client.local_stack.stack import HOST, local_stack
 from motion.frame import Frame, PictureEncoding
 from scripts.generate_dashboards import DASHBOARDS
 from scripts.local_prometheus import LocalPrometheus, PrometheusApi, Series
-from serving.pictures import encode_picture
+from serving.pictures.codec import encode_picture
 from video.reader import VideoReader
 
 ROOT: Final = Path(__file__).resolve().parents[1]

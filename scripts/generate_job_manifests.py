@@ -12,7 +12,7 @@ from typing import Final
 
 import yaml
 
-from client.jobs_template import TEMPLATE, JobRequest, on_cluster, read_template, render
+from client.cluster.job_template import TEMPLATE, JobRequest, on_cluster, read_template, render
 from training.options import FootageRequest, TrainRequest
 
 FOLDER: Final = TEMPLATE.parent

@@ -28,7 +28,8 @@ Triton has metrics of its own (`nv_inference_*`: counters in microseconds, so me
 on `TRAINING_METRICS_PORT` while it runs. What is drawn and watched of all this: [dashboards.md](dashboards.md) and
 [runbooks.md](runbooks.md).
 
-The metrics of `serving/telemetry.py` exist in every process. All processes fill `dance_event_loop_lag_seconds` and
+The metrics of `serving/observability/metrics.py` exist in every process. All processes fill
+`dance_event_loop_lag_seconds` and
 `dance_build_info`; stages with streams (pose, normalize) fill `dance_streams`; the others are the orchestrator's.
 Stages of the orchestrator are `pose`, `normalize`, `label_map`, `generator`, `face` and `encode`; reachable servers are
 `pose`, `normalize`, `face`, `agent` and `triton`.

@@ -20,7 +20,7 @@ from training.presets import PRESETS, Preset, preset_named
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "settings.md"
-EVERY: Final = ("serving/server.py", "ServerSettings")
+EVERY: Final = ("serving/rpc/server.py", "ServerSettings")
 PROCESSES: Final = (
     ("ORCHESTRATOR_", "orchestrator/settings.py", "OrchestratorSettings"),
     ("POSE_", "services/pose/settings.py", "PoseSettings"),
@@ -28,7 +28,7 @@ PROCESSES: Final = (
     ("FACE_", "services/face/settings.py", "FaceSettings"),
     ("GENERATOR_", "services/generator/settings.py", "GeneratorSettings"),
 )
-OTHERS: Final = (("TRAINING_METRICS_", "training/telemetry.py", "TrainingMetricsSettings"),)
+OTHERS: Final = (("TRAINING_METRICS_", "training/reporting/metrics.py", "TrainingMetricsSettings"),)
 """Processes that are not servers, so the settings of every server do not apply to them."""
 INTRODUCTION: Final = """\
 # Settings

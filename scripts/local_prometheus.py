@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 import yaml
 
-from serving.adopted import adopted
+from serving.process.parent_death import adopted
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 # This machine is asked without a proxy, whatever the environment names.

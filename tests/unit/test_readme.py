@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.settings import OrchestratorSettings
 from services.generator.settings import GeneratorSettings
-from serving.server import ServerSettings
+from serving.rpc.server import ServerSettings
 
 
 def test_the_readme_shows_the_example_as_it_is(root: Path):

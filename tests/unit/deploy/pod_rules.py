@@ -6,7 +6,7 @@ import re
 import tomllib
 from typing import Final
 
-from serving.server import VERSION
+from serving.rpc.server import VERSION
 from tests.unit.deploy.manifests import ROOT, Document, Pod, of_kind, pods
 
 # Our images, and what each is made from.

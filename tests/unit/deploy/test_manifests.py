@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.settings import OrchestratorSettings
 from services.generator.settings import GeneratorSettings
-from serving import heap
+from serving.process import memory
 from tests.unit.deploy import pod_rules, policy_rules, settings_rules, wiring_rules
 from tests.unit.deploy.manifests import (
     ROOT,
@@ -114,12 +114,12 @@ def test_every_image_has_its_dockerfile():
 
 
 def test_triton_keeps_freed_pages_in_its_image_too():
-    """Where our own process does not start it, the image says what `serving.heap` says."""
+    """Where our own process does not start it, the image says what `serving.process.memory` says."""
     dockerfile = ROOT / pod_rules.IMAGES["triton"]
     if not dockerfile.exists():
         pytest.skip("there are no Dockerfiles in this tree")
     words = dockerfile.read_text().split()
-    assert {f"{name}={value}" for name, value in heap.IN_ENVIRONMENT.items()} <= set(words)
+    assert {f"{name}={value}" for name, value in memory.IN_ENVIRONMENT.items()} <= set(words)
 
 
 def test_gpu_and_cpu_differ_where_they_must():

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.checkpoint import CheckpointSealer
-from serving.actors import ActorStore
-from serving.server import VERSION
-from serving.settings import from_environment
+from orchestrator.session.checkpoint import CheckpointSealer
+from serving.actors.store import ActorStore
+from serving.process.settings import from_environment
+from serving.rpc.server import VERSION
 from tests.unit.images.dockerfiles import DOCKERFILES, Dockerfile
 from tests.unit.images.test_dockerfiles import SETTINGS
 

@@ -14,8 +14,8 @@ from services.face.settings import FaceSettings
 from services.generator.settings import GeneratorSettings
 from services.normalize.settings import NormalizeSettings
 from services.pose.settings import PoseSettings
-from serving.server import VERSION
-from serving.settings import from_environment
+from serving.process.settings import from_environment
+from serving.rpc.server import VERSION
 from tests.unit.images.dockerfiles import DOCKERFILES, Dockerfile, imported_files
 
 EXTRAS = {
@@ -80,7 +80,7 @@ def test_only_what_the_process_needs_is_installed_in_tested_versions(root: Path,
 
 def test_everything_that_is_imported_is_copied(root: Path, name: str, dockerfile: Dockerfile):
     """The process's module and the health command, with all of ours that they import, down to the last file."""
-    needed = imported_files(root, ENTRIES[name], "serving.probe")
+    needed = imported_files(root, ENTRIES[name], "serving.rpc.health_probe")
     if not (root / ENTRIES[name].replace(".", "/")).with_suffix(".py").is_file():
         needed |= imported_files(root, "training.job")
     assert len(needed) > 10
@@ -122,7 +122,7 @@ def test_an_image_says_what_it_is_and_how_it_is(name: str, dockerfile: Dockerfil
     assert (said["version"], said["revision"]) == ("${VERSION}", "${REVISION}")
     assert f"VERSION={VERSION}" in dockerfile.all("ARG")
     (health,) = dockerfile.all("HEALTHCHECK")
-    assert health == "NONE" if name == "training" else '["python", "-m", "serving.probe", ' in health
+    assert health == "NONE" if name == "training" else '["python", "-m", "serving.rpc.health_probe", ' in health
 
 
 @pytest.mark.parametrize("served", SETTINGS)

@@ -1,0 +1,55 @@
+"""The folder of actors on this machine, for sub-commands that work without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from client.connection.types import ActorListing
+from client.errors import CommandError
+from motion.frame import FrameSize, Picture
+from serving.actors.store import ActorStore, ListedVersion
+
+_SAMPLE_ACTORS: Final = Path("samples/actors")
+
+
+def actors_here(folder: Path) -> list[ActorListing]:
+    """All versions of all actors, newest first. Raises CommandError without such a folder, ActorUnusable for one
+    that cannot be read.
+    """
+    check_folder(folder)
+    return [_listing(listed) for listed in ActorStore(folder).listed()]
+
+
+def _listing(listed: ListedVersion) -> ActorListing:
+    actor, number, percent = listed.actor, listed.version, listed.served_percent
+    if actor is None:
+        return ActorListing(listed.actor_id, number, None, None, "", 0, listed.unavailable, percent)
+    return ActorListing(
+        actor.id,
+        number,
+        FrameSize(actor.crop.out_width_px, actor.crop.out_height_px),
+        actor.frame_size,
+        actor.preset,
+        actor.label_map_version,
+        "",
+        percent,
+    )
+
+
+def plate_of(folder: Path, actor: str, actor_version: int, *, full_frame: bool) -> Picture:
+    """The actor's picture with nobody in it, as answers show it. Raises ActorNotFound and ActorUnusable."""
+    check_folder(folder)
+    loaded = ActorStore(folder).load(actor, actor_version)
+    plate = loaded.read_plate()
+    return plate if full_frame else loaded.crop.cut(plate)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises CommandError, with a way out, where there is no such folder."""
+    if folder.is_dir():
+        return
+    ways = "`dance train` makes one, --actors names another"
+    if _SAMPLE_ACTORS.is_dir():  # the user stands in a checkout
+        ways += f": try --actors {_SAMPLE_ACTORS}"
+    raise CommandError(f"there is no actors' folder {folder}; {ways}")
