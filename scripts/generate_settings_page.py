@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import typer
 
+from client.commands.app import app
 from training.losses import LossWeights
 from training.presets import PRESETS, Preset, preset_named
 
@@ -110,14 +111,10 @@ def _commands(command: Any) -> list[Any]:
     return [command, *(one for sub in getattr(command, "commands", {}).values() for one in _commands(sub))]
 
 
-def _dance() -> Any:
-    """The command line of `dance`."""
-    found = vars(importlib.import_module("client.command_line")).values()
-    return typer.main.get_command(next(value for value in found if isinstance(value, typer.Typer)))
-
-
 def _variables_of_the_client() -> list[str]:
-    options = [option for command in _commands(_dance()) for option in command.params if option.envvar]
+    options = [
+        option for command in _commands(typer.main.get_command(app)) for option in command.params if option.envvar
+    ]
     rows = {one.envvar: f"| `{one.envvar}` | `{one.opts[0]}` | {one.help} |" for one in reversed(options)}
     return [
         "An option on the command line wins over its variable.", "",
@@ -126,8 +123,8 @@ def _variables_of_the_client() -> list[str]:
 
 
 def _training_options() -> list[str]:
-    train = _dance().commands["train"]
-    options = [one for one in train.params if one.param_type_name == "option"]
+    dance: Any = typer.main.get_command(app)
+    options = [one for one in dance.commands["train"].params if one.param_type_name == "option"]
     rows = [f"| `{one.opts[0]}` | {_option_default(one)} | {' '.join((one.help or '').split())} |" for one in options]
     return [
         "Of `dance train`. `python -m training` has the same, without those that need a cluster.", "",
