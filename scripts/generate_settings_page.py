@@ -34,17 +34,23 @@ OTHERS: Final = (("TRAINING_METRICS_", "training/reporting/metrics.py", "Trainin
 INTRODUCTION: Final = """\
 # Settings
 
-Generated from the code by `python scripts/generate_settings_page.py`; a test fails if the page is out of date.
-
-A process reads its environment once, when it starts. It refuses a value of the wrong type or out of range, and an \
-unknown variable with its prefix: it prints one line to stderr and exits with code 2. Where a description is empty, \
-the name says it all. [operations.md](operations.md) explains which setting to change when.
+Look up a setting here. [operations.md](operations.md) explains which ones to change when.
 
 - [Every server](#every-server), then each process: [orchestrator](#orchestrator_), [pose](#pose_), \
 [normalize](#normalize_), [face](#face_), [generator](#generator_), [metrics of a training](#training_metrics_)
 - [The `dance` command](#the-dance-command)
 - [Options of a training](#options-of-a-training), its [presets](#presets) and their [loss weights](#loss-weights)
+
+A process reads its environment once, when it starts. It prints one line on stderr and exits with code 2 if a value \
+has the wrong type, if a value is out of range, or if a variable has the process's prefix but is not a setting. An \
+empty cell means that the setting needs no explanation beyond its name.
+
+`python scripts/generate_settings_page.py` writes this page from the code; a test keeps the two together.
 """
+EVERY_SERVER: Final = (
+    "Put the prefix of the process in front, as in `POSE_PORT`. "
+    "A port of 0 takes a free one, which the ready line names."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ def _shown(default: Any) -> str:
 
 def page() -> str:
     """The whole page."""
-    lines = [INTRODUCTION, "## Every server", "", "With the prefix of the process, as in `POSE_PORT`.", ""]
+    lines = [INTRODUCTION, "## Every server", "", EVERY_SERVER, ""]
     lines += _table("", settings_of(*EVERY))
     for prefix, path, class_name in (*PROCESSES, *OTHERS):
         lines += ["", f"## {prefix}*", "", *_table(prefix, settings_of(path, class_name))]

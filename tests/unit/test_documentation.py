@@ -34,7 +34,7 @@ def wrong_links(text: str, page: Path) -> list[str]:
 def test_a_paragraph_is_one_line(page: str):
     """Prose is not wrapped: a paragraph, or a list item, is one line, so that a change shows as the sentence it is."""
     lines = wrapped_lines((ROOT / page).read_text())
-    assert not lines, f"{page} continues a paragraph on line(s) {', '.join(map(str, lines))}; join them"
+    assert not lines, f"{page} continues a paragraph on line(s) {', '.join(map(str, lines))}; join them, and fence code"
 
 
 @pytest.mark.parametrize("page", PAGES)
