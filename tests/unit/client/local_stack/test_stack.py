@@ -232,7 +232,7 @@ def test_ready_line_without_ports_is_refused():
     assert Ready.parsed("ready name=pose port=1 health_port=2 metrics_port=3 triton_port=4").ports["triton_port"] == 4
     said = "ready name=generator port=1 health_port=2 triton_address=unix:/tmp/a/grpc:0"
     assert Ready.parsed(said).addresses == {"triton_address": "unix:/tmp/a/grpc:0"}
-    with pytest.raises(ValueError, match="names port and health_port"):
+    with pytest.raises(ValueError, match="must contain port and health_port"):
         Ready.parsed("ready name=pose")
 
 

@@ -117,8 +117,8 @@ def test_frames_without_numbers_follow_each_other_as_is_said(serve, tmp_path, ca
             (source / f"{name}_keypoints.json").write_text(text)
     given = ("--frame-size", "320x240", "--frame-rate", "10")
     assert transfer(source, tmp_path / "out.mp4", serve().address, *given) == 0
-    order = "in their order" if is_list else "by name"
-    told = f"{source}: its 3 frames have no numbers of frames, so they follow each other {order}\n"
+    order = "in the order of the list" if is_list else "in the order of their names"
+    told = f"{source}: its 3 frames are not numbered, so they are taken {order}\n"
     assert told in capsys.readouterr().err
 
 
@@ -152,7 +152,7 @@ def test_a_folder_of_openpose_s_own_needs_size_and_rate(serve, tmp_path, capsys)
     (source / file_name("clip", 2)).unlink()
     out, fake = tmp_path / "out.mp4", serve()
     assert transfer(source, out, fake.address) == 2
-    assert "--frame-size does" in capsys.readouterr().err
+    assert "add --frame-size" in capsys.readouterr().err
     assert transfer(source, out, fake.address, "--frame-size", "320x240") == 2
     assert "--frame-rate does" in capsys.readouterr().err
     assert transfer(source, out, fake.address, "--frame-size", "320x240", "--frame-rate", "10") == 0
@@ -237,7 +237,7 @@ def test_dance_pose_writes_openpose_s_json_and_an_overlay(two_dancers, card, tmp
     assert run([*asked, "--json", str(folder), "--overlay", str(overlay)]) == 0
     said = capsys.readouterr()
     assert "by using it you accept its licence, Apache-2.0" in said.err
-    assert "4 frames, somebody in 4, 2 people, the dancer in 3, lost in 1" in " ".join(said.out.split())
+    assert "4 frames, people in 4, 2 people, the dancer in 3, lost in 1" in " ".join(said.out.split())
     assert (folder / "two_000000000003_keypoints.json").is_file()
     document = json.loads((folder / "two_000000000000_keypoints.json").read_text())
     assert sorted(person["person_id"][0] for person in document["people"]) == [1, 2]
@@ -256,11 +256,11 @@ def test_pose_options_that_make_no_sense_are_told(two_dancers, card, tmp_path, c
     for arguments, told in (
         ([], "nothing to write"),
         (["--json", "j", "--pose-backend", "openpose"], "needs --pose-model"),
-        (["--json", "j", "--pose-backend", "rtmpose", "--pose-model", str(card)], "the card is one of openpose"),
+        (["--json", "j", "--pose-backend", "rtmpose", "--pose-model", str(card)], "the card is for openpose"),
         (["--json", "j", "--pose-model", str(card), "--pose-model", str(card)], "are both cards of openpose"),
         (["--json", "j", "--dancer", "centre"], "mediapipe finds one person"),
         (["--json", "j", "--pose-model", str(card), "--dancer", "left"], "--dancer: expected largest"),
-        (["--json", "j", "--frame-rate", "25"], "are for folders of keypoints"),
+        (["--json", "j", "--frame-rate", "25"], "are only for keypoints"),
         (["--json", "j", "--frame-rate", "fast"], "--frame-rate: expected frames a second"),
         (["--json", "j", "--frame-rate", "1/2000"], "--frame-rate: expected frames a second, 0.001 to 1000"),
         (["--json", "j", "--pose-model", str(tmp_path / "none.json")], "the model card cannot be read"),
@@ -353,5 +353,5 @@ def test_backends_are_compared_with_the_truth(two_dancers, card, tmp_path, capsy
     assert table.read_text().startswith("| clip")
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
     assert run([*asked, "--truth", str(tmp_path / "found")]) == 1
-    assert "expected one person in each file" in " ".join(capsys.readouterr().err.split())
+    assert "expected one person per file" in " ".join(capsys.readouterr().err.split())
     assert run([*asked[:-1], "openpose,openpose"]) == 2

@@ -178,6 +178,6 @@ def test_output_that_appears_meanwhile_is_not_overwritten(tmp_path):
     with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
         recording.write(np.zeros((32, 32, 3), np.uint8), 0)
         out.write_bytes(b"precious")
-        with pytest.raises(UnwritableVideo, match="appeared meanwhile"):
+        with pytest.raises(UnwritableVideo, match="created in the meantime"):
             recording.keep()
     assert out.read_bytes() == b"precious"
