@@ -1,9 +1,11 @@
-"""Work on several frames at the same time, passed on in order."""
+"""`OrderedStage`: a stage that works on several frames at the same time and passes them on in order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
+from typing import ClassVar
 
 from orchestrator.pipeline.in_flight_frame import Passage
 from orchestrator.pipeline.link import Link, LinkEnded, run_together
@@ -11,53 +13,56 @@ from orchestrator.pipeline.play import Inbox
 from serving.errors import DanceError
 
 
-async def in_order(
-    inbox: Inbox,
-    outbox: Link[Passage],
-    begin: Callable[[Passage], Awaitable[None] | None],
-    *,
-    at_once: int,
-) -> None:
-    """Start work on each frame as it arrives, on at most `at_once` + 2 at a time, and pass on finished ones in order.
+class OrderedStage(ABC):
+    """Starts work on each frame as it arrives, on at most `at_once` + 2 at a time, and passes frames on in order.
 
-    begin: starts the work and returns an awaitable, or None for a frame that needs no work or is already done. If the
-    work on a frame fails, the stage fails with the same error, after all earlier frames have been passed on.
+    If the work on a frame fails, the stage fails with the same error, after all earlier frames have been passed on.
     """
-    begun: Link[tuple[Passage, asyncio.Future[None] | None]] = Link(at_once)
-    unfinished: set[asyncio.Future[None]] = set()
-    waiting = 0  # frames begun and not passed on; a finished frame may skip `begun` only when there are none
 
-    async def begin_all() -> None:
-        nonlocal waiting
+    name: ClassVar[str]
+    at_once: ClassVar[int] = 2
+
+    @abstractmethod
+    def _begin(self, passage: Passage) -> Awaitable[None] | None:
+        """Start the work on a frame; return an awaitable, or None if the frame needs no work or is already done."""
+
+    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
+        """See `orchestrator.pipeline.play.Stage`."""
+        begun: Link[tuple[Passage, asyncio.Future[None] | None]] = Link(self.at_once)
+        unfinished: set[asyncio.Future[None]] = set()
+        waiting = 0  # frames begun and not passed on; a finished frame may skip `begun` only when there are none
+
+        async def begin_all() -> None:
+            nonlocal waiting
+            try:
+                while True:
+                    passage, waited_seconds = await inbox.take()
+                    passage.enter(waited_seconds)
+                    work = self._begin(passage)
+                    future = None if work is None else asyncio.ensure_future(work)
+                    if future is None and not waiting:
+                        await outbox.put(passage)
+                        continue
+                    if future is not None:
+                        unfinished.add(future)
+                    waiting += 1
+                    await begun.put((passage, future))
+            except (LinkEnded, DanceError) as ending:
+                begun.fail(ending)
+
+        async def collect() -> None:
+            nonlocal waiting
+            async for (passage, work), _ in begun:
+                if work is not None:
+                    await work
+                    unfinished.discard(work)
+                await outbox.put(passage)
+                waiting -= 1
+
         try:
-            while True:
-                passage, waited_seconds = await inbox.take()
-                passage.enter(waited_seconds)
-                work = begin(passage)
-                future = None if work is None else asyncio.ensure_future(work)
-                if future is None and not waiting:
-                    await outbox.put(passage)
-                    continue
-                if future is not None:
-                    unfinished.add(future)
-                waiting += 1
-                await begun.put((passage, future))
-        except (LinkEnded, DanceError) as ending:
-            begun.fail(ending)
-
-    async def collect() -> None:
-        nonlocal waiting
-        async for (passage, work), _ in begun:
-            if work is not None:
-                await work
-                unfinished.discard(work)
-            await outbox.put(passage)
-            waiting -= 1
-
-    try:
-        await run_together(begin_all(), collect())
-    finally:
-        for work in unfinished:
-            work.cancel()
-        if unfinished:
-            await asyncio.wait(unfinished)
+            await run_together(begin_all(), collect())
+        finally:
+            for work in unfinished:
+                work.cancel()
+            if unfinished:
+                await asyncio.wait(unfinished)

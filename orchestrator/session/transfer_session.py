@@ -32,8 +32,6 @@ from serving.observability import metrics
 
 _DEPTH: Final = 2
 """Of every link: frames in a link only wait. See docs/decisions/0005-frames-in-flight.md."""
-_AT_ONCE: Final = 2
-"""Frames that a stage with its own threads or unary calls works on at the same time."""
 
 
 class Client(Protocol):
@@ -182,7 +180,7 @@ class Session:
         """The stages after normalize, in order. Their services keep no state."""
         settings, connections, threads = self._shared.settings, self._shared.connections, self._shared.threads
         config = self._config
-        yield LabelMapStage(actor, threads.draw, at_once=_AT_ONCE)
+        yield LabelMapStage(actor, threads.draw)
         yield GeneratorStage(
             connections.triton,
             self._ensure_actor,
@@ -192,8 +190,8 @@ class Session:
             keeps_label_maps=config.returns.label_map,
         )
         if actor.face is not None:
-            yield FaceStage(connections.face, actor, settings, at_once=_AT_ONCE)
-        yield EncodeStage(config, actor, plate, threads.encode, at_once=_AT_ONCE)
+            yield FaceStage(connections.face, actor, settings)
+        yield EncodeStage(config, actor, plate, threads.encode)
         if config.checkpoint_every_frames:
             yield CheckpointStage(self._checkpoint, config.checkpoint_every_frames, threads.encode)
 

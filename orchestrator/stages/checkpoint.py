@@ -8,28 +8,23 @@ from concurrent.futures import Executor
 from typing import ClassVar
 
 from orchestrator.pipeline.in_flight_frame import Passage
-from orchestrator.pipeline.link import Link
-from orchestrator.pipeline.ordered_work import in_order
-from orchestrator.pipeline.play import Inbox
+from orchestrator.pipeline.ordered_work import OrderedStage
 
 
-class CheckpointStage:
+class CheckpointStage(OrderedStage):
     """Adds `checkpoint` to every `every_frames`-th frame, with or without a picture.
 
     seal: makes the checkpoint after a frame; it runs in a thread.
     """
 
     name: ClassVar[str] = "checkpoint"
+    at_once: ClassVar[int] = 1
 
     def __init__(self, seal: Callable[[Passage], bytes], every_frames: int, threads: Executor) -> None:
         self._seal = seal
         self._every_frames = every_frames
         self._threads = threads
         self._frames = 0
-
-    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.play.Stage`."""
-        await in_order(inbox, outbox, self._begin, at_once=1)
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:
         self._frames += 1

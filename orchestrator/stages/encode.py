@@ -12,9 +12,7 @@ from motion.face_region import paste_face
 from motion.frame import Picture, PictureEncoding
 from orchestrator.config import SessionConfig
 from orchestrator.pipeline.in_flight_frame import Passage
-from orchestrator.pipeline.link import Link
-from orchestrator.pipeline.ordered_work import in_order
-from orchestrator.pipeline.play import Inbox
+from orchestrator.pipeline.ordered_work import OrderedStage
 from serving.actors.store import Actor
 from serving.pictures.codec import encode_picture
 
@@ -23,7 +21,7 @@ _SMALL_PX: Final = 256 * 256
 than a thread costs, which must be woken, acquire the interpreter lock and wake the event loop again."""
 
 
-class EncodeStage:
+class EncodeStage(OrderedStage):
     """Adds `output`, and `label_map_output` if the client requested it.
 
     plate: `[H, W, 3]` uint8 of the actor's footage, to paste the picture onto; None to send the crop alone.
@@ -31,24 +29,17 @@ class EncodeStage:
 
     name: ClassVar[str] = "encode"
 
-    def __init__(
-        self, config: SessionConfig, actor: Actor, plate: Picture | None, threads: Executor, *, at_once: int
-    ) -> None:
+    def __init__(self, config: SessionConfig, actor: Actor, plate: Picture | None, threads: Executor) -> None:
         self._config = config
         self._actor = actor
         self._plate = plate
         self._threads = threads
-        self._at_once = at_once
         self._here = (
             plate is None
             and not config.returns.label_map
             and config.output.encoding is PictureEncoding.JPEG
             and actor.crop.out_width_px * actor.crop.out_height_px <= _SMALL_PX
         )
-
-    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.play.Stage`."""
-        await in_order(inbox, outbox, self._begin, at_once=self._at_once)
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:
         if passage.no_picture is not None:

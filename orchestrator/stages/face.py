@@ -10,9 +10,7 @@ from dance.v1 import face_pb2, face_pb2_grpc
 from motion.face_region import cut_face
 from motion.frame import Picture, PictureEncoding
 from orchestrator.pipeline.in_flight_frame import Passage
-from orchestrator.pipeline.link import Link
-from orchestrator.pipeline.ordered_work import in_order
-from orchestrator.pipeline.play import Inbox
+from orchestrator.pipeline.ordered_work import OrderedStage
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.failures import stage_errors
 from orchestrator.stage_calls.patience import Patience
@@ -22,7 +20,7 @@ from serving.pictures.codec import decode_picture, encode_picture
 from serving.rpc import converters
 
 
-class FaceStage:
+class FaceStage(OrderedStage):
     """Adds `refined_face` to each frame whose pose has a face; the encode stage pastes it.
 
     The service is stateless: a failed call is retried on any replica.
@@ -30,18 +28,11 @@ class FaceStage:
 
     name: ClassVar[str] = "face"
 
-    def __init__(
-        self, stub: face_pb2_grpc.FaceServiceStub, actor: Actor, settings: OrchestratorSettings, *, at_once: int
-    ) -> None:
+    def __init__(self, stub: face_pb2_grpc.FaceServiceStub, actor: Actor, settings: OrchestratorSettings) -> None:
         self._stub = stub
         self._actor = actor
         self._seconds = settings.face_seconds
-        self._at_once = at_once
         self._patience = Patience(settings.away_seconds)
-
-    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.play.Stage`."""
-        await in_order(inbox, outbox, self._begin, at_once=self._at_once)
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:
         return None if passage.face_label is None else self._refine(passage)

@@ -11,25 +11,18 @@ from typing import ClassVar
 from motion.face_region import cut_face, face_region
 from motion.labelmap import draw_label_map
 from orchestrator.pipeline.in_flight_frame import Passage, Remark
-from orchestrator.pipeline.link import Link
-from orchestrator.pipeline.ordered_work import in_order
-from orchestrator.pipeline.play import Inbox
+from orchestrator.pipeline.ordered_work import OrderedStage
 from serving.actors.store import Actor
 
 
-class LabelMapStage:
+class LabelMapStage(OrderedStage):
     """Adds `label_map`, `face_region` and `face_label` to each frame that has a pose."""
 
     name: ClassVar[str] = "label_map"
 
-    def __init__(self, actor: Actor, threads: Executor, *, at_once: int) -> None:
+    def __init__(self, actor: Actor, threads: Executor) -> None:
         self._actor = actor
         self._threads = threads
-        self._at_once = at_once
-
-    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.play.Stage`."""
-        await in_order(inbox, outbox, self._begin, at_once=self._at_once)
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:
         if passage.no_picture is not None:
