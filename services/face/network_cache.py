@@ -44,10 +44,6 @@ class FaceNetworks:
         self._held: OrderedDict[Key, FaceNetwork] = OrderedDict()
         self._opening: dict[Key, asyncio.Task[FaceNetwork]] = {}
 
-    def held(self) -> list[Key]:
-        """Return actor and version of the open networks; the most recently used is last."""
-        return list(self._held)
-
     def networks(self) -> list[FaceNetwork]:
         """Return the open networks; the most recently used is first."""
         return list(reversed(self._held.values()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from motion.body import BodyMeasure, BodyStats, RunningBody
@@ -14,24 +13,12 @@ FARTHEST_LOG_SCALE: Final = 20.0
 """The largest log ratio of scales between valid bodies. Sums of changes are clamped to it, to avoid overflow."""
 
 
-class Calibration(Enum):
-    """The origin of the source's body stats."""
-
-    GIVEN = "given"
-    RUNNING = "running"
-
-
 class SourceBody:
     """The source's body stats: given and constant, or the running estimate from all measures so far."""
 
     def __init__(self, given: BodyStats | None, running: RunningBody | None = None) -> None:
         self._given = given
         self.running = None if given is not None else running or RunningBody()
-
-    @property
-    def calibration(self) -> Calibration:
-        """The origin of `stats`."""
-        return Calibration.RUNNING if self.running is not None else Calibration.GIVEN
 
     @property
     def stats(self) -> BodyStats | None:

@@ -17,7 +17,7 @@ from motion.clock import FrameTimeError, SourceClock, checked_rate_hz
 from motion.frame import FrameSize
 from motion.pose import Pose
 from motion.retarget import Retargeting, Transform, apply_transform, retarget
-from services.normalize.calibration import Calibration, SourceBody, between, on_one_spot
+from services.normalize.calibration import SourceBody, between, on_one_spot
 from services.normalize.rules import NormalizeRules
 from services.normalize.smoothing import (
     MAX_WINDOW_FRAMES,
@@ -81,8 +81,8 @@ class Normalized:
     pose: in pixels of the target's frame. None if no person was found and no joint is held any longer, and while the
     place is unknown (a running calibration that has not seen feet yet).
     transform: the transform in use; None while the place is unknown.
-    depth_ratio, extrapolated, limited, on_the_spot, airborne: see `motion.retarget.Retargeting`; those of the kept
-    transform if transform_kept.
+    calibrating: the source's stats are a running estimate, with this certainty; otherwise they were given.
+    retargeting: how the transform was found, that of the kept transform if transform_kept; None with no transform.
     transform_kept: this frame had no usable feet, and the last transform was used again.
     held_joints: how many unseen joints are held at their last place.
     state_after: the state from which a new stream can continue with the next frame.
@@ -91,13 +91,9 @@ class Normalized:
     sequence: int
     pose: Pose | None
     transform: Transform | None
-    calibration: Calibration
+    calibrating: bool
     certainty: float
-    depth_ratio: float
-    extrapolated: bool
-    limited: bool
-    on_the_spot: bool
-    airborne: bool
+    retargeting: Retargeting | None
     transform_kept: bool
     held_joints: int
     source_body: BodyStats | None
@@ -203,13 +199,9 @@ class Normalizer:
             sequence=now.frame.sequence,
             pose=pose,
             transform=None if placing is None else placing.used,
-            calibration=memory.source.calibration,
+            calibrating=memory.source.running is not None,
             certainty=memory.source.certainty,
-            depth_ratio=0.0 if placing is None else placing.wanted.depth_ratio,
-            extrapolated=placing is not None and placing.wanted.extrapolated,
-            limited=placing is not None and placing.wanted.limited,
-            on_the_spot=placing is not None and placing.wanted.on_the_spot,
-            airborne=placing is not None and placing.wanted.airborne,
+            retargeting=None if placing is None else placing.wanted,
             transform_kept=kept,
             held_joints=held_joints,
             source_body=memory.source.stats,

@@ -12,7 +12,6 @@ from prometheus_client import Counter, Histogram
 from motion.body import BodyStats
 from motion.frame import FrameSize
 from motion.pose import Pose
-from services.normalize.calibration import Calibration
 from services.normalize.normalizer import Normalized, Normalizer, NormalizerConfig, PoseFrame
 from services.normalize.settings import NormalizeSettings
 from serving.errors import BadInput
@@ -29,11 +28,6 @@ COMPUTE: Final = Histogram(
 )
 
 _READ_AHEAD: Final = 2
-
-_CALIBRATIONS: Final = {
-    Calibration.GIVEN: normalize_pb2.CALIBRATION_GIVEN,
-    Calibration.RUNNING: normalize_pb2.CALIBRATION_RUNNING,
-}
 
 
 class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
@@ -134,13 +128,14 @@ def _response(answer: Normalized) -> normalize_pb2.NormalizeResponse:
         message.transform.scale = answer.transform.scale
         message.transform.foot_y = answer.transform.foot_y
         message.transform.hip_x = answer.transform.hip_x
-    message.calibration = _CALIBRATIONS[answer.calibration]
+    message.calibration = normalize_pb2.CALIBRATION_RUNNING if answer.calibrating else normalize_pb2.CALIBRATION_GIVEN
     message.certainty = answer.certainty
-    message.depth_ratio = answer.depth_ratio
-    message.extrapolated = answer.extrapolated
-    message.limited = answer.limited
-    message.on_the_spot = answer.on_the_spot
-    message.airborne = answer.airborne
+    if answer.retargeting is not None:
+        message.depth_ratio = answer.retargeting.depth_ratio
+        message.extrapolated = answer.retargeting.extrapolated
+        message.limited = answer.retargeting.limited
+        message.on_the_spot = answer.retargeting.on_the_spot
+        message.airborne = answer.retargeting.airborne
     message.transform_kept = answer.transform_kept
     message.held_joints = answer.held_joints
     message.state_after = answer.state_after

@@ -84,7 +84,7 @@ def test_answers_are_finite_and_within_bounds(stream: tuple[NormalizerConfig, li
     answers = danced(config, frames)
     assert [answer.sequence for answer in answers] == [frame.sequence for frame in frames]
     for answer in answers:
-        assert np.isfinite([answer.certainty, answer.depth_ratio]).all()
+        assert np.isfinite([answer.certainty, answer.retargeting.depth_ratio if answer.retargeting else 0]).all()
         if answer.transform is not None:
             assert answer.transform.scale > 0
             assert np.isfinite([answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x]).all()

@@ -18,7 +18,7 @@ from motion import skeleton
 from motion.body import BodyStats, fit_body, measure_body
 from motion.frame import FrameSize
 from motion.pose import Pose
-from services.normalize.calibration import Calibration
+from motion.retarget import Retargeting
 from services.normalize.normalizer import Normalized, Normalizer, NormalizerConfig, PoseFrame
 from services.normalize.rules import NormalizeRules
 from serving.errors import BadInput
@@ -69,6 +69,12 @@ def danced(poses: Sequence[Pose | None], **changes) -> list[Normalized]:
 FEET = (skeleton.L_ANKLE, skeleton.R_ANKLE)
 
 
+def placed(answer: Normalized) -> Retargeting:
+    """The retargeting of an answer that has one."""
+    assert answer.retargeting is not None
+    return answer.retargeting
+
+
 @pytest.mark.parametrize("depth", [0.0, 0.25, 1.0])
 def test_a_body_stands_where_the_actor_would(depth):
     """Near maps to near, far to far, and in between linearly; the size follows; hips keep their distance."""
@@ -77,13 +83,13 @@ def test_a_body_stands_where_the_actor_would(depth):
     assert answer.transform is not None
     foot_y = 0.75 + depth * 0.2
     scale = 0.4 / 0.3 + depth * (0.5 / 0.6 - 0.4 / 0.3)
-    assert answer.depth_ratio == pytest.approx(depth, abs=1e-5)
+    assert placed(answer).depth_ratio == pytest.approx(depth, abs=1e-5)
     assert answer.transform.scale == pytest.approx(scale, rel=1e-4)
     assert answer.pose.joints_px[skeleton.L_ANKLE, 1] == pytest.approx(foot_y * 480, abs=0.1)
     hip_x_px = 0.3 * 640 + (0.6 - 0.5) * 400 / 300 * scale * 480
     assert answer.pose.joints_px[skeleton.MID_HIP, 0] == pytest.approx(hip_x_px, abs=0.1)
-    assert (answer.calibration, answer.certainty, answer.source_body) == (Calibration.GIVEN, 1.0, SOURCE)
-    assert not any((answer.extrapolated, answer.limited, answer.transform_kept, answer.held_joints))
+    assert (answer.calibrating, answer.certainty, answer.source_body) == (False, 1.0, SOURCE)
+    assert not any((placed(answer).extrapolated, placed(answer).limited, answer.transform_kept, answer.held_joints))
 
 
 @pytest.mark.parametrize("look_ahead", [0, 2])
@@ -100,9 +106,9 @@ def test_a_body_laid_onto_itself_stays_itself(look_ahead):
 def test_an_extrapolation_is_said_and_so_is_its_limit():
     """Nearer than the stats allow is extrapolated; much nearer is limited as well."""
     inside, beyond, far_beyond = danced([dancer(d) for d in (0.5, 1.2, 3.0)], frame_rate_hz=0.5)
-    assert (inside.extrapolated, inside.limited) == (False, False)
-    assert (beyond.extrapolated, beyond.limited) == (True, False)
-    assert (far_beyond.extrapolated, far_beyond.limited) == (True, True)
+    assert (placed(inside).extrapolated, placed(inside).limited) == (False, False)
+    assert (placed(beyond).extrapolated, placed(beyond).limited) == (True, False)
+    assert (placed(far_beyond).extrapolated, placed(far_beyond).limited) == (True, True)
 
 
 def test_nobody_is_answered_without_a_pose():
@@ -140,7 +146,7 @@ def test_frames_without_feet_keep_the_last_transform():
     assert not before.transform_kept
     assert without.transform_kept
     assert without.transform == before.transform
-    assert without.depth_ratio == before.depth_ratio
+    assert without.retargeting == before.retargeting
 
 
 def test_given_stats_place_even_a_body_without_feet():
@@ -161,8 +167,8 @@ def test_a_running_calibration_waits_for_feet():
 def test_a_running_calibration_begins_on_the_spot():
     """The first frame stands at the actor's near position with the actor's near height, at the median hips."""
     (answer,) = danced([dancer(0.3, hip_x=0.8)], source_body=None)
-    assert answer.calibration is Calibration.RUNNING
-    assert answer.on_the_spot
+    assert answer.calibrating
+    assert placed(answer).on_the_spot
     assert answer.certainty < 0.1
     assert answer.pose is not None
     assert answer.transform is not None
@@ -193,8 +199,8 @@ def test_a_running_calibration_becomes_sure_and_agrees_with_two_passes():
 def test_the_figure_does_not_jump_while_the_calibration_learns():
     """Between frames the foot moves no further than the walk itself moves it, even while depth is discovered."""
     answers = danced(walk(300), source_body=None)
-    assert answers[10].on_the_spot
-    assert not answers[200].on_the_spot
+    assert placed(answers[10]).on_the_spot
+    assert not placed(answers[200]).on_the_spot
     foot_y = np.array([answer.transform.foot_y for answer in answers if answer.transform is not None])
     scale = np.array([answer.transform.scale for answer in answers if answer.transform is not None])
     assert np.abs(np.diff(foot_y)).max() < 0.03
@@ -283,7 +289,7 @@ def test_a_jump_is_said():
     standing = dancer(1.0)
     lifted = Pose(standing.joints_px - np.array([0, 30], np.float32), standing.confidence)
     answers = danced([standing, lifted, standing], frame_rate_hz=1.0)
-    assert [answer.airborne for answer in answers] == [False, True, False]
+    assert [placed(answer).airborne for answer in answers] == [False, True, False]
 
 
 def test_time_stamps_serve_where_the_rate_is_unknown():
@@ -467,7 +473,7 @@ def test_no_missing_joint_ever_gives_a_nan(missing, is_given, look_ahead):
     """Whichever joints are missing, every answer is finite."""
     poses: list[Pose | None] = [dancer(0.3 * i, without=joints) for i, joints in enumerate(missing)]
     for answer in danced(poses, source_body=SOURCE if is_given else None, look_ahead_frames=look_ahead):
-        assert np.isfinite([answer.certainty, answer.depth_ratio]).all()
+        assert np.isfinite([answer.certainty, answer.retargeting.depth_ratio if answer.retargeting else 0]).all()
         if answer.transform is not None:
             assert np.isfinite(dataclasses.astuple(answer.transform)).all()
         if answer.pose is not None:
