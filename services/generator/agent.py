@@ -23,7 +23,7 @@ from services.generator.triton.model_repository import ModelRepository
 from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, DanceError, StageUnavailable
 from serving.process.backoff import Backoff
-from serving.rpc.discretion import without_paths
+from serving.rpc.error_status import without_paths
 
 _log = logging.getLogger(__name__)
 

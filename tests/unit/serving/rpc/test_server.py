@@ -21,7 +21,8 @@ from grpc_status import rpc_status
 
 from serving.errors import AtCapacity, BadInput, BadSettings, DanceError
 from serving.rpc.channels import open_channel
-from serving.rpc.server import LIVE, Health, ServerSettings, running
+from serving.rpc.health import LIVE, Health
+from serving.rpc.server import ServerSettings, running
 
 
 class Raises(transfer_pb2_grpc.TransferServiceServicer):
@@ -278,7 +279,7 @@ def test_half_of_tls_is_refused(names: list[str]):
 
 ENDED_TWICE = """
 import asyncio, os, signal, sys
-from serving import server
+from serving.rpc import server
 from serving.rpc.server import ServerSettings, run_service
 
 server._SAME_SIGNAL_SECONDS = float(sys.argv[1])
