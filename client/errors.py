@@ -14,7 +14,7 @@ from grpc.aio import AioRpcError
 from serving.errors import BadInput, DanceError
 from serving.process import exit_codes
 from serving.rpc.channels import goes_through_proxy
-from serving.rpc.refusals import Refusal, refusal_of
+from serving.rpc.error_status import Refusal, refusal_of
 from serving.transport.proxies import proxy_for
 
 _SIGNS_OF_A_CUT: Final = ("RST_STREAM", "Internal error from Core")

@@ -15,11 +15,9 @@ from dance.v1 import transfer_pb2, transfer_pb2_grpc
 from orchestrator.edge.admission import Places
 from orchestrator.edge.bearer_tokens import BearerTokens, token_check
 from orchestrator.edge.converters import config_from_proto, fitted_to_proto, pose_choice_from_proto, summary_to_proto
-from orchestrator.edge.open_streams import RequestReader, ResponseWriter
 from orchestrator.edge.session_log import SessionLog
 from orchestrator.edge.transfer_client import Intake, TransferClient
 from orchestrator.pipeline.in_flight_frame import Passage
-from orchestrator.pipeline.link import LinkEnded
 from orchestrator.session.body_fit import ClipFit
 from orchestrator.session.checkpoint import CheckpointSealer
 from orchestrator.session.ending import Ending, EndReason, Phase
@@ -32,8 +30,8 @@ from serving.actors.store import ActorStore
 from serving.errors import BadInput, DanceError, Draining
 from serving.observability import metrics
 from serving.process.memory import Sweeper, give_freed_back
-from serving.rpc.self_check import follow
-from serving.rpc.server import Health
+from serving.rpc.health import Health, follow
+from serving.rpc.server_stream import RequestReader, ResponseWriter
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
 
@@ -87,7 +85,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     @property
     def ready_at_start(self) -> bool:
-        """False: `keep_health` first checks that the stages can be reached. See `serving.rpc.server.Awaiting`."""
+        """False: `keep_health` first checks that the stages can be reached. See `serving.rpc.health.Awaiting`."""
         return False
 
     async def keep_health(self, health: Health) -> None:
@@ -168,7 +166,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         finally:
             await session.close()
         if ending.phase is Phase.DRAINED:
-            await reader.read_out(_PARTING_SECONDS)
+            await reader.drop_rest(_PARTING_SECONDS)
 
     async def ListActors(
         self, request: transfer_pb2.ListActorsRequest, context: grpc.aio.ServicerContext
@@ -190,9 +188,9 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             intake = Intake(settings.picture_limits(), _ANY_RATE_HZ)
             pose = PoseStage(self._connections.pose, choice, settings, live=False)
 
-            async def next_frame(seconds: float) -> Passage:
+            async def next_frame(seconds: float) -> Passage | None:
                 request = await reader.take(seconds)
-                return intake.passage(request.WhichOneof("request"), request.frame)
+                return None if request is None else intake.passage(request.WhichOneof("request"), request.frame)
 
             fit = ClipFit(next_frame, pose, idle_seconds=settings.idle_seconds, max_frames=settings.max_fit_frames)
             try:
@@ -205,10 +203,9 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         return fitted_to_proto(fitted)
 
     async def _first(self, reader: RequestReader[RequestT]) -> RequestT:
-        try:
-            first = await reader.take(self._settings.config_seconds)
-        except LinkEnded:
-            raise BadInput("config", "must be the first request; the stream ended without one") from None
+        first = await reader.take(self._settings.config_seconds)
+        if first is None:
+            raise BadInput("config", "must be the first request; the stream ended without one")
         kind = first.WhichOneof("request")
         if kind != "config":
             raise BadInput("config", f"must be the first request, got {kind or 'an empty request'}")
@@ -225,7 +222,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         failure: BaseException | None = None
         try:
             if (refusal := self._refusal(log.client)) is not None:
-                await reader.read_out(_REFUSED_WITHIN_SECONDS)
+                await reader.drop_rest(_REFUSED_WITHIN_SECONDS)
                 raise refusal
             with self._places.hold(log.client), metrics.SESSIONS.track_inprogress():
                 self._endings.add(ending)

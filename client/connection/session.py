@@ -9,8 +9,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
 
-import grpc
-import grpc.aio
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
 
 from client.connection.server_access import ServerAccess
@@ -30,6 +28,7 @@ from motion.pose_choice import PoseBackend
 from serving.errors import BadInput
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
+from serving.rpc.client_stream import ClientStream
 
 _ACCEPT_SECONDS: Final = 180.0
 """An actor that is not loaded yet is loaded before a session is accepted."""
@@ -41,6 +40,7 @@ _CALL_SECONDS: Final = 30.0
 _FIT_SECONDS: Final = 180.0
 """After the last frame of a clip those that wait on their way are still looked at, before the answer comes."""
 _LEAST_IN_FLIGHT: Final = 2
+_MOST_RECEIVED: Final = 8
 
 
 class DanceClient:
@@ -142,19 +142,18 @@ class TransferSession:
         self._address = address
         self._options = options
         self._connect_seconds = connect_seconds
-        self._call: Any = None
-        self._received: asyncio.Queue[Any] = asyncio.Queue(maxsize=8)
+        self._stream: ClientStream[transfer_pb2.TransferRequest, transfer_pb2.TransferResponse]
+        self._source_failure: Exception | None = None
         self._under_way: deque[int] = deque()
         self._frames_ended = False
         self._unstoppable = self._parting = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._sending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> TransferSession:
-        self._call = self._stub.Transfer()
+        self._stream = ClientStream(self._stub.Transfer(), depth=_MOST_RECEIVED, name="transfer")
         try:
             with server_errors(self._address):
                 await self._write_config()
-                self._tasks.append(asyncio.create_task(self._read(), name="transfer answers"))
                 first = await self._next(_ACCEPT_SECONDS)
                 if first is None or first.WhichOneof("response") != "accepted":
                     raise ServerError(f"{self._address} did not accept the session, and does not say why")
@@ -172,8 +171,7 @@ class TransferSession:
     async def _write_config(self) -> None:
         try:
             async with asyncio.timeout(self._connect_seconds):
-                with suppress(asyncio.InvalidStateError):  # the call has ended already: its status follows
-                    await self._call.write(transfer_pb2.TransferRequest(config=_config(self._options)))
+                await self._stream.send(transfer_pb2.TransferRequest(config=_config(self._options)))
         except TimeoutError as error:
             reason = f"no connection within {self._connect_seconds:.0f} s"
             raise ServerError(f"no server answers at {self._address} ({reason})", retryable=True) from error
@@ -184,8 +182,7 @@ class TransferSession:
         Raises ServerDraining when the server goes away in good order.
         """
         room = asyncio.Semaphore(self.accepted.max_frames_in_flight)
-        sending = asyncio.create_task(self._send(frames, room), name="transfer frames")
-        self._tasks.append(sending)
+        self._sending = sending = asyncio.create_task(self._send(frames, room), name="transfer frames")
         answered, last = 0, -1
         with server_errors(self._address):
             while (response := await self._next(_ANSWER_SECONDS)) is not None:
@@ -220,8 +217,8 @@ class TransferSession:
         with suppress(Exception):  # the server's last word has been heard, however the call ends now
             async with asyncio.timeout(_END_SECONDS):
                 await asyncio.wait({sending})
-                await self._call.done_writing()
-                while isinstance(await self._received.get(), transfer_pb2.TransferResponse):
+                await self._stream.half_close()
+                while await self._stream.receive() is not None:
                     pass
 
     async def _send(self, frames: AsyncIterator[SentFrame], room: asyncio.Semaphore) -> None:
@@ -236,46 +233,34 @@ class TransferSession:
                     break
                 self._under_way.append(frame.sequence)
                 self._unstoppable = True  # what is cancelled while it writes ends the call
-                await self._call.write(transfer_pb2.TransferRequest(frame=_transfer_frame(frame)))
+                if not await self._stream.send(transfer_pb2.TransferRequest(frame=_transfer_frame(frame))):
+                    return
                 self._unstoppable = False
             self._unstoppable = True
-            await self._call.done_writing()
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            pass  # the call has ended: its status reaches the reader, which tells it
-        except Exception as error:  # the source failed: whoever waits for answers must hear it
-            await self._received.put(error)
+            await self._stream.half_close()
+        except Exception as error:  # of the source: `answers` must raise it
+            self._source_failure = error
+            self._stream.fail(error)
 
-    async def _read(self) -> None:
-        # A cancelled read leaks in grpcio, so time limits are on the queue and never on read().
-        try:
-            while (response := await self._call.read()) is not grpc.aio.EOF:
-                await self._received.put(response)
-            await self._received.put(None)
-        except grpc.aio.AioRpcError as error:
-            await self._received.put(error)
-
-    async def _next(self, limit_seconds: float) -> Any:
+    async def _next(self, limit_seconds: float) -> transfer_pb2.TransferResponse | None:
         while True:
             try:
-                # Not wait_for: in Python 3.11 that loses a cancellation which meets an arriving answer.
-                async with asyncio.timeout(limit_seconds):
-                    item = await self._received.get()
+                return await self._stream.receive(limit_seconds)
             except TimeoutError as error:
+                if error is self._source_failure:
+                    raise
                 # With a look-ahead the server rightly waits for more frames, which a slow camera may not have yet.
                 if hasattr(self, "accepted") and len(self._under_way) <= self.accepted.look_ahead_frames:
                     continue
                 silence = f"{self._address} has been silent for {limit_seconds:.0f} s"
                 raise ServerError(silence, retryable=True) from error
-            if isinstance(item, Exception):
-                raise item
-            return item
 
     async def close(self) -> None:
         """Ends the stream and its tasks, at once. Frames that are under way get no answer."""
-        self._call.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stream.close()
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
 
 
 def _backend_to_proto(backend: PoseBackend | None) -> pose_pb2.PoseBackend:

@@ -18,7 +18,7 @@ from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import ListedVersion
 from serving.errors import BadInput
 from serving.rpc import converters
-from serving.rpc.discretion import without_paths
+from serving.rpc.error_status import without_paths
 from serving.rpc.server import VERSION
 
 _MODES: Final = {

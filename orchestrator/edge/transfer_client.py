@@ -10,7 +10,6 @@ from motion.clock import FrameTimeError, SourceClock
 from motion.frame import FrameSize, NoPictureReason
 from orchestrator.config import ReturnOptions, SessionAccepted
 from orchestrator.edge.converters import accepted_to_proto, answer_to_proto
-from orchestrator.edge.open_streams import RequestReader, ResponseWriter
 from orchestrator.edge.session_log import SessionLog
 from orchestrator.pipeline.in_flight_frame import NoPicture, Passage
 from orchestrator.session.checkpoint import SessionState
@@ -18,6 +17,7 @@ from serving.errors import BadInput, BadPicture
 from serving.observability import metrics, tracing
 from serving.pictures.codec import PictureLimits, check_picture
 from serving.rpc import converters
+from serving.rpc.server_stream import RequestReader, ResponseWriter
 
 
 class Intake:
@@ -99,9 +99,11 @@ class TransferClient:
         """Send the first response. Raises StageTimeout."""
         await self._writer.send(accepted_to_proto(accepted), None)
 
-    async def next_frame(self, seconds: float) -> Passage:
+    async def next_frame(self, seconds: float) -> Passage | None:
         """See `orchestrator.session.transfer_session.Client`."""
         request = await self._reader.take(seconds)
+        if request is None:
+            return None
         passage = self._intake.passage(request.WhichOneof("request"), request.frame)
         passage.trace = tracing.begin_frame(passage.sequence)
         return passage

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Protocol
 
 from orchestrator.pipeline.in_flight_frame import Passage
-from orchestrator.pipeline.link import Link, LinkEnded, run_together
+from orchestrator.pipeline.link import Link, run_together
 from serving.errors import DanceError, StageTimeout
 
 
@@ -75,8 +75,7 @@ async def feed(
 ) -> None:
     """Put a client's frames into the door. An error of the client is delivered after its earlier frames.
 
-    next_frame: waits for at most `idle_seconds`. It returns None to stop without ending the door: frames that wait for
-    their look-ahead then stay unanswered.
+    next_frame: waits for at most `idle_seconds`. It ends the door at the last frame, and returns None then.
     owes_answers: whether an answer is due that needs no further frame. Meanwhile the client may be silent.
     """
     try:
@@ -90,8 +89,8 @@ async def feed(
             if passage is None:
                 return
             await door.link.put(passage)
-    except (LinkEnded, DanceError) as ending:
-        door.link.fail(ending)
+    except DanceError as error:
+        door.link.fail(error)
 
 
 async def play(

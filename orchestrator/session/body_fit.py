@@ -30,7 +30,12 @@ class ClipFit:
     """
 
     def __init__(
-        self, next_frame: Callable[[float], Awaitable[Passage]], pose: Stage, *, idle_seconds: float, max_frames: int
+        self,
+        next_frame: Callable[[float], Awaitable[Passage | None]],
+        pose: Stage,
+        *,
+        idle_seconds: float,
+        max_frames: int,
     ) -> None:
         self._next_frame = next_frame
         self._pose = pose
@@ -52,8 +57,11 @@ class ClipFit:
             )
         return FittedClip(fit_body(self._measures), self._frames, self._frames_with_person)
 
-    async def _next(self, seconds: float) -> Passage:
+    async def _next(self, seconds: float) -> Passage | None:
         passage = await self._next_frame(seconds)
+        if passage is None:
+            self._door.link.end()
+            return None
         self._taken += 1
         if self._taken > self._max_frames:
             raise BadInput("frame", f"a clip may have at most {self._max_frames} frames")

@@ -12,13 +12,13 @@ from typing import Final, Protocol
 from motion.frame import FrameSize, Picture, PictureEncoding
 from orchestrator.config import SessionAccepted, SessionConfig
 from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, Passage, Recalled
-from orchestrator.pipeline.link import LinkEnded, run_together
+from orchestrator.pipeline.link import run_together
 from orchestrator.pipeline.play import Door, Stage, feed, play
 from orchestrator.session.checkpoint import CheckpointSealer, SessionState
 from orchestrator.session.ending import Ending, Phase
 from orchestrator.settings import LARGEST_PICTURES_BYTES, OrchestratorSettings
 from orchestrator.stage_calls.connections import Connections
-from orchestrator.stage_calls.patience import Patience
+from orchestrator.stage_calls.failures import Patience
 from orchestrator.stages.checkpoint import CheckpointStage
 from orchestrator.stages.encode import EncodeStage
 from orchestrator.stages.face import FaceStage
@@ -44,8 +44,8 @@ class Client(Protocol):
     name: str
     rollout_key: str
 
-    async def next_frame(self, seconds: float) -> Passage:
-        """Raises LinkEnded after the last frame, StageTimeout when none arrives in time, BadInput."""
+    async def next_frame(self, seconds: float) -> Passage | None:
+        """Return None after the last frame. Raises StageTimeout when none arrives in time, BadInput."""
         ...
 
     async def answer(self, passage: Passage) -> None:
@@ -53,7 +53,7 @@ class Client(Protocol):
         ...
 
     def stop(self) -> None:
-        """Take no more frames: `next_frame` raises LinkEnded."""
+        """Take no more frames: `next_frame` returns None."""
         ...
 
     async def drain(self, checkpoint: bytes, next_sequence: int) -> None:
@@ -284,17 +284,15 @@ class Session:
         return self._resumed.recalled
 
     async def _next_frame(self, seconds: float) -> Passage | None:
-        """See `feed`. None when a drain has stopped the input."""
-        try:
-            passage = await self._client.next_frame(seconds)
-        except LinkEnded:
-            if self._ending.phase is Phase.RUNNING:
-                raise
+        passage = await self._client.next_frame(seconds)
+        if passage is not None:
+            self._in_flight += 1
+            metrics.FRAMES_IN_FLIGHT.inc()
+        elif self._ending.phase is Phase.RUNNING:
+            self._door.link.end()
+        else:  # the door stays open: frames that wait for their look-ahead must stay unanswered
             self._ending.enter(Phase.INPUT_STOPPED)
             self._note_answered()
-            return None
-        self._in_flight += 1
-        metrics.FRAMES_IN_FLIGHT.inc()
         return passage
 
     async def _deliver(self, passage: Passage) -> None:

@@ -5,90 +5,17 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from contextlib import suppress
-from typing import Any, ClassVar, Final, Generic, TypeVar
-
-import grpc.aio
-from grpc import StatusCode
+from typing import Any, ClassVar, Generic, TypeVar
 
 from orchestrator.pipeline.in_flight_frame import Passage
-from orchestrator.pipeline.link import Link, LinkClosed, LinkEnded, run_together
+from orchestrator.pipeline.link import Link, LinkEnded, run_together
 from orchestrator.pipeline.play import Inbox
-from orchestrator.stage_calls.failures import CallFailed, stage_errors
-from orchestrator.stage_calls.patience import Patience
+from orchestrator.stage_calls.failures import Patience, stage_errors
 from serving.errors import DanceError, StageError, StageUnavailable
-
-_WRITE_FAILED: Final = (StatusCode.INTERNAL, "Internal error from Core")
-_STATUS_POLLS: Final = 10
-_STATUS_POLL_SECONDS: Final = 0.01
+from serving.rpc.client_stream import ClientStream
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
-
-
-class Stream(Generic[RequestT, ResponseT]):
-    """One open call. A task of its own reads it, since a `read` that is cancelled would leak memory in grpcio."""
-
-    def __init__(self, call: Any, depth: int) -> None:
-        self._call = call
-        self._answers: Link[ResponseT] = Link(depth)
-        self._reader = asyncio.create_task(self._read(), name="answers of a stage")
-
-    async def _read(self) -> None:
-        try:
-            while (answer := await self._call.read()) is not grpc.aio.EOF:
-                await self._answers.put(answer)
-        except grpc.aio.AioRpcError:
-            self._answers.fail(await self._failure())
-        except LinkClosed:
-            pass
-        else:
-            self._answers.end()
-
-    async def _failure(self) -> CallFailed:
-        """What the stage ended the call with.
-
-        A write that meets a call which the stage has just ended makes grpcio say INTERNAL, "Internal error from Core".
-        The stage's own status takes its place a moment later, but never does where answers were not read yet: those
-        are lost then, and the status with them.
-        """
-        for _ in range(_STATUS_POLLS):
-            code, details = await self._call.code(), await self._call.details()
-            if (code, details) != _WRITE_FAILED:
-                return CallFailed(code, details or "")
-            await asyncio.sleep(_STATUS_POLL_SECONDS)
-        return CallFailed(StatusCode.UNAVAILABLE, "it ended the stream while a frame was being sent")
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stage has ended the call, well or not."""
-        return self._reader.done()
-
-    async def send(self, request: RequestT) -> None:
-        """Does nothing on a call that has ended: `answer` says why it did."""
-        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            await self._call.write(request)
-
-    async def finish(self) -> None:
-        """No more requests."""
-        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            await self._call.done_writing()
-
-    async def answer(self) -> ResponseT:
-        """The next answer. Raises LinkEnded at the end, CallFailed when the call failed."""
-        answer, _ = await self._answers.take()
-        return answer
-
-    def abandon(self, reason: str) -> None:
-        """Ends a call whose peer is silent: `answer` fails with DEADLINE_EXCEEDED and `reason`."""
-        self._answers.fail(CallFailed(StatusCode.DEADLINE_EXCEEDED, reason))
-        self._call.cancel()
-
-    async def close(self) -> None:
-        """Ends the call, whatever its state, and waits for its reader."""
-        self._answers.close()
-        self._call.cancel()
-        await asyncio.wait({self._reader})
 
 
 class StreamStage(ABC, Generic[RequestT, ResponseT]):
@@ -123,7 +50,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         self._max_unanswered = in_flight + look_ahead
         self._room = asyncio.Semaphore(self._max_unanswered)
         self._unanswered: deque[Passage] = deque()
-        self._stream: Stream[RequestT, ResponseT] | None = None
+        self._stream: ClientStream[RequestT, ResponseT] | None = None
         self._sending = asyncio.Lock()  # held while requests are sent, or a stream takes the place of another
         self._no_more = False
 
@@ -169,12 +96,12 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         with stage_errors(self.name, sequence, self._open_seconds):
             async with asyncio.timeout(self._open_seconds):
                 # Sending a frame again must not wait for answers to be taken: there is room for all of them.
-                self._stream = Stream(self._method(), depth=self._max_unanswered + 1)
+                self._stream = ClientStream(self._method(), depth=self._max_unanswered + 1, name=self.name)
                 await self._stream.send(self._opening())
-                try:
-                    self._accept(await self._stream.answer())
-                except LinkEnded:
-                    raise StageUnavailable(self.name, sequence, "it ended the stream without accepting it") from None
+                accepted = await self._stream.receive()
+                if accepted is None:
+                    raise StageUnavailable(self.name, sequence, "it ended the stream without accepting it")
+                self._accept(accepted)
         for passage in self._unanswered:
             passage.retried()
             request = self._request(passage)
@@ -245,9 +172,10 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
             return
         try:
             async with asyncio.timeout(self._answer_seconds):
-                await (self._stream.finish() if request is None else self._stream.send(request))
+                await (self._stream.half_close() if request is None else self._stream.send(request))
         except TimeoutError:
-            self._stream.abandon(f"it took nothing for {self._answer_seconds:g} s")
+            self._stream.fail(TimeoutError(f"it took nothing for {self._answer_seconds:g} s"))
+            self._stream.call.cancel()
 
     async def _collect(self, asked: Link[Passage], outbox: Link[Passage]) -> None:
         async for passage, _ in asked:
@@ -265,18 +193,13 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         while True:
             try:
                 with stage_errors(self.name, passage.sequence, self._answer_seconds):
-                    response = await self._answer()
+                    assert self._stream is not None
+                    response = await self._stream.receive(self._answer_seconds)
+                    if response is None:
+                        raise StageUnavailable(self.name, passage.sequence, "it ended the stream too early")
             except StageError as error:
                 async with self._sending:
                     await self._restore(passage.sequence, error)
             else:
                 self._patience.over()
                 return response
-
-    async def _answer(self) -> ResponseT:
-        assert self._stream is not None
-        async with asyncio.timeout(self._answer_seconds):
-            try:
-                return await self._stream.answer()
-            except LinkEnded:
-                raise CallFailed(StatusCode.UNAVAILABLE, "it ended the stream too early") from None

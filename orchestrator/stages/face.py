@@ -12,8 +12,7 @@ from motion.frame import Picture, PictureEncoding
 from orchestrator.pipeline.in_flight_frame import Passage
 from orchestrator.pipeline.ordered_work import OrderedStage
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stage_calls.failures import stage_errors
-from orchestrator.stage_calls.patience import Patience
+from orchestrator.stage_calls.failures import Patience, stage_errors
 from serving.actors.store import Actor
 from serving.errors import BadInput, StageBroken, StageError
 from serving.pictures.codec import decode_picture, encode_picture

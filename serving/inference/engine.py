@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from motion.frame import Picture
 from serving.errors import ActorUnusable
 from serving.inference import silent_libraries
+from serving.inference.precision import Device, Precision
 
 if TYPE_CHECKING:
     from torch import nn
-
-Precision = Literal["auto", "bf16", "f32"]
-Device = Literal["cpu", "gpu"]
 
 
 class PictureEngine(Protocol):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from motion.frame import Picture
 from serving.errors import ActorUnusable
-from serving.inference.engine import Precision
+from serving.inference.precision import Precision
 
 
 @dataclass(frozen=True)

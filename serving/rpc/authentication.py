@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -13,6 +12,8 @@ import grpc.aio
 from prometheus_client import Counter
 
 from serving.errors import Unauthenticated
+from serving.rpc.handler_wrapping import wrapped
+from serving.rpc.server_stream import RequestReader
 
 ANONYMOUS: Final = "anonymous"
 """A caller that nobody asked who it is."""
@@ -74,39 +75,21 @@ class IdentityInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     ) -> grpc.RpcMethodHandler:
         """See grpc.aio.ServerInterceptor."""
         handler = await continuation(handler_call_details)
-        if handler is None:
-            return handler
-        kind = next(
-            kind
-            for kind in ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-            if getattr(handler, kind) is not None
-        )
-        return handler._replace(**{kind: self._checked(getattr(handler, kind), kind.startswith("stream_"))})
+        return None if handler is None else wrapped(handler, self._authenticated)
 
-    def _checked(self, behaviour: Callable[..., Any], streams_requests: bool) -> Callable[..., Any]:
-        async def prove(requests: Any, context: grpc.aio.ServicerContext) -> None:
-            try:
-                _proven.set(self._check.client(_bearer_token(context)))
-            except Unauthenticated as error:
-                REFUSALS.labels(error.reason).inc()
-                if streams_requests:
-                    await _let_arrive(requests)
-                raise
-
-        if inspect.isasyncgenfunction(behaviour):
-
-            async def checked_stream(requests: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-                await prove(requests, context)
-                async for response in behaviour(requests, context):
-                    yield response
-
-            return checked_stream
-
-        async def checked(requests: Any, context: grpc.aio.ServicerContext) -> Any:
-            await prove(requests, context)
-            return await behaviour(requests, context)
-
-        return checked
+    @asynccontextmanager
+    async def _authenticated(self, requests: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+        try:
+            _proven.set(self._check.client(_bearer_token(context)))
+        except Unauthenticated as error:
+            REFUSALS.labels(error.reason).inc()
+            if hasattr(requests, "__aiter__"):
+                # If requests were still on their way, grpc would report INTERNAL to the client and hide the refusal.
+                reader = RequestReader(requests)
+                await reader.drop_rest(_REFUSED_WITHIN_SECONDS)
+                reader.close()
+            raise
+        yield
 
 
 def _bearer_token(context: grpc.aio.ServicerContext) -> str:
@@ -120,23 +103,3 @@ def _bearer_token(context: grpc.aio.ServicerContext) -> str:
     if value[: len(_SCHEME)].lower() != _SCHEME or not token:
         raise Unauthenticated("malformed", "the metadata 'authorization' must be 'Bearer TOKEN'")
     return token
-
-
-_arriving: set[asyncio.Task[None]] = set()
-
-
-async def _let_arrive(requests: AsyncIterator[Any]) -> None:
-    """Reads for a moment: a client whose requests are still on their way would be told INTERNAL by grpc instead."""
-
-    async def read() -> None:
-        try:
-            async for _ in requests:
-                pass
-        except Exception:
-            return  # the call has ended; its refusal says why
-
-    # The read is not cancelled, which would leak memory in grpcio: it ends with the call.
-    task = asyncio.create_task(read(), name="requests of a refused call")
-    _arriving.add(task)
-    task.add_done_callback(_arriving.discard)
-    await asyncio.wait({task}, timeout=_REFUSED_WITHIN_SECONDS)

@@ -6,14 +6,15 @@ CarryingChannel(channel): metadata     ──►     ContextInterceptor: context
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 
 from serving.observability import logs, tracing
+from serving.rpc.handler_wrapping import wrapped
 
 SESSION_METADATA: Final = "dance-session"
 SEQUENCE_METADATA: Final = "dance-sequence"
@@ -96,34 +97,10 @@ class ContextInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         handler = await continuation(handler_call_details)
         if handler is None or not tracing.carries_trace(carried):
             return handler
-        return _traced(handler, handler_call_details.method, carried)
 
+        @asynccontextmanager
+        async def traced(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+            with tracing.serving_call(handler_call_details.method, carried):
+                yield
 
-def _traced(handler: grpc.RpcMethodHandler, method: str, carried: dict[str, Any]) -> grpc.RpcMethodHandler:
-    changes: dict[str, Any] = {}
-    for kind in ("unary_unary", "stream_unary", "unary_stream", "stream_stream"):
-        behaviour = getattr(handler, kind)
-        if behaviour is None:
-            continue
-        if inspect.isasyncgenfunction(behaviour):
-            changes[kind] = _traced_stream(behaviour, method, carried)
-        else:
-            changes[kind] = _traced_call(behaviour, method, carried)
-    return handler._replace(**changes)
-
-
-def _traced_call(behaviour: Callable[..., Any], method: str, carried: dict[str, Any]) -> Callable[..., Any]:
-    async def traced(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        with tracing.serving_call(method, carried):
-            return await behaviour(request, context)
-
-    return traced
-
-
-def _traced_stream(behaviour: Callable[..., Any], method: str, carried: dict[str, Any]) -> Callable[..., Any]:
-    async def traced(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        with tracing.serving_call(method, carried):
-            async for response in behaviour(request, context):
-                yield response
-
-    return traced
+        return wrapped(handler, traced)

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import grpc
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
@@ -26,6 +26,7 @@ from serving.process.memory import collect_only_what_comes
 from serving.rpc.authentication import Guarded, IdentityInterceptor
 from serving.rpc.call_context import ContextInterceptor
 from serving.rpc.error_status import ErrorInterceptor
+from serving.rpc.health import Awaiting, Health, SelfChecking
 from serving.transport.tls import ServerTls, is_loopback, server_credentials, server_tls
 
 _log = logging.getLogger(__name__)
@@ -40,8 +41,6 @@ SERVER_OPTIONS: Final = (
     # With port sharing on, a second server on a taken port would start and get half of the calls.
     ("grpc.so_reuseport", 0),
 )
-LIVE: Final = "live"
-"""What the health port calls the process itself: SERVING as long as its event loop runs, whatever it depends on."""
 _SAME_SIGNAL_SECONDS: Final = 1.0
 """The children of a killed process may hear of it several times at once: Linux tells them for each of its threads."""
 
@@ -133,44 +132,6 @@ class Service(Protocol):
 
     def ready_facts(self) -> Mapping[str, str | int]:
         """Further words for the ready line, such as another port."""
-        ...
-
-
-class Health:
-    """What `grpc.health.v1` says about one process: SERVING or not, for the process ("") and each of its services."""
-
-    def __init__(self, full_names: tuple[str, ...]) -> None:
-        self.servicer = health.aio.HealthServicer()
-        self._names = ("", *full_names)
-
-    async def begin(self) -> None:
-        """Says that the process lives, and does not serve yet."""
-        await self.set(False)
-        await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
-
-    async def set(self, serving: bool) -> None:
-        """Says SERVING or NOT_SERVING."""
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in self._names:
-            await self.servicer.set(name, status)
-
-
-@runtime_checkable
-class SelfChecking(Protocol):
-    """A service whose health changes while it serves, because it depends on something that may break and heal."""
-
-    async def keep_health(self, health: Health) -> None:
-        """Runs while the server serves; says SERVING or NOT_SERVING whenever that changes."""
-        ...
-
-
-@runtime_checkable
-class Awaiting(SelfChecking, Protocol):
-    """A self-checking service that may start before what it depends on is there."""
-
-    @property
-    def ready_at_start(self) -> bool:
-        """Whether it was there when `warm_up` ended. If not, health waits for what `keep_health` says."""
         ...
 
 

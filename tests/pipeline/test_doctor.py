@@ -25,7 +25,7 @@ from client.local_stack.port_file import health_addresses, noted
 from client.local_stack.processes import Ready
 from motion.labelmap import LABEL_MAP_VERSION
 from serving.rpc import converters
-from serving.rpc.server import Health
+from serving.rpc.health import Health
 from tests.pipeline.chain import Stack, publish_actor, stack_of
 from tests.pipeline.fake_stages import somebody
 
