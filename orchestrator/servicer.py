@@ -252,7 +252,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     def _refusal(self, client: str) -> DanceError | None:
         if self._draining:
-            return Draining("this server is shutting down; another one may be there")
+            return Draining("this server is shutting down; another one may be available")
         return self._places.refusal(client)
 
     def _summaries(self) -> list[transfer_pb2.ActorSummary]:

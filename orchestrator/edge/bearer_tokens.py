@@ -73,10 +73,10 @@ class SignedTokens:
         try:
             kid = jwt.get_unverified_header(token).get("kid")
         except (jwt.PyJWTError, RecursionError):  # the latter for deep nesting, in an older PyJWT
-            raise Unauthenticated("unknown", "this token is not known here") from None
+            raise Unauthenticated("unknown", "the token is unknown") from None
         key = keys[None] if kid is None and None in keys else keys.get(kid)
         if key is None:
-            raise Unauthenticated("unknown_key", "the token is signed by a key that is not known here")
+            raise Unauthenticated("unknown_key", "the token is signed by an unknown key")
         try:
             claims = jwt.decode(
                 token,
@@ -114,7 +114,7 @@ class BearerTokens:
         if name is not None:
             return f"token:{name}"
         if self._signed is None:
-            raise Unauthenticated("unknown", "this token is not known here")
+            raise Unauthenticated("unknown", "the token is unknown")
         return f"jwt:{self._signed.subject(token)}"
 
 
@@ -142,7 +142,7 @@ def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
     try:
         lines = contents[0].decode().splitlines()
     except UnicodeDecodeError:
-        raise ValueError("the tokens' file is no text") from None
+        raise ValueError("the tokens file is not UTF-8 text") from None
     entries: dict[bytes, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -151,12 +151,10 @@ def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
         digits = digits.strip().lower()
         if not _NAME.fullmatch(name) or not _DIGEST.fullmatch(digits):
             # The message must not quote the line: it may contain a plain token.
-            raise ValueError(f"line {number} of the tokens' file is not NAME:SHA256, 64 hexadecimal digits")
+            raise ValueError(f"line {number} of the tokens file is not NAME:SHA256 with 64 hexadecimal digits")
         digest = bytes.fromhex(digits)
         if entries.setdefault(digest, name) != name:
-            raise ValueError(
-                f"line {number} of the tokens' file gives the token of {entries[digest]} to {name} as well"
-            )
+            raise ValueError(f"line {number} of the tokens file gives the token of {entries[digest]} to {name} too")
     return list(entries.items())
 
 
@@ -166,15 +164,15 @@ def _key_set(contents: Sequence[bytes]) -> dict[str | None, _Key]:
         stored = parsed(contents[0])["keys"]
         entries = [dict(entry) for entry in stored]
     except (ValueError, TypeError, KeyError):
-        raise ValueError('the key set is no JSON of the form {"keys": [...]}') from None
+        raise ValueError('the key set is not JSON of the form {"keys": [...]}') from None
     keys: dict[str | None, _Key] = {}
     signing = [entry for entry in entries if entry.get("use", "sig") == "sig"]
     for number, entry in enumerate(signing, 1):
         kid = entry.get("kid")
         if kid is not None and not isinstance(kid, str):
-            raise ValueError(f"key {number} of the key set has a kid that is not a text")
+            raise ValueError(f"key {number} of the key set has a kid that is not a string")
         if (kid is None and len(signing) > 1) or kid in keys:
-            raise ValueError(f"key {number} of the key set needs a kid of its own")
+            raise ValueError(f"key {number} of the key set needs a unique kid")
         keys[kid] = _key(entry, f"key {number} of the key set")
     if not keys:
         raise ValueError("the key set has no key for signatures")
@@ -188,17 +186,17 @@ def _key(entry: Mapping[str, Any], what: str) -> _Key:
     algorithm = _ALGORITHMS.get(kind) if isinstance(kind, str) else None
     curve = _CURVES.get(str(kind))
     if algorithm is None or entry.get("crv") != curve or entry.get("alg", algorithm) != algorithm:
-        raise ValueError(f"{what} is for none of RS256, ES256, EdDSA and HS256")
+        raise ValueError(f"{what} is not a key for RS256, ES256, EdDSA or HS256")
     if kind != "oct" and "d" in entry:
-        raise ValueError(f"{what} is a private one; only its public half belongs here")
+        raise ValueError(f"{what} is a private key; put only its public half into the key set")
     try:
         key = jwt.PyJWK(dict(entry), algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         raise ValueError(f"{what} cannot be read as a {kind} key") from None
     if isinstance(key, RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
-        raise ValueError(f"{what} has {key.key_size} bits, at least {_LEAST_RSA_BITS} are needed")
+        raise ValueError(f"{what} has {key.key_size} bits, expected at least {_LEAST_RSA_BITS}")
     if isinstance(key, bytes) and len(key) < _LEAST_SECRET_BYTES:
-        raise ValueError(f"{what} has {len(key)} bytes, at least {_LEAST_SECRET_BYTES} are needed")
+        raise ValueError(f"{what} has {len(key)} bytes, expected at least {_LEAST_SECRET_BYTES}")
     return _Key(key, algorithm)
 
 
@@ -206,9 +204,9 @@ _REFUSALS: Final[tuple[tuple[type[jwt.PyJWTError], str, str], ...]] = (
     (jwt.ExpiredSignatureError, "expired", "the token has expired"),
     (jwt.ImmatureSignatureError, "not_yet", "the token is not valid yet"),
     (jwt.InvalidAudienceError, "audience", "the token is for another audience"),
-    (jwt.InvalidIssuerError, "issuer", "the token is of another issuer"),
+    (jwt.InvalidIssuerError, "issuer", "the token is from another issuer"),
     (jwt.MissingRequiredClaimError, "incomplete", "the token needs exp, sub, iss and aud"),
-    (jwt.InvalidAlgorithmError, "algorithm", "the token's algorithm is not the one of its key"),
+    (jwt.InvalidAlgorithmError, "algorithm", "the token's algorithm does not match its key"),
     (jwt.InvalidSignatureError, "signature", "the token's signature is wrong"),
 )
 

@@ -44,7 +44,7 @@ def pose_choice_from_proto(
 ) -> PoseConfig:
     """Convert a pose backend and a dancer rule, for detail BODY. Raises BadInput for values outside the contract."""
     if backend not in pose_pb2.PoseBackend.values():
-        raise BadInput(f"{field}.pose_backend", f"{backend} is no pose backend")
+        raise BadInput(f"{field}.pose_backend", f"{backend} is not a pose backend")
     chosen = converters.BACKEND_FROM_PROTO.get(backend) or PoseBackend(settings.pose_backend)
     return PoseConfig(
         detail=PoseDetail.BODY,
@@ -57,16 +57,16 @@ def config_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrat
     """Raises BadInput, naming the field, for values that break the contract."""
     if len(message.checkpoint) > settings.max_checkpoint_bytes:
         limit = settings.max_checkpoint_bytes
-        raise BadInput("config.checkpoint", f"has {len(message.checkpoint)} bytes, at most {limit} are taken")
+        raise BadInput("config.checkpoint", f"has {len(message.checkpoint)} bytes, at most {limit} are accepted")
     if message.mode not in _MODES:
-        raise BadInput("config.mode", f"{message.mode} is no transfer mode")
+        raise BadInput("config.mode", f"{message.mode} is not a transfer mode")
     mode = _MODES[message.mode]
     look_ahead_frames = message.look_ahead_frames
     if mode is TransferMode.LIVE and look_ahead_frames:
-        raise BadInput("config.look_ahead_frames", f"a LIVE session takes none, got {look_ahead_frames}")
+        raise BadInput("config.look_ahead_frames", f"must be 0 in a LIVE session, got {look_ahead_frames}")
     if look_ahead_frames > settings.max_look_ahead_frames:
         limit = settings.max_look_ahead_frames
-        raise BadInput("config.look_ahead_frames", f"at most {limit} are served, got {look_ahead_frames}")
+        raise BadInput("config.look_ahead_frames", f"must be at most {limit}, got {look_ahead_frames}")
     rate_hz = converters.frame_rate_from_proto(message.frame_rate_hz, field="config.frame_rate_hz")
     source_body = None
     if message.HasField("source_body"):
@@ -101,10 +101,10 @@ def _pose_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrato
     detail = PoseDetail.HOLISTIC
     if message.pose_detail != pose_pb2.POSE_DETAIL_UNSPECIFIED:
         if message.pose_detail not in converters.DETAIL_FROM_PROTO:
-            raise BadInput("config.pose_detail", f"{message.pose_detail} is no pose detail")
+            raise BadInput("config.pose_detail", f"{message.pose_detail} is not a pose detail")
         detail = converters.DETAIL_FROM_PROTO[message.pose_detail]
     if message.face_and_hands_every_n and detail is not PoseDetail.LIVE:
-        raise BadInput("config.face_and_hands_every_n", "is for pose_detail LIVE alone")
+        raise BadInput("config.face_and_hands_every_n", "requires pose_detail LIVE")
     choice = pose_choice_from_proto(message.pose_backend, message.dancer, settings, field="config")
     return replace(choice, detail=detail, face_and_hands_every_n=message.face_and_hands_every_n)
 

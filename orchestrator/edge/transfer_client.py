@@ -61,7 +61,7 @@ class Intake:
                 raise BadInput("frame.content", f"frame {frame.sequence} has neither a picture nor a pose")
             self._size = self._size or size
             if size != self._size:
-                raise BadPicture("frame", f"is {size.width_px}x{size.height_px}, this session's frames are "
+                raise BadPicture("frame", f"is {size.width_px}x{size.height_px}, expected this session's "
                                  f"{self._size.width_px}x{self._size.height_px}")  # fmt: skip
             passage.size = size
         except BadPicture as error:

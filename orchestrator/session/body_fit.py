@@ -53,7 +53,7 @@ class ClipFit:
         )
         if not self._measures:
             raise NoBody(
-                f"no whole body was seen in {self._frames} frames; {self._frames_with_person} of them show somebody"
+                f"no whole body was seen in {self._frames} frames; {self._frames_with_person} of them show a person"
             )
         return FittedClip(fit_body(self._measures), self._frames, self._frames_with_person)
 

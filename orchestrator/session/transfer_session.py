@@ -108,7 +108,9 @@ def check_answers(config: SessionConfig, actor: Actor) -> None:
         largest_bytes += crop_bytes
     if largest_bytes > LARGEST_PICTURES_BYTES:
         reason = f"an answer could take {largest_bytes} bytes, at most {LARGEST_PICTURES_BYTES} fit into a message"
-        raise BadInput("config.output", f"{reason}; ask for JPEG, or without full_frame, the label map or checkpoints")
+        raise BadInput(
+            "config.output", f"{reason}; request JPEG, or leave out full_frame, the label map or checkpoints"
+        )
 
 
 class Session:
@@ -280,7 +282,7 @@ class Session:
             return NOTHING_RECALLED
         picture = self._resumed.recalled.picture
         if picture is not None and picture.shape[:2] != (actor.crop.out_height_px, actor.crop.out_width_px):
-            raise BadInput("config.checkpoint", "holds a picture of another size than the actor's")
+            raise BadInput("config.checkpoint", "contains a picture of another size than the actor's")
         return self._resumed.recalled
 
     async def _next_frame(self, seconds: float) -> Passage | None:

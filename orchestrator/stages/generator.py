@@ -130,7 +130,7 @@ class GeneratorStage:
         except (ActorNotFound, ActorUnusable) as error:
             raise StageRefused(self.name, passage.sequence, str(error), error.code) from error
         except DanceError as error:  # the next attempt's own error is the one that counts
-            _log.info("the agent cannot help the actor %s: %s", self._model, error)
+            _log.info("the agent cannot check the actor %s: %s", self._model, error)
 
     async def _infer(self, inputs: list[InferInput]) -> InferResult:
         return await self._triton.infer(
@@ -142,7 +142,7 @@ class GeneratorStage:
         try:
             frame, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
         except ValueError as error:
-            raise StageBroken(self.name, passage.sequence, f"its outputs contradict their shapes: {error}") from error
+            raise StageBroken(self.name, passage.sequence, f"its outputs do not match their shapes: {error}") from error
         if frame is None or frame.shape != (1, *self._shape) or frame.dtype != np.uint8:
             got = None if frame is None else (frame.shape, frame.dtype.name)
             raise StageBroken(self.name, passage.sequence, f"expected a FRAME of {self._shape} uint8, got {got}")

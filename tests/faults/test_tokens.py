@@ -110,7 +110,7 @@ async def test_listed_and_signed_tokens_open_the_server(guarded: dict[str, Any])
 
 WRONG = {
     "none": (lambda: (), "a token is needed"),
-    "unknown": (lambda: shown("wVb5-a-token-of-nobody"), "this token is not known here"),
+    "unknown": (lambda: shown("wVb5-a-token-of-nobody"), "the token is unknown"),
     "another scheme": (lambda: (("authorization", f"Basic {TOKEN}"),), "must be 'Bearer TOKEN'"),
     "empty": (lambda: (("authorization", "Bearer "),), "must be 'Bearer TOKEN'"),
     "two": (lambda: shown(TOKEN) + shown(OTHER_TOKEN), "has several"),
@@ -118,14 +118,14 @@ WRONG = {
     "expired": (lambda: shown(signed(exp=int(time.time()) - 60)), "the token has expired"),
     "not yet valid": (lambda: shown(signed(nbf=int(time.time()) + 600)), "the token is not valid yet"),
     "foreign audience": (lambda: shown(signed(aud="another")), "the token is for another audience"),
-    "foreign issuer": (lambda: shown(signed(iss="https://another")), "the token is of another issuer"),
+    "foreign issuer": (lambda: shown(signed(iss="https://another")), "the token is from another issuer"),
     "no expiry": (lambda: shown(signed(exp=None)), "needs exp, sub, iss and aud"),
     "no subject": (lambda: shown(signed(sub=None)), "needs exp, sub, iss and aud"),
     "odd subject": (lambda: shown(signed(sub="user\n7")), "printable characters"),
     "foreign key": (lambda: shown(signed(FOREIGN_KEY)), "the token's signature is wrong"),
-    "unknown key": (lambda: shown(signed(headers={"kid": "two"})), "a key that is not known here"),
-    "no signature": (lambda: shown(signed("", algorithm="none")), "algorithm is not the one of its key"),
-    "another algorithm": (lambda: shown(signed("s" * 64, algorithm="HS256")), "algorithm is not the one of its key"),
+    "unknown key": (lambda: shown(signed(headers={"kid": "two"})), "signed by an unknown key"),
+    "no signature": (lambda: shown(signed("", algorithm="none")), "algorithm does not match its key"),
+    "another algorithm": (lambda: shown(signed("s" * 64, algorithm="HS256")), "algorithm does not match its key"),
     "changed": (lambda: shown(_changed(signed())), "the token's signature is wrong"),
 }
 
@@ -198,7 +198,7 @@ async def test_a_damaged_file_changes_nothing(guarded: dict[str, Any], caplog: p
         guarded["tokens_file"].write_text(f"studio:{TOKEN}\n")
         await actors(channel, shown(TOKEN))
         await actors(channel, shown(OTHER_TOKEN))
-    assert caplog.text.count("line 1 of the tokens' file is not NAME:SHA256") == 1
+    assert caplog.text.count("line 1 of the tokens file is not NAME:SHA256") == 1
     assert TOKEN not in caplog.text
 
 

@@ -151,7 +151,7 @@ async def test_pictures_that_are_not_what_they_claim_never_leave_the_door(stack:
     details = [answer.no_picture.detail for answer in answers[1:4]]
     assert "takes 12288 bytes, got 3" in details[0]
     assert "is not a JPEG" in details[1]
-    assert "is 32x32, this session's frames are 64x64" in details[2]
+    assert "is 32x32, expected this session's 64x64" in details[2]
     assert sorted(stack.pose.pictures) == [0, 4]
 
 

@@ -160,7 +160,7 @@ async def test_checkpoint_that_is_too_large_is_refused(tmp_path: Path) -> None:
         dancing = Dancing(stack.stub)
         await dancing.send(configured(checkpoint=bytes(101)))
         _, error = await dancing.failure()
-    assert error.details() == "config.checkpoint: has 101 bytes, at most 100 are taken"
+    assert error.details() == "config.checkpoint: has 101 bytes, at most 100 are accepted"
 
 
 @pytest.mark.parametrize("look_ahead", [0, 3])
