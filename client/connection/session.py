@@ -23,7 +23,7 @@ from client.connection.types import (
     TransferOptions,
 )
 from client.errors import ServerDraining, ServerError, server_errors
-from motion.frame import FrameSize, NoPictureReason, StageTime
+from motion.frame import FrameSize, NoPictureReason
 from motion.pose_choice import PoseBackend
 from serving.errors import BadInput
 from serving.rpc import converters
@@ -331,10 +331,7 @@ def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
         no_picture,
         detail,
         tuple(_remark_name(remark) for remark in message.remarks),
-        tuple(
-            StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds)
-            for time in message.stage_times
-        ),
+        converters.stage_times_from_proto(message.stage_times),
         converters.picture_from_proto(message.label_map, field="label_map") if message.HasField("label_map") else None,
         message.frame_seconds,
         message.checkpoint,

@@ -123,11 +123,7 @@ class ProbeSession:
         if answer.WhichOneof("result") != "picture":
             name = transfer_pb2.NoPictureReason.Name(answer.no_picture.reason)
             result, detail = name.removeprefix("NO_PICTURE_REASON_").replace("_", " ").lower(), answer.no_picture.detail
-        times = tuple(
-            StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds)
-            for time in answer.stage_times
-        )
-        return ProbeAnswer(result, detail, seconds, times)
+        return ProbeAnswer(result, detail, seconds, converters.stage_times_from_proto(answer.stage_times))
 
     async def _write(self, request: transfer_pb2.TransferRequest) -> None:
         async with _limited(self._answer_seconds):

@@ -196,7 +196,7 @@ async def test_a_damaged_actor_shows_the_log(
 ):
     """An unreadable network is an error with the reason; its path and Triton's log are only in the agent's log."""
     actor = publish("broken", generator=b"this is no network")
-    with pytest.raises(ActorUnusable, match=r"broken.*generator.onnx is no network that can be read") as refusal:
+    with pytest.raises(ActorUnusable, match=r"broken.*generator.onnx is not a readable network") as refusal:
         await running.agent.ensure("broken")
     for hidden in (str(store.root), "/", "At:", "Traceback", "end of Triton's log"):
         assert hidden not in str(refusal.value)

@@ -133,7 +133,7 @@ def test_nothing_in_an_actor_is_executed(tmp_path: Path):
     gone_off = tmp_path / "gone off"
     bomb = pickle.dumps(Bomb(gone_off))
     actor = publish_tiny(ActorStore(tmp_path / "actors"), tmp_path, "kind", generator=bomb)
-    with pytest.raises(ActorUnusable, match="no network that can be read"):
+    with pytest.raises(ActorUnusable, match="is not a readable network"):
         open_engine(actor.generator_path)
     assert not gone_off.exists()
     pickle.loads(bomb)

@@ -8,7 +8,7 @@ from serving.errors import ActorUnusable, BadInput, StageUnavailable
 from serving.rpc.error_status import status_of, without_paths
 
 OF_TRITON = """load failed for model 'a': version 1 is at UNAVAILABLE state: Internal: TritonModelException: \
-ActorUnusable: /srv/actors/a/1/generator.onnx is no network that can be read: Unable to read the model: \
+ActorUnusable: /srv/actors/a/1/generator.onnx is not a readable network: Unable to read the model: \
 /srv/actors/a/1/generator.onnx Please check
 
 At:
@@ -27,7 +27,7 @@ ValueError: no
         (
             OF_TRITON,
             "load failed for model 'a': version 1 is at UNAVAILABLE state: Internal: TritonModelException: "
-            "ActorUnusable: generator.onnx is no network that can be read: Unable to read the model: generator.onnx "
+            "ActorUnusable: generator.onnx is not a readable network: Unable to read the model: generator.onnx "
             "Please check",
         ),
         (OF_PYTHON, "it broke:"),
