@@ -1,4 +1,4 @@
-"""Two frames through a running server, as `dance doctor` sends them: a pose, then a picture of nobody."""
+"""The two frames that `dance doctor` sends through a running server: a pose, then an empty picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from serving.rpc.client_stream import ClientStream
 _WIDTH_PX: Final = 640
 _HEIGHT_PX: Final = 480
 _CLOSE_SECONDS: Final = 2.0
-# BODY_25 of somebody who stands upright, in hundredths of the frame's height, from the middle of its lower edge.
+# BODY_25 of a person standing upright, in hundredths of the frame's height, from the middle of its lower edge.
 _STANDING: Final = (
     (0, 80), (0, 70), (-9, 70), (-12, 57), (-13, 46), (9, 70), (12, 57), (13, 46), (0, 45), (-5, 45), (-5, 27), (-5, 8),
     (5, 45), (5, 27), (5, 8), (-2, 82), (2, 82), (-4, 81), (4, 81), (8, 5), (9, 5), (5, 6), (-8, 5), (-9, 5), (-5, 6),
@@ -38,7 +38,7 @@ _STANDING: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """What came of one frame. result: "picture", or why there is none. seconds: from its sending to its answer."""
+    """The result of one frame. result: "picture", or why there is none. seconds: from sending it to its answer."""
 
     result: str
     detail: str
@@ -47,7 +47,7 @@ class ProbeAnswer:
 
 
 async def health_of(address: str, *, within_seconds: float) -> str:
-    """What `grpc.health.v1` says at a health port: "SERVING", "NOT_SERVING", ... Raises grpc.aio.AioRpcError."""
+    """Return the status at a health port: "SERVING", "NOT_SERVING", ... Raises grpc.aio.AioRpcError."""
     async with open_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=within_seconds)
@@ -70,7 +70,7 @@ class ProbeSession:
         self.precision = ""
 
     async def open(self, actor: ActorListing) -> float:
-        """Opens the session; returns the seconds that took, an actor's loading included."""
+        """Open the session; return the seconds it took, including the loading of the actor."""
         began_s = time.perf_counter()
         config = transfer_pb2.TransferConfig(
             actor=actor.actor,
@@ -85,7 +85,7 @@ class ProbeSession:
         return time.perf_counter() - began_s
 
     async def pose_frame(self) -> ProbeAnswer:
-        """The answer to somebody who stands upright, sent as joints: everything but the pose stage works on it."""
+        """Send the joints of a person standing upright, which exercise every stage except pose."""
         given = transfer_pb2.ClientPose(
             pose=converters.pose_to_proto(_standing()),
             size=normalize_pb2.FrameSize(width_px=_WIDTH_PX, height_px=_HEIGHT_PX),
@@ -93,13 +93,13 @@ class ProbeSession:
         return await self._answer(transfer_pb2.TransferFrame(sequence=0, client_pose=given))
 
     async def picture_frame(self) -> ProbeAnswer:
-        """The answer to a grey picture: the pose stage looks at it, and sees nobody."""
+        """Send a grey picture, in which the pose stage finds no person."""
         grey = np.full((_HEIGHT_PX, _WIDTH_PX, 3), 128, np.uint8)
         picture = converters.picture_to_proto(encode_picture(grey, PictureEncoding.JPEG))
         return await self._answer(transfer_pb2.TransferFrame(sequence=1, picture=picture))
 
     async def session(self) -> str:
-        """The id under which the server's logs tell of this session; empty where it told none."""
+        """Return the id of this session in the server's logs, or "" if the server sent none."""
         try:
             async with _limited(1.0):
                 return await session_of(self._stream.call)
@@ -107,7 +107,7 @@ class ProbeSession:
             return ""
 
     async def close(self) -> None:
-        """Ends the session in order."""
+        """Half-close the session, and wait briefly for its end."""
         with suppress(grpc.aio.AioRpcError, ServerError):  # what went wrong has been reported before
             async with _limited(_CLOSE_SECONDS):
                 await self._stream.half_close()
@@ -123,11 +123,7 @@ class ProbeSession:
         if answer.WhichOneof("result") != "picture":
             name = transfer_pb2.NoPictureReason.Name(answer.no_picture.reason)
             result, detail = name.removeprefix("NO_PICTURE_REASON_").replace("_", " ").lower(), answer.no_picture.detail
-        times = tuple(
-            StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds)
-            for time in answer.stage_times
-        )
-        return ProbeAnswer(result, detail, seconds, times)
+        return ProbeAnswer(result, detail, seconds, converters.stage_times_from_proto(answer.stage_times))
 
     async def _write(self, request: transfer_pb2.TransferRequest) -> None:
         async with _limited(self._answer_seconds):

@@ -1,4 +1,4 @@
-"""Who calls: proven by a bearer token, or else by the caller's certificate, or else not at all."""
+"""The caller's identity: from a bearer token, else from its certificate, else anonymous."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from serving.rpc.handler_wrapping import wrapped
 from serving.rpc.server_stream import RequestReader
 
 ANONYMOUS: Final = "anonymous"
-"""A caller that nobody asked who it is."""
+"""The name of a caller that needs no proof of identity."""
 
 REFUSALS: Final = Counter("dance_unauthenticated", "Calls that were refused for their token", ["reason"])
 
@@ -28,29 +28,29 @@ _proven: ContextVar[str] = ContextVar("client")
 
 
 class TokenCheck(Protocol):
-    """Knows tokens."""
+    """Checks tokens."""
 
     def client(self, token: str) -> str:
-        """The name of the client that the token is of. Raises Unauthenticated, whose message never holds the token."""
+        """Return the client that the token belongs to. Raises Unauthenticated, whose message never contains it."""
         ...
 
 
 @runtime_checkable
 class Guarded(Protocol):
-    """A service whose callers must show a token."""
+    """A service whose callers must present a token."""
 
     @property
     def token_check(self) -> TokenCheck | None:
-        """None: no token is asked for."""
+        """None if no token is required."""
         ...
 
 
 def client_of(context: grpc.aio.ServicerContext) -> str:
-    """The name of the caller of the call that is being served.
+    """Return the name of the caller of the current call.
 
-    `token:NAME` and `jwt:SUBJECT` where tokens are asked for; `certificate:NAME`, the certificate's first alternative
-    name or its common name, where only certificates are; otherwise `anonymous`. The kinds are told apart so that no
-    issuer of one can take a name of another. To be called in the task that serves the call, or in one that it started.
+    `token:NAME` or `jwt:SUBJECT` where tokens are required; `certificate:NAME`, with the certificate's first
+    alternative name or its common name, where only certificates are; otherwise `anonymous`. The prefix keeps the issuer
+    of one kind from taking a name of another. Call it in the task that serves the call, or in one that it started.
     """
     proven = _proven.get(None)
     if proven is not None:
@@ -60,9 +60,9 @@ def client_of(context: grpc.aio.ServicerContext) -> str:
 
 
 class IdentityInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Lets no call through, of any kind or service, without a token that is known; see `client_of`.
+    """Refuses every call, of any kind and service, without a valid token; see `client_of`.
 
-    The token is read from the metadata `authorization: Bearer TOKEN`. Goes behind `ErrorInterceptor`.
+    The token is read from the metadata `authorization: Bearer TOKEN`. Comes after `ErrorInterceptor`.
     """
 
     def __init__(self, check: TokenCheck) -> None:
@@ -95,9 +95,9 @@ class IdentityInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 def _bearer_token(context: grpc.aio.ServicerContext) -> str:
     given = [value for key, value in context.invocation_metadata() or () if key == _HEADER]
     if not given:
-        raise Unauthenticated("missing", "a token is needed: the metadata 'authorization: Bearer TOKEN'")
+        raise Unauthenticated("missing", "a token is required: send the metadata 'authorization: Bearer TOKEN'")
     if len(given) > 1:
-        raise Unauthenticated("malformed", "one token is needed, the metadata has several 'authorization'")
+        raise Unauthenticated("malformed", "expected one token, but the metadata has several 'authorization' entries")
     value = given[0] if isinstance(given[0], str) else ""
     token = value[len(_SCHEME) :].strip()
     if value[: len(_SCHEME)].lower() != _SCHEME or not token:

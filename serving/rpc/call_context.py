@@ -1,4 +1,4 @@
-"""What a call between our processes carries beside its messages: the session, the frame's number, the trace.
+"""The metadata of calls between our processes: the session, the frame's number and the trace.
 
 orchestrator                                   stage
 CarryingChannel(channel): metadata     ──►     ContextInterceptor: context variables of the call
@@ -23,9 +23,9 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 def outgoing_metadata(*, whole_session: bool) -> Metadata:
-    """What a call that is made here and now has to carry.
+    """Return the metadata for a call made in the current context.
 
-    whole_session: the call is a stream that outlives the frame which opens it, so it carries no frame.
+    whole_session: the call is a stream that outlives the frame that opens it, so it carries no frame number.
     """
     carried: list[tuple[str, str]] = []
     if session := logs.SESSION.get():
@@ -38,22 +38,22 @@ def outgoing_metadata(*, whole_session: bool) -> Metadata:
 
 
 async def session_of(call: Any) -> str:
-    """The session's id that a server told with its initial metadata; empty where it told none. For clients."""
+    """Return the session's id from the server's initial metadata, or "" without one. For clients."""
     told = await call.initial_metadata()
     return next((str(value) for key, value in told or () if key == SESSION_METADATA), "")
 
 
 class CarryingChannel:
-    """A channel for generated stubs whose calls carry `outgoing_metadata`.
+    """A channel for generated stubs that adds `outgoing_metadata` to every call.
 
-    Not a client interceptor: grpcio puts a queue and two tasks in front of every stream that has one.
+    It replaces a client interceptor, for which grpcio adds a queue and two tasks to every stream.
     """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
 
     def unary_unary(self, *args: Any, **named: Any) -> Callable[..., Any]:
-        """See grpc.aio.Channel; likewise the next three."""
+        """See grpc.aio.Channel; the next three are alike."""
         return _carrying(self._channel.unary_unary(*args, **named), whole_session=False)
 
     def unary_stream(self, *args: Any, **named: Any) -> Callable[..., Any]:
@@ -75,10 +75,10 @@ def _carrying(method: Callable[..., Any], *, whole_session: bool) -> Callable[..
 
 
 class ContextInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Sets a call's context variables from what it carries, so that all log records of the call have them.
+    """Sets context variables from a call's metadata, so that all its log records carry them.
 
-    Comes behind `ErrorInterceptor`, so that a call's span has the error that ended it. A session's id that is none (a
-    stranger may send anything) is passed over.
+    Comes after `ErrorInterceptor`, so that a call's span has the error that ended it. An invalid session id is ignored,
+    because a caller may send anything.
     """
 
     async def intercept_service(
