@@ -17,7 +17,7 @@ from orchestrator.edge.bearer_tokens import BearerTokens, token_check
 from orchestrator.edge.converters import config_from_proto, fitted_to_proto, pose_choice_from_proto, summary_to_proto
 from orchestrator.edge.session_log import SessionLog
 from orchestrator.edge.transfer_client import Intake, TransferClient
-from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.session.body_fit import ClipFit
 from orchestrator.session.checkpoint import CheckpointSealer
 from orchestrator.session.ending import Ending, EndReason, Phase
@@ -188,9 +188,9 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             intake = Intake(settings.picture_limits(), _ANY_RATE_HZ)
             pose = PoseStage(self._connections.pose, choice, settings, live=False)
 
-            async def next_frame(seconds: float) -> Passage | None:
+            async def next_frame(seconds: float) -> InFlightFrame | None:
                 request = await reader.take(seconds)
-                return None if request is None else intake.passage(request.WhichOneof("request"), request.frame)
+                return None if request is None else intake.frame(request.WhichOneof("request"), request.frame)
 
             fit = ClipFit(next_frame, pose, idle_seconds=settings.idle_seconds, max_frames=settings.max_fit_frames)
             try:

@@ -11,7 +11,7 @@ from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 from motion.frame import FrameSize, NoPictureReason, PictureEncoding
 from motion.pose_choice import PoseBackend, PoseDetail
 from orchestrator.config import OutputFormat, PoseConfig, ReturnOptions, SessionAccepted, SessionConfig, TransferMode
-from orchestrator.pipeline.in_flight_frame import Passage, Remark
+from orchestrator.pipeline.in_flight_frame import InFlightFrame, Remark
 from orchestrator.session.body_fit import FittedClip
 from orchestrator.settings import OrchestratorSettings
 from serving.actors.actor_id import checked_actor_id
@@ -152,39 +152,39 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
     )
 
 
-def answer_to_proto(passage: Passage, returns: ReturnOptions) -> transfer_pb2.TransferResponse:
+def answer_to_proto(frame: InFlightFrame, returns: ReturnOptions) -> transfer_pb2.TransferResponse:
     """Build the answer to a frame that has left the last stage."""
     response = transfer_pb2.TransferResponse()
     answer = response.answer
-    answer.sequence = passage.sequence
-    answer.remarks.extend([_REMARK_TO_PROTO[remark] for remark in passage.remarks])
-    answer.frame_seconds = time.perf_counter() - passage.arrived_at_s
-    if passage.no_picture is not None:
-        answer.no_picture.reason = _REASON_TO_PROTO[passage.no_picture.reason]
-        answer.no_picture.detail = passage.no_picture.detail
+    answer.sequence = frame.sequence
+    answer.remarks.extend([_REMARK_TO_PROTO[remark] for remark in frame.remarks])
+    answer.frame_seconds = time.perf_counter() - frame.arrived_at_s
+    if frame.no_picture is not None:
+        answer.no_picture.reason = _REASON_TO_PROTO[frame.no_picture.reason]
+        answer.no_picture.detail = frame.no_picture.detail
     else:
-        assert passage.output is not None
-        converters.fill_picture(answer.picture, passage.output)
+        assert frame.output is not None
+        converters.fill_picture(answer.picture, frame.output)
     if returns.stage_times:
-        for spent in passage.times:
+        for spent in frame.times:
             answer.stage_times.add(
                 stage=spent.stage,
                 compute_seconds=spent.compute_seconds,
                 queue_seconds=spent.queue_seconds,
                 total_seconds=spent.total_seconds,
             )
-    if returns.source_pose and passage.source_pose is not None:
-        converters.fill_pose(answer.source_pose, passage.source_pose)
-    if returns.normalized_pose and passage.normalized_pose is not None:
-        converters.fill_pose(answer.normalized_pose, passage.normalized_pose)
-    if passage.label_map_output is not None:
-        converters.fill_picture(answer.label_map, passage.label_map_output)
-    if passage.checkpoint:
-        answer.checkpoint = passage.checkpoint
-    if passage.transform is not None:
-        answer.transform.scale = passage.transform.scale
-        answer.transform.foot_y = passage.transform.foot_y
-        answer.transform.hip_x = passage.transform.hip_x
+    if returns.source_pose and frame.source_pose is not None:
+        converters.fill_pose(answer.source_pose, frame.source_pose)
+    if returns.normalized_pose and frame.normalized_pose is not None:
+        converters.fill_pose(answer.normalized_pose, frame.normalized_pose)
+    if frame.label_map_output is not None:
+        converters.fill_picture(answer.label_map, frame.label_map_output)
+    if frame.checkpoint:
+        answer.checkpoint = frame.checkpoint
+    if frame.transform is not None:
+        answer.transform.scale = frame.transform.scale
+        answer.transform.foot_y = frame.transform.foot_y
+        answer.transform.hip_x = frame.transform.hip_x
     return response
 
 

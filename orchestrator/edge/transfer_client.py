@@ -11,7 +11,7 @@ from motion.frame import FrameSize, NoPictureReason
 from orchestrator.config import ReturnOptions, SessionAccepted
 from orchestrator.edge.converters import accepted_to_proto, answer_to_proto
 from orchestrator.edge.session_log import SessionLog
-from orchestrator.pipeline.in_flight_frame import NoPicture, Passage
+from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture
 from orchestrator.session.checkpoint import SessionState
 from serving.errors import BadInput, BadPicture
 from serving.observability import metrics, tracing
@@ -21,7 +21,7 @@ from serving.rpc.server_stream import RequestReader, ResponseWriter
 
 
 class Intake:
-    """Turns a session's frames into passages, and checks them against the contract.
+    """Turns a session's messages into frames, and checks them against the contract.
 
     A picture that does not match its description becomes a BAD_FRAME. A sequence that does not rise, a frame without
     content or time and an invalid pose raise BadInput, which ends the session.
@@ -35,39 +35,41 @@ class Intake:
         self._last_sequence = resumed.sequence if resumed else -1
         self._size = resumed.size if resumed else None
 
-    def passage(self, kind: str | None, frame: transfer_pb2.TransferFrame) -> Passage:
-        """Return the passage of one request. kind: which field of the request is set."""
+    def frame(self, kind: str | None, message: transfer_pb2.TransferFrame) -> InFlightFrame:
+        """Return the frame of one request. kind: which field of the request is set."""
         if kind != "frame":
             raise BadInput(kind or "request", "after the config, every request must be a frame")
-        if frame.sequence <= self._last_sequence:
-            raise BadInput("frame.sequence", f"must rise, got {frame.sequence} after {self._last_sequence}")
-        self._last_sequence = frame.sequence
+        if message.sequence <= self._last_sequence:
+            raise BadInput("frame.sequence", f"must rise, got {message.sequence} after {self._last_sequence}")
+        self._last_sequence = message.sequence
         captured_at_s = None
-        if frame.HasField("captured_at"):
-            captured_at_s = converters.seconds_from_proto(frame.captured_at, field="frame.captured_at")
-        passage = Passage(frame.sequence, self._time_s(frame.sequence, captured_at_s), self._size, captured_at_s)
-        content = frame.WhichOneof("content")
+        if message.HasField("captured_at"):
+            captured_at_s = converters.seconds_from_proto(message.captured_at, field="frame.captured_at")
+        frame = InFlightFrame(
+            message.sequence, self._time_s(message.sequence, captured_at_s), self._size, captured_at_s
+        )
+        content = message.WhichOneof("content")
         try:
             if content == "picture":
-                passage.picture = converters.picture_from_proto(frame.picture, field="frame.picture")
-                check_picture(passage.picture, self._limits, field="frame.picture")
-                size = FrameSize(passage.picture.width_px, passage.picture.height_px)
+                frame.picture = converters.picture_from_proto(message.picture, field="frame.picture")
+                check_picture(frame.picture, self._limits, field="frame.picture")
+                size = FrameSize(frame.picture.width_px, frame.picture.height_px)
             elif content == "client_pose":
-                given = frame.client_pose
+                given = message.client_pose
                 size = converters.frame_size_from_proto(given.size, field="frame.client_pose.size")
                 if given.HasField("pose"):
-                    passage.source_pose = converters.pose_from_proto(given.pose, field="frame.client_pose.pose")
+                    frame.source_pose = converters.pose_from_proto(given.pose, field="frame.client_pose.pose")
             else:
-                raise BadInput("frame.content", f"frame {frame.sequence} has neither a picture nor a pose")
+                raise BadInput("frame.content", f"frame {message.sequence} has neither a picture nor a pose")
             self._size = self._size or size
             if size != self._size:
                 raise BadPicture("frame", f"is {size.width_px}x{size.height_px}, expected this session's "
                                  f"{self._size.width_px}x{self._size.height_px}")  # fmt: skip
-            passage.size = size
+            frame.size = size
         except BadPicture as error:
-            passage.picture = passage.source_pose = None
-            passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, str(error))
-        return passage
+            frame.picture = frame.source_pose = None
+            frame.no_picture = NoPicture(NoPictureReason.BAD_FRAME, str(error))
+        return frame
 
     def _time_s(self, sequence: int, captured_at_s: float | None) -> float:
         try:
@@ -99,14 +101,14 @@ class TransferClient:
         """Send the first response. Raises StageTimeout."""
         await self._writer.send(accepted_to_proto(accepted), None)
 
-    async def next_frame(self, seconds: float) -> Passage | None:
+    async def next_frame(self, seconds: float) -> InFlightFrame | None:
         """See `orchestrator.session.transfer_session.Client`."""
         request = await self._reader.take(seconds)
         if request is None:
             return None
-        passage = self._intake.passage(request.WhichOneof("request"), request.frame)
-        passage.trace = tracing.begin_frame(passage.sequence)
-        return passage
+        frame = self._intake.frame(request.WhichOneof("request"), request.frame)
+        frame.trace = tracing.begin_frame(frame.sequence)
+        return frame
 
     def stop(self) -> None:
         """See `orchestrator.session.transfer_session.Client`."""
@@ -117,14 +119,14 @@ class TransferClient:
         draining = transfer_pb2.Draining(checkpoint=checkpoint, next_sequence=next_sequence)
         await self._writer.send(transfer_pb2.TransferResponse(draining=draining), None)
 
-    async def answer(self, passage: Passage) -> None:
+    async def answer(self, frame: InFlightFrame) -> None:
         """See `orchestrator.session.transfer_session.Client`. Counts the frame as well."""
-        await self._writer.send(answer_to_proto(passage, self._returns), passage.sequence)
-        result = "picture" if passage.no_picture is None else passage.no_picture.reason.value
-        if passage.trace is not None:
-            passage.trace.end(result)
+        await self._writer.send(answer_to_proto(frame, self._returns), frame.sequence)
+        result = "picture" if frame.no_picture is None else frame.no_picture.reason.value
+        if frame.trace is not None:
+            frame.trace.end(result)
         self._log.answered += 1
         metrics.frames_with(result).inc()
-        metrics.FRAME_DURATION.observe(time.perf_counter() - passage.arrived_at_s)
-        for remark in passage.remarks:
+        metrics.FRAME_DURATION.observe(time.perf_counter() - frame.arrived_at_s)
+        for remark in frame.remarks:
             metrics.remarks_of(remark.value).inc()

@@ -1,4 +1,4 @@
-"""`Passage`: one frame on its way through the pipeline, with everything the stages find out about it."""
+"""`InFlightFrame`: one frame on its way through the pipeline, with everything the stages find out about it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ NOTHING_RECALLED: Final = Recalled()
 
 
 @dataclass(slots=True, eq=False)
-class Passage:
+class InFlightFrame:
     """One frame in flight. Each stage fills in its own fields and reads those of earlier stages.
 
     time_s: the frame's time in the source. size: of the source frame; None until one is known. no_picture: set once it
@@ -119,7 +119,7 @@ class Passage:
         if Remark.STAGE_RETRIED not in self.remarks:
             self.remarks.append(Remark.STAGE_RETRIED)
 
-    def give_up(self) -> Passage:
+    def give_up(self) -> InFlightFrame:
         """Drop the frame from a LIVE session. Its place in the order and the reason remain."""
         if self.no_picture is None:
             self.no_picture = NoPicture(NoPictureReason.DROPPED)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import ClassVar
 
-from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.link import Link, LinkEnded, run_together
 from orchestrator.pipeline.play import Inbox
 from serving.errors import DanceError
@@ -23,12 +23,12 @@ class OrderedStage(ABC):
     at_once: ClassVar[int] = 2
 
     @abstractmethod
-    def _begin(self, passage: Passage) -> Awaitable[None] | None:
+    def _begin(self, frame: InFlightFrame) -> Awaitable[None] | None:
         """Start the work on a frame; return an awaitable, or None if the frame needs no work or is already done."""
 
-    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
+    async def run(self, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
         """See `orchestrator.pipeline.play.Stage`."""
-        begun: Link[tuple[Passage, asyncio.Future[None] | None]] = Link(self.at_once)
+        begun: Link[tuple[InFlightFrame, asyncio.Future[None] | None]] = Link(self.at_once)
         unfinished: set[asyncio.Future[None]] = set()
         waiting = 0  # frames begun and not passed on; a finished frame may skip `begun` only when there are none
 
@@ -36,27 +36,27 @@ class OrderedStage(ABC):
             nonlocal waiting
             try:
                 while True:
-                    passage, waited_seconds = await inbox.take()
-                    passage.enter(waited_seconds)
-                    work = self._begin(passage)
+                    frame, waited_seconds = await inbox.take()
+                    frame.enter(waited_seconds)
+                    work = self._begin(frame)
                     future = None if work is None else asyncio.ensure_future(work)
                     if future is None and not waiting:
-                        await outbox.put(passage)
+                        await outbox.put(frame)
                         continue
                     if future is not None:
                         unfinished.add(future)
                     waiting += 1
-                    await begun.put((passage, future))
+                    await begun.put((frame, future))
             except (LinkEnded, DanceError) as ending:
                 begun.fail(ending)
 
         async def collect() -> None:
             nonlocal waiting
-            async for (passage, work), _ in begun:
+            async for (frame, work), _ in begun:
                 if work is not None:
                     await work
                     unfinished.discard(work)
-                await outbox.put(passage)
+                await outbox.put(frame)
                 waiting -= 1
 
         try:

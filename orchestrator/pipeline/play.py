@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Protocol
 
-from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.link import Link, run_together
 from serving.errors import DanceError, StageTimeout
 
@@ -14,7 +14,7 @@ from serving.errors import DanceError, StageTimeout
 class Inbox(Protocol):
     """The source of a stage's frames: a link, or the door."""
 
-    async def take(self) -> tuple[Passage, float]:
+    async def take(self) -> tuple[InFlightFrame, float]:
         """Return the next frame and how many seconds it waited. Raises LinkEnded, or an earlier stage's failure."""
         ...
 
@@ -28,7 +28,7 @@ class Stage(Protocol):
 
     name: ClassVar[str]
 
-    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
+    async def run(self, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
         """Take frames until the inbox ends, and put each into `outbox`, in order. Raises StageError.
 
         A failure of the inbox is raised again, after all earlier frames have been put into `outbox`.
@@ -43,33 +43,33 @@ class Door:
     """
 
     def __init__(self, *, depth: int, in_flight: int, live: bool) -> None:
-        self.link: Link[Passage] = Link(depth, drop=Passage.give_up if live else None)
+        self.link: Link[InFlightFrame] = Link(depth, drop=InFlightFrame.give_up if live else None)
         self._places = asyncio.Semaphore(in_flight)
 
-    async def take(self) -> tuple[Passage, float]:
+    async def take(self) -> tuple[InFlightFrame, float]:
         """Return the next frame as `Link.take` does, once fewer than `in_flight` are in flight."""
         await self._places.acquire()
         try:
-            passage, waited_seconds = await self.link.take()
+            frame, waited_seconds = await self.link.take()
         except BaseException:
             self._places.release()
             raise
-        if passage.dropped:  # no stage works on it
+        if frame.dropped:  # no stage works on it
             self._places.release()
         else:
-            passage.in_window = True
-        return passage, waited_seconds
+            frame.in_window = True
+        return frame, waited_seconds
 
-    def answered(self, passage: Passage) -> None:
+    def answered(self, frame: InFlightFrame) -> None:
         """Release the place of a frame that has left the pipeline."""
-        if passage.in_window:
-            passage.in_window = False
+        if frame.in_window:
+            frame.in_window = False
             self._places.release()
 
 
 async def feed(
     door: Door,
-    next_frame: Callable[[float], Awaitable[Passage | None]],
+    next_frame: Callable[[float], Awaitable[InFlightFrame | None]],
     idle_seconds: float,
     owes_answers: Callable[[], bool],
 ) -> None:
@@ -81,32 +81,32 @@ async def feed(
     try:
         while True:
             try:
-                passage = await next_frame(idle_seconds)
+                frame = await next_frame(idle_seconds)
             except StageTimeout:
                 if owes_answers():
                     continue
                 raise
-            if passage is None:
+            if frame is None:
                 return
-            await door.link.put(passage)
+            await door.link.put(frame)
     except DanceError as error:
         door.link.fail(error)
 
 
 async def play(
-    door: Inbox, stages: Sequence[Stage], deliver: Callable[[Passage], Awaitable[None]], *, depth: int
+    door: Inbox, stages: Sequence[Stage], deliver: Callable[[InFlightFrame], Awaitable[None]], *, depth: int
 ) -> None:
     """Move every frame from `door` through `stages` to `deliver`, in order, with all stages running at the same time.
 
     Raises the StageError of a stage that fails, after the frames already past that stage have been delivered.
     """
-    links: list[Link[Passage]] = [Link(depth) for _ in stages]
+    links: list[Link[InFlightFrame]] = [Link(depth) for _ in stages]
     inboxes: list[Inbox] = [door, *links]
     pumps = [_pump(stage, inbox, outbox) for stage, inbox, outbox in zip(stages, inboxes, links, strict=False)]
     await run_together(*pumps, _deliver_all(links[-1], deliver))
 
 
-async def _pump(stage: Stage, inbox: Inbox, outbox: Link[Passage]) -> None:
+async def _pump(stage: Stage, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
     try:
         await stage.run(inbox, outbox)
     except DanceError as error:
@@ -115,6 +115,6 @@ async def _pump(stage: Stage, inbox: Inbox, outbox: Link[Passage]) -> None:
         outbox.end()
 
 
-async def _deliver_all(link: Link[Passage], deliver: Callable[[Passage], Awaitable[None]]) -> None:
-    async for passage, _ in link:
-        await deliver(passage)
+async def _deliver_all(link: Link[InFlightFrame], deliver: Callable[[InFlightFrame], Awaitable[None]]) -> None:
+    async for frame, _ in link:
+        await deliver(frame)

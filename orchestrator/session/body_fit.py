@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from motion.body import BodyMeasure, BodyStats, fit_body, measure_body
-from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.link import run_together
 from orchestrator.pipeline.play import Door, Stage, feed, play
 from serving.errors import BadInput, NoBody
@@ -31,7 +31,7 @@ class ClipFit:
 
     def __init__(
         self,
-        next_frame: Callable[[float], Awaitable[Passage | None]],
+        next_frame: Callable[[float], Awaitable[InFlightFrame | None]],
         pose: Stage,
         *,
         idle_seconds: float,
@@ -57,22 +57,22 @@ class ClipFit:
             )
         return FittedClip(fit_body(self._measures), self._frames, self._frames_with_person)
 
-    async def _next(self, seconds: float) -> Passage | None:
-        passage = await self._next_frame(seconds)
-        if passage is None:
+    async def _next(self, seconds: float) -> InFlightFrame | None:
+        frame = await self._next_frame(seconds)
+        if frame is None:
             self._door.link.end()
             return None
         self._taken += 1
         if self._taken > self._max_frames:
             raise BadInput("frame", f"a clip may have at most {self._max_frames} frames")
-        return passage
+        return frame
 
-    async def _measure(self, passage: Passage) -> None:
-        self._door.answered(passage)
+    async def _measure(self, frame: InFlightFrame) -> None:
+        self._door.answered(frame)
         self._frames += 1
-        if passage.source_pose is None or passage.size is None:
+        if frame.source_pose is None or frame.size is None:
             return
         self._frames_with_person += 1
-        measure = measure_body(passage.source_pose, passage.size)
+        measure = measure_body(frame.source_pose, frame.size)
         if measure is not None:
             self._measures.append(measure)

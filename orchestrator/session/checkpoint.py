@@ -15,7 +15,7 @@ from typing import Any, Final
 from motion.documents import BadDocument, read_bounded
 from motion.frame import EncodedPicture, FrameSize, PictureEncoding
 from orchestrator.config import SessionConfig
-from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, Passage, Recalled
+from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
 from serving.errors import BadInput, BadSettings
 from serving.pictures.codec import decode_picture, encode_picture
 
@@ -44,16 +44,16 @@ class SessionState:
     dancer_at: tuple[float, float] | None = None
 
     @classmethod
-    def after(cls, passage: Passage, actor_version: int) -> SessionState:
-        """Return the state once `passage` has been answered."""
+    def after(cls, frame: InFlightFrame, actor_version: int) -> SessionState:
+        """Return the state once `frame` has been answered."""
         return cls(
             actor_version,
-            passage.sequence,
-            passage.time_s,
-            passage.size,
-            passage.normalize_state,
-            passage.recalled,
-            passage.dancer_at,
+            frame.sequence,
+            frame.time_s,
+            frame.size,
+            frame.normalize_state,
+            frame.recalled,
+            frame.dancer_at,
         )
 
 

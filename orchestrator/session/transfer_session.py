@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from motion.frame import FrameSize, Picture, PictureEncoding
 from orchestrator.config import SessionAccepted, SessionConfig
-from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, Passage, Recalled
+from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
 from orchestrator.pipeline.link import run_together
 from orchestrator.pipeline.play import Door, Stage, feed, play
 from orchestrator.session.checkpoint import CheckpointSealer, SessionState
@@ -44,11 +44,11 @@ class Client(Protocol):
     name: str
     rollout_key: str
 
-    async def next_frame(self, seconds: float) -> Passage | None:
+    async def next_frame(self, seconds: float) -> InFlightFrame | None:
         """Return None after the last frame. Raises StageTimeout when none arrives in time, BadInput."""
         ...
 
-    async def answer(self, passage: Passage) -> None:
+    async def answer(self, frame: InFlightFrame) -> None:
         """Raises StageTimeout when the client does not read the answer in time."""
         ...
 
@@ -142,7 +142,7 @@ class Session:
         depth = 1 if config.live else _DEPTH
         self._door = Door(depth=depth, in_flight=self._max_in_flight, live=config.live)
         self._actor: Actor | None = None
-        self._last: Passage | None = None
+        self._last: InFlightFrame | None = None
 
     async def open(self) -> SessionAccepted:
         """Load the actor everywhere and open the stages' streams.
@@ -273,8 +273,8 @@ class Session:
         self._ending.enter(Phase.DRAINED)
         await self._client.drain(checkpoint, next_sequence)
 
-    def _checkpoint(self, passage: Passage) -> bytes:
-        state = SessionState.after(passage, self._config.actor_version)
+    def _checkpoint(self, frame: InFlightFrame) -> bytes:
+        state = SessionState.after(frame, self._config.actor_version)
         return self._shared.sealer.seal(state, self._config, self._client.name)
 
     def _recalled(self, actor: Actor) -> Recalled:
@@ -285,9 +285,9 @@ class Session:
             raise BadInput("config.checkpoint", "contains a picture of another size than the actor's")
         return self._resumed.recalled
 
-    async def _next_frame(self, seconds: float) -> Passage | None:
-        passage = await self._client.next_frame(seconds)
-        if passage is not None:
+    async def _next_frame(self, seconds: float) -> InFlightFrame | None:
+        frame = await self._client.next_frame(seconds)
+        if frame is not None:
             self._in_flight += 1
             metrics.FRAMES_IN_FLIGHT.inc()
         elif self._ending.phase is Phase.RUNNING:
@@ -295,12 +295,12 @@ class Session:
         else:  # the door stays open: frames that wait for their look-ahead must stay unanswered
             self._ending.enter(Phase.INPUT_STOPPED)
             self._note_answered()
-        return passage
+        return frame
 
-    async def _deliver(self, passage: Passage) -> None:
-        await self._client.answer(passage)
-        self._door.answered(passage)
-        self._last = passage
+    async def _deliver(self, frame: InFlightFrame) -> None:
+        await self._client.answer(frame)
+        self._door.answered(frame)
+        self._last = frame
         self._in_flight -= 1
         metrics.FRAMES_IN_FLIGHT.dec()
         self._note_answered()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import ClassVar
 
-from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.ordered_work import OrderedStage
 
 
@@ -20,17 +20,17 @@ class CheckpointStage(OrderedStage):
     name: ClassVar[str] = "checkpoint"
     at_once: ClassVar[int] = 1
 
-    def __init__(self, seal: Callable[[Passage], bytes], every_frames: int, threads: Executor) -> None:
+    def __init__(self, seal: Callable[[InFlightFrame], bytes], every_frames: int, threads: Executor) -> None:
         self._seal = seal
         self._every_frames = every_frames
         self._threads = threads
         self._frames = 0
 
-    def _begin(self, passage: Passage) -> Awaitable[None] | None:
+    def _begin(self, frame: InFlightFrame) -> Awaitable[None] | None:
         self._frames += 1
         if self._frames % self._every_frames:
             return None
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._add, passage)
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._add, frame)
 
-    def _add(self, passage: Passage) -> None:
-        passage.checkpoint = self._seal(passage)
+    def _add(self, frame: InFlightFrame) -> None:
+        frame.checkpoint = self._seal(frame)

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from motion.face_region import paste_face
 from motion.frame import Picture, PictureEncoding
 from orchestrator.config import SessionConfig
-from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.ordered_work import OrderedStage
 from serving.actors.store import Actor
 from serving.pictures.codec import encode_picture
@@ -41,26 +41,26 @@ class EncodeStage(OrderedStage):
             and actor.crop.out_width_px * actor.crop.out_height_px <= _SMALL_PX
         )
 
-    def _begin(self, passage: Passage) -> Awaitable[None] | None:
-        if passage.no_picture is not None:
+    def _begin(self, frame: InFlightFrame) -> Awaitable[None] | None:
+        if frame.no_picture is not None:
             return None
         if self._here:
-            self._encode(passage)
+            self._encode(frame)
             return None
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._encode, passage)
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._encode, frame)
 
-    def _encode(self, passage: Passage) -> None:
+    def _encode(self, frame: InFlightFrame) -> None:
         started_s = time.perf_counter()
-        picture = passage.generated
+        picture = frame.generated
         assert picture is not None
-        if passage.refined_face is not None:
-            assert passage.face_region is not None
-            picture = paste_face(picture, passage.refined_face, passage.face_region)
+        if frame.refined_face is not None:
+            assert frame.face_region is not None
+            picture = paste_face(picture, frame.refined_face, frame.face_region)
         if self._plate is not None:
             picture = self._actor.crop.paste(picture, self._plate)
         output = self._config.output
-        passage.output = encode_picture(picture, output.encoding, output.jpeg_quality)
+        frame.output = encode_picture(picture, output.encoding, output.jpeg_quality)
         if self._config.returns.label_map:
-            assert passage.label_map is not None
-            passage.label_map_output = encode_picture(passage.label_map, PictureEncoding.PNG)
-        passage.leave(self.name, time.perf_counter() - started_s)
+            assert frame.label_map is not None
+            frame.label_map_output = encode_picture(frame.label_map, PictureEncoding.PNG)
+        frame.leave(self.name, time.perf_counter() - started_s)

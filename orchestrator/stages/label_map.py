@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from motion.face_region import cut_face, face_region
 from motion.labelmap import draw_label_map
-from orchestrator.pipeline.in_flight_frame import Passage, Remark
+from orchestrator.pipeline.in_flight_frame import InFlightFrame, Remark
 from orchestrator.pipeline.ordered_work import OrderedStage
 from serving.actors.store import Actor
 
@@ -24,24 +24,24 @@ class LabelMapStage(OrderedStage):
         self._actor = actor
         self._threads = threads
 
-    def _begin(self, passage: Passage) -> Awaitable[None] | None:
-        if passage.no_picture is not None:
+    def _begin(self, frame: InFlightFrame) -> Awaitable[None] | None:
+        if frame.no_picture is not None:
             return None
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._draw, passage)
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._draw, frame)
 
-    def _draw(self, passage: Passage) -> None:
+    def _draw(self, frame: InFlightFrame) -> None:
         started_s = time.perf_counter()
-        assert passage.normalized_pose is not None
+        assert frame.normalized_pose is not None
         crop, rule = self._actor.crop, self._actor.face_rule
         width_px, height_px = crop.out_width_px, crop.out_height_px
-        pose = crop.to_crop(passage.normalized_pose)
-        passage.label_map = draw_label_map(pose, width_px, height_px)
-        if not crop.contains(passage.normalized_pose):
-            passage.remarks.append(Remark.OUT_OF_STAGE)
+        pose = crop.to_crop(frame.normalized_pose)
+        frame.label_map = draw_label_map(pose, width_px, height_px)
+        if not crop.contains(frame.normalized_pose):
+            frame.remarks.append(Remark.OUT_OF_STAGE)
         if self._actor.face is not None:
-            passage.face_region = face_region(pose, rule, width_px, height_px)
-            if passage.face_region is None:
-                passage.remarks.append(Remark.NO_FACE)
+            frame.face_region = face_region(pose, rule, width_px, height_px)
+            if frame.face_region is None:
+                frame.remarks.append(Remark.NO_FACE)
             else:
-                passage.face_label = cut_face(passage.label_map, passage.face_region, rule.crop_px)
-        passage.leave(self.name, time.perf_counter() - started_s)
+                frame.face_label = cut_face(frame.label_map, frame.face_region, rule.crop_px)
+        frame.leave(self.name, time.perf_counter() - started_s)

@@ -12,7 +12,7 @@ from motion.frame import Frame, NoPictureReason
 from motion.people.dancer_choice import DancerChoice, DancerRule, place_of
 from motion.pose_choice import PoseBackend
 from orchestrator.config import PoseConfig
-from orchestrator.pipeline.in_flight_frame import NoPicture, Passage, Remark
+from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture, Remark
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.bidi_stage import StreamStage
 from serving.errors import BadInput, NotServed, StageBroken, StageRefused
@@ -85,34 +85,34 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
             face_and_hands_every_n=accepted.face_and_hands_every_n,
         )
 
-    def _request(self, passage: Passage) -> pose_pb2.EstimateRequest | None:
-        if passage.picture is None:
+    def _request(self, frame: InFlightFrame) -> pose_pb2.EstimateRequest | None:
+        if frame.picture is None:
             return None
         request = pose_pb2.EstimateRequest()
-        converters.fill_frame(request.frame, Frame(passage.sequence, passage.picture, passage.captured_at_s))
+        converters.fill_frame(request.frame, Frame(frame.sequence, frame.picture, frame.captured_at_s))
         return request
 
-    def _take_answer(self, passage: Passage, response: pose_pb2.EstimateResponse) -> None:
+    def _take_answer(self, frame: InFlightFrame, response: pose_pb2.EstimateResponse) -> None:
         estimate = response.estimate
-        if estimate.sequence != passage.sequence or not -1 <= estimate.dancer_index < len(estimate.people):
+        if estimate.sequence != frame.sequence or not -1 <= estimate.dancer_index < len(estimate.people):
             raise StageBroken(
-                self.name, passage.sequence, "it answered another frame, or its dancer_index is out of range"
+                self.name, frame.sequence, "it answered another frame, or its dancer_index is out of range"
             )
         if estimate.bad_picture:
-            passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
+            frame.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
         elif estimate.dancer_index >= 0:
             try:
-                passage.source_pose = converters.pose_from_proto(estimate.people[estimate.dancer_index].pose)
+                frame.source_pose = converters.pose_from_proto(estimate.people[estimate.dancer_index].pose)
             except BadInput as error:  # the stage is at fault, not the client
-                raise StageBroken(self.name, passage.sequence, str(error)) from error
-            if passage.size is not None:
-                self._dancer_at = place_of(passage.source_pose, passage.size)
-        passage.dancer_at = self._dancer_at
+                raise StageBroken(self.name, frame.sequence, str(error)) from error
+            if frame.size is not None:
+                self._dancer_at = place_of(frame.source_pose, frame.size)
+        frame.dancer_at = self._dancer_at
         if estimate.dancer_lost:
-            passage.remarks.append(Remark.DANCER_LOST)
+            frame.remarks.append(Remark.DANCER_LOST)
         if estimate.dancer_changed:
-            passage.remarks.append(Remark.DANCER_CHANGED)
+            frame.remarks.append(Remark.DANCER_CHANGED)
         if estimate.face_and_hands_carried:
-            passage.remarks.append(Remark.FACE_AND_HANDS_CARRIED)
-        passage.picture = None
-        passage.leave(self.name, estimate.compute_seconds)
+            frame.remarks.append(Remark.FACE_AND_HANDS_CARRIED)
+        frame.picture = None
+        frame.leave(self.name, estimate.compute_seconds)
