@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.cropping import cut_rectangle, overlap, resized
+from motion.crop import cut_rectangle, overlap, resized
 from motion.frame import Picture
 from motion.pose import Pose
 

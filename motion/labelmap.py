@@ -70,20 +70,19 @@ _LIMBS: tuple[tuple[int, int, float, _Colour], ...] = (
 )
 """From joint, to joint, radius, colour; later ones lie over earlier ones: torso, legs, feet, head, arms."""
 
-_FACE_PATHS: tuple[tuple[tuple[int, ...], _Colour], ...] = (
-    (tuple(range(17)), (170, 170, 170)),
-    (tuple(range(17, 22)), (150, 60, 0)),
-    (tuple(range(22, 27)), (0, 100, 60)),
-    (tuple(range(27, 31)), (120, 100, 0)),
-    (tuple(range(31, 36)), (120, 100, 0)),
-    ((*range(36, 42), 36), (200, 0, 60)),
-    ((*range(42, 48), 42), (0, 60, 200)),
-    ((*range(48, 60), 48), (220, 0, 160)),
-    ((*range(60, 68), 60), (110, 0, 80)),
+_FACE_COLOURS: tuple[_Colour, ...] = (
+    (170, 170, 170),
+    (150, 60, 0),
+    (0, 100, 60),
+    (120, 100, 0),
+    (120, 100, 0),
+    (200, 0, 60),
+    (0, 60, 200),
+    (220, 0, 160),
+    (110, 0, 80),
 )
-"""Indices within the face's 70 points, colour."""
+"""One for each of `skeleton.FACE_PATHS`."""
 
-_FINGER_PATHS = tuple((0, *range(1 + 4 * finger, 5 + 4 * finger)) for finger in range(5))
 _RIGHT_FINGER_COLOURS: tuple[_Colour, ...] = ((120, 0, 0), (220, 0, 0), (220, 90, 0), (200, 0, 110), (120, 0, 160))
 _LEFT_FINGER_COLOURS: tuple[_Colour, ...] = ((0, 70, 0), (0, 140, 0), (100, 150, 0), (0, 140, 110), (0, 90, 160))
 
@@ -97,12 +96,17 @@ def _circles() -> tuple[tuple[int, float, _Colour], ...]:
 
 def _lines() -> tuple[tuple[int, int, _Colour], ...]:
     """From joint, to joint and colour of every thin line: the face, then the hands."""
-    paths = [
-        *((skeleton.FACE.start, path, colour) for path, colour in _FACE_PATHS),
-        *((skeleton.LEFT_HAND.start, *finger) for finger in zip(_FINGER_PATHS, _LEFT_FINGER_COLOURS, strict=True)),
-        *((skeleton.RIGHT_HAND.start, *finger) for finger in zip(_FINGER_PATHS, _RIGHT_FINGER_COLOURS, strict=True)),
-    ]
-    return tuple((first + start, first + end, colour) for first, path, colour in paths for start, end in pairwise(path))
+    parts = (
+        (skeleton.FACE, skeleton.FACE_PATHS, _FACE_COLOURS),
+        (skeleton.LEFT_HAND, skeleton.FINGER_PATHS, _LEFT_FINGER_COLOURS),
+        (skeleton.RIGHT_HAND, skeleton.FINGER_PATHS, _RIGHT_FINGER_COLOURS),
+    )
+    return tuple(
+        (part.start + start, part.start + end, colour)
+        for part, paths, colours in parts
+        for path, colour in zip(paths, colours, strict=True)
+        for start, end in pairwise(path)
+    )
 
 
 def _unit_circle(corners: int) -> _Points:

@@ -69,9 +69,3 @@ class Pose:
             [shift_x_px, shift_y_px], np.float32
         )
         return Pose(moved, self.confidence)
-
-    def flipped(self, width_px: float) -> Pose:
-        """The pose in the mirrored frame: x becomes `width_px - x`, and left joints change places with right ones."""
-        mirrored = self.joints_px * np.array([-1, 1], np.float32) + np.array([width_px, 0], np.float32)
-        order = skeleton.FLIP
-        return Pose(mirrored[order], self.confidence[order])

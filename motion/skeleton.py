@@ -1,4 +1,4 @@
-"""The order of the joints, their lines, their mirror images, and how other formats map onto them.
+"""The order of the joints, the lines between them, and how other formats map onto them.
 
 Orders follow OpenPose's published output format (doc/02_output.md): BODY_25, face 70 (iBUG 68 and two pupils), hands
 21. "Left" and "right" are always the person's own.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import Final
-
-import numpy as np
 
 BODY_NAMES: Final = (
     "Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "MidHip", "RHip", "RKnee",
@@ -39,54 +37,25 @@ BODY_LIMBS: Final = (
 """The limbs that OpenPose draws, as pairs of BODY_25 indices."""
 
 
-def _path(*points: int) -> tuple[tuple[int, int], ...]:
-    return tuple(pairwise(points))
-
-
-FACE_LINES: Final = (
-    *_path(*range(17)),
-    *_path(*range(17, 22)),
-    *_path(*range(22, 27)),
-    *_path(*range(27, 31)),
-    *_path(*range(31, 36)),
-    *_path(*range(36, 42), 36),
-    *_path(*range(42, 48), 42),
-    *_path(*range(48, 60), 48),
-    *_path(*range(60, 68), 60),
+FACE_PATHS: Final = (
+    tuple(range(17)),
+    tuple(range(17, 22)),
+    tuple(range(22, 27)),
+    tuple(range(27, 31)),
+    tuple(range(31, 36)),
+    (*range(36, 42), 36),
+    (*range(42, 48), 42),
+    (*range(48, 60), 48),
+    (*range(60, 68), 60),
 )
-"""Pairs of indices within the face's 70 points; the pupils (68, 69) are dots."""
+"""Lines through indices of the face's 70 points: jaw, right and left brow, bridge and base of the nose, right and left
+eye, outer and inner lip. The pupils (68, 69) are dots."""
 
-HAND_LINES: Final = tuple(line for finger in range(5) for line in _path(0, *range(1 + 4 * finger, 5 + 4 * finger)))
-"""Pairs of indices within a hand's 21 points, wrist to finger tip."""
+FINGER_PATHS: Final = tuple((0, *range(1 + 4 * finger, 5 + 4 * finger)) for finger in range(5))
+"""Lines through indices of a hand's 21 points, from the wrist to each finger tip, thumb first."""
 
-
-def _swapped(count: int, *pairs: tuple[int, int]) -> tuple[int, ...]:
-    order = list(range(count))
-    for a, b in pairs:
-        order[a], order[b] = b, a
-    return tuple(order)
-
-
-BODY_FLIP: Final = _swapped(
-    25, (2, 5), (3, 6), (4, 7), (9, 12), (10, 13), (11, 14), (15, 16), (17, 18), (19, 22), (20, 23), (21, 24)
-)
-FACE_FLIP: Final = _swapped(
-    70,
-    *((i, 16 - i) for i in range(8)),
-    *((17 + i, 26 - i) for i in range(5)),
-    (31, 35), (32, 34),
-    (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),
-    (48, 54), (49, 53), (50, 52), (59, 55), (58, 56), (60, 64), (61, 63), (67, 65), (68, 69),
-)  # fmt: skip
-FLIP: Final = np.array(
-    [
-        *BODY_FLIP,
-        *(FACE.start + i for i in FACE_FLIP),
-        *range(RIGHT_HAND.start, RIGHT_HAND.stop),
-        *range(LEFT_HAND.start, LEFT_HAND.stop),
-    ]
-)
-"""`[J]`: joint i of the mirrored pose is joint `FLIP[i]` of the original."""
+HAND_LINES: Final = tuple(line for finger in FINGER_PATHS for line in pairwise(finger))
+"""The same lines as pairs of indices."""
 
 COCO18_TO_BODY: Final = (
     (0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7), (9, 8), (10, 9), (11, 10), (12, 11), (13, 12),

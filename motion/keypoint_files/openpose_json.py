@@ -95,11 +95,6 @@ class SourceFacts:
         return behind + round(step * since)
 
 
-def parse_poses(text: str | bytes, file: str = "keypoints") -> list[Pose]:
-    """The poses of one file's text, in its order. Raises BadKeypoints; file: its name, for the message."""
-    return [person.pose for person in parse_people(text, file)]
-
-
 def parse_people(
     text: str | bytes, file: str = "keypoints", scale: tuple[float, float] = (1.0, 1.0)
 ) -> list[KeypointsPerson]:

@@ -17,6 +17,7 @@ from motion import skeleton
 from motion.frame import Picture
 from motion.labelmap import LABEL_MAP_VERSION, draw_label_map
 from motion.pose import Pose
+from tests.mirrored_pose import BODY_FLIP, flipped
 
 WHITE = 255
 
@@ -135,14 +136,14 @@ def test_no_two_limbs_look_alike(standing: Pose):
     for one, other in combinations(found, 2):
         assert np.abs(found[one] - found[other]).max() >= 20, (one, other)
     for start, end in skeleton.BODY_LIMBS:
-        mirrored = (skeleton.BODY_FLIP[start], skeleton.BODY_FLIP[end])
+        mirrored = (BODY_FLIP[start], BODY_FLIP[end])
         if mirrored != (start, end):
             assert np.abs(found[start, end] - found[mirrored]).max() >= 60
 
 
 def test_the_mirrored_pose_is_not_the_mirrored_map(standing: Pose):
     """Same lines, other colours: the network can tell left from right."""
-    mirrored_pose, mirrored_map = drawn(standing.flipped(256)), drawn(standing)[:, ::-1]
+    mirrored_pose, mirrored_map = drawn(flipped(standing, 256)), drawn(standing)[:, ::-1]
     assert (ink(mirrored_pose) == ink(mirrored_map)).mean() > 0.998
     both = ink(mirrored_pose) & ink(mirrored_map)
     assert (np.abs(mirrored_pose.astype(int) - mirrored_map).max(axis=2)[both] > 30).mean() > 0.7

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from motion import skeleton
-from motion.keypoint_files.openpose_json import BadKeypoints, KeypointsPerson, parse_people, parse_poses, people_text
+from motion.keypoint_files.openpose_json import BadKeypoints, KeypointsPerson, parse_people, people_text
 from motion.pose import Pose
 
 
@@ -27,6 +27,12 @@ def same(one: Pose, other: Pose) -> bool:
 def entry(parts: int = 25, **more) -> dict:
     """A person as OpenPose 1.2 writes one: every joint at (10 i, 20 i)."""
     return {"pose_keypoints_2d": [number for i in range(parts) for number in (10 * i, 20 * i, 0.9)], **more}
+
+
+def parsed_pose(file: str) -> Pose:
+    """Return the pose of a file with one person."""
+    (person,) = parse_people(file)
+    return person.pose
 
 
 def text(*people, version=1.3, **more) -> str:
@@ -66,13 +72,13 @@ def test_bodies_without_face_and_hands_are_read(version):
 
 def test_the_older_names_are_read():
     """Before 1.2 the keys had no "_2d"."""
-    (pose,) = parse_poses(text({"pose_keypoints": entry()["pose_keypoints_2d"]}, version=1.1))
+    pose = parsed_pose(text({"pose_keypoints": entry()["pose_keypoints_2d"]}, version=1.1))
     assert pose.joints_px[skeleton.NECK].tolist() == [10, 20]
 
 
 def test_coco_bodies_become_body_25():
     """18 parts: the same joints under their names, mid-hip between the hips, no feet."""
-    (pose,) = parse_poses(text(entry(18)))
+    pose = parsed_pose(text(entry(18)))
     assert pose.joints_px[skeleton.R_HIP].tolist() == [80, 160]
     assert pose.joints_px[skeleton.L_HIP].tolist() == [110, 220]
     assert pose.joints_px[skeleton.MID_HIP].tolist() == [95, 190]
@@ -87,7 +93,7 @@ HALPE = {0: 0, 1: 16, 2: 15, 3: 18, 4: 17, 5: 5, 6: 2, 7: 6, 8: 3, 9: 7, 10: 4, 
 @pytest.mark.parametrize(("parts", "unseen"), [(17, set(range(19, 25))), (26, set())])
 def test_bodies_of_coco_and_halpe_become_body_25(parts, unseen):
     """17 and 26 parts: the same joints under their names; neck and mid-hip are the middles of shoulders and hips."""
-    (pose,) = parse_poses(text(entry(parts)))
+    pose = parsed_pose(text(entry(parts)))
     for source, joint in HALPE.items():
         if source < parts:
             assert pose.joints_px[joint].tolist() == [10 * source, 20 * source]
@@ -119,13 +125,13 @@ def test_null_is_a_joint_that_was_not_found():
     """Of all three numbers of a joint; one null alone says nothing."""
     numbers = entry()["pose_keypoints_2d"]
     numbers[3:6] = [None] * 3
-    (pose,) = parse_poses(text({"pose_keypoints_2d": numbers}))
+    pose = parsed_pose(text({"pose_keypoints_2d": numbers}))
     assert np.flatnonzero(~pose.seen[skeleton.BODY]).tolist() == [1]
 
 
 def test_a_face_of_68_points_has_no_pupils():
     """As programs write it that know iBUG's points alone."""
-    (pose,) = parse_poses(text(entry(face_keypoints_2d=[9, 9, 1] * 68)))
+    pose = parsed_pose(text(entry(face_keypoints_2d=[9, 9, 1] * 68)))
     assert np.flatnonzero(~pose.seen[skeleton.FACE]).tolist() == [68, 69]
 
 
@@ -133,7 +139,7 @@ def test_what_was_not_found_is_unseen():
     """0, 0, 0 is no joint in the corner; a confidence a little above 1 is 1."""
     numbers = entry()["pose_keypoints_2d"]
     numbers[0:3], numbers[5] = [0, 0, 0], 1.04
-    (pose,) = parse_poses(text({"pose_keypoints_2d": numbers}))
+    pose = parsed_pose(text({"pose_keypoints_2d": numbers}))
     assert not pose.seen[0]
     assert pose.confidence[1] == 1
 
