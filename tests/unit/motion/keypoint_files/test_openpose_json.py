@@ -1,4 +1,4 @@
-"""OpenPose's JSON: what it holds comes in, what we write comes back, and what is wrong is named."""
+"""OpenPose's JSON is read, written without loss, and rejected with a precise message if it is invalid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from motion.pose import Pose
 
 
 def somebody(seed: int = 0) -> Pose:
-    """All 137 joints anywhere in a frame of 1000 pixels, some of them unseen."""
+    """Return a pose with random joints in a frame of 1000 pixels, some of them unseen."""
     rng = np.random.default_rng(seed)
     confidence = rng.uniform(0, 1, skeleton.JOINT_COUNT).astype(np.float32)
     confidence[rng.uniform(size=skeleton.JOINT_COUNT) < 0.2] = 0
@@ -25,7 +25,7 @@ def same(one: Pose, other: Pose) -> bool:
 
 
 def entry(parts: int = 25, **more) -> dict:
-    """A person as OpenPose 1.2 writes one: every joint at (10 i, 20 i)."""
+    """Return a person as OpenPose 1.2 writes one, with joint i at (10 i, 20 i)."""
     return {"pose_keypoints_2d": [number for i in range(parts) for number in (10 * i, 20 * i, 0.9)], **more}
 
 
@@ -40,8 +40,8 @@ def text(*people, version=1.3, **more) -> str:
 
 
 @pytest.mark.parametrize("scale", [(1.0, 1.0), (1080 / 720, 1919 / 1279), (3.0, 1 / 3)])
-def test_what_is_written_comes_back_bit_by_bit(scale):
-    """Positions, confidences and numbers of people are the same after writing and reading, also where frames shrank."""
+def test_writing_and_reading_is_lossless(scale):
+    """Positions, confidences and person numbers survive bit by bit, even if frames were scaled."""
     written = people_text([KeypointsPerson(somebody(1), 4), KeypointsPerson(somebody(2))], scale)
     one, two = parse_people(written, "f", (1 / scale[0], 1 / scale[1]))
     assert (one.person_id, two.person_id) == (4, None)
@@ -49,8 +49,8 @@ def test_what_is_written_comes_back_bit_by_bit(scale):
     assert same(two.pose, somebody(2))
 
 
-def test_the_written_layout_is_openpose_s():
-    """Version 1.3 with every key that OpenPose writes, and their numbers: 75, 210, 63, 63."""
+def test_the_written_layout_is_openpose_1_3():
+    """The file has version 1.3 and all of OpenPose's keys, with 75, 210, 63 and 63 numbers."""
     document = json.loads(people_text([KeypointsPerson(somebody())]))
     assert document["version"] == 1.3
     (person,) = document["people"]
@@ -62,7 +62,7 @@ def test_the_written_layout_is_openpose_s():
 
 @pytest.mark.parametrize("version", [1.1, 1.2, 1.3])
 def test_bodies_without_face_and_hands_are_read(version):
-    """Empty lists and missing keys mean that nobody looked there; several people keep their order."""
+    """Empty lists and missing keys leave a part unseen; several people keep their order."""
     one, two = parse_people(text(entry(), entry(face_keypoints_2d=[], hand_left_keypoints_2d=[]), version=version))
     for person in (one, two):
         assert person.pose.seen[skeleton.BODY].all()
@@ -70,14 +70,14 @@ def test_bodies_without_face_and_hands_are_read(version):
         assert person.pose.joints_px[skeleton.L_ANKLE].tolist() == [140, 280]
 
 
-def test_the_older_names_are_read():
-    """Before 1.2 the keys had no "_2d"."""
+def test_older_key_names_are_read():
+    """Keys without "_2d", as before version 1.2, are read."""
     pose = parsed_pose(text({"pose_keypoints": entry()["pose_keypoints_2d"]}, version=1.1))
     assert pose.joints_px[skeleton.NECK].tolist() == [10, 20]
 
 
 def test_coco_bodies_become_body_25():
-    """18 parts: the same joints under their names, mid-hip between the hips, no feet."""
+    """18 parts map to the joints of the same names, mid-hip lies between the hips, and the feet are unseen."""
     pose = parsed_pose(text(entry(18)))
     assert pose.joints_px[skeleton.R_HIP].tolist() == [80, 160]
     assert pose.joints_px[skeleton.L_HIP].tolist() == [110, 220]
@@ -87,12 +87,12 @@ def test_coco_bodies_become_body_25():
 
 HALPE = {0: 0, 1: 16, 2: 15, 3: 18, 4: 17, 5: 5, 6: 2, 7: 6, 8: 3, 9: 7, 10: 4, 11: 12, 12: 9, 13: 13, 14: 10,
          15: 14, 16: 11, 20: 19, 21: 22, 22: 20, 23: 23, 24: 21, 25: 24}  # fmt: skip
-"""BODY_25's index of each part of Halpe-26, but for head, neck and hip; the first 17 are COCO's."""
+"""The BODY_25 index of each Halpe-26 part except head, neck and hip; the first 17 are COCO's."""
 
 
 @pytest.mark.parametrize(("parts", "unseen"), [(17, set(range(19, 25))), (26, set())])
-def test_bodies_of_coco_and_halpe_become_body_25(parts, unseen):
-    """17 and 26 parts: the same joints under their names; neck and mid-hip are the middles of shoulders and hips."""
+def test_coco_17_and_halpe_bodies_become_body_25(parts, unseen):
+    """17 and 26 parts map to the joints of the same names; neck and mid-hip are midpoints of shoulders and hips."""
     pose = parsed_pose(text(entry(parts)))
     for source, joint in HALPE.items():
         if source < parts:
@@ -114,15 +114,15 @@ def test_bodies_of_coco_and_halpe_become_body_25(parts, unseen):
     ],
 )
 def test_files_of_other_programs_are_read(frame):
-    """No version, one in quotes or AlphaPose's; null where nothing was found; person_id a number."""
+    """A missing, quoted or AlphaPose version, null for missing parts and a plain person_id are all accepted."""
     (person,) = parse_people(json.dumps(frame))
     assert person.pose.seen[skeleton.BODY].all()
     assert not person.pose.seen[skeleton.FACE.start :].any()
     assert person.person_id == (4 if "canvas_width" in frame else None)
 
 
-def test_null_is_a_joint_that_was_not_found():
-    """Of all three numbers of a joint; one null alone says nothing."""
+def test_three_nulls_are_an_unseen_joint():
+    """A joint whose three numbers are null is unseen."""
     numbers = entry()["pose_keypoints_2d"]
     numbers[3:6] = [None] * 3
     pose = parsed_pose(text({"pose_keypoints_2d": numbers}))
@@ -130,13 +130,13 @@ def test_null_is_a_joint_that_was_not_found():
 
 
 def test_a_face_of_68_points_has_no_pupils():
-    """As programs write it that know iBUG's points alone."""
+    """iBUG's 68 points alone leave the pupils unseen."""
     pose = parsed_pose(text(entry(face_keypoints_2d=[9, 9, 1] * 68)))
     assert np.flatnonzero(~pose.seen[skeleton.FACE]).tolist() == [68, 69]
 
 
-def test_what_was_not_found_is_unseen():
-    """0, 0, 0 is no joint in the corner; a confidence a little above 1 is 1."""
+def test_zeros_are_an_unseen_joint():
+    """0, 0, 0 is unseen, not a joint in the corner; a confidence slightly above 1 is clipped to 1."""
     numbers = entry()["pose_keypoints_2d"]
     numbers[0:3], numbers[5] = [0, 0, 0], 1.04
     pose = parsed_pose(text({"pose_keypoints_2d": numbers}))
@@ -177,8 +177,8 @@ def changed(index: int, value) -> dict:
         (text(entry(person_id="one")), "people[0].person_id: expected a list of one whole number"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named(content, told):
-    """One line with the file, the field and what was expected; never another error."""
+def test_invalid_files_are_rejected(content, told):
+    """The only error is BadKeypoints, one line with the file, the field and what was expected."""
     with pytest.raises(BadKeypoints) as caught:
         parse_people(content, "clip_000000000007_keypoints.json")
     assert str(caught.value).startswith("clip_000000000007_keypoints.json: ")

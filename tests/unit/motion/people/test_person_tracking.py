@@ -1,4 +1,4 @@
-"""People keep their numbers, and one of them stays the dancer."""
+"""Tracked people keep their numbers, and one of them stays the dancer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from motion.pose_metrics import oks, pck
 
 SIZE = FrameSize(640, 360)
 FRAME_SECONDS = 0.04
-# BODY_25 of somebody who stands, in fractions of their height.
+# BODY_25 of a standing person, in fractions of their height.
 STANDING = np.array(
     [
         (0, 0.08), (0, 0.2), (-0.13, 0.2), (-0.2, 0.36), (-0.22, 0.5), (0.13, 0.2), (0.2, 0.36), (0.22, 0.5),
@@ -35,13 +35,13 @@ def standing(x_px: float, *, top_px: float = 60, height_px: float = 200, confide
 
 
 def followed(frames, choice=None, rules=None):
-    """What a follower says of each frame, at 25 frames a second."""
+    """Track all frames at 25 frames per second, and return the results."""
     follower = Follower(choice, rules)
     return [follower.follow(people, SIZE, number * FRAME_SECONDS) for number, people in enumerate(frames)]
 
 
-def test_two_who_cross_keep_their_numbers():
-    """One walks to the right, one to the left, at different depths; at the crossing one of them is hidden."""
+def test_crossing_people_keep_their_numbers():
+    """Two people who cross at different depths keep their numbers, although one is hidden during the crossing."""
     frames = []
     for number in range(50):
         near = standing(100 + 8 * number, height_px=240)
@@ -58,7 +58,7 @@ def test_two_who_cross_keep_their_numbers():
 
 @pytest.mark.parametrize("hertz", [5, 25, 60])
 def test_numbers_hold_at_any_rate(hertz):
-    """Somebody who walks half their height in a second stays one person at 5, 25 and 60 frames a second."""
+    """A person who walks half their height per second keeps their number at 5, 25 and 60 frames per second."""
     follower = Follower()
     ids = [
         follower.follow([standing(100 + 100 * t / hertz), standing(500)], SIZE, t / hertz).person_ids
@@ -67,8 +67,8 @@ def test_numbers_hold_at_any_rate(hertz):
     assert set(ids) == {(1, 2)}
 
 
-def test_a_short_absence_is_forgiven_and_a_long_one_is_not():
-    """Back within `remember_seconds` near the old place: the same number. Later: a new one."""
+def test_a_number_survives_only_a_short_absence():
+    """A person who returns within `remember_seconds` near their last place keeps their number, later they do not."""
     rules = FollowRules(remember_seconds=1.0)
     for away_frames, number in ((20, 1), (30, 2)):
         said = followed([*[[standing(300)]] * 5, *[[]] * away_frames, [standing(310)]], rules=rules)
@@ -76,8 +76,8 @@ def test_a_short_absence_is_forgiven_and_a_long_one_is_not():
         assert all(who.lost for who in said[5:-1])
 
 
-def test_a_lost_dancer_is_not_replaced_before_its_time():
-    """While the dancer is away nobody else dances, though somebody is there; then the rule chooses again."""
+def test_a_lost_dancer_is_not_replaced_too_early():
+    """While the dancer is remembered, no other person becomes the dancer; after that the rule chooses again."""
     rules = FollowRules(remember_seconds=1.0)
     other = standing(550, height_px=120)
     said = followed([*[[standing(200), other]] * 5, *[[other]] * 30], rules=rules)
@@ -90,7 +90,7 @@ def test_a_lost_dancer_is_not_replaced_before_its_time():
 
 
 def test_a_dancer_by_number_is_never_replaced():
-    """With id=1 the dancer stays lost however long it takes."""
+    """With id=1 the dancer stays lost, however long they are away."""
     choice = DancerChoice(DancerRule.PERSON, person_id=1)
     said = followed([[standing(200)], *[[standing(550)]] * 60], choice=choice, rules=FollowRules(remember_seconds=0.5))
     assert said[0].dancer_index == 0
@@ -102,7 +102,7 @@ def test_a_dancer_by_number_is_never_replaced():
     [("largest", 1), ("centre", 2), ("nearest=0.9,0.5", 3), ("id=3", 3)],
 )
 def test_each_rule_chooses_its_dancer(rule, chosen):
-    """Three people: a large one on the left, one in the middle, one on the right."""
+    """Among a large person on the left, one in the centre and one on the right, each rule finds its dancer."""
     people = [standing(80, height_px=280), standing(330), standing(560, height_px=150)]
     (who,) = followed([people], DancerChoice.parsed(rule))
     assert who.person_ids[who.dancer_index] == chosen
@@ -111,14 +111,14 @@ def test_each_rule_chooses_its_dancer(rule, chosen):
 @pytest.mark.parametrize(
     "rule", ["", "biggest", "largest=1", "nearest", "nearest=1", "nearest=a,b", "nearest=7,0", "id=0", "id=x"]
 )
-def test_rules_that_are_none_are_refused(rule):
-    """The message says what was expected."""
+def test_invalid_rules_are_rejected(rule):
+    """Unknown rules and invalid values raise ValueError with the expected form."""
     with pytest.raises(ValueError, match=r"expected|fractions|numbered|convert|invalid|enough"):
         DancerChoice.parsed(rule)
 
 
-def test_what_flickers_is_nobody():
-    """Unsure people count once seen in some frames in a row; a sure one at once."""
+def test_flickering_detections_are_not_people():
+    """A person with low confidence counts only after several consecutive frames, one with high confidence at once."""
     ghost, sure = standing(500, confidence=0.2), standing(100)
     frames = [[ghost, sure], [sure], *[[sure]] * 6, [ghost, sure], [ghost, sure], [ghost, sure]]
     said = followed(frames, rules=FollowRules(unsure_frames=3))
@@ -128,7 +128,7 @@ def test_what_flickers_is_nobody():
 
 
 def test_a_half_hidden_body_is_the_same_person():
-    """Of whom only the legs are seen for a while is still who they were, also once all of them is seen again."""
+    """A person keeps their number while only the legs are visible, and after the whole body is visible again."""
     whole = standing(300)
     hidden = whole.confidence.copy()
     hidden[[0, 1, 2, 3, 4, 5, 6, 7, 15, 16, 17, 18]] = 0
@@ -137,27 +137,27 @@ def test_a_half_hidden_body_is_the_same_person():
     assert {who.person_ids for who in said} == {(1,)}
 
 
-def test_times_that_stand_still_or_jump_do_no_harm():
-    """A clock that repeats, runs back or leaps is a clock all the same."""
+def test_irregular_times_keep_the_number():
+    """A person keeps their number if times repeat, run backwards, jump or are missing."""
     follower = Follower()
     for time_s in (0.0, 0.0, 5.0, 4.0, None, 1e9):
         assert follower.follow([standing(300)], SIZE, time_s).person_ids == (1,)
 
 
 def test_known_numbers_are_kept():
-    """Numbers that a file has given are not dealt out anew."""
+    """Person numbers given by the source are used as they are."""
     follower = Follower(DancerChoice(DancerRule.PERSON, person_id=9))
     who = follower.follow([standing(100), standing(400)], SIZE, 0.0, person_ids=[4, 9])
     assert (who.person_ids, who.dancer_index) == ((4, 9), 1)
 
 
 def test_a_place_is_a_fraction_of_the_frame():
-    """The middle of somebody in the middle of the frame."""
+    """A person in the centre of the frame has x = 0.5."""
     assert place_of(standing(320), SIZE)[0] == pytest.approx(0.5, abs=0.02)
 
 
 def test_likeness_is_1_for_the_same_pose_and_falls_with_distance():
-    """OKS and PCK: 1 for the same, less for moved joints, and only over joints that the truth has."""
+    """OKS and PCK are 1 for the same pose and lower for moved joints; only joints of the truth count."""
     truth = standing(300)
     assert oks(truth, truth) == 1
     assert pck(truth, truth) == 1
@@ -174,7 +174,7 @@ def test_likeness_is_1_for_the_same_pose_and_falls_with_distance():
 
 
 @pytest.mark.parametrize("nonsense", [{"min_likeness": 0}, {"remember_seconds": -1}, {"unsure_frames": 0}])
-def test_nonsense_rules_are_refused_by_name(nonsense):
-    """The message names the rule."""
+def test_invalid_tracking_rules_are_rejected(nonsense):
+    """The error names the invalid field."""
     with pytest.raises(ValueError, match=next(iter(nonsense))):
         FollowRules(**nonsense)
