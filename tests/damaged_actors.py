@@ -1,4 +1,4 @@
-"""Ways in which an actor on a disk can be damaged, each with the words by which it is named."""
+"""Ways to damage a stored actor, each with the expected error message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 
 def field(path: str, literal: str) -> Callable[[Path], None]:
-    """Puts the JSON text `literal` into a field of version 1's actor.json, whose parts are parted by dots."""
+    """Replace a field of version 1's actor.json, given as a dotted path, with the JSON text `literal`."""
 
     def damage(home: Path) -> None:
         file = home / "1" / "actor.json"
@@ -28,7 +28,7 @@ def field(path: str, literal: str) -> Callable[[Path], None]:
 
 
 def text(name: str, content: str | bytes) -> Callable[[Path], None]:
-    """Writes this in place of a file below the actor's folder."""
+    """Overwrite a file in the actor's folder."""
 
     def damage(home: Path) -> None:
         (home / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -37,7 +37,7 @@ def text(name: str, content: str | bytes) -> Callable[[Path], None]:
 
 
 def other_kind(name: str, make: Callable[[Path], object]) -> Callable[[Path], None]:
-    """Makes something else than a file in its place."""
+    """Replace a file with something that is not a file."""
 
     def damage(home: Path) -> None:
         (home / name).unlink(missing_ok=True)
@@ -47,18 +47,18 @@ def other_kind(name: str, make: Callable[[Path], object]) -> Callable[[Path], No
 
 
 def grown(name: str, size_bytes: int) -> Callable[[Path], None]:
-    """A file of so many bytes, which takes no room on the disk."""
+    """Change a file's size; a sparse file takes no disk space."""
     return lambda home: os.truncate(home / name, size_bytes)
 
 
 def endless(path: Path) -> None:
-    """A file of a gigabyte, which takes no room on the disk."""
+    """Create a sparse file of one gigabyte."""
     path.touch()
     os.truncate(path, 2**30)
 
 
 def renamed(name: str) -> Callable[[Path], None]:
-    """Gives version 1 another number."""
+    """Rename the folder of version 1."""
 
     def damage(home: Path) -> None:
         (home / "1").rename(home / name)
@@ -67,7 +67,7 @@ def renamed(name: str) -> Callable[[Path], None]:
 
 
 def loop(path: Path) -> None:
-    """A link to itself."""
+    """Create a link to itself."""
     path.symlink_to(path.name)
 
 

@@ -1,4 +1,4 @@
-"""Mirrors poses, to test that left and right are told apart."""
+"""Mirrors poses, to test that left and right are distinguished."""
 
 from __future__ import annotations
 

@@ -276,7 +276,7 @@ def test_dance_pose_finds_people_in_frames_that_change_their_size(card, tmp_path
     assert run([*asked, "--json", str(folder), "--overlay", str(overlay)]) == 0
     assert len(times_of(overlay)) == len(read_folder(folder).frames) == 6
     said = " ".join(capsys.readouterr().err.split())
-    assert said.count("its size changes from 64x48 to 32x32: all is fitted into 64x48") == 1
+    assert said.count("its size changes from 64x48 to 32x32: all frames are fitted into 64x48") == 1
 
 
 @pytest.mark.parametrize("kept", [False, True])
