@@ -30,7 +30,7 @@ def checked_rate_hz(frame_rate_hz: float) -> float:
         return 0.0  # also for -0.0
     if not LOWEST_RATE_HZ <= frame_rate_hz <= HIGHEST_RATE_HZ:  # NaN is neither
         raise ValueError(
-            f"expected {LOWEST_RATE_HZ:g} to {HIGHEST_RATE_HZ:g}, or 0 where it is unknown, got {frame_rate_hz:g}"
+            f"expected {LOWEST_RATE_HZ:g} to {HIGHEST_RATE_HZ:g}, or 0 if it is unknown, got {frame_rate_hz:g}"
         )
     return frame_rate_hz
 

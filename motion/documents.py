@@ -136,7 +136,7 @@ class Fields:
 
     def text(self, name: str, most_characters: int) -> str:
         """Read a string, which may be empty."""
-        expected = f"a text of at most {most_characters} characters"
+        expected = f"a string of at most {most_characters} characters"
         value = self._value(name, expected, None)
         if not isinstance(value, str):
             raise self._wrong(name, expected, value)
@@ -225,7 +225,7 @@ def _check(value: Any, place: _Place, level: int, *, may_be_infinite: bool = Fal
             raise BadDocument(f"{_named(place)}: expected a number, got {told(value)}")
     elif isinstance(value, str):
         if not value.isascii() and _HALF_A_PAIR.search(value):
-            raise BadDocument(f"{_named(place)}: expected a text, got half a surrogate pair in {told(value)}")
+            raise BadDocument(f"{_named(place)}: expected a string, got half a surrogate pair in {told(value)}")
     elif isinstance(value, dict | list):
         if level == _MOST_LEVELS:
             raise BadDocument(f"is nested more than {_MOST_LEVELS} levels deep")
