@@ -236,9 +236,9 @@ def test_a_list_of_frames_is_read(tmp_path):
     ("entries", "told"),
     [
         ([], "expected a list of AlphaPose detections or OpenPose frames, got an empty list"),
-        ({"annotations": []}, "got dict"),
+        ({"annotations": []}, "got an object"),
         ({"people": []}, "got one frame: pass its folder instead"),
-        ([[1, 2]], "[0]: expected an object with image_id and keypoints, got list"),
+        ([[1, 2]], "[0]: expected an object with image_id and keypoints, got a list"),
         ([{"bbox": [1]}], "[0]: expected an object with image_id and keypoints, got bbox"),
         ([{"image_id": "a.jpg", "keypoints": []}], "[0].image_id: expected a frame number or a name with one"),
         ([{"image_id": 1, "keypoints": [1] * 408}], "[0].pose_keypoints_2d: expected 75 (25 parts)"),
