@@ -49,8 +49,8 @@ def oks(pose: Pose, truth: Pose) -> float:
         return float("nan")
     both = known & pose.seen[skeleton.BODY]
     distance_px = np.hypot(*(pose.joints_px[skeleton.BODY] - truth.joints_px[skeleton.BODY]).T.astype(np.float64))
-    likeness = np.exp(-((distance_px / (2 * DEVIATIONS * size_px)) ** 2) / 2)
-    return float(likeness[both].sum() / known.sum())
+    similarity = np.exp(-((distance_px / (2 * DEVIATIONS * size_px)) ** 2) / 2)
+    return float(similarity[both].sum() / known.sum())
 
 
 def torso_px(pose: Pose) -> float:

@@ -47,21 +47,21 @@ _CLOCK_SECONDS: Final = 1e-6
 class FollowRules:
     """How people are matched between frames, and which detections count as people. Raises ValueError if invalid."""
 
-    min_likeness: float = 0.15
+    min_similarity: float = 0.15
     """A detection less similar than this (OKS with room for movement) is a different person."""
     remember_seconds: float = 3.0
     """A person who returns within this time near their last position keeps their number. After it they get a new one,
     and the dancer is chosen again."""
-    sure_confidence: float = 0.45
-    """A new person with a lower mean confidence counts only after `unsure_frames` frames, because false detections
+    confirm_confidence: float = 0.45
+    """A new person with a lower mean confidence counts only after `confirm_frames` frames, because false detections
     usually disappear in the next frame."""
-    unsure_frames: int = 6
+    confirm_frames: int = 6
 
     def __post_init__(self) -> None:
-        if self.unsure_frames < 1:
-            raise ValueError(f"unsure_frames must be at least 1, got {self.unsure_frames}")
-        if not 0 < self.min_likeness < 1:
-            raise ValueError(f"min_likeness must lie between 0 and 1, got {self.min_likeness}")
+        if self.confirm_frames < 1:
+            raise ValueError(f"confirm_frames must be at least 1, got {self.confirm_frames}")
+        if not 0 < self.min_similarity < 1:
+            raise ValueError(f"min_similarity must lie between 0 and 1, got {self.min_similarity}")
         if not self.remember_seconds >= 0:
             raise ValueError(f"remember_seconds cannot be negative, got {self.remember_seconds}")
 
@@ -88,7 +88,7 @@ class _Track:
             self.joints_px = self.joints_px + self.speed_px_s * step_seconds
         self.unseen_seconds += step_seconds
 
-    def likeness(self, pose: Pose) -> float:
+    def similarity(self, pose: Pose) -> float:
         """Return the OKS with room for movement over the joints that both have; 0 without any."""
         both = self.known & pose.seen[skeleton.BODY]
         if not both.any():
@@ -161,16 +161,16 @@ class PeopleTracker:
     def _is_confirmed(self, track: _Track, pose: Pose) -> bool:
         confidence = pose.confidence[skeleton.BODY][pose.seen[skeleton.BODY]]
         mean = float(confidence.mean()) if len(confidence) else 0.0
-        return mean >= self._rules.sure_confidence or track.sightings >= self._rules.unsure_frames
+        return mean >= self._rules.confirm_confidence or track.sightings >= self._rules.confirm_frames
 
     def _match(self, tracks: Sequence[_Track], people: Sequence[Pose], matches: dict[int, _Track]) -> None:
         """Assign these tracks to the people that have no match yet, and add them to `matches`."""
         free = [index for index in range(len(people)) if index not in matches]
         if not tracks or not free:
             return
-        likeness = np.array([[track.likeness(people[index]) for index in free] for track in tracks])
-        for row, column in zip(*linear_sum_assignment(likeness, maximize=True), strict=True):
-            if likeness[row, column] >= self._rules.min_likeness:
+        similarity = np.array([[track.similarity(people[index]) for index in free] for track in tracks])
+        for row, column in zip(*linear_sum_assignment(similarity, maximize=True), strict=True):
+            if similarity[row, column] >= self._rules.min_similarity:
                 matches[free[column]] = tracks[row]
 
 

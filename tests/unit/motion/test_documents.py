@@ -19,7 +19,7 @@ def test_valid_json_is_read():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"a": {"b": [0, NaN]}}', "a.b[1]: expected a number, got nan"),
         ('{"a": -Infinity}', "a: expected a number, got -inf"),
@@ -42,11 +42,11 @@ def test_valid_json_is_read():
         (b'"\xed\xa0\x80"', "is not UTF-8"),
     ],
 )
-def test_invalid_json_is_rejected(text: str | bytes, said: str):
+def test_invalid_json_is_rejected(text: str | bytes, message: str):
     """Everything invalid raises BadDocument with one short line."""
     with pytest.raises(BadDocument) as caught:
         parsed(text)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 250
 
@@ -57,7 +57,7 @@ def test_a_record_may_hold_infinite_numbers():
     scores = {"a": [None, {"b": None}], "c": None, "d": None, "e": 2.5}
     named = frozenset({"scores", "trained", "absent"})
     assert parsed(text, null_for_infinite_in=named) == {"scores": scores, "trained": {}, "f": 1}
-    for bad, said in (
+    for bad, message in (
         ('{"f": NaN}', "f: expected a number, got nan"),
         ('{"inner": {"scores": {"a": NaN}}}', "inner.scores.a: expected a number, got nan"),
         ('{"scores": {"a": 18446744073709551616}}', "scores.a: expected a number, got 18446744073709551616"),
@@ -68,7 +68,7 @@ def test_a_record_may_hold_infinite_numbers():
     ):
         with pytest.raises(BadDocument) as caught:
             parsed(bad, null_for_infinite_in=named)
-        assert said in str(caught.value)
+        assert message in str(caught.value)
 
 
 def test_a_file_is_checked_before_it_is_read(tmp_path: Path):
@@ -113,7 +113,7 @@ def test_fields_name_what_they_expected():
     assert (fields.text("t", 4), fields.flag("yes"), fields.has("none"), fields.has("t")) == ("text", True, False, True)
     assert (fields.whole("gone", 0, 9, default=3), fields.flag("gone", default=False)) == (3, False)
     assert fields.part("inner").whole("n", -1, 0) == -1
-    for use, said in (
+    for use, message in (
         (lambda: fields.whole("f", 0, 9), "f: expected a whole number from 0 to 9, got 2.0"),
         (lambda: fields.whole("yes", 0, 9), "yes: expected a whole number from 0 to 9, got True"),
         (lambda: fields.whole("n", 0, 4), "n: expected a whole number from 0 to 4, got 5"),
@@ -132,7 +132,7 @@ def test_fields_name_what_they_expected():
     ):
         with pytest.raises(BadDocument) as caught:
             use()
-        assert str(caught.value) == said
+        assert str(caught.value) == message
 
 
 def test_values_in_messages_are_short():

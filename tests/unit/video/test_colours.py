@@ -67,9 +67,9 @@ def bt2020_frame(transfer: Callable[[np.ndarray], np.ndarray], code: int) -> Any
 
 
 @pytest.mark.parametrize(
-    ("transfer", "code", "says"), [(hlg, 18, "HDR (HLG)"), (pq, 16, "HDR (PQ)"), (plain, 14, "colours are BT.2020")]
+    ("transfer", "code", "note"), [(hlg, 18, "HDR (HLG)"), (pq, 16, "HDR (PQ)"), (plain, 14, "colours are BT.2020")]
 )
-def test_hdr_and_wide_gamuts_become_standard_video(transfer, code, says):
+def test_hdr_and_wide_gamuts_become_standard_video(transfer, code, note):
     """Standard video converted to HDR is restored: greys within 3 levels, colours within 20."""
     maker = PictureMaker("film", None)
     picture = maker.picture(bt2020_frame(transfer, code))
@@ -77,7 +77,7 @@ def test_hdr_and_wide_gamuts_become_standard_video(transfer, code, says):
     assert np.abs(seen - COLOURS).max() <= 20
     assert np.abs(seen[:5] - COLOURS[:5]).max() <= 3
     assert len(maker.notes) == 1
-    assert says in maker.notes[0]
+    assert note in maker.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_the_note_names_the_assumed_matrix(kind, transfer, primaries, taken, nam
     frame.colorspace, frame.color_trc, frame.color_primaries = kind, transfer, primaries
     maker = PictureMaker("film", None)
     maker.picture(frame)
-    said = [note for note in maker.notes if "ITU-T H.273" in note]
-    assert said == (
+    matrix_notes = [note for note in maker.notes if "ITU-T H.273" in note]
+    assert matrix_notes == (
         [] if name is None else [f"its colour matrix is number {kind} of ITU-T H.273: it is read as {name}"]
     )
     assert int(frame.colorspace) == taken

@@ -118,14 +118,14 @@ def without_index(path: Path) -> Path:
 class Odd:
     """An unusual file without lost frames.
 
-    make: writes the file into a folder. frames: their numbers. says: a part of each note, in order. expected: the
+    make: writes the file into a folder. frames: their numbers. notes: a part of each note, in order. expected: the
     reader's `expected_frames`.
     """
 
     make: Callable[[Path], Path]
     frames: tuple[int, ...] = tuple(range(6))
     seconds: tuple[float, ...] = EVEN
-    says: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     size: tuple[int, int] = (64, 48)
     expected: int | None = 6
 
@@ -149,7 +149,7 @@ ODD = {
     "AVI without its index": Odd(lambda folder: without_index(film("a.avi", codec="mpeg4")(folder))),
     "MP4 with B-frames": Odd(film("a.mp4", options={"bf": "2"})),
     "a transport stream with B-frames": Odd(film("a.ts", options={"bf": "2"})),
-    "a transport stream whose clock runs over": Odd(film("a.ts", muxer={"output_ts_offset": str(2**33 / 9e4 - 0.25)})),
+    "a transport stream whose clock overflows": Odd(film("a.ts", muxer={"output_ts_offset": str(2**33 / 9e4 - 0.25)})),
     "a program stream": Odd(film("a.mpg", codec="mpeg1video", rate_hz=25), seconds=FAST),
     "WebM as a browser records it": Odd(film("a.webm", codec="libvpx", muxer={"live": "1"}), expected=None),
     "no chroma subsampling": Odd(film("a.mkv", pix_fmt="yuv444p")),
@@ -168,50 +168,50 @@ ODD = {
     ),
     "pixels five times as wide as high": Odd(
         film("a.mkv", setup=lambda stream: setattr(stream.codec_context, "sample_aspect_ratio", Fraction(5))),
-        says=("pixels claim to be 5 times as wide as high",),
+        notes=("pixels claim to be 5 times as wide as high",),
     ),
     "a rate that varies": Odd(
         film("a.mkv", pts=[0, 1, 2, 10, 11, 30]), seconds=(0.0, 0.1, 0.2, 1.0, 1.1, 3.0), expected=31
     ),
     "times below zero": Odd(film("a.mkv", pts=[-5, -4, -3, -2, -1, 0])),
     "a late start": Odd(film("a.mkv", pts=[7, 8, 9, 10, 11, 12])),
-    "two recordings, one behind the other": Odd(two_recordings, says=("clock restarts or jumps once",)),
+    "two recordings, one after the other": Odd(two_recordings, notes=("clock restarts or jumps once",)),
     "two recordings with B-frames": Odd(
-        lambda folder: two_recordings(folder, options={"bf": "2"}), says=("clock restarts or jumps once",)
+        lambda folder: two_recordings(folder, options={"bf": "2"}), notes=("clock restarts or jumps once",)
     ),
-    "three recordings": Odd(three_recordings, says=("clock restarts or jumps 2 times",)),
-    "a recording of an earlier hour behind another": Odd(
-        far_second_recording, says=("clock restarts or jumps once",)
+    "three recordings": Odd(three_recordings, notes=("clock restarts or jumps 2 times",)),
+    "a recording of an earlier hour after another": Odd(
+        far_second_recording, notes=("clock restarts or jumps once",)
     ),
-    "a recording of an earlier hour behind another, in a large file": Odd(
-        lambda folder: made_large(far_second_recording(folder)), says=("clock restarts or jumps once",)
+    "a recording of an earlier hour after another, in a large file": Odd(
+        lambda folder: made_large(far_second_recording(folder)), notes=("clock restarts or jumps once",)
     ),
-    "a recording of a later hour behind another": Odd(
-        much_later_second_recording, says=("clock restarts or jumps once",)
+    "a recording of a later hour after another": Odd(
+        much_later_second_recording, notes=("clock restarts or jumps once",)
     ),
     "a recording of a later hour with B-frames, in a large file": Odd(
         lambda folder: made_large(much_later_second_recording(folder, options={"bf": "2"})),
-        says=("clock restarts or jumps once",),
+        notes=("clock restarts or jumps once",),
     ),
     "two program streams": Odd(
         joined_programs, frames=tuple(range(10)), seconds=tuple(number / 25 for number in range(10)), expected=10,
-        says=("clock restarts or jumps once",),
+        notes=("clock restarts or jumps once",),
     ),
-    "a counter that jumps": Odd(lambda folder: long_gap(folder, False), says=("clock restarts or jumps once",)),
+    "a counter that jumps": Odd(lambda folder: long_gap(folder, False), notes=("clock restarts or jumps once",)),
     "pictures that were missing while the sound went on": Odd(
         lambda folder: long_gap(folder, True), seconds=(0.01, 0.11, 0.21, 20.31, 20.41, 20.51)
     ),
-    "a cover picture first": Odd(lambda folder: with_cover(folder, "a.mp4"), says=("cover picture is ignored",)),
+    "a cover picture first": Odd(lambda folder: with_cover(folder, "a.mp4"), notes=("cover picture is ignored",)),
     "a cover picture and sound": Odd(
-        lambda folder: with_cover(folder, "b.mp4", sound=True), says=("cover picture is ignored",)
+        lambda folder: with_cover(folder, "b.mp4", sound=True), notes=("cover picture is ignored",)
     ),
     "two videos, the second by default": Odd(
-        lambda folder: several_videos(folder, "a.mkv", 1), says=("2 videos: its default",)
+        lambda folder: several_videos(folder, "a.mkv", 1), notes=("2 videos: its default",)
     ),
     "two videos": Odd(
-        lambda folder: several_videos(folder, "a.mkv", 0), frames=(0,) * 6, says=("2 videos: its default",)
+        lambda folder: several_videos(folder, "a.mkv", 0), frames=(0,) * 6, notes=("2 videos: its default",)
     ),
-    "frames of another size": Odd(size_changing, seconds=FAST, says=("changes from 64x48 to 32x32",), expected=None),
+    "frames of another size": Odd(size_changing, seconds=FAST, notes=("changes from 64x48 to 32x32",), expected=None),
     "a file that breaks off": Odd(
         lambda folder: cut(film("a.mkv", codec="ffv1", pix_fmt="bgr0")(folder), 0.7),
         frames=(0, 1, 2), seconds=(0.0, 0.1, 0.2),
@@ -237,8 +237,8 @@ def test_unusual_files_are_read_correctly(tmp_path, monkeypatch, what):
     assert numbers([frame.pixels for frame in frames]) == list(odd.frames)
     assert [frame.seconds for frame in frames] == pytest.approx(odd.seconds, abs=0.0015)
     assert {(frame.pixels.shape[1], frame.pixels.shape[0]) for frame in frames} == {odd.size}
-    assert len(reader.notes) == len(odd.says), reader.notes
-    for note, piece in zip(reader.notes, odd.says, strict=True):
+    assert len(reader.notes) == len(odd.notes), reader.notes
+    for note, piece in zip(reader.notes, odd.notes, strict=True):
         assert piece in note
 
 

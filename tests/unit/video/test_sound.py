@@ -64,20 +64,20 @@ def film(name: str, **options: Any) -> Callable[[Path], Path]:
 
 SOUNDS = {
     "copied": Heard(film("a.mp4"), (0.7,)),
-    "encoded anew": Heard(film("a.mkv", sound="pcm_s16le"), (0.7,)),
+    "re-encoded": Heard(film("a.mkv", sound="pcm_s16le"), (0.7,)),
     "surround": Heard(film("a.mkv", sound="ac3", layout="5.1"), (0.7,)),
-    "surround that is encoded anew": Heard(film("a.mkv", sound="flac", layout="5.1"), (0.7,), "out.mov"),
+    "surround that is re-encoded": Heard(film("a.mkv", sound="flac", layout="5.1"), (0.7,), "out.mov"),
     "longer than the pictures": Heard(film("a.mkv", sound_seconds=(0.0, 3.0)), (0.7,)),
     "shorter than the pictures": Heard(film("a.mkv", sound_seconds=(0.0, 1.0)), (0.7,)),
     "starting late": Heard(film("a.mkv", sound_seconds=(0.5, 1.5)), (0.7,)),
-    "starting late, encoded anew": Heard(film("a.mkv", sound="pcm_s16le", sound_seconds=(0.5, 1.5)), (0.7,)),
+    "starting late, re-encoded": Heard(film("a.mkv", sound="pcm_s16le", sound_seconds=(0.5, 1.5)), (0.7,)),
     "in a transport stream that starts anywhere": Heard(film("a.ts", muxer={"output_ts_offset": "5000"}), (0.7,)),
     "two recordings": Heard(recordings, (0.5, 2.3)),
-    "two recordings whose sound is encoded anew": Heard(lambda folder: recordings(folder, sound="mp2"), (0.5, 2.3)),
-    "a recording of another hour behind the first": Heard(
+    "two recordings whose sound is re-encoded": Heard(lambda folder: recordings(folder, sound="mp2"), (0.5, 2.3)),
+    "a recording of an earlier hour after the first": Heard(
         lambda folder: recordings(folder, muxer=({"output_ts_offset": "100"}, {})), (0.5, 2.3)
     ),
-    "a recording of a later hour behind the first": Heard(
+    "a recording of a later hour after the first": Heard(
         lambda folder: recordings(folder, muxer=({}, {"output_ts_offset": "7000"})), (0.5, 2.3)
     ),
 }

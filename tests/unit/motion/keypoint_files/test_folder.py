@@ -10,7 +10,7 @@ import pytest
 from motion.frame import FrameSize
 from motion.keypoint_files.folder import known_frames, read_folder
 from motion.keypoint_files.openpose_json import BadKeypoints, KeypointsPerson, KeypointsWriter, SourceFacts, file_name
-from tests.unit.motion.keypoint_files.test_openpose_json import entry, same, somebody, text
+from tests.unit.motion.keypoint_files.test_openpose_json import entry, same, random_pose, text
 
 
 def folder_of(tmp_path, **texts):
@@ -36,7 +36,7 @@ def test_names_without_numbers_are_ordered_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("texts", "told"),
+    ("texts", "message"),
     [
         ({}, "contains no *_keypoints.json file"),
         ({"a_1": text(entry()), "summary": text()}, "summary_keypoints.json has no number, but 1 other files do"),
@@ -52,11 +52,11 @@ def test_names_without_numbers_are_ordered_by_name(tmp_path):
         ({"a_1": text({"pose_keypoints_2d": [0.5, 0.5, 0.9] * 25})}, "--keypoint_scale 0"),
     ],
 )  # fmt: skip
-def test_invalid_folders_are_rejected(tmp_path, texts, told):
+def test_invalid_folders_are_rejected(tmp_path, texts, message):
     """The error names the problem: no files, two videos, mixed bodies, a damaged file, fractions instead of pixels."""
     with pytest.raises(BadKeypoints) as caught:
         read_folder(folder_of(tmp_path, **texts))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_written_folder_stores_the_facts_about_its_source(tmp_path):
@@ -64,14 +64,14 @@ def test_a_written_folder_stores_the_facts_about_its_source(tmp_path):
     facts = SourceFacts(FrameSize(1920, 1080), Fraction(30000, 1001), Fraction(1, 90_000))
     writer = KeypointsWriter(tmp_path / "out", "clip", facts, (1.5, 1.5))
     for number in range(3):
-        writer.write([KeypointsPerson(somebody(number), 1)], 3003 * number)
+        writer.write([KeypointsPerson(random_pose(number), 1)], 3003 * number)
     writer.close()
     (tmp_path / "out" / file_name("clip", 2)).unlink()
     read = read_folder(tmp_path / "out", shrink_to_px=1280)
     assert read.facts == SourceFacts(facts.size, facts.frame_rate, facts.time_base, (0, 3003, 6006))
     assert [frame.missing for frame in read.frames] == [False, False, True]
     assert read.ids_known
-    assert same(read.frames[1].people[0].pose, somebody(1))
+    assert same(read.frames[1].people[0].pose, random_pose(1))
     assert read.facts.pts_of(4) == 6006 + 2 * 3003
     with pytest.raises(BadKeypoints, match="is not empty"):
         KeypointsWriter(tmp_path / "out", "clip", facts)
@@ -210,19 +210,19 @@ def test_a_digit_in_a_video_suffix_is_not_a_frame_number(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("images", "told"),
+    ("images", "message"),
     [
         ([f"{n:04d}_1080p.jpg" for n in range(30)], "'0000_1080p.jpg' and image_id '0001_1080p.jpg' are frame 1080"),
         (["a/7.jpg", "b/7.jpg"], "both image_id 'a/7.jpg' and image_id 'b/7.jpg' are frame 7; expected one video"),
         ([7, "7.jpg"], "both image_id 7 and image_id '7.jpg' are frame 7"),
     ],
 )
-def test_two_pictures_with_one_number_are_rejected(tmp_path, images, told):
+def test_two_pictures_with_one_number_are_rejected(tmp_path, images, message):
     """Two pictures must not be merged into one frame; the error names both."""
     entries = [{"image_id": image, "keypoints": [10, 50, 0.9] * 26} for image in images for _ in range(2)]
     with pytest.raises(BadKeypoints) as caught:
         known_frames(listed(tmp_path, entries))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_list_of_frames_is_read(tmp_path):
@@ -233,7 +233,7 @@ def test_a_list_of_frames_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "message"),
     [
         ([], "expected a list of AlphaPose detections or OpenPose frames, got an empty list"),
         ({"annotations": []}, "got an object"),
@@ -245,12 +245,12 @@ def test_a_list_of_frames_is_read(tmp_path):
         ([{"people": []}, {"people": [entry(15)]}], "[1]: people[0].pose_keypoints_2d: expected 75"),
     ],
 )
-def test_invalid_lists_are_rejected(tmp_path, entries, told):
+def test_invalid_lists_are_rejected(tmp_path, entries, message):
     """The error names the file, the entry, what was found and what was expected."""
     with pytest.raises(BadKeypoints) as caught:
         read_folder(listed(tmp_path, entries), facts=FACTS)
     assert "alphapose-results.json: " in str(caught.value)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_missing_folder_is_rejected(tmp_path):

@@ -12,7 +12,7 @@ from motion.keypoint_files.openpose_json import BadKeypoints, KeypointsPerson, p
 from motion.pose import Pose
 
 
-def somebody(seed: int = 0) -> Pose:
+def random_pose(seed: int = 0) -> Pose:
     """Return a pose with random joints in a frame of 1000 pixels, some of them unseen."""
     rng = np.random.default_rng(seed)
     confidence = rng.uniform(0, 1, skeleton.JOINT_COUNT).astype(np.float32)
@@ -42,16 +42,16 @@ def text(*people, version=1.3, **more) -> str:
 @pytest.mark.parametrize("scale", [(1.0, 1.0), (1080 / 720, 1919 / 1279), (3.0, 1 / 3)])
 def test_writing_and_reading_is_lossless(scale):
     """Positions, confidences and person numbers survive bit by bit, even if frames were scaled."""
-    written = people_text([KeypointsPerson(somebody(1), 4), KeypointsPerson(somebody(2))], scale)
+    written = people_text([KeypointsPerson(random_pose(1), 4), KeypointsPerson(random_pose(2))], scale)
     one, two = parse_people(written, "f", (1 / scale[0], 1 / scale[1]))
     assert (one.person_id, two.person_id) == (4, None)
-    assert same(one.pose, somebody(1))
-    assert same(two.pose, somebody(2))
+    assert same(one.pose, random_pose(1))
+    assert same(two.pose, random_pose(2))
 
 
 def test_the_written_layout_is_openpose_1_3():
     """The file has version 1.3 and all of OpenPose's keys, with 75, 210, 63 and 63 numbers."""
-    document = json.loads(people_text([KeypointsPerson(somebody())]))
+    document = json.loads(people_text([KeypointsPerson(random_pose())]))
     assert document["version"] == 1.3
     (person,) = document["people"]
     assert person["person_id"] == [-1]
@@ -151,7 +151,7 @@ def changed(index: int, value) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "is not JSON"),
         ('{"version":1.3,"people":[', "is not JSON"),
@@ -177,10 +177,10 @@ def changed(index: int, value) -> dict:
         (text(entry(person_id="one")), "people[0].person_id: expected a list of one whole number"),
     ],
 )  # fmt: skip
-def test_invalid_files_are_rejected(content, told):
+def test_invalid_files_are_rejected(content, message):
     """The only error is BadKeypoints, one line with the file, the field and what was expected."""
     with pytest.raises(BadKeypoints) as caught:
         parse_people(content, "clip_000000000007_keypoints.json")
     assert str(caught.value).startswith("clip_000000000007_keypoints.json: ")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
