@@ -10,7 +10,7 @@ import pytest
 from motion.frame import FrameSize
 from motion.keypoint_files.folder import known_frames, read_folder
 from motion.keypoint_files.openpose_json import BadKeypoints, KeypointsPerson, KeypointsWriter, SourceFacts, file_name
-from tests.unit.motion.keypoint_files.test_openpose_json import entry, same, random_pose, text
+from tests.unit.motion.keypoint_files.test_openpose_json import entry, random_pose, same, text
 
 
 def folder_of(tmp_path, **texts):
