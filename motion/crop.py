@@ -15,7 +15,7 @@ from motion.body import measure_body
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 
-STAGE_MARGIN = 0.06
+_MARGIN = 0.06
 """Room around the poses, as a fraction of their joint height. A smaller margin cuts off finger tips."""
 
 _CROWN = 0.17
@@ -93,17 +93,12 @@ class Crop:
         return cls(**values)
 
 
-def fit_crop(
-    poses: Iterable[Pose], frame_size: FrameSize, out_width_px: int, out_height_px: int, margin: float = STAGE_MARGIN
-) -> Crop:
+def fit_crop(poses: Iterable[Pose], frame_size: FrameSize, out_width_px: int, out_height_px: int) -> Crop:
     """Return the smallest rectangle of the network's shape that holds all seen joints, the heads and a margin.
 
-    poses: in pixels of the footage. margin: a fraction of the height of all joints together.
-    The rectangle stays inside the footage if it fits: real pixels are better than repeated ones.
-    Raises ValueError if no joint was seen, and for a negative margin.
+    poses: in pixels of the footage. The rectangle stays inside the footage if it fits: real pixels are better than
+    repeated ones. Raises ValueError if no joint was seen.
     """
-    if margin < 0:
-        raise ValueError(f"the margin cannot be negative, got {margin}")
     low_px, high_px, highest_crown_px = np.full(2, np.inf), np.full(2, -np.inf), math.inf
     for pose in poses:  # one at a time: there may be hours of footage
         joints_px = pose.joints_px[pose.seen]
@@ -114,7 +109,7 @@ def fit_crop(
             highest_crown_px = min(highest_crown_px, math.floor(crown_px))
     if not np.isfinite(low_px).all():
         raise ValueError("a crop needs at least one joint, but none was seen")
-    margin_px = margin * float(high_px[1] - low_px[1])
+    margin_px = _MARGIN * float(high_px[1] - low_px[1])
     left_px, top_px = (math.floor(value - margin_px) for value in low_px)
     # The crown is a generous estimate: a margin above it would only take pixels from the person.
     top_px = int(min(top_px, highest_crown_px))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 MOST_BYTES: Final = 2**20
-"""The default size limit. An actor's document has 3 kB, and our largest document less than 100 kB."""
+"""The size limit of most documents. An actor's document has 3 kB, and our largest document less than 100 kB."""
 
 _MOST_LEVELS: Final = 64
 _WHOLE_BITS: Final = 64
@@ -57,9 +57,9 @@ def check_size(path: Path, most_bytes: int) -> None:
         raise BadDocument("is empty")
 
 
-def read_document(path: Path, most_bytes: int = MOST_BYTES, *, null_for_infinite_in: Set[str] = frozenset()) -> Any:
+def read_document(path: Path, *, null_for_infinite_in: Set[str] = frozenset()) -> Any:
     """Return the value of a JSON file. Raises OSError, and BadDocument as `read_bounded` and `parsed` do."""
-    return parsed(read_bounded(path, most_bytes), null_for_infinite_in=null_for_infinite_in)
+    return parsed(read_bounded(path, MOST_BYTES), null_for_infinite_in=null_for_infinite_in)
 
 
 def parsed(text: str | bytes, *, null_for_infinite_in: Set[str] = frozenset()) -> Any:

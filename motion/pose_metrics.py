@@ -28,6 +28,7 @@ shoulder."""
 _FILLED: Final = 0.53
 """The fraction of its bounding box that a body fills, used because keypoints come without a segmentation."""
 _FEWEST_JOINTS_FOR_SIZE: Final = 2
+_PCK_TORSOS: Final = 0.2
 
 
 def body_size_px(pose: Pose) -> float:
@@ -60,11 +61,11 @@ def torso_px(pose: Pose) -> float:
     return float(np.hypot(*(pose.joints_px[skeleton.NECK] - pose.joints_px[skeleton.MID_HIP])))
 
 
-def pck(pose: Pose, truth: Pose, *, within_torsos: float = 0.2) -> float:
-    """Return the fraction of the body joints seen in both poses that are within that many torsos; NaN without any."""
+def pck(pose: Pose, truth: Pose) -> float:
+    """Return the fraction of the body joints seen in both poses that are within 0.2 torsos; NaN without any."""
     both = pose.seen[skeleton.BODY] & truth.seen[skeleton.BODY]
     torso = torso_px(truth)
     if not both.any() or not torso > 0:
         return float("nan")
     distance_px = np.hypot(*(pose.joints_px[skeleton.BODY] - truth.joints_px[skeleton.BODY]).T)
-    return float((distance_px[both] <= within_torsos * torso).mean())
+    return float((distance_px[both] <= _PCK_TORSOS * torso).mean())

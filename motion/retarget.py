@@ -54,12 +54,7 @@ class Retargeting:
 
 
 def retarget(
-    measure: BodyMeasure,
-    source: BodyStats,
-    target: BodyStats,
-    source_size: FrameSize,
-    target_size: FrameSize,
-    extrapolation_limit: float = EXTRAPOLATION_LIMIT,
+    measure: BodyMeasure, source: BodyStats, target: BodyStats, source_size: FrameSize, target_size: FrameSize
 ) -> Retargeting:
     """Compute where and how large the source's body in this frame appears in the target's frame.
 
@@ -75,16 +70,12 @@ def retarget(
     the position of its ankles, it is in the air and the ratio follows its height. If the ratio does not come from the
     ankles (on the spot, in the air, limited), their scaled height above the ground at that ratio is kept, so that jumps
     remain jumps. In x, the scaled distance from the source's median hips is added to the target's.
-
-    extrapolation_limit: how far beyond [0, 1] the ratio may go. Raises ValueError if it is negative.
     """
-    if extrapolation_limit < 0:
-        raise ValueError(f"extrapolation_limit cannot be negative, got {extrapolation_limit}")
     on_the_spot = source.on_the_spot
     from_ankles = 1.0 if on_the_spot else _share(measure.ankle_y, source.far_ankle_y, source.near_ankle_y)
     from_height = -math.inf if on_the_spot else _ratio_from_height(measure.height, source)
     wanted = max(from_ankles, from_height)
-    ratio = min(max(wanted, -extrapolation_limit), 1 + extrapolation_limit)
+    ratio = min(max(wanted, -EXTRAPOLATION_LIMIT), 1 + EXTRAPOLATION_LIMIT)
     far_scale, near_scale = target.far_height / source.far_height, target.near_height / source.near_height
     wanted_scale = _between(far_scale, near_scale, ratio)
     # Extrapolating between very different bodies could make the scale zero or negative (upside down).

@@ -22,7 +22,7 @@ from motion.pose_metrics import DEVIATIONS, body_size_px
 
 Floats = NDArray[np.float64]
 
-ASSUMED_FRAME_SECONDS: Final = 0.04
+_ASSUMED_STEP_SECONDS: Final = 0.04
 """Assumed time between two frames without known times."""
 _LONGEST_STEP_SECONDS: Final = 1.0
 _SPEED_MEMORY: Final = 0.7
@@ -126,12 +126,12 @@ class PeopleTracker:
     Unconfirmed people have the number 0.
     """
 
-    def __init__(self, rules: FollowRules | None = None) -> None:
-        self._rules = FollowRules() if rules is None else rules
+    def __init__(self, rules: FollowRules) -> None:
+        self._rules = rules
         self._tracks: list[_Track] = []
         self._last_id = 0
 
-    def update(self, people: Sequence[Pose], step_seconds: float = ASSUMED_FRAME_SECONDS) -> list[int]:
+    def update(self, people: Sequence[Pose], step_seconds: float) -> list[int]:
         """Return the numbers of the next frame's people, in their order. step_seconds: since the previous frame."""
         for track in self._tracks:
             track.predict(step_seconds)
@@ -201,16 +201,14 @@ class DancerKeeper:
     lost: a dancer was chosen, but is not in the last frame. changed: the last frame has a new dancer.
     """
 
-    def __init__(self, choice: DancerChoice | None = None, rules: FollowRules | None = None) -> None:
+    def __init__(self, choice: DancerChoice, rules: FollowRules) -> None:
         self.lost = self.changed = False
-        self._choice = DancerChoice() if choice is None else choice
-        self._rules = FollowRules() if rules is None else rules
+        self._choice = choice
+        self._rules = rules
         self._dancer_id = 0
         self._lost_seconds = 0.0
 
-    def update(
-        self, people: Sequence[Pose], ids: Sequence[int], size: FrameSize, step_seconds: float = ASSUMED_FRAME_SECONDS
-    ) -> int:
+    def update(self, people: Sequence[Pose], ids: Sequence[int], size: FrameSize, step_seconds: float) -> int:
         """Return the index of the dancer among the next frame's people, or -1."""
         self.lost = self.changed = False
         if self._dancer_id in ids:
@@ -234,8 +232,9 @@ class Follower:
     """Tracks the people and the dancer of one video, by `PeopleTracker` and `DancerKeeper`."""
 
     def __init__(self, choice: DancerChoice | None = None, rules: FollowRules | None = None) -> None:
+        rules = FollowRules() if rules is None else rules
         self._tracker = PeopleTracker(rules)
-        self._keeper = DancerKeeper(choice, rules)
+        self._keeper = DancerKeeper(DancerChoice() if choice is None else choice, rules)
         self._last_time_s: float | None = None
 
     def follow(
@@ -259,5 +258,5 @@ class Follower:
     def _step_seconds(self, time_s: float | None) -> float:
         last_s, self._last_time_s = self._last_time_s, time_s
         if time_s is None or last_s is None:
-            return ASSUMED_FRAME_SECONDS
+            return _ASSUMED_STEP_SECONDS
         return min(max(time_s - last_s, 0.0), _LONGEST_STEP_SECONDS)

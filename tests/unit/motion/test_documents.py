@@ -75,7 +75,7 @@ def test_a_file_is_checked_before_it_is_read(tmp_path: Path):
     """Large files, FIFOs, folders, devices and circular links are rejected without reading them."""
     path = tmp_path / "document.json"
     path.write_text("[1]")
-    assert read_document(path, 3) == [1]
+    assert read_document(path) == [1]
     check_size(path, 3)
     for use in (read_bounded, check_size):
         with pytest.raises(BadDocument, match=r"^has 3 bytes, at most 2 are read$"):

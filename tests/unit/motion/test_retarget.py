@@ -91,14 +91,6 @@ def test_the_ratio_is_clipped_and_reported(ankle_y: float, held: float):
     assert answer.transform.scale == pytest.approx(1.5 - 0.25 * held)
 
 
-def test_the_limit_can_be_chosen():
-    """A limit of 0 disables extrapolation; a negative limit raises ValueError."""
-    answer = retarget(at(0.94), SOURCE, TARGET, SQUARE, SQUARE, extrapolation_limit=0)
-    assert (answer.depth_ratio, answer.extrapolated, answer.limited) == (1, True, True)
-    with pytest.raises(ValueError, match="negative"):
-        retarget(at(0.94), SOURCE, TARGET, SQUARE, SQUARE, extrapolation_limit=-0.1)
-
-
 def test_a_negative_scale_is_clipped_and_reported():
     """With far scale 4 and near scale 1, ratio 1.5 extrapolates to -0.5; half of the smaller scale is used instead."""
     target = BodyStats(0.95, 0.85, 0.6, 1.6, 0.5, 10)
