@@ -101,7 +101,7 @@ def test_the_note_names_the_assumed_matrix(kind, transfer, primaries, taken, nam
 
 
 @pytest.mark.real_clips
-def test_a_phone_s_hdr_is_close_to_its_sdr():
+def test_phone_hdr_is_close_to_its_sdr():
     """A clip as HLG matches the same clip as SDR at 36 dB; it would be 19 dB if HLG were read as SDR."""
     folder = Path(os.environ.get("DANCE_TEST_DATA", Path(__file__).resolve().parents[4] / "shared")) / "cases"
     if not folder.is_dir():
