@@ -39,11 +39,11 @@ from serving.errors import BadInput, DanceError
 from serving.process.atomic_files import written_whole
 from training.checkpoints.identity import fingerprint, recipe_identity
 from training.checkpoints.store import Checkpoints
+from training.data.prepared_footage import PreparedFootage, preparation_name
 from training.evaluation.held_out_frames import HeldOut
 from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing
 from training.loop.trainer import Budget, Step, Trainer, TrainingStopped
-from training.preparation.prepare import PreparedFootage, preparation_name
 from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, settle
 from training.presets import Preset, slim_256
 from training.process.atomic import write_picture

@@ -15,6 +15,7 @@ from motion.pose import Pose
 from serving.actors.store import Actor
 from serving.errors import BadInput, NoBody
 from training.data.footage import Footage
+from training.data.prepared_footage import PreparedFootage, load_prepared
 from training.data.split import near_blocks
 from training.evaluation.actor_runner import PublishedActor, seen_on
 from training.evaluation.baselines import NearestPose
@@ -22,7 +23,7 @@ from training.evaluation.held_out_frames import seen_runs
 from training.evaluation.lpips import Lpips
 from training.evaluation.score_rows import EvaluationRow, measured
 from training.preparation.crop_arrays import Progress
-from training.preparation.prepare import PreparedFootage, load_prepared, prepare
+from training.preparation.prepare import prepare
 from training.presets import PRESETS
 
 
@@ -111,10 +112,10 @@ def evaluate_held_out(
             kept.append(seen_on(drawn, actor, prepared.crop))
     on_step("drawing", len(frames), len(frames))
     real = [[np.asarray(prepared.pictures[frame]) for frame in run] for run in runs]
-    asked = [[prepared.stage_pose(frame) for frame in run] for run in runs]
+    asked = [[prepared.crop_pose(frame) for frame in run] for run in runs]
     near = near_blocks(blocks, prepared.frame_rate_hz)
     known = [i for i, pose in enumerate(prepared.poses) if pose is not None and i not in near]
-    nearest_pose = NearestPose([prepared.stage_pose(i) for i in known])
+    nearest_pose = NearestPose([prepared.crop_pose(i) for i in known])
     nearest = [[np.asarray(prepared.pictures[known[nearest_pose.index(pose)]]) for pose in run] for run in asked]
     speed = acting.times.frames_per_second
     ways: list[tuple[str, list[list[Picture]], dict[str, Any]]] = [

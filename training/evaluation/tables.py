@@ -13,9 +13,9 @@ import matplotlib
 import numpy as np
 
 from serving.process.atomic_files import written_whole
+from training.evaluation.held_out_frames import preview_sheet
 from training.evaluation.keypoints import FEW_JOINTS, PARTS, PartScore
 from training.evaluation.metrics import SSIM_SETTINGS
-from training.evaluation.preview import preview_sheet
 from training.evaluation.score_rows import EvaluationRow
 from training.evaluation.self_reconstruction import Evaluation
 from training.process.atomic import write_picture

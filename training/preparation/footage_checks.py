@@ -32,8 +32,8 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Footing:
-    """What `judge` judges beside the table.
+class CheckedFootage:
+    """What `check_footage` judges beside the table.
 
     onto_plate: whether the network draws onto a plate, which wants a camera that stands still. crop: None where
     nobody was found. lost_frames: that do not decode. notes: how the files were read, where that is not plain.
@@ -64,26 +64,26 @@ _RATES_DIFFER: Final = 0.03
 """Part of the first file's rate; cameras say 29.97 and mean 30."""
 
 
-def judge(footing: Footing) -> list[Finding]:
+def check_footage(checked: CheckedFootage) -> list[Finding]:
     """All findings, in the order in which people should read them."""
-    table = footing.table
+    table = checked.table
     found = [_people(table)]
     if table.seen.any():
-        found += [_length(table), _whole_body(table), _size(footing), _faces(table), _hands(table)]
-        found += [_others(footing), _movement(table)]
-    found += [_camera(footing), _light(footing), _cuts(table), _leaps(table), _rate(table), _sharpness(table)]
-    if any(abs(rate_hz / table.frame_rate_hz - 1) > _RATES_DIFFER for rate_hz in footing.rates_hz):
-        found.append(_rates(footing.rates_hz))
-    if footing.lost_frames:
-        count = f"{footing.lost_frames} frames of the footage could not be decoded"
+        found += [_length(table), _whole_body(table), _size(checked), _faces(table), _hands(table)]
+        found += [_others(checked), _movement(table)]
+    found += [_camera(checked), _light(checked), _cuts(table), _leaps(table), _rate(table), _sharpness(table)]
+    if any(abs(rate_hz / table.frame_rate_hz - 1) > _RATES_DIFFER for rate_hz in checked.rates_hz):
+        found.append(_rates(checked.rates_hz))
+    if checked.lost_frames:
+        count = f"{checked.lost_frames} frames of the footage could not be decoded"
         found.append(Finding("warning", "damage", count, "copy the files from the camera again"))
-    if footing.drawn_masks:
-        said = f"in {footing.drawn_masks} of {len(table)} frames the person was cut out around the joints"
+    if checked.drawn_masks:
+        said = f"in {checked.drawn_masks} of {len(table)} frames the person was cut out around the joints"
         found.append(Finding("warning", "outlines", said, "clothes wider than that are learned as part of the place"))
-    if footing.never_seen is not None and footing.onto_plate:
-        found.append(_plate(footing.never_seen))
-    if footing.props is not None:
-        found.append(_props(footing.props, len(table)))
+    if checked.never_seen is not None and checked.onto_plate:
+        found.append(_plate(checked.never_seen))
+    if checked.props is not None:
+        found.append(_props(checked.props, len(table)))
     return found
 
 
@@ -120,8 +120,8 @@ def _whole_body(table: FrameTable) -> Finding:
     return Finding(level, "whole body", f"head and both ankles in {share:.0%} of the frames with a person", advice)
 
 
-def _size(footing: Footing) -> Finding:
-    table, crop = footing.table, footing.crop
+def _size(checked: CheckedFootage) -> Finding:
+    table, crop = checked.table, checked.crop
     if crop is None or not table.whole_body.any():
         return Finding("unknown", "size", "not measured: no whole body", "")
     height_px = float(np.nanmedian(table.body_height_px))
@@ -154,17 +154,17 @@ def _hands(table: FrameTable) -> Finding:
     return Finding(level, "hands", f"left in {left:.0%}, right in {right:.0%} of the frames with a person", advice)
 
 
-def _others(footing: Footing) -> Finding:
+def _others(checked: CheckedFootage) -> Finding:
     advice = "film alone: whoever else is in the picture is learned as part of the place or of you"
-    if footing.looked_for_others is None:
-        several = int((footing.table.people > 1).sum())
-        share, said = several / len(footing.table), f"more than one person in {several} of {len(footing.table)} frames"
-    elif footing.looked_for_others == 0:
+    if checked.looked_for_others is None:
+        several = int((checked.table.people > 1).sum())
+        share, said = several / len(checked.table), f"more than one person in {several} of {len(checked.table)} frames"
+    elif checked.looked_for_others == 0:
         return Finding("unknown", "other people", "not checked")
     else:
-        share = footing.others_found / footing.looked_for_others
+        share = checked.others_found / checked.looked_for_others
         said = (
-            f"somebody else in {footing.others_found} of {footing.looked_for_others} frames that were looked at again "
+            f"somebody else in {checked.others_found} of {checked.looked_for_others} frames that were looked at again "
             "with the person painted over"
         )
     level = _level(share, 1e-9, 0.5)
@@ -178,26 +178,26 @@ def _movement(table: FrameTable) -> Finding:
     return Finding("warning" if advice else "good", "movement", said, advice)
 
 
-def _camera(footing: Footing) -> Finding:
-    table = footing.table
+def _camera(checked: CheckedFootage) -> Finding:
+    table = checked.table
     looked = table.camera_shift_px[np.isfinite(table.camera_shift_px)]
     if not len(looked):
         return Finding("unknown", "camera", "not measured: too little of the place can be followed")
     shift_px, farthest_px = float(np.percentile(looked, _MUCH)), float(looked.max())
-    crop = footing.crop
-    scale = crop.out_height_px / crop.height_px if crop else 256 / footing.frame_size.height_px
+    crop = checked.crop
+    scale = crop.out_height_px / crop.height_px if crop else 256 / checked.frame_size.height_px
     said = f"moved by {shift_px:.1f} pixels ({shift_px * scale:.1f} as drawn), once by {farthest_px:.1f}"
-    level = _level(shift_px * scale, 1.0, 4.0) if footing.onto_plate else "good"
+    level = _level(shift_px * scale, 1.0, 4.0) if checked.onto_plate else "good"
     advice = "" if level == "good" else "put the camera on a tripod or a shelf, and do not touch it between recordings"
     return Finding(level, "camera", said, advice)
 
 
-def _light(footing: Footing) -> Finding:
-    levels = footing.table.light_levels[np.isfinite(footing.table.light_levels)]
+def _light(checked: CheckedFootage) -> Finding:
+    levels = checked.table.light_levels[np.isfinite(checked.table.light_levels)]
     if not len(levels):
         return Finding("unknown", "light", "not measured")
     change = _spread(levels)
-    level = _level(change, 10.0, 50.0) if footing.onto_plate else _level(change, 10.0)
+    level = _level(change, 10.0, 50.0) if checked.onto_plate else _level(change, 10.0)
     advice = "" if level == "good" else "film in even light: no clouds at a window, no automatic exposure"
     return Finding(level, "light", f"changes by {change:.0f} of 255 levels", advice)
 

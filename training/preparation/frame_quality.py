@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from motion.frame import Picture
 from motion.pose import Pose
 from serving.process.atomic_files import written_whole
-from training.data.plate import grown
+from training.data.plate import PERSON_FROM, Mask, grown
 
 MEASURES: Final = ("camera_shift_px", "light_levels", "change_levels", "sharpness")
 """The columns of what `QualityMeter` measures, NaN where something was not, or could not be, measured.
@@ -26,14 +26,11 @@ SHIFT, LIGHT, CHANGE, SHARPNESS = range(4)
 
 _LONGEST_SIDE_PX: Final = 960
 _SMALL_WIDTH_PX: Final = 96
-_ON_PERSON: Final = 38
 _MARKS: Final = 300
 _FEWEST_MARKS: Final = 12
 _STRAY_PX: Final = 1.0
 """A mark that does not come back to within this distance when it is followed there and back was not the same."""
 _FEWEST_FOLLOWED: Final = 0.2
-
-Mask = NDArray[np.uint8]
 
 
 class QualityMeter:
@@ -60,7 +57,7 @@ class QualityMeter:
         assert self._reference is not None
         assert self._small is not None
         small = _small(grey)
-        place = cv2.resize(mask, small.shape[::-1], interpolation=cv2.INTER_AREA) < _ON_PERSON
+        place = cv2.resize(mask, small.shape[::-1], interpolation=cv2.INTER_AREA) < PERSON_FROM
         values = np.full(len(MEASURES), np.nan, np.float32)
         if place.any() and small.shape == self._small.shape:
             values[LIGHT] = np.median((small - self._small)[place])
@@ -86,7 +83,7 @@ class QualityMeter:
         with np.load(self._path) as stored:
             self._reference, hidden = stored["grey"], stored["hidden"]
         self._small = _small(self._reference)
-        free = np.where(grown(np.asarray(hidden, np.uint8), self._reference.shape[0] / 40) >= _ON_PERSON, 0, 255)
+        free = np.where(grown(np.asarray(hidden, np.uint8), self._reference.shape[0] / 40) >= PERSON_FROM, 0, 255)
         marks = cv2.goodFeaturesToTrack(self._reference, _MARKS, 0.01, 7, mask=np.asarray(free, np.uint8), blockSize=5)
         self._marks = None if marks is None else np.asarray(marks, np.float32)
 
@@ -99,7 +96,7 @@ class QualityMeter:
         moved, found, _ = cv2.calcOpticalFlowPyrLK(self._reference, reduced, self._marks, None, **options)  # type: ignore[call-overload]
         back, found_back, _ = cv2.calcOpticalFlowPyrLK(reduced, self._reference, moved, None, **options)  # type: ignore[call-overload]
         returned = np.linalg.norm((back - self._marks).reshape(-1, 2), axis=1) < _STRAY_PX
-        hidden = cv2.resize(mask, reduced.shape[::-1], interpolation=cv2.INTER_LINEAR) >= _ON_PERSON
+        hidden = cv2.resize(mask, reduced.shape[::-1], interpolation=cv2.INTER_LINEAR) >= PERSON_FROM
         columns, rows = np.clip(moved.reshape(-1, 2), 0, np.array(reduced.shape[::-1]) - 1).astype(int).T
         good = (found.ravel() == 1) & (found_back.ravel() == 1) & returned & ~hidden[rows, columns]
         if good.sum() < max(_FEWEST_MARKS, _FEWEST_FOLLOWED * len(self._marks)):

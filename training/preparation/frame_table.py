@@ -18,7 +18,7 @@ from motion.face_region import FaceRule, face_region
 from motion.pose import Pose
 from serving.process.atomic_files import written_whole
 from training.data.split import Split
-from training.preparation.detections import Sightings
+from training.preparation.detections import Detections
 from training.preparation.frame_quality import CHANGE, LIGHT, SHARPNESS, SHIFT
 
 _CUT_LEVELS: Final = 6.0
@@ -27,7 +27,7 @@ _FASTEST_TORSOS_PER_SECOND: Final = 10.0
 _FARTHEST_TORSOS: Final = 0.5
 """A trunk that is somewhere else in the next frame was not filmed on its way."""
 
-_FACE_BOX: Final = FaceRule(side_per_face_size=2.0, min_side_px=16)
+FACE_BOX: Final = FaceRule(side_per_face_size=2.0, min_side_px=16)
 _PART_OF_A_HAND: Final = 10
 
 Floats = NDArray[np.float32]
@@ -109,9 +109,9 @@ class FrameTable:
                 )
 
 
-def frame_table(sightings: Sightings, frame_rate_hz: float) -> FrameTable:
+def frame_table(detections: Detections, frame_rate_hz: float) -> FrameTable:
     """The columns of what was seen."""
-    frames, size = len(sightings.poses), sightings.frame_size
+    frames, size = len(detections.poses), detections.frame_size
     flags = {
         name: np.zeros(frames, bool) for name in ("seen", "whole_body", "left_hand", "right_hand", "arms_up", "turned")
     }
@@ -120,7 +120,7 @@ def frame_table(sightings: Sightings, frame_rate_hz: float) -> FrameTable:
     measures = []
     leaps = set()
     before: Pose | None = None
-    for frame, pose in enumerate(sightings.poses):
+    for frame, pose in enumerate(detections.poses):
         if before is not None and pose is not None and _leaps(before, pose, frame_rate_hz):
             leaps.add(frame)
         before = pose
@@ -132,14 +132,14 @@ def frame_table(sightings: Sightings, frame_rate_hz: float) -> FrameTable:
             measures.append(measure)
             flags["whole_body"][frame] = True
             heights_px[frame] = measure.height * size.height_px
-        region = face_region(pose, _FACE_BOX, size.width_px, size.height_px)
+        region = face_region(pose, FACE_BOX, size.width_px, size.height_px)
         if region is not None:
             boxes_px[frame] = (region.x_px, region.y_px, region.side_px)
         flags["left_hand"][frame] = pose.seen[skeleton.LEFT_HAND].sum() >= _PART_OF_A_HAND
         flags["right_hand"][frame] = pose.seen[skeleton.RIGHT_HAND].sum() >= _PART_OF_A_HAND
         flags["arms_up"][frame], flags["turned"][frame] = _arms_up(pose), _turned_away(pose)
-    changed = np.flatnonzero(np.nan_to_num(sightings.measures[:, CHANGE]) > _CUT_LEVELS).tolist()
-    cut = {*sightings.file_starts, *changed}
+    changed = np.flatnonzero(np.nan_to_num(detections.measures[:, CHANGE]) > _CUT_LEVELS).tolist()
+    cut = {*detections.file_starts, *changed}
     return FrameTable(
         frame_rate_hz=frame_rate_hz,
         seen=flags["seen"],
@@ -150,13 +150,13 @@ def frame_table(sightings: Sightings, frame_rate_hz: float) -> FrameTable:
         right_hand=flags["right_hand"],
         arms_up=flags["arms_up"],
         turned_away=flags["turned"],
-        people=sightings.people,
-        camera_shift_px=sightings.measures[:, SHIFT],
-        light_levels=sightings.measures[:, LIGHT],
-        sharpness=sightings.measures[:, SHARPNESS],
+        people=detections.people,
+        camera_shift_px=detections.measures[:, SHIFT],
+        light_levels=detections.measures[:, LIGHT],
+        sharpness=detections.measures[:, SHARPNESS],
         starts=frozenset(cut | leaps),
         leaps=frozenset(leaps - cut),
-        file_starts=sightings.file_starts,
+        file_starts=detections.file_starts,
         measures=measures,
     )
 

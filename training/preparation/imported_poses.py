@@ -15,10 +15,10 @@ from motion.keypoint_files.folder import KnownFrames, check_pixels, known_frames
 from motion.keypoint_files.openpose_json import BadKeypoints
 from motion.pose import Pose
 from serving.errors import BadInput
+from training.data.plate import PERSON_FROM
 
 _SAME_PERSON: Final = 0.6
 """Of the torso's joints and limbs' joints: a mask that holds fewer of them is somebody else's."""
-_ON_PERSON: Final = 38
 _LIMB_WIDTH: Final = 0.34
 _TORSO_WIDTH: Final = 0.8
 _HEAD_RADIUS: Final = 0.42
@@ -109,7 +109,7 @@ def explains(mask: NDArray[np.uint8], pose: Pose, size: FrameSize) -> bool:
     joints_px = pose.joints_px[skeleton.BODY][pose.seen[skeleton.BODY]]
     scale = np.array([mask.shape[1] / size.width_px, mask.shape[0] / size.height_px])
     columns, rows = np.clip((joints_px * scale).astype(int), 0, [mask.shape[1] - 1, mask.shape[0] - 1]).T
-    return float((mask[rows, columns] >= _ON_PERSON).mean()) >= _SAME_PERSON
+    return float((mask[rows, columns] >= PERSON_FROM).mean()) >= _SAME_PERSON
 
 
 def drawn_mask(pose: Pose, size: FrameSize, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -13,8 +13,7 @@ from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import PoseEstimator, PoseRules
-from training.data.plate import grown
-from training.preparation.detections import Mask
+from training.data.plate import Mask, grown
 
 _RULES: Final = PoseRules(min_height_fraction=0.2)
 _REACH: Final = 1 / 25
@@ -22,7 +21,7 @@ _REACH: Final = 1 / 25
 _FEWEST_JOINTS: Final = 8
 
 
-def somebody_else(
+def other_people(
     pictures: Sequence[Picture],
     masks: Sequence[Mask],
     plate: Picture,

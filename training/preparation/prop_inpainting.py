@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
-from training.data.plate import grown
-
-Mask = NDArray[np.uint8]
+from training.data.plate import Mask, grown
 
 _HEAD: Final = (skeleton.NOSE, skeleton.R_EYE, skeleton.L_EYE, skeleton.R_EAR, skeleton.L_EAR)
 _LIMBS: Final = tuple(

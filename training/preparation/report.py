@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.cropping import resized
-from motion.face_region import FaceRule, face_region
+from motion.face_region import face_region
 from motion.frame import Picture
 from motion.pose import Pose
 from serving.process.atomic_files import written_whole
 from training.data.plate import grown
 from training.data.split import Split
-from training.preparation.detections import Sightings
-from training.preparation.footage_checks import Finding, Footing
+from training.preparation.detections import Detections
+from training.preparation.footage_checks import CheckedFootage, Finding
+from training.preparation.frame_table import FACE_BOX
 from training.process.atomic import read_picture
 
 _PICTURES: Final = 12
@@ -31,7 +32,6 @@ _PICTURE_WIDTH_PX: Final = 360
 _CURVE_WIDTH, _CURVE_HEIGHT = 900, 70
 _LIMBS_RGB, _FACE_RGB, _OTHER_RGB = (40, 200, 80), (255, 170, 0), (230, 30, 30)
 _ON_PERSON: Final = 128
-_FACE_BOX: Final = FaceRule(side_per_face_size=2.0, min_side_px=16)
 
 _STYLE: Final = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 960px; padding: 0 1em; color: #222 }
@@ -52,7 +52,7 @@ class ReportPictures:
 
     def write(
         self,
-        seen: Sightings,
+        seen: Detections,
         frames: Sequence[int],
         pictures: Sequence[Picture],
         others: dict[int, Pose],
@@ -86,17 +86,17 @@ class ReportPictures:
 def write_report(
     path: Path,
     title: str,
-    footing: Footing,
+    checked: CheckedFootage,
     findings: Sequence[Finding],
     split: Split | None,
     pictures: ReportPictures,
 ) -> None:
     """Writes the HTML file. Raises OSError."""
-    table = footing.table
+    table = checked.table
     parts = [f"<h1>{escape(title)}</h1>", f"<p>{_verdict(findings)}</p>", _findings_table(findings)]
-    if footing.notes:
+    if checked.notes:
         parts.append("<h2>How the files were read</h2>")
-        parts.append("<ul>" + "".join(f"<li>{escape(note)}" for note in footing.notes) + "</ul>")
+        parts.append("<ul>" + "".join(f"<li>{escape(note)}" for note in checked.notes) + "</ul>")
     if split is not None:
         held = sum(len(block) for block in split.blocks)
         parts.append(
@@ -192,7 +192,7 @@ def _annotated(picture: Picture, pose: Pose | None, mask: NDArray[np.uint8], oth
             a, b = person.joint(start), person.joint(end)
             if a is not None and b is not None:
                 cv2.line(drawn, _point(a), _point(b), colour, thickness_px, cv2.LINE_AA)
-    region = None if pose is None else face_region(pose, _FACE_BOX, picture.shape[1], picture.shape[0])
+    region = None if pose is None else face_region(pose, FACE_BOX, picture.shape[1], picture.shape[0])
     if region is not None:
         corner = (region.x_px + region.side_px, region.y_px + region.side_px)
         cv2.rectangle(drawn, (region.x_px, region.y_px), corner, _FACE_RGB, thickness_px)

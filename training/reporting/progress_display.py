@@ -10,8 +10,7 @@ from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from training.reporting.lines import PlainLines, progress_of
-from training.reporting.progress import Progress
+from training.reporting.progress import PlainLines, Progress, progress_of
 
 
 class Showing:

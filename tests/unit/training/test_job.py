@@ -13,12 +13,13 @@ from serving.errors import BadInput
 from training import job, preset_setup
 from training.data.footage import Footage
 from training.job import JobSettings, train_actor
-from training.loop.checkpoint_space import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoints_room
+from training.loop.checkpoint_space import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoint_space
 from training.loop.trainer import TrainingStopped
 from training.preset_setup import drawing_for
 from training.presets import with_padding
 from training.process.disk import DiskFull
 from training.process.work_folder import locked
+from training.reporting import held_out_scores
 from training.reporting.progress import Progress
 
 
@@ -70,7 +71,7 @@ def test_stopped_job_goes_on(settings):
 
 def test_stop_is_heard_while_held_out_frames_are_drawn(settings, tmp_path, monkeypatch):
     """It ends between two of them, with a checkpoint, and what goes on from there ends with the very same weights."""
-    monkeypatch.setattr(job, "_SCORE_EVERY_SECONDS", 0.0)  # after every step
+    monkeypatch.setattr(held_out_scores, "SCORE_EVERY_SECONDS", 0.0)  # after every step
     undisturbed = replace(settings, work_root=tmp_path / "undisturbed", store_root=tmp_path / "others")
     train_actor(undisturbed)
     drawn = []
@@ -116,7 +117,7 @@ def test_room_for_checkpoints_is_told_before_training(settings, monkeypatch):
         # So small a network takes a third more, for names.
         assert expected < (settings.work_folder / file).stat().st_size < 1.35 * expected
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=700_000))
-    state_checkpoints_room(settings.preset, settings.work_folder / "body.pt", settings.work_folder / "face.pt", None)
+    state_checkpoint_space(settings.preset, settings.work_folder / "body.pt", settings.work_folder / "face.pt", None)
 
 
 def test_a_full_disk_in_training_is_one_line_and_the_job_goes_on_later(settings, monkeypatch):
@@ -224,7 +225,7 @@ def test_trained_body_is_given_a_face(settings):
     notes = []
     plain = replace(settings, losses="smoothing", publish_anyway=False)
     assert train_actor(plain, lambda now: notes.append(now.note)).version == 1  # as published before
-    assert "version 2 is served, as somebody has said; `dance actors promote` serves this one" in notes
+    assert "version 2 is served, as chosen by hand; `dance actors promote` serves this one" in notes
 
 
 def test_another_recipe_of_the_face_is_another_face(settings):
@@ -383,8 +384,8 @@ def test_a_version_is_not_compared_on_frames_that_the_served_one_may_have_learne
     assert store.served("bar").version == 1
     gate = store.load("bar", 2).scores["gate"]
     assert gate["compared_with"] is None
-    assert "whether it is worse than the version that is served is not known" in gate["reasons"]
-    said = "version 1 may have learned these held-out frames: it was trained on some of these files, split otherwise"
+    assert "it is unknown whether it is worse than the served version" in gate["reasons"]
+    said = "version 1 may have learned these held-out frames: it was trained on some of these files with another split"
     assert f"not compared with the version that was served: {said}" in notes
     train_actor(replace(both, publish_anyway=True))
     assert store.served("bar").version == 2
@@ -416,7 +417,7 @@ def test_a_training_goes_on_with_the_padding_it_began_with(settings):
     assert actor.face is not None
     assert (actor.generator.padding, actor.face.padding) == ("reflection", "reflection")
     assert actor.trained["body_pictures"] == 12
-    assert any("padded by reflection, as the weights there were trained" in note for note in notes)
+    assert any("padded by reflection, as in the training of these weights" in note for note in notes)
     for name, work in (("tuned", settings.work_root), ("from-published", settings.work_root / "elsewhere")):
         tuned = train_actor(replace(today, actor=name, start_from="bar", work_root=work))
         assert tuned.generator.padding == "reflection"

@@ -42,10 +42,10 @@ def test_damaged_checkpoint_is_named_and_passed_over(tmp_path, how):
     torn = {"flipped": bytes(data), "cut off": bytes(data[:900]), "empty": b"", "other": b"not a checkpoint"}
     checkpoints.path.write_bytes(torn[how])
     assert kept(checkpoints) == [2]
-    assert checkpoints.passed_over
+    assert checkpoints.skipped
     (note,) = told
     assert f"{checkpoints.path} is damaged" in note
-    assert note.endswith("so it is passed over")
+    assert note.endswith("so it is skipped")
 
 
 def test_a_damaged_identity_is_passed_over(tmp_path):

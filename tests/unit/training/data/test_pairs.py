@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.errors import NoBody
-from training.data.pairs import Pairs, split_footage
-from training.data.split import near_blocks, split_by_length
+from training.data.pairs import Pairs
+from training.data.split import near_blocks, split_by_length, split_footage
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine says nothing about splits."""

@@ -3,9 +3,8 @@ import threading
 import pytest
 import torch
 
-from training.data.pairs import split_footage
-from training.loop.ahead import Ahead
-from training.loop.batches import collated, halved
+from training.data.split import split_footage
+from training.loop.batches import Ahead, collated, halved
 from training.preset_setup import pairs_for
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from services.generator.network import LocalEnhancer
-from training.data.pairs import split_footage
+from training.data.split import split_footage
 from training.loop.batches import collated
 from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing, StepAbandoned
 from training.losses import LossWeights
-from training.losses.temporal import judged_apart, judged_together
+from training.losses.temporal import paired, single
 from training.preset_setup import pairs_for
 from training.presets import coarse_stage, with_losses
 
@@ -42,7 +42,7 @@ def enhanced(tiny):
 
 
 def gradients(learner):
-    return [weight.grad for network in (learner.generator, learner.judge) for weight in network.parameters()]
+    return [weight.grad for network in (learner.generator, learner.discriminator) for weight in network.parameters()]
 
 
 def test_gradient_of_two_pairs_is_the_mean_of_each(learner):
@@ -57,28 +57,28 @@ def test_gradient_of_two_pairs_is_the_mean_of_each(learner):
         torch.testing.assert_close(of_both, mean, rtol=1e-3, atol=1e-5 * float(mean.abs().max()) + 1e-9)
 
 
-def test_judge_sees_a_pair_together_or_each_frame_apart():
+def test_discriminator_sees_a_pair_together_or_each_frame_apart():
     """Two labels, two pictures: 12 channels of one pair; without smoothing 6 channels of two pictures."""
     labels = (torch.full((3, 3, 2, 2), 1.0), torch.full((3, 3, 2, 2), 2.0))
     pictures = (torch.full((3, 3, 2, 2), 3.0), torch.full((3, 3, 2, 2), 4.0))
-    together, apart = judged_together(labels, pictures), judged_apart(labels, pictures)
+    together, apart = paired(labels, pictures), single(labels, pictures)
     assert together[0, ::3, 0, 0].tolist() == [1, 2, 3, 4]
     assert apart.shape == (6, 6, 2, 2)
     assert apart[[0, 3], ::3, 0, 0].tolist() == [[1, 3], [2, 4]]
 
 
 def test_losses_of_the_first_row_know_no_time(learner, tiny):
-    """pix2pixhd: whatever the picture before, the same is drawn, after training too; the judge sees one picture."""
+    """pix2pixhd ignores the previous picture, also after training, and its discriminator sees one picture."""
     row = with_losses(tiny, "pix2pixhd")
     trained = learner(row)
     for _ in range(3):
         trained.step(0.0)
-    assert trained.judge.judges[0].stages[0][0].weight.shape[1] == 6
+    assert trained.discriminator.judges[0].stages[0][0].weight.shape[1] == 6
     label, random = torch.rand(1, 3, 32, 32), torch.Generator().manual_seed(0)
     drawn = [trained.averaged(torch.cat([label, torch.rand(1, 3, 32, 32, generator=random)], dim=1)) for _ in range(2)]
     assert torch.equal(*drawn)
     smooth = learner(with_losses(tiny, "smoothing"))
-    assert smooth.judge.judges[0].stages[0][0].weight.shape[1] == 12
+    assert smooth.discriminator.judges[0].stages[0][0].weight.shape[1] == 12
 
 
 def test_perceptual_loss_counts_both_frames(learner, tiny):
@@ -156,7 +156,7 @@ def test_enhancer_starts_warm_and_its_trunk_waits(learner, enhanced):
     torch.testing.assert_close(dict(trunk.state_dict()), warm, rtol=0, atol=0)
     fine.step(0.1)
     assert not torch.equal(trunk.head.conv.weight, warm["head.conv.weight"])
-    with pytest.raises(ValueError, match="nothing else does"):
+    with pytest.raises(ValueError, match="only a local enhancer"):
         coarse.warm_start(coarse)
 
 

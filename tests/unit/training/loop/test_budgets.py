@@ -34,9 +34,9 @@ def test_paper_trains_by_epochs_where_nothing_else_is_asked():
 
 def test_record_says_how_long_it_was():
     """Minutes, frames, both, or epochs."""
-    assert Budgets(slim_256(), None, None, coarse=False).says == "15 minutes"
-    assert Budgets(slim_256(), 2.5, 700, coarse=False).says == "2.5 minutes, at most 700 frames of body and face each"
-    assert Budgets(paper_1024(), None, None, coarse=True).says == "30 epochs of body, 5 of face"
+    assert Budgets(slim_256(), None, None, coarse=False).text == "15 minutes"
+    assert Budgets(slim_256(), 2.5, 700, coarse=False).text == "2.5 minutes, at most 700 frames of body and face each"
+    assert Budgets(paper_1024(), None, None, coarse=True).text == "30 epochs of body, 5 of face"
 
 
 def test_small_presets_train_for_their_minutes():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from training.checkpoints.store import Checkpoints
-from training.data.pairs import split_footage
+from training.data.split import split_footage
 from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing
 from training.loop.trainer import Budget, Trainer, TrainingDiverged
@@ -92,10 +92,10 @@ def test_weights_that_broke_in_the_last_step_are_noticed(breaking, tmp_path):
 
     whole.run(on_step)
     assert learner.is_finite()
-    assert "weights became no numbers" in notes[0]
+    assert "weights became NaN or infinite" in notes[0]
 
 
-def test_collapsed_judge_goes_back_behind_its_collapse(breaking, tmp_path, monkeypatch):
+def test_collapsed_discriminator_goes_back_behind_its_collapse(breaking, tmp_path, monkeypatch):
     """Checkpoints from within the collapse are passed over."""
     monkeypatch.setattr("training.loop.trainer._SAVING_PART", 1e9)
     learner, notes = breaking(), []

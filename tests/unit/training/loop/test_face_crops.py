@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.pairs import Pairs, person_margin, split_footage
-from training.loop.face_crops import cut_faces, spread_runs
-from training.loop.face_learner import face_crop
-from training.preparation.crop_arrays import ARRAYS
+from training.data.pairs import Pairs, person_margin
+from training.data.prepared_footage import ARRAYS
+from training.data.split import split_footage
+from training.loop.face_crops import cut_faces, face_crop, spread_runs
 
 
 @given(st.sets(st.integers(0, 400)), st.integers(1, 20), st.integers(0, 60))

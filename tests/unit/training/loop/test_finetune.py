@@ -8,7 +8,7 @@ from serving.actors.store import GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
 from serving.errors import BadInput
 from training.checkpoints.identity import BODY_OF_THE_FACE
 from training.checkpoints.store import Checkpoint, Checkpoints
-from training.data.pairs import split_footage
+from training.data.split import split_footage
 from training.loop.body_learner import BodyLearner, new_generator
 from training.loop.finetune import body_weights_of, checked_start, face_weights_of, start
 from training.loop.learner import Computing
@@ -53,39 +53,39 @@ def publish(trained, prepared, preset, folder):
     ActorStore(folder / "actors").publish(actor, files)
 
 
-def test_checkpoint_gives_generator_and_judge(trained, learner, tmp_path):
+def test_checkpoint_gives_generator_and_discriminator(trained, learner, tmp_path):
     """Averaged weights go on as the first ones; optimizers, schedule and count begin anew."""
     weights = body_weights_of("bar", tmp_path / "work", tmp_path / "actors")
     other = learner(seed=2)
     start(other, weights)
     for network in (other.generator, other.averaged):
         torch.testing.assert_close(network.state_dict(), trained.averaged.state_dict(), rtol=0, atol=0)
-    torch.testing.assert_close(other.judge.state_dict(), trained.judge.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(other.discriminator.state_dict(), trained.discriminator.state_dict(), rtol=0, atol=0)
     assert other.pictures_seen == 0
     assert re.fullmatch(r"bar's checkpoint after 4 pictures \(training [0-9a-f]{16}\)", other.state()["started_from"])
 
 
 def test_published_actor_gives_its_generator(trained, learner, prepared, tiny, tmp_path):
-    """Where only the store knows the actor its networks are read, and the record says that the judge is new."""
+    """Where only the store knows the actor its networks are read, and the record says that the discriminator is new."""
     publish(trained, prepared, tiny, tmp_path)
     weights = body_weights_of("bar", tmp_path / "elsewhere", tmp_path / "actors")
     other, fresh = learner(seed=2), learner(seed=2)
     start(other, weights)
     torch.testing.assert_close(other.generator.state_dict(), trained.averaged.state_dict(), rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(other.judge.state_dict(), fresh.judge.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(other.discriminator.state_dict(), fresh.discriminator.state_dict(), rtol=0, atol=0)
     assert other.started_from == "bar version 1 as published, without its discriminator"
     assert face_weights_of("bar", weights.source, tmp_path / "elsewhere", tmp_path / "actors") is None
 
 
-def test_other_networks_are_refused_and_other_judges_begin_anew(trained, learner, tiny, tmp_path):
-    """A generator of another shape is named, with both shapes; without smoothing the judge is another one."""
+def test_other_networks_are_refused_and_other_discriminators_begin_anew(trained, learner, tiny, tmp_path):
+    """A generator of another shape is named, with both shapes; without smoothing the discriminator is another one."""
     weights = body_weights_of("bar", tmp_path / "work", tmp_path / "actors")
     wide = replace(tiny, generator=replace(tiny.generator, base_channels=8))
     with pytest.raises(BadInput, match=r"head\.conv\.weight is \[4, 6, 7, 7\] there and \[8, 6, 7, 7\] here"):
         start(learner(wide), weights)
     apart = learner(with_losses(tiny, "pix2pixhd"))
     start(apart, weights)
-    assert "another form" in apart.started_from
+    assert "another shape" in apart.started_from
     assert apart.generator.head.conv.weight[:, 3:].abs().max() == 0
 
 
@@ -93,10 +93,10 @@ def test_weights_of_another_form_are_refused_before_anything_is_prepared(trained
     """The body's, and the face's that belongs to it."""
     checked_start("bar", tiny, tmp_path / "work", tmp_path / "actors")
     wide = replace(tiny, generator=replace(tiny.generator, base_channels=8))
-    with pytest.raises(BadInput, match="take its preset"):
+    with pytest.raises(BadInput, match="use the preset it was trained with"):
         checked_start("bar", wide, tmp_path / "work", tmp_path / "actors")
     keep_face(tmp_path, RECIPE)
-    with pytest.raises(BadInput, match="take its preset"):
+    with pytest.raises(BadInput, match="use the preset it was trained with"):
         checked_start("bar", tiny, tmp_path / "work", tmp_path / "actors")
     checked_start("bar", replace(tiny, face=None), tmp_path / "work", tmp_path / "actors")
 

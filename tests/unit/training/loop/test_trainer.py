@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from serving.errors import BadInput
-from training.data.pairs import split_footage
+from training.data.split import split_footage
 from training.loop.body_learner import BodyLearner
-from training.loop.face_learner import FaceLearner, face_crop
+from training.loop.face_crops import face_crop
+from training.loop.face_learner import FaceLearner
 from training.loop.learner import Computing
 from training.loop.trainer import Budget, Trainer, TrainingStopped
 from training.preset_setup import pairs_for
@@ -97,7 +98,7 @@ def test_training_without_a_whole_checkpoint_begins_anew_and_says_so(body, tmp_p
         path.write_bytes(b"torn")
     assert list(train(body(), tmp_path / "face.pt", 4, replaces=True, on_note=told.append)) == [2, 4]
     assert [note.split(" is damaged")[0] for note in told[:2]] == [str(tmp_path / f"face{n}.pt") for n in ("", ".1")]
-    assert told[2:] == [f"no checkpoint of this training can be used in {tmp_path}, so it begins anew"]
+    assert told[2:] == [f"no checkpoint of this training can be used in {tmp_path}, so it starts over"]
 
 
 def test_more_budget_trains_further(body, tmp_path):
@@ -161,8 +162,8 @@ def test_batches_of_the_face_are_made_ahead_and_waiting_for_them_is_timed(crops,
         assert torch.equal(ahead, expected)
 
 
-def test_judge_of_the_face_may_begin_alone(crops, tiny, tmp_path):
-    """So long the network stays as it is, and a judge that is certain is no trouble; then both are trained."""
+def test_discriminator_of_the_face_may_begin_alone(crops, tiny, tmp_path):
+    """So long the network stays as it is, and a discriminator that is certain is no trouble; then both are trained."""
     learner = FaceLearner(replace(tiny, face_judge_alone=0.5), crops, Computing(seed=1))
     judged, weight = learner.step, next(learner.generator.parameters()).detach()
     before, changed, notes = weight.clone(), [], []

@@ -10,7 +10,7 @@ from training.losses.reconstruction import opacity_l1, weighted_l1
 
 
 def verdicts(*values):
-    """One judgement per scale, its map of verdicts filled with one value."""
+    """One outputs per scale, its map of verdicts filled with one value."""
     return [[torch.zeros(1, 2, 4, 4), torch.full((1, 1, 3, 3), value)] for value in values]
 
 
@@ -38,7 +38,7 @@ def test_feature_matching_may_be_summed_over_scales():
     """Layers that differ by 1 and 2, 4 and 0, 0.5 and 0.5: 8 together, and a third of that on average."""
     apart = ((1.0, 2.0), (4.0, 0.0), (0.5, 0.5))
     fake = [[torch.full((1, 2, 4, 4), a), torch.full((1, 3, 2, 2), b), torch.full((1, 1, 2, 2), 9.0)] for a, b in apart]
-    real = [[torch.zeros_like(layer) for layer in judgement] for judgement in fake]
+    real = [[torch.zeros_like(layer) for layer in outputs] for outputs in fake]
     assert feature_matching(fake, real, "sum") == pytest.approx(8)
     assert feature_matching(fake, real, "sum") == pytest.approx(3 * feature_matching(fake, real, "mean"))
 

@@ -7,7 +7,7 @@ import pytest
 
 from motion.crop import Crop
 from motion.frame import FrameSize
-from training.preparation.footage_checks import Footing, judge, refusals
+from training.preparation.footage_checks import CheckedFootage, check_footage, refusals
 from training.preparation.frame_table import FrameTable
 
 FRAMES = 3000
@@ -36,7 +36,7 @@ def good():
         file_starts=[0],
         measures=[],
     )
-    return Footing(
+    return CheckedFootage(
         table=table,
         frame_size=FrameSize(1920, 1080),
         crop=Crop(400, 20, 1000, 1000, 256, 256),
@@ -47,14 +47,14 @@ def good():
     )
 
 
-def level_of(footing, what):
-    (finding,) = [finding for finding in judge(footing) if finding.what == what]
+def level_of(checked, what):
+    (finding,) = [finding for finding in check_footage(checked) if finding.what == what]
     assert bool(finding.advice) == (finding.level in ("warning", "refused"))
     return finding.level, finding.measured
 
 
-def with_table(footing, **columns):
-    return replace(footing, table=replace(footing.table, **columns))
+def with_table(checked, **columns):
+    return replace(checked, table=replace(checked.table, **columns))
 
 
 def part(share):
@@ -64,8 +64,8 @@ def part(share):
 
 def test_good_footage_is_good(good):
     """Nothing is warned of, and there is nothing to do."""
-    assert {finding.level for finding in judge(good)} == {"good"}
-    assert not refusals(judge(good))
+    assert {finding.level for finding in check_footage(good)} == {"good"}
+    assert not refusals(check_footage(good))
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_props_damage_and_hidden_places_are_warned_of(good):
     assert {what: level_of(odd, what)[0] for what in ("props", "damage", "place", "outlines")} == dict.fromkeys(
         ("props", "damage", "place", "outlines"), "warning"
     )
-    assert not refusals(judge(odd))
+    assert not refusals(check_footage(odd))

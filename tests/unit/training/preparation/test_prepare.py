@@ -13,11 +13,13 @@ import pytest
 
 from serving.errors import BadInput, NoBody
 from training.data import footage as reading
+from training.data import prepared_footage
 from training.data.footage import Footage, FootageFacts
-from training.preparation import crop_arrays, detections
+from training.data.prepared_footage import ARRAYS, load_prepared
+from training.data.resumable_array import RowWriter
+from training.preparation import detections
 from training.preparation import prepare as preparation
-from training.preparation.prepare import FootageRefused, load_prepared, prepare
-from training.preparation.resumable_array import RowWriter
+from training.preparation.prepare import FootageRefused, prepare
 from training.process.disk import DiskFull
 
 FRAMES = 20
@@ -43,14 +45,14 @@ def footage(tmp_path, monkeypatch, fake_estimator):
 
 
 def arrays(prepared):
-    return {name: np.array(getattr(prepared, name)) for name in crop_arrays.ARRAYS}
+    return {name: np.array(getattr(prepared, name)) for name in ARRAYS}
 
 
 def assert_same(one, other):
     for name, values in arrays(one).items():
         np.testing.assert_array_equal(values, getattr(other, name))
     np.testing.assert_array_equal(one.plate, other.plate)
-    assert (one.stage, one.body, one.report, one.starts) == (other.stage, other.body, other.report, other.starts)
+    assert (one.crop, one.body, one.report, one.starts) == (other.crop, other.body, other.report, other.starts)
 
 
 def test_preparation_gives_what_training_reads(footage, tmp_path):
@@ -85,7 +87,7 @@ def test_another_version_of_the_preparation_prepares_anew(footage, tmp_path, mon
     path, _, opened = footage
     prepare(path, tmp_path / "work", 32, 32)
     opened.clear()
-    monkeypatch.setattr(preparation, "PREPARATION_VERSION", preparation.PREPARATION_VERSION + 1)
+    monkeypatch.setattr(prepared_footage, "PREPARATION_VERSION", prepared_footage.PREPARATION_VERSION + 1)
     prepare(path, tmp_path / "work", 32, 32)
     assert opened
     assert len(list((tmp_path / "work").iterdir())) == 2
@@ -149,7 +151,7 @@ def test_several_files_are_one_footage(footage, tmp_path):
     assert (len(prepared), prepared.starts) == (2 * FRAMES, frozenset({0, FRAMES}))
     assert prepared.report["frames_lost"] == 6
     assert opened.count("more.mp4") == 2
-    assert preparation.preparation_name(both) != preparation.preparation_name(Footage(files=both.files[::-1]))
+    assert prepared_footage.preparation_name(both) != prepared_footage.preparation_name(Footage(files=both.files[::-1]))
 
 
 def test_files_of_different_sizes_are_refused(footage, tmp_path):
@@ -180,7 +182,7 @@ def test_a_high_rate_can_be_thinned(footage, tmp_path):
     thin = Footage(files=(path,), most_frames_per_second=12)
     prepared = prepare(thin, tmp_path / "work", 32, 32)
     assert (len(prepared), prepared.frame_rate_hz) == (FRAMES, 12.0)
-    assert preparation.preparation_name(thin) != preparation.preparation_name(path)
+    assert prepared_footage.preparation_name(thin) != prepared_footage.preparation_name(path)
 
 
 def test_the_report_says_what_was_measured(footage, tmp_path):
@@ -253,7 +255,7 @@ def test_a_full_disk_is_one_line_and_the_job_goes_on_later(footage, tmp_path, mo
     with monkeypatch.context() as patched:
         target = {
             "chunk": (detections, "_store"),
-            "kept": (preparation._Preparation, "_keep"),
+            "kept": (preparation, "write_array"),
             "stage": (RowWriter, "append"),
         }[where]
         patched.setattr(*target, full)
@@ -283,7 +285,7 @@ def test_arrays_of_another_size_do_not_count_as_done(footage, tmp_path, monkeypa
         prepare(path, tmp_path / "work", 64, 64)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_100_000))
     seen = small.folder.parent / "seen" / "padding"
-    seen.write_bytes(bytes(200_000))  # in the place of larger sightings
+    seen.write_bytes(bytes(200_000))  # in the place of larger detections
     prepare(path, tmp_path / "work", 64, 64)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.preparation.resumable_array import RowWriter, read_rows, write_array
+from training.data.resumable_array import RowWriter, read_rows, write_array
 
 
 def row(value):
