@@ -210,7 +210,8 @@ class Measurement:
         if name in self.results.rows:
             # The checkpoint first: a row without it is measured anew, a checkpoint with its row never is.
             if VARIANTS_BY_NAME[name].training == name:
-                Checkpoints(self._checkpoint(name)).remove()
+                for path in Checkpoints(self._checkpoint(name)).paths():
+                    path.unlink()
             self.results.drop(names)
         self.run(names)
 

@@ -43,7 +43,7 @@ def _gradient_thread() -> ThreadPoolExecutor:
 
 
 _submitted: list[Future[None]] | None = None
-"""The gradients in the making within `weight_gradients_aside`; None outside of it."""
+"""The gradients being computed within `weight_gradients_aside`; None outside it."""
 
 
 @contextmanager
@@ -105,8 +105,8 @@ class _Convolution(torch.autograd.Function):
             if _submitted is None:
                 _add_weight_gradients(ctx.conv, x_BCHW, weight, gradient_BCHW)
             else:
-                job = (_add_weight_gradients, ctx.conv, x_BCHW, weight, gradient_BCHW)
-                _submitted.append(_gradient_thread().submit(*job))
+                thread = _gradient_thread()
+                _submitted.append(thread.submit(_add_weight_gradients, ctx.conv, x_BCHW, weight, gradient_BCHW))
         if not ctx.needs_input_grad[0]:
             return None, None, None
         of_input, _, _ = ctx.conv.gradients(x_BCHW, weight, gradient_BCHW, [True, False, False])

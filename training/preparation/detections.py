@@ -179,7 +179,7 @@ class _Look:
                         self._imported.of(self._done)  # the person it follows must not depend on interruptions
                     self._count(picture, self._on_known)
                 if self._meter is not None and self._last is not None:
-                    self._meter.passed(before, self._done, self._last)
+                    self._meter.skip(self._last)
             else:
                 rows = self._looked(pictures)
                 if rows:
@@ -213,12 +213,12 @@ class _Look:
                 self._count(picture, self._on_frame)
         return rows
 
-    def _count(self, picture: Picture, told: Callable[[int], None]) -> None:
+    def _count(self, picture: Picture, on_frame: Callable[[int], None]) -> None:
         self._size = FrameSize(picture.shape[1], picture.shape[0])
         self._keep(self._done, picture)
         self._last = picture
         self._done += 1
-        told(self._done)
+        on_frame(self._done)
 
 
 def _chunk_path(folder: Path, first_frame: int) -> Path:

@@ -1,4 +1,4 @@
-"""What can be measured of a frame beside the pose: does the camera stand still, does the light, is it sharp, a cut?"""
+"""Measures of a frame beside the pose: camera movement, light, sharpness, and cuts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from serving.process.atomic_files import written_whole
 from training.data.plate import PERSON_FROM, Mask, grown
 
 MEASURES: Final = ("camera_shift_px", "light_levels", "change_levels", "sharpness")
-"""The columns of what `QualityMeter` measures, NaN where something was not, or could not be, measured.
+"""The columns of `QualityMeter`'s measures, NaN for what was not, or could not be, measured.
 
-camera_shift_px: how far the place has moved against the first frame, in pixels of the footage: the mean over the four
-corners. light_levels: by how many levels of 255 the place is brighter than in the first frame. change_levels: median
-difference of the place to the frame before, once its light is made equal. sharpness: the variance of the Laplacian
-in the box around the body; only to be compared within one footage.
+camera_shift_px: the movement of the place relative to the first frame, in pixels of the footage, as the mean over the
+four corners. light_levels: how much brighter the place is than in the first frame, in levels of 255. change_levels:
+median difference of the place to the frame before, after their light is equalised. sharpness: the variance of the
+Laplacian in the box around the body; comparable only within one footage.
 """
 SHIFT, LIGHT, CHANGE, SHARPNESS = range(4)
 
@@ -29,15 +29,15 @@ _SMALL_WIDTH_PX: Final = 96
 _MARKS: Final = 300
 _FEWEST_MARKS: Final = 12
 _STRAY_PX: Final = 1.0
-"""A mark that does not come back to within this distance when it is followed there and back was not the same."""
+"""A mark that does not return to within this distance, tracked there and back, was not tracked correctly."""
 _FEWEST_FOLLOWED: Final = 0.2
 
 
 class QualityMeter:
     """Measures the frames of one file against the first frame of the footage.
 
-    reference_path: where that frame is kept, reduced; written by the first frame that is measured where it is missing.
-    shift_every: the camera is looked at in every n-th frame only. Frames are given in their order.
+    reference_path: where that frame is kept, reduced; if it is missing, the first measured frame is written there.
+    shift_every: the camera's movement is measured in every n-th frame. Frames must come in order.
     """
 
     def __init__(self, reference_path: Path, shift_every: int) -> None:
@@ -49,7 +49,7 @@ class QualityMeter:
         self._before: NDArray[np.float32] | None = None
 
     def measured(self, frame: int, picture: Picture, mask: Mask, pose: Pose | None) -> NDArray[np.float32]:
-        """`[M]` float32, see `MEASURES`. picture: `[H, W, 3]` uint8 RGB. mask: of the person, of any size."""
+        """A frame's `MEASURES`, `[M]` float32. picture: `[H, W, 3]` uint8 RGB. mask: of the person, of any size."""
         grey = _grey(picture)
         reduced = _reduced(grey)
         if self._reference is None:
@@ -71,8 +71,8 @@ class QualityMeter:
         self._before = small
         return values
 
-    def passed(self, first: int, end: int, last: Picture) -> None:
-        """The frames from `first` up to `end` are known already; `last` is the last of them."""
+    def skip(self, last: Picture) -> None:
+        """Skip frames that are known already; `last` is the last of them."""
         self._before = _small(_grey(last))
 
     def _begin(self, reduced: NDArray[np.uint8], mask: Mask) -> None:
@@ -88,7 +88,7 @@ class QualityMeter:
         self._marks = None if marks is None else np.asarray(marks, np.float32)
 
     def _shift_px(self, reduced: NDArray[np.uint8], mask: Mask) -> float:
-        """Mean movement of the picture's corners, in pixels of `reduced`; NaN where too little can be followed."""
+        """Mean movement of the picture's corners, in pixels of `reduced`; NaN if too little can be tracked."""
         assert self._reference is not None
         if self._marks is None or len(self._marks) < _FEWEST_MARKS:
             return float("nan")

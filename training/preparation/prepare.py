@@ -118,17 +118,18 @@ class _Preparation:
             seen = self._detections()
             table = frame_table(seen, self.rate_hz)
             report_path = home / f"report-{width_px}x{height_px}.html"
+            crop = self._crop(seen, table, width_px, height_px, whole_frame)
             checked = CheckedFootage(
                 table=table,
                 frame_size=seen.frame_size,
-                crop=self._crop(seen, table, width_px, height_px, whole_frame),
+                crop=crop,
                 onto_plate=onto_plate,
                 lost_frames=seen.lost_frames,
                 notes=seen.notes,
                 drawn_masks=seen.drawn_masks,
                 rates_hz=[self.footage.facts_of(file).frame_rate_hz for file in range(len(self.footage.files))],
             )
-            if checked.crop is None or table.seen.sum() < FEWEST_FRAMES or not table.measures:
+            if crop is None or table.seen.sum() < FEWEST_FRAMES or not table.measures:
                 self._write_report(report_path, checked, None)
                 raise NoBody(self._too_little(table, report_path))
             plate, plate_facts = self._plate(seen)
@@ -138,7 +139,7 @@ class _Preparation:
                 looked_for_others=None if self.footage.keypoints else int(plate_facts["looked"]),
                 others_found=len(plate_facts["others"]),
             )
-            folder = home / crop_name(checked.crop)
+            folder = home / crop_name(crop)
             complete = folder / COMPLETE_FILE
             if complete.is_file():
                 facts = json.loads(complete.read_text())
@@ -147,7 +148,7 @@ class _Preparation:
             if refusals(findings) and not anyway:
                 raise FootageRefused(self._refusal(refusals(findings), report_path))
             if not complete.is_file():
-                findings = self._write_crops(seen, table, checked, checked.crop, plate, folder, report_path)
+                findings = self._write_crops(seen, table, checked, crop, plate, folder, report_path)
             shutil.rmtree(home / "kept", ignore_errors=True)
             for note in seen.notes:
                 self.say(note)
@@ -155,7 +156,7 @@ class _Preparation:
                 if finding.level in ("warning", "refused"):
                     self.say(f"{finding.what}: {finding.measured}; {finding.advice}")
             self.say(f"report: {report_path}")
-        return load_prepared(home, checked.crop)
+        return load_prepared(home, crop)
 
     def _state_disk(self, width_px: int, height_px: int) -> None:
         # Arrays of another size or label-map version cannot be reused.

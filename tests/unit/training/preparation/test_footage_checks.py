@@ -96,7 +96,7 @@ def test_good_footage_is_good(good):
         ("cuts", {"starts": frozenset(range(0, FRAMES, 20))}, "refused", "149 within the files"),
         ("leaps", {"starts": frozenset({0, 700}), "leaps": frozenset({700})}, "warning", "1 within the files"),
         ("leaps", {"leaps": frozenset(range(20, FRAMES, 20))}, "refused", "149 within the files"),
-        ("frame rate", {"frame_rate_hz": 10.0}, "warning", "10 frames a second"),
+        ("frame rate", {"frame_rate_hz": 10.0}, "warning", "10 frames per second"),
         ("sharpness", {"sharpness": np.where(part(0.2), 50, 500).astype(np.float32)}, "warning", "20%"),
     ],
 )

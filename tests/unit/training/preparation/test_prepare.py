@@ -172,7 +172,7 @@ def test_files_of_different_rates_are_warned_of(footage, tmp_path, monkeypatch):
     assert not any("frame rates" in note for note in notes)
     rates_hz["more.mp4"] = 60.0
     prepare(both, tmp_path / "work", 32, 32, say=notes.append)
-    assert any(note.startswith("frame rates: the files have 30, 60 frames a second; film") for note in notes)
+    assert any(note.startswith("frame rates: the files have 30, 60 frames per second; film") for note in notes)
 
 
 def test_a_high_rate_can_be_thinned(footage, tmp_path):
