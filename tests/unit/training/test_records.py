@@ -6,7 +6,7 @@ from training.process.atomic import read_picture, write_picture
 
 
 def test_failed_writing_leaves_the_file_before(tmp_path):
-    """What breaks off in the middle is never seen."""
+    """A write that fails in the middle leaves the previous file."""
     path = tmp_path / "file.txt"
     path.write_text("whole")
 

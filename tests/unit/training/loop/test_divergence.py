@@ -8,13 +8,13 @@ from training.losses.adversarial import real_or_fake
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_numbers_that_are_none_are_noticed_at_once(value):
-    """The loss that is broken is named."""
+def test_nan_and_infinity_are_noticed_at_once(value):
+    """The broken loss is named."""
     assert Watch("least_squares", 3).trouble({"l1": 0.1, "adversarial": value, "judge": 0.5}).startswith("adversarial")
 
 
 def test_discriminator_that_is_never_wrong_has_collapsed():
-    """Not after one step, but after so many without a break; a break begins the count anew."""
+    """A collapse needs many consecutive steps; an interruption restarts the count."""
     watch = Watch("least_squares", 3, patience_steps=3)
     losses = [1e-4, 1e-4, 0.5, 1e-4, 1e-4]
     assert [watch.trouble({"judge": loss}) for loss in losses] == [""] * 5
@@ -34,7 +34,7 @@ def test_discriminator_that_always_says_the_same_has_collapsed(loss, same):
 
 @pytest.mark.parametrize(("loss", "halfway"), [("least_squares", 0.5), ("log", 0.0)])
 def test_discriminator_that_always_says_the_same_has_collapsed_in_bf16_too(loss, halfway):
-    """Verdicts near one half are 0.002 to 0.004 apart there, so the same answer to everything is so only nearly."""
+    """In bf16, verdicts near one half are 0.002 to 0.004 apart, so equal verdicts are only nearly equal."""
     steps = torch.tensor([-0.012, -0.004, 0.004, 0.012])
     verdicts = (halfway + steps).bfloat16().reshape(1, 1, 2, 2)
     assert len(verdicts.unique()) == 4
@@ -46,14 +46,14 @@ def test_discriminator_that_always_says_the_same_has_collapsed_in_bf16_too(loss,
 
 
 def test_healthy_discriminator_may_be_wrong_as_often_as_right():
-    """Its losses lie around those of a blind one, and cross them; only one that stays there has collapsed."""
+    """A healthy discriminator's loss crosses that of a blind one; only one that stays there has collapsed."""
     watch = Watch("least_squares", 3, patience_steps=3)
     around = [0.75, 0.7512, 0.77, 0.7495, 0.75, 0.742, 0.7505, 0.81]
     assert not any(watch.trouble({"judge": loss}) for loss in around * 3)
 
 
 def test_discriminator_that_trains_alone_may_be_certain():
-    """Such steps are not counted; numbers that are none are noticed all the same."""
+    """Steps that train only the discriminator do not count, but NaN is still noticed."""
     watch = Watch("least_squares", 1, patience_steps=2)
     assert not any(watch.trouble({"judge": loss}, discriminator_alone=True) for loss in (1e-9, 1e-9, 0.25, 0.25))
     assert watch.suspect == 0

@@ -4,7 +4,7 @@ from training.networks.discriminator import MultiscaleDiscriminator, initialise
 
 
 def test_every_scale_discriminators_half_the_picture_before():
-    """Three scales give three outputs of five outputs, the verdicts last, each scale about half as large."""
+    """Three scales give five layer outputs each, the verdicts last, each scale about half as large."""
     outputs = MultiscaleDiscriminator(12, 4, 3, 3)(torch.rand(1, 12, 64, 64))
     assert [len(outputs) for outputs in outputs] == [5, 5, 5]
     assert [tuple(outputs[0].shape) for outputs in outputs] == [
