@@ -18,7 +18,7 @@ from motion.frame import FrameSize
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
 from serving.actors.store import NetworkShape
-from training.preparation.prepare import PreparedFootage
+from training.data.prepared_footage import PreparedFootage
 from training.presets import Preset
 
 SIDE = 32
