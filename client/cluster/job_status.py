@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from rich.text import Text
+
 from client.cluster.job_template import ACTOR_NOTE, CONTAINER, SUBMISSION_NOTE
+from client.terminal.display import Display
 
 JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
@@ -66,6 +69,23 @@ class TrainingPod:
     def ended(self) -> bool:
         """Whether its container will not run any more."""
         return self.exit_code is not None or self.phase in ("Succeeded", "Failed")
+
+
+def show_jobs(jobs: Sequence[TrainingJob], display: Display) -> None:
+    """Show a table of trainings on a cluster."""
+    rows = [
+        (
+            job.name,
+            job.actor,
+            "ending" if job.going else job.state,
+            str(job.nodes),
+            f"{job.attempts}/{job.attempts_allowed}",
+            "" if job.created is None else f"{job.created:%Y-%m-%d %H:%M}",
+            Text(job.why),
+        )
+        for job in jobs
+    ]
+    display.table(("job", "actor", "state", "pods", "retries", "begun (UTC)", "why"), rows)
 
 
 def job_from(document: Mapping[str, Any]) -> TrainingJob:

@@ -79,7 +79,7 @@ def on_cluster(training: TrainRequest, footage: FootageRequest, gpus: int) -> Tr
     return replace(
         training,
         footage=footage,
-        actors_root=Path(ACTORS_FOLDER),
+        store_root=Path(ACTORS_FOLDER),
         work_root=Path(FOOTAGE_FOLDER / "work" / training.actor),
         device="cuda" if gpus else "cpu",
     )

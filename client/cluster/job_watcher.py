@@ -12,11 +12,11 @@ from typing import Final
 from client.cluster import kubernetes_api
 from client.cluster.job_status import TrainingJob, TrainingPod
 from client.cluster.kubernetes_api import Cluster, LogSilent
+from client.cluster.options import PATIENCE_SECONDS
 from client.errors import ClusterError, JobFailed
 from serving.process.exit_codes import EXIT_FAILED, EXIT_FINAL
 from training.reporting.progress_display import Showing
 
-PATIENCE_SECONDS: Final = 600.0
 _SILENCE_SECONDS: Final = 45.0
 """A training says something every ten seconds, but for its longest steps. Asking again costs little."""
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import Final
 
 from client.cluster import kubernetes_api
 from client.cluster.footage_upload import LASTS_SECONDS, Upload
-from client.cluster.job_status import TrainingJob
+from client.cluster.job_status import TrainingJob, show_jobs
 from client.cluster.job_template import (
     FOOTAGE_FOLDER,
     JobRequest,
@@ -25,55 +24,16 @@ from client.cluster.job_template import (
     render,
     upload_pod,
 )
-from client.cluster.job_watcher import PATIENCE_SECONDS, Watcher
-from client.cluster.kubernetes_api import Cluster, connected
+from client.cluster.job_watcher import Watcher
+from client.cluster.kubernetes_api import Cluster
+from client.cluster.options import ClusterAccess, ClusterTraining
 from client.errors import ClusterError, CommandError, Interrupted, UsageError
 from client.terminal.display import Display
 from serving.actors.actor_id import is_actor_id
-from training.options import FootageRequest, TrainRequest
+from training.options import FootageRequest
 from training.reporting.progress_display import shown
 
-NAMESPACE: Final = "everybody-dance"
 _POLL_SECONDS: Final = 2.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClusterAccess:
-    """Which namespace of which cluster; None takes kubeconfig's own."""
-
-    namespace: str = NAMESPACE
-    kubeconfig: Path | None = None
-    context: str | None = None
-
-    def connected(self) -> Cluster:
-        """Raises ClusterError where no cluster is known."""
-        return connected(self.namespace, kubeconfig=self.kubeconfig, context=self.context)
-
-    def command(self, *words: str) -> str:
-        """A `dance jobs` command line with the same access."""
-        options = [] if self.namespace == NAMESPACE else ["--namespace", self.namespace]
-        options += [] if self.kubeconfig is None else ["--kubeconfig", str(self.kubeconfig)]
-        options += [] if self.context is None else ["--context", self.context]
-        return shlex.join(["dance", "jobs", *words, *options])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClusterTraining:
-    """What `dance train --on kubernetes` was asked for.
-
-    training: with the footage's paths here. footage_paths: the files' paths in the cluster's footage volume, absolute
-    or below it, and so are then the folders of poses in `training`; none uploads. detach: do not watch.
-    """
-
-    training: TrainRequest
-    access: ClusterAccess
-    footage_paths: tuple[str, ...] = ()
-    image: str | None = None
-    gpus: int = 1
-    nodes: int = 1
-    template: Path | None = None
-    detach: bool = False
-    patience_seconds: float = PATIENCE_SECONDS
 
 
 def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
@@ -125,7 +85,7 @@ def list_jobs(access: ClusterAccess, display: Display) -> None:
     """Shows all trainings of the namespace."""
     with access.connected() as cluster:
         found = cluster.jobs()
-    display.jobs(found)
+    show_jobs(found, display)
 
 
 def _watch(
@@ -152,7 +112,7 @@ def _uploaded(
         with display.bytes_progress(f"uploading {file.name}", file.stat().st_size) as on_bytes:
             paths.append(Upload(cluster, pod, display.note, on_bytes, asked.patience_seconds).bring(file))
         display.note(f"the footage is {paths[-1]} on the cluster")
-    return replace(asked.training.footage, files=tuple(map(Path, paths)))
+    return replace(asked.training.footage, files=[Path(path) for path in paths])
 
 
 def _submitted(
@@ -231,8 +191,8 @@ def _in_volume(asked: ClusterTraining) -> FootageRequest:
 
     return replace(
         asked.training.footage,
-        files=tuple(below("--footage-path", "file", path) for path in asked.footage_paths),
-        keypoints=tuple(below("--keypoints", "folder", path) for path in asked.training.footage.keypoints),
+        files=[below("--footage-path", "file", path) for path in asked.footage_path],
+        keypoints=[below("--keypoints", "folder", path) for path in asked.training.footage.keypoints],
     )
 
 

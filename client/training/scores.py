@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from client.terminal.display import Display
 
 _DRAWN_BY: Final = {
     "held_out": ("the actor", "pose_distance"),
@@ -53,3 +55,19 @@ def score_rows(scores: Mapping[str, Any]) -> list[ScoreRow]:
                 )
             )
     return rows
+
+
+def show_scores(rows: Sequence[ScoreRow], display: Display) -> None:
+    """Show how well an actor draws held-out frames, next to the baselines that it must beat."""
+    if not rows:
+        return
+    digits = {"body_ssim": 3, "body_psnr_db": 1, "face_ssim": 3, "face_psnr_db": 1, "pose_distance": 3}
+    cells = [
+        [
+            row.drawn_by,
+            *("" if (value := getattr(row, name)) is None else f"{value:.{n}f}" for name, n in digits.items()),
+        ]
+        for row in rows
+    ]
+    headings = ("drawn by", "body SSIM", "body PSNR dB", "face SSIM", "face PSNR dB", "pose distance")
+    display.table(headings, cells, title=f"{rows[0].frames} held-out frames", numbers=True)

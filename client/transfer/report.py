@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Final
 
 import numpy as np
+from rich.text import Text
 
 from client.connection.types import Answer
+from client.terminal.display import Display
 from motion.frame import NoPictureReason
 
+_WHY: Final = {
+    NoPictureReason.NO_PERSON: "no person",
+    NoPictureReason.DROPPED: "dropped",
+    NoPictureReason.BAD_FRAME: "bad frame",
+    NoPictureReason.NOT_PLACED: "person without a place (head, hips and both ankles not seen together yet)",
+}
 _STAGE_ORDER: Final = ("pose", "normalize", "label_map", "generator", "face", "encode")
 
 
@@ -94,3 +102,32 @@ def _row(stage: str, times: Sequence[tuple[float, float, float]]) -> StageRow:
     return StageRow(
         stage, len(times), float(median[0]), float(high[0]), float(median[1]), float(high[1]), float(median[2])
     )
+
+
+def show_report(report: TransferReport, display: Display) -> None:
+    """Show the table of stages, and what happened to the frames."""
+    rows = [(row.stage, str(row.frames), *(f"{time:.1f}" for time in astuple(row)[2:])) for row in report.stages()]
+    headings = ("stage", "frames", "compute p50", "compute p95", "queue p50", "queue p95", "stage p50")
+    if rows:
+        display.table(headings, rows, title="milliseconds per frame", numbers=True)
+    display.out.print(Text(_summary(report)))
+    if report.remarks:
+        remarks = ", ".join(f"{name} {count}" for name, count in report.remarks.most_common())
+        display.out.print(Text(f"remarks, in frames: {remarks}"))
+
+
+def _summary(report: TransferReport) -> str:
+    parts = [f"{report.answered} frames in {report.seconds:.1f} s ({report.frames_per_second:.1f} fps)"]
+    parts.append(f"{report.pictures} pictures")
+    parts += [f"{count} {_WHY[why]}" for why, count in report.without_picture.most_common()]
+    if report.skipped:
+        parts.append(f"{report.skipped} skipped before sending")
+    if report.lost_under_way:
+        parts.append(f"{report.lost_under_way} lost with the connection")
+    if report.lost:
+        parts.append(f"{report.lost} lost in the source")
+    if report.reconnects:
+        parts.append(f"reconnected {report.reconnects} {'time' if report.reconnects == 1 else 'times'}")
+    if report.precision:
+        parts.append(f"generator in {report.precision}")
+    return ", ".join(parts)

@@ -15,7 +15,7 @@ import pytest
 from client.__main__ import run
 from client.cluster.footage_upload import _TAKE, Upload
 from client.cluster.job_template import JobRequest, read_template, upload_pod
-from client.cluster.jobs import ClusterAccess
+from client.cluster.options import ClusterAccess
 from client.errors import ClusterError
 from tests.unit.client.cluster.containerd import Exec
 from tests.unit.client.cluster.fake_cluster import NAMESPACE, FakeCluster, Served
@@ -39,7 +39,7 @@ class Sender:
         self.said: list[str] = []
         self.counts: list[int] = []
         request = JobRequest(
-            training=TrainRequest(footage=FootageRequest(files=(footage,)), actor="me", consent="ours"),
+            training=TrainRequest(footage=FootageRequest(files=[footage]), actor="me", consent="ours"),
             namespace=NAMESPACE,
         )
         access = ClusterAccess(kubeconfig=served.kubeconfig)

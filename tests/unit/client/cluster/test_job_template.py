@@ -19,7 +19,7 @@ from serving.process.exit_codes import EXIT_FINAL, EXIT_INTERRUPTED
 from training.options import FootageRequest, TrainRequest
 
 VERSIONS = ("1.31", "1.34", "1.37")
-FOOTAGE = FootageRequest(files=(Path("/footage/me.mp4"),))
+FOOTAGE = FootageRequest(files=[Path("/footage/me.mp4")])
 TRAINING = on_cluster(
     TrainRequest(footage=FOOTAGE, actor="me", preset="full-512", consent="who agreed, to what"), FOOTAGE, 1
 )

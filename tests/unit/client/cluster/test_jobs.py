@@ -84,7 +84,14 @@ def test_a_job_is_what_was_asked_for(site):
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry/training:2"
     assert container["args"] == [
-        *("--actor=me", "--preset=slim-512", "--minutes=5", "--actors=/actors", "--work=/footage/work/me", "--seed=3"),
+        *(
+            "--actor=me",
+            "--preset=slim-512",
+            "--minutes=5.0",
+            "--actors=/actors",
+            "--work=/footage/work/me",
+            "--seed=3",
+        ),
         *("--device=cpu", "--consent=me, $$(HOME) and $$$$", "--", "/footage/me.mp4"),
     ]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
@@ -408,7 +415,7 @@ def test_a_job_is_watched_from_anywhere(site):
     [
         (["--footage-path", "/etc/passwd"], "--footage-path is a file below /footage"),
         (["--footage-path", "../etc"], "--footage-path is a file below /footage"),
-        (["--work", "elsewhere"], "--work is not for --on kubernetes"),
+        (["--work", "elsewhere"], "--work does not apply with --on kubernetes"),
         (["--nodes", "0"], "--nodes"),
     ],
 )
@@ -423,7 +430,7 @@ def test_options_that_make_no_sense_are_refused(site, more, message):
 def test_cluster_options_mean_nothing_here(site):
     """Without --on kubernetes they are refused, not passed over."""
     assert run(["train", "x.mp4", "--actor", "me", "--consent", "ours", "--gpus", "2"]) == 2
-    assert "--gpus is for --on kubernetes" in site.capsys.readouterr().err
+    assert "--gpus needs --on kubernetes" in site.capsys.readouterr().err
 
 
 def test_a_misspelt_field_of_the_users_template_is_named(site, root, tmp_path):

@@ -250,7 +250,7 @@ def test_damaged_body_stats(fails, serve, make_video, tmp_path):
     ):
         stats.write_text(text)
         told = fails(1, *command, "--body", str(stats))
-        assert "holds no body stats" in told
+        assert "does not hold body stats" in told
         assert said in told
 
 
