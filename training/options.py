@@ -23,6 +23,7 @@ FOOTAGE: Final = typer.Argument(
 )
 PRESETS: Final = "slim-256, slim-512, full-512, paper-512 or paper-1024"
 DEFAULT_PRESET: Final = "slim-256"
+DEFAULT_ACTORS: Final = Path("actors")
 DEFAULT_WORK: Final = Path("work")
 
 ActorsFolder = Annotated[Path, typer.Option("--actors", envvar="DANCE_ACTORS", help="Folder with the actors.")]
@@ -113,7 +114,7 @@ class TrainOptions:
     start_from: Annotated[
         str, typer.Option("--from", metavar="ACTOR", help="Start from this actor's weights (fine-tuning).")
     ] = ""
-    store_root: ActorsFolder = Path("actors")
+    store_root: ActorsFolder = DEFAULT_ACTORS
     work_root: WorkFolder = DEFAULT_WORK
     seed: Annotated[
         int, typer.Option("--seed", help="Another seed draws other pairs, which makes another training.")

@@ -49,10 +49,15 @@ class JobSettings(TrainOptions):
     @property
     def recipe(self) -> Preset:
         """The preset with the requested losses. Raises BadInput."""
-        preset = self.preset if self.losses is None else with_losses(self.preset, self.losses)
-        preset = preset if self.perceptual is None else with_perceptual(preset, self.perceptual)
-        preset = preset if self.adversarial is None else with_adversarial(preset, self.adversarial)
-        return preset if self.feature_matching is None else with_feature_matching(preset, self.feature_matching)
+        preset = self.preset
+        for changed, choice in (
+            (with_losses, self.losses),
+            (with_perceptual, self.perceptual),
+            (with_adversarial, self.adversarial),
+            (with_feature_matching, self.feature_matching),
+        ):
+            preset = preset if choice is None else changed(preset, choice)
+        return preset
 
     @property
     def work_folder(self) -> Path:

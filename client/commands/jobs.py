@@ -38,7 +38,7 @@ def list_command(access: ClusterAccess) -> None:
 
 @jobs_app.command("watch")
 @option_groups
-def watch_command(name: JobName, access: ClusterAccess, patience: Patience = PATIENCE_SECONDS) -> None:
+def watch_command(name: JobName, *, patience: Patience = PATIENCE_SECONDS, access: ClusterAccess) -> None:
     """Show a training's progress and log until it ends. The exit code is the training's. Ctrl-C does not stop it."""
     with cluster_client():
         from client.cluster.jobs import watch_job

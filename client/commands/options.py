@@ -16,6 +16,7 @@ from client.poses.local_estimation import PoseModels, pose_models
 from client.terminal.display import Display
 from motion.people.dancer_choice import DancerChoice, DancerRule
 from motion.pose_choice import PoseBackend
+from training.options import DEFAULT_ACTORS as DEFAULT_ACTORS
 from training.options import ActorsFolder as ActorsFolder
 
 ActorName = Annotated[str, typer.Option("--actor", help="The actor who dances.")]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from client.commands.options import ActorsFolder, Credentials, Logs, PoseNetworks, Server
+from client.commands.options import DEFAULT_ACTORS, ActorsFolder, Credentials, Logs, PoseNetworks, Server
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
 from client.connection.types import ActorListing
@@ -32,7 +31,7 @@ from serving.process.option_groups import option_groups
 def up(
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the orchestrator; 0 takes a free one.")] = 50050,
-    actors: ActorsFolder = Path("actors"),
+    actors: ActorsFolder = DEFAULT_ACTORS,
     networks: PoseNetworks,
     logs: Logs = None,
 ) -> None:
@@ -63,7 +62,7 @@ def actors_command(
     *,
     server: Server = None,
     credentials: Credentials,
-    actors: ActorsFolder = Path("actors"),
+    actors: ActorsFolder = DEFAULT_ACTORS,
 ) -> None:
     """List the actors of a server, or of a folder here. The commands below set which versions are served."""
     if context.invoked_subcommand is not None:

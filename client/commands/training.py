@@ -104,7 +104,6 @@ def train_command(
 
 @option_groups
 def evaluate_command(
-    evaluation: Callable[..., EvaluateRequest],
     *,
     files: Annotated[
         list[Path],
@@ -113,6 +112,7 @@ def evaluate_command(
             help="Footage of the actor, once for each file; default: the training footage, if still in --work.",
         ),
     ] = [],  # noqa: B006  typer copies it
+    evaluation: Callable[..., EvaluateRequest],
     footage: Callable[..., FootageRequest],
 ) -> None:
     """Measure an actor on footage that it was not trained on, and a transfer against its right answer."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from client.commands.options import (
+    DEFAULT_ACTORS,
     ActorName,
     ActorsFolder,
     Credentials,
@@ -78,7 +79,7 @@ def transfer_command(
     ] = CHECKPOINT_EVERY_FRAMES,
     server: Server = None,
     credentials: Credentials,
-    actors: ActorsFolder = Path("actors"),
+    actors: ActorsFolder = DEFAULT_ACTORS,
     max_side: MaxSide = 1280,
     force: Force = False,
     logs: Logs = None,
@@ -144,7 +145,7 @@ def fit_command(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A JSON file for `dance transfer --body`.")] = None,
     server: Server = None,
     credentials: Credentials,
-    actors: ActorsFolder = Path("actors"),
+    actors: ActorsFolder = DEFAULT_ACTORS,
     networks: PoseNetworks,
     facts: SourceFacts,
     max_side: MaxSide = 1280,

@@ -28,7 +28,7 @@ from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import Actor, ActorStore
 from serving.pictures.codec import decode_picture
 from serving.process.atomic_files import folder_written_whole
-from training.options import DEFAULT_WORK, ActorsFolder, FootageRequest, WorkFolder
+from training.options import DEFAULT_ACTORS, DEFAULT_WORK, ActorsFolder, FootageRequest, WorkFolder
 from video.reader import VideoReader
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class EvaluateRequest:
     ] = None
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: evaluation/ACTOR-VERSION.")] = None
     force: Annotated[bool, typer.Option("--force", help="Overwrite an earlier evaluation in that folder.")] = False
-    actors_root: ActorsFolder = Path("actors")
+    actors_root: ActorsFolder = DEFAULT_ACTORS
     work_root: WorkFolder = DEFAULT_WORK
 
     @property

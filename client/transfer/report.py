@@ -1,4 +1,4 @@
-"""What happened in a session: frames, remarks, and the times of every stage."""
+"""The report of a session: frames, remarks, and the times of every stage."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class StageRow:
 
 @dataclass(slots=True)
 class TransferReport:
-    """Counts of a session, which grow with `add`.
+    """Counts of a session; `add` adds an answer.
 
-    skipped: live frames that the client never sent. lost: frames that the source promises and that do not decode.
-    reconnects: how often the server was gone and found again. lost_under_way: live frames that were sent and got no
-    answer, because the server was gone. notes: what was decided about the source that its owner should know.
+    skipped: live frames that the client never sent. lost: frames that the source promises but that do not decode.
+    reconnects: how often the server was lost and found again. lost_under_way: live frames that were sent and got no
+    answer because the server was lost. notes: decisions about the source that its owner should know.
     """
 
     answered: int = 0
@@ -60,7 +60,7 @@ class TransferReport:
     _times: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
 
     def add(self, answer: Answer) -> None:
-        """One answer more."""
+        """Count one answer."""
         self.answered += 1
         if answer.no_picture is None:
             self.pictures += 1
@@ -75,23 +75,25 @@ class TransferReport:
 
     @property
     def frames_per_second(self) -> float:
-        """Answers over the session's length."""
+        """Answers divided by the session's length."""
         return self.answered / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def why_no_picture(self) -> str:
-        """Why no answer at all had a picture."""
-        nobody = self.without_picture[NoPictureReason.NO_PERSON]
+        """Why not a single answer had a picture."""
+        empty = self.without_picture[NoPictureReason.NO_PERSON]
         unplaced = self.without_picture[NoPictureReason.NOT_PLACED]
-        if nobody == self.answered:
-            return f"nobody was found in any of its {nobody} frames"
+        if empty == self.answered:
+            return f"no person was found in any of its {empty} frames"
         if unplaced:
-            seen = f"somebody is in {unplaced} of its {self.answered} frames"
-            return f"{seen}, but head, hips and both ankles are never seen together (--body gives the body's measures)"
+            seen = f"a person is in {unplaced} of its {self.answered} frames"
+            return (
+                f"{seen}, but head, hips and both ankles are never seen together (--body provides the body's measures)"
+            )
         return "no picture came"
 
     def stages(self) -> list[StageRow]:
-        """A row for each stage that reported times, in the order of the chain."""
+        """A row for each stage that reported times, in the order of the pipeline."""
         order = {stage: place for place, stage in enumerate(_STAGE_ORDER)}
         stages = sorted(self._times, key=lambda stage: (order.get(stage, len(order)), stage))
         return [_row(stage, self._times[stage]) for stage in stages]

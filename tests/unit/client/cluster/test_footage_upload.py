@@ -112,7 +112,7 @@ def test_an_interrupted_upload_goes_on_with_the_next_command(sender):
     """What arrived before is kept, also by another process."""
     sender.cluster.cut_commands_after_bytes += [100_000]
     sender.upload.patience_seconds = 0
-    with pytest.raises(ClusterError, match="The same command goes on"):
+    with pytest.raises(ClusterError, match="The same command continues"):
         sender.upload.bring(sender.footage)
     (part,) = sender.there()
     assert part.name == ".me_dancing.mp4.part"
@@ -151,7 +151,7 @@ async def test_a_command_whose_output_ends_is_not_heard_to_its_end(script, tmp_p
 def test_footage_that_arrives_cut_off_is_told_with_numbers(sender, monkeypatch):
     """How much is there says what to look for."""
     monkeypatch.setattr("client.cluster.footage_upload._TAKE", 'cd "$1"; head -c 1000 >> "./.$2.part"')
-    with pytest.raises(ClusterError, match="its SHA-256 differs, twice; 1000 of 1000000 bytes are there"):
+    with pytest.raises(ClusterError, match="its SHA-256 differs from what was sent; 1000 of 1000000 bytes arrived"):
         sender.upload.bring(sender.footage)
 
 
@@ -249,6 +249,6 @@ def test_ctrl_c_while_uploading_removes_the_pod(sender, make_video, monkeypatch,
     monkeypatch.setattr(Upload, "_send", lambda *given: os.kill(os.getpid(), signal.SIGINT))
     access = ["--kubeconfig", str(sender.footage.parent / "kubeconfig")]
     assert run(["train", str(make_video()), "--actor", "me", "--consent", "ours", "--on", "kubernetes", *access]) == 130
-    assert "nothing was started; the same command goes on with what was uploaded" in capsys.readouterr().err
+    assert "nothing was started; the same command continues the upload" in capsys.readouterr().err
     assert sender.cluster.pods == {}
     assert sender.cluster.jobs == {}

@@ -110,10 +110,10 @@ def test_names_of_jobs_are_names_of_hosts():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", "no YAML"),
-        ("kind: Pod", "is no Job"),
-        ("- 1", "is no Job"),
-        ("a: !!python/name:os.system", "no YAML"),
+        ("a: [", "is not one YAML"),
+        ("kind: Pod", "must be a Job"),
+        ("- 1", "must be a Job"),
+        ("a: !!python/name:os.system", "is not one YAML"),
     ],
 )
 def test_a_template_that_is_none_is_refused(tmp_path, text, message):

@@ -176,7 +176,7 @@ def test_a_log_out_of_reach_is_told_once_and_given_up_when_its_pod_has_ended(sit
     code, said = site.trains(node_lost)
     assert code == 0
     assert [line.split(":")[0] for line in said].count("reconnecting") == 1
-    assert "the rest of the log of train-me-0-0 cannot be had" in said
+    assert "the rest of the log of train-me-0-0 is lost" in said
     assert "published me version 1 in /actors/me/1" in said
 
 
@@ -206,7 +206,7 @@ def test_patience_ends(site):
     code, said = site.trains(gone, "--patience", "0")
     site.cluster.faults.clear()
     assert code == 1
-    assert "The training goes on: dance jobs watch train-me" in said[-1]
+    assert "The training continues: dance jobs watch train-me" in said[-1]
 
 
 def test_a_creation_whose_answer_is_lost_is_not_made_twice(site):
@@ -245,7 +245,7 @@ def test_an_ended_job_gives_way_to_the_next_training(site):
     site.cluster.pods.clear()
     code, said = site.trains(simple)
     assert code == 0
-    assert "train-me of before, complete, gives way" in "\n".join(said)
+    assert "replacing the previous train-me, which is complete" in "\n".join(said)
 
 
 def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(site):
@@ -262,7 +262,7 @@ def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(site):
 
     code, said = site.trains(interrupted)
     assert code == 130
-    assert "train-me goes on without you. To watch it: dance jobs watch train-me --kubeconfig" in said[-1]
+    assert "train-me continues on the cluster. To watch it: dance jobs watch train-me --kubeconfig" in said[-1]
     assert "To end it: dance jobs cancel train-me" in said[-1]
     assert "train-me" in site.cluster.jobs
 
@@ -284,7 +284,7 @@ def test_a_pod_that_no_node_takes_says_why(site):
     code, said = site.trains(pending)
     assert code == 0
     told = [line for line in said if words in line]
-    assert told == [f"waiting: train-me-0-0: no node takes it (Unschedulable: {words})"]
+    assert told == [f"waiting: train-me-0-0: no node accepts it (Unschedulable: {words})"]
 
 
 def test_an_image_that_cannot_be_had_says_so(site):
@@ -340,10 +340,10 @@ def test_an_eviction_is_told_and_the_next_pod_is_followed(site):
     code, said = site.trains(evicted)
     assert code == 0
     assert said.index("body 10.0 % | 1 done") < said.index("body 20.0 % | 2 done")
-    (told,) = [line for line in said if "taken away" in line]
+    (told,) = [line for line in said if "removed by" in line]
     assert told == (
-        "train-me-0-0 was taken away by the cluster (EvictionByEvictionAPI: node drained); that is not counted, the "
-        "next one goes on"
+        "train-me-0-0 was removed by the cluster (EvictionByEvictionAPI: node drained); this does not count, and the "
+        "next pod continues"
     )
 
 
@@ -413,8 +413,8 @@ def test_a_job_is_watched_from_anywhere(site):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--footage-path", "/etc/passwd"], "--footage-path is a file below /footage"),
-        (["--footage-path", "../etc"], "--footage-path is a file below /footage"),
+        (["--footage-path", "/etc/passwd"], "--footage-path must be a file below /footage"),
+        (["--footage-path", "../etc"], "--footage-path must be a file below /footage"),
         (["--work", "elsewhere"], "--work does not apply with --on kubernetes"),
         (["--nodes", "0"], "--nodes"),
     ],

@@ -96,7 +96,7 @@ def test_video_without_a_person(fails, serve, make_video, tmp_path):
     source, out, address = make_video(frames=4), tmp_path / "o.mp4", serve(nobody_at_all=True).address
     assert f"{source}: no whole body was seen in 4 frames" in fails(1, *arguments(source, out, address))
     assert fails(1, "fit", source, "--server", address) == f"error: {source}: no whole body was seen in 4 frames"
-    assert "nobody was found in any of its 4 frames" in fails(1, *arguments(source, out, address), "--one-pass")
+    assert "no person was found in any of its 4 frames" in fails(1, *arguments(source, out, address), "--one-pass")
     assert nothing_left(tmp_path, source)
 
 
@@ -104,7 +104,7 @@ def test_person_whose_whole_body_is_never_seen(fails, serve, make_video, tmp_pat
     """Somebody at a desk: not taken for nobody, and told what helps."""
     source, out = make_video(frames=4), tmp_path / "o.mp4"
     told = fails(1, *arguments(source, out, serve(nobody_placed=True).address), "--one-pass")
-    assert "somebody is in 4 of its 4 frames, but head, hips and both ankles are never seen together (--body" in told
+    assert "a person is in 4 of its 4 frames, but head, hips and both ankles are never seen together (--body" in told
     assert nothing_left(tmp_path, source)
 
 
