@@ -21,7 +21,6 @@ _SIGNS_OF_A_CUT: Final = ("RST_STREAM", "Internal error from Core")
 """INTERNAL is also what a server says about itself. These are a proxy's reset, and gRPC's word for a request that was
 still being written when the call ended, which then hides the call's own status."""
 
-EXIT_OK: Final = 0
 EXIT_NOTHING_USEFUL: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_STOPPED: Final = exit_codes.EXIT_INTERRUPTED

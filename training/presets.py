@@ -100,7 +100,7 @@ class Preset:
             raise ValueError(f"{self.width_px}x{self.height_px} must be a multiple of {multiple} for the network")
         if self.face is not None and self.face_rule.crop_px % 2**self.face.downsamplings:
             raise ValueError(
-                f"face crops of {self.face_rule.crop_px} pixels are not a multiple that the face network can take"
+                f"face crops of {self.face_rule.crop_px} pixels must be a multiple of {2**self.face.downsamplings}"
             )
         for name in ("previous_zeros", "decay_from", "last_rate", "coarse_share", "frozen_trunk", "face_judge_alone"):
             if not 0 <= getattr(self, name) <= 1:
@@ -213,15 +213,13 @@ def slim_256() -> Preset:
 
 def slim_512() -> Preset:
     """The small network at 512x512: an hour or more on two CPU cores."""
-    return Preset(
+    return replace(
+        slim_256(),
         name="slim-512",
         width_px=512,
         height_px=512,
-        generator=NetworkShape(base_channels=32, downsamplings=3, blocks=6, plate=True),
-        face=NetworkShape(base_channels=16, downsamplings=3, blocks=5),
         minutes=120.0,
         face_rule=FaceRule(side_per_face_size=2.0, min_side_px=32),
-        jitter=Jitter(),
     )
 
 

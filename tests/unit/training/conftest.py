@@ -1,4 +1,4 @@
-"""A tiny actor, a coloured bar that walks over a textured place, and a recipe that trains it in seconds."""
+"""A tiny actor, a coloured bar that walks across a textured place, and a recipe that trains it in seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIDE = 32
 
 
 def standing(x_px: float, *, face: bool = True) -> Pose:
-    """A person of 24 pixels, upright at `x_px` in a picture of 32."""
+    """An upright person of 24 pixels at `x_px` in a picture of 32."""
     joints = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
     seen = np.zeros(skeleton.JOINT_COUNT, np.float32)
     for joint, (dx, y) in {
@@ -41,7 +41,7 @@ def standing(x_px: float, *, face: bool = True) -> Pose:
 
 
 def walking_bar(folder, frames: int = 24, *, onto=None) -> PreparedFootage:
-    """Footage of `frames` frames, as preparation would leave it."""
+    """Footage of `frames` frames, as preparation leaves it."""
     random = np.random.default_rng(7)
     plate = random.integers(60, 200, (SIDE, SIDE, 3), np.uint8) if onto is None else onto
     poses = [standing(8 + 16 * frame / frames) for frame in range(frames)]
@@ -77,7 +77,7 @@ def walking_bar(folder, frames: int = 24, *, onto=None) -> PreparedFootage:
 
 @pytest.fixture(autouse=True)
 def denormals_kept() -> Iterator[None]:
-    """A job on a CPU flushes them in its thread for good, which here is that of other tests too."""
+    """A job on a CPU flushes denormals in its thread permanently, and other tests run in the same thread."""
     yield
     torch.set_flush_denormal(False)
 
@@ -94,7 +94,7 @@ def pose_at():
 
 
 def tiny_preset() -> Preset:
-    """A recipe whose step takes milliseconds, in float32 so that results repeat to the last bit."""
+    """A recipe whose steps take milliseconds, in float32 so that results are bit-identical."""
     return Preset(
         name="tiny",
         width_px=SIDE,
@@ -112,13 +112,13 @@ def tiny_preset() -> Preset:
 
 @pytest.fixture
 def tiny() -> Preset:
-    """The function `tiny_preset`, called."""
+    """The result of `tiny_preset`."""
     return tiny_preset()
 
 
 @dataclass
 class FakeEstimator:
-    """In the place of `PoseEstimator`: finds the same person in every bright picture, and counts its pictures."""
+    """Replaces `PoseEstimator`: finds the same person in every bright picture, and counts pictures."""
 
     looked: int = 0
     started: int = 0

@@ -17,20 +17,20 @@ from tests.unit.client.cluster.fake_cluster import FakeCluster, Scenario, Served
 
 @dataclass
 class Site:
-    """A fake cluster, and `dance` beside it."""
+    """A fake cluster, and `dance` to use it."""
 
     cluster: FakeCluster
     served: Served
     capsys: pytest.CaptureFixture[str]
 
     def dance(self, *words: str) -> int:
-        """The exit code."""
+        """Run `dance`, and return its exit code."""
         code = run([*words, "--kubeconfig", str(self.served.kubeconfig)])
         assert not self.cluster.errors
         return code
 
     def trains(self, scenario: Scenario, *more: str) -> tuple[int, list[str]]:
-        """The exit code of a training on footage that is there, and what was said on stderr."""
+        """Train on footage in the volume; the exit code, and the lines on stderr."""
         self.cluster.scenario = scenario
         words = ["train", "--actor", "me", "--consent", "ours", "--on", "kubernetes", *more]
         code = self.dance(*words, *([] if "--footage-path" in more else ["--footage-path", "me.mp4"]))
@@ -64,7 +64,7 @@ async def simple(cluster: FakeCluster, job: str) -> None:
 
 
 def test_a_training_is_shown_to_its_end(site):
-    """Progress and log come as they are, and the exit code is the Job's."""
+    """Progress and log are shown unchanged, and the exit code is the Job's."""
     code, said = site.trains(simple)
     assert code == 0
     assert said[-4:] == [
@@ -76,7 +76,7 @@ def test_a_training_is_shown_to_its_end(site):
 
 
 def test_a_job_is_what_was_asked_for(site):
-    """The options reach the Job; a dollar in a text stays one, since Kubernetes would put variables in its place."""
+    """The options reach the Job; a dollar sign is escaped, so that Kubernetes does not expand variables."""
     more = ["--minutes", "5", "--consent", "me, $(HOME) and $$", "--image", "registry/training:2", "--gpus", "0"]
     code, _ = site.trains(simple, *more, "--seed", "3", "--preset", "slim-512")
     assert code == 0
@@ -99,7 +99,7 @@ def test_a_job_is_what_was_asked_for(site):
 
 
 def test_several_nodes_train_together(site):
-    """An Indexed Job, whose first pod's log is shown."""
+    """They form an Indexed Job, and the log of the first pod is shown."""
 
     async def together(cluster: FakeCluster, job: str) -> None:
         second, first = await cluster.pod_of(job, 1), await cluster.pod_of(job, 0)
@@ -118,7 +118,7 @@ def test_several_nodes_train_together(site):
 
 @pytest.mark.parametrize("code", [1, 42, 137])
 def test_the_exit_code_is_the_jobs(site, code):
-    """What ended the training ends this command, with the cluster's reason."""
+    """The command ends with the training's exit code and the cluster's reason."""
 
     async def fails(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -135,7 +135,7 @@ def test_the_exit_code_is_the_jobs(site, code):
 
 
 def test_a_log_that_breaks_goes_on_without_a_line_twice(site):
-    """Three breaks, one within a run of lines of the same time: each line is shown once, in order."""
+    """With three breaks, one among lines of the same time, each line is shown once and in order."""
 
     async def broken(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -162,7 +162,7 @@ def test_a_log_that_breaks_goes_on_without_a_line_twice(site):
 
 
 def test_a_log_out_of_reach_is_told_once_and_given_up_when_its_pod_has_ended(site):
-    """The node is lost: the cluster answers, its kubelet does not."""
+    """When a node is lost, the cluster answers but its kubelet does not."""
 
     async def node_lost(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -181,7 +181,7 @@ def test_a_log_out_of_reach_is_told_once_and_given_up_when_its_pod_has_ended(sit
 
 
 def test_an_api_server_that_is_away_is_waited_for(site):
-    """Overload and broken connections between two looks are told once, and end when it answers again."""
+    """Overload and broken connections are reported once, and watching resumes when the cluster answers again."""
 
     async def away(cluster: FakeCluster, job: str) -> None:
         cluster.faults += [503, None, 429]
@@ -198,7 +198,7 @@ def test_an_api_server_that_is_away_is_waited_for(site):
 
 
 def test_patience_ends(site):
-    """A cluster that stays away is given up after --patience, and the way back is told."""
+    """The command gives up on a lost cluster after --patience, and says how to watch again."""
 
     async def gone(cluster: FakeCluster, job: str) -> None:
         cluster.faults += [None] * 1000
@@ -210,7 +210,7 @@ def test_patience_ends(site):
 
 
 def test_a_creation_whose_answer_is_lost_is_not_made_twice(site):
-    """The Job that is there is known as our own."""
+    """The Job that exists is recognized as our own."""
     site.cluster.lost_answers = 1
     code, said = site.trains(simple)
     assert code == 0
@@ -219,7 +219,7 @@ def test_a_creation_whose_answer_is_lost_is_not_made_twice(site):
 
 
 def test_an_actor_that_is_being_trained_is_not_trained_twice(site):
-    """Exit code 1 before anything is sent, and how to watch or end what is there."""
+    """It ends with exit code 1 before anything is sent, and says how to watch or end the running training."""
     code, _ = site.trains(runs_on, "--detach")
     assert code == 0
     code, said = site.trains(runs_on)
@@ -229,7 +229,7 @@ def test_an_actor_that_is_being_trained_is_not_trained_twice(site):
 
 
 async def runs_on(cluster: FakeCluster, job: str) -> None:
-    """A pod that trains until somebody deletes the Job."""
+    """One pod that trains until the Job is deleted."""
     pod = await cluster.pod_of(job)
     await cluster.runs(pod)
     await cluster.says(pod, "body 1.0 % | 1 done")
@@ -240,7 +240,7 @@ async def runs_on(cluster: FakeCluster, job: str) -> None:
 
 
 def test_an_ended_job_gives_way_to_the_next_training(site):
-    """The same command after the end trains further, under the same name."""
+    """After the end, the same command continues the training under the same name."""
     assert site.trains(simple)[0] == 0
     site.cluster.pods.clear()
     code, said = site.trains(simple)
@@ -249,7 +249,7 @@ def test_an_ended_job_gives_way_to_the_next_training(site):
 
 
 def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(site):
-    """Exit code 130; the Job is still there."""
+    """It ends with exit code 130, and the Job stays."""
 
     async def interrupted(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -258,7 +258,7 @@ def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(site):
         await cluster.read(pod, 1)
         ident = threading.main_thread().ident
         assert ident is not None
-        signal.pthread_kill(ident, signal.SIGINT)  # the one that waits, as with a single thread
+        signal.pthread_kill(ident, signal.SIGINT)  # the waiting thread, as with a single thread
 
     code, said = site.trains(interrupted)
     assert code == 130
@@ -268,7 +268,7 @@ def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(site):
 
 
 def test_a_pod_that_no_node_takes_says_why(site):
-    """The scheduler's words, once, while it lasts; then the training."""
+    """The scheduler's reason is shown once, then the training."""
     words = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
     async def pending(cluster: FakeCluster, job: str) -> None:
@@ -288,7 +288,7 @@ def test_a_pod_that_no_node_takes_says_why(site):
 
 
 def test_an_image_that_cannot_be_had_says_so(site):
-    """The kubelet's words."""
+    """The kubelet's reason is shown."""
 
     async def no_image(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -306,7 +306,7 @@ def test_an_image_that_cannot_be_had_says_so(site):
 
 
 def test_a_job_that_makes_no_pod_says_why(site):
-    """A quota or a policy refuses pods where only the Job's events tell."""
+    """If a quota or a policy refuses pods, the reason comes from the Job's events."""
 
     async def no_pods(cluster: FakeCluster, job: str) -> None:
         about = {"kind": "Job", "name": job}
@@ -321,7 +321,7 @@ def test_a_job_that_makes_no_pod_says_why(site):
 
 
 def test_an_eviction_is_told_and_the_next_pod_is_followed(site):
-    """It is not counted; the log goes on with the next pod's."""
+    """The eviction does not count, and the log continues with the next pod's."""
 
     async def evicted(cluster: FakeCluster, job: str) -> None:
         first = await cluster.pod_of(job)
@@ -348,7 +348,7 @@ def test_an_eviction_is_told_and_the_next_pod_is_followed(site):
 
 
 def test_a_pod_that_is_deleted_while_it_is_followed_is_no_end(site):
-    """Its log is gone with it; the next pod's comes."""
+    """Its log is lost with it, and the next pod's log is shown."""
 
     async def deleted(cluster: FakeCluster, job: str) -> None:
         first = await cluster.pod_of(job)
@@ -365,7 +365,7 @@ def test_a_pod_that_is_deleted_while_it_is_followed_is_no_end(site):
 
 
 def test_a_cancelled_job_ends_its_watchers(site):
-    """They see the last words of the pod, and exit code 1."""
+    """Watchers see the last lines of the pod, and exit code 1."""
 
     async def cancelled(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -381,7 +381,7 @@ def test_a_cancelled_job_ends_its_watchers(site):
 
 
 def test_jobs_are_listed_and_cancelled_by_their_actor(site):
-    """`list` shows how they stand; `cancel` takes a Job's name or its actor's, and says what stays."""
+    """`list` shows their states; `cancel` accepts a Job's name or its actor's, and says what is kept."""
     site.trains(runs_on, "--detach")
     assert site.dance("jobs", "list") == 0
     table = site.capsys.readouterr().out
@@ -394,7 +394,7 @@ def test_jobs_are_listed_and_cancelled_by_their_actor(site):
 
 
 def test_a_job_is_watched_from_anywhere(site):
-    """Its log comes from the beginning, its exit code too."""
+    """The log is shown from the beginning, and the exit code is the training's."""
 
     async def until_watched(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -420,7 +420,7 @@ def test_a_job_is_watched_from_anywhere(site):
     ],
 )
 def test_options_that_make_no_sense_are_refused(site, more, message):
-    """Exit code 2, and nothing is asked of the cluster."""
+    """They end with exit code 2, without a request to the cluster."""
     code, said = site.trains(simple, *more)
     assert code == 2
     assert message in said[-1]
@@ -428,13 +428,13 @@ def test_options_that_make_no_sense_are_refused(site, more, message):
 
 
 def test_cluster_options_mean_nothing_here(site):
-    """Without --on kubernetes they are refused, not passed over."""
+    """Without --on kubernetes, they are refused instead of ignored."""
     assert run(["train", "x.mp4", "--actor", "me", "--consent", "ours", "--gpus", "2"]) == 2
     assert "--gpus needs --on kubernetes" in site.capsys.readouterr().err
 
 
 def test_a_misspelt_field_of_the_users_template_is_named(site, root, tmp_path):
-    """The client would drop it without a word."""
+    """A misspelt field is refused, although the Kubernetes client would silently drop it."""
     text = (root / "deploy" / "jobs" / "train.yaml").read_text().replace("backoffLimit:", "backofLimit:")
     (tmp_path / "mine.yaml").write_text(text)
     code, said = site.trains(simple, "--template", str(tmp_path / "mine.yaml"))
@@ -443,7 +443,7 @@ def test_a_misspelt_field_of_the_users_template_is_named(site, root, tmp_path):
 
 
 def test_the_servers_refusal_is_one_line(site, root, tmp_path):
-    """What only the server knows to be wrong comes in its words."""
+    """An error that only the server can find is shown in its words."""
     text = (
         (root / "deploy" / "jobs" / "train.yaml")
         .read_text()
@@ -456,7 +456,7 @@ def test_the_servers_refusal_is_one_line(site, root, tmp_path):
 
 
 def test_a_missing_right_is_named_with_the_file_that_gives_it(site):
-    """403 in the server's words."""
+    """A 403 is shown in the server's words."""
     site.cluster.rights.withdraw("training-submitter")
     code, said = site.trains(simple)
     assert code == 1
@@ -465,7 +465,7 @@ def test_a_missing_right_is_named_with_the_file_that_gives_it(site):
 
 
 def test_an_unknown_user_and_namespace_are_told(site):
-    """401 and 403 are no reason to try again."""
+    """401 and 403 are not retried."""
     named = json.dumps({"token": "stranger"})
     kubeconfig = site.served.kubeconfig
     kubeconfig.write_text(kubeconfig.read_text().replace("token: submitter", named.strip("{}").replace('"', "")))
@@ -475,7 +475,7 @@ def test_an_unknown_user_and_namespace_are_told(site):
 
 
 def test_a_missing_kubeconfig_is_told(site, tmp_path, capsys):
-    """Where it was looked for."""
+    """The error says where a cluster was looked for."""
     assert run(["jobs", "list", "--kubeconfig", str(tmp_path / "none")]) == 1
     said = capsys.readouterr().err
     assert "no cluster is known from" in said
