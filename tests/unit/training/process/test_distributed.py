@@ -57,7 +57,7 @@ def test_two_processes_train_as_one_with_twice_the_batch(trained):
 
 
 def test_only_the_first_process_writes(trained):
-    """In a whole job of two processes, rank 1 does not write to the work folder, but reads what rank 0 prepared and drew."""
+    """In a job of two processes, rank 1 does not write to the work folder, but reads what rank 0 prepared and drew."""
     first, second = ((trained / "job" / f"wrote-{rank}").read_text().splitlines() for rank in (0, 1))
     assert {"frames.csv", "body.pt", "face.pt"} <= {name.rsplit("/", 1)[-1] for name in first}
     assert second == []
