@@ -39,11 +39,11 @@ from serving.errors import BadInput, DanceError
 from serving.process.atomic_files import written_whole
 from training.checkpoints.identity import fingerprint, recipe_identity
 from training.checkpoints.store import Checkpoints
+from training.data.prepared_footage import PreparedFootage, preparation_name
 from training.evaluation.held_out_frames import HeldOut
 from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing
 from training.loop.trainer import Budget, Step, Trainer, TrainingStopped
-from training.preparation.prepare import PreparedFootage, preparation_name
 from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, settle
 from training.presets import Preset, slim_256
 from training.process.atomic import write_picture
@@ -210,7 +210,8 @@ class Measurement:
         if name in self.results.rows:
             # The checkpoint first: a row without it is measured anew, a checkpoint with its row never is.
             if VARIANTS_BY_NAME[name].training == name:
-                Checkpoints(self._checkpoint(name)).remove()
+                for path in Checkpoints(self._checkpoint(name)).paths():
+                    path.unlink()
             self.results.drop(names)
         self.run(names)
 

@@ -6,12 +6,12 @@ has drawn it in training. Seconds of all cores for each frame stand beside it, f
 use too.
 
 The plain loop does as the published code of pix2pixHD and its descendants does: float32, PyTorch's own layers, the next
-pair is read when the last step is done, the judge looks three times at each pair (drawn ones for itself, real ones, and
-drawn ones for the generator, which computes gradients of the judge that nobody uses), Adam weight by weight.
+pair is read when the last step is done, the discriminator runs three times for each pair (drawn ones for itself, real
+ones, and drawn ones for the generator, with unused gradients of the discriminator), Adam weight by weight.
 
 Ours: bf16 where the machine computes it, channels last, the layers of `training/networks/cpu_layers.py` on a CPU,
 pairs read ahead,
-two looks of the judge for the generator's step and one for its own, fused Adam, averaged weights.
+two runs of the discriminator for the generator's step and one for its own, fused Adam, averaged weights.
 
 `python -m benchmarks.training_speed`
 """
@@ -38,7 +38,9 @@ from motion.body import BodyStats
 from motion.crop import whole_frame_crop
 from motion.frame import FrameSize
 from motion.labelmap import draw_label_map
-from training.data.pairs import Pair, Pairs, split_footage
+from training.data.pairs import Pair, Pairs
+from training.data.prepared_footage import PreparedFootage
+from training.data.split import split_footage
 from training.loop.batches import collated, on_device
 from training.loop.body_learner import BodyLearner, new_generator
 from training.loop.learner import Computing
@@ -46,10 +48,9 @@ from training.losses.adversarial import real_or_fake
 from training.losses.feature_matching import feature_matching
 from training.losses.perceptual import perceptual
 from training.losses.reconstruction import opacity_l1, weighted_l1
-from training.losses.temporal import PAIR_CHANNELS, judged_together
+from training.losses.temporal import PAIR_CHANNELS, paired
 from training.networks.discriminator import MultiscaleDiscriminator, initialise
 from training.networks.vgg import perceptual_network
-from training.preparation.prepare import PreparedFootage
 from training.preset_setup import computable, pairs_for, settle
 from training.presets import Preset, preset_named, with_perceptual
 
@@ -68,14 +69,14 @@ class PlainLoop:
         torch.manual_seed(0)
         self._preset, self._pairs, self._device, self._batch, self._vgg = preset, pairs, device, batch, vgg
         self._generator = new_generator(preset.generator).to(device)
-        self._judge = MultiscaleDiscriminator(
+        self._discriminator = MultiscaleDiscriminator(
             PAIR_CHANNELS, preset.discriminator_channels, preset.discriminator_layers, preset.discriminator_scales
         ).to(device)
         initialise(self._generator)
-        initialise(self._judge)
+        initialise(self._discriminator)
         self._optimizers = [
             torch.optim.Adam(network.parameters(), preset.learning_rate, (0.5, 0.999), foreach=False)
-            for network in (self._generator, self._judge)
+            for network in (self._generator, self._discriminator)
         ]
         self.pictures_seen = 0
 
@@ -86,13 +87,13 @@ class PlainLoop:
         pair = on_device(_contiguous(collated(items)), self._device)
         first, first_opacity = self._draw(pair.labels[0], pair.previous, pair.plate)
         second, second_opacity = self._draw(pair.labels[1], first, pair.plate)
-        drawn_BCHW = judged_together(pair.labels, (first, second))
-        judged_apart = self._judge(drawn_BCHW.detach())
-        judged_real = self._judge(judged_together(pair.labels, pair.pictures))
-        judged_drawn = self._judge(drawn_BCHW)
-        terms: dict[str, Tensor] = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
+        drawn_BCHW = paired(pair.labels, (first, second))
+        on_drawn_alone = self._discriminator(drawn_BCHW.detach())
+        on_real = self._discriminator(paired(pair.labels, pair.pictures))
+        on_drawn = self._discriminator(drawn_BCHW)
+        terms: dict[str, Tensor] = {"adversarial": real_or_fake(on_drawn, is_real=True, loss=preset.adversarial)}
         if weights.feature_matching:
-            terms["feature_matching"] = feature_matching(judged_drawn, judged_real, preset.feature_matching)
+            terms["feature_matching"] = feature_matching(on_drawn, on_real, preset.feature_matching)
         drawn, opacities = (first, second), (first_opacity, second_opacity)
         if weights.perceptual and self._vgg is not None:
             terms["perceptual"] = torch.stack(
@@ -109,12 +110,12 @@ class PlainLoop:
             terms["opacity"] = torch.stack(
                 [opacity_l1(opacities[i], pair.masks[i], pair.counted[i]) for i in (0, 1)]
             ).sum()
-        of_judge = 0.5 * (
-            real_or_fake(judged_real, is_real=True, loss=preset.adversarial)
-            + real_or_fake(judged_apart, is_real=False, loss=preset.adversarial)
+        of_discriminator = 0.5 * (
+            real_or_fake(on_real, is_real=True, loss=preset.adversarial)
+            + real_or_fake(on_drawn_alone, is_real=False, loss=preset.adversarial)
         )
-        # The judge gets gradients of the generator's loss too: computed, and thrown away.
-        for optimizer, loss in zip(self._optimizers, (weights.total(terms), of_judge), strict=True):
+        # The discriminator gets gradients of the generator's loss too: computed and thrown away.
+        for optimizer, loss in zip(self._optimizers, (weights.total(terms), of_discriminator), strict=True):
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

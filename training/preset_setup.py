@@ -12,10 +12,12 @@ from services.generator.network import Generator, ServedGenerator
 from serving.inference.engine import cpu_computes_bf16
 from serving.process.memory import keep_freed_memory
 from training.data.footage import Footage
-from training.data.pairs import Pairs, Split
+from training.data.pairs import Pairs
+from training.data.prepared_footage import PreparedFootage
+from training.data.split import Split
 from training.networks.recurrent_drawing import Draw, torch_draw
 from training.preparation.crop_arrays import Progress
-from training.preparation.prepare import PreparedFootage, prepare
+from training.preparation.prepare import prepare
 from training.presets import Preset
 
 _KEPT_BYTES = 2**31 - 1

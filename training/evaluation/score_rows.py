@@ -1,4 +1,4 @@
-"""Rows of scores: one way of drawing frames, measured in every way."""
+"""Rows of scores: one source of drawn frames, measured with every metric."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Runs = Sequence[Sequence[Picture]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationRow:
-    """What was measured of one way of drawing.
+    """The measurements of one source of drawn frames.
 
-    pictures: SSIM and PSNR; None for the real frames themselves. body_lpips, face_lpips: None where not available.
-    parts: by their names, see `keypoints.PARTS`. pose_distance: of `training.evaluation.metrics`, in torso lengths.
-    flicker_levels: see `flicker`, None where it could not be measured; has_motion: whether it means something here.
-    frames_per_second: None where nothing was drawn. frame_ssim: the body's, per frame.
+    pictures: SSIM and PSNR; None for the real frames themselves. body_lpips, face_lpips: None if not available.
+    parts: by name, see `keypoints.PARTS`. pose_distance: see `training.evaluation.metrics`, in torso lengths.
+    flicker_levels: see `flicker`, None if it could not be measured. has_motion: whether flicker is meaningful here.
+    frames_per_second: None if nothing was drawn. frame_ssim: the body's, per frame.
     """
 
     drawn_by: str
@@ -58,11 +58,11 @@ def measured(
     found: Sequence[Sequence[Pose | None]] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> EvaluationRow:
-    """Measures runs of consecutive pictures, `[H, W, 3]` uint8 RGB, against the real ones; poses in their pixels.
+    """Measure runs of consecutive pictures, `[H, W, 3]` uint8 RGB, against the real ones; poses in their pixels.
 
-    is_real: these are the real pictures, whose likeness to themselves says nothing. has_motion: consecutive pictures
-    belong together, so that flicker means something. found: the poses in the runs, where they are known already.
-    check: called ahead of each frame that is looked at; it may raise.
+    is_real: these are the real pictures, so they are not compared with themselves. has_motion: consecutive pictures
+    belong together, so flicker is meaningful. found: the poses in the runs, if they are known already.
+    check: called before each frame is measured; it may raise.
     """
     flat, flat_real = [p for run in runs for p in run], [p for run in real for p in run]
     poses = [pose for run in asked for pose in run]

@@ -1,7 +1,7 @@
-"""The transfer itself, against its known right answer: only a rendered pair of dancers has one.
+"""Evaluate a transfer against its ground truth, which only a rendered pair of dancers has.
 
-The source's clip was transferred to the actor; the *truth* shows the actor, drawn in the source's poses, in the actor's
-place and before the actor's camera.
+The source's clip was transferred to the actor; the *truth* shows the actor, rendered in the source's poses, in the
+actor's place and with the actor's camera.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from training.preparation.crop_arrays import Progress
 from training.process.stop_signals import checked
 
 _JOINTS = [joint for joint in PARTS["body"].tolist() if joint not in (skeleton.NECK, skeleton.MID_HIP)]
-"""The body's joints that are points of the body, and not middles of others."""
+"""The body's joints, without those that are midpoints of others."""
 
 
 def evaluate_transfer(
@@ -39,11 +39,11 @@ def evaluate_transfer(
     lpips: Lpips | None,
     on_step: Progress,
 ) -> Evaluation:
-    """Measures a transfer's pictures, of the actor's crop, against the film of the right answer.
+    """Measure a transfer's pictures, of the actor's crop, against the film of the right answer.
 
-    transferred: one for each of the film's frames; None where the transfer drew none. joints_path: the true joints, as
-    `samples.make` writes them. Raises BadInput where film and transfer do not belong together, NoBody where the
-    detector finds nobody in the film.
+    transferred: one for each of the film's frames; None if the transfer drew none. joints_path: the true joints, as
+    `samples.make` writes them. Raises BadInput if film and transfer do not belong together, NoBody if the detector
+    finds no person in the film.
     """
     crop = actor.crop
     frames = list(footage_frames(truth_path))
@@ -58,7 +58,7 @@ def evaluate_transfer(
     found = detected([checked(frames, partial(on_step, "looking for poses", 0, None))])[0]
     used = [i for i, (pose, drawn) in enumerate(zip(found, transferred, strict=True)) if pose and drawn is not None]
     if not used:
-        raise NoBody(f"{truth_path}: nobody is found in any frame that was drawn")
+        raise NoBody(f"{truth_path}: no person is found in any frame that was drawn")
     real = [[crop.cut(frames[i]) for i in used]]
     asked = [[crop.to_crop(pose) for i in used if (pose := found[i]) is not None]]
     drawn = [[picture for i in used if (picture := transferred[i]) is not None]]
@@ -105,8 +105,11 @@ def _true_joints(path: Path, frames: int) -> NDArray[np.float64]:
 
 
 def _joint_errors(found: Sequence[Pose | None], true: NDArray[np.float64]) -> dict[str, float | int | None]:
-    """In pixels of the crop: mean error over the body's joints, the mean place of the hips against the true one (x
-    to the right, y down), and the mean error once each frame's hips are laid onto each other."""
+    """The joints' errors in pixels of the crop.
+
+    They are the mean error over the body's joints, the mean offset of the hips (x to the right, y down), and the mean
+    error after each frame's hips are aligned.
+    """
     errors, aligned, offsets = [], [], []
     for pose, joints_px in zip(found, true, strict=True):
         if pose is None:
@@ -131,5 +134,5 @@ def _joint_errors(found: Sequence[Pose | None], true: NDArray[np.float64]) -> di
 
 
 def _difference(one: Picture, other: Picture) -> Picture:
-    """The absolute difference, inverted so that white is none."""
+    """The absolute difference, inverted so that white means none."""
     return np.asarray(255 - np.abs(one.astype(np.int16) - other), np.uint8)

@@ -1,4 +1,4 @@
-"""How long each stage of a job trains: by minutes, by frames seen, or by the preset's epochs."""
+"""How long each stage of a job trains: in minutes, in frames seen, or in the preset's epochs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from training.loop.trainer import Budget
 from training.presets import Epochs, Preset
 
 BODY_PART: Final = 0.85
-"""Of the training's minutes; the face gets the rest."""
+"""The body's fraction of the training's minutes; the face gets the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Of a job of this preset. minutes: all stages together. pictures: of body and face each. Both None: the preset's.
+    """The budgets of a job with this preset.
 
-    coarse: whether the generator inside of a local enhancer is trained by itself first.
+    minutes: of all stages together. pictures: of body and face each. Both None: the preset's length. coarse: whether
+    the generator inside a local enhancer is trained by itself first.
     """
 
     preset: Preset
@@ -25,8 +26,8 @@ class Budgets:
     coarse: bool
 
     @property
-    def says(self) -> str:
-        """For the training record."""
+    def text(self) -> str:
+        """The length of the training in words, for its record."""
         if self._by_epochs is not None:
             return f"{self._by_epochs.body:g} epochs of body, {self._by_epochs.face:g} of face"
         minutes = self.preset.minutes if self.minutes is None and self.pictures is None else self.minutes
@@ -34,20 +35,20 @@ class Budgets:
         return ", at most ".join(f"{limit:g} {of_what}" for of_what, limit in limits.items() if limit is not None)
 
     def of_coarse(self, pairs: int) -> Budget:
-        """Of the coarse stage, with so many pairs to train on."""
+        """The budget of the coarse stage, with this many pairs to train on."""
         if self._by_epochs is not None:
             return Budget(pictures=_at_least_one(self._by_epochs.coarse * pairs * 2))
         return self._part(self._body_part * self.preset.coarse_share, self.preset.coarse_share)
 
     def of_body(self, pairs: int) -> Budget:
-        """Of the body's stage, with so many pairs."""
+        """The budget of the body's stage, with this many pairs."""
         if self._by_epochs is not None:
             return Budget(pictures=_at_least_one(self._by_epochs.body * pairs * 2))
         share = 1 - self.preset.coarse_share if self.coarse else 1.0
         return self._part(self._body_part * share, share)
 
     def of_face(self, crops: int) -> Budget:
-        """Of the face's stage, with so many crops."""
+        """The budget of the face's stage, with this many crops."""
         if self._by_epochs is not None:
             return Budget(pictures=_at_least_one(self._by_epochs.face * crops))
         return self._part(1 - BODY_PART, 1.0)

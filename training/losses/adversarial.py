@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.networks.discriminator import Judgement
+from training.networks.discriminator import LayerOutputs
 
 AdversarialLoss = Literal["least_squares", "log"]
 
 
-def real_or_fake(judgements: Sequence[Judgement], *, is_real: bool, loss: AdversarialLoss) -> Tensor:
-    """How far the verdicts are from "real" or from "fake", summed over the scales (pix2pixHD, eq. 3). A scalar.
+def real_or_fake(outputs: Sequence[LayerOutputs], *, is_real: bool, loss: AdversarialLoss) -> Tensor:
+    """The distance of the verdicts from "real" or "fake", summed over the scales (pix2pixHD, eq. 3). A scalar.
 
-    The discriminator minimises it on real pictures with is_real and on drawn ones without; the generator minimises it
-    on drawn ones with is_real (the non-saturating form).
+    outputs: the discriminator's, one per scale. The discriminator minimises the loss on real pictures with is_real and
+    on drawn ones without; the generator minimises it on drawn ones with is_real (the non-saturating form).
     """
-    return torch.stack([_verdict_loss(judgement[-1].float(), is_real, loss) for judgement in judgements]).sum()
+
+    return torch.stack([_verdict_loss(outputs[-1].float(), is_real, loss) for outputs in outputs]).sum()
 
 
 def _verdict_loss(verdicts_B1HW: Tensor, is_real: bool, loss: AdversarialLoss) -> Tensor:

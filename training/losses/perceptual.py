@@ -1,4 +1,4 @@
-"""The perceptual loss: drawn pictures should look alike to a network that recognises things (pix2pixHD, VGG19)."""
+"""The perceptual loss: drawn pictures should look real to a network that recognises objects (pix2pixHD, VGG19)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LAYER_WEIGHTS: Final = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
-"""Of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1."""
+"""The weights of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1."""
 
 
 def perceptual(drawn: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:

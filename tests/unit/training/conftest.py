@@ -18,7 +18,7 @@ from motion.frame import FrameSize
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
 from serving.actors.store import NetworkShape
-from training.preparation.prepare import PreparedFootage
+from training.data.prepared_footage import PreparedFootage
 from training.presets import Preset
 
 SIDE = 32
@@ -118,7 +118,7 @@ def tiny() -> Preset:
 
 @dataclass
 class FakeEstimator:
-    """Replaces `PoseEstimator`: finds the same person in every bright picture, and counts pictures."""
+    """Replaces `PoseEstimator`: finds the same person in every bright picture, and counts its pictures."""
 
     looked: int = 0
     started: int = 0

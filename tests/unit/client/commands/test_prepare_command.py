@@ -105,7 +105,7 @@ def test_evaluation_shows_tables_and_what_is_not_available(actors, evaluated, ma
     said = capsys.readouterr()
     assert "Pose distance in pixels of 32x32" in said.out
     assert "1.50" in said.out
-    assert "LPIPS is not available: AlexNet's weights are not here" in said.err
+    assert "LPIPS is not available: AlexNet's weights are missing" in said.err
     assert f"wrote {tmp_path / 'out' / 'held-out.csv'}" in said.out
     table = tmp_path / "out" / "held-out.md"
     assert "LPIPS is not available" in table.read_text()
@@ -152,7 +152,7 @@ def test_an_evaluation_that_cannot_be_written_is_shown(actors, evaluated, make_v
 @pytest.mark.parametrize(
     ("more", "code", "words"),
     [
-        ([], 1, "what kind was trained on is not prepared in"),
+        ([], 1, "the footage of kind's training is not prepared in"),
         (["--actor-version", "7"], 1, "has no version 7"),
         (["--source", "clip.mp4"], 2, "--source and --truth belong together"),
         (["--lpips-weights", "none.pth"], 1, "--lpips-weights: none.pth cannot be read"),

@@ -26,7 +26,7 @@ from serving.process.exit_codes import EXIT_INTERRUPTED
 from tests.unit.training.conftest import SIDE, FakeEstimator, tiny_preset, walking_bar
 from training import preset_setup
 from training.data import footage
-from training.data.pairs import split_footage
+from training.data.split import split_footage
 from training.job import JobSettings, _Job, train_actor
 from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing
