@@ -23,8 +23,8 @@ from serving.errors import DanceError
 from serving.process.entry import ending, started
 from serving.process.exit_codes import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED, exit_code_of
 from serving.process.option_groups import option_groups
+from serving.process.stop_signals import stop_on_signals
 from training.options import FootageRequest, TrainRequest
-from training.process.stop_signals import stop_on_signals
 from training.reporting.progress_display import shown
 
 app = typer.Typer(name="training", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -18,7 +18,7 @@ from client.terminal.output_files import check_writable, refuse_existing, write_
 from motion.people.dancer_choice import DancerChoice
 from motion.pose_choice import PoseDetail
 from serving.process.option_groups import option_groups
-from training.process.stop_signals import stop_on_signals
+from serving.process.stop_signals import stop_on_signals
 from video.opening import is_endless
 
 Detail = Annotated[PoseDetail, typer.Option(help="Parts of the body to find.")]

@@ -92,9 +92,9 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
     actor = ActorStore(request.actors_root).load(request.actor, request.version)
     out = request.out or Path("evaluation") / f"{actor.id}-{actor.version}"
     with training_extra():
+        from serving.process.stop_signals import stop_on_signals
         from training.evaluation.lpips import open_lpips
         from training.evaluation.tables import evaluation_paths, fact_lines, footnotes, tables_of, write_evaluation
-        from training.process.stop_signals import stop_on_signals
         from training.reporting.progress_display import shown
     inputs = [path for path in (request.source, request.truth) if path is not None]
     inputs += [] if request.footage is None else request.footage.files

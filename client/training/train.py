@@ -36,9 +36,9 @@ def prepare(
     Interrupted when stopped, and what `training.preparation.prepare.prepare` raises.
     """
     with training_extra():
+        from serving.process.stop_signals import stop_on_signals
         from training.preset_setup import prepared_for
         from training.presets import preset_named
-        from training.process.stop_signals import stop_on_signals
         from training.process.work_folder import locked
         from training.reporting.progress import PhaseClock
         from training.reporting.progress_display import shown
@@ -67,10 +67,10 @@ def train(request: TrainRequest, display: Display) -> tuple[Actor, Path] | None:
     """
     with training_extra():
         # torch takes seconds to import, and few sub-commands need it.
+        from serving.process.stop_signals import stop_on_signals
         from training.job import train_actor
         from training.loop.trainer import TrainingStopped
         from training.process.distributed import is_first_process
-        from training.process.stop_signals import stop_on_signals
         from training.reporting.progress_display import shown
         from training.settings import JobSettings
     settings = JobSettings.of(request)

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from motion.face_region import FaceRule, cut_face, face_region
 from motion.frame import Picture
 from motion.pose import Pose
+from serving.process.stop_signals import checked
 from training.data.pairs import Pairs, person_margin
 from training.data.prepared_footage import PreparedFootage
 from training.data.resumable_array import RowWriter
 from training.networks.recurrent_drawing import Draw, draw_run
 from training.presets import Preset
-from training.process.disk import full_disk_told
 from training.process.distributed import ALONE, Ranks
-from training.process.stop_signals import checked
+from training.process.work_folder import full_disk_told
 
 _RUN_FRAMES: Final = 50
 """The length of a chosen run: long enough for the picture to settle after its empty beginning."""

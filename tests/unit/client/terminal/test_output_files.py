@@ -105,7 +105,7 @@ def test_a_folder_that_could_not_be_finished_is_not_there(poses, tmp_path):
 def test_what_a_stop_leaves_has_another_name(poses, tmp_path, capsys, monkeypatch):
     """The frames until then are kept, in a folder that does not look like the whole."""
     frames = iter(range(100))
-    monkeypatch.setattr("training.process.stop_signals.StopRequest.__call__", lambda request: next(frames) >= 3)
+    monkeypatch.setattr("serving.process.stop_signals.StopRequest.__call__", lambda request: next(frames) >= 3)
     assert run(["pose", str(poses), "--json", str(tmp_path / "out"), "--overlay", str(tmp_path / "o.mp4")]) == 130
     told = " ".join(capsys.readouterr().err.split())
     assert "stopped after 4 frames" in told
@@ -131,7 +131,7 @@ def test_poses_are_written_where_only_the_folder_can_be(poses, sealed, monkeypat
     assert run(["pose", str(poses), "--json", str(sealed)]) == 0
     assert len(read_folder(sealed).frames) == 40
     frames = iter(range(100))
-    monkeypatch.setattr("training.process.stop_signals.StopRequest.__call__", lambda request: next(frames) >= 3)
+    monkeypatch.setattr("serving.process.stop_signals.StopRequest.__call__", lambda request: next(frames) >= 3)
     assert run(["pose", str(poses), "--json", str(sealed), "--force"]) == 130
     assert len(read_folder(sealed / "poses.stopped").frames) == 4
     assert len(read_folder(sealed).frames) == 40

@@ -23,6 +23,7 @@ import torch._dynamo  # takes a second, and every optimizer imports it: import i
 
 import training.loop.trainer
 from serving.process.exit_codes import EXIT_INTERRUPTED
+from serving.process.stop_signals import stop_on_signals
 from tests.unit.training.conftest import SIDE, FakeEstimator, tiny_preset, walking_bar
 from training import preset_setup
 from training.data import footage
@@ -33,7 +34,6 @@ from training.loop.learner import Computing
 from training.loop.trainer import Budget, Trainer, TrainingStopped
 from training.preset_setup import pairs_for
 from training.process.distributed import joined
-from training.process.stop_signals import stop_on_signals
 
 KILLED = -signal.SIGKILL
 DONE = 0
