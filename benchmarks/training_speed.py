@@ -44,11 +44,8 @@ from training.data.split import split_footage
 from training.loop.batches import collated, on_device
 from training.loop.body_learner import BodyLearner, new_generator
 from training.loop.learner import Computing
-from training.losses.adversarial import real_or_fake
-from training.losses.feature_matching import feature_matching
-from training.losses.perceptual import perceptual
-from training.losses.reconstruction import opacity_l1, weighted_l1
 from training.losses.temporal import PAIR_CHANNELS, paired
+from training.losses.terms import feature_matching, opacity_l1, perceptual, real_or_fake, weighted_l1
 from training.networks.discriminator import MultiscaleDiscriminator, initialise
 from training.networks.vgg import perceptual_network
 from training.preset_setup import computable, pairs_for, settle

@@ -39,7 +39,7 @@ from training.evaluation.held_out_frames import HeldOut
 from training.loop.body_learner import BodyLearner
 from training.loop.budgets import Budgets
 from training.loop.checkpoint_space import state_checkpoint_space
-from training.loop.face_crops import cut_faces
+from training.loop.face_crops import cut_faces, stored_crops
 from training.loop.face_learner import FaceLearner
 from training.loop.finetune import body_weights_of, checked_start, face_weights_of, start
 from training.loop.learner import Computing, Learner
@@ -284,19 +284,14 @@ class _Job:
         self, prepared: PreparedFootage, pairs: Pairs, body: BodyLearner, identity: dict[str, str]
     ) -> tuple[FaceLearner | None, int]:
         """The trained face network, None if the footage shows no face, and the number of steps taken now."""
-        crops = cut_faces(
-            prepared,
-            pairs,
-            self._drawing(prepared, body),
-            self.preset,
-            self.folder / _CROPS_FILE,
-            partial(self._report_count, "drawing faces"),
-            check=self._stop_if_asked,
-            ranks=self.ranks,
-        )
-        if not crops:
+        path, crops = self.folder / _CROPS_FILE, None
+        if self.ranks.is_first:
+            draw, on_run = self._drawing(prepared, body), partial(self._report_count, "drawing faces")
+            crops = cut_faces(prepared, pairs, draw, self.preset, path, on_run, check=self._stop_if_asked)
+        if not self.ranks.told_by_first(None if crops is None else len(crops)):
             self._note("face", "the footage shows no face, so there is no face network")
             return None, 0
+        crops = stored_crops(path) if crops is None else crops
         learner = FaceLearner(self.preset, crops, self.computing, vgg=self.vgg)
         # A body that was trained further needs a new face.
         of_this_body = identity | {BODY_OF_THE_FACE: f"{body.pictures_seen} pictures"}

@@ -12,8 +12,7 @@ from serving.errors import BadInput
 from training.data.augmentation import Jitter
 from training.data.pairs import Targets
 from training.losses import LossWeights
-from training.losses.adversarial import AdversarialLoss
-from training.losses.feature_matching import OverScales
+from training.losses.terms import AdversarialLoss, OverScales
 from training.networks.vgg import Perceptual
 
 Losses = Literal["pix2pixhd", "smoothing", "smoothing-face"]

@@ -1,7 +1,7 @@
-"""Groups of command-line options: dataclasses whose fields typer sees as parameters of the command.
+"""Groups of command-line options: dataclasses whose fields typer sees as parameters of a command.
 
-A field is an option where it reads `name: Annotated[type, typer.Option(...)] = default`, or an argument likewise.
-Other fields of the dataclass are none, and the command fills them.
+A field `name: Annotated[type, typer.Option(...)] = default` is an option; with `typer.Argument` it is an argument. A
+field without `Annotated` is neither: the command sets it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ R = TypeVar("R")
 
 
 def option_groups(command: Callable[P, R]) -> Callable[P, R]:
-    """Let `command`, a function for typer, take groups of options.
+    """Decorate a typer command whose parameters include groups of options.
 
-    A parameter whose type is a dataclass receives one, made from its options. A parameter `Callable[..., Group]`
-    receives the group without what is missing: the command calls it with the fields that are not options, and with
-    those for which it declares an option of its own, under the field's name.
+    A parameter `group: Group` receives the finished dataclass. A parameter `group: Callable[..., Group]` receives a
+    constructor that already has the options: the command calls it with the remaining fields. These are the fields that
+    are not options, and those that share their name with a parameter of the command itself.
     """
     hints = get_type_hints(command, include_extras=True)
     parameters, groups = [], {}
@@ -60,9 +60,9 @@ def option_hints(group: type) -> dict[str, Any]:
 
 
 def words_of(group: object, always: Collection[str] = ()) -> Iterator[str]:
-    """The words of a command line that ask for this group, without its arguments.
+    """The words of a command line that sets these options; arguments are left out.
 
-    Options at their default are left out, except for fields named in `always`. Every option must name itself,
+    So are options at their default, except for fields named in `always`. Every option must be declared with its name,
     as in `typer.Option("--batch")`.
     """
     by_name = {field.name: field for field in fields(group)}  # type: ignore[arg-type]

@@ -17,25 +17,23 @@ def draw_figure(
     pose: Pose,
     colour: Sequence[int],
     torso_px: float,
-    *,
-    limb_width: float,
-    torso_width: float,
-    head_radius: float,
+    sizes: tuple[float, float, float],
     line_type: int = cv2.LINE_8,
 ) -> None:
-    """Draw into `picture`, `[H, W]` or `[H, W, 3]`, a pose in its pixels.
+    """Draw a pose into `picture`, `[H, W]` or `[H, W, 3]`, in its pixels.
 
-    torso_px: the torso's length, neck to middle of the hips. The widths and the radius are fractions of it.
+    torso_px: the torso's length, neck to middle of the hips. sizes: the limbs' width, the torso's width and the head's
+    radius, as fractions of it.
     """
+    limb_px, torso_width_px, head_px = (max(1, round(size * torso_px)) for size in sizes)
     for start, end in skeleton.BODY_LIMBS:
         a, b = pose.joint(start), pose.joint(end)
         if a is not None and b is not None:
             is_torso = (start, end) == (skeleton.NECK, skeleton.MID_HIP)
-            width_px = max(1, round((torso_width if is_torso else limb_width) * torso_px))
-            cv2.line(picture, pixel(a), pixel(b), colour, width_px, line_type)
+            cv2.line(picture, pixel(a), pixel(b), colour, torso_width_px if is_torso else limb_px, line_type)
     nose_px = pose.joint(skeleton.NOSE)
     if nose_px is not None:
-        cv2.circle(picture, pixel(nose_px), max(1, round(head_radius * torso_px)), colour, -1, line_type)
+        cv2.circle(picture, pixel(nose_px), head_px, colour, -1, line_type)
 
 
 def pixel(joint_px: NDArray[np.float32]) -> tuple[int, int]:

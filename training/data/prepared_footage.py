@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final, overload
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from motion.labelmap import LABEL_MAP_VERSION
 from motion.pose import Pose
 from serving.process.atomic_files import read_picture
 from training.data.footage import Footage
+from training.data.lazy import Lazy
 from training.data.split import Split, split_by_length
 
 PREPARATION_VERSION: Final = 4
@@ -31,33 +32,19 @@ COMPLETE_FILE: Final = "complete.json"
 POSES_FILE: Final = "poses.npy"
 
 
-class StoredPoses(Sequence[Pose | None]):
-    """Poses that stay on disk until they are read, so that hours of them take no memory.
+def stored_poses(parts: Sequence[NDArray[np.float32]]) -> Lazy[Pose | None]:
+    """Poses that stay on disk until they are read.
 
     parts: `[F, J, 3]` float32 each: x, y and confidence; NaN where no person was found.
     """
+    starts = [0, *accumulate(len(part) for part in parts)]
 
-    def __init__(self, parts: Sequence[NDArray[np.float32]]) -> None:
-        self._parts = list(parts)
-        self._ends = list(accumulate(len(part) for part in parts))
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    @overload
-    def __getitem__(self, frame: int) -> Pose | None: ...
-    @overload
-    def __getitem__(self, frame: slice) -> list[Pose | None]: ...
-    def __getitem__(self, frame: int | slice) -> Pose | list[Pose | None] | None:
-        if isinstance(frame, slice):
-            return [self[index] for index in range(*frame.indices(len(self)))]
-        if frame < 0:
-            frame += len(self)
-        if not 0 <= frame < len(self):
-            raise IndexError(f"pose {frame} is out of range: there are {len(self)} poses")
-        part = bisect_right(self._ends, frame)
-        values = np.array(self._parts[part][frame - self._ends[part] + len(self._parts[part])])
+    def read(frame: int) -> Pose | None:
+        part = bisect_right(starts, frame) - 1
+        values = np.array(parts[part][frame - starts[part]])
         return None if np.isnan(values[0, 0]) else Pose(values[:, :2], values[:, 2])
+
+    return Lazy(starts[-1], read)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,7 +120,7 @@ def load_prepared(home: Path, crop: Crop) -> PreparedFootage:
     return PreparedFootage(
         folder=folder,
         **{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS},
-        poses=StoredPoses([np.load(file / POSES_FILE, mmap_mode="r") for file in files]),
+        poses=stored_poses([np.load(file / POSES_FILE, mmap_mode="r") for file in files]),
         plate=read_picture(home / "plate.png"),
         crop=Crop.from_dict(facts["stage"]),
         frame_size=FrameSize(seen[0]["width_px"], seen[0]["height_px"]),

@@ -14,10 +14,8 @@ from motion.pose import Pose
 from training.data.figure import draw_figure
 
 _GREY: Final = (128, 128, 128)
-_LIMB_WIDTH: Final = 0.16
-_TORSO_WIDTH: Final = 0.62
-_HEAD_RADIUS: Final = 0.24
-"""As fractions of the torso's length, neck to middle of the hips: a plain mannequin."""
+_SIZES: Final = (0.16, 0.62, 0.24)
+"""A plain mannequin; see `draw_figure`."""
 
 # Shapes: K known poses, J the body's joints.
 
@@ -51,14 +49,5 @@ def grey_figure(pose: Pose, plate: Picture) -> Picture:
     if neck_px is None or hips_px is None:
         return result
     torso_px = float(np.linalg.norm(neck_px - hips_px))
-    draw_figure(
-        result,
-        pose,
-        _GREY,
-        torso_px,
-        limb_width=_LIMB_WIDTH,
-        torso_width=_TORSO_WIDTH,
-        head_radius=_HEAD_RADIUS,
-        line_type=cv2.LINE_AA,
-    )
+    draw_figure(result, pose, _GREY, torso_px, _SIZES, cv2.LINE_AA)
     return result

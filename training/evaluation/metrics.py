@@ -75,18 +75,8 @@ def score_pictures(
         if region is not None:
             side_px = max(region.side_px, _SMALLEST_SIDE_PX)
             face.append(_likeness(cut_face(picture, region, side_px), cut_face(truth, region, side_px)))
-    body_ssim, body_ssim_inside, body_psnr_db = (float(value) for value in np.mean(body, axis=0))
     of_face = np.mean(face, axis=0).tolist() if face else [None, None, None]
-    return PictureScores(
-        frames=len(body),
-        body_ssim=body_ssim,
-        body_ssim_inside=body_ssim_inside,
-        body_psnr_db=body_psnr_db,
-        faces=len(face),
-        face_ssim=of_face[0],
-        face_ssim_inside=of_face[1],
-        face_psnr_db=of_face[2],
-    )
+    return PictureScores(len(body), *np.mean(body, axis=0).tolist(), len(face), *of_face)
 
 
 _HALF_WINDOW_PX: Final = 5

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from training.evaluation.lpips import SMALLEST_SIDE_PX, Lpips
 from training.evaluation.metrics import PictureScores, body_box, pose_distance, score_pictures
 
 Runs = Sequence[Sequence[Picture]]
+Source = tuple[str, Runs, dict[str, Any]]
+"""A source of drawn frames: its name, its runs, and options of `measured`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +31,7 @@ class EvaluationRow:
     pictures: SSIM and PSNR; None for the real frames themselves. body_lpips, face_lpips: None if not available.
     parts: by name, see `keypoints.PARTS`. pose_distance: see `training.evaluation.metrics`, in torso lengths.
     flicker_levels: see `flicker`, None if it could not be measured. has_motion: whether flicker is meaningful here.
-    frames_per_second: None if nothing was drawn. frame_ssim: the body's, per frame.
+    frames_per_second: None if nothing was drawn. frame_ssim: the body's, per frame. found: the detected poses, by run.
     """
 
     drawn_by: str
@@ -42,6 +46,24 @@ class EvaluationRow:
     has_motion: bool = True
     frames_per_second: float | None = None
     frame_ssim: list[float] = field(default_factory=list)
+    found: Sequence[Sequence[Pose | None]] = ()
+
+
+def measured_all(
+    sources: Sequence[Source],
+    real: Runs,
+    asked: Sequence[Sequence[Pose]],
+    rule: FaceRule,
+    lpips: Lpips | None,
+    on_step: Callable[[int, int], None],
+) -> list[EvaluationRow]:
+    """A row for each source; see `measured`. on_step: called with the sources done and their number; it may raise."""
+    rows = []
+    for done, (name, runs, options) in enumerate(sources):
+        check = partial(on_step, done, len(sources))
+        rows.append(measured(name, runs, real, asked, rule, lpips, check=check, **options))
+    on_step(len(sources), len(sources))
+    return rows
 
 
 def measured(
@@ -55,19 +77,16 @@ def measured(
     frames_per_second: float | None = None,
     is_real: bool = False,
     has_motion: bool = True,
-    found: Sequence[Sequence[Pose | None]] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> EvaluationRow:
     """Measure runs of consecutive pictures, `[H, W, 3]` uint8 RGB, against the real ones; poses in their pixels.
 
     is_real: these are the real pictures, so they are not compared with themselves. has_motion: consecutive pictures
-    belong together, so flicker is meaningful. found: the poses in the runs, if they are known already.
-    check: called before each frame is measured; it may raise.
+    belong together, so flicker is meaningful. check: called before each frame is measured; it may raise.
     """
     flat, flat_real = [p for run in runs for p in run], [p for run in real for p in run]
     poses = [pose for run in asked for pose in run]
-    if found is None:
-        found = detected(checked(run, check) for run in runs)
+    found = detected(checked(run, check) for run in runs)
     flat_found = [pose for run in found for pose in run]
     distances = [pose_distance(one, other) for one, other in zip(poses, flat_found, strict=True) if other is not None]
     torso = [distance for distance in distances if distance is not None]
@@ -89,6 +108,7 @@ def measured(
         has_motion=has_motion,
         frames_per_second=frames_per_second,
         frame_ssim=[] if is_real else _each_ssim(flat, flat_real, checked(poses, check), rule),
+        found=found,
     )
 
 

@@ -21,7 +21,7 @@ from training.evaluation.actor_runner import PublishedActor, seen_on
 from training.evaluation.baselines import NearestPose
 from training.evaluation.held_out_frames import seen_runs
 from training.evaluation.lpips import Lpips
-from training.evaluation.score_rows import EvaluationRow, measured
+from training.evaluation.score_rows import EvaluationRow, Source, measured_all
 from training.preparation.crop_arrays import Progress
 from training.preparation.prepare import prepare
 from training.presets import PRESETS
@@ -116,18 +116,14 @@ def evaluate_held_out(
     nearest_pose = NearestPose([prepared.crop_pose(i) for i in known])
     nearest = [[np.asarray(prepared.pictures[known[nearest_pose.index(pose)]]) for pose in run] for run in asked]
     speed = acting.times.frames_per_second
-    ways: list[tuple[str, list[list[Picture]], dict[str, Any]]] = [
+    sources: list[Source] = [
         ("the actor", refined, {"frames_per_second": speed}),
         ("nearest training frame" if trained_on_rest else "nearest other frame", nearest, {}),
         ("the footage itself", real, {"is_real": True}),
     ]
     if actor.face is not None:
-        ways.insert(1, ("the actor without its face network", unrefined, {}))
-    rows = []
-    for index, (name, pictures_of_runs, options) in enumerate(ways):
-        check = partial(on_step, "measuring", index, len(ways))
-        rows.append(measured(name, pictures_of_runs, real, asked, actor.face_rule, lpips, check=check, **options))
-    on_step("measuring", len(ways), len(ways))
+        sources.insert(1, ("the actor without its face network", unrefined, {}))
+    rows = measured_all(sources, real, asked, actor.face_rule, lpips, partial(on_step, "measuring"))
     flat = dict(zip(frames, (picture for drawn in refined for picture in drawn), strict=True))
     chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, 8).round().astype(int))]
     return Evaluation(

@@ -23,7 +23,7 @@ from serving.process.stop_signals import checked
 from training.data.footage import footage_frames
 from training.evaluation.keypoints import PARTS, detected
 from training.evaluation.lpips import Lpips
-from training.evaluation.score_rows import measured
+from training.evaluation.score_rows import Source, measured_all
 from training.evaluation.self_reconstruction import Evaluation
 from training.preparation.crop_arrays import Progress
 
@@ -63,24 +63,18 @@ def evaluate_transfer(
     asked = [[crop.to_crop(pose) for i in used if (pose := found[i]) is not None]]
     drawn = [[picture for i in used if (picture := transferred[i]) is not None]]
     plate = crop.cut(actor.read_plate())
-    ways: list[tuple[str, list[list[Picture]], dict[str, Any]]] = [
+    sources: list[Source] = [
         ("the transfer", drawn, {}),
         ("the actor's place with nobody", [[plate] * len(used)], {"has_motion": False}),
         ("the right answer itself", real, {"is_real": True}),
     ]
-    rows, in_row = [], {}
-    for index, (name, runs, options) in enumerate(ways):
-        check = partial(on_step, "measuring the transfer", index, len(ways))
-        poses = detected(checked(run, check) for run in runs)
-        in_row[name] = poses[0]
-        rows.append(measured(name, runs, real, asked, actor.face_rule, lpips, found=poses, check=check, **options))
-    on_step("measuring the transfer", len(ways), len(ways))
+    rows = measured_all(sources, real, asked, actor.face_rule, lpips, partial(on_step, "measuring the transfer"))
     facts: dict[str, Any] = {"frames": len(frames), "frames_compared": len(used)}
     if joints_path is not None:
         true = _true_joints(joints_path, len(frames))[used] - np.array([crop.x_px, crop.y_px])
         true *= np.array([crop.out_width_px / crop.width_px, crop.out_height_px / crop.height_px])
-        for name, row in (("transfer", "the transfer"), ("detector", "the right answer itself")):
-            facts |= {f"{name}_{key}": value for key, value in _joint_errors(in_row[row], true).items()}
+        for name, row in (("transfer", rows[0]), ("detector", rows[-1])):
+            facts |= {f"{name}_{key}": value for key, value in _joint_errors(row.found[0], true).items()}
     chosen = np.unique(np.linspace(0, len(used) - 1, 8).round().astype(int))
     return Evaluation(
         title=f"{actor.id} version {actor.version}: a transfer against its right answer, {len(used)} frames",

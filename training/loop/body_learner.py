@@ -19,10 +19,8 @@ from serving.actors.store import NetworkShape
 from training.data.pairs import Pair, Pairs
 from training.loop.batches import Ahead, collated, halved, on_device, pinned
 from training.loop.learner import Computing, Learner, weights_fixed
-from training.losses.adversarial import real_or_fake
-from training.losses.feature_matching import feature_matching
-from training.losses.reconstruction import opacity_l1, weighted_l1
 from training.losses.temporal import PAIR_CHANNELS, SINGLE_CHANNELS, paired, single
+from training.losses.terms import feature_matching, opacity_l1, real_or_fake, weighted_l1
 from training.networks.discriminator import STORED_NAME, MultiscaleDiscriminator
 from training.presets import Preset
 

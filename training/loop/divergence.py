@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from training.losses.adversarial import AdversarialLoss
+from training.losses.terms import AdversarialLoss
 from training.networks.discriminator import STORED_NAME
 
 PATIENCE_STEPS: Final = 1000

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, overload
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,12 @@ from motion.face_region import FaceRule, cut_face, face_region
 from motion.frame import Picture
 from motion.pose import Pose
 from serving.process.stop_signals import checked
+from training.data.lazy import Lazy
 from training.data.pairs import Pairs, person_margin
 from training.data.prepared_footage import PreparedFootage
 from training.data.resumable_array import RowWriter
 from training.networks.recurrent_drawing import Draw, draw_run
 from training.presets import Preset
-from training.process.distributed import ALONE, Ranks
-from training.process.work_folder import full_disk_told
 
 _RUN_FRAMES: Final = 50
 """The length of a chosen run: long enough for the picture to settle after its empty beginning."""
@@ -58,25 +57,15 @@ def face_crop(
     return FaceCrop(label, drawn, real, person_SS3[..., 0])
 
 
-class StoredCrops(Sequence[FaceCrop]):
+def stored_crops(path: Path) -> Lazy[FaceCrop]:
     """The crops in a file, `[N, S, S, 10]` uint8, each read when it is indexed. Raises OSError."""
+    rows = np.load(path, mmap_mode="r")
 
-    def __init__(self, path: Path) -> None:
-        self._rows = np.load(path, mmap_mode="r")
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @overload
-    def __getitem__(self, index: int) -> FaceCrop: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[FaceCrop]: ...
-    def __getitem__(self, index: int | slice) -> FaceCrop | list[FaceCrop]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        parts = np.split(self._rows[index], np.cumsum(_CHANNELS)[:-1], axis=2)
-        label, drawn, real, person = (np.array(part) for part in parts)
+    def read(index: int) -> FaceCrop:
+        label, drawn, real, person = map(np.array, np.split(rows[index], np.cumsum(_CHANNELS)[:-1], axis=2))
         return FaceCrop(label, drawn, real, person[..., 0])
+
+    return Lazy(len(rows), read)
 
 
 def cut_faces(
@@ -88,32 +77,13 @@ def cut_faces(
     on_run: Callable[[int, int], None] = lambda done, total: None,
     *,
     check: Callable[[], None] = lambda: None,
-    ranks: Ranks = ALONE,
 ) -> Sequence[FaceCrop]:
     """Cut faces as `draw` draws them on its own pictures, with the targets of the body's training.
 
     At most `preset.face_frames` frames are drawn, in runs of consecutive training frames spread over the whole footage.
     on_run: called after each run with the number of frames drawn and their total. check: called before each frame; it
-    may raise. The crops are written to the file `path`, since all of them might not fit into memory. With several
-    processes, rank 0 draws and writes. Raises DiskFull.
+    may raise. The crops are written to the file `path`, since all of them might not fit into memory. Raises OSError.
     """
-    crops = 0
-    if ranks.is_first:
-        with full_disk_told(path.parent):
-            crops = _written(prepared, pairs, draw, preset, path, on_run, check)
-    return StoredCrops(path) if ranks.told_by_first(crops) else ()
-
-
-def _written(
-    prepared: PreparedFootage,
-    pairs: Pairs,
-    draw: Draw,
-    preset: Preset,
-    path: Path,
-    on_run: Callable[[int, int], None],
-    check: Callable[[], None],
-) -> int:
-    """Write the crops; return their number."""
     frames, rule = pairs.usable_frames, preset.face_rule
     most = max(len(frames), _RUN_FRAMES) if preset.face_frames is None else preset.face_frames
     runs = spread_runs(frames, most, _RUN_FRAMES, prepared.starts)
@@ -139,7 +109,7 @@ def _written(
                     writer.append(np.concatenate(row, axis=2))
             done += len(run)
             on_run(done, total)
-    return len(with_face)
+    return stored_crops(path) if with_face else ()
 
 
 def spread_runs(frames: Sequence[int], most: int, run_frames: int, starts: Container[int] = ()) -> list[list[int]]:

@@ -19,8 +19,7 @@ from training.data.pairs import picture_tensor
 from training.loop.batches import Ahead
 from training.loop.face_crops import FaceCrop
 from training.loop.learner import Computing, Learner, weights_fixed
-from training.losses.adversarial import real_or_fake
-from training.losses.feature_matching import feature_matching
+from training.losses.terms import feature_matching, real_or_fake
 from training.networks.discriminator import STORED_NAME, MultiscaleDiscriminator
 from training.presets import Preset
 

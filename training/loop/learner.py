@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from training.loop.batches import Ahead
 from training.losses import LossWeights
-from training.losses.adversarial import AdversarialLoss, real_or_fake
-from training.losses.perceptual import perceptual
+from training.losses.terms import AdversarialLoss, perceptual, real_or_fake
 from training.networks.cpu_layers import accelerate, weight_gradients_aside
 from training.networks.discriminator import STORED_NAME, LayerOutputs, MultiscaleDiscriminator, initialise
 from training.presets import Preset
@@ -119,7 +118,7 @@ class Learner:
     @property
     def discriminator_scales(self) -> int:
         """The number of verdicts that the discriminator's loss sums."""
-        return self.discriminator.scales if isinstance(self.discriminator, MultiscaleDiscriminator) else 1
+        return len(self.discriminator.judges) if isinstance(self.discriminator, MultiscaleDiscriminator) else 1
 
     def rate_at(self, progress: float) -> float:
         """The learning rate of a step at this progress, in [0, 1]."""

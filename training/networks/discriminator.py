@@ -51,11 +51,6 @@ class MultiscaleDiscriminator(nn.Module):
         self.judges = nn.ModuleList(PatchDiscriminator(in_channels, base_channels, layers) for _ in range(scales))
         self.reduce = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
 
-    @property
-    def scales(self) -> int:
-        """The number of discriminators."""
-        return len(self.judges)
-
     def forward(self, x_BCHW: Tensor) -> list[LayerOutputs]:
         """`[B, in_channels, H, W]` to the outputs at every scale, the full picture's first."""
         outputs: list[LayerOutputs] = []

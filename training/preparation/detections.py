@@ -26,7 +26,7 @@ from services.pose.estimator import PoseEstimator
 from serving.process.atomic_files import written_whole
 from serving.process.memory import give_freed_back
 from training.data.plate import Mask
-from training.data.prepared_footage import COMPLETE_FILE, POSES_FILE, StoredPoses
+from training.data.prepared_footage import COMPLETE_FILE, POSES_FILE, stored_poses
 from training.data.resumable_array import write_array
 from training.preparation.frame_quality import MEASURES, QualityMeter
 from training.preparation.imported_poses import ImportedPoses, drawn_mask, explains
@@ -65,7 +65,7 @@ class Detections:
 
     def __init__(self, files: Sequence[_Seen]) -> None:
         self.frame_size = files[0].frame_size
-        self.poses: Sequence[Pose | None] = StoredPoses([seen.poses for seen in files])
+        self.poses: Sequence[Pose | None] = stored_poses([seen.poses for seen in files])
         self.measures = np.concatenate([seen.measures for seen in files])
         self.people = np.concatenate([seen.people for seen in files])
         self.drawn_masks = int(sum(seen.drawn.sum() for seen in files))
@@ -146,27 +146,18 @@ class _Row:
     drawn: bool
 
 
+@dataclass(slots=True)
 class _Look:
     """One pass over the frames of a file, which writes its chunks into the folder."""
 
-    def __init__(
-        self,
-        folder: Path,
-        on_frame: Callable[[int], None],
-        on_known: Callable[[int], None],
-        meter: QualityMeter | None,
-        imported: ImportedPoses | None,
-        keep: Callable[[int, Picture], None],
-    ) -> None:
-        self._folder = folder
-        self._on_frame = on_frame
-        self._on_known = on_known
-        self._meter = meter
-        self._imported = imported
-        self._keep = keep
-        self._done = 0
-        self._size: FrameSize | None = None
-        self._last: Picture | None = None
+    _folder: Path
+    _on_frame: Callable[[int], None]
+    _on_known: Callable[[int], None]
+    _meter: QualityMeter | None
+    _imported: ImportedPoses | None
+    _keep: Callable[[int, Picture], None]
+    _done: int = 0
+    _last: Picture | None = None
 
     def at(self, frames: Iterator[Picture]) -> dict[str, int]:
         """Look at all frames; return their number and size."""
@@ -188,9 +179,9 @@ class _Look:
                 give_freed_back()  # a tracker that has ended leaves a hundred megabytes in free blocks
             if self._done - before < CHUNK_FRAMES:
                 break
-        if self._size is None:
+        if self._last is None:
             raise ValueError("footage without frames")
-        return {"frames": self._done, "width_px": self._size.width_px, "height_px": self._size.height_px}
+        return {"frames": self._done, "width_px": self._last.shape[1], "height_px": self._last.shape[0]}
 
     def _looked(self, pictures: Iterable[Picture]) -> list[_Row]:
         rows: list[_Row] = []
@@ -214,7 +205,6 @@ class _Look:
         return rows
 
     def _count(self, picture: Picture, on_frame: Callable[[int], None]) -> None:
-        self._size = FrameSize(picture.shape[1], picture.shape[0])
         self._keep(self._done, picture)
         self._last = picture
         self._done += 1

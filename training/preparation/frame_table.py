@@ -112,9 +112,8 @@ class FrameTable:
 def frame_table(detections: Detections, frame_rate_hz: float) -> FrameTable:
     """Compute the table from the detections."""
     frames, size = len(detections.poses), detections.frame_size
-    flags = {
-        name: np.zeros(frames, bool) for name in ("seen", "whole_body", "left_hand", "right_hand", "arms_up", "turned")
-    }
+    names = ("seen", "whole_body", "left_hand", "right_hand", "arms_up", "turned_away")
+    flags = {name: np.zeros(frames, bool) for name in names}
     heights_px = np.full(frames, np.nan, np.float32)
     boxes_px = np.zeros((frames, 3), np.int32)
     measures = []
@@ -126,30 +125,24 @@ def frame_table(detections: Detections, frame_rate_hz: float) -> FrameTable:
         before = pose
         if pose is None:
             continue
-        flags["seen"][frame] = True
         measure = measure_body(pose, size)
         if measure is not None:
             measures.append(measure)
-            flags["whole_body"][frame] = True
             heights_px[frame] = measure.height * size.height_px
         region = face_region(pose, FACE_BOX, size.width_px, size.height_px)
         if region is not None:
             boxes_px[frame] = (region.x_px, region.y_px, region.side_px)
-        flags["left_hand"][frame] = pose.seen[skeleton.LEFT_HAND].sum() >= _PART_OF_A_HAND
-        flags["right_hand"][frame] = pose.seen[skeleton.RIGHT_HAND].sum() >= _PART_OF_A_HAND
-        flags["arms_up"][frame], flags["turned"][frame] = _arms_up(pose), _turned_away(pose)
+        hands = [pose.seen[hand].sum() >= _PART_OF_A_HAND for hand in (skeleton.LEFT_HAND, skeleton.RIGHT_HAND)]
+        found = (True, measure is not None, *hands, _arms_up(pose), _turned_away(pose))
+        for name, flag in zip(names, found, strict=True):
+            flags[name][frame] = flag
     changed = np.flatnonzero(np.nan_to_num(detections.measures[:, CHANGE]) > _CUT_LEVELS).tolist()
     cut = {*detections.file_starts, *changed}
     return FrameTable(
         frame_rate_hz=frame_rate_hz,
-        seen=flags["seen"],
-        whole_body=flags["whole_body"],
+        **flags,
         body_height_px=heights_px,
         face_box_px=boxes_px,
-        left_hand=flags["left_hand"],
-        right_hand=flags["right_hand"],
-        arms_up=flags["arms_up"],
-        turned_away=flags["turned"],
         people=detections.people,
         camera_shift_px=detections.measures[:, SHIFT],
         light_levels=detections.measures[:, LIGHT],

@@ -20,10 +20,8 @@ from training.data.plate import PERSON_FROM
 
 _SAME_PERSON: Final = 0.6
 """A mask that contains a smaller fraction of the torso's and limbs' joints is of another person."""
-_LIMB_WIDTH: Final = 0.34
-_TORSO_WIDTH: Final = 0.8
-_HEAD_RADIUS: Final = 0.42
-"""The sizes of a drawn mask, as fractions of the torso's length: wide enough for clothes."""
+_SIZES: Final = (0.34, 0.8, 0.42)
+"""The sizes of a drawn mask, wide enough for clothes; see `draw_figure`."""
 _MOST_MISSING: Final = 0.02
 _FEWEST_MISSING: Final = 2
 
@@ -121,11 +119,10 @@ def drawn_mask(pose: Pose, size: FrameSize, shape: tuple[int, ...]) -> NDArray[n
     torso_px = _height_px(small) / 3
     if neck_px is not None and hips_px is not None:
         torso_px = float(np.linalg.norm(neck_px - hips_px))
-    sizes = {"limb_width": _LIMB_WIDTH, "torso_width": _TORSO_WIDTH, "head_radius": _HEAD_RADIUS}
-    draw_figure(mask, small, (255,), torso_px, **sizes)
+    draw_figure(mask, small, (255,), torso_px, _SIZES)
     for hand in (skeleton.LEFT_HAND, skeleton.RIGHT_HAND):
         for joint_px in small.joints_px[hand][small.seen[hand]]:
-            cv2.circle(mask, pixel(joint_px), max(1, round(_LIMB_WIDTH / 4 * torso_px)), (255,), -1)
+            cv2.circle(mask, pixel(joint_px), max(1, round(_SIZES[0] / 4 * torso_px)), (255,), -1)
     return mask
 
 

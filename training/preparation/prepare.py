@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import numpy as np
 from grpc import StatusCode
-from numpy.typing import NDArray
 
 from motion.body import fit_body
 from motion.crop import Crop, fit_crop, whole_frame_crop
@@ -25,6 +24,7 @@ from motion.pose import Pose
 from serving.errors import BadInput, DanceError, NoBody
 from serving.process.atomic_files import read_picture, write_picture, written_whole
 from training.data.footage import Footage
+from training.data.lazy import Lazy
 from training.data.plate import fit_plate
 from training.data.prepared_footage import (
     COMPLETE_FILE,
@@ -244,8 +244,8 @@ class _Preparation:
             paths = sorted((self.home / "kept").glob("*.npy"))
             paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, PLATE_FRAMES).round().astype(int))]
             frames = [int(path.stem) for path in paths]
-            pictures = _Lazy(len(paths), lambda i: np.load(paths[i], mmap_mode="r"))
-            masks = _Lazy(len(frames), lambda i: seen.mask(frames[i]))
+            pictures = Lazy(len(paths), lambda i: np.load(paths[i], mmap_mode="r"))
+            masks = Lazy(len(frames), lambda i: seen.mask(frames[i]))
             self.on_progress("making the plate", 0, 1)
             plate = fit_plate(pictures, masks)
             self.on_progress("making the plate", 1, 1)
@@ -324,21 +324,6 @@ class _Preparation:
             f"{self.footage.title} is not worth training on: {reasons}. Report: {report_path}; --anyway goes on all "
             "the same"
         )
-
-
-class _Lazy(Sequence[NDArray[np.uint8]]):
-    """Pictures that are read each time they are indexed, and never kept in memory."""
-
-    def __init__(self, length: int, read: Callable[[int], NDArray[np.uint8]]) -> None:
-        self._length, self._read = length, read
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:  # type: ignore[override]
-        if index >= self._length:
-            raise IndexError(index)
-        return self._read(index)
 
 
 def _remove_partial_files(home: Path) -> None:

@@ -77,7 +77,7 @@ def walking_bar(folder, frames: int = 24, *, onto=None) -> PreparedFootage:
 
 @pytest.fixture(autouse=True)
 def denormals_kept() -> Iterator[None]:
-    """A job on a CPU flushes denormals in its thread permanently, and other tests run in the same thread."""
+    """A job on a CPU flushes them in its thread for good, which here is that of other tests too."""
     yield
     torch.set_flush_denormal(False)
 
@@ -118,7 +118,7 @@ def tiny() -> Preset:
 
 @dataclass
 class FakeEstimator:
-    """Replaces `PoseEstimator`: finds the same person in every bright picture, and counts its pictures."""
+    """In the place of `PoseEstimator`: finds the same person in every bright picture, and counts its pictures."""
 
     looked: int = 0
     started: int = 0

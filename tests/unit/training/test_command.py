@@ -47,7 +47,7 @@ def words(folder: Path, *more: str) -> list[str]:
 
 @pytest.fixture
 def in_process(monkeypatch, fake_estimator, tmp_path):
-    """Runs the command in this process with the tiny preset; undone afterwards."""
+    """The command in this process, with the tiny preset; undone afterwards."""
     monkeypatch.setitem(presets.PRESETS, "tiny", lambda: None)
     monkeypatch.setattr("training.preset_setup.prepare", lambda *given, **options: None)
     return tiny_command.main
@@ -55,7 +55,7 @@ def in_process(monkeypatch, fake_estimator, tmp_path):
 
 @contextmanager
 def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Starts the command as a process, with both outputs in one pipe; it is gone afterwards."""
+    """The command as a process of its own, with both of its outputs in one pipe; it is gone afterwards."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.unit.training.tiny_command", *arguments],
         stdout=subprocess.PIPE,
@@ -71,7 +71,7 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
-    """The pod's command parses the options of `dance train` back, whatever text they contain."""
+    """What `dance train` was asked for is what the pod's command reads, whatever is in the words."""
     asked = TrainRequest(
         footage=FootageRequest(
             files=[Path("--odd name.mp4"), Path("-2.mp4")],
@@ -110,7 +110,7 @@ def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
 
 
 def test_training_publishes_and_says_so(in_process, footage, tmp_path, capsys):
-    """A finished training has exit code 0, plain lines without a terminal, and the actor in the store."""
+    """Exit code 0, plain lines without a terminal, and the actor in the store."""
     assert in_process(words(tmp_path)) == EXIT_PUBLISHED
     said = capsys.readouterr().out
     assert ActorStore(tmp_path / "actors").load("bar").consent == "drawn by ourselves"
@@ -121,7 +121,7 @@ def test_training_publishes_and_says_so(in_process, footage, tmp_path, capsys):
 
 @pytest.mark.timeout(300)  # two seconds of work, after imports that take long on a busy machine
 def test_sigterm_writes_a_checkpoint_and_the_same_command_goes_on(footage, tmp_path):
-    """A stopped training has exit code 75 and publishes nothing; the next process resumes it."""
+    """Exit code 75, nothing published; the next process begins where the last one ended."""
     with running(*words(tmp_path, "--endless")) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -136,7 +136,7 @@ def test_sigterm_writes_a_checkpoint_and_the_same_command_goes_on(footage, tmp_p
 
 
 def test_sigterm_before_the_first_step_is_heard(in_process, footage, tmp_path, monkeypatch, capsys):
-    """A process stopped during the import of torch ends with 75 too."""
+    """Whoever is asked to end while torch is still imported ends with 75 too."""
     real = command._trained
 
     def asked_early(request, should_stop):
@@ -161,7 +161,7 @@ def test_sigterm_before_the_first_step_is_heard(in_process, footage, tmp_path, m
     ],
 )
 def test_what_no_retry_mends_is_42(arguments, message, tmp_path, monkeypatch, capsys):
-    """Wrong options and footage are one line and exit code 42."""
+    """Options and footage that are wrong are one line and exit code 42."""
     monkeypatch.chdir(tmp_path)
     assert command.run(["--consent=ours", *arguments]) == EXIT_FINAL
     said = capsys.readouterr().err
@@ -171,14 +171,14 @@ def test_what_no_retry_mends_is_42(arguments, message, tmp_path, monkeypatch, ca
 
 
 def test_a_busy_work_folder_is_worth_another_try(in_process, footage, tmp_path, capsys):
-    """The previous pod may still be running: that is exit code 1, which is retried, not 42."""
+    """The pod before may not be gone yet: that is exit code 1, which is retried, and not 42."""
     with locked(tmp_path / "work"):
         assert in_process(words(tmp_path)) == EXIT_FAILED
     assert "another training is at work" in capsys.readouterr().err
 
 
 def test_anything_else_is_1_with_its_traceback(in_process, footage, tmp_path, monkeypatch, capsys):
-    """A failing disk ends the attempt, not the Job; the log, which is all that is left of a pod, says where."""
+    """A disk that fails ends the attempt, not the Job; a log is all that is left of a pod, so it says where."""
     from training.loop import body_learner
 
     monkeypatch.setattr(body_learner.BodyLearner, "step", body_learner.BodyLearner.step)
@@ -189,7 +189,7 @@ def test_anything_else_is_1_with_its_traceback(in_process, footage, tmp_path, mo
 
 
 def test_a_full_disk_is_1_in_one_line(in_process, footage, tmp_path, monkeypatch, capsys):
-    """The message names the folder and the way out, without a traceback."""
+    """It names the folder and the way out, and has no traceback."""
     from training.loop import body_learner
 
     monkeypatch.setattr(body_learner.BodyLearner, "step", body_learner.BodyLearner.step)
@@ -212,7 +212,7 @@ def test_a_full_disk_is_1_in_one_line(in_process, footage, tmp_path, monkeypatch
     ],
 )
 def test_errors_are_sorted(error, final):
-    """Only an error of the request itself is final."""
+    """Only what the request itself is at fault for is final."""
     assert is_final(error) is final
 
 
@@ -221,12 +221,12 @@ def test_errors_are_sorted(error, final):
     [([42, 1], EXIT_FINAL), ([1, 75], EXIT_INTERRUPTED), ([75, 42], EXIT_FINAL), ([-9, 1], EXIT_FAILED)],
 )
 def test_several_processes_end_as_the_one_who_knows_why(codes, code):
-    """A lost peer makes the others fail with 1; the reason is the first process's."""
+    """A lost peer makes the others fail with 1; the reason is what the first one said."""
     assert torchrun.together(codes) == code
 
 
 def test_processes_have_nearly_all_of_the_pods_time(monkeypatch, root):
-    """torchrun kills processes shortly before the pod ends, not after its own 30 seconds, unless configured."""
+    """torchrun kills them shortly before the pod ends, and not after its own 30 seconds, unless told another time."""
     from torch.distributed.run import config_from_args, parse_args
 
     seconds = []
@@ -248,7 +248,7 @@ def test_processes_have_nearly_all_of_the_pods_time(monkeypatch, root):
 
 
 def test_torchrun_claims_no_checkpoint(monkeypatch, capsys):
-    """torchrun cannot know whether its processes wrote a checkpoint."""
+    """It cannot know whether its processes came to write one."""
 
     def signalled(arguments):
         raise SignalException("asked to end", signal.SIGTERM)

@@ -250,7 +250,8 @@ def test_a_pose_distance_of_nothing_counts(prepared, monkeypatch, distances, mea
     told_next = iter(distances)
     monkeypatch.setattr("training.evaluation.score_rows.pose_distance", lambda one, other: next(told_next))
     runs, asked = [list(prepared.pictures[:2])], [prepared.poses[:2]]
+    monkeypatch.setattr("training.evaluation.score_rows.detected", lambda runs: asked)
     rule = FaceRule(side_per_face_size=2.0, min_side_px=8)
-    row = measured("these", runs, runs, asked, rule, None, is_real=True, has_motion=False, found=asked)
+    row = measured("these", runs, runs, asked, rule, None, is_real=True, has_motion=False)
     assert row.pose_distance == (None if mean is None else pytest.approx(mean))
     assert row.parts["body"].distance_px == 0.0

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training.loop.divergence import Watch
-from training.losses.adversarial import real_or_fake
+from training.losses.terms import real_or_fake
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from training.data.pairs import Pairs, person_margin
@@ -11,6 +11,7 @@ from training.data.split import split_footage
 from training.loop.face_crops import cut_faces, face_crop, spread_runs
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sets(st.integers(0, 400)), st.integers(1, 20), st.integers(0, 60))
 def test_runs_are_consecutive_frames_and_not_too_many(frames, run_frames, more):
     """Every run is gapless and short enough, and all runs together have at most the allowed frames."""

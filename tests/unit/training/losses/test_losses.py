@@ -4,9 +4,7 @@ import pytest
 import torch
 
 from training.losses import LossWeights
-from training.losses.adversarial import real_or_fake
-from training.losses.feature_matching import feature_matching
-from training.losses.reconstruction import opacity_l1, weighted_l1
+from training.losses.terms import feature_matching, opacity_l1, real_or_fake, weighted_l1
 
 
 def verdicts(*values):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from serving.errors import BadInput
-from training.losses.perceptual import perceptual
+from training.losses.terms import perceptual
 from training.networks import vgg
 from training.networks.vgg import Vgg19Features, name_of, perceptual_network, read_vgg_weights
 
