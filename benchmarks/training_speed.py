@@ -6,12 +6,12 @@ has drawn it in training. Seconds of all cores for each frame stand beside it, f
 use too.
 
 The plain loop does as the published code of pix2pixHD and its descendants does: float32, PyTorch's own layers, the next
-pair is read when the last step is done, the discriminator runs three times for each pair (drawn ones for itself, real
-ones, and drawn ones for the generator, with unused gradients of the discriminator), Adam weight by weight.
+pair is read when the last step is done, the judge looks three times at each pair (drawn ones for itself, real ones, and
+drawn ones for the generator, which computes gradients of the judge that nobody uses), Adam weight by weight.
 
 Ours: bf16 where the machine computes it, channels last, the layers of `training/networks/cpu_layers.py` on a CPU,
 pairs read ahead,
-two runs of the discriminator for the generator's step and one for its own, fused Adam, averaged weights.
+two looks of the judge for the generator's step and one for its own, fused Adam, averaged weights.
 
 `python -m benchmarks.training_speed`
 """
@@ -111,7 +111,7 @@ class PlainLoop:
             real_or_fake(on_real, is_real=True, loss=preset.adversarial)
             + real_or_fake(on_drawn_alone, is_real=False, loss=preset.adversarial)
         )
-        # The discriminator gets gradients of the generator's loss too: computed and thrown away.
+        # The judge gets gradients of the generator's loss too: computed, and thrown away.
         for optimizer, loss in zip(self._optimizers, (weights.total(terms), of_discriminator), strict=True):
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

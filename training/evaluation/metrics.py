@@ -76,7 +76,8 @@ def score_pictures(
             side_px = max(region.side_px, _SMALLEST_SIDE_PX)
             face.append(_likeness(cut_face(picture, region, side_px), cut_face(truth, region, side_px)))
     of_face = np.mean(face, axis=0).tolist() if face else [None, None, None]
-    return PictureScores(len(body), *np.mean(body, axis=0).tolist(), len(face), *of_face)
+    ssim, ssim_inside, psnr_db = np.mean(body, axis=0).tolist()
+    return PictureScores(len(body), ssim, ssim_inside, psnr_db, len(face), *of_face)
 
 
 _HALF_WINDOW_PX: Final = 5

@@ -68,7 +68,7 @@ def _mapped(pair: Pair, change: Callable[[Tensor], Tensor]) -> Pair:
 class Ahead(Generic[T]):
     """Makes numbered items ahead of their use, in threads, while the device computes the step before.
 
-    `make` returns the same item for the same number, whatever was made before. So items in the making are no state: a
+    `make` returns the same item for the same number, whatever was made before. So items being made are not state: a
     resumed training makes them again. stride: from each number to the next; other numbers are made on demand.
     """
 

@@ -321,8 +321,8 @@ class _Preparation:
     def _refusal(self, refused: Sequence[Finding], report_path: Path) -> str:
         reasons = "; ".join(f"{finding.what}: {finding.measured} ({finding.advice})" for finding in refused)
         return (
-            f"{self.footage.title} is not worth training on: {reasons}. Report: {report_path}; --anyway goes on all "
-            "the same"
+            f"{self.footage.title} is not worth training on: {reasons}. Report: {report_path}; --anyway trains on it "
+            "all the same"
         )
 
 
