@@ -169,9 +169,9 @@ def with_feature_matching(preset: Preset, over_scales: str) -> Preset:
     return replace(preset, feature_matching=chosen)
 
 
-def _check_choice(option: str, chosen: str, known: Iterable[str]) -> None:
+def _check_choice(option: str, chosen: str, known: Iterable[str], *, what: str = "") -> None:
     if chosen not in known:
-        raise BadInput(option, f"there is no {chosen!r}; there are: {', '.join(known)}")
+        raise BadInput(option, f"there is no {what}{chosen!r}; there are: {', '.join(known)}")
 
 
 def with_padding(preset: Preset, padding: Padding) -> Preset:
@@ -317,6 +317,5 @@ PRESETS: Final[dict[str, Callable[[], Preset]]] = {
 
 def preset_named(name: str) -> Preset:
     """The preset called `name`. Raises BadInput, which lists the known ones."""
-    if name not in PRESETS:
-        raise BadInput("preset", f"there is no preset {name!r}; there are: {', '.join(PRESETS)}")
+    _check_choice("preset", name, PRESETS, what="preset ")
     return PRESETS[name]()

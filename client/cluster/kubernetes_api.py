@@ -143,7 +143,7 @@ class Cluster:
         try:
             kept = self.api_client.sanitize_for_serialization(model.from_dict(dict(document)))
         except ValueError as error:
-            raise UsageError(f"this is no {document['kind']}: {' '.join(str(error).split())}") from error
+            raise UsageError(f"this is not a valid {document['kind']}: {' '.join(str(error).split())}") from error
         lost = _lost(document, kept)
         if lost:
             raise UsageError(f"a {document['kind']} has no field {', '.join(lost)}")

@@ -93,5 +93,7 @@ def _refusal(error: ApiException, address: str) -> ClusterError:
         return from_api(error, address)
     refused = ApiException(status=cause.status_code, reason="the command was refused")
     refused.body = cause.resp_body
-    told = from_api(refused, address)
-    return ClusterError(str(told), told.status, retryable=told.retryable or told.status == 404)  # the pod went away
+    failure = from_api(refused, address)
+    return ClusterError(
+        str(failure), failure.status, retryable=failure.retryable or failure.status == 404
+    )  # the pod is gone

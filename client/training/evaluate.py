@@ -116,8 +116,8 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
         )
     with stop_on_signals() as should_stop:
         with shown(display.err) as showing:
-            told = _Told(showing.progress, should_stop)
-            evaluations = _evaluations(request, actor, transferred, lpips, told, display)
+            on_progress = _Progress(showing.progress, should_stop)
+            evaluations = _evaluations(request, actor, transferred, lpips, on_progress, display)
         for _, evaluation in evaluations:  # before the files, so that a full disk loses no measurement
             if reason:
                 evaluation.not_available["LPIPS"] = reason
@@ -140,7 +140,7 @@ def _evaluations(
     actor: Actor,
     transferred: list[Picture | None] | None,
     lpips: Lpips | None,
-    told: _Told,
+    on_progress: _Progress,
     display: Display,
 ) -> list[tuple[str, Evaluation]]:
     from training.evaluation.self_reconstruction import evaluate_held_out, footage_of
@@ -152,16 +152,18 @@ def _evaluations(
     if "held-out" in request.names:
         footage = None if request.footage is None else requested_footage(request.footage)
         with locked(request.work_root):
-            prepared = footage_of(actor, footage, request.work_root, told, display.note)
-        evaluations.append(("held-out", evaluate_held_out(actor, prepared, footage, lpips, told)))
+            prepared = footage_of(actor, footage, request.work_root, on_progress, display.note)
+        evaluations.append(("held-out", evaluate_held_out(actor, prepared, footage, lpips, on_progress)))
     if transferred is not None and request.truth is not None:
         joints = request.truth.with_suffix(".npz")
         known = joints if joints.is_file() else None
-        evaluations.append(("transfer", evaluate_transfer(actor, transferred, request.truth, known, lpips, told)))
+        evaluations.append(
+            ("transfer", evaluate_transfer(actor, transferred, request.truth, known, lpips, on_progress))
+        )
     return evaluations
 
 
-class _Told:
+class _Progress:
     """Shows the progress of a step, and stops it after a signal."""
 
     def __init__(self, show: Callable[..., None], should_stop: Callable[[], bool]) -> None:

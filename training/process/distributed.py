@@ -82,9 +82,9 @@ class Ranks:
         """Send rank 0's value to every process, and return it. Processes of one training trust each other."""
         if self.count == 1:
             return value
-        told = [value]
-        dist.broadcast_object_list(told, src=0, group=self.control)
-        return told[0]
+        shared = [value]
+        dist.broadcast_object_list(shared, src=0, group=self.control)
+        return shared[0]
 
     def first_first(self, work: Callable[[], T]) -> T:
         """Do `work` and return its result; rank 0 does it first, so that the others find its files."""
