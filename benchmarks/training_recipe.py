@@ -36,7 +36,8 @@ import typer
 from motion.crop import Crop
 from motion.frame import FrameSize, Picture
 from serving.errors import BadInput, DanceError
-from serving.process.atomic_files import written_whole
+from serving.process.atomic_files import write_picture, written_whole
+from serving.process.stop_signals import stop_on_signals
 from training.checkpoints.identity import fingerprint, recipe_identity
 from training.checkpoints.store import Checkpoints
 from training.data.prepared_footage import PreparedFootage, preparation_name
@@ -46,8 +47,6 @@ from training.loop.learner import Computing
 from training.loop.trainer import Budget, Step, Trainer, TrainingStopped
 from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, settle
 from training.presets import Preset, slim_256
-from training.process.atomic import write_picture
-from training.process.stop_signals import stop_on_signals
 from training.process.work_folder import locked
 
 _DEVICE: Final = "cpu"

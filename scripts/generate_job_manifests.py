@@ -21,7 +21,7 @@ HEADER: Final = """\
 # `kubectl create -f deploy/jobs/{name}`, after names, annotation and args are yours.
 # Written by `python scripts/generate_job_manifests.py` from train.yaml, whose comments say why.
 """
-FOOTAGE: Final = FootageRequest(files=(Path("/footage/me.mp4"),))
+FOOTAGE: Final = FootageRequest(files=[Path("/footage/me.mp4")])
 TRAINING: Final = on_cluster(
     TrainRequest(footage=FOOTAGE, actor="me", preset="full-512", consent="who agreed, to what"), FOOTAGE, 1
 )

@@ -49,9 +49,8 @@ from training.networks.recurrent_drawing import Draw
 from training.networks.vgg import name_of, perceptual_network
 from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, settle
 from training.presets import coarse_stage, with_padding
-from training.process.disk import full_disk_told
 from training.process.distributed import ALONE, Ranks, joined
-from training.process.work_folder import check_writable, locked
+from training.process.work_folder import check_writable, full_disk_told, locked
 from training.publishing.publish import Trained, publish
 from training.publishing.training_record import training_record
 from training.reporting import metrics

@@ -18,10 +18,10 @@ from motion.crop import Crop
 from motion.frame import FrameSize, Picture
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.pose import Pose
+from serving.process.atomic_files import read_picture
 from training.data.footage import Footage
 from training.data.lazy import Lazy
 from training.data.split import Split, split_by_length
-from training.process.atomic import read_picture
 
 PREPARATION_VERSION: Final = 4
 """The cache's version. Raise it when the reader's pictures or the rules for poses, masks, plate or props change."""

@@ -10,13 +10,13 @@ import numpy as np
 
 from motion.frame import Picture
 from motion.pose import Pose
+from serving.process.stop_signals import checked
 from training.data.prepared_footage import PreparedFootage
 from training.data.split import Split
 from training.evaluation.baselines import NearestPose, grey_figure
 from training.evaluation.metrics import PictureScores, PoseScores, score_pictures, score_poses
 from training.networks.recurrent_drawing import Draw, draw_run, refine_face
 from training.presets import Preset
-from training.process.stop_signals import checked
 
 _CAPTION_ROWS: Final = 20
 

@@ -13,11 +13,11 @@ from motion.crop import resized
 from motion.face_region import FaceRule, cut_face, face_region
 from motion.frame import Picture
 from motion.pose import Pose
+from serving.process.stop_signals import checked
 from training.evaluation.flicker import flicker_levels
 from training.evaluation.keypoints import PartScore, detected, part_scores
 from training.evaluation.lpips import SMALLEST_SIDE_PX, Lpips
 from training.evaluation.metrics import PictureScores, body_box, pose_distance, score_pictures
-from training.process.stop_signals import checked
 
 Runs = Sequence[Sequence[Picture]]
 Source = tuple[str, Runs, dict[str, Any]]

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import matplotlib
 import numpy as np
 
-from serving.process.atomic_files import written_whole
+from serving.process.atomic_files import write_picture, written_whole
 from training.evaluation.held_out_frames import preview_sheet
 from training.evaluation.keypoints import FEW_JOINTS, PARTS, PartScore
 from training.evaluation.metrics import SSIM_SETTINGS
 from training.evaluation.score_rows import EvaluationRow
 from training.evaluation.self_reconstruction import Evaluation
-from training.process.atomic import write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

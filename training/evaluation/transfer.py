@@ -19,13 +19,13 @@ from motion.frame import Picture
 from motion.pose import Pose
 from serving.actors.store import Actor
 from serving.errors import BadInput, NoBody
+from serving.process.stop_signals import checked
 from training.data.footage import footage_frames
 from training.evaluation.keypoints import PARTS, detected
 from training.evaluation.lpips import Lpips
 from training.evaluation.score_rows import Source, measured_all
 from training.evaluation.self_reconstruction import Evaluation
 from training.preparation.crop_arrays import Progress
-from training.process.stop_signals import checked
 
 _JOINTS = [joint for joint in PARTS["body"].tolist() if joint not in (skeleton.NECK, skeleton.MID_HIP)]
 """The body's joints, without those that are midpoints of others."""

@@ -12,7 +12,7 @@ from training.checkpoints.store import KEPT, Checkpoints
 from training.loop.body_learner import new_body_discriminator, new_generator
 from training.loop.face_learner import new_face_discriminator, new_face_network
 from training.presets import Preset, coarse_stage
-from training.process.disk import check_room
+from training.process.work_folder import check_room
 
 _COPIES_OF_GENERATOR: Final = 4
 """The newest weights, the averaged ones, and Adam's two moments."""

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from motion.face_region import FaceRule, cut_face, face_region
 from motion.frame import Picture
 from motion.pose import Pose
+from serving.process.stop_signals import checked
 from training.data.lazy import Lazy
 from training.data.pairs import Pairs, person_margin
 from training.data.prepared_footage import PreparedFootage
 from training.data.resumable_array import RowWriter
 from training.networks.recurrent_drawing import Draw, draw_run
 from training.presets import Preset
-from training.process.stop_signals import checked
 
 _RUN_FRAMES: Final = 50
 """The length of a chosen run: long enough for the picture to settle after its empty beginning."""

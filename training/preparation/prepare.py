@@ -22,7 +22,7 @@ from motion.frame import FrameSize, Picture
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.pose import Pose
 from serving.errors import BadInput, DanceError, NoBody
-from serving.process.atomic_files import written_whole
+from serving.process.atomic_files import read_picture, write_picture, written_whole
 from training.data.footage import Footage
 from training.data.lazy import Lazy
 from training.data.plate import fit_plate
@@ -44,8 +44,7 @@ from training.preparation.frame_table import FrameTable, frame_table
 from training.preparation.imported_poses import ImportedPoses
 from training.preparation.other_people import other_people
 from training.preparation.report import ReportPictures, write_report
-from training.process.atomic import read_picture, write_picture
-from training.process.disk import PLATE_FRAMES, bytes_in, bytes_needed, check_room, full_disk_told
+from training.process.work_folder import PLATE_FRAMES, bytes_in, bytes_needed, check_room, full_disk_told
 
 _KEEP_EVERY: Final = 25
 """Every n-th frame is kept for the plate if the footage does not state its length."""

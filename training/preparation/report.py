@@ -19,14 +19,13 @@ from motion.crop import resized
 from motion.face_region import face_region
 from motion.frame import Picture
 from motion.pose import Pose
-from serving.process.atomic_files import written_whole
+from serving.process.atomic_files import read_picture, written_whole
 from training.data.figure import pixel
 from training.data.plate import grown
 from training.data.split import Split
 from training.preparation.detections import Detections
 from training.preparation.footage_checks import CheckedFootage, Finding
 from training.preparation.frame_table import FACE_BOX
-from training.process.atomic import read_picture
 
 _PICTURES: Final = 12
 _PICTURE_WIDTH_PX: Final = 360

@@ -15,14 +15,13 @@ from serving.actors.rollout import gated
 from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
 from serving.errors import ActorUnusable
 from serving.inference.engine import open_engine
-from serving.process.atomic_files import written_whole
+from serving.process.atomic_files import write_picture, written_whole
 from training.data.prepared_footage import PreparedFootage
 from training.evaluation.held_out_frames import HeldOut
 from training.loop.body_learner import BodyLearner, new_generator
 from training.loop.face_learner import FaceLearner, new_face_network
 from training.presets import Preset
-from training.process.atomic import write_picture
-from training.process.disk import full_disk_told
+from training.process.work_folder import full_disk_told
 from training.publishing.export import check_export, export_face, export_generator
 from training.publishing.quality_gate import verdict_against_served
 

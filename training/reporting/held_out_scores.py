@@ -6,11 +6,10 @@ import csv
 from pathlib import Path
 from typing import Final
 
-from serving.process.atomic_files import written_whole
+from serving.process.atomic_files import write_picture, written_whole
 from training.evaluation.held_out_frames import HeldOut
 from training.evaluation.metrics import PictureScores
 from training.networks.recurrent_drawing import Draw
-from training.process.atomic import write_picture
 from training.reporting import metrics
 from training.reporting.loss_curves import Curves
 

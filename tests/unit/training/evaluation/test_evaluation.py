@@ -16,6 +16,7 @@ from motion.crop import Crop
 from motion.face_region import FaceRule
 from serving.actors.store import ActorStore
 from serving.errors import BadInput
+from serving.process.atomic_files import write_picture
 from tests.tiny_actors import publish_tiny
 from training.data.footage import Footage
 from training.evaluation import self_reconstruction, transfer
@@ -23,7 +24,6 @@ from training.evaluation.score_rows import measured
 from training.evaluation.self_reconstruction import evaluate_held_out, footage_of
 from training.evaluation.tables import draw_pose_bars, footnotes, markdown, tables_of, write_evaluation
 from training.evaluation.transfer import evaluate_transfer
-from training.process.atomic import write_picture
 
 
 def told(what, done, of):

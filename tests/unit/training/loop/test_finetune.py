@@ -6,6 +6,7 @@ import torch
 
 from serving.actors.store import GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
 from serving.errors import BadInput
+from serving.process.atomic_files import write_picture
 from training.checkpoints.identity import BODY_OF_THE_FACE
 from training.checkpoints.store import Checkpoint, Checkpoints
 from training.data.split import split_footage
@@ -15,7 +16,6 @@ from training.loop.learner import Computing
 from training.loop.trainer import Budget, Trainer
 from training.preset_setup import pairs_for
 from training.presets import with_losses
-from training.process.atomic import write_picture
 from training.publishing.export import export_generator
 
 RECIPE = {"seed": "1", "preset.face_rule": "one"}

@@ -20,7 +20,7 @@ from training.data.resumable_array import RowWriter
 from training.preparation import detections
 from training.preparation import prepare as preparation
 from training.preparation.prepare import FootageRefused, prepare
-from training.process.disk import DiskFull
+from training.process.work_folder import DiskFull
 
 FRAMES = 20
 
