@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from motion.pose_choice import PoseBackend, PoseDetail
-from services.pose.estimator import PeopleEstimator, PoseEstimator, PoseRules
+from services.pose.estimator import PeopleEstimator, PoseRules
+from services.pose.mediapipe.estimator import PoseEstimator
 from services.pose.models.card import OpenPoseCard, read_card
 from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
 from services.pose.rtmpose.estimator import RtmPoseEstimator, RtmPoseModel

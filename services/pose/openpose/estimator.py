@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 import cv2
@@ -105,14 +104,6 @@ class OpenPoseEstimator:
     def close(self) -> None:
         """Gives up the network's memory."""
         self._network = None
-
-    def __enter__(self) -> OpenPoseEstimator:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _network_for(self, size: FrameSize, shape: tuple[int, ...]) -> Network:
         if self._network is None or self._network[0] != size:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import cv2
@@ -95,14 +94,6 @@ class RtmPoseEstimator:
     def close(self) -> None:
         """Forgets where people were."""
         self._last = []
-
-    def __enter__(self) -> RtmPoseEstimator:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _boxes(self, picture: Picture, size: FrameSize) -> Boxes:
         facts = self._model.card.detector

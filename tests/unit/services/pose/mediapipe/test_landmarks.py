@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.frame import FrameSize
 from motion.pose import Pose
-from services.pose.mediapipe.carrying import carried
-from services.pose.mediapipe.landmarks import body_extent_px, body_pose, landmarks_array, with_face_and_hands
+from services.pose.mediapipe.landmarks import body_extent_px, body_pose, carried, landmarks_array, with_face_and_hands
 
 SIZE = FrameSize(200, 100)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -38,7 +39,7 @@ def test_joints_lie_where_the_picture_has_them(tmp_path, runtime, scale):
     """In pixels of the original picture, whatever the network's size; parts under their names; two people are two."""
     picture = two_hands((20, 52, 20), (70, 110, 44))
     picture = np.repeat(np.repeat(picture, scale, axis=0), scale, axis=1)
-    with estimator(tmp_path, runtime=runtime) as found:
+    with closing(estimator(tmp_path, runtime=runtime)) as found:
         estimate = found.estimate(picture)
     people = sorted(estimate.people, key=lambda pose: pose.joints_px[skeleton.R_WRIST][0])
     assert len(people) == 2
@@ -51,7 +52,7 @@ def test_joints_lie_where_the_picture_has_them(tmp_path, runtime, scale):
 
 def test_nobody_is_an_answer(tmp_path):
     """A black picture has no people in it."""
-    with estimator(tmp_path) as found:
+    with closing(estimator(tmp_path)) as found:
         assert found.estimate(np.zeros((64, 128, 3), np.uint8)).people == []
 
 
@@ -59,7 +60,7 @@ def test_the_aspect_ratio_is_kept(tmp_path):
     """A picture of any shape is brought to the short side, or below the longest one, and filled up."""
     from motion.frame import FrameSize
 
-    with estimator(tmp_path) as found:
+    with closing(estimator(tmp_path)) as found:
         model = found._model
         for size, inner, outer in (
             ((1280, 720), (114, 64), (128, 64)),
@@ -73,7 +74,7 @@ def test_the_aspect_ratio_is_kept(tmp_path):
 
 def test_one_output_holds_maps_then_fields(tmp_path):
     """As Caffe's BODY_25 gives them: maps of the parts, of the background, then the fields."""
-    with estimator(tmp_path, one_output=True, outputs={"heatmaps": "both", "pafs": "both"}) as found:
+    with closing(estimator(tmp_path, one_output=True, outputs={"heatmaps": "both", "pafs": "both"})) as found:
         assert len(found.estimate(two_hands((20, 52, 20))).people) == 1
 
 
@@ -94,10 +95,10 @@ def test_opencv_runs_a_network_of_fixed_size(tmp_path):
 def test_colours_mean_and_deviation_are_the_card_s(tmp_path):
     """BGR turns red into the third channel, so the network sees nobody in a picture made for RGB."""
     facts = {"short_side_px": 64, "longest_side_px": 128, "multiple_of": 16}
-    with estimator(tmp_path, input={"colour": "BGR", **facts}) as found:
+    with closing(estimator(tmp_path, input={"colour": "BGR", **facts})) as found:
         assert found.estimate(two_hands((20, 52, 20))).people == []
         assert len(found.estimate(np.ascontiguousarray(two_hands((20, 52, 20))[..., ::-1])).people) == 1
-    with estimator(tmp_path, input={"colour": "RGB", "mean": [255, 255, 255], **facts}) as found:
+    with closing(estimator(tmp_path, input={"colour": "RGB", "mean": [255, 255, 255], **facts})) as found:
         assert found.estimate(two_hands((20, 52, 20))).people == []
 
 
@@ -113,14 +114,14 @@ def test_colours_mean_and_deviation_are_the_card_s(tmp_path):
         ({"model": {"path": "tiny.onnx", "sha256": "12"}}, "model.sha256: expected 64 hexadecimal digits"),
         ({"model": {"path": "tiny.onnx", "sha256": "0" * 64}}, "has other bytes than the model card says"),
         ({"model": {"path": "other.onnx"}}, "there is no such file"),
-        ({"parts": ["RWrist", "Tail"]}, "parts: expected different names"),
-        ({"limbs": [[0, 2, 0, 1]]}, "limbs[0]: expected two of 2 parts"),
+        ({"parts": ["RWrist", "Tail"]}, "parts: expected at least two different names"),
+        ({"limbs": [[0, 2, 0, 1]]}, "limbs[0]: expected two different parts, 0 to 1, got [0, 2]"),
         ({"limbs": [[0, 1, 0]]}, "limbs[0]: expected [part, part, x channel, y channel]"),
         ({"limbs": [[0, 1, 0, 9]]}, "expected 2 maps and 10 fields"),
         ({"outputs": {"heatmaps": "heatmaps", "pafs": "fields"}}, "has no output 'fields'"),
         ({"input": {"colour": "RGB"}}, "input.short_side_px: is missing"),
         ({"input": {"colour": "CMYK"}}, "input.colour: expected BGR or RGB"),
-        ({"colour": "blue"}, "colour: is no field of a card"),
+        ({"colour": "blue"}, "colour: is not a field of a model card"),
     ],
 )  # fmt: skip
 def test_a_card_that_does_not_fit_is_named_at_the_start(tmp_path, changes, told):
@@ -136,7 +137,7 @@ def test_a_card_that_does_not_fit_is_named_at_the_start(tmp_path, changes, told)
         ("[" * 100_000, "is nested more than 64 levels deep"),
         ('{"input": {"mean": [1e400, 0, 0]}}', "input.mean[0]: expected a number, got inf"),
         ('{"format": "a", "format": "b"}', "has two fields format"),
-        ("[]", "must be an object"),
+        ("[]", "must be a JSON object"),
         (" " * 2**21, "has 2097152 bytes, at most 1048576 are read"),
     ],
 )

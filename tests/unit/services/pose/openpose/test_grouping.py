@@ -100,13 +100,12 @@ def test_a_drawn_crowd_is_found_exactly(people):
     check_exact(people, group(*draw_maps(people), LIMBS))
 
 
-@pytest.mark.parametrize("assignment", ["greedy", "optimal"])
-def test_crossed_arms_stay_with_their_owners(assignment):
+def test_crossed_arms_stay_with_their_owners():
     """Two people whose forearms cross at a right angle keep their own hands."""
     left, right = at(30, 4, 36), at(46, 4, 36)
     left[[6, 7]] = (36, 14), (42, 20)
     right[[3, 4]] = (42, 14), (36, 20)
-    check_exact([left, right], group(*draw_maps([left, right]), LIMBS, GroupingRules(assignment=assignment)))
+    check_exact([left, right], group(*draw_maps([left, right]), LIMBS))
 
 
 def test_two_who_touch_are_two():

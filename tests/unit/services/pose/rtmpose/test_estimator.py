@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def spot(x_px: int, y_px: int, width_px: int = 320, height_px: int = 240) -> np.
 
 def test_points_lie_where_the_network_sees_them(tmp_path):
     """Through the crop and back: all joints at the bright spot, in pixels of the picture."""
-    with estimator(tmp_path) as found:
+    with closing(estimator(tmp_path)) as found:
         (pose,) = found.estimate(spot(150, 90)).people
     assert pose.seen[[skeleton.NOSE, skeleton.NECK, skeleton.MID_HIP, skeleton.L_HEEL]].all()
     assert pose.seen[skeleton.FACE].all()
@@ -49,7 +51,7 @@ def test_a_detector_says_who_is_looked_at(tmp_path):
         "labels": "labels", "person_label": 0, "min_score": 0.5,
     }  # fmt: skip
     picture = spot(60, 90) | spot(250, 200)
-    with estimator(tmp_path, detector=detector) as found:
+    with closing(estimator(tmp_path, detector=detector)) as found:
         people = found.estimate(picture).people
     assert len(people) == 2
     for pose, place in zip(people, ((60, 90), (250, 200)), strict=True):
@@ -58,7 +60,7 @@ def test_a_detector_says_who_is_looked_at(tmp_path):
 
 def test_without_a_detector_the_last_frame_s_people_are_followed(tmp_path):
     """Where nobody was found the next picture is looked at as a whole."""
-    with estimator(tmp_path) as found:
+    with closing(estimator(tmp_path)) as found:
         assert found.estimate(np.zeros((240, 320, 3), np.uint8)).people == []
         assert len(found.estimate(spot(150, 90)).people) == 1
         assert len(found.estimate(spot(152, 92)).people) == 1
