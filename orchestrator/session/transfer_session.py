@@ -17,7 +17,7 @@ from orchestrator.pipeline.play import Door, Stage, play
 from orchestrator.session.checkpoint import SessionState
 from orchestrator.settings import LARGEST_PICTURES_BYTES, OrchestratorSettings
 from orchestrator.stage_calls.connections import Connections
-from orchestrator.stage_calls.patience import Patience
+from orchestrator.stage_calls.failures import Patience
 from orchestrator.stages.checkpoint import CheckpointStage
 from orchestrator.stages.encode import EncodeStage
 from orchestrator.stages.face import FaceStage

@@ -14,8 +14,7 @@ from grpc import StatusCode
 from orchestrator.pipeline.in_flight_frame import Passage
 from orchestrator.pipeline.link import Link, LinkClosed, LinkEnded, run_together
 from orchestrator.pipeline.play import Inbox
-from orchestrator.stage_calls.failures import CallFailed, stage_errors
-from orchestrator.stage_calls.patience import Patience
+from orchestrator.stage_calls.failures import CallFailed, Patience, stage_errors
 from serving.errors import DanceError, StageError, StageUnavailable
 
 _WRITE_FAILED: Final = (StatusCode.INTERNAL, "Internal error from Core")

@@ -14,8 +14,7 @@ from orchestrator.pipeline.link import Link
 from orchestrator.pipeline.ordered_work import in_order
 from orchestrator.pipeline.play import Inbox
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stage_calls.failures import stage_errors
-from orchestrator.stage_calls.patience import Patience
+from orchestrator.stage_calls.failures import Patience, stage_errors
 from serving.actors.store import Actor
 from serving.errors import BadInput, StageBroken, StageError
 from serving.pictures.codec import decode_picture, encode_picture

@@ -17,8 +17,7 @@ from orchestrator.pipeline.in_flight_frame import Passage, Remark
 from orchestrator.pipeline.link import Link, LinkEnded
 from orchestrator.pipeline.play import Inbox
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stage_calls.failures import stage_errors
-from orchestrator.stage_calls.patience import Patience
+from orchestrator.stage_calls.failures import Patience, stage_errors
 from orchestrator.stages.previous_picture import Recalled, Recurrence
 from serving.actors.store import Actor
 from serving.errors import (
