@@ -11,7 +11,7 @@ import grpc.aio
 from dance.v1 import agent_pb2, agent_pb2_grpc
 
 from services.generator.agent import GeneratorAgent
-from services.generator.agent_types import Care
+from services.generator.agent_types import AgentPolicy
 from services.generator.settings import GeneratorSettings
 from services.generator.triton.client import TritonClient
 from services.generator.triton.leftovers import SOCKET_FOLDER_BYTES, plain_folder, sweep
@@ -99,7 +99,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
             ActorStore(settings.actors_root),
             ModelRepository(repository_root, actors_root, settings.engine_options()),
             triton,
-            Care(
+            AgentPolicy(
                 wanted_ids=None if settings.load_at_start == "all" else settings.listed_actors(),
                 max_actors=settings.max_actors,
                 in_use_seconds=settings.in_use_seconds,

@@ -14,7 +14,7 @@ from services.generator.actor_network import Painter
 from serving.actors.store import Actor
 from serving.errors import ActorUnusable, BadPicture
 
-ACTOR = cast("Actor", SimpleNamespace(id="a", version=3, stage=SimpleNamespace(out_width_px=6, out_height_px=4)))
+ACTOR = cast("Actor", SimpleNamespace(id="a", version=3, crop=SimpleNamespace(out_width_px=6, out_height_px=4)))
 
 
 class FakeEngine:

@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from services.generator.agent import Ensured, GeneratorAgent
-from services.generator.agent_types import Care
+from services.generator.agent_types import AgentPolicy
 from services.generator.triton.client import TritonRefused
 from services.generator.triton.model_repository import ModelRepository
 from services.generator.triton.process import TritonFailed
@@ -48,7 +48,7 @@ class World:
             cast("ActorStore", SimpleNamespace(load=self.load_actor, ids=self.ids, served=self.served)),
             cast("ModelRepository", SimpleNamespace(write=self.write, remove=self.remove)),
             self,
-            Care(**care),  # type: ignore[arg-type]
+            AgentPolicy(**care),  # type: ignore[arg-type]
             None if elsewhere else self,
             clock=lambda: self.now,
         )
@@ -157,7 +157,7 @@ async def test_damaged_actors_keep_no_other_from_being_loaded(tmp_path: Path):
         damage(store.root / name)
     world = World({"kind": [1]})
     repository = cast("ModelRepository", SimpleNamespace(write=world.write, remove=world.remove))
-    agent = GeneratorAgent(store, repository, world, Care(wanted_ids=None, max_actors=99), None)
+    agent = GeneratorAgent(store, repository, world, AgentPolicy(wanted_ids=None, max_actors=99), None)
     for _ in range(2):
         assert await agent.check()
         assert agent.loaded() == [("kind", 1)]
@@ -308,7 +308,7 @@ async def test_one_actor_that_cannot_be_looked_at_stops_nothing():
         cast("ActorStore", SimpleNamespace(load=world.load_actor, ids=world.ids, served=served)),
         cast("ModelRepository", SimpleNamespace(write=world.write, remove=world.remove)),
         world,
-        Care(wanted_ids=None),
+        AgentPolicy(wanted_ids=None),
         world,
         clock=lambda: world.now,
     )

@@ -24,7 +24,7 @@ TOKEN = "0123456789abcdef"
 HERE = """
 import sys
 from pathlib import Path
-from services.generator import leftovers
+from services.generator.triton import leftovers
 temporary, shared = map(Path, sys.argv[1:])
 leftovers.places = lambda: (temporary,)
 leftovers.SHARED_MEMORY = shared
