@@ -64,7 +64,7 @@ def test_variables_are_read():
         ("LOAD_AT_START", "../etc", "load_at_start"),
         ("TRITON_ADDRESS", "triton:8001", "repository_root"),
         ("TRITON_KEY", "key.pem", "triton_certificate and triton_key"),
-        ("TRITON_CA", "ca.pem", "needs both of tls_certificate and triton_ca"),
+        ("TRITON_CA", "ca.pem", "needs both tls_certificate and triton_ca"),
         ("TRITON_REPOSITORY_KEY_FILE", "key", "needs triton_address"),
         ("TRITON_HTTP_PORT", "8000", "GENERATOR_TRITON_HTTP_PORT"),
         ("NONSENSE", "1", "GENERATOR_NONSENSE"),
@@ -88,7 +88,7 @@ def test_a_triton_elsewhere_is_not_called_in_plaintext_by_accident():
 def test_an_own_triton_is_secured_as_the_agent_is():
     """With TLS for callers the agent has to know its own Triton too, and with mutual TLS to be known by it."""
     tls = {"GENERATOR_TLS_CERTIFICATE": "c", "GENERATOR_TLS_KEY": "k"}
-    with pytest.raises(BadSettings, match="needs both of tls_certificate and triton_ca"):
+    with pytest.raises(BadSettings, match="needs both tls_certificate and triton_ca"):
         from_environment(GeneratorSettings, "GENERATOR_", tls)
     known = {**tls, "GENERATOR_TRITON_CA": "ca"}
     from_environment(GeneratorSettings, "GENERATOR_", known)
