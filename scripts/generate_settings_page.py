@@ -28,12 +28,18 @@ OTHERS: Final = (("TRAINING_METRICS_", "training/reporting/metrics.py", "Trainin
 INTRODUCTION: Final = """\
 # Settings
 
-Written by `python scripts/generate_settings_page.py` from the code; a test keeps the two together.
+Look up a setting here. [operations.md](operations.md) explains which ones to change when.
 
-A process reads its environment once, at its start. A value of the wrong type, one out of range, and a variable with a
-process's prefix that is no setting end it with one line on stderr and exit code 2. What an empty cell means is said by
-the name. [operations.md](operations.md) says which of them to turn when.
+A process reads its environment once, at its start. It prints one line on stderr and exits with code 2 if a value has \
+the wrong type, if a value is out of range, or if a variable has the process's prefix but is not a setting. An empty \
+cell means that the setting needs no explanation beyond its name.
+
+`python scripts/generate_settings_page.py` writes this page from the code; a test keeps the two together.
 """
+EVERY_SERVER: Final = (
+    "Put the prefix of the process in front, as in `POSE_PORT`. "
+    "A port of 0 takes a free one, which the ready line names."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ def _shown(default: Any) -> str:
 
 def page() -> str:
     """The whole page."""
-    lines = [INTRODUCTION, "## Every server", "", "With the prefix of the process, as in `POSE_PORT`.", ""]
+    lines = [INTRODUCTION, "## Every server", "", EVERY_SERVER, ""]
     lines += _table("", settings_of(*EVERY))
     for prefix, path, class_name in (*PROCESSES, *OTHERS):
         lines += ["", f"## {prefix}*", "", *_table(prefix, settings_of(path, class_name))]

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 FRAMES = 6
 OPENVINO = "from serving.inference.engine import openvino_core; openvino_core().available_devices"
 ONNXRUNTIME = (
-    "import sys, time; from serving import reporting; runtime = reporting.onnxruntime();"
+    "import sys, time; from serving.inference import silent_libraries; runtime = silent_libraries.onnxruntime();"
     "runtime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
 )
 HOMELESS = "import pwd\ndef nobody(number): raise KeyError(number)\npwd.getpwuid = nobody\n"

@@ -28,6 +28,7 @@ OURS = (*ALLOWED, "samples", "benchmarks")
 _OPENS_A_CHANNEL = ("insecure_channel", "secure_channel", "InferenceServerClient")
 SEES_PROTOBUF = (
     "servicer.py",
+    "orchestrator/edge/",
     "orchestrator/stages/",
     "serving/rpc/converters.py",
     "client/connection/session.py",

@@ -88,7 +88,7 @@ def test_the_page_has_what_is_asked_for(name: str):
 def test_the_prerequisite_is_what_the_pipeline_asks_for():
     """Rounded up, and without Prometheus and Grafana, as the page says."""
     found = re.search(
-        r"^\| (\d+) cores and (\d+) GiB that pods can ask for", (ROOT / "docs/deploy.md").read_text(), re.M
+        r"^\| (\d+) cores and (\d+) GiB that pods can request", (ROOT / "docs/deploy.md").read_text(), re.M
     )
     assert found is not None
     asked = total(applied(), monitoring=False)

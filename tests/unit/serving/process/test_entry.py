@@ -103,7 +103,7 @@ def test_a_log_takes_every_name(root):
     """A service's lines too."""
     program = (
         "from serving.process.entry import begin; begin()\n"
-        "import logging; from serving import logs; logs.configure('INFO', 'json')\n"
+        "import logging; from serving.observability import logs; logs.configure('INFO', 'json')\n"
         "logging.getLogger('x').info('%s', 't\\u00e4nzer \\udce4')"
     )
     environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}

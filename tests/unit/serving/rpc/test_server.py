@@ -278,7 +278,7 @@ def test_half_of_tls_is_refused(names: list[str]):
 
 ENDED_TWICE = """
 import asyncio, os, signal, sys
-from serving import server
+from serving.rpc import server
 from serving.rpc.server import ServerSettings, run_service
 
 server._SAME_SIGNAL_SECONDS = float(sys.argv[1])

@@ -50,11 +50,11 @@ def assert_same(one, other):
     for name, values in arrays(one).items():
         np.testing.assert_array_equal(values, getattr(other, name))
     np.testing.assert_array_equal(one.plate, other.plate)
-    assert (one.stage, one.body, one.report, one.starts) == (other.stage, other.body, other.report, other.starts)
+    assert (one.crop, one.body, one.report, one.starts) == (other.crop, other.body, other.report, other.starts)
 
 
 def test_preparation_gives_what_training_reads(footage, tmp_path):
-    """Arrays of one entry per frame at the network's size, a stage that holds the poses, the body's stats."""
+    """Arrays of one entry per frame at the network's size, a crop that holds the poses, the body's stats."""
     path, frames, _ = footage
     prepared = prepare(path, tmp_path / "work", 32, 32)
     assert prepared.pictures.shape == prepared.labels.shape == prepared.targets.shape == (FRAMES, 32, 32, 3)
@@ -92,7 +92,7 @@ def test_another_version_of_the_preparation_prepares_anew(footage, tmp_path, mon
 
 
 def test_every_pass_over_the_footage_is_reported_to_its_end(footage, tmp_path):
-    """Poses, plate, other people and stage each count up to their number."""
+    """Poses, plate, other people and crop each count up to their number."""
     path, _, _ = footage
     last = {}
     prepare(path, tmp_path / "work", 32, 32, lambda what, done, of: last.update({what: (done, of)}))
