@@ -8,7 +8,7 @@ import pytest
 
 from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose import worker
-from services.pose.backends import Look
+from services.pose.backends import EstimatorConfig
 from services.pose.estimator import PeopleEstimator, PoseRules
 
 
@@ -20,7 +20,7 @@ def test_memory_is_given_back_behind_a_tracker(monkeypatch: pytest.MonkeyPatch) 
         def close(self) -> None:
             said.append("closed")
 
-    def broken(look: Look) -> PeopleEstimator:
+    def broken(look: EstimatorConfig) -> PeopleEstimator:
         raise RuntimeError("no models")
 
     def given_back() -> bool:
@@ -30,7 +30,7 @@ def test_memory_is_given_back_behind_a_tracker(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(worker, "give_freed_back", given_back)
     makers: list[worker.Make] = [lambda look: cast(PeopleEstimator, Tracker()), broken]
     for make in makers:
-        one = worker.EstimatorWorker(Look(PoseBackend.MEDIAPIPE, PoseDetail.BODY, PoseRules()), make)
+        one = worker.EstimatorWorker(EstimatorConfig(PoseBackend.MEDIAPIPE, PoseDetail.BODY, PoseRules()), make)
         one.end()
         one.join()
     assert said == ["closed", "given back"]

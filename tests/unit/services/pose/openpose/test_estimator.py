@@ -112,8 +112,8 @@ def test_colours_mean_and_deviation_are_the_card_s(tmp_path):
         ({"model": {}}, "model.path: expected either a path or an address"),
         ({"model": {"address": "https://example.org/a.onnx"}}, "model.sha256: is missing; an address needs one"),
         ({"model": {"path": "tiny.onnx", "sha256": "12"}}, "model.sha256: expected 64 hexadecimal digits"),
-        ({"model": {"path": "tiny.onnx", "sha256": "0" * 64}}, "has other bytes than the model card says"),
-        ({"model": {"path": "other.onnx"}}, "there is no such file"),
+        ({"model": {"path": "tiny.onnx", "sha256": "0" * 64}}, "does not match the model card"),
+        ({"model": {"path": "other.onnx"}}, "which the model card names, does not exist"),
         ({"parts": ["RWrist", "Tail"]}, "parts: expected at least two different names"),
         ({"limbs": [[0, 2, 0, 1]]}, "limbs[0]: expected two different parts, 0 to 1, got [0, 2]"),
         ({"limbs": [[0, 1, 0]]}, "limbs[0]: expected [part, part, x channel, y channel]"),
@@ -187,12 +187,12 @@ def test_a_network_is_fetched_once_from_its_address(tmp_path):
     thread.start()
     try:
         address = f"http://127.0.0.1:{server.server_port}/tiny.onnx"
-        with pytest.raises(BadSettings, match="has other bytes"):
+        with pytest.raises(BadSettings, match="does not match the model card"):
             ModelFile(path=None, address=address, sha256="0" * 64).local(cache)
         assert list(cache.iterdir()) == []
         fetched = ModelFile(path=None, address=address, sha256=digest).local(cache)
         assert fetched.read_bytes() == path.read_bytes()
-        with pytest.raises(BadSettings, match="cannot be fetched"):
+        with pytest.raises(BadSettings, match="cannot be downloaded"):
             ModelFile(path=None, address=f"{address}.gone", sha256="0" * 64).local(cache)
     finally:
         server.shutdown()
@@ -210,9 +210,9 @@ def test_backends_are_opened_from_their_cards(tmp_path):
     backends = open_backends({PoseBackend.OPENPOSE: card, PoseBackend.RTMPOSE: None}, told=told.append)
     assert told == ["backend openpose uses tiny: by using it you accept its licence, Apache-2.0"]
     assert [backends.serves(backend) for backend in PoseBackend] == [True, True, False]
-    look = backends.look(PoseBackend.OPENPOSE, PoseDetail.HOLISTIC, PoseRules())
-    assert look.detail is PoseDetail.BODY
-    made = backends.make(look)
+    config = backends.config(PoseBackend.OPENPOSE, PoseDetail.HOLISTIC, PoseRules())
+    assert config.detail is PoseDetail.BODY
+    made = backends.make(config)
     assert made.detail is PoseDetail.BODY
     made.close()
     with pytest.raises(BadSettings, match="is a card for the backend openpose, expected rtmpose"):

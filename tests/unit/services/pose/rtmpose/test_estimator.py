@@ -111,8 +111,8 @@ def test_boxes_of_one_person_are_one():
     [
         ({"points": "coco-17"}, "points: expected coco-wholebody-133"),
         ({"outputs": {"simcc_x": "a", "simcc_y": "simcc_y", "split": 2}}, "has no output 'a'"),
-        ({"input": {"colour": "RGB", "width_px": 96, "height_px": 64}}, "does not take what the card says"),
-        ({"detector": NO_DETECTOR | {"input": {"colour": "BGR", "side_px": 64}}}, "there is no such file"),
+        ({"input": {"colour": "RGB", "width_px": 96, "height_px": 64}}, "the network rejects the input"),
+        ({"detector": NO_DETECTOR | {"input": {"colour": "BGR", "side_px": 64}}}, "which the model card names"),
         ({"detector": NO_DETECTOR | {"input": {"colour": "BGR"}}}, "detector.input.side_px: is missing"),
     ],
 )  # fmt: skip
