@@ -74,7 +74,7 @@ def version_of(root: Path) -> str:
 
 
 def image_name(name: str, version: str, registry: str = "") -> str:
-    """`everybody-dance/pose:0.1.0`, or with a registry `registry.example/me/everybody-dance-pose:0.1.0`.
+    """`everybody-dance/pose:0.2.0`, or with a registry `registry.example/me/everybody-dance-pose:0.2.0`.
 
     With a registry the name is one word, since some registries allow no folders below an account.
     """

@@ -1,4 +1,4 @@
-"""The folder of actors on this machine, for sub-commands that work without a server."""
+"""The folder of actors on this machine, for commands that work without a server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ _SAMPLE_ACTORS: Final = Path("samples/actors")
 
 
 def actors_here(folder: Path) -> list[ActorListing]:
-    """All versions of all actors, newest first. Raises CommandError without such a folder, ActorUnusable for one
-    that cannot be read.
-    """
+    """All versions of all actors, newest first. Raises CommandError without a folder, and ActorUnusable."""
     check_folder(folder)
     return [_listing(listed) for listed in ActorStore(folder).listed()]
 
@@ -38,7 +36,7 @@ def _listing(listed: ListedVersion) -> ActorListing:
 
 
 def plate_of(folder: Path, actor: str, actor_version: int, *, full_frame: bool) -> Picture:
-    """The actor's picture with nobody in it, as answers show it. Raises ActorNotFound and ActorUnusable."""
+    """The actor's empty background, in the size of the answers. Raises ActorNotFound and ActorUnusable."""
     check_folder(folder)
     loaded = ActorStore(folder).load(actor, actor_version)
     plate = loaded.read_plate()
@@ -46,10 +44,10 @@ def plate_of(folder: Path, actor: str, actor_version: int, *, full_frame: bool) 
 
 
 def check_folder(folder: Path) -> None:
-    """Raises CommandError, with a way out, where there is no such folder."""
+    """Raises CommandError if the folder does not exist; the message says what to do."""
     if folder.is_dir():
         return
-    ways = "`dance train` makes one, --actors names another"
-    if _SAMPLE_ACTORS.is_dir():  # the user stands in a checkout
+    ways = "`dance train` creates one, --actors chooses another"
+    if _SAMPLE_ACTORS.is_dir():  # the command runs in a checkout
         ways += f": try --actors {_SAMPLE_ACTORS}"
-    raise CommandError(f"there is no actors' folder {folder}; {ways}")
+    raise CommandError(f"the folder of actors {folder} does not exist; {ways}")

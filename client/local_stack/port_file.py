@@ -1,4 +1,4 @@
-"""Where the processes of a `dance up` listen, noted in a file while it runs, so that `dance doctor` finds them."""
+"""A file with the ports of a running `dance up`, so that `dance doctor` finds its processes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from serving.process.atomic_files import written_whole
 
 @contextmanager
 def noted(address: str, ready: Mapping[str, Ready], folder: Path | None = None) -> Iterator[None]:
-    """Notes the ports of the processes behind `address`, host:port of their orchestrator, while the context lasts.
+    """Keep a file with the ports of all processes while the context lasts.
 
-    folder: of the notes; None takes one of this user's in the folder for temporary files.
+    address: host:port of their orchestrator. folder: where the file is; None for a folder of this user below the
+    folder for temporary files.
     """
     path = _path(address, folder)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -31,9 +32,9 @@ def noted(address: str, ready: Mapping[str, Ready], folder: Path | None = None) 
 
 
 def health_addresses(address: str, folder: Path | None = None) -> dict[str, str]:
-    """Health ports by process, host:port, of the `dance up` at `address`; empty where none is noted.
+    """The health address, host:port, of each process of the `dance up` at `address`; empty if there is no file.
 
-    A note that somebody else may have written is passed over.
+    A file of another user is ignored.
     """
     path = _path(address, folder)
     host = address.rpartition(":")[0]

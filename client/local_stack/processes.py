@@ -1,4 +1,4 @@
-"""Child processes that say when they are ready, are watched, and are ended for certain."""
+"""Child processes: started, waited for until ready, watched, and ended reliably."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _LOOK_AGAIN_SECONDS: Final = 0.05
 class ProcessSpec:
     """A process to start.
 
-    name: for people, and for its log file. command: program (absolute path) and arguments. environment: variables set
-    beside the inherited ones.
+    name: shown to the user, and the name of the log file. command: program (absolute path) and arguments.
+    environment: variables added to the inherited ones.
     """
 
     name: str
@@ -38,28 +38,28 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a process said on its ready line: `ready name=pose port=1 health_port=2 metrics_port=3`."""
+    """A process's ready line: `ready name=pose port=1 health_port=2 metrics_port=3`."""
 
     name: str
     ports: Mapping[str, int]
     addresses: Mapping[str, str] = field(default_factory=dict)
-    """What other processes call it at, where a port alone does not say: `triton_address=unix:/tmp/…`."""
+    """Addresses that are more than a port: `triton_address=unix:/tmp/…`."""
 
     @classmethod
     def parsed(cls, line: str) -> Ready:
-        """Raises ValueError for a line that is none."""
+        """Parse a ready line. Raises ValueError."""
         words = dict(word.split("=", 1) for word in line.split()[1:])
         if "port" not in words or "health_port" not in words:
-            raise ValueError(f"a ready line names port and health_port, got {line!r}")
+            raise ValueError(f"a ready line must contain port and health_port, got {line!r}")
         ports = {key: int(value) for key, value in words.items() if key == "port" or key.endswith("_port")}
         addresses = {key: value for key, value in words.items() if key.endswith("_address")}
         return cls(words.get("name", ""), ports, addresses)
 
 
 class ManagedProcess:
-    """One child in a process group of its own, which therefore does not see the terminal's Ctrl-C.
+    """One child process in its own process group, so that Ctrl-C in the terminal does not reach it.
 
-    Its output goes to `log`. It gets SIGTERM when this process dies, however it dies.
+    Its output goes to `log`. It receives SIGTERM when this process dies, for whatever reason.
     """
 
     def __init__(self, spec: ProcessSpec, log: Path) -> None:
@@ -70,19 +70,19 @@ class ManagedProcess:
 
     @property
     def name(self) -> str:
-        """Of the process, for people."""
+        """The name of the process."""
         return self.spec.name
 
     @property
     def pid(self) -> int:
-        """Of the running process, which is also its group's; RuntimeError before `start`."""
+        """The id of the process and of its group. Raises RuntimeError before `start`."""
         return self._running().pid
 
     async def start(self) -> None:
-        """Starts the process; raises StackFailed when there is no such program."""
+        """Start the process. Raises StackFailed if the program does not exist."""
         environment = {
             **os.environ,
-            # On shared cores OpenMP's default is to spin, and everything runs 3 to 20 times slower.
+            # By default OpenMP spins while it waits; on shared cores that slows everything down 3 to 20 times.
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
             **self.spec.environment,
@@ -101,7 +101,7 @@ class ManagedProcess:
                 raise StackFailed(f"{self.name} cannot be started: {error}") from error
 
     async def ready(self, limit_seconds: float) -> Ready:
-        """Waits for the ready line and for SERVING on the health port. Raises StackFailed, log's end included."""
+        """Wait for the ready line and for SERVING on the health port. Raises StackFailed with the end of the log."""
         try:
             async with asyncio.timeout(limit_seconds):
                 ready = await self._ready_line()
@@ -113,20 +113,20 @@ class ManagedProcess:
             raise self._failed(str(error)) from error
 
     async def died(self) -> StackFailed:
-        """Waits until the process ends by itself, and gives the error that says so."""
+        """Wait until the process ends by itself, and return the error to raise."""
         code = await self.exit_code()
         return self._failed(f"ended by itself ({_ending(code)})")
 
     async def exit_code(self) -> int:
-        """Waits until the process ends by itself; negative for the signal that killed it."""
+        """Wait until the process ends by itself. Negative if a signal killed it."""
         return await self._running().wait()
 
     async def end(self, limit_seconds: float) -> None:
-        """SIGTERM, then SIGKILL for its whole group after `limit_seconds`. Safe to call at any time."""
+        """Send SIGTERM, then SIGKILL to the whole group after `limit_seconds`. Safe to call at any time."""
         if self._child is None:
             return
         if self._child.returncode is None:
-            # Only once: our services take a later second SIGTERM for "at once", and leave things behind.
+            # Only once: our services take a second SIGTERM as "at once" and skip their clean-up.
             if not self._asked_to_end:
                 self._asked_to_end = True
                 self._child.terminate()
@@ -139,7 +139,7 @@ class ManagedProcess:
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL for whatever is left of its group, at once."""
+        """Send SIGKILL to what is left of its group."""
         if self._child is None:
             return
         try:
@@ -148,14 +148,14 @@ class ManagedProcess:
             return  # nothing is left
 
     def log_tail(self) -> tuple[str, ...]:
-        """The last lines of its log."""
+        """The last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return tuple(line for line in lines if line.strip())[-_LOG_TAIL_LINES:]
 
     async def _ready_line(self) -> Ready:
         child = self._running()
         while True:
-            # The log is a file, so that a process never blocks on, or dies of, a launcher that has gone.
+            # The log is a file, not a pipe: a process must not block or die because its launcher is gone.
             ended = child.returncode is not None
             complete_lines = self.log.read_bytes().split(b"\n")[:-1]
             for line in complete_lines:

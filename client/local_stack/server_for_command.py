@@ -1,4 +1,4 @@
-"""A server for one command: the one that was named, or a local stack that ends with the command."""
+"""A server for one command: the given one, or a local stack that ends with the command."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ async def hosted(
     settings: Mapping[str, str] = MappingProxyType({}),
     load_at_start: str = "none",
 ) -> AsyncIterator[LocalStack]:
-    """A local stack that is up, with a spinner while it starts.
+    """A running local stack, with a spinner while it starts.
 
     settings, load_at_start: see `local_stack`.
-    logs: None makes a folder that goes at the end, unless the stack failed: then its logs are wanted.
+    logs: None for a temporary folder, which is kept only if the stack failed.
     """
     if logs is not None:
         check_writable(logs, is_folder=True)
@@ -54,7 +54,7 @@ async def hosted(
         if logs is None and not failed:
             shutil.rmtree(folder, ignore_errors=True)
         elif logs is None:
-            display.note(f"logs are kept in {folder}")
+            display.note(f"the logs are in {folder}")
 
 
 async def with_server(
@@ -66,7 +66,7 @@ async def with_server(
     settings: Mapping[str, str] = MappingProxyType({}),
     load_at_start: str = "none",
 ) -> Result:
-    """`work(server)`, at `server` or, where that is None, at a local stack with these settings, see `local_stack`."""
+    """Run `work` with `server`, or with a local stack if that is None. The other arguments are `local_stack`'s."""
     if server is not None:
         return await work(server)
     async with hosted(actors_root, logs, display, settings=settings, load_at_start=load_at_start) as stack:

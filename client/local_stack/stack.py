@@ -1,4 +1,4 @@
-"""All services and the orchestrator as local processes: started, gated on health, watched, ended in reverse order."""
+"""All services and the orchestrator as local processes: started, checked, watched, and ended in reverse order."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _DRAIN_SECONDS: Final = "3"
 
 
 class LocalStack:
-    """Worker processes and the front process that speaks to them; an async context manager.
+    """Worker processes and a front process that calls them; an async context manager.
 
-    The workers start side by side; when all are ready, `front` is told their ready lines and starts. Leaving ends the
-    front first, then the workers, the last one started first. A cancellation while they end hurries it, a second one
-    kills what is left.
+    The workers start in parallel. Once all are ready, `front` receives their ready lines and starts. On exit the front
+    ends first, then the workers in reverse order. A cancellation during the exit speeds it up; a second one kills what
+    is left.
 
-    logs: folder for `<name>.log` files. told: called with a line for the user, as processes come up.
+    logs: folder for `<name>.log` files. told: called with lines for the user while processes start.
     Entering raises StackFailed.
     """
 
@@ -68,7 +68,7 @@ class LocalStack:
             self.address = f"{HOST}:{self.ready[front.name].ports['port']}"
         except BaseExceptionGroup as group_error:
             await self.end()
-            # The first failure is the cause; the others are its consequences.
+            # The first failure is the cause; the others follow from it.
             raise group_error.exceptions[0] from None
         except BaseException:
             await self.end()
@@ -82,17 +82,17 @@ class LocalStack:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process behind each name, while the stack is up."""
+        """Process ids by name, while the stack is up."""
         return {process.name: process.pid for process in self._processes}
 
     async def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """`work`'s result. StackFailed, with the dead process's last words, when one dies meanwhile."""
+        """Run `work` and return its result. Raises StackFailed, with the end of its log, if a process dies."""
         working = asyncio.create_task(work)
         watching = asyncio.create_task(self.failed())
         try:
             await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
             if working.done() and isinstance(working.exception(), ServerError):
-                # A dead process fails the session first; its end is noticed a moment later, and says more.
+                # A dead process fails the session first. Its own error is noticed a moment later, and says more.
                 await asyncio.wait({watching}, timeout=0.5)
             if watching.done() and not (working.done() and working.exception() is None):
                 raise watching.result()
@@ -103,7 +103,7 @@ class LocalStack:
             await asyncio.gather(working, watching, return_exceptions=True)
 
     async def failed(self) -> StackFailed:
-        """Waits until any process ends by itself, and gives the error that says so."""
+        """Wait until any process ends by itself, and return the error to raise."""
         waits = [asyncio.create_task(process.died()) for process in self._processes]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -113,7 +113,7 @@ class LocalStack:
                 wait.cancel()
 
     async def end(self) -> None:
-        """Ends all processes, the last one started first; when cancelled meanwhile, the rest of them side by side."""
+        """End all processes in reverse order of their start; after a cancellation, all at once."""
         try:
             for process in reversed(self._processes):
                 await process.end(self._end_seconds)
@@ -145,11 +145,11 @@ def local_stack(
     settings: Mapping[str, str] = MappingProxyType({}),
     load_at_start: str = "none",
 ) -> LocalStack:
-    """The real stack: pose, normalize, face, generator (agent and Triton), and the orchestrator before them.
+    """The real stack: pose, normalize, face, generator (agent and Triton), and the orchestrator in front of them.
 
-    port: of the orchestrator; 0 takes a free one. settings: further environment variables of all of
-    them. load_at_start: whose canary is to have been drawn before the generator counts as ready, as in
-    `GENERATOR_LOAD_AT_START`. Raises StackFailed at once when the port is in use.
+    port: of the orchestrator; 0 for a free one. settings: more environment variables for all processes.
+    load_at_start: actors to load before the generator counts as ready, as in `GENERATOR_LOAD_AT_START`. Raises
+    StackFailed at once if the port is in use.
     """
     check_port_free(port)
     root = str(actors_root.resolve())
@@ -187,17 +187,17 @@ def _own(settings: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 
 def check_port_free(port: int) -> None:
-    """Raises StackFailed unless `port` can be listened on here; 0 always can."""
+    """Raises StackFailed if `port` cannot be listened on here; 0 always can."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise StackFailed(f"port {port} is in use or not allowed; --port names another") from error
+            raise StackFailed(f"port {port} is in use or not allowed; choose another with --port") from error
 
 
 def _process(name: str, module: str, settings: Mapping[str, str] | None = None) -> ProcessSpec:
-    # Whoever ends a local stack is its only user: nobody needs long to hang up.
+    # A local stack has one user, who is ending it: no client needs a long drain.
     environment = {f"{name.upper()}_DRAIN_SECONDS": _DRAIN_SECONDS, **(settings or {})}
-    # -P: a folder named "services" where the user happens to stand must not be taken for ours.
+    # -P: a folder named "services" in the current folder must not shadow ours.
     return ProcessSpec(name, (sys.executable, "-P", "-m", module), environment)

@@ -16,9 +16,9 @@ _GAP_GREY: Final = 24
 
 
 def side_by_side(source: Picture, label_map: Picture | None, actor: Picture) -> Picture:
-    """`[H, W, 3]` uint8 RGB: three panels of one height, each with its own aspect ratio, thin dark gaps between them.
+    """`[H, W, 3]` uint8 RGB: three panels of one height with thin dark gaps; each keeps its aspect ratio.
 
-    label_map: None where there was nobody to draw, which leaves the panel white, of the actor's shape.
+    label_map: None for a frame without a person; the panel is then white, in the actor's shape.
     """
     blank = np.full_like(actor, 255) if label_map is None else label_map
     height_px = panel_height_px(source.shape[0], actor.shape[0])
@@ -28,7 +28,7 @@ def side_by_side(source: Picture, label_map: Picture | None, actor: Picture) -> 
 
 
 def panel_height_px(source_height_px: int, actor_height_px: int) -> int:
-    """The actor's height is never reduced; a larger source raises it to 512 at most. Always even."""
+    """The height of all panels: at least the actor's; a larger source raises it to 512 at most. Always even."""
     height_px = max(actor_height_px, min(source_height_px, _MOST_SOURCE_HEIGHT_PX), _LEAST_HEIGHT_PX)
     return height_px + height_px % 2
 

@@ -1,4 +1,4 @@
-"""Feeds a session: decodes, shrinks and encodes frames beside the event loop, whole (files) or newest first (live)."""
+"""Feeds a session: decodes, shrinks and encodes frames off the event loop, all of them (files) or the newest (live)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JPEG_QUALITY: Final = 95
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shot:
-    """A frame that is under way. pixels: what was sent, `[H, W, 3]` uint8 RGB, or None where nobody will look at it."""
+    """A frame in flight. pixels: what was sent, `[H, W, 3]` uint8 RGB, or None if no view needs it."""
 
     sequence: int
     pts: int
@@ -33,25 +33,25 @@ class Shot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeedOptions:
-    """How frames are sent. max_side_px: longer sides are shrunk. keep_pixels: `Shot.pixels` is wanted."""
+    """How frames are sent. max_side_px: longer sides are shrunk to it. keep_pixels: fill in `Shot.pixels`."""
 
     max_side_px: int
     keep_pixels: bool = False
 
 
 class FileFeed:
-    """Every frame of a video, in order, as an async iterator of `Frame`. frames: as `VideoReader.frames` gives them.
+    """Every frame of a video, in order, as an async iterator of `Frame`. frames: as from `VideoReader.frames`.
 
-    under_way: one `Shot` for each frame given out; the consumer takes it with `shot_of` when its answer comes, so there
-    are never more than the session has under way. shrunk_from: the size (width, height) that was too large, else None.
+    in_flight: one `Shot` per frame handed out. The consumer takes it with `shot_of` when the answer arrives, so there
+    are never more than the session has in flight. shrunk_from: the size (width, height) that was too large, or None.
     """
 
     def __init__(self, frames: Iterator[SourceFrame], options: FeedOptions) -> None:
-        self.under_way: deque[Shot] = deque()
+        self.in_flight: deque[Shot] = deque()
         self.shrunk_from: tuple[int, int] | None = None
         self._options = options
         self._frames = frames
-        # One thread: a decoder is not thread-safe, and frames stay in order.
+        # One thread: decoders are not thread-safe, and frames must stay in order.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
     def __aiter__(self) -> AsyncIterator[SentFrame]:
@@ -64,10 +64,10 @@ class FileFeed:
         return self._hand_out(*prepared)
 
     def shot_of(self, sequence: int) -> Shot:
-        """The shot behind the answer to frame `sequence`. Earlier ones, which get no answer any more, are forgotten."""
-        while self.under_way[0].sequence < sequence:
-            self.under_way.popleft()
-        return self.under_way.popleft()
+        """Take the shot of frame `sequence` when its answer arrives. Drops earlier shots: they will get no answer."""
+        while self.in_flight[0].sequence < sequence:
+            self.in_flight.popleft()
+        return self.in_flight.popleft()
 
     @property
     def max_side_px(self) -> int:
@@ -75,7 +75,7 @@ class FileFeed:
         return self._options.max_side_px
 
     def close(self) -> None:
-        """Waits for the frame that is being decoded."""
+        """Wait for the frame that is being decoded."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _prepare_next(self) -> tuple[SourceFrame, SentFrame, Picture] | None:
@@ -90,15 +90,15 @@ class FileFeed:
         return source, Frame(source.index, encoded, max(0.0, source.seconds)), pixels
 
     def _hand_out(self, source: SourceFrame, frame: SentFrame, pixels: Picture) -> SentFrame:
-        self.under_way.append(Shot(source.index, source.pts, pixels if self._options.keep_pixels else None))
+        self.in_flight.append(Shot(source.index, source.pts, pixels if self._options.keep_pixels else None))
         return frame
 
 
 class LiveFeed(FileFeed):
-    """The newest frame of a camera, a stream or a file that plays at its own rate.
+    """The newest frame of a camera, of a stream, or of a file played at its own rate.
 
-    A frame that a newer one overtakes before the session has room is skipped and counted in `skipped`. `stop()` ends
-    the source as its own end would. `player_ended` is set once the last frame was played.
+    If a newer frame arrives before the session has room, the older one is skipped and counted in `skipped`. `stop()`
+    ends the feed as the end of the source would. `player_ended` is set after the last frame was played.
     """
 
     def __init__(self, reader: VideoReader, options: FeedOptions) -> None:
@@ -126,12 +126,12 @@ class LiveFeed(FileFeed):
         return self._hand_out(*await self._loop.run_in_executor(self._thread, self._prepared, newest))
 
     def stop(self) -> None:
-        """No frame is given out any more; those under way are still answered."""
+        """Hand out no more frames. Frames in flight still get their answers."""
         self._stopped.set()
         self._end()
 
     def close(self) -> None:
-        """Ends the reading thread, and waits for it."""
+        """Stop the reading thread and wait for it."""
         self.stop()
         self._player.join()
         super().close()
@@ -145,7 +145,7 @@ class LiveFeed(FileFeed):
                 if self._stopped.wait(max(0.0, wait_seconds)) or self._stopped.is_set():
                     return
                 self._loop.call_soon_threadsafe(self._offer, frame)
-        except Exception as error:  # told to whoever waits for the next frame
+        except Exception as error:  # raised in `__anext__`
             last = error
         finally:
             if not self._loop.is_closed():
@@ -168,7 +168,7 @@ class LiveFeed(FileFeed):
 
 
 def shrunk(pixels: Picture, max_side_px: int) -> Picture:
-    """`pixels` itself, or smaller with its long side at `max_side_px`."""
+    """Return `pixels`, shrunk to a long side of `max_side_px` if it is larger."""
     height_px, width_px = pixels.shape[:2]
     scale = max_side_px / max(width_px, height_px)
     if scale >= 1:

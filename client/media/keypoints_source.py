@@ -1,4 +1,4 @@
-"""A folder or list of keypoints as a source: what a video is to `dance transfer`, without its pictures."""
+"""A folder or list of keypoints as the source of `dance transfer`: the poses of a video without its pictures."""
 
 from __future__ import annotations
 
@@ -32,38 +32,42 @@ _TIME_BASE = Fraction(1, 90_000)
 
 @dataclass(frozen=True, slots=True)
 class GivenFacts:
-    """What the user says about the frames that keypoints were found in. None where they do not say."""
+    """Facts the user gave about the source's frames; None for those not given."""
 
     size: FrameSize | None = None
     frame_rate: Fraction | None = None
 
 
 def parsed_size(text: str) -> FrameSize:
-    """Of "1280x720". Raises UsageError."""
+    """Parse "1280x720". Raises UsageError."""
     width, _, height = text.lower().partition("x")
     try:
         return FrameSize(int(width), int(height))
     except ValueError as error:
-        raise UsageError(f"--frame-size: expected WIDTHxHEIGHT in pixels, as 1280x720, got {text!r}") from error
+        raise UsageError(
+            f"--frame-size: expected WIDTHxHEIGHT in pixels, for example 1280x720, got {text!r}"
+        ) from error
 
 
 def parsed_rate(text: str) -> Fraction:
-    """Of "25", "29.97" or "30000/1001". Raises UsageError."""
+    """Parse "25", "29.97" or "30000/1001". Raises UsageError."""
     try:
         rate = parsed_fraction(text)
     except ValueError:
         rate = Fraction(0)
     if not LOWEST_RATE_HZ <= rate <= HIGHEST_RATE_HZ:
         bounds = f"{LOWEST_RATE_HZ:g} to {HIGHEST_RATE_HZ:g}"
-        raise UsageError(f"--frame-rate: expected frames a second, {bounds}, as 25 or 30000/1001, got {text!r}")
+        raise UsageError(
+            f"--frame-rate: expected frames a second, {bounds}, for example 25 or 30000/1001, got {text!r}"
+        )
     return rate
 
 
 class KeypointsReader:
-    """What `video.reader.VideoReader` is for a video; everything is read and checked at once.
+    """The counterpart of `video.reader.VideoReader` for keypoints; reads and checks everything at once.
 
-    Raises CommandError, naming the file and the field, for a folder that cannot be danced, and UsageError where the
-    frames' size or rate is known from nowhere.
+    Raises CommandError for a folder that cannot be used, naming the file and the field, and UsageError if neither the
+    folder nor the user gives the frames' size or rate.
     """
 
     def __init__(self, source: str, given: GivenFacts) -> None:
@@ -80,13 +84,13 @@ class KeypointsReader:
         self._facts = self._folder.facts
 
     def _known_facts(self, given: GivenFacts) -> SourceFacts:
-        known_frames(self._path)  # where there are none, it is of no use to ask for a size
+        known_frames(self._path)  # fail on a folder without frames before asking for their size
         stored = read_source_facts(self._path)
         if stored is None:
             for value, option in ((given.size, "--frame-size"), (given.frame_rate, "--frame-rate")):
                 if value is None:
-                    what = "how large its frames were" if option == "--frame-size" else "its frame rate"
-                    raise UsageError(f"{self.source} does not say {what}: {option} does")
+                    what = "the size of its frames" if option == "--frame-size" else "its frame rate"
+                    raise UsageError(f"{self.source} does not contain {what}: add {option}")
             assert given.size is not None
             assert given.frame_rate is not None
             return SourceFacts(given.size, given.frame_rate, _TIME_BASE)
@@ -98,12 +102,12 @@ class KeypointsReader:
 
     @property
     def size(self) -> FrameSize:
-        """Of the frames that the keypoints were found in."""
+        """Size of the frames that the keypoints come from."""
         return self._facts.size
 
     @property
     def time_base(self) -> Fraction:
-        """Of the frames' times."""
+        """Unit of `pts_of`, in seconds."""
         return self._facts.time_base
 
     @property
@@ -113,44 +117,44 @@ class KeypointsReader:
 
     @property
     def frame_rate_hz(self) -> float:
-        """The same as a float."""
+        """`frame_rate` as a float."""
         return float(self._facts.frame_rate)
 
     @property
     def expected_frames(self) -> int:
-        """How many frames there are, those without a file included."""
+        """Number of frames, including those without a file."""
         return len(self._folder.frames)
 
     @property
     def lost_frames(self) -> int:
-        """Frames without a file: they are danced as frames without a person."""
+        """Number of frames without a file; they count as frames without a person."""
         return self._folder.missing_frames
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What was decided about the frames, a line each for the user."""
+        """What the reader assumed about the frames, one line each for the user."""
         step, poses = self._folder.step, self.expected_frames - self.lost_frames
         if step > 1:
             every = f"{self.source} has poses of every {_ordinal(step)} frame"
             return (f"{every}: its {poses} poses follow at {self.frame_rate_hz:.4g} frames a second",)
         if self._folder.counted and poses > 1:
-            order = "by name" if self._path.is_dir() else "in their order"
-            return (f"{self.source}: its {poses} frames have no numbers of frames, so they follow each other {order}",)
+            order = "in the order of their names" if self._path.is_dir() else "in the order of the list"
+            return (f"{self.source}: its {poses} frames are not numbered, so they are taken {order}",)
         return ()
 
     def shrunk(self, max_side_px: int) -> tuple[KeypointsFolder, FrameSize]:
-        """The frames with their joints in pixels of a frame no larger than that, and that frame's size."""
+        """The frames with their joints scaled to a frame of at most `max_side_px`, and the size of that frame."""
         folder = self._folder
         if shrunk_size(self.size, max_side_px) != self.size:
             folder = read_folder(self._path, facts=self._given_facts, shrink_to_px=max_side_px)
         return folder, shrunk_size(self.size, max_side_px)
 
     def pts_of(self, index: int) -> int:
-        """When a frame is shown, in units of `time_base`."""
+        """Presentation time of a frame, in units of `time_base`."""
         return self._facts.pts_of(index)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
     def __enter__(self) -> KeypointsReader:
         return self
@@ -161,7 +165,7 @@ class KeypointsReader:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeypointsShown:
-    """One frame: its people, who of them is who, and when it is shown."""
+    """One frame: its people, their identities, and its presentation time."""
 
     index: int
     pts: int
@@ -171,10 +175,10 @@ class KeypointsShown:
 
 
 def followed_frames(reader: KeypointsReader, choice: DancerChoice, max_side_px: int) -> Iterator[KeypointsShown]:
-    """Every frame of a folder, with the dancer found among its people.
+    """Every frame of a folder, with the dancer chosen among its people.
 
-    The numbers that the writer gave to people are kept where everybody has one; else people are told apart here. Where
-    no frame has several, all of them are the dancer, however far apart in time and place.
+    If every person has a number in the file, these numbers are kept; otherwise the people are tracked here. If no frame
+    has more than one person, that person is always the dancer, however far apart in time and place.
     """
     folder, size = reader.shrunk(max_side_px)
     follower = Follower(choice)
@@ -190,14 +194,14 @@ def followed_frames(reader: KeypointsReader, choice: DancerChoice, max_side_px: 
 
 
 def drawn(shown: KeypointsShown, size: FrameSize) -> Picture:
-    """The people of a frame, where there is no picture of them."""
+    """Draw the people of a frame on an empty picture."""
     return draw_people(blank(size), shown.people, shown.who.person_ids, shown.who.dancer_index)
 
 
 class KeypointsFeed(FileFeed):
-    """Every frame of a folder, in order, as an async iterator of `PosedFrame`. The pixels kept are drawn skeletons.
+    """Every frame of a folder, in order, as an async iterator of `PosedFrame`. `Shot.pixels` are drawn skeletons.
 
-    lost, changed: in how many frames the dancer was lost, and another one was chosen.
+    lost: number of frames without the dancer. changed: how often another dancer was chosen.
     """
 
     def __init__(self, reader: KeypointsReader, options: FeedOptions, choice: DancerChoice) -> None:

@@ -1,4 +1,4 @@
-"""People drawn on a picture: skeletons, numbers and confidences, for people to look at."""
+"""Draws skeletons, person numbers and confidences on a picture, for checking by eye."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ _LINES: Final = (
     *((a + skeleton.RIGHT_HAND.start, b + skeleton.RIGHT_HAND.start) for a, b in skeleton.HAND_LINES),
 )
 _FAINT: Final = 0.35
-"""How much of its colour a joint keeps that is not sure at all."""
+"""The share of its colour that a line keeps at confidence 0."""
 
 
 def colour_of(person_id: int) -> tuple[int, int, int]:
-    """The same for a number wherever it is drawn."""
+    """The colour of a person; always the same for one number."""
     return _COLOURS[person_id % len(_COLOURS)]
 
 
 def draw_people(
     picture: Picture, people: Sequence[Pose], person_ids: Sequence[int], dancer_index: int, note: str = ""
 ) -> Picture:
-    """A copy of `[H, W, 3]` uint8 RGB with everybody on it; the dancer's lines are thick.
+    """A copy of `picture`, `[H, W, 3]` uint8 RGB, with all people drawn on it; the dancer has thick lines.
 
-    A person's label is their number and the mean confidence of their body's joints. note: for the upper left corner.
+    Each person is labelled with their number and the mean confidence of the body joints. note: text for the upper left
+    corner.
     """
     canvas = picture.copy()
     unit = max(canvas.shape[:2]) / 640
@@ -62,7 +63,7 @@ def draw_people(
 
 
 def blank(size: FrameSize) -> Picture:
-    """What people are drawn on where there is no picture of them."""
+    """A dark grey picture of this size, to draw people on."""
     return np.full((size.height_px, size.width_px, 3), 32, np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""What a dance is taken from: a video, a camera, a stream, or keypoints in a folder or a list."""
+"""The source of a dance: a video, a camera, a stream, or keypoints in a folder or a list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Reader = VideoReader | KeypointsReader
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The user's SOURCE, and what they say about it. dancer: for keypoints, which nobody else can choose from."""
+    """The user's SOURCE and the facts given about it. dancer: for keypoints, where the client chooses the dancer."""
 
     name: str
     given: GivenFacts = field(default_factory=GivenFacts)
@@ -29,32 +29,32 @@ class Source:
 
     @property
     def is_keypoints(self) -> bool:
-        """Whether it is a folder, or a list in a .json file."""
+        """Whether it is a folder of keypoints, or a list of them in a .json file."""
         return not is_endless(self.name) and is_keypoints(Path(self.name))
 
     def open(self) -> Reader:
-        """Raises UnreadableVideo, CommandError and UsageError; each says what is wrong in one line."""
+        """Open the source. Raises UnreadableVideo, CommandError and UsageError, each with a one-line message."""
         if self.is_keypoints:
             return KeypointsReader(self.name, self.given)
         if self.given != GivenFacts():
-            raise UsageError(f"--frame-size and --frame-rate are for folders of keypoints; {self.name} is none")
+            raise UsageError(f"--frame-size and --frame-rate are only for keypoints; {self.name} is a video")
         return VideoReader(self.name)
 
     def check(self) -> tuple[str, ...]:
-        """As `open`, for what must be told before anything is started. Gives what was decided about it, in lines."""
+        """Open and close the source to fail early. Returns what the reader assumed about it, in lines for the user."""
         if is_endless(self.name):
             return ()
         with self.open() as reader:
             return reader.remarks if isinstance(reader, KeypointsReader) else ()
 
     def feed(self, reader: Reader, options: FeedOptions) -> FileFeed:
-        """The frames, one after the other."""
+        """Every frame of the source, in order."""
         if isinstance(reader, KeypointsReader):
             return KeypointsFeed(reader, options, self.dancer)
         return FileFeed(reader.frames(), options)
 
     def pictures(self, max_side_px: int) -> Iterator[Picture]:
-        """What is shown of each frame beside the actor, from the first one on."""
+        """The pictures to show beside the actor, from the first frame on."""
         with self.open() as reader:
             if isinstance(reader, KeypointsReader):
                 size = shrunk_size(reader.size, max_side_px)

@@ -1,4 +1,4 @@
-"""Writes the actor's video: H.264, the source's times, and its sound."""
+"""Writes the actor's video: H.264, with the source's times and sound."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from video.sound import SoundTrack
 CONTAINERS: Final = (".mp4", ".mov", ".mkv")
 _BT709: Final = 1
 _ENCODER: Final = "libx264"
-# What players take, which is less than what FFmpeg would write. Matroska takes all that it says it takes.
+# Players support less than FFmpeg would write. Matroska is not listed: players support all of its codecs.
 _SOUND_COPIED: Final = {
     ".mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}),
     ".mov": frozenset({"aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be"}),
@@ -29,9 +29,9 @@ _SOUND_COPIED: Final = {
 
 
 def checked_output(out: Path, source: str | None, *, force: bool) -> Path:
-    """`out` itself. Raises UnwritableVideo where writing it would destroy something, or cannot work.
+    """Return `out`. Raises UnwritableVideo if writing it would overwrite something or cannot work.
 
-    An existing file is refused without `force`; the source itself always is.
+    An existing file is refused without `force`; the source itself is always refused.
     """
     if out.suffix.lower() not in CONTAINERS:
         raise UnwritableVideo(f"{out} must end in {', '.join(CONTAINERS)}")
@@ -39,7 +39,7 @@ def checked_output(out: Path, source: str | None, *, force: bool) -> Path:
     if unwritable is not None:
         raise UnwritableVideo(f"{out} cannot be written: {unwritable}")
     if source is not None and out.exists() and Path(source).exists() and out.samefile(source):
-        raise UnwritableVideo(f"{out} is the source itself; name another output")
+        raise UnwritableVideo(f"{out} is the source itself; choose another output")
     if out.is_dir():
         raise UnwritableVideo(f"{out} is a folder")
     if out.exists() and not force:
@@ -54,13 +54,14 @@ def checked_output(out: Path, source: str | None, *, force: bool) -> Path:
 
 
 class Recording:
-    """A video file that appears under its name only when it is whole.
+    """A video file that appears under its name only when it is complete.
 
-    Pictures go to a hidden file beside `out`, which `keep()` renames; leaving the context without `keep()` deletes it
-    and touches nothing else. The size is the first picture's, made even by repeating the last row or column.
+    Pictures go to a hidden file beside `out`, which `keep()` renames. Leaving the context without `keep()` deletes it
+    and touches nothing else. The first picture sets the size; odd sizes are made even by repeating the last row or
+    column.
 
-    out: with a suffix of `CONTAINERS`. time_base: of the times that `write` is given. frame_rate: average, a hint for
-    the encoder. sound: where sound comes from, if it is wanted; closed with the recording. replace: `out` may exist.
+    out: has a suffix of `CONTAINERS`. time_base: unit of the times passed to `write`. frame_rate: the average, a hint
+    for the encoder. sound: the sound to add, if any; closed with the recording. replace: whether `out` may exist.
     """
 
     def __init__(
@@ -96,14 +97,14 @@ class Recording:
             try:
                 self._container.close()
             except av.error.FFmpegError:
-                pass  # it has no picture yet, or the disk is full: the file goes in any case
+                pass  # it has no picture yet, or the disk is full: the file is deleted in any case
             finally:
                 self._part.unlink(missing_ok=True)
         if self._sound is not None:
             self._sound.close()
 
     def write(self, picture: Picture, pts: int) -> None:
-        """Adds `[H, W, 3]` uint8 RGB at `pts`, which rises strictly. Raises UnwritableVideo, as on a full disk."""
+        """Add a picture, `[H, W, 3]` uint8 RGB, at `pts`, which must rise strictly. Raises UnwritableVideo."""
         height_px, width_px = picture.shape[:2]
         if self._stream is None:
             self._start(width_px, height_px)
@@ -122,7 +123,7 @@ class Recording:
         self.pictures += 1
 
     def keep(self) -> None:
-        """Finishes the file and gives it its name. Raises UnwritableVideo, also when no picture was ever written."""
+        """Finish the file and rename it to `out`. Raises UnwritableVideo, also if no picture was written."""
         if self._stream is None:
             raise UnwritableVideo(f"{self.out}: there is no picture to write")
         try:
@@ -131,7 +132,7 @@ class Recording:
                 self._container.mux(list(self._sound.packets_until(None)))
             self._container.close()
             if self.out.exists() and not self._replace:
-                raise UnwritableVideo(f"{self.out} has appeared meanwhile; --force overwrites it")
+                raise UnwritableVideo(f"{self.out} was created in the meantime; --force overwrites it")
             self._part.replace(self.out)
         except (av.error.FFmpegError, OSError) as error:
             raise UnwritableVideo(f"{self.out} cannot be written: {reason(error)}") from error
@@ -142,7 +143,7 @@ class Recording:
         stream = self._container.add_stream(_ENCODER, rate=self._frame_rate)
         stream.width, stream.height = width_px + width_px % 2, height_px + height_px % 2
         stream.pix_fmt = "yuv420p"
-        # Without B-frames decoding times are presentation times: variable rates keep their exact lengths.
+        # Without B-frames, decoding times equal presentation times, so variable frame rates keep exact durations.
         stream.options = {"crf": "18", "preset": "veryfast", "bf": "0"}
         context = stream.codec_context
         context.time_base = self._time_base

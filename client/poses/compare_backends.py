@@ -1,4 +1,4 @@
-"""`dance evaluate-pose`: the pose backends side by side on the same clips."""
+"""`dance evaluate-pose`: compares the pose backends on the same clips."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from motion.pose_choice import PoseBackend
 
 HEADINGS: Final = (
     "clip", "backend", "frames", "with a pose", "people a frame", "ids", "dancer in", "lost in", "changes", "jitter",
-    "PCK@0.2", "OKS", "ms a frame", "of which network", "behind it",
+    "PCK@0.2", "OKS", "ms a frame", "of which network", "after it",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationJob:
-    """What `dance evaluate-pose` was asked for.
+    """The options of one `dance evaluate-pose`.
 
-    truth: for each clip a folder of keypoints with one person in each file, or None; without it the first backend is
-    what the others are held against. frames: only so many of each clip; None for all.
+    truth: for each clip a folder of keypoints with one person per file, or None; without it the first backend is the
+    reference. frames: the number of frames of each clip to use; None for all.
     """
 
     clips: Sequence[str]
@@ -43,8 +43,10 @@ class EvaluationJob:
 
 
 def evaluate(job: EvaluationJob, display: Display, should_stop: Callable[[], bool]) -> list[tuple[str, PoseScores]]:
-    """The scores of each backend on each clip. Frame by frame, one backend after the other: they share what the machine
-    is busy with besides. Raises CommandError, and Interrupted when stopped.
+    """The scores of each backend on each clip.
+
+    The backends take turns frame by frame, so that other load on the machine affects all of them alike. Raises
+    CommandError, and Interrupted when stopped.
     """
     backends = opened_backends(job.look.models)
     rows = []
@@ -73,7 +75,7 @@ def evaluate(job: EvaluationJob, display: Display, should_stop: Callable[[], boo
 
 
 def true_poses(folder: Path, max_side_px: int) -> list[Pose | None]:
-    """The person of each frame of a folder of keypoints; None where there is nobody. Raises CommandError."""
+    """The person in each frame of a folder of keypoints; None for a frame without one. Raises CommandError."""
     try:
         known = read_folder(folder)
         if known.facts is not None and shrunk_size(known.facts.size, max_side_px) != known.facts.size:
@@ -81,14 +83,14 @@ def true_poses(folder: Path, max_side_px: int) -> list[Pose | None]:
     except BadKeypoints as error:
         raise CommandError(str(error)) from error
     if known.step > 1:
-        raise CommandError(f"{folder}: expected a file for each frame, got one for every {known.step} frames")
+        raise CommandError(f"{folder}: expected one file per frame, got one per {known.step} frames")
     if known.most_people > 1:
-        raise CommandError(f"{folder}: expected one person in each file, the one whose joints are known")
+        raise CommandError(f"{folder}: expected one person per file, got {known.most_people}")
     return [frame.people[0].pose if frame.people else None for frame in known.frames]
 
 
 def _for(look: LookRequest, backend: PoseBackend) -> LookRequest:
-    # MediaPipe finds one person, whoever that is.
+    # MediaPipe finds one person at most, so there is no choice.
     dancer = DancerChoice() if backend is PoseBackend.MEDIAPIPE else look.dancer
     return replace(look, models=replace(look.models, backend=backend), dancer=dancer)
 
@@ -115,7 +117,7 @@ def _seen(looked: Looked) -> Seen:
 
 
 def cells(clip: str, scores: PoseScores) -> tuple[str, ...]:
-    """A row of the table, below HEADINGS."""
+    """A row of the table with the columns of HEADINGS."""
     return (
         clip,
         scores.backend,
@@ -136,7 +138,7 @@ def cells(clip: str, scores: PoseScores) -> tuple[str, ...]:
 
 
 def table_of(rows: Sequence[tuple[str, PoseScores]]) -> Table:
-    """For a terminal."""
+    """The scores as a table for a terminal."""
     table = Table()
     for number, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="left" if number < 2 else "right")
@@ -146,23 +148,23 @@ def table_of(rows: Sequence[tuple[str, PoseScores]]) -> Table:
 
 
 def markdown_of(rows: Sequence[tuple[str, PoseScores]]) -> str:
-    """For a page."""
+    """The scores as a Markdown table."""
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * len(HEADINGS)}"]
     lines += [f"| {' | '.join(cells(clip, scores))} |" for clip, scores in rows]
     return "\n".join(lines) + "\n"
 
 
 def parsed_backends(text: str | None, look: LookRequest) -> list[PoseBackend]:
-    """Of "mediapipe,openpose"; None for MediaPipe and all that have a card. Raises UsageError."""
+    """Parse "mediapipe,openpose"; None means MediaPipe and every backend with a card. Raises UsageError."""
     if text is None:
         return [PoseBackend.MEDIAPIPE, *look.models.cards]
     try:
         backends = [PoseBackend(name.strip()) for name in text.split(",")]
     except ValueError as error:
         known = ", ".join(backend.value for backend in PoseBackend)
-        raise UsageError(f"--backends: expected names out of {known}, with commas between, got {text!r}") from error
+        raise UsageError(f"--backends: expected names from {known}, separated by commas, got {text!r}") from error
     if len(set(backends)) < len(backends):
-        raise UsageError(f"--backends: each name once, got {text!r}")
+        raise UsageError(f"--backends: expected each name once, got {text!r}")
     return backends
 
 

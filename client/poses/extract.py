@@ -1,4 +1,4 @@
-"""`dance pose`: the poses of a video as OpenPose's JSON, as an overlay to look at, or both."""
+"""`dance pose`: writes the poses of a video as OpenPose's JSON, as an overlay video, or both."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +26,12 @@ from motion.pose import Pose
 from serving.process.atomic_files import folder_written_whole
 
 _LEAST_FILE_BYTES: Final = 4096
-"""What a file takes on a disk, at least."""
+"""The least space that one file takes on a disk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoseJob:
-    """What `dance pose` was asked for. json: folder to write; overlay: video to write; at least one of them."""
+    """The options of one `dance pose`. json: folder to write; overlay: video to write; at least one is set."""
 
     source: Source
     look: LookRequest
@@ -41,9 +42,9 @@ class PoseJob:
 
 @dataclass(slots=True)
 class PoseReport:
-    """What was found. people: how many different ones. changes: how often another one became the dancer.
+    """What was found. ids: the people. changes: how often the dancer changed.
 
-    notes: what was decided about the source that its owner should know.
+    notes: what the reader assumed about the source, for the user.
     """
 
     frames: int = 0
@@ -56,19 +57,19 @@ class PoseReport:
     ids: set[int] = field(default_factory=set)
 
     def summary(self) -> str:
-        """For a person to read."""
-        told = [f"{self.frames} frames", f"somebody in {self.frames_with_people}", f"{len(self.ids)} people"]
-        told.append(f"the dancer in {self.frames_with_dancer}")
+        """One line for the user."""
+        parts = [f"{self.frames} frames", f"people in {self.frames_with_people}", f"{len(self.ids)} people"]
+        parts.append(f"the dancer in {self.frames_with_dancer}")
         if self.frames_lost:
-            told.append(f"lost in {self.frames_lost}")
+            parts.append(f"lost in {self.frames_lost}")
         if self.changes:
-            told.append(f"another dancer was chosen {self.changes} times")
-        return ", ".join(told)
+            parts.append(f"the dancer changed {self.changes} times")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """One frame. picture: that the poses are in pixels of."""
+    """One frame. The poses are in pixels of `picture`."""
 
     pts: int
     picture: Picture
@@ -81,7 +82,7 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Facts about the source's frames, and how many there should be."""
+    """Facts about the source's frames, and their expected number."""
 
     size: FrameSize
     frame_rate: Fraction
@@ -90,10 +91,10 @@ class _Origin:
 
 
 def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) -> PoseReport:
-    """Looks at every frame of the source and writes what was asked for.
+    """Estimate the poses of every frame and write the requested outputs.
 
-    should_stop: asked after each frame; what is found by then is kept under another name, and Interrupted says so.
-    Raises CommandError, and leaves nothing then.
+    should_stop: called after each frame. On a stop, the results so far are kept under another name, and Interrupted
+    names it. Raises CommandError, and leaves nothing behind then.
     """
     report = PoseReport()
     with ExitStack() as closing:
@@ -116,7 +117,7 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
         stopped = False
         for found in frames:
             if job.json is not None:
-                # The first frame says how large all are; a source that does not even decode leaves no folder.
+                # Wait for the first frame: it sets the size, and a source that cannot be decoded must leave no folder.
                 if writer is None:
                     folder = closing.enter_context(_folder(job.json, replace=job.replace))
                     writer = _writer(job, folder, origin, found.picture, max_side_px)
@@ -134,7 +135,7 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
         if writer is not None:
             writer.close()
         if recording is not None:
-            recording.keep()  # ahead of the folder, which takes its place where this block ends
+            recording.keep()  # before the folder, which is moved into place at the end of this block
     return report
 
 
@@ -146,7 +147,7 @@ def _opened(job: PoseJob, closing: ExitStack, report: PoseReport) -> tuple[_Orig
         first = next(frames)
         size = FrameSize(first[1].shape[1], first[1].shape[0])
         origin = _Origin(size, reader.frame_rate, reader.time_base, reader.expected_frames)
-        return origin, _chained(first[0], (found for found, _ in frames))
+        return origin, chain([first[0]], (found for found, _ in frames))
     keypoints = job.source.open()
     assert isinstance(keypoints, KeypointsReader)
     report.damaged = keypoints.lost_frames
@@ -154,13 +155,8 @@ def _opened(job: PoseJob, closing: ExitStack, report: PoseReport) -> tuple[_Orig
     return origin, _read(keypoints, job)
 
 
-def _chained(first: _Found, rest: Iterator[_Found]) -> Iterator[_Found]:
-    yield first
-    yield from rest
-
-
 def _looked(looking: Looking, report: PoseReport) -> Iterator[tuple[_Found, Picture]]:
-    """Each frame, with the picture as the video has it."""
+    """Each frame, with its picture as decoded from the video."""
     for looked in looking.frames():
         estimate = looked.estimate
         ids = list(estimate.person_ids) or [1] * len(estimate.people)
@@ -189,7 +185,7 @@ def _read(keypoints: KeypointsReader, job: PoseJob) -> Iterator[_Found]:
 
 @contextmanager
 def _folder(folder: Path, *, replace: bool) -> Iterator[Path]:
-    """Where the files are written; once all are there they move to `folder`, and only then its older keypoints go."""
+    """A folder to write to. Once complete, its files move to `folder`; only then its older keypoints are deleted."""
     try:
         with folder_written_whole(folder, last=SOURCE_FILE) as partial:
             yield partial
@@ -202,10 +198,10 @@ def _folder(folder: Path, *, replace: bool) -> Iterator[Path]:
 
 
 def _kept_until_stop(job: PoseJob, writer: KeypointsWriter | None, recording: Recording | None) -> Iterator[Path]:
-    """What was found until a stop is kept, under names that do not pass for the whole."""
+    """Keep the results so far, under names that cannot be mistaken for complete ones."""
     if writer is not None and job.json is not None:
         writer.close()
-        # Not beside a folder that was there before: that may be another disk, or not writable.
+        # Not beside an existing folder: its parent may be another disk, or not writable.
         folder = Path(os.path.realpath(job.json))
         folder = stopped_name(folder / "poses" if folder.is_dir() else folder)
         writer.folder.rename(folder)

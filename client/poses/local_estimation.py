@@ -1,4 +1,4 @@
-"""Poses of a video, found here and not by a server: what `dance pose` and `dance evaluate-pose` have in common."""
+"""Pose estimation in this process, without a server, for `dance pose` and `dance evaluate-pose`."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ _SETTING: Final = {PoseBackend.OPENPOSE: "POSE_OPENPOSE_CARD", PoseBackend.RTMPO
 
 @dataclass(frozen=True, slots=True)
 class PoseModels:
-    """The backend that was asked for, and the model cards that were named, each with the backend that it is for."""
+    """The requested backend, and the given model cards by backend."""
 
     backend: PoseBackend | None = None
     cards: dict[PoseBackend, Path] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
-    """Which licences the user accepts, a line for each card."""
+    """The licences the user accepts, one line per card."""
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a pose service that is started here is told."""
+        """The settings for a pose service of a local stack."""
         return {_SETTING[backend]: str(path.resolve()) for backend, path in self.cards.items()}
 
     @property
     def chosen(self) -> PoseBackend:
-        """The backend: the one that was named, or the one there is a card for, or MediaPipe. Raises UsageError."""
+        """The backend: the requested one, else the one with a card, else MediaPipe. Raises UsageError."""
         if self.backend is not None:
             return self.backend
         if len(self.cards) > 1:
-            raise UsageError("--pose-model names cards of two backends; --pose-backend says which one it shall be")
+            raise UsageError("--pose-model names cards of two backends; choose one with --pose-backend")
         return next(iter(self.cards), PoseBackend.MEDIAPIPE)
 
 
 def pose_models(backend: PoseBackend | None, cards: list[Path]) -> PoseModels:
-    """Reads the cards. Raises BadSettings for a card that is none, UsageError for two of one backend."""
+    """Read the cards. Raises BadSettings for an invalid card, and UsageError for two cards of one backend."""
     if not cards:
         return PoseModels(backend)
     from services.pose.models.card import OpenPoseCard, read_card
@@ -66,16 +66,16 @@ def pose_models(backend: PoseBackend | None, cards: list[Path]) -> PoseModels:
         notices.append(card.licence_notice)
     models = PoseModels(backend, found, tuple(notices))
     if backend is not None and backend not in found:
-        raise UsageError(f"--pose-backend is {backend.value}, the card is one of {', '.join(k.value for k in found)}")
+        raise UsageError(f"--pose-backend is {backend.value}, but the card is for {', '.join(k.value for k in found)}")
     return models
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looked:
-    """One frame: as the video has it, as a server would see it, and who was found in it.
+    """One frame: as decoded, as a server would see it, and the people found in it.
 
-    seen: `[H, W, 3]` uint8 RGB, shrunk and once through JPEG, as `dance transfer` sends it; poses are in its pixels.
-    prepare_seconds, network_seconds: of the estimate's seconds, those before and in the network.
+    seen: `[H, W, 3]` uint8 RGB, shrunk and encoded as JPEG once, as `dance transfer` sends it; poses are in its pixels.
+    prepare_seconds, network_seconds: the parts of the compute time before and in the network.
     """
 
     source: SourceFrame
@@ -87,7 +87,7 @@ class Looked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LookRequest:
-    """How to look. max_side_px: larger frames are shrunk first."""
+    """How to estimate poses. max_side_px: larger frames are shrunk first."""
 
     models: PoseModels
     detail: PoseDetail = PoseDetail.HOLISTIC
@@ -96,10 +96,10 @@ class LookRequest:
 
 
 class Looking:
-    """A video and an estimator for it; a context manager. The same poses come out as from a server with that backend.
+    """A video with its pose estimator; a context manager. Finds the same poses as a server with that backend.
 
     Raises UnreadableVideo, BadSettings for a model card, UsageError for a dancer that the backend cannot choose, and
-    CommandError where the extra [pose] is not installed.
+    CommandError without the extra [pose].
     """
 
     def __init__(self, source: str, request: LookRequest, backends: Backends | None = None) -> None:
@@ -118,7 +118,7 @@ class Looking:
         self._closing.close()
 
     def frames(self) -> Iterator[Looked]:
-        """Every frame, in order; call it once. Raises UnreadableVideo when not a single one decodes."""
+        """Every frame, in order; call it once. Raises UnreadableVideo if no frame can be decoded."""
         from services.pose.estimator import followed
 
         for source in self.reader.frames():
@@ -135,12 +135,14 @@ class Looking:
 
 
 def opened_backends(models: PoseModels) -> Backends:
-    """The backends of these cards, opened. Raises BadSettings, and CommandError without the extra [pose]."""
+    """Open the backends of these cards. Raises BadSettings, and CommandError without the extra [pose]."""
     try:
         with importing():
             from services.pose import backends  # MediaPipe takes a second to import
     except ModuleNotFoundError as error:
-        raise CommandError(f"finding poses needs {error.name}: in a checkout, pip install -e '.[pose]'") from error
+        raise CommandError(
+            f"estimating poses needs {error.name}; install it in a checkout with: pip install -e '.[pose]'"
+        ) from error
     return backends.open_backends(models.cards, told=lambda notice: None)
 
 
@@ -149,7 +151,7 @@ def _started(backends: Backends, request: LookRequest) -> tuple[PeopleEstimator,
 
     backend = request.models.chosen
     if not backends.serves(backend):
-        raise UsageError(f"--pose-backend {backend.value} needs --pose-model, the model card of its network")
+        raise UsageError(f"--pose-backend {backend.value} needs --pose-model with the model card of its network")
     if not backend.finds_several and request.dancer.rule is not DancerRule.LARGEST:
         raise UsageError("--dancer: mediapipe finds one person; --pose-backend openpose or rtmpose finds several")
     config = backends.config(backend, request.detail, PoseRules())

@@ -1,4 +1,4 @@
-"""Scores of a pose backend on a clip, alone and beside a reference: the true joints, or another backend."""
+"""Scores of a pose backend on a clip, alone and against a reference: the true joints, or another backend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from motion.pose_metrics import oks, pck, torso_px
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a backend found in one frame. seconds: all its work; the other two are parts of it."""
+    """What a backend found in one frame. seconds: the whole compute time, which includes the other two."""
 
     people: tuple[Pose, ...]
     person_ids: tuple[int, ...]
@@ -33,12 +33,11 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoseScores:
-    """One backend on one clip.
+    """The scores of one backend on one clip; NaN where there is nothing to score.
 
-    people: in a frame, on average. ids: different people. jitter: how much the dancer's joints shake, in
-    thousandths of the torso. pck, oks: against the reference, over the frames in which both found somebody; `shared` of
-    them. Times are medians in milliseconds; beside_network: what comes behind the network, as a part of its own time.
-    NaN where there is nothing to score.
+    people: mean number per frame. ids: number of different people. jitter: see `jitter`. pck, oks: against the
+    reference, over the frames in which both have a person. Times are medians in milliseconds. beside_network: time
+    spent after the network, as a fraction of the network's time.
     """
 
     backend: str
@@ -50,19 +49,20 @@ class PoseScores:
     people: float
     ids: int
     jitter: float
-    shared: int
     pck: float
     oks: float
     frame_ms: float
-    prepare_ms: float
     network_ms: float
     beside_network: float
 
 
 def scored(backend: str, seen: Sequence[Seen], reference: Sequence[Pose | None] | None) -> PoseScores:
-    """reference: the pose that each frame should show, None where it shows nobody; or None without a reference."""
+    """Score what was found in each frame.
+
+    reference: the true pose of each frame, None for a frame without a person; or None without a reference.
+    """
     pairs = [] if reference is None else _pairs(seen, reference)
-    behind_ms = _median([(s.seconds - s.prepare_seconds - s.network_seconds) * 1000 for s in seen])
+    after_ms = _median([(s.seconds - s.prepare_seconds - s.network_seconds) * 1000 for s in seen])
     network_ms = _median([s.network_seconds * 1000 for s in seen])
     return PoseScores(
         backend=backend,
@@ -74,37 +74,35 @@ def scored(backend: str, seen: Sequence[Seen], reference: Sequence[Pose | None] 
         people=float(np.mean([len(s.people) for s in seen])) if seen else float("nan"),
         ids=len({number for s in seen for number in s.person_ids}),
         jitter=jitter([s.dancer for s in seen]),
-        shared=len(pairs),
         pck=_mean([pck(found, truth) for found, truth in pairs]),
         oks=_mean([oks(found, truth) for found, truth in pairs]),
         frame_ms=_median([s.seconds * 1000 for s in seen]),
-        prepare_ms=_median([s.prepare_seconds * 1000 for s in seen]),
         network_ms=network_ms,
-        beside_network=behind_ms / network_ms if network_ms > 0 else float("nan"),
+        beside_network=after_ms / network_ms if network_ms > 0 else float("nan"),
     )
 
 
 def jitter(poses: Sequence[Pose | None]) -> float:
-    """The median over frames and body joints of a joint's second difference, in thousandths of the torso.
+    """The median second difference of a body joint over three consecutive frames, in thousandths of the torso.
 
-    Of three frames in a row that all have the joint; a steady movement has no second difference. NaN without any.
+    A steady movement has a second difference of 0. NaN if no three consecutive frames have a joint in common.
     """
     shakes: list[float] = []
-    for before, at, behind in zip(poses, poses[1:], poses[2:], strict=False):
-        if before is None or at is None or behind is None:
+    for before, at, after in zip(poses, poses[1:], poses[2:], strict=False):
+        if before is None or at is None or after is None:
             continue
         torso = torso_px(at)
         body = skeleton.BODY
-        common = before.seen[body] & at.seen[body] & behind.seen[body]
+        common = before.seen[body] & at.seen[body] & after.seen[body]
         if not torso > 0 or not common.any():
             continue
-        bend_px = before.joints_px[body] - 2 * at.joints_px[body] + behind.joints_px[body]
+        bend_px = before.joints_px[body] - 2 * at.joints_px[body] + after.joints_px[body]
         shakes += (1000 * np.hypot(bend_px[common, 0], bend_px[common, 1]) / torso).tolist()
     return _median(shakes)
 
 
 def _pairs(seen: Sequence[Seen], reference: Sequence[Pose | None]) -> list[tuple[Pose, Pose]]:
-    """Found and true pose of each frame that has both; of several people, whoever is most like the truth."""
+    """Found and true pose of each frame that has both; of several people, the one most like the truth."""
     pairs = []
     for frame, truth in zip(seen, reference, strict=False):
         if truth is not None and truth.seen[skeleton.BODY].any() and frame.people:

@@ -1,4 +1,4 @@
-"""Turns answers into the pictures of the output: repeats, held-back beginnings, comparisons."""
+"""Turns answers into the pictures of the output: repeats, delayed beginnings, comparisons."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from serving.pictures.codec import decode_picture
 
 
 class Film:
-    """One picture for every frame of the source, so that rate and number of frames hold.
+    """One picture for every frame of the source, so that the rate and the number of frames stay the same.
 
-    A frame without a picture repeats the last one. Before the first there is the plate; where that is not known, the
-    first picture takes its place: the beginning is held back until it comes, as times only.
+    A frame without a picture repeats the last one. Before the first picture, the plate is used. Without a plate, the
+    beginning is delayed until the first picture arrives; only the times are kept.
 
-    recording: None where nothing is written. compare: source, skeleton and actor side by side; needs `Shot.pixels`.
-    source_again: gives the sent pixels from the first frame on, for the held-back beginning of a comparison.
+    recording: None to write nothing. compare: show source, skeleton and actor side by side; needs `Shot.pixels`.
+    source_again: returns the sent pixels from the first frame on, for the delayed beginning of a comparison.
     hold_beginning: False for live sessions, whose recording begins with the first picture.
-    Not thread-safe. Raises BadPicture for an answer that does not decode, and UnwritableVideo.
+    Not thread-safe. Raises BadPicture for an answer that cannot be decoded, and UnwritableVideo.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Film:
         self._held_pts: list[int] = []
 
     def add(self, shot: Shot, answer: Answer) -> Picture | None:
-        """Writes the frame's picture; gives it too, `[H, W, 3]` uint8 RGB, or None as long as there is none."""
+        """Write and return the frame's picture, `[H, W, 3]` uint8 RGB; None before the first picture."""
         if answer.picture is not None:
             self._actor = decode_picture(answer.picture, field=f"answer {answer.sequence}")
             self._write_held(self._actor)

@@ -1,4 +1,4 @@
-"""`dance transfer`: a source through a server into a file, a window, or both."""
+"""`dance transfer`: send a source through a server and write the result to a file, a window, or both."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ from video.reader import VideoReader
 from video.sound import SoundTrack
 
 _SMOOTHING_SECONDS: Final = 0.05
-"""Half of the window of the centred median: beyond about 0.1 s it would take fast moves for noise."""
+"""Half the window of the centred median. A window beyond about 0.1 s would smooth away fast moves."""
 _MOST_LOOK_AHEAD_FRAMES: Final = 3
 CHECKPOINT_EVERY_FRAMES: Final = 25
-"""A second of video: little to send again, and a checkpoint is hardly larger than an answer."""
+"""One second of video: little to send again, and a checkpoint is hardly larger than an answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransferJob:
-    """What `dance transfer` was asked for.
+    """The options of one `dance transfer`.
 
-    out: file to write; None for a live session that is only looked at. replace_out: it may exist already.
-    body: the source's stats, where they are known; otherwise a first pass finds them, unless `one_pass` or `live`.
-    look_ahead_frames: None chooses by the frame rate.
-    plate: gives a version's picture with nobody in it, of the answers' size, shown before the first answer with a
-    picture; None where only the server has it: then the first picture takes its place.
-    patience_seconds: how long a server that went away is tried again; 0 for not at all.
-    pose: who finds the joints; for keypoints nobody has to.
-    checkpoint_every_frames: how often a checkpoint is wanted; with 0 a file's dance ends with its connection.
+    out: the file to write; None for a live session that is only shown. replace_out: whether `out` may exist.
+    body: the source's body stats, if known; otherwise a first pass measures them, unless `one_pass` or `live`.
+    look_ahead_frames: None chooses by frame rate.
+    plate: returns a version's empty background in the size of the answers. It is shown until the first answer with a
+    picture. None if only the server has it; then the first picture is used.
+    patience_seconds: how long to retry a server that went away; 0 for not at all.
+    pose: how the server estimates poses; not used for keypoints.
+    checkpoint_every_frames: how often to request a checkpoint; with 0 a lost connection ends the transfer of a file.
     """
 
     source: Source
@@ -76,28 +76,28 @@ class TransferJob:
 
     @property
     def sent_pose(self) -> PoseChoice:
-        """What the server is asked for: nothing where the client sends poses."""
+        """What to request from the server: the defaults if the client sends poses."""
         return PoseChoice() if self.source.is_keypoints else self.pose
 
 
 def lost_warning(source: Source, lost: int) -> str:
-    """What is said of a source that lacks frames."""
+    """The warning about a source that lacks frames."""
     if source.is_keypoints:
-        return f"{source.name}: {lost} frames have no poses, and count as frames without a person"
-    return f"{source.name} is damaged or cut off: {lost} frames do not decode"
+        return f"{source.name}: {lost} frames have no poses; they count as frames without a person"
+    return f"{source.name} is damaged or cut off: {lost} frames cannot be decoded"
 
 
 def look_ahead_for(frame_rate_hz: float) -> int:
-    """Frames to look ahead, so that the smoothing's window is about 0.1 s: 0 at 5 fps, 1 at 24, 3 at 60 and above."""
+    """Frames to look ahead for a smoothing window of about 0.1 s: 0 at 5 fps, 1 at 24, 3 at 60 and above."""
     return min(_MOST_LOOK_AHEAD_FRAMES, round(frame_rate_hz * _SMOOTHING_SECONDS))
 
 
 async def transfer(
     job: TransferJob, server: ServerAccess | str, display: Display, interrupts: Interrupts
 ) -> TransferReport:
-    """Runs the job on `server`.
+    """Run the job on `server`.
 
-    The file is there when this returns, and only then. Raises CommandError, in which case nothing was written.
+    The file exists once this returns. Raises CommandError; nothing was written then.
     """
     async with DanceClient(server) as client:
         await _check_actor(client, job)
@@ -117,10 +117,10 @@ async def fit(
     patience: Patience | None = None,
     on_notes: Callable[[Sequence[str]], None] = lambda notes: None,
 ) -> tuple[BodyFit, int]:
-    """The body stats of a whole clip, and how many of its frames do not decode. on_notes: told `Reader.notes`.
+    """Measure the body stats of a whole clip. Also returns how many of its frames cannot be decoded.
 
-    There are no checkpoints here: when the server goes away, the clip is looked at from its beginning again. Raises
-    CommandError; NoBodyFound when no whole body is in it.
+    on_notes: called with `Reader.notes`. There are no checkpoints: if the server goes away, the clip starts over.
+    Raises CommandError, and NoBodyFound if the clip never shows a whole body.
     """
     patience = patience or Patience(PATIENCE_SECONDS)
     with source.open() as reader:
@@ -148,7 +148,7 @@ async def fit(
 
 
 class _Counted:
-    """Frames, counted when the server has taken them; one that no earlier attempt came to is progress."""
+    """Frames, counted once the server has taken them. A frame beyond all earlier attempts counts as progress."""
 
     def __init__(
         self, frames: AsyncIterator[SentFrame], line: ProgressLine, patience: Patience, most_before: int
@@ -182,14 +182,16 @@ async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) 
     try:
         fitted, _ = await fit(job.source, client.server, display, job.max_side_px, job.sent_pose, patience)
     except NoBodyFound as error:
-        raise NoBodyFound(f"{error}; --body takes that of another clip of the same person, from `dance fit`") from error
+        raise NoBodyFound(
+            f"{error}; use --body with the result of `dance fit` on another clip of the same person"
+        ) from error
     if fitted.on_the_spot:
-        display.note("the dancer stays at one distance from the camera: depth is taken as the nearest")
+        display.note("the dancer stays at one distance from the camera, which is taken as the nearest")
     return fitted.body
 
 
 async def _check_actor(client: DanceClient, job: TransferJob) -> None:
-    """Refuses an unknown or unusable actor before any frame is looked at."""
+    """Refuse an unknown or unusable actor before sending any frame."""
     listed = await client.actors()
     versions = [actor for actor in listed if actor.actor == job.actor]
     if not versions:
@@ -206,7 +208,7 @@ async def _check_actor(client: DanceClient, job: TransferJob) -> None:
 
 
 class _Run:
-    """One dance, from its first frame to the finished file."""
+    """One transfer, from the first frame to the finished file."""
 
     def __init__(self, job: TransferJob, reader: Reader, display: Display, interrupts: Interrupts) -> None:
         self._job = job
@@ -215,7 +217,7 @@ class _Run:
         self._interrupts = interrupts
         self._report = TransferReport()
         self._sound: SoundTrack | None = None
-        # One thread: pictures are written in order, and beside the event loop.
+        # One thread: pictures must be written in order, and off the event loop.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="write")
 
     async def run(self, client: DanceClient, body: BodyStats | None) -> TransferReport:
@@ -271,14 +273,14 @@ class _Run:
             report.seconds = time.monotonic() - began
 
     def _conclude(self, feed: FileFeed) -> None:
-        """Says what was lost. Raises CommandError when no frame at all became a picture."""
+        """Report what was lost. Raises CommandError if no frame became a picture."""
         report, source = self._report, self._job.source.name
         report.lost = self._reader.lost_frames
         report.notes = (*self._reader.notes, *(self._sound.notes if self._sound is not None else ()))
         report.skipped = feed.skipped if isinstance(feed, LiveFeed) else 0
         if isinstance(feed, KeypointsFeed) and (feed.lost or feed.changed):
-            told = f"the dancer is lost in {feed.lost} frames of {source}"
-            self._display.note(f"{told}, and was chosen anew {feed.changed} times")
+            lost = f"the dancer is lost in {feed.lost} frames of {source}"
+            self._display.note(f"{lost}; another one was chosen {feed.changed} times")
         if report.lost:
             self._display.warn(lost_warning(self._job.source, report.lost))
         if report.first_bad_frame:
@@ -310,7 +312,7 @@ class _Run:
         if not job.live or isinstance(self._reader, KeypointsReader):
             return job.source.feed(self._reader, options)
         feed = LiveFeed(self._reader, options)
-        # A camera has no end but this one: what was recorded until then is kept.
+        # A camera ends only by a signal; what was recorded until then is kept.
         self._interrupts.gently = lambda: self._end_gently(feed, session)
         return feed
 
@@ -333,7 +335,7 @@ class _Run:
         if not self._job.live:
             return None
         if not display_exists():
-            self._display.note("there is no display, so there is no preview window")
+            self._display.note("no display was found, so no preview window is shown")
             return None
         window = PreviewWindow()
         closing.callback(window.close)
@@ -350,7 +352,9 @@ class _Run:
     def _tell_size(self, feed: FileFeed) -> None:
         width_px, height_px = feed.shrunk_from or (0, 0)
         side_px = feed.max_side_px
-        self._display.note(f"frames of {width_px}x{height_px} are sent with a long side of {side_px} (--max-side)")
+        self._display.note(
+            f"frames of {width_px}x{height_px} are shrunk to a long side of {side_px} before they are sent (--max-side)"
+        )
 
     def _sent_again(self, feed: FileFeed) -> Iterator[Picture]:
         yield from self._job.source.pictures(feed.max_side_px)

@@ -30,7 +30,7 @@ from serving.transport.tls import ServerTls, is_loopback, server_credentials, se
 
 _log = logging.getLogger(__name__)
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 MESSAGE_LIMIT_BYTES: Final = 16 * 2**20
 SERVER_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),

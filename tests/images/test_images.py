@@ -119,7 +119,7 @@ def built(request: pytest.FixtureRequest, store: Buildah, root: Path) -> Iterato
     """The image that the test names, built; it goes with its containers."""
     name = request.param
     dockerfile = Dockerfile(root / DOCKERFILES[name])
-    image = f"everybody-dance/{name}:0.1.0"
+    image = f"everybody-dance/{name}:0.2.0"
     arguments = {} if dockerfile.base in OURS else {"BASE": OURS}  # as far as NVIDIA's base is not needed
     seconds = store.build(root, DOCKERFILES[name], image, **arguments)
     folder = Path(tempfile.mkdtemp(prefix="dance-inside-"))
@@ -140,7 +140,7 @@ def assert_closed(store: Buildah, image: str, container: str, dockerfile: Docker
     config = store.config(image)
     assert config["User"] == "10001:10001"
     labels = config["Labels"]
-    assert labels["org.opencontainers.image.version"] == "0.1.0"
+    assert labels["org.opencontainers.image.version"] == "0.2.0"
     assert labels["org.opencontainers.image.title"].startswith("Everybody Dance")
     health = config["Healthcheck"]["Test"]
     assert health == ["NONE"] or health[:4] == ["CMD", "python", "-m", "serving.rpc.health_probe"]

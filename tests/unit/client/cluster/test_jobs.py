@@ -285,7 +285,7 @@ def test_an_image_that_cannot_be_had_says_so(site):
 
     async def no_image(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
-        waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "everybody-dance/training:0.1.0"'}
+        waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "everybody-dance/training:0.2.0"'}
         status = {"name": "training", "state": {"waiting": waiting}}
         looks = cluster.calls["list pods"]
         await cluster.is_(pod, {"phase": "Pending", "containerStatuses": [status]})
@@ -294,7 +294,7 @@ def test_an_image_that_cannot_be_had_says_so(site):
 
     code, said = site.trains(no_image)
     assert code == 1
-    assert 'waiting: train-me-0-0: ImagePullBackOff: Back-off pulling image "everybody-dance/training:0.1.0"' in said
+    assert 'waiting: train-me-0-0: ImagePullBackOff: Back-off pulling image "everybody-dance/training:0.2.0"' in said
     assert "active longer than specified deadline" in said[-1]
 
 

@@ -88,7 +88,7 @@ def test_truncated_video_gives_what_decodes(serve, make_video, tmp_path, capsys)
     with VideoReader(str(out)) as reader:
         written = len(list(reader.frames()))
     assert 4 < written < 60
-    assert f"cut off: {60 - written} frames do not decode" in capsys.readouterr().err
+    assert f"cut off: {60 - written} frames cannot be decoded" in capsys.readouterr().err
 
 
 def test_video_without_a_person(fails, serve, make_video, tmp_path):
@@ -202,7 +202,7 @@ def test_without_an_actors_folder_a_checkout_names_its_sample(fails, make_video,
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DANCE_ACTORS", raising=False)
     told = fails(1, *command)
-    assert "there is no actors' folder actors" in told
+    assert "the folder of actors actors does not exist" in told
     assert "samples" not in told
     (tmp_path / "samples" / "actors").mkdir(parents=True)
     assert fails(1, *command).endswith("try --actors samples/actors")

@@ -113,7 +113,7 @@ def test_large_frames_are_shrunk_and_it_is_said(serve, make_video, tmp_path, cap
     source = make_video(frames=2, width=320, height=160)
     assert transfer(source, tmp_path / "out.mp4", fake.address, "--max-side", "128") == 0
     assert fake.behaviour.seen_sizes == [(128, 64)] * 2
-    assert "frames of 320x160 are sent with a long side of 128" in capsys.readouterr().err
+    assert "frames of 320x160 are shrunk to a long side of 128" in capsys.readouterr().err
 
 
 def test_turned_video_is_sent_upright(serve, make_video, tmp_path):
@@ -180,7 +180,7 @@ def test_stream_address_is_played_live(serve, make_video, tmp_path, web_address,
     out = tmp_path / "out.mp4"
     assert transfer(f"{web_address}/clip.mp4", out, serve().address, "--live") == 0
     assert grey_levels(out)[-1] == 7
-    assert "there is no display, so there is no preview window" in capsys.readouterr().err
+    assert "no display was found, so no preview window is shown" in capsys.readouterr().err
 
 
 def test_interrupt_ends_a_live_recording_and_keeps_it(serve, make_video, tmp_path, no_display):

@@ -1,4 +1,4 @@
-"""The local stack, with small processes in the place of the services."""
+"""The local stack, with small processes in place of the services."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def stack_of(tmp_path, spec, *workers: ProcessSpec, **limits) -> LocalStack:
 
 
 async def wrote(diary: Path, words: str) -> None:
-    """Waits until another process has written `words`."""
+    """Wait until another process has written `words`."""
     async with asyncio.timeout(10):
         while words not in diary.read_text():  # noqa: ASYNC110, ASYNC240 - no event reaches us from there
             await asyncio.sleep(0)
@@ -81,7 +81,7 @@ def children() -> list[psutil.Process]:
 
 
 async def test_front_starts_last_and_ends_first(tmp_path, spec, diary):
-    """Workers first, the front with their ports; the end in reverse order; a log file each; nobody left."""
+    """Workers start first, then the front with their ports; they end in reverse order. Each has a log; none is left."""
     async with stack_of(tmp_path, spec, spec("pose"), spec("face")) as stack:
         assert stack.address == f"127.0.0.1:{stack.ready['front'].ports['port']}"
         assert len(children()) == 3
@@ -94,7 +94,7 @@ async def test_front_starts_last_and_ends_first(tmp_path, spec, diary):
 
 
 async def test_process_that_does_not_start_is_told_with_its_last_words(tmp_path, spec, diary):
-    """The error names the process, its exit code and its log, whose end it carries; the others are ended."""
+    """The error has the process's name, exit code and the end of its log; the other processes are ended."""
     dying = ProcessSpec("face", (sys.executable, "-c", DYING))
     with pytest.raises(StackFailed, match=r"face did not start \(exit code 1\)") as failure:
         async with stack_of(tmp_path, spec, spec("pose"), dying):
@@ -105,7 +105,7 @@ async def test_process_that_does_not_start_is_told_with_its_last_words(tmp_path,
 
 @pytest.mark.parametrize("manner", ["silent", "cold"])
 async def test_process_that_is_never_ready_runs_out_of_time(tmp_path, spec, manner):
-    """No ready line, or a health service that never says SERVING."""
+    """A process without a ready line or SERVING status times out."""
     slow = ProcessSpec("pose", (sys.executable, "-c", SILENT)) if manner == "silent" else spec("pose", "cold")
     with pytest.raises(StackFailed, match="pose was not ready within 1 s"):
         async with stack_of(tmp_path, spec, slow, start_seconds=0.6):
@@ -114,7 +114,7 @@ async def test_process_that_is_never_ready_runs_out_of_time(tmp_path, spec, mann
 
 
 async def test_death_ends_the_work_and_is_told(tmp_path, spec):
-    """A process that is killed meanwhile ends the work that needs it."""
+    """A killed process ends the work that needs it."""
     async with stack_of(tmp_path, spec, spec("pose")) as stack:
 
         async def work() -> None:
@@ -127,7 +127,7 @@ async def test_death_ends_the_work_and_is_told(tmp_path, spec):
 
 
 async def test_work_that_succeeds_gives_its_result(tmp_path, spec):
-    """Nothing died: the work's result, and its errors, pass through."""
+    """With all processes alive, the work's result and its errors pass through."""
     async with stack_of(tmp_path, spec, spec("pose")) as stack:
 
         async def answer() -> int:
@@ -142,7 +142,7 @@ async def test_work_that_succeeds_gives_its_result(tmp_path, spec):
 
 
 async def test_stubborn_process_is_killed(tmp_path, spec, diary):
-    """Who ignores SIGTERM gets SIGKILL after the time limit, and the others still end in order."""
+    """A process that ignores SIGTERM gets SIGKILL after the time limit; the others still end in order."""
     async with stack_of(tmp_path, spec, spec("pose", "stubborn"), end_seconds=0.2):
         pass
     assert "end front" in diary.read_text()
@@ -151,7 +151,7 @@ async def test_stubborn_process_is_killed(tmp_path, spec, diary):
 
 
 async def test_hurried_end_still_asks_everybody_once(tmp_path, spec, diary):
-    """Ctrl-C while the stack ends: the rest is asked side by side, not killed, so that it can clean up."""
+    """Ctrl-C during the exit asks the rest to end at once, without killing it, so that it can clean up."""
     stack = await stack_of(tmp_path, spec, spec("pose"), spec("face", "stubborn"), end_seconds=30).__aenter__()
     ending = asyncio.create_task(stack.end())
     await wrote(diary, "end front")
@@ -165,7 +165,7 @@ async def test_hurried_end_still_asks_everybody_once(tmp_path, spec, diary):
 
 
 def test_interrupt_while_starting_ends_everything(tmp_path, spec):
-    """Ctrl-C before the stack is up: what has started is ended, and the command is interrupted."""
+    """Ctrl-C during the start ends what has started, and interrupts the command."""
 
     async def start(_interrupts) -> None:
         slow = ProcessSpec("face", (sys.executable, "-c", SILENT))
@@ -179,7 +179,7 @@ def test_interrupt_while_starting_ends_everything(tmp_path, spec):
 
 
 def test_up_serves_until_interrupted(tmp_path, spec, diary, monkeypatch, capsys):
-    """`dance up` says where it serves; Ctrl-C then ends it in order, with exit code 0. Settings reach the stack."""
+    """`dance up` prints its address; Ctrl-C then ends it in order, with exit code 0. Settings reach the stack."""
     told_settings: dict[str, str] = {}
 
     def fakes(_actors, logs, *, port, told, settings, load_at_start):
@@ -208,7 +208,7 @@ def test_up_serves_until_interrupted(tmp_path, spec, diary, monkeypatch, capsys)
 
 
 def test_children_die_with_their_parent(tmp_path):
-    """A launcher that is killed, and so can clean up nothing, leaves nobody behind."""
+    """A killed launcher leaves no process behind, although it cannot clean up."""
     launcher = """
 import asyncio, pathlib, sys
 from client.local_stack.processes import ManagedProcess, ProcessSpec
@@ -228,16 +228,16 @@ asyncio.run(main())
 
 
 def test_ready_line_without_ports_is_refused():
-    """A ready line must say where the process can be reached."""
+    """A ready line must contain the process's ports."""
     assert Ready.parsed("ready name=pose port=1 health_port=2 metrics_port=3 triton_port=4").ports["triton_port"] == 4
     said = "ready name=generator port=1 health_port=2 triton_address=unix:/tmp/a/grpc:0"
     assert Ready.parsed(said).addresses == {"triton_address": "unix:/tmp/a/grpc:0"}
-    with pytest.raises(ValueError, match="names port and health_port"):
+    with pytest.raises(ValueError, match="must contain port and health_port"):
         Ready.parsed("ready name=pose")
 
 
 def test_the_real_stack_tells_the_orchestrator_where_everybody_is(tmp_path):
-    """The five addresses come from the ready lines; all read the same folder of actors; who is to draw is passed on."""
+    """The five addresses come from the ready lines; all processes read the same actors and get their settings."""
     settings = {"POSE_BACKEND": "openpose", "ORCHESTRATOR_X": "1"}
     stack = local_stack(tmp_path, tmp_path / "logs", settings=settings, load_at_start="star")
     assert stack.workers[0].environment["POSE_BACKEND"] == "openpose"

@@ -1,4 +1,4 @@
-"""Folders of keypoints are sources as videos are, and `dance pose` makes them."""
+"""Folders of keypoints as sources of `dance transfer`, and as written by `dance pose`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from video.reader import VideoReader
 
 
 def body(x_px: float, size_px: float = 100, y_px: float = 40) -> Pose:
-    """A body whose joints stand in five columns."""
+    """A body with its joints in five columns."""
     joints_px = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
     confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
     place = np.arange(25)
@@ -53,7 +53,7 @@ def times_of(path: Path) -> list[float]:
 
 
 def test_keypoints_are_danced_at_their_own_times(serve, tmp_path):
-    """Poses go to the server in place of pictures, in order, as they were stored; nobody there is a frame too."""
+    """Poses are sent instead of pictures, in order and unchanged; a frame without a person is sent too."""
     source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)], [], [KeypointsPerson(body(30), 1)])
     fake = serve()
     assert transfer(source, tmp_path / "out.mp4", fake.address) == 0
@@ -69,7 +69,7 @@ def test_keypoints_are_danced_at_their_own_times(serve, tmp_path):
 
 
 def test_poses_of_every_third_frame_are_danced_at_a_third_of_the_rate(serve, tmp_path, capsys):
-    """25 poses are 25 pictures, and it is said; a Mac's sidecars beside them change nothing."""
+    """25 poses make 25 pictures, and a note says so; macOS sidecar files beside them change nothing."""
     source = written(tmp_path / "poses", *[[KeypointsPerson(body(20 + t))] for t in range(73)])
     (source / "dance_source.json").unlink()
     for number in range(73):
@@ -87,7 +87,7 @@ def test_poses_of_every_third_frame_are_danced_at_a_third_of_the_rate(serve, tmp
 
 
 def test_a_lonely_dancer_is_found_again_wherever_they_are(serve, tmp_path):
-    """With one person at most in each frame it is the dancer, also far away after a gap."""
+    """With at most one person per frame, that person is the dancer, even far away after a gap."""
     source = written(tmp_path / "poses", [KeypointsPerson(body(20))], *[[]] * 20, [KeypointsPerson(body(220, 60))])
     fake = serve()
     assert transfer(source, tmp_path / "out.mp4", fake.address, "--one-pass") == 0
@@ -95,7 +95,7 @@ def test_a_lonely_dancer_is_found_again_wherever_they_are(serve, tmp_path):
 
 
 def test_a_list_of_alphapose_is_danced(serve, tmp_path):
-    """It is a source as a folder is."""
+    """A list of frames works like a folder."""
     joints = [number for x, y in body(20).joints_px[:17].tolist() for number in (x, y, 0.9)]
     source = tmp_path / "alphapose-results.json"
     source.write_text(json.dumps([{"image_id": f"{n}.jpg", "keypoints": joints, "score": 3} for n in range(3)]))
@@ -106,7 +106,7 @@ def test_a_list_of_alphapose_is_danced(serve, tmp_path):
 
 @pytest.mark.parametrize("is_list", [False, True])
 def test_frames_without_numbers_follow_each_other_as_is_said(serve, tmp_path, capsys, is_list):
-    """Those of a folder by name, those of a list as they stand in it."""
+    """Frames of a folder follow their names; frames of a list keep its order."""
     frames = [json.dumps({"people": [{"pose_keypoints_2d": [x, 50, 0.9] * 25}]}) for x in (10, 20, 30)]
     source = tmp_path / "poses.json"
     if is_list:
@@ -117,13 +117,13 @@ def test_frames_without_numbers_follow_each_other_as_is_said(serve, tmp_path, ca
             (source / f"{name}_keypoints.json").write_text(text)
     given = ("--frame-size", "320x240", "--frame-rate", "10")
     assert transfer(source, tmp_path / "out.mp4", serve().address, *given) == 0
-    order = "in their order" if is_list else "by name"
-    told = f"{source}: its 3 frames have no numbers of frames, so they follow each other {order}\n"
+    order = "in the order of the list" if is_list else "in the order of their names"
+    told = f"{source}: its 3 frames are not numbered, so they are taken {order}\n"
     assert told in capsys.readouterr().err
 
 
 def test_large_frames_are_shrunk_as_pictures_are(serve, tmp_path):
-    """With --max-side the poses are those of the shrunk frame."""
+    """With --max-side the poses are scaled to the shrunk frame."""
     source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)])
     fake = serve()
     assert transfer(source, tmp_path / "out.mp4", fake.address, "--max-side", "160", "--one-pass") == 0
@@ -133,7 +133,7 @@ def test_large_frames_are_shrunk_as_pictures_are(serve, tmp_path):
 
 @pytest.mark.parametrize(("rule", "x_px"), [("largest", 20), ("id=7", 220), ("nearest=0.9,0.5", 220)])
 def test_the_dancer_is_chosen_among_several(serve, tmp_path, capsys, rule, x_px):
-    """By the rule, and by the numbers that the files give; from then on it stays that person."""
+    """The rule and the numbers in the files choose the dancer, who then stays the same person."""
     people = [KeypointsPerson(body(220, 60), 7), KeypointsPerson(body(20), 3)]
     dancer, other = people if x_px == 220 else people[::-1]
     source = written(tmp_path / "poses", people, [other, dancer], [dancer], [other])
@@ -146,15 +146,15 @@ def test_the_dancer_is_chosen_among_several(serve, tmp_path, capsys, rule, x_px)
 
 
 def test_a_folder_of_openpose_s_own_needs_size_and_rate(serve, tmp_path, capsys):
-    """OpenPose stores neither: the options do; without them it is told which one is missing."""
+    """OpenPose stores neither, so options give them; without an option, the error names it."""
     source = written(tmp_path / "poses", *[[KeypointsPerson(body(20 + t))] for t in range(4)])
     (source / "dance_source.json").unlink()
     (source / file_name("clip", 2)).unlink()
     out, fake = tmp_path / "out.mp4", serve()
     assert transfer(source, out, fake.address) == 2
-    assert "--frame-size does" in capsys.readouterr().err
+    assert "add --frame-size" in capsys.readouterr().err
     assert transfer(source, out, fake.address, "--frame-size", "320x240") == 2
-    assert "--frame-rate does" in capsys.readouterr().err
+    assert "add --frame-rate" in capsys.readouterr().err
     assert transfer(source, out, fake.address, "--frame-size", "320x240", "--frame-rate", "10") == 0
     assert "1 frames have no poses" in capsys.readouterr().err
     assert times_of(out) == [0.0, 0.1, 0.2, 0.3]
@@ -170,7 +170,7 @@ def test_a_folder_of_openpose_s_own_needs_size_and_rate(serve, tmp_path, capsys)
     ],
 )
 def test_damaged_keypoints_are_told_before_anything_is_started(serve, tmp_path, capsys, content, told):
-    """One line that names file and field, exit code 1, and no session."""
+    """The error is one line with file and field, the exit code is 1, and no session is opened."""
     source = written(tmp_path / "poses", *[[KeypointsPerson(body(20), 1)]] * 3)
     (source / file_name("clip", 1)).write_text(content)
     fake = serve()
@@ -183,7 +183,7 @@ def test_damaged_keypoints_are_told_before_anything_is_started(serve, tmp_path, 
 
 
 def test_an_empty_folder_and_live_keypoints_are_refused(serve, tmp_path, capsys):
-    """Each in one line."""
+    """Each error is one line."""
     (tmp_path / "empty").mkdir()
     given = ("--frame-size", "9x9", "--frame-rate", "9")
     assert transfer(tmp_path / "empty", tmp_path / "o.mp4", serve().address, *given) == 1
@@ -198,7 +198,7 @@ def test_an_empty_folder_and_live_keypoints_are_refused(serve, tmp_path, capsys)
 
 
 def test_compared_keypoints_show_their_skeletons(serve, tmp_path):
-    """Where there is no picture of the source, its people are drawn."""
+    """A source without pictures is shown as drawn skeletons."""
     source = written(tmp_path / "poses", [], [KeypointsPerson(body(100), 1)])
     assert transfer(source, tmp_path / "out.mp4", serve().address, "--compare", "--one-pass") == 0
     with VideoReader(str(tmp_path / "out.mp4")) as reader:
@@ -207,7 +207,7 @@ def test_compared_keypoints_show_their_skeletons(serve, tmp_path):
 
 
 def film(path: Path, *pictures: np.ndarray) -> Path:
-    """A video of these pictures, without loss."""
+    """A lossless video of these pictures."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264rgb", rate=25)
         stream.height, stream.width = pictures[0].shape[:2]
@@ -220,7 +220,7 @@ def film(path: Path, *pictures: np.ndarray) -> Path:
 
 @pytest.fixture
 def two_dancers(tmp_path) -> Path:
-    """Four frames with two people, the last one with one."""
+    """Four frames: two people in the first three, one in the last."""
     left, right = (12.0, 36.0, 16.0), (84.0, 116.0, 44.0)
     return film(tmp_path / "two.mkv", *[two_hands(left, right)] * 3, two_hands(right))
 
@@ -231,13 +231,13 @@ def card(tmp_path) -> Path:
 
 
 def test_dance_pose_writes_openpose_s_json_and_an_overlay(two_dancers, card, tmp_path, capsys):
-    """A file for each frame with everybody in it, numbered; a video with them drawn; and the licence is told."""
+    """Writes one file per frame with all people, numbered, a video with them drawn, and a note about the licence."""
     folder, overlay = tmp_path / "json", tmp_path / "overlay.mp4"
     asked = ["pose", str(two_dancers), "--pose-model", str(card), "--dancer", "nearest=0.1,0.2"]
     assert run([*asked, "--json", str(folder), "--overlay", str(overlay)]) == 0
     said = capsys.readouterr()
     assert "by using it you accept its licence, Apache-2.0" in said.err
-    assert "4 frames, somebody in 4, 2 people, the dancer in 3, lost in 1" in " ".join(said.out.split())
+    assert "4 frames, people in 4, 2 people, the dancer in 3, lost in 1" in " ".join(said.out.split())
     assert (folder / "two_000000000003_keypoints.json").is_file()
     document = json.loads((folder / "two_000000000000_keypoints.json").read_text())
     assert sorted(person["person_id"][0] for person in document["people"]) == [1, 2]
@@ -252,15 +252,15 @@ def test_dance_pose_writes_openpose_s_json_and_an_overlay(two_dancers, card, tmp
 
 
 def test_pose_options_that_make_no_sense_are_told(two_dancers, card, tmp_path, capsys):
-    """Each in one line, with exit code 2."""
+    """Each error is one line, with exit code 2."""
     for arguments, told in (
         ([], "nothing to write"),
         (["--json", "j", "--pose-backend", "openpose"], "needs --pose-model"),
-        (["--json", "j", "--pose-backend", "rtmpose", "--pose-model", str(card)], "the card is one of openpose"),
+        (["--json", "j", "--pose-backend", "rtmpose", "--pose-model", str(card)], "the card is for openpose"),
         (["--json", "j", "--pose-model", str(card), "--pose-model", str(card)], "are both cards of openpose"),
         (["--json", "j", "--dancer", "centre"], "mediapipe finds one person"),
         (["--json", "j", "--pose-model", str(card), "--dancer", "left"], "--dancer: expected largest"),
-        (["--json", "j", "--frame-rate", "25"], "are for folders of keypoints"),
+        (["--json", "j", "--frame-rate", "25"], "are only for keypoints"),
         (["--json", "j", "--frame-rate", "fast"], "--frame-rate: expected frames a second"),
         (["--json", "j", "--frame-rate", "1/2000"], "--frame-rate: expected frames a second, 0.001 to 1000"),
         (["--json", "j", "--pose-model", str(tmp_path / "none.json")], "the model card cannot be read"),
@@ -270,7 +270,7 @@ def test_pose_options_that_make_no_sense_are_told(two_dancers, card, tmp_path, c
 
 
 def test_dance_pose_finds_people_in_frames_that_change_their_size(card, tmp_path, capsys):
-    """The overlay and the folder are whole, and it is said once."""
+    """The overlay and the folder are complete, and the note appears once."""
     folder, overlay = tmp_path / "json", tmp_path / "overlay.mp4"
     asked = ["pose", str(size_changing(tmp_path)), "--pose-model", str(card)]
     assert run([*asked, "--json", str(folder), "--overlay", str(overlay)]) == 0
@@ -281,7 +281,7 @@ def test_dance_pose_finds_people_in_frames_that_change_their_size(card, tmp_path
 
 @pytest.mark.parametrize("kept", [False, True])
 def test_an_abort_leaves_no_folder_that_looks_whole(two_dancers, card, tmp_path, monkeypatch, kept):
-    """Where the overlay fails in the middle, the poses until then go too; what else is in the folder stays."""
+    """If the overlay fails halfway, the poses so far are deleted too; other files in the folder stay."""
     folder, write = tmp_path / "json", Recording.write
     if kept:
         folder.mkdir()
@@ -301,7 +301,7 @@ def test_an_abort_leaves_no_folder_that_looks_whole(two_dancers, card, tmp_path,
 
 
 def test_an_abort_at_the_very_end_leaves_the_keypoints_that_were_there(two_dancers, card, tmp_path, monkeypatch):
-    """Where all frames are written and the overlay cannot be finished, --force has deleted nothing."""
+    """If the overlay cannot be finished after the last frame, --force has deleted nothing."""
     folder = written(tmp_path / "json", *[[KeypointsPerson(body(20), 1)]] * 7)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -319,7 +319,7 @@ def test_an_abort_at_the_very_end_leaves_the_keypoints_that_were_there(two_dance
 
 
 def test_backend_and_dancer_reach_the_server(serve, make_video, tmp_path):
-    """In both passes; a card is for services that are started here."""
+    """Both passes use the backend; a card works only for services started here."""
     fake = serve()
     asked = ("--pose-backend", "rtmpose", "--dancer", "centre")
     assert transfer(make_video(frames=2), tmp_path / "o.mp4", fake.address, *asked) == 0
@@ -331,7 +331,7 @@ def test_backend_and_dancer_reach_the_server(serve, make_video, tmp_path):
 
 
 def test_backends_are_compared_with_the_truth(two_dancers, card, tmp_path, capsys):
-    """A table in Markdown: frames, people, agreement, times. The truth holds one person."""
+    """Prints a Markdown table of frames, people, agreement and times. The truth has one person per file."""
     assert run(["pose", str(two_dancers), "--pose-model", str(card), "--json", str(tmp_path / "found")]) == 0
     everybody = read_folder(tmp_path / "found")
     truth = KeypointsWriter(tmp_path / "truth", "two", SourceFacts(FrameSize(128, 64), Fraction(25), Fraction(1, 25)))
@@ -353,5 +353,5 @@ def test_backends_are_compared_with_the_truth(two_dancers, card, tmp_path, capsy
     assert table.read_text().startswith("| clip")
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
     assert run([*asked, "--truth", str(tmp_path / "found")]) == 1
-    assert "expected one person in each file" in " ".join(capsys.readouterr().err.split())
+    assert "expected one person per file" in " ".join(capsys.readouterr().err.split())
     assert run([*asked[:-1], "openpose,openpose"]) == 2

@@ -44,7 +44,7 @@ def corner(pixels: Picture, down: bool, right: bool) -> str:
     ],
 )
 def test_frames_are_upright(make_video, degrees, mirrored, size, red, blue):
-    """Rotation and mirroring of the display matrix are applied."""
+    """Applies rotation and mirroring of the display matrix."""
     with VideoReader(str(make_video(frames=2, turned_degrees=degrees, mirrored=mirrored))) as reader:
         pixels = next(reader.frames()).pixels
     assert pixels.shape[:2] == size
@@ -53,7 +53,7 @@ def test_frames_are_upright(make_video, degrees, mirrored, size, red, blue):
 
 
 def test_display_matrix_of_an_odd_angle_takes_the_nearest_quarter():
-    """A matrix of 80 degrees turns by 90."""
+    """A matrix of 80 degrees rotates by 90."""
     cos, sin = int(0.17 * 65536), int(0.98 * 65536)
     pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     nearest = turned(pixels, np.array([cos, sin, 0, -sin, cos, 0, 0, 0, 1], np.int32))
@@ -62,7 +62,7 @@ def test_display_matrix_of_an_odd_angle_takes_the_nearest_quarter():
 
 
 def test_reader_promises_what_it_gives(make_video):
-    """Frames, rate and times of a plain file; nothing is lost."""
+    """A plain file has its frames, rate and times; no frame is lost."""
     with VideoReader(str(make_video(frames=9, rate=25))) as reader:
         assert (reader.expected_frames, reader.frame_rate_hz) == (9, 25)
         frames = list(reader.frames())
@@ -72,13 +72,13 @@ def test_reader_promises_what_it_gives(make_video):
 
 
 def test_transport_streams_begin_at_zero(make_video):
-    """The arbitrary start of a transport stream's clock is taken away."""
+    """The arbitrary start of a transport stream's clock is subtracted."""
     with VideoReader(str(make_video("clip.ts", frames=5))) as reader:
         assert abs(next(reader.frames()).seconds) < 0.05
 
 
 def test_matroska_that_breaks_off_says_about_how_much_is_lost(make_video):
-    """Without an index the loss follows from the promised duration."""
+    """Without an index, the number of lost frames follows from the stated duration."""
     source = make_video("clip.mkv", frames=60)
     content = source.read_bytes()
     source.write_bytes(content[: len(content) // 2])
@@ -89,7 +89,7 @@ def test_matroska_that_breaks_off_says_about_how_much_is_lost(make_video):
 
 
 def test_file_with_nothing_but_sound_is_no_video(tmp_path):
-    """A song has no video in it."""
+    """A song contains no video."""
     path = tmp_path / "song.mp4"
     with av.open(str(path), "w") as container:
         voice = container.add_stream("aac", rate=48_000)
@@ -107,12 +107,12 @@ def test_file_with_nothing_but_sound_is_no_video(tmp_path):
     [("0", True), ("/dev/video2", True), ("rtsp://host/cam", True), ("clip.mp4", False), ("a/0", False)],
 )
 def test_cameras_and_streams_are_told_from_files(source, endless):
-    """A number or a device is a camera, an address is a stream, all else is a file."""
+    """A number or a device is a camera, an address is a stream, everything else is a file."""
     assert is_endless(source) is endless
 
 
 def test_odd_sizes_become_even_by_repeating(tmp_path):
-    """H.264 with 4:2:0 takes even sizes: the last row and column are repeated."""
+    """H.264 with 4:2:0 needs even sizes: the last row and column are repeated."""
     out = tmp_path / "odd.mp4"
     with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
         for index in range(3):
@@ -125,7 +125,7 @@ def test_odd_sizes_become_even_by_repeating(tmp_path):
 
 
 def test_colours_survive(tmp_path):
-    """A strong colour is the same to a few levels after writing and reading."""
+    """A saturated colour survives writing and reading to within a few levels."""
     out, colour = tmp_path / "colour.mp4", np.array([200, 60, 30])
     with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
         recording.write(np.full((64, 64, 3), colour, np.uint8), 0)
@@ -146,7 +146,7 @@ def test_colours_survive(tmp_path):
     ],
 )
 def test_sound_is_kept(make_video, tmp_path, source, sound, video, out, codec):
-    """Sound is copied where the container takes its codec, and becomes AAC where not; its length stays."""
+    """Sound is copied if the container supports its codec, else re-encoded as AAC; its length stays."""
     copied(make_video(source, frames=12, sound=sound, codec=video), tmp_path / out)
     with av.open(str(tmp_path / out)) as container:
         assert container.streams.audio[0].codec_context.codec.canonical_name == codec
@@ -155,7 +155,7 @@ def test_sound_is_kept(make_video, tmp_path, source, sound, video, out, codec):
 
 
 def test_recording_appears_only_when_it_is_kept(tmp_path):
-    """Until then the folder holds a hidden part; without keep() that goes too."""
+    """Until keep() there is only a hidden file; without keep() it is deleted."""
     out = tmp_path / "new" / "o.mp4"
     with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
         recording.write(np.zeros((32, 32, 3), np.uint8), 0)
@@ -164,7 +164,7 @@ def test_recording_appears_only_when_it_is_kept(tmp_path):
 
 
 def test_recording_of_nothing_cannot_be_kept(tmp_path):
-    """A file without a picture is no video."""
+    """A recording without pictures is an error."""
     with (
         pytest.raises(UnwritableVideo, match="no picture"),
         Recording(tmp_path / "o.mp4", time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording,
@@ -173,11 +173,11 @@ def test_recording_of_nothing_cannot_be_kept(tmp_path):
 
 
 def test_output_that_appears_meanwhile_is_not_overwritten(tmp_path):
-    """Another program was faster: its file stays."""
+    """A file that another program created meanwhile stays."""
     out = tmp_path / "o.mp4"
     with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
         recording.write(np.zeros((32, 32, 3), np.uint8), 0)
         out.write_bytes(b"precious")
-        with pytest.raises(UnwritableVideo, match="appeared meanwhile"):
+        with pytest.raises(UnwritableVideo, match="created in the meantime"):
             recording.keep()
     assert out.read_bytes() == b"precious"

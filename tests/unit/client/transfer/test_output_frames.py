@@ -1,4 +1,4 @@
-"""Which picture stands for which frame."""
+"""Which picture is shown for which frame."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def film(**options) -> Film:
 
 
 def test_the_plate_stands_before_the_first_picture():
-    """Nobody has been there yet: the empty stage is shown; later gaps repeat the last picture."""
+    """Before the first person the plate is shown; later gaps repeat the last picture."""
     assert shown(film(plate=PLATE), [None, None, 120, None, 130]) == [77, 77, 120, 120, 130]
 
 
 def test_without_a_plate_there_is_nothing_to_show_yet():
-    """What is held back for the file is not shown."""
+    """Frames delayed for the file are not shown."""
     assert shown(film(), [None, 120, None]) == [None, 120, 120]
 
 
 def test_comparison_without_pixels_is_refused():
-    """A comparison must not silently become something else."""
+    """A comparison without the sent pixels is an error."""
     with pytest.raises(BadPicture, match="needs the pixels"):
         shown(film(compare=True), [120])
