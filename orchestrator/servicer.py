@@ -15,7 +15,6 @@ from dance.v1 import transfer_pb2, transfer_pb2_grpc
 from motion.frame import FrameSize
 from orchestrator.edge.admission import Places
 from orchestrator.edge.bearer_tokens import BearerTokens, token_check
-from orchestrator.edge.open_streams import RequestReader, ResponseWriter
 from orchestrator.edge.session_log import Journal
 from orchestrator.edge.transfer_client import Intake, TransferClient, config_from_proto, pose_choice_from_proto
 from orchestrator.pipeline.in_flight_frame import Passage
@@ -40,9 +39,9 @@ from serving.observability import metrics
 from serving.process.memory import Sweeper, give_freed_back
 from serving.rpc import converters
 from serving.rpc.authentication import ANONYMOUS
-from serving.rpc.discretion import without_paths
-from serving.rpc.self_check import follow
-from serving.rpc.server import Health
+from serving.rpc.error_status import without_paths
+from serving.rpc.health import Health, follow
+from serving.rpc.server_stream import RequestReader, ResponseWriter
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
 
@@ -96,7 +95,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     @property
     def ready_at_start(self) -> bool:
-        """Never: `keep_health` looks first whether the stages can be reached. See `serving.rpc.server.Awaiting`."""
+        """Never: `keep_health` looks first whether the stages can be reached. See `serving.rpc.health.Awaiting`."""
         return False
 
     async def keep_health(self, health: Health) -> None:
@@ -191,7 +190,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             self._sessions.discard(session)
             await session.close()
         if journal.drained:
-            await reader.read_out(_PARTING_SECONDS)
+            await reader.drop_rest(_PARTING_SECONDS)
 
     async def ListActors(
         self, request: transfer_pb2.ListActorsRequest, context: grpc.aio.ServicerContext
@@ -214,6 +213,8 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
             async def next_frame(seconds: float) -> Passage:
                 request = await reader.take(seconds)
+                if request is None:
+                    raise LinkEnded
                 return intake.passage(request.WhichOneof("request"), request.frame)
 
             fit = ClipFit(
@@ -237,10 +238,9 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         )
 
     async def _first(self, reader: RequestReader[RequestT]) -> RequestT:
-        try:
-            first = await reader.take(self._settings.config_seconds)
-        except LinkEnded:
-            raise BadInput("config", "must be the first request; the stream ended without one") from None
+        first = await reader.take(self._settings.config_seconds)
+        if first is None:
+            raise BadInput("config", "must be the first request; the stream ended without one")
         kind = first.WhichOneof("request")
         if kind != "config":
             raise BadInput("config", f"must be the first request, got {kind or 'an empty request'}")
@@ -258,7 +258,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         failure: BaseException | None = None
         try:
             if (refusal := self._refusal(journal.client)) is not None:
-                await reader.read_out(_REFUSED_WITHIN_SECONDS)
+                await reader.drop_rest(_REFUSED_WITHIN_SECONDS)
                 raise refusal
             with self._places.hold(journal.client), metrics.SESSIONS.track_inprogress():
                 yield reader

@@ -1,11 +1,11 @@
-"""Two frames through a running server, as `dance doctor` sends them: a pose, then a picture of nobody."""
+"""The two frames that `dance doctor` sends through a running server: a pose, then an empty picture."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,10 +24,12 @@ from serving.pictures.codec import encode_picture
 from serving.rpc import converters
 from serving.rpc.call_context import session_of
 from serving.rpc.channels import open_channel
+from serving.rpc.client_stream import ClientStream
 
 _WIDTH_PX: Final = 640
 _HEIGHT_PX: Final = 480
-# BODY_25 of somebody who stands upright, in hundredths of the frame's height, from the middle of its lower edge.
+_CLOSE_SECONDS: Final = 2.0
+# BODY_25 of a person standing upright, in hundredths of the frame's height, from the middle of its lower edge.
 _STANDING: Final = (
     (0, 80), (0, 70), (-9, 70), (-12, 57), (-13, 46), (9, 70), (12, 57), (13, 46), (0, 45), (-5, 45), (-5, 27), (-5, 8),
     (5, 45), (5, 27), (5, 8), (-2, 82), (2, 82), (-4, 81), (4, 81), (8, 5), (9, 5), (5, 6), (-8, 5), (-9, 5), (-5, 6),
@@ -36,7 +38,7 @@ _STANDING: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """What came of one frame. result: "picture", or why there is none. seconds: from its sending to its answer."""
+    """The result of one frame. result: "picture", or why there is none. seconds: from sending it to its answer."""
 
     result: str
     detail: str
@@ -45,7 +47,7 @@ class ProbeAnswer:
 
 
 async def health_of(address: str, *, within_seconds: float) -> str:
-    """What `grpc.health.v1` says at a health port: "SERVING", "NOT_SERVING", ... Raises grpc.aio.AioRpcError."""
+    """Return the status at a health port: "SERVING", "NOT_SERVING", ... Raises grpc.aio.AioRpcError."""
     async with open_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=within_seconds)
@@ -59,14 +61,16 @@ class ProbeSession:
         self, channel: grpc.aio.Channel, server: ServerAccess, *, accept_seconds: float, answer_seconds: float
     ) -> None:
         stub: Any = server.shown_by(transfer_pb2_grpc.TransferServiceStub(channel))  # type: ignore[no-untyped-call]
-        self._call = stub.Transfer()
+        self._stream: ClientStream[transfer_pb2.TransferRequest, transfer_pb2.TransferResponse] = ClientStream(
+            stub.Transfer(), depth=1, name="probe"
+        )
         self._accept_seconds = accept_seconds
         self._answer_seconds = answer_seconds
         self.server_version = ""
         self.precision = ""
 
     async def open(self, actor: ActorListing) -> float:
-        """Opens the session; returns the seconds that took, an actor's loading included."""
+        """Open the session; return the seconds it took, including the loading of the actor."""
         began_s = time.perf_counter()
         config = transfer_pb2.TransferConfig(
             actor=actor.actor,
@@ -81,7 +85,7 @@ class ProbeSession:
         return time.perf_counter() - began_s
 
     async def pose_frame(self) -> ProbeAnswer:
-        """The answer to somebody who stands upright, sent as joints: everything but the pose stage works on it."""
+        """Send the joints of a person standing upright, which exercise every stage except pose."""
         given = transfer_pb2.ClientPose(
             pose=converters.pose_to_proto(_standing()),
             size=normalize_pb2.FrameSize(width_px=_WIDTH_PX, height_px=_HEIGHT_PX),
@@ -89,27 +93,26 @@ class ProbeSession:
         return await self._answer(transfer_pb2.TransferFrame(sequence=0, client_pose=given))
 
     async def picture_frame(self) -> ProbeAnswer:
-        """The answer to a grey picture: the pose stage looks at it, and sees nobody."""
+        """Send a grey picture, in which the pose stage finds no person."""
         grey = np.full((_HEIGHT_PX, _WIDTH_PX, 3), 128, np.uint8)
         picture = converters.picture_to_proto(encode_picture(grey, PictureEncoding.JPEG))
         return await self._answer(transfer_pb2.TransferFrame(sequence=1, picture=picture))
 
     async def session(self) -> str:
-        """The id under which the server's logs tell of this session; empty where it told none."""
+        """Return the id of this session in the server's logs, or "" if the server sent none."""
         try:
-            return str(await self._within(1.0, session_of(self._call)))
+            async with _limited(1.0):
+                return await session_of(self._stream.call)
         except (grpc.aio.AioRpcError, ServerError):
             return ""
 
     async def close(self) -> None:
-        """Ends the session in order."""
-        try:
-            await self._within(1.0, self._call.done_writing())
-            await self._within(1.0, self._call.read())
-        except (grpc.aio.AioRpcError, ServerError, asyncio.InvalidStateError):
-            pass  # whatever went wrong has been told before
-        finally:
-            self._call.cancel()
+        """Half-close the session, and wait briefly for its end."""
+        with suppress(grpc.aio.AioRpcError, ServerError):  # what went wrong has been reported before
+            async with _limited(_CLOSE_SECONDS):
+                await self._stream.half_close()
+                await self._stream.receive()
+        await self._stream.close()
 
     async def _answer(self, frame: transfer_pb2.TransferFrame) -> ProbeAnswer:
         began_s = time.perf_counter()
@@ -127,24 +130,24 @@ class ProbeSession:
         return ProbeAnswer(result, detail, seconds, times)
 
     async def _write(self, request: transfer_pb2.TransferRequest) -> None:
-        with suppress(asyncio.InvalidStateError):  # the call has ended already: its status is what `_next` raises
-            await self._within(self._answer_seconds, self._call.write(request))
+        async with _limited(self._answer_seconds):
+            await self._stream.send(request)
 
     async def _next(self, limit_seconds: float) -> transfer_pb2.TransferResponse:
-        response: Any = await self._within(limit_seconds, self._call.read())
-        if response is grpc.aio.EOF:
-            raise ServerError("the server ended the session without an answer, and does not say why")
-        answer: transfer_pb2.TransferResponse = response
-        return answer
+        async with _limited(limit_seconds):
+            response = await self._stream.receive()
+        if response is None:
+            raise ServerError("the server ended the session without an answer or an error")
+        return response
 
-    async def _within(self, limit_seconds: float, step: Awaitable[Any]) -> Any:
-        # Not cancelled by the limit: a read that is cancelled leaks in grpcio. It ends with the call.
-        task = asyncio.ensure_future(step)
-        done, _ = await asyncio.wait({task}, timeout=limit_seconds)
-        if not done:
-            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-            raise ServerError(f"the server said nothing for {limit_seconds:g} s")
-        return task.result()
+
+@asynccontextmanager
+async def _limited(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise ServerError(f"the server said nothing for {seconds:g} s") from error
 
 
 def _standing() -> Pose:

@@ -12,9 +12,9 @@ from motion.clock import FrameTimeError, SourceClock
 from motion.frame import FrameSize, NoPictureReason, PictureEncoding
 from motion.pose_choice import PoseBackend, PoseDetail
 from orchestrator.config import OutputFormat, PoseConfig, ReturnOptions, SessionAccepted, SessionConfig, TransferMode
-from orchestrator.edge.open_streams import RequestReader, ResponseWriter
 from orchestrator.edge.session_log import Journal
 from orchestrator.pipeline.in_flight_frame import NoPicture, Passage, Remark
+from orchestrator.pipeline.link import LinkEnded
 from orchestrator.session.checkpoint import SessionState
 from orchestrator.settings import OrchestratorSettings
 from serving.actors.actor_id import checked_actor_id
@@ -23,6 +23,7 @@ from serving.observability import metrics, tracing
 from serving.pictures.codec import PictureLimits, check_picture
 from serving.rpc import converters
 from serving.rpc.server import VERSION
+from serving.rpc.server_stream import RequestReader, ResponseWriter
 
 _MODES: Final = {
     transfer_pb2.TRANSFER_MODE_UNSPECIFIED: TransferMode.LOSSLESS,
@@ -271,6 +272,8 @@ class TransferClient:
     async def next_frame(self, seconds: float) -> Passage:
         """See `orchestrator.session.transfer_session.Client`."""
         request = await self._reader.take(seconds)
+        if request is None:
+            raise LinkEnded
         passage = self._intake.passage(request.WhichOneof("request"), request.frame)
         passage.trace = tracing.begin_frame(passage.sequence)
         return passage

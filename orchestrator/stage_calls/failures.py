@@ -36,15 +36,6 @@ _AWAY: Final = frozenset(
 )
 
 
-class CallFailed(Exception):
-    """A stage ended its stream with a status."""
-
-    def __init__(self, code: StatusCode, details: str) -> None:
-        super().__init__(f"{code.name}: {details}")
-        self.code = code
-        self.details = details
-
-
 def stage_error(stage: str, sequence: int | None, code: StatusCode, details: str) -> StageError:
     """Return the error for a status that a stage answered with."""
     if code is StatusCode.DEADLINE_EXCEEDED:
@@ -69,14 +60,13 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
     try:
         try:
             yield
-        except CallFailed as error:
-            raise stage_error(stage, sequence, error.code, error.details) from error
         except grpc.aio.AioRpcError as error:
             raise stage_error(stage, sequence, error.code(), error.details() or "") from error
         except InferenceServerException as error:
             raise stage_error(stage, sequence, status_code(error), error.message() or "") from error
         except TimeoutError as error:
-            raise StageTimeout(stage, sequence, f"no answer within {seconds:g} s") from error
+            reason = str(error) or f"no answer within {seconds:g} s"
+            raise StageTimeout(stage, sequence, reason) from error
     except StageError as error:
         metrics.STAGE_DURATION.labels(stage, _outcome(error)).observe(time.perf_counter() - started_s)
         raise

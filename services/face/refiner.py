@@ -12,7 +12,8 @@ import numpy as np
 from motion.frame import Picture
 from serving.actors.store import Actor
 from serving.errors import ActorUnusable, BadPicture
-from serving.inference.engine import Device, PictureEngine, Precision, open_engine
+from serving.inference.engine import PictureEngine, open_engine
+from serving.inference.precision import Device, Precision
 
 if TYPE_CHECKING:
     from torch import nn

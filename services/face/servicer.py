@@ -24,8 +24,7 @@ from serving.errors import AtCapacity, BadInput, BadPicture
 from serving.observability import metrics
 from serving.pictures.codec import decode_picture
 from serving.rpc import converters
-from serving.rpc.self_check import follow
-from serving.rpc.server import Health
+from serving.rpc.health import Health, follow
 
 BATCH_SIZES = Histogram("dance_face_batch_faces", "Faces that one run of a network had", buckets=(1, 2, 3, 4, 6, 8, 16))
 

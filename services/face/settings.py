@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from serving.inference.engine import Device, Precision
+from serving.inference.precision import Device, Precision
 from serving.rpc.server import ServerSettings
 
 

@@ -15,7 +15,7 @@ from services.generator.triton.client import TritonRefused
 from services.generator.triton.model_repository import ModelRepository
 from serving.actors.store import Actor
 from serving.errors import ActorUnusable, DanceError, StageUnavailable
-from serving.rpc.discretion import without_paths
+from serving.rpc.error_status import without_paths
 
 _log = logging.getLogger(__name__)
 

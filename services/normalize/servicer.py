@@ -18,7 +18,7 @@ from services.normalize.settings import NormalizeSettings
 from serving.errors import BadInput
 from serving.observability import metrics
 from serving.rpc import converters
-from serving.rpc.server_stream import ClientStream, StreamPlaces
+from serving.rpc.server_stream import ServerStream, StreamPlaces
 
 ANSWERS: Final = Counter("dance_normalize_poses", "Answered pose frames by result: pose or nobody", ["result"])
 _POSES, _NOBODY = ANSWERS.labels("pose"), ANSWERS.labels("nobody")
@@ -72,7 +72,7 @@ class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
             await self._answer(stream)
 
     async def _answer(
-        self, stream: ClientStream[normalize_pb2.NormalizeRequest, normalize_pb2.NormalizeResponse]
+        self, stream: ServerStream[normalize_pb2.NormalizeRequest, normalize_pb2.NormalizeResponse]
     ) -> None:
         request = await stream.take()
         if request is None or request.WhichOneof("request") != "config":

@@ -25,8 +25,8 @@ from serving.actors.store import Actor, ActorStore
 from serving.pictures.codec import encode_picture
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
-from serving.rpc.self_check import follow
-from serving.rpc.server import Health, RunningServer, ServerSettings, Service, running
+from serving.rpc.health import Health, follow
+from serving.rpc.server import RunningServer, ServerSettings, Service, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

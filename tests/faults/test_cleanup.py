@@ -12,9 +12,9 @@ import pytest
 from dance.v1 import frame_pb2, transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import FrameSize
-from orchestrator.edge.open_streams import ResponseWriter
 from serving.observability import metrics
 from serving.rpc.channels import open_channel
+from serving.rpc.server_stream import ResponseWriter
 from tests.faults.proxy import FaultProxy
 from tests.pipeline.chain import Dancing, Stack, configured, dance, publish_actor, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS

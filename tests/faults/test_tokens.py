@@ -109,7 +109,7 @@ async def test_listed_and_signed_tokens_open_the_server(guarded: dict[str, Any])
 
 
 WRONG = {
-    "none": (lambda: (), "a token is needed"),
+    "none": (lambda: (), "a token is required"),
     "unknown": (lambda: shown("wVb5-a-token-of-nobody"), "this token is not known here"),
     "another scheme": (lambda: (("authorization", f"Basic {TOKEN}"),), "must be 'Bearer TOKEN'"),
     "empty": (lambda: (("authorization", "Bearer "),), "must be 'Bearer TOKEN'"),

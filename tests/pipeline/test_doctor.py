@@ -25,7 +25,7 @@ from client.local_stack.port_file import health_addresses, noted
 from client.local_stack.processes import Ready
 from motion.labelmap import LABEL_MAP_VERSION
 from serving.rpc import converters
-from serving.rpc.server import Health
+from serving.rpc.health import Health
 from tests.pipeline.chain import Stack, publish_actor, stack_of
 from tests.pipeline.fake_stages import somebody
 
@@ -122,7 +122,7 @@ async def test_a_stage_that_hangs_is_told_from_one_that_is_down(stack: Stack):
         told = wrong(await found(chain.address))
     stack.face.gates.release()
     assert list(told) == ["frame with a pose"]
-    assert "face can be reached and does not answer" in told["frame with a pose"]
+    assert "face can be reached but does not answer" in told["frame with a pose"]
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -150,7 +150,7 @@ async def test_without_a_server_the_stages_are_still_looked_at():
         async with healths(pose=True, face=False) as addresses:
             findings = await found(address, health=addresses)
     assert list(wrong(findings)) == ["orchestrator", "face health"]
-    assert "`dance up` starts a server here" in findings["orchestrator"].advice
+    assert "start a server here with `dance up`" in findings["orchestrator"].advice
     assert findings["pose health"].ok
 
 
@@ -210,7 +210,7 @@ def test_the_command_ends_with_1_where_anything_is_wrong(capfd: pytest.CaptureFi
     out, err = capfd.readouterr()
     assert code == 1
     assert out.startswith(f"wrong orchestrator: nothing can be reached at {address}")
-    assert "      -> `dance up` starts a server here" in out
+    assert "      -> start a server here with `dance up`" in out
     assert "not looked at: the health of orchestrator, pose, normalize, face, generator" in err
     assert "1 of 1 checks failed: orchestrator" in err
 
@@ -228,7 +228,7 @@ async def test_the_command_ends_with_0_where_nothing_is(stack: Stack):
     ("arguments", "message"),
     [
         (("--server", "nowhere"), "--server: nowhere has no port; expected HOST:PORT"),
-        (("--stages", "hair=a:1"), "--stages: expected NAME=HOST:PORT with a name of"),
+        (("--stages", "hair=a:1"), "--stages: expected NAME=HOST:PORT, where NAME is one of"),
         (("--stages", "pose=a:b"), "--stages: 'a:b' has 'b' for a port"),
     ],
 )

@@ -16,7 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orchestrator.servicer import TransferService
 from orchestrator.stage_calls.reachability import Reachability
 from serving.rpc.channels import open_channel
-from serving.rpc.server import LIVE, RunningServer, running
+from serving.rpc.health import LIVE
+from serving.rpc.server import RunningServer, running
 from tests.pipeline.chain import Stack
 from tests.pipeline.fake_stages import PATIENCE_SECONDS
 

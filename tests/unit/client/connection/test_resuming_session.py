@@ -164,7 +164,7 @@ async def test_refused_checkpoint_ends_a_lossless_session():
     """It cannot be gone on with, and trying again would not help."""
     async with breakable(Mishap("cut", 8), Mishap("refuse")) as service:
         with pytest.raises(
-            ServerError, match=r"cannot go on where the connection was lost: config\.checkpoint: was made"
+            ServerError, match=r"cannot resume where the connection was lost: config\.checkpoint: was made"
         ):
             await danced(service)
     assert len(service.seen_configs) == 2
@@ -195,7 +195,7 @@ async def test_without_checkpoints_only_a_drain_is_survived(unbroken):
 
 
 @pytest.mark.parametrize(
-    ("what", "words"), [("wrong drain", "frame 7 is to come next"), ("no checkpoints", "no checkpoint in 10 answers")]
+    ("what", "words"), [("wrong drain", "it wants frame 7 next"), ("no checkpoints", "no checkpoint in 10 answers")]
 )
 async def test_server_that_would_lose_frames_breaks_the_contract(what, words):
     """A drain that passes a frame over, and checkpoints that were agreed and do not come."""

@@ -88,7 +88,7 @@ def test_what_is_written_is_read(store: ActorStore):
         ("{", "is not JSON"),
         ({}, "version: is missing, expected a whole number"),
         ({"version": -1}, "version: expected a whole number from 0 to 4294967295, got -1"),
-        ({"version": 0, "canary": {"version": 1, "percent": 5}}, "beside a version that is served"),
+        ({"version": 0, "canary": {"version": 1, "percent": 5}}, "a canary needs another version that is served"),
         ({"version": True}, "a whole number from .* got True"),
         ({"version": "2"}, "a whole number from .* got '2'"),
         ({"version": 9}, "names version 9, which is not there"),

@@ -90,7 +90,7 @@ def test_body_stats_that_no_body_has_are_refused(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("seconds", "nanos"), [(2**62, 0), (-(2**40), 0), (1, -1), (1, 1_000_000_000)])
 def test_times_that_no_timestamp_may_hold_are_refused(seconds: int, nanos: int) -> None:
     """Protobuf keeps numbers outside of a Timestamp's range; they are no times."""
-    with pytest.raises(BadInput, match=r"frame\.captured_at: is no time"):
+    with pytest.raises(BadInput, match=r"frame\.captured_at: is no valid time"):
         converters.seconds_from_proto(Timestamp(seconds=seconds, nanos=nanos), field="frame.captured_at")
     assert converters.seconds_from_proto(converters.seconds_to_proto(-1.5)) == -1.5
 

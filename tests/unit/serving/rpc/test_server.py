@@ -21,7 +21,8 @@ from grpc_status import rpc_status
 
 from serving.errors import AtCapacity, BadInput, BadSettings, DanceError
 from serving.rpc.channels import open_channel
-from serving.rpc.server import LIVE, Health, ServerSettings, running
+from serving.rpc.health import LIVE, Health
+from serving.rpc.server import ServerSettings, running
 
 
 class Raises(transfer_pb2_grpc.TransferServiceServicer):

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from serving.errors import AtCapacity, BadInput, StageTimeout
-from serving.rpc.server_stream import ClientStream, StreamPlaces
+from serving.rpc.server_stream import ServerStream, StreamPlaces
 
 
 class Client:
@@ -61,13 +61,13 @@ PATIENT = StreamPlaces("test", max_streams=8, idle_seconds=10)
 
 
 @asynccontextmanager
-async def opened(client: Client, places: StreamPlaces = PATIENT) -> AsyncIterator[ClientStream[int, str]]:
+async def opened(client: Client, places: StreamPlaces = PATIENT) -> AsyncIterator[ServerStream[int, str]]:
     """A stream of doubled numbers."""
     async with places.taken(client.requests(), client.write, doubled, read_ahead=2) as stream:
         yield stream
 
 
-async def answer_all(stream: ClientStream[int, str]) -> None:
+async def answer_all(stream: ServerStream[int, str]) -> None:
     """Answers each number with its text."""
     while (number := await stream.take()) is not None:
         await stream.send(str(number), number)

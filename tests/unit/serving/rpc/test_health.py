@@ -6,8 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from serving.rpc.self_check import follow
-from serving.rpc.server import Health
+from serving.rpc.health import Health, follow
 
 
 class Told(Health):

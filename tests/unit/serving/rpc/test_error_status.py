@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from serving.errors import ActorUnusable, BadInput, StageUnavailable
-from serving.rpc.discretion import without_paths
-from serving.rpc.error_status import status_of
+from serving.rpc.error_status import status_of, without_paths
 
 OF_TRITON = """load failed for model 'a': version 1 is at UNAVAILABLE state: Internal: TritonModelException: \
 ActorUnusable: /srv/actors/a/1/generator.onnx is no network that can be read: Unable to read the model: \

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from grpc._cython import cygrpc
 
-from orchestrator.edge import open_streams
-from orchestrator.edge.open_streams import ResponseWriter
+from serving.rpc import server_stream
+from serving.rpc.server_stream import ResponseWriter
 
 
 def forgotten_by(session: Callable[[], Coroutine[Any, Any, None]]) -> list[str]:
@@ -68,7 +68,7 @@ async def test_a_write_to_a_client_that_has_gone_waits_for_the_cancellation() ->
 
 async def test_a_write_that_grpcio_refuses_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no cancellation follows, the failure is ours to tell."""
-    monkeypatch.setattr(open_streams, "_CANCELLED_WITHIN_SECONDS", 0.01)
+    monkeypatch.setattr(server_stream, "_CANCELLED_WITHIN_SECONDS", 0.01)
 
     async def write(response: str) -> None:
         raise cygrpc.ExecuteBatchError("too large")
