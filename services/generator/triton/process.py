@@ -292,7 +292,7 @@ class TritonServer:
         except TimeoutError:
             reason = f"did not answer within {self._start_seconds:g} s"
         else:
-            reason = f"exited during its start with code {ended.result()}"
+            reason = f"ended during its start with exit code {ended.result()}"
         finally:
             ended.cancel()
             await client.close()

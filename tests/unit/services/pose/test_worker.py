@@ -1,4 +1,4 @@
-"""Estimators in threads of their own, without MediaPipe."""
+"""Estimator threads, without MediaPipe."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from services.pose.backends import EstimatorConfig
 from services.pose.estimator import PeopleEstimator, PoseRules
 
 
-def test_memory_is_given_back_behind_a_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once it is closed, by its own thread, and not before; nothing is given back for one that never started."""
+def test_a_closed_estimator_returns_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The estimator's thread returns freed memory after closing it, and does not for one that never started."""
     said: list[str] = []
 
     class Tracker:

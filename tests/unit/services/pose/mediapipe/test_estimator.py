@@ -1,4 +1,4 @@
-"""The estimator finds people where they are, and nobody where nobody is."""
+"""MediaPipe's estimator finds people, and nothing in pictures without people."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def pictures(clip: Path, first: int = 0, count: int | None = None) -> Iterator[P
 
 
 def found_in(estimates: list[Estimate]) -> float:
-    """The share of frames with a pose."""
+    """Return the fraction of frames with a pose."""
     return float(np.mean([bool(estimate.people) for estimate in estimates]))
 
 
-def test_nobody_is_an_answer():
-    """A blank picture is answered without people, without a mask and without an error."""
+def test_a_picture_without_a_person_is_not_an_error():
+    """A blank picture has no people and no mask, and causes no error."""
     with PoseEstimator(PoseDetail.BODY, with_mask=True) as estimator:
         estimate = estimator.estimate(np.zeros((48, 64, 3), np.uint8))
     assert estimate.people == []
@@ -46,14 +46,14 @@ def test_nobody_is_an_answer():
 
 
 def test_closing_twice_is_harmless():
-    """A context manager around an estimator that was closed already does nothing."""
+    """Closing an estimator again, here by its context manager, does nothing."""
     with PoseEstimator(PoseDetail.BODY) as estimator:
         estimator.close()
 
 
 @real_clips
 def test_a_juggler_is_found_with_face_hands_and_mask(clips):
-    """Holistic detail finds body, face and hands in the picture, and the mask covers the person."""
+    """Detail HOLISTIC finds body, face and hands, and the mask covers the person."""
     with PoseEstimator(with_mask=True) as estimator:
         estimates = [estimator.estimate(picture) for picture in pictures(clips / "target_juggle.mp4", count=6)]
     assert found_in(estimates) == 1
@@ -71,8 +71,8 @@ def test_a_juggler_is_found_with_face_hands_and_mask(clips):
 
 
 @real_clips
-def test_live_looks_at_face_and_hands_in_every_nth_frame(clips):
-    """Detail live says which faces and hands were carried along; the body is the same as with detail body."""
+def test_live_detects_face_and_hands_in_every_nth_frame(clips):
+    """Detail LIVE reports which faces and hands were carried; the body is the same as with detail BODY."""
     shown = list(pictures(clips / "target_juggle.mp4", count=5))
     rules = PoseRules(face_and_hands_every_n=3)
     with PoseEstimator(PoseDetail.LIVE, rules=rules) as live, PoseEstimator(PoseDetail.BODY) as body:
@@ -89,7 +89,7 @@ def test_live_looks_at_face_and_hands_in_every_nth_frame(clips):
 
 @real_clips
 def test_small_people_are_not_reported(clips):
-    """Somebody smaller than the smallest height that is asked for does not count."""
+    """A person below the minimum height is not reported."""
     picture = next(pictures(clips / "target_juggle.mp4"))
     for fraction, people in ((0.25, 1), (1.0, 0)):
         with PoseEstimator(PoseDetail.BODY, rules=PoseRules(min_height_fraction=fraction)) as estimator:
@@ -98,7 +98,7 @@ def test_small_people_are_not_reported(clips):
 
 @real_clips
 def test_a_mirrored_picture_gives_the_mirrored_pose(clips):
-    """Left and right are not confused: flipping the picture flips the pose."""
+    """Left and right are correct: flipping the picture flips the pose."""
     picture = next(pictures(clips / "target_juggle.mp4"))
     poses = []
     for shown in (picture, np.ascontiguousarray(picture[:, ::-1])):
@@ -115,15 +115,15 @@ def test_a_mirrored_picture_gives_the_mirrored_pose(clips):
 @real_clips
 @pytest.mark.parametrize(("clip", "first"), [("target_juggle", 0), ("source_squats", 0), ("source_balance", 0)])
 def test_people_are_found_in_the_first_frames(clips, clip, first):
-    """Every one of the first frames of a clip of one person has a pose."""
+    """Each of the first frames of a clip of one person has a pose."""
     with PoseEstimator(PoseDetail.BODY) as estimator:
         assert found_in([estimator.estimate(p) for p in pictures(clips / f"{clip}.mp4", first, 12)]) == 1
 
 
 @real_clips
 @pytest.mark.parametrize("clip", ["hard_no_person", "hard_one_by_one"])
-def test_nobody_is_found_in_the_first_frames(clips, clip):
-    """Cars are nobody, and neither is a table."""
+def test_no_person_is_found_in_the_first_frames(clips, clip):
+    """Cars and a table are not taken for people."""
     with PoseEstimator(PoseDetail.BODY) as estimator:
         assert found_in([estimator.estimate(p) for p in pictures(clips / f"{clip}.mp4", 0, 30)]) == 0
 
@@ -133,7 +133,7 @@ def test_nobody_is_found_in_the_first_frames(clips, clip):
 @real_clips
 @pytest.mark.parametrize("clip", ["target_juggle", "source_squats", "source_balance"])
 def test_people_are_found_in_whole_clips(clips, clip, record_property):
-    """A pose in at least 99 % of the frames."""
+    """At least 99 % of the frames have a pose."""
     with PoseEstimator() as estimator:
         share = found_in([estimator.estimate(picture) for picture in pictures(clips / f"{clip}.mp4")])
     record_property("share_of_frames_with_a_pose", share)
@@ -144,7 +144,7 @@ def test_people_are_found_in_whole_clips(clips, clip, record_property):
 @pytest.mark.timeout(600)
 @real_clips
 def test_no_car_is_ever_a_person(clips):
-    """No pose in any frame without people."""
+    """No frame of a clip without people has a pose."""
     with PoseEstimator() as estimator:
         assert found_in([estimator.estimate(picture) for picture in pictures(clips / "hard_no_person.mp4")]) == 0
 
@@ -153,7 +153,7 @@ def test_no_car_is_ever_a_person(clips):
 @pytest.mark.timeout(600)
 @real_clips
 def test_the_empty_room_stays_empty(clips, root):
-    """At most 2 % of the frames in which nobody is visible get a pose, and at least 90 % of the others do."""
+    """At most 2 % of the frames without a visible person have a pose, and at least 90 % of the others."""
     listed = json.loads((root / "tests/golden/one_by_one_empty_frames.json").read_text())
     empty = np.zeros(listed["frames"], bool)
     for first, last in listed["empty"]:

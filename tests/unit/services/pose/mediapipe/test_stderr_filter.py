@@ -13,15 +13,15 @@ from services.pose.mediapipe.stderr_filter import startup_chatter_dropped
 
 
 def test_only_known_chatter_is_dropped(capfd):
-    """Lines that nobody needs disappear; everything else on standard error comes through."""
+    """Known noise disappears; everything else on standard error gets through."""
     with startup_chatter_dropped():
         os.write(2, b"W0000 inference_feedback_manager.cc:114] ... Disabling support for feedback tensors.\n")
         os.write(2, b"E0000 something is wrong\n")
     assert capfd.readouterr().err == "E0000 something is wrong\n"
 
 
-def test_the_last_words_of_a_crash_are_not_lost(root):
-    """C++ may end the process while its lines are being sieved: they are on standard error nevertheless."""
+def test_the_last_lines_before_a_crash_are_not_lost(root):
+    """If C++ aborts the process during filtering, its last lines are still written to standard error."""
     program = (
         "import os\n"
         "from services.pose.mediapipe.stderr_filter import startup_chatter_dropped\n"
@@ -35,7 +35,7 @@ def test_the_last_words_of_a_crash_are_not_lost(root):
 
 
 def test_chatter_is_dropped_when_the_start_fails(capfd):
-    """Standard error is whole again after an error."""
+    """Standard error is restored after an error."""
     with pytest.raises(RuntimeError, match="no model"), startup_chatter_dropped():
         raise RuntimeError("no model")
     os.write(2, b"still here\n")
