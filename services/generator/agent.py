@@ -12,12 +12,11 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import Counter
 
-from services.generator.agent_types import STAGE, AgentPolicy, OwnTriton, Triton
+from services.generator.agent_types import STAGE, AgentPolicy, Ensured, OwnTriton, Triton
 from services.generator.loaded_versions import LoadedVersion, LoadedVersions
 from services.generator.triton.client import TritonRefused
 from services.generator.triton.model_repository import ModelRepository
@@ -38,17 +37,10 @@ for _outcome in ("drew", "failed"):  # a counter that appears with its first eve
 for _by in ("load", "restart"):
     HEALINGS.labels(_by)
 
+_RECONNECT_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 30.0
 _LONGEST_RESTART_PAUSE_SECONDS: Final = 30.0
 _SILENT_ROUNDS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Ensured:
-    """A version that just drew a canary, and the precision of its arithmetic."""
-
-    version: int
-    precision: str
 
 
 class GeneratorAgent:
@@ -133,9 +125,7 @@ class GeneratorAgent:
             return await self._silent_round()
         self._silent_rounds = 0
         # Without the lock: a canary may wait in its actor's queue, and must not block the other actors.
-        now = self._clock()
-        due = [entry for entry in self._versions.all() if now - entry.proven_at >= self._policy.canary_seconds]
-        return await self._prove(due)
+        return await self._prove(self._versions.unproven(self._policy.canary_seconds))
 
     async def close(self) -> None:
         """Cancel the loads that are still in progress."""
@@ -224,6 +214,7 @@ class GeneratorAgent:
         try:
             await self._own_triton.stop()
             await self._own_triton.start()
+            await self._reconnect()
             self._lost_memory_bytes = 0
         except (DanceError, OSError) as error:
             self._restart_failed()
@@ -243,6 +234,15 @@ class GeneratorAgent:
         else:
             self._restart_failed()
         return all_draw
+
+    async def _reconnect(self) -> None:
+        """Wait until the client's channel has reconnected: its back-off can outlast Triton's start."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RECONNECT_SECONDS):
+                while True:
+                    if await self._triton.answers():
+                        return
+                    await asyncio.sleep(0.05)
 
     def _restart_failed(self) -> None:
         self._no_restart_before = self._clock() + self._restarts.next_seconds()

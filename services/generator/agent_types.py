@@ -1,4 +1,4 @@
-"""The agent's policy, and the interfaces of the Triton it manages."""
+"""The agent's policy and results, and the interfaces of the Triton it manages."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ class OwnTriton(Protocol):
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     def log_tail(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """A version that just drew a canary, and the precision of its arithmetic."""
+
+    version: int
+    precision: str
 
 
 def default_lost_memory_bytes() -> int:

@@ -77,6 +77,11 @@ class LoadedVersions:
         """Return every loaded version."""
         return [entry for versions in self._loaded.values() for entry in versions.values()]
 
+    def unproven(self, seconds: float) -> list[LoadedVersion]:
+        """Return the versions that have drawn nothing for this long."""
+        now = self._clock()
+        return [entry for entry in self.all() if now - entry.proven_at >= seconds]
+
     async def load(self, actors: Iterable[Actor]) -> dict[int, LoadedVersion]:
         """Load exactly these versions of one actor; each of them must draw a canary.
 

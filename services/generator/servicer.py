@@ -79,13 +79,9 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
                 socket=socket,
             )
             own_triton = await self._stack.enter_async_context(self._own_triton)
-            address = own_triton.address
-
-            def repository_key() -> str:
-                return own_triton.repository_key
-
+            address, repository_key = own_triton.address, lambda: own_triton.repository_key
         else:
-            settings.repository_key()  # raises now if it cannot be read
+            repository_key()  # raises now if it cannot be read
         triton = TritonClient(
             address,
             load_seconds=settings.load_timeout_seconds,

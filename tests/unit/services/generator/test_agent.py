@@ -12,8 +12,8 @@ from typing import cast
 
 import pytest
 
-from services.generator.agent import Ensured, GeneratorAgent
-from services.generator.agent_types import AgentPolicy
+from services.generator.agent import GeneratorAgent
+from services.generator.agent_types import AgentPolicy, Ensured
 from services.generator.triton.client import TritonRefused
 from services.generator.triton.model_repository import ModelRepository
 from services.generator.triton.process import TritonFailed
