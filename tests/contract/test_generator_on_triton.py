@@ -58,8 +58,8 @@ class Running:
         self.repository = repository
         self.client = client
         self.now = 1000.0
-        care = AgentPolicy(max_actors=2, in_use_seconds=30.0, canary_seconds=10.0)
-        self.agent = GeneratorAgent(store, repository, client, care, server, clock=lambda: self.now)
+        policy = AgentPolicy(max_actors=2, in_use_seconds=30.0, canary_seconds=10.0)
+        self.agent = GeneratorAgent(store, repository, client, policy, server, clock=lambda: self.now)
 
     async def forget_all(self) -> None:
         """Lets the agent see what was drawn, and so much time go by that nothing is in use any more."""
@@ -303,7 +303,7 @@ async def test_a_canary_draws_beside_what_is_served_until_it_is_taken_back(
 
 
 async def healed(agent: GeneratorAgent) -> bool:
-    """Whether some rounds of care bring everything back."""
+    """Whether repeated checks restore everything."""
     for _round in range(5):
         if await agent.check():
             return True

@@ -27,7 +27,7 @@ from tests.tiny_actors import publish_tiny
 class World:
     """A fake store, repository, Triton and Triton process; records what the agent does, and can be broken."""
 
-    def __init__(self, versions: dict[str, list[int]], *, elsewhere: bool = False, **care: float) -> None:
+    def __init__(self, versions: dict[str, list[int]], *, elsewhere: bool = False, **policy: float) -> None:
         self.published = versions
         self.said: dict[str, Served | Exception] = {}
         self.written: dict[str, tuple[int, ...]] = {}
@@ -48,7 +48,7 @@ class World:
             cast("ActorStore", SimpleNamespace(load=self.load_actor, ids=self.ids, served=self.served)),
             cast("ModelRepository", SimpleNamespace(write=self.write, remove=self.remove)),
             self,
-            AgentPolicy(**care),  # type: ignore[arg-type]
+            AgentPolicy(**policy),  # type: ignore[arg-type]
             None if elsewhere else self,
             clock=lambda: self.now,
         )
