@@ -27,12 +27,8 @@ WHOLE_BODY_POINTS: Final = 133
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputFacts:
-    """A network's input: floats, `(picture - mean) / deviation` for each channel in the order `colour`.
+    """A network's input: floats, `(picture - mean) / deviation` for each channel in the order `colour`."""
 
-    name: of the input; "" if there is only one.
-    """
-
-    name: str
     layout: str
     colour: str
     mean: tuple[float, float, float]
@@ -287,8 +283,8 @@ def _file(reader: _Reader) -> ModelFile:
 
 
 def _input(reader: _Reader) -> InputFacts:
+    reader.text("name", "")  # for people
     return InputFacts(
-        name=reader.text("name", ""),
         layout=reader.one_of("layout", _LAYOUTS, "NCHW"),
         colour=reader.one_of("colour", _COLOURS),
         mean=reader.three("mean", (0.0, 0.0, 0.0)),

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -23,12 +23,11 @@ _COMPILED_SIZES: Final = 4
 """Maximum number of cached compiled networks, one for each input size; compiling takes about a second."""
 
 
-class Network(Protocol):
-    """A network for one stream of pictures. Used by one thread at a time."""
+Network = Callable[[Floats], Sequence[Floats]]
+"""A network for one stream of pictures, called by one thread at a time.
 
-    def run(self, blob: Floats) -> Sequence[Floats]:
-        """Run on `[N, C, H, W]` or `[N, H, W, C]` float32; returns the requested outputs in order."""
-        ...
+Takes `[N, C, H, W]` or `[N, H, W, C]` float32; returns the requested outputs in order.
+"""
 
 
 def blob_of(picture: Picture, facts: InputFacts) -> Floats:
@@ -93,7 +92,14 @@ class NetworkFile:
             compiled.move_to_end(shape)
             while len(compiled) > _COMPILED_SIZES:
                 compiled.popitem(last=False)
-            return _OpenVinoNetwork(compiled[shape], self._outputs)
+            request = compiled[shape].create_infer_request()
+
+            def run(blob: Floats) -> Sequence[Floats]:
+                request.infer([blob], share_inputs=True)
+                # Copied, because the next request overwrites them.
+                return [np.array(request.get_tensor(name).data, np.float32) for name in self._outputs]
+
+            return run
 
         return make
 
@@ -107,55 +113,36 @@ class NetworkFile:
         except Exception as error:  # onnxruntime's errors have no base class of their own
             raise RuntimeError(str(error)) from error
         _check_outputs(self.path, [output.name for output in session.get_outputs()], self._outputs)
-        return lambda shape: _OnnxNetwork(session, self._outputs)
+        name = session.get_inputs()[0].name
+
+        def run(blob: Floats) -> Sequence[Floats]:
+            try:
+                return [np.asarray(array) for array in session.run(list(self._outputs), {name: blob})]
+            except Exception as error:  # as above; the network does not accept the input that its card describes
+                raise RuntimeError(_first_line(error)) from error
+
+        return lambda shape: run
 
     def _opencv(self) -> Callable[[tuple[int, ...]], Network]:
         files = (str(self.path),) if self._structure is None else (str(self.path), str(self._structure))
         self._read_net(files)  # raises now if the file is damaged
 
-        # A net has its own buffers, so every stream needs one.
-        return lambda shape: _OpenCvNetwork(self._read_net(files), self._outputs)
+        def make(shape: tuple[int, ...]) -> Network:
+            net = self._read_net(files)  # a net has its own buffers, so every stream needs one
+
+            def run(blob: Floats) -> Sequence[Floats]:
+                net.setInput(blob)
+                return [np.array(array, np.float32) for array in net.forward(list(self._outputs))]
+
+            return run
+
+        return make
 
     def _read_net(self, files: tuple[str, ...]) -> Any:
         net = cv2.dnn.readNet(*files)
         # OpenCV names layers; an ONNX output is the layer that produces it.
         _check_outputs(self.path, [*net.getLayerNames(), *net.getUnconnectedOutLayersNames()], self._outputs)
         return net
-
-
-class _OpenVinoNetwork:
-    def __init__(self, compiled: Any, outputs: Sequence[str]) -> None:
-        self._request = compiled.create_infer_request()
-        self._outputs = outputs
-
-    def run(self, blob: Floats) -> Sequence[Floats]:
-        self._request.infer([blob], share_inputs=True)
-        # Copied, because the next request overwrites them.
-        return [np.array(self._request.get_tensor(name).data, np.float32) for name in self._outputs]
-
-
-class _OnnxNetwork:
-    def __init__(self, session: Any, outputs: Sequence[str]) -> None:
-        self._session = session
-        self._outputs = list(outputs)
-        self._input = session.get_inputs()[0].name
-
-    def run(self, blob: Floats) -> Sequence[Floats]:
-        try:
-            found = self._session.run(self._outputs, {self._input: blob})
-        except Exception as error:  # as above; the network does not accept the input that its card describes
-            raise RuntimeError(_first_line(error)) from error
-        return [np.asarray(array) for array in found]
-
-
-class _OpenCvNetwork:
-    def __init__(self, net: Any, outputs: Sequence[str]) -> None:
-        self._net = net
-        self._outputs = list(outputs)
-
-    def run(self, blob: Floats) -> Sequence[Floats]:
-        self._net.setInput(blob)
-        return [np.array(array, np.float32) for array in self._net.forward(self._outputs)]
 
 
 def _check_outputs(path: Path, given: Sequence[str], wanted: Sequence[str]) -> None:

@@ -46,7 +46,7 @@ class OpenPoseModel:
     def maps(self, network: Network, blob: Floats) -> tuple[Floats, Floats]:
         """Return confidence maps `[P, H, W]` and fields `[C, H, W]`. Raises BadSettings if the card is wrong."""
         card, parts = self.card, len(self.card.parts)
-        found = network.run(blob)
+        found = network(blob)
         if len(found) == 1:
             heatmaps, fields = found[0][0, :parts], found[0][0, parts + 1 :]
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, Spent
 from services.pose.models.card import WHOLE_BODY_POINTS, DetectorFacts, InputFacts, RtmPoseCard
-from services.pose.models.runtimes import Floats, NetworkFile, blob_of
+from services.pose.models.runtimes import Floats, Network, NetworkFile, blob_of
 from services.pose.rtmpose.keypoint_map import whole_body_pose
 from serving.errors import BadSettings
 
@@ -61,7 +61,7 @@ class RtmPoseEstimator:
     def __init__(self, model: RtmPoseModel) -> None:
         self._model = model
         self._network = model.file.network((1, 3, model.card.height_px, model.card.width_px))
-        self._detector = None
+        self._detector: Network | None = None
         if model.detector is not None and model.card.detector is not None:
             side_px = model.card.detector.side_px
             self._detector = model.detector.network((1, 3, side_px, side_px))
@@ -100,18 +100,18 @@ class RtmPoseEstimator:
 
     def _boxes(self, picture: Picture, size: FrameSize) -> Boxes:
         facts = self._model.card.detector
-        if facts is not None:
-            return self._detected(picture, facts)
+        if facts is not None and self._detector is not None:
+            return self._detected(picture, facts, self._detector)
         boxes = apart([_box_of(pose) for pose in self._last])
         return boxes if len(boxes) else np.array([[0, 0, size.width_px, size.height_px]], np.float32)
 
-    def _detected(self, picture: Picture, facts: DetectorFacts) -> Boxes:
+    def _detected(self, picture: Picture, facts: DetectorFacts, detector: Network) -> Boxes:
         height_px, width_px = picture.shape[:2]
         scale = facts.side_px / max(height_px, width_px)
         inner = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
         shown = np.full((facts.side_px, facts.side_px, 3), _FILL, np.uint8)
         shown[: inner[1], : inner[0]] = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA)
-        found = self._timed(self._detector, shown, facts.input)
+        found = self._timed(detector, shown, facts.input)
         rows = found[0].reshape(-1, found[0].shape[-1])
         if rows.shape[1] != 5:
             raise BadSettings(self._model.card.name, f"detector.boxes: expected [1, N, 5], got {found[0].shape}")
@@ -139,11 +139,11 @@ class RtmPoseEstimator:
         points_px = np.einsum("nij,nkj->nki", back[:, :, :2], points) + back[:, None, :, 2]
         return points_px.astype(np.float32), scores
 
-    def _timed(self, network: Any, picture: Picture, facts: InputFacts) -> Sequence[Floats]:
+    def _timed(self, network: Network, picture: Picture, facts: InputFacts) -> Sequence[Floats]:
         started = time.perf_counter()
         blob = blob_of(picture, facts)
         before = time.perf_counter()
-        found: Sequence[Floats] = network.run(blob)
+        found = network(blob)
         self._prepare_seconds += before - started
         self._network_seconds += time.perf_counter() - before
         return found
