@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
+from grpc.aio import AioRpcError
 
 from client.connection.server_access import ServerAccess
 from client.connection.types import (
@@ -23,10 +24,11 @@ from client.connection.types import (
     TransferOptions,
 )
 from client.errors import ServerDraining, ServerError, server_errors
-from motion.frame import FrameSize, NoPictureReason, StageTime
+from motion.frame import FrameSize, NoPictureReason
 from motion.pose_choice import PoseBackend
 from serving.errors import BadInput
 from serving.rpc import converters
+from serving.rpc.call_context import session_of
 from serving.rpc.channels import open_channel
 from serving.rpc.client_stream import ClientStream
 
@@ -37,6 +39,7 @@ CONNECT_SECONDS: Final = 20.0
 _END_SECONDS: Final = 2.0
 """For the status of a server that drains, which it sends after we half-close."""
 _CALL_SECONDS: Final = 30.0
+_SESSION_ID_SECONDS: Final = 1.0
 _FIT_SECONDS: Final = 180.0
 """After the last frame of a clip, the server still works on the frames in flight before it answers."""
 _LEAST_IN_FLIGHT: Final = 2
@@ -119,9 +122,27 @@ class DanceClient:
         except TimeoutError as error:
             raise ServerError(f"{self.address} has been silent for {limit_seconds:.0f} s", retryable=True) from error
 
-    def transfer(self, options: TransferOptions, *, connect_seconds: float = CONNECT_SECONDS) -> TransferSession:
-        """Return a session; enter it to open it. connect_seconds: time limit for reaching the server."""
-        return TransferSession(self._stub, self.address, options, min(connect_seconds, CONNECT_SECONDS))
+    def transfer(
+        self,
+        options: TransferOptions,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+        accept_seconds: float | None = None,
+        answer_seconds: float | None = None,
+    ) -> TransferSession:
+        """Return a session; enter it to open it.
+
+        connect_seconds: time limit for reaching the server. accept_seconds, answer_seconds: for its acceptance of the
+        session, and for each answer.
+        """
+        return TransferSession(
+            self._stub,
+            self.address,
+            options,
+            connect_seconds=min(connect_seconds, CONNECT_SECONDS),
+            accept_seconds=accept_seconds or _ACCEPT_SECONDS,
+            answer_seconds=answer_seconds or _ANSWER_SECONDS,
+        )
 
 
 class TransferSession:
@@ -138,11 +159,22 @@ class TransferSession:
 
     accepted: Accepted
 
-    def __init__(self, stub: Any, address: str, options: TransferOptions, connect_seconds: float) -> None:
+    def __init__(
+        self,
+        stub: Any,
+        address: str,
+        options: TransferOptions,
+        *,
+        connect_seconds: float,
+        accept_seconds: float,
+        answer_seconds: float,
+    ) -> None:
         self._stub = stub
         self._address = address
         self._options = options
         self._connect_seconds = connect_seconds
+        self._accept_seconds = accept_seconds
+        self._answer_seconds = answer_seconds
         self._stream: ClientStream[transfer_pb2.TransferRequest, transfer_pb2.TransferResponse]
         self._source_failure: Exception | None = None
         self._under_way: deque[int] = deque()
@@ -155,7 +187,7 @@ class TransferSession:
         try:
             with server_errors(self._address):
                 await self._write_config()
-                first = await self._next(_ACCEPT_SECONDS)
+                first = await self._next(self._accept_seconds)
                 if first is None or first.WhichOneof("response") != "accepted":
                     raise ServerError(f"{self._address} did not accept the session and sent no error")
                 self.accepted = _accepted(first.accepted, self._options)
@@ -186,7 +218,7 @@ class TransferSession:
         self._sending = sending = asyncio.create_task(self._send(frames, room), name="transfer frames")
         answered, last = 0, -1
         with server_errors(self._address):
-            while (response := await self._next(_ANSWER_SECONDS)) is not None:
+            while (response := await self._next(self._answer_seconds)) is not None:
                 kind = response.WhichOneof("response")
                 if kind == "draining":
                     raise await self._drained(response.draining, last, sending)
@@ -255,6 +287,14 @@ class TransferSession:
                     continue
                 silence = f"{self._address} has been silent for {limit_seconds:.0f} s"
                 raise ServerError(silence, retryable=True) from error
+
+    async def session_id(self) -> str:
+        """Return the id of this session in the server's logs, or "" if the server sent none."""
+        try:
+            async with asyncio.timeout(_SESSION_ID_SECONDS):
+                return await session_of(self._stream.call)
+        except (AioRpcError, TimeoutError):
+            return ""
 
     async def close(self) -> None:
         """End the stream and its tasks at once. Frames in flight get no answer."""
@@ -331,10 +371,7 @@ def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
         no_picture,
         detail,
         tuple(_remark_name(remark) for remark in message.remarks),
-        tuple(
-            StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds)
-            for time in message.stage_times
-        ),
+        converters.stage_times_from_proto(message.stage_times),
         converters.picture_from_proto(message.label_map, field="label_map") if message.HasField("label_map") else None,
         message.frame_seconds,
         message.checkpoint,

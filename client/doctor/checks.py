@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,11 +15,11 @@ from grpc import StatusCode
 
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
-from client.connection.types import ActorListing
+from client.connection.types import ActorListing, Answer, TransferOptions
 from client.doctor.environment import Finding, surroundings
-from client.doctor.probe_session import ProbeAnswer, ProbeSession, health_of
+from client.doctor.probe_session import health_of, probe
 from client.errors import ServerError, UsageError
-from serving.rpc.channels import goes_through_proxy, open_channel
+from serving.rpc.channels import goes_through_proxy
 from serving.rpc.server import VERSION
 from serving.transport.addresses import checked_address
 from serving.transport.proxies import proxy_for
@@ -26,6 +27,7 @@ from serving.transport.proxies import proxy_for
 PROCESSES: Final = ("orchestrator", "pose", "normalize", "face", "generator")
 _CONNECT_SECONDS: Final = 3.0
 _HEALTH_SECONDS: Final = 5.0
+_FRAME_RATE_HZ: Final = 25.0
 _HTTP_PORT: Final = 80
 """The default port of a proxy."""
 
@@ -164,56 +166,53 @@ async def _actors(patient: Patient) -> tuple[list[ActorListing], list[Finding]]:
 
 
 async def _frames(patient: Patient, actor: ActorListing) -> AsyncIterator[Finding]:
-    async with open_channel(patient.server.address, patient.server.tls, may_use_proxy=True) as channel:
-        session = ProbeSession(
-            channel, patient.server, accept_seconds=patient.accept_seconds, answer_seconds=patient.answer_seconds
-        )
+    options = TransferOptions(actor=actor.actor, actor_version=actor.version, frame_rate_hz=_FRAME_RATE_HZ)
+    async with DanceClient(patient.server) as client:
+        session = client.transfer(options, accept_seconds=patient.accept_seconds, answer_seconds=patient.answer_seconds)
+        check = f"session with {actor.actor}"
+        began_s = time.perf_counter()
         try:
-            try:
-                check = f"session with {actor.actor}"
-                seconds = await session.open(actor)
-                yield Finding(check, True, f"accepted in {seconds:.2f} s, generator in {session.precision}")
-                if session.server_version != VERSION:
-                    text = f"the server has version {session.server_version}, this client has {VERSION}"
+            async with session:
+                accepted = session.accepted
+                seconds = time.perf_counter() - began_s
+                yield Finding(check, True, f"accepted in {seconds:.2f} s, generator in {accepted.generator_precision}")
+                if accepted.server_version != VERSION:
+                    text = f"the server has version {accepted.server_version}, this client has {VERSION}"
                     yield Finding("version", False, text, "install the same version on both sides")
-                check = "frame with a pose"
-                yield _answered(check, await session.pose_frame(), expected=("picture",))
-                check = "frame with a picture"
-                yield _answered(check, await session.picture_frame(), expected=("picture", "no person"))
-            except (grpc.aio.AioRpcError, ServerError) as error:
-                yield await _failed(check, error, session)
-        finally:
-            await session.close()
+                expected: tuple[str, ...]
+                check, expected = "frame with a pose", ("picture",)
+                async for answer, seconds in probe(session):
+                    yield _answered(check, answer, seconds, expected=expected)
+                    check, expected = "frame with a picture", ("picture", "no person")
+        except ServerError as error:
+            told = await session.session_id()
+            text = _said(error) + (f" (session {told} in the server's logs)" if told else "")
+            yield Finding(check, False, text, _stage_advice(error))
 
 
-def _answered(check: str, answer: ProbeAnswer, *, expected: Iterable[str]) -> Finding:
+def _answered(check: str, answer: Answer, seconds: float, *, expected: Iterable[str]) -> Finding:
+    result = "picture" if answer.no_picture is None else answer.no_picture.name.replace("_", " ").lower()
     times = ", ".join(f"{spent.stage} {spent.total_seconds * 1000:.1f}" for spent in answer.stage_times)
-    text = f"{answer.result} after {answer.seconds * 1000:.1f} ms" + (f" ({times})" if times else "")
-    if answer.result in expected:
+    text = f"{result} after {seconds * 1000:.1f} ms" + (f" ({times})" if times else "")
+    if result in expected:
         return Finding(check, True, text)
     advice = "normalize drops a figure that it cannot place: are the actor's body stats plausible?"
     return Finding(check, False, f"{text} {answer.detail}".strip(), advice)
 
 
-async def _failed(check: str, error: grpc.aio.AioRpcError | ServerError, session: ProbeSession) -> Finding:
-    told = await session.session()
-    text = _said(error) + (f" (session {told} in the server's logs)" if told else "")
-    if isinstance(error, ServerError):
-        return Finding(check, False, text, "a stage may hang: the orchestrator's log names it")
-    return Finding(check, False, text, _stage_advice(error))
-
-
-def _stage_advice(error: grpc.aio.AioRpcError) -> str:
-    words = (error.details() or "").split()
+def _stage_advice(error: ServerError) -> str:
+    if error.status is None:
+        return "a stage may hang: the orchestrator's log names it"
+    words = str(error).split()
     if words[:1] == ["stage"] and len(words) > 1:
         stage = words[1]
         if stage == "generator":  # before the first frame, this is the agent
-            stage = "triton" if "at frame" in (error.details() or "") else "agent"
-        if error.code() is StatusCode.DEADLINE_EXCEEDED:
+            stage = "triton" if "at frame" in str(error) else "agent"
+        if error.status is StatusCode.DEADLINE_EXCEEDED:
             return f"{stage} can be reached but does not answer: it hangs or is overloaded; see its log"
         if stage in _LOOK:
             return _LOOK[stage]
-    return _status_advice(error.code())
+    return _status_advice(error.status)
 
 
 def _status_advice(status: StatusCode | None) -> str:
@@ -229,5 +228,5 @@ def _status_advice(status: StatusCode | None) -> str:
 
 def _said(error: grpc.aio.AioRpcError | ServerError) -> str:
     if isinstance(error, ServerError):
-        return str(error)
+        return str(error) if error.status is None else f"{error.status.name}: {error}"
     return f"{error.code().name}: {' '.join((error.details() or 'no details').split())}"

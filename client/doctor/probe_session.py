@@ -5,45 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from contextlib import aclosing
+from typing import Final
 
-import grpc.aio
 import numpy as np
-from dance.v1 import normalize_pb2, transfer_pb2, transfer_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from client.connection.server_access import ServerAccess
-from client.connection.types import ActorListing
-from client.errors import ServerError
+from client.connection.session import TransferSession
+from client.connection.types import Answer, PosedFrame, SentFrame
 from motion import skeleton
-from motion.frame import PictureEncoding, StageTime
+from motion.frame import Frame, FrameSize, PictureEncoding
 from motion.pose import Pose
 from serving.pictures.codec import encode_picture
-from serving.rpc import converters
-from serving.rpc.call_context import session_of
 from serving.rpc.channels import open_channel
-from serving.rpc.client_stream import ClientStream
 
 _WIDTH_PX: Final = 640
 _HEIGHT_PX: Final = 480
-_CLOSE_SECONDS: Final = 2.0
 # BODY_25 of a person standing upright, in hundredths of the frame's height, from the middle of its lower edge.
 _STANDING: Final = (
     (0, 80), (0, 70), (-9, 70), (-12, 57), (-13, 46), (9, 70), (12, 57), (13, 46), (0, 45), (-5, 45), (-5, 27), (-5, 8),
     (5, 45), (5, 27), (5, 8), (-2, 82), (2, 82), (-4, 81), (4, 81), (8, 5), (9, 5), (5, 6), (-8, 5), (-9, 5), (-5, 6),
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeAnswer:
-    """The result of one frame. result: "picture", or why there is none. seconds: from sending it to its answer."""
-
-    result: str
-    detail: str
-    seconds: float
-    stage_times: tuple[StageTime, ...]
 
 
 async def health_of(address: str, *, within_seconds: float) -> str:
@@ -54,100 +36,26 @@ async def health_of(address: str, *, within_seconds: float) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
-class ProbeSession:
-    """One `Transfer` stream for the probe's frames. Every method raises grpc.aio.AioRpcError, or ServerError."""
+async def probe(session: TransferSession) -> AsyncIterator[tuple[Answer, float]]:
+    """Send the frames one after another; yield each answer, and the seconds from sending the frame to its answer.
 
-    def __init__(
-        self, channel: grpc.aio.Channel, server: ServerAccess, *, accept_seconds: float, answer_seconds: float
-    ) -> None:
-        stub: Any = server.shown_by(transfer_pb2_grpc.TransferServiceStub(channel))  # type: ignore[no-untyped-call]
-        self._stream: ClientStream[transfer_pb2.TransferRequest, transfer_pb2.TransferResponse] = ClientStream(
-            stub.Transfer(), depth=1, name="probe"
-        )
-        self._accept_seconds = accept_seconds
-        self._answer_seconds = answer_seconds
-        self.server_version = ""
-        self.precision = ""
+    The first has the joints of a person standing upright, which exercise every stage except pose. The second is a grey
+    picture, in which the pose stage finds no person.
+    """
+    answered = asyncio.Event()
 
-    async def open(self, actor: ActorListing) -> float:
-        """Open the session; return the seconds it took, including the loading of the actor."""
-        began_s = time.perf_counter()
-        config = transfer_pb2.TransferConfig(
-            actor=actor.actor,
-            actor_version=actor.version,
-            frame_rate_hz=25.0,
-            return_options=transfer_pb2.ReturnOptions(stage_times=True),
-        )
-        await self._write(transfer_pb2.TransferRequest(config=config))
-        accepted = (await self._next(self._accept_seconds)).accepted
-        self.server_version = accepted.server_version
-        self.precision = accepted.generator_precision
-        return time.perf_counter() - began_s
-
-    async def pose_frame(self) -> ProbeAnswer:
-        """Send the joints of a person standing upright, which exercise every stage except pose."""
-        given = transfer_pb2.ClientPose(
-            pose=converters.pose_to_proto(_standing()),
-            size=normalize_pb2.FrameSize(width_px=_WIDTH_PX, height_px=_HEIGHT_PX),
-        )
-        return await self._answer(transfer_pb2.TransferFrame(sequence=0, client_pose=given))
-
-    async def picture_frame(self) -> ProbeAnswer:
-        """Send a grey picture, in which the pose stage finds no person."""
+    async def frames() -> AsyncIterator[SentFrame]:
+        yield PosedFrame(0, _standing(), FrameSize(_WIDTH_PX, _HEIGHT_PX))
+        await answered.wait()
         grey = np.full((_HEIGHT_PX, _WIDTH_PX, 3), 128, np.uint8)
-        picture = converters.picture_to_proto(encode_picture(grey, PictureEncoding.JPEG))
-        return await self._answer(transfer_pb2.TransferFrame(sequence=1, picture=picture))
+        yield Frame(1, encode_picture(grey, PictureEncoding.JPEG))
 
-    async def session(self) -> str:
-        """Return the id of this session in the server's logs, or "" if the server sent none."""
-        try:
-            async with _limited(1.0):
-                return await session_of(self._stream.call)
-        except (grpc.aio.AioRpcError, ServerError):
-            return ""
-
-    async def close(self) -> None:
-        """Half-close the session, and wait briefly for its end."""
-        with suppress(grpc.aio.AioRpcError, ServerError):  # what went wrong has been reported before
-            async with _limited(_CLOSE_SECONDS):
-                await self._stream.half_close()
-                await self._stream.receive()
-        await self._stream.close()
-
-    async def _answer(self, frame: transfer_pb2.TransferFrame) -> ProbeAnswer:
-        began_s = time.perf_counter()
-        await self._write(transfer_pb2.TransferRequest(frame=frame))
-        answer = (await self._next(self._answer_seconds)).answer
-        seconds = time.perf_counter() - began_s
-        result, detail = "picture", ""
-        if answer.WhichOneof("result") != "picture":
-            name = transfer_pb2.NoPictureReason.Name(answer.no_picture.reason)
-            result, detail = name.removeprefix("NO_PICTURE_REASON_").replace("_", " ").lower(), answer.no_picture.detail
-        times = tuple(
-            StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds)
-            for time in answer.stage_times
-        )
-        return ProbeAnswer(result, detail, seconds, times)
-
-    async def _write(self, request: transfer_pb2.TransferRequest) -> None:
-        async with _limited(self._answer_seconds):
-            await self._stream.send(request)
-
-    async def _next(self, limit_seconds: float) -> transfer_pb2.TransferResponse:
-        async with _limited(limit_seconds):
-            response = await self._stream.receive()
-        if response is None:
-            raise ServerError("the server ended the session without an answer or an error")
-        return response
-
-
-@asynccontextmanager
-async def _limited(seconds: float) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise ServerError(f"the server said nothing for {seconds:g} s") from error
+    began_s = time.perf_counter()
+    async with aclosing(session.answers(frames())) as answers:
+        async for answer in answers:
+            yield answer, time.perf_counter() - began_s
+            began_s = time.perf_counter()
+            answered.set()
 
 
 def _standing() -> Pose:

@@ -71,13 +71,11 @@ class OpenVinoEngine:
         try:
             model = core.read_model(model_path)
         except RuntimeError as error:
-            raise ActorUnusable(
-                f"{model_path.name} is no network that can be read: {_reason(error, model_path)}"
-            ) from error
+            raise ActorUnusable(f"{model_path.name} is not a readable network: {_reason(error, model_path)}") from error
         if len(model.inputs) != 2 or len(model.outputs) != 1:
             raise ActorUnusable(
-                f"{model_path.name} takes {len(model.inputs)} inputs and gives {len(model.outputs)} outputs; "
-                "expected two pictures in, one out"
+                f"{model_path.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
+                "expected two pictures in and one out"
             )
         shape = next((i.partial_shape for i in model.inputs if i.partial_shape.is_static), None)
         if shape is None and all(i.partial_shape[k].is_static for i in model.inputs for k in (1, 2, 3)):
@@ -124,7 +122,7 @@ def cpu_computes_bf16() -> bool:
 def _cpu_precision(core: object, wanted: Precision) -> str:
     has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # type: ignore[attr-defined]
     if wanted == "bf16" and not has_bf16:
-        raise ActorUnusable("bf16 was asked for, but this CPU does not compute it; use precision auto or f32")
+        raise ActorUnusable("bf16 was requested, but this CPU does not compute it; use precision auto or f32")
     return "bf16" if wanted != "f32" and has_bf16 else "f32"
 
 

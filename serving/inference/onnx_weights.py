@@ -18,7 +18,7 @@ def read_weights(model_path: Path) -> dict[str, NDArray[np.float32]]:
     try:
         model = onnx.load(str(model_path), load_external_data=False)
     except Exception as error:  # onnx raises protobuf's DecodeError, which has no public base class
-        raise ActorUnusable(f"{model_path.name} is no ONNX file: {type(error).__name__}") from error
+        raise ActorUnusable(f"{model_path.name} is not an ONNX file: {type(error).__name__}") from error
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
     return {
         tensor.name: numpy_helper.to_array(tensor).astype(np.float32)

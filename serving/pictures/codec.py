@@ -73,7 +73,7 @@ def decode_picture(
     try:
         data = png_limits.harmless(picture.data)
     except ValueError as error:
-        raise BadPicture(f"{field}.data", f"is no sound PNG: it {error}") from error
+        raise BadPicture(f"{field}.data", f"is not a valid PNG: it {error}") from error
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), as_stored)
     if decoded is None:
         raise BadPicture(f"{field}.data", "does not decode as PNG")

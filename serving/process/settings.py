@@ -38,7 +38,7 @@ def from_environment(
         if variable not in fields:
             if _set_by_kubernetes(variable.removeprefix(prefix)):
                 continue
-            raise BadSettings(variable, f"is no setting; known are {', '.join(sorted(fields))}")
+            raise BadSettings(variable, f"is not a setting; the settings are {', '.join(sorted(fields))}")
         values[fields[variable]] = _parsed(variable, text, hints[fields[variable]])
     try:
         return settings_type(**values)

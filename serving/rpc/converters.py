@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.body import BodyStats
 from motion.clock import checked_rate_hz
-from motion.frame import EncodedPicture, Frame, FrameSize, PictureEncoding
+from motion.frame import EncodedPicture, Frame, FrameSize, PictureEncoding, StageTime
 from motion.people.dancer_choice import DancerChoice, DancerRule
 from motion.pose import MAX_POSITION_PX, Pose
 from motion.pose_choice import PoseBackend, PoseDetail
@@ -110,7 +111,7 @@ def seconds_from_proto(message: Timestamp, *, field: str = "captured_at") -> flo
     """Return seconds since the epoch; a file's frames count from 0. Raises BadInput outside a Timestamp's range."""
     first, last = _SECONDS_RANGE
     if not (first <= message.seconds <= last and 0 <= message.nanos <= 999_999_999):
-        raise BadInput(field, f"is no valid time: {message.seconds} s and {message.nanos} ns")
+        raise BadInput(field, f"is not a valid time: {message.seconds} s and {message.nanos} ns")
     # Rounded up, the last nanoseconds of the year 9999 would be outside the range when sent on.
     return min(message.seconds + message.nanos * 1e-9, _LATEST_SECONDS)
 
@@ -230,6 +231,13 @@ def fill_body_stats(message: normalize_pb2.BodyStats, body: BodyStats) -> None:
     message.near_ankle_y, message.far_ankle_y = body.near_ankle_y, body.far_ankle_y
     message.near_height, message.far_height = body.near_height, body.far_height
     message.hip_x, message.frames = body.hip_x, body.frames
+
+
+def stage_times_from_proto(messages: Iterable[frame_pb2.StageTime]) -> tuple[StageTime, ...]:
+    """Return the times that the stages spent on one frame."""
+    return tuple(
+        StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds) for time in messages
+    )
 
 
 def dancer_choice_from_proto(message: pose_pb2.DancerSelection, *, field: str) -> DancerChoice:

@@ -40,7 +40,7 @@ class RequestReader(ReadAhead[RequestT]):
             try:
                 return await anext(remaining)
             except DecodeError:
-                raise BadInput("request", "is no message of this contract") from None
+                raise BadInput("request", "is not a message of this contract") from None
 
         super().__init__(read, depth=1, name="requests of a client")
 

@@ -58,8 +58,8 @@ def _check_one(one: str, address: str) -> None:
     if not colon:
         raise ValueError(f"{address or 'an empty text'} has no port; {EXPECTED}")
     if not host.strip("[]") or re.search(r"[\s/@?#,]", host):
-        raise ValueError(f"{address!r} has no host in front of its port; {EXPECTED}")
+        raise ValueError(f"{address!r} has no host before its port; {EXPECTED}")
     if not (port.isascii() and port.isdecimal() and 0 < int(port) <= _LARGEST_PORT):
         raise ValueError(
-            f"{address!r} has {port!r} for a port, which is a number from 1 to {_LARGEST_PORT}; {EXPECTED}"
+            f"{address!r} has {port!r} as its port, expected a number from 1 to {_LARGEST_PORT}; {EXPECTED}"
         )

@@ -253,4 +253,4 @@ async def test_request_that_is_no_message_is_the_clients_fault(stack: Stack) -> 
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert caught.value.details() == "request: is no message of this contract"
+    assert caught.value.details() == "request: is not a message of this contract"

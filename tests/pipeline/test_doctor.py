@@ -229,7 +229,7 @@ async def test_the_command_ends_with_0_where_nothing_is(stack: Stack):
     [
         (("--server", "nowhere"), "--server: nowhere has no port; expected HOST:PORT"),
         (("--stages", "hair=a:1"), "--stages: expected NAME=HOST:PORT, where NAME is one of"),
-        (("--stages", "pose=a:b"), "--stages: 'a:b' has 'b' for a port"),
+        (("--stages", "pose=a:b"), "--stages: 'a:b' has 'b' as its port"),
     ],
 )
 def test_nonsense_is_refused_by_name(arguments: tuple[str, ...], message: str, capfd: pytest.CaptureFixture[str]):
