@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, ClassVar, Generic, TypeVar
 
-from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.link import Link, LinkEnded, run_together
 from orchestrator.pipeline.play import Inbox
 from orchestrator.stage_calls.failures import Patience, stage_errors
@@ -49,7 +49,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         self._patience = Patience(away_seconds)
         self._max_unanswered = in_flight + look_ahead
         self._room = asyncio.Semaphore(self._max_unanswered)
-        self._unanswered: deque[Passage] = deque()
+        self._unanswered: deque[InFlightFrame] = deque()
         self._stream: ClientStream[RequestT, ResponseT] | None = None
         self._sending = asyncio.Lock()  # held while requests are sent or the stream is replaced
         self._no_more = False
@@ -63,12 +63,12 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         """Check the stage's first response."""
 
     @abstractmethod
-    def _request(self, passage: Passage) -> RequestT | None:
+    def _request(self, frame: InFlightFrame) -> RequestT | None:
         """Return the frame's request, or None for a frame that skips the stage."""
 
     @abstractmethod
-    def _take_answer(self, passage: Passage, response: ResponseT) -> None:
-        """Write the answer into the passage. Raises StageError if it is invalid."""
+    def _take_answer(self, frame: InFlightFrame, response: ResponseT) -> None:
+        """Write the answer into the frame. Raises StageError if it is invalid."""
 
     async def open(self) -> None:
         """Open the stream and wait until its config is accepted. Raises StageError."""
@@ -102,9 +102,9 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
                 if accepted is None:
                     raise StageUnavailable(self.name, sequence, "it ended the stream without accepting it")
                 self._accept(accepted)
-        for passage in self._unanswered:
-            passage.retried()
-            request = self._request(passage)
+        for frame in self._unanswered:
+            frame.retried()
+            request = self._request(frame)
             assert request is not None
             await self._write(request)
         if self._no_more:
@@ -116,32 +116,32 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
             stream, self._stream = self._stream, None
             await stream.close()
 
-    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
+    async def run(self, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
         """See `orchestrator.pipeline.play.Stage`."""
         # Holds frames that were sent, which `_room` bounds, and dropped ones, which take almost no memory.
-        asked: Link[Passage] = Link(self._max_unanswered + 64)
+        asked: Link[InFlightFrame] = Link(self._max_unanswered + 64)
         await run_together(self._ask(inbox, asked), self._collect(asked, outbox))
 
-    async def _ask(self, inbox: Inbox, asked: Link[Passage]) -> None:
+    async def _ask(self, inbox: Inbox, asked: Link[InFlightFrame]) -> None:
         # An answer is due only once `look_ahead` more frames were sent; before that, no time limit applies.
-        not_owed: deque[Passage] = deque()
+        not_owed: deque[InFlightFrame] = deque()
         failure: Exception = LinkEnded()
         while True:
             # Wait for room first: a waiting frame stays in the link, where a LIVE session can still drop it.
             await self._room.acquire()
             try:
-                passage, waited_seconds = await inbox.take()
+                frame, waited_seconds = await inbox.take()
             except (LinkEnded, DanceError) as ending:
                 failure = ending
                 break
             try:
-                sent = await self._send(passage, waited_seconds)
+                sent = await self._send(frame, waited_seconds)
             except StageError as error:
                 failure = error
                 break
             if not sent:
                 self._room.release()
-            not_owed.append(passage)
+            not_owed.append(frame)
             while len(not_owed) > self._look_ahead:
                 await asked.put(not_owed.popleft())
         # After a stage's failure the client continues on another server, so frames that wait for their look-ahead must
@@ -154,15 +154,15 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
                 await asked.put(not_owed.popleft())
         asked.fail(failure)
 
-    async def _send(self, passage: Passage, waited_seconds: float) -> bool:
-        request = self._request(passage)
+    async def _send(self, frame: InFlightFrame, waited_seconds: float) -> bool:
+        request = self._request(frame)
         if request is None:
             return False
-        passage.enter(waited_seconds)
+        frame.enter(waited_seconds)
         async with self._sending:
             if self._stream is None or (self._stream.ended and not self._unanswered):
-                await self._restore(passage.sequence, None)
-            self._unanswered.append(passage)
+                await self._restore(frame.sequence, None)
+            self._unanswered.append(frame)
             await self._write(request)
         return True
 
@@ -177,29 +177,29 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
             self._stream.fail(TimeoutError(f"it took nothing for {self._answer_seconds:g} s"))
             self._stream.call.cancel()
 
-    async def _collect(self, asked: Link[Passage], outbox: Link[Passage]) -> None:
-        async for passage, _ in asked:
-            if self._unanswered and self._unanswered[0] is passage:
-                self._take_answer(passage, await self._answered(passage))
+    async def _collect(self, asked: Link[InFlightFrame], outbox: Link[InFlightFrame]) -> None:
+        async for frame, _ in asked:
+            if self._unanswered and self._unanswered[0] is frame:
+                self._take_answer(frame, await self._answered(frame))
                 self._unanswered.popleft()
                 self._room.release()
-            self._leaves(passage)
-            await outbox.put(passage)
+            self._leaves(frame)
+            await outbox.put(frame)
 
-    def _leaves(self, passage: Passage) -> None:
+    def _leaves(self, frame: InFlightFrame) -> None:
         """Called when a frame leaves, whether it went to the stage or skipped it."""
 
-    async def _answered(self, passage: Passage) -> ResponseT:
+    async def _answered(self, frame: InFlightFrame) -> ResponseT:
         while True:
             try:
-                with stage_errors(self.name, passage.sequence, self._answer_seconds):
+                with stage_errors(self.name, frame.sequence, self._answer_seconds):
                     assert self._stream is not None
                     response = await self._stream.receive(self._answer_seconds)
                     if response is None:
-                        raise StageUnavailable(self.name, passage.sequence, "it ended the stream too early")
+                        raise StageUnavailable(self.name, frame.sequence, "it ended the stream too early")
             except StageError as error:
                 async with self._sending:
-                    await self._restore(passage.sequence, error)
+                    await self._restore(frame.sequence, error)
             else:
                 self._patience.over()
                 return response

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from motion.cropping import resized
+from motion.crop import resized
 from motion.face_region import FaceRule, cut_face, face_region
 from motion.frame import Picture
 from motion.pose import Pose

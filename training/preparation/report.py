@@ -15,7 +15,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.cropping import resized
+from motion.crop import resized
 from motion.face_region import FaceRule, face_region
 from motion.frame import Picture
 from motion.pose import Pose

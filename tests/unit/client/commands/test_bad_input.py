@@ -68,7 +68,7 @@ def test_single_picture_is_no_video(fails, serve, tmp_path):
     """A PNG is refused as such, not danced for one frame."""
     source = tmp_path / "still.png"
     cv2.imwrite(str(source), np.zeros((32, 32, 3), np.uint8))
-    assert fails(1, *arguments(source, tmp_path / "o.mp4", serve().address)).endswith("has no video in it")
+    assert fails(1, *arguments(source, tmp_path / "o.mp4", serve().address)).endswith("is a still picture, not a video")
 
 
 def test_video_cut_before_its_index(fails, serve, make_video, tmp_path):

@@ -15,6 +15,7 @@ from motion.frame import Picture
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, PoseRules
 from services.pose.mediapipe.estimator import PoseEstimator
+from tests.mirrored_pose import flipped
 
 real_clips = pytest.mark.real_clips
 
@@ -106,7 +107,7 @@ def test_a_mirrored_picture_gives_the_mirrored_pose(clips):
             dancer = estimator.estimate(shown).dancer
         assert dancer is not None
         poses.append(dancer)
-    straight, mirrored = poses[0], poses[1].flipped(1280)
+    straight, mirrored = poses[0], flipped(poses[1], 1280)
     shoulders = [skeleton.L_SHOULDER, skeleton.R_SHOULDER, skeleton.L_HIP, skeleton.R_HIP]
     distance_px = np.linalg.norm(straight.joints_px[shoulders] - mirrored.joints_px[shoulders], axis=1)
     assert distance_px.max() < 0.03 * 720
