@@ -11,13 +11,13 @@ from services.pose.estimator import PoseRules
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    "invalid",
     [{"min_detection_confidence": 1.1}, {"min_height_fraction": -0.1}, {"face_and_hands_every_n": 0}],
 )
-def test_nonsense_rules_are_rejected_by_name(nonsense):
+def test_invalid_rules_are_rejected_by_name(invalid):
     """A rule out of range is rejected with an error that names it."""
-    with pytest.raises(ValueError, match=next(iter(nonsense))):
-        PoseRules(**nonsense)
+    with pytest.raises(ValueError, match=next(iter(invalid))):
+        PoseRules(**invalid)
 
 
 def test_the_interface_does_not_import_mediapipe(root):
