@@ -154,5 +154,5 @@ def _started(backends: Backends, request: LookRequest) -> tuple[PeopleEstimator,
         raise UsageError(f"--pose-backend {backend.value} needs --pose-model with the model card of its network")
     if not backend.finds_several and request.dancer.rule is not DancerRule.LARGEST:
         raise UsageError("--dancer: mediapipe finds one person; --pose-backend openpose or rtmpose finds several")
-    look = backends.look(backend, request.detail, PoseRules())
-    return backends.make(look), Follower(request.dancer) if backend.finds_several else None
+    config = backends.config(backend, request.detail, PoseRules())
+    return backends.make(config), Follower(request.dancer) if backend.finds_several else None

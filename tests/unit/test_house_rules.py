@@ -15,7 +15,8 @@ ALLOWED = {
     "orchestrator": {"motion", "serving"},
     "training": {
         "motion", "serving", "video",
-        "services.generator.network", "services.face.network", "services.pose.estimator",
+        "services.generator.network", "services.face.network",
+        "services.pose.estimator", "services.pose.mediapipe.estimator",
     },
     "client": {
         "motion", "serving", "training", "video",

@@ -16,7 +16,7 @@ from motion.face_region import FaceRule, cut_face, face_region
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
-from services.pose.estimator import PoseEstimator
+from services.pose.mediapipe.estimator import PoseEstimator
 
 _BODY_MARGIN: Final = 0.08
 """The margin around the joints for hair, clothes and shoes, as a fraction of the pose's height."""

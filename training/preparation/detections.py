@@ -22,7 +22,7 @@ from motion import skeleton
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
-from services.pose.estimator import PoseEstimator
+from services.pose.mediapipe.estimator import PoseEstimator
 from serving.process.atomic_files import written_whole
 from serving.process.memory import give_freed_back
 from training.data.plate import Mask

@@ -12,7 +12,8 @@ from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
-from services.pose.estimator import PoseEstimator, PoseRules
+from services.pose.estimator import PoseRules
+from services.pose.mediapipe.estimator import PoseEstimator
 from training.data.plate import Mask, grown
 
 _RULES: Final = PoseRules(min_height_fraction=0.2)
