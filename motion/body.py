@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.documents import told
+from motion.documents import shortened
 from motion.frame import FrameSize
 from motion.pose import Pose
 
@@ -131,7 +131,7 @@ class BodyStats:
             value = values[name]
             # Infinity has no integer value, and a huge integer no float.
             if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST_FRAMES:
-                raise ValueError(f"{name} of body stats must be a number, got {told(value)}")
+                raise ValueError(f"{name} of body stats must be a number, got {shortened(value)}")
         if values["frames"] != int(values["frames"]):
             raise ValueError(f"frames of body stats must be a whole number, got {values['frames']!r}")
         return cls(**{name: float(values[name]) for name in names if name != "frames"}, frames=int(values["frames"]))

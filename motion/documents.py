@@ -25,7 +25,7 @@ _MOST_LEVELS: Final = 64
 _WHOLE_BITS: Final = 64
 _HALF_A_PAIR: Final = re.compile("[\ud800-\udfff]")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_TOLD_CHARACTERS: Final = 40
+_SHORTENED_CHARACTERS: Final = 40
 
 _Place = tuple[Any, ...]
 """Names and indices on the path to a value, innermost first: `(name, (outer name, ()))`."""
@@ -106,7 +106,7 @@ class Fields:
     def of(cls, value: object) -> Fields:
         """Return the fields of a whole document."""
         if not isinstance(value, dict):
-            raise BadDocument(f"expected an object, got {told(value)}")
+            raise BadDocument(f"expected an object, got {shortened(value)}")
         return cls(value)
 
     def whole(self, name: str, low: int, high: int, default: int | None = None) -> int:
@@ -180,17 +180,17 @@ class Fields:
         return default
 
     def _wrong(self, name: str, expected: str, got: object) -> BadDocument:
-        return BadDocument(f"{self.where}{name}: expected {expected}, got {told(got)}")
+        return BadDocument(f"{self.where}{name}: expected {expected}, got {shortened(got)}")
 
 
-def told(value: object) -> str:
+def shortened(value: object) -> str:
     """Format any value for an error message, as one short line of ASCII."""
     if value is None:
         return "nothing"
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     text = ascii(value)
-    return text if len(text) <= _TOLD_CHARACTERS else f"{text[:_TOLD_CHARACTERS]}..."
+    return text if len(text) <= _SHORTENED_CHARACTERS else f"{text[:_SHORTENED_CHARACTERS]}..."
 
 
 def _check_kind(found: os.stat_result, most_bytes: int) -> None:
@@ -222,10 +222,10 @@ def _check(value: Any, place: _Place, level: int, *, may_be_infinite: bool = Fal
             raise BadDocument(f"{_named(place)}: expected a number, got {value}")
     elif isinstance(value, int):
         if value.bit_length() > _WHOLE_BITS:
-            raise BadDocument(f"{_named(place)}: expected a number, got {told(value)}")
+            raise BadDocument(f"{_named(place)}: expected a number, got {shortened(value)}")
     elif isinstance(value, str):
         if not value.isascii() and _HALF_A_PAIR.search(value):
-            raise BadDocument(f"{_named(place)}: expected a string, got half a surrogate pair in {told(value)}")
+            raise BadDocument(f"{_named(place)}: expected a string, got half a surrogate pair in {shortened(value)}")
     elif isinstance(value, dict | list):
         if level == _MOST_LEVELS:
             raise BadDocument(f"is nested more than {_MOST_LEVELS} levels deep")
@@ -247,4 +247,4 @@ def _named(place: _Place) -> str:
 
 
 def _shown(name: str) -> str:
-    return name if _PLAIN_NAME.fullmatch(name) else told(name)
+    return name if _PLAIN_NAME.fullmatch(name) else shortened(name)

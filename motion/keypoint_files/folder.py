@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from motion.documents import told
+from motion.documents import shortened
 from motion.keypoint_files.openpose_json import (
     BODY_KEY,
     FILE_SUFFIX,
@@ -249,7 +249,7 @@ def _arranged(path: Path, frames: Sequence[KnownFrame], *, counted: bool) -> Kno
 def _listed(path: Path) -> KnownFrames:
     entries = parsed_json(read_file(path), path.name)
     if not isinstance(entries, list) or not entries:
-        what = "an empty list" if entries == [] else told(entries)
+        what = "an empty list" if entries == [] else shortened(entries)
         if isinstance(entries, dict) and "people" in entries:
             what = "one frame: pass its folder instead"
         raise BadKeypoints(f"{path}: expected a list of AlphaPose detections or OpenPose frames, got {what}")
@@ -261,7 +261,7 @@ def _listed(path: Path) -> KnownFrames:
     for place, entry in enumerate(entries):
         where = f"{path.name}: [{place}]"
         if not isinstance(entry, dict) or "keypoints" not in entry or "image_id" not in entry:
-            got = ", ".join(map(str, entry))[:80] if isinstance(entry, dict) else told(entry)
+            got = ", ".join(map(str, entry))[:80] if isinstance(entry, dict) else shortened(entry)
             raise BadKeypoints(f"{where}: expected an object with image_id and keypoints, got {got or 'an empty one'}")
         image = entry["image_id"]
         number = image if type(image) is int else _number_of(Path(image).name) if isinstance(image, str) else None

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.documents import BadDocument, Fields, parsed, read_bounded, told
+from motion.documents import BadDocument, Fields, parsed, read_bounded, shortened
 from motion.frame import FrameSize
 from motion.pose import Pose
 
@@ -118,14 +118,16 @@ def parsed_json(text: str | bytes, file: str) -> Any:
 def people_of(document: Any, file: str, scale: tuple[float, float]) -> list[KeypointsPerson]:
     """Return the people of one frame's document, as `parse_people` does. Raises BadKeypoints."""
     if not isinstance(document, dict):
-        raise BadKeypoints(f"{file}: expected an object, got {told(document)}")
+        raise BadKeypoints(f"{file}: expected an object, got {shortened(document)}")
     version = document.get("version")
     if version is not None and not _is_known(version):
-        raise BadKeypoints(f"{file}: version: expected one of {', '.join(map(str, _VERSIONS))}, got {told(version)}")
+        raise BadKeypoints(
+            f"{file}: version: expected one of {', '.join(map(str, _VERSIONS))}, got {shortened(version)}"
+        )
     people = document.get("people")
     if not isinstance(people, list):
         has = f"; the object has {', '.join(map(str, document))[:80]}" if people is None and document else ""
-        raise BadKeypoints(f"{file}: people: expected a list, got {told(people)}{has}")
+        raise BadKeypoints(f"{file}: people: expected a list, got {shortened(people)}{has}")
     return [person_of(entry, f"{file}: people[{index}]", scale) for index, entry in enumerate(people)]
 
 
@@ -219,11 +221,11 @@ def read_source_facts(folder: Path) -> SourceFacts | None:
 def parsed_fraction(text: str) -> Fraction:
     """Parse "25", "29.97" or "30000/1001". Raises ValueError; `Fraction` itself would take years for "1e999999999"."""
     if len(text) > _FRACTION_CHARACTERS or not _FRACTION.fullmatch(text):
-        raise ValueError(f"expected a number such as 25, 29.97 or 30000/1001, got {told(text)}")
+        raise ValueError(f"expected a number such as 25, 29.97 or 30000/1001, got {shortened(text)}")
     try:
         return Fraction(text)
     except ZeroDivisionError:
-        raise ValueError(f"expected a number, got {told(text)}, which divides by zero") from None
+        raise ValueError(f"expected a number, got {shortened(text)}, which divides by zero") from None
 
 
 def shrunk_size(size: FrameSize, max_side_px: int) -> FrameSize:
@@ -237,7 +239,7 @@ def shrunk_size(size: FrameSize, max_side_px: int) -> FrameSize:
 def person_of(entry: Any, where: str, scale: tuple[float, float]) -> KeypointsPerson:
     """Convert one entry of `people`. where: file and field, for messages. Raises BadKeypoints."""
     if not isinstance(entry, dict):
-        raise BadKeypoints(f"{where}: expected an object, got {told(entry)}")
+        raise BadKeypoints(f"{where}: expected an object, got {shortened(entry)}")
     joints_px = np.zeros((skeleton.JOINT_COUNT, 2))
     confidence = np.zeros(skeleton.JOINT_COUNT)
     body = _triples(entry, BODY_KEY, where, _BODY_COUNTS)
@@ -249,7 +251,7 @@ def person_of(entry: Any, where: str, scale: tuple[float, float]) -> KeypointsPe
     person_id = entry.get("person_id")
     numbers = person_id if isinstance(person_id, list) else [-1 if person_id is None else person_id]
     if len(numbers) != 1 or type(numbers[0]) is not int:
-        raise BadKeypoints(f"{where}.person_id: expected a list of one whole number, got {told(person_id)}")
+        raise BadKeypoints(f"{where}.person_id: expected a list of one whole number, got {shortened(person_id)}")
     number = numbers[0] if numbers[0] >= 1 else None
     pose = Pose((joints_px * scale).astype(np.float32), confidence.astype(np.float32))
     return KeypointsPerson(pose, number, len(body))
@@ -272,7 +274,7 @@ def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, 
     if values is None:
         return np.zeros((0, 3))
     if not isinstance(values, list):
-        raise BadKeypoints(f"{field}: expected a list of numbers, got {told(values)}")
+        raise BadKeypoints(f"{field}: expected a list of numbers, got {shortened(values)}")
     if not values:
         return np.zeros((0, 3))
     if len(values) not in {3 * count for count in counts}:
@@ -283,7 +285,7 @@ def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, 
         values = [number for joint in joints for number in ([0, 0, 0] if joint == [None] * 3 else joint)]
     for index, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
-            raise BadKeypoints(f"{field}[{index}]: expected a number, got {told(value)}")
+            raise BadKeypoints(f"{field}[{index}]: expected a number, got {shortened(value)}")
     triples = np.array(values, np.float64).reshape(-1, 3)
     farthest_px = np.abs(triples[:, :2]).max()
     if farthest_px > _FARTHEST_PX:

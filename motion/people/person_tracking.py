@@ -44,7 +44,7 @@ _CLOCK_SECONDS: Final = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FollowRules:
+class TrackingRules:
     """How people are matched between frames, and which detections count as people. Raises ValueError if invalid."""
 
     min_similarity: float = 0.15
@@ -126,7 +126,7 @@ class PeopleTracker:
     Unconfirmed people have the number 0.
     """
 
-    def __init__(self, rules: FollowRules) -> None:
+    def __init__(self, rules: TrackingRules) -> None:
         self._rules = rules
         self._tracks: list[_Track] = []
         self._last_id = 0
@@ -175,7 +175,7 @@ class PeopleTracker:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class TrackedPeople:
     """The tracked people of one frame.
 
     kept: indices of the confirmed people among the given ones. person_ids: their numbers, in that order. dancer_index:
@@ -201,7 +201,7 @@ class DancerKeeper:
     lost: a dancer was chosen, but is not in the last frame. changed: the last frame has a new dancer.
     """
 
-    def __init__(self, choice: DancerChoice, rules: FollowRules) -> None:
+    def __init__(self, choice: DancerChoice, rules: TrackingRules) -> None:
         self.lost = self.changed = False
         self._choice = choice
         self._rules = rules
@@ -228,22 +228,22 @@ class DancerKeeper:
         return index
 
 
-class Follower:
+class DancerTracker:
     """Tracks the people and the dancer of one video, by `PeopleTracker` and `DancerKeeper`."""
 
-    def __init__(self, choice: DancerChoice | None = None, rules: FollowRules | None = None) -> None:
-        rules = FollowRules() if rules is None else rules
+    def __init__(self, choice: DancerChoice | None = None, rules: TrackingRules | None = None) -> None:
+        rules = TrackingRules() if rules is None else rules
         self._tracker = PeopleTracker(rules)
         self._keeper = DancerKeeper(DancerChoice() if choice is None else choice, rules)
         self._last_time_s: float | None = None
 
-    def follow(
+    def track(
         self,
         people: Sequence[Pose],
         size: FrameSize,
         time_s: float | None = None,
         person_ids: Sequence[int] | None = None,
-    ) -> Followed:
+    ) -> TrackedPeople:
         """Track the next frame's people.
 
         time_s: on any clock; None if unknown. person_ids: the people's numbers, if the source has them.
@@ -253,7 +253,7 @@ class Follower:
         kept = tuple(index for index, number in enumerate(ids) if number > 0)
         kept_ids = tuple(ids[index] for index in kept)
         dancer = self._keeper.update([people[index] for index in kept], kept_ids, size, step_seconds)
-        return Followed(kept, kept_ids, dancer, self._keeper.lost, self._keeper.changed)
+        return TrackedPeople(kept, kept_ids, dancer, self._keeper.lost, self._keeper.changed)
 
     def _step_seconds(self, time_s: float | None) -> float:
         last_s, self._last_time_s = self._last_time_s, time_s

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion.frame import FrameSize, Picture
-from motion.people.person_tracking import Follower
+from motion.people.person_tracking import DancerTracker
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 
@@ -94,10 +94,10 @@ class PeopleEstimator(Protocol):
         ...
 
 
-def followed(estimate: Estimate, follower: Follower, size: FrameSize, time_s: float | None) -> Estimate:
+def tracked(estimate: Estimate, tracker: DancerTracker, size: FrameSize, time_s: float | None) -> Estimate:
     """Track the people of `estimate`: drop uncertain ones, add their ids, choose the dancer."""
     started = time.perf_counter()
-    who = follower.follow(estimate.people, size, time_s)
+    who = tracker.track(estimate.people, size, time_s)
     return replace(
         estimate,
         people=[estimate.people[index] for index in who.kept],

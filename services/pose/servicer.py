@@ -15,7 +15,7 @@ from prometheus_client import Counter, Histogram
 
 from motion.frame import Picture
 from motion.people.dancer_choice import DancerChoice, DancerRule
-from motion.people.person_tracking import Follower
+from motion.people.person_tracking import DancerTracker
 from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose.backends import EstimatorConfig, Factory, make_estimator, open_backends
 from services.pose.estimator import Estimate
@@ -114,7 +114,7 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         last_sequence = -1
         async with self._pool.lent(estimator_config) as worker:
             if estimator_config.backend.finds_several:
-                worker.follower = Follower(choice, self._settings.follow_rules())
+                worker.tracker = DancerTracker(choice, self._settings.tracking_rules())
             await stream.send(pose_pb2.EstimateResponse(accepted=accepted), None)
             while (frame := await stream.take()) is not None:
                 if not isinstance(frame, _Decoded):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from motion.people.person_tracking import FollowRules
+from motion.people.person_tracking import TrackingRules
 from motion.pose_choice import PoseBackend
 from services.pose.estimator import PoseRules
 from serving.pictures.codec import PictureLimits
@@ -69,7 +69,7 @@ class PoseSettings(ServerSettings):
         if self.cards().get(self.default_backend, self) is None:
             raise ValueError(f"backend {self.backend} needs {self.backend}_card, the model card of its network")
         self.rules()
-        self.follow_rules()
+        self.tracking_rules()
 
     @property
     def default_backend(self) -> PoseBackend:
@@ -80,9 +80,9 @@ class PoseSettings(ServerSettings):
         """Return the model card of each backend that needs one."""
         return {PoseBackend.OPENPOSE: self.openpose_card, PoseBackend.RTMPOSE: self.rtmpose_card}
 
-    def follow_rules(self) -> FollowRules:
+    def tracking_rules(self) -> TrackingRules:
         """Return the tracking rules. Raises ValueError for values out of range."""
-        return FollowRules(remember_seconds=self.remember_seconds)
+        return TrackingRules(remember_seconds=self.remember_seconds)
 
     def rules(self, face_and_hands_every_n: int = 0) -> PoseRules:
         """Return the estimator's rules; 0 takes the setting's `face_and_hands_every_n`. Raises ValueError."""

@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 from motion.frame import FrameSize, Picture
-from motion.people.person_tracking import Follower
+from motion.people.person_tracking import DancerTracker
 from services.pose.backends import EstimatorConfig
-from services.pose.estimator import Estimate, PeopleEstimator, followed
+from services.pose.estimator import Estimate, PeopleEstimator, tracked
 from serving.process.memory import give_freed_back
 
 Make = Callable[[EstimatorConfig], PeopleEstimator]
@@ -20,10 +20,10 @@ Make = Callable[[EstimatorConfig], PeopleEstimator]
 class EstimatorWorker:
     """One estimator and the thread that creates, uses and closes it.
 
-    follower: tracks the people and the dancer; None for a backend that finds only one person.
+    tracker: tracks the people and the dancer; None for a backend that finds only one person.
     """
 
-    follower: Follower | None = None
+    tracker: DancerTracker | None = None
 
     def __init__(self, config: EstimatorConfig, make: Make) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pose")
@@ -62,9 +62,9 @@ class EstimatorWorker:
         self._busy_since_s = time.perf_counter()
         try:
             estimate = self._estimator.result().estimate(picture)
-            if self.follower is None:
+            if self.tracker is None:
                 return estimate
-            return followed(estimate, self.follower, FrameSize(picture.shape[1], picture.shape[0]), time_s)
+            return tracked(estimate, self.tracker, FrameSize(picture.shape[1], picture.shape[0]), time_s)
         finally:
             self._busy_since_s = None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, cast, get_args
 
 from motion import skeleton
-from motion.documents import BadDocument, read_document, told
+from motion.documents import BadDocument, read_document, shortened
 from motion.pose_choice import PoseBackend
 from services.pose.models.files import ModelFile
 from serving.errors import BadSettings
@@ -137,7 +137,7 @@ class _Reader:
         return BadSettings(str(self.file), f"{self.where}{name}: {problem}")
 
     def _unexpected(self, name: str, expected: str, got: object) -> BadSettings:
-        return self.error(name, f"expected {expected}, got {told(got)}")
+        return self.error(name, f"expected {expected}, got {shortened(got)}")
 
     def value(self, name: str, kinds: type | tuple[type, ...], expected: str, default: Any = ...) -> Any:
         self.read.add(name)
@@ -296,7 +296,7 @@ def _parts(reader: _Reader) -> tuple[int, ...]:
     names = reader.value("parts", list, "a list of BODY_25 names, in the order of the maps")
     unknown = [name for name in names if name not in skeleton.BODY_NAMES]
     if unknown or len(set(names)) != len(names) or len(names) < 2:
-        found = told(unknown[0]) if unknown else f"{len(names)} names, {len(set(names))} of them different"
+        found = shortened(unknown[0]) if unknown else f"{len(names)} names, {len(set(names))} of them different"
         choices = ", ".join(skeleton.BODY_NAMES)
         raise reader.error("parts", f"expected at least two different names out of {choices}; got {found}")
     return tuple(skeleton.BODY_NAMES.index(name) for name in names)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from motion.documents import BadDocument, Fields, check_size, parsed, read_bounded, read_document, told
+from motion.documents import BadDocument, Fields, check_size, parsed, read_bounded, read_document, shortened
 
 
 def test_valid_json_is_read():
@@ -137,6 +137,6 @@ def test_fields_name_what_they_expected():
 
 def test_values_in_messages_are_short():
     """Any value is formatted as one short line of ASCII."""
-    assert told("a\nb\u2028\ud800") == r"'a\nb\u2028\ud800'"
-    assert len(told("x" * 10_000)) < 50
-    assert (told(None), told({"a": 1}), told([1])) == ("nothing", "an object", "a list")
+    assert shortened("a\nb\u2028\ud800") == r"'a\nb\u2028\ud800'"
+    assert len(shortened("x" * 10_000)) < 50
+    assert (shortened(None), shortened({"a": 1}), shortened([1])) == ("nothing", "an object", "a list")

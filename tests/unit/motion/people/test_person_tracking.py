@@ -7,7 +7,7 @@ import pytest
 from motion import skeleton
 from motion.frame import FrameSize
 from motion.people.dancer_choice import DancerChoice, DancerRule
-from motion.people.person_tracking import Follower, FollowRules
+from motion.people.person_tracking import DancerTracker, TrackingRules
 from motion.pose import Pose
 from tests.unit.motion.standing_people import standing
 
@@ -15,10 +15,10 @@ SIZE = FrameSize(640, 360)
 FRAME_SECONDS = 0.04
 
 
-def followed(frames, choice=None, rules=None):
+def tracked(frames, choice=None, rules=None):
     """Track all frames at 25 frames per second, and return the results."""
-    follower = Follower(choice, rules)
-    return [follower.follow(people, SIZE, number * FRAME_SECONDS) for number, people in enumerate(frames)]
+    tracker = DancerTracker(choice, rules)
+    return [tracker.track(people, SIZE, number * FRAME_SECONDS) for number, people in enumerate(frames)]
 
 
 def test_crossing_people_keep_their_numbers():
@@ -28,7 +28,7 @@ def test_crossing_people_keep_their_numbers():
         near = standing(100 + 8 * number, height_px=240)
         far = standing(500 - 8 * number, top_px=90, height_px=150)
         frames.append([near] if 22 <= number <= 28 else [far, near] if number % 2 else [near, far])
-    results = followed(frames)
+    results = tracked(frames)
     for number, result in enumerate(results):
         ids = dict(zip(result.person_ids, frames[number], strict=True))
         assert set(ids) == ({1} if 22 <= number <= 28 else {1, 2})
@@ -40,9 +40,9 @@ def test_crossing_people_keep_their_numbers():
 @pytest.mark.parametrize("hertz", [5, 25, 60])
 def test_numbers_hold_at_any_rate(hertz):
     """A person who walks half their height per second keeps their number at 5, 25 and 60 frames per second."""
-    follower = Follower()
+    tracker = DancerTracker()
     ids = [
-        follower.follow([standing(100 + 100 * t / hertz), standing(500)], SIZE, t / hertz).person_ids
+        tracker.track([standing(100 + 100 * t / hertz), standing(500)], SIZE, t / hertz).person_ids
         for t in range(2 * hertz)
     ]
     assert set(ids) == {(1, 2)}
@@ -50,18 +50,18 @@ def test_numbers_hold_at_any_rate(hertz):
 
 def test_a_number_survives_only_a_short_absence():
     """A person who returns within `remember_seconds` near their last place keeps their number, later they do not."""
-    rules = FollowRules(remember_seconds=1.0)
+    rules = TrackingRules(remember_seconds=1.0)
     for away_frames, number in ((20, 1), (30, 2)):
-        results = followed([*[[standing(300)]] * 5, *[[]] * away_frames, [standing(310)]], rules=rules)
+        results = tracked([*[[standing(300)]] * 5, *[[]] * away_frames, [standing(310)]], rules=rules)
         assert results[-1].person_ids == (number,)
         assert all(result.lost for result in results[5:-1])
 
 
 def test_a_lost_dancer_is_not_replaced_too_early():
     """While the dancer is remembered, no other person becomes the dancer; after that the rule chooses again."""
-    rules = FollowRules(remember_seconds=1.0)
+    rules = TrackingRules(remember_seconds=1.0)
     other = standing(550, height_px=120)
-    results = followed([*[[standing(200), other]] * 5, *[[other]] * 30], rules=rules)
+    results = tracked([*[[standing(200), other]] * 5, *[[other]] * 30], rules=rules)
     lost = [result for result in results[5:] if result.lost]
     assert len(lost) == 25
     assert {result.dancer_index for result in lost} == {-1}
@@ -73,8 +73,8 @@ def test_a_lost_dancer_is_not_replaced_too_early():
 def test_a_dancer_by_number_is_never_replaced():
     """With id=1 the dancer stays lost, however long they are away."""
     choice = DancerChoice(DancerRule.PERSON, person_id=1)
-    results = followed(
-        [[standing(200)], *[[standing(550)]] * 60], choice=choice, rules=FollowRules(remember_seconds=0.5)
+    results = tracked(
+        [[standing(200)], *[[standing(550)]] * 60], choice=choice, rules=TrackingRules(remember_seconds=0.5)
     )
     assert results[0].dancer_index == 0
     assert all(result.lost and result.dancer_index == -1 for result in results[1:])
@@ -87,7 +87,7 @@ def test_a_dancer_by_number_is_never_replaced():
 def test_each_rule_chooses_its_dancer(rule, chosen):
     """Among a large person on the left, one in the centre and one on the right, each rule finds its dancer."""
     people = [standing(80, height_px=280), standing(330), standing(560, height_px=150)]
-    (result,) = followed([people], DancerChoice.parsed(rule))
+    (result,) = tracked([people], DancerChoice.parsed(rule))
     assert result.person_ids[result.dancer_index] == chosen
 
 
@@ -95,7 +95,7 @@ def test_flickering_detections_are_not_people():
     """A person with low confidence counts only after several consecutive frames, one with high confidence at once."""
     ghost, sure = standing(500, confidence=0.2), standing(100)
     frames = [[ghost, sure], [sure], *[[sure]] * 6, [ghost, sure], [ghost, sure], [ghost, sure]]
-    results = followed(frames, rules=FollowRules(confirm_frames=3))
+    results = tracked(frames, rules=TrackingRules(confirm_frames=3))
     assert [result.kept for result in results] == [(1,), (0,), *[(0,)] * 6, (1,), (1,), (0, 1)]
     assert results[-1].person_ids == (2, 1)
     assert all(result.person_ids[result.dancer_index] == 1 for result in results)
@@ -107,21 +107,21 @@ def test_a_half_hidden_body_is_the_same_person():
     hidden = whole.confidence.copy()
     hidden[[0, 1, 2, 3, 4, 5, 6, 7, 15, 16, 17, 18]] = 0
     legs = Pose(whole.joints_px, hidden)
-    results = followed([*[[whole]] * 3, *[[legs]] * 20, *[[whole]] * 3])
+    results = tracked([*[[whole]] * 3, *[[legs]] * 20, *[[whole]] * 3])
     assert {result.person_ids for result in results} == {(1,)}
 
 
 def test_irregular_times_keep_the_number():
     """A person keeps their number if times repeat, run backwards, jump or are missing."""
-    follower = Follower()
+    tracker = DancerTracker()
     for time_s in (0.0, 0.0, 5.0, 4.0, None, 1e9):
-        assert follower.follow([standing(300)], SIZE, time_s).person_ids == (1,)
+        assert tracker.track([standing(300)], SIZE, time_s).person_ids == (1,)
 
 
 def test_known_numbers_are_kept():
     """Person numbers given by the source are used as they are."""
-    follower = Follower(DancerChoice(DancerRule.PERSON, person_id=9))
-    result = follower.follow([standing(100), standing(400)], SIZE, 0.0, person_ids=[4, 9])
+    tracker = DancerTracker(DancerChoice(DancerRule.PERSON, person_id=9))
+    result = tracker.track([standing(100), standing(400)], SIZE, 0.0, person_ids=[4, 9])
     assert (result.person_ids, result.dancer_index) == ((4, 9), 1)
 
 
@@ -129,4 +129,4 @@ def test_known_numbers_are_kept():
 def test_invalid_tracking_rules_are_rejected(nonsense):
     """The error names the invalid field."""
     with pytest.raises(ValueError, match=next(iter(nonsense))):
-        FollowRules(**nonsense)
+        TrackingRules(**nonsense)
