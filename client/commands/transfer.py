@@ -27,7 +27,7 @@ from client.errors import CommandError, UsageError
 from client.local_stack.actors_folder import plate_of
 from client.local_stack.server_for_command import with_server
 from client.media.source import Source
-from client.media.video_writer import checked_output
+from client.media.video_writer import check_video_output
 from client.terminal.display import Display
 from client.terminal.output_files import refuse_existing, write_text_whole
 from client.terminal.signals import run
@@ -102,7 +102,7 @@ def transfer_command(
     for remark in shown.check():  # report problems of the source before anything starts
         display.note(remark)
     if out is not None:
-        checked_output(out, source, force=force)
+        check_video_output(out, source, force=force)
     pose, settings = _pose_choice(shown, networks, server, display)
     plate = None
     if not server:

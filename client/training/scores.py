@@ -70,4 +70,4 @@ def show_scores(rows: Sequence[ScoreRow], display: Display) -> None:
         for row in rows
     ]
     headings = ("drawn by", "body SSIM", "body PSNR dB", "face SSIM", "face PSNR dB", "pose distance")
-    display.table(headings, cells, title=f"{rows[0].frames} held-out frames", numbers=True)
+    display.table(headings, cells, title=f"{rows[0].frames} held-out frames", names=1)

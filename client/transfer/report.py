@@ -111,7 +111,7 @@ def show_report(report: TransferReport, display: Display) -> None:
     rows = [(row.stage, str(row.frames), *(f"{time:.1f}" for time in astuple(row)[2:])) for row in report.stages()]
     headings = ("stage", "frames", "compute p50", "compute p95", "queue p50", "queue p95", "stage p50")
     if rows:
-        display.table(headings, rows, title="milliseconds per frame", numbers=True)
+        display.table(headings, rows, title="milliseconds per frame", names=1)
     display.out.print(Text(_summary(report)))
     if report.remarks:
         remarks = ", ".join(f"{name} {count}" for name, count in report.remarks.most_common())
