@@ -19,7 +19,6 @@ from motion.pose_choice import PoseBackend
 from training.options import DEFAULT_ACTORS as DEFAULT_ACTORS
 from training.options import ActorsFolder as ActorsFolder
 
-ActorName = Annotated[str, typer.Option("--actor", help="The actor who dances.")]
 Server = Annotated[
     str | None,
     typer.Option(
@@ -28,9 +27,6 @@ Server = Annotated[
 ]
 Logs = Annotated[Path | None, typer.Option("--logs", help="Folder for the processes' logs; default: a new one.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]
-MaxSide = Annotated[
-    int, typer.Option("--max-side", min=64, help="Shrink larger frames to this longer side before they are sent.")
-]
 Dancer = Annotated[
     str,
     typer.Option(

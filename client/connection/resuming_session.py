@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
-from types import TracebackType
 from typing import Final
 
 from client.connection.retry import Patience
@@ -146,9 +145,7 @@ class ResumingSession:
         self._tell_connected()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         if self._stream is not None:
             await self._stream.close()
 

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Final
 
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
@@ -70,9 +69,7 @@ class DanceClient:
     async def __aenter__(self) -> DanceClient:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._channel.close()
 
     async def actors(self) -> list[ActorListing]:
@@ -196,9 +193,7 @@ class TransferSession:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     async def _write_config(self) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 from client.connection.types import PosedFrame
 from client.errors import CommandError, UsageError
@@ -159,7 +158,7 @@ class KeypointsReader:
     def __enter__(self) -> KeypointsReader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
