@@ -12,7 +12,8 @@ from typing import Final
 
 import yaml
 
-from client.cluster.job_template import TEMPLATE, JobRequest, on_cluster, read_template, render
+from client.cluster.job_template import TEMPLATE, on_cluster, read_template, render
+from client.cluster.options import ClusterAccess, ClusterTraining
 from training.options import FootageRequest, TrainRequest
 
 FOLDER: Final = TEMPLATE.parent
@@ -25,7 +26,7 @@ FOOTAGE: Final = FootageRequest(files=[Path("/footage/me.mp4")])
 TRAINING: Final = on_cluster(
     TrainRequest(footage=FOOTAGE, actor="me", preset="full-512", consent="who agreed, to what"), FOOTAGE, 1
 )
-EXAMPLE: Final = JobRequest(training=TRAINING, namespace="everybody-dance")
+EXAMPLE: Final = ClusterTraining(training=TRAINING, access=ClusterAccess())
 """What train.yaml, the template, asks for itself."""
 ON_CPUS: Final = replace(TRAINING, preset="slim-256", device="cpu")
 VARIANTS: Final = {

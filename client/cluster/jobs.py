@@ -15,18 +15,10 @@ from typing import Final
 from client.cluster import kubernetes_api
 from client.cluster.footage_upload import LASTS_SECONDS, Upload
 from client.cluster.job_status import TrainingJob, show_jobs
-from client.cluster.job_template import (
-    FOOTAGE_FOLDER,
-    JobRequest,
-    job_name,
-    on_cluster,
-    read_template,
-    render,
-    upload_pod,
-)
+from client.cluster.job_template import FOOTAGE_FOLDER, on_cluster, read_template, render, upload_pod
 from client.cluster.job_watcher import Watcher
 from client.cluster.kubernetes_api import Cluster
-from client.cluster.options import ClusterAccess, ClusterTraining
+from client.cluster.options import ClusterAccess, ClusterTraining, job_name
 from client.errors import ClusterError, CommandError, Interrupted, UsageError
 from client.terminal.display import Display
 from serving.actors.actor_id import is_actor_id
@@ -43,23 +35,16 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
     Raises JobFailed with the Job's own exit code, Interrupted on Ctrl-C (the Job continues), and ClusterError.
     """
     template = read_template(asked.template)
-    request = JobRequest(
-        training=asked.training,
-        namespace=asked.access.namespace,
-        image=asked.image,
-        gpus=asked.gpus,
-        nodes=asked.nodes,
-        submission=uuid.uuid4().hex,
-    )
+    submission = uuid.uuid4().hex
     footage = _in_volume(asked)
-    name = request.job_name
+    name = asked.job_name
     with asked.access.connected() as cluster, _signals() as signals:
         with signals.end_with("nothing was started; the same command continues the upload"):
             _refuse_running(cluster, name, asked.access)
             if not footage.files:
-                footage = _uploaded(cluster, template, request, asked, display)
-            request = replace(request, training=on_cluster(asked.training, footage, asked.gpus))
-            job = _submitted(cluster, render(template, request), request.submission, asked, display)
+                footage = _uploaded(cluster, template, asked, display)
+            on_it = replace(asked, training=on_cluster(asked.training, footage, asked.gpus))
+            job = _submitted(cluster, render(template, on_it, submission), submission, asked, display)
         display.note(f"{job.name} is on the cluster, in {asked.access.namespace}")
         if asked.detach:
             display.note(f"to watch it: {asked.access.command('watch', name)}")
@@ -105,9 +90,9 @@ def _watch(
 
 
 def _uploaded(
-    cluster: Cluster, template: dict[str, object], request: JobRequest, asked: ClusterTraining, display: Display
+    cluster: Cluster, template: dict[str, object], asked: ClusterTraining, display: Display
 ) -> FootageRequest:
-    pod = upload_pod(template, request, LASTS_SECONDS)
+    pod = upload_pod(template, asked, LASTS_SECONDS)
     paths = []
     for file in asked.training.footage.files:
         with display.bytes_progress(f"uploading {file.name}", file.stat().st_size) as on_bytes:

@@ -230,7 +230,7 @@ class ResumingSession:
                 self._told_failure = True
                 await asyncio.sleep(wait_seconds)
                 await self._client.reconnect()
-                connect_seconds = max(self._patience.left_seconds, _LEAST_CONNECT_SECONDS)
+                connect_seconds = min(CONNECT_SECONDS, max(self._patience.left_seconds, _LEAST_CONNECT_SECONDS))
             stream = self._client.transfer(self._next_options(), connect_seconds=connect_seconds)
             try:
                 self._stream = await stream.__aenter__()
