@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,6 +33,34 @@ _ACCESS: Final = "deploy/60-training-access.yaml"
 def pause(seconds: float) -> None:
     """Wait between two polls of the cluster."""
     threading.Event().wait(seconds)
+
+
+@dataclass(slots=True)
+class Outage:
+    """Waits for a lost cluster, for at most `patience_seconds`; `say` is told once. continues: advice for the user."""
+
+    patience_seconds: float
+    say: Callable[[str], None]
+    poll_seconds: float
+    continues: str
+    _began_s: float | None = None
+
+    def wait(self, error: ClusterError) -> None:
+        """Pause before the next attempt. Raises ClusterError if a retry does not help, or patience has run out."""
+        if not error.retryable:
+            raise error
+        if self._began_s is None:
+            self._began_s = time.monotonic()
+            self.say(f"reconnecting: {error}")
+        if time.monotonic() - self._began_s >= self.patience_seconds:
+            message = f"{error}; retried for {self.patience_seconds:g} s. {self.continues}"
+            raise ClusterError(message, error.status) from error
+        pause(self.poll_seconds)
+
+    def over(self) -> bool:
+        """End the outage: the cluster answers. Returns whether there was one."""
+        was_lost, self._began_s = self._began_s is not None, None
+        return was_lost
 
 
 class LogSilent(ClusterError):

@@ -142,15 +142,29 @@ async def fit(
     with source.open() as reader:
         expected_frames = reader.expected_frames
     most_frames = 0
+
+    async def counted(feed: FileFeed) -> AsyncIterator[SentFrame]:
+        """Count each frame once the server has taken it. A frame beyond all earlier attempts is progress."""
+        nonlocal most_frames
+        taken = 0
+        async for frame in feed:
+            yield frame
+            taken += 1
+            line.advance()
+            line.interrupted(None)
+            patience.connected()
+            if taken > most_frames:
+                most_frames = taken
+                patience.progress()
+
     with display.progress("measuring the body", expected_frames) as line:
         while True:
             with source.open() as reader, ExitStack() as closing:
                 feed = source.feed(reader, FeedOptions(max_side_px=max_side_px))
                 closing.callback(feed.close)
-                counted = _Counted(feed, line, patience, most_frames)
                 try:
                     async with DanceClient(server) as client:
-                        fitted = await client.fit_body(counted, pose)
+                        fitted = await client.fit_body(counted(feed), pose)
                         on_notes(reader.notes)
                         return fitted, reader.lost_frames
                 except ServerError as error:
@@ -158,39 +172,8 @@ async def fit(
                         raise NoBodyFound(f"{source.name}: {error}") from error
                     wait_seconds = patience.wait_after(error)
                     line.interrupted(error)
-            most_frames = max(most_frames, counted.taken)
             await asyncio.sleep(wait_seconds)
             line.restart()
-
-
-class _Counted:
-    """Frames, counted once the server has taken them. A frame beyond all earlier attempts counts as progress."""
-
-    def __init__(
-        self, frames: AsyncIterator[SentFrame], line: ProgressLine, patience: Patience, most_before: int
-    ) -> None:
-        self.taken = 0
-        self._frames = frames
-        self._line = line
-        self._patience = patience
-        self._most_before = most_before
-        self._given = False
-
-    def __aiter__(self) -> _Counted:
-        return self
-
-    async def __anext__(self) -> SentFrame:
-        if self._given:
-            self.taken += 1
-            self._line.advance()
-            self._line.interrupted(None)
-            self._patience.connected()
-            if self.taken > self._most_before:
-                self._patience.progress()
-        self._given = False
-        frame = await anext(self._frames)
-        self._given = True
-        return frame
 
 
 async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) -> BodyStats:

@@ -12,7 +12,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from client.__main__ import run
 from client.cluster.job_template import TEMPLATE, on_cluster, read_template, render, upload_pod
 from client.cluster.job_watcher import LogPlace
 from client.cluster.options import ClusterAccess, ClusterTraining, job_name
@@ -125,13 +124,6 @@ def test_a_template_that_is_none_is_refused(tmp_path, text, message):
         read_template(tmp_path / "mine.yaml")
     with pytest.raises(CommandError, match="cannot be read"):
         read_template(tmp_path / "none.yaml")
-
-
-@pytest.mark.parametrize(("option", "number"), [("--gpus", "-1"), ("--nodes", "0")])
-def test_numbers_of_gpus_and_nodes_are_checked(capsys, option, number):
-    """The error names the option."""
-    assert run(["train", "--actor", "me", "--on", "kubernetes", "--footage-path", "me.mp4", option, number]) == 2
-    assert option in capsys.readouterr().err
 
 
 def test_a_users_template_keeps_what_is_his(tmp_path):
