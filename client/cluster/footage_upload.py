@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from client.cluster import kubernetes_api
+from client.cluster.job_status import sentence
 from client.cluster.job_template import FOOTAGE_FOLDER, UPLOAD_POD
 from client.cluster.kubernetes_api import Cluster, Outage
 from client.cluster.options import PATIENCE_SECONDS
@@ -161,9 +162,9 @@ class Upload:
         said = [scheduled] if scheduled.get("status") == "False" else []
         waits = ((c.get("state") or {}).get("waiting", {}) for c in status.get("containerStatuses") or [])
         said += [wait for wait in waits if wait.get("reason") not in (None, "ContainerCreating", "PodInitializing")]
-        why = "; ".join(": ".join(str(one[key]) for key in ("reason", "message") if one.get(key)) for one in said)
+        why = "; ".join(sentence(one) for one in said)
         if why and why != self._waiting_for:
-            self.say(f"waiting for {UPLOAD_POD}: {' '.join(why.split())}")
+            self.say(f"waiting for {UPLOAD_POD}: {why}")
         self._waiting_for = why
 
     def _remove_pod(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -133,13 +133,8 @@ def _submitted(
 
 
 def _refuse_running(cluster: Cluster, name: str, access: ClusterAccess) -> None:
-    try:
-        there = cluster.job(name)
-    except ClusterError as error:
-        if error.status == 404:
-            return
-        raise
-    if not there.ended and not there.going:
+    there = _job_or_none(cluster, name)
+    if there is not None and not there.ended and not there.going:
         raise _running(name, access)
 
 
@@ -151,19 +146,20 @@ def _running(name: str, access: ClusterAccess) -> CommandError:
 
 
 def _found(cluster: Cluster, name: str) -> TrainingJob:
+    job = _job_or_none(cluster, name) or (_job_or_none(cluster, job_name(name)) if is_actor_id(name) else None)
+    if job is None:
+        known = ", ".join(job.name for job in cluster.jobs()) or "none"
+        raise CommandError(f"there is no training {name!r} in {cluster.namespace}; there are: {known}")
+    return job
+
+
+def _job_or_none(cluster: Cluster, name: str) -> TrainingJob | None:
     try:
         return cluster.job(name)
     except ClusterError as error:
-        if error.status != 404:
-            raise
-        if is_actor_id(name):
-            try:
-                return cluster.job(job_name(name))
-            except ClusterError as second:
-                if second.status != 404:
-                    raise
-        known = ", ".join(job.name for job in cluster.jobs()) or "none"
-        raise CommandError(f"there is no training {name!r} in {cluster.namespace}; there are: {known}") from error
+        if error.status == 404:
+            return None
+        raise
 
 
 def _in_volume(asked: ClusterTraining) -> FootageRequest:
@@ -223,13 +219,9 @@ class _Signals:
 @contextmanager
 def _signals() -> Iterator[_Signals]:
     signals = _Signals()
-    if threading.current_thread() is not threading.main_thread():
-        yield signals
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Callable[..., object] | int | None] = {
-        number: signal.signal(number, signals.on_signal) for number in numbers
-    }
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+    before = {number: signal.signal(number, signals.on_signal) for number in numbers}
     try:
         yield signals
     finally:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -114,12 +115,7 @@ class ManagedProcess:
 
     async def died(self) -> StackFailed:
         """Wait until the process ends by itself, and return the error to raise."""
-        code = await self.exit_code()
-        return self._failed(f"ended by itself ({_ending(code)})")
-
-    async def exit_code(self) -> int:
-        """Wait until the process ends by itself. Negative if a signal killed it."""
-        return await self._running().wait()
+        return self._failed(f"ended by itself ({_ending(await self._running().wait())})")
 
     async def end(self, limit_seconds: float) -> None:
         """Send SIGTERM, then SIGKILL to the whole group after `limit_seconds`. Safe to call at any time."""
@@ -140,12 +136,9 @@ class ManagedProcess:
 
     def kill(self) -> None:
         """Send SIGKILL to what is left of its group."""
-        if self._child is None:
-            return
-        try:
-            os.killpg(self._child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return  # nothing is left
+        if self._child is not None:
+            with suppress(ProcessLookupError):  # nothing is left
+                os.killpg(self._child.pid, signal.SIGKILL)
 
     def log_tail(self) -> tuple[str, ...]:
         """The last lines of the log."""

@@ -153,14 +153,9 @@ def local_stack(
     root = str(actors_root.resolve())
 
     def orchestrator(ready: Mapping[str, Ready]) -> ProcessSpec:
+        names = {"POSE": "pose", "NORMALIZE": "normalize", "FACE": "face", "AGENT": "generator"}
         addresses = {
-            f"ORCHESTRATOR_{key}_ADDRESS": f"{HOST}:{ready[name].ports[port_name]}"
-            for key, name, port_name in (
-                ("POSE", "pose", "port"),
-                ("NORMALIZE", "normalize", "port"),
-                ("FACE", "face", "port"),
-                ("AGENT", "generator", "port"),
-            )
+            f"ORCHESTRATOR_{key}_ADDRESS": f"{HOST}:{ready[name].ports['port']}" for key, name in names.items()
         }
         addresses["ORCHESTRATOR_TRITON_ADDRESS"] = ready["generator"].addresses["triton_address"]
         own = {"ORCHESTRATOR_PORT": str(port), "ORCHESTRATOR_ACTORS_ROOT": root}
