@@ -37,7 +37,10 @@ def pause(seconds: float) -> None:
 
 @dataclass(slots=True)
 class Outage:
-    """Waits for a lost cluster, for at most `patience_seconds`; `say` is told once. continues: advice for the user."""
+    """Waits for a lost cluster, for at most `patience_seconds`. say: called once for each outage, with its cause.
+
+    continues: what continues without the client, or how; it ends the message of the final error.
+    """
 
     patience_seconds: float
     say: Callable[[str], None]

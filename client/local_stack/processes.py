@@ -21,7 +21,7 @@ from serving.rpc.channels import open_channel
 
 _READY: Final = b"ready "
 _LOG_TAIL_LINES: Final = 8
-_LOOK_AGAIN_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,11 @@ class ManagedProcess:
 
     async def died(self) -> StackFailed:
         """Wait until the process ends by itself, and return the error to raise."""
-        return self._failed(f"ended by itself ({_ending(await self._running().wait())})")
+        return self._failed(f"ended by itself ({_ending(await self.exit_code())})")
+
+    async def exit_code(self) -> int:
+        """Wait until the process ends by itself. Negative if a signal killed it."""
+        return await self._running().wait()
 
     async def end(self, limit_seconds: float) -> None:
         """Send SIGTERM, then SIGKILL to the whole group after `limit_seconds`. Safe to call at any time."""
@@ -156,7 +160,7 @@ class ManagedProcess:
                     return Ready.parsed(line.decode(errors="replace"))
             if ended:
                 raise self._failed(f"did not start ({_ending(child.returncode)})")
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _serving(self, health_port: int) -> None:
         child = self._running()
@@ -170,7 +174,7 @@ class ManagedProcess:
                 except grpc.aio.AioRpcError as error:
                     if child.returncode is not None:
                         raise self._failed(f"did not start ({_ending(child.returncode)})") from error
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
 
     def _running(self) -> asyncio.subprocess.Process:
         if self._child is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, field, replace
@@ -26,7 +27,7 @@ _COLUMNS: Final = (
     ("lost in", ""), ("changes", ""), ("jitter", ".0f"), ("PCK@0.2", ".2f"), ("OKS", ".2f"), ("ms a frame", ".0f"),
     ("of which network", ".0f"), ("after it", ".1%"),
 )  # fmt: skip
-"""The heading and the number format of each field of `PoseScores`."""
+"""The heading and the number format of each field of `PoseScores`, in the order of the fields."""
 HEADINGS: Final = ("clip", *(heading for heading, _ in _COLUMNS))
 
 
@@ -82,10 +83,8 @@ def evaluate(job: EvaluationJob, display: Display, should_stop: Callable[[], boo
         reference = [found.dancer for found in frames_of[0]] if truth is None else truth
         for place, (backend, mine) in enumerate(zip(compared, frames_of, strict=True)):
             scores = scored(backend.value, mine, None if truth is None and place == 0 else reference)
-            cells = zip(astuple(scores), _COLUMNS, strict=True)
-            rows.append(
-                (Path(clip).stem, *("" if value != value else format(value, spec) for value, (_, spec) in cells))
-            )
+            cells = (_cell(value, spec) for value, (_, spec) in zip(astuple(scores), _COLUMNS, strict=True))
+            rows.append((Path(clip).stem, *cells))
     return rows
 
 
@@ -108,6 +107,10 @@ def _for(job: EvaluationJob, backend: PoseBackend) -> EvaluationJob:
     # MediaPipe finds one person at most, so there is no choice.
     dancer = DancerChoice() if backend is PoseBackend.MEDIAPIPE else job.dancer
     return replace(job, models=replace(job.models, backend=backend), dancer=dancer)
+
+
+def _cell(value: str | float, spec: str) -> str:
+    return "" if isinstance(value, float) and math.isnan(value) else format(value, spec)
 
 
 def markdown_of(rows: Sequence[tuple[str, ...]]) -> str:
