@@ -1,4 +1,4 @@
-"""Writes docs/metrics.md from the metrics that the code has; `--check` fails where the page lags behind.
+"""Write docs/metrics.md from the metrics in the code; with `--check`, fail if the page is out of date.
 
 python scripts/generate_metrics_page.py [--check]
 """
@@ -6,12 +6,11 @@ python scripts/generate_metrics_page.py [--check]
 from __future__ import annotations
 
 import ast
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+from scripts.generated_files import ROOT, write_or_check
+
 PAGE: Final = ROOT / "docs" / "metrics.md"
 KINDS: Final = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram", "Info": "info"}
 FOLDERS: Final = ("serving", "orchestrator", "services", "training")
@@ -19,25 +18,26 @@ UNITS: Final = {"_seconds": "seconds", "_seconds_left": "seconds", "_bytes": "by
 INTRODUCTION: Final = """\
 # Metrics
 
-Written by `python scripts/generate_metrics_page.py` from the code; a test keeps the two together.
+Generated from the code by `python scripts/generate_metrics_page.py`; a test fails if the page is out of date.
 
-Every process serves Prometheus metrics over HTTP on its `metrics_port`, which the ready line names. Base units, and
-never a session's id as a label: one session is found in the logs and traces ([observability.md](observability.md)).
-A histogram has `_bucket`, `_sum` and `_count`; its buckets have edges where a frame's budget ends (8, 16, 33, 40 ms).
-Triton has metrics of its own (`nv_inference_*`: counters in microseconds, so means only). A training serves its metrics
-on `TRAINING_METRICS_PORT` while it runs. What is drawn and watched of all this: [dashboards.md](dashboards.md) and
-[runbooks.md](runbooks.md).
+Every process serves Prometheus metrics over HTTP on its `metrics_port`, which its ready line names. Values have \
+base units. A session's id is never a label: to find one session, use the logs and traces \
+([observability.md](observability.md)). Each histogram has `_bucket`, `_sum` and `_count` series, with bucket edges \
+at the frame budgets (8, 16, 33, 40 ms). Triton has its own metrics (`nv_inference_*`): counters of microseconds, so \
+they only allow means. A training serves its metrics on `TRAINING_METRICS_PORT` while it runs. \
+[dashboards.md](dashboards.md) and [runbooks.md](runbooks.md) describe the dashboards and alerts built on these \
+metrics.
 
-The metrics of `serving/telemetry.py` exist in every process. All processes fill `dance_event_loop_lag_seconds` and
-`dance_build_info`; stages with streams (pose, normalize) fill `dance_streams`; the others are the orchestrator's.
-Stages of the orchestrator are `pose`, `normalize`, `label_map`, `generator`, `face` and `encode`; reachable servers are
-`pose`, `normalize`, `face`, `agent` and `triton`.
+The metrics of `serving/telemetry.py` exist in every process. All processes fill `dance_event_loop_lag_seconds` and \
+`dance_build_info`; stages with streams (pose, normalize) fill `dance_streams`; only the orchestrator fills the \
+others. The orchestrator's stages are `pose`, `normalize`, `label_map`, `generator`, `face` and `encode`; the \
+servers whose reachability it reports are `pose`, `normalize`, `face`, `agent` and `triton`.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric as the code declares it. name: as Prometheus shows it. source: the file, from the root."""
+    """One metric as the code declares it. name: in Prometheus. source: the file, relative to the root."""
 
     name: str
     kind: str
@@ -47,12 +47,12 @@ class Metric:
 
     @property
     def unit(self) -> str:
-        """Of its values."""
+        """The unit of its values; "1" if it has none."""
         return next((unit for suffix, unit in UNITS.items() if self.name.endswith(suffix)), "1")
 
 
 def declared() -> list[Metric]:
-    """All metrics of the code, in the order of their files and names."""
+    """Return all metrics in the code, ordered by file and name."""
     found: list[Metric] = []
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -78,7 +78,7 @@ def _metric(call: ast.Call, source: str) -> Metric:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     lines = [INTRODUCTION]
     source = ""
     for metric in declared():
@@ -91,13 +91,5 @@ def page() -> str:
     return text.replace("|\n## ", "|\n\n## ")
 
 
-def main() -> None:
-    """Writes the page, or compares it."""
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page())
-    elif not PAGE.exists() or PAGE.read_text() != page():
-        sys.exit("docs/metrics.md lags behind the code: python scripts/generate_metrics_page.py writes it")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check({PAGE: page()})

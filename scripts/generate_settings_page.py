@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the settings that the code has; `--check` fails where the page lags behind.
+"""Write docs/settings.md from the settings classes; with `--check`, fail if the page is out of date.
 
 python scripts/generate_settings_page.py [--check]
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+from scripts.generated_files import ROOT, write_or_check
+
 PAGE: Final = ROOT / "docs" / "settings.md"
 EVERY: Final = ("serving/server.py", "ServerSettings")
 PROCESSES: Final = (
@@ -24,21 +23,22 @@ PROCESSES: Final = (
     ("GENERATOR_", "services/generator/settings.py", "GeneratorSettings"),
 )
 OTHERS: Final = (("TRAINING_METRICS_", "training/telemetry.py", "TrainingMetricsSettings"),)
-"""Processes that are no servers, so that what every process can be told does not go for them."""
+"""Processes without a server, which do not have the settings of every server."""
 INTRODUCTION: Final = """\
 # Settings
 
-Written by `python scripts/generate_settings_page.py` from the code; a test keeps the two together.
+Generated from the code by `python scripts/generate_settings_page.py`; a test fails if the page is out of date.
 
-A process reads its environment once, at its start. A value of the wrong type, one out of range, and a variable with a
-process's prefix that is no setting end it with one line on stderr and exit code 2. What an empty cell means is said by
-the name. [operations.md](operations.md) says which of them to turn when.
+A process reads its environment once, at its start. If a value has the wrong type or is out of range, or a variable \
+has the process's prefix but names no setting, the process writes one line to stderr and exits with code 2. The name \
+explains a setting whose description is empty. [operations.md](operations.md) explains which settings to change and \
+when.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its field, type and default as the code has them, and what is said of it."""
+    """One setting as the code declares it: name, type, default and description."""
 
     name: str
     kind: str
@@ -47,7 +47,7 @@ class Setting:
 
 
 def settings_of(path: str, class_name: str) -> list[Setting]:
-    """The fields of a settings class, in their order, with the string that follows each."""
+    """Return the fields of a settings class in order, each with the string literal that follows it."""
     tree = ast.parse((ROOT / path).read_text())
     (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
     found: list[Setting] = []
@@ -57,28 +57,30 @@ def settings_of(path: str, class_name: str) -> list[Setting]:
         if not isinstance(node, ast.AnnAssign):
             continue
         name = ast.unparse(node.target)
-        said = ""
+        meaning = ""
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-            said = " ".join(str(following.value.value).split())
-        found.append(Setting(name, ast.unparse(node.annotation), _shown(defaults[name]), said))
+            meaning = " ".join(str(following.value.value).split())
+        found.append(Setting(name, ast.unparse(node.annotation), _shown(defaults[name]), meaning))
     return found
 
 
 def _shown(default: Any) -> str:
     if default is None:
         return "none"
-    return (
-        str(default).lower()
-        if isinstance(default, bool)
-        else f"{default:g}"
-        if isinstance(default, float)
-        else str(default)
-    )
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def page() -> str:
-    """The whole page."""
-    lines = [INTRODUCTION, "## Every server", "", "With the prefix of the process, as in `POSE_PORT`.", ""]
+    """Return the whole page."""
+    lines = [
+        INTRODUCTION,
+        "## Every server",
+        "",
+        "Each variable starts with the prefix of its process, for example `POSE_PORT`.",
+        "",
+    ]
     lines += _table("", settings_of(*EVERY))
     for prefix, path, class_name in (*PROCESSES, *OTHERS):
         lines += ["", f"## {prefix}*", "", *_table(prefix, settings_of(path, class_name))]
@@ -93,13 +95,5 @@ def _table(prefix: str, settings: list[Setting]) -> list[str]:
     return ["| variable | type | default | |", "|---|---|---|---|", *rows]
 
 
-def main() -> None:
-    """Writes the page, or compares it."""
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page())
-    elif not PAGE.exists() or PAGE.read_text() != page():
-        raise SystemExit(f"error: {PAGE.name} lags behind the code: python scripts/{Path(__file__).name} writes it")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check({PAGE: page()})
