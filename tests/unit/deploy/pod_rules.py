@@ -6,20 +6,10 @@ import re
 import tomllib
 from typing import Final
 
+from scripts.images import EXTRAS
 from serving.server import VERSION
 from tests.unit.deploy.manifests import ROOT, Document, Pod, of_kind, pods
 
-# Our images, and what each is made from.
-IMAGES: Final = {
-    "pose": "services/pose/Dockerfile",
-    "normalize": "services/normalize/Dockerfile",
-    "face": "services/face/Dockerfile",
-    "orchestrator": "orchestrator/Dockerfile",
-    "agent": "services/generator/Dockerfile.agent",
-    "triton": "services/generator/Dockerfile.triton",
-    "triton-cpu": "services/generator/Dockerfile.triton-cpu",
-    "training": "training/Dockerfile",
-}
 PREFIX: Final = "everybody-dance/"
 _VOLUMES: Final = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
@@ -108,7 +98,7 @@ def images(documents: list[Document]) -> list[str]:
             name, _, tag = image.rpartition(":")
             if not name or "/" in tag or not re.search(r"\d", tag) or "latest" in tag:
                 faults.append(f"{pod.where} {container['name']}: {image} has no exact tag")
-            elif image.startswith(PREFIX) and (name.removeprefix(PREFIX) not in IMAGES or tag != VERSION):
+            elif image.startswith(PREFIX) and (name.removeprefix(PREFIX) not in EXTRAS or tag != VERSION):
                 faults.append(f"{pod.where} {container['name']}: there is no image {image}")
     return faults
 
