@@ -29,7 +29,7 @@ images:
 @pytest.fixture(autouse=True)
 def only_docker(monkeypatch: pytest.MonkeyPatch) -> None:
     """docker is installed; podman and buildah are not."""
-    monkeypatch.setattr(images.shutil, "which", lambda program: "/usr/bin/docker" if program == "docker" else None)
+    monkeypatch.setattr("shutil.which", lambda program: "/usr/bin/docker" if program == "docker" else None)
 
 
 @pytest.fixture
@@ -54,12 +54,8 @@ def commands() -> list[list[str]]:
 def test_push_builds_pushes_and_names_the_images_in_the_manifests(checkout, commands):
     """`push` does all of it; other images, and names that only look like one of ours, stay."""
     registry = "registry.example:5000/me"
-    assert (
-        images.main(
-            ["push", "pose", "--registry", f"{registry}/"], lambda words: commands.append(list(words)), checkout
-        )
-        == 0
-    )
+    words = ["push", "pose", "--registry", f"{registry}/"]
+    assert images.main(words, lambda command: commands.append(list(command)), checkout) == 0
     there = f"{registry}/everybody-dance-pose:0.1.0"
     assert [words[1] for words in commands] == ["build", "tag", "push"]
     assert {"--build-arg=EXTRAS=pose", "--build-arg=VERSION=0.1.0"} <= set(commands[0])
