@@ -20,7 +20,6 @@ from onnx import TensorProto, helper
 from benchmarks.cases import SAMPLES
 from benchmarks.stand_ins import dancer
 from client.stack import LocalStack, local_stack
-from motion import skeleton
 from serving import wire
 from serving.actors import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
 from serving.channels import open_channel
@@ -82,8 +81,7 @@ class PosingSession:
 
     async def send(self) -> None:
         """Send the next frame: a pose without hands."""
-        pose = dancer(self._next_sequence, WIDTH_PX, HEIGHT_PX)
-        pose.confidence[skeleton.LEFT_HAND] = pose.confidence[skeleton.RIGHT_HAND] = 0
+        pose = dancer(self._next_sequence, WIDTH_PX, HEIGHT_PX, hands=False)
         size = normalize_pb2.FrameSize(width_px=WIDTH_PX, height_px=HEIGHT_PX)
         given = transfer_pb2.ClientPose(pose=wire.pose_to_proto(pose), size=size)
         frame = transfer_pb2.TransferFrame(sequence=self._next_sequence, client_pose=given)
