@@ -2,7 +2,8 @@
 
 Both train the body network of a preset on the same pairs, with the same losses, batch and size. They run blocks of
 steps in turns in one process, so other load on the machine affects both alike. A frame counts as seen when the
-generator has drawn it in training. The report also has the CPU seconds of each frame over all cores, for shared machines.
+generator has drawn it in training. The report also has the CPU seconds of each frame over all cores, for shared
+machines.
 
 The plain loop works like the published code of pix2pixHD and its descendants: float32, PyTorch's own layers, reading
 the next pair after the last step, three runs of the discriminator for each pair (drawn pictures for its own loss, real
