@@ -61,7 +61,7 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
     assert quiet == set(alerts())
 
 
-def test_every_alert_says_how_bad_it_is_and_what_to_do(root: Path):
+def test_every_alert_has_a_severity_and_a_runbook(root: Path):
     """Each alert has a severity, summary, description and section in docs/runbooks.md; each section has an alert."""
     page = (root / "docs" / "runbooks.md").read_text()
     sections = dict(re.findall(r"^## (Dance\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
@@ -75,7 +75,7 @@ def test_every_alert_says_how_bad_it_is_and_what_to_do(root: Path):
         assert all(f"**{word}**" in said for word in ("Means", "Look", "Do")), name
 
 
-def test_names_of_rules_are_theirs_alone():
+def test_rule_names_are_unique():
     """Names of rules are unique, and recorded series are named level:metric:operations."""
     names = [rule.get("record") or rule["alert"] for rule in rules()]
     assert len(names) == len(set(names))
@@ -87,7 +87,7 @@ def test_rules_use_metrics_that_exist(root: Path):
     assert_metrics_exist(root, rule_expressions())
 
 
-def test_comparisons_can_be_asked_for_their_answer():
+def test_comparisons_can_return_a_boolean():
     """`whether_or_not` keeps label matchers and makes comparisons answer 0 or 1."""
     assert whether_or_not('up{job!="a"} == 0 and x > y') == 'up{job!="a"} == bool 0 and x > bool y'
     assert whether_or_not('a{b=~"c|d"} >= 0.9') == 'a{b=~"c|d"} >= bool 0.9'

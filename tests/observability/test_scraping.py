@@ -85,7 +85,7 @@ def test_only_addresses_and_intervals_differ_on_this_machine(config: dict, tmp_p
         assert job == there
 
 
-def test_targets_that_are_forgotten_are_named(tmp_path: Path):
+def test_missing_targets_are_named(tmp_path: Path):
     """Targets must name every scrape job of the configuration, and only those."""
     with pytest.raises(ValueError, match="stranger"):
         local_configuration(deployed_files()["prometheus.yml"], tmp_path, {"stranger": []}, 1.0)

@@ -1,4 +1,4 @@
-"""What every pod must be like, wherever it runs: restricted, bounded, of an exact image. Each rule returns faults."""
+"""Rules for every pod: restricted, with limits, with an exact image. Each rule returns its violations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BINARY: Final = re.compile(r"([1-9][0-9]*)(Ki|Mi|Gi|Ti)")
 
 
 def restricted(documents: list[Document]) -> list[str]:
-    """The pod security standard "restricted", and a root file system that nobody writes to."""
+    """Every pod meets the pod security standard "restricted" and has a read-only root file system."""
     faults = []
     for pod in pods(documents):
         spec, own = pod.spec, pod.spec.get("securityContext", {})
@@ -53,7 +53,7 @@ def restricted(documents: list[Document]) -> list[str]:
 
 
 def accounts(documents: list[Document]) -> list[str]:
-    """Every pod has an account of its own, which exists, and a token only where a Role is bound to it."""
+    """Every pod has its own, existing account, and a token only if a Role is bound to the account."""
     known = {document["metadata"]["name"] for document in of_kind(documents, "ServiceAccount")}
     bindings = of_kind(documents, "RoleBinding", "ClusterRoleBinding")
     bound = {subject["name"] for binding in bindings for subject in binding.get("subjects", [])}
@@ -68,7 +68,7 @@ def accounts(documents: list[Document]) -> list[str]:
 
 
 def bounded(documents: list[Document]) -> list[str]:
-    """Every container says what it needs and what it may have at most; every emptyDir has a limit."""
+    """Every container has requests and limits; every emptyDir has a size limit."""
     faults = []
     for pod in pods(documents):
         for container in pod.containers():
@@ -88,7 +88,7 @@ def bounded(documents: list[Document]) -> list[str]:
 
 
 def images(documents: list[Document]) -> list[str]:
-    """Our images exist, in this version; others have an exact tag."""
+    """Our images exist in this version; other images have an exact tag."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         assert tomllib.load(file)["project"]["version"] == VERSION
     faults = []
@@ -99,12 +99,12 @@ def images(documents: list[Document]) -> list[str]:
             if not name or "/" in tag or not re.search(r"\d", tag) or "latest" in tag:
                 faults.append(f"{pod.where} {container['name']}: {image} has no exact tag")
             elif image.startswith(PREFIX) and (name.removeprefix(PREFIX) not in EXTRAS or tag != VERSION):
-                faults.append(f"{pod.where} {container['name']}: there is no image {image}")
+                faults.append(f"{pod.where} {container['name']}: unknown image {image}")
     return faults
 
 
 def only_triton_has_a_gpu(documents: list[Document]) -> list[str]:
-    """A cluster with one GPU comes up; what asks for one gets to its node, and rolls without a second one."""
+    """A cluster with one GPU is enough: pods that request it can be scheduled and updated without a second GPU."""
     faults = []
     for pod in pods(documents):
         asks = [
@@ -115,7 +115,7 @@ def only_triton_has_a_gpu(documents: list[Document]) -> list[str]:
             if resource.startswith("nvidia.com/")
         ]
         if pod.workload["kind"] == "Job" or not asks:
-            continue  # a training job asks for one by itself, and waits for it
+            continue  # a training job requests its own GPU and waits for it
         if pod.name != "triton":
             faults.append(f"{pod.where}: asks for a GPU")
         if "nvidia.com/gpu.present" not in pod.spec.get("nodeSelector", {}):
@@ -129,7 +129,7 @@ def only_triton_has_a_gpu(documents: list[Document]) -> list[str]:
 
 
 def quantities(documents: list[Document]) -> list[str]:
-    """Amounts are written as the API server writes them back; else applying again would always find a difference."""
+    """Quantities are written as the API server returns them; otherwise each apply would find a difference."""
     faults = []
 
     def look(where: str, value: object) -> None:
@@ -156,7 +156,7 @@ def quantities(documents: list[Document]) -> list[str]:
 
 
 def spread(documents: list[Document]) -> list[str]:
-    """Replicas of what serves are spread over nodes, and not all taken away at the same time."""
+    """Replicas of services are spread over nodes and are not all evicted at the same time."""
     faults = []
     guarded = [d["spec"]["selector"]["matchLabels"].items() for d in of_kind(documents, "PodDisruptionBudget")]
     for pod in pods(documents):

@@ -1,4 +1,4 @@
-"""What the manifests tell the processes, against what the code takes. Each rule returns faults."""
+"""Rules for settings in the manifests: the code must accept them. Each rule returns its violations."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _OF_TORCHRUN: Final = "PET_"
 
 
 def module_of(container: Document) -> str | None:
-    """Which module the container runs; None where it runs something else."""
+    """Return the module that the container runs; None if it runs something else."""
     command = [*container.get("command", []), *container.get("args", [])]
     return command[2] if command[:2] == ["python", "-m"] and len(command) > 2 else None
 
 
 def processes(documents: list[Document]) -> Iterator[tuple[Pod, Document, ServerSettings]]:
-    """Every container of a gRPC process with the settings that its environment makes. Raises BadSettings."""
+    """Return every container of a gRPC process with the settings from its environment. Raises BadSettings."""
     for pod in pods(documents):
         for container in pod.containers(init=False):
             module = module_of(container)
@@ -52,7 +52,7 @@ def processes(documents: list[Document]) -> Iterator[tuple[Pod, Document, Server
 
 
 def commands(documents: list[Document]) -> list[str]:
-    """`python -m` names modules that are there and can be run."""
+    """`python -m` names existing modules that can run."""
     faults = []
     for pod in pods(documents):
         for container in pod.containers():
@@ -74,7 +74,7 @@ def _installed(module: str) -> bool:
 
 
 def variables(documents: list[Document]) -> list[str]:
-    """The environment of each of our containers is one that its process starts with."""
+    """The process of each of our containers accepts its environment."""
     faults = []
     try:
         for _ in processes(documents):
@@ -89,7 +89,7 @@ def variables(documents: list[Document]) -> list[str]:
             module = module_of(container)
             for name in environment(documents, container):
                 if any(f"${name}" in word for word in container.get("args", [])):
-                    continue  # its script reads it
+                    continue  # read by its script
                 owner = next((prefixes[prefix] for prefix in prefixes if name.startswith(prefix)), None)
                 if owner is not None and owner != module:
                     faults.append(f"{pod.where} {container['name']}: {name} is a setting of {owner}")
@@ -102,14 +102,14 @@ def variables(documents: list[Document]) -> list[str]:
 
 @cache
 def _read_by_the_code() -> frozenset[str]:
-    """Names that stand in the code as they are, such as those of the training container."""
+    """The manifests contain the names that the code uses, such as that of the training container."""
     folders = ("client", "serving", "services", "orchestrator", "training")
     text = "".join(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
     return frozenset(re.findall(r"[\"'`]([A-Z][A-Z0-9_]{3,})[\"'`=]", text))
 
 
 def files(documents: list[Document]) -> list[str]:
-    """Whatever a setting names as a file or folder lies on a volume; the actors are where the volume of actors is."""
+    """Files and folders in settings are on a volume, and the actors are on the volume of actors."""
     faults = []
     for pod, container, settings in _accepted(documents):
         mounts = {mount["mountPath"]: mount for mount in container.get("volumeMounts", [])}
@@ -138,11 +138,11 @@ def _accepted(documents: list[Document]) -> Iterator[tuple[Pod, Document, Any]]:
     try:
         yield from processes(documents)
     except BadSettings:
-        return  # `variables` says so
+        return  # `variables` reports it
 
 
 def listening(documents: list[Document]) -> list[str]:
-    """Processes listen where the containers' ports are, for other machines to reach."""
+    """Processes listen on the containers' ports, on addresses that other machines can reach."""
     faults = []
     for pod, container, settings in _accepted(documents):
         numbers = {port["containerPort"] for port in container.get("ports", [])}
@@ -155,7 +155,7 @@ def listening(documents: list[Document]) -> list[str]:
 
 
 def addresses(documents: list[Document]) -> list[str]:
-    """What the orchestrator calls is a port of a headless Service, so that calls go to all replicas."""
+    """The orchestrator's addresses are ports of headless Services, so calls go to all replicas."""
     faults = []
     services = {service["metadata"]["name"]: service["spec"] for service in of_kind(documents, "Service")}
     certificates = {d["spec"]["secretName"]: d["spec"] for d in of_kind(documents, "Certificate")}
@@ -180,7 +180,7 @@ def addresses(documents: list[Document]) -> list[str]:
 
 
 def graces(documents: list[Document]) -> list[str]:
-    """Pods have the time that their processes need to end well; the orchestrator 120 s, Triton 75 s at least."""
+    """Pods have enough time to shut down cleanly: the orchestrator at least 120 s, Triton at least 75 s."""
     faults = []
     least = {"orchestrator": 120, "triton": 75}
     for pod, container, settings in _accepted(documents):
@@ -204,7 +204,7 @@ def graces(documents: list[Document]) -> list[str]:
 
 
 def room(documents: list[Document]) -> list[str]:
-    """All pose and normalize streams together are enough for all sessions; several Tritons all have every actor."""
+    """The pose and normalize streams are enough for all sessions; each of several Tritons loads every actor."""
     faults: list[str] = []
     places: dict[str, int] = {}
     for pod, _, settings in _accepted(documents):
@@ -229,7 +229,7 @@ def room(documents: list[Document]) -> list[str]:
 
 
 def triton(documents: list[Document]) -> list[str]:
-    """A Triton in a container of its own and its agent agree: on the repository, the key, the port, who loads."""
+    """A Triton in its own container and its agent agree on the repository, the key, the port and who loads models."""
     faults = []
     for pod, agent, settings in _accepted(documents):
         if not isinstance(settings, GeneratorSettings) or not settings.triton_address:

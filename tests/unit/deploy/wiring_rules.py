@@ -1,4 +1,4 @@
-"""What refers to what: labels, ports, volumes, ConfigMaps, Secrets, accounts. Each rule returns faults."""
+"""Rules for references: labels, ports, volumes, ConfigMaps, Secrets, accounts. Each rule returns its violations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.deploy.manifests import (
 )
 
 NEEDED: Final = {"orchestrator-tokens"}
-"""The Secrets of the user's without which pods do not start: of overlays/tls alone."""
+"""The user's Secrets that pods need to start; only overlays/tls has any."""
 NAMES: Final = {
     "pose", "normalize", "face", "triton", "orchestrator", "training", "prometheus", "grafana",
 }  # fmt: skip
@@ -30,12 +30,12 @@ _ELSEWHERE: Final = {"gpu-operator", "kube-system", "monitoring", "keda"}
 
 
 def selectors(documents: list[Document]) -> list[str]:
-    """Selectors find the pods that they are meant for."""
+    """Selectors match the intended pods."""
     faults, all_pods = [], pods(documents)
 
     def finds(where: str, selector: dict[str, str] | None) -> None:
         if selector == {NAME_LABEL: "training"}:
-            return  # its pods come and go
+            return  # its pods are temporary
         if not selector or not any(selects(selector, pod.labels) for pod in all_pods):
             faults.append(f"{where}: {selector} selects no pod")
 
@@ -66,7 +66,7 @@ def selectors(documents: list[Document]) -> list[str]:
 
 
 def ports(documents: list[Document]) -> list[str]:
-    """Services and probes name ports that their containers have."""
+    """Services and probes name ports of their containers."""
     faults, all_pods = [], pods(documents)
     for service in of_kind(documents, "Service"):
         for pod in (pod for pod in all_pods if selects(service["spec"].get("selector", {}), pod.labels)):
@@ -76,7 +76,7 @@ def ports(documents: list[Document]) -> list[str]:
                 if target not in known:
                     faults.append(f"{called(service)}: {pod.where} has no port {target}")
                 elif service["spec"].get("clusterIP") == "None" and known[target] != port["port"]:
-                    # Nobody translates a port where a name stands for the pods themselves.
+                    # A headless Service does not translate ports.
                     faults.append(f"{called(service)}: headless, but port {port['port']} is {known[target]} in the pod")
     for pod in all_pods:
         names = [port["name"] for c in pod.containers() for port in c.get("ports", [])]
@@ -105,7 +105,7 @@ def _probe_faults(probe: Document | None, own_names: set[str], numbers: set[int]
 
 
 def probes(documents: list[Document]) -> list[str]:
-    """Everything that serves has all three probes, and no liveness probe ends a process for what others do."""
+    """Every server has all three probes, and no liveness probe depends on other processes."""
     faults = []
     for pod in pods(documents):
         if pod.workload["kind"] != "Deployment":
@@ -125,7 +125,7 @@ def probes(documents: list[Document]) -> list[str]:
 
 
 def volumes(documents: list[Document]) -> list[str]:
-    """Mounts have their volumes, volumes their claims, ConfigMaps and Secrets; nothing is left over."""
+    """Mounts have volumes; volumes have claims, ConfigMaps and Secrets; none is unused."""
     faults = []
     claims = {d["metadata"]["name"] for d in of_kind(documents, "PersistentVolumeClaim")}
     maps = {d["metadata"]["name"]: set(d.get("data", {})) for d in of_kind(documents, "ConfigMap")}
@@ -168,13 +168,13 @@ def _source_faults(source: Document, maps: dict[str, set[str]], secrets: set[str
 
 
 def _secrets(documents: list[Document]) -> set[str]:
-    """That the documents make, themselves or by cert-manager."""
+    """Return the Secrets that the documents create, directly or through cert-manager."""
     made = {d["metadata"]["name"] for d in of_kind(documents, "Secret")}
     return made | {d["spec"]["secretName"] for d in of_kind(documents, "Certificate")}
 
 
 def _known_secret(reference: Document, made: set[str]) -> bool:
-    """Whether a Secret is made, or else said how to make; the pods of deploy/ start without any of these."""
+    """Return whether a Secret is created or documented; the pods of deploy/ start without these Secrets."""
     name = str(reference.get("secretName", reference.get("name")))
     if reference.get("optional") is True and name in _made_by_cert_manager():
         return True
@@ -194,7 +194,7 @@ def _told_to_make() -> frozenset[str]:
 
 
 def references(documents: list[Document]) -> list[str]:
-    """Variables come from ConfigMaps and Secrets that exist, and every ConfigMap is used."""
+    """Variables come from existing ConfigMaps and Secrets, and every ConfigMap is used."""
     faults, used = [], set()
     maps = {d["metadata"]["name"]: set(d.get("data", {})) for d in of_kind(documents, "ConfigMap")}
     for pod in pods(documents):
@@ -223,7 +223,7 @@ def references(documents: list[Document]) -> list[str]:
 
 
 def identities(documents: list[Document]) -> list[str]:
-    """Every document has a name of its own, its namespace, and nothing that applying again would stumble over."""
+    """Every document has a unique name, its namespace, and nothing that breaks applying it again."""
     faults, seen = [], set()
     for document in documents:
         where, metadata = called(document), document["metadata"]
@@ -242,7 +242,7 @@ def identities(documents: list[Document]) -> list[str]:
 
 
 def one_entry_each(documents: list[Document]) -> list[str]:
-    """Lists that are merged by a key have it once: the second entry would win, or come and go."""
+    """Lists that are merged by a key have each key once; otherwise the second entry would win, or come and go."""
     faults = []
     for service in of_kind(documents, "Service"):
         keys = [(port["port"], port.get("protocol", "TCP")) for port in service["spec"]["ports"]]
@@ -258,7 +258,7 @@ def one_entry_each(documents: list[Document]) -> list[str]:
 
 
 def whole_lists(documents: list[Document]) -> list[str]:
-    """Lists that are replaced as a whole say what the API server would add: it would be taken away again each time."""
+    """Lists that are replaced as a whole contain the server's defaults, which each apply would otherwise remove."""
     return [
         f"{called(policy)}: port {port} without its protocol"
         for policy in of_kind(documents, "NetworkPolicy")
@@ -269,7 +269,7 @@ def whole_lists(documents: list[Document]) -> list[str]:
 
 
 def replicas(documents: list[Document]) -> list[str]:
-    """What is scaled by something else has no number of replicas; everything else has one."""
+    """Deployments with an autoscaler have no number of replicas; all others have one."""
     scaled = {
         scaler["spec"]["scaleTargetRef"]["name"]
         for scaler in of_kind(documents, "HorizontalPodAutoscaler", "ScaledObject")
@@ -282,7 +282,7 @@ def replicas(documents: list[Document]) -> list[str]:
 
 
 def monitors(documents: list[Document]) -> list[str]:
-    """Each ServiceMonitor names a port of a Service that it selects."""
+    """Each ServiceMonitor names a port of a selected Service."""
     faults = []
     for monitor in of_kind(documents, "ServiceMonitor"):
         selector = monitor["spec"]["selector"]["matchLabels"]
@@ -315,5 +315,5 @@ def _nulls(tree: Any, path: str = "") -> list[str]:
 
 
 def known_names(documents: list[Document]) -> list[str]:
-    """Pods are named as everything else calls them."""
+    """Pods have the names that everything else uses for them."""
     return [f"{pod.where}: nobody knows {pod.name!r}" for pod in pods(documents) if pod.name not in NAMES]
