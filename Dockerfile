@@ -34,12 +34,12 @@ ENV PATH=/opt/venv/bin:$PATH \
     OMP_WAIT_POLICY=PASSIVE \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
-HEALTHCHECK --start-period=120s --interval=10s --timeout=5s CMD ["python", "-m", "serving.probe", "127.0.0.1:9090"]
+HEALTHCHECK --start-period=120s --interval=10s --timeout=5s CMD ["python", "-m", "serving.rpc.health_probe", "127.0.0.1:9090"]
 
 # Each image compiles its bytecode during the build, because its user cannot write to /app.
 FROM runtime AS pose

@@ -21,8 +21,8 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2_grpc
 
-from serving.channels import open_channel
-from serving.server import SERVER_OPTIONS
+from serving.rpc.channels import open_channel
+from serving.rpc.server import SERVER_OPTIONS
 
 SERVICE: Final = "bare.Relay"
 TRANSFER, POSE, NORMALIZE, GENERATOR, FACE = "Transfer", "Pose", "Normalize", "Generator", "Face"

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from motion.frame import Frame, PictureEncoding
-from serving.actors import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
-from serving.pictures import encode_picture
-from training.body import new_generator
-from training.export import export_generator
+from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
+from serving.pictures.codec import encode_picture
+from training.loop.body_learner import new_generator
+from training.publishing.export import export_generator
 from video.reader import VideoReader
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
@@ -44,12 +44,12 @@ def make_actor(case: Case, store: ActorStore) -> Actor:
     files = {name: sample.folder / name for name in (GENERATOR_FILE, FACE_FILE, PLATE_FILE)}
     if case.shape is None:
         return store.publish(replace(sample, id=case.actor), files)
-    stage = replace(sample.stage, out_width_px=case.side_px, out_height_px=case.side_px)
-    actor = replace(sample, id=case.actor, stage=stage, generator=case.shape, preset="random weights")
+    crop = replace(sample.crop, out_width_px=case.side_px, out_height_px=case.side_px)
+    actor = replace(sample, id=case.actor, crop=crop, generator=case.shape, preset="random weights")
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         network_path = Path(folder) / GENERATOR_FILE
-        plate = stage.crop(sample.read_plate())
+        plate = crop.cut(sample.read_plate())
         export_generator(new_generator(case.shape), plate, network_path, case.side_px, case.side_px)
         return store.publish(actor, {**files, GENERATOR_FILE: network_path})
 

@@ -31,11 +31,11 @@ from benchmarks.posing import idle_actor
 from benchmarks.processes import cpu_seconds, running
 from benchmarks.stand_ins import add_stand_ins, dancer
 from motion.frame import FrameSize, PictureEncoding
-from serving import wire
-from serving.actors import ActorStore
-from serving.channels import open_channel
-from serving.pictures import encode_picture
-from serving.server import SERVER_OPTIONS
+from serving.actors.store import ActorStore
+from serving.pictures.codec import encode_picture
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
+from serving.rpc.server import SERVER_OPTIONS
 
 SIDES_PX: Final = (256, 512)
 WARM_UP_FRAMES: Final = 30
@@ -150,7 +150,7 @@ async def _chain(root: Path, request: Callable[[int], transfer_pb2.TransferReque
 
 @asynccontextmanager
 async def _bare(side_px: int, logs: Path, request_bytes: int, answer_bytes: int) -> AsyncIterator[Way]:
-    pose_bytes = wire.pose_to_proto(dancer(0, _SOURCE.width_px, _SOURCE.height_px)).ByteSize()
+    pose_bytes = converters.pose_to_proto(dancer(0, _SOURCE.width_px, _SOURCE.height_px)).ByteSize()
     picture_bytes, crop_bytes = side_px * side_px * 3, _CROP_PX * _CROP_PX * 3
 
     def add(server: grpc.aio.Server) -> None:
@@ -180,7 +180,7 @@ def _request_maker() -> Callable[[int], transfer_pb2.TransferRequest]:
         np.asarray(cv2.GaussianBlur(noise, (31, 31), 0), np.uint8), PictureEncoding.JPEG, _JPEG_QUALITY
     )
     message = frame_pb2.Picture()
-    wire.fill_picture(message, picture)
+    converters.fill_picture(message, picture)
     return lambda sequence: transfer_pb2.TransferRequest(
         frame=transfer_pb2.TransferFrame(sequence=sequence, picture=message)
     )

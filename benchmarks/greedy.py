@@ -20,7 +20,7 @@ from dance.v1 import frame_pb2, transfer_pb2
 
 from benchmarks import table
 from benchmarks.posing import PosingSession, idle_stack, opened
-from serving.channels import open_channel
+from serving.rpc.channels import open_channel
 
 MODEST = 3
 _PAUSE_SECONDS = 0.2

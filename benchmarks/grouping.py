@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.drawn_people import HEIGHT, LIMBS, PARTS, STANDING, WIDTH, Floats, Maps, draw_maps
-from services.pose.grouping import Connection, Grouped, GroupingRules, Peaks, assembled, group
+from services.pose.openpose.grouping import Connection, Grouped, GroupingRules, Peaks, assembled, group
 
 GOAL_MS = 10.0
 

@@ -18,12 +18,14 @@ import typer
 
 from benchmarks import table
 from benchmarks.cases import CASES, SAMPLES, make_actor
-from client.feed import FeedOptions, LiveFeed
-from client.session import DanceClient
-from client.stack import local_stack
-from client.terms import NoPictureReason, PoseDetail, TransferOptions
-from serving.actors import ActorStore
-from serving.pictures import decode_picture
+from client.connection.session import DanceClient
+from client.connection.types import TransferOptions
+from client.local_stack.stack import local_stack
+from client.media.frame_feed import FeedOptions, LiveFeed
+from motion.frame import NoPictureReason
+from motion.pose_choice import PoseDetail
+from serving.actors.store import ActorStore
+from serving.pictures.codec import decode_picture
 from video.reader import SourceFrame, VideoReader
 
 WARM_UP_FRAMES = 25

@@ -23,8 +23,8 @@ from benchmarks import table
 from benchmarks.cases import read_clip
 from benchmarks.posing import idle_stack, opened
 from motion.frame import Frame
-from serving import wire
-from serving.channels import open_channel
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
 
 SIDE_PX = 512
 _SAMPLE_SECONDS = 0.02
@@ -100,7 +100,7 @@ async def _with_streams(
 
     async def estimate(call: grpc.aio.StreamStreamCall) -> None:
         for frame in frames:
-            message = frame_pb2.Frame(sequence=frame.sequence, picture=wire.picture_to_proto(frame.picture))
+            message = frame_pb2.Frame(sequence=frame.sequence, picture=converters.picture_to_proto(frame.picture))
             await call.write(pose_pb2.EstimateRequest(frame=message))
             await call.read()
 

@@ -26,15 +26,15 @@ import typer
 from benchmarks import plain_loop, table, wire_sizes
 from benchmarks.cases import CASES, Case, Clip, make_actor, read_clip, stream
 from benchmarks.processes import cpu_seconds
-from client.session import DanceClient
-from client.stack import LocalStack, local_stack
-from client.terms import TransferOptions
+from client.connection.session import DanceClient
+from client.connection.types import TransferOptions
+from client.local_stack.stack import LocalStack, local_stack
 from motion.body import BodyStats
 from motion.frame import Frame, Picture
 from services.generator.network import served_generator
-from serving.actors import Actor, ActorStore
-from serving.channels import CHANNEL_OPTIONS
-from serving.engine import open_engine
+from serving.actors.store import Actor, ActorStore
+from serving.inference.engine import open_engine
+from serving.rpc.channels import CHANNEL_OPTIONS
 
 WARM_UP_FRAMES = 10
 CHAIN = ("orchestrator", "normalize")
@@ -175,7 +175,7 @@ async def _together_rate(client: DanceClient, actor: Actor, clip: Clip, body: Bo
 
 
 def _generator_times(actor: Actor, triton_address: str, rounds: int) -> GeneratorTimes:
-    shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
+    shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
     rng = np.random.default_rng(0)
     first, second = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
     engine = open_engine(actor.generator_path, threads=plain_loop.THREADS)

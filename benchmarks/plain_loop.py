@@ -13,12 +13,13 @@ from motion.body import BodyStats
 from motion.face_region import cut_face, face_region, paste_face
 from motion.frame import Frame, FrameSize, Picture, PictureEncoding
 from motion.labelmap import draw_label_map
+from motion.pose_choice import PoseDetail
 from services.generator.network import served_generator
 from services.normalize.normalizer import Normalizer, NormalizerConfig, PoseFrame
-from services.pose.estimator import PoseDetail, PoseEstimator
-from serving.actors import Actor
-from serving.engine import open_engine
-from serving.pictures import decode_picture, encode_picture
+from services.pose.estimator import PoseEstimator
+from serving.actors.store import Actor
+from serving.inference.engine import open_engine
+from serving.pictures.codec import decode_picture, encode_picture
 
 Draw = Callable[[Picture, Picture], Picture]
 """Two pictures in, one out."""
@@ -66,8 +67,8 @@ class PlainLoop:
             )
         )
         self._estimator = PoseEstimator(PoseDetail.HOLISTIC)
-        stage = actor.stage
-        self._previous: Picture = np.full((stage.out_height_px, stage.out_width_px, 3), 128, np.uint8)
+        crop = actor.crop
+        self._previous: Picture = np.full((crop.out_height_px, crop.out_width_px, 3), 128, np.uint8)
 
     def frame(self, frame: Frame) -> bytes:
         """Return the answer's JPEG; empty if the frame shows no person."""
@@ -77,11 +78,11 @@ class PlainLoop:
         (normalized,) = self._normalizer.push(PoseFrame(frame.sequence, size, pose))
         if normalized.pose is None:
             return b""
-        stage = self._actor.stage
-        posed = stage.to_stage(normalized.pose)
-        label_map = draw_label_map(posed, stage.out_width_px, stage.out_height_px)
+        crop = self._actor.crop
+        posed = crop.to_crop(normalized.pose)
+        label_map = draw_label_map(posed, crop.out_width_px, crop.out_height_px)
         drawn = self._previous = self._draw(label_map, self._previous)
-        region = face_region(posed, self._actor.face_rule, stage.out_width_px, stage.out_height_px)
+        region = face_region(posed, self._actor.face_rule, crop.out_width_px, crop.out_height_px)
         if region is not None:
             crop_px = self._actor.face_rule.crop_px
             face = self._refine(cut_face(label_map, region, crop_px), cut_face(drawn, region, crop_px))

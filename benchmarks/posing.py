@@ -19,10 +19,10 @@ from onnx import TensorProto, helper
 
 from benchmarks.cases import SAMPLES
 from benchmarks.stand_ins import dancer
-from client.stack import LocalStack, local_stack
-from serving import wire
-from serving.actors import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
-from serving.channels import open_channel
+from client.local_stack.stack import LocalStack, local_stack
+from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 IN_FLIGHT = 4
@@ -47,8 +47,8 @@ def idle_actor(store: ActorStore, actor_id: str, side_px: int) -> Actor:
             files[name] = Path(folder) / name
             model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
             onnx.save(model, str(files[name]))
-        stage = replace(sample.stage, out_width_px=side_px, out_height_px=side_px)
-        return store.publish(replace(sample, id=actor_id, stage=stage, preset="idle"), files)
+        crop = replace(sample.crop, out_width_px=side_px, out_height_px=side_px)
+        return store.publish(replace(sample, id=actor_id, crop=crop, preset="idle"), files)
 
 
 @asynccontextmanager
@@ -83,7 +83,7 @@ class PosingSession:
         """Send the next frame: a pose without hands."""
         pose = dancer(self._next_sequence, WIDTH_PX, HEIGHT_PX, hands=False)
         size = normalize_pb2.FrameSize(width_px=WIDTH_PX, height_px=HEIGHT_PX)
-        given = transfer_pb2.ClientPose(pose=wire.pose_to_proto(pose), size=size)
+        given = transfer_pb2.ClientPose(pose=converters.pose_to_proto(pose), size=size)
         frame = transfer_pb2.TransferFrame(sequence=self._next_sequence, client_pose=given)
         self._next_sequence += 1
         await self._call.write(transfer_pb2.TransferRequest(frame=frame))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from client.processes import ManagedProcess, ProcessSpec
-from client.stack import HOST
+from client.local_stack.processes import ManagedProcess, ProcessSpec
+from client.local_stack.stack import HOST
 
 _READY_SECONDS = 60.0
 _END_SECONDS = 10.0

@@ -12,7 +12,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from motion import skeleton
 from motion.pose import Pose
-from serving import wire
+from serving.rpc import converters
 
 _BODY: Final = (
     (0.5, 0.19), (0.5, 0.28), (0.41, 0.28), (0.38, 0.41), (0.36, 0.52), (0.59, 0.28), (0.62, 0.41), (0.64, 0.52),
@@ -59,7 +59,7 @@ class StandInPose(pose_pb2_grpc.PoseServiceServicer):
                 estimate.sequence = request.frame.sequence
                 estimate.width_px, estimate.height_px = picture.width_px, picture.height_px
                 pose = dancer(request.frame.sequence, picture.width_px, picture.height_px)
-                wire.fill_pose(estimate.people.add(person_id=1).pose, pose)
+                converters.fill_pose(estimate.people.add(person_id=1).pose, pose)
             yield response
 
 

@@ -9,10 +9,10 @@ Removing an element also removes what depends on it. Without a plate, there is n
 moved, and targets are the pictures as filmed. Without masks, it is unknown where props may be painted over.
 
 All rows are scored on the same held-out frames, each drawn on the network's own previous output, on the crop around the
-body, against the unmodified pictures of the full recipe's stage at 256x256. A network that sees the whole frame has the
+body, against the unmodified pictures of the full recipe's crop at 256x256. A network that sees the whole frame has the
 same number of pixels in the frame's shape, so it costs the same. Its pictures are pasted onto the frame at the
-footage's size, as `dance transfer --full-frame` does, and the stage is cropped from the result as it is cropped from
-the footage. It is therefore compared on the same crops with the same real pixels, and is softer, in the person and the
+footage's size, as `dance transfer --full-frame` does, and the crop is cut from the result as it is cut from the
+footage. It is therefore compared on the same crops with the same real pixels, and is softer, in the person and the
 background, because it spends pixels elsewhere.
 
 After a stop, the same command resumes. `--only NAME` measures one row again.
@@ -34,22 +34,22 @@ from typing import Annotated, Final, get_type_hints
 import typer
 
 from benchmarks import table
+from motion.crop import Crop
 from motion.frame import FrameSize, Picture
-from motion.stage import Stage
 from serving.errors import BadInput, DanceError
-from serving.whole import written_whole
-from training.atomic import write_picture
-from training.body import BodyLearner
-from training.checkpoints import Checkpoints
-from training.data.prepare import PreparedFootage, preparation_name
-from training.heldout import HeldOut
-from training.identity import fingerprint, recipe_identity
-from training.learner import Computing
+from serving.process.atomic_files import written_whole
+from training.checkpoints.identity import fingerprint, recipe_identity
+from training.checkpoints.store import Checkpoints
+from training.evaluation.held_out_frames import HeldOut
+from training.loop.body_learner import BodyLearner
+from training.loop.learner import Computing
+from training.loop.trainer import Budget, Step, Trainer, TrainingStopped
+from training.preparation.prepare import PreparedFootage, preparation_name
+from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, settle
 from training.presets import Preset, slim_256
-from training.recipe import computable, drawing_for, pairs_for, prepared_for, settle
-from training.stopping import stop_on_signals
-from training.trainer import Budget, Step, Trainer, TrainingStopped
-from training.worklock import locked
+from training.process.atomic import write_picture
+from training.process.stop_signals import stop_on_signals
+from training.process.work_folder import locked
 
 _DEVICE: Final = "cpu"
 _FULL: Final = "full"
@@ -107,7 +107,7 @@ VARIANTS: Final = (
         says="no opacity supervision",
         change=lambda preset, frame: replace(preset, weights=replace(preset.weights, opacity=0.0)),
     ),
-    Variant(name="stage", says="the whole frame instead of the actor's stage", change=_on_whole_frame),
+    Variant(name="stage", says="the whole frame instead of the actor's crop", change=_on_whole_frame),
     Variant(
         name="weighting",
         says="the person's pixels weigh as much as the background's",
@@ -243,9 +243,9 @@ class Measurement:
         network = learner.generator if variant.last_weights else learner.averaged
         runs = HeldOut(prepared, split, preset).drawn(drawing_for(computed, prepared, network, _DEVICE))
         held_out = HeldOut(reference, split, self._full)
-        on_stage = [[seen_on(reference.stage, prepared, picture) for picture in run] for run in runs]
-        scores = held_out.scores(on_stage)
-        sheet = held_out.preview(f"{variant.name}, {learner.pictures_seen} pictures", on_stage)
+        on_crop = [[seen_on(reference.crop, prepared, picture) for picture in run] for run in runs]
+        scores = held_out.scores(on_crop)
+        sheet = held_out.preview(f"{variant.name}, {learner.pictures_seen} pictures", on_crop)
         write_picture(self._work / "preview" / f"{variant.name}.png", sheet)
         return Row(
             variant.name,
@@ -285,11 +285,11 @@ class Measurement:
 VARIANTS_BY_NAME: Final = {variant.name: variant for variant in VARIANTS}
 
 
-def seen_on(stage: Stage, prepared: PreparedFootage, picture: Picture) -> Picture:
-    """Return what `stage` shows of a picture drawn for the stage of `prepared`; both `[H, W, 3]` uint8 RGB."""
-    if stage == prepared.stage:
+def seen_on(crop: Crop, prepared: PreparedFootage, picture: Picture) -> Picture:
+    """Return what `crop` shows of a picture drawn for the crop of `prepared`; both `[H, W, 3]` uint8 RGB."""
+    if crop == prepared.crop:
         return picture
-    return stage.crop(prepared.stage.paste(picture, prepared.plate))
+    return crop.cut(prepared.crop.paste(picture, prepared.plate))
 
 
 def table_of(rows: dict[str, Row]) -> str:

@@ -10,8 +10,9 @@ the next pair after the last step, three runs of the discriminator for each pair
 ones, and drawn ones for the generator's loss, which also computes discriminator gradients that are discarded), and Adam
 weight by weight.
 
-Our training: bf16 if the machine supports it, channels last, the layers of `training/kernels.py` on a CPU, pairs read
-ahead, two runs of the discriminator for the generator's step and one for its own, fused Adam, averaged weights.
+Our training: bf16 if the machine supports it, channels last, the layers of `training/networks/cpu_layers.py` on a CPU,
+pairs read ahead, two runs of the discriminator for the generator's step and one for its own, fused Adam, averaged
+weights.
 
 `python -m benchmarks.training_speed`
 """
@@ -36,23 +37,23 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import table
 from benchmarks.stand_ins import dancer
 from motion.body import BodyStats
+from motion.crop import whole_frame_crop
 from motion.frame import FrameSize
 from motion.labelmap import draw_label_map
-from motion.stage import whole_frame_stage
-from training.batches import collated, on_device
-from training.body import BodyLearner, new_generator
 from training.data.pairs import Pair, Pairs, split_footage
-from training.data.prepare import PreparedFootage
-from training.discriminator import MultiscaleDiscriminator, initialise
-from training.learner import Computing
+from training.loop.batches import collated, on_device
+from training.loop.body_learner import BodyLearner, new_generator
+from training.loop.learner import Computing
 from training.losses.adversarial import real_or_fake
 from training.losses.feature_matching import feature_matching
 from training.losses.perceptual import perceptual
 from training.losses.reconstruction import opacity_l1, weighted_l1
 from training.losses.temporal import PAIR_CHANNELS, judged_together
+from training.networks.discriminator import MultiscaleDiscriminator, initialise
+from training.networks.vgg import perceptual_network
+from training.preparation.prepare import PreparedFootage
+from training.preset_setup import computable, pairs_for, settle
 from training.presets import Preset, preset_named, with_perceptual
-from training.recipe import computable, pairs_for, settle
-from training.vgg import perceptual_network
 
 _BF16_PEAK_TFLOPS: Final = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0}
 """Dense, from the vendor's data sheets."""
@@ -146,7 +147,7 @@ def standing_footage(preset: Preset) -> PreparedFootage:
         props=np.zeros_like(masks),
         poses=list(poses),
         plate=plate,
-        stage=whole_frame_stage(size, width_px, height_px),
+        crop=whole_frame_crop(size, width_px, height_px),
         frame_size=size,
         frame_rate_hz=25.0,
         body=BodyStats(0.9, 0.85, 0.7, 0.65, 0.5, _FRAMES),

@@ -19,17 +19,17 @@ import typer
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
 from benchmarks.cases import Clip, read_clip, stream
-from client.session import DanceClient
-from client.stack import local_stack
-from client.transfer import look_ahead_for
+from client.connection.session import DanceClient
+from client.local_stack.stack import local_stack
+from client.transfer.run import look_ahead_for
 from motion.body import BodyStats
 from motion.frame import Picture
 from motion.pose import Pose
-from serving import wire
-from serving.actors import Actor, ActorStore
-from serving.channels import open_channel
-from serving.pictures import decode_picture
-from training.evaluate import PoseScores, score_poses
+from serving.actors.store import Actor, ActorStore
+from serving.pictures.codec import decode_picture
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
+from training.evaluation.metrics import PoseScores, score_poses
 
 
 def main(
@@ -63,15 +63,15 @@ async def _transferred(actor: Actor, clip: Clip, actors_root: Path) -> tuple[lis
             responses = await _session(stack.address, actor, clip, body)
     answers = [one.answer for one in responses if one.WhichOneof("response") == "answer"]
     drawn = [one for one in answers if one.WhichOneof("result") == "picture"]
-    pictures = [decode_picture(wire.picture_from_proto(one.picture)) for one in drawn]
-    return pictures, [actor.stage.to_stage(wire.pose_from_proto(one.normalized_pose)) for one in drawn]
+    pictures = [decode_picture(converters.picture_from_proto(one.picture)) for one in drawn]
+    return pictures, [actor.crop.to_crop(converters.pose_from_proto(one.normalized_pose)) for one in drawn]
 
 
 async def _session(address: str, actor: Actor, clip: Clip, body: BodyStats) -> list[transfer_pb2.TransferResponse]:
     config = transfer_pb2.TransferConfig(
         actor=actor.id,
         actor_version=actor.version,
-        source_body=wire.body_stats_to_proto(body),
+        source_body=converters.body_stats_to_proto(body),
         frame_rate_hz=clip.frame_rate_hz,
         look_ahead_frames=look_ahead_for(clip.frame_rate_hz),
         output=transfer_pb2.OutputFormat(jpeg_quality=95),
@@ -81,7 +81,7 @@ async def _session(address: str, actor: Actor, clip: Clip, body: BodyStats) -> l
     async def requests() -> AsyncIterator[transfer_pb2.TransferRequest]:
         yield transfer_pb2.TransferRequest(config=config)
         for frame in clip.frames:
-            picture = wire.picture_to_proto(frame.picture)
+            picture = converters.picture_to_proto(frame.picture)
             yield transfer_pb2.TransferRequest(
                 frame=transfer_pb2.TransferFrame(sequence=frame.sequence, picture=picture)
             )

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from benchmarks.cases import Clip, stream
 from benchmarks.processes import running
-from client.session import DanceClient
-from client.stack import HOST, LocalStack
-from client.terms import TransferOptions
+from client.connection.session import DanceClient
+from client.connection.types import TransferOptions
+from client.local_stack.stack import HOST, LocalStack
 from motion.body import BodyStats
 from motion.frame import Frame
-from serving.actors import Actor
+from serving.actors.store import Actor
 
 FRAMES = 40
 _SETUP_FRAMES = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from serving.entry import begin, ending, importing, started
+from serving.process.entry import begin, ending, importing, started
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import typer
 
-from client.commands import app, options
-from client.display import Display
+from client.commands.app import app, options
 from client.errors import EXIT_INTERRUPTED, EXIT_NOTHING_USEFUL, EXIT_USAGE, CommandError, StackFailed
+from client.terminal.display import Display
 from serving.errors import BadSettings, DanceError
 
 

@@ -11,11 +11,11 @@ from typing import Final
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-import training.exits
-from serving.channels import goes_through_proxy
 from serving.errors import BadInput, DanceError
-from serving.proxies import proxy_for
-from serving.refusals import Refusal, refusal_of
+from serving.process import exit_codes
+from serving.rpc.channels import goes_through_proxy
+from serving.rpc.refusals import Refusal, refusal_of
+from serving.transport.proxies import proxy_for
 
 _SIGNS_OF_A_CUT: Final = ("RST_STREAM", "Internal error from Core")
 """INTERNAL is also what a server says about itself. These are a proxy's reset, and gRPC's word for a request that was
@@ -24,7 +24,7 @@ still being written when the call ended, which then hides the call's own status.
 EXIT_OK: Final = 0
 EXIT_NOTHING_USEFUL: Final = 1
 EXIT_USAGE: Final = 2
-EXIT_STOPPED: Final = training.exits.EXIT_INTERRUPTED
+EXIT_STOPPED: Final = exit_codes.EXIT_INTERRUPTED
 EXIT_INTERRUPTED: Final = 130
 
 

@@ -1,4 +1,4 @@
-"""Pictures and frames as they travel: encoded bytes with what their sender says about them."""
+"""Pictures and frames in transit: encoded bytes, what their sender claims about them, and what became of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PictureEncoding(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EncodedPicture:
-    """A picture's bytes and the size that its sender claims; `serving.pictures` checks the claim and decodes."""
+    """A picture's bytes and the size that its sender claims; `serving.pictures.codec` checks the claim and decodes."""
 
     encoding: PictureEncoding
     width_px: int
@@ -58,3 +58,26 @@ class Frame:
     sequence: int
     picture: EncodedPicture
     captured_at_s: float | None = None
+
+
+class NoPictureReason(Enum):
+    """Why the answer to a frame has no picture."""
+
+    NO_PERSON = "no_person"
+    DROPPED = "dropped"
+    BAD_FRAME = "bad_frame"
+    NOT_PLACED = "not_placed"
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """How long one stage had one frame.
+
+    compute_seconds: the stage's own work. queue_seconds: in the link before it. total_seconds: from leaving that link
+    to the stage's answer.
+    """
+
+    stage: str
+    compute_seconds: float
+    queue_seconds: float
+    total_seconds: float

@@ -1,7 +1,7 @@
 """`python -m orchestrator`: serves `dance.v1.TransferService`. Settings: `ORCHESTRATOR_*`, see README.md."""
 
 if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
-    from serving.entry import begin
+    from serving.process.entry import begin
 
     begin()
 
@@ -9,9 +9,9 @@ import cv2
 
 from orchestrator.servicer import TransferService
 from orchestrator.settings import OrchestratorSettings
-from serving.heap import keep_freed_memory
-from serving.server import run_service
-from serving.settings import from_environment
+from serving.process.memory import keep_freed_memory
+from serving.process.settings import from_environment
+from serving.rpc.server import run_service
 
 
 async def build() -> tuple[TransferService, OrchestratorSettings]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from motion.body import BodyStats
-from motion.dancer_choice import DancerChoice
 from motion.frame import FrameSize, PictureEncoding
+from motion.people.dancer_choice import DancerChoice
+from motion.pose_choice import PoseBackend, PoseDetail
 
 
 class TransferMode(Enum):
@@ -15,22 +16,6 @@ class TransferMode(Enum):
 
     LOSSLESS = "lossless"
     LIVE = "live"
-
-
-class PoseDetail(Enum):
-    """How much of the body is looked at; dance/v1/pose.proto explains each."""
-
-    BODY = "body"
-    HOLISTIC = "holistic"
-    LIVE = "live"
-
-
-class PoseBackend(Enum):
-    """Which network finds the joints; dance/v1/pose.proto explains each."""
-
-    MEDIAPIPE = "mediapipe"
-    OPENPOSE = "openpose"
-    RTMPOSE = "rtmpose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +59,7 @@ class PoseConfig:
 class SessionConfig:
     """One session, as `TransferConfig` in dance/v1/transfer.proto says; every field is served.
 
-    actor_version: 0 is one that is served, see `serving.rollout`. source_body: None means a running calibration.
+    actor_version: 0 is one that is served, see `serving.actors.rollout`. source_body: None means a running calibration.
     frame_rate_hz: 0 when unknown. checkpoint_every_frames: 0 for none. checkpoint: of an earlier session, to go on
     from; empty for none.
     """

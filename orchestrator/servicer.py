@@ -13,23 +13,21 @@ import grpc.aio
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import FrameSize
-from orchestrator.admission import Places
-from orchestrator.checkpoint import CheckpointSealer
-from orchestrator.fitting import ClipFit
-from orchestrator.journal import Journal
-from orchestrator.link import LinkEnded
-from orchestrator.passage import Passage
-from orchestrator.reachability import Reachability
-from orchestrator.session import Session, Threads, lasting
+from orchestrator.edge.admission import Places
+from orchestrator.edge.bearer_tokens import BearerTokens, token_check
+from orchestrator.edge.open_streams import RequestReader, ResponseWriter
+from orchestrator.edge.session_log import Journal
+from orchestrator.edge.transfer_client import Intake, TransferClient, config_from_proto, pose_choice_from_proto
+from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.link import LinkEnded
+from orchestrator.session.body_fit import ClipFit
+from orchestrator.session.checkpoint import CheckpointSealer
+from orchestrator.session.transfer_session import Session, Threads, lasting
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.client import Intake, TransferClient, config_from_proto, pose_choice_from_proto
-from orchestrator.stages.connections import Connections
+from orchestrator.stage_calls.connections import Connections
+from orchestrator.stage_calls.reachability import Reachability
 from orchestrator.stages.pose import PoseStage
-from orchestrator.streams import RequestReader, ResponseWriter
-from orchestrator.tokens import BearerTokens, token_check
-from serving import telemetry, wire
-from serving.actors import ActorStore, ListedVersion
-from serving.discretion import without_paths
+from serving.actors.store import ActorStore, ListedVersion
 from serving.errors import (
     AtCapacity,
     BadInput,
@@ -38,10 +36,13 @@ from serving.errors import (
     StageError,
     StageTimeout,
 )
-from serving.heap import Sweeper, give_freed_back
-from serving.identity import ANONYMOUS
-from serving.self_check import follow
-from serving.server import Health
+from serving.observability import metrics
+from serving.process.memory import Sweeper, give_freed_back
+from serving.rpc import converters
+from serving.rpc.authentication import ANONYMOUS
+from serving.rpc.discretion import without_paths
+from serving.rpc.self_check import follow
+from serving.rpc.server import Health
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
 
@@ -62,7 +63,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     name: str = "orchestrator"
     full_names: tuple[str, ...] = ("dance.v1.TransferService",)
     token_check: BearerTokens | None
-    """See `serving.identity.Guarded`."""
+    """See `serving.rpc.authentication.Guarded`."""
 
     def __init__(self, settings: OrchestratorSettings) -> None:
         self._settings = settings
@@ -83,11 +84,11 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self._readers: set[asyncio.Task[None]] = set()
         self._sweeper = Sweeper()
         self._giving_back: asyncio.TimerHandle | None = None
-        telemetry.begin_at_zero()
-        telemetry.SESSION_CAPACITY.set(settings.max_sessions)
+        metrics.begin_at_zero()
+        metrics.SESSION_CAPACITY.set(settings.max_sessions)
 
     def register(self, server: grpc.aio.Server) -> None:
-        """See `serving.server.Service`."""
+        """See `serving.rpc.server.Service`."""
         transfer_pb2_grpc.add_TransferServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
@@ -95,7 +96,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     @property
     def ready_at_start(self) -> bool:
-        """Never: `keep_health` looks first whether the stages can be reached. See `serving.server.Awaiting`."""
+        """Never: `keep_health` looks first whether the stages can be reached. See `serving.rpc.server.Awaiting`."""
         return False
 
     async def keep_health(self, health: Health) -> None:
@@ -144,7 +145,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 # The status waits for a client that is slow to read, and so does its place.
                 told = await writer.idle()
                 if not told:
-                    telemetry.SESSION_ENDS.labels("never_read").inc()
+                    metrics.SESSION_ENDS.labels("never_read").inc()
 
     async def _dance(
         self,
@@ -229,7 +230,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 await pose.close()
             journal.answered = fitted.frames
         return transfer_pb2.FitBodyResponse(
-            body=wire.body_stats_to_proto(fitted.body),
+            body=converters.body_stats_to_proto(fitted.body),
             frames=fitted.frames,
             frames_with_person=fitted.frames_with_person,
             on_the_spot=fitted.body.on_the_spot,
@@ -259,7 +260,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             if (refusal := self._refusal(journal.client)) is not None:
                 await reader.read_out(_REFUSED_WITHIN_SECONDS)
                 raise refusal
-            with self._places.hold(journal.client), telemetry.SESSIONS.track_inprogress():
+            with self._places.hold(journal.client), metrics.SESSIONS.track_inprogress():
                 yield reader
             reason = "drained" if journal.drained else "finished"
         except BaseException as error:
@@ -271,10 +272,10 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             raise
         finally:
             reader.close()
-            telemetry.SESSION_ENDS.labels(reason).inc()
+            metrics.SESSION_ENDS.labels(reason).inc()
             if journal.danced is not None:
                 actor, version = journal.danced
-                telemetry.ACTOR_SESSION_ENDS.labels(actor, str(version), reason).inc()
+                metrics.ACTOR_SESSION_ENDS.labels(actor, str(version), reason).inc()
             journal.ended(reason, failure)
             self._sweeper.call_ended()
             if not self._places.taken:
@@ -310,12 +311,12 @@ def _summary(listed: ListedVersion) -> transfer_pb2.ActorSummary:
     )
     actor = listed.actor
     if actor is not None:
-        stage_size = FrameSize(actor.stage.out_width_px, actor.stage.out_height_px)
-        summary.stage_size.CopyFrom(wire.frame_size_to_proto(stage_size))
-        summary.full_frame_size.CopyFrom(wire.frame_size_to_proto(actor.frame_size))
+        stage_size = FrameSize(actor.crop.out_width_px, actor.crop.out_height_px)
+        summary.stage_size.CopyFrom(converters.frame_size_to_proto(stage_size))
+        summary.full_frame_size.CopyFrom(converters.frame_size_to_proto(actor.frame_size))
         summary.preset = actor.preset
         summary.label_map_version = actor.label_map_version
-        summary.body.CopyFrom(wire.body_stats_to_proto(actor.body))
+        summary.body.CopyFrom(converters.body_stats_to_proto(actor.body))
     return summary
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from orchestrator.config import PoseBackend
-from serving.addresses import checked_address
-from serving.pictures import PictureLimits
-from serving.server import MESSAGE_LIMIT_BYTES, ServerSettings
-from serving.tls import ChannelTls, channel_tls, is_local
+from motion.pose_choice import PoseBackend
+from serving.pictures.codec import PictureLimits
+from serving.rpc.server import MESSAGE_LIMIT_BYTES, ServerSettings
+from serving.transport.addresses import checked_address
+from serving.transport.tls import ChannelTls, channel_tls, is_local
 
 _STAGE_ADDRESSES: Final = ("pose_address", "normalize_address", "face_address", "agent_address", "triton_address")
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from samples.body import BodyShape
-from samples.look import Fabric, Look
-from samples.motion import ACTOR_DANCE, SOURCE_DANCE, Dance, KeyPose
-from samples.renderer import Renderer, Rendering
-from samples.room import Poster, Room
+from samples.renderer.appearance import Fabric, Look
+from samples.renderer.choreography import ACTOR_DANCE, SOURCE_DANCE, Dance, KeyPose
+from samples.renderer.draw import Renderer, Rendering
+from samples.renderer.proportions import BodyShape
+from samples.renderer.room import Poster, Room
 
 
 @dataclass(frozen=True, slots=True)

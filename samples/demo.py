@@ -6,7 +6,7 @@ Runs the very command that a user would type, so it shows what users get.
 from __future__ import annotations
 
 if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
-    from serving.entry import begin
+    from serving.process.entry import begin
 
     begin()
 
@@ -18,7 +18,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from serving.entry import started
+from serving.process.entry import started
 from video.reader import VideoReader
 
 SAMPLES: Final = Path(__file__).resolve().parent

@@ -1,7 +1,7 @@
 """Makes the sample videos: `python -m samples.make clip|footage|truth|joints|stills -o PATH`."""
 
 if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
-    from serving.entry import begin
+    from serving.process.entry import begin
 
     begin()
 
@@ -25,15 +25,15 @@ from rich.progress import track
 
 from motion import skeleton
 from motion.frame import FrameSize
-from motion.openpose_json import SOURCE_FILE, KeypointsPerson, KeypointsWriter, SourceFacts
+from motion.keypoint_files.openpose_json import SOURCE_FILE, KeypointsPerson, KeypointsWriter, SourceFacts
 from motion.pose import Pose
-from samples.body import joints_m, pose_skeleton
 from samples.cast import ACTOR, SOURCE, Performer, render_actor_in_source_pose
-from samples.geometry import Floats
-from samples.motion import Dance
-from samples.renderer import Picture, Renderer
-from serving.entry import started
-from serving.whole import folder_written_whole, why_unwritable, written_whole
+from samples.renderer.choreography import Dance
+from samples.renderer.draw import Picture, Renderer
+from samples.renderer.geometry import Floats
+from samples.renderer.proportions import joints_m, pose_skeleton
+from serving.process.atomic_files import folder_written_whole, why_unwritable, written_whole
+from serving.process.entry import started
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -160,7 +160,7 @@ def fingerprint(shot: Shot) -> str:
     """Twelve letters that change with the shot or with the code that draws it, so no old frame passes for a new one."""
     named = shot.performer.name, shot.dance.seconds, shot.frames_per_second, shot.size_px
     digest = hashlib.sha256(repr(named).encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         if path.name not in ("make.py", "demo.py"):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -11,7 +11,7 @@ from typing import Final
 
 import yaml
 
-from client.jobs_template import TEMPLATE, JobRequest, on_cluster, read_template, render
+from client.cluster.job_template import TEMPLATE, JobRequest, on_cluster, read_template, render
 from scripts.generated_files import write_or_check
 from training.options import FootageRequest, TrainRequest
 

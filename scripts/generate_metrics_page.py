@@ -18,20 +18,29 @@ UNITS: Final = {"_seconds": "seconds", "_seconds_left": "seconds", "_bytes": "by
 INTRODUCTION: Final = """\
 # Metrics
 
-Generated from the code by `python scripts/generate_metrics_page.py`; a test fails if the page is out of date.
+Look up a metric here. [dashboards.md](dashboards.md) shows the charts; [runbooks.md](runbooks.md) explains the alerts.
 
-Every process serves Prometheus metrics over HTTP on its `metrics_port`, which its ready line names. Values have \
-base units. A session's id is never a label: to find one session, use the logs and traces \
-([observability.md](observability.md)). Each histogram has `_bucket`, `_sum` and `_count` series, with bucket edges \
-at the frame budgets (8, 16, 33, 40 ms). Triton has its own metrics (`nv_inference_*`): counters of microseconds, so \
-they only allow means. A training serves its metrics on `TRAINING_METRICS_PORT` while it runs. \
-[dashboards.md](dashboards.md) and [runbooks.md](runbooks.md) describe the dashboards and alerts built on these \
-metrics.
+- Every process serves Prometheus metrics over HTTP on its `metrics_port`, which its ready line names.
+- Units are base units. A session's id is never a label: use the logs and traces to follow one session \
+([observability.md](observability.md)).
+- A histogram has `_bucket`, `_sum` and `_count`. Its buckets have edges where a frame's budget ends (8, 16, 33, 40 ms).
+- Triton has metrics of its own (`nv_inference_*`: counters in microseconds, so means only).
+- A training serves its metrics on `TRAINING_METRICS_PORT` while it runs.
 
-The metrics of `serving/telemetry.py` exist in every process. All processes fill `dance_event_loop_lag_seconds` and \
-`dance_build_info`; stages with streams (pose, normalize) fill `dance_streams`; only the orchestrator fills the \
-others. The orchestrator's stages are `pose`, `normalize`, `label_map`, `generator`, `face` and `encode`; the \
-servers whose reachability it reports are `pose`, `normalize`, `face`, `agent` and `triton`.
+The metrics of `serving/observability/metrics.py` exist in every process:
+
+| filled by | metrics |
+|---|---|
+| all processes | `dance_event_loop_lag_seconds`, `dance_build_info` |
+| stages with streams (pose, normalize) | `dance_streams` |
+| the orchestrator | the others |
+
+| label | values |
+|---|---|
+| `stage`, in the orchestrator | `pose`, `normalize`, `label_map`, `generator`, `face`, `encode` |
+| `stage` of `dance_stage_reachable` | `pose`, `normalize`, `face`, `agent`, `triton` |
+
+`python scripts/generate_metrics_page.py` writes this page from the code; a test keeps the two together.
 """
 
 

@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the settings classes; with `--check`, fail if the page is out of date.
+"""Write docs/settings.md from the settings and options in the code; with `--check`, fail if the page is out of date.
 
 python scripts/generate_settings_page.py [--check]
 """
@@ -11,10 +11,15 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Final
 
+import typer
+
+from client.commands.app import app
 from scripts.generated_files import ROOT, write_or_check
+from training.losses import LossWeights
+from training.presets import PRESETS, Preset, preset_named
 
 PAGE: Final = ROOT / "docs" / "settings.md"
-EVERY: Final = ("serving/server.py", "ServerSettings")
+EVERY: Final = ("serving/rpc/server.py", "ServerSettings")
 PROCESSES: Final = (
     ("ORCHESTRATOR_", "orchestrator/settings.py", "OrchestratorSettings"),
     ("POSE_", "services/pose/settings.py", "PoseSettings"),
@@ -22,23 +27,33 @@ PROCESSES: Final = (
     ("FACE_", "services/face/settings.py", "FaceSettings"),
     ("GENERATOR_", "services/generator/settings.py", "GeneratorSettings"),
 )
-OTHERS: Final = (("TRAINING_METRICS_", "training/telemetry.py", "TrainingMetricsSettings"),)
-"""Processes without a server, which do not have the settings of every server."""
+OTHERS: Final = (("TRAINING_METRICS_", "training/reporting/metrics.py", "TrainingMetricsSettings"),)
+"""Processes that are not servers, so the settings of every server do not apply to them."""
 INTRODUCTION: Final = """\
 # Settings
 
-Generated from the code by `python scripts/generate_settings_page.py`; a test fails if the page is out of date.
+Look up a setting here. [operations.md](operations.md) explains which ones to change when.
 
-A process reads its environment once, at its start. If a value has the wrong type or is out of range, or a variable \
-has the process's prefix but names no setting, the process writes one line to stderr and exits with code 2. The name \
-explains a setting whose description is empty. [operations.md](operations.md) explains which settings to change and \
-when.
+- [Every server](#every-server), then each process: [orchestrator](#orchestrator_), [pose](#pose_), \
+[normalize](#normalize_), [face](#face_), [generator](#generator_), [metrics of a training](#training_metrics_)
+- [The `dance` command](#the-dance-command)
+- [Options of a training](#options-of-a-training), its [presets](#presets) and their [loss weights](#loss-weights)
+
+A process reads its environment once, when it starts. It prints one line on stderr and exits with code 2 if a value \
+has the wrong type, if a value is out of range, or if a variable has the process's prefix but is not a setting. An \
+empty cell means that the setting needs no explanation beyond its name.
+
+`python scripts/generate_settings_page.py` writes this page from the code; a test keeps the two together.
 """
+EVERY_SERVER: Final = (
+    "Put the prefix of the process in front, as in `POSE_PORT`. "
+    "A port of 0 takes a free one, which the ready line names."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting as the code declares it: name, type, default and description."""
+    """One setting: its field, type, default and description from the code."""
 
     name: str
     kind: str
@@ -74,16 +89,13 @@ def _shown(default: Any) -> str:
 
 def page() -> str:
     """Return the whole page."""
-    lines = [
-        INTRODUCTION,
-        "## Every server",
-        "",
-        "Each variable starts with the prefix of its process, for example `POSE_PORT`.",
-        "",
-    ]
+    lines = [INTRODUCTION, "## Every server", "", EVERY_SERVER, ""]
     lines += _table("", settings_of(*EVERY))
     for prefix, path, class_name in (*PROCESSES, *OTHERS):
         lines += ["", f"## {prefix}*", "", *_table(prefix, settings_of(path, class_name))]
+    lines += ["", "## The `dance` command", "", *_variables_of_the_client()]
+    lines += ["", "## Options of a training", "", *_training_options()]
+    lines += ["", "## Presets", "", *_presets(), "", "## Loss weights", "", *_loss_weights()]
     return "\n".join(lines) + "\n"
 
 
@@ -93,6 +105,75 @@ def _table(prefix: str, settings: list[Setting]) -> list[str]:
         for one in settings
     ]
     return ["| variable | type | default | |", "|---|---|---|---|", *rows]
+
+
+def _commands(command: Any) -> list[Any]:
+    return [command, *(one for sub in getattr(command, "commands", {}).values() for one in _commands(sub))]
+
+
+def _variables_of_the_client() -> list[str]:
+    options = [
+        option for command in _commands(typer.main.get_command(app)) for option in command.params if option.envvar
+    ]
+    rows = {one.envvar: f"| `{one.envvar}` | `{one.opts[0]}` | {one.help} |" for one in reversed(options)}
+    return [
+        "An option on the command line wins over its variable.", "",
+        "| variable | the same as | |", "|---|---|---|", *(rows[name] for name in sorted(rows)),
+    ]  # fmt: skip
+
+
+def _training_options() -> list[str]:
+    dance: Any = typer.main.get_command(app)
+    options = [one for one in dance.commands["train"].params if one.param_type_name == "option"]
+    rows = [f"| `{one.opts[0]}` | {_option_default(one)} | {' '.join((one.help or '').split())} |" for one in options]
+    return [
+        "Of `dance train`. `python -m training` has the same, without those that need a cluster.", "",
+        "| option | default | |", "|---|---|---|", *rows,
+    ]  # fmt: skip
+
+
+def _option_default(option: Any) -> str:
+    default = getattr(option.default, "value", option.default)
+    if option.required:
+        return "required"
+    if default is False:
+        return "off"
+    return "none" if default is None or default == "" else _shown(default)
+
+
+def _presets() -> list[str]:
+    rows = []
+    for preset in map(preset_named, PRESETS):
+        shape = preset.generator
+        network = f"{shape.base_channels} channels, {shape.downsamplings} halvings, {shape.blocks} blocks"
+        network += ", inside a local enhancer" if shape.enhanced else ""
+        drawn = "the person, onto a plate" if shape.plate else "the whole picture"
+        size = f"{preset.width_px}x{preset.height_px}"
+        rows.append(f"| `{preset.name}` | {size} | {network} | {drawn} | {_length(preset)} | {shape.padding} |")
+    return [
+        "Padding is that of the convolutions that halve the size.", "",
+        "| preset | picture | network | draws | length | padding |", "|---|---|---|---|---|---|", *rows,
+    ]  # fmt: skip
+
+
+def _length(preset: Preset) -> str:
+    if preset.epochs is None:
+        return f"{preset.minutes:g} minutes"
+    coarse = f"{preset.epochs.coarse:g} epochs coarse, " if preset.epochs.coarse else ""
+    return f"{coarse}{preset.epochs.body:g} epochs body, {preset.epochs.face:g} face"
+
+
+def _loss_weights() -> list[str]:
+    terms = [field.name for field in dataclasses.fields(LossWeights)]
+    rows = []
+    for preset in map(preset_named, PRESETS):
+        for network, weights in (("body", preset.weights), ("face", preset.face_weights)):
+            values = " | ".join(f"{getattr(weights, term):g}" for term in terms)
+            rows.append(f"| `{preset.name}`, {network} | {values} |")
+    return [
+        "A term of weight 0 is not computed. [The losses](training-reference.md#the-losses) explains each.", "",
+        f"| network | {' | '.join(term.replace('_', ' ') for term in terms)} |", "|---" * (len(terms) + 1) + "|", *rows,
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def version_of(root: Path) -> str:
 
 
 def image_name(name: str, version: str, registry: str = "") -> str:
-    """Return `everybody-dance/pose:0.1.0`, or with a registry `registry.example/me/everybody-dance-pose:0.1.0`.
+    """Return `everybody-dance/pose:0.2.0`, or with a registry `registry.example/me/everybody-dance-pose:0.2.0`.
 
     With a registry, the name has one path segment, because some registries do not allow folders below an account.
     """

@@ -2,7 +2,7 @@
 
 import os
 
-from serving.home import provide_home
+from serving.process.home import provide_home
 
 # Before a library of others is imported: several look for the user's home then. Every process of ours comes by here.
 provide_home(os.environ, os.getuid())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from services.generator.leftovers import SHARED_MEMORY
+from services.generator.triton.leftovers import SHARED_MEMORY
 
 _LOCK = "lock"
 

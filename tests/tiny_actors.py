@@ -9,12 +9,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from motion.body import BodyStats
+from motion.crop import Crop
 from motion.face_region import FaceRule
 from motion.frame import FrameSize, PictureEncoding
 from motion.labelmap import LABEL_MAP_VERSION
-from motion.stage import Stage
-from serving.actors import Actor, ActorStore, NetworkShape
-from serving.pictures import encode_picture
+from serving.actors.store import Actor, ActorStore, NetworkShape
+from serving.pictures.codec import encode_picture
 
 SIDE_PX = 32
 
@@ -76,7 +76,7 @@ def publish_tiny(
         version=0,
         folder=folder,
         label_map_version=label_map_version,
-        stage=Stage(x_px=0, y_px=0, width_px=64, height_px=64, out_width_px=side_px, out_height_px=side_px),
+        crop=Crop(x_px=0, y_px=0, width_px=64, height_px=64, out_width_px=side_px, out_height_px=side_px),
         frame_size=FrameSize(64, 64),
         frame_rate_hz=25.0,
         body=BodyStats(near_ankle_y=0.9, far_ankle_y=0.8, near_height=0.6, far_height=0.5, hip_x=0.5, frames=10),

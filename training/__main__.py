@@ -7,7 +7,7 @@ anything else.
 from __future__ import annotations
 
 if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
-    from serving.entry import begin
+    from serving.process.entry import begin
 
     begin(75)  # EXIT_INTERRUPTED, whose module takes time to import
 
@@ -19,10 +19,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from serving.entry import ending, started
+from serving.actors.actor_id import checked_actor_id
 from serving.errors import DanceError
-from serving.names import checked_actor_id
-from training.exits import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED, exit_code_of
+from serving.process.entry import ending, started
+from serving.process.exit_codes import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED, exit_code_of
 from training.options import (
     DEFAULT_ACTORS,
     DEFAULT_PRESET,
@@ -52,8 +52,8 @@ from training.options import (
     VggWeights,
     WorkFolder,
 )
-from training.showing import shown
-from training.stopping import stop_on_signals
+from training.process.stop_signals import stop_on_signals
+from training.reporting.progress_display import shown
 
 app = typer.Typer(name="training", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -120,10 +120,10 @@ def training(
 
 
 def _trained(request: TrainRequest, should_stop: Callable[[], bool]) -> int:
-    from training.distributed import is_first_process
     from training.job import train_actor
+    from training.loop.trainer import TrainingStopped
+    from training.process.distributed import is_first_process
     from training.request import settings_for
-    from training.trainer import TrainingStopped
 
     # Several processes that train together say the same: the first one speaks.
     console = Console(highlight=False, soft_wrap=True, quiet=not is_first_process())

@@ -21,25 +21,10 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from serving.actors import Actor, ActorStore
+from serving.actors.rollout import gated
+from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorUnusable, BadInput
-from serving.rollout import gated
-from training import telemetry
-from training.atomic import write_picture
-from training.body import BodyLearner
-from training.budgets import Budgets
-from training.checkpoints import Checkpoints
-from training.data.disk import full_disk_told
-from training.data.footage import Footage
-from training.data.pairs import Pairs
-from training.data.prepare import PreparedFootage, load_prepared, preparation_name
-from training.distributed import ALONE, Ranks, joined
-from training.drawing import Draw
-from training.face import FaceLearner
-from training.facecrops import cut_faces
-from training.finetune import body_weights_of, checked_start, face_weights_of, start
-from training.heldout import HeldOut
-from training.identity import (
+from training.checkpoints.identity import (
     BODY_OF_THE_FACE,
     fingerprint,
     of_the_body,
@@ -47,18 +32,33 @@ from training.identity import (
     recipe_identity,
     refuse_another,
 )
-from training.kernels import accelerate
-from training.learner import Computing, Learner
+from training.checkpoints.store import Checkpoints
+from training.data.footage import Footage
+from training.data.pairs import Pairs
+from training.evaluation.held_out_frames import HeldOut
+from training.loop.body_learner import BodyLearner
+from training.loop.budgets import Budgets
+from training.loop.checkpoint_space import state_checkpoints_room
+from training.loop.face_crops import cut_faces
+from training.loop.face_learner import FaceLearner
+from training.loop.finetune import body_weights_of, checked_start, face_weights_of, start
+from training.loop.learner import Computing, Learner
+from training.loop.trainer import Step, Trainer, TrainingStopped
+from training.networks.cpu_layers import accelerate
+from training.networks.recurrent_drawing import Draw
+from training.networks.vgg import name_of, perceptual_network
+from training.preparation.prepare import PreparedFootage, load_prepared, preparation_name
+from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, settle
 from training.presets import coarse_stage, with_padding
-from training.progress import OnProgress, PhaseClock, Progress
-from training.publishing import STEPS, Trained, evaluated_and_published, published_before
-from training.recipe import computable, drawing_for, pairs_for, prepared_for, settle
-from training.room import state_checkpoints_room
-from training.scoretable import ScoreTable
+from training.process.atomic import write_picture
+from training.process.disk import full_disk_told
+from training.process.distributed import ALONE, Ranks, joined
+from training.process.work_folder import check_writable, locked
+from training.publishing.publish import STEPS, Trained, evaluated_and_published, published_before
+from training.reporting import metrics
+from training.reporting.progress import OnProgress, PhaseClock, Progress
+from training.reporting.scoretable import ScoreTable
 from training.settings import JobSettings
-from training.trainer import Step, Trainer, TrainingStopped
-from training.vgg import name_of, perceptual_network
-from training.worklock import check_writable, locked
 
 __all__ = ["JobSettings", "Progress", "train_actor"]
 
@@ -86,7 +86,7 @@ def train_actor(
     """
     with (
         joined(settings.device) as ranks,
-        telemetry.served(on_progress if ranks.is_first else _unheard) as report,
+        metrics.served(on_progress if ranks.is_first else _unheard) as report,
         full_disk_told(settings.work_folder),
     ):
         try:
@@ -208,7 +208,7 @@ class _Job:
     def _prepared(self) -> PreparedFootage:
         """Prepared by rank 0; the others read what it left, and write nothing."""
         prepared = self._prepare() if self.ranks.is_first else None
-        where = self.ranks.told_by_first(None if prepared is None else (prepared.folder.parent, prepared.stage))
+        where = self.ranks.told_by_first(None if prepared is None else (prepared.folder.parent, prepared.crop))
         assert where is not None
         return load_prepared(*where) if prepared is None else prepared
 
@@ -277,7 +277,7 @@ class _Job:
             runs = held_out.drawn(self._drawing(prepared, learner))
             result = held_out.scores(runs)
             scores.add(step.seconds, step.pictures_seen, result)
-            telemetry.scored(result)
+            metrics.scored(result)
             caption = f"{step.seconds / 60:.1f} minutes, {step.pictures_seen} pictures"
             sheet = held_out.preview(caption, runs)
             write_picture(self.folder / "preview" / f"{round(step.seconds):06d}s.png", sheet)

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from serving.actor import MOST_CONSENT_CHARACTERS
+from serving.actors.actor import MOST_CONSENT_CHARACTERS
 from serving.errors import BadInput
 
 FOOTAGE: Final = typer.Argument(

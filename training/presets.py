@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
 from motion.face_region import FaceRule
-from serving.actors import NetworkShape, Padding
+from serving.actors.store import NetworkShape, Padding
 from serving.errors import BadInput
-from training.data.jitter import Jitter
+from training.data.augmentation import Jitter
 from training.data.pairs import Targets
 from training.losses import LossWeights
 from training.losses.adversarial import AdversarialLoss
 from training.losses.feature_matching import OverScales
-from training.vgg import Perceptual
+from training.networks.vgg import Perceptual
 
 Losses = Literal["pix2pixhd", "smoothing", "smoothing-face"]
 """The paper's ablation: every picture by itself; with temporal smoothing; with smoothing and a face network."""
@@ -37,7 +37,7 @@ class Preset:
     """A recipe. Raises ValueError for sizes that the networks cannot halve often enough, and for numbers out of range.
 
     width_px, height_px: the stage's size as the network sees it.
-    whole_frame: the network sees all of the footage's frame, not the stage that holds every pose.
+    whole_frame: the network sees all of the footage's frame, not the crop that holds every pose.
     targets: what is done to the pictures that are learned; without a plate only "filmed".
     minutes: of training, all stages together, where the user asks for nothing else. epochs: the same, counted in
     pairs; where it is given, minutes are not looked at.
@@ -254,7 +254,7 @@ def paper_512() -> Preset:
     - Adam takes the paper's rate once; "linear to 0" begins in the middle of each stage
     - pairs are drawn at random, as many as five epochs of body and five of the face have; some blocks of frames are
       held out for scores
-    - the picture is the actor's stage, cut out of the footage around all poses, not the whole frame
+    - the picture is the actor's crop, cut out of the footage around all poses, not the whole frame
     - the face crop's side follows the face's size; its result is clamped for the judge, and all of the face is drawn in
       the label map; for the first tenth of the face's training only its judge learns, a share that is our choice
     - arithmetic in bf16, with float32 weights

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from motion.keypoint_folder import is_keypoints
+from motion.keypoint_files.folder import is_keypoints
 from serving.errors import BadInput
 from training.data.footage import Footage
 from training.options import FootageRequest, TrainRequest

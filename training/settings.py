@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from serving.actor import MOST_CONSENT_CHARACTERS
+from serving.actors.actor import MOST_CONSENT_CHARACTERS
+from serving.actors.actor_id import checked_actor_id
 from serving.errors import BadInput
-from serving.names import checked_actor_id
 from training.data.footage import Footage
 from training.presets import Preset, with_adversarial, with_feature_matching, with_losses, with_perceptual
 

@@ -1,1 +1,1 @@
-"""One module per stage, all behind `orchestrator.pipeline.Stage`, and the two ends of the wire they talk through."""
+"""One module per stage; each implements `orchestrator.pipeline.play.Stage`."""

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import ClassVar
 
-from orchestrator.link import Link
-from orchestrator.passage import Passage
-from orchestrator.pipeline import Inbox
-from orchestrator.stages.in_order import in_order
+from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.link import Link
+from orchestrator.pipeline.ordered_work import in_order
+from orchestrator.pipeline.play import Inbox
 
 
 class CheckpointStage:
@@ -28,7 +28,7 @@ class CheckpointStage:
         self._frames = 0
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.Stage`."""
+        """See `orchestrator.pipeline.play.Stage`."""
         await in_order(inbox, outbox, self._begin, at_once=1)
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:

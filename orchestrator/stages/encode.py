@@ -11,12 +11,12 @@ from typing import ClassVar, Final
 from motion.face_region import paste_face
 from motion.frame import Picture, PictureEncoding
 from orchestrator.config import SessionConfig
-from orchestrator.link import Link
-from orchestrator.passage import Passage
-from orchestrator.pipeline import Inbox
-from orchestrator.stages.in_order import in_order
-from serving.actors import Actor
-from serving.pictures import encode_picture
+from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.link import Link
+from orchestrator.pipeline.ordered_work import in_order
+from orchestrator.pipeline.play import Inbox
+from serving.actors.store import Actor
+from serving.pictures.codec import encode_picture
 
 _SMALL_PX: Final = 256 * 256
 """A JPEG of so many pixels takes about 0.2 ms with its face: less than a thread costs, which is woken, has to get
@@ -26,7 +26,7 @@ the interpreter and wakes the event loop again."""
 class EncodeStage:
     """Adds `output`, and `label_map_output` where it was asked for.
 
-    plate: `[H, W, 3]` uint8 of the actor's footage, to lay the picture on; None to send the stage alone.
+    plate: `[H, W, 3]` uint8 of the actor's footage, to lay the picture on; None to send the crop alone.
     """
 
     name: ClassVar[str] = "encode"
@@ -43,11 +43,11 @@ class EncodeStage:
             plate is None
             and not config.returns.label_map
             and config.output.encoding is PictureEncoding.JPEG
-            and actor.stage.out_width_px * actor.stage.out_height_px <= _SMALL_PX
+            and actor.crop.out_width_px * actor.crop.out_height_px <= _SMALL_PX
         )
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.Stage`."""
+        """See `orchestrator.pipeline.play.Stage`."""
         await in_order(inbox, outbox, self._begin, at_once=self._at_once)
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:
@@ -66,7 +66,7 @@ class EncodeStage:
             assert passage.face_region is not None
             picture = paste_face(picture, passage.refined_face, passage.face_region)
         if self._plate is not None:
-            picture = self._actor.stage.paste(picture, self._plate)
+            picture = self._actor.crop.paste(picture, self._plate)
         output = self._config.output
         passage.output = encode_picture(picture, output.encoding, output.jpeg_quality)
         if self._config.returns.label_map:

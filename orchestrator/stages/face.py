@@ -9,17 +9,17 @@ from dance.v1 import face_pb2, face_pb2_grpc
 
 from motion.face_region import cut_face
 from motion.frame import Picture, PictureEncoding
-from orchestrator.link import Link
-from orchestrator.passage import Passage
-from orchestrator.patience import Patience
-from orchestrator.pipeline import Inbox
+from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.link import Link
+from orchestrator.pipeline.ordered_work import in_order
+from orchestrator.pipeline.play import Inbox
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.failures import stage_errors
-from orchestrator.stages.in_order import in_order
-from serving import wire
-from serving.actors import Actor
+from orchestrator.stage_calls.failures import stage_errors
+from orchestrator.stage_calls.patience import Patience
+from serving.actors.store import Actor
 from serving.errors import BadInput, StageBroken, StageError
-from serving.pictures import decode_picture, encode_picture
+from serving.pictures.codec import decode_picture, encode_picture
+from serving.rpc import converters
 
 
 class FaceStage:
@@ -40,7 +40,7 @@ class FaceStage:
         self._patience = Patience(settings.away_seconds)
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.Stage`."""
+        """See `orchestrator.pipeline.play.Stage`."""
         await in_order(inbox, outbox, self._begin, at_once=self._at_once)
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:
@@ -54,8 +54,8 @@ class FaceStage:
         # A crop is so small that handing it to a thread would cost more than cutting it here.
         face = cut_face(passage.generated, passage.face_region, crop_px)
         request = face_pb2.RefineRequest(actor=self._actor.id, actor_version=self._actor.version)
-        wire.fill_picture(request.face, encode_picture(face, PictureEncoding.RAW))
-        wire.fill_picture(request.label, encode_picture(passage.face_label, PictureEncoding.RAW))
+        converters.fill_picture(request.face, encode_picture(face, PictureEncoding.RAW))
+        converters.fill_picture(request.label, encode_picture(passage.face_label, PictureEncoding.RAW))
         while True:
             try:
                 with stage_errors(self.name, passage.sequence, self._seconds):
@@ -70,7 +70,7 @@ class FaceStage:
 
     def _refined(self, passage: Passage, answer: face_pb2.RefineResponse, shape: tuple[int, ...]) -> Picture:
         try:
-            refined = decode_picture(wire.picture_from_proto(answer.face, field="face"), field="face")
+            refined = decode_picture(converters.picture_from_proto(answer.face, field="face"), field="face")
         except BadInput as error:
             raise StageBroken(self.name, passage.sequence, str(error)) from error
         if refined.shape != shape:

@@ -13,14 +13,14 @@ from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 
 from motion.frame import Picture
-from orchestrator.link import Link, LinkEnded
-from orchestrator.passage import Passage, Remark
-from orchestrator.patience import Patience
-from orchestrator.pipeline import Inbox
-from orchestrator.recurrence import Recalled, Recurrence
+from orchestrator.pipeline.in_flight_frame import Passage, Remark
+from orchestrator.pipeline.link import Link, LinkEnded
+from orchestrator.pipeline.play import Inbox
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.failures import stage_errors
-from serving.actors import Actor
+from orchestrator.stage_calls.failures import stage_errors
+from orchestrator.stage_calls.patience import Patience
+from orchestrator.stages.previous_picture import Recalled, Recurrence
+from serving.actors.store import Actor
 from serving.errors import (
     ActorNotFound,
     ActorUnusable,
@@ -85,14 +85,14 @@ class GeneratorStage:
         self._triton = triton
         self._ensure = ensure
         self._model, self._version = actor.id, str(actor.version)
-        self._shape = (actor.stage.out_height_px, actor.stage.out_width_px, 3)
+        self._shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
         self._keeps_label_maps = keeps_label_maps
-        self._recurrence = Recurrence(actor.stage.out_width_px, actor.stage.out_height_px, recalled)
+        self._recurrence = Recurrence(actor.crop.out_width_px, actor.crop.out_height_px, recalled)
         self._seconds = settings.generator_seconds
         self._patience = Patience(settings.away_seconds)
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.Stage`."""
+        """See `orchestrator.pipeline.play.Stage`."""
         while True:
             try:
                 passage, waited_seconds = await inbox.take()

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from motion.face_region import cut_face, face_region
 from motion.labelmap import draw_label_map
-from orchestrator.link import Link
-from orchestrator.passage import Passage, Remark
-from orchestrator.pipeline import Inbox
-from orchestrator.stages.in_order import in_order
-from serving.actors import Actor
+from orchestrator.pipeline.in_flight_frame import Passage, Remark
+from orchestrator.pipeline.link import Link
+from orchestrator.pipeline.ordered_work import in_order
+from orchestrator.pipeline.play import Inbox
+from serving.actors.store import Actor
 
 
 class LabelMapStage:
@@ -28,7 +28,7 @@ class LabelMapStage:
         self._at_once = at_once
 
     async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """See `orchestrator.pipeline.Stage`."""
+        """See `orchestrator.pipeline.play.Stage`."""
         await in_order(inbox, outbox, self._begin, at_once=self._at_once)
 
     def _begin(self, passage: Passage) -> Awaitable[None] | None:
@@ -39,11 +39,11 @@ class LabelMapStage:
     def _draw(self, passage: Passage) -> None:
         started_s = time.perf_counter()
         assert passage.normalized_pose is not None
-        stage, rule = self._actor.stage, self._actor.face_rule
-        width_px, height_px = stage.out_width_px, stage.out_height_px
-        pose = stage.to_stage(passage.normalized_pose)
+        crop, rule = self._actor.crop, self._actor.face_rule
+        width_px, height_px = crop.out_width_px, crop.out_height_px
+        pose = crop.to_crop(passage.normalized_pose)
         passage.label_map = draw_label_map(pose, width_px, height_px)
-        if not stage.contains(passage.normalized_pose):
+        if not crop.contains(passage.normalized_pose):
             passage.remarks.append(Remark.OUT_OF_STAGE)
         if self._actor.face is not None:
             passage.face_region = face_region(pose, rule, width_px, height_px)

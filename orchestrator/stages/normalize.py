@@ -6,14 +6,15 @@ from typing import ClassVar, Final
 
 from dance.v1 import normalize_pb2, normalize_pb2_grpc
 
+from motion.frame import NoPictureReason
 from motion.retarget import Transform
 from orchestrator.config import SessionConfig
-from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
+from orchestrator.pipeline.in_flight_frame import NoPicture, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.stream import StreamStage
-from serving import wire
-from serving.actors import Actor
+from orchestrator.stage_calls.bidi_stage import StreamStage
+from serving.actors.store import Actor
 from serving.errors import BadInput, StageBroken
+from serving.rpc import converters
 
 SURE: Final = 0.8
 """Below this certainty the running calibration is said to be calibrating."""
@@ -50,9 +51,9 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
     def _opening(self) -> normalize_pb2.NormalizeRequest:
         source = self._config.source_body
         config = normalize_pb2.NormalizeConfig(
-            target_body=wire.body_stats_to_proto(self._actor.body),
-            target_frame=wire.frame_size_to_proto(self._actor.frame_size),
-            source_body=None if source is None else wire.body_stats_to_proto(source),
+            target_body=converters.body_stats_to_proto(self._actor.body),
+            target_frame=converters.frame_size_to_proto(self._actor.frame_size),
+            source_body=None if source is None else converters.body_stats_to_proto(source),
             look_ahead_frames=self._config.look_ahead_frames,
             frame_rate_hz=self._config.frame_rate_hz,
             state=self._state,
@@ -70,10 +71,10 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
         frame = request.pose_frame
         frame.sequence = passage.sequence
         if passage.captured_at_s is not None:
-            wire.fill_seconds(frame.captured_at, passage.captured_at_s)
+            converters.fill_seconds(frame.captured_at, passage.captured_at_s)
         frame.size.width_px, frame.size.height_px = passage.size.width_px, passage.size.height_px
         if passage.source_pose is not None:
-            wire.fill_pose(frame.pose, passage.source_pose)
+            converters.fill_pose(frame.pose, passage.source_pose)
         return request
 
     def _take_answer(self, passage: Passage, response: normalize_pb2.NormalizeResponse) -> None:
@@ -83,7 +84,7 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
         self._state = answer.state_after
         if passage.no_picture is None and answer.HasField("pose"):
             try:
-                passage.normalized_pose = wire.pose_from_proto(answer.pose)
+                passage.normalized_pose = converters.pose_from_proto(answer.pose)
             except BadInput as error:  # the stage's doing, not the client's
                 raise StageBroken(self.name, passage.sequence, str(error)) from error
             passage.transform = Transform(answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x)

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from dance.v1 import pose_pb2, pose_pb2_grpc
 from grpc import StatusCode
 
-from motion.dancer_choice import DancerChoice, DancerRule, place_of
-from motion.frame import Frame
-from orchestrator.config import PoseBackend, PoseConfig, PoseDetail
-from orchestrator.passage import NoPicture, NoPictureReason, Passage, Remark
+from motion.frame import Frame, NoPictureReason
+from motion.people.dancer_choice import DancerChoice, DancerRule, place_of
+from motion.pose_choice import PoseBackend
+from orchestrator.config import PoseConfig
+from orchestrator.pipeline.in_flight_frame import NoPicture, Passage, Remark
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.stream import StreamStage
-from serving import wire
+from orchestrator.stage_calls.bidi_stage import StreamStage
 from serving.errors import BadInput, NotServed, StageBroken, StageRefused
-
-BACKEND_TO_PROTO: Final = {
-    PoseBackend.MEDIAPIPE: pose_pb2.POSE_BACKEND_MEDIAPIPE,
-    PoseBackend.OPENPOSE: pose_pb2.POSE_BACKEND_OPENPOSE,
-    PoseBackend.RTMPOSE: pose_pb2.POSE_BACKEND_RTMPOSE,
-}
-DETAIL_TO_PROTO: Final = {
-    PoseDetail.BODY: pose_pb2.POSE_DETAIL_BODY,
-    PoseDetail.HOLISTIC: pose_pb2.POSE_DETAIL_HOLISTIC,
-    PoseDetail.LIVE: pose_pb2.POSE_DETAIL_LIVE,
-}
-DETAIL_FROM_PROTO: Final = {number: detail for detail, number in DETAIL_TO_PROTO.items()}
+from serving.rpc import converters
 
 
 class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]):
@@ -79,20 +68,20 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         if self._dancer_at is not None and self.config.backend is not PoseBackend.MEDIAPIPE:
             dancer = DancerChoice(DancerRule.NEAREST, *self._dancer_at)
         config = pose_pb2.EstimateConfig(
-            backend=BACKEND_TO_PROTO[self.config.backend],
-            detail=DETAIL_TO_PROTO[self.config.detail],
-            dancer=wire.dancer_choice_to_proto(dancer),
+            backend=converters.BACKEND_TO_PROTO[self.config.backend],
+            detail=converters.DETAIL_TO_PROTO[self.config.detail],
+            dancer=converters.dancer_choice_to_proto(dancer),
             face_and_hands_every_n=self.config.face_and_hands_every_n,
         )
         return pose_pb2.EstimateRequest(config=config)
 
     def _accept(self, response: pose_pb2.EstimateResponse) -> None:
         accepted = response.accepted
-        if accepted.detail not in DETAIL_FROM_PROTO:
+        if accepted.detail not in converters.DETAIL_FROM_PROTO:
             raise StageBroken(self.name, None, "its first answer does not say which detail it honours")
         self.config = replace(
             self.config,
-            detail=DETAIL_FROM_PROTO[accepted.detail],
+            detail=converters.DETAIL_FROM_PROTO[accepted.detail],
             face_and_hands_every_n=accepted.face_and_hands_every_n,
         )
 
@@ -100,7 +89,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         if passage.picture is None:
             return None
         request = pose_pb2.EstimateRequest()
-        wire.fill_frame(request.frame, Frame(passage.sequence, passage.picture, passage.captured_at_s))
+        converters.fill_frame(request.frame, Frame(passage.sequence, passage.picture, passage.captured_at_s))
         return request
 
     def _take_answer(self, passage: Passage, response: pose_pb2.EstimateResponse) -> None:
@@ -111,7 +100,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
             passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
         elif estimate.dancer_index >= 0:
             try:
-                passage.source_pose = wire.pose_from_proto(estimate.people[estimate.dancer_index].pose)
+                passage.source_pose = converters.pose_from_proto(estimate.people[estimate.dancer_index].pose)
             except BadInput as error:  # the stage's doing, not the client's
                 raise StageBroken(self.name, passage.sequence, str(error)) from error
             if passage.size is not None:

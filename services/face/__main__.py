@@ -1,14 +1,14 @@
 """`python -m services.face`: serves `dance.v1.FaceService`. Settings: `FACE_*`, see README.md."""
 
 if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
-    from serving.entry import begin
+    from serving.process.entry import begin
 
     begin()
 
 from services.face.servicer import FaceService
 from services.face.settings import FaceSettings
-from serving.server import run_service
-from serving.settings import from_environment
+from serving.process.settings import from_environment
+from serving.rpc.server import run_service
 
 
 async def build() -> tuple[FaceService, FaceSettings]:

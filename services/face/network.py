@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from serving.actors import Padding
-from serving.weights import read_weights
+from serving.actors.store import Padding
+from serving.inference.onnx_weights import read_weights
 
 
 class ConvNormRelu(nn.Sequential):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from motion.frame import Picture
-from serving.actors import Actor
-from serving.engine import Device, PictureEngine, Precision, open_engine
+from serving.actors.store import Actor
 from serving.errors import ActorUnusable, BadPicture
+from serving.inference.engine import Device, PictureEngine, Precision, open_engine
 
 if TYPE_CHECKING:
     from torch import nn

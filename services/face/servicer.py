@@ -15,16 +15,17 @@ from prometheus_client import Counter, Histogram
 
 from motion.frame import Picture, PictureEncoding
 from services.face.batcher import Batcher
-from services.face.networks import FaceNetworks
+from services.face.network_cache import FaceNetworks
 from services.face.refiner import FaceCrop, FaceNetwork, open_face_network, refine
 from services.face.settings import FaceSettings
-from serving import telemetry, wire
-from serving.actors import ActorStore
+from serving.actors.actor_id import checked_actor_id
+from serving.actors.store import ActorStore
 from serving.errors import AtCapacity, BadInput, BadPicture
-from serving.names import checked_actor_id
-from serving.pictures import decode_picture
-from serving.self_check import follow
-from serving.server import Health
+from serving.observability import metrics
+from serving.pictures.codec import decode_picture
+from serving.rpc import converters
+from serving.rpc.self_check import follow
+from serving.rpc.server import Health
 
 BATCH_SIZES = Histogram("dance_face_batch_faces", "Faces that one run of a network had", buckets=(1, 2, 3, 4, 6, 8, 16))
 
@@ -32,12 +33,12 @@ FACES = Counter("dance_face_refinements", "Face crops by result: refined or bad_
 COMPUTE = Histogram(
     "dance_face_compute_seconds",
     "A face crop's equal share of its batch's run, without waiting",
-    buckets=telemetry.FRAME_BUCKETS_SECONDS,
+    buckets=metrics.FRAME_BUCKETS_SECONDS,
 )
 
 
 class FaceService(face_pb2_grpc.FaceServiceServicer):
-    """Serves `Refine`. See `serving.server.Service`."""
+    """Serves `Refine`. See `serving.rpc.server.Service`."""
 
     name: str = "face"
     full_names: tuple[str, ...] = ("dance.v1.FaceService",)
@@ -134,7 +135,7 @@ def _refined(network: FaceNetwork, crops: Sequence[FaceCrop]) -> list[Picture | 
 
 
 def _raw(message: frame_pb2.Picture, field: str) -> Picture:
-    picture = wire.picture_from_proto(message, field=field)
+    picture = converters.picture_from_proto(message, field=field)
     if picture.encoding is not PictureEncoding.RAW:
         raise BadPicture(f"{field}.encoding", f"must be RAW, got {picture.encoding.value.upper()}")
     return decode_picture(picture, field=field)

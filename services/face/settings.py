@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from serving.engine import Device, Precision
-from serving.server import ServerSettings
+from serving.inference.engine import Device, Precision
+from serving.rpc.server import ServerSettings
 
 
 @dataclass(frozen=True, kw_only=True)

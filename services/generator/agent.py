@@ -17,12 +17,12 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-from services.generator.care import Care, LoadedVersion, OwnTriton, Pauses, Triton
-from services.generator.repository import ModelRepository
-from services.generator.triton import TritonRefused
-from serving.actors import Actor, ActorStore
-from serving.discretion import without_paths
+from services.generator.agent_types import Care, LoadedVersion, OwnTriton, Pauses, Triton
+from services.generator.triton.client import TritonRefused
+from services.generator.triton.model_repository import ModelRepository
+from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, DanceError, StageUnavailable
+from serving.rpc.discretion import without_paths
 
 _log = logging.getLogger(__name__)
 

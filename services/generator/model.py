@@ -1,7 +1,7 @@
 """What Triton's Python backend runs, in a process of its own for each version of each actor.
 
 An actor's `model.py` in Triton's repository imports `TritonPythonModel` from here; everything else that it needs to
-know is in the parameters of its config.pbtxt (`services.generator.repository` writes both).
+know is in the parameters of its config.pbtxt (`services.generator.triton.model_repository` writes both).
 
 Inputs `LABEL_MAP` and `PREVIOUS_FRAME`, uint8 `[N, H, W, 3]` RGB of the actor's stage size. Outputs `FRAME`, the same
 shape, `COMPUTE_SECONDS`, float64 `[N, 1]`, the work on each item without any waiting, and `PRECISION`, bytes `[N, 1]`,
@@ -21,8 +21,8 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from motion.frame import Picture
-from services.generator.painter import Painted, Painter
-from serving.actors import ActorStore
+from services.generator.actor_network import Painted, Painter
+from serving.actors.store import ActorStore
 from serving.errors import BadInput, DanceError
 
 

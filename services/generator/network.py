@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motion.frame import Picture
-from serving.actors import Padding
-from serving.weights import read_weights
+from serving.actors.store import Padding
+from serving.inference.onnx_weights import read_weights
 
 
 class ConvNormRelu(nn.Sequential):

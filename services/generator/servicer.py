@@ -11,22 +11,22 @@ import grpc.aio
 from dance.v1 import agent_pb2, agent_pb2_grpc
 
 from services.generator.agent import GeneratorAgent
-from services.generator.care import Care
-from services.generator.leftovers import SOCKET_FOLDER_BYTES, plain_folder, sweep
-from services.generator.links import Links
-from services.generator.repository import ModelRepository
+from services.generator.agent_types import Care
 from services.generator.settings import GeneratorSettings
-from services.generator.triton import TritonClient
-from services.generator.tritonserver import TritonFailed, TritonServer
-from serving.actors import ActorStore
-from serving.addresses import hosts_of
-from serving.server import Health
+from services.generator.triton.client import TritonClient
+from services.generator.triton.leftovers import SOCKET_FOLDER_BYTES, plain_folder, sweep
+from services.generator.triton.model_repository import ModelRepository
+from services.generator.triton.plain_paths import Links
+from services.generator.triton.process import TritonFailed, TritonServer
+from serving.actors.store import ActorStore
+from serving.rpc.server import Health
+from serving.transport.addresses import hosts_of
 
 _log = logging.getLogger(__name__)
 
 
 class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
-    """Serves `EnsureActor`; runs the agent and, unless told where one is, a Triton. See `serving.server.Service`."""
+    """Serves `EnsureActor`; runs the agent, and a Triton unless one is configured. See `serving.rpc.server.Service`."""
 
     name: str = "generator"
     full_names: tuple[str, ...] = ("dance.v1.GeneratorAgentService",)

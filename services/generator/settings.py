@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Final, cast, get_args
 
 from motion.documents import BadDocument, read_bounded
-from services.generator.repository import EngineOptions
-from services.generator.tritonserver import TritonPorts
-from serving.addresses import checked_address
-from serving.engine import Device, Precision
+from services.generator.triton.model_repository import EngineOptions
+from services.generator.triton.process import TritonPorts
+from serving.actors.actor_id import checked_actor_id
 from serving.errors import BadInput, BadSettings
-from serving.names import checked_actor_id
-from serving.server import ServerSettings
-from serving.tls import ChannelTls, channel_tls, is_local, is_loopback
+from serving.inference.engine import Device, Precision
+from serving.rpc.server import ServerSettings
+from serving.transport.addresses import checked_address
+from serving.transport.tls import ChannelTls, channel_tls, is_local, is_loopback
 
 _MOST_KEY_BYTES: Final = 4096
 

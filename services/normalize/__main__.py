@@ -1,15 +1,15 @@
 """`python -m services.normalize`: serves `dance.v1.NormalizeService`. Settings: `NORMALIZE_*`, see README.md."""
 
 if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
-    from serving.entry import begin
+    from serving.process.entry import begin
 
     begin()
 
 from services.normalize.servicer import NormalizeService
 from services.normalize.settings import NormalizeSettings
-from serving.heap import keep_freed_memory
-from serving.server import run_service
-from serving.settings import from_environment
+from serving.process.memory import keep_freed_memory
+from serving.process.settings import from_environment
+from serving.rpc.server import run_service
 
 
 async def build() -> tuple[NormalizeService, NormalizeSettings]:

@@ -17,9 +17,8 @@ from motion.clock import FrameTimeError, SourceClock, checked_rate_hz
 from motion.frame import FrameSize
 from motion.pose import Pose
 from motion.retarget import Retargeting, Transform, apply_transform, retarget
-from services.normalize import memory as memories
+from services.normalize import state as memories
 from services.normalize.calibration import Calibration, SourceBody, between, on_one_spot
-from services.normalize.memory import JointMemory, Memory, Placing
 from services.normalize.rules import NormalizeRules
 from services.normalize.smoothing import (
     MAX_WINDOW_FRAMES,
@@ -29,6 +28,7 @@ from services.normalize.smoothing import (
     table_of,
     window_half_frames,
 )
+from services.normalize.state import JointMemory, Memory, Placing
 from serving.errors import BadInput
 
 Mask = NDArray[np.bool_]

@@ -15,16 +15,17 @@ from motion.pose import Pose
 from services.normalize.calibration import Calibration
 from services.normalize.normalizer import Normalized, Normalizer, NormalizerConfig, PoseFrame
 from services.normalize.settings import NormalizeSettings
-from serving import telemetry, wire
 from serving.errors import BadInput
-from serving.streaming import ClientStream, StreamPlaces
+from serving.observability import metrics
+from serving.rpc import converters
+from serving.rpc.server_stream import ClientStream, StreamPlaces
 
 ANSWERS: Final = Counter("dance_normalize_poses", "Answered pose frames by result: pose or nobody", ["result"])
 _POSES, _NOBODY = ANSWERS.labels("pose"), ANSWERS.labels("nobody")
 COMPUTE: Final = Histogram(
     "dance_normalize_compute_seconds",
     "Normalising a pose, its state included, without waiting",
-    buckets=telemetry.FRAME_BUCKETS_SECONDS,
+    buckets=metrics.FRAME_BUCKETS_SECONDS,
 )
 
 _READ_AHEAD: Final = 2
@@ -46,7 +47,7 @@ class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
         self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
 
     def register(self, server: grpc.aio.Server) -> None:
-        """See `serving.server.Service`."""
+        """See `serving.rpc.server.Service`."""
         normalize_pb2_grpc.add_NormalizeServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
@@ -96,9 +97,9 @@ class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
             raise BadInput("config.look_ahead_frames", f"may be at most {most}, got {config.look_ahead_frames}")
         has_body = config.HasField("source_body")
         return NormalizerConfig(
-            target_body=wire.body_stats_from_proto(config.target_body, field="config.target_body"),
-            target_size=wire.frame_size_from_proto(config.target_frame, field="config.target_frame"),
-            source_body=wire.body_stats_from_proto(config.source_body, field="config.source_body")
+            target_body=converters.body_stats_from_proto(config.target_body, field="config.target_body"),
+            target_size=converters.frame_size_from_proto(config.target_frame, field="config.target_frame"),
+            source_body=converters.body_stats_from_proto(config.source_body, field="config.source_body")
             if has_body
             else None,
             look_ahead_frames=config.look_ahead_frames,
@@ -112,9 +113,9 @@ def _pose_frame(message: normalize_pb2.PoseFrame) -> PoseFrame:
     where = f"pose_frame[{message.sequence}]"
     return PoseFrame(
         sequence=message.sequence,
-        size=wire.frame_size_from_proto(message.size, field=f"{where}.size"),
-        pose=wire.pose_from_proto(message.pose, field=f"{where}.pose") if message.HasField("pose") else None,
-        captured_at_s=wire.seconds_from_proto(message.captured_at, field=f"{where}.captured_at")
+        size=converters.frame_size_from_proto(message.size, field=f"{where}.size"),
+        pose=converters.pose_from_proto(message.pose, field=f"{where}.pose") if message.HasField("pose") else None,
+        captured_at_s=converters.seconds_from_proto(message.captured_at, field=f"{where}.captured_at")
         if message.HasField("captured_at")
         else None,
     )
@@ -128,7 +129,7 @@ def _response(answer: Normalized) -> normalize_pb2.NormalizeResponse:
     message = response.normalized
     message.sequence = answer.sequence
     if answer.pose is not None:
-        wire.fill_pose(message.pose, answer.pose)
+        converters.fill_pose(message.pose, answer.pose)
     if answer.transform is not None:
         message.transform.scale = answer.transform.scale
         message.transform.foot_y = answer.transform.foot_y
@@ -145,7 +146,7 @@ def _response(answer: Normalized) -> normalize_pb2.NormalizeResponse:
     message.state_after = answer.state_after
     message.compute_seconds = answer.compute_seconds
     if answer.source_body is not None:
-        wire.fill_body_stats(message.source_body, answer.source_body)
+        converters.fill_body_stats(message.source_body, answer.source_body)
     return response
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.normalize.rules import NormalizeRules
-from serving.server import ServerSettings
+from serving.rpc.server import ServerSettings
 
 
 @dataclass(frozen=True, kw_only=True)

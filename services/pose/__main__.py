@@ -1,15 +1,15 @@
 """`python -m services.pose`: serves `dance.v1.PoseService`. Settings: `POSE_*`, see README.md."""
 
 if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
-    from serving.entry import begin
+    from serving.process.entry import begin
 
     begin()
 
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
-from serving.heap import keep_large_blocks_apart
-from serving.server import run_service
-from serving.settings import from_environment
+from serving.process.memory import keep_large_blocks_apart
+from serving.process.settings import from_environment
+from serving.rpc.server import run_service
 
 
 async def build() -> tuple[PoseService, PoseSettings]:

@@ -5,30 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from services.pose.estimator import PeopleEstimator, PoseDetail, PoseEstimator, PoseRules
-from services.pose.model_card import OpenPoseCard, read_card
-from services.pose.openpose import OpenPoseEstimator, OpenPoseModel
-from services.pose.rtmpose import RtmPoseEstimator, RtmPoseModel
+from motion.pose_choice import PoseBackend, PoseDetail
+from services.pose.estimator import PeopleEstimator, PoseEstimator, PoseRules
+from services.pose.models.card import OpenPoseCard, read_card
+from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
+from services.pose.rtmpose.estimator import RtmPoseEstimator, RtmPoseModel
 from serving.errors import BadSettings
 
 _log = logging.getLogger(__name__)
-
-
-class PoseBackend(Enum):
-    """Which network finds the joints; dance/v1/pose.proto says what each can do."""
-
-    MEDIAPIPE = "mediapipe"
-    OPENPOSE = "openpose"
-    RTMPOSE = "rtmpose"
-
-    @property
-    def finds_several(self) -> bool:
-        """Whether it finds more than one person, so that a dancer has to be chosen."""
-        return self is not PoseBackend.MEDIAPIPE
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -14,23 +13,13 @@ from mediapipe.python.solutions.holistic import Holistic
 from mediapipe.python.solutions.pose import Pose as BodyTracker
 from numpy.typing import NDArray
 
-from motion.following import Follower
 from motion.frame import FrameSize, Picture
+from motion.people.person_tracking import Follower
 from motion.pose import Pose
-from services.pose.carrying import carried
-from services.pose.landmarks import body_extent_px, body_pose, landmarks_array, with_face_and_hands
-from services.pose.quiet import first_person_chatter_dropped, person_seen, startup_chatter_dropped
-
-
-class PoseDetail(Enum):
-    """How much of a person is looked at."""
-
-    BODY = "body"
-    """The 25 body joints."""
-    HOLISTIC = "holistic"
-    """Body, face and hands in every frame."""
-    LIVE = "live"
-    """The body in every frame, face and hands in every n-th, carried along in between."""
+from motion.pose_choice import PoseDetail
+from services.pose.mediapipe.carrying import carried
+from services.pose.mediapipe.landmarks import body_extent_px, body_pose, landmarks_array, with_face_and_hands
+from services.pose.mediapipe.stderr_filter import first_person_chatter_dropped, person_seen, startup_chatter_dropped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,19 +13,21 @@ import grpc.aio
 from dance.v1 import frame_pb2, pose_pb2, pose_pb2_grpc
 from prometheus_client import Counter, Histogram
 
-from motion.dancer_choice import DancerChoice, DancerRule
-from motion.following import Follower
 from motion.frame import Picture
-from services.pose.backends import Factory, Look, PoseBackend, make_estimator, open_backends
-from services.pose.estimator import Estimate, PoseDetail
+from motion.people.dancer_choice import DancerChoice, DancerRule
+from motion.people.person_tracking import Follower
+from motion.pose_choice import PoseBackend, PoseDetail
+from services.pose.backends import Factory, Look, make_estimator, open_backends
+from services.pose.estimator import Estimate
 from services.pose.settings import PoseSettings
 from services.pose.worker import WorkerPool
-from serving import telemetry, wire
 from serving.errors import BadInput, BadPicture, NotServed
-from serving.pictures import decode_picture
-from serving.self_check import follow
-from serving.server import Health
-from serving.streaming import ClientStream, StreamPlaces
+from serving.observability import metrics
+from serving.pictures.codec import decode_picture
+from serving.rpc import converters
+from serving.rpc.self_check import follow
+from serving.rpc.server import Health
+from serving.rpc.server_stream import ClientStream, StreamPlaces
 
 ESTIMATES: Final = Counter(
     "dance_pose_estimates", "Frames by result: person, nobody, dancer_lost or bad_picture", ["result"]
@@ -33,26 +35,8 @@ ESTIMATES: Final = Counter(
 COMPUTE: Final = Histogram(
     "dance_pose_compute_seconds",
     "Decoding a picture and looking at it, without waiting",
-    buckets=telemetry.FRAME_BUCKETS_SECONDS,
+    buckets=metrics.FRAME_BUCKETS_SECONDS,
 )
-
-_DETAILS: Final = {
-    pose_pb2.POSE_DETAIL_UNSPECIFIED: PoseDetail.HOLISTIC,
-    pose_pb2.POSE_DETAIL_BODY: PoseDetail.BODY,
-    pose_pb2.POSE_DETAIL_HOLISTIC: PoseDetail.HOLISTIC,
-    pose_pb2.POSE_DETAIL_LIVE: PoseDetail.LIVE,
-}
-_DETAIL_TO_PROTO: Final = {
-    PoseDetail.BODY: pose_pb2.POSE_DETAIL_BODY,
-    PoseDetail.HOLISTIC: pose_pb2.POSE_DETAIL_HOLISTIC,
-    PoseDetail.LIVE: pose_pb2.POSE_DETAIL_LIVE,
-}
-_BACKEND_TO_PROTO: Final = {
-    PoseBackend.MEDIAPIPE: pose_pb2.POSE_BACKEND_MEDIAPIPE,
-    PoseBackend.OPENPOSE: pose_pb2.POSE_BACKEND_OPENPOSE,
-    PoseBackend.RTMPOSE: pose_pb2.POSE_BACKEND_RTMPOSE,
-}
-_BACKENDS: Final = {number: backend for backend, number in _BACKEND_TO_PROTO.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +73,7 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
 
     def register(self, server: grpc.aio.Server) -> None:
-        """See `serving.server.Service`."""
+        """See `serving.rpc.server.Service`."""
         pose_pb2_grpc.add_PoseServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
@@ -163,35 +147,40 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         where = f"frame[{frame.sequence}].picture"
         picture: Picture | BadPicture
         try:
-            picture = decode_picture(wire.picture_from_proto(frame.picture, field=where), self._limits, field=where)
+            picture = decode_picture(
+                converters.picture_from_proto(frame.picture, field=where), self._limits, field=where
+            )
         except BadPicture as error:
             picture = error
         captured_at_s = None
         if frame.HasField("captured_at"):
-            captured_at_s = wire.seconds_from_proto(frame.captured_at, field=f"frame[{frame.sequence}].captured_at")
+            captured_at_s = converters.seconds_from_proto(
+                frame.captured_at, field=f"frame[{frame.sequence}].captured_at"
+            )
         return _Decoded(frame.sequence, captured_at_s, picture, time.perf_counter() - started)
 
     def _look(self, config: pose_pb2.EstimateConfig) -> Look:
         """How the stream will be looked at. Raises NotServed and BadInput, naming the field."""
         if config.backend not in pose_pb2.PoseBackend.values():
             raise BadInput("config.backend", f"{config.backend} is no pose backend")
-        backend = _BACKENDS.get(config.backend, self._settings.default_backend)
+        backend = converters.BACKEND_FROM_PROTO.get(config.backend, self._settings.default_backend)
         if not self._backends.serves(backend):
             served = ", ".join(other.name for other in PoseBackend if self._backends.serves(other))
             setting = f"POSE_{backend.name}_CARD"
             raise NotServed(
                 f"config.backend: {backend.name} is not served here, {setting} names no network; {served} is"
             )
-        if config.detail not in _DETAILS:
+        detail = converters.DETAIL_FROM_PROTO.get(config.detail, PoseDetail.HOLISTIC)
+        if config.detail not in pose_pb2.PoseDetail.values():
             raise BadInput("config.detail", f"{config.detail} is no pose detail")
         every_n = 0
-        if _DETAILS[config.detail] is PoseDetail.LIVE:
+        if detail is PoseDetail.LIVE:
             every_n = config.face_and_hands_every_n or self._settings.face_and_hands_every_n
-        return self._backends.look(backend, _DETAILS[config.detail], self._settings.rules(every_n))
+        return self._backends.look(backend, detail, self._settings.rules(every_n))
 
 
 def _dancer_choice(config: pose_pb2.EstimateConfig, backend: PoseBackend) -> DancerChoice:
-    choice = wire.dancer_choice_from_proto(config.dancer, field="config.dancer")
+    choice = converters.dancer_choice_from_proto(config.dancer, field="config.dancer")
     if not backend.finds_several and choice.rule is not DancerRule.LARGEST:
         rule = config.dancer.WhichOneof("rule")
         raise NotServed(f"config.dancer.{rule}: is not served; MediaPipe finds one person, the largest")
@@ -201,9 +190,9 @@ def _dancer_choice(config: pose_pb2.EstimateConfig, backend: PoseBackend) -> Dan
 def _accepted(look: Look, choice: DancerChoice) -> pose_pb2.EstimateConfig:
     """The config as it will be honoured."""
     return pose_pb2.EstimateConfig(
-        backend=_BACKEND_TO_PROTO[look.backend],
-        detail=_DETAIL_TO_PROTO[look.detail],
-        dancer=wire.dancer_choice_to_proto(choice),
+        backend=converters.BACKEND_TO_PROTO[look.backend],
+        detail=converters.DETAIL_TO_PROTO[look.detail],
+        dancer=converters.dancer_choice_to_proto(choice),
         face_and_hands_every_n=look.rules.face_and_hands_every_n if look.detail is PoseDetail.LIVE else 0,
     )
 
@@ -226,7 +215,7 @@ def _response(frame: _Decoded, estimate: Estimate | BadPicture) -> pose_pb2.Esti
     for pose, person_id in zip(estimate.people, ids, strict=True):
         person = message.people.add()
         person.person_id = person_id
-        wire.fill_pose(person.pose, pose)
+        converters.fill_pose(person.pose, pose)
     message.dancer_index = estimate.dancer_index
     message.dancer_lost = estimate.dancer_lost
     message.dancer_changed = estimate.dancer_changed

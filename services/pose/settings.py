@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from motion.following import FollowRules
-from services.pose.backends import PoseBackend
+from motion.people.person_tracking import FollowRules
+from motion.pose_choice import PoseBackend
 from services.pose.estimator import PoseRules
-from serving.pictures import PictureLimits
-from serving.server import ServerSettings
+from serving.pictures.codec import PictureLimits
+from serving.rpc.server import ServerSettings
 
 
 @dataclass(frozen=True, kw_only=True)

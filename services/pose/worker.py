@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
-from motion.following import Follower
 from motion.frame import FrameSize, Picture
+from motion.people.person_tracking import Follower
 from services.pose.backends import Look
 from services.pose.estimator import Estimate, PeopleEstimator, followed
-from serving.heap import give_freed_back
+from serving.process.memory import give_freed_back
 
 Make = Callable[[Look], PeopleEstimator]
 

@@ -20,7 +20,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
-from serving.channels import CHANNEL_OPTIONS
+from serving.rpc.channels import CHANNEL_OPTIONS
 
 HTTP_POSTS = (
     "/v2/repository/models/evil/load",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serving.actors import Actor, ActorStore
+from serving.actors.store import Actor, ActorStore
 from tests.tiny_actors import publish_tiny
 
 Publish = Callable[..., Actor]

@@ -16,9 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from motion.frame import Picture
 from services.face.servicer import FaceService
 from services.face.settings import FaceSettings
-from serving.actors import Actor, ActorStore
-from serving.channels import open_channel
-from serving.server import running
+from serving.actors.store import Actor, ActorStore
+from serving.rpc.channels import open_channel
+from serving.rpc.server import running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

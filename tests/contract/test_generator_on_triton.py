@@ -26,17 +26,17 @@ from tritonclient.utils import InferenceServerException
 
 from motion.frame import Picture
 from services.generator.agent import GeneratorAgent
-from services.generator.care import Care
-from services.generator.leftovers import SHARED_MEMORY
-from services.generator.repository import EngineOptions, ModelRepository
+from services.generator.agent_types import Care
 from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
-from services.generator.triton import TritonClient, TritonRefused
-from services.generator.tritonserver import TritonFailed, TritonPorts, TritonServer
-from serving.actors import Actor, ActorStore
-from serving.channels import CHANNEL_OPTIONS, open_channel
+from services.generator.triton.client import TritonClient, TritonRefused
+from services.generator.triton.leftovers import SHARED_MEMORY
+from services.generator.triton.model_repository import EngineOptions, ModelRepository
+from services.generator.triton.process import TritonFailed, TritonPorts, TritonServer
+from serving.actors.rollout import Canary, Served
+from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadSettings
-from serving.rollout import Canary, Served
+from serving.rpc.channels import CHANNEL_OPTIONS, open_channel
 from tests.shared_memory import prefixes_of, regions_of
 
 pytestmark = [

@@ -21,12 +21,12 @@ from services.normalize.settings import NormalizeSettings
 from services.pose.estimator import Estimate
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
-from serving import wire
-from serving.actors import Actor, ActorStore
-from serving.channels import open_channel
-from serving.pictures import encode_picture
-from serving.self_check import follow
-from serving.server import Health, RunningServer, ServerSettings, Service, running
+from serving.actors.store import Actor, ActorStore
+from serving.pictures.codec import encode_picture
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
+from serving.rpc.self_check import follow
+from serving.rpc.server import Health, RunningServer, ServerSettings, Service, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -83,7 +83,7 @@ async def test_pose_tells_of_an_estimator_that_hangs():
                 call = pose_pb2_grpc.PoseServiceStub(channel).Estimate()
                 await call.write(pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig()))
                 picture = encode_picture(np.zeros((64, 64, 3), np.uint8), PictureEncoding.RAW)
-                frame = frame_pb2.Frame(sequence=0, picture=wire.picture_to_proto(picture))
+                frame = frame_pb2.Frame(sequence=0, picture=converters.picture_to_proto(picture))
                 await call.write(pose_pb2.EstimateRequest(frame=frame))
                 await health.becomes(NOT_SERVING)
                 may_look.set()

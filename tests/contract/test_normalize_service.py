@@ -23,10 +23,10 @@ from motion import skeleton
 from motion.pose import Pose
 from services.normalize.servicer import NormalizeService
 from services.normalize.settings import NormalizeSettings
-from serving import wire
-from serving.channels import CHANNEL_OPTIONS, open_channel
-from serving.interceptor import ErrorInterceptor
-from serving.server import SERVER_OPTIONS, running
+from serving.rpc import converters
+from serving.rpc.channels import CHANNEL_OPTIONS, open_channel
+from serving.rpc.error_status import ErrorInterceptor
+from serving.rpc.server import SERVER_OPTIONS, running
 
 Stub = normalize_pb2_grpc.NormalizeServiceStub
 
@@ -77,7 +77,7 @@ def config(**changes) -> normalize_pb2.NormalizeRequest:
 
 def frame(sequence: int, pose: Pose | None, **more) -> normalize_pb2.NormalizeRequest:
     """One frame's dancer, or nobody."""
-    message = None if pose is None else wire.pose_to_proto(pose)
+    message = None if pose is None else converters.pose_to_proto(pose)
     return normalize_pb2.NormalizeRequest(
         pose_frame=normalize_pb2.PoseFrame(sequence=sequence, size=SIZE, pose=message, **more)
     )
@@ -112,7 +112,7 @@ async def test_every_pose_is_answered_once_and_in_order():
         accepted, first, second = await answers(stub, config(), frame(0, dancer()), frame(4, dancer()))
     assert accepted.accepted == config().config
     assert [first.normalized.sequence, second.normalized.sequence] == [0, 4]
-    pose = wire.pose_from_proto(first.normalized.pose)
+    pose = converters.pose_from_proto(first.normalized.pose)
     np.testing.assert_allclose(pose.joints_px, dancer().joints_px, atol=1e-3)
     answer = first.normalized
     assert answer.transform.scale == pytest.approx(1)
@@ -314,7 +314,7 @@ async def test_two_streams_do_not_mix():
         for sequence in range(3):
             for stream, shift_px in ((one, -50.0), (two, 80.0)):
                 await stream.write(frame(sequence, dancer(shift_px)))
-                pose = wire.pose_from_proto((await stream.read()).normalized.pose)
+                pose = converters.pose_from_proto((await stream.read()).normalized.pose)
                 assert pose.joints_px[skeleton.NOSE, 0] == pytest.approx(200 + shift_px, abs=0.01)
         for stream in (one, two):
             await stream.done_writing()

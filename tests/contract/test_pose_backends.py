@@ -15,9 +15,9 @@ from motion.frame import PictureEncoding
 from services.pose.estimator import Estimate
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
-from serving import wire
 from serving.errors import BadSettings
-from serving.pictures import encode_picture
+from serving.pictures.codec import encode_picture
+from serving.rpc import converters
 from tests.contract.test_pose_service import Workshop, serving
 from tests.tiny_pose_networks import (
     paf_card,
@@ -58,7 +58,7 @@ def config(**fields) -> pose_pb2.EstimateRequest:
 
 
 def frame(sequence: int, picture: np.ndarray) -> pose_pb2.EstimateRequest:
-    encoded = wire.picture_to_proto(encode_picture(picture, PictureEncoding.PNG))
+    encoded = converters.picture_to_proto(encode_picture(picture, PictureEncoding.PNG))
     return pose_pb2.EstimateRequest(frame=frame_pb2.Frame(sequence=sequence, picture=encoded))
 
 
@@ -92,7 +92,7 @@ async def test_people_are_told_apart_and_the_dancer_stays(tmp_path):
     dancers = {found[n].people[found[n].dancer_index].person_id for n in (0, 1, 3)}
     assert len(dancers) == 1
     for number in (0, 1, 3):
-        pose = wire.pose_from_proto(found[number].people[found[number].dancer_index].pose)
+        pose = converters.pose_from_proto(found[number].people[found[number].dancer_index].pose)
         assert pose.joints_px[skeleton.R_WRIST] == pytest.approx(LEFT[::2], abs=2.5)
     assert found[2].people[0].person_id not in dancers
 
@@ -108,7 +108,7 @@ async def test_rtmpose_answers_whole_bodies(tmp_path):
             *(frame(number, picture) for number in range(6)),  # so faint a person counts once seen six times
         )
     assert accepted.accepted.detail == pose_pb2.POSE_DETAIL_HOLISTIC
-    pose = wire.pose_from_proto(response.estimate.people[0].pose)
+    pose = converters.pose_from_proto(response.estimate.people[0].pose)
     assert pose.seen[skeleton.LEFT_HAND].all()
 
 

@@ -22,14 +22,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from motion import skeleton
 from motion.frame import Picture, PictureEncoding
 from motion.pose import Pose
-from services.pose.estimator import Estimate, PoseDetail, PoseRules
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import Estimate, PoseRules
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
-from serving import wire
-from serving.channels import open_channel
-from serving.interceptor import ErrorInterceptor
-from serving.pictures import encode_picture
-from serving.server import SERVER_OPTIONS, running
+from serving.pictures.codec import encode_picture
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
+from serving.rpc.error_status import ErrorInterceptor
+from serving.rpc.server import SERVER_OPTIONS, running
 
 BODY_CONFIG = pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(detail=pose_pb2.POSE_DETAIL_BODY))
 
@@ -97,7 +98,9 @@ async def serving(workshop: Workshop, **settings: Any) -> AsyncIterator[pose_pb2
 def frame(sequence: int, grey: int = 100, encoding: PictureEncoding = PictureEncoding.JPEG) -> pose_pb2.EstimateRequest:
     """A frame of one grey."""
     picture = encode_picture(np.full((24, 32, 3), grey, np.uint8), encoding)
-    return pose_pb2.EstimateRequest(frame=frame_pb2.Frame(sequence=sequence, picture=wire.picture_to_proto(picture)))
+    return pose_pb2.EstimateRequest(
+        frame=frame_pb2.Frame(sequence=sequence, picture=converters.picture_to_proto(picture))
+    )
 
 
 async def answers(
@@ -136,7 +139,7 @@ async def test_every_frame_is_answered_once_and_in_order():
         dancer=pose_pb2.DancerSelection(largest=True),
     )
     assert [response.estimate.sequence for response in estimates] == [0, 1, 5, 6]
-    noses = [wire.pose_from_proto(r.estimate.people[0].pose).joints_px[skeleton.NOSE] for r in estimates]
+    noses = [converters.pose_from_proto(r.estimate.people[0].pose).joints_px[skeleton.NOSE] for r in estimates]
     np.testing.assert_allclose(noses, [[10, 0], [20, 1], [30, 2], [40, 3]], atol=1.5)
     for response in estimates:
         assert (response.estimate.width_px, response.estimate.height_px) == (32, 24)
@@ -315,7 +318,9 @@ async def test_a_slow_estimator_makes_its_sender_wait():
         big = encode_picture(np.full((512, 512, 3), 9, np.uint8), PictureEncoding.RAW)
         for sequence in range(40):
             taken.append(sequence)
-            yield pose_pb2.EstimateRequest(frame=frame_pb2.Frame(sequence=sequence, picture=wire.picture_to_proto(big)))
+            yield pose_pb2.EstimateRequest(
+                frame=frame_pb2.Frame(sequence=sequence, picture=converters.picture_to_proto(big))
+            )
 
     async with serving(workshop, max_frames_waiting=1) as stub:
         workshop.open.clear()

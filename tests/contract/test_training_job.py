@@ -19,10 +19,10 @@ import psutil
 import pytest
 from dance.v1 import agent_pb2, agent_pb2_grpc
 
-from client.jobs_template import JobRequest, on_cluster, read_template, render
-from serving.actors import ActorStore
-from serving.proxies import NO_PROXY
-from training.exits import EXIT_FINAL, EXIT_INTERRUPTED
+from client.cluster.job_template import JobRequest, on_cluster, read_template, render
+from serving.actors.store import ActorStore
+from serving.process.exit_codes import EXIT_FINAL, EXIT_INTERRUPTED
+from serving.transport.proxies import NO_PROXY
 from training.options import FootageRequest, TrainRequest
 
 FOOTAGE = FootageRequest(files=(Path("/footage/uploads/footage.mp4"),))

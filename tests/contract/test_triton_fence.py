@@ -19,15 +19,15 @@ import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
 
-from services.generator.fence import key_header
-from services.generator.leftovers import SHARED_MEMORY
 from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
-from services.generator.triton_install import TritonInstall, joined
-from services.generator.tritonserver import TritonServer
-from serving.actors import ActorStore
-from serving.server import running
-from serving.settings import from_environment
+from services.generator.triton.access_key import key_header
+from services.generator.triton.install import TritonInstall, joined
+from services.generator.triton.leftovers import SHARED_MEMORY
+from services.generator.triton.process import TritonServer
+from serving.actors.store import ActorStore
+from serving.process.settings import from_environment
+from serving.rpc.server import running
 from tests.certificates import Authority
 from tests.contract.attacker import SPY, as_somebody_else, attack, caller, listening, load_evil
 from tests.contract.conftest import Publish

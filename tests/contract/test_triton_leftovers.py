@@ -14,13 +14,13 @@ import pytest
 from dance.v1 import agent_pb2, agent_pb2_grpc
 
 from services.generator.agent import GeneratorAgent
-from services.generator.care import Care
-from services.generator.leftovers import SHARED_MEMORY
-from services.generator.repository import EngineOptions, ModelRepository
-from services.generator.triton import TritonClient
-from services.generator.tritonserver import TritonServer
-from serving.actors import ActorStore
-from serving.channels import open_channel
+from services.generator.agent_types import Care
+from services.generator.triton.client import TritonClient
+from services.generator.triton.leftovers import SHARED_MEMORY
+from services.generator.triton.model_repository import EngineOptions, ModelRepository
+from services.generator.triton.process import TritonServer
+from serving.actors.store import ActorStore
+from serving.rpc.channels import open_channel
 from tests.contract.conftest import Publish
 from tests.contract.test_generator_on_triton import agent_process
 from tests.shared_memory import prefixes_of, regions_of

@@ -23,12 +23,12 @@ from tritonclient.utils import InferenceServerException
 
 from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
-from services.generator.triton import TritonClient, TritonRefused
-from services.generator.triton_install import TritonInstall, joined
-from serving.actors import Actor, ActorStore
-from serving.channels import CHANNEL_OPTIONS
-from serving.server import running
-from serving.settings import from_environment
+from services.generator.triton.client import TritonClient, TritonRefused
+from services.generator.triton.install import TritonInstall, joined
+from serving.actors.store import Actor, ActorStore
+from serving.process.settings import from_environment
+from serving.rpc.channels import CHANNEL_OPTIONS
+from serving.rpc.server import running
 from tests.contract.conftest import Publish
 from tests.faults.deployment import free_ports
 from tests.unit.deploy.manifests import applied, environment, pods

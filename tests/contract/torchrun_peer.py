@@ -6,8 +6,8 @@ import os
 import sys
 import time
 
-from training.exits import EXIT_FINAL, EXIT_INTERRUPTED
-from training.stopping import stop_on_signals
+from serving.process.exit_codes import EXIT_FINAL, EXIT_INTERRUPTED
+from training.process.stop_signals import stop_on_signals
 
 if __name__ == "__main__":
     with stop_on_signals() as should_stop:

@@ -14,9 +14,9 @@ from dance.v1 import frame_pb2, normalize_pb2, transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import PictureEncoding
 from motion.pose import Pose
-from serving import wire
-from serving.channels import open_channel
-from serving.pictures import encode_picture
+from serving.pictures.codec import encode_picture
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
 from tests.pipeline.fake_stages import SIDE_PX, somebody
 from video.reader import VideoReader
 
@@ -55,7 +55,7 @@ def _shifted(pose: Pose, x_px: float) -> Pose:
 
 def _posed(sequence: int, pose: Pose) -> transfer_pb2.TransferFrame:
     size = normalize_pb2.FrameSize(width_px=SIDE_PX, height_px=SIDE_PX)
-    given = transfer_pb2.ClientPose(pose=wire.pose_to_proto(pose), size=size)
+    given = transfer_pb2.ClientPose(pose=converters.pose_to_proto(pose), size=size)
     return transfer_pb2.TransferFrame(sequence=sequence, client_pose=given)
 
 

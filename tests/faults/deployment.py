@@ -15,7 +15,7 @@ from typing import Self
 
 import psutil
 
-from client.processes import ManagedProcess, ProcessSpec, Ready
+from client.local_stack.processes import ManagedProcess, ProcessSpec, Ready
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0

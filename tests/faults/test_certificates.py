@@ -19,12 +19,12 @@ from prometheus_client import REGISTRY
 from tritonclient.utils import InferenceServerException
 
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.connections import Connections
-from serving.channels import open_channel
+from orchestrator.stage_calls.connections import Connections
 from serving.errors import BadSettings
-from serving.identity import client_of
-from serving.server import RunningServer, ServerSettings, running
-from serving.tls import ChannelTls
+from serving.rpc.authentication import client_of
+from serving.rpc.channels import open_channel
+from serving.rpc.server import RunningServer, ServerSettings, running
+from serving.transport.tls import ChannelTls
 from tests.certificates import Authority, Signed
 
 PATIENCE_SECONDS = 30

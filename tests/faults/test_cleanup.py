@@ -12,9 +12,9 @@ import pytest
 from dance.v1 import frame_pb2, transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import FrameSize
-from orchestrator.streams import ResponseWriter
-from serving import telemetry
-from serving.channels import open_channel
+from orchestrator.edge.open_streams import ResponseWriter
+from serving.observability import metrics
+from serving.rpc.channels import open_channel
 from tests.faults.proxy import FaultProxy
 from tests.pipeline.chain import Dancing, Stack, configured, dance, publish_actor, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS
@@ -102,7 +102,7 @@ async def ended(dancing: Dancing, stack: Stack, proxy: FaultProxy, end: str, sta
 async def until_no_session() -> None:
     """Waits until the server has let go of all."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while telemetry.SESSIONS._value.get() or telemetry.FRAMES_IN_FLIGHT._value.get():  # noqa: ASYNC110
+        while metrics.SESSIONS._value.get() or metrics.FRAMES_IN_FLIGHT._value.get():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
@@ -117,7 +117,7 @@ async def test_nothing_of_a_session_stays(tmp_path: Path, writing: asyncio.Event
         async with FaultProxy(stack.address) as proxy, open_channel(proxy.address) as channel:
             dancing = Dancing(transfer_pb2_grpc.TransferServiceStub(channel))
             owed = await brought(dancing, stack, state, writing)
-            assert telemetry.SESSIONS._value.get() == 1
+            assert metrics.SESSIONS._value.get() == 1
             await ended(dancing, stack, proxy, end, state, owed)
             await until_no_session()
             stack.triton.gates.release()

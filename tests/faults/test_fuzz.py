@@ -17,10 +17,10 @@ import pytest
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 
 from motion.frame import EncodedPicture, PictureEncoding
-from serving import wire
-from serving.channels import open_channel
 from serving.errors import BadPicture
-from serving.pictures import PictureLimits, check_picture, decode_picture, encode_picture
+from serving.pictures.codec import PictureLimits, check_picture, decode_picture, encode_picture
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
 from tests.pipeline.chain import Dancing, Stack, configured, pose_frame, raw_frame
 from tests.pipeline.fake_stages import SIDE_PX, somebody
 
@@ -174,7 +174,7 @@ async def test_bombs_are_bad_frames_and_the_session_goes_on(stack: Stack) -> Non
     await dancing.accepted()
     for t, picture in enumerate(pictures, start=1):
         sent = frame_pb2.Picture(
-            encoding=wire.encoding_to_proto(picture.encoding),
+            encoding=converters.encoding_to_proto(picture.encoding),
             width_px=picture.width_px,
             height_px=picture.height_px,
             data=picture.data,

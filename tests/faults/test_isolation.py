@@ -16,7 +16,7 @@ from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import Picture
 from motion.pose import Pose
-from serving import wire
+from serving.rpc import converters
 from tests.pipeline.chain import Stack, configured, pixels, pose_frame, publish_actor, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO, somebody
 
@@ -137,7 +137,7 @@ async def test_sessions_never_see_each_other(stacks: tuple[Stack, Stack], distur
             assert (picture == picture[0, 0]).all()
             assert int(picture[0, 0, 0]) == ZERO + 1 + t
             colours.add((int(picture[0, 0, 1]), int(picture[0, 0, 2])))
-            got = wire.pose_from_proto(answer.normalized_pose)
+            got = converters.pose_from_proto(answer.normalized_pose)
             np.testing.assert_array_equal(got.joints_px, pose_of(dancer.number).joints_px)
         assert len(colours) == 1
         assert seen.setdefault(colours.pop(), dancer.number) == dancer.number

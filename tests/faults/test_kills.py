@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from dance.v1 import transfer_pb2
 
-from serving.actors import ActorStore
+from serving.actors.store import ActorStore
 from tests.faults.dancer import Answers, dance, moving_poses, pictures_of
 from tests.faults.deployment import Deployment
 from tests.tiny_actors import publish_tiny

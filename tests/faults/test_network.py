@@ -12,8 +12,8 @@ import grpc
 import pytest
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
-from serving import telemetry
-from serving.channels import open_channel
+from serving.observability import metrics
+from serving.rpc.channels import open_channel
 from tests.faults.dancer import dance as dance_on
 from tests.faults.dancer import moving_poses
 from tests.faults.proxy import FaultProxy
@@ -96,7 +96,7 @@ async def test_network_that_comes_back_is_a_pause(tmp_path: Path, stage: str) ->
     name = "generator" if stage == "triton" else stage
     limits = {f"{name}_seconds": 0.2, "away_seconds": PATIENCE_SECONDS}
     async with FaultProxy() as proxy, behind(proxy, stage, tmp_path, **limits) as stack:
-        before = telemetry.STAGE_RETRIES.labels(name)._value.get()
+        before = metrics.STAGE_RETRIES.labels(name)._value.get()
         dancing = Dancing(stack.stub)
         await dancing.send(configured())
         await dancing.accepted()
@@ -104,7 +104,7 @@ async def test_network_that_comes_back_is_a_pause(tmp_path: Path, stage: str) ->
         answers = await dancing.answers(1)
         proxy.hold()
         await dancing.send(raw_frame(1))
-        await until(lambda: telemetry.STAGE_RETRIES.labels(name)._value.get() > before)
+        await until(lambda: metrics.STAGE_RETRIES.labels(name)._value.get() > before)
         proxy.release()
         await dancing.send(*(raw_frame(t) for t in range(2, FRAMES)))
         answers += await dancing.rest()
@@ -135,9 +135,9 @@ async def test_client_that_vanishes_without_a_word_is_forgotten(tmp_path: Path) 
         await dancing.send(configured("ben"), raw_frame(0))
         await dancing.accepted()
         await dancing.answers(1)
-        assert telemetry.SESSIONS._value.get() == 1
+        assert metrics.SESSIONS._value.get() == 1
         proxy.hold()
-        await until(lambda: telemetry.SESSIONS._value.get() == 0)
-        assert telemetry.FRAMES_IN_FLIGHT._value.get() == 0
+        await until(lambda: metrics.SESSIONS._value.get() == 0)
+        assert metrics.FRAMES_IN_FLIGHT._value.get() == 0
         dancing.call.cancel()
         await channel.close()

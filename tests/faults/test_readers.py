@@ -13,9 +13,9 @@ import pytest
 from dance.v1 import frame_pb2, transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import FrameSize
-from orchestrator.link import MAX_DROPPED_WAITING
-from serving import telemetry
-from serving.channels import CHANNEL_OPTIONS
+from orchestrator.pipeline.link import MAX_DROPPED_WAITING
+from serving.observability import metrics
+from serving.rpc.channels import CHANNEL_OPTIONS
 from tests.faults.proxy import FaultProxy
 from tests.pipeline.chain import Dancing, TakenIn, configured, publish_actor, raw_frame, stack_of
 from tests.pipeline.conftest import taken_in as taken_in
@@ -62,7 +62,7 @@ async def flood(dancing: Dancing, mode: str) -> None:
 async def until_no_session() -> None:
     """Waits until the server has let go of all."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while telemetry.SESSIONS._value.get() or telemetry.FRAMES_IN_FLIGHT._value.get():  # noqa: ASYNC110
+        while metrics.SESSIONS._value.get() or metrics.FRAMES_IN_FLIGHT._value.get():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
@@ -75,7 +75,7 @@ async def test_slow_reader_gets_every_answer_and_costs_bounded_memory(
     LOSSLESS: all are drawn. LIVE: the newest are, the others are answered DROPPED, and counted.
     """
     publish_actor(tmp_path, "ben", face=False, size=LARGE)
-    dropped_before = telemetry.frames_with("dropped")._value.get()
+    dropped_before = metrics.frames_with("dropped")._value.get()
     async with stack_of(tmp_path) as stack, caller(stack.address) as stub:
         dancing, limit = await begun(stub, mode)
         sending = asyncio.create_task(flood(dancing, mode))
@@ -83,13 +83,13 @@ async def test_slow_reader_gets_every_answer_and_costs_bounded_memory(
         for read in range(FRAMES[mode]):
             if read % (FRAMES[mode] // 4) == 0:  # it stops for as long as the server has anything to do
                 await at_rest(taken_in)
-            assert telemetry.FRAMES_IN_FLIGHT._value.get() <= limit
+            assert metrics.FRAMES_IN_FLIGHT._value.get() <= limit
             answers += await dancing.answers(1)
         await sending
         assert await dancing.rest() == []
     assert [answer.sequence for answer in answers] == list(range(FRAMES[mode]))
     dropped = [answer for answer in answers if answer.no_picture.reason == DROPPED]
-    assert telemetry.frames_with("dropped")._value.get() - dropped_before == len(dropped)
+    assert metrics.frames_with("dropped")._value.get() - dropped_before == len(dropped)
     assert (not dropped) if mode == "LOSSLESS" else dropped
     assert answers[-1].WhichOneof("result") == "picture"
 
@@ -107,7 +107,7 @@ async def at_rest(taken_in: TakenIn) -> None:
 async def test_reader_that_stops_loses_its_place(tmp_path: Path, taken_in: TakenIn, mode: str) -> None:
     """Who takes no answer for longer than it may is ended; until then no more of its frames are taken in."""
     publish_actor(tmp_path, "ben", face=False, size=LARGE)
-    silent = telemetry.SESSION_ENDS.labels("client_silent")
+    silent = metrics.SESSION_ENDS.labels("client_silent")
     before = silent._value.get()
     async with stack_of(tmp_path, answer_seconds=0.5) as stack, caller(stack.address) as stub:
         dancing, limit = await begun(stub, mode)

@@ -13,10 +13,10 @@ import grpc.aio
 import pytest
 from dance.v1 import agent_pb2, agent_pb2_grpc, transfer_pb2
 
-from serving.actors import ActorStore
-from serving.channels import open_channel
-from serving.server import RunningServer, ServerSettings, running
-from serving.tls import is_local
+from serving.actors.store import ActorStore
+from serving.rpc.channels import open_channel
+from serving.rpc.server import RunningServer, ServerSettings, running
+from serving.transport.tls import is_local
 from tests.faults.dancer import dance, moving_poses, pictures_of
 from tests.faults.deployment import MODULES, SECOND, Deployment
 from tests.faults.names import naming

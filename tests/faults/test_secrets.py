@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
-from serving.proxies import NO_PROXY
+from serving.transport.proxies import NO_PROXY
 from tests.certificates import Authority
 
 TOKEN, WRONG_TOKEN = "8d2f-good-token-of-studio", "71aa-bad-token-of-nobody"

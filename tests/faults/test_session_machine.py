@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from motion.pose import Pose
-from serving import telemetry
+from serving.observability import metrics
 from tests.pipeline.chain import Dancing, Stack, configured, pixels, pose_frame, publish_actor, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO, somebody
 
@@ -180,7 +180,7 @@ class SessionMachine(RuleBasedStateMachine):
     @invariant()
     def frames_in_flight_are_bounded(self) -> None:
         """Never more than were sent."""
-        assert 0 <= telemetry.FRAMES_IN_FLIGHT._value.get() <= 64
+        assert 0 <= metrics.FRAMES_IN_FLIGHT._value.get() <= 64
 
     def teardown(self) -> None:
         """Nothing of any session stays."""
@@ -193,7 +193,7 @@ class SessionMachine(RuleBasedStateMachine):
             self._runner.close()
 
     async def _settled(self) -> None:
-        while telemetry.SESSIONS._value.get() or telemetry.FRAMES_IN_FLIGHT._value.get():  # noqa: ASYNC110
+        while metrics.SESSIONS._value.get() or metrics.FRAMES_IN_FLIGHT._value.get():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 

@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 from dance.v1 import frame_pb2, transfer_pb2, transfer_pb2_grpc
 
-from services.generator.leftovers import SHARED_MEMORY
-from serving.actors import ActorStore
-from serving.channels import open_channel
+from services.generator.triton.leftovers import SHARED_MEMORY
+from serving.actors.store import ActorStore
+from serving.rpc.channels import open_channel
 from tests.faults.dancer import dance, moving_poses
 from tests.faults.deployment import HOST, MODULES, Deployment
 from tests.shared_memory import prefixes_of

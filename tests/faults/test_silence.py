@@ -18,9 +18,9 @@ from video.reader import VideoReader
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 FRAMES = 6
-OPENVINO = "from serving.engine import openvino_core; openvino_core().available_devices"
+OPENVINO = "from serving.inference.engine import openvino_core; openvino_core().available_devices"
 ONNXRUNTIME = (
-    "import sys, time; from serving import reporting; runtime = reporting.onnxruntime();"
+    "import sys, time; from serving.inference import silent_libraries; runtime = silent_libraries.onnxruntime();"
     "runtime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
 )
 HOMELESS = "import pwd\ndef nobody(number): raise KeyError(number)\npwd.getpwuid = nobody\n"
@@ -143,7 +143,7 @@ def test_a_training_stays_on_this_machine(environment: dict[str, str], home: Pat
         (["client", "doctor"], 1),
         (["samples.make", "--help"], 0),
         (["training", "--help"], 0),
-        (["serving.served_actors", "rollback", "nobody"], 1),
+        (["serving.actors.rollout_cli", "rollback", "nobody"], 1),
     ],
 )
 def test_a_command_stays_on_this_machine(

@@ -26,8 +26,8 @@ from grpc_status import rpc_status
 
 from orchestrator.servicer import TransferService
 from orchestrator.settings import OrchestratorSettings
-from serving.channels import open_channel
-from serving.server import RunningServer, running
+from serving.rpc.channels import open_channel
+from serving.rpc.server import RunningServer, running
 
 PATIENCE_SECONDS = 30
 TOKEN = "wVb5-a-token-of-studio-1f7"

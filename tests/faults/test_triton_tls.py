@@ -16,11 +16,11 @@ from dance.v1 import agent_pb2
 from tritonclient.utils import InferenceServerException
 
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stages.connections import Connections
+from orchestrator.stage_calls.connections import Connections
 from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
-from serving.actors import ActorStore
-from serving.server import running
+from serving.actors.store import ActorStore
+from serving.rpc.server import running
 from tests.certificates import Authority
 from tests.tiny_actors import publish_tiny
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from services.generator.tritonserver import TritonPorts, TritonServer
-from serving.actors import ActorStore
+from services.generator.triton.process import TritonPorts, TritonServer
+from serving.actors.store import ActorStore
 from tests.faults.dancer import dance, pictures_of
 from tests.faults.deployment import HOST, Deployment, free_ports
 from tests.images.buildah import Buildah, missing
@@ -46,8 +46,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from dance.v1 import frame_pb2
-from services.generator.painter import Painter
-from serving.actors import ActorStore
+from services.generator.actor_network import Painter
+from serving.actors.store import ActorStore
 actor = ActorStore(Path(sys.argv[1])).load("tiny")
 blank = np.full((actor.stage.out_height_px, actor.stage.out_width_px, 3), 255, np.uint8)
 (painted,) = Painter.open(actor, device="cpu", threads=1, precision="f32").paint([(blank, blank)])
@@ -119,7 +119,7 @@ def built(request: pytest.FixtureRequest, store: Buildah, root: Path) -> Iterato
     """The image that the test names; it is removed with its containers after the test."""
     name = request.param
     dockerfile = Dockerfile(root, name)
-    image = f"everybody-dance/{name}:0.1.0"
+    image = f"everybody-dance/{name}:0.2.0"
     arguments = {} if dockerfile.base in OURS else {"BASE": OURS}  # the parts that work without NVIDIA's base
     seconds = store.build(root, name, image, **arguments)
     folder = Path(tempfile.mkdtemp(prefix="dance-inside-"))
@@ -140,10 +140,10 @@ def assert_closed(store: Buildah, image: str, container: str, dockerfile: Docker
     config = store.config(image)
     assert config["User"] == "10001:10001"
     labels = config["Labels"]
-    assert labels["org.opencontainers.image.version"] == "0.1.0"
+    assert labels["org.opencontainers.image.version"] == "0.2.0"
     assert labels["org.opencontainers.image.title"].startswith("Everybody Dance")
     health = config["Healthcheck"]["Test"]
-    assert health == ["NONE"] or health[:4] == ["CMD", "python", "-m", "serving.probe"]
+    assert health == ["NONE"] or health[:4] == ["CMD", "python", "-m", "serving.rpc.health_probe"]
     root = store.root_of(container)
     programs = {
         path.name for folder in ("usr/bin", "usr/local/bin", "opt/venv/bin") for path in (root / folder).glob("*")
@@ -189,9 +189,9 @@ async def test_a_service_works_inside_its_image(built: Built, name: str, root: P
         await danced(deployment, root)
         print(f"{built.name}: {FRAMES} frames in {time.monotonic() - began_s:.1f} s")
         health_port = deployment.ports[f"{name}_health"]
-        assert built.run("python", "-m", "serving.probe", f"{HOST}:{health_port}").returncode == 0
+        assert built.run("python", "-m", "serving.rpc.health_probe", f"{HOST}:{health_port}").returncode == 0
         (closed,) = free_ports(1)
-        sick = built.run("python", "-m", "serving.probe", f"{HOST}:{closed}")
+        sick = built.run("python", "-m", "serving.rpc.health_probe", f"{HOST}:{closed}")
         assert sick.returncode == 1
         assert "UNAVAILABLE" in sick.stderr + sick.stdout
         # Signal the process itself, because buildah does not forward signals.

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 import yaml
 
-from serving.adopted import adopted
+from serving.process.parent_death import adopted
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 # Connect to this machine directly, even if the environment names a proxy.

@@ -15,8 +15,8 @@ import pytest
 import simplejpeg
 from dance.v1 import frame_pb2, transfer_pb2
 
-from client.processes import ManagedProcess, ProcessSpec
-from serving.actors import ActorStore
+from client.local_stack.processes import ManagedProcess, ProcessSpec
+from serving.actors.store import ActorStore
 from tests.faults.dancer import dance, moving_poses
 from tests.faults.deployment import HOST, Deployment, free_ports
 from tests.observability.expressions import panel_expressions, rule_expressions

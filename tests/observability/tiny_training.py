@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 from tests.unit.training.conftest import tiny_preset, walking_bar
-from training import job, recipe, trainer
+from training import job, preset_setup
 from training.job import JobSettings, train_actor
-from training.progress import Progress
+from training.loop import trainer
+from training.reporting.progress import Progress
 
 PICTURES = 100_000
 """Longer than any test waits."""
@@ -19,7 +20,7 @@ def main() -> None:
     """Train with metrics on `TRAINING_METRICS_PORT`, and with scores and checkpoints every second, not every minute."""
     folder = Path(sys.argv[1])
     (folder / "footage.mp4").write_bytes(b"footage")
-    recipe.prepare = lambda *arguments, **options: walking_bar(folder)  # type: ignore[attr-defined]
+    preset_setup.prepare = lambda *arguments, **options: walking_bar(folder)  # type: ignore[attr-defined]
     job._SCORE_EVERY_SECONDS = 1.0  # type: ignore[misc]
     defaults = trainer.Trainer.__init__.__kwdefaults__
     assert defaults is not None

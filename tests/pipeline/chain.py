@@ -29,18 +29,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tritonclient.grpc import service_pb2_grpc
 
 from motion.body import BodyStats
+from motion.crop import Crop
 from motion.face_region import FaceRule
 from motion.frame import FrameSize, Picture
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.pose import Pose
-from motion.stage import Stage
 from orchestrator.servicer import TransferService
 from orchestrator.settings import OrchestratorSettings
-from serving import telemetry, wire
-from serving.actors import Actor, ActorStore, NetworkShape
-from serving.channels import open_channel
-from serving.interceptor import ErrorInterceptor
-from serving.server import SERVER_OPTIONS
+from serving.actors.store import Actor, ActorStore, NetworkShape
+from serving.observability import metrics
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
+from serving.rpc.error_status import ErrorInterceptor
+from serving.rpc.server import SERVER_OPTIONS
 from tests.pipeline.fake_stages import (
     PATIENCE_SECONDS,
     SIDE_PX,
@@ -71,7 +72,7 @@ def publish_actor(
         version=0,
         folder=root,
         label_map_version=label_map_version,
-        stage=Stage(0, 0, SIDE_PX, SIDE_PX, SIDE_PX, SIDE_PX),
+        crop=Crop(0, 0, SIDE_PX, SIDE_PX, SIDE_PX, SIDE_PX),
         frame_size=size,
         frame_rate_hz=25.0,
         body=BodyStats(near_ankle_y=0.9, far_ankle_y=0.7, near_height=0.6, far_height=0.5, hip_x=0.5, frames=100),
@@ -165,7 +166,7 @@ def raw_frame(sequence: int, level: int = 0, *, side_px: int = SIDE_PX) -> trans
 def pose_frame(sequence: int, pose: Pose | None, captured_at_s: float | None = None) -> transfer_pb2.TransferRequest:
     """A frame that the client has looked at itself."""
     given = transfer_pb2.ClientPose(
-        pose=None if pose is None else wire.pose_to_proto(pose),
+        pose=None if pose is None else converters.pose_to_proto(pose),
         size=normalize_pb2.FrameSize(width_px=SIDE_PX, height_px=SIDE_PX),
     )
     at = None if captured_at_s is None else Timestamp(seconds=int(captured_at_s), nanos=int(captured_at_s % 1 * 1e9))
@@ -180,14 +181,14 @@ class TakenIn:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
         self._reached: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
-        inc = telemetry.FRAMES_IN_FLIGHT.inc
+        inc = metrics.FRAMES_IN_FLIGHT.inc
 
         def counted(amount: float = 1) -> None:
             inc(amount)
             self.count += 1
             self._reached[self.count].set()
 
-        monkeypatch.setattr(telemetry.FRAMES_IN_FLIGHT, "inc", counted)
+        monkeypatch.setattr(metrics.FRAMES_IN_FLIGHT, "inc", counted)
 
     async def reaches(self, count: int) -> None:
         """Waits for it."""

@@ -24,7 +24,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from motion import skeleton
 from motion.frame import EncodedPicture, Picture, PictureEncoding
 from motion.pose import Pose
-from serving import wire
+from serving.rpc import converters
 
 SIDE_PX = 64
 ZERO = 128
@@ -166,7 +166,7 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
                     continue
                 if self.by_picture is not None:
                     pose = self.by_picture(frame.picture.data)
-                people = [] if pose is None else [pose_pb2.Person(pose=wire.pose_to_proto(pose), person_id=1)]
+                people = [] if pose is None else [pose_pb2.Person(pose=converters.pose_to_proto(pose), person_id=1)]
                 estimate = pose_pb2.Estimate(
                     sequence=frame.sequence,
                     people=people,
@@ -301,7 +301,7 @@ class FakeFace(face_pb2_grpc.FaceServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "face fell over")
         black = np.zeros((request.face.height_px, request.face.width_px, 3), np.uint8)
         face = EncodedPicture(PictureEncoding.RAW, request.face.width_px, request.face.height_px, black.tobytes())
-        return face_pb2.RefineResponse(face=wire.picture_to_proto(face), compute_seconds=0.005, batch_size=1)
+        return face_pb2.RefineResponse(face=converters.picture_to_proto(face), compute_seconds=0.005, batch_size=1)
 
 
 class FakeAgent(agent_pb2_grpc.GeneratorAgentServiceServicer):

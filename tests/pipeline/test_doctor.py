@@ -18,14 +18,14 @@ from dance.v1 import normalize_pb2
 from grpc_health.v1 import health_pb2_grpc
 
 from client.__main__ import run
-from client.access import ServerAccess
-from client.doctor import PROCESSES, Patient, examine
-from client.processes import Ready
-from client.surroundings import Finding
-from client.whereabouts import health_addresses, noted
+from client.connection.server_access import ServerAccess
+from client.doctor.checks import PROCESSES, Patient, examine
+from client.doctor.environment import Finding
+from client.local_stack.port_file import health_addresses, noted
+from client.local_stack.processes import Ready
 from motion.labelmap import LABEL_MAP_VERSION
-from serving import wire
-from serving.server import Health
+from serving.rpc import converters
+from serving.rpc.server import Health
 from tests.pipeline.chain import Stack, publish_actor, stack_of
 from tests.pipeline.fake_stages import somebody
 
@@ -57,7 +57,7 @@ def place(stack: Stack) -> None:
     """Makes normalize lay every figure into the actor's picture, as the real one does, so that it has a face there."""
 
     def placed(answer: normalize_pb2.NormalizedPose) -> None:
-        answer.pose.CopyFrom(wire.pose_to_proto(somebody()))
+        answer.pose.CopyFrom(converters.pose_to_proto(somebody()))
 
     stack.normalize.change = placed
 

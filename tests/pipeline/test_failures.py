@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from serving import telemetry
+from serving.observability import metrics
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, publish_actor, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO
 
@@ -40,8 +40,8 @@ async def left_behind(before: set[asyncio.Task[Any]]) -> None:
 def gauges() -> dict[str, float]:
     """What the metrics say of sessions that run."""
     return {
-        "sessions": telemetry.SESSIONS._value.get(),
-        "frames": telemetry.FRAMES_IN_FLIGHT._value.get(),
+        "sessions": metrics.SESSIONS._value.get(),
+        "frames": metrics.FRAMES_IN_FLIGHT._value.get(),
     }
 
 
@@ -125,7 +125,7 @@ async def test_silent_stage_is_a_timeout(tmp_path: Path) -> None:
 async def test_look_ahead_is_no_silence(tmp_path: Path) -> None:
     """While the client has not sent the frames of the look-ahead, normalize owes nothing: no clock runs against it."""
     publish_actor(tmp_path, "anna")
-    before = telemetry.STAGE_RETRIES.labels("normalize")._value.get()
+    before = metrics.STAGE_RETRIES.labels("normalize")._value.get()
     async with stack_of(tmp_path, normalize_seconds=SHORT_SECONDS) as stack:
         dancing = await begin(stack, look_ahead_frames=3)
         await dancing.send(raw_frame(0), raw_frame(1))
@@ -133,7 +133,7 @@ async def test_look_ahead_is_no_silence(tmp_path: Path) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1.5 * SHORT_SECONDS):
                 await asyncio.Event().wait()
-        assert telemetry.STAGE_RETRIES.labels("normalize")._value.get() == before
+        assert metrics.STAGE_RETRIES.labels("normalize")._value.get() == before
         assert [answer.sequence for answer in await dancing.rest()] == [0, 1]
 
 
@@ -213,11 +213,11 @@ async def test_client_that_does_not_read_is_ended(tmp_path: Path) -> None:
     """A client that takes no answer for longer than it may loses its session; nothing waits for it for ever."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, answer_seconds=0.2) as stack:
-        before = telemetry.SESSION_ENDS.labels("client_silent")._value.get()
+        before = metrics.SESSION_ENDS.labels("client_silent")._value.get()
         dancing = await begin(stack)
         sending = asyncio.create_task(dancing.send(*(raw_frame(t) for t in range(10_000))))
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while telemetry.SESSION_ENDS.labels("client_silent")._value.get() == before:  # noqa: ASYNC110
+            while metrics.SESSION_ENDS.labels("client_silent")._value.get() == before:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         assert gauges() == {"sessions": 0, "frames": 0}
         answers, error = await dancing.failure()  # should it ever read again, it is told

@@ -14,7 +14,7 @@ from dance.v1 import pose_pb2, transfer_pb2
 
 from motion.body import fit_body, measure_body
 from motion.frame import FrameSize
-from serving import telemetry
+from serving.observability import metrics
 from tests.pipeline.chain import Stack, pose_frame, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, somebody
 
@@ -64,20 +64,20 @@ async def test_clip_without_a_whole_body_is_an_error(stack: Stack) -> None:
 
 async def test_clips_are_bounded(tmp_path: Path) -> None:
     """A clip of too many frames, and one that never ends, are refused; both held a place and gave it back."""
-    before = telemetry.SESSIONS._value.get()
+    before = metrics.SESSIONS._value.get()
     async with stack_of(tmp_path, max_fit_frames=2) as stack:
         with pytest.raises(grpc.aio.AioRpcError, match="at most 2 frames") as caught:
             await fit(stack, *(raw_frame(t) for t in range(3)))
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    ends = telemetry.SESSION_ENDS.labels("too_long")._value.get()
+    ends = metrics.SESSION_ENDS.labels("too_long")._value.get()
     async with stack_of(tmp_path, session_seconds=0.05) as stack:
         stack.pose.gates.hold()
         with pytest.raises(grpc.aio.AioRpcError, match="may last") as caught:
             await fit(stack, raw_frame(0))
         stack.pose.gates.release()
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert telemetry.SESSION_ENDS.labels("too_long")._value.get() == ends + 1
-    assert telemetry.SESSIONS._value.get() == before
+    assert metrics.SESSION_ENDS.labels("too_long")._value.get() == ends + 1
+    assert metrics.SESSIONS._value.get() == before
 
 
 async def test_failing_pose_stage_is_named(stack: Stack) -> None:

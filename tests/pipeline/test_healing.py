@@ -8,7 +8,7 @@ import grpc
 import pytest
 from dance.v1 import transfer_pb2
 
-from serving import telemetry
+from serving.observability import metrics
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, publish_actor, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO
 
@@ -23,7 +23,7 @@ def levels(answers: list[transfer_pb2.TransferAnswer]) -> list[int]:
 
 def retries(stage: str) -> float:
     """What the metric says."""
-    return float(telemetry.STAGE_RETRIES.labels(stage)._value.get())
+    return float(metrics.STAGE_RETRIES.labels(stage)._value.get())
 
 
 @pytest.mark.parametrize("stage", ["pose", "normalize", "triton", "face"])

@@ -13,10 +13,10 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from orchestrator.reachability import Reachability
 from orchestrator.servicer import TransferService
-from serving.channels import open_channel
-from serving.server import LIVE, RunningServer, running
+from orchestrator.stage_calls.reachability import Reachability
+from serving.rpc.channels import open_channel
+from serving.rpc.server import LIVE, RunningServer, running
 from tests.pipeline.chain import Stack
 from tests.pipeline.fake_stages import PATIENCE_SECONDS
 

@@ -9,18 +9,19 @@ import av
 import grpc.aio
 import numpy as np
 
-from client.display import Display
-from client.looking import LookRequest, pose_models
-from client.pose import PoseJob, find_poses
-from client.running import Interrupts
-from client.source import Source
-from client.terms import PoseBackend, PoseChoice
-from client.transfer import TransferJob, transfer
-from motion.dancer_choice import DancerChoice, DancerRule
+from client.connection.types import PoseChoice
+from client.media.source import Source
+from client.poses.extract import PoseJob, find_poses
+from client.poses.local_estimation import LookRequest, pose_models
+from client.terminal.display import Display
+from client.terminal.signals import Interrupts
+from client.transfer.run import TransferJob, transfer
+from motion.people.dancer_choice import DancerChoice, DancerRule
+from motion.pose_choice import PoseBackend
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
-from serving.interceptor import ErrorInterceptor
-from serving.server import SERVER_OPTIONS
+from serving.rpc.error_status import ErrorInterceptor
+from serving.rpc.server import SERVER_OPTIONS
 from tests.contract.test_pose_backends import NoMediaPipe
 from tests.pipeline.chain import publish_actor, stack_of
 from tests.tiny_pose_networks import paf_card, two_hands, write_card, write_paf_network

@@ -24,9 +24,10 @@ from motion.clock import MOST_NUMBERED_FRAMES
 from motion.pose import MAX_POSITION_PX, Pose
 from services.normalize.servicer import NormalizeService
 from services.normalize.settings import NormalizeSettings
-from serving import telemetry, wire
-from serving.interceptor import ErrorInterceptor
-from serving.server import SERVER_OPTIONS
+from serving.observability import metrics
+from serving.rpc import converters
+from serving.rpc.error_status import ErrorInterceptor
+from serving.rpc.server import SERVER_OPTIONS
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pose_frame, publish_actor, stack_of
 from tests.pipeline.fake_stages import somebody
 
@@ -84,7 +85,7 @@ async def normalizing(tmp_path: Path) -> AsyncIterator[tuple[Stack, CountedNorma
 
 
 def retries() -> float:
-    return sum(telemetry.STAGE_RETRIES.labels(stage)._value.get() for stage in STAGES)
+    return sum(metrics.STAGE_RETRIES.labels(stage)._value.get() for stage in STAGES)
 
 
 def stretched(**joints_px: tuple[float, float]) -> Pose:
@@ -151,7 +152,7 @@ async def test_numbers_within_the_bounds_are_danced(
     assert [answer.sequence for answer in answers] == [request.frame.sequence for request in frames]
     for answer in answers:
         assert answer.WhichOneof("result") == "picture", answer.no_picture
-        joints_px = wire.pose_from_proto(answer.normalized_pose).joints_px
+        joints_px = converters.pose_from_proto(answer.normalized_pose).joints_px
         outside = (np.abs(joints_px) == MAX_POSITION_PX).any()
         assert not outside or transfer_pb2.FRAME_REMARK_OUT_OF_STAGE in answer.remarks
     assert (normalize.streams, retries() - before, tracebacks.said) == (1, 0, [])
@@ -208,7 +209,7 @@ async def test_fit_body_takes_far_bodies_and_refuses_late_numbers(tmp_path: Path
 
     async with normalizing(tmp_path) as (stack, _):
         fit = await fitted(*(sized(pose_frame(n, stretched(NOSE=(0, -1e6))), 1, 1) for n in range(3)))
-        assert wire.body_stats_from_proto(fit.body, field="body").near_height == 10
+        assert converters.body_stats_from_proto(fit.body, field="body").near_height == 10
         with pytest.raises(grpc.aio.AioRpcError, match=r"frame\.sequence: must be below 2\^48"):
             await fitted(pose_frame(MOST_NUMBERED_FRAMES, somebody()))
     assert tracebacks.said == []

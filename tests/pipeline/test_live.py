@@ -6,7 +6,7 @@ import asyncio
 
 from dance.v1 import transfer_pb2
 
-from orchestrator.link import MAX_DROPPED_WAITING
+from orchestrator.pipeline.link import MAX_DROPPED_WAITING
 from tests.pipeline.chain import Dancing, Stack, TakenIn, configured, pixels, raw_frame
 from tests.pipeline.fake_stages import ZERO
 

@@ -13,10 +13,10 @@ import pytest
 from dance.v1 import face_pb2, face_pb2_grpc, normalize_pb2_grpc, pose_pb2_grpc
 from tritonclient.grpc import service_pb2_grpc
 
-from serving import logs
-from serving.call_context import SEQUENCE_METADATA, SESSION_METADATA, ContextInterceptor, session_of
-from serving.channels import open_channel
-from serving.server import SERVER_OPTIONS
+from serving.observability import logs
+from serving.rpc.call_context import SEQUENCE_METADATA, SESSION_METADATA, ContextInterceptor, session_of
+from serving.rpc.channels import open_channel
+from serving.rpc.server import SERVER_OPTIONS
 from tests.pipeline.chain import Dancing, Stack, configured, dance, raw_frame, stack_of
 from tests.pipeline.fake_stages import FakeFace, FakeNormalize, FakePose, FakeTriton
 

@@ -12,10 +12,10 @@ from dance.v1 import transfer_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.servicer import TransferService
-from serving import telemetry
-from serving.call_context import session_of
-from serving.channels import open_channel
-from serving.server import running
+from serving.observability import metrics
+from serving.rpc.call_context import session_of
+from serving.rpc.channels import open_channel
+from serving.rpc.server import running
 from tests.pipeline.chain import Dancing, Stack, configured, dance, raw_frame
 from tests.pipeline.fake_stages import PATIENCE_SECONDS
 
@@ -87,7 +87,7 @@ async def test_every_promised_metric_has_data_after_a_session(stack: Stack):
     assert grown("dance_session_end_total", reason="stage_failed") == 1
     assert after["dance_frames_in_flight", ()] == 0
     assert after["dance_session_capacity", ()] == stack.settings.max_sessions
-    assert after["dance_build_info", (("service", "orchestrator"), ("version", "0.1.0"))] == 1
+    assert after["dance_build_info", (("service", "orchestrator"), ("version", "0.2.0"))] == 1
     ours = [labels for name, labels in after if name.startswith("dance_") and not name.startswith("dance_training_")]
     said = [label for labels in ours for label in labels]
     assert {name for name, _ in said} <= LABELS
@@ -97,4 +97,4 @@ async def test_every_promised_metric_has_data_after_a_session(stack: Stack):
 
 def test_a_budget_ends_at_a_bucket():
     """Frames of 120, 60, 30, 25 and 15 a second are late at an edge that the histograms have."""
-    assert {0.008, 0.016, 0.033, 0.04, 0.065} <= {*telemetry.FRAME_BUCKETS_SECONDS}
+    assert {0.008, 0.016, 0.033, 0.04, 0.065} <= {*metrics.FRAME_BUCKETS_SECONDS}

@@ -15,7 +15,7 @@ from grpc_status import rpc_status
 
 from motion.frame import FrameSize, PictureEncoding
 from orchestrator.config import OutputFormat, SessionConfig
-from orchestrator.session import check_answers
+from orchestrator.session.transfer_session import check_answers
 from serving.errors import BadInput
 from tests.pipeline.chain import Dancing, Stack, configured, dance, publish_actor, raw_frame, stack_of
 
@@ -230,7 +230,7 @@ async def test_full_server_tells_those_who_do_not_wait(tmp_path: Path) -> None:
 
 
 async def test_answers_that_no_message_holds_are_refused(tmp_path: Path) -> None:
-    """RAW pictures of 4000 x 3000 pixels are refused at the config; as JPEG, or of the stage alone, they are served."""
+    """RAW pictures of 4000 x 3000 pixels are refused at the config; as JPEG, or of the crop alone, they are served."""
     actor = replace(publish_actor(tmp_path, "anna"), frame_size=FrameSize(4000, 3000))
     raw, jpeg = PictureEncoding.RAW, PictureEncoding.JPEG
     with pytest.raises(BadInput, match="could take 36000000 bytes") as caught:
@@ -284,7 +284,7 @@ async def test_accepted_is_the_config_as_honoured(stack: Stack) -> None:
 @pytest.mark.parametrize("full_frame", [False, True])
 @pytest.mark.parametrize("encoding", [1, 2, 3])
 async def test_answers_come_in_the_asked_encoding_and_size(stack: Stack, full_frame: bool, encoding: int) -> None:
-    """JPEG, PNG or RAW; the stage alone, or pasted onto the plate at the footage's size."""
+    """JPEG, PNG or RAW; the crop alone, or pasted onto the plate at the footage's size."""
     output = transfer_pb2.OutputFormat(encoding=cast(Any, encoding), full_frame=full_frame)
     _, (answer,) = await dance(stack.stub, configured(output=output), raw_frame(0))
     picture = answer.picture

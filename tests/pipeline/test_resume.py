@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from orchestrator import servicer
-from serving import telemetry
+from serving.observability import metrics
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, publish_actor, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO
 
@@ -250,7 +250,7 @@ async def test_frames_behind_the_drain_wait_where_they_are(stack: Stack, monkeyp
 
 async def test_client_that_goes_when_it_hears_of_the_drain_was_drained(stack: Stack) -> None:
     """It need not wait for the status; that is no session that was cancelled."""
-    drains, cancels = (telemetry.SESSION_ENDS.labels(reason)._value for reason in ("drained", "cancelled"))
+    drains, cancels = (metrics.SESSION_ENDS.labels(reason)._value for reason in ("drained", "cancelled"))
     before = drains.get(), cancels.get()
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben"))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from dance.v1 import transfer_pb2
 
-from serving import telemetry
-from serving.rollout import Canary, Served
+from serving.actors.rollout import Canary, Served
+from serving.observability import metrics
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pose_frame, publish_actor, stack_of
 from tests.pipeline.fake_stages import somebody
 
@@ -59,7 +59,7 @@ async def test_the_list_says_what_new_sessions_get(stack: Stack):
     store.serve("ben", Served(1, Canary(2, 20)))
     listed = (await stack.stub.ListActors(transfer_pb2.ListActorsRequest())).actors
     assert {actor.actor_version: actor.served_percent for actor in listed} == {1: 80, 2: 20}
-    counted = telemetry.ACTOR_SESSION_ENDS.labels("ben", "2", "finished")._value
+    counted = metrics.ACTOR_SESSION_ENDS.labels("ben", "2", "finished")._value
     before = counted.get()
     await version_of(stack, actor_version=2)
     assert counted.get() == before + 1

@@ -17,10 +17,10 @@ from dance.v1 import normalize_pb2, normalize_pb2_grpc
 
 from services.normalize.servicer import NormalizeService
 from services.normalize.settings import NormalizeSettings
-from serving import tracing
-from serving.channels import open_channel
 from serving.errors import BadSettings
-from serving.server import VERSION, running
+from serving.observability import tracing
+from serving.rpc.channels import open_channel
+from serving.rpc.server import VERSION, running
 from tests.pipeline.chain import Dancing, Stack, configured, dance, raw_frame, stack_of
 from tests.pipeline.test_logs import Told, overheard
 

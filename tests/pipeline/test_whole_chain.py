@@ -11,13 +11,13 @@ import numpy as np
 import psutil
 import pytest
 
+from client.connection.session import DanceClient
+from client.connection.types import Answer, TransferOptions
 from client.errors import ServerError
-from client.session import DanceClient
-from client.stack import LocalStack, local_stack
-from client.terms import Answer, TransferOptions
+from client.local_stack.stack import LocalStack, local_stack
 from motion.frame import EncodedPicture, Frame, Picture, PictureEncoding
-from serving.actors import ActorStore
-from serving.pictures import decode_picture, encode_picture
+from serving.actors.store import ActorStore
+from serving.pictures.codec import decode_picture, encode_picture
 from tests.tiny_actors import publish_tiny
 from video.reader import VideoReader
 
@@ -54,8 +54,8 @@ async def test_two_sessions_two_actors_at_the_same_time(actors: ActorStore, clip
         assert [answer.sequence for answer in answers] == list(range(FRAMES))
         assert all(answer.picture is not None for answer in answers)
         assert {time.stage for time in answers[-1].stage_times} >= {"pose", "normalize", "label_map", "generator"}
-    stage = actors.load("sample").stage
-    plate = stage.crop(actors.load("sample").read_plate())
+    stage = actors.load("sample").crop
+    plate = stage.cut(actors.load("sample").read_plate())
     for answer in sample:
         # The upper corners show the place and nobody: a few levels for what JPEG changes.
         assert np.abs(_corners(_pixels(answer.picture)) - _corners(plate)).mean() < 6

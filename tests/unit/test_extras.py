@@ -37,22 +37,22 @@ PARTS = {
 }
 OPTIONAL = {
     # Imported only by who tells people apart: the pose service and the client.
-    "motion/following.py": {"scipy"},
+    "motion/people/person_tracking.py": {"scipy"},
     # Imported where they are needed, by the engines, which only some parts use.
-    "serving/engine.py": {"torch"},
-    "serving/reporting.py": {"onnxruntime", "openvino"},
-    "serving/engine_gpu.py": {"torch"},
-    "serving/weights.py": {"onnx"},
+    "serving/inference/engine.py": {"torch"},
+    "serving/inference/silent_libraries.py": {"onnxruntime", "openvino"},
+    "serving/inference/torch_engine.py": {"torch"},
+    "serving/inference/onnx_weights.py": {"onnx"},
     # A cluster is the extra "deploy"; the command says so where it is missing.
-    "client/jobs_api.py": {"kubernetes", "urllib3"},
-    "client/jobs_exec.py": {"kubernetes", "websocket"},
-    "client/jobs_template.py": {"yaml"},
+    "client/cluster/kubernetes_api.py": {"kubernetes", "urllib3"},
+    "client/cluster/pod_exec.py": {"kubernetes", "websocket"},
+    "client/cluster/job_template.py": {"yaml"},
     # The network in torch is for a GPU, the extra "gpu".
     "services/face/network.py": {"torch"},
     "services/generator/network.py": {"torch"},
     "services/face/refiner.py": {"torch"},
-    "services/face/networks.py": {"torch"},
-    "services/generator/painter.py": {"torch"},
+    "services/face/network_cache.py": {"torch"},
+    "services/generator/actor_network.py": {"torch"},
 }
 
 

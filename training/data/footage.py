@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from motion.frame import Picture
-from motion.keypoint_folder import keypoint_files
+from motion.keypoint_files.folder import keypoint_files
 from serving.errors import BadInput, UnreadableVideo
 from video.reader import VideoReader
 

@@ -14,11 +14,11 @@ from torch import Tensor
 from motion.frame import Picture
 from motion.labelmap import draw_label_map
 from serving.errors import NoBody
-from training.data.jitter import Affine, Jitter, moved_picture, moved_pose
+from training.data.augmentation import Affine, Jitter, moved_picture, moved_pose
 from training.data.plate import grown
-from training.data.prepare import PreparedFootage
 from training.data.split import Split as Split
 from training.data.split import split_footage as split_footage
+from training.preparation.prepare import PreparedFootage
 
 # Shapes: B 1, H and W pixels.
 
@@ -88,7 +88,7 @@ class Pairs:
         self.usable_frames: list[int] = np.flatnonzero(usable).tolist()
         self._prepared = prepared
         self._usable = usable
-        self._plate = prepared.stage_plate if onto_plate else None
+        self._plate = prepared.crop_plate if onto_plate else None
         self._targets = targets
         self._zeros, self._noise = previous_zeros, previous_noise
         self._jitter = jitter

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from motion.frame import Picture
 from motion.pose import Pose
-from training.evaluate import body_box
+from training.evaluation.metrics import body_box
 
 _CONSISTENT_PX: Final = 1.0
 """A pixel that does not come back to within this distance, there and back along the flow, was hidden in one frame."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
-from services.pose.estimator import PoseDetail, PoseEstimator
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import PoseEstimator
 
 _SMALL_TOES: Final = (skeleton.L_SMALL_TOE, skeleton.R_SMALL_TOE)
 _JOINTS: Final = np.arange(skeleton.JOINT_COUNT)

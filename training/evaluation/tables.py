@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import matplotlib
 import numpy as np
 
-from serving.whole import written_whole
-from training.atomic import write_picture
-from training.evaluate import SSIM_SETTINGS
-from training.evaluation.heldout import Evaluation
+from serving.process.atomic_files import written_whole
 from training.evaluation.keypoints import FEW_JOINTS, PARTS, PartScore
-from training.evaluation.rows import EvaluationRow
-from training.preview import preview_sheet
+from training.evaluation.metrics import SSIM_SETTINGS
+from training.evaluation.preview import preview_sheet
+from training.evaluation.score_rows import EvaluationRow
+from training.evaluation.self_reconstruction import Evaluation
+from training.process.atomic import write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

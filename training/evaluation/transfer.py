@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
-from serving.actors import Actor
+from serving.actors.store import Actor
 from serving.errors import BadInput, NoBody
 from training.data.footage import footage_frames
-from training.data.staging import Progress
-from training.evaluation.heldout import Evaluation
 from training.evaluation.keypoints import PARTS, detected
 from training.evaluation.lpips import Lpips
-from training.evaluation.rows import measured
-from training.stopping import checked
+from training.evaluation.score_rows import measured
+from training.evaluation.self_reconstruction import Evaluation
+from training.preparation.crop_arrays import Progress
+from training.process.stop_signals import checked
 
 _JOINTS = [joint for joint in PARTS["body"].tolist() if joint not in (skeleton.NECK, skeleton.MID_HIP)]
 """The body's joints that are points of the body, and not middles of others."""
@@ -39,13 +39,13 @@ def evaluate_transfer(
     lpips: Lpips | None,
     on_step: Progress,
 ) -> Evaluation:
-    """Measures a transfer's pictures, of the actor's stage, against the film of the right answer.
+    """Measures a transfer's pictures, of the actor's crop, against the film of the right answer.
 
     transferred: one for each of the film's frames; None where the transfer drew none. joints_path: the true joints, as
     `samples.make` writes them. Raises BadInput where film and transfer do not belong together, NoBody where the
     detector finds nobody in the film.
     """
-    stage = actor.stage
+    crop = actor.crop
     frames = list(footage_frames(truth_path))
     if len(frames) != len(transferred):
         raise BadInput("--truth", f"{truth_path} has {len(frames)} frames, the transfer {len(transferred)}")
@@ -59,10 +59,10 @@ def evaluate_transfer(
     used = [i for i, (pose, drawn) in enumerate(zip(found, transferred, strict=True)) if pose and drawn is not None]
     if not used:
         raise NoBody(f"{truth_path}: nobody is found in any frame that was drawn")
-    real = [[stage.crop(frames[i]) for i in used]]
-    asked = [[stage.to_stage(pose) for i in used if (pose := found[i]) is not None]]
+    real = [[crop.cut(frames[i]) for i in used]]
+    asked = [[crop.to_crop(pose) for i in used if (pose := found[i]) is not None]]
     drawn = [[picture for i in used if (picture := transferred[i]) is not None]]
-    plate = stage.crop(actor.read_plate())
+    plate = crop.cut(actor.read_plate())
     ways: list[tuple[str, list[list[Picture]], dict[str, Any]]] = [
         ("the transfer", drawn, {}),
         ("the actor's place with nobody", [[plate] * len(used)], {"has_motion": False}),
@@ -77,15 +77,15 @@ def evaluate_transfer(
     on_step("measuring the transfer", len(ways), len(ways))
     facts: dict[str, Any] = {"frames": len(frames), "frames_compared": len(used)}
     if joints_path is not None:
-        true = _true_joints(joints_path, len(frames))[used] - np.array([stage.x_px, stage.y_px])
-        true *= np.array([stage.out_width_px / stage.width_px, stage.out_height_px / stage.height_px])
+        true = _true_joints(joints_path, len(frames))[used] - np.array([crop.x_px, crop.y_px])
+        true *= np.array([crop.out_width_px / crop.width_px, crop.out_height_px / crop.height_px])
         for name, row in (("transfer", "the transfer"), ("detector", "the right answer itself")):
             facts |= {f"{name}_{key}": value for key, value in _joint_errors(in_row[row], true).items()}
     chosen = np.unique(np.linspace(0, len(used) - 1, 8).round().astype(int))
     return Evaluation(
         title=f"{actor.id} version {actor.version}: a transfer against its right answer, {len(used)} frames",
         rows=rows,
-        picture_size=(stage.out_width_px, stage.out_height_px),
+        picture_size=(crop.out_width_px, crop.out_height_px),
         notes=[f"frames that were not drawn: {sum(picture is None for picture in transferred)} of {len(frames)}"],
         facts=facts,
         shown=[[drawn[0][i], real[0][i], _difference(drawn[0][i], real[0][i])] for i in chosen],
@@ -105,7 +105,7 @@ def _true_joints(path: Path, frames: int) -> NDArray[np.float64]:
 
 
 def _joint_errors(found: Sequence[Pose | None], true: NDArray[np.float64]) -> dict[str, float | int | None]:
-    """In pixels of the stage: mean error over the body's joints, the mean place of the hips against the true one (x
+    """In pixels of the crop: mean error over the body's joints, the mean place of the hips against the true one (x
     to the right, y down), and the mean error once each frame's hips are laid onto each other."""
     errors, aligned, offsets = [], [], []
     for pose, joints_px in zip(found, true, strict=True):

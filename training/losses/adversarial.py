@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.discriminator import Judgement
+from training.networks.discriminator import Judgement
 
 AdversarialLoss = Literal["least_squares", "log"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.discriminator import Judgement
+from training.networks.discriminator import Judgement
 
 OverScales = Literal["mean", "sum"]
 """What becomes of the discriminators' values: pix2pixHD's published code takes their mean; its objective (eq. 5) and

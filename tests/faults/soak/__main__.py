@@ -17,8 +17,8 @@ import typer
 from dance.v1 import frame_pb2, transfer_pb2
 
 from motion.frame import PictureEncoding
-from serving.actors import ActorStore
-from serving.pictures import encode_picture
+from serving.actors.store import ActorStore
+from serving.pictures.codec import encode_picture
 from tests.faults.deployment import Deployment
 from tests.faults.soak import verdict
 from tests.faults.soak.clients import KINDS, LARGE, SETTINGS, SMALL, Crowd, Tally

@@ -16,7 +16,7 @@ from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from serving.channels import open_channel
+from serving.rpc.channels import open_channel
 from tests.faults.dancer import moving_poses
 from tests.faults.proxy import FaultProxy
 

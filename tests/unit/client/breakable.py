@@ -20,7 +20,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from serving.errors import BadInput, StageUnavailable
-from serving.interceptor import ErrorInterceptor
+from serving.rpc.error_status import ErrorInterceptor
 
 SIDE_PX = 32
 ACTOR_VERSION = 3

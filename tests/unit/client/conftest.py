@@ -20,8 +20,8 @@ from dance.v1 import normalize_pb2, transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import EncodedPicture, Picture, PictureEncoding
 from motion.pose import Pose
-from serving import wire
-from serving.pictures import decode_picture, encode_picture
+from serving.pictures.codec import decode_picture, encode_picture
+from serving.rpc import converters
 
 SIZE_PX = 64
 BODY = normalize_pb2.BodyStats(near_ankle_y=0.9, far_ankle_y=0.6, near_height=0.7, far_height=0.4, hip_x=0.5, frames=12)
@@ -118,12 +118,14 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
         if frame.WhichOneof("content") == "client_pose":
             given = frame.client_pose
             self._behaviour.seen_sizes.append((given.size.width_px, given.size.height_px))
-            self._behaviour.seen_poses.append(wire.pose_from_proto(given.pose) if given.HasField("pose") else None)
+            self._behaviour.seen_poses.append(
+                converters.pose_from_proto(given.pose) if given.HasField("pose") else None
+            )
             if not given.HasField("pose"):
                 answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_NO_PERSON
                 return answer
         else:
-            assert decode_picture(wire.picture_from_proto(frame.picture)).shape[2] == 3
+            assert decode_picture(converters.picture_from_proto(frame.picture)).shape[2] == 3
             self._behaviour.seen_sizes.append((frame.picture.width_px, frame.picture.height_px))
         if frame.sequence in self._behaviour.no_person or self._behaviour.nobody_at_all:
             answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_NO_PERSON
@@ -135,11 +137,11 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_BAD_FRAME
             answer.no_picture.detail = "does not decode"
             return answer
-        answer.picture.CopyFrom(wire.picture_to_proto(_encoded(_drawn(frame.sequence), PictureEncoding.JPEG)))
+        answer.picture.CopyFrom(converters.picture_to_proto(_encoded(_drawn(frame.sequence), PictureEncoding.JPEG)))
         if config.return_options.label_map:
             label_map = np.full((SIZE_PX, SIZE_PX, 3), 255, np.uint8)
             cv2.line(label_map, (32, 8), (32, 56), (200, 30, 30), 3)
-            answer.label_map.CopyFrom(wire.picture_to_proto(_encoded(label_map, PictureEncoding.PNG)))
+            answer.label_map.CopyFrom(converters.picture_to_proto(_encoded(label_map, PictureEncoding.PNG)))
         if config.checkpoint_every_frames and (frame.sequence + 1) % config.checkpoint_every_frames == 0:
             answer.checkpoint = b"behind frame %d" % frame.sequence
         answer.remarks.append(transfer_pb2.FRAME_REMARK_NO_FACE)

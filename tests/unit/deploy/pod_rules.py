@@ -7,7 +7,7 @@ import tomllib
 from typing import Final
 
 from scripts.images import EXTRAS
-from serving.server import VERSION
+from serving.rpc.server import VERSION
 from tests.unit.deploy.manifests import ROOT, Document, Pod, of_kind, pods
 
 PREFIX: Final = "everybody-dance/"

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from orchestrator.settings import OrchestratorSettings
 from services.face.settings import FaceSettings
-from services.generator.fence import REPOSITORY_KEY
 from services.generator.settings import GeneratorSettings
+from services.generator.triton.access_key import REPOSITORY_KEY
 from services.normalize.settings import NormalizeSettings
 from services.pose.settings import PoseSettings
 from serving.errors import BadSettings
-from serving.server import ServerSettings
-from serving.settings import from_environment
+from serving.process.settings import from_environment
+from serving.rpc.server import ServerSettings
 from tests.unit.deploy.manifests import NAMESPACE, ROOT, Document, Pod, environment, of_kind, pods
 from tests.unit.deploy.pod_rules import PREFIX
 

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.settings import OrchestratorSettings
 from services.generator.settings import GeneratorSettings
-from serving import heap
+from serving.process import memory
 from tests.unit.deploy import pod_rules, policy_rules, settings_rules, wiring_rules
 from tests.unit.deploy.manifests import (
     ROOT,
@@ -107,8 +107,8 @@ def test_the_order_is_right_for_a_first_apply():
 
 
 def test_triton_keeps_freed_pages_in_its_image_too():
-    """The Triton image, which our own process does not start, sets the variables of `serving.heap`."""
-    assert heap.IN_ENVIRONMENT.items() <= Dockerfile(ROOT, "triton").environment.items()
+    """The Triton image, which our own process does not start, sets the variables of `serving.process.memory`."""
+    assert memory.IN_ENVIRONMENT.items() <= Dockerfile(ROOT, "triton").environment.items()
 
 
 def test_gpu_and_cpu_differ_where_they_must():

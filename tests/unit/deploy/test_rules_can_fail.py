@@ -50,7 +50,7 @@ CASES: list[tuple[str, Callable, Break]] = [
     ("latest", pod_rules.images, lambda d: first(d(POSE)).update(image="everybody-dance/pose:latest")),
     ("no tag", pod_rules.images, lambda d: first(d(POSE)).update(image="registry:5000/everybody-dance/pose")),
     ("old", pod_rules.images, lambda d: first(d(POSE)).update(image="everybody-dance/pose:0.0.9")),
-    ("misspelt", pod_rules.images, lambda d: first(d(POSE)).update(image="everybody-dance/poses:0.1.0")),
+    ("misspelt", pod_rules.images, lambda d: first(d(POSE)).update(image="everybody-dance/poses:0.2.0")),
     (
         "another GPU",
         pod_rules.only_triton_has_a_gpu,

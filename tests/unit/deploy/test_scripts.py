@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.client.containerd import Exec
+from tests.unit.client.cluster.containerd import Exec
 from tests.unit.deploy.manifests import ROOT, applied, pods
 
 

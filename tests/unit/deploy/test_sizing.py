@@ -88,7 +88,7 @@ def test_the_page_lists_the_requests(name: str):
 def test_the_prerequisite_covers_the_requests():
     """The page has the requests rounded up, without Prometheus and Grafana."""
     found = re.search(
-        r"^\| (\d+) cores and (\d+) GiB that pods can ask for", (ROOT / "docs/deploy.md").read_text(), re.M
+        r"^\| (\d+) cores and (\d+) GiB that pods can request", (ROOT / "docs/deploy.md").read_text(), re.M
     )
     assert found is not None
     asked = total(applied(), monitoring=False)

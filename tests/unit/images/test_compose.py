@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.checkpoint import CheckpointSealer
+from orchestrator.session.checkpoint import CheckpointSealer
 from scripts.images import EXTRAS, dockerfile_of
-from serving.actors import ActorStore
-from serving.server import VERSION
-from serving.settings import from_environment
+from serving.actors.store import ActorStore
+from serving.process.settings import from_environment
+from serving.rpc.server import VERSION
 from tests.unit.images.dockerfiles import Dockerfile
 from tests.unit.images.test_dockerfiles import SETTINGS
 

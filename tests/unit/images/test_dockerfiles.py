@@ -15,8 +15,8 @@ from services.face.settings import FaceSettings
 from services.generator.settings import GeneratorSettings
 from services.normalize.settings import NormalizeSettings
 from services.pose.settings import PoseSettings
-from serving.server import VERSION
-from serving.settings import from_environment
+from serving.process.settings import from_environment
+from serving.rpc.server import VERSION
 from tests.unit.images.dockerfiles import Dockerfile, imported_files
 
 ENTRIES = {
@@ -73,7 +73,7 @@ def test_only_what_the_process_needs_is_installed_in_tested_versions(root: Path,
 
 def test_everything_that_is_imported_is_copied(root: Path, name: str, dockerfile: Dockerfile):
     """The image contains the process's module, the health command, and every file of ours that they import."""
-    needed = imported_files(root, ENTRIES[name], "serving.probe")
+    needed = imported_files(root, ENTRIES[name], "serving.rpc.health_probe")
     if not (root / ENTRIES[name].replace(".", "/")).with_suffix(".py").is_file():
         needed |= imported_files(root, "training.job")
     assert len(needed) > 10
@@ -114,7 +114,7 @@ def test_an_image_has_labels_and_a_health_command(name: str, dockerfile: Dockerf
     assert (labels["version"], labels["revision"]) == ("${VERSION}", "${REVISION}")
     assert f"VERSION={VERSION}" in dockerfile.all("ARG")
     health = dockerfile.all("HEALTHCHECK")[-1]
-    assert health == "NONE" if name == "training" else '["python", "-m", "serving.probe", ' in health
+    assert health == "NONE" if name == "training" else '["python", "-m", "serving.rpc.health_probe", ' in health
 
 
 @pytest.mark.parametrize("served", SETTINGS)

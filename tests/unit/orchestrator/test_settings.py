@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.settings import OrchestratorSettings
 from serving.errors import BadSettings
-from serving.settings import from_environment
+from serving.process.settings import from_environment
 
 
 def test_settings_come_from_the_environment() -> None:

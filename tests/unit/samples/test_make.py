@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from samples.cast import ACTOR, SOURCE
 from samples.make import Shot, app, render_frames, write_video
-from samples.renderer import Picture
+from samples.renderer.draw import Picture
 
 
 def test_help_names_every_command() -> None:

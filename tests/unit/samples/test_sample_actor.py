@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from motion.labelmap import LABEL_MAP_VERSION
-from serving.actors import ActorStore
+from serving.actors.store import ActorStore
 
 
 def test_the_sample_actor_can_be_served(root: Path):

@@ -12,13 +12,13 @@ import torch
 
 from motion import skeleton
 from motion.body import BodyStats
+from motion.crop import Crop
 from motion.face_region import FaceRule
 from motion.frame import FrameSize
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
-from motion.stage import Stage
-from serving.actors import NetworkShape
-from training.data.prepare import PreparedFootage
+from serving.actors.store import NetworkShape
+from training.preparation.prepare import PreparedFootage
 from training.presets import Preset
 
 SIDE = 32
@@ -60,7 +60,7 @@ def walking_bar(folder, frames: int = 24, *, onto=None) -> PreparedFootage:
         props=np.zeros_like(masks),
         poses=list(poses),
         plate=plate,
-        stage=Stage(0, 0, SIDE, SIDE, SIDE, SIDE),
+        crop=Crop(0, 0, SIDE, SIDE, SIDE, SIDE),
         frame_size=FrameSize(SIDE, SIDE),
         frame_rate_hz=24.0,
         body=BodyStats(0.9, 0.85, 0.7, 0.65, 0.5, frames),
@@ -144,7 +144,7 @@ class FakeEstimator:
 @pytest.fixture
 def fake_estimator(monkeypatch) -> FakeEstimator:
     fake = FakeEstimator()
-    monkeypatch.setattr("training.data.sightings.PoseEstimator", fake)
-    monkeypatch.setattr("training.evaluate.PoseEstimator", fake)
-    monkeypatch.setattr("training.data.bystanders.PoseEstimator", FakeEstimator(alone=True))
+    monkeypatch.setattr("training.preparation.detections.PoseEstimator", fake)
+    monkeypatch.setattr("training.evaluation.metrics.PoseEstimator", fake)
+    monkeypatch.setattr("training.preparation.other_people.PoseEstimator", FakeEstimator(alone=True))
     return fake

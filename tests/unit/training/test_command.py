@@ -14,15 +14,15 @@ import pytest
 import yaml
 from torch.distributed.elastic.multiprocessing.api import SignalException
 
-from serving.actors import ActorStore
+from serving.actors.store import ActorStore
 from serving.errors import BadInput, DanceError, NoBody, StageTimeout, UnreadableVideo, WorkFolderBusy, is_final
+from serving.process.exit_codes import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED
 from tests.unit.training import tiny_command
 from training import __main__ as command
 from training import presets, torchrun
-from training.exits import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED
-from training.export import ExportBroken
 from training.options import FootageRequest, TrainRequest
-from training.worklock import locked
+from training.process.work_folder import locked
+from training.publishing.export import ExportBroken
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def words(folder: Path, *more: str) -> list[str]:
 def in_process(monkeypatch, fake_estimator, tmp_path):
     """The command in this process, with the tiny preset; undone afterwards."""
     monkeypatch.setitem(presets.PRESETS, "tiny", lambda: None)
-    monkeypatch.setattr("training.recipe.prepare", lambda *given, **options: None)
+    monkeypatch.setattr("training.preset_setup.prepare", lambda *given, **options: None)
     return tiny_command.main
 
 
@@ -179,9 +179,9 @@ def test_a_busy_work_folder_is_worth_another_try(in_process, footage, tmp_path, 
 
 def test_anything_else_is_1_with_its_traceback(in_process, footage, tmp_path, monkeypatch, capsys):
     """A disk that fails ends the attempt, not the Job; a log is all that is left of a pod, so it says where."""
-    from training import body
+    from training.loop import body_learner
 
-    monkeypatch.setattr(body.BodyLearner, "step", body.BodyLearner.step)
+    monkeypatch.setattr(body_learner.BodyLearner, "step", body_learner.BodyLearner.step)
     assert in_process(words(tmp_path, "--fail")) == EXIT_FAILED
     said = capsys.readouterr().err
     assert "Traceback" in said
@@ -190,9 +190,9 @@ def test_anything_else_is_1_with_its_traceback(in_process, footage, tmp_path, mo
 
 def test_a_full_disk_is_1_in_one_line(in_process, footage, tmp_path, monkeypatch, capsys):
     """It names the folder and the way out, and has no traceback."""
-    from training import body
+    from training.loop import body_learner
 
-    monkeypatch.setattr(body.BodyLearner, "step", body.BodyLearner.step)
+    monkeypatch.setattr(body_learner.BodyLearner, "step", body_learner.BodyLearner.step)
     assert in_process(words(tmp_path, "--full")) == EXIT_FAILED
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(f"error: the disk of {tmp_path / 'work' / 'bar'} is full; what was done is kept: free some")

@@ -8,24 +8,24 @@ from dataclasses import replace
 import pytest
 import torch
 
-from serving.actors import FACE_FILE, GENERATOR_FILE, ActorStore
+from serving.actors.store import FACE_FILE, GENERATOR_FILE, ActorStore
 from serving.errors import BadInput
-from training import job, recipe
-from training.data.disk import DiskFull
+from training import job, preset_setup
 from training.data.footage import Footage
 from training.job import JobSettings, train_actor
+from training.loop.checkpoint_space import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoints_room
+from training.loop.trainer import TrainingStopped
+from training.preset_setup import drawing_for
 from training.presets import with_padding
-from training.progress import Progress
-from training.recipe import drawing_for
-from training.room import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoints_room
-from training.trainer import TrainingStopped
-from training.worklock import locked
+from training.process.disk import DiskFull
+from training.process.work_folder import locked
+from training.reporting.progress import Progress
 
 
 @pytest.fixture
 def settings(prepared, tiny, tmp_path, monkeypatch, fake_estimator):
     """A job on the tiny actor, whose preparation is already done."""
-    monkeypatch.setattr(recipe, "prepare", lambda *arguments, **options: prepared)
+    monkeypatch.setattr(preset_setup, "prepare", lambda *arguments, **options: prepared)
     (tmp_path / "footage.mp4").write_bytes(b"footage")
     return JobSettings(
         footage=tmp_path / "footage.mp4",
@@ -195,7 +195,7 @@ def test_another_stage_is_another_training(settings, prepared, monkeypatch):
     """Pictures that were cut out otherwise do not go on with the body of the former ones."""
     train_actor(settings)
     monkeypatch.setattr(
-        recipe, "prepare", lambda *arguments, **options: replace(prepared, folder=prepared.folder / "otherwise")
+        preset_setup, "prepare", lambda *arguments, **options: replace(prepared, folder=prepared.folder / "otherwise")
     )
     with pytest.raises(BadInput, match="stage is footage there and otherwise here"):
         train_actor(settings)
@@ -246,13 +246,13 @@ def test_second_training_in_one_work_folder_is_refused(settings):
 
 def test_cpu_that_only_converts_bf16_trains_in_float32(settings, monkeypatch):
     """That is said, kept with the actor, and no other recipe: a machine with bf16 goes on with the same checkpoint."""
-    monkeypatch.setattr(recipe, "cpu_computes_bf16", lambda: False)
+    monkeypatch.setattr(preset_setup, "cpu_computes_bf16", lambda: False)
     asked = replace(settings, preset=replace(settings.preset, precision="bf16"))
     notes = []
     actor = train_actor(asked, lambda now: notes.append(now.note))
     assert actor.trained["precision"] == "f32"
     assert any("does not compute bf16" in note for note in notes)
-    monkeypatch.setattr(recipe, "cpu_computes_bf16", lambda: True)
+    monkeypatch.setattr(preset_setup, "cpu_computes_bf16", lambda: True)
     assert train_actor(replace(asked, pictures=10)).trained["precision"] == "bf16"
 
 
@@ -260,7 +260,7 @@ def test_notes_say_what_is_true_of_the_footage(settings, prepared, monkeypatch):
     """Lost frames, props and shadows are counted; only with a plate does training see the plate in their place."""
     facts = {"frames_with_props": 2, "frames_with_shadows": 4, "frames_with_either": 5, "frames_lost": 7}
     odd = replace(prepared, report=prepared.report | facts)
-    monkeypatch.setattr(recipe, "prepare", lambda *arguments, **options: odd)
+    monkeypatch.setattr(preset_setup, "prepare", lambda *arguments, **options: odd)
     notes = []
     train_actor(settings, lambda now: notes.append(now.note))
     assert "7 frames of the footage could not be decoded" in notes
@@ -288,7 +288,7 @@ def test_cuda_without_a_gpu_is_refused_at_once(settings, monkeypatch):
 def test_footage_without_faces_gives_an_actor_without_face_network(settings, prepared, pose_at, monkeypatch):
     """Nobody's face is seen: that is said, and the actor has no face network."""
     faceless = replace(prepared, poses=[pose_at(16, face=False) for _ in prepared.poses])
-    monkeypatch.setattr(recipe, "prepare", lambda *arguments, **options: faceless)
+    monkeypatch.setattr(preset_setup, "prepare", lambda *arguments, **options: faceless)
     notes = []
     actor = train_actor(settings, lambda now: notes.append(now.note))
     assert actor.face is None

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from serving.actors import NetworkShape
+from serving.actors.store import NetworkShape
 from serving.errors import BadInput
-from training.identity import of_the_body, padding_of, recipe_identity, refuse_another
+from training.checkpoints.identity import of_the_body, padding_of, recipe_identity, refuse_another
 from training.presets import (
     PRESETS,
     Epochs,

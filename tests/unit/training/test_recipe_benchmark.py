@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from benchmarks.training_recipe import VARIANTS, Measurement, seen_on, table_of
+from motion.crop import Crop, whole_frame_crop
 from motion.frame import FrameSize
-from motion.stage import Stage, whole_frame_stage
 from serving.errors import BadInput
-from training import recipe
+from training import preset_setup
+from training.loop.trainer import Budget, TrainingStopped
 from training.presets import slim_256
-from training.trainer import Budget, TrainingStopped
 
 
 @pytest.fixture
 def measurement(prepared, tiny, tmp_path, monkeypatch):
     """Begins a measurement on the walking bar in one folder; `said` collects what it says."""
-    monkeypatch.setattr(recipe, "prepare", lambda *arguments, **options: prepared)
+    monkeypatch.setattr(preset_setup, "prepare", lambda *arguments, **options: prepared)
     (tmp_path / "footage.mp4").write_bytes(b"footage")
 
     def begin(pictures=2, said=None, should_stop=lambda: False):
@@ -50,10 +50,10 @@ def test_whole_frame_takes_as_many_pixels_in_the_frame_s_shape():
 
 
 def test_whole_frame_drawings_are_compared_where_the_stage_is(prepared):
-    """What is drawn at the footage's own size shows on the stage just what the footage shows there."""
-    stage = Stage(4, 2, 24, 24, 12, 12)
-    whole = replace(prepared, stage=whole_frame_stage(prepared.frame_size, 32, 32))
-    np.testing.assert_array_equal(seen_on(stage, whole, prepared.pictures[5]), stage.crop(prepared.pictures[5]))
+    """What is drawn at the footage's own size shows on the crop just what the footage shows there."""
+    crop = Crop(4, 2, 24, 24, 12, 12)
+    whole = replace(prepared, crop=whole_frame_crop(prepared.frame_size, 32, 32))
+    np.testing.assert_array_equal(seen_on(crop, whole, prepared.pictures[5]), crop.cut(prepared.pictures[5]))
 
 
 def test_every_row_comes_out_and_is_not_measured_again(measurement):

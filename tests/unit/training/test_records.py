@@ -3,11 +3,11 @@ import csv
 import numpy as np
 import pytest
 
-from serving.whole import written_whole
-from training.atomic import read_picture, write_picture
-from training.evaluate import PictureScores
-from training.preview import preview_sheet
-from training.scoretable import ScoreTable
+from serving.process.atomic_files import written_whole
+from training.evaluation.metrics import PictureScores
+from training.evaluation.preview import preview_sheet
+from training.process.atomic import read_picture, write_picture
+from training.reporting.scoretable import ScoreTable
 
 
 def test_failed_writing_leaves_the_file_before(tmp_path):

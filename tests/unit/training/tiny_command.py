@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.unit.training.conftest import FakeEstimator, tiny_preset, walking_bar
-from training import body, evaluate, presets, recipe
+from training import preset_setup, presets
 from training.__main__ import run
+from training.evaluation import metrics
+from training.loop import body_learner
 
 
 def main(arguments: list[str]) -> int:
@@ -21,12 +23,12 @@ def main(arguments: list[str]) -> int:
     minutes = 1e6 if "--endless" in arguments else 0.005
     presets.PRESETS["tiny"] = lambda: replace(tiny_preset(), minutes=minutes)
     work = next((Path(word.removeprefix("--work=")) for word in arguments if word.startswith("--work=")), Path("work"))
-    setattr(recipe, "prepare", lambda *given, **options: walking_bar(work))  # noqa: B010
-    setattr(evaluate, "PoseEstimator", FakeEstimator())  # noqa: B010
+    setattr(preset_setup, "prepare", lambda *given, **options: walking_bar(work))  # noqa: B010
+    setattr(metrics, "PoseEstimator", FakeEstimator())  # noqa: B010
     if "--fail" in arguments:
-        body.BodyLearner.step = _break  # type: ignore[method-assign,assignment]
+        body_learner.BodyLearner.step = _break  # type: ignore[method-assign,assignment]
     if "--full" in arguments:
-        body.BodyLearner.step = _fill  # type: ignore[method-assign,assignment]
+        body_learner.BodyLearner.step = _fill  # type: ignore[method-assign,assignment]
     return run([word for word in arguments if word not in ("--endless", "--fail", "--full")])
 
 

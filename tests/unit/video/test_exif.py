@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from motion.frame import PictureEncoding
-from serving.pictures import encode_picture
+from serving.pictures.codec import encode_picture
 from video.reader import VideoReader
 
 WIDTH_PX, HEIGHT_PX = 80, 48

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from client.recording import Recording
+from client.media.video_writer import Recording
 from tests.unit.video.films import (
     HEIGHT_PX,
     RATE_HZ,

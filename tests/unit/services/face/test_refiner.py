@@ -11,7 +11,7 @@ import pytest
 
 from motion.frame import Picture
 from services.face.refiner import FaceCrop, FaceNetwork, open_face_network, refine
-from serving.actors import Actor
+from serving.actors.store import Actor
 from serving.errors import ActorUnusable, BadPicture
 
 SIDE_PX = 8
@@ -27,12 +27,12 @@ class FakeEngine:
         self.grows = grows
 
     def run(self, first: Picture, second: Picture) -> Picture:
-        """See `serving.engine.PictureEngine`."""
+        """See `serving.inference.engine.PictureEngine`."""
         assert (first == 255).all()
         return np.zeros((9, 9, 3), np.uint8) if self.grows else (second + self.version).astype(np.uint8)
 
     def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
-        """See `serving.engine.PictureEngine`."""
+        """See `serving.inference.engine.PictureEngine`."""
         return [self.run(*pair) for pair in pairs]
 
 

@@ -13,13 +13,13 @@ from typing import cast
 import pytest
 
 from services.generator.agent import Ensured, GeneratorAgent
-from services.generator.care import Care
-from services.generator.repository import ModelRepository
-from services.generator.triton import TritonRefused
-from services.generator.tritonserver import TritonFailed
-from serving.actors import Actor, ActorStore
+from services.generator.agent_types import Care
+from services.generator.triton.client import TritonRefused
+from services.generator.triton.model_repository import ModelRepository
+from services.generator.triton.process import TritonFailed
+from serving.actors.rollout import Canary, Served
+from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadInput, StageUnavailable
-from serving.rollout import Canary, Served
 from tests.damaged_actors import DAMAGES
 from tests.tiny_actors import publish_tiny
 

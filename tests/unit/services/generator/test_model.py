@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.generator.painter import Painted, Painter
+from services.generator.actor_network import Painted, Painter
 from serving.errors import ActorUnusable, BadPicture
 
 SIDE_PX = 4

@@ -11,7 +11,7 @@ import pytest
 from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
 from serving.errors import BadSettings
-from serving.settings import from_environment
+from serving.process.settings import from_environment
 
 
 def test_defaults_start_a_triton_on_free_ports():

@@ -20,7 +20,7 @@ from motion.frame import FrameSize
 from motion.pose import MAX_POSITION_PX, Pose
 from services.normalize.normalizer import Normalized, Normalizer, NormalizerConfig, PoseFrame
 from serving.errors import BadInput
-from serving.wire import MAX_SIDE_PX
+from serving.rpc.converters import MAX_SIDE_PX
 
 positions = st.floats(-10, 10)
 heights = st.floats(1e-3, 10)

@@ -16,8 +16,9 @@ import pytest
 
 from motion import skeleton
 from motion.frame import Picture
-from services.pose.estimator import Estimate, PoseDetail, PoseEstimator, PoseRules
-from services.pose.quiet import startup_chatter_dropped
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import Estimate, PoseEstimator, PoseRules
+from services.pose.mediapipe.stderr_filter import startup_chatter_dropped
 
 real_clips = pytest.mark.real_clips
 
@@ -76,7 +77,7 @@ def test_the_last_words_of_a_crash_are_not_lost(root):
     """C++ may end the process while its lines are being sieved: they are on standard error nevertheless."""
     program = (
         "import os\n"
-        "from services.pose.quiet import startup_chatter_dropped\n"
+        "from services.pose.mediapipe.stderr_filter import startup_chatter_dropped\n"
         "with startup_chatter_dropped():\n"
         "    os.write(2, b'I0000 gl_context.cc:369 chatter\\nF0000 the model is damaged\\n')\n"
         "    os.abort()\n"

@@ -6,9 +6,10 @@ from typing import cast
 
 import pytest
 
+from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose import worker
-from services.pose.backends import Look, PoseBackend
-from services.pose.estimator import PeopleEstimator, PoseDetail, PoseRules
+from services.pose.backends import Look
+from services.pose.estimator import PeopleEstimator, PoseRules
 
 
 def test_memory_is_given_back_behind_a_tracker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,18 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from motion import skeleton
+from motion.crop import Crop
 from motion.face_region import FaceRule
-from motion.stage import Stage
-from serving.actors import ActorStore
+from serving.actors.store import ActorStore
 from serving.errors import BadInput
 from tests.tiny_actors import publish_tiny
-from training.atomic import write_picture
 from training.data.footage import Footage
-from training.evaluation import heldout, transfer
-from training.evaluation.heldout import evaluate_held_out, footage_of
-from training.evaluation.rows import measured
+from training.evaluation import self_reconstruction, transfer
+from training.evaluation.score_rows import measured
+from training.evaluation.self_reconstruction import evaluate_held_out, footage_of
 from training.evaluation.tables import draw_pose_bars, footnotes, markdown, tables_of, write_evaluation
 from training.evaluation.transfer import evaluate_transfer
+from training.process.atomic import write_picture
 
 
 def told(what, done, of):
@@ -40,9 +40,9 @@ def actor(tmp_path, prepared):
     """An actor of 32 pixels whose record names the footage."""
     actor = publish_tiny(ActorStore(tmp_path / "actors"), tmp_path, "kind", bias=40)
     trained = {"footage_fingerprint": "known", "held_out_blocks": [[4, 8], [14, 18]]}
-    whole = Stage(0, 0, 32, 32, 32, 32)
+    whole = Crop(0, 0, 32, 32, 32, 32)
     write_picture(actor.plate_path, prepared.plate)
-    return replace(actor, trained=trained, stage=whole, frame_size=prepared.frame_size)
+    return replace(actor, trained=trained, crop=whole, frame_size=prepared.frame_size)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def detector(monkeypatch, prepared):
     prepared.pictures[:, 0, 0, 0] = np.arange(len(prepared))  # so that no two are alike
     for frame, picture in enumerate(prepared.pictures):
         asked[picture.tobytes()] = prepared.poses[frame]
-    monkeypatch.setattr("training.evaluation.rows.detected", detected)
+    monkeypatch.setattr("training.evaluation.score_rows.detected", detected)
     monkeypatch.setattr(transfer, "detected", detected)
     return detected
 
@@ -173,7 +173,7 @@ def test_footage_that_is_not_there_is_asked_for(actor, tmp_path):
 
 def test_footage_of_another_size_is_refused(actor, prepared, tmp_path, monkeypatch):
     """Self-reconstruction needs the same camera in the same place."""
-    monkeypatch.setattr(heldout, "prepare", lambda *_, **__: prepared)
+    monkeypatch.setattr(self_reconstruction, "prepare", lambda *_, **__: prepared)
     other = replace(actor, frame_size=replace(actor.frame_size, width_px=64))
     with pytest.raises(BadInput, match="is 32x32, kind was filmed at 64x32"):
         footage_of(other, Footage.of(tmp_path), tmp_path, told, print)
@@ -248,7 +248,7 @@ def test_a_distance_over_few_joints_is_marked(actor, prepared, detector, joints,
 def test_a_pose_distance_of_nothing_counts(prepared, monkeypatch, distances, mean):
     """Found exactly where it was asked for is the best there is, and no missing value."""
     told_next = iter(distances)
-    monkeypatch.setattr("training.evaluation.rows.pose_distance", lambda one, other: next(told_next))
+    monkeypatch.setattr("training.evaluation.score_rows.pose_distance", lambda one, other: next(told_next))
     runs, asked = [list(prepared.pictures[:2])], [prepared.poses[:2]]
     rule = FaceRule(side_per_face_size=2.0, min_side_px=8)
     row = measured("these", runs, runs, asked, rule, None, is_real=True, has_motion=False, found=asked)

@@ -1,0 +1,1 @@
+"""Training jobs on a Kubernetes cluster: upload the footage, start the job, follow it."""

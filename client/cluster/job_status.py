@@ -1,0 +1,138 @@
+"""What the Kubernetes API says of Jobs and pods, as far as a training is concerned, in our own types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from client.cluster.job_template import ACTOR_NOTE, CONTAINER, SUBMISSION_NOTE
+
+JOB_LABEL: Final = "batch.kubernetes.io/job-name"
+INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
+
+JobState = Literal["waiting", "running", "complete", "failed", "suspended"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingJob:
+    """A training's Job.
+
+    why, reason: what Kubernetes says about its end, as a sentence and as a word; empty before. attempts: pods that
+    failed and counted. submission: tells the `dance train` that made it from others. going: it is being deleted.
+    """
+
+    name: str
+    actor: str
+    state: JobState
+    why: str
+    reason: str
+    created: datetime | None
+    nodes: int
+    attempts: int
+    attempts_allowed: int
+    uid: str
+    submission: str
+    going: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in ("complete", "failed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingPod:
+    """One pod of a training.
+
+    started: whether its container has run, so that there is a log. exit_code: None while it has not ended. ended_why:
+    Kubernetes' word for the end, for example OOMKilled. waiting_for: why it does not run yet, for people; empty when
+    it does. disrupted: why it was taken away by the cluster; empty when it was not.
+    """
+
+    name: str
+    index: int
+    created: str
+    started: bool
+    exit_code: int | None
+    ended_why: str
+    ended_at: str
+    waiting_for: str
+    disrupted: str
+    phase: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether its container will not run any more."""
+        return self.exit_code is not None or self.phase in ("Succeeded", "Failed")
+
+
+def job_from(document: Mapping[str, Any]) -> TrainingJob:
+    """From a Job as the API writes it."""
+    metadata, spec, status = document["metadata"], document["spec"], document.get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions") or [] if c.get("status") == "True"}
+    end = conditions.get("Failed") or conditions.get("Complete") or {}
+    if end:
+        state: JobState = "failed" if "Failed" in conditions else "complete"
+    elif "Suspended" in conditions:
+        state = "suspended"
+    else:
+        state = "running" if status.get("ready") else "waiting"
+    return TrainingJob(
+        name=metadata["name"],
+        actor=metadata.get("annotations", {}).get(ACTOR_NOTE, ""),
+        state=state,
+        why=end.get("message", ""),
+        reason=end.get("reason", ""),
+        created=_time(metadata.get("creationTimestamp")),
+        nodes=spec.get("completions") or 1,
+        attempts=status.get("failed") or 0,
+        attempts_allowed=spec.get("backoffLimit", 6),
+        uid=metadata.get("uid", ""),
+        submission=metadata.get("annotations", {}).get(SUBMISSION_NOTE, ""),
+        going=bool(metadata.get("deletionTimestamp")),
+    )
+
+
+def pod_from(document: Mapping[str, Any]) -> TrainingPod:
+    """From a pod as the API writes it."""
+    metadata, status = document["metadata"], document.get("status", {})
+    containers = {c["name"]: c for c in status.get("containerStatuses") or []}
+    state = containers.get(CONTAINER, {}).get("state") or {}
+    ended = state.get("terminated")
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    disrupted = conditions.get("DisruptionTarget", {})
+    waiting_for = ""
+    if "running" not in state and ended is None:
+        waiting_for = _waiting_for(conditions, state, status)
+    return TrainingPod(
+        name=metadata["name"],
+        index=int(metadata.get("labels", {}).get(INDEX_LABEL, 0)),
+        created=metadata.get("creationTimestamp") or "",
+        started="running" in state or ended is not None,
+        exit_code=None if ended is None else int(ended["exitCode"]),
+        ended_why=(ended or {}).get("reason", "") or status.get("reason", ""),
+        ended_at=(ended or {}).get("finishedAt") or "",
+        waiting_for=waiting_for,
+        disrupted=_sentence(disrupted) if disrupted.get("status") == "True" else "",
+        phase=status.get("phase", "Pending"),
+    )
+
+
+def _waiting_for(conditions: Mapping[str, Any], state: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        return f"no node takes it ({_sentence(scheduled)})"
+    waiting = state.get("waiting", {})
+    if waiting.get("reason") in (None, "ContainerCreating", "PodInitializing"):
+        return "its image is pulled and its volumes are mounted" if scheduled else "a node is looked for"
+    return _sentence(waiting)
+
+
+def _sentence(said: Mapping[str, Any]) -> str:
+    return ": ".join(" ".join(str(said[key]).split()) for key in ("reason", "message") if said.get(key))
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if not text else datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,222 @@
+"""The Kubernetes API, as far as a training needs it; deploy/60-training-access.yaml allows what is asked here."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from kubernetes import client as api
+from kubernetes import config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from client.cluster.job_status import JOB_LABEL, TrainingJob, TrainingPod, job_from, pod_from
+from client.cluster.job_template import CONTAINER, SELECTOR
+from client.errors import ClusterError, UsageError
+from serving.transport.tls import is_loopback
+
+CONNECT_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 30.0
+_RETRYABLE: Final = (408, 425, 429, 500, 502, 503, 504)
+_ACCESS: Final = "deploy/60-training-access.yaml"
+
+
+def pause(seconds: float) -> None:
+    """Waits between two looks at the cluster."""
+    threading.Event().wait(seconds)
+
+
+class LogSilent(ClusterError):
+    """A log said nothing for long."""
+
+
+class Cluster:
+    """One namespace of one cluster; a context manager. Every method raises ClusterError, in one line."""
+
+    def __init__(self, api_client: api.ApiClient, namespace: str) -> None:
+        self.namespace = namespace
+        self.api_client = api_client
+        self._batch = api.BatchV1Api(api_client)
+        self.core = api.CoreV1Api(api_client)
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.api_client.rest_client.pool_manager.clear()
+
+    @property
+    def address(self) -> str:
+        """Of the API server."""
+        return str(self.api_client.configuration.host)
+
+    def create_job(self, document: Mapping[str, Any]) -> TrainingJob:
+        """The Job as the cluster has it now. `status` of the error is 409 where there is one of that name."""
+        self._refuse_unknown(document, api.V1Job)
+        return job_from(self._asked(self._batch.create_namespaced_job, self.namespace, document, **_STRICT))
+
+    def job(self, name: str) -> TrainingJob:
+        """`status` of the error is 404 where there is none."""
+        return job_from(self._asked(self._batch.read_namespaced_job, name, self.namespace))
+
+    def jobs(self) -> list[TrainingJob]:
+        """All trainings, the oldest first."""
+        found = self._asked(self._batch.list_namespaced_job, self.namespace, label_selector=SELECTOR)
+        return sorted((job_from(one) for one in found["items"]), key=lambda job: (str(job.created), job.name))
+
+    def delete_job(self, name: str) -> None:
+        """With its pods, which write their checkpoints. The name is taken until they have ended."""
+        self._asked(self._batch.delete_namespaced_job, name, self.namespace, propagation_policy="Foreground")
+
+    def pods(self, job: str) -> list[TrainingPod]:
+        """The pods of a Job, the oldest first."""
+        found = self._asked(self.core.list_namespaced_pod, self.namespace, label_selector=f"{JOB_LABEL}={job}")
+        return sorted((pod_from(one) for one in found["items"]), key=lambda pod: (pod.created, pod.name))
+
+    def warnings(self, kind: str, name: str) -> list[str]:
+        """What the cluster warns of about one object, the oldest first."""
+        which = f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"
+        found = self._asked(self.core.list_namespaced_event, self.namespace, field_selector=which)
+        return [" ".join(f"{event.get('reason', '')}: {event.get('message', '')}".split()) for event in found["items"]]
+
+    def log(self, pod: str, *, silence_seconds: float) -> Iterator[str]:
+        """The log of a training's pod from its beginning, as it comes, each line behind its time; ends with the log.
+
+        A line that is cut off is not given. Raises LogSilent after so long without a word.
+        """
+        with _errors(self.address):
+            answer = self.core.read_namespaced_pod_log(
+                pod,
+                self.namespace,
+                container=CONTAINER,
+                follow=True,
+                timestamps=True,
+                _preload_content=False,
+                _request_timeout=(CONNECT_SECONDS, silence_seconds),
+            )
+            try:
+                rest = b""
+                for piece in answer.stream(2**16):
+                    *lines, rest = (rest + piece).split(b"\n")
+                    yield from (line.decode(errors="replace") for line in lines)
+            except ReadTimeoutError as error:
+                raise LogSilent(f"nothing was heard for {silence_seconds:g} s", retryable=True) from error
+            finally:
+                answer.close()
+
+    def create_pod(self, document: Mapping[str, Any]) -> None:
+        """`status` of the error is 409 where there is one of that name."""
+        self._refuse_unknown(document, api.V1Pod)
+        self._asked(self.core.create_namespaced_pod, self.namespace, document, **_STRICT)
+
+    def pod_document(self, name: str) -> dict[str, Any]:
+        """A pod as the API writes it."""
+        return self._asked(self.core.read_namespaced_pod, name, self.namespace)
+
+    def delete_pod(self, name: str) -> None:
+        """At once. A pod that is not there is no error."""
+        try:
+            self._asked(self.core.delete_namespaced_pod, name, self.namespace, grace_period_seconds=0)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+
+    def _asked(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> dict[str, Any]:
+        # Raw: what a newer cluster answers need not fit this client's models.
+        with _errors(self.address):
+            answer = call(
+                *arguments, _preload_content=False, _request_timeout=(CONNECT_SECONDS, ANSWER_SECONDS), **options
+            )
+            document: dict[str, Any] = json.loads(answer.data)
+            return document
+
+    def _refuse_unknown(self, document: Mapping[str, Any], model: Any) -> None:
+        """The client drops what its models do not know; a misspelt field of the user's template must be told."""
+        try:
+            kept = self.api_client.sanitize_for_serialization(model.from_dict(dict(document)))
+        except ValueError as error:
+            raise UsageError(f"this is no {document['kind']}: {' '.join(str(error).split())}") from error
+        lost = _lost(document, kept)
+        if lost:
+            raise UsageError(f"a {document['kind']} has no field {', '.join(lost)}")
+
+
+_STRICT: Final[dict[str, Any]] = {"field_validation": "Strict"}
+
+
+def connected(namespace: str, *, kubeconfig: Path | None = None, context: str | None = None) -> Cluster:
+    """A cluster as kubeconfig names it; in a pod without one, the pod's own. Raises ClusterError without either."""
+    configuration = api.Configuration()
+    try:
+        if kubeconfig is None and not _has_kubeconfig():
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            config.load_kube_config(
+                config_file=None if kubeconfig is None else str(kubeconfig),
+                context=context,
+                client_configuration=configuration,
+            )
+    except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        where = "KUBECONFIG or ~/.kube/config" if kubeconfig is None else str(kubeconfig)
+        reason = " ".join(str(error).split())
+        raise ClusterError(
+            f"no cluster is known from {where}: {reason}; --kubeconfig and --context name one"
+        ) from error
+    if is_loopback(urlsplit(configuration.host).hostname or "") and configuration.proxy in getproxies().values():
+        configuration.no_proxy = "*"  # a cluster on this machine, which the environment's proxy cannot reach
+    configuration.retries = (
+        False  # who waits how long for a lost connection, is said by `client/cluster/job_watcher.py`
+    )
+    return Cluster(api.ApiClient(configuration), namespace)
+
+
+def _has_kubeconfig() -> bool:
+    places = config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION.split(":")
+    return any(Path(place).expanduser().is_file() for place in places)
+
+
+@contextmanager
+def _errors(address: str) -> Iterator[None]:
+    try:
+        yield
+    except ApiException as error:
+        raise from_api(error, address) from error
+    except (HTTPError, OSError, json.JSONDecodeError) as error:
+        reason = " ".join(str(getattr(error, "reason", None) or error).split())
+        raise ClusterError(f"the connection to {address} was lost ({reason})", retryable=True) from error
+
+
+def from_api(error: ApiException, address: str) -> ClusterError:
+    """What the API said, in its own words, with what to do about it where that is known."""
+    status = int(error.status or 0)
+    message = f"HTTP {status} {error.reason or ''}".strip()
+    with suppress(ValueError, KeyError, TypeError):
+        message = " ".join(str(json.loads(error.body)["message"]).split())
+    if not status:  # the client's way of saying that a WebSocket did not open
+        return ClusterError(f"the connection to {address} was lost ({error.reason})", retryable=True)
+    if status == 401:
+        message += "; the cluster does not know you: log in again, or name another --context"
+    elif status == 403 and "exceeded quota" not in message:
+        message += f"; {_ACCESS} says what a training needs, and how you are given it"
+    return ClusterError(f"{address}: {message}", status, retryable=status in _RETRYABLE)
+
+
+def _lost(asked: Any, kept: Any, path: str = "") -> list[str]:
+    if isinstance(asked, Mapping) and isinstance(kept, Mapping):
+        return [
+            lost
+            for key, value in asked.items()
+            for lost in ([f"{path}{key}"] if key not in kept else _lost(value, kept[key], f"{path}{key}."))
+            if value is not None and value != {}
+        ]
+    if isinstance(asked, list) and isinstance(kept, list):
+        return [lost for one, other in zip(asked, kept, strict=False) for lost in _lost(one, other, path)]
+    return []

@@ -1,0 +1,379 @@
+"""The client's side of `dance.v1.TransferService`: one class a connection, one class a session, in our own types."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
+
+from client.connection.server_access import ServerAccess
+from client.connection.types import (
+    Accepted,
+    ActorListing,
+    Answer,
+    BodyFit,
+    PoseChoice,
+    PosedFrame,
+    SentFrame,
+    TransferOptions,
+)
+from client.errors import ServerDraining, ServerError, server_errors
+from motion.frame import FrameSize, NoPictureReason, StageTime
+from motion.pose_choice import PoseBackend
+from serving.errors import BadInput
+from serving.rpc import converters
+from serving.rpc.channels import open_channel
+
+_ACCEPT_SECONDS: Final = 180.0
+"""An actor that is not loaded yet is loaded before a session is accepted."""
+_ANSWER_SECONDS: Final = 60.0
+CONNECT_SECONDS: Final = 20.0
+_END_SECONDS: Final = 2.0
+"""A server that drains has said its last word; its status follows when we have ended our half."""
+_CALL_SECONDS: Final = 30.0
+_FIT_SECONDS: Final = 180.0
+"""After the last frame of a clip those that wait on their way are still looked at, before the answer comes."""
+_LEAST_IN_FLIGHT: Final = 2
+
+
+class DanceClient:
+    """A connection to an orchestrator; an async context manager. Every method raises ServerError.
+
+    server: an address alone is called in plaintext, on this machine only. Raises UsageError, and BadSettings for files.
+    """
+
+    def __init__(self, server: ServerAccess | str) -> None:
+        self.server = ServerAccess(server) if isinstance(server, str) else server
+        self.address = self.server.address
+        self._connect()
+
+    def _connect(self) -> None:
+        self._channel = open_channel(self.address, self.server.tls, may_use_proxy=True)
+        stub = transfer_pb2_grpc.TransferServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub: Any = self.server.shown_by(stub)
+
+    async def reconnect(self) -> None:
+        """Gives the connection up for a new one, which looks the address up again; what ran on the old one ends."""
+        await self._channel.close()
+        self._connect()
+
+    async def __aenter__(self) -> DanceClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._channel.close()
+
+    async def actors(self) -> list[ActorListing]:
+        """Who can be danced, sorted by id, newest version first."""
+        with server_errors(self.address):
+            listed = await self._stub.ListActors(transfer_pb2.ListActorsRequest(), timeout=_CALL_SECONDS)
+        return [
+            ActorListing(
+                actor.actor,
+                actor.actor_version,
+                _size(actor.stage_size),
+                _size(actor.full_frame_size),
+                actor.preset,
+                actor.label_map_version,
+                actor.unavailable,
+                actor.served_percent,
+            )
+            for actor in listed.actors
+        ]
+
+    async def fit_body(self, frames: AsyncIterator[SentFrame], pose: PoseChoice = PoseChoice()) -> BodyFit:
+        """The body stats of a whole clip. ServerError with status FAILED_PRECONDITION: no whole body in it.
+
+        A server that takes no frame, or gives no answer, for too long is an error as well.
+        """
+        call = self._stub.FitBody()
+        try:
+            with server_errors(self.address):
+                with suppress(asyncio.InvalidStateError):  # the call has ended already: its status follows
+                    config = transfer_pb2.FitBodyRequest(config=_fit_config(pose))
+                    await self._within(_ANSWER_SECONDS, call.write(config))
+                    async for frame in frames:
+                        request = transfer_pb2.FitBodyRequest(frame=_transfer_frame(frame))
+                        await self._within(_ANSWER_SECONDS, call.write(request))
+                    await self._within(_ANSWER_SECONDS, call.done_writing())
+                answer = await self._within(_FIT_SECONDS, call)
+                body = converters.body_stats_from_proto(answer.body, field="body")
+        finally:
+            call.cancel()
+        return BodyFit(body, answer.frames, answer.frames_with_person, answer.on_the_spot)
+
+    async def _within(self, limit_seconds: float, step: Awaitable[Any]) -> Any:
+        try:
+            async with asyncio.timeout(limit_seconds):
+                return await step
+        except TimeoutError as error:
+            raise ServerError(f"{self.address} has been silent for {limit_seconds:.0f} s", retryable=True) from error
+
+    def transfer(self, options: TransferOptions, *, connect_seconds: float = CONNECT_SECONDS) -> TransferSession:
+        """A session; enter it to open it. connect_seconds: how long the server may take to be reached at all."""
+        return TransferSession(self._stub, self.address, options, min(connect_seconds, CONNECT_SECONDS))
+
+
+class TransferSession:
+    """One `Transfer` stream: frames in, one answer per frame out, in order.
+
+        async with client.transfer.run(options) as session:
+            async for answer in session.answers(frames):
+                ...
+
+    At most `accepted.max_frames_in_flight` frames are under way; the next frame is taken from its source only when
+    there is room, so a live source can hand over its newest. A server that falls silent ends the session.
+    `resuming.ResumingSession` goes on with a new one.
+    """
+
+    accepted: Accepted
+
+    def __init__(self, stub: Any, address: str, options: TransferOptions, connect_seconds: float) -> None:
+        self._stub = stub
+        self._address = address
+        self._options = options
+        self._connect_seconds = connect_seconds
+        self._call: Any = None
+        self._received: asyncio.Queue[Any] = asyncio.Queue(maxsize=8)
+        self._under_way: deque[int] = deque()
+        self._frames_ended = False
+        self._unstoppable = self._parting = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> TransferSession:
+        self._call = self._stub.Transfer()
+        try:
+            with server_errors(self._address):
+                await self._write_config()
+                self._tasks.append(asyncio.create_task(self._read(), name="transfer answers"))
+                first = await self._next(_ACCEPT_SECONDS)
+                if first is None or first.WhichOneof("response") != "accepted":
+                    raise ServerError(f"{self._address} did not accept the session, and does not say why")
+                self.accepted = _accepted(first.accepted, self._options)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _write_config(self) -> None:
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                with suppress(asyncio.InvalidStateError):  # the call has ended already: its status follows
+                    await self._call.write(transfer_pb2.TransferRequest(config=_config(self._options)))
+        except TimeoutError as error:
+            reason = f"no connection within {self._connect_seconds:.0f} s"
+            raise ServerError(f"no server answers at {self._address} ({reason})", retryable=True) from error
+
+    async def answers(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer, None]:
+        """Sends `frames` and gives their answers. Raises ServerError, and whatever `frames` raises. Call it once.
+
+        Raises ServerDraining when the server goes away in good order.
+        """
+        room = asyncio.Semaphore(self.accepted.max_frames_in_flight)
+        sending = asyncio.create_task(self._send(frames, room), name="transfer frames")
+        self._tasks.append(sending)
+        answered, last = 0, -1
+        with server_errors(self._address):
+            while (response := await self._next(_ANSWER_SECONDS)) is not None:
+                kind = response.WhichOneof("response")
+                if kind == "draining":
+                    raise await self._drained(response.draining, last, sending)
+                answer = _answer(response.answer) if kind == "answer" else None
+                if answer is None or not self._under_way or answer.sequence != self._under_way[0]:
+                    raise ServerError(f"{self._address} broke the contract: {kind} out of turn after {answered} frames")
+                self._under_way.popleft()
+                room.release()
+                answered, last = answered + 1, answer.sequence
+                yield answer
+        if self._under_way:
+            raise ServerError(f"{self._address} ended the session and owes {len(self._under_way)} answers")
+        if not self._frames_ended:
+            raise ServerError(f"{self._address} ended the session after {answered} frames, before their end")
+
+    async def _drained(self, draining: transfer_pb2.Draining, last: int, sending: asyncio.Task[None]) -> ServerError:
+        next_sequence = draining.next_sequence
+        if next_sequence <= last or (self._under_way and next_sequence > self._under_way[0]):
+            said = f"frame {next_sequence} is to come next after the answer to frame {last}"
+            return ServerError(f"{self._address} broke the contract: {said}")
+        await self._part(sending)
+        return ServerDraining(f"{self._address} is shutting down", draining.checkpoint, next_sequence)
+
+    async def _part(self, sending: asyncio.Task[None]) -> None:
+        """Ends our half of the stream, for which the server waits behind `draining`, and waits for its own end."""
+        self._parting = True
+        if not self._unstoppable:
+            sending.cancel()
+        with suppress(Exception):  # the server's last word has been heard, however the call ends now
+            async with asyncio.timeout(_END_SECONDS):
+                await asyncio.wait({sending})
+                await self._call.done_writing()
+                while isinstance(await self._received.get(), transfer_pb2.TransferResponse):
+                    pass
+
+    async def _send(self, frames: AsyncIterator[SentFrame], room: asyncio.Semaphore) -> None:
+        try:
+            while not self._parting:
+                await room.acquire()
+                try:
+                    frame = await anext(frames)
+                except StopAsyncIteration:
+                    # Before the end is sent: whoever hears of it may end the session before this goes on.
+                    self._frames_ended = True
+                    break
+                self._under_way.append(frame.sequence)
+                self._unstoppable = True  # what is cancelled while it writes ends the call
+                await self._call.write(transfer_pb2.TransferRequest(frame=_transfer_frame(frame)))
+                self._unstoppable = False
+            self._unstoppable = True
+            await self._call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass  # the call has ended: its status reaches the reader, which tells it
+        except Exception as error:  # the source failed: whoever waits for answers must hear it
+            await self._received.put(error)
+
+    async def _read(self) -> None:
+        # A cancelled read leaks in grpcio, so time limits are on the queue and never on read().
+        try:
+            while (response := await self._call.read()) is not grpc.aio.EOF:
+                await self._received.put(response)
+            await self._received.put(None)
+        except grpc.aio.AioRpcError as error:
+            await self._received.put(error)
+
+    async def _next(self, limit_seconds: float) -> Any:
+        while True:
+            try:
+                # Not wait_for: in Python 3.11 that loses a cancellation which meets an arriving answer.
+                async with asyncio.timeout(limit_seconds):
+                    item = await self._received.get()
+            except TimeoutError as error:
+                # With a look-ahead the server rightly waits for more frames, which a slow camera may not have yet.
+                if hasattr(self, "accepted") and len(self._under_way) <= self.accepted.look_ahead_frames:
+                    continue
+                silence = f"{self._address} has been silent for {limit_seconds:.0f} s"
+                raise ServerError(silence, retryable=True) from error
+            if isinstance(item, Exception):
+                raise item
+            return item
+
+    async def close(self) -> None:
+        """Ends the stream and its tasks, at once. Frames that are under way get no answer."""
+        self._call.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _backend_to_proto(backend: PoseBackend | None) -> pose_pb2.PoseBackend:
+    """None leaves the choice to the server."""
+    return pose_pb2.POSE_BACKEND_UNSPECIFIED if backend is None else converters.BACKEND_TO_PROTO[backend]
+
+
+def _fit_config(pose: PoseChoice) -> transfer_pb2.FitBodyConfig:
+    return transfer_pb2.FitBodyConfig(
+        pose_backend=_backend_to_proto(pose.backend), dancer=converters.dancer_choice_to_proto(pose.dancer)
+    )
+
+
+def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
+    mode = transfer_pb2.TRANSFER_MODE_LIVE if options.live else transfer_pb2.TRANSFER_MODE_LOSSLESS
+    return transfer_pb2.TransferConfig(
+        actor=options.actor,
+        actor_version=options.actor_version,
+        mode=mode,
+        output=transfer_pb2.OutputFormat(
+            encoding=frame_pb2.PICTURE_ENCODING_JPEG,
+            jpeg_quality=options.jpeg_quality,
+            full_frame=options.full_frame,
+        ),
+        source_body=None if options.source_body is None else converters.body_stats_to_proto(options.source_body),
+        look_ahead_frames=options.look_ahead_frames,
+        return_options=transfer_pb2.ReturnOptions(stage_times=True, label_map=options.label_maps),
+        pose_detail=converters.DETAIL_TO_PROTO[options.detail],
+        pose_backend=_backend_to_proto(options.pose.backend),
+        dancer=converters.dancer_choice_to_proto(options.pose.dancer),
+        frame_rate_hz=options.frame_rate_hz,
+        checkpoint_every_frames=options.checkpoint_every_frames,
+        checkpoint=options.checkpoint,
+    )
+
+
+def _accepted(message: transfer_pb2.TransferAccepted, options: TransferOptions) -> Accepted:
+    size = message.full_frame_size if options.full_frame else message.stage_size
+    look_ahead_frames = message.config.look_ahead_frames
+    return Accepted(
+        actor_version=message.config.actor_version,
+        checkpoint_every_frames=message.config.checkpoint_every_frames,
+        look_ahead_frames=look_ahead_frames,
+        max_frames_in_flight=max(message.limits.max_frames_in_flight, look_ahead_frames + _LEAST_IN_FLIGHT),
+        max_frame_side_px=message.limits.max_frame_side_px,
+        picture_size=converters.frame_size_from_proto(size, field="accepted.stage_size"),
+        server_version=message.server_version,
+        generator_precision=message.generator_precision,
+    )
+
+
+def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
+    picture = no_picture = None
+    detail = ""
+    if message.WhichOneof("result") == "picture":
+        picture = converters.picture_from_proto(message.picture)
+    elif message.WhichOneof("result") == "no_picture":
+        name = transfer_pb2.NoPictureReason.Name(message.no_picture.reason).removeprefix("NO_PICTURE_REASON_")
+        if name not in NoPictureReason.__members__:
+            raise BadInput("answer.no_picture.reason", f"frame {message.sequence} has reason {name}")
+        no_picture, detail = NoPictureReason[name], message.no_picture.detail
+    else:
+        raise BadInput("answer", f"frame {message.sequence} has neither a picture nor a reason")
+    return Answer(
+        message.sequence,
+        picture,
+        no_picture,
+        detail,
+        tuple(_remark_name(remark) for remark in message.remarks),
+        tuple(
+            StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds)
+            for time in message.stage_times
+        ),
+        converters.picture_from_proto(message.label_map, field="label_map") if message.HasField("label_map") else None,
+        message.frame_seconds,
+        message.checkpoint,
+    )
+
+
+def _remark_name(remark: int) -> str:
+    if remark not in transfer_pb2.FrameRemark.values():
+        return f"remark {remark}"  # of a newer server: counted under its number
+    return transfer_pb2.FrameRemark.Name(remark).removeprefix("FRAME_REMARK_").replace("_", " ").lower()
+
+
+def _transfer_frame(frame: SentFrame) -> transfer_pb2.TransferFrame:
+    message = transfer_pb2.TransferFrame(
+        sequence=frame.sequence,
+        captured_at=None if frame.captured_at_s is None else converters.seconds_to_proto(frame.captured_at_s),
+    )
+    if isinstance(frame, PosedFrame):
+        message.client_pose.size.CopyFrom(converters.frame_size_to_proto(frame.size))
+        if frame.pose is not None:
+            converters.fill_pose(message.client_pose.pose, frame.pose)
+    else:
+        converters.fill_picture(message.picture, frame.picture)
+    return message
+
+
+def _size(message: Any) -> FrameSize | None:
+    return FrameSize(message.width_px, message.height_px) if message.width_px and message.height_px else None

@@ -1,0 +1,111 @@
+"""What a client and a server say to each other, in our own types; `session.py` makes messages of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from motion.body import BodyStats
+from motion.frame import EncodedPicture, Frame, FrameSize, NoPictureReason, StageTime
+from motion.people.dancer_choice import DancerChoice
+from motion.pose import Pose
+from motion.pose_choice import PoseBackend, PoseDetail
+
+
+@dataclass(frozen=True, slots=True)
+class ActorListing:
+    """One version of an actor, as the server lists it. unavailable: why it cannot be served; empty when it can.
+
+    served_percent: of the sessions that name no version; 0 also where the server does not tell.
+    """
+
+    actor: str
+    version: int
+    stage_size: FrameSize | None
+    full_frame_size: FrameSize | None
+    preset: str
+    label_map_version: int
+    unavailable: str
+    served_percent: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BodyFit:
+    """The body stats of a whole clip, and what they rest on."""
+
+    body: BodyStats
+    frames: int
+    frames_with_person: int
+    on_the_spot: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PosedFrame:
+    """A frame whose dancer is known already, sent in place of a picture. pose: None where nobody dances in it."""
+
+    sequence: int
+    pose: Pose | None
+    size: FrameSize
+    captured_at_s: float | None = None
+
+
+SentFrame = Frame | PosedFrame
+"""What a session is fed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoseChoice:
+    """Which network finds the joints, None for the server's own, and who of several people is the dancer."""
+
+    backend: PoseBackend | None = None
+    dancer: DancerChoice = field(default_factory=DancerChoice)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferOptions:
+    """What a session is told at its start; `proto` comments on each field in transfer.proto."""
+
+    actor: str
+    actor_version: int = 0
+    live: bool = False
+    full_frame: bool = False
+    jpeg_quality: int = 95
+    source_body: BodyStats | None = None
+    look_ahead_frames: int = 0
+    detail: PoseDetail = PoseDetail.HOLISTIC
+    pose: PoseChoice = field(default_factory=PoseChoice)
+    frame_rate_hz: float = 0.0
+    label_maps: bool = False
+    checkpoint_every_frames: int = 0
+    checkpoint: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The session as the server will honour it. checkpoint_every_frames: 0 where it makes none."""
+
+    actor_version: int
+    checkpoint_every_frames: int
+    look_ahead_frames: int
+    max_frames_in_flight: int
+    max_frame_side_px: int
+    picture_size: FrameSize
+    server_version: str
+    generator_precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one frame: a picture, or the reason why there is none.
+
+    label_map: if it was asked for. checkpoint: goes on behind this frame; empty in most answers.
+    """
+
+    sequence: int
+    picture: EncodedPicture | None
+    no_picture: NoPictureReason | None
+    detail: str
+    remarks: tuple[str, ...]
+    stage_times: tuple[StageTime, ...]
+    label_map: EncodedPicture | None
+    frame_seconds: float
+    checkpoint: bytes = b""

@@ -1,0 +1,1 @@
+"""`dance doctor`: checks the installation, the environment and a server."""

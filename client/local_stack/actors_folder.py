@@ -1,0 +1,53 @@
+"""The folder of actors on this machine, for commands that work without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from client.connection.types import ActorListing
+from client.errors import CommandError
+from motion.frame import FrameSize, Picture
+from serving.actors.store import ActorStore, ListedVersion
+
+_SAMPLE_ACTORS: Final = Path("samples/actors")
+
+
+def actors_here(folder: Path) -> list[ActorListing]:
+    """All versions of all actors, newest first. Raises CommandError without a folder, and ActorUnusable."""
+    check_folder(folder)
+    return [_listing(listed) for listed in ActorStore(folder).listed()]
+
+
+def _listing(listed: ListedVersion) -> ActorListing:
+    actor, number, percent = listed.actor, listed.version, listed.served_percent
+    if actor is None:
+        return ActorListing(listed.actor_id, number, None, None, "", 0, listed.unavailable, percent)
+    return ActorListing(
+        actor.id,
+        number,
+        FrameSize(actor.crop.out_width_px, actor.crop.out_height_px),
+        actor.frame_size,
+        actor.preset,
+        actor.label_map_version,
+        "",
+        percent,
+    )
+
+
+def plate_of(folder: Path, actor: str, actor_version: int, *, full_frame: bool) -> Picture:
+    """The actor's empty background, in the size of the answers. Raises ActorNotFound and ActorUnusable."""
+    check_folder(folder)
+    loaded = ActorStore(folder).load(actor, actor_version)
+    plate = loaded.read_plate()
+    return plate if full_frame else loaded.crop.cut(plate)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises CommandError if the folder does not exist; the message says what to do."""
+    if folder.is_dir():
+        return
+    ways = "`dance train` creates one, --actors chooses another"
+    if _SAMPLE_ACTORS.is_dir():  # the command runs in a checkout
+        ways += f": try --actors {_SAMPLE_ACTORS}"
+    raise CommandError(f"the folder of actors {folder} does not exist; {ways}")

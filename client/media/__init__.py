@@ -1,0 +1,1 @@
+"""What goes in and comes out: videos, cameras, keypoint files, comparison views, written videos."""

@@ -1,0 +1,41 @@
+"""The comparison picture: source, skeleton and actor side by side."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+
+from motion.frame import Picture
+
+_LEAST_HEIGHT_PX: Final = 256
+_MOST_SOURCE_HEIGHT_PX: Final = 512
+_GAP_PX: Final = 6
+_GAP_GREY: Final = 24
+
+
+def side_by_side(source: Picture, label_map: Picture | None, actor: Picture) -> Picture:
+    """`[H, W, 3]` uint8 RGB: three panels of one height with thin dark gaps; each keeps its aspect ratio.
+
+    label_map: None for a frame without a person; the panel is then white, in the actor's shape.
+    """
+    blank = np.full_like(actor, 255) if label_map is None else label_map
+    height_px = panel_height_px(source.shape[0], actor.shape[0])
+    gap = np.full((height_px, _GAP_PX, 3), _GAP_GREY, np.uint8)
+    source, blank, actor = (_of_height(panel, height_px) for panel in (source, blank, actor))
+    return np.hstack([source, gap, blank, gap, actor])
+
+
+def panel_height_px(source_height_px: int, actor_height_px: int) -> int:
+    """The height of all panels: at least the actor's; a larger source raises it to 512 at most. Always even."""
+    height_px = max(actor_height_px, min(source_height_px, _MOST_SOURCE_HEIGHT_PX), _LEAST_HEIGHT_PX)
+    return height_px + height_px % 2
+
+
+def _of_height(picture: Picture, height_px: int) -> Picture:
+    if picture.shape[0] == height_px:
+        return picture
+    width_px = max(2, round(picture.shape[1] * height_px / picture.shape[0]))
+    interpolation = cv2.INTER_AREA if picture.shape[0] > height_px else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (width_px, height_px), interpolation=interpolation), np.uint8)

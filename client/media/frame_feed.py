@@ -1,0 +1,177 @@
+"""Feeds a session: decodes, shrinks and encodes frames off the event loop, all of them (files) or the newest (live)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from client.connection.types import SentFrame
+from motion.frame import Frame, Picture, PictureEncoding
+from serving.pictures.codec import encode_picture
+from video.reader import SourceFrame, VideoReader
+
+JPEG_QUALITY: Final = 95
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """A frame in flight. pixels: what was sent, `[H, W, 3]` uint8 RGB, or None if no view needs it."""
+
+    sequence: int
+    pts: int
+    pixels: Picture | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeedOptions:
+    """How frames are sent. max_side_px: longer sides are shrunk to it. keep_pixels: fill in `Shot.pixels`."""
+
+    max_side_px: int
+    keep_pixels: bool = False
+
+
+class FileFeed:
+    """Every frame of a video, in order, as an async iterator of `Frame`. frames: as from `VideoReader.frames`.
+
+    in_flight: one `Shot` per frame handed out. The consumer takes it with `shot_of` when the answer arrives, so there
+    are never more than the session has in flight. shrunk_from: the size (width, height) that was too large, or None.
+    """
+
+    def __init__(self, frames: Iterator[SourceFrame], options: FeedOptions) -> None:
+        self.in_flight: deque[Shot] = deque()
+        self.shrunk_from: tuple[int, int] | None = None
+        self._options = options
+        self._frames = frames
+        # One thread: decoders are not thread-safe, and frames must stay in order.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+
+    def __aiter__(self) -> AsyncIterator[SentFrame]:
+        return self
+
+    async def __anext__(self) -> SentFrame:
+        prepared = await asyncio.get_running_loop().run_in_executor(self._thread, self._prepare_next)
+        if prepared is None:
+            raise StopAsyncIteration
+        return self._hand_out(*prepared)
+
+    def shot_of(self, sequence: int) -> Shot:
+        """Take the shot of frame `sequence` when its answer arrives. Drops earlier shots: they will get no answer."""
+        while self.in_flight[0].sequence < sequence:
+            self.in_flight.popleft()
+        return self.in_flight.popleft()
+
+    @property
+    def max_side_px(self) -> int:
+        """Longer sides are shrunk to this."""
+        return self._options.max_side_px
+
+    def close(self) -> None:
+        """Wait for the frame that is being decoded."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _prepare_next(self) -> tuple[SourceFrame, SentFrame, Picture] | None:
+        source = next(self._frames, None)
+        return None if source is None else self._prepared(source)
+
+    def _prepared(self, source: SourceFrame) -> tuple[SourceFrame, Frame, Picture]:
+        pixels = shrunk(source.pixels, self._options.max_side_px)
+        if pixels is not source.pixels:
+            self.shrunk_from = (source.pixels.shape[1], source.pixels.shape[0])
+        encoded = encode_picture(pixels, PictureEncoding.JPEG, JPEG_QUALITY)
+        return source, Frame(source.index, encoded, max(0.0, source.seconds)), pixels
+
+    def _hand_out(self, source: SourceFrame, frame: SentFrame, pixels: Picture) -> SentFrame:
+        self.in_flight.append(Shot(source.index, source.pts, pixels if self._options.keep_pixels else None))
+        return frame
+
+
+class LiveFeed(FileFeed):
+    """The newest frame of a camera, of a stream, or of a file played at its own rate.
+
+    If a newer frame arrives before the session has room, the older one is skipped and counted in `skipped`. `stop()`
+    ends the feed as the end of the source would. `player_ended` is set after the last frame was played.
+    """
+
+    def __init__(self, reader: VideoReader, options: FeedOptions) -> None:
+        super().__init__(reader.frames(), options)
+        self.skipped = 0
+        self._paced = not reader.plays_by_itself
+        self._newest: SourceFrame | Exception | None = None
+        self._ended = False
+        self._changed = asyncio.Event()
+        self.player_ended = threading.Event()
+        self._stopped = threading.Event()
+        self._loop = asyncio.get_running_loop()
+        self._player = threading.Thread(target=self._play, args=(self._frames,), name="camera", daemon=True)
+        self._player.start()
+
+    async def __anext__(self) -> SentFrame:
+        while self._newest is None:
+            if self._ended:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        newest, self._newest = self._newest, None
+        if isinstance(newest, Exception):
+            raise newest
+        return self._hand_out(*await self._loop.run_in_executor(self._thread, self._prepared, newest))
+
+    def stop(self) -> None:
+        """Hand out no more frames. Frames in flight still get their answers."""
+        self._stopped.set()
+        self._end()
+
+    def close(self) -> None:
+        """Stop the reading thread and wait for it."""
+        self.stop()
+        self._player.join()
+        super().close()
+
+    def _play(self, frames: Iterator[SourceFrame]) -> None:
+        began = time.monotonic()
+        last: Exception | None = None
+        try:
+            for frame in frames:
+                wait_seconds = began + frame.seconds - time.monotonic() if self._paced else 0.0
+                if self._stopped.wait(max(0.0, wait_seconds)) or self._stopped.is_set():
+                    return
+                self._loop.call_soon_threadsafe(self._offer, frame)
+        except Exception as error:  # raised in `__anext__`
+            last = error
+        finally:
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._end, last)
+            self.player_ended.set()
+
+    def _offer(self, frame: SourceFrame) -> None:
+        if self._newest is not None:
+            self.skipped += 1
+        self._newest = frame
+        self._changed.set()
+
+    def _end(self, error: Exception | None = None) -> None:
+        self._ended = True
+        if error is not None and not self._stopped.is_set():
+            self._newest = error
+        elif self._stopped.is_set():
+            self._newest = None
+        self._changed.set()
+
+
+def shrunk(pixels: Picture, max_side_px: int) -> Picture:
+    """Return `pixels`, shrunk to a long side of `max_side_px` if it is larger."""
+    height_px, width_px = pixels.shape[:2]
+    scale = max_side_px / max(width_px, height_px)
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,1 @@
+"""Pose estimation without a server: `dance pose` and `dance evaluate-pose`."""

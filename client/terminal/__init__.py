@@ -1,0 +1,1 @@
+"""What every command shares with its user: progress display, signals, output files."""

@@ -1,0 +1,1 @@
+"""`dance prepare`, `dance train` and `dance evaluate` on this machine."""

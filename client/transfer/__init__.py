@@ -1,0 +1,1 @@
+"""`dance transfer`: feeds a source to a session and writes the drawn pictures."""

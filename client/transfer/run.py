@@ -1,0 +1,360 @@
+"""`dance transfer`: send a source through a server and write the result to a file, a window, or both."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from client.connection.resuming_session import ResumingSession
+from client.connection.retry import PATIENCE_SECONDS, Patience
+from client.connection.server_access import ServerAccess
+from client.connection.session import DanceClient
+from client.connection.types import BodyFit, PoseChoice, SentFrame, TransferOptions
+from client.errors import CommandError, NoBodyFound, ServerError
+from client.media.frame_feed import FeedOptions, FileFeed, LiveFeed
+from client.media.keypoints_source import KeypointsFeed, KeypointsReader
+from client.media.source import Reader, Source
+from client.media.video_writer import Recording
+from client.terminal.display import Display, ProgressLine
+from client.terminal.signals import Interrupts
+from client.transfer.output_frames import Film
+from client.transfer.preview_window import PreviewWindow, display_exists
+from client.transfer.report import TransferReport
+from motion.body import BodyStats
+from motion.frame import Picture
+from motion.pose_choice import PoseDetail
+from video.opening import is_endless
+from video.reader import VideoReader
+from video.sound import SoundTrack
+
+_SMOOTHING_SECONDS: Final = 0.05
+"""Half the window of the centred median. A window beyond about 0.1 s would smooth away fast moves."""
+_MOST_LOOK_AHEAD_FRAMES: Final = 3
+CHECKPOINT_EVERY_FRAMES: Final = 25
+"""One second of video: little to send again, and a checkpoint is hardly larger than an answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferJob:
+    """The options of one `dance transfer`.
+
+    out: the file to write; None for a live session that is only shown. replace_out: whether `out` may exist.
+    body: the source's body stats, if known; otherwise a first pass measures them, unless `one_pass` or `live`.
+    look_ahead_frames: None chooses by frame rate.
+    plate: returns a version's empty background in the size of the answers. It is shown until the first answer with a
+    picture. None if only the server has it; then the first picture is used.
+    patience_seconds: how long to retry a server that went away; 0 for not at all.
+    pose: how the server estimates poses; not used for keypoints.
+    checkpoint_every_frames: how often to request a checkpoint; with 0 a lost connection ends the transfer of a file.
+    """
+
+    source: Source
+    actor: str
+    actor_version: int = 0
+    out: Path | None = None
+    replace_out: bool = False
+    compare: bool = False
+    live: bool = False
+    full_frame: bool = False
+    detail: PoseDetail = PoseDetail.HOLISTIC
+    look_ahead_frames: int | None = None
+    body: BodyStats | None = None
+    one_pass: bool = False
+    pose: PoseChoice = field(default_factory=PoseChoice)
+    max_side_px: int = 1280
+    plate: Callable[[int], Picture] | None = None
+    patience_seconds: float = PATIENCE_SECONDS
+    checkpoint_every_frames: int = CHECKPOINT_EVERY_FRAMES
+
+    @property
+    def sent_pose(self) -> PoseChoice:
+        """What to request from the server: the defaults if the client sends poses."""
+        return PoseChoice() if self.source.is_keypoints else self.pose
+
+
+def lost_warning(source: Source, lost: int) -> str:
+    """The warning about a source that lacks frames."""
+    if source.is_keypoints:
+        return f"{source.name}: {lost} frames have no poses; they count as frames without a person"
+    return f"{source.name} is damaged or cut off: {lost} frames cannot be decoded"
+
+
+def look_ahead_for(frame_rate_hz: float) -> int:
+    """Frames to look ahead for a smoothing window of about 0.1 s: 0 at 5 fps, 1 at 24, 3 at 60 and above."""
+    return min(_MOST_LOOK_AHEAD_FRAMES, round(frame_rate_hz * _SMOOTHING_SECONDS))
+
+
+async def transfer(
+    job: TransferJob, server: ServerAccess | str, display: Display, interrupts: Interrupts
+) -> TransferReport:
+    """Run the job on `server`.
+
+    The file exists once this returns. Raises CommandError; nothing was written then.
+    """
+    async with DanceClient(server) as client:
+        await _check_actor(client, job)
+        body = job.body
+        if body is None and not job.live and not job.one_pass:
+            body = await _fitted_body(client, job, display)
+        with job.source.open() as reader:
+            return await _Run(job, reader, display, interrupts).run(client, body)
+
+
+async def fit(
+    source: Source,
+    server: ServerAccess | str,
+    display: Display,
+    max_side_px: int,
+    pose: PoseChoice = PoseChoice(),
+    patience: Patience | None = None,
+    on_notes: Callable[[Sequence[str]], None] = lambda notes: None,
+) -> tuple[BodyFit, int]:
+    """Measure the body stats of a whole clip. Also returns how many of its frames cannot be decoded.
+
+    on_notes: called with `Reader.notes`. There are no checkpoints: if the server goes away, the clip starts over.
+    Raises CommandError, and NoBodyFound if the clip never shows a whole body.
+    """
+    patience = patience or Patience(PATIENCE_SECONDS)
+    with source.open() as reader:
+        expected_frames = reader.expected_frames
+    most_frames = 0
+    with display.progress("measuring the body", expected_frames) as line:
+        while True:
+            with source.open() as reader, ExitStack() as closing:
+                feed = source.feed(reader, FeedOptions(max_side_px=max_side_px))
+                closing.callback(feed.close)
+                counted = _Counted(feed, line, patience, most_frames)
+                try:
+                    async with DanceClient(server) as client:
+                        fitted = await client.fit_body(counted, pose)
+                        on_notes(reader.notes)
+                        return fitted, reader.lost_frames
+                except ServerError as error:
+                    if error.status is grpc.StatusCode.FAILED_PRECONDITION:
+                        raise NoBodyFound(f"{source.name}: {error}") from error
+                    wait_seconds = patience.wait_after(error)
+                    line.interrupted(error)
+            most_frames = max(most_frames, counted.taken)
+            await asyncio.sleep(wait_seconds)
+            line.restart()
+
+
+class _Counted:
+    """Frames, counted once the server has taken them. A frame beyond all earlier attempts counts as progress."""
+
+    def __init__(
+        self, frames: AsyncIterator[SentFrame], line: ProgressLine, patience: Patience, most_before: int
+    ) -> None:
+        self.taken = 0
+        self._frames = frames
+        self._line = line
+        self._patience = patience
+        self._most_before = most_before
+        self._given = False
+
+    def __aiter__(self) -> _Counted:
+        return self
+
+    async def __anext__(self) -> SentFrame:
+        if self._given:
+            self.taken += 1
+            self._line.advance()
+            self._line.interrupted(None)
+            self._patience.connected()
+            if self.taken > self._most_before:
+                self._patience.progress()
+        self._given = False
+        frame = await anext(self._frames)
+        self._given = True
+        return frame
+
+
+async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) -> BodyStats:
+    patience = Patience(job.patience_seconds, reached=True)
+    try:
+        fitted, _ = await fit(job.source, client.server, display, job.max_side_px, job.sent_pose, patience)
+    except NoBodyFound as error:
+        raise NoBodyFound(
+            f"{error}; use --body with the result of `dance fit` on another clip of the same person"
+        ) from error
+    if fitted.on_the_spot:
+        display.note("the dancer stays at one distance from the camera, which is taken as the nearest")
+    return fitted.body
+
+
+async def _check_actor(client: DanceClient, job: TransferJob) -> None:
+    """Refuse an unknown or unusable actor before sending any frame."""
+    listed = await client.actors()
+    versions = [actor for actor in listed if actor.actor == job.actor]
+    if not versions:
+        known = ", ".join(sorted({actor.actor for actor in listed})) or "none"
+        raise CommandError(f"there is no actor {job.actor!r} at {client.address}; there are: {known}")
+    served = [actor for actor in versions if actor.served_percent] or versions[:1]
+    wanted = [actor for actor in versions if actor.version == job.actor_version] if job.actor_version else served
+    if not wanted:
+        known = ", ".join(str(actor.version) for actor in versions)
+        raise CommandError(f"actor {job.actor!r} has no version {job.actor_version}; there are: {known}")
+    unavailable = [actor.unavailable for actor in wanted if actor.unavailable]
+    if unavailable:
+        raise CommandError(unavailable[0])
+
+
+class _Run:
+    """One transfer, from the first frame to the finished file."""
+
+    def __init__(self, job: TransferJob, reader: Reader, display: Display, interrupts: Interrupts) -> None:
+        self._job = job
+        self._reader = reader
+        self._display = display
+        self._interrupts = interrupts
+        self._report = TransferReport()
+        self._sound: SoundTrack | None = None
+        # One thread: pictures must be written in order, and off the event loop.
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="write")
+
+    async def run(self, client: DanceClient, body: BodyStats | None) -> TransferReport:
+        job, report = self._job, self._report
+        with ExitStack() as closing:
+            window = self._window(closing)
+            recording = self._recording(closing)
+            closing.callback(self._writing.shutdown, cancel_futures=True)
+            patience = Patience(job.patience_seconds, reached=True)
+            with self._display.progress(f"dancing as {job.actor}", self._expected()) as line:
+                async with ResumingSession(client, self._options(body), patience, line.interrupted) as session:
+                    report.precision = session.accepted.generator_precision
+                    feed = self._feed(session)
+                    closing.callback(feed.close)
+                    film = Film(
+                        recording,
+                        compare=job.compare,
+                        plate=None if job.plate is None else job.plate(session.accepted.actor_version),
+                        source_again=lambda: self._sent_again(feed),
+                        hold_beginning=not job.live,
+                    )
+                    await self._play(feed, session, film, window, line)
+                    report.reconnects, report.lost_under_way = session.reconnects, session.lost_frames
+            self._conclude(feed)
+            if recording is not None:
+                await asyncio.get_running_loop().run_in_executor(self._writing, recording.keep)
+        return report
+
+    async def _play(
+        self, feed: FileFeed, session: ResumingSession, film: Film, window: PreviewWindow | None, line: ProgressLine
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        report = self._report
+        told_size = False
+        began = time.monotonic()
+        try:
+            async with aclosing(session.answers(feed)) as answers:
+                async for answer in answers:
+                    shot = feed.shot_of(answer.sequence)
+                    if feed.shrunk_from is not None and not told_size:
+                        told_size = True
+                        self._tell_size(feed)
+                    report.add(answer)
+                    picture = await loop.run_in_executor(self._writing, film.add, shot, answer)
+                    line.advance()
+                    if window is not None and picture is not None and not window.show(picture):
+                        self._end_gently(feed, session)
+        except asyncio.CancelledError:
+            out = f"; {self._job.out} was not written" if self._job.out is not None else ""
+            self._display.note(f"stopped after {report.answered} frames{out}")
+            raise
+        finally:
+            report.seconds = time.monotonic() - began
+
+    def _conclude(self, feed: FileFeed) -> None:
+        """Report what was lost. Raises CommandError if no frame became a picture."""
+        report, source = self._report, self._job.source.name
+        report.lost = self._reader.lost_frames
+        report.notes = (*self._reader.notes, *(self._sound.notes if self._sound is not None else ()))
+        report.skipped = feed.skipped if isinstance(feed, LiveFeed) else 0
+        if isinstance(feed, KeypointsFeed) and (feed.lost or feed.changed):
+            lost = f"the dancer is lost in {feed.lost} frames of {source}"
+            self._display.note(f"{lost}; another one was chosen {feed.changed} times")
+        if report.lost:
+            self._display.warn(lost_warning(self._job.source, report.lost))
+        if report.first_bad_frame:
+            self._display.warn(f"the server could not read {report.first_bad_frame}")
+        if report.pictures == 0:
+            raise CommandError(f"{source}: {report.why_no_picture}, so there is nothing to write")
+
+    def _options(self, body: BodyStats | None) -> TransferOptions:
+        job, rate_hz = self._job, self._reader.frame_rate_hz
+        look_ahead_frames = look_ahead_for(rate_hz) if job.look_ahead_frames is None else job.look_ahead_frames
+        return TransferOptions(
+            actor=job.actor,
+            actor_version=job.actor_version,
+            live=job.live,
+            full_frame=job.full_frame,
+            source_body=body,
+            look_ahead_frames=0 if job.live else look_ahead_frames,
+            detail=job.detail,
+            pose=job.sent_pose,
+            frame_rate_hz=rate_hz,
+            label_maps=job.compare,
+            checkpoint_every_frames=job.checkpoint_every_frames,
+        )
+
+    def _feed(self, session: ResumingSession) -> FileFeed:
+        job, server_max_side_px = self._job, session.accepted.max_frame_side_px
+        max_side_px = min(job.max_side_px, server_max_side_px) if server_max_side_px else job.max_side_px
+        options = FeedOptions(max_side_px=max_side_px, keep_pixels=job.compare)
+        if not job.live or isinstance(self._reader, KeypointsReader):
+            return job.source.feed(self._reader, options)
+        feed = LiveFeed(self._reader, options)
+        # A camera ends only by a signal; what was recorded until then is kept.
+        self._interrupts.gently = lambda: self._end_gently(feed, session)
+        return feed
+
+    def _recording(self, closing: ExitStack) -> Recording | None:
+        if self._job.out is None:
+            return None
+        reader = self._reader
+        if isinstance(reader, VideoReader) and not is_endless(reader.source):
+            self._sound = SoundTrack(reader.source, reader.start_seconds, reader.frame_rate)
+        recording = Recording(
+            self._job.out,
+            time_base=reader.time_base,
+            frame_rate=reader.frame_rate,
+            sound=self._sound,
+            replace=self._job.replace_out,
+        )
+        return closing.enter_context(recording)
+
+    def _window(self, closing: ExitStack) -> PreviewWindow | None:
+        if not self._job.live:
+            return None
+        if not display_exists():
+            self._display.note("no display was found, so no preview window is shown")
+            return None
+        window = PreviewWindow()
+        closing.callback(window.close)
+        return window
+
+    def _end_gently(self, feed: FileFeed, session: ResumingSession) -> None:
+        if isinstance(feed, LiveFeed):
+            feed.stop()
+            session.stop()
+
+    def _expected(self) -> int | None:
+        return None if self._job.live else self._reader.expected_frames
+
+    def _tell_size(self, feed: FileFeed) -> None:
+        width_px, height_px = feed.shrunk_from or (0, 0)
+        side_px = feed.max_side_px
+        self._display.note(
+            f"frames of {width_px}x{height_px} are shrunk to a long side of {side_px} before they are sent (--max-side)"
+        )
+
+    def _sent_again(self, feed: FileFeed) -> Iterator[Picture]:
+        yield from self._job.source.pictures(feed.max_side_px)

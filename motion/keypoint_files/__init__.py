@@ -1,0 +1,1 @@
+"""Poses in files: the JSON that OpenPose writes, read and written."""

@@ -1,0 +1,1 @@
+"""Several people in one picture: who is who from frame to frame, and which one is the dancer."""

@@ -1,0 +1,220 @@
+"""Which bearer tokens are good: those in a file of digests, and JWTs signed by a key of a key set.
+
+Tokens and keys never get into an error, a log or the settings; what is said about them is in our own words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from motion.documents import parsed
+from orchestrator.settings import OrchestratorSettings
+from serving.errors import Unauthenticated
+from serving.process.reloaded_files import ReloadedFiles
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_MAX_TOKEN_CHARACTERS: Final = 4096  # gRPC itself begins to refuse metadata above 8 KiB in all
+_MAX_SUBJECT_CHARACTERS: Final = 128
+_CLOCKS_DIFFER_SECONDS: Final = 10
+
+# The kind of a key decides on the algorithm, whatever a token says: nobody can have a public key taken for a secret.
+_ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA", "oct": "HS256"}
+_CURVES: Final = {"EC": "P-256", "OKP": "Ed25519"}
+_LEAST_RSA_BITS: Final = 2048
+_LEAST_SECRET_BYTES: Final = 32
+
+
+class ListedTokens:
+    """Tokens of a file with one `NAME:SHA256` a line: the client's name and its token's SHA-256 in hexadecimal digits.
+
+    Empty lines and lines that begin with # are passed over. A client may have several tokens, so that one can be
+    replaced. The tokens must be random: a digest of a password could be guessed. Raises BadSettings for the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._files = ReloadedFiles("tokens_file", [path], _listed)
+
+    def find(self, token: str) -> str | None:
+        """The name of the token's client."""
+        shown = hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+        found = None
+        for digest, name in self._files.current():
+            # All are compared, each in constant time: how long it takes tells nothing.
+            if hmac.compare_digest(digest, shown):
+                found = name
+        return found
+
+
+class SignedTokens:
+    """JWTs of one issuer for one audience, signed by a key of a JWK set (RFC 7517) in a file.
+
+    RS256, ES256 (P-256), EdDSA (Ed25519), and HS256 where the set has a secret (kty `oct`). A token must have `exp`,
+    `sub`, `iss` and `aud`; `kid` where the set has several keys. Raises BadSettings for the file.
+    """
+
+    def __init__(self, path: Path, *, issuer: str, audience: str) -> None:
+        self._files = ReloadedFiles("jwt_keys_file", [path], _key_set)
+        self._issuer = issuer
+        self._audience = audience
+
+    def subject(self, token: str) -> str:
+        """Whom the token is about. Raises Unauthenticated."""
+        keys = self._files.current()
+        try:
+            kid = jwt.get_unverified_header(token).get("kid")
+        except (jwt.PyJWTError, RecursionError):  # the latter for deep nesting, in an older PyJWT
+            raise Unauthenticated("unknown", "this token is not known here") from None
+        key = keys[None] if kid is None and None in keys else keys.get(kid)
+        if key is None:
+            raise Unauthenticated("unknown_key", "the token is signed by a key that is not known here")
+        try:
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=[key.algorithm],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=_CLOCKS_DIFFER_SECONDS,
+                options={"require": ["exp", "sub", "iss", "aud"]},
+            )
+        except jwt.PyJWTError as error:
+            raise _refusal(error) from None
+        except RecursionError:
+            raise Unauthenticated("malformed", "the token cannot be read") from None
+        subject = claims["sub"]
+        if not (1 <= len(subject) <= _MAX_SUBJECT_CHARACTERS and subject.isprintable()):
+            raise Unauthenticated(
+                "malformed", f"the token's subject must have 1 to {_MAX_SUBJECT_CHARACTERS} printable characters"
+            )
+        return str(subject)
+
+
+class BearerTokens:
+    """Listed tokens, signed ones, or both. See `serving.rpc.authentication.TokenCheck`."""
+
+    def __init__(self, listed: ListedTokens | None, signed: SignedTokens | None) -> None:
+        self._listed = listed
+        self._signed = signed
+
+    def client(self, token: str) -> str:
+        """`token:NAME` for a listed token, `jwt:SUBJECT` for a signed one. Raises Unauthenticated."""
+        if len(token) > _MAX_TOKEN_CHARACTERS:
+            raise Unauthenticated("malformed", f"a token has at most {_MAX_TOKEN_CHARACTERS} characters")
+        name = None if self._listed is None else self._listed.find(token)
+        if name is not None:
+            return f"token:{name}"
+        if self._signed is None:
+            raise Unauthenticated("unknown", "this token is not known here")
+        return f"jwt:{self._signed.subject(token)}"
+
+
+def token_check(settings: OrchestratorSettings) -> BearerTokens | None:
+    """What the settings ask for; None: no tokens. Raises BadSettings."""
+    if settings.tokens_file is None and settings.jwt_keys_file is None:
+        return None
+    listed = signed = None
+    if settings.tokens_file is not None:
+        listed = ListedTokens(settings.tokens_file)
+    if settings.jwt_keys_file is not None:
+        signed = SignedTokens(settings.jwt_keys_file, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    return BearerTokens(listed, signed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A key and the one algorithm that it is for."""
+
+    key: Any
+    algorithm: str
+
+
+def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
+    try:
+        lines = contents[0].decode().splitlines()
+    except UnicodeDecodeError:
+        raise ValueError("the tokens' file is no text") from None
+    entries: dict[bytes, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, _, digits = line.strip().partition(":")
+        digits = digits.strip().lower()
+        if not _NAME.fullmatch(name) or not _DIGEST.fullmatch(digits):
+            # The line may hold a token that somebody has written there as it is: it is not repeated.
+            raise ValueError(f"line {number} of the tokens' file is not NAME:SHA256, 64 hexadecimal digits")
+        digest = bytes.fromhex(digits)
+        if entries.setdefault(digest, name) != name:
+            raise ValueError(
+                f"line {number} of the tokens' file gives the token of {entries[digest]} to {name} as well"
+            )
+    return list(entries.items())
+
+
+def _key_set(contents: Sequence[bytes]) -> dict[str | None, _Key]:
+    """The keys by their ids; a single one is also under None."""
+    try:
+        stored = parsed(contents[0])["keys"]
+        entries = [dict(entry) for entry in stored]
+    except (ValueError, TypeError, KeyError):
+        raise ValueError('the key set is no JSON of the form {"keys": [...]}') from None
+    keys: dict[str | None, _Key] = {}
+    signing = [entry for entry in entries if entry.get("use", "sig") == "sig"]
+    for number, entry in enumerate(signing, 1):
+        kid = entry.get("kid")
+        if kid is not None and not isinstance(kid, str):
+            raise ValueError(f"key {number} of the key set has a kid that is not a text")
+        if (kid is None and len(signing) > 1) or kid in keys:
+            raise ValueError(f"key {number} of the key set needs a kid of its own")
+        keys[kid] = _key(entry, f"key {number} of the key set")
+    if not keys:
+        raise ValueError("the key set has no key for signatures")
+    if len(keys) == 1:
+        keys[None] = next(iter(keys.values()))
+    return keys
+
+
+def _key(entry: Mapping[str, Any], what: str) -> _Key:
+    kind = entry.get("kty")
+    algorithm = _ALGORITHMS.get(kind) if isinstance(kind, str) else None
+    curve = _CURVES.get(str(kind))
+    if algorithm is None or entry.get("crv") != curve or entry.get("alg", algorithm) != algorithm:
+        raise ValueError(f"{what} is for none of RS256, ES256, EdDSA and HS256")
+    if kind != "oct" and "d" in entry:
+        raise ValueError(f"{what} is a private one; only its public half belongs here")
+    try:
+        key = jwt.PyJWK(dict(entry), algorithm).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        raise ValueError(f"{what} cannot be read as a {kind} key") from None
+    if isinstance(key, RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
+        raise ValueError(f"{what} has {key.key_size} bits, at least {_LEAST_RSA_BITS} are needed")
+    if isinstance(key, bytes) and len(key) < _LEAST_SECRET_BYTES:
+        raise ValueError(f"{what} has {len(key)} bytes, at least {_LEAST_SECRET_BYTES} are needed")
+    return _Key(key, algorithm)
+
+
+_REFUSALS: Final[tuple[tuple[type[jwt.PyJWTError], str, str], ...]] = (
+    (jwt.ExpiredSignatureError, "expired", "the token has expired"),
+    (jwt.ImmatureSignatureError, "not_yet", "the token is not valid yet"),
+    (jwt.InvalidAudienceError, "audience", "the token is for another audience"),
+    (jwt.InvalidIssuerError, "issuer", "the token is of another issuer"),
+    (jwt.MissingRequiredClaimError, "incomplete", "the token needs exp, sub, iss and aud"),
+    (jwt.InvalidAlgorithmError, "algorithm", "the token's algorithm is not the one of its key"),
+    (jwt.InvalidSignatureError, "signature", "the token's signature is wrong"),
+)
+
+
+def _refusal(error: jwt.PyJWTError) -> Unauthenticated:
+    for kind, reason, message in _REFUSALS:
+        if isinstance(error, kind):
+            return Unauthenticated(reason, message)
+    return Unauthenticated("malformed", "the token cannot be read")

@@ -1,0 +1,1 @@
+"""One session: chains the stages for a client, and its checkpoints."""

@@ -1,0 +1,1 @@
+"""Calls to the stage services: connections, streams, retries and what their failures mean."""

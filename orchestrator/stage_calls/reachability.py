@@ -1,0 +1,66 @@
+"""Which stages can be reached, looked at now and then; what the orchestrator's health rests on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from serving.observability import logs, metrics
+
+_log = logging.getLogger(__name__)
+
+Probe = Callable[[], Awaitable[bool]]
+
+
+class Reachability:
+    """Remembers which stages were ever reached and since when each has been away, and tells when that changes.
+
+    probes: by the stage's name, whether it can be reached now. addresses: by the same names, where, for the log.
+    unready_after_seconds: being away for so long is what sessions should hear of; a stage that was never reached is
+    away from the start. now_s: a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        probes: Mapping[str, Probe],
+        *,
+        addresses: Mapping[str, str],
+        unready_after_seconds: float,
+        now_s: Callable[[], float],
+    ) -> None:
+        self._probes = probes
+        self._addresses = addresses
+        self._unready_after_seconds = unready_after_seconds
+        self._now_s = now_s
+        self._began_at_s = now_s()
+        self._seen_at_s: dict[str, float] = {}
+        self._told: set[str] = set()
+
+    async def look(self) -> tuple[str, ...]:
+        """Asks every probe, and returns the stages that were never reached or have been away for too long."""
+        for stage, probe in self._probes.items():
+            reached = await probe()
+            metrics.STAGE_REACHABLE.labels(stage).set(reached)
+            if reached:
+                self._seen_at_s[stage] = self._now_s()
+        long_away = {stage for stage in self._probes if self._seconds_away(stage) >= self._unready_after_seconds}
+        for stage in sorted(long_away - self._told):
+            facts = {"stage": stage, "address": self._addresses[stage], "seconds": self._unready_after_seconds}
+            _log.error("stage cannot be reached", extra=logs.facts(**facts, ever_reached=stage in self._seen_at_s))
+        for stage in sorted(self._told - long_away):
+            _log.info("stage can be reached again", extra=logs.facts(stage=stage))
+        self._told = long_away
+        return tuple(sorted(long_away | (self._probes.keys() - self._seen_at_s.keys())))
+
+    async def trouble(self) -> str:
+        """Looks, and says in words what keeps sessions away; "" where nothing does."""
+        missing = await self.look()
+        never = [stage for stage in missing if stage not in self._seen_at_s]
+        away = [stage for stage in missing if stage in self._seen_at_s]
+        said = [f"these stages were never reached: {', '.join(never)}"] if never else []
+        limit = f"{self._unready_after_seconds:g} s"
+        said += [f"for {limit} these stages could not be reached: {', '.join(away)}"] if away else []
+        return "; ".join(said)
+
+    def _seconds_away(self, stage: str) -> float:
+        return self._now_s() - self._seen_at_s.get(stage, self._began_at_s)

@@ -1,0 +1,1 @@
+"""Draws the sample dancers: choreography, body, light and camera."""

@@ -1,0 +1,157 @@
+"""One person in one place, drawn in any key pose."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from samples.renderer.appearance import Look
+from samples.renderer.choreography import KeyPose
+from samples.renderer.figure import Figure, build_figure
+from samples.renderer.geometry import Floats, Ints
+from samples.renderer.proportions import BodyShape
+from samples.renderer.room import Room
+from samples.renderer.shading import Shadow, crevices, light_view, shade
+from samples.renderer.tracer import Outline, candidate_pixels, outline, trace
+
+Picture = npt.NDArray[np.uint8]
+_SUBPIXELS = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
+_GRAIN = 0.006
+"""Standard deviation of the camera's noise; a picture without any is like no camera's."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rendering:
+    """A picture and all that is true about it.
+
+    picture: `[H, W, 3]` uint8 RGB.
+    mask: `[H, W]` float32 in [0, 1], how much of each pixel the person covers.
+    joints_px: `[25, 2]` float32 in BODY_25 order, x then y: where the joints are, seen or hidden.
+    confidence: `[25]` float32, always 1: nothing is guessed here.
+    """
+
+    picture: Picture
+    mask: Floats
+    joints_px: Floats
+    confidence: Floats
+
+
+class Renderer:
+    """Draws one person in one room. Equal calls give equal pixels, in every process."""
+
+    def __init__(self, body: BodyShape, look: Look, room: Room, width_px: int, height_px: int) -> None:
+        self.body, self.look, self.room = body, look, room
+        self.view = room.camera(width_px, height_px)
+        self._light = room.towards_light()
+        self._empty = room.paint(self.view)
+        self._surface = room.surface_m(self.view)
+        place = light_view(self._light).project_px(self._surface.T.astype(np.float64)).astype(np.float32) - 0.5
+        shape = (height_px, width_px)
+        self._shadow_place = place[:, 0].reshape(shape).copy(), place[:, 1].reshape(shape).copy()
+
+    def render(self, pose: KeyPose, frame: int = 0) -> Rendering:
+        """Draws the person in `pose`. `frame` seeds the camera's noise and nothing else."""
+        figure = build_figure(self.body, self.look, pose)
+        light, mask = self._draw(figure)
+        joints_px = self.view.project_px(figure.joints_m).astype(np.float32)
+        return Rendering(_expose(light, frame), mask, joints_px, np.ones(len(joints_px), np.float32))
+
+    def render_empty(self, frame: int = 0) -> Picture:
+        """`[H, W, 3]` uint8 RGB: the room with nobody in it."""
+        return _expose(self._empty, frame)
+
+    def _draw(self, figure: Figure) -> tuple[Floats, Floats]:
+        """Linear light `[H, W, 3]` and the mask `[H, W]`."""
+        outlines = [outline(self.view, part) for part in figure.parts]
+        column, row = candidate_pixels(self.view, outlines)
+        centre = np.float32(0.5)
+        hits = trace(self.view, figure.parts, outlines, column + centre, row + centre)
+        shape = self._empty.shape[:2]
+        depth_m = np.full(shape, np.inf, np.float32)
+        part = np.full(shape, -1, np.intp)
+        depth_m[row, column], part[row, column] = hits.distance_m, hits.part
+        shadow = Shadow(figure, self._light)
+        crevice = np.maximum(crevices(depth_m, shape[0] / 170), crevices(depth_m, shape[0] / 50))
+        light = self._shadowed_room(figure, shadow)
+        mask = np.isfinite(depth_m).astype(np.float32)
+
+        fine = _needs_subpixels(figure, depth_m, part)
+        plain_row, plain_column = np.nonzero((part >= 0) & ~fine)
+        light[plain_row, plain_column] = self._shade_at(
+            figure, shadow, crevice, plain_column + centre, plain_row + centre,
+            depth_m[plain_row, plain_column], part[plain_row, plain_column],
+        )  # fmt: skip
+        self._draw_subpixels(figure, outlines, shadow, crevice, fine, light, mask)
+        return light, mask
+
+    def _draw_subpixels(
+        self,
+        figure: Figure,
+        outlines: list[Outline | None],
+        shadow: Shadow,
+        crevice: Floats,
+        fine: npt.NDArray[np.bool_],
+        light: Floats,
+        mask: Floats,
+    ) -> None:
+        """Draws the pixels marked in `fine` from four rays each, into `light` and `mask`."""
+        row, column = np.nonzero(fine)
+        x_px = np.concatenate([column + np.float32(dx) for dx, _ in _SUBPIXELS])
+        y_px = np.concatenate([row + np.float32(dy) for _, dy in _SUBPIXELS])
+        hits = trace(self.view, figure.parts, outlines, x_px, y_px)
+        seen = np.flatnonzero(hits.part >= 0)
+        colour = np.tile(light[row, column], (len(_SUBPIXELS), 1))
+        colour[seen] = self._shade_at(
+            figure, shadow, crevice, x_px[seen], y_px[seen], hits.distance_m[seen], hits.part[seen]
+        )
+        light[row, column] = colour.reshape(len(_SUBPIXELS), -1, 3).mean(axis=0)
+        mask[row, column] = (hits.part >= 0).reshape(len(_SUBPIXELS), -1).mean(axis=0)
+
+    def _shade_at(
+        self,
+        figure: Figure,
+        shadow: Shadow,
+        crevice: Floats,
+        x_px: Floats,
+        y_px: Floats,
+        distance_m: Floats,
+        part: Ints,
+    ) -> Floats:
+        origins, directions = self.view.rays(x_px, y_px)
+        points = origins + directions * distance_m
+        here = crevice[y_px.astype(np.intp), x_px.astype(np.intp)]
+        return shade(figure, self.look, shadow, self._light, points, directions, part, here)
+
+    def _shadowed_room(self, figure: Figure, shadow: Shadow) -> Floats:
+        """The room's light `[H, W, 3]` with the cast shadow and the dark places under the feet."""
+        left = 1 - 0.52 * shadow.on_room(self._shadow_place)
+        for leg in figure.skeleton.legs.values():
+            middle_m = leg.ankle_m + leg.forward * 0.05
+            x, y, z = self._surface
+            apart = (x - middle_m[0]) ** 2 + (z - middle_m[2]) ** 2 + 4 * y**2
+            lifted_m = max(0.0, float(leg.ankle_m[1]) - self.body.ankle_height_m)
+            strength = 0.55 * float(np.exp(-lifted_m * 9))
+            left *= (1 - strength * np.exp(-apart / 0.016)).reshape(left.shape)
+        return self._empty * left[:, :, None].astype(np.float32)
+
+
+def _needs_subpixels(figure: Figure, depth_m: Floats, part: Ints) -> npt.NDArray[np.bool_]:
+    """`[H, W]`: edges of parts, steps in depth, and all of face and hands, whose detail is finer than a pixel."""
+    box = np.ones((3, 3), np.uint8)
+    parts = (part + 1).astype(np.uint8)
+    edge = cv2.dilate(parts, box) != cv2.erode(parts, box)
+    near = np.where(np.isfinite(depth_m), depth_m, 0)
+    step = (cv2.dilate(near, box) - cv2.erode(near, box)) > 0.03
+    detailed = [i for i, p in enumerate(figure.parts) if p.name == "head" or p.name.endswith("hand")]
+    fine: npt.NDArray[np.bool_] = edge | step | np.isin(part, detailed)
+    return fine
+
+
+def _expose(light: Floats, frame: int) -> Picture:
+    """Linear light to an sRGB picture `[H, W, 3]`, bright parts rolled off, with the noise of frame `frame`."""
+    bright = np.maximum(light, 0) * 1.12
+    curve = np.clip(bright * (1 + 0.10 * bright) / (1 + 0.28 * bright), 0, 1) ** np.float32(1 / 2.2)
+    grain = np.random.default_rng(frame).standard_normal(light.shape, np.float32) * np.float32(_GRAIN)
+    picture: Picture = (np.clip(curve + grain, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return picture

@@ -1,0 +1,1 @@
+"""Triton as a process: install, start, protect, call, and clean up after it."""

@@ -1,0 +1,141 @@
+"""What the agent asks of a Triton, here or on another machine: which actors to serve, and whether they draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import numpy as np
+import tritonclient.grpc.aio as triton_grpc
+from grpc import StatusCode
+from tritonclient.utils import InferenceServerException
+
+from motion.frame import ZERO_LEVEL, Picture
+from services.generator.triton.access_key import key_header
+from serving.actors.store import Actor
+from serving.errors import BadSettings, DanceError
+from serving.rpc.channels import CHANNEL_OPTIONS
+from serving.transport.tls import ChannelTls, channel_credentials
+
+
+class TritonRefused(DanceError):
+    """Triton answered a request with an error, or not at all; the message is Triton's."""
+
+    code = StatusCode.UNAVAILABLE
+    retryable = True
+
+
+class TritonClient:
+    """One Triton over gRPC. `close` it at the end.
+
+    load_seconds: how long loading or unloading a model may take. canary_seconds: how long one picture may take, its
+    time in the queue included. answer_seconds: how long Triton may take to
+    say that it lives, what it has loaded, and how much that drew. tls: None is plaintext. repository_key: gives what
+    Triton asks for before it loads models, or empty; asked each time, since a Triton that starts again has another.
+    Raises BadSettings for the files of `tls`.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        load_seconds: float,
+        canary_seconds: float,
+        answer_seconds: float = 2.0,
+        tls: ChannelTls | None = None,
+        repository_key: Callable[[], str] = lambda: "",
+    ) -> None:
+        self.address = address
+        self._answer_seconds = answer_seconds
+        self._load_seconds = load_seconds
+        self._canary_seconds = canary_seconds
+        self._repository_key = repository_key
+        creds = None if tls is None else channel_credentials(tls)
+        self._client = triton_grpc.InferenceServerClient(
+            address, ssl=creds is not None, creds=creds, channel_args=list(CHANNEL_OPTIONS)
+        )
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._client.close()
+
+    async def answers(self) -> bool:
+        """Whether Triton answers at all. Its own readiness says nothing: it stays ready over a dead stub."""
+        try:
+            return bool(await self._client.is_server_live(client_timeout=self._answer_seconds))
+        except (InferenceServerException, grpc.RpcError):
+            return False
+
+    def _headers(self) -> dict[str, str] | None:
+        try:
+            return key_header(self._repository_key())
+        except BadSettings as error:
+            raise TritonRefused(str(error)) from error
+
+    async def load(self, actor_id: str) -> None:
+        """Loads the actor as its repository entry says; what is served already is, until the new ones are up.
+
+        Raises TritonRefused.
+        """
+        await _asked(self._client.load_model(actor_id, self._headers(), client_timeout=self._load_seconds))
+
+    async def unload(self, actor_id: str) -> None:
+        """Unloads all versions; does nothing where none is loaded. Raises TritonRefused."""
+        await _asked(self._client.unload_model(actor_id, self._headers(), client_timeout=self._load_seconds))
+
+    async def ready(self) -> set[tuple[str, int]]:
+        """Actor and version of everything that Triton calls ready. Raises TritonRefused."""
+        index = await _asked(
+            self._client.get_model_repository_index(self._headers(), as_json=True, client_timeout=self._answer_seconds)
+        )
+        models = index.get("models", [])
+        return {(model["name"], int(model["version"])) for model in models if model.get("state") == "READY"}
+
+    async def pictures_drawn(self) -> dict[tuple[str, int], int]:
+        """How many requests each loaded version has answered since it was loaded. Raises TritonRefused."""
+        statistics = await _asked(
+            self._client.get_inference_statistics(as_json=True, client_timeout=self._answer_seconds)
+        )
+        return {
+            (model["name"], int(model["version"])): int(
+                model.get("inference_stats", {}).get("success", {}).get("count", 0)
+            )
+            for model in statistics.get("model_stats", [])
+        }
+
+    async def canary(self, actor: Actor) -> str:
+        """Draws one picture of nobody; returns the precision that its arithmetic was done in. Raises TritonRefused."""
+        shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
+        result = await _asked(
+            self._client.infer(
+                actor.id,
+                [
+                    _input("LABEL_MAP", np.full(shape, 255, np.uint8)),
+                    _input("PREVIOUS_FRAME", np.full(shape, ZERO_LEVEL, np.uint8)),
+                ],
+                model_version=str(actor.version),
+                outputs=[triton_grpc.InferRequestedOutput(name) for name in ("FRAME", "PRECISION")],
+                client_timeout=self._canary_seconds,
+            )
+        )
+        frame = result.as_numpy("FRAME")
+        if frame is None or frame.shape != (1, *shape) or frame.dtype != np.uint8:
+            raise TritonRefused(
+                f"the canary of actor {actor.id!r} version {actor.version} came back as no picture of {shape}"
+            )
+        return bytes(result.as_numpy("PRECISION")[0, 0]).decode()
+
+
+def _input(name: str, picture: Picture) -> Any:
+    tensor = triton_grpc.InferInput(name, [1, *picture.shape], "UINT8")
+    tensor.set_data_from_numpy(picture[None])
+    return tensor
+
+
+async def _asked(call: Any) -> Any:
+    try:
+        return await call
+    except (InferenceServerException, grpc.RpcError) as error:
+        message = error.message() if isinstance(error, InferenceServerException) else str(error)
+        raise TritonRefused(str(message)) from error

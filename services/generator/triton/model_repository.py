@@ -1,0 +1,116 @@
+"""Triton's model repository: an entry for each actor that is to be loaded, written for the hardware at hand.
+
+    <root>/<actor>/config.pbtxt
+    <root>/<actor>/<version>/model.py
+
+Entries hold no weights: the model reads them from the actors' own folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from serving.inference.engine import Device, Precision
+from serving.process.atomic_files import written_whole
+
+MAX_BATCH_SIZE: Final = 8
+MAX_WAITING: Final = 64
+"""Requests in one actor's queue on a GPU; more are refused."""
+
+_MODEL_PY: Final = """\
+from services.generator.model import TritonPythonModel
+
+__all__ = ["TritonPythonModel"]
+"""
+
+# The pictures' sides are left open: versions of one actor may have stages of different sizes, and the model checks them
+# with a clearer message.
+_CONFIG_PBTXT: Final = """\
+name: {name}
+backend: "python"
+max_batch_size: {max_batch_size}
+input [
+  {{ name: "LABEL_MAP" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }},
+  {{ name: "PREVIOUS_FRAME" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }}
+]
+output [
+  {{ name: "FRAME" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }},
+  {{ name: "COMPUTE_SECONDS" data_type: TYPE_FP64 dims: [ 1 ] }},
+  {{ name: "PRECISION" data_type: TYPE_STRING dims: [ 1 ] }}
+]
+{batching}instance_group [ {{ kind: {kind} count: 1 }} ]
+version_policy {{ specific {{ versions: [ {versions} ] }} }}
+{parameters}"""
+
+
+# A GPU gains from batches. A CPU runs the items one by one, so batches gain nothing there, and Triton's batcher costs:
+# on busy cores it misses the wake-up for a request that comes just as the one before is answered, and finds it only
+# 500 ms later (one request in ten, measured with 2.51). Without it requests go straight to the instance. No queue
+# delay: it would add straight to a single stream's latency.
+_BATCHING: Final = f"dynamic_batching {{ default_queue_policy {{ max_queue_size: {MAX_WAITING} }} }}\n"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineOptions:
+    """How the models run their networks. threads and precision as `serving.inference.engine.open_engine` has them."""
+
+    device: Device = "cpu"
+    threads: int = 2
+    precision: Precision = "auto"
+
+
+class ModelRepository:
+    """Writes the entries below `root`; every file appears whole or not at all."""
+
+    def __init__(self, root: Path, actors_root: Path, engine: EngineOptions) -> None:
+        self.root = root
+        self._actors_root = actors_root
+        self._engine = engine
+
+    def write(self, actor_id: str, versions: Sequence[int]) -> None:
+        """Makes `versions` the ones that Triton's next load of the actor serves."""
+        folder = self.root / actor_id
+        for version in versions:
+            (folder / str(version)).mkdir(parents=True, exist_ok=True)
+            _replace(folder / str(version) / "model.py", _MODEL_PY)
+        _replace(folder / "config.pbtxt", config_pbtxt(actor_id, versions, self._actors_root, self._engine))
+
+    def remove(self, actor_id: str) -> None:
+        """Removes the actor's entry, if there is one."""
+        shutil.rmtree(self.root / actor_id, ignore_errors=True)
+
+
+def config_pbtxt(actor_id: str, versions: Sequence[int], actors_root: Path, engine: EngineOptions) -> str:
+    """Triton's configuration of one actor, whole: Triton is told to complete nothing by itself."""
+    parameters = {
+        "actors_root": str(actors_root.absolute()),
+        "device": engine.device,
+        "threads": str(engine.threads),
+        "precision": engine.precision,
+    }
+    return _CONFIG_PBTXT.format(
+        name=_quoted(actor_id),
+        max_batch_size=MAX_BATCH_SIZE,
+        batching="" if engine.device == "cpu" else _BATCHING,
+        kind="KIND_CPU" if engine.device == "cpu" else "KIND_GPU",
+        versions=", ".join(map(str, sorted(versions))),
+        parameters="".join(
+            f"parameters {{ key: {_quoted(key)} value {{ string_value: {_quoted(value)} }} }}\n"
+            for key, value in parameters.items()
+        ),
+    )
+
+
+def _quoted(text: str) -> str:
+    # Protobuf's text format escapes as JSON does, where JSON writes UTF-8 as it is.
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _replace(path: Path, text: str) -> None:
+    with written_whole(path) as partial:
+        partial.write_text(text)

@@ -1,0 +1,1 @@
+"""The `mediapipe` pose backend."""

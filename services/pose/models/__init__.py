@@ -1,0 +1,1 @@
+"""Networks of the other backends: model cards, downloaded files, runtimes."""

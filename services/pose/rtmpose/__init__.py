@@ -1,0 +1,1 @@
+"""The `rtmpose` pose backend: one crop per person, SimCC coordinates."""

@@ -1,0 +1,195 @@
+"""`RtmPoseEstimator`: top-down whole-body poses, body, feet, face and hands of everybody, by RTMPose or DWPose.
+
+The networks are not part of this project: a model card names their files. Source: Jiang et al. 2023, "RTMPose", and
+Li et al. 2021, "SimCC": two one-dimensional maps per point, whose maxima are its x and its y.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motion.frame import FrameSize, Picture
+from motion.pose import Pose
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import Estimate, Spent
+from services.pose.models.card import WHOLE_BODY_POINTS, DetectorFacts, InputFacts, RtmPoseCard
+from services.pose.models.runtimes import Floats, NetworkFile, blob_of
+from services.pose.rtmpose.keypoint_map import whole_body_pose
+from serving.errors import BadSettings
+
+Boxes = NDArray[np.float32]
+"""`[N, 4]` float32: left, top, right, bottom in pixels of the frame."""
+
+_BOX_ROOM: Final = 1.25
+"""The networks have seen people with so much around them."""
+_MOST_PEOPLE: Final = 20
+_FILL: Final = 114
+"""The grey around a picture that is shown to the detector, as in its training."""
+_SAME_PERSON_OVERLAP: Final = 0.6
+
+
+class RtmPoseModel:
+    """A card and its opened networks, for all streams of a process. Raises BadSettings for files that do not fit."""
+
+    def __init__(self, card: RtmPoseCard, *, cache: Path | None = None, threads: int = 2) -> None:
+        self.card = card
+        self.file = NetworkFile(card.model.local(cache), "onnxruntime", (card.simcc_x, card.simcc_y), threads=threads)
+        self.detector: NetworkFile | None = None
+        if card.detector is not None:
+            outputs = (card.detector.boxes, card.detector.labels) if card.detector.labels else (card.detector.boxes,)
+            self.detector = NetworkFile(card.detector.model.local(cache), "onnxruntime", outputs, threads=threads)
+
+
+class RtmPoseEstimator:
+    """Finds everybody in each picture, and 133 points of each; who is who is `motion.people.person_tracking`'s work.
+
+    With a detector every picture is searched. Without one the whole first picture is taken for one person, and later
+    pictures are looked at where the people of the last one were; with nobody left, at the whole picture again.
+    Synchronous; used by one thread at a time. Raises BadSettings at the start where card and network do not agree.
+    """
+
+    detail = PoseDetail.HOLISTIC
+
+    def __init__(self, model: RtmPoseModel) -> None:
+        self._model = model
+        self._network = model.file.network((1, 3, model.card.height_px, model.card.width_px))
+        self._detector = None
+        if model.detector is not None and model.card.detector is not None:
+            side_px = model.card.detector.side_px
+            self._detector = model.detector.network((1, 3, side_px, side_px))
+        self._last: list[Pose] = []
+        self.spent = Spent()
+        self._network_seconds = self._prepare_seconds = 0.0
+        try:
+            blank = np.full((64, 64, 3), 128, np.uint8)
+            self.estimate(blank)
+            self._points(blank, np.array([[0, 0, 64, 64]], np.float32))
+        except RuntimeError as error:
+            raise BadSettings(model.card.name, f"the network does not take what the card says: {error}") from error
+        self._last = []
+
+    def estimate(self, picture: Picture) -> Estimate:
+        """The people in the next picture, `[H, W, 3]` uint8 RGB; the first one is taken for the dancer."""
+        started = time.perf_counter()
+        self._network_seconds = self._prepare_seconds = 0.0
+        size = FrameSize(picture.shape[1], picture.shape[0])
+        boxes = self._boxes(picture, size)
+        people: list[Pose] = []
+        if len(boxes):
+            points_px, scores = self._points(picture, boxes)
+            min_confidence = self._model.card.min_confidence
+            found = [whole_body_pose(*one, size, min_confidence) for one in zip(points_px, scores, strict=True)]
+            people = [pose for pose in found if pose.confidence.any()]
+        self._last = people
+        self.spent = Spent(self._prepare_seconds, self._network_seconds)
+        return Estimate(people, 0 if people else -1, time.perf_counter() - started)
+
+    def close(self) -> None:
+        """Forgets where people were."""
+        self._last = []
+
+    def __enter__(self) -> RtmPoseEstimator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _boxes(self, picture: Picture, size: FrameSize) -> Boxes:
+        facts = self._model.card.detector
+        if facts is not None:
+            return self._detected(picture, facts)
+        boxes = apart([_box_of(pose) for pose in self._last])
+        return boxes if len(boxes) else np.array([[0, 0, size.width_px, size.height_px]], np.float32)
+
+    def _detected(self, picture: Picture, facts: DetectorFacts) -> Boxes:
+        height_px, width_px = picture.shape[:2]
+        scale = facts.side_px / max(height_px, width_px)
+        inner = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
+        shown = np.full((facts.side_px, facts.side_px, 3), _FILL, np.uint8)
+        shown[: inner[1], : inner[0]] = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA)
+        found = self._timed(self._detector, shown, facts.input)
+        rows = found[0].reshape(-1, found[0].shape[-1])
+        if rows.shape[1] != 5:
+            raise BadSettings(self._model.card.name, f"detector.boxes: expected [1, N, 5], got {found[0].shape}")
+        good = rows[:, 4] >= facts.min_score
+        if len(found) > 1:
+            good &= found[1].reshape(-1) == facts.person_label
+        best = rows[good][np.argsort(-rows[good, 4])][:_MOST_PEOPLE, :4]
+        shrunk = np.array([inner[0] / width_px, inner[1] / height_px] * 2, np.float32)
+        return apart(list(best / shrunk))
+
+    def _points(self, picture: Picture, boxes: Boxes) -> tuple[Floats, Floats]:
+        """`[N, 133, 2]` in pixels of the picture, and `[N, 133]` scores, of the person in each box."""
+        card = self._model.card
+        crops = [crop_matrix(box, card.width_px, card.height_px) for box in boxes]
+        size = (card.width_px, card.height_px)
+        shown = [np.asarray(cv2.warpAffine(picture, crop, size, flags=cv2.INTER_LINEAR), np.uint8) for crop in crops]
+        # One by one: a network whose batch is fixed takes them too, and a person's points never depend on the others.
+        found = [self._timed(self._network, one, card.input) for one in shown]
+        maps_x, maps_y = (np.concatenate([maps[axis] for maps in found]) for axis in (0, 1))
+        if maps_x.ndim != 3 or maps_x.shape[1] != WHOLE_BODY_POINTS or maps_y.shape[1] != WHOLE_BODY_POINTS:
+            expected = f"[1, {WHOLE_BODY_POINTS}, places]"
+            raise BadSettings(card.name, f"outputs: expected {expected} twice, got {maps_x.shape} and {maps_y.shape}")
+        points, scores = simcc_points(maps_x, maps_y, card.split)
+        back = np.stack([cv2.invertAffineTransform(crop) for crop in crops])
+        points_px = np.einsum("nij,nkj->nki", back[:, :, :2], points) + back[:, None, :, 2]
+        return points_px.astype(np.float32), scores
+
+    def _timed(self, network: Any, picture: Picture, facts: InputFacts) -> Sequence[Floats]:
+        started = time.perf_counter()
+        blob = blob_of([picture], facts)
+        before = time.perf_counter()
+        found: Sequence[Floats] = network.run(blob)
+        self._prepare_seconds += before - started
+        self._network_seconds += time.perf_counter() - before
+        return found
+
+
+def simcc_points(maps_x: Floats, maps_y: Floats, split: float) -> tuple[Floats, Floats]:
+    """Points `[N, K, 2]` in pixels of the crop and scores `[N, K]`, of maps `[N, K, places]`, `split` places a pixel.
+
+    A point's score is the smaller of its two maxima; at 0 and below it was not found.
+    """
+    points = np.stack([maps_x.argmax(axis=2), maps_y.argmax(axis=2)], axis=2).astype(np.float32) / split
+    return points, np.maximum(np.minimum(maps_x.max(axis=2), maps_y.max(axis=2)), 0).astype(np.float32)
+
+
+def crop_matrix(box: NDArray[np.float32], width_px: int, height_px: int) -> NDArray[np.float32]:
+    """`[2, 3]`: takes the picture to a crop of that size around the box, with room, its aspect ratio kept."""
+    left, top, right, bottom = (float(value) for value in box)
+    # The side that the crop has more of is filled up with what is beside the box.
+    scale = _BOX_ROOM * max(max(right - left, 1) / width_px, max(bottom - top, 1) / height_px)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    return np.array([[1 / scale, 0, width_px / 2 - x / scale], [0, 1 / scale, height_px / 2 - y / scale]], np.float32)
+
+
+def apart(boxes: Sequence[NDArray[np.float32]]) -> Boxes:
+    """The boxes without those that lie on an earlier one: two of them would follow one person from then on."""
+    kept: list[NDArray[np.float32]] = []
+    for box in boxes:
+        if all(_overlap(box, other) < _SAME_PERSON_OVERLAP for other in kept):
+            kept.append(box)
+    return np.array(kept, np.float32).reshape(-1, 4)
+
+
+def _overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Intersection over union."""
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    shared = float(np.prod(np.maximum(sides, 0)))
+    whole = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - shared
+    return shared / whole if whole > 0 else 1.0
+
+
+def _box_of(pose: Pose) -> NDArray[np.float32]:
+    seen = pose.joints_px[pose.seen]
+    return np.asarray(np.concatenate([seen.min(axis=0), seen.max(axis=0)]), np.float32)

@@ -1,0 +1,1 @@
+"""Actors on disk: their documents, the store, and which version is served."""

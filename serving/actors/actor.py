@@ -1,0 +1,285 @@
+"""One version of an actor, and its actor.json: what it says, and the one place where all of that is checked.
+
+What lies there may be damaged, by a disk or by a copy that stopped: everything is bounded before it is read. Whatever
+is wrong is an `ActorUnusable` of that one version, whose message names the file and the field, and holds no path.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from motion.body import BodyStats
+from motion.crop import Crop
+from motion.documents import MOST_BYTES, BadDocument, Fields, check_size, parsed, read_bounded, read_document
+from motion.face_region import FaceRule
+from motion.frame import EncodedPicture, FrameSize, Picture, PictureEncoding
+from serving.actors.actor_id import LAST_VERSION, is_actor_id
+from serving.errors import ActorUnusable, BadPicture
+from serving.pictures.codec import PictureLimits, decode_picture
+
+FORMAT: Final = 1
+GENERATOR_FILE: Final = "generator.onnx"
+FACE_FILE: Final = "face.onnx"
+PLATE_FILE: Final = "plate.png"
+METADATA_FILE: Final = "actor.json"
+_PLATE_LIMITS: Final = PictureLimits(max_side_px=8192, max_bytes=256 * 2**20)
+_LARGEST_NETWORK_BYTES: Final = 2**31 - 1
+"""An ONNX file is one protobuf message, which cannot be larger."""
+_LARGEST_STAGE_PX: Final = 4096
+_FARTHEST_PX: Final = 2 * _PLATE_LIMITS.max_side_px
+_MOST_CROP_PIXELS: Final = 2 * _PLATE_LIMITS.max_side_px**2
+"""Of the rectangle in the footage: as much is drawn before it is cut to the footage's size."""
+_FASTEST_HZ: Final = 1e6
+MOST_CONSENT_CHARACTERS: Final = 100_000
+_RECORDS: Final = frozenset({"trained", "scores"})
+"""Release 0.1.0 wrote infinite numbers there, as the PSNR of two pictures that are the same."""
+
+
+Padding = Literal["reflection", "zeros"]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkShape:
+    """The size of a global generator (pix2pixHD): its first layer's channels, its downsamplings, its residual blocks.
+
+    plate: whether it draws onto a background plate (a fourth output is the opacity).
+    enhanced: whether a local enhancer around it doubles its size; the other numbers are those of the part inside.
+    padding: of the convolutions that halve the size. pix2pixHD pads them by zeros; all others are padded by reflection.
+    Raises ValueError for another padding.
+    """
+
+    base_channels: int
+    downsamplings: int
+    blocks: int
+    plate: bool = False
+    enhanced: bool = False
+    padding: Padding = "reflection"
+
+    def __post_init__(self) -> None:
+        if self.padding not in get_args(Padding):
+            raise ValueError(f"padding is {' or '.join(get_args(Padding))}, got {self.padding!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """For actor.json. A padding by reflection is left out: earlier releases know no other, and no such field."""
+        values = asdict(self)
+        if self.padding == "reflection":
+            del values["padding"]
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """One version of an actor: everything but the weights themselves.
+
+    frame_size, frame_rate_hz: of the actor's footage, whose pixels `crop` and `body` refer to.
+    trained, scores: records for people to read; nothing here depends on them.
+    """
+
+    id: str
+    version: int
+    folder: Path
+    label_map_version: int
+    crop: Crop
+    frame_size: FrameSize
+    frame_rate_hz: float
+    body: BodyStats
+    face_rule: FaceRule
+    generator: NetworkShape
+    face: NetworkShape | None
+    preset: str
+    trained: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    consent: str = ""
+
+    @property
+    def generator_path(self) -> Path:
+        """The body generator's network."""
+        return self.folder / GENERATOR_FILE
+
+    @property
+    def face_path(self) -> Path:
+        """The face network; there is such a file only where `face` is not None."""
+        return self.folder / FACE_FILE
+
+    @property
+    def plate_path(self) -> Path:
+        """The empty stage, at the footage's full size."""
+        return self.folder / PLATE_FILE
+
+    def read_plate(self) -> Picture:
+        """`[H, W, 3]` uint8 RGB of the footage's size. Raises ActorUnusable."""
+        size = self.frame_size
+        try:
+            data = read_bounded(self.plate_path, _PLATE_LIMITS.max_bytes)
+            plate = EncodedPicture(PictureEncoding.PNG, size.width_px, size.height_px, data)
+            return decode_picture(plate, _PLATE_LIMITS, field=PLATE_FILE)
+        except OSError as error:
+            reason = f"{PLATE_FILE} cannot be read: {error.strerror}"
+        except BadDocument as error:
+            reason = f"{PLATE_FILE} {error}"
+        except BadPicture as error:
+            reason = str(error)
+        raise ActorUnusable(f"actor {self.id} version {self.version}: {reason}")
+
+
+def check_files(actor: Actor) -> None:
+    limits = {actor.generator_path: _LARGEST_NETWORK_BYTES, actor.plate_path: _PLATE_LIMITS.max_bytes}
+    if actor.face:
+        limits[actor.face_path] = _LARGEST_NETWORK_BYTES
+    where = f"actor {actor.id!r} version {actor.version}"
+    missing = [path.name for path in limits if not os.path.lexists(path)]
+    if missing:
+        raise ActorUnusable(f"{where} lacks {', '.join(missing)}")
+    for path, most_bytes in limits.items():
+        try:
+            check_size(path, most_bytes)
+        except OSError as error:
+            raise ActorUnusable(f"{where}: {path.name} cannot be read: {error.strerror}") from error
+        except BadDocument as error:
+            raise ActorUnusable(f"{where}: {path.name} {error}") from error
+
+
+def actor_text(actor: Actor) -> str:
+    """What actor.json says. Raises ActorUnusable where no reader would take it."""
+    text = json.dumps(_to_json(actor), indent=2) + "\n"
+    where = f"actor {actor.id!r} cannot be published: {METADATA_FILE}"
+    if len(text.encode()) > MOST_BYTES:
+        raise ActorUnusable(f"{where} would have more than {MOST_BYTES} bytes")
+    try:
+        _actor(Fields.of(parsed(text)), actor.id, actor.version, actor.folder)
+    except ValueError as error:
+        raise ActorUnusable(f"{where}: {error}") from error
+    return text
+
+
+def _to_json(actor: Actor) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "id": actor.id,
+        "version": actor.version,
+        "label_map_version": actor.label_map_version,
+        "keypoint_format": "BODY_25+FACE_70+HAND_21x2",
+        "stage": actor.crop.to_dict(),
+        "frame_size": asdict(actor.frame_size),
+        "frame_rate_hz": actor.frame_rate_hz,
+        "body": actor.body.to_dict(),
+        "face_rule": asdict(actor.face_rule),
+        "generator": actor.generator.to_dict(),
+        "face": actor.face.to_dict() if actor.face else None,
+        "preset": actor.preset,
+        "trained": _storable(actor.trained),
+        "scores": _storable(actor.scores),
+        "consent": _storable(actor.consent),
+    }
+
+
+def _storable(value: Any) -> Any:
+    """`value` as JSON can say it: null for a number that is none, and names of files whatever bytes they hold."""
+    if isinstance(value, dict):
+        return {_storable(name): _storable(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(entry) for entry in value]
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_actor(actor_id: str, version: int, folder: Path) -> Actor:
+    where = f"actor {actor_id!r} version {version}"
+    try:
+        stored = Fields.of(read_document(folder / METADATA_FILE, null_for_infinite_in=_RECORDS))
+        format_ = stored.whole("format", 0, LAST_VERSION)
+        if format_ != FORMAT:
+            raise ActorUnusable(f"{where} is stored in format {format_}, this server reads format {FORMAT}")
+        return _actor(stored, actor_id, version, folder)
+    except OSError as error:
+        raise ActorUnusable(f"{where}: {METADATA_FILE} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ActorUnusable(f"{where}: {METADATA_FILE}: {error}") from error
+
+
+def _actor(stored: Fields, actor_id: str, version: int, folder: Path) -> Actor:
+    """The one place where the fields of an actor are checked. Raises ValueError, naming the field.
+
+    The folder's names are what counts: an actor may have been copied to another one since.
+    """
+    if not is_actor_id(stored.text("id", 63)):
+        raise BadDocument(f"id: expected an actor's id, got {stored.text('id', 63)!a}")
+    stored.whole("version", 1, LAST_VERSION)
+    frame = stored.part("frame_size")
+    frame.only("width_px", "height_px")
+    largest_px = _PLATE_LIMITS.max_side_px
+    return Actor(
+        id=actor_id,
+        version=version,
+        folder=folder,
+        label_map_version=stored.whole("label_map_version", 0, LAST_VERSION),
+        crop=_crop(stored.part("stage")),
+        frame_size=FrameSize(frame.whole("width_px", 1, largest_px), frame.whole("height_px", 1, largest_px)),
+        frame_rate_hz=stored.number("frame_rate_hz", 0, _FASTEST_HZ),
+        body=_body(stored.record("body")),
+        face_rule=_face_rule(stored.part("face_rule")),
+        generator=_network(stored.part("generator")),
+        face=_network(stored.part("face")) if stored.has("face") else None,
+        preset=stored.text("preset", 200),
+        trained=stored.record("trained"),
+        scores=stored.record("scores"),
+        consent=stored.text("consent", MOST_CONSENT_CHARACTERS),
+    )
+
+
+def _crop(stored: Fields) -> Crop:
+    stored.only("x_px", "y_px", "width_px", "height_px", "out_width_px", "out_height_px")
+    crop = Crop(
+        x_px=stored.whole("x_px", -_FARTHEST_PX, _FARTHEST_PX),
+        y_px=stored.whole("y_px", -_FARTHEST_PX, _FARTHEST_PX),
+        width_px=stored.whole("width_px", 1, _FARTHEST_PX),
+        height_px=stored.whole("height_px", 1, _FARTHEST_PX),
+        out_width_px=stored.whole("out_width_px", 1, _LARGEST_STAGE_PX),
+        out_height_px=stored.whole("out_height_px", 1, _LARGEST_STAGE_PX),
+    )
+    if crop.width_px * crop.height_px > _MOST_CROP_PIXELS:
+        size = f"{crop.width_px}x{crop.height_px}"
+        raise BadDocument(f"stage: expected at most {_MOST_CROP_PIXELS} pixels of the footage, got {size}")
+    return crop
+
+
+def _body(stored: dict[str, Any]) -> BodyStats:
+    try:
+        return BodyStats.from_dict(stored)
+    except ValueError as error:
+        raise BadDocument(f"body: {error}") from error
+
+
+def _face_rule(stored: Fields) -> FaceRule:
+    stored.only("side_per_face_size", "min_side_px", "crop_px")
+    side = stored.number("side_per_face_size", 0, 100)
+    largest_px = _PLATE_LIMITS.max_side_px
+    min_side_px, crop_px = (
+        stored.whole("min_side_px", 1, largest_px),
+        stored.whole("crop_px", 1, _LARGEST_STAGE_PX, 128),
+    )
+    try:
+        return FaceRule(side, min_side_px, crop_px)
+    except ValueError as error:
+        raise BadDocument(f"face_rule: {error}") from error
+
+
+def _network(stored: Fields) -> NetworkShape:
+    stored.only("base_channels", "downsamplings", "blocks", "plate", "enhanced", "padding")
+    shape = NetworkShape(
+        base_channels=stored.whole("base_channels", 1, 4096),
+        downsamplings=stored.whole("downsamplings", 0, 16),
+        blocks=stored.whole("blocks", 0, 1024),
+        plate=stored.flag("plate", default=False),
+        enhanced=stored.flag("enhanced", default=False),
+    )
+    try:
+        return replace(shape, padding=stored.values.get("padding", shape.padding))
+    except ValueError as error:
+        raise BadDocument(f"{stored.where}{error}") from error

@@ -1,0 +1,176 @@
+"""Which versions of an actor new sessions get: `<actors>/<id>/serving.json`, replaced as a whole.
+
+    {"version": 3, "canary": {"version": 4, "percent": 10}, "previous": 2}
+
+Without this file the newest version is served. With it, exactly what it says is: a version that is published later
+waits until it is promoted. Where the quality gate has written it, since a version was not good enough, it says
+"by_gate": true: then the next version that is good enough is served at once. Version 0 serves none.
+A session that names a version gets that one; a session that has begun keeps its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from motion.documents import Fields, read_document
+from serving.actors.actor_id import LAST_VERSION
+from serving.errors import ActorUnusable, BadInput
+from serving.process.atomic_files import written_whole
+
+SERVING_FILE: Final = "serving.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A version that a part of the new sessions gets, so that it can be judged. percent: above 0, below 100."""
+
+    version: int
+    percent: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.percent < 100:
+            raise ValueError(f"percent must lie between 0 and 100, got {self.percent:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What new sessions of one actor get.
+
+    version: served to all that the canary does not take; 0 serves none. previous: served before `version`; 0 where none
+    was. by_gate: whether the quality gate chose it, and no person: the next version that passes is then served at once.
+    """
+
+    version: int
+    canary: Canary | None = None
+    previous: int = 0
+    by_gate: bool = False
+
+    def __post_init__(self) -> None:
+        if self.version < 0 or self.previous < 0:
+            raise ValueError(f"versions count from 1, got {min(self.version, self.previous)}")
+        if self.canary is not None and self.version == 0:
+            raise ValueError("a canary stands beside a version that is served")
+        if self.canary is not None and self.canary.version in (self.version, 0):
+            raise ValueError(f"version {self.canary.version} cannot be the canary beside version {self.version}")
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The one that most sessions get, then the canary; empty where none is served."""
+        if self.version == 0:
+            return ()
+        return (self.version,) if self.canary is None else (self.version, self.canary.version)
+
+    def percent(self, version: int) -> float:
+        """How many of a hundred new sessions get this version."""
+        canary_percent = 0.0 if self.canary is None else self.canary.percent
+        if version == self.version and version:
+            return 100.0 - canary_percent
+        return canary_percent if version in self.versions else 0.0
+
+    def version_for(self, actor_id: str, who: str) -> int:
+        """The version of one session, 0 where none is served.
+
+        The same `who` gets the same one, as long as the canary's share only grows.
+        """
+        if self.canary is None:
+            return self.version
+        # The canary's version is part of it, so that each canary meets other clients.
+        digest = hashlib.sha256(f"{actor_id}\0{self.canary.version}\0{who}".encode()).digest()
+        drawn_percent = int.from_bytes(digest[:8], "big") / 2**64 * 100
+        return self.canary.version if drawn_percent < self.canary.percent else self.version
+
+
+def read_served(home: Path, versions: list[int]) -> Served:
+    """What `home`, an actor's folder, says is served of its `versions` (oldest first, at least one).
+
+    Raises ActorUnusable, naming the file, when it cannot be read or names a version that is not there.
+    """
+    try:
+        served = _from_json(Fields.of(read_document(home / SERVING_FILE)))
+    except FileNotFoundError as error:
+        if (home / SERVING_FILE).is_symlink():
+            raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} is a link that leads nowhere") from error
+        return Served(versions[-1], previous=versions[-2] if len(versions) > 1 else 0)
+    except OSError as error:
+        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE}: {error}") from error
+    missing = [version for version in served.versions if version not in versions]
+    if missing:
+        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} names version {missing[0]}, which is not there")
+    return served
+
+
+def write_served(home: Path, served: Served | None) -> None:
+    """Makes it what new sessions get from now on; None: the newest version, also those to come."""
+    path = home / SERVING_FILE
+    if served is None:
+        path.unlink(missing_ok=True)
+        return
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(_to_json(served), indent=2) + "\n")
+
+
+def with_canary(now: Served, version: int, percent: float) -> Served:
+    """`version` for `percent` of the new sessions, beside what is served now.
+
+    Where it is the one that all get, as the newest version is without a file, the one before it takes the rest. Raises
+    BadInput.
+    """
+    stable = now.previous if version == now.version else now.version
+    if stable == 0:
+        raise BadInput(
+            "version", f"{version} is the only version that is or was served: a canary stands beside another"
+        )
+    try:
+        return Served(stable, Canary(version, percent), previous=0 if version == now.version else now.previous)
+    except ValueError as error:
+        raise BadInput("percent", str(error)) from error
+
+
+def promoted(now: Served, version: int) -> Served:
+    """`version` for all new sessions, until somebody says otherwise."""
+    return Served(version, previous=now.previous if version == now.version else now.version)
+
+
+def gated(now: Served, version: int) -> Served:
+    """`version` for all new sessions; a later one that passes the quality gate takes over, if that held before."""
+    return replace(promoted(now, version), by_gate=now.by_gate)
+
+
+def rolled_back(now: Served) -> Served:
+    """Without the canary, or where there is none, the version that was served before. Raises BadInput without one."""
+    if now.canary is not None:
+        return Served(now.version, previous=now.previous)
+    if now.previous == 0:
+        raise BadInput("version", f"nothing was served before version {now.version}")
+    return Served(now.previous)
+
+
+def _from_json(stored: Fields) -> Served:
+    stored.only("version", "canary", "previous", "by_gate")
+    canary = None
+    if stored.has("canary"):
+        part = stored.part("canary")
+        part.only("version", "percent")
+        canary = Canary(part.whole("version", 1, LAST_VERSION), part.number("percent", 0, 100))
+    return Served(
+        stored.whole("version", 0, LAST_VERSION),
+        canary,
+        stored.whole("previous", 0, LAST_VERSION, default=0),
+        stored.flag("by_gate", default=False),
+    )
+
+
+def _to_json(served: Served) -> dict[str, Any]:
+    canary = served.canary
+    return {
+        "version": served.version,
+        "canary": None if canary is None else {"version": canary.version, "percent": canary.percent},
+        "previous": served.previous,
+        **({"by_gate": True} if served.by_gate else {}),
+    }

@@ -1,0 +1,98 @@
+"""`python -m serving.actors.rollout_cli canary|promote|rollback NAME`: says which version of an actor new sessions get.
+
+The same as `dance actors ...`, for where that command is not: inside a container of ours that may write to the actors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from serving.actors.rollout import promoted, rolled_back, with_canary
+from serving.actors.store import ActorStore
+from serving.errors import DanceError
+
+
+def canary(store: ActorStore, name: str, version: int, percent: float) -> str:
+    """Serves `version` to `percent` of the new sessions; returns what is served now, for people.
+
+    Raises BadInput, ActorNotFound, ActorUnusable for a version that cannot be served, and OSError; so do the others.
+    """
+    store.load(name, version)  # what cannot be served is told now, and not to sessions
+    store.serve(name, with_canary(store.served(name), version, percent))
+    return described(store, name)
+
+
+def promote(store: ActorStore, name: str, version: int = 0) -> str:
+    """Serves `version` to all new sessions; 0: the canary, or without one the newest."""
+    now = store.served(name)
+    version = version or (store.versions(name)[-1] if now.canary is None else now.canary.version)
+    store.load(name, version)
+    store.serve(name, promoted(now, version))
+    return described(store, name)
+
+
+def follow_newest(store: ActorStore, name: str) -> str:
+    """Serves the newest version to all new sessions, and any that is published later."""
+    newest = max(store.versions(name), default=0)
+    store.load(name, newest)
+    store.serve(name, None)
+    return described(store, name, later=" (and any newer one to come)")
+
+
+def rollback(store: ActorStore, name: str) -> str:
+    """Takes the canary away; without one, serves the version that was served before."""
+    then = rolled_back(store.served(name))
+    store.load(name, then.version)
+    store.serve(name, then)
+    return described(store, name)
+
+
+def described(store: ActorStore, name: str, *, later: str = "") -> str:
+    """What is served now, in one line."""
+    now = store.served(name)
+    said = ", ".join(f"version {version} to {now.percent(version):g} %" for version in now.versions)
+    return f"{name}: {said} of the new sessions{later}; sessions that have begun keep theirs"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.actors.rollout_cli", description="Says which version of an actor new sessions get."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command, what in (
+        ("canary", "serve a version to some of the new sessions"),
+        ("promote", "serve a version to all new sessions; default: the canary, or without one the newest"),
+        ("rollback", "take the canary away; without one, serve the version before"),
+    ):
+        one = commands.add_parser(command, help=what, description=what)
+        one.add_argument("name", metavar="NAME", help="the actor")
+        one.add_argument("--actors", type=Path, default=Path("/actors"), help="folder; default: %(default)s")
+        if command != "rollback":
+            one.add_argument("--version", type=int, required=command == "canary", default=0)
+        if command == "canary":
+            one.add_argument("--percent", type=float, required=True, help="above 0, below 100")
+        if command == "promote":
+            one.add_argument("--newest", action="store_true", help="also any that is published later")
+    options = parser.parse_args(arguments)
+    store = ActorStore(options.actors)
+    try:
+        if options.command == "canary":
+            print(canary(store, options.name, options.version, options.percent))
+        elif options.command == "promote":
+            print(
+                follow_newest(store, options.name) if options.newest else promote(store, options.name, options.version)
+            )
+        else:
+            print(rollback(store, options.name))
+    except (DanceError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

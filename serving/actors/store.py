@@ -1,0 +1,249 @@
+"""Actors on disk: `<root>/<id>/<version>/` with actor.json, generator.onnx, face.onnx and plate.png.
+
+An actor is data only; nothing in it is executed. Versions are whole numbers from 1, which are also Triton's. Publishing
+writes a temporary folder and renames it, so nothing half written is ever seen. `<root>/<id>/serving.json`, where there
+is one, says which versions are served: `serving.actors.rollout`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from motion.labelmap import LABEL_MAP_VERSION
+from serving.actors.actor import (
+    FACE_FILE,
+    GENERATOR_FILE,
+    METADATA_FILE,
+    PLATE_FILE,
+    Actor,
+    NetworkShape,
+    Padding,
+    actor_text,
+    check_files,
+    read_actor,
+)
+from serving.actors.actor_id import LAST_VERSION, checked_actor_id, is_actor_id, is_number, is_version
+from serving.actors.rollout import SERVING_FILE, Served, gated, read_served, write_served
+from serving.errors import ActorNotFound, ActorUnusable
+
+__all__ = [
+    "FACE_FILE",
+    "GENERATOR_FILE",
+    "METADATA_FILE",
+    "PLATE_FILE",
+    "Actor",
+    "ActorStore",
+    "ListedVersion",
+    "NetworkShape",
+    "Padding",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """One version of an actor in a list. actor: None where it cannot be served, and `unavailable` says why.
+
+    version: 0 where it is not known, since the folder cannot be read, or its number is not a version.
+    """
+
+    actor_id: str
+    version: int
+    served_percent: float = 0.0
+    actor: Actor | None = None
+    unavailable: str = ""
+
+
+class ActorStore:
+    """A folder of actors. Reading never writes; publishing is atomic."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def ids(self) -> list[str]:
+        """The ids of all actors with at least one version, or whose folder cannot be read, sorted.
+
+        Folders that no actor can be named are passed by. Raises ActorUnusable where the store itself cannot be read.
+        """
+        try:
+            names = [entry.name for entry in self.root.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise ActorUnusable(f"the actors' folder cannot be read: {error.strerror}") from error
+        return sorted(name for name in names if is_actor_id(name) and self._is_actor(self.root / name))
+
+    def versions(self, actor_id: str) -> list[int]:
+        """The versions of one actor, oldest first; empty where there is no such actor.
+
+        Raises BadInput for a bad id, and ActorUnusable where its folder cannot be read.
+        """
+        return self._versions_in(self.root / checked_actor_id(actor_id))
+
+    def listed(self) -> Iterator[ListedVersion]:
+        """All versions of all actors, by id, the newest first; what is damaged says so, and hides none of the others.
+
+        Raises ActorUnusable where the store itself cannot be read.
+        """
+        for actor_id in self.ids():
+            try:
+                for name in self._numbers_in(self.root / actor_id):
+                    if not is_version(name):
+                        yield ListedVersion(actor_id, 0, unavailable=_no_version(actor_id, name))
+                versions = self.versions(actor_id)
+            except ActorUnusable as error:
+                yield ListedVersion(actor_id, 0, unavailable=str(error))
+                continue
+            for version in reversed(versions):
+                with suppress(ActorNotFound):  # it was taken away since its name was read
+                    yield self._listed(actor_id, version)
+
+    def _listed(self, actor_id: str, version: int) -> ListedVersion:
+        percent = 0.0
+        try:
+            percent = self.served(actor_id).percent(version)
+            return ListedVersion(actor_id, version, percent, self.load(actor_id, version))
+        except ActorUnusable as error:
+            return ListedVersion(actor_id, version, percent, unavailable=str(error))
+
+    def load(self, actor_id: str, version: int = 0) -> Actor:
+        """One version of an actor; version 0 is the one that is served, see `served`.
+
+        Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for damaged or missing files,
+        for another label-map version, and for version 0 where none is served.
+        """
+        versions = self._known_versions(actor_id)
+        if version == 0:
+            version = read_served(self.root / actor_id, versions).version
+            if version == 0:
+                known = ", ".join(map(str, versions))
+                raise ActorUnusable(f"actor {actor_id!r}: {SERVING_FILE} serves no version; there are: {known}")
+        self._check_known(actor_id, version, versions)
+        actor = read_actor(actor_id, version, self.root / actor_id / str(version))
+        if actor.label_map_version != LABEL_MAP_VERSION:
+            raise ActorUnusable(
+                f"actor {actor_id!r} version {version} was trained on label maps of version {actor.label_map_version}, "
+                f"this server draws version {LABEL_MAP_VERSION}: train it again"
+            )
+        check_files(actor)
+        return actor
+
+    def served(self, actor_id: str) -> Served:
+        """Which versions new sessions get: the newest, unless `serve` has said otherwise.
+
+        Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for a damaged serving.json.
+        """
+        versions = self._known_versions(actor_id)
+        return read_served(self.root / actor_id, versions)
+
+    def serve(self, actor_id: str, served: Served | None) -> None:
+        """Says which versions new sessions get; None: the newest, also those to come.
+
+        Raises BadInput for a name that is no actor id, and ActorNotFound for versions that are not there.
+        """
+        versions = self._known_versions(actor_id)
+        for version in () if served is None else served.versions:
+            self._check_known(actor_id, version, versions)
+        write_served(self.root / actor_id, served)
+
+    def publish(self, actor: Actor, files: Mapping[str, Path], *, serve: bool = True) -> Actor:
+        """Copies `files` (name in the actor's folder to source) and actor.json into the next version of `actor.id`.
+
+        serve: whether it is good enough to be served. It then is, unless somebody has said which versions are; else
+        what was served before stays so, until a version is published that is good enough.
+        `actor.version` and `actor.folder` are ignored; the published actor is returned. Two publishers at once get two
+        versions. Raises BadInput for a name that is no actor id, and ActorUnusable for fields that `load` would refuse.
+        """
+        home = self.root / checked_actor_id(actor.id)
+        home.mkdir(parents=True, exist_ok=True)
+        if not serve:
+            self._keep_served(home)  # before the newest is there, so that nobody takes it
+        partial = home / f".publishing-{uuid.uuid4().hex}"
+        partial.mkdir()
+        try:
+            for name, source in files.items():
+                shutil.copyfile(source, partial / name)
+            while True:
+                version = max(self._versions_in(home), default=0) + 1
+                published = replace(actor, version=version, folder=home / str(version))
+                (partial / METADATA_FILE).write_text(actor_text(published), encoding="utf-8")
+                try:
+                    partial.rename(published.folder)
+                except OSError:
+                    if not published.folder.exists():
+                        raise
+                    continue  # another publisher was faster: take the next number
+                if serve:
+                    self._take_over(home, version)
+                return published
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _keep_served(self, home: Path) -> None:
+        if not (home / SERVING_FILE).exists():
+            versions = self._versions_in(home)
+            now = read_served(home, versions) if versions else Served(0)
+            write_served(home, replace(now, by_gate=True))
+
+    def _take_over(self, home: Path, version: int) -> None:
+        # Of a damaged file every session is told; what was trained is published all the same.
+        with suppress(ActorUnusable):
+            now = read_served(home, self._versions_in(home))
+            if now.by_gate:
+                write_served(home, gated(now, version))
+
+    def _known_versions(self, actor_id: str) -> list[int]:
+        versions = self.versions(actor_id)
+        if not versions:
+            for name in self._numbers_in(self.root / actor_id):
+                raise ActorUnusable(_no_version(actor_id, name))
+            known = ", ".join(self.ids()) or "none"
+            raise ActorNotFound(f"there is no actor {actor_id!r}; there are: {known}")
+        return versions
+
+    @staticmethod
+    def _check_known(actor_id: str, version: int, versions: list[int]) -> None:
+        if version not in versions:
+            known = ", ".join(map(str, versions))
+            raise ActorNotFound(f"actor {actor_id!r} has no version {version}; it has: {known}")
+
+    @staticmethod
+    def _numbers_in(home: Path) -> list[str]:
+        """The names of folders that may hold a version. Raises ActorUnusable where `home` cannot be read."""
+        try:
+            names = [entry.name for entry in home.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise ActorUnusable(f"actor {home.name!r}: its folder cannot be read: {error.strerror}") from error
+        return sorted(name for name in names if is_number(name) and _is_there(home / name / METADATA_FILE))
+
+    @classmethod
+    def _versions_in(cls, home: Path) -> list[int]:
+        return sorted(int(name) for name in cls._numbers_in(home) if is_version(name))
+
+    @classmethod
+    def _is_actor(cls, home: Path) -> bool:
+        try:
+            return bool(cls._numbers_in(home))
+        except ActorUnusable:
+            return True  # whoever asks for its versions is told
+
+
+def _no_version(actor_id: str, name: str) -> str:
+    return f"actor {actor_id!r}: folder {name[:20]}: versions are whole numbers from 1 to {LAST_VERSION}"
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file of any kind, or something that keeps us from seeing one."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

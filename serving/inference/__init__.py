@@ -1,0 +1,1 @@
+"""Networks on this machine: OpenVINO on a CPU, PyTorch on a GPU."""

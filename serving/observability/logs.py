@@ -1,0 +1,159 @@
+"""What every process writes on stderr: one record a line for machines, or readable lines for people.
+
+Every record that is written while a session is served carries the session's id, and the frame's number where there is
+one, in whichever process it is written: `serving/rpc/call_context.py` takes both from process to process. No record
+carries
+pixels, messages or tokens: values that are bytes, arrays or protobuf messages are named by their size or kind.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Final, Literal, get_args
+
+LogFormat = Literal["json", "text"]
+LOG_FORMATS: Final = get_args(LogFormat)
+
+SESSION: Final[ContextVar[str]] = ContextVar("session", default="")
+"""Id of the session that is served here; empty where there is none."""
+SEQUENCE: Final[ContextVar[int | None]] = ContextVar("sequence", default=None)
+"""Number of the frame that is worked on here."""
+
+_SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_GRPC_LOGGER: Final = "grpc._cython.cygrpc"
+_STATUS: Final = "SendStatusFromServerOperation"
+_MESSAGE: Final = "SendMessageOperation"
+# A last net: nothing of ours logs a header, but a library's message may quote one.
+_TOKEN: Final = re.compile(r"(?i)\b(bearer)\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+
+
+def new_session_id() -> str:
+    """A random id, short enough to be read out: 12 hexadecimal digits."""
+    return secrets.token_hex(6)
+
+
+def is_session_id(text: str) -> bool:
+    """Whether this may stand in a log: 1 to 64 letters, digits, "-" and "_"."""
+    return _SESSION_ID.fullmatch(text) is not None
+
+
+def facts(**named: Any) -> dict[str, Any]:
+    """For `extra=` of a log call: values that stand in the record under their own names.
+
+        log.info("session ended", extra=facts(reason="finished", frames=65))
+
+    None is left out. Names are the caller's own, so none may be one of a record's: time, level, logger, message.
+    """
+    return {"facts": {name: value for name, value in named.items() if value is not None}}
+
+
+def configure(level: str, log_format: str) -> None:
+    """Makes the whole process log to stderr. level: a name of `logging`. log_format: one of LOG_FORMATS."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.addFilter(_caller_gone)
+    root = logging.getLogger()
+    for other in list(root.handlers):
+        root.removeHandler(other)
+    root.addHandler(handler)
+    root.setLevel(level)
+
+
+def _caller_gone(record: logging.LogRecord) -> bool:
+    """A filter: that nobody is there any more to hear a status is no error, and was told by whoever ended the call."""
+    failure = str(record.exc_info[1]) if record.exc_info else ""
+    if record.name == _GRPC_LOGGER and _STATUS in failure and _MESSAGE not in failure:
+        record.facts = {"grpc": record.getMessage()}
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args, record.exc_info = "the caller had gone before its status was sent", None, None
+    return logging.getLogger(record.name).isEnabledFor(record.levelno)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC, RFC 3339), level, logger, message, session, sequence, the facts, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        seconds, milliseconds = time.gmtime(record.created), int(record.msecs)
+        written: dict[str, Any] = {
+            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', seconds)}.{milliseconds:03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _message(record),
+            **_where(record),
+            **{name: _loggable(value) for name, value in _facts(record).items()},
+        }
+        if record.exc_info:
+            written["exception"] = _without_tokens(self.formatException(record.exc_info))
+        return json.dumps(written, ensure_ascii=False, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """A line for a person: time, level, logger, message, then what `JsonFormatter` names, as name=value."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: ")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        named = {**_where(record), **_facts(record)}
+        words = [_message(record), *(f"{name}={_word(_loggable(value))}" for name, value in named.items())]
+        text = f"{self.formatTime(record)} {record.levelname} {record.name}: {' '.join(words)}"
+        if record.exc_info:
+            text += "\n" + _without_tokens(self.formatException(record.exc_info))
+        return text
+
+
+def _where(record: logging.LogRecord) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    if session := SESSION.get():
+        named["session"] = session
+    sequence = SEQUENCE.get()
+    if sequence is not None and "sequence" not in _facts(record):
+        named["sequence"] = sequence
+    return named
+
+
+def _facts(record: logging.LogRecord) -> Mapping[str, Any]:
+    named: Mapping[str, Any] = getattr(record, "facts", {})
+    return named
+
+
+def _message(record: logging.LogRecord) -> str:
+    arguments = record.args
+    if isinstance(arguments, Mapping):
+        arguments = {name: _loggable(value) for name, value in arguments.items()}
+    elif arguments:
+        arguments = tuple(_loggable(value) for value in arguments)
+    message = str(_loggable(record.msg))
+    return _without_tokens(message % arguments if arguments else message)
+
+
+def _loggable(value: Any) -> Any:
+    """The value itself, or what may be said of it where it could be a picture."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"<{'x'.join(map(str, value.shape))} {value.dtype}>" if value.shape else str(value)
+    if hasattr(value, "DESCRIPTOR"):
+        return f"<{value.DESCRIPTOR.name}>"
+    if isinstance(value, list | tuple | set):
+        return [_loggable(item) for item in value]
+    return _without_tokens(value) if isinstance(value, str) else value
+
+
+def _without_tokens(text: str) -> str:
+    return _TOKEN.sub(lambda found: f"{found[1]} ***" if found[1] else "***", text)
+
+
+def _word(value: Any) -> str:
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    # A line break in a name that a client chose must not look like a record of its own.
+    return json.dumps(text, ensure_ascii=False) if not text or re.search(r'[\s"=]', text) else text

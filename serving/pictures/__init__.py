@@ -1,0 +1,1 @@
+"""Pictures as bytes: JPEG and PNG, decoded within limits."""

@@ -1,0 +1,110 @@
+"""Decoding and encoding of pictures, within limits that are checked on the header before a pixel is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from motion.frame import EncodedPicture, Picture, PictureEncoding
+from serving.errors import BadPicture
+from serving.pictures import png_limits
+
+_START_OF_SCAN: Final = b"\xff\xda"
+_MOST_SCANS: Final = 64
+"""Of one JPEG. Encoders make about ten; each costs a decoder a pass over the whole picture, whatever it holds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureLimits:
+    """The largest picture that is accepted."""
+
+    max_side_px: int = 4096
+    max_bytes: int = 12 * 2**20
+    """Below the 16 MiB that one gRPC message may have."""
+
+
+DEFAULT_LIMITS = PictureLimits()
+
+
+def check_picture(picture: EncodedPicture, limits: PictureLimits = DEFAULT_LIMITS, *, field: str = "picture") -> None:
+    """Raises BadPicture unless the header says what the sender says and the limits allow it. Decodes no pixel."""
+    if len(picture.data) > limits.max_bytes:
+        raise BadPicture(f"{field}.data", f"has {len(picture.data)} bytes, at most {limits.max_bytes} are accepted")
+    if not picture.data:
+        raise BadPicture(f"{field}.data", "is empty")
+    width_px, height_px = picture.width_px, picture.height_px
+    if not (1 <= width_px <= limits.max_side_px and 1 <= height_px <= limits.max_side_px):
+        raise BadPicture(field, f"is {width_px}x{height_px}, sides from 1 to {limits.max_side_px} pixels are accepted")
+    if picture.encoding is PictureEncoding.RAW:
+        expected = width_px * height_px * 3
+        if len(picture.data) != expected:
+            raise BadPicture(
+                f"{field}.data", f"RAW {width_px}x{height_px} takes {expected} bytes, got {len(picture.data)}"
+            )
+        return
+    header = _jpeg_size(picture.data) if picture.encoding is PictureEncoding.JPEG else png_limits.size_of(picture.data)
+    if header is None:
+        raise BadPicture(f"{field}.data", f"is not a {picture.encoding.value.upper()} picture")
+    if header != (width_px, height_px):
+        raise BadPicture(field, f"claims {width_px}x{height_px}, its header says {header[0]}x{header[1]}")
+
+
+def decode_picture(
+    picture: EncodedPicture, limits: PictureLimits = DEFAULT_LIMITS, *, field: str = "picture"
+) -> Picture:
+    """`[H, W, 3]` uint8 RGB. Raises BadPicture, as `check_picture` does and for bytes that do not decode."""
+    check_picture(picture, limits, field=field)
+    if picture.encoding is PictureEncoding.RAW:
+        flat = np.frombuffer(picture.data, np.uint8)
+        return flat.reshape(picture.height_px, picture.width_px, 3)
+    if picture.encoding is PictureEncoding.JPEG:
+        if picture.data.count(_START_OF_SCAN) > _MOST_SCANS:
+            raise BadPicture(f"{field}.data", f"is a JPEG of more than {_MOST_SCANS} scans")
+        try:
+            return np.asarray(simplejpeg.decode_jpeg(picture.data, "RGB"))
+        except ValueError as error:
+            raise BadPicture(f"{field}.data", f"does not decode as JPEG: {error}") from error
+    # Turned as an eXIf chunk says, a picture would come out with its sides exchanged.
+    as_stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        data = png_limits.harmless(picture.data)
+    except ValueError as error:
+        raise BadPicture(f"{field}.data", f"is no sound PNG: it {error}") from error
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), as_stored)
+    if decoded is None:
+        raise BadPicture(f"{field}.data", "does not decode as PNG")
+    if decoded.shape != (picture.height_px, picture.width_px, 3):
+        raise BadPicture(
+            field, f"claims {picture.width_px}x{picture.height_px}, decodes as {decoded.shape[1]}x{decoded.shape[0]}"
+        )
+    return np.ascontiguousarray(decoded[..., ::-1], dtype=np.uint8)
+
+
+def encode_picture(pixels: Picture, encoding: PictureEncoding, jpeg_quality: int = 90) -> EncodedPicture:
+    """Encodes `[H, W, 3]` uint8 RGB. jpeg_quality, from 1 to 100, is used by JPEG only."""
+    height_px, width_px = pixels.shape[:2]
+    if encoding is PictureEncoding.RAW:
+        data = pixels.tobytes()
+    elif encoding is PictureEncoding.JPEG:
+        contiguous = np.ascontiguousarray(pixels)
+        data = simplejpeg.encode_jpeg(contiguous, quality=jpeg_quality, colorspace="RGB", colorsubsampling="420")
+    else:
+        done, buffer = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        if not done:
+            raise BadPicture("picture", f"{width_px}x{height_px} cannot be encoded as PNG")
+        data = buffer.tobytes()
+    return EncodedPicture(encoding, width_px, height_px, data)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    try:
+        height_px, width_px, _, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return None
+    return int(width_px), int(height_px)

@@ -1,0 +1,1 @@
+"""How a process starts, ends, keeps its memory small and writes files."""

@@ -1,0 +1,1 @@
+"""gRPC servers and calls: health, errors as statuses, streams, conversion of messages."""

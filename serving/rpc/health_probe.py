@@ -1,0 +1,47 @@
+"""`python -m serving.rpc.health_probe [HOST:PORT]`: asks `grpc.health.v1` once; exit code 0 for SERVING, else 1 and
+one line.
+
+The health command of our images. Kubernetes asks by itself, with a gRPC probe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from serving.transport.proxies import NO_PROXY
+
+SERVING = "SERVING"
+
+
+def health(address: str, service: str = "", *, within_seconds: float = 3.0) -> str:
+    """What the health service at `host:port` says: "SERVING", "NOT_SERVING", ...; else why it said nothing."""
+    with grpc.insecure_channel(address, options=[NO_PROXY]) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=within_seconds)
+        except grpc.RpcError as error:
+            return f"{error.code().name}: {error.details()}"
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(prog="python -m serving.rpc.health_probe", description="Asks a health port once.")
+    parser.add_argument("address", nargs="?", default="127.0.0.1:9090", help="host:port; default: %(default)s")
+    parser.add_argument("--service", default="", help="full name of a gRPC service; default: the process")
+    parser.add_argument("--within", type=float, default=3.0, metavar="SECONDS", help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    said = health(options.address, options.service, within_seconds=options.within)
+    if said == SERVING:
+        return 0
+    print(f"{options.address}: {said}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

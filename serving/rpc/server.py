@@ -1,0 +1,341 @@
+"""How every gRPC process of ours starts, says that it is ready, drains and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, runtime_checkable
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from serving.errors import BadSettings, DanceError
+from serving.observability import logs, metrics, tracing
+from serving.process.memory import collect_only_what_comes
+from serving.rpc.authentication import Guarded, IdentityInterceptor
+from serving.rpc.call_context import ContextInterceptor
+from serving.rpc.error_status import ErrorInterceptor
+from serving.transport.tls import ServerTls, is_loopback, server_credentials, server_tls
+
+_log = logging.getLogger(__name__)
+
+VERSION: Final = "0.2.0"
+MESSAGE_LIMIT_BYTES: Final = 16 * 2**20
+SERVER_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+    # A client that pings every 30 s must not be told too_many_pings.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # With port sharing on, a second server on a taken port would start and get half of the calls.
+    ("grpc.so_reuseport", 0),
+)
+LIVE: Final = "live"
+"""What the health port calls the process itself: SERVING as long as its event loop runs, whatever it depends on."""
+_SAME_SIGNAL_SECONDS: Final = 1.0
+"""The children of a killed process may hear of it several times at once: Linux tells them for each of its threads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """What every process of ours can be told. A port of 0 takes a free one, which the ready line names."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    health_port: int = 0
+    metrics_port: int = 0
+    drain_seconds: float = 20.0
+    """How long running calls may go on after SIGTERM."""
+    drain_delay_seconds: float = 0.0
+    """How long new calls are still served after SIGTERM, while health says NOT_SERVING: Kubernetes needs some seconds
+    to tell everybody that a pod has gone."""
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+    tls_certificate: Path | None = None
+    """PEM, with the intermediate certificates behind it. Read again when it changes; running calls go on."""
+    tls_key: Path | None = None
+    """PEM, not encrypted."""
+    tls_client_ca: Path | None = None
+    """Callers must show a certificate signed by one of these. None: they need none."""
+    insecure: bool = False
+    """Whether calls may come in plaintext from other machines. Health and metrics are plaintext always."""
+    log_format: str = "text"
+    """"text" for people, who start a process by hand or read the files of `dance up`; "json", an object a line, for
+    collectors of logs."""
+    max_connection_age_seconds: float = 0.0
+    """A caller's connection that is older is renewed, and looks for new replicas while it is; calls on it end as they
+    would. 0: never. For stages behind a headless Service."""
+    traces_endpoint: str = ""
+    """An OTLP collector's gRPC port, host:port or URL; empty for no traces. It needs the extra "tracing"."""
+
+    def __post_init__(self) -> None:
+        for name in ("port", "health_port", "metrics_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise ValueError(f"{name} must lie in 0 to 65535, got {getattr(self, name)}")
+        for name in ("drain_seconds", "drain_delay_seconds", "max_connection_age_seconds"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError(f"log_level must be DEBUG, INFO, WARNING or ERROR, got {self.log_level!r}")
+        if self.log_format not in logs.LOG_FORMATS:
+            raise ValueError(f"log_format must be json or text, got {self.log_format!r}")
+        if self.tls() is None and not self.insecure and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} can be reached from other machines: that needs tls_certificate and tls_key, "
+                "or insecure=true"
+            )
+
+    def server_options(self) -> tuple[tuple[str, int], ...]:
+        """gRPC's options for the server of calls."""
+        if self.max_connection_age_seconds == 0:
+            return SERVER_OPTIONS
+        return (*SERVER_OPTIONS, ("grpc.max_connection_age_ms", max(1, round(1000 * self.max_connection_age_seconds))))
+
+    def tls(self) -> ServerTls | None:
+        """What the server proves itself with; None: plaintext. Raises ValueError for half of it."""
+        return server_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
+
+
+class Service(Protocol):
+    """What a process serves."""
+
+    @property
+    def name(self) -> str:
+        """Of the process, for people: "pose"."""
+        ...
+
+    @property
+    def full_names(self) -> tuple[str, ...]:
+        """Of the gRPC services, for reflection: "dance.v1.PoseService"."""
+        ...
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Adds the servicers."""
+        ...
+
+    async def warm_up(self) -> None:
+        """Sends a first frame through, so that the first caller does not wait for caches and compilers."""
+        ...
+
+    async def close(self) -> None:
+        """Ends what the service started. Called once, after the last call has ended."""
+        ...
+
+    def ready_facts(self) -> Mapping[str, str | int]:
+        """Further words for the ready line, such as another port."""
+        ...
+
+
+class Health:
+    """What `grpc.health.v1` says about one process: SERVING or not, for the process ("") and each of its services."""
+
+    def __init__(self, full_names: tuple[str, ...]) -> None:
+        self.servicer = health.aio.HealthServicer()
+        self._names = ("", *full_names)
+
+    async def begin(self) -> None:
+        """Says that the process lives, and does not serve yet."""
+        await self.set(False)
+        await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
+
+    async def set(self, serving: bool) -> None:
+        """Says SERVING or NOT_SERVING."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in self._names:
+            await self.servicer.set(name, status)
+
+
+@runtime_checkable
+class SelfChecking(Protocol):
+    """A service whose health changes while it serves, because it depends on something that may break and heal."""
+
+    async def keep_health(self, health: Health) -> None:
+        """Runs while the server serves; says SERVING or NOT_SERVING whenever that changes."""
+        ...
+
+
+@runtime_checkable
+class Awaiting(SelfChecking, Protocol):
+    """A self-checking service that may start before what it depends on is there."""
+
+    @property
+    def ready_at_start(self) -> bool:
+        """Whether it was there when `warm_up` ended. If not, health waits for what `keep_health` says."""
+        ...
+
+
+@runtime_checkable
+class Drainable(Protocol):
+    """A service whose calls last long, and can be told to end well."""
+
+    async def drain(self) -> None:
+        """Tells running calls to end, and refuses new ones. Does not wait for them."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that serves: the ports it really got, and its health."""
+
+    port: int
+    health_port: int
+    metrics_port: int
+    health: Health
+
+
+@asynccontextmanager
+async def running(service: Service, settings: ServerSettings) -> AsyncIterator[RunningServer]:
+    """Serves `service` while the context lasts; on leaving, running calls get `drain_seconds` to end.
+
+    The body begins when the warm-up frame has gone through and health says SERVING, or, of a service that is `Awaiting`
+    something, what is true. Raises BadSettings for a port that is taken.
+    """
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(service.close)
+        if settings.traces_endpoint:
+            end_traces = tracing.start(settings.traces_endpoint, service.name, VERSION)
+            stack.push_async_callback(asyncio.to_thread, end_traces)
+        server = grpc.aio.server(interceptors=_interceptors(service), options=settings.server_options())
+        service.register(server)
+        if _reflects(service, settings):
+            reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), server)
+        own_health = Health(service.full_names)
+        await own_health.begin()
+        health_server = grpc.aio.server(options=SERVER_OPTIONS)
+        health_pb2_grpc.add_HealthServicer_to_server(own_health.servicer, health_server)
+        health_port = _bound(health_server, settings.host, settings.health_port, "health_port")
+        tls = settings.tls()
+        credentials = None if tls is None else server_credentials(tls)
+        port = _bound(server, settings.host, settings.port, "port", credentials)
+        metrics_port = _start_metrics(stack, settings)
+        metrics.BUILD_INFO.info({"version": VERSION, "service": service.name})
+        await health_server.start()
+        stack.push_async_callback(health_server.stop, 0.5)
+        await service.warm_up()
+        await server.start()
+        # stop() refuses new calls, lets running ones end, then cancels them; it also ends when the body raised.
+        stack.push_async_callback(server.stop, settings.drain_seconds)
+        if isinstance(service, Drainable):
+            stack.push_async_callback(service.drain)
+        # Until whoever sends calls here has heard of NOT_SERVING, new ones are still served.
+        stack.push_async_callback(asyncio.sleep, settings.drain_delay_seconds)
+        await stack.enter_async_context(metrics.watching_event_loop())
+        await own_health.set(not isinstance(service, Awaiting) or service.ready_at_start)
+        stack.push_async_callback(own_health.set, False)
+        if isinstance(service, SelfChecking):
+            await stack.enter_async_context(_keeping_health(service, own_health))
+        yield RunningServer(port, health_port, metrics_port, own_health)
+
+
+@asynccontextmanager
+async def _keeping_health(service: SelfChecking, own_health: Health) -> AsyncIterator[None]:
+    task = asyncio.create_task(service.keep_health(own_health), name="health")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def run_service(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:
+    """The body of every `__main__.py`: builds the service, serves until SIGTERM or SIGINT, exits.
+
+    Prints one line when it is ready: `ready name=pose port=... health_port=... metrics_port=...`. A mistake in the
+    settings ends the process with one line on stderr and exit code 2, any other of our errors with exit code 1. A
+    second signal, a second or more after the first, ends the process at once.
+    """
+    try:
+        asyncio.run(_serve_until_signal(build))
+    except BadSettings as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    except DanceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:
+    loop = asyncio.get_running_loop()
+    asked_to_end = asyncio.Event()
+    first_at_s = 0.0
+
+    def on_signal() -> None:
+        nonlocal first_at_s
+        if not asked_to_end.is_set():
+            first_at_s = loop.time()
+            asked_to_end.set()
+        elif loop.time() - first_at_s > _SAME_SIGNAL_SECONDS:
+            os._exit(1)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    service, settings = await build()
+    logs.configure(settings.log_level, settings.log_format)
+    async with running(service, settings) as server:
+        collect_only_what_comes()
+        facts: dict[str, Any] = {
+            "name": service.name,
+            "port": server.port,
+            "health_port": server.health_port,
+            "metrics_port": server.metrics_port,
+            **service.ready_facts(),
+        }
+        print("ready " + " ".join(f"{key}={value}" for key, value in facts.items()), flush=True)
+        _log.info("serving", extra=logs.facts(**{"service" if key == "name" else key: facts[key] for key in facts}))
+        await asked_to_end.wait()
+        _log.info("draining", extra=logs.facts(drain_seconds=settings.drain_seconds))
+    _log.info("ended")
+
+
+def _interceptors(service: Service) -> list[grpc.aio.ServerInterceptor]:
+    check = service.token_check if isinstance(service, Guarded) else None
+    return [ErrorInterceptor(), ContextInterceptor(), *([] if check is None else [IdentityInterceptor(check)])]
+
+
+def _reflects(service: Service, settings: ServerSettings) -> bool:
+    """Whether reflection is served: to callers on this machine, and to those who must say who they are."""
+    checked = isinstance(service, Guarded) and service.token_check is not None
+    return is_loopback(settings.host) or checked or settings.tls_client_ca is not None
+
+
+def _bound(
+    server: grpc.aio.Server, host: str, port: int, field: str, credentials: grpc.ServerCredentials | None = None
+) -> int:
+    address = f"{host}:{port}"
+    try:
+        if credentials is None:
+            bound = server.add_insecure_port(address)
+        else:
+            bound = server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise BadSettings(field, f"{host}:{port} cannot be listened on; is it in use?") from error
+    if bound == 0:
+        raise BadSettings(field, f"{host}:{port} cannot be listened on; is it in use?")
+    return int(bound)
+
+
+def _start_metrics(stack: AsyncExitStack, settings: ServerSettings) -> int:
+    try:
+        server, thread = start_http_server(settings.metrics_port, settings.host)
+    except OSError as error:
+        where = f"{settings.host}:{settings.metrics_port}"
+        raise BadSettings("metrics_port", f"{where} cannot be listened on; is it in use?") from error
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    stack.callback(stop)
+    return int(server.server_port)

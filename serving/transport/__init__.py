@@ -1,0 +1,1 @@
+"""How one process reaches another: addresses, TLS, proxies."""

@@ -1,0 +1,169 @@
+"""Transport security: certificates and keys from PEM files, for servers and for those who call them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, TypeVar
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from prometheus_client import Gauge
+
+from serving.errors import BadSettings
+from serving.process.reloaded_files import ReloadedFiles
+from serving.transport.addresses import hosts_of
+
+_log = logging.getLogger(__name__)
+
+Checked = TypeVar("Checked")
+
+NOT_AFTER: Final = Gauge(
+    "dance_tls_certificate_not_after_seconds", "When a certificate expires, in seconds since 1970", ["shown_to"]
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerTls:
+    """What a server proves itself with.
+
+    certificate: its own, with the intermediate ones behind it. key: not encrypted. client_ca: who signs the
+    certificates that callers must show; None: callers need none.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelTls:
+    """What a caller expects of a server, and shows to it.
+
+    ca: who must have signed the server's certificate, which must be for the name or address that is called.
+    certificate, key: the caller's own, for a server that asks for one; both or neither.
+    """
+
+    ca: Path
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def server_tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ServerTls | None:
+    """From three settings; None where none is set. Raises ValueError for half of them."""
+    if certificate is not None and key is not None:
+        return ServerTls(certificate=certificate, key=key, client_ca=client_ca)
+    if certificate is not None or key is not None or client_ca is not None:
+        raise ValueError("tls_certificate and tls_key belong together, and tls_client_ca needs both")
+    return None
+
+
+def channel_tls(prefix: str, ca: Path | None, certificate: Path | None, key: Path | None) -> ChannelTls | None:
+    """From three settings; None where none is set. Raises ValueError for half of them, with `prefix` in the names."""
+    if (certificate is None) != (key is None):
+        raise ValueError(f"{prefix}certificate and {prefix}key belong together")
+    if ca is None:
+        if certificate is not None:
+            raise ValueError(f"{prefix}certificate needs {prefix}ca, by which the other side is known")
+        return None
+    return ChannelTls(ca=ca, certificate=certificate, key=key)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on, or is called at, `host`."""
+    bare = host.removeprefix("[").removesuffix("]")
+    if bare == "localhost":
+        return True
+    try:
+        return ip_address(bare).is_loopback
+    except ValueError:
+        return False
+
+
+def is_local(address: str) -> bool:
+    """Whether an address that is called lies on this machine for certain; see `serving.rpc.channels.open_channel`."""
+    return all(map(is_loopback, hosts_of(address)))
+
+
+def server_credentials(tls: ServerTls) -> grpc.ServerCredentials:
+    """Credentials that are read again from their files when these change; running connections go on as they are.
+
+    Raises BadSettings for files that are missing, are no certificate or key, or do not belong together.
+    """
+    paths = [tls.certificate, tls.key, *([tls.client_ca] if tls.client_ca else [])]
+    files = ReloadedFiles("tls_certificate", paths, _server_configuration)
+    given = files.current()
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal given
+        newest = files.current()
+        if newest is given:
+            return None
+        given = newest
+        return newest
+
+    return grpc.dynamic_ssl_server_credentials(given, renewed, tls.client_ca is not None)
+
+
+def channel_credentials(tls: ChannelTls) -> grpc.ChannelCredentials:
+    """Credentials for one channel, as the files are now. Raises BadSettings, as `server_credentials` does."""
+    roots = _read("the CA's file", tls.ca)
+    _checked(tls.ca, lambda: _certificates(roots, "the CA's file"))
+    if tls.certificate is None or tls.key is None:
+        return grpc.ssl_channel_credentials(roots)
+    chain, key = _read("the certificate", tls.certificate), _read("the key", tls.key)
+    own = _checked(tls.certificate, lambda: _checked_pair(chain, key))
+    NOT_AFTER.labels("servers").set(own.not_valid_after_utc.timestamp())
+    return grpc.ssl_channel_credentials(roots, key, chain)
+
+
+def _server_configuration(contents: Sequence[bytes]) -> grpc.ServerCertificateConfiguration:
+    chain, key, *client_ca = contents
+    own = _checked_pair(chain, key)
+    if client_ca:
+        _certificates(client_ca[0], "tls_client_ca")
+    NOT_AFTER.labels("callers").set(own.not_valid_after_utc.timestamp())
+    if own.not_valid_after_utc < datetime.now(UTC):
+        _log.error("tls_certificate has expired on %s: callers will refuse it", own.not_valid_after_utc.isoformat())
+    return grpc.ssl_server_certificate_configuration([(key, chain)], client_ca[0] if client_ca else None)
+
+
+def _checked_pair(chain: bytes, key: bytes) -> x509.Certificate:
+    """The first certificate of the chain. Raises ValueError unless the key is its own."""
+    own = _certificates(chain, "the certificate")[0]
+    try:
+        private = load_pem_private_key(key, password=None)
+    except TypeError:
+        raise ValueError("the key is encrypted; a key without a password is needed") from None
+    except ValueError:
+        raise ValueError("the key holds no private key in PEM") from None
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if own.public_key().public_bytes(*form) != private.public_key().public_bytes(*form):
+        raise ValueError("the certificate and the key do not belong together")
+    return own
+
+
+def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise ValueError(f"{what} holds no certificate in PEM") from None
+
+
+def _read(what: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadSettings(str(path), f"{what} cannot be read: {error.strerror}") from None
+
+
+def _checked(path: Path, check: Callable[[], Checked]) -> Checked:
+    try:
+        return check()
+    except ValueError as error:
+        raise BadSettings(str(path), str(error)) from None

@@ -1,0 +1,128 @@
+"""`dance actors canary | promote | rollback` on a folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from client.__main__ import run
+from serving.actors import rollout_cli
+from serving.actors.rollout import Canary, Served
+from serving.actors.store import ActorStore
+from tests.damaged_actors import DAMAGES
+from tests.tiny_actors import publish_tiny
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ActorStore:
+    """The actor kind, in two versions."""
+    store, parts = ActorStore(tmp_path / "actors"), tmp_path / "parts"
+    parts.mkdir()
+    for _ in range(2):
+        publish_tiny(store, parts, "kind")
+    return store
+
+
+def dance(store: ActorStore, *words: str) -> int:
+    """The exit code of `dance actors` on the folder."""
+    return run(["actors", *words, "--actors", str(store.root)])
+
+
+def test_a_version_is_tried_served_and_taken_back(store: ActorStore, capsys):
+    """Each step is one command, says what new sessions get, and shows in the list."""
+    assert dance(store, "canary", "kind", "--version", "2", "--percent", "5") == 0
+    assert store.served("kind") == Served(1, Canary(2, 5))
+    assert "kind: version 1 to 95 %, version 2 to 5 % of the new sessions" in capsys.readouterr().out
+    assert dance(store) == 0
+    listed = capsys.readouterr().out
+    assert "95 %" in listed
+    assert "5 %" in listed
+    assert dance(store, "promote", "kind") == 0
+    assert store.served("kind") == Served(2, previous=1)
+    assert dance(store, "rollback", "kind") == 0
+    assert store.served("kind") == Served(1)
+    assert dance(store, "promote", "kind", "--newest") == 0
+    assert not (store.root / "kind" / "serving.json").exists()
+    assert "version 2 to 100 % of the new sessions (and any newer one to come)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["canary", "kind", "--version", "2", "--percent", "100"], 2, "--percent must lie between 0 and 100"),
+        (["canary", "kind", "--percent", "10"], 2, "--version"),
+        (["canary", "kind", "--version", "7", "--percent", "10"], 1, "has no version 7; it has: 1, 2"),
+        (["canary", "nobody", "--version", "1", "--percent", "10"], 1, "there is no actor 'nobody'; there are: kind"),
+        (["promote", "kind", "--version", "7"], 1, "has no version 7"),
+        (["promote", "kind", "--version", "1", "--newest"], 2, "exclude each other"),
+        (["rollback", "../kind"], 1, "is no actor id"),
+    ],
+)
+def test_mistakes_are_one_line_and_change_nothing(store: ActorStore, capsys, words, code, said):
+    """The line names what was wrong."""
+    assert dance(store, *words) == code
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.splitlines()) == 1
+    assert not (store.root / "kind" / "serving.json").exists()
+
+
+def test_a_version_that_cannot_be_served_is_not_given_to_anybody(store: ActorStore, capsys):
+    """It is told now, and not to sessions."""
+    (store.root / "kind" / "2" / "generator.onnx").unlink()
+    assert dance(store, "promote", "kind") == 1
+    assert "lacks generator.onnx" in capsys.readouterr().err
+
+
+def test_nothing_to_go_back_to(store: ActorStore, capsys):
+    """A second rollback has nowhere to go."""
+    assert dance(store, "rollback", "kind") == 0
+    assert dance(store, "rollback", "kind") == 1
+    assert "nothing was served before version 1" in capsys.readouterr().err
+
+
+def test_the_same_is_done_where_that_command_is_not(store: ActorStore, capsys):
+    """Inside a container, whose only Python packages are those that serve."""
+    actors = ["--actors", str(store.root)]
+    assert rollout_cli.main(["canary", "kind", "--version", "2", "--percent", "5", *actors]) == 0
+    assert store.served("kind") == Served(1, Canary(2, 5))
+    assert rollout_cli.main(["promote", "kind", *actors]) == 0
+    assert rollout_cli.main(["rollback", "kind", *actors]) == 0
+    assert store.served("kind") == Served(1)
+    assert rollout_cli.main(["promote", "kind", "--newest", *actors]) == 0
+    assert store.served("kind").version == 2
+    capsys.readouterr()
+    assert rollout_cli.main(["promote", "nobody", *actors]) == 1
+    assert capsys.readouterr().err == "error: there is no actor 'nobody'; there are: kind\n"
+
+
+def test_versions_are_chosen_in_a_folder_and_not_on_a_server(store: ActorStore, capsys):
+    """The server reads the folder; it takes no orders over the network."""
+    assert run(["actors", "--server", "127.0.0.1:1", "rollback", "kind"]) == 2
+    assert "works on a folder (--actors), not on a server" in capsys.readouterr().err
+
+
+def test_damaged_actors_are_listed_beside_the_others(store: ActorStore, capsys):
+    """The table has them all, each with its reason, and exit code 0. No command trips over one."""
+    for name, (damage, _) in DAMAGES.items():
+        shutil.copytree(store.root / "kind" / "1", store.root / name / "1")
+        damage(store.root / name)
+    assert dance(store) == 0
+    states: dict[str, str] = {}
+    name = ""
+    for row in (row.split("│") for row in capsys.readouterr().out.splitlines() if row.startswith("│")):
+        name = row[1].strip() or name  # a long reason goes on in the next line
+        states[name] = f"{states.get(name, '')} {row[7].strip()}"
+    assert set(states) == {"kind", *DAMAGES}
+    assert "ready" in states.pop("kind")
+    for name, state in states.items():
+        assert DAMAGES[name][1].replace(" ", "") in state.replace(" ", "")
+    for name, (_, said) in DAMAGES.items():
+        assert dance(store, "promote", name) == 1
+        told = " ".join(capsys.readouterr().err.split())
+        assert said in told
+        assert "Traceback" not in told
+        assert rollout_cli.main(["rollback", name, "--actors", str(store.root)]) == 1
+        assert capsys.readouterr().err.startswith("error: ")

@@ -1,0 +1,158 @@
+"""`dance train`, with a small job in the place of the real one."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+from client.__main__ import run
+
+SCORES = {
+    "held_out": {"frames": 32, "body_ssim": 0.7986, "body_psnr_db": 22.41, "face_ssim": 0.7308, "face_psnr_db": 21.02},
+    "pose_distance": {"frames": 32, "frames_with_a_pose": 32, "distance": 0.04},
+    "nearest_training_frame": {"frames": 32, "body_ssim": 0.6271, "body_psnr_db": 17.99, "face_ssim": None},
+    "grey_figure": {"frames": 32, "body_ssim": 0.6744, "body_psnr_db": 17.56, "face_ssim": 0.2459},
+    "pose_distance_floor": {"frames": 32, "frames_with_a_pose": 32, "distance": 0.0202},
+}
+
+
+@pytest.fixture
+def job(monkeypatch):
+    """Replaces the training job; gives the settings that it was called with."""
+    module = pytest.importorskip("training.job")
+    trainer = pytest.importorskip("training.loop.trainer")
+    seen: list[object] = []
+
+    def pretend(settings, on_progress, should_stop):
+        seen.append(settings)
+        on_progress(module.Progress(phase="body", part=0.5, done=40, pictures_per_second=2.0, losses={"l1": 0.25}))
+        on_progress(module.Progress(phase="body", part=1.0, note="held-out body SSIM 0.5"))
+        if settings.seed == 13:
+            raise trainer.TrainingStopped("stopped")
+        folder = settings.store_root / settings.actor / "3"
+        return SimpleNamespace(id=settings.actor, version=3, folder=folder, scores=SCORES)
+
+    monkeypatch.setattr(module, "train_actor", pretend)
+    return seen
+
+
+def test_training_is_told_what_was_asked(job, make_video, tmp_path, capsys):
+    """Options reach the job, its notes the user, and the end says what was published."""
+    command = ["train", str(make_video()), "--actor", "swan", "--minutes", "2.5", "--actors", str(tmp_path)]
+    assert run([*command, "--consent", "drawn by ourselves"]) == 0
+    (settings,) = job
+    assert (settings.actor, settings.minutes, settings.preset.name) == ("swan", 2.5, "slim-256")
+    assert settings.consent == "drawn by ourselves"
+    said = capsys.readouterr()
+    assert "body: held-out body SSIM 0.5" in said.err
+    assert "published swan version 3" in said.out
+
+
+def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, capsys):
+    """The end shows a row for the actor, one for each baseline, the poses' floor, and where there is a picture."""
+    command = ["train", str(make_video()), "--actor", "swan", "--actors", str(tmp_path), "--work", str(tmp_path / "w")]
+    assert run([*command, "--consent", "drawn"]) == 0
+    said = capsys.readouterr().out
+    assert "32 held-out frames" in said
+    rows = {cells[0]: cells[1:] for line in said.splitlines() if (cells := [c.strip() for c in line.split("│")[1:-1]])}
+    assert rows["the actor"] == ["0.799", "22.4", "0.731", "21.0", "0.040"]
+    assert rows["nearest training frame"] == ["0.627", "18.0", "", "", ""]
+    assert rows["grey figure"] == ["0.674", "17.6", "0.246", "", ""]
+    assert rows["the footage itself"] == ["", "", "", "", "0.020"]
+    assert f"drawn beside the truth: {tmp_path / 'w' / 'swan' / 'preview.png'}" in said
+
+
+def test_stopped_training_says_how_to_go_on(job, make_video, capsys):
+    """Ctrl-C is exit code 130; nothing is lost."""
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", "--seed", "13"]) == 130
+    assert "error: training stopped; the same command goes on where it was" in capsys.readouterr().err
+
+
+def test_training_that_the_system_stopped_has_a_code_of_its_own(job, make_video, monkeypatch, capsys):
+    """SIGTERM is exit code 75: a scheduler starts the same command again."""
+
+    def stopped(settings, on_progress, should_stop):
+        signal.raise_signal(signal.SIGTERM)
+        assert should_stop()
+        raise importlib.import_module("training.loop.trainer").TrainingStopped("stopped")
+
+    monkeypatch.setattr("training.job.train_actor", stopped)
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn"]) == 75
+    assert "goes on where it was" in capsys.readouterr().err
+
+
+def test_only_the_first_of_several_processes_speaks(job, make_video, monkeypatch, capsys):
+    """Under torchrun the others train and say nothing."""
+    monkeypatch.setenv("RANK", "1")
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_recipe_options_reach_the_job(job, make_video, tmp_path):
+    """Losses in every respect, batch, frames, compiling and another actor's weights."""
+    more = "--losses smoothing --perceptual random --adversarial log --feature-matching sum --preset paper-512 "
+    more += "--batch 2 --frames 100 --compile --from juggler"
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", *more.split()]) == 0
+    (settings,) = job
+    recipe = settings.recipe
+    assert (recipe.losses, recipe.perceptual, recipe.adversarial) == ("smoothing", "random", "log")
+    assert recipe.feature_matching == "sum"
+    assert (settings.batch, settings.pictures, settings.minutes) == (2, 100, None)
+    assert (settings.compiled, settings.start_from) == (True, "juggler")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--preset", "huge"], "there is no preset 'huge'"),
+        (["--minutes", "-1"], "minutes: must be positive"),
+        (["--losses", "none"], "pix2pixhd, smoothing, smoothing-face"),
+        (["--adversarial", "none"], "least-squares, log"),
+        (["--feature-matching", "average"], "mean, sum"),
+        (["--vgg-weights", "x.pth"], "vgg-weights"),
+    ],
+)
+def test_training_that_makes_no_sense_is_refused(job, make_video, capsys, more, words):
+    """An unknown preset and a negative time are one line each."""
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", *more]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_footage_that_is_no_video_is_refused(job, tmp_path, capsys):
+    """A bad file is told before torch is asked to do anything."""
+    assert run(["train", str(tmp_path / "none.mp4"), "--actor", "swan", "--consent", "drawn"]) == 1
+    assert "does not exist" in capsys.readouterr().err
+    assert job == []
+
+
+def test_blank_consent_is_refused(job, make_video, capsys):
+    """Words that say nothing are no consent."""
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "  "]) == 1
+    assert "cannot be blank" in capsys.readouterr().err
+    assert job == []
+
+
+def test_a_script_without_consent_is_told_what_is_stored(job, make_video, capsys, monkeypatch):
+    """Nobody is there to be asked: the actor's record says that it was not stated, and the user hears so."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert run(["train", str(make_video()), "--actor", "swan"]) == 0
+    (settings,) = job
+    assert settings.consent == "not stated"
+    assert '"not stated" is stored with the actor' in capsys.readouterr().err
+
+
+def test_a_terminal_is_asked_for_consent(job, make_video, monkeypatch):
+    """What is typed is stored."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("me, today\n"))
+    assert run(["train", str(make_video()), "--actor", "swan"]) == 0
+    (settings,) = job
+    assert settings.consent == "me, today"

@@ -1,0 +1,177 @@
+"""The session class on its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
+
+from client.connection.session import DanceClient
+from client.connection.types import Answer, TransferOptions
+from client.errors import ServerError, server_errors
+from client.media.frame_feed import FeedOptions, LiveFeed, shrunk
+from client.transfer.report import TransferReport
+from motion.frame import EncodedPicture, Frame, PictureEncoding, StageTime
+from serving.errors import UnreadableVideo
+from serving.pictures.codec import encode_picture
+from video.reader import VideoReader
+
+PICTURE = encode_picture(np.zeros((32, 32, 3), np.uint8), PictureEncoding.JPEG)
+
+
+async def frames(count: int, asked: list[int] | None = None) -> AsyncIterator[Frame]:
+    for sequence in range(count):
+        if asked is not None:
+            asked.append(sequence)
+        yield Frame(sequence, PICTURE, sequence / 10)
+
+
+async def test_no_more_frames_are_under_way_than_the_server_allows(serve):
+    """The source is asked for the next frame only when an answer has made room for it."""
+    asked: list[int] = []
+    address = serve(max_frames_in_flight=3).address
+    async with DanceClient(address) as client, client.transfer(TransferOptions(actor="juggler")) as session:
+        async for answer in session.answers(frames(20, asked)):
+            assert len(asked) <= answer.sequence + 1 + 3
+    assert asked == list(range(20))
+
+
+async def test_error_of_the_source_reaches_whoever_reads_the_answers(serve):
+    """A video that turns out unreadable ends the session with its own error."""
+
+    async def broken() -> AsyncIterator[Frame]:
+        yield Frame(0, PICTURE)
+        raise UnreadableVideo("the tape is torn")
+
+    async with DanceClient(serve().address) as client:
+        async with client.transfer(TransferOptions(actor="juggler")) as session:
+            with pytest.raises(UnreadableVideo, match="the tape is torn"):
+                async for _ in session.answers(broken()):
+                    pass
+        with pytest.raises(UnreadableVideo, match="the tape is torn"):
+            await client.fit_body(broken())
+
+
+async def test_silent_server_ends_the_session(serve, monkeypatch):
+    """A server that answers nothing for too long is told as such, and not waited for."""
+    monkeypatch.setattr("client.connection.session._ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("os.kill", lambda pid, number: None)
+    address = serve(interrupt_at=2).address
+    async with DanceClient(address) as client, client.transfer(TransferOptions(actor="juggler")) as session:
+        with pytest.raises(ServerError, match="silent"):
+            async for _ in session.answers(frames(9)):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("fake", "limit"), [("fit_takes_nothing", "_ANSWER_SECONDS"), ("fit_never_answers", "_FIT_SECONDS")]
+)
+async def test_silent_server_ends_the_measuring_of_a_body(serve, monkeypatch, fake, limit):
+    """Neither a server that takes no frames nor one that keeps its answer to itself is waited for without end."""
+    monkeypatch.setattr(f"client.connection.session.{limit}", 0.2)
+    large = EncodedPicture(PictureEncoding.JPEG, 32, 32, bytes(4_000_000))  # more than fits in between
+
+    async def clip() -> AsyncIterator[Frame]:
+        for sequence in range(20):
+            yield Frame(sequence, large if fake == "fit_takes_nothing" else PICTURE)
+
+    async with DanceClient(serve(**{fake: True}).address) as client:
+        with pytest.raises(ServerError, match="has been silent for 0 s"):
+            await client.fit_body(clip())
+
+
+async def test_session_that_ends_before_its_frames_is_an_error(serve):
+    """A server that ends in good order with frames still to come has not done its work, though it owes no answer."""
+
+    async def slow_source() -> AsyncIterator[Frame]:
+        async for frame in frames(4):
+            yield frame
+        await asyncio.Event().wait()
+
+    address = serve(leaves_after=3).address
+    async with DanceClient(address) as client, client.transfer(TransferOptions(actor="juggler")) as session:
+        with pytest.raises(ServerError, match="ended the session after 4 frames, before their end"):
+            async for _ in session.answers(slow_source()):
+                pass
+
+
+async def test_leaving_early_ends_all_tasks(serve):
+    """A consumer that has seen enough leaves nothing running."""
+    before = asyncio.all_tasks()
+    async with DanceClient(serve().address) as client, client.transfer(TransferOptions(actor="juggler")) as session:
+        async for answer in session.answers(frames(1000)):
+            if answer.sequence == 3:
+                break
+    assert {task for task in asyncio.all_tasks() - before if task.get_name().startswith("transfer ")} == set()
+
+
+async def test_stopped_live_feed_ends(make_video):
+    """stop() ends a live source as its own end would, whatever it was about to play."""
+    with VideoReader(str(make_video(frames=40, rate=10))) as reader:
+        feed = LiveFeed(reader, FeedOptions(max_side_px=64))
+        try:
+            assert (await anext(feed)).sequence == 0
+            feed.stop()
+            with pytest.raises(StopAsyncIteration):
+                await anext(feed)
+        finally:
+            feed.close()
+
+
+async def test_live_feed_gives_the_newest_frame_and_counts_the_others(make_video):
+    """While nobody asks, newer frames replace older ones."""
+    with VideoReader(str(make_video(frames=30, rate=240))) as reader:
+        feed = LiveFeed(reader, FeedOptions(max_side_px=64))
+        try:
+            feed.player_ended.wait(5)
+            newest = await anext(feed)
+            assert newest.sequence > 0
+            given = 1 + len([frame async for frame in feed])
+        finally:
+            feed.close()
+    assert given + feed.skipped == 30
+
+
+def test_shrinking_keeps_the_shape_and_small_pictures():
+    """The long side comes to the limit; what is small already is the same object."""
+    assert shrunk(np.zeros((1920, 1080, 3), np.uint8), 1280).shape == (1280, 720, 3)
+    small = np.zeros((10, 20, 3), np.uint8)
+    assert shrunk(small, 1280) is small
+
+
+def test_stage_table_holds_percentiles_in_milliseconds():
+    """Median and 95th percentile over the frames that a stage had; stages in the order of the chain."""
+    report = TransferReport()
+    for sequence in range(101):
+        times = (StageTime("face", sequence / 1000, 0.002, 0.1), StageTime("pose", 0.04, 0.0, 0.05))
+        report.add(Answer(sequence, PICTURE, None, "", ("no face",), times, None, 0.1))
+    pose, face = report.stages()
+    assert (pose.stage, face.stage, face.frames) == ("pose", "face", 101)
+    assert face.compute_p50_ms == pytest.approx(50)
+    assert face.compute_p95_ms == pytest.approx(95)
+    assert face.queue_p95_ms == pytest.approx(2)
+    assert report.remarks == {"no face": 101}
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (
+            "far.example:443",
+            "no server answers at far.example:443 through the proxy proxy.example:3128, which http_proxy",
+        ),
+        ("127.0.0.1:50050", "no server answers at 127.0.0.1:50050 (refused)"),
+    ],
+)
+def test_a_proxy_on_the_way_is_named(monkeypatch: pytest.MonkeyPatch, address: str, words: str):
+    """Where a server does not answer, the reader learns what stands between; a server here is called straight."""
+    monkeypatch.setenv("http_proxy", "http://me:secret@proxy.example:3128")
+    refused = AioRpcError(StatusCode.UNAVAILABLE, Metadata(), Metadata(), "refused")
+    with pytest.raises(ServerError) as caught, server_errors(address):
+        raise refused
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,50 @@
+"""Which picture is shown for which frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from client.connection.types import Answer
+from client.media.frame_feed import Shot
+from client.transfer.output_frames import Film
+from motion.frame import NoPictureReason, PictureEncoding
+from serving.errors import BadPicture
+from serving.pictures.codec import encode_picture
+
+PLATE = np.full((32, 32, 3), 77, np.uint8)
+
+
+def answer(sequence: int, level: int | None) -> Answer:
+    """A grey picture, or NO_PERSON for None."""
+    picture = None
+    if level is not None:
+        picture = encode_picture(np.full((32, 32, 3), level, np.uint8), PictureEncoding.PNG)
+    reason = NoPictureReason.NO_PERSON if picture is None else None
+    return Answer(sequence, picture, reason, "", (), (), None, 0.0)
+
+
+def shown(film: Film, levels: list[int | None]) -> list[int | None]:
+    pictures = [film.add(Shot(i, i, None), answer(i, level)) for i, level in enumerate(levels)]
+    return [None if picture is None else int(picture[0, 0, 0]) for picture in pictures]
+
+
+def film(**options) -> Film:
+    wanted = {"compare": False, "plate": None, "source_again": lambda: iter(()), **options}
+    return Film(None, **wanted)
+
+
+def test_the_plate_stands_before_the_first_picture():
+    """Before the first person the plate is shown; later gaps repeat the last picture."""
+    assert shown(film(plate=PLATE), [None, None, 120, None, 130]) == [77, 77, 120, 120, 130]
+
+
+def test_without_a_plate_there_is_nothing_to_show_yet():
+    """Frames delayed for the file are not shown."""
+    assert shown(film(), [None, 120, None]) == [None, 120, 120]
+
+
+def test_comparison_without_pixels_is_refused():
+    """A comparison without the sent pixels is an error."""
+    with pytest.raises(BadPicture, match="needs the pixels"):
+        shown(film(compare=True), [120])

@@ -1,0 +1,136 @@
+"""Which networks are held, and who waits for one to be opened."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from services.face.network_cache import FaceNetworks
+from services.face.refiner import FaceNetwork
+from serving.actors.store import Actor, ActorStore
+from serving.errors import ActorNotFound, ActorUnusable, AtCapacity
+from serving.inference.engine import PictureEngine
+
+
+class Workshop:
+    """Actors "a", "b" and "c" of versions 1 and 2, "plain" without a face network, and what opens their networks.
+
+    `opened` notes each opening; "c" is damaged while `c_is_damaged`; openings wait while `may_open` is cleared.
+    """
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, int]] = []
+        self.c_is_damaged = False
+        self.may_open = threading.Event()
+        self.may_open.set()
+        self.thread = ThreadPoolExecutor(1)
+
+    def ids(self) -> list[str]:
+        """See `ActorStore.ids`."""
+        return ["a", "b", "c", "plain"]
+
+    def load(self, actor_id: str, version: int = 0) -> Actor:
+        """See `ActorStore.load`."""
+        if actor_id not in self.ids() or version > 2:
+            raise ActorNotFound(f"no {actor_id} {version}")
+        face = None if actor_id == "plain" else object()
+        return cast("Actor", SimpleNamespace(id=actor_id, version=version or 2, face=face))
+
+    def open_network(self, actor: Actor) -> FaceNetwork:
+        """See `open_face_network`."""
+        self.opened.append((actor.id, actor.version))
+        self.may_open.wait(10)
+        if actor.id == "c" and self.c_is_damaged:
+            raise ActorUnusable("c is damaged")
+        return FaceNetwork(actor, cast("PictureEngine", SimpleNamespace(precision="f32")))
+
+    def networks(self, **limits: int) -> FaceNetworks:
+        """Held by these limits."""
+        return FaceNetworks(cast("ActorStore", self), self.open_network, self.thread, **limits)
+
+
+@pytest.fixture
+def workshop() -> Iterator[Workshop]:
+    """A workshop whose thread is ended."""
+    made = Workshop()
+    yield made
+    made.may_open.set()
+    made.thread.shutdown()
+
+
+async def test_networks_are_opened_once_and_the_oldest_goes(workshop: Workshop):
+    """A network stays open while it is used; beyond the bound, the one used least recently goes."""
+    networks = workshop.networks(max_networks=2)
+    for actor_id in ("a", "b", "a", "c", "a"):
+        assert (await networks.network(actor_id, 1)).actor.id == actor_id
+    assert workshop.opened == [("a", 1), ("b", 1), ("c", 1)]
+    assert networks.held() == [("c", 1), ("a", 1)]
+
+
+async def test_an_opening_keeps_nobody_else_waiting(workshop: Workshop):
+    """While one network is opened, once for all who ask, an open one is handed out at once."""
+    networks = workshop.networks()
+    await networks.network("a", 1)
+    workshop.may_open.clear()
+    first, second = (asyncio.create_task(networks.network("b", 1)) for _ in range(2))
+    await asyncio.sleep(0)
+    assert (await networks.network("a", 1)).actor.id == "a"
+    assert not first.done()
+    workshop.may_open.set()
+    assert await first is await second
+    assert workshop.opened == [("a", 1), ("b", 1)]
+
+
+async def test_who_goes_away_ends_no_opening(workshop: Workshop):
+    """The others who wait for the same network get it."""
+    networks = workshop.networks()
+    workshop.may_open.clear()
+    gone, stays = (asyncio.create_task(networks.network("b", 1)) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    workshop.may_open.set()
+    assert (await stays).actor.id == "b"
+
+
+async def test_too_many_who_wait_are_refused(workshop: Workshop):
+    """Their crops lie in memory."""
+    networks = workshop.networks(max_waiting=1)
+    workshop.may_open.clear()
+    first = asyncio.create_task(networks.network("b", 1))
+    await asyncio.sleep(0)
+    with pytest.raises(AtCapacity):
+        await networks.network("b", 1)
+    workshop.may_open.set()
+    await first
+
+
+async def test_a_failure_is_told_and_tried_again(workshop: Workshop):
+    """What cannot be opened is said to who asked, and tried anew for the next."""
+    networks = workshop.networks()
+    workshop.c_is_damaged = True
+    with pytest.raises(ActorUnusable, match="damaged"):
+        await networks.network("c", 1)
+    with pytest.raises(ActorNotFound):
+        await networks.network("a", 3)
+    workshop.c_is_damaged = False
+    assert (await networks.network("c", 1)).actor.id == "c"
+
+
+async def test_warm_up_opens_the_newest_as_far_as_there_is_room(workshop: Workshop):
+    """Warm-up opens newest versions, and stops where the next would push out the first."""
+    await workshop.networks(max_networks=2).warm_up()
+    assert workshop.opened == [("a", 2), ("b", 2)]
+
+
+async def test_warm_up_passes_by_what_cannot_be_opened(workshop: Workshop):
+    """A damaged actor and one without a face network keep no other from being opened."""
+    workshop.c_is_damaged = True
+    networks = workshop.networks()
+    await networks.warm_up()
+    assert networks.held() == [("a", 2), ("b", 2)]

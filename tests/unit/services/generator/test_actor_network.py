@@ -1,0 +1,75 @@
+"""The painter: shapes, batches and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from motion.frame import Picture
+from services.generator.actor_network import Painter
+from serving.actors.store import Actor
+from serving.errors import ActorUnusable, BadPicture
+
+ACTOR = cast("Actor", SimpleNamespace(id="a", version=3, crop=SimpleNamespace(out_width_px=6, out_height_px=4)))
+
+
+class FakeEngine:
+    """Answers the label map, in `dtype` and of `shape`; notes the sizes of its batches."""
+
+    precision = "f32"
+
+    def __init__(self, shape: tuple[int, ...] = (4, 6, 3), dtype: type = np.uint8, fails: bool = False) -> None:
+        self.shape, self.dtype, self.fails = shape, dtype, fails
+        self.batches: list[int] = []
+
+    def run(self, first: Picture, second: Picture) -> Picture:
+        """See `serving.inference.engine.PictureEngine`."""
+        return self.run_batch([(first, second)])[0]
+
+    def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
+        """See `serving.inference.engine.PictureEngine`."""
+        if self.fails:
+            raise RuntimeError("shapes do not match")
+        self.batches.append(len(pairs))
+        return [np.resize(first, self.shape).astype(self.dtype) for first, _ in pairs]
+
+
+def pair(value: int) -> tuple[Picture, Picture]:
+    """A label map of one colour, and the zero picture."""
+    return np.full((4, 6, 3), value, np.uint8), np.full((4, 6, 3), 128, np.uint8)
+
+
+@pytest.mark.parametrize(("one_by_one", "batches"), [(True, [1, 1, 1, 1]), (False, [1, 3])])
+def test_a_cpu_paints_one_by_one_and_a_gpu_together(one_by_one: bool, batches: list[int]):
+    """The warm-up is one picture; then three come alone or together, in order, each with its time."""
+    engine = FakeEngine()
+    painted = Painter(ACTOR, engine, one_by_one=one_by_one).paint([pair(1), pair(2), pair(3)])
+    assert engine.batches == batches
+    assert [int(item.frame[0, 0, 0]) for item in painted] == [1, 2, 3]
+    assert all(item.compute_seconds > 0 for item in painted)
+
+
+def test_nothing_asked_is_nothing_painted():
+    """An empty batch, which a client may send, is answered with an empty one."""
+    for one_by_one in (True, False):
+        assert Painter(ACTOR, FakeEngine(), one_by_one=one_by_one).paint([]) == []
+
+
+@pytest.mark.parametrize("engine", [FakeEngine(shape=(4, 4, 3)), FakeEngine(dtype=np.float32), FakeEngine(fails=True)])
+def test_a_network_that_breaks_the_contract_is_refused_at_load(engine: FakeEngine):
+    """Triton would pass on any shape and type; the warm-up finds them, and the actor is named."""
+    with pytest.raises(ActorUnusable, match="'a' version 3"):
+        Painter(ACTOR, engine, one_by_one=True)
+
+
+def test_pictures_are_checked_by_name():
+    """The message says which input, what it was, and what the actor takes."""
+    painter = Painter(ACTOR, FakeEngine(), one_by_one=True)
+    painter.check("LABEL_MAP", pair(1)[0])
+    for wrong in (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 6, 3), np.float32)):
+        with pytest.raises(BadPicture, match=r"PREVIOUS_FRAME.*'a' version 3 takes uint8 \(4, 6, 3\)"):
+            painter.check("PREVIOUS_FRAME", wrong)

@@ -1,0 +1,68 @@
+"""The word that Triton asks of whoever loads models, and where it can be read."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from services.generator.triton.access_key import fenced, fresh_key, hide, key_header
+
+WAITS = "import sys; sys.stdin.readline(); print(sys.argv[1])"
+
+
+@pytest.fixture
+def child() -> Iterator[tuple[psutil.Popen, str]]:
+    """A process with the word among its arguments, and the word."""
+    key = fresh_key()
+    options = fenced(key)
+    with psutil.Popen(
+        [sys.executable, "-ISc", WAITS, options[1], "--last"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process, key
+        if process.poll() is None:
+            process.kill()
+
+
+def test_each_key_is_another():
+    """64 digits, as the init container of deploy/ makes them."""
+    keys = {fresh_key() for _ in range(100)}
+    assert len(keys) == 100
+    assert all(len(key) == 64 and int(key, 16) >= 0 for key in keys)
+
+
+def test_http_is_off_and_everything_but_drawing_asks_for_the_key():
+    """The words of deploy/35-triton.yaml, with this key."""
+    options = ("--allow-http=false", "--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=ab")
+    assert fenced("ab") == options
+    assert key_header("ab") == {"triton-grpc-protocol-dance": "ab"}
+    assert key_header("") is None
+
+
+def test_the_key_is_overwritten_among_the_arguments(child: tuple[psutil.Popen, str]):
+    """Whoever looks at the process finds letters in its place, and the other arguments as they were."""
+    process, key = child
+    before = process.cmdline()
+    assert key in before[3]
+    assert hide(process.pid, key)
+    assert process.cmdline() == [word.replace(key, "x" * 64) for word in before]
+    assert hide(process.pid, key)  # once more does no harm
+    process.communicate("\n", timeout=10)
+    assert process.returncode == 0
+
+
+def test_a_key_that_cannot_be_hidden_is_told(caplog: pytest.LogCaptureFixture):
+    """A process that is gone, or that a hardened system lets nobody write into."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    with caplog.at_level(logging.WARNING):
+        assert not hide(gone.pid, "a" * 64)
+    assert "every user of this machine can read it" in caplog.text
+    assert "a" * 64 not in caplog.text

@@ -1,0 +1,61 @@
+"""What the agent writes for Triton."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from services.generator.triton.model_repository import MAX_BATCH_SIZE, EngineOptions, ModelRepository, config_pbtxt
+
+
+def parsed(text: str) -> model_config_pb2.ModelConfig:
+    """The configuration as Triton reads it."""
+    return text_format.Parse(text, model_config_pb2.ModelConfig())
+
+
+@pytest.mark.parametrize("name", ["plain", 'wéird "quoted" \\ folder'])
+def test_the_configuration_is_the_contract(tmp_path: Path, name: str):
+    """Names, types and batch size are those of the contract; any folder name survives the quoting."""
+    config = parsed(config_pbtxt("juggler", [3, 1], tmp_path / name, EngineOptions(threads=4, precision="bf16")))
+    assert (config.name, config.backend, config.max_batch_size) == ("juggler", "python", MAX_BATCH_SIZE)
+    assert [(i.name, model_config_pb2.DataType.Name(i.data_type)) for i in config.input] == [
+        ("LABEL_MAP", "TYPE_UINT8"),
+        ("PREVIOUS_FRAME", "TYPE_UINT8"),
+    ]
+    assert [(o.name, model_config_pb2.DataType.Name(o.data_type)) for o in config.output] == [
+        ("FRAME", "TYPE_UINT8"),
+        ("COMPUTE_SECONDS", "TYPE_FP64"),
+        ("PRECISION", "TYPE_STRING"),
+    ]
+    assert list(config.version_policy.specific.versions) == [1, 3]
+    parameters = {key: value.string_value for key, value in config.parameters.items()}
+    folder = str((tmp_path / name).resolve())
+    assert parameters == {"actors_root": folder, "device": "cpu", "threads": "4", "precision": "bf16"}
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cpu", "KIND_CPU"), ("gpu", "KIND_GPU")])
+def test_the_device_decides_the_instance(tmp_path: Path, device: str, kind: str):
+    """One instance, on the device that was asked for. Only a GPU gets Triton's batcher, without a delay."""
+    config = parsed(config_pbtxt("a", [1], tmp_path, EngineOptions(device=device)))  # type: ignore[arg-type]
+    assert config.HasField("dynamic_batching") == (device == "gpu")
+    assert config.dynamic_batching.max_queue_delay_microseconds == 0
+    (group,) = config.instance_group
+    assert (model_config_pb2.ModelInstanceGroup.Kind.Name(group.kind), group.count) == (kind, 1)
+
+
+def test_entries_are_written_over_and_removed(tmp_path: Path):
+    """Writing again names the new versions; each has its model.py; nothing half written stays; removing is complete."""
+    repository = ModelRepository(tmp_path / "repository", tmp_path / "actors", EngineOptions())
+    repository.write("a", [1])
+    repository.write("a", [1, 2])
+    entry = tmp_path / "repository" / "a"
+    files = sorted(path.relative_to(entry).as_posix() for path in entry.rglob("*") if path.is_file())
+    assert files == ["1/model.py", "2/model.py", "config.pbtxt"]
+    assert list(parsed((entry / "config.pbtxt").read_text()).version_policy.specific.versions) == [1, 2]
+    assert "from services.generator.model import TritonPythonModel" in (entry / "1" / "model.py").read_text()
+    repository.remove("a")
+    repository.remove("a")
+    assert not entry.exists()

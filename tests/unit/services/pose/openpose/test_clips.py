@@ -1,0 +1,52 @@
+"""A real network on real footage: who is there, who is who, and nobody where nobody is."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from client.poses.local_estimation import Looking, LookRequest, pose_models
+from motion import skeleton
+
+NETWORK = "paf_mobilenet_v2_small.onnx"
+
+pytestmark = [pytest.mark.real_clips, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture
+def look(root: Path, clips: Path, tmp_path: Path) -> LookRequest:
+    """The project's card for the network beside the clips; skips where there is none."""
+    network = clips.parent / "models" / NETWORK
+    if not network.is_file():
+        pytest.skip(f"no network: {network} does not exist")
+    card = json.loads((root / "services/pose/cards/tf_pose_mobilenet_v2_small.json").read_text())
+    card["model"]["path"] = str(network)
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(card))
+    return LookRequest(models=pose_models(None, [path]))
+
+
+def test_two_people_are_two_and_the_dancer_is_one(clips, look):
+    """The man in front is the dancer wherever he is found, the woman behind never is; nobody else is seen."""
+    ids: Counter[int] = Counter()
+    dancers = set()
+    with Looking(str(clips / "hard_two_people.mp4"), look) as looking:
+        for looked in looking.frames():
+            estimate = looked.estimate
+            ids.update(estimate.person_ids)
+            if estimate.dancer is not None:
+                dancers.add(estimate.person_ids[estimate.dancer_index])
+                seen = estimate.dancer.joints_px[skeleton.BODY][estimate.dancer.seen[skeleton.BODY]]
+                # The woman stands at the left, above a line that his feet are always below.
+                assert seen[:, 1].max() > 0.5 * looked.seen.shape[0]
+    assert len(dancers) == 1
+    assert len(ids) == 2
+
+
+def test_cars_are_nobody(clips, look):
+    """Not one person in a clip of cars."""
+    with Looking(str(clips / "hard_no_person.mp4"), look) as looking:
+        assert not any(looked.estimate.people for looked in looking.frames())

@@ -1,0 +1,142 @@
+"""What footage is told about itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from motion.crop import Crop
+from motion.frame import FrameSize
+from training.preparation.footage_checks import Footing, judge, refusals
+from training.preparation.frame_table import FrameTable
+
+FRAMES = 3000
+YES, NO = np.ones(FRAMES, bool), np.zeros(FRAMES, bool)
+
+
+@pytest.fixture
+def good():
+    """Two minutes in which all is well."""
+    table = FrameTable(
+        frame_rate_hz=25.0,
+        seen=YES,
+        whole_body=YES,
+        body_height_px=np.full(FRAMES, 600, np.float32),
+        face_box_px=np.full((FRAMES, 3), 90, np.int32),
+        left_hand=YES,
+        right_hand=YES,
+        arms_up=YES,
+        turned_away=NO,
+        people=np.ones(FRAMES, np.int16),
+        camera_shift_px=np.full(FRAMES, 0.1, np.float32),
+        light_levels=np.zeros(FRAMES, np.float32),
+        sharpness=np.full(FRAMES, 500, np.float32),
+        starts=frozenset({0}),
+        leaps=frozenset(),
+        file_starts=[0],
+        measures=[],
+    )
+    return Footing(
+        table=table,
+        frame_size=FrameSize(1920, 1080),
+        crop=Crop(400, 20, 1000, 1000, 256, 256),
+        onto_plate=True,
+        looked_for_others=80,
+        never_seen=0.001,
+        props=0,
+    )
+
+
+def level_of(footing, what):
+    (finding,) = [finding for finding in judge(footing) if finding.what == what]
+    assert bool(finding.advice) == (finding.level in ("warning", "refused"))
+    return finding.level, finding.measured
+
+
+def with_table(footing, **columns):
+    return replace(footing, table=replace(footing.table, **columns))
+
+
+def part(share):
+    """True in this share of the frames."""
+    return np.arange(FRAMES) < share * FRAMES
+
+
+def test_good_footage_is_good(good):
+    """Nothing is warned of, and there is nothing to do."""
+    assert {finding.level for finding in judge(good)} == {"good"}
+    assert not refusals(judge(good))
+
+
+@pytest.mark.parametrize(
+    ("what", "columns", "level", "words"),
+    [
+        ("poses", {"seen": part(0.9)}, "warning", "a person in 2700 of 3000 frames"),
+        ("poses", {"seen": part(0.4)}, "refused", "1200 of 3000"),
+        ("poses", {"seen": NO}, "refused", "0 of 3000"),
+        ("length", {"seen": part(0.2)}, "warning", "24 seconds"),
+        ("whole body", {"whole_body": part(0.8)}, "warning", "80%"),
+        ("whole body", {"whole_body": part(0.3)}, "refused", "30%"),
+        ("size", {"body_height_px": np.full(FRAMES, 300, np.float32)}, "warning", "77 of 256 as drawn"),
+        ("size", {"body_height_px": np.full(FRAMES, 120, np.float32)}, "refused", "31 of 256 as drawn"),
+        ("faces", {"face_box_px": np.zeros((FRAMES, 3), np.int32)}, "warning", "0%"),
+        ("hands", {"left_hand": NO, "right_hand": part(0.3)}, "warning", "left in 0%, right in 30%"),
+        ("movement", {"arms_up": NO}, "warning", "arms above the head in 0%"),
+        (
+            "camera",
+            {"camera_shift_px": np.full(FRAMES, 8, np.float32)},
+            "warning",
+            "moved by 8.0 pixels (2.0 as drawn)",
+        ),
+        ("camera", {"camera_shift_px": np.full(FRAMES, 40, np.float32)}, "refused", "moved by 40.0 pixels"),
+        ("camera", {"camera_shift_px": np.full(FRAMES, np.nan, np.float32)}, "unknown", "not measured"),
+        ("light", {"light_levels": np.linspace(0, 30, FRAMES, dtype=np.float32)}, "warning", "changes by 29"),
+        ("light", {"light_levels": np.linspace(0, 90, FRAMES, dtype=np.float32)}, "refused", "changes by 86"),
+        ("cuts", {"starts": frozenset({0, 700})}, "warning", "1 within the files"),
+        ("cuts", {"starts": frozenset(range(0, FRAMES, 20))}, "refused", "149 within the files"),
+        ("leaps", {"starts": frozenset({0, 700}), "leaps": frozenset({700})}, "warning", "1 within the files"),
+        ("leaps", {"leaps": frozenset(range(20, FRAMES, 20))}, "refused", "149 within the files"),
+        ("frame rate", {"frame_rate_hz": 10.0}, "warning", "10 frames a second"),
+        ("sharpness", {"sharpness": np.where(part(0.2), 50, 500).astype(np.float32)}, "warning", "20%"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_number_and_what_to_do(good, what, columns, level, words):
+    """Little of it is a warning, much of it makes training a waste of time."""
+    said = level_of(with_table(good, **columns), what)
+    assert said[0] == level
+    assert words in said[1]
+
+
+def test_files_begin_without_being_cuts(good):
+    """Several recordings are no cuts of one."""
+    assert level_of(with_table(good, starts=frozenset({0, 900}), file_starts=[0, 900]), "cuts") == ("good", "none")
+
+
+def test_a_person_who_leaps_is_no_cut(good):
+    """What to do about it is something else."""
+    leaping = with_table(good, starts=frozenset({0, 700}), leaps=frozenset({700}))
+    assert level_of(leaping, "cuts") == ("good", "none")
+
+
+def test_a_moving_camera_is_fine_for_a_network_without_a_plate(good):
+    """The paper's way draws the place too."""
+    shaking = with_table(good, camera_shift_px=np.full(FRAMES, 40, np.float32))
+    assert level_of(replace(shaking, onto_plate=False), "camera")[0] == "good"
+
+
+def test_other_people_are_counted_as_far_as_it_is_known(good):
+    """In frames that were looked at again, or in all of them where the poses tell of everybody; or it is not known."""
+    assert level_of(replace(good, others_found=3), "other people")[0] == "warning"
+    assert level_of(replace(good, others_found=60), "other people")[0] == "refused"
+    crowd = with_table(replace(good, looked_for_others=None), people=np.where(part(0.1), 2, 1).astype(np.int16))
+    assert level_of(crowd, "other people") == ("warning", "more than one person in 300 of 3000 frames")
+    assert level_of(replace(good, looked_for_others=0), "other people") == ("unknown", "not checked")
+
+
+def test_props_damage_and_hidden_places_are_warned_of(good):
+    """None of them makes training a waste of time."""
+    odd = replace(good, props=400, lost_frames=7, never_seen=0.05, drawn_masks=9)
+    assert {what: level_of(odd, what)[0] for what in ("props", "damage", "place", "outlines")} == dict.fromkeys(
+        ("props", "damage", "place", "outlines"), "warning"
+    )
+    assert not refusals(judge(odd))

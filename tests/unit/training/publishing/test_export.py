@@ -1,0 +1,168 @@
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+
+from services.face.network import FaceGenerator, ServedFace, served_face
+from services.generator.network import GlobalGenerator, LocalEnhancer, ServedGenerator, served_generator
+from serving.inference.engine import open_engine
+from training.publishing.export import (
+    FACE_NAMES,
+    GENERATOR_NAMES,
+    ExportBroken,
+    check_export,
+    difference_db,
+    export_face,
+    export_generator,
+)
+
+SIDE = 16
+
+
+def picture(seed):
+    return np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+
+
+def spread(network):
+    """Weights large enough for a picture of contrast."""
+    torch.manual_seed(0)
+    for weight in network.parameters():
+        torch.nn.init.normal_(weight, 0, 0.3)
+    return network
+
+
+@pytest.fixture
+def generator(tmp_path):
+    """An exported generator with its torch original."""
+    network = spread(GlobalGenerator(6, 4, 4, 1, 1))
+    path = tmp_path / "generator.onnx"
+    export_generator(network, picture(9), path, SIDE, SIDE)
+    return path, ServedGenerator(network, picture(9))
+
+
+def test_exported_generator_draws_what_torch_draws(generator):
+    """In float32 the two agree to rounding and to the half precision of the weights."""
+    path, served = generator
+    pairs = [(picture(i), picture(i + 10)) for i in range(3)]
+    drawn = open_engine(path, precision="f32").run_batch(pairs)
+    assert np.ptp(drawn[0]) > 50
+    assert difference_db(served, drawn, pairs) > 45
+
+
+def test_exported_face_draws_what_torch_draws(tmp_path):
+    """The face network likewise."""
+    network = spread(FaceGenerator(4, 1, 1))
+    export_face(network, tmp_path / "face.onnx", SIDE)
+    drawn = open_engine(tmp_path / "face.onnx", precision="f32").run(picture(0), picture(1))
+    assert difference_db(ServedFace(network), [drawn], [(picture(0), picture(1))]) > 45
+    rebuilt = served_face(tmp_path / "face.onnx", "reflection")
+    assert difference_db(rebuilt, [drawn], [(picture(0), picture(1))]) > 50
+
+
+def test_files_speak_uint8_pictures_of_any_batch(generator, tmp_path):
+    """Inputs and outputs have their agreed names, `[batch, H, W, 3]` uint8, and two pictures at once are allowed."""
+    path, _ = generator
+    export_face(FaceGenerator(4, 1, 1), tmp_path / "face.onnx", SIDE)
+    for file, names in ((path, GENERATOR_NAMES), (tmp_path / "face.onnx", FACE_NAMES)):
+        model = onnx.load(str(file))
+        ports = [*model.graph.input, *model.graph.output]
+        assert tuple(port.name for port in ports) == names
+        assert [port.type.tensor_type.elem_type for port in ports] == [onnx.TensorProto.UINT8] * 3
+        assert [port.type.tensor_type.shape.dim[0].dim_param for port in ports[:2]] == ["batch"] * 2
+        pair = np.stack([picture(1), picture(2)])
+        (answer,) = ReferenceEvaluator(model).run(None, {names[0]: pair, names[1]: pair})
+        assert np.shape(answer) == pair.shape
+
+
+def test_weights_are_stored_at_half_precision_under_their_own_names(generator):
+    """Every large weight is float16, named as in the torch module."""
+    path, served = generator
+    stored = {tensor.name: tensor.data_type for tensor in onnx.load(str(path)).graph.initializer}
+    for name, weight in served.state_dict().items():
+        assert name in stored
+        assert stored[name] == (onnx.TensorProto.FLOAT16 if weight.numel() >= 16 else onnx.TensorProto.FLOAT)
+
+
+def test_torch_module_is_rebuilt_from_the_file(generator):
+    """The file alone is enough for an engine that runs torch, plate included."""
+    path, served = generator
+    rebuilt = served_generator(path, "reflection")
+    assert (rebuilt.plate_13HW == served.plate_13HW).all()
+    pairs = [(picture(3), picture(4))]
+    with torch.inference_mode():
+        drawn = rebuilt(*(torch.from_numpy(side)[None] for side in pairs[0]))[0].numpy()
+    assert difference_db(served, [drawn], pairs) > 45
+
+
+def test_broken_exports_are_refused(generator):
+    """An engine that draws something else than the trained network is an error with the network's name."""
+    path, served = generator
+    pairs = [(picture(3), picture(4))]
+    for side in pairs[0]:
+        side.setflags(write=False)  # as out of a file that is mapped for reading
+    check_export("generator", served, open_engine(path), pairs)
+    other = ServedGenerator(GlobalGenerator(6, 4, 4, 1, 1), picture(8))
+    with pytest.raises(ExportBroken, match="the exported generator agrees"):
+        check_export("generator", other, open_engine(path), pairs)
+
+
+ENGINES_COME_AND_GO = """
+import signal, sys
+from pathlib import Path
+from serving.inference.engine import open_engine
+
+first, second = open_engine(Path(sys.argv[1])), open_engine(Path(sys.argv[1]))
+del first
+del second
+signal.signal(signal.SIGTERM, lambda number, frame: print("told to stop"))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_signals_arrive_after_engines_have_gone(generator):
+    """Opening and dropping several engines leaves a process that a signal can stop without a crash."""
+    path, _ = generator
+    command = [sys.executable, "-c", ENGINES_COME_AND_GO, str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "told to stop\n")
+
+
+def test_local_enhancer_is_exported_and_rebuilt(tmp_path):
+    """It is served like any other generator, and its file alone says what it is."""
+    network = spread(LocalEnhancer(6, 4, 4, 1, 1, enhancer_blocks=2))
+    path = tmp_path / "generator.onnx"
+    export_generator(network, picture(9), path, SIDE, SIDE)
+    pairs = [(picture(i), picture(i + 10)) for i in range(2)]
+    drawn = open_engine(path, precision="f32").run_batch(pairs)
+    assert np.ptp(drawn[0]) > 50
+    assert difference_db(ServedGenerator(network, picture(9)), drawn, pairs) > 45
+    rebuilt = served_generator(path, "reflection")
+    assert isinstance(rebuilt.network, LocalEnhancer)
+    assert difference_db(rebuilt, drawn, pairs) > 50
+
+
+@pytest.mark.parametrize("kind", [GlobalGenerator, LocalEnhancer])
+def test_padding_by_zeros_is_exported_and_rebuilt(tmp_path, kind):
+    """An engine draws what the trained network draws, and so does the torch module with the actor's padding alone."""
+    network = spread(kind(6, 4, 4, 1, 1, padding="zeros"))
+    path = tmp_path / "generator.onnx"
+    export_generator(network, picture(9), path, SIDE, SIDE)
+    pairs = [(picture(i), picture(i + 10)) for i in range(2)]
+    drawn = open_engine(path, precision="f32").run_batch(pairs)
+    assert difference_db(ServedGenerator(network, picture(9)), drawn, pairs) > 45
+    assert difference_db(served_generator(path, "zeros"), drawn, pairs) > 50
+    assert difference_db(served_generator(path, "reflection"), drawn, pairs) < 40
+
+
+def test_a_face_padded_by_zeros_is_exported_and_rebuilt(tmp_path):
+    """The face network too."""
+    network = spread(FaceGenerator(4, 1, 1, padding="zeros"))
+    export_face(network, tmp_path / "face.onnx", SIDE)
+    pairs = [(picture(3), picture(4))]
+    drawn = open_engine(tmp_path / "face.onnx", precision="f32").run_batch(pairs)
+    assert difference_db(served_face(tmp_path / "face.onnx", "zeros"), drawn, pairs) > 50
+    assert difference_db(served_face(tmp_path / "face.onnx", "reflection"), drawn, pairs) < 40

@@ -1,0 +1,1 @@
+"""Checkpoints of a training, and the identity that says which training may resume them."""

@@ -1,0 +1,155 @@
+"""Checkpoints on disk: written whole, the last few kept, and a damaged one never trusted.
+
+`body.pt` is the newest, `body.1.pt` the one before it, and so on. torch writes a checksum for each of its parts, which
+are compared before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from zlib import error as zlib_error
+
+import torch
+
+from serving.process.atomic_files import written_whole
+
+KEPT: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    identity: what it belongs to. seconds: of training so far. suspect: steps that the losses have looked wrong for.
+    learner: the state of the networks.
+    """
+
+    identity: dict[str, str]
+    seconds: float
+    suspect: int
+    learner: dict[str, Any]
+
+    @property
+    def pictures_seen(self) -> int:
+        """Drawn in training so far."""
+        return int(self.learner["pictures_seen"])
+
+
+class Checkpoints:
+    """The checkpoints of one training: `path`, and those before it beside it.
+
+    on_damaged: told of each file that cannot be used, and why. Files that a killed process left half written are
+    removed by `clean`.
+
+    passed_over: whether a file was damaged so far. A file that the machine cannot read now is not damaged: OSError.
+    """
+
+    def __init__(self, path: Path, on_damaged: Callable[[str], None] = lambda note: None) -> None:
+        self.path = path
+        self.passed_over = False
+        self._on_damaged = on_damaged
+        self._newest_is_suspect = False
+
+    def paths(self) -> list[Path]:
+        """The files there are, newest first."""
+        return [path for path in self._slots() if path.is_file()]
+
+    def read(self) -> Iterator[Checkpoint]:
+        """Every checkpoint that can be used, newest first. Raises OSError."""
+        for path in self.paths():
+            try:
+                found = _read(path)
+            except Exception as error:
+                if not _is_damage(error):
+                    raise
+                self.passed_over = True
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                self._on_damaged(f"{path} is damaged ({reason}), so it is passed over")
+                continue
+            yield found
+
+    def identity(self) -> dict[str, str] | None:
+        """Of the newest one, None where there is none that can be opened. Its weights are not read, nor checked.
+
+        Raises OSError.
+        """
+        for path in self.paths():
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    for name in archive.namelist():
+                        if name.endswith("/data.pkl"):  # everything but the weights
+                            archive.read(name)  # compares its checksum
+                stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                return dict(stored["identity"])
+            except Exception as error:
+                if not _is_damage(error):
+                    raise
+        return None
+
+    def newest(self) -> Checkpoint | None:
+        """The newest one that can be used, None where there is none."""
+        found = next(self.read(), None)
+        self._newest_is_suspect = found is not None and found.suspect > 0
+        return found
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Adds a checkpoint as the newest; the oldest goes. A crash while writing leaves all others as they are.
+
+        One whose losses looked wrong is replaced by the next one, so that those from before stay within reach.
+        """
+        stored = {
+            "identity": checkpoint.identity,
+            "seconds": checkpoint.seconds,
+            "suspect": checkpoint.suspect,
+            "learner": checkpoint.learner,
+        }
+        with written_whole(self.path) as partial:
+            with partial.open("wb") as file:
+                torch.save(stored, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if not self._newest_is_suspect:
+                slots = self._slots()
+                for older, newer in zip(slots[:0:-1], slots[-2::-1], strict=True):
+                    if newer.is_file():
+                        newer.replace(older)
+        self._newest_is_suspect = checkpoint.suspect > 0
+
+    def remove(self) -> None:
+        """Deletes all of them."""
+        for path in self._slots():
+            path.unlink(missing_ok=True)
+
+    def clean(self) -> None:
+        """Removes what a killed process left half written. Only while no other process writes here."""
+        for partial in self.path.parent.glob(f".{self.path.stem}.*.partial{self.path.suffix}"):
+            partial.unlink(missing_ok=True)
+
+    def _slots(self) -> list[Path]:
+        older = [self.path.with_suffix(f".{age}{self.path.suffix}") for age in range(1, KEPT)]
+        return [self.path, *older]
+
+
+_DAMAGE: Final = (RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib_error)
+
+
+def _is_damage(error: Exception) -> bool:
+    # A damaged file may name a place in itself that no file has: the system calls that an invalid argument.
+    return isinstance(error, _DAMAGE) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
+
+
+def _read(path: Path) -> Checkpoint:
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise ValueError(f"its part {broken} does not have the checksum that it was written with")
+    stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    learner = dict(stored["learner"])
+    int(learner["pictures_seen"])
+    return Checkpoint(dict(stored["identity"]), float(stored["seconds"]), int(stored["suspect"]), learner)

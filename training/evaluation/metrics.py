@@ -1,0 +1,189 @@
+"""How good drawn pictures are: against the real ones, and by the pose that a detector finds in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from motion import skeleton
+from motion.face_region import FaceRule, cut_face, face_region
+from motion.frame import Picture
+from motion.pose import Pose
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import PoseEstimator
+
+_BODY_MARGIN: Final = 0.08
+"""Room around the joints for hair, clothes and shoes, as a fraction of the pose's height."""
+
+_COMPARED_JOINTS: Final = 15
+_SURE: Final = 0.5
+
+SSIM_SETTINGS: Final = (
+    "SSIM: Gaussian window of 11x11 pixels, sigma 1.5; K1 0.01, K2 0.03, range 255; variances of the window itself "
+    "(not of a sample); each of R, G, B by itself, then their mean; no reduction of the crop. SSIM: torchmetrics' mean "
+    "over all pixels, the crop mirrored beyond its edges. SSIM inside: scikit-image's mean over the pixels whose whole "
+    "window lies in the crop, 5 pixels from its edges"
+)
+"""To compare with numbers of others; the settings behind the paper's are not known here."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureScores:
+    """Means over frames against the real pictures; PSNR in dB, SSIM in [-1, 1]. The face's are None without a face.
+
+    body: a box around the pose. face: the square that the face network sees, at the pictures' own resolution.
+    ssim: torchmetrics' mean over all pixels, of crops mirrored beyond their edges. ssim_inside: the mean over those
+    whose whole window lies in the crop, as scikit-image takes it. Settings of both: `SSIM_SETTINGS`.
+    """
+
+    frames: int
+    body_ssim: float
+    body_ssim_inside: float
+    body_psnr_db: float
+    faces: int
+    face_ssim: float | None
+    face_ssim_inside: float | None
+    face_psnr_db: float | None
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Its numbers by name, rounded for people."""
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def score_pictures(
+    drawn: Sequence[Picture], real: Sequence[Picture], poses: Iterable[Pose], face_rule: FaceRule
+) -> PictureScores:
+    """Scores drawn pictures against real ones, `[H, W, 3]` uint8 RGB; poses in pixels of these pictures.
+
+    Raises ValueError for no pictures, or for sequences of different lengths.
+    """
+    if not drawn or len(drawn) != len(real):
+        raise ValueError(f"cannot score {len(drawn)} drawn against {len(real)} real pictures")
+    body: list[tuple[float, float, float]] = []
+    face: list[tuple[float, float, float]] = []
+    for picture, truth, pose in zip(drawn, real, poses, strict=True):
+        height_px, width_px = truth.shape[:2]
+        rows, columns = body_box(pose, width_px, height_px)
+        body.append(_likeness(picture[rows, columns], truth[rows, columns]))
+        region = face_region(pose, face_rule, width_px, height_px)
+        if region is not None:
+            side_px = max(region.side_px, _SMALLEST_SIDE_PX)
+            face.append(_likeness(cut_face(picture, region, side_px), cut_face(truth, region, side_px)))
+    body_ssim, body_ssim_inside, body_psnr_db = (float(value) for value in np.mean(body, axis=0))
+    of_face = np.mean(face, axis=0).tolist() if face else [None, None, None]
+    return PictureScores(
+        frames=len(body),
+        body_ssim=body_ssim,
+        body_ssim_inside=body_ssim_inside,
+        body_psnr_db=body_psnr_db,
+        faces=len(face),
+        face_ssim=of_face[0],
+        face_ssim_inside=of_face[1],
+        face_psnr_db=of_face[2],
+    )
+
+
+_HALF_WINDOW_PX: Final = 5
+_SMALLEST_SIDE_PX: Final = 12
+"""SSIM compares windows of 11 pixels."""
+
+
+def body_box(pose: Pose, width_px: int, height_px: int) -> tuple[slice, slice]:
+    """Rows and columns of the box around the seen joints and a margin, inside of the picture.
+
+    At least 12 pixels a side in pictures of that size. Raises ValueError for a pose without joints.
+    """
+    if not pose.seen.any():
+        raise ValueError("a pose without joints has no box")
+    joints_px = pose.joints_px[pose.seen]
+    low_px, high_px = joints_px.min(axis=0), joints_px.max(axis=0)
+    margin_px = _BODY_MARGIN * float(high_px[1] - low_px[1])
+    return (
+        _span(float(low_px[1]) - margin_px, float(high_px[1]) + margin_px, height_px),
+        _span(float(low_px[0]) - margin_px, float(high_px[0]) + margin_px, width_px),
+    )
+
+
+def pose_distance(asked: Pose, found: Pose) -> float | None:
+    """Mean distance between joints 0 to 14 that both poses show with a confidence of at least 0.5, in torso lengths.
+
+    Both in pixels of the same picture; the torso (neck to middle of the hips) is the asked pose's. None where no joint
+    is shared or the torso is not seen.
+    """
+    shared = (asked.confidence[:_COMPARED_JOINTS] >= _SURE) & (found.confidence[:_COMPARED_JOINTS] >= _SURE)
+    neck_px, hips_px = asked.joint(skeleton.NECK), asked.joint(skeleton.MID_HIP)
+    if not shared.any() or neck_px is None or hips_px is None:
+        return None
+    torso_px = float(np.linalg.norm(neck_px - hips_px))
+    if torso_px == 0:
+        return None
+    offsets_px = (asked.joints_px - found.joints_px)[:_COMPARED_JOINTS][shared]
+    return float(np.linalg.norm(offsets_px, axis=1).mean()) / torso_px
+
+
+@dataclass(frozen=True, slots=True)
+class PoseScores:
+    """What the detector says of drawn frames. distance: mean `pose_distance` in torso lengths, None without any."""
+
+    frames: int
+    frames_with_a_pose: int
+    distance: float | None
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Its numbers by name, rounded for people."""
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def score_poses(runs: Iterable[Iterable[Picture]], asked: Sequence[Sequence[Pose]]) -> PoseScores:
+    """Runs the detector over consecutive pictures, a tracker for each run, and compares with what was asked.
+
+    runs: `[H, W, 3]` uint8 RGB each. asked: one pose per picture, in its pixels.
+    """
+    distances: list[float] = []
+    frames = found = 0
+    for pictures, poses in zip(runs, asked, strict=True):
+        with PoseEstimator(PoseDetail.BODY) as estimator:
+            for picture, pose in zip(pictures, poses, strict=True):
+                frames += 1
+                dancer = estimator.estimate(picture).dancer
+                if dancer is None:
+                    continue
+                found += 1
+                distance = pose_distance(pose, dancer)
+                if distance is not None:
+                    distances.append(distance)
+    return PoseScores(frames, found, float(np.mean(distances)) if distances else None)
+
+
+def _span(low_px: float, high_px: float, size_px: int) -> slice:
+    missing_px = max(0.0, _SMALLEST_SIDE_PX - (high_px - low_px))
+    low, high = int(np.floor(low_px - missing_px / 2)), int(np.ceil(high_px + missing_px / 2))
+    low = min(max(low, 0), max(size_px - _SMALLEST_SIDE_PX, 0))
+    return slice(low, min(max(high, low + _SMALLEST_SIDE_PX), size_px))
+
+
+def _likeness(picture: Picture, truth: Picture) -> tuple[float, float, float]:
+    """SSIM, SSIM inside, and PSNR in dB."""
+    drawn_13HW, truth_13HW = _tensor(picture), _tensor(truth)
+    ssim, map_13HW = structural_similarity_index_measure(
+        drawn_13HW,
+        truth_13HW,
+        sigma=1.5,
+        data_range=255.0,
+        k1=0.01,
+        k2=0.03,
+        return_full_image=True,
+    )
+    inside = map_13HW[..., _HALF_WINDOW_PX:-_HALF_WINDOW_PX, _HALF_WINDOW_PX:-_HALF_WINDOW_PX].mean()
+    psnr_db = peak_signal_noise_ratio(drawn_13HW, truth_13HW, data_range=255.0)
+    return float(ssim), float(inside), float(psnr_db)
+
+
+def _tensor(picture: Picture) -> Tensor:
+    return torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None]

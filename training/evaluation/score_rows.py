@@ -1,0 +1,118 @@
+"""Rows of scores: one way of drawing frames, measured in every way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from motion.cropping import resized
+from motion.face_region import FaceRule, cut_face, face_region
+from motion.frame import Picture
+from motion.pose import Pose
+from training.evaluation.flicker import flicker_levels
+from training.evaluation.keypoints import PartScore, detected, part_scores
+from training.evaluation.lpips import SMALLEST_SIDE_PX, Lpips
+from training.evaluation.metrics import PictureScores, body_box, pose_distance, score_pictures
+from training.process.stop_signals import checked
+
+Runs = Sequence[Sequence[Picture]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationRow:
+    """What was measured of one way of drawing.
+
+    pictures: SSIM and PSNR; None for the real frames themselves. body_lpips, face_lpips: None where not available.
+    parts: by their names, see `keypoints.PARTS`. pose_distance: of `training.evaluation.metrics`, in torso lengths.
+    flicker_levels: see `flicker`, None where it could not be measured; has_motion: whether it means something here.
+    frames_per_second: None where nothing was drawn. frame_ssim: the body's, per frame.
+    """
+
+    drawn_by: str
+    frames: int
+    pictures: PictureScores | None
+    body_lpips: float | None
+    face_lpips: float | None
+    parts: dict[str, PartScore]
+    frames_with_a_pose: int
+    pose_distance: float | None
+    flicker_levels: float | None
+    has_motion: bool = True
+    frames_per_second: float | None = None
+    frame_ssim: list[float] = field(default_factory=list)
+
+
+def measured(
+    drawn_by: str,
+    runs: Runs,
+    real: Runs,
+    asked: Sequence[Sequence[Pose]],
+    rule: FaceRule,
+    lpips: Lpips | None,
+    *,
+    frames_per_second: float | None = None,
+    is_real: bool = False,
+    has_motion: bool = True,
+    found: Sequence[Sequence[Pose | None]] | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> EvaluationRow:
+    """Measures runs of consecutive pictures, `[H, W, 3]` uint8 RGB, against the real ones; poses in their pixels.
+
+    is_real: these are the real pictures, whose likeness to themselves says nothing. has_motion: consecutive pictures
+    belong together, so that flicker means something. found: the poses in the runs, where they are known already.
+    check: called ahead of each frame that is looked at; it may raise.
+    """
+    flat, flat_real = [p for run in runs for p in run], [p for run in real for p in run]
+    poses = [pose for run in asked for pose in run]
+    if found is None:
+        found = detected(checked(run, check) for run in runs)
+    flat_found = [pose for run in found for pose in run]
+    distances = [pose_distance(one, other) for one, other in zip(poses, flat_found, strict=True) if other is not None]
+    torso = [distance for distance in distances if distance is not None]
+    flicker: list[float] = []
+    if has_motion:
+        for drawn_run, real_run, asked_run in zip(checked(runs, check), real, asked, strict=True):
+            flicker += flicker_levels(drawn_run, real_run, asked_run)
+    body_lpips, face_lpips = (None, None) if is_real else _lpips_of(flat, flat_real, checked(poses, check), rule, lpips)
+    return EvaluationRow(
+        drawn_by=drawn_by,
+        frames=len(flat),
+        pictures=None if is_real else score_pictures(flat, flat_real, checked(poses, check), rule),
+        body_lpips=body_lpips,
+        face_lpips=face_lpips,
+        parts=part_scores(poses, flat_found),
+        frames_with_a_pose=sum(pose is not None for pose in flat_found),
+        pose_distance=float(np.mean(torso)) if torso else None,
+        flicker_levels=float(np.mean(flicker)) if flicker else None,
+        has_motion=has_motion,
+        frames_per_second=frames_per_second,
+        frame_ssim=[] if is_real else _each_ssim(flat, flat_real, checked(poses, check), rule),
+    )
+
+
+def _each_ssim(drawn: Sequence[Picture], real: Sequence[Picture], poses: Iterable[Pose], rule: FaceRule) -> list[float]:
+    return [score_pictures([a], [b], [pose], rule).body_ssim for a, b, pose in zip(drawn, real, poses, strict=True)]
+
+
+def _lpips_of(
+    drawn: Sequence[Picture], real: Sequence[Picture], poses: Iterable[Pose], rule: FaceRule, lpips: Lpips | None
+) -> tuple[float | None, float | None]:
+    """Means over body crops at the pictures' own resolution, and over face crops at the face network's."""
+    if lpips is None:
+        return None, None
+    body, face = [], []
+    for picture, truth, pose in zip(drawn, real, poses, strict=True):
+        height_px, width_px = truth.shape[:2]
+        box = body_box(pose, width_px, height_px)
+        body.append(lpips.distance(*(_large_enough(whole[box]) for whole in (picture, truth))))
+        region = face_region(pose, rule, width_px, height_px)
+        if region is not None:
+            face.append(lpips.distance(*(cut_face(whole, region, rule.crop_px) for whole in (picture, truth))))
+    return float(np.mean(body)), float(np.mean(face)) if face else None
+
+
+def _large_enough(crop: Picture) -> Picture:
+    height_px, width_px = crop.shape[:2]
+    return resized(crop, max(width_px, SMALLEST_SIDE_PX), max(height_px, SMALLEST_SIDE_PX))

@@ -1,0 +1,173 @@
+"""An actor on frames of its own footage that it was not trained on: self-reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motion.frame import Picture
+from motion.pose import Pose
+from serving.actors.store import Actor
+from serving.errors import BadInput, NoBody
+from training.data.footage import Footage
+from training.data.split import near_blocks
+from training.evaluation.actor_runner import PublishedActor, seen_on
+from training.evaluation.baselines import NearestPose
+from training.evaluation.held_out_frames import seen_runs
+from training.evaluation.lpips import Lpips
+from training.evaluation.score_rows import EvaluationRow, measured
+from training.preparation.crop_arrays import Progress
+from training.preparation.prepare import PreparedFootage, load_prepared, prepare
+from training.presets import PRESETS
+
+
+@dataclass(kw_only=True)
+class Evaluation:
+    """Rows, and what they rest on.
+
+    title: one line. notes: what a reader must know. not_available: metrics without a value, with the reason.
+    facts: more numbers, by name. shown: columns of pictures, one for each of some frames, and what its rows are.
+    """
+
+    title: str
+    rows: list[EvaluationRow]
+    picture_size: tuple[int, int]
+    notes: list[str] = field(default_factory=list)
+    not_available: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    shown: list[list[Picture]] = field(default_factory=list)
+    shown_rows: tuple[str, ...] = ("asked", "drawn", "real")
+
+
+def footage_of(
+    actor: Actor, footage: Footage | None, work_root: Path, on_progress: Progress, say: Callable[[str], None]
+) -> PreparedFootage:
+    """The prepared footage to evaluate on: what is given, or what the actor was trained on, where it is still there.
+
+    Raises BadInput where there is none, or none of the actor's frame size, and what `prepare` raises.
+    """
+    crop, folder = actor.crop, work_root / "footage"
+    if footage is None:
+        fingerprint = actor.trained.get("footage_fingerprint")
+        for home in sorted(folder.glob(f"{fingerprint}-preparation*")) if fingerprint else []:
+            try:
+                return load_prepared(home, crop)
+            except FileNotFoundError:
+                continue
+        raise BadInput(
+            "--footage", f"what {actor.id} was trained on is not prepared in {folder}: give the footage itself"
+        )
+    preset = PRESETS.get(actor.preset)
+    prepared = prepare(
+        footage,
+        folder,
+        crop.out_width_px,
+        crop.out_height_px,
+        on_progress,
+        whole_frame=preset is not None and preset().whole_frame,
+        anyway=True,  # what was trained on it is to be measured, however good it is
+        say=say,
+    )
+    if prepared.frame_size != actor.frame_size:
+        one, other = prepared.frame_size, actor.frame_size
+        raise BadInput(
+            "--footage",
+            f"is {one.width_px}x{one.height_px}, {actor.id} was filmed at {other.width_px}x{other.height_px}: "
+            "it must be the actor, filmed in the same place by the same camera",
+        )
+    return prepared
+
+
+def evaluate_held_out(
+    actor: Actor, prepared: PreparedFootage, footage: Footage | None, lpips: Lpips | None, on_step: Progress
+) -> Evaluation:
+    """Draws the held-out frames with the actor's published networks, and measures them beside the baselines.
+
+    Raises NoBody where no held-out frame shows the person, ActorUnusable.
+    """
+    note, trained_on_rest, blocks = _held_out_blocks(actor, prepared, footage)
+    runs = [run for block in blocks for run in seen_runs(prepared, block)]
+    if not runs:
+        raise NoBody("no held-out frame shows the person")
+    frames = [frame for run in runs for frame in run]
+    places = {frame: place for place, frame in enumerate(frames)}
+
+    def told(what: str, run: list[int]) -> Iterator[int]:
+        for frame in run:
+            on_step(what, places[frame], len(frames))
+            yield frame
+
+    acting = PublishedActor(actor)
+    refined: list[list[Picture]] = []
+    unrefined: list[list[Picture]] = []
+    for run in runs:
+        pictures = acting.run(_pose(prepared, frame) for frame in told("drawing", run))
+        for kept, drawn in zip((unrefined, refined), pictures, strict=True):
+            kept.append(seen_on(drawn, actor, prepared.crop))
+    on_step("drawing", len(frames), len(frames))
+    real = [[np.asarray(prepared.pictures[frame]) for frame in run] for run in runs]
+    asked = [[prepared.stage_pose(frame) for frame in run] for run in runs]
+    near = near_blocks(blocks, prepared.frame_rate_hz)
+    known = [i for i, pose in enumerate(prepared.poses) if pose is not None and i not in near]
+    nearest_pose = NearestPose([prepared.stage_pose(i) for i in known])
+    nearest = [[np.asarray(prepared.pictures[known[nearest_pose.index(pose)]]) for pose in run] for run in asked]
+    speed = acting.times.frames_per_second
+    ways: list[tuple[str, list[list[Picture]], dict[str, Any]]] = [
+        ("the actor", refined, {"frames_per_second": speed}),
+        ("nearest training frame" if trained_on_rest else "nearest other frame", nearest, {}),
+        ("the footage itself", real, {"is_real": True}),
+    ]
+    if actor.face is not None:
+        ways.insert(1, ("the actor without its face network", unrefined, {}))
+    rows = []
+    for index, (name, pictures_of_runs, options) in enumerate(ways):
+        check = partial(on_step, "measuring", index, len(ways))
+        rows.append(measured(name, pictures_of_runs, real, asked, actor.face_rule, lpips, check=check, **options))
+    on_step("measuring", len(ways), len(ways))
+    flat = dict(zip(frames, (picture for drawn in refined for picture in drawn), strict=True))
+    chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, 8).round().astype(int))]
+    return Evaluation(
+        title=f"{actor.id} version {actor.version}: {len(frames)} held-out frames in {len(blocks)} blocks",
+        rows=rows,
+        picture_size=(actor.crop.out_width_px, actor.crop.out_height_px),
+        notes=[
+            note,
+            f"frames a second: label map and networks of one session alone, without services, in {acting.precision}",
+        ],
+        facts={"held_out_frames": ", ".join(f"{block.start} to {block.stop - 1}" for block in blocks)},
+        shown=[[np.asarray(prepared.labels[f]), flat[f], np.asarray(prepared.pictures[f])] for f in chosen],
+    )
+
+
+def _held_out_blocks(actor: Actor, prepared: PreparedFootage, footage: Footage | None) -> tuple[str, bool, list[range]]:
+    """The frames that the actor was not trained on: how that is known, whether it was on the others, and which."""
+    trained_on = actor.trained.get("footage_fingerprint")
+    split = prepared.split()
+    if footage is None or (trained_on is not None and trained_on == footage.fingerprint()):
+        stored = actor.trained.get("held_out_blocks")
+        blocks = split.blocks if stored is None else [range(start, stop) for start, stop in stored]
+        return "held out in training", True, blocks
+    if trained_on is None:
+        same = actor.trained.get("footage_report", {}).get("frames") == len(prepared)
+        words = "taken for the footage that the actor was trained on, which its record names by its file alone"
+        if same and actor.trained.get("footage") == footage.title:
+            return f"{words}; held out in training, by the same rule", True, split.blocks
+    # A record without the list names a single file as the whole.
+    learned = actor.trained.get("footage_file_fingerprints", [trained_on])
+    files = zip(footage.files, footage.file_fingerprints(), strict=True)
+    shared = [path.name for path, fingerprint in files if fingerprint in learned]
+    if shared:
+        words = f"the actor was trained on {', '.join(shared)}: frames of it may have been learned, and score too well"
+        return words, False, split.blocks
+    return "other footage than the actor was trained on", False, split.blocks
+
+
+def _pose(prepared: PreparedFootage, frame: int) -> Pose:
+    pose = prepared.poses[frame]
+    assert pose is not None
+    return pose

@@ -1,0 +1,1 @@
+"""The training loop: learners for body and face, budgets, batches, divergence."""

@@ -1,0 +1,192 @@
+"""Training of the body's generator on pairs, against a judge that sees both frames of a pair at once.
+
+Source: Chan et al. 2019, temporal smoothing:
+`min_G max_D E[log D(x0, x1, y0, y1)] + E[log(1 - D(x0, x1, G(x0), G(x1)))]`.
+The second picture is drawn on the first, and gradients flow through both. In the ablation's first row, pix2pixHD, each
+picture is drawn on zeros and judged by itself.
+"""
+
+# Shapes: B the batch's pairs, H and W pixels.
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from services.generator.network import Generator, GlobalGenerator, LocalEnhancer
+from serving.actors.store import NetworkShape
+from training.data.pairs import Pair, Pairs
+from training.loop.ahead import Ahead
+from training.loop.batches import collated, halved, on_device, pinned
+from training.loop.learner import Computing, Learner, weights_fixed
+from training.losses.adversarial import real_or_fake
+from training.losses.feature_matching import feature_matching
+from training.losses.reconstruction import opacity_l1, weighted_l1
+from training.losses.temporal import PAIR_CHANNELS, SINGLE_CHANNELS, judged_apart, judged_together
+from training.networks.discriminator import MultiscaleDiscriminator
+from training.presets import Preset
+
+_LABEL_CHANNELS: Final = 3
+"""Of the generator's input; the others are its previous picture."""
+
+
+def new_generator(shape: NetworkShape) -> Generator:
+    """A generator of this shape, its weights not yet trained."""
+    network = LocalEnhancer if shape.enhanced else GlobalGenerator
+    return network(
+        out_channels=4 if shape.plate else 3,
+        base_channels=shape.base_channels,
+        downsamplings=shape.downsamplings,
+        blocks=shape.blocks,
+        padding=shape.padding,
+    )
+
+
+def new_body_judge(preset: Preset) -> MultiscaleDiscriminator:
+    """The judge of pairs, or of single pictures where the preset has no temporal losses, not yet trained."""
+    return MultiscaleDiscriminator(
+        PAIR_CHANNELS if preset.temporal else SINGLE_CHANNELS,
+        preset.discriminator_channels,
+        preset.discriminator_layers,
+        preset.discriminator_scales,
+    )
+
+
+class BodyLearner(Learner):
+    """Trains the generator of `preset` on `pairs`, which bring a plate where the preset draws onto one.
+
+    vgg: see `Learner`. half_size: the pairs' pictures are twice as large as the preset's.
+
+    coarse_pictures, coarse_restores: of the training of the generator that `warm_start` took; 0 without one.
+    """
+
+    def __init__(
+        self,
+        preset: Preset,
+        pairs: Pairs,
+        computing: Computing,
+        *,
+        vgg: nn.Module | None = None,
+        half_size: bool = False,
+    ) -> None:
+        super().__init__(
+            new_generator(preset.generator),
+            new_body_judge(preset),
+            preset,
+            computing,
+            weights=preset.weights,
+            vgg=vgg,
+            pictures_per_item=2,
+        )
+        self.coarse_pictures = 0
+        self.coarse_restores = 0
+        self._pairs = pairs
+        self._half_size = half_size
+        self._batches = Ahead(self._batch, self.pictures_per_step)
+        self._forget_previous()
+
+    def warm_start(self, coarse: BodyLearner) -> None:
+        """Takes the trunk from a generator that was trained at half size. Raises ValueError where there is no trunk."""
+        for network in (self.generator, self.averaged):
+            if not isinstance(network, LocalEnhancer) or not isinstance(coarse.averaged, GlobalGenerator):
+                raise ValueError("a local enhancer starts from a global generator, and nothing else does")
+            network.warm_start(coarse.averaged)
+        self.coarse_pictures, self.coarse_restores = coarse.pictures_seen, coarse.restores
+
+    def state(self) -> dict[str, Any]:
+        """See `Learner.state`."""
+        coarse = {"coarse_pictures": self.coarse_pictures, "coarse_restores": self.coarse_restores}
+        return super().state() | coarse
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """See `Learner.load_state`."""
+        super().load_state(state)
+        # Not in checkpoints of earlier releases.
+        self.coarse_pictures = int(state.get("coarse_pictures", 0))
+        self.coarse_restores = int(state.get("coarse_restores", 0))
+
+    def start_from(self, generator: dict[str, Tensor], judge: dict[str, Tensor] | None, source: str) -> None:
+        """See `Learner.start_from`."""
+        super().start_from(generator, judge, source)
+        self._forget_previous()
+
+    def step(self, progress: float) -> dict[str, float]:
+        """See `Learner.step`: a batch of pairs, two pictures each."""
+        preset = self._preset
+        pair = on_device(self._next(self._batches), self.device)
+        judged = judged_together if preset.temporal else judged_apart
+        if isinstance(self.generator, LocalEnhancer):
+            self.generator.trunk.requires_grad_(progress >= preset.frozen_trunk)
+        with self._autocast():
+            pictures, opacities = self._drawn(pair)
+            self._abandon_if_asked()
+            drawn_BCHW = judged(pair.labels, pictures)
+            with weights_fixed(self.judge):
+                judged_drawn = self.judge(drawn_BCHW)
+            # Taken with gradients: the judge's own step uses it again.
+            judged_real = self.judge(judged(pair.labels, pair.pictures))
+            terms = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
+            if self._weights.feature_matching:
+                terms["feature_matching"] = feature_matching(judged_drawn, judged_real, preset.feature_matching)
+            terms |= self._pixel_terms(pair, pictures, opacities)
+        self._update("generator", self._weights.total(terms), progress)
+        terms["judge"] = self._update_judge(judged_real, drawn_BCHW, progress)
+        return self._stepped(terms)
+
+    def _batch(self, number: int) -> Pair:
+        pair = collated([self._pairs.pair(item) for item in self._items(number)])
+        if self._half_size:
+            pair = halved(pair)
+        return pinned(pair) if self.device == "cuda" else pair
+
+    def _drawn(self, pair: Pair) -> tuple[tuple[Tensor, Tensor], list[Tensor]]:
+        """Both pictures in [-1, 1] and, with a plate, both opacities; all float32."""
+        nothing_B3HW = torch.zeros_like(pair.previous)
+        temporal = self._preset.temporal
+        first, first_opacity = self._draw(pair.labels[0], pair.previous if temporal else nothing_B3HW, pair.plate)
+        second, second_opacity = self._draw(pair.labels[1], first if temporal else nothing_B3HW, pair.plate)
+        return (first, second), [opacity for opacity in (first_opacity, second_opacity) if opacity is not None]
+
+    def _draw(
+        self, label_B3HW: Tensor, previous_B3HW: Tensor, plate_B3HW: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        drawn_BCHW = self.generator(torch.cat([label_B3HW, previous_B3HW], dim=1)).float()
+        if plate_B3HW is None:
+            return drawn_BCHW, None
+        opacity_B1HW = drawn_BCHW[:, 3:]
+        return plate_B3HW + opacity_B1HW * (drawn_BCHW[:, :3] - plate_B3HW), opacity_B1HW
+
+    def _pixel_terms(self, pair: Pair, pictures: tuple[Tensor, Tensor], opacities: list[Tensor]) -> dict[str, Tensor]:
+        """The terms that compare pictures: summed over both frames of a pair, averaged over two single pictures.
+
+        With temporal smoothing a pair is one example: the discriminator judges it once, and the paper's objective sums
+        the pixel terms of its frames. In the `pix2pixhd` row each picture is an example, so all terms are averaged over
+        the two, as the discriminator's are.
+        """
+        weights, gain, real = self._weights, self._preset.person_gain, pair.pictures
+        share = 1.0 if self._preset.temporal else 0.5
+        terms = {}
+        if weights.perceptual:
+            first, second = (self._seen_alike(*both) for both in zip(pictures, real, strict=True))
+            terms["perceptual"] = share * (first + second)
+        if weights.l1:
+            first, second = (
+                weighted_l1(pictures[i], real[i], pair.grown_masks[i], pair.counted[i], gain) for i in (0, 1)
+            )
+            terms["l1"] = share * (first + second)
+        if opacities and weights.opacity:
+            first, second = (opacity_l1(opacities[i], pair.masks[i], pair.counted[i]) for i in (0, 1))
+            terms["opacity"] = share * (first + second)
+        return terms
+
+    def _forget_previous(self) -> None:
+        """Without temporal losses: zero weights for the previous picture. They stay: its zeros pull at nothing."""
+        if self._preset.temporal:
+            return
+        for network in (self.generator, self.averaged):
+            assert isinstance(network, GlobalGenerator | LocalEnhancer)
+            heads = [network.head, network.trunk.head] if isinstance(network, LocalEnhancer) else [network.head]
+            for head in heads:
+                with torch.no_grad():
+                    head.conv.weight[:, _LABEL_CHANNELS:] = 0

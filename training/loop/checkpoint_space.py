@@ -1,0 +1,54 @@
+"""Room on the disk for a training's checkpoints, known before its networks are made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import nn
+
+from training.checkpoints.store import KEPT, Checkpoints
+from training.loop.body_learner import new_body_judge, new_generator
+from training.loop.face_learner import new_face_judge, new_face_network
+from training.presets import Preset, coarse_stage
+from training.process.disk import check_room
+
+_COPIES_OF_GENERATOR: Final = 4
+"""The newest weights, the averaged ones, and Adam's two moments."""
+_COPIES_OF_JUDGE: Final = 3
+
+
+def state_checkpoints_room(preset: Preset, body: Path, face: Path, coarse: Path | None) -> str:
+    """What all checkpoints that will be kept take, on top of those that are there, and what is free, in words.
+
+    body, face, coarse: each stage's newest checkpoint; coarse is None for a job without that stage. Raises DiskFull.
+    """
+    sizes = {body: body_checkpoint_bytes(preset), face: face_checkpoint_bytes(preset)}
+    if coarse is not None and not Checkpoints(body).paths():  # else that stage is over
+        sizes[coarse] = body_checkpoint_bytes(coarse_stage(preset))
+    there = {path: sum(file.stat().st_size for file in Checkpoints(path).paths()) for path in sizes}
+    being_written = max(sizes.values())
+    missing = sum(max(0, KEPT * size - there[path]) for path, size in sizes.items()) + being_written
+    return check_room(
+        body.parent, missing, "checkpoints", "free some, choose another --work folder, or a smaller --preset"
+    )
+
+
+def body_checkpoint_bytes(preset: Preset) -> int:
+    """What one checkpoint of the body's training takes, about."""
+    with torch.device("meta"):
+        return _bytes(new_generator(preset.generator), new_body_judge(preset))
+
+
+def face_checkpoint_bytes(preset: Preset) -> int:
+    """What one checkpoint of the face's training takes, about; 0 for a preset without one."""
+    if preset.face is None:
+        return 0
+    with torch.device("meta"):
+        return _bytes(new_face_network(preset.face), new_face_judge(preset))
+
+
+def _bytes(generator: nn.Module, judge: nn.Module) -> int:
+    copies = ((generator, _COPIES_OF_GENERATOR), (judge, _COPIES_OF_JUDGE))
+    return sum(times * weight.nbytes for network, times in copies for weight in network.parameters())

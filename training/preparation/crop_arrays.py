@@ -1,0 +1,121 @@
+"""Cutting the crop out of every frame: the arrays that training reads, written row by row and gone on with after a
+kill."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from motion.crop import Crop
+from motion.frame import Picture
+from motion.labelmap import draw_label_map
+from motion.pose import Pose
+from serving.errors import UnreadableVideo
+from training.data.footage import Footage
+from training.data.plate import beside_person, uncertain
+from training.preparation.detections import Sightings
+from training.preparation.prop_inpainting import MOST_FRAMES, BodyTexture
+from training.preparation.resumable_array import RowWriter, read_rows
+
+ARRAYS: Final = ("pictures", "targets", "labels", "masks", "props")
+_BESIDE: Final = "beside"
+_BESIDE_FRACTION: Final = 0.0005
+"""A frame has a prop (a shadow) in it when more than this fraction of the crop is one."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is being done, how many frames of it are done, and of how many, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class BesideCounts:
+    """In how many frames something is beside the person."""
+
+    frames_with_props: int
+    frames_with_shadows: int
+    frames_with_either: int
+
+
+def write_crops(
+    footage: Footage, seen: Sightings, crop: Crop, plate: Picture, folder: Path, on_progress: Progress
+) -> BesideCounts:
+    """Writes the arrays of `PreparedFootage` into `folder`, or what of them is missing there.
+
+    Raises OSError, and UnreadableVideo where the footage gives another number of frames than before.
+    """
+    frames, height_px, width_px = len(seen.poses), crop.out_height_px, crop.out_width_px
+    crop_plate = crop.cut(plate)
+    with ExitStack() as closing:
+
+        def rows(name: str, *shape: int) -> RowWriter:
+            return closing.enter_context(RowWriter(folder / f"{name}.npy", frames, shape))
+
+        pictures, labels = (rows(name, height_px, width_px, 3) for name in ("pictures", "labels"))
+        masks, props = (rows(name, height_px, width_px) for name in ("masks", "props"))
+        flags = rows(_BESIDE, 2)
+        written = (pictures, labels, masks, props, flags)
+        done = min(array.rows_done for array in written)
+        for array in written:
+            array.forget_behind(done)
+        for index, picture in _frames_from(footage, seen, done):
+            cut = crop.cut(picture)
+            pose = seen.poses[index]
+            mask = crop.cut(np.repeat(seen.mask(index)[..., None], 3, axis=2))[..., 0]
+            beside = beside_person(cut, crop_plate, mask)
+            pictures.append(cut)
+            labels.append(
+                draw_label_map(Pose.nothing_seen() if pose is None else crop.to_crop(pose), width_px, height_px)
+            )
+            masks.append(mask)
+            props.append(uncertain(beside.props, mask))
+            flags.append(
+                np.array([kind.mean() > _BESIDE_FRACTION for kind in (beside.props, beside.shadows)], np.uint8)
+            )
+            on_progress("cutting out the crop", index + 1, frames)
+        if not all(array.whole for array in written):
+            raise UnreadableVideo(f"{footage.title} gave {frames} frames before, and {flags.rows_done} now")
+    _paint_over_props(seen, crop, crop_plate, folder, on_progress)
+    beside_F2 = np.load(folder / f"{_BESIDE}.npy")
+    return BesideCounts(*(int(column.sum()) for column in (*beside_F2.T, beside_F2.any(axis=1))))
+
+
+def _frames_from(footage: Footage, seen: Sightings, first: int) -> Iterator[tuple[int, Picture]]:
+    """Frames with their numbers from `first` on; files before it are not opened."""
+    frames = len(seen.poses)
+    if first >= frames:
+        return
+    for file in range(bisect_right(seen.file_starts, first) - 1, len(seen.file_starts)):
+        start = seen.file_starts[file]
+        end = seen.file_starts[file + 1] if file + 1 < len(seen.file_starts) else frames
+        for index, picture in enumerate(footage.frames_of(file), start):
+            if index >= end:
+                raise UnreadableVideo(f"{footage.files[file]} gave {end - start} frames before, and more now")
+            if index >= first:
+                yield index, picture
+
+
+def _paint_over_props(seen: Sightings, crop: Crop, crop_plate: Picture, folder: Path, on_progress: Progress) -> None:
+    frames = len(seen.poses)
+    paths = [folder / f"{name}.npy" for name in ("pictures", "masks", "props")]
+    with RowWriter(folder / "targets.npy", frames, (crop.out_height_px, crop.out_width_px, 3)) as targets:
+        if targets.whole:
+            return
+        shown = [index for index in range(frames) if seen.poses[index] is not None]
+        chosen = [shown[i] for i in np.unique(np.linspace(0, len(shown) - 1, MOST_FRAMES).astype(int))]
+        pictures, masks = (np.load(path, mmap_mode="r") for path in paths[:2])
+        poses = [crop.to_crop(pose) for i in chosen if (pose := seen.poses[i]) is not None]
+        texture = BodyTexture([pictures[i] for i in chosen], [masks[i] for i in chosen], poses)
+        del pictures, masks
+        done = targets.rows_done
+        for index, (picture, mask, props) in enumerate(zip(*(read_rows(p, done) for p in paths), strict=True), done):
+            pose = seen.poses[index]
+            target = picture
+            if pose is not None:
+                target = texture.cleaned(picture, mask, crop.to_crop(pose), crop_plate, props)
+            targets.append(target)
+            on_progress("painting over props", index + 1, frames)

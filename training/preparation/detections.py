@@ -1,0 +1,296 @@
+"""Who is where in the footage: a pose, a mask of the person and a few measures for every frame, found once and kept.
+
+What is found is kept in chunks. Every chunk starts a tracker of its own, so that a job that was interrupted finds
+exactly what an uninterrupted one would have found.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from pathlib import Path
+from typing import Any, Final, overload
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.frame import FrameSize, Picture
+from motion.pose import Pose
+from motion.pose_choice import PoseDetail
+from services.pose.estimator import PoseEstimator
+from serving.process.atomic_files import written_whole
+from serving.process.memory import give_freed_back
+from training.preparation.frame_quality import MEASURES, QualityMeter
+from training.preparation.imported_poses import ImportedPoses, drawn_mask, explains
+from training.preparation.resumable_array import write_array
+
+CHUNK_FRAMES: Final = 200
+_COMPLETE_FILE: Final = "complete.json"
+_POSES_FILE: Final = "poses.npy"
+_LONGEST_MASK_SIDE_PX: Final = 640
+"""MediaPipe's own masks have 256 pixels for the whole person; more than this is interpolation."""
+
+Mask = NDArray[np.uint8]
+"""`[H, W]` uint8, 255 where a pixel is of the person, soft at its outline."""
+
+
+class StoredPoses(Sequence[Pose | None]):
+    """Poses that stay on the disk until they are asked for, so that hours of them take no memory.
+
+    parts: `[F, J, 3]` float32 each: x, y and confidence; NaN where nobody was found.
+    """
+
+    def __init__(self, parts: Sequence[NDArray[np.float32]]) -> None:
+        self._parts = list(parts)
+        self._ends = list(accumulate(len(part) for part in parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, frame: int) -> Pose | None: ...
+    @overload
+    def __getitem__(self, frame: slice) -> list[Pose | None]: ...
+    def __getitem__(self, frame: int | slice) -> Pose | list[Pose | None] | None:
+        if isinstance(frame, slice):
+            return [self[index] for index in range(*frame.indices(len(self)))]
+        if frame < 0:
+            frame += len(self)
+        if not 0 <= frame < len(self):
+            raise IndexError(f"there are {len(self)} poses, asked for number {frame}")
+        part = bisect_right(self._ends, frame)
+        values = np.array(self._parts[part][frame - self._ends[part] + len(self._parts[part])])
+        return None if np.isnan(values[0, 0]) else Pose(values[:, :2], values[:, 2])
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen in one file.
+
+    measures: `[F, M]` float32. people: `[F]`. drawn: `[F]` bool, whether the mask was drawn around the joints.
+    """
+
+    frames: int
+    frame_size: FrameSize
+    chunk_paths: list[Path]
+    poses: NDArray[np.float32]
+    measures: NDArray[np.float32]
+    people: NDArray[np.int16]
+    drawn: NDArray[np.bool_]
+    frames_lost: int
+    notes: tuple[str, ...]
+
+
+class Sightings:
+    """What was seen in all files, one after another.
+
+    poses: one per frame in pixels of the footage, None where nobody was found. measures: `[F, M]` float32, see
+    `quality.MEASURES`. people: `[F]`, how many were found in each frame; MediaPipe never finds more than one.
+    drawn_masks: in how many frames the mask was drawn around the joints. lost_frames: that do not decode.
+    notes: what was decided about the files when they were read. file_starts: every file's first frame.
+    """
+
+    def __init__(self, files: Sequence[_Seen]) -> None:
+        self.frame_size = files[0].frame_size
+        self.poses: Sequence[Pose | None] = StoredPoses([seen.poses for seen in files])
+        self.measures = np.concatenate([seen.measures for seen in files])
+        self.people = np.concatenate([seen.people for seen in files])
+        self.drawn_masks = int(sum(seen.drawn.sum() for seen in files))
+        self.lost_frames = sum(seen.frames_lost for seen in files)
+        self.notes = tuple(note for seen in files for note in seen.notes)
+        self.file_starts = [0, *accumulate(seen.frames for seen in files)][:-1]
+        self._files = files
+        self._read: tuple[Path, NDArray[np.uint8]] | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sightings]) -> Sightings:
+        """Of several files, in their order."""
+        return cls([seen for part in parts for seen in part._files])
+
+    def mask(self, frame: int) -> Mask:
+        """One frame's mask at the footage's size; all 0 where nobody was found. Quick for frames in their order."""
+        file = bisect_right(self.file_starts, frame) - 1
+        chunk, offset = divmod(frame - self.file_starts[file], CHUNK_FRAMES)
+        path = self._files[file].chunk_paths[chunk]
+        if self._read is None or self._read[0] != path:
+            with np.load(path) as stored:
+                self._read = path, stored["masks"]
+        size = (self.frame_size.width_px, self.frame_size.height_px)
+        return np.asarray(cv2.resize(self._read[1][offset], size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def find_person(
+    open_footage: Callable[[], Iterable[Picture]],
+    folder: Path,
+    on_frame: Callable[[int], None],
+    *,
+    meter: QualityMeter | None = None,
+    imported: ImportedPoses | None = None,
+    keep: Callable[[int, Picture], None] = lambda frame, picture: None,
+    on_known: Callable[[int], None] | None = None,
+    more_facts: Callable[[], Mapping[str, Any]] = dict,
+) -> Sightings:
+    """Looks at every frame of one file, or reads from `folder` what an earlier run has already seen there.
+
+    open_footage: gives the frames from the first on; not called when all of them are known.
+    on_frame: told how many frames are done, after each; what it raises ends the search, and whole chunks are kept.
+    meter: measures the frames; None measures none (NaN). imported: poses to take in place of MediaPipe's, whose masks
+    are still taken where they show the same person. keep: given every frame that is decoded, with its number.
+    on_known: told in place of `on_frame` of frames that are only passed over. more_facts: asked at the end for what is
+    to be kept with the sightings; "frames_lost" and "notes" are known here.
+    Raises ValueError for footage without frames.
+    """
+    complete_path = folder / _COMPLETE_FILE
+    if not complete_path.is_file():
+        look = _Look(folder, on_frame, on_known or on_frame, meter, imported, keep)
+        facts: dict[str, Any] = look.at(iter(open_footage())) | dict(more_facts())
+        _gather_poses(folder, facts["frames"])
+        with written_whole(complete_path) as partial:
+            partial.write_text(json.dumps(facts))
+    facts = json.loads(complete_path.read_text())
+    paths = [_chunk_path(folder, start) for start in range(0, facts["frames"], CHUNK_FRAMES)]
+    columns: dict[str, list[NDArray[Any]]] = {"measures": [], "people": [], "drawn": []}
+    for path in paths:
+        with np.load(path) as stored:
+            for name, column in columns.items():
+                column.append(stored[name])
+    poses: NDArray[np.float32] = np.load(folder / _POSES_FILE, mmap_mode="r")
+    size = FrameSize(facts["width_px"], facts["height_px"])
+    joined = {name: np.concatenate(column) for name, column in columns.items()}
+    lost, notes = facts.get("frames_lost", 0), tuple(facts.get("notes", ()))
+    seen = _Seen(facts["frames"], size, paths, poses, **joined, frames_lost=lost, notes=notes)
+    return Sightings([seen])
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What is kept of one frame."""
+
+    pose: Pose | None
+    mask: Mask
+    measures: NDArray[np.float32]
+    people: int
+    drawn: bool
+
+
+class _Look:
+    """One pass over the frames of a file, which leaves its chunks in the folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        on_frame: Callable[[int], None],
+        on_known: Callable[[int], None],
+        meter: QualityMeter | None,
+        imported: ImportedPoses | None,
+        keep: Callable[[int, Picture], None],
+    ) -> None:
+        self._folder = folder
+        self._on_frame = on_frame
+        self._on_known = on_known
+        self._meter = meter
+        self._imported = imported
+        self._keep = keep
+        self._done = 0
+        self._size: FrameSize | None = None
+        self._last: Picture | None = None
+
+    def at(self, frames: Iterator[Picture]) -> dict[str, int]:
+        """How many frames there are, and their size."""
+        while True:
+            path, before = _chunk_path(self._folder, self._done), self._done
+            pictures = islice(frames, CHUNK_FRAMES)
+            if path.is_file():
+                for picture in pictures:
+                    if self._imported is not None:
+                        self._imported.of(self._done)  # whom it follows must not depend on interruptions
+                    self._count(picture, self._on_known)
+                if self._meter is not None and self._last is not None:
+                    self._meter.passed(before, self._done, self._last)
+            else:
+                rows = self._looked(pictures)
+                if rows:
+                    _store(path, rows)
+                del rows
+                give_freed_back()  # a tracker that has ended leaves a hundred megabytes behind in free blocks
+            if self._done - before < CHUNK_FRAMES:
+                break
+        if self._size is None:
+            raise ValueError("footage without frames")
+        return {"frames": self._done, "width_px": self._size.width_px, "height_px": self._size.height_px}
+
+    def _looked(self, pictures: Iterable[Picture]) -> list[_Row]:
+        rows: list[_Row] = []
+        with PoseEstimator(PoseDetail.HOLISTIC, with_mask=True) as estimator:
+            for picture in pictures:
+                size = FrameSize(picture.shape[1], picture.shape[0])
+                estimate = estimator.estimate(picture)
+                pose, people, drawn = estimate.dancer, int(estimate.dancer is not None), False
+                mask = _reduced(estimate.mask, size)
+                if self._imported is not None:
+                    pose, people = self._imported.of(self._done)
+                    if pose is None:
+                        mask = np.zeros_like(mask)
+                    elif not explains(mask, pose, size):
+                        mask, drawn = drawn_mask(pose, size, mask.shape), True
+                measures = np.full(len(MEASURES), np.nan, np.float32)
+                if self._meter is not None:
+                    measures = self._meter.measured(self._done, picture, mask, pose)
+                rows.append(_Row(pose, mask, measures, people, drawn))
+                self._count(picture, self._on_frame)
+        return rows
+
+    def _count(self, picture: Picture, told: Callable[[int], None]) -> None:
+        self._size = FrameSize(picture.shape[1], picture.shape[0])
+        self._keep(self._done, picture)
+        self._last = picture
+        self._done += 1
+        told(self._done)
+
+
+def _chunk_path(folder: Path, first_frame: int) -> Path:
+    return folder / f"{first_frame:07d}.npz"
+
+
+def _reduced(mask: NDArray[np.float32] | None, size: FrameSize) -> Mask:
+    scale = min(1.0, _LONGEST_MASK_SIDE_PX / max(size.width_px, size.height_px))
+    width_px, height_px = max(1, round(size.width_px * scale)), max(1, round(size.height_px * scale))
+    if mask is None:
+        return np.zeros((height_px, width_px), np.uint8)
+    reduced = cv2.resize(mask, (width_px, height_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.rint(np.clip(reduced, 0, 1) * 255), np.uint8)
+
+
+def _store(path: Path, rows: list[_Row]) -> None:
+    with written_whole(path) as partial:
+        np.savez_compressed(
+            partial,
+            poses=np.stack([_values(row.pose) for row in rows]),
+            masks=np.stack([row.mask for row in rows]),
+            measures=np.stack([row.measures for row in rows]),
+            people=np.array([row.people for row in rows], np.int16),
+            drawn=np.array([row.drawn for row in rows], bool),
+        )
+
+
+def _values(pose: Pose | None) -> NDArray[np.float32]:
+    """`[J, 3]` float32; NaN for None."""
+    if pose is None:
+        return np.full((skeleton.JOINT_COUNT, 3), np.nan, np.float32)
+    return np.concatenate([pose.joints_px, pose.confidence[:, None]], axis=1)
+
+
+def _gather_poses(folder: Path, frames: int) -> None:
+    """All chunks' poses in one file, where any of them is found at once."""
+
+    def chunks() -> Iterator[NDArray[np.float32]]:
+        for start in range(0, frames, CHUNK_FRAMES):
+            with np.load(_chunk_path(folder, start)) as stored:
+                yield stored["poses"]
+
+    write_array(folder / _POSES_FILE, (frames, skeleton.JOINT_COUNT, 3), np.dtype(np.float32), chunks())

@@ -1,0 +1,187 @@
+"""What is known of every frame of the footage, in columns; also as a CSV file for people."""
+
+from __future__ import annotations
+
+import csv
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.body import BodyMeasure, measure_body
+from motion.face_region import FaceRule, face_region
+from motion.pose import Pose
+from serving.process.atomic_files import written_whole
+from training.data.split import Split
+from training.preparation.detections import Sightings
+from training.preparation.frame_quality import CHANGE, LIGHT, SHARPNESS, SHIFT
+
+_CUT_LEVELS: Final = 6.0
+"""Of 255: more than half of the place changes by more than this from one frame to the next only at a cut."""
+_FASTEST_TORSOS_PER_SECOND: Final = 10.0
+_FARTHEST_TORSOS: Final = 0.5
+"""A trunk that is somewhere else in the next frame was not filmed on its way."""
+
+_FACE_BOX: Final = FaceRule(side_per_face_size=2.0, min_side_px=16)
+_PART_OF_A_HAND: Final = 10
+
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FrameTable:
+    """`F` frames. Flags are `[F]` bool, numbers `[F]` float32, NaN where there is none.
+
+    body_height_px: from nose to ankles. face_box_px: `[F, 3]` int32, left, top and side of the face's square; side 0
+    without a face. camera_shift_px, light_levels, sharpness: see `quality.MEASURES`. people: `[F]`.
+    arms_up: a wrist above the nose. turned_away: the left shoulder left of the right one. starts: frames that do not
+    follow the frame before them: the first ones of files, and those behind a cut or a leap. leaps: those in which the
+    person is somewhere else, and no change of the place was seen. file_starts: the first ones of files.
+    measures: the bodies that could be measured, in their order.
+    """
+
+    frame_rate_hz: float
+    seen: Flags
+    whole_body: Flags
+    body_height_px: Floats
+    face_box_px: NDArray[np.int32]
+    left_hand: Flags
+    right_hand: Flags
+    arms_up: Flags
+    turned_away: Flags
+    people: NDArray[np.int16]
+    camera_shift_px: Floats
+    light_levels: Floats
+    sharpness: Floats
+    starts: frozenset[int]
+    leaps: frozenset[int]
+    file_starts: Sequence[int]
+    measures: list[BodyMeasure]
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    @property
+    def face(self) -> Flags:
+        """In which frames a face was seen."""
+        return np.asarray(self.face_box_px[:, 2] > 0)
+
+    @property
+    def cuts(self) -> int:
+        """How many cuts there are within files."""
+        return len(self.starts - self.leaps - set(self.file_starts))
+
+    def write_csv(self, path: Path, split: Split | None) -> None:
+        """One row a frame. Raises OSError."""
+        names = ("frame", "file", "seconds", "part", "person", "people", "whole_body", "body_height_px", "face_x_px",
+                 "face_y_px", "face_side_px", "left_hand", "right_hand", "camera_shift_px", "light_levels",
+                 "sharpness", "starts")  # fmt: skip
+        with written_whole(path) as partial, partial.open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(names)
+            for frame in range(len(self)):
+                number = bisect_right(self.file_starts, frame) - 1
+                has_face = self.face_box_px[frame, 2] > 0
+                table.writerow(
+                    (
+                        frame,
+                        number,
+                        f"{(frame - self.file_starts[number]) / self.frame_rate_hz:.3f}",
+                        "" if split is None else split.part(frame),
+                        int(self.seen[frame]),
+                        int(self.people[frame]),
+                        int(self.whole_body[frame]),
+                        _number(self.body_height_px[frame]),
+                        *(self.face_box_px[frame].tolist() if has_face else ("", "", "")),
+                        int(self.left_hand[frame]),
+                        int(self.right_hand[frame]),
+                        _number(self.camera_shift_px[frame]),
+                        _number(self.light_levels[frame]),
+                        _number(self.sharpness[frame]),
+                        int(frame in self.starts),
+                    )
+                )
+
+
+def frame_table(sightings: Sightings, frame_rate_hz: float) -> FrameTable:
+    """The columns of what was seen."""
+    frames, size = len(sightings.poses), sightings.frame_size
+    flags = {
+        name: np.zeros(frames, bool) for name in ("seen", "whole_body", "left_hand", "right_hand", "arms_up", "turned")
+    }
+    heights_px = np.full(frames, np.nan, np.float32)
+    boxes_px = np.zeros((frames, 3), np.int32)
+    measures = []
+    leaps = set()
+    before: Pose | None = None
+    for frame, pose in enumerate(sightings.poses):
+        if before is not None and pose is not None and _leaps(before, pose, frame_rate_hz):
+            leaps.add(frame)
+        before = pose
+        if pose is None:
+            continue
+        flags["seen"][frame] = True
+        measure = measure_body(pose, size)
+        if measure is not None:
+            measures.append(measure)
+            flags["whole_body"][frame] = True
+            heights_px[frame] = measure.height * size.height_px
+        region = face_region(pose, _FACE_BOX, size.width_px, size.height_px)
+        if region is not None:
+            boxes_px[frame] = (region.x_px, region.y_px, region.side_px)
+        flags["left_hand"][frame] = pose.seen[skeleton.LEFT_HAND].sum() >= _PART_OF_A_HAND
+        flags["right_hand"][frame] = pose.seen[skeleton.RIGHT_HAND].sum() >= _PART_OF_A_HAND
+        flags["arms_up"][frame], flags["turned"][frame] = _arms_up(pose), _turned_away(pose)
+    changed = np.flatnonzero(np.nan_to_num(sightings.measures[:, CHANGE]) > _CUT_LEVELS).tolist()
+    cut = {*sightings.file_starts, *changed}
+    return FrameTable(
+        frame_rate_hz=frame_rate_hz,
+        seen=flags["seen"],
+        whole_body=flags["whole_body"],
+        body_height_px=heights_px,
+        face_box_px=boxes_px,
+        left_hand=flags["left_hand"],
+        right_hand=flags["right_hand"],
+        arms_up=flags["arms_up"],
+        turned_away=flags["turned"],
+        people=sightings.people,
+        camera_shift_px=sightings.measures[:, SHIFT],
+        light_levels=sightings.measures[:, LIGHT],
+        sharpness=sightings.measures[:, SHARPNESS],
+        starts=frozenset(cut | leaps),
+        leaps=frozenset(leaps - cut),
+        file_starts=sightings.file_starts,
+        measures=measures,
+    )
+
+
+def _leaps(before: Pose, pose: Pose, frame_rate_hz: float) -> bool:
+    trunk = [before.joint(skeleton.NECK), before.joint(skeleton.MID_HIP)]
+    now = [pose.joint(skeleton.NECK), pose.joint(skeleton.MID_HIP)]
+    if any(joint is None for joint in (*trunk, *now)):
+        return False
+    trunk_px, now_px = np.array(trunk, np.float64), np.array(now, np.float64)
+    torso_px = max(float(np.linalg.norm(trunk_px[0] - trunk_px[1])), 1.0)
+    moved_px = float(np.linalg.norm(now_px - trunk_px, axis=1).min())
+    return moved_px > torso_px * max(_FARTHEST_TORSOS, _FASTEST_TORSOS_PER_SECOND / frame_rate_hz)
+
+
+def _arms_up(pose: Pose) -> bool:
+    nose_px = pose.joint(skeleton.NOSE)
+    wrists = [pose.joint(skeleton.R_WRIST), pose.joint(skeleton.L_WRIST)]
+    return nose_px is not None and any(wrist is not None and wrist[1] < nose_px[1] for wrist in wrists)
+
+
+def _turned_away(pose: Pose) -> bool:
+    right_px, left_px = pose.joint(skeleton.R_SHOULDER), pose.joint(skeleton.L_SHOULDER)
+    return right_px is not None and left_px is not None and bool(left_px[0] < right_px[0])
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.2f}"

@@ -1,0 +1,1 @@
+"""The training process: work folder, signals, several processes."""

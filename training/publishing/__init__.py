@@ -1,0 +1,1 @@
+"""From a checkpoint to a served version: export, quality gate, publication."""
