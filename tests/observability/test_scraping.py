@@ -64,8 +64,8 @@ def test_names_and_ports_are_those_of_the_manifests(root: Path, asked: dict[str,
     templates = [d["spec"]["template"] for d in documents if d["kind"] == "Deployment"]
     for job, (service, port) in asked.items():
         assert service in selectors, f"{job} scrapes {service}, which is not a Service"
-        behind = [t for t in templates if selectors[service].items() <= t["metadata"]["labels"].items()]
-        ports = {p["containerPort"] for t in behind for c in t["spec"]["containers"] for p in c.get("ports", ())}
+        serving = [t for t in templates if selectors[service].items() <= t["metadata"]["labels"].items()]
+        ports = {p["containerPort"] for t in serving for c in t["spec"]["containers"] for p in c.get("ports", ())}
         assert port in ports or job == "training", f"{job} scrapes port {port} of {service}, which has {sorted(ports)}"
 
 

@@ -53,7 +53,7 @@ def overlays() -> list[str]:
 @cache
 def _kustomized(folder: Path) -> str:
     if shutil.which("kubectl") is None:
-        pytest.skip("there is no kubectl, whose `kustomize` builds the overlays: docs/deploy.md says how to get one")
+        pytest.skip("kubectl, which builds the overlays, is not installed: see docs/deploy.md")
     built = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     assert not built.stderr, built.stderr  # a warning announces an error of the next version

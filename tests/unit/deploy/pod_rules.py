@@ -61,9 +61,9 @@ def accounts(documents: list[Document]) -> list[str]:
     for pod in pods(documents):
         account = pod.spec.get("serviceAccountName", "default")
         if account not in known:
-            faults.append(f"{pod.where}: there is no ServiceAccount {account}")
+            faults.append(f"{pod.where}: ServiceAccount {account} does not exist")
         if pod.spec.get("automountServiceAccountToken") is not False and account not in bound:
-            faults.append(f"{pod.where}: a token that nobody needs")
+            faults.append(f"{pod.where}: has an unused token")
     return faults
 
 
@@ -117,14 +117,14 @@ def only_triton_has_a_gpu(documents: list[Document]) -> list[str]:
         if pod.workload["kind"] == "Job" or not asks:
             continue  # a training job requests its own GPU and waits for it
         if pod.name != "triton":
-            faults.append(f"{pod.where}: asks for a GPU")
+            faults.append(f"{pod.where}: requests a GPU")
         if "nvidia.com/gpu.present" not in pod.spec.get("nodeSelector", {}):
             faults.append(f"{pod.where}: no nodeSelector for nodes with GPUs")
         if not any(toleration.get("key") == "nvidia.com/gpu" for toleration in pod.spec.get("tolerations", [])):
             faults.append(f"{pod.where}: does not tolerate nodes with GPUs")
         surge = pod.workload["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxSurge")
         if "nvidia.com/gpu" in asks and surge != 0:
-            faults.append(f"{pod.where}: maxSurge {surge} needs a GPU more")
+            faults.append(f"{pod.where}: maxSurge {surge} needs an additional GPU")
     return faults
 
 
@@ -134,7 +134,7 @@ def quantities(documents: list[Document]) -> list[str]:
 
     def look(where: str, value: object) -> None:
         if not isinstance(value, str):
-            faults.append(f"{where}: {value!r} is no string")
+            faults.append(f"{where}: {value!r} is not a string")
             return
         decimal, binary = _DECIMAL.fullmatch(value), _BINARY.fullmatch(value)
         thousands = bool(decimal) and re.fullmatch(r"[0-9]*000m", value) is not None

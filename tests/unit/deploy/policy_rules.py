@@ -77,11 +77,11 @@ def edges(documents: list[Document]) -> list[str]:
     scraped = scraping(documents)
     monitored = any(pod.name == "prometheus" for pod in pods(documents))
     wanted = pipeline(documents) | scraped | {("training", "training", ANY_PORT)}
-    faults = [f"nobody lets {edge} in" for edge in sorted(wanted - let_in)]
-    faults += [f"{edge} is let in, and nobody needs it" for edge in sorted(let_in - wanted)]
+    faults = [f"no policy allows {edge} at its target" for edge in sorted(wanted - let_in)]
+    faults += [f"a policy allows {edge} at its target without need" for edge in sorted(let_in - wanted)]
     wanted_out = {edge for edge in wanted if edge[0] in ours}
-    faults += [f"nobody lets {edge} out" for edge in sorted(wanted_out - let_out)]
-    faults += [f"{edge} is let out, and nobody needs it" for edge in sorted(let_out - wanted_out)]
+    faults += [f"no policy allows {edge} at its source" for edge in sorted(wanted_out - let_out)]
+    faults += [f"a policy allows {edge} at its source without need" for edge in sorted(let_out - wanted_out)]
     if monitored:
         out = {edge for edge in allowed(documents, "egress") if edge[0] == "prometheus"}
         faults += [
@@ -109,7 +109,7 @@ def shut(documents: list[Document]) -> list[str]:
         if spec["podSelector"] == {} and spec.get("egress"):
             ports = {port["port"] for rule in spec["egress"] for port in rule.get("ports", [{"port": ANY_PORT}])}
             if ports != {53}:
-                faults.append(f"{policy['metadata']['name']}: everybody may go to {ports}")
+                faults.append(f"{policy['metadata']['name']}: allows all pods to reach {ports}")
         if {} in spec.get("ingress", []):
-            faults.append(f"{policy['metadata']['name']}: lets everybody in everywhere")
+            faults.append(f"{policy['metadata']['name']}: allows all traffic to all pods")
     return faults

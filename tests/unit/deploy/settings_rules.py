@@ -61,7 +61,7 @@ def commands(documents: list[Document]) -> list[str]:
                 continue
             path = ROOT / module.replace(".", "/")
             if not ((path / "__main__.py").exists() or path.with_suffix(".py").exists() or _installed(module)):
-                faults.append(f"{pod.where} {container['name']}: there is no module {module}")
+                faults.append(f"{pod.where} {container['name']}: module {module} does not exist")
     return faults
 
 
@@ -96,7 +96,7 @@ def variables(documents: list[Document]) -> list[str]:
                 elif owner is None and not (
                     name in _OF_EVERYBODY | _read_by_the_code() or name.startswith(_OF_TORCHRUN)
                 ):
-                    faults.append(f"{pod.where} {container['name']}: nobody reads {name}")
+                    faults.append(f"{pod.where} {container['name']}: no process reads {name}")
     return faults
 
 
@@ -119,7 +119,7 @@ def files(documents: list[Document]) -> list[str]:
                 continue
             at = [mount for mount in mounts if PurePosixPath(str(path)).is_relative_to(mount)]
             if not at:
-                faults.append(f"{pod.where} {container['name']}: {name} {path} lies on no volume")
+                faults.append(f"{pod.where} {container['name']}: {name} {path} is not on a volume")
             elif name == "actors_root" and (mounts[at[0]]["name"] != "actors" or not mounts[at[0]].get("readOnly")):
                 faults.append(f"{pod.where} {container['name']}: {path} is not the volume of actors, read-only")
     return faults
@@ -167,7 +167,7 @@ def addresses(documents: list[Document]) -> list[str]:
             found = re.fullmatch(rf"dns:///([a-z-]+)\.{NAMESPACE}\.svc\.cluster\.local:(\d+)", address)
             spec = services.get(found[1]) if found else None
             if found is None or spec is None:
-                faults.append(f"{pod.where}: {stage} at {address} is no Service")
+                faults.append(f"{pod.where}: {stage} at {address} is not a Service")
                 continue
             if spec.get("clusterIP") != "None":
                 faults.append(f"{pod.where}: {stage} at {address} is not headless")
@@ -190,11 +190,11 @@ def graces(documents: list[Document]) -> list[str]:
         if pod.spec.get("terminationGracePeriodSeconds", 30) < needed:
             faults.append(f"{pod.where}: {container['name']} needs {needed:g} s to end")
         if settings.drain_delay_seconds < 5:
-            faults.append(f"{pod.where}: {container['name']} is gone before everybody knows")
+            faults.append(f"{pod.where}: {container['name']} ends before its callers notice")
     for pod in pods(documents):
         given = pod.spec.get("terminationGracePeriodSeconds", 30)
         if pod.workload["kind"] == "Deployment" and given < least.get(pod.name, 0):
-            faults.append(f"{pod.where}: {given} s to end, {least[pod.name]} are needed")
+            faults.append(f"{pod.where}: has {given} s to end but needs {least[pod.name]}")
         for container in pod.containers():
             exits = [word for word in container.get("args", []) if word.startswith("--exit-timeout-secs=")]
             stop = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
@@ -245,11 +245,11 @@ def triton(documents: list[Document]) -> list[str]:
         if not there["models"].get("readOnly") or at.get("models") != there["models"]["mountPath"]:
             faults.append(f"{pod.where}: the repository is not shared, or Triton may write to it")
         if there["actors"]["mountPath"] != str(settings.actors_root) or not there["actors"].get("readOnly"):
-            faults.append(f"{pod.where}: Triton finds no actors at {settings.actors_root}")
+            faults.append(f"{pod.where}: Triton does not find the actors at {settings.actors_root}")
         if words.get("--model-control-mode") != "explicit" or words.get("--allow-http") != "false":
-            faults.append(f"{pod.where}: others than the agent could load models")
+            faults.append(f"{pod.where}: other clients than the agent could load models")
         if f"model-repository,shared-memory,trace,logging:{REPOSITORY_KEY}=" not in script:
-            faults.append(f"{pod.where}: loading models is not restricted to who has the key")
+            faults.append(f"{pod.where}: loading models does not require the key")
         if str(settings.triton_repository_key_file) not in script:
             faults.append(f"{pod.where}: the agent and Triton have different keys")
         if settings.triton_address != f"127.0.0.1:{words.get('--grpc-port')}":
@@ -257,12 +257,12 @@ def triton(documents: list[Document]) -> list[str]:
         if pod.ports().get("metrics") != int(words.get("--metrics-port", 0)):
             faults.append(f"{pod.where}: Triton's metrics are not at its port")
         if "/dev/shm" not in {m["mountPath"] for m in server["volumeMounts"]}:
-            faults.append(f"{pod.where}: Triton needs more shared memory than a pod has by itself")
+            faults.append(f"{pod.where}: Triton needs more shared memory than a pod's default")
         secured = words.get("--grpc-use-ssl-mutual") == "true"
         if secured != (settings.triton_ca is not None):
             faults.append(f"{pod.where}: only one of Triton and its agent uses TLS")
         for name in ("--grpc-server-cert", "--grpc-server-key", "--grpc-root-cert"):
             mounted = [m["mountPath"] for m in server["volumeMounts"]]
             if secured and not any(PurePosixPath(words[name]).is_relative_to(path) for path in mounted):
-                faults.append(f"{pod.where}: {words[name]} lies on no volume")
+                faults.append(f"{pod.where}: {words[name]} is not on a volume")
     return faults

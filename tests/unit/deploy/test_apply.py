@@ -15,7 +15,7 @@ import pytest
 from tests.unit.deploy.api_server import ApiServer, serving
 from tests.unit.deploy.manifests import DEPLOY, ROOT, applied, called
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl: see docs/deploy.md")
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed: see docs/deploy.md")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import yaml
 from tests.unit.deploy.manifests import OVERLAYS, Document, called
 from tests.unit.deploy.test_manifests import RULES
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl: see docs/deploy.md")
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed: see docs/deploy.md")
 
 # The largest valid sets; every subset is valid, too. Components without a common set contradict each other: two numbers
 # of GPUs, a GPU share without a GPU, a fixed number of autoscaled replicas, an autoscaler without our Prometheus.

@@ -56,7 +56,7 @@ def selectors(documents: list[Document]) -> list[str]:
         finds(called(budget), budget["spec"]["selector"].get("matchLabels"))
     scaled = {pod.workload["metadata"]["name"] for pod in all_pods if pod.workload["kind"] == "Deployment"}
     faults += [
-        f"{called(scaler)}: there is no Deployment {scaler['spec']['scaleTargetRef']['name']}"
+        f"{called(scaler)}: Deployment {scaler['spec']['scaleTargetRef']['name']} does not exist"
         for scaler in of_kind(documents, "HorizontalPodAutoscaler", "ScaledObject")
         if scaler["spec"]["scaleTargetRef"]["name"] not in scaled
     ]
@@ -81,7 +81,7 @@ def ports(documents: list[Document]) -> list[str]:
     for pod in all_pods:
         names = [port["name"] for c in pod.containers() for port in c.get("ports", [])]
         if len(names) != len(set(names)):
-            faults.append(f"{pod.where}: two ports have one name")
+            faults.append(f"{pod.where}: two ports have the same name")
         for container in pod.containers():
             own = {port["name"] for port in container.get("ports", [])}
             for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -100,7 +100,7 @@ def _probe_faults(probe: Document | None, own_names: set[str], numbers: set[int]
     known = port in numbers if isinstance(port, int) else port in own_names
     faults = [] if known else [f"asks port {port}, which there is not"]
     if kind == "grpc" and probe["grpc"].get("service", "") not in ("", LIVE):
-        faults.append(f"asks for {probe['grpc']['service']}, which no health port knows")
+        faults.append(f"uses {probe['grpc']['service']}, which no health port serves")
     return faults
 
 
@@ -120,7 +120,7 @@ def probes(documents: list[Document]) -> list[str]:
             if container["name"] in ("orchestrator", "agent"):
                 asked = container.get("livenessProbe", {}).get("grpc", {}).get("service", "")
                 if asked != LIVE:
-                    faults.append(f"{where}: would be ended because a stage or Triton is away")
+                    faults.append(f"{where}: would be restarted because a stage or Triton is unavailable")
     return faults
 
 
@@ -139,15 +139,15 @@ def volumes(documents: list[Document]) -> list[str]:
                 mounted.add(mount["name"])
                 paths.append(mount["mountPath"])
                 if mount["name"] not in known:
-                    faults.append(f"{where}: there is no volume {mount['name']}")
+                    faults.append(f"{where}: volume {mount['name']} does not exist")
                 elif not mount.get("readOnly") and (known[mount["name"]].keys() & {"configMap", "secret"}):
-                    faults.append(f"{where}: {mount['name']} is mounted to be written to")
+                    faults.append(f"{where}: {mount['name']} is mounted writable")
             if len(paths) != len(set(paths)):
-                faults.append(f"{where}: two mounts at one path")
-        faults += [f"{pod.where}: nobody mounts {name}" for name in known.keys() - mounted]
+                faults.append(f"{where}: two mounts have the same path")
+        faults += [f"{pod.where}: no container mounts {name}" for name in known.keys() - mounted]
         for volume in known.values():
             if "persistentVolumeClaim" in volume and volume["persistentVolumeClaim"]["claimName"] not in claims:
-                faults.append(f"{pod.where}: there is no claim {volume['persistentVolumeClaim']['claimName']}")
+                faults.append(f"{pod.where}: claim {volume['persistentVolumeClaim']['claimName']} does not exist")
             sources = [volume, *volume.get("projected", {}).get("sources", [])]
             for source in sources:
                 faults += [f"{pod.where}: {fault}" for fault in _source_faults(source, maps, secrets)]
@@ -159,11 +159,11 @@ def _source_faults(source: Document, maps: dict[str, set[str]], secrets: set[str
     if "configMap" in source:
         name = source["configMap"]["name"]
         if name not in maps:
-            return [f"there is no ConfigMap {name}"]
+            return [f"ConfigMap {name} does not exist"]
         items = {item["key"] for item in source["configMap"].get("items", [])}
         faults += [f"ConfigMap {name} has no key {key}" for key in items - maps[name]]
     if "secret" in source and not _known_secret(source["secret"], secrets):
-        faults.append(f"there is no Secret {source['secret']}")
+        faults.append(f"Secret {source['secret']} does not exist")
     return faults
 
 
@@ -204,7 +204,7 @@ def references(documents: list[Document]) -> list[str]:
                 name = source.get("configMapRef", {}).get("name")
                 used.add(name)
                 if name not in maps:
-                    faults.append(f"{where}: there is no ConfigMap {name}")
+                    faults.append(f"{where}: ConfigMap {name} does not exist")
             for variable in container.get("env", []):
                 wanted = variable.get("valueFrom", {})
                 if "configMapKeyRef" in wanted:
@@ -213,12 +213,12 @@ def references(documents: list[Document]) -> list[str]:
                     if key not in maps.get(name, set()):
                         faults.append(f"{where}: ConfigMap {name} has no key {key}")
                 if "secretKeyRef" in wanted and not _known_secret(wanted["secretKeyRef"], _secrets(documents)):
-                    faults.append(f"{where}: there is no Secret {wanted['secretKeyRef']['name']}")
+                    faults.append(f"{where}: Secret {wanted['secretKeyRef']['name']} does not exist")
         for volume in pod.spec.get("volumes", []):
             for source in [volume, *volume.get("projected", {}).get("sources", [])]:
                 used.add(source.get("configMap", {}).get("name"))
     ours = {d["metadata"]["name"] for d in of_kind(documents, "ConfigMap") if _namespace(d) == NAMESPACE}
-    faults += [f"nobody uses ConfigMap {name}" for name in ours - used]
+    faults += [f"ConfigMap {name} is unused" for name in ours - used]
     return faults
 
 
@@ -229,7 +229,7 @@ def identities(documents: list[Document]) -> list[str]:
         where, metadata = called(document), document["metadata"]
         key = (document["kind"], _namespace(document), metadata["name"])
         if key in seen:
-            faults.append(f"{where}: is there twice")
+            faults.append(f"{where}: exists twice")
         seen.add(key)
         if document["kind"] not in CLUSTER_WIDE and _namespace(document) not in (NAMESPACE, *_ELSEWHERE):
             faults.append(f"{where}: namespace {_namespace(document)}")
@@ -316,4 +316,4 @@ def _nulls(tree: Any, path: str = "") -> list[str]:
 
 def known_names(documents: list[Document]) -> list[str]:
     """Pods have the names that everything else uses for them."""
-    return [f"{pod.where}: nobody knows {pod.name!r}" for pod in pods(documents) if pod.name not in NAMES]
+    return [f"{pod.where}: {pod.name!r} is an unknown name" for pod in pods(documents) if pod.name not in NAMES]
