@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.dashboards.panels import PODS, Panel, bars, board, choice, heat, lines, quantiles, query, row
+from deploy.dashboards.panels import NAMESPACE, PODS, Panel, bars, board, choice, heat, lines, quantiles, query, row
 
 STAGES: Final = ("pose", "normalize", "label_map", "generator", "face", "encode")
 
@@ -81,7 +81,7 @@ STAGES_DASHBOARD: Final = board(
             "p99 by stage, 5 min",
             "All pods of the namespace, from the rule recorded for alerts.",
             "s",
-            query('dance:stage_duration_seconds:p99_rate5m{namespace="$namespace"}', "{{stage}}"),
+            query(f"dance:stage_duration_seconds:p99_rate5m{{{NAMESPACE}}}", "{{stage}}"),
         ),
         lines(
             "Answers a second",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.dashboards.panels import PODS, board, lines, query, row
+from deploy.dashboards.panels import NAMESPACE, PODS, board, lines, query, row
 
 
 def _a_request(counter: str) -> str:
@@ -119,14 +119,14 @@ TRITON: Final = board(
             "Loaded versions of actors",
             "GENERATOR_MAX_ACTORS is the limit of each pod.",
             "short",
-            query('sum by (pod) (dance_generator_loaded_versions{namespace="$namespace"})', "{{pod}}"),
+            query(f"sum by (pod) (dance_generator_loaded_versions{{{NAMESPACE}}})", "{{pod}}"),
         ),
         lines(
             "Canaries",
             "Test pictures that the agent requests to check that Triton works.",
             "short",
             query(
-                'sum by (outcome) (increase(dance_generator_canaries_total{namespace="$namespace"}[$__rate_interval]))',
+                f"sum by (outcome) (increase(dance_generator_canaries_total{{{NAMESPACE}}}[$__rate_interval]))",
                 "{{outcome}}",
             ),
         ),
@@ -135,7 +135,7 @@ TRITON: Final = board(
             "Actors that were reloaded, and restarts of Triton.",
             "short",
             query(
-                'sum by (by) (increase(dance_generator_healings_total{namespace="$namespace"}[$__rate_interval]))',
+                f"sum by (by) (increase(dance_generator_healings_total{{{NAMESPACE}}}[$__rate_interval]))",
                 "{{by}}",
             ),
         ),
