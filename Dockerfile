@@ -1,6 +1,6 @@
-# All images but Triton's own. Build one from the root of the repository by its target and the extras it needs:
+# All images except `triton`. Build one from the root of the repository by its target and the extras that it needs:
 #   docker build --target pose --build-arg EXTRAS=pose .
-# `make images` knows the extras of every image; docs/images.md describes them.
+# `make images` builds them all; scripts/images.py lists their extras, and docs/images.md describes them.
 # BASE needs Python 3.11 as python3, with its venv module and its shared library. debian:bookworm-slim works after
 # python3-venv and libpython3.11 are installed.
 ARG BASE=python:3.11-slim-bookworm
@@ -91,7 +91,7 @@ ENTRYPOINT ["python", "-m", "services.face"]
 FROM runtime AS orchestrator
 RUN install --directory --owner=dance --group=dance /actors /keys
 COPY orchestrator ./orchestrator
-# The actor for an empty volume of actors.
+# Copied into an empty volume of actors.
 COPY samples/actors ./samples/actors
 RUN python -m compileall -q /app
 ENV ORCHESTRATOR_HOST=0.0.0.0 \
@@ -124,7 +124,7 @@ ENV GENERATOR_REPOSITORY_ROOT=/models \
     GENERATOR_TRITON_REPOSITORY_KEY_FILE=/run/repository-key/key \
     GENERATOR_TRITON_ADDRESS=127.0.0.1:8001
 LABEL org.opencontainers.image.title="Everybody Dance: agent" \
-      org.opencontainers.image.description="The generator's agent, for a Triton in another container of the same pod."
+      org.opencontainers.image.description="The generator's agent, for a Triton in another container."
 USER 10001:10001
 EXPOSE 50055 9090 9464
 
@@ -144,7 +144,7 @@ COPY services/pose ./services/pose
 COPY services/generator ./services/generator
 COPY services/face ./services/face
 COPY training ./training
-# The actor for an empty volume of actors.
+# Copied into an empty volume of actors.
 COPY samples/actors ./samples/actors
 RUN python -m compileall -q /app
 LABEL org.opencontainers.image.title="Everybody Dance: training" \
