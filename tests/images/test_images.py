@@ -49,7 +49,7 @@ from dance.v1 import frame_pb2
 from services.generator.actor_network import Painter
 from serving.actors.store import ActorStore
 actor = ActorStore(Path(sys.argv[1])).load("tiny")
-blank = np.full((actor.stage.out_height_px, actor.stage.out_width_px, 3), 255, np.uint8)
+blank = np.full((actor.crop.out_height_px, actor.crop.out_width_px, 3), 255, np.uint8)
 (painted,) = Painter.open(actor, device="cpu", threads=1, precision="f32").paint([(blank, blank)])
 print("drew", painted.frame.shape, torch.__version__)
 """
