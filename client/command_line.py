@@ -1,7 +1,7 @@
-"""What `dance` does once all is imported: runs one sub-command, and turns every failure into one line and an exit code.
+"""The `dance` command after its imports: run one sub-command, and turn any failure into one line and an exit code.
 
-Exit codes: 0 done; 1 nothing useful came out; 2 the command line makes no sense; 75 `dance train` asked to
-end by SIGTERM; 130 interrupted.
+Exit codes: 0 done; 1 nothing useful was produced; 2 invalid command line; 75 `dance train` was ended by SIGTERM; 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from serving.errors import BadSettings, DanceError
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The exit code of `dance` with `arguments`. What went wrong is one line on stderr; --debug adds the traceback."""
+    """Run `dance`, return its exit code. An error is one line on stderr; --debug adds the traceback."""
     display = Display()
     options.debug = False
     try:
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
         return _told(display, error, EXIT_INTERRUPTED, message="interrupted")
     except Exception as error:
         usage = getattr(error, "format_message", None)
-        if usage is not None:  # typer's own errors: its class for them has moved between releases
+        if usage is not None:  # typer's own errors, whose class has moved between releases
             return _told(display, error, EXIT_USAGE, message=usage())
         message = f"{type(error).__name__}: {error} (--debug shows where)"
         return _told(display, error, EXIT_NOTHING_USEFUL, message=message)

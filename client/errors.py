@@ -1,4 +1,4 @@
-"""What the command line can fail with; each is one line for a person, and an exit code."""
+"""The failures of the command line; each has a message of one line and an exit code."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from grpc.aio import AioRpcError
 from serving.errors import BadInput, DanceError
 from serving.process import exit_codes
 from serving.rpc.channels import goes_through_proxy
-from serving.rpc.refusals import Refusal, refusal_of
+from serving.rpc.error_status import Refusal, refusal_of
 from serving.transport.proxies import proxy_for
 
 _SIGNS_OF_A_CUT: Final = ("RST_STREAM", "Internal error from Core")
-"""INTERNAL is also what a server says about itself. These are a proxy's reset, and gRPC's word for a request that was
-still being written when the call ended, which then hides the call's own status."""
+"""Details of an INTERNAL status that is not the server's own: a proxy's reset, and gRPC's error for a request that was
+still being written when the call ended, which hides the call's own status."""
 
-EXIT_OK: Final = 0
 EXIT_NOTHING_USEFUL: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_STOPPED: Final = exit_codes.EXIT_INTERRUPTED
@@ -29,26 +28,26 @@ EXIT_INTERRUPTED: Final = 130
 
 
 class CommandError(DanceError):
-    """Nothing useful came out, and the message says why. Exit code 1."""
+    """The command produced nothing useful, for the reason in the message. Exit code 1."""
 
     exit_code: int = EXIT_NOTHING_USEFUL
 
 
 class UsageError(CommandError):
-    """The command line itself makes no sense. Exit code 2."""
+    """The command line is invalid. Exit code 2."""
 
     exit_code = EXIT_USAGE
 
 
 class UnwritableVideo(CommandError):
-    """An output file that cannot be written, or must not be."""
+    """An output file cannot be written, or must not be."""
 
 
 class ServerError(CommandError):
-    """The server refused, failed, fell silent or cannot be reached.
+    """The server refused, failed, was silent or cannot be reached.
 
-    status: gRPC's code, None where the failure has none. retryable: asking again may help. retry_after_seconds: when
-    the server wants to be asked again, where it said so. field: path of what it refused, or empty.
+    status: gRPC's code, None if the failure has none. retryable: a retry may help. retry_after_seconds: the delay that
+    the server requested, if any. field: path of the refused value, or empty.
     """
 
     def __init__(
@@ -68,9 +67,9 @@ class ServerError(CommandError):
 
 
 class ServerDraining(ServerError):
-    """The server goes away in good order.
+    """The server is shutting down in an orderly way.
 
-    checkpoint: goes on at `next_sequence`, the first frame without an answer; empty where nothing was answered yet.
+    checkpoint: to resume at `next_sequence`, the first frame without an answer; empty if there were no answers yet.
     """
 
     def __init__(self, message: str, checkpoint: bytes, next_sequence: int) -> None:
@@ -80,7 +79,7 @@ class ServerDraining(ServerError):
 
 
 class NoBodyFound(CommandError):
-    """A clip in which no whole body is seen: nothing is wrong with the server."""
+    """The clip shows no whole body; nothing is wrong with the server."""
 
 
 class Interrupted(CommandError):
@@ -90,15 +89,15 @@ class Interrupted(CommandError):
 
 
 class Stopped(CommandError):
-    """SIGTERM, to a job that the same command continues. Exit code 75, by which a scheduler knows to start it again."""
+    """SIGTERM to a job that the same command continues. Exit code 75 tells a scheduler to start it again."""
 
     exit_code = EXIT_STOPPED
 
 
 class StackFailed(CommandError):
-    """A process of the local stack did not start, or ended by itself.
+    """A process of the local stack did not start, or ended on its own.
 
-    log_tail: the last lines of its log, for the user to read below the message.
+    log_tail: the last lines of its log, shown below the message.
     """
 
     def __init__(self, message: str, log_tail: tuple[str, ...] = ()) -> None:
@@ -109,7 +108,7 @@ class StackFailed(CommandError):
 class ClusterError(CommandError):
     """The Kubernetes API refused, failed or cannot be reached.
 
-    status: HTTP's, None where there was no answer. retryable: asking again may help.
+    status: HTTP's, None if there was no answer. retryable: a retry may help.
     """
 
     def __init__(self, message: str, status: int | None = None, *, retryable: bool = False) -> None:
@@ -119,7 +118,7 @@ class ClusterError(CommandError):
 
 
 class JobFailed(CommandError):
-    """A training on a cluster ended without an actor. Its own exit code is ours."""
+    """A training on a cluster ended without an actor. Its exit code is also ours."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -135,7 +134,7 @@ def _through_proxy(address: str) -> str:
 
 @contextmanager
 def server_errors(address: str) -> Iterator[None]:
-    """Turns gRPC's errors into ServerError, in the server's own words; says so when nobody answers at all."""
+    """Turn gRPC's errors into ServerError, with the server's own message, or say that no server answers."""
     try:
         yield
     except AioRpcError as error:
@@ -159,7 +158,7 @@ def server_errors(address: str) -> Iterator[None]:
 
 
 def _distrust(details: str) -> str:
-    """What is wrong with a server's certificate, which gRPC says at the end of a long line."""
+    """Return what is wrong with a server's certificate; gRPC buries it at the end of a long line."""
     if "CERTIFICATE_VERIFY_FAILED" in details:
         return "its certificate has expired, or is not signed by --tls-ca"
     if "Hostname Verification" in details:
@@ -169,7 +168,7 @@ def _distrust(details: str) -> str:
 
 def _worth_a_retry(code: StatusCode, details: str, refusal: Refusal) -> bool:
     if code is StatusCode.RESOURCE_EXHAUSTED:
-        return refusal.retry_after_seconds is not None  # without, it is a message that is too large
+        return refusal.retry_after_seconds is not None  # without one, a message was too large
     return code in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED) or _is_cut(code, details)
 
 

@@ -1,6 +1,6 @@
 """`python -m orchestrator`: serves `dance.v1.TransferService`. Settings: `ORCHESTRATOR_*`, see README.md."""
 
-if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+if __name__ == "__main__":  # before the imports: a signal during them would end in a traceback
     from serving.process.entry import begin
 
     begin()
@@ -15,9 +15,9 @@ from serving.rpc.server import run_service
 
 
 async def build() -> tuple[TransferService, OrchestratorSettings]:
-    """The service and its settings. Raises BadSettings."""
+    """Build the service and its settings. Raises BadSettings."""
     keep_freed_memory()
-    cv2.setNumThreads(1)  # frames are drawn side by side already; more threads would only wait for each other
+    cv2.setNumThreads(1)  # frames are already drawn in parallel; more threads would only contend
     settings = from_environment(OrchestratorSettings, "ORCHESTRATOR_")
     return TransferService(settings), settings
 

@@ -1,4 +1,4 @@
-"""What a session is told at its start, in our own types, checked."""
+"""The config of a session, in our own types and validated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from motion.pose_choice import PoseBackend, PoseDetail
 
 
 class TransferMode(Enum):
-    """What may happen to frames when the chain is slower than the source."""
+    """Whether frames may be dropped when the pipeline is slower than the source."""
 
     LOSSLESS = "lossless"
     LIVE = "live"
@@ -20,7 +20,7 @@ class TransferMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """How answers are encoded. full_frame: at the size of the actor's footage, on the plate."""
+    """How answers are encoded. full_frame: paste the picture onto the plate, at the size of the actor's footage."""
 
     encoding: PictureEncoding = PictureEncoding.JPEG
     jpeg_quality: int = 90
@@ -29,7 +29,7 @@ class OutputFormat:
 
 @dataclass(frozen=True, slots=True)
 class ReturnOptions:
-    """What is returned beside the picture."""
+    """What is returned in addition to the picture."""
 
     source_pose: bool = False
     normalized_pose: bool = False
@@ -39,9 +39,9 @@ class ReturnOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoseConfig:
-    """How the source is looked at, and who of several people is the dancer.
+    """How poses are estimated, and which of several people is the dancer.
 
-    face_and_hands_every_n: for detail LIVE; 0 leaves it to the pose service.
+    face_and_hands_every_n: for detail LIVE; 0 means the pose service's default.
     """
 
     detail: PoseDetail = PoseDetail.HOLISTIC
@@ -51,17 +51,17 @@ class PoseConfig:
 
     @property
     def asks_for_more(self) -> bool:
-        """Whether it is not what every pose service serves, so that the service has to be asked first."""
+        """Whether it needs a backend or a dancer rule that not every pose service has."""
         return self.backend is not PoseBackend.MEDIAPIPE or self.dancer != DancerChoice()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionConfig:
-    """One session, as `TransferConfig` in dance/v1/transfer.proto says; every field is served.
+    """The config of one session; dance/v1/transfer.proto, `TransferConfig`, explains each field.
 
-    actor_version: 0 is one that is served, see `serving.actors.rollout`. source_body: None means a running calibration.
-    frame_rate_hz: 0 when unknown. checkpoint_every_frames: 0 for none. checkpoint: of an earlier session, to go on
-    from; empty for none.
+    actor_version: 0 chooses a served version, see `serving.actors.rollout`. source_body: None means a running
+    calibration. frame_rate_hz: 0 if unknown. checkpoint_every_frames: 0 for none. checkpoint: of an earlier session to
+    resume; empty for none.
     """
 
     actor: str
@@ -84,12 +84,12 @@ class SessionConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionAccepted:
-    """What a client is told before the first answer. config: as it will be honoured."""
+    """What the client receives before the first answer. config: as it will be honoured."""
 
     config: SessionConfig
     max_frames_in_flight: int
     max_frame_side_px: int
     max_frame_bytes: int
-    stage_size: FrameSize
+    crop_size: FrameSize
     full_frame_size: FrameSize
     generator_precision: str

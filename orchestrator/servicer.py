@@ -1,4 +1,4 @@
-"""`dance.v1.TransferService`: protobuf in, protobuf out. `Session` leads the frames."""
+"""`dance.v1.TransferService`: protobuf in, protobuf out. `Session` does the work."""
 
 from __future__ import annotations
 
@@ -7,54 +7,43 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import grpc.aio
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
-from motion.frame import FrameSize
 from orchestrator.edge.admission import Places
 from orchestrator.edge.bearer_tokens import BearerTokens, token_check
-from orchestrator.edge.open_streams import RequestReader, ResponseWriter
-from orchestrator.edge.session_log import Journal
-from orchestrator.edge.transfer_client import Intake, TransferClient, config_from_proto, pose_choice_from_proto
-from orchestrator.pipeline.in_flight_frame import Passage
-from orchestrator.pipeline.link import LinkEnded
+from orchestrator.edge.converters import config_from_proto, fitted_to_proto, pose_choice_from_proto, summary_to_proto
+from orchestrator.edge.session_log import SessionLog
+from orchestrator.edge.transfer_client import Intake, TransferClient
+from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.session.body_fit import ClipFit
 from orchestrator.session.checkpoint import CheckpointSealer
-from orchestrator.session.transfer_session import Session, Threads, lasting
+from orchestrator.session.ending import Ending, EndReason, Phase
+from orchestrator.session.transfer_session import Session, SharedResources, Threads, lasting
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.connections import Connections
 from orchestrator.stage_calls.reachability import Reachability
 from orchestrator.stages.pose import PoseStage
-from serving.actors.store import ActorStore, ListedVersion
-from serving.errors import (
-    AtCapacity,
-    BadInput,
-    DanceError,
-    Draining,
-    StageError,
-    StageTimeout,
-)
+from serving.actors.store import ActorStore
+from serving.errors import BadInput, DanceError, Draining
 from serving.observability import metrics
 from serving.process.memory import Sweeper, give_freed_back
-from serving.rpc import converters
-from serving.rpc.authentication import ANONYMOUS
-from serving.rpc.discretion import without_paths
-from serving.rpc.self_check import follow
-from serving.rpc.server import Health
+from serving.rpc.health import Health, follow
+from serving.rpc.server_stream import RequestReader, ResponseWriter
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
 
 # FitBody reads no clock: any rate will do for frames without a time.
-_ANY_RATE_HZ = 25.0
+_ANY_RATE_HZ: Final = 25.0
 
-_DISK_THREADS = 2
-_REFUSED_WITHIN_SECONDS = 0.09
+_DISK_THREADS: Final = 2
+_REFUSED_WITHIN_SECONDS: Final = 0.09
 _PARTING_SECONDS = 1.0
-"""For a client to end its half of a stream behind `draining`."""
+"""How long a client has to half-close after `draining`."""
 _IDLE_SECONDS = 1.0
-"""Behind the last session, until its memory is given back: another one may follow at once."""
+"""The wait after the last session before freed memory is returned: another session may follow at once."""
 
 
 class TransferService(transfer_pb2_grpc.TransferServiceServicer):
@@ -68,17 +57,17 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     def __init__(self, settings: OrchestratorSettings) -> None:
         self._settings = settings
         self.token_check = token_check(settings)
-        self._actors = ActorStore(settings.actors_root)
         self._connections = Connections(settings)
+        self._actors = ActorStore(settings.actors_root)
         self._threads = Threads(
             draw=ThreadPoolExecutor(settings.label_map_threads, thread_name_prefix="draw"),
             encode=ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode"),
             disk=ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk"),
         )
-        self._sealer = CheckpointSealer.from_file(
-            settings.checkpoint_key_file, setting="ORCHESTRATOR_CHECKPOINT_KEY_FILE"
-        )
-        self._sessions: set[Session] = set()
+        key_file = settings.checkpoint_key_file
+        self._sealer = CheckpointSealer.from_file(key_file, setting="ORCHESTRATOR_CHECKPOINT_KEY_FILE")
+        self._shared = SharedResources(settings, self._connections, self._actors, self._threads, self._sealer)
+        self._endings: set[Ending] = set()
         self._draining = False
         self._places = Places(most=settings.max_sessions, most_per_client=settings.max_sessions_per_client)
         self._readers: set[asyncio.Task[None]] = set()
@@ -92,15 +81,15 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         transfer_pb2_grpc.add_TransferServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
-        """Nothing here is slow the first time; the stages have warm-ups and healths of their own."""
+        """Do nothing: the stages have their own warm-ups and health checks."""
 
     @property
     def ready_at_start(self) -> bool:
-        """Never: `keep_health` looks first whether the stages can be reached. See `serving.rpc.server.Awaiting`."""
+        """False: `keep_health` first checks that the stages can be reached. See `serving.rpc.health.Awaiting`."""
         return False
 
     async def keep_health(self, health: Health) -> None:
-        """SERVING means that sessions are accepted: every stage was reached once, and none has been away for long."""
+        """Report SERVING while sessions are accepted: every stage was reached once, and none is away for long."""
         settings = self._settings
         probes = self._connections.probes()
         stages = Reachability(
@@ -113,7 +102,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         await follow(health, stages.trouble, every_seconds=settings.watch_seconds)
 
     async def close(self) -> None:
-        """Ends all connections and threads."""
+        """Close all connections and stop all threads."""
         if self._readers:
             await asyncio.wait(self._readers)
         if self._giving_back is not None:
@@ -123,57 +112,48 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             await asyncio.to_thread(threads.shutdown)
 
     async def drain(self) -> None:
-        """Admits no stream any more; each session ends at a frame boundary, and its client hears where to go on."""
+        """Refuse new streams; end each session at a frame boundary and tell its client where to resume."""
         self._draining = True
-        for session in self._sessions:
-            session.drain()
+        for ending in self._endings:
+            ending.drain()
 
     def ready_facts(self) -> Mapping[str, str | int]:
-        """Nothing beyond the ports."""
+        """Nothing besides the ports."""
         return {}
 
     async def Transfer(
         self, requests: AsyncIterator[transfer_pb2.TransferRequest], context: grpc.aio.ServicerContext
     ) -> None:
-        """See transfer.proto. Raises our errors; the interceptor makes them statuses."""
+        """See transfer.proto. Raises our errors; the interceptor turns them into statuses."""
         writer = ResponseWriter(context.write, self._settings.answer_seconds)
-        journal = await Journal.begin("transfer", context, self._settings.traces_every_n_frames)
-        async with self._admitted(requests, journal) as reader:
+        log = await SessionLog.begin("transfer", context, self._settings.traces_every_n_frames)
+        ending = Ending()
+        async with self._admitted(requests, log, ending) as reader:
             try:
-                await self._dance(reader, writer, journal)
+                await self._dance(reader, writer, log, ending)
             finally:
-                # The status waits for a client that is slow to read, and so does its place.
-                told = await writer.idle()
-                if not told:
-                    metrics.SESSION_ENDS.labels("never_read").inc()
+                # A client that reads slowly delays its status, and keeps its place meanwhile.
+                if not await writer.idle():
+                    metrics.SESSION_ENDS.labels(EndReason.NEVER_READ.value).inc()
 
     async def _dance(
         self,
         reader: RequestReader[transfer_pb2.TransferRequest],
         writer: ResponseWriter[transfer_pb2.TransferResponse],
-        journal: Journal,
+        log: SessionLog,
+        ending: Ending,
     ) -> None:
         config = config_from_proto((await self._first(reader)).config, self._settings)
         resumed = None
-        if config.checkpoint:  # some milliseconds: a checksum over it, and a picture to decode
-            opening = partial(self._sealer.open, config.checkpoint, config, journal.client)
+        if config.checkpoint:  # takes some milliseconds: a checksum over it, and a picture to decode
+            opening = partial(self._sealer.open, config.checkpoint, config, log.client)
             resumed = await asyncio.get_running_loop().run_in_executor(self._threads.disk, opening)
         intake = Intake(self._settings.picture_limits(), config.frame_rate_hz, resumed)
-        client = TransferClient(reader, writer, intake, config.returns, journal)
-        session = Session(
-            config,
-            client,
-            who=journal.session if journal.client == ANONYMOUS else journal.client,
-            settings=self._settings,
-            connections=self._connections,
-            actors=self._actors,
-            threads=self._threads,
-            resumed=resumed,
-            seal=lambda state, config: self._sealer.seal(state, config, journal.client),
-        )
+        client = TransferClient(reader, writer, intake, config.returns, log)
+        session = Session(config, client, self._shared, ending, resumed)
         try:
             accepted = await session.open()
-            journal.opened(
+            log.opened(
                 actor=accepted.config.actor,
                 actor_version=accepted.config.actor_version,
                 mode=config.mode.value,
@@ -181,17 +161,12 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 look_ahead_frames=config.look_ahead_frames,
                 resumed_behind=None if resumed is None else resumed.sequence,
             )
-            journal.danced = accepted.config.actor, accepted.config.actor_version
             await client.accept(accepted)
-            self._sessions.add(session)
-            if self._draining:
-                session.drain()
             await session.run()
         finally:
-            self._sessions.discard(session)
             await session.close()
-        if journal.drained:
-            await reader.read_out(_PARTING_SECONDS)
+        if ending.phase is Phase.DRAINED:
+            await reader.drop_rest(_PARTING_SECONDS)
 
     async def ListActors(
         self, request: transfer_pb2.ListActorsRequest, context: grpc.aio.ServicerContext
@@ -204,43 +179,33 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self, requests: AsyncIterator[transfer_pb2.FitBodyRequest], context: grpc.aio.ServicerContext
     ) -> transfer_pb2.FitBodyResponse:
         """See transfer.proto. A frame that cannot be decoded counts as one without a person. Raises NoBody."""
-        journal = await Journal.begin("fit_body", context, self._settings.traces_every_n_frames)
-        async with self._admitted(requests, journal) as reader, lasting(self._settings.session_seconds):
+        settings = self._settings
+        log = await SessionLog.begin("fit_body", context, settings.traces_every_n_frames)
+        async with self._admitted(requests, log, Ending()) as reader, lasting(settings.session_seconds):
             config = (await self._first(reader)).config
-            choice = pose_choice_from_proto(config.pose_backend, config.dancer, self._settings, field="config")
-            journal.opened()
-            intake = Intake(self._settings.picture_limits(), _ANY_RATE_HZ)
-            pose = PoseStage(self._connections.pose, choice, self._settings, live=False)
+            choice = pose_choice_from_proto(config.pose_backend, config.dancer, settings, field="config")
+            log.opened()
+            intake = Intake(settings.picture_limits(), _ANY_RATE_HZ)
+            pose = PoseStage(self._connections.pose, choice, settings, live=False)
 
-            async def next_frame(seconds: float) -> Passage:
+            async def next_frame(seconds: float) -> InFlightFrame | None:
                 request = await reader.take(seconds)
-                return intake.passage(request.WhichOneof("request"), request.frame)
+                return None if request is None else intake.frame(request.WhichOneof("request"), request.frame)
 
-            fit = ClipFit(
-                next_frame,
-                pose,
-                idle_seconds=self._settings.idle_seconds,
-                max_frames=self._settings.max_fit_frames,
-            )
+            fit = ClipFit(next_frame, pose, idle_seconds=settings.idle_seconds, max_frames=settings.max_fit_frames)
             try:
                 if choice.asks_for_more:
                     await pose.open()
                 fitted = await fit.run()
             finally:
                 await pose.close()
-            journal.answered = fitted.frames
-        return transfer_pb2.FitBodyResponse(
-            body=converters.body_stats_to_proto(fitted.body),
-            frames=fitted.frames,
-            frames_with_person=fitted.frames_with_person,
-            on_the_spot=fitted.body.on_the_spot,
-        )
+            log.answered = fitted.frames
+        return fitted_to_proto(fitted)
 
     async def _first(self, reader: RequestReader[RequestT]) -> RequestT:
-        try:
-            first = await reader.take(self._settings.config_seconds)
-        except LinkEnded:
-            raise BadInput("config", "must be the first request; the stream ended without one") from None
+        first = await reader.take(self._settings.config_seconds)
+        if first is None:
+            raise BadInput("config", "must be the first request; the stream ended without one")
         kind = first.WhichOneof("request")
         if kind != "config":
             raise BadInput("config", f"must be the first request, got {kind or 'an empty request'}")
@@ -248,41 +213,33 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     @asynccontextmanager
     async def _admitted(
-        self, requests: AsyncIterator[RequestT], journal: Journal
+        self, requests: AsyncIterator[RequestT], log: SessionLog, ending: Ending
     ) -> AsyncIterator[RequestReader[RequestT]]:
-        """Holds one of the places for streams, and counts how the stream ended. Raises AtCapacity."""
+        """Hold one of the places for streams, and record how the stream ends. Raises AtCapacity, Draining."""
         reader = RequestReader(requests)
         self._readers.add(reader.task)
         reader.task.add_done_callback(self._readers.discard)
-        reason = "broken"
         failure: BaseException | None = None
         try:
-            if (refusal := self._refusal(journal.client)) is not None:
-                await reader.read_out(_REFUSED_WITHIN_SECONDS)
+            if (refusal := self._refusal(log.client)) is not None:
+                await reader.drop_rest(_REFUSED_WITHIN_SECONDS)
                 raise refusal
-            with self._places.hold(journal.client), metrics.SESSIONS.track_inprogress():
+            with self._places.hold(log.client), metrics.SESSIONS.track_inprogress():
+                self._endings.add(ending)
                 yield reader
-            reason = "drained" if journal.drained else "finished"
         except BaseException as error:
             failure = error
-            if isinstance(error, asyncio.CancelledError):
-                reason = "drained" if journal.drained else "cancelled"
-            elif isinstance(error, DanceError):
-                reason = _end_reason(error)
             raise
         finally:
+            self._endings.discard(ending)
             reader.close()
-            metrics.SESSION_ENDS.labels(reason).inc()
-            if journal.danced is not None:
-                actor, version = journal.danced
-                metrics.ACTOR_SESSION_ENDS.labels(actor, str(version), reason).inc()
-            journal.ended(reason, failure)
+            log.ended(ending.reason(failure), failure)
             self._sweeper.call_ended()
             if not self._places.taken:
                 self._give_back_when_idle()
 
     def _give_back_when_idle(self) -> None:
-        """Pages that were freed are kept for the next frame while somebody dances, and for nobody else."""
+        """Return freed memory to the system. While a session runs, freed pages are kept for its next frame."""
         loop = asyncio.get_running_loop()
 
         def give_back() -> None:
@@ -295,38 +252,8 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     def _refusal(self, client: str) -> DanceError | None:
         if self._draining:
-            return Draining("this server is shutting down; another one may be there")
+            return Draining("this server is shutting down; another one may be available")
         return self._places.refusal(client)
 
     def _summaries(self) -> list[transfer_pb2.ActorSummary]:
-        return [_summary(listed) for listed in self._actors.listed()]
-
-
-def _summary(listed: ListedVersion) -> transfer_pb2.ActorSummary:
-    summary = transfer_pb2.ActorSummary(
-        actor=listed.actor_id,
-        actor_version=listed.version,
-        unavailable=without_paths(listed.unavailable),
-        served_percent=listed.served_percent,
-    )
-    actor = listed.actor
-    if actor is not None:
-        stage_size = FrameSize(actor.crop.out_width_px, actor.crop.out_height_px)
-        summary.stage_size.CopyFrom(converters.frame_size_to_proto(stage_size))
-        summary.full_frame_size.CopyFrom(converters.frame_size_to_proto(actor.frame_size))
-        summary.preset = actor.preset
-        summary.label_map_version = actor.label_map_version
-        summary.body.CopyFrom(converters.body_stats_to_proto(actor.body))
-    return summary
-
-
-def _end_reason(error: DanceError) -> str:
-    if isinstance(error, StageTimeout):
-        return {"client": "client_silent", "session": "too_long"}.get(error.stage, "stage_timeout")
-    if isinstance(error, AtCapacity):
-        return "full"
-    if isinstance(error, Draining):
-        return "draining"
-    if isinstance(error, StageError):
-        return "stage_failed"
-    return "refused"
+        return [summary_to_proto(listed) for listed in self._actors.listed()]

@@ -1,4 +1,4 @@
-"""What the orchestrator can be told."""
+"""The settings of the orchestrator."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from serving.transport.tls import ChannelTls, channel_tls, is_local
 _STAGE_ADDRESSES: Final = ("pose_address", "normalize_address", "face_address", "agent_address", "triton_address")
 
 LARGEST_PICTURES_BYTES: Final = MESSAGE_LIMIT_BYTES - 2**18
-"""What the pictures of one message may have: the rest is for poses, times and names."""
+"""The limit for all pictures of one message; the rest is for poses, times and names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrchestratorSettings(ServerSettings):
-    """Read once, from `ORCHESTRATOR_*`, at start."""
+    """Read once at start, from `ORCHESTRATOR_*`."""
 
     pose_address: str = "127.0.0.1:50052"
     normalize_address: str = "127.0.0.1:50053"
@@ -31,81 +31,82 @@ class OrchestratorSettings(ServerSettings):
     triton_address: str = "127.0.0.1:8001"
     """Triton's gRPC port."""
     actors_root: Path = Path("actors")
-    """The folder of actors, the same one that face and the agent read."""
+    """The folder of actors; the face service and the agent must read the same one."""
 
     stage_ca: Path | None = None
-    """PEM of who signs the certificates of the stages, which then are called with TLS. None: plaintext."""
+    """PEM file of the CA that signs the stages' certificates; the stages are then called with TLS. None: plaintext."""
     stage_certificate: Path | None = None
-    """PEM of the certificate that the stages are shown, for mutual TLS. Read once, as the next and `stage_ca` are."""
+    """PEM file of the client certificate for mutual TLS. The three stage files are read once, at start."""
     stage_key: Path | None = None
     stage_insecure: bool = False
-    """Whether stages on other machines may be called in plaintext."""
+    """Allow plaintext calls to stages on other machines."""
 
     tokens_file: Path | None = None
-    """Clients and their tokens, one `NAME:SHA256` a line. With this or the next, every call needs a token."""
+    """Clients and their tokens, one `NAME:SHA256` per line. With this or `jwt_keys_file`, every call needs a token."""
     jwt_keys_file: Path | None = None
-    """The JWK set whose keys sign clients' JWTs. Both files are read again when they change."""
+    """The JWK set whose keys sign clients' JWTs. Both token files are read again when they change."""
     jwt_issuer: str = ""
-    """Needed with `jwt_keys_file`: `iss` of every token; likewise `aud`."""
+    """The required `iss` of every JWT; mandatory with `jwt_keys_file`."""
     jwt_audience: str = ""
+    """The required `aud` of every JWT; mandatory with `jwt_keys_file`."""
 
     max_sessions: int = 8
-    """Transfer and FitBody streams at the same time; more are refused."""
+    """Concurrent Transfer and FitBody streams; more are refused."""
     max_sessions_per_client: int = 4
-    """The same for one client, known by its token or certificate. Anonymous ones have only the limit above."""
+    """The same per client, identified by token or certificate. Anonymous clients have only the limit above."""
     max_look_ahead_frames: int = 30
-    """More look-ahead is refused: every frame of it is in memory."""
+    """Look-ahead beyond this is refused, because every frame of it is held in memory."""
     max_frame_side_px: int = 4096
-    """Read from the header, before anything is decoded."""
+    """The longest side of a picture, read from its header before anything is decoded."""
     max_frame_bytes: int = 12 * 2**20
-    """Of an encoded picture; a larger one is a BAD_FRAME, as is one with a longer side than above."""
+    """The size of an encoded picture. A picture beyond this limit or the one above is answered BAD_FRAME."""
     lossless_frames_in_flight: int = 6
-    """Beside the look-ahead. One for each stage that takes long, so that all can work at the same time."""
+    """In addition to the look-ahead. One per slow stage, so that all stages can work at the same time."""
     live_frames_in_flight: int = 2
-    """Each more adds the slowest stage's time to the delay of a picture."""
+    """Each additional frame adds the slowest stage's time to the latency."""
     label_map_threads: int = 2
-    """Threads that draw label maps, for all sessions together."""
+    """Threads that draw label maps, shared by all sessions."""
     encode_threads: int = 2
-    """Threads that encode answers, for all sessions together; small ones need none."""
+    """Threads that encode answers, shared by all sessions; small answers need none."""
     max_checkpoint_bytes: int = 8 * 2**20
-    """Of a checkpoint that a client sends. One holds the network's last picture, as a PNG, and about 10 kB."""
+    """The size of a checkpoint that a client sends. It holds the network's last picture, as a PNG, and about 10 kB."""
     checkpoint_key_file: Path | None = None
-    """Keys that checkpoints are sealed with, in hexadecimal, one a line; the first seals, all open. With the same file
-    on all replicas a session can go on at any of them. None: a random key, with which only this process can go on."""
+    """Keys that seal checkpoints, in hexadecimal, one per line; the first seals, all open. If all replicas have the
+    same file, a session can resume on any of them. None: a random key, so that only this process can resume."""
     pose_backend: str = "mediapipe"
-    """Of sessions that name none: mediapipe, openpose or rtmpose. The pose service must serve it."""
+    """The backend of sessions that name none: mediapipe, openpose or rtmpose. The pose service must have it."""
     max_fit_frames: int = 100_000
-    """Frames of one FitBody clip: an hour at 25 a second. Each with a body takes about 150 bytes."""
+    """Frames of one FitBody clip: about an hour at 25 fps. Each frame with a body takes about 150 bytes."""
 
     open_seconds: float = 60.0
-    """For a stage to accept a session's config; the pose stage may have to load its networks."""
+    """Time-out for a stage to accept a session's config; the pose stage may have to load its networks."""
     actor_seconds: float = 120.0
-    """For the agent to load an actor."""
+    """Time-out for the agent to load an actor."""
     renew_actor_seconds: float = 10.0
-    """How often a session tells the agent that it needs its actor, which else may be unloaded. It must stay well below
-    the agent's `in_use_seconds`."""
+    """How often a session renews its actor with the agent, which may otherwise unload it. It must stay well below the
+    agent's `in_use_seconds`."""
     pose_seconds: float = 10.0
-    """For the answer to one frame; likewise the next three."""
+    """Time-out for the answer to one frame; likewise for the next three stages."""
     normalize_seconds: float = 5.0
     generator_seconds: float = 30.0
     face_seconds: float = 10.0
     away_seconds: float = 20.0
-    """A stage that fails is asked again, of any replica, for so long; then the session ends with its name."""
+    """How long a failing stage is retried, on any replica. Then the session ends with an error that names the stage."""
     answer_seconds: float = 30.0
-    """For a client to take one answer. One that stops reading holds up its own session until then."""
+    """Time-out for a client to read one answer. A client that stops reading blocks only its own session."""
     config_seconds: float = 10.0
-    """For a client to send its config."""
+    """Time-out for a client to send its config."""
     idle_seconds: float = 60.0
-    """A client that sends nothing for so long, with nothing left to answer, is gone."""
+    """A session ends if its client sends nothing for this long and no answer is due."""
     session_seconds: float = 4 * 3600.0
-    """How long a session may last."""
+    """The longest duration of a session."""
     unready_after_seconds: float = 10.0
-    """A stage that could not be reached for so long makes this process NOT_SERVING until it is back. Before each stage
-    was reached once it is NOT_SERVING, too."""
+    """A stage that cannot be reached for this long makes this process NOT_SERVING until it is back. The process is also
+    NOT_SERVING until every stage has been reached once."""
     watch_seconds: float = 1.0
-    """How often it is looked at which stages can be reached."""
+    """How often the reachability of the stages is checked."""
     traces_every_n_frames: int = 25
-    """Where traces are wanted: every n-th frame of a session has spans."""
+    """With tracing on: every n-th frame of a session gets spans."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,13 +116,13 @@ class OrchestratorSettings(ServerSettings):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.max_frame_bytes > LARGEST_PICTURES_BYTES:
-            # A larger message never arrives: gRPC refuses it, and the whole session with it.
+            # gRPC rejects a larger message, and the whole session with it.
             raise ValueError(f"max_frame_bytes must be at most {LARGEST_PICTURES_BYTES}, got {self.max_frame_bytes}")
         if self.max_look_ahead_frames < 0:
             raise ValueError(f"max_look_ahead_frames must not be negative, got {self.max_look_ahead_frames}")
         for name in (field.name for field in fields(self) if field.name.endswith("_seconds")):
             if name.startswith("drain_") or name == "max_connection_age_seconds":
-                continue  # 0 is a sensible drain, and no limit on a connection's age
+                continue  # 0 is valid: no drain time, or no limit on a connection's age
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.pose_backend not in {backend.value for backend in PoseBackend}:
@@ -140,16 +141,16 @@ class OrchestratorSettings(ServerSettings):
             for name in _STAGE_ADDRESSES:
                 if not is_local(getattr(self, name)):
                     what = f"{name} {getattr(self, name)} is on another machine"
-                    raise ValueError(f"{what}: that needs stage_ca, or stage_insecure=true for plaintext")
+                    raise ValueError(f"{what}: set stage_ca for TLS, or stage_insecure=true for plaintext")
         if self.jwt_keys_file is not None and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError("jwt_keys_file needs jwt_issuer and jwt_audience")
         if self.jwt_keys_file is None and (self.jwt_issuer or self.jwt_audience):
             raise ValueError("jwt_issuer and jwt_audience need jwt_keys_file")
 
     def stage_tls(self) -> ChannelTls | None:
-        """How the stages are called; None: in plaintext."""
+        """TLS for calls to the stages; None for plaintext."""
         return channel_tls("stage_", self.stage_ca, self.stage_certificate, self.stage_key)
 
     def picture_limits(self) -> PictureLimits:
-        """What a client's picture may measure."""
+        """The limits of a client's picture."""
         return PictureLimits(max_side_px=self.max_frame_side_px, max_bytes=self.max_frame_bytes)

@@ -1,8 +1,8 @@
-"""How a process serves: settings, errors, gRPC servers, pictures and poses on the wire, metrics, actors, engines."""
+"""What every process needs to serve: settings, errors, gRPC, pictures, metrics, actors and inference engines."""
 
 import os
 
 from serving.process.home import provide_home
 
-# Before a library of others is imported: several look for the user's home then. Every process of ours comes by here.
+# Several third-party libraries look for the user's home when they are imported. Every process imports this first.
 provide_home(os.environ, os.getuid())

@@ -1,25 +1,25 @@
-"""Our errors, and the one place that turns them into gRPC statuses.
+"""Our errors. Each class carries the gRPC status that `serving.rpc.error_status` turns it into.
 
 DanceError                      everything we raise on purpose; carries a gRPC status code
 +-- BadInput                    INVALID_ARGUMENT     a value breaks the contract; `field` is its path
-|   +-- BadPicture              INVALID_ARGUMENT     a picture's bytes, size or encoding
-|   +-- BadSettings             INVALID_ARGUMENT     an environment variable or option
-|   +-- WorkFolderBusy          UNAVAILABLE          another training is at work in the folder; retryable
-+-- NotServed                   UNIMPLEMENTED        a field of the contract that this server does not serve
+|   +-- BadPicture              INVALID_ARGUMENT     a picture's bytes, size or encoding are refused
+|   +-- BadSettings             INVALID_ARGUMENT     an environment variable or option is invalid
+|   +-- WorkFolderBusy          UNAVAILABLE          another training uses the folder; retryable
++-- NotServed                   UNIMPLEMENTED        a field of the contract that this server does not support
 +-- ActorNotFound               NOT_FOUND            no such actor, or no such version
-+-- ActorUnusable               FAILED_PRECONDITION  another label-map version, damaged files
-+-- NoBody                      FAILED_PRECONDITION  no whole body seen where one is needed
-+-- Unauthenticated             UNAUTHENTICATED      no token, or one that is not good; `reason` is a word for metrics
-+-- AtCapacity                  RESOURCE_EXHAUSTED   admission refused
-+-- Draining                    UNAVAILABLE          the server goes away
-+-- StageError                  UNAVAILABLE          a stage failed; `stage` and `sequence` say which and where
-    +-- StageUnavailable        UNAVAILABLE          it could not be reached, or died; retryable
-    +-- StageTimeout            DEADLINE_EXCEEDED    it fell silent for longer than it may; retryable
-    +-- StageRefused            UNAVAILABLE          it refused what it was given; not retryable
-    +-- StageBroken             UNAVAILABLE          it answered nonsense; not retryable
++-- ActorUnusable               FAILED_PRECONDITION  wrong label-map version, or damaged files
++-- NoBody                      FAILED_PRECONDITION  no whole body in the frames, where one is needed
++-- Unauthenticated             UNAUTHENTICATED      no valid token; `reason` is a word for metrics
++-- AtCapacity                  RESOURCE_EXHAUSTED   the server is full; retryable
++-- Draining                    UNAVAILABLE          the server is shutting down; retryable
++-- StageError                  UNAVAILABLE          a stage failed; `stage` and `sequence` name the stage and the frame
+    +-- StageUnavailable        UNAVAILABLE          it could not be reached, died, or is full; retryable
+    +-- StageTimeout            DEADLINE_EXCEEDED    it was silent for too long; retryable
+    +-- StageRefused            UNAVAILABLE          it refused its input; not retryable
+    +-- StageBroken             UNAVAILABLE          its answer is invalid; not retryable
 
-Where a code says that the request, or what it names, is at fault, and the error is not retryable, no retry mends it
-(`is_final`): a training then ends for good. Everything else, also what is not ours, may go better another time.
+An error is final (`is_final`) when it is not retryable and its code blames the request or something the request
+names. No retry fixes that, so a training ends for good. Any other error, ours or not, may succeed at the next attempt.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FAULTS_OF_THE_REQUEST: Final = frozenset(
 
 
 class DanceError(Exception):
-    """Everything we raise on purpose. The message is for a person: it says what was wrong and what was expected."""
+    """Everything we raise on purpose. The message is for people: what was wrong, and what was expected."""
 
     code: StatusCode = StatusCode.INTERNAL
     retryable: bool = False
@@ -43,7 +43,7 @@ class DanceError(Exception):
 class BadInput(DanceError):
     """A value breaks the contract.
 
-    field: path of the value, for example "config.actor".
+    field: the value's path, for example "config.actor".
     """
 
     code = StatusCode.INVALID_ARGUMENT
@@ -54,54 +54,54 @@ class BadInput(DanceError):
 
 
 class BadPicture(BadInput):
-    """A picture's bytes, size or encoding cannot be accepted."""
+    """A picture's bytes, size or encoding are not accepted."""
 
 
 class BadSettings(BadInput):
-    """A setting is nonsense; `field` is the environment variable or the option."""
+    """A setting is invalid; `field` is the environment variable or the option."""
 
 
 class WorkFolderBusy(BadInput):
-    """Another training is at work in the folder; it may be the end of this very one, on another machine."""
+    """Another training uses the folder; it may be the end of this same training, on another machine."""
 
     code = StatusCode.UNAVAILABLE
     retryable = True
 
 
 class UnreadableVideo(DanceError):
-    """A file or stream that gives no picture: missing, empty, damaged, or no video."""
+    """A file or stream yields no picture: it is missing, empty, damaged, or not a video."""
 
     code = StatusCode.INVALID_ARGUMENT
 
 
 class NotServed(DanceError):
-    """A field of the contract that this server does not serve."""
+    """The request sets a field of the contract that this server does not support."""
 
     code = StatusCode.UNIMPLEMENTED
 
 
 class ActorNotFound(DanceError):
-    """There is no such actor, or no such version of it."""
+    """The actor, or this version of it, does not exist."""
 
     code = StatusCode.NOT_FOUND
 
 
 class ActorUnusable(DanceError):
-    """The actor exists and cannot be served: another label-map version, damaged or missing files."""
+    """The actor exists but cannot be served: wrong label-map version, or damaged or missing files."""
 
     code = StatusCode.FAILED_PRECONDITION
 
 
 class NoBody(DanceError):
-    """No whole body was seen where one is needed."""
+    """The frames show no whole body where one is needed."""
 
     code = StatusCode.FAILED_PRECONDITION
 
 
 class Unauthenticated(DanceError):
-    """Nobody proved who calls. The message never holds what was shown as a proof.
+    """The caller did not prove its identity. The message never contains the token.
 
-    reason: one word of few, for metrics.
+    reason: one word from a small set, for metrics.
     """
 
     code = StatusCode.UNAUTHENTICATED
@@ -112,14 +112,14 @@ class Unauthenticated(DanceError):
 
 
 class AtCapacity(DanceError):
-    """The server is full; try again later."""
+    """The server is full; retry later."""
 
     code = StatusCode.RESOURCE_EXHAUSTED
     retryable = True
 
 
 class Draining(DanceError):
-    """The server goes away; another one may be there."""
+    """The server is shutting down; another one may take over."""
 
     code = StatusCode.UNAVAILABLE
     retryable = True
@@ -128,7 +128,7 @@ class Draining(DanceError):
 class StageError(DanceError):
     """A stage failed.
 
-    stage: its name. sequence: the frame it had, or None when the failure belongs to no single frame.
+    stage: its name. sequence: the frame it was working on, or None if the failure belongs to no single frame.
     """
 
     code = StatusCode.UNAVAILABLE
@@ -144,7 +144,7 @@ class StageError(DanceError):
 class StageUnavailable(StageError):
     """The stage could not be reached, died, or is full.
 
-    code_of_stage: the stage's own status, where it answered one.
+    code_of_stage: the stage's own status, if it sent one.
     """
 
     retryable = True
@@ -155,16 +155,16 @@ class StageUnavailable(StageError):
 
 
 class StageTimeout(StageError):
-    """The stage fell silent for longer than it may."""
+    """The stage was silent for too long."""
 
     code = StatusCode.DEADLINE_EXCEEDED
     retryable = True
 
 
 class StageRefused(StageError):
-    """The stage refused what it was given; asking again would not help.
+    """The stage refused its input; a retry would not help.
 
-    refused_with: the stage's own status. It never becomes ours, since a client would read it as one about its request.
+    refused_with: the stage's own status. It never becomes ours, because a client would take it to be about its request.
     """
 
     def __init__(self, stage: str, sequence: int | None, reason: str, code: StatusCode) -> None:
@@ -173,9 +173,9 @@ class StageRefused(StageError):
 
 
 class StageBroken(StageError):
-    """The stage answered nonsense; asking again would not help."""
+    """The stage's answer is invalid; a retry would not help."""
 
 
 def is_final(error: BaseException) -> bool:
-    """Whether the same request would fail again, wherever and whenever it is tried."""
+    """Whether the same request would fail again, on any server and at any time."""
     return isinstance(error, DanceError) and not error.retryable and error.code in _FAULTS_OF_THE_REQUEST

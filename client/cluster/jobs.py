@@ -30,6 +30,7 @@ from client.cluster.kubernetes_api import Cluster, connected
 from client.errors import ClusterError, CommandError, Interrupted, UsageError
 from client.terminal.display import Display
 from serving.actors.actor_id import is_actor_id
+from serving.process.backoff import Backoff
 from training.options import FootageRequest, TrainRequest
 from training.reporting.progress_display import shown
 
@@ -238,18 +239,18 @@ def _in_volume(asked: ClusterTraining) -> FootageRequest:
 
 class _Patience:
     def __init__(self, limit_seconds: float) -> None:
-        self._left_seconds = limit_seconds
+        self._limit_seconds = limit_seconds
+        self._backoff = Backoff(_POLL_SECONDS, _POLL_SECONDS)
         self._told = ""
 
     def wait(self, error: ClusterError, display: Display) -> None:
-        """Raises `error` when enough was waited."""
-        if self._left_seconds <= 0:
+        """Pause before the next attempt. Raises `error` once the pauses add up to the limit."""
+        if self._backoff.paused_seconds >= self._limit_seconds:
             raise error
         if str(error) != self._told:
             self._told = str(error)
             display.note(f"trying again: {error}")
-        self._left_seconds -= _POLL_SECONDS
-        kubernetes_api.pause(_POLL_SECONDS)
+        kubernetes_api.pause(self._backoff.next_seconds())
 
 
 class _Signals:

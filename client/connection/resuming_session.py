@@ -1,4 +1,4 @@
-"""A session that outlives its stream: it connects again, goes on from a checkpoint, and gives each answer once."""
+"""A session that survives lost streams: it reconnects, resumes from a checkpoint, and yields each answer once."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from client.errors import ServerDraining, ServerError
 
 _CHECKPOINT_FIELD: Final = "config.checkpoint"
 _CHECKPOINTS_LATE: Final = 2
-"""A checkpoint that is late by as much as this many intervals will not come any more."""
+"""How many intervals late a checkpoint may be before the session fails."""
 _LEAST_CONNECT_SECONDS: Final = 1.0
 
 
 class Reel:
-    """A source's frames on their way; each is kept until it is forgotten, so that it can be sent again.
+    """A source's frames; each is kept until it is forgotten, so that it can be sent again.
 
-    One stream at a time iterates over it. A frame that is being taken from the source when its stream dies is not
-    lost: the next stream gets it.
+    One stream at a time iterates over it. If a stream dies while a frame is being taken from the source, the next
+    stream gets that frame.
     """
 
     def __init__(self, frames: AsyncIterator[SentFrame]) -> None:
@@ -50,21 +50,21 @@ class Reel:
 
     @property
     def newest(self) -> int | None:
-        """Sequence of the last frame that is kept."""
+        """Sequence of the last kept frame."""
         return self._kept[-1].sequence if self._kept else None
 
     def forget_before(self, sequence: int) -> None:
-        """Frames before `sequence` are not needed again."""
+        """Forget the frames before `sequence`, which are not needed again."""
         while self._kept and self._kept[0].sequence < sequence:
             self._kept.popleft()
             self._position = max(0, self._position - 1)
 
     def rewind(self) -> None:
-        """The next stream begins with the first frame that is kept."""
+        """Make the next stream begin with the first kept frame."""
         self._position = 0
 
     def give_up(self) -> int:
-        """Forgets all frames, also one that was taken and never sent. Says how many they were."""
+        """Forget all frames, including one that was taken but never sent. Returns how many there were."""
         given_up = len(self._kept)
         self._kept.clear()
         self._position = 0
@@ -75,7 +75,7 @@ class Reel:
         return given_up
 
     async def close(self) -> None:
-        """Takes no more frames."""
+        """Take no more frames."""
         if self._taking is not None:
             self._taking.cancel()
             await asyncio.gather(self._taking, return_exceptions=True)
@@ -103,21 +103,21 @@ class Reel:
 
 
 class ResumingSession:
-    """One dance, over as many `Transfer` streams as it takes.
+    """One session, over as many `Transfer` streams as necessary.
 
         async with ResumingSession(client, options, patience) as session:
             async for answer in session.answers(frames):
                 ...
 
-    LOSSLESS: every frame is answered once and in order. The frames behind the last checkpoint are kept, at most two
-    intervals of checkpoints and what is under way, and sent again to the next stream; answers that were given already
-    are passed over. Where no checkpoints are made (`options.checkpoint_every_frames` 0), a lost stream is the end, and
-    only a server that drains is left for another one. LIVE: the frames under way when a stream is lost are given up
-    and counted in `lost_frames`; the next stream begins with the newest, and with the last checkpoint, if the server
-    takes it.
+    LOSSLESS: every frame is answered once and in order. The frames after the last checkpoint are kept, at most two
+    checkpoint intervals and the frames in flight, and sent again to the next stream; repeated answers are skipped.
+    Without checkpoints (`options.checkpoint_every_frames` 0), a lost stream ends the session, and it can move to
+    another server only if its server drains. LIVE: the frames in flight when a stream is lost are dropped and counted
+    in `lost_frames`; the next stream begins with the newest frame, and with the last checkpoint if the server accepts
+    it.
 
-    told: called with the reason when the stream is lost, and with None when there is one again.
-    reconnects: how many streams there were after the first.
+    told: called with the reason when the stream is lost, and with None when a new one is open.
+    reconnects: the number of streams after the first.
     """
 
     def __init__(
@@ -154,20 +154,20 @@ class ResumingSession:
 
     @property
     def accepted(self) -> Accepted:
-        """The session as the server of the newest stream honours it."""
+        """The session as the server of the newest stream accepted it."""
         assert self._stream is not None
         return self._stream.accepted
 
     def stop(self) -> None:
-        """The source has ended: a stream that is lost, now or later, is not worth another one. For LIVE sessions."""
+        """Do not replace a stream that is lost from now on: the source has ended. For LIVE sessions."""
         self._stopped.set()
         if self._opening is not None:
             self._opening.cancel()
 
     async def answers(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer, None]:
-        """Sends `frames` and gives their answers. Call it once.
+        """Send `frames` and yield their answers. Call it once.
 
-        Raises ServerError when patience has run out or cannot help, and whatever `frames` raises.
+        Raises ServerError when patience has run out or a retry would not help, and any error of `frames`.
         """
         reel = Reel(frames)
         last: int | None = None
@@ -192,7 +192,7 @@ class ResumingSession:
             await reel.close()
 
     async def _connected_again(self, failure: ServerError, reel: Reel, last: int | None) -> bool:
-        """Whether there is a new stream; False when all is done that there was to do. Raises ServerError."""
+        """Open a new stream; return False if there is nothing left to do. Raises ServerError."""
         live = self._options.live
         if isinstance(failure, ServerDraining) and failure.checkpoint:
             self._checkpoint, self._gap = failure.checkpoint, False
@@ -224,7 +224,7 @@ class ResumingSession:
         return True
 
     async def _open(self, failure: ServerError | None) -> None:
-        """Makes a new stream. failure: why there is none, None for the first. Raises ServerError."""
+        """Open a stream. failure: why the last one ended, None for the first. Raises ServerError."""
         while True:
             connect_seconds = CONNECT_SECONDS
             if failure is not None:
@@ -242,9 +242,9 @@ class ResumingSession:
                 failure = error
                 if error.field == _CHECKPOINT_FIELD and self._checkpoint:
                     if not self._options.live:
-                        message = f"{self._client.address} cannot go on where the connection was lost: {error}"
+                        message = f"{self._client.address} cannot resume where the connection was lost: {error}"
                         raise ServerError(message, error.status) from error
-                    # All that is lost with it is what the source's body looks like.
+                    # Without it, only the measurements of the source's body are lost.
                     self._checkpoint, failure = b"", None
         self._patience.connected()
 
@@ -256,7 +256,7 @@ class ResumingSession:
     def _next_options(self) -> TransferOptions:
         if self._stream is None:
             return self._options
-        # "The newest" may be another actor's version by now, which no checkpoint fits.
+        # The newest version may be another one by now, which would not match the checkpoint.
         return replace(self._options, actor_version=self.accepted.actor_version, checkpoint=self._checkpoint)
 
     def _settle(self, answer: Answer, reel: Reel) -> None:
@@ -270,5 +270,5 @@ class ResumingSession:
         if answer.checkpoint or self._options.live or not every_frames:
             reel.forget_before(answer.sequence + 1)
         elif self._without_checkpoint >= _CHECKPOINTS_LATE * every_frames:
-            broken = f"no checkpoint in {self._without_checkpoint} answers, one in {every_frames} was agreed"
+            broken = f"no checkpoint in {self._without_checkpoint} answers, but one in {every_frames} was agreed"
             raise ServerError(f"{self._client.address} broke the contract: {broken}")

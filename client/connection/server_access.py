@@ -1,4 +1,4 @@
-"""How a server is reached: where it is, by what it is known, and by what the user is."""
+"""How to reach a server: its address, the CA that verifies it, and the user's credentials."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from serving.transport.addresses import checked_address
 from serving.transport.tls import ChannelTls, channel_tls, is_local
 
 _MOST_TOKEN_BYTES: Final = 2**14
-"""More than gRPC takes with a call, by default."""
+"""More than gRPC's default limit for metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAccess:
-    """A server, and what is shown to it.
+    """A server, and the credentials presented to it.
 
-    address: host:port. tls: None is plaintext. token_file: holds the user's token, and nothing else. insecure:
-    plaintext is wanted, also to another machine; but never a token in it. Raises UsageError.
+    address: host:port. tls: None for plaintext. token_file: contains only the user's token. insecure: allow plaintext
+    to another machine, though never with a token. Raises UsageError.
     """
 
     address: str
@@ -31,21 +31,22 @@ class ServerAccess:
     def __post_init__(self) -> None:
         if self.tls is not None:
             if self.insecure:
-                raise UsageError("--insecure is plaintext, --tls-ca is not: one of them")
+                raise UsageError("--insecure means plaintext and --tls-ca means TLS: give only one of them")
             return
         if is_local(self.address):
             return
         if self.token_file is not None:
             raise UsageError(
-                f"a token is not sent to {self.address} in plaintext: --tls-ca names who signs its certificate"
+                f"a token is not sent to {self.address} in plaintext: give --tls-ca, the CA that signs its certificate"
             )
         if not self.insecure:
             raise UsageError(
-                f"{self.address} is another machine: --tls-ca names who signs its certificate, --insecure is plaintext"
+                f"{self.address} is another machine: --tls-ca gives the CA that signs its certificate, "
+                "--insecure allows plaintext"
             )
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with every call. The file is read each time, since a token may be renewed. Raises CommandError."""
+        """Return the metadata of a call. Reads the file each time, as a token may be renewed. Raises CommandError."""
         if self.token_file is None:
             return ()
         try:
@@ -61,7 +62,7 @@ class ServerAccess:
         return (("authorization", f"Bearer {token}"),)
 
     def shown_by(self, stub: Any) -> Any:
-        """`stub`, with `metadata` in all of its calls."""
+        """Return `stub` with `metadata` in all of its calls."""
         return stub if self.token_file is None else _StubWithMetadata(stub, self)
 
 
@@ -84,12 +85,12 @@ def named_server(
     token_file: Path | None,
     insecure: bool,
 ) -> ServerAccess | None:
-    """The server of the command line; None where it names none. Raises UsageError for what does not fit together."""
+    """Return the server that the command line names, or None. Raises UsageError for options that conflict."""
     if address is None:
         given = {"--tls-ca": ca, "--tls-certificate": certificate, "--tls-key": key, "--token-file": token_file}
         for option, value in given.items():
             if value is not None:
-                raise UsageError(f"{option} is for a server that runs elsewhere: --server names it")
+                raise UsageError(f"{option} is for a server that runs elsewhere: name it with --server")
         return None
     try:
         checked_address(address)

@@ -1,4 +1,4 @@
-"""The client's side of `dance.v1.TransferService`: one class a connection, one class a session, in our own types."""
+"""The client of `dance.v1.TransferService`: one class for a connection, one for a session, in our own types."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
 
-import grpc
-import grpc.aio
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
+from grpc.aio import AioRpcError
 
 from client.connection.server_access import ServerAccess
 from client.connection.types import (
@@ -25,28 +24,32 @@ from client.connection.types import (
     TransferOptions,
 )
 from client.errors import ServerDraining, ServerError, server_errors
-from motion.frame import FrameSize, NoPictureReason, StageTime
+from motion.frame import FrameSize, NoPictureReason
 from motion.pose_choice import PoseBackend
 from serving.errors import BadInput
 from serving.rpc import converters
+from serving.rpc.call_context import session_of
 from serving.rpc.channels import open_channel
+from serving.rpc.client_stream import ClientStream
 
 _ACCEPT_SECONDS: Final = 180.0
-"""An actor that is not loaded yet is loaded before a session is accepted."""
+"""The server may have to load the actor before it accepts a session."""
 _ANSWER_SECONDS: Final = 60.0
 CONNECT_SECONDS: Final = 20.0
 _END_SECONDS: Final = 2.0
-"""A server that drains has said its last word; its status follows when we have ended our half."""
+"""For the status of a server that drains, which it sends after we half-close."""
 _CALL_SECONDS: Final = 30.0
+_SESSION_ID_SECONDS: Final = 1.0
 _FIT_SECONDS: Final = 180.0
-"""After the last frame of a clip those that wait on their way are still looked at, before the answer comes."""
+"""After the last frame of a clip, the server still works on the frames in flight before it answers."""
 _LEAST_IN_FLIGHT: Final = 2
+_MOST_RECEIVED: Final = 8
 
 
 class DanceClient:
     """A connection to an orchestrator; an async context manager. Every method raises ServerError.
 
-    server: an address alone is called in plaintext, on this machine only. Raises UsageError, and BadSettings for files.
+    server: a plain address means plaintext, on this machine only. Raises UsageError, and BadSettings for bad files.
     """
 
     def __init__(self, server: ServerAccess | str) -> None:
@@ -60,7 +63,7 @@ class DanceClient:
         self._stub: Any = self.server.shown_by(stub)
 
     async def reconnect(self) -> None:
-        """Gives the connection up for a new one, which looks the address up again; what ran on the old one ends."""
+        """Replace the connection by a new one, which resolves the address again. Calls on the old one end."""
         await self._channel.close()
         self._connect()
 
@@ -73,7 +76,7 @@ class DanceClient:
         await self._channel.close()
 
     async def actors(self) -> list[ActorListing]:
-        """Who can be danced, sorted by id, newest version first."""
+        """Return the actors, sorted by id, newest version first."""
         with server_errors(self.address):
             listed = await self._stub.ListActors(transfer_pb2.ListActorsRequest(), timeout=_CALL_SECONDS)
         return [
@@ -91,14 +94,15 @@ class DanceClient:
         ]
 
     async def fit_body(self, frames: AsyncIterator[SentFrame], pose: PoseChoice = PoseChoice()) -> BodyFit:
-        """The body stats of a whole clip. ServerError with status FAILED_PRECONDITION: no whole body in it.
+        """Return the body stats of a whole clip.
 
-        A server that takes no frame, or gives no answer, for too long is an error as well.
+        Raises ServerError, with status FAILED_PRECONDITION if the clip shows no whole body, and also if the server
+        takes no frame, or sends no answer, for too long.
         """
         call = self._stub.FitBody()
         try:
             with server_errors(self.address):
-                with suppress(asyncio.InvalidStateError):  # the call has ended already: its status follows
+                with suppress(asyncio.InvalidStateError):  # the call has ended: its status follows
                     config = transfer_pb2.FitBodyRequest(config=_fit_config(pose))
                     await self._within(_ANSWER_SECONDS, call.write(config))
                     async for frame in frames:
@@ -118,46 +122,74 @@ class DanceClient:
         except TimeoutError as error:
             raise ServerError(f"{self.address} has been silent for {limit_seconds:.0f} s", retryable=True) from error
 
-    def transfer(self, options: TransferOptions, *, connect_seconds: float = CONNECT_SECONDS) -> TransferSession:
-        """A session; enter it to open it. connect_seconds: how long the server may take to be reached at all."""
-        return TransferSession(self._stub, self.address, options, min(connect_seconds, CONNECT_SECONDS))
+    def transfer(
+        self,
+        options: TransferOptions,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+        accept_seconds: float | None = None,
+        answer_seconds: float | None = None,
+    ) -> TransferSession:
+        """Return a session; enter it to open it.
+
+        connect_seconds: time limit for reaching the server. accept_seconds, answer_seconds: for its acceptance of the
+        session, and for each answer.
+        """
+        return TransferSession(
+            self._stub,
+            self.address,
+            options,
+            connect_seconds=min(connect_seconds, CONNECT_SECONDS),
+            accept_seconds=accept_seconds or _ACCEPT_SECONDS,
+            answer_seconds=answer_seconds or _ANSWER_SECONDS,
+        )
 
 
 class TransferSession:
     """One `Transfer` stream: frames in, one answer per frame out, in order.
 
-        async with client.transfer.run(options) as session:
+        async with client.transfer(options) as session:
             async for answer in session.answers(frames):
                 ...
 
-    At most `accepted.max_frames_in_flight` frames are under way; the next frame is taken from its source only when
-    there is room, so a live source can hand over its newest. A server that falls silent ends the session.
-    `resuming.ResumingSession` goes on with a new one.
+    At most `accepted.max_frames_in_flight` frames are in flight. The next frame is taken from its source only when
+    there is room, so a live source can supply its newest. A silent server ends the session; `ResumingSession` continues
+    with a new one.
     """
 
     accepted: Accepted
 
-    def __init__(self, stub: Any, address: str, options: TransferOptions, connect_seconds: float) -> None:
+    def __init__(
+        self,
+        stub: Any,
+        address: str,
+        options: TransferOptions,
+        *,
+        connect_seconds: float,
+        accept_seconds: float,
+        answer_seconds: float,
+    ) -> None:
         self._stub = stub
         self._address = address
         self._options = options
         self._connect_seconds = connect_seconds
-        self._call: Any = None
-        self._received: asyncio.Queue[Any] = asyncio.Queue(maxsize=8)
+        self._accept_seconds = accept_seconds
+        self._answer_seconds = answer_seconds
+        self._stream: ClientStream[transfer_pb2.TransferRequest, transfer_pb2.TransferResponse]
+        self._source_failure: Exception | None = None
         self._under_way: deque[int] = deque()
         self._frames_ended = False
         self._unstoppable = self._parting = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._sending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> TransferSession:
-        self._call = self._stub.Transfer()
+        self._stream = ClientStream(self._stub.Transfer(), depth=_MOST_RECEIVED, name="transfer")
         try:
             with server_errors(self._address):
                 await self._write_config()
-                self._tasks.append(asyncio.create_task(self._read(), name="transfer answers"))
-                first = await self._next(_ACCEPT_SECONDS)
+                first = await self._next(self._accept_seconds)
                 if first is None or first.WhichOneof("response") != "accepted":
-                    raise ServerError(f"{self._address} did not accept the session, and does not say why")
+                    raise ServerError(f"{self._address} did not accept the session and sent no error")
                 self.accepted = _accepted(first.accepted, self._options)
         except BaseException:
             await self.close()
@@ -172,23 +204,21 @@ class TransferSession:
     async def _write_config(self) -> None:
         try:
             async with asyncio.timeout(self._connect_seconds):
-                with suppress(asyncio.InvalidStateError):  # the call has ended already: its status follows
-                    await self._call.write(transfer_pb2.TransferRequest(config=_config(self._options)))
+                await self._stream.send(transfer_pb2.TransferRequest(config=_config(self._options)))
         except TimeoutError as error:
             reason = f"no connection within {self._connect_seconds:.0f} s"
             raise ServerError(f"no server answers at {self._address} ({reason})", retryable=True) from error
 
     async def answers(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer, None]:
-        """Sends `frames` and gives their answers. Raises ServerError, and whatever `frames` raises. Call it once.
+        """Send `frames` and yield their answers. Call it once.
 
-        Raises ServerDraining when the server goes away in good order.
+        Raises ServerError, ServerDraining when the server shuts down, and any error of `frames`.
         """
         room = asyncio.Semaphore(self.accepted.max_frames_in_flight)
-        sending = asyncio.create_task(self._send(frames, room), name="transfer frames")
-        self._tasks.append(sending)
+        self._sending = sending = asyncio.create_task(self._send(frames, room), name="transfer frames")
         answered, last = 0, -1
         with server_errors(self._address):
-            while (response := await self._next(_ANSWER_SECONDS)) is not None:
+            while (response := await self._next(self._answer_seconds)) is not None:
                 kind = response.WhichOneof("response")
                 if kind == "draining":
                     raise await self._drained(response.draining, last, sending)
@@ -207,21 +237,21 @@ class TransferSession:
     async def _drained(self, draining: transfer_pb2.Draining, last: int, sending: asyncio.Task[None]) -> ServerError:
         next_sequence = draining.next_sequence
         if next_sequence <= last or (self._under_way and next_sequence > self._under_way[0]):
-            said = f"frame {next_sequence} is to come next after the answer to frame {last}"
+            said = f"it wants frame {next_sequence} next, after the answer to frame {last}"
             return ServerError(f"{self._address} broke the contract: {said}")
         await self._part(sending)
         return ServerDraining(f"{self._address} is shutting down", draining.checkpoint, next_sequence)
 
     async def _part(self, sending: asyncio.Task[None]) -> None:
-        """Ends our half of the stream, for which the server waits behind `draining`, and waits for its own end."""
+        """Half-close, which a server that sent `draining` waits for, and wait for the stream to end."""
         self._parting = True
         if not self._unstoppable:
             sending.cancel()
-        with suppress(Exception):  # the server's last word has been heard, however the call ends now
+        with suppress(Exception):  # however the call ends now, `draining` was the server's last message
             async with asyncio.timeout(_END_SECONDS):
                 await asyncio.wait({sending})
-                await self._call.done_writing()
-                while isinstance(await self._received.get(), transfer_pb2.TransferResponse):
+                await self._stream.half_close()
+                while await self._stream.receive() is not None:
                     pass
 
     async def _send(self, frames: AsyncIterator[SentFrame], room: asyncio.Semaphore) -> None:
@@ -231,55 +261,51 @@ class TransferSession:
                 try:
                     frame = await anext(frames)
                 except StopAsyncIteration:
-                    # Before the end is sent: whoever hears of it may end the session before this goes on.
+                    # Set it before half-closing: the session may end before this task continues.
                     self._frames_ended = True
                     break
                 self._under_way.append(frame.sequence)
-                self._unstoppable = True  # what is cancelled while it writes ends the call
-                await self._call.write(transfer_pb2.TransferRequest(frame=_transfer_frame(frame)))
+                self._unstoppable = True  # cancelling a write ends the call
+                if not await self._stream.send(transfer_pb2.TransferRequest(frame=_transfer_frame(frame))):
+                    return
                 self._unstoppable = False
             self._unstoppable = True
-            await self._call.done_writing()
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            pass  # the call has ended: its status reaches the reader, which tells it
-        except Exception as error:  # the source failed: whoever waits for answers must hear it
-            await self._received.put(error)
+            await self._stream.half_close()
+        except Exception as error:  # of the source: `answers` must raise it
+            self._source_failure = error
+            self._stream.fail(error)
 
-    async def _read(self) -> None:
-        # A cancelled read leaks in grpcio, so time limits are on the queue and never on read().
-        try:
-            while (response := await self._call.read()) is not grpc.aio.EOF:
-                await self._received.put(response)
-            await self._received.put(None)
-        except grpc.aio.AioRpcError as error:
-            await self._received.put(error)
-
-    async def _next(self, limit_seconds: float) -> Any:
+    async def _next(self, limit_seconds: float) -> transfer_pb2.TransferResponse | None:
         while True:
             try:
-                # Not wait_for: in Python 3.11 that loses a cancellation which meets an arriving answer.
-                async with asyncio.timeout(limit_seconds):
-                    item = await self._received.get()
+                return await self._stream.receive(limit_seconds)
             except TimeoutError as error:
-                # With a look-ahead the server rightly waits for more frames, which a slow camera may not have yet.
+                if error is self._source_failure:
+                    raise
+                # With a look-ahead the server has to wait for more frames, which a slow camera may not have yet.
                 if hasattr(self, "accepted") and len(self._under_way) <= self.accepted.look_ahead_frames:
                     continue
                 silence = f"{self._address} has been silent for {limit_seconds:.0f} s"
                 raise ServerError(silence, retryable=True) from error
-            if isinstance(item, Exception):
-                raise item
-            return item
+
+    async def session_id(self) -> str:
+        """Return the id of this session in the server's logs, or "" if the server sent none."""
+        try:
+            async with asyncio.timeout(_SESSION_ID_SECONDS):
+                return await session_of(self._stream.call)
+        except (AioRpcError, TimeoutError):
+            return ""
 
     async def close(self) -> None:
-        """Ends the stream and its tasks, at once. Frames that are under way get no answer."""
-        self._call.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """End the stream and its tasks at once. Frames in flight get no answer."""
+        await self._stream.close()
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
 
 
 def _backend_to_proto(backend: PoseBackend | None) -> pose_pb2.PoseBackend:
-    """None leaves the choice to the server."""
+    """Return the enum value; None leaves the choice to the server."""
     return pose_pb2.POSE_BACKEND_UNSPECIFIED if backend is None else converters.BACKEND_TO_PROTO[backend]
 
 
@@ -335,7 +361,7 @@ def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
     elif message.WhichOneof("result") == "no_picture":
         name = transfer_pb2.NoPictureReason.Name(message.no_picture.reason).removeprefix("NO_PICTURE_REASON_")
         if name not in NoPictureReason.__members__:
-            raise BadInput("answer.no_picture.reason", f"frame {message.sequence} has reason {name}")
+            raise BadInput("answer.no_picture.reason", f"frame {message.sequence} has the unknown reason {name}")
         no_picture, detail = NoPictureReason[name], message.no_picture.detail
     else:
         raise BadInput("answer", f"frame {message.sequence} has neither a picture nor a reason")
@@ -345,10 +371,7 @@ def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
         no_picture,
         detail,
         tuple(_remark_name(remark) for remark in message.remarks),
-        tuple(
-            StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds)
-            for time in message.stage_times
-        ),
+        converters.stage_times_from_proto(message.stage_times),
         converters.picture_from_proto(message.label_map, field="label_map") if message.HasField("label_map") else None,
         message.frame_seconds,
         message.checkpoint,
@@ -357,7 +380,7 @@ def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
 
 def _remark_name(remark: int) -> str:
     if remark not in transfer_pb2.FrameRemark.values():
-        return f"remark {remark}"  # of a newer server: counted under its number
+        return f"remark {remark}"  # a newer server's remark: counted under its number
     return transfer_pb2.FrameRemark.Name(remark).removeprefix("FRAME_REMARK_").replace("_", " ").lower()
 
 

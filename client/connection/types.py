@@ -1,4 +1,4 @@
-"""What a client and a server say to each other, in our own types; `session.py` makes messages of them."""
+"""The data exchanged between client and server, in our own types; `session.py` converts them to messages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from motion.pose_choice import PoseBackend, PoseDetail
 
 @dataclass(frozen=True, slots=True)
 class ActorListing:
-    """One version of an actor, as the server lists it. unavailable: why it cannot be served; empty when it can.
+    """One version of an actor, as the server lists it. unavailable: why it cannot be served, or empty.
 
-    served_percent: of the sessions that name no version; 0 also where the server does not tell.
+    served_percent: its share of the sessions that name no version; 0 also if the server does not report it.
     """
 
     actor: str
@@ -30,7 +30,7 @@ class ActorListing:
 
 @dataclass(frozen=True, slots=True)
 class BodyFit:
-    """The body stats of a whole clip, and what they rest on."""
+    """The body stats of a whole clip, and the number of frames they are based on."""
 
     body: BodyStats
     frames: int
@@ -40,7 +40,7 @@ class BodyFit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PosedFrame:
-    """A frame whose dancer is known already, sent in place of a picture. pose: None where nobody dances in it."""
+    """A frame with a known pose, sent in place of a picture. pose: None if the frame has no dancer."""
 
     sequence: int
     pose: Pose | None
@@ -49,12 +49,12 @@ class PosedFrame:
 
 
 SentFrame = Frame | PosedFrame
-"""What a session is fed with."""
+"""The frames that a session accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoseChoice:
-    """Which network finds the joints, None for the server's own, and who of several people is the dancer."""
+    """Which network finds the joints, None for the server's default, and which person is the dancer."""
 
     backend: PoseBackend | None = None
     dancer: DancerChoice = field(default_factory=DancerChoice)
@@ -62,7 +62,7 @@ class PoseChoice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransferOptions:
-    """What a session is told at its start; `proto` comments on each field in transfer.proto."""
+    """The config of a session; transfer.proto explains each field."""
 
     actor: str
     actor_version: int = 0
@@ -81,7 +81,7 @@ class TransferOptions:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The session as the server will honour it. checkpoint_every_frames: 0 where it makes none."""
+    """The session as the server accepted it. checkpoint_every_frames: 0 if it makes no checkpoints."""
 
     actor_version: int
     checkpoint_every_frames: int
@@ -97,7 +97,7 @@ class Accepted:
 class Answer:
     """The answer to one frame: a picture, or the reason why there is none.
 
-    label_map: if it was asked for. checkpoint: goes on behind this frame; empty in most answers.
+    label_map: if it was requested. checkpoint: to resume after this frame; empty in most answers.
     """
 
     sequence: int

@@ -1,4 +1,4 @@
-"""What `dance doctor` looks at around the processes: proxies, the folder for temporary files, the user."""
+"""The environment that `dance doctor` checks: proxies, the folder for temporary files, the user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from serving.transport.tls import is_local
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found. ok: nothing to do. advice: what to do, for one that is not."""
+    """The result of one check. ok: there is nothing to do. advice: what to do otherwise."""
 
     check: str
     ok: bool
@@ -24,9 +24,9 @@ class Finding:
 
 
 def surroundings(address: str, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """What can be seen at once, without a call: only what differs from the ordinary is told.
+    """Yield what can be checked without a call; only the unusual is reported.
 
-    address: of the server, host:port. A server elsewhere has surroundings of its own, so only the proxy counts there.
+    address: of the server, host:port. For a server elsewhere, only the proxy matters.
     """
     yield from _proxy(address, environment)
     if is_local(address):
@@ -54,12 +54,10 @@ def _folder(temporary: Path) -> Iterator[Finding]:
     try:
         place = check_place()
     except BadSettings as error:
-        yield Finding(
-            "folder for Triton", False, str(error), "set TMPDIR to a folder as described, or free space there"
-        )
+        yield Finding("folder for Triton", False, str(error), "set TMPDIR to such a folder, or free space there")
         return
     if place != temporary:
-        yield Finding("folder for Triton", True, f"TMPDIR is {temporary}, which Triton cannot use; {place} serves it")
+        yield Finding("folder for Triton", True, f"TMPDIR is {temporary}, which Triton cannot use; it uses {place}")
 
 
 def _user(environment: Mapping[str, str], uid: int) -> Iterator[Finding]:
@@ -69,5 +67,5 @@ def _user(environment: Mapping[str, str], uid: int) -> Iterator[Finding]:
     except KeyError:
         yield Finding("user", True, f"uid {uid} has no entry on this machine; its home is {home}")
     if not os.access(home, os.W_OK | os.X_OK):
-        advice = "set HOME to a folder that you can write; networks that are fetched are kept below it"
+        advice = "set HOME to a writable folder; downloaded networks are kept there"
         yield Finding("user", False, f"HOME is {home}, which cannot be written", advice)

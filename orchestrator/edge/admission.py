@@ -1,4 +1,4 @@
-"""Who may open one more stream: the places of a server, and how many of them one client may have."""
+"""Admission: how many streams a server accepts, in total and per client."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from serving.rpc.authentication import ANONYMOUS
 
 
 class Places:
-    """Places for streams, for all clients together and for each.
+    """The places for streams, in total and per client.
 
-    Callers that nobody knows cannot be told apart: they have only the common limit.
+    Anonymous callers cannot be distinguished, so only the total limit applies to them.
     """
 
     def __init__(self, *, most: int, most_per_client: int) -> None:
@@ -24,11 +24,11 @@ class Places:
 
     @property
     def taken(self) -> int:
-        """How many are taken."""
+        """How many places are taken."""
         return self._taken.total()
 
     def refusal(self, client: str) -> AtCapacity | None:
-        """Why `client` cannot have one more now; None when it can."""
+        """Return why `client` cannot open another stream now; None if it can."""
         if client != ANONYMOUS and self._taken[client] >= self._most_per_client:
             return AtCapacity(f"{client} has all {self._most_per_client} sessions that one client may have")
         if self.taken >= self._most:
@@ -37,7 +37,7 @@ class Places:
 
     @contextmanager
     def hold(self, client: str) -> Iterator[None]:
-        """A place while the context lasts. Raises AtCapacity."""
+        """Hold a place while the context lasts. Raises AtCapacity."""
         refusal = self.refusal(client)
         if refusal is not None:
             raise refusal
@@ -47,4 +47,4 @@ class Places:
         finally:
             self._taken[client] -= 1
             if not self._taken[client]:
-                del self._taken[client]  # a server lives long, and meets many
+                del self._taken[client]  # or the counter would grow with every new client

@@ -1,6 +1,6 @@
-"""Which bearer tokens are good: those in a file of digests, and JWTs signed by a key of a key set.
+"""Bearer tokens: tokens listed by digest in a file, and JWTs signed by a key of a key set.
 
-Tokens and keys never get into an error, a log or the settings; what is said about them is in our own words.
+Tokens and keys never appear in an error, a log or the settings; library messages that might quote them are replaced.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAX_TOKEN_CHARACTERS: Final = 4096  # gRPC itself begins to refuse metadata abo
 _MAX_SUBJECT_CHARACTERS: Final = 128
 _CLOCKS_DIFFER_SECONDS: Final = 10
 
-# The kind of a key decides on the algorithm, whatever a token says: nobody can have a public key taken for a secret.
+# The key type determines the algorithm, whatever the token claims: a public key is never used as an HMAC secret.
 _ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA", "oct": "HS256"}
 _CURVES: Final = {"EC": "P-256", "OKP": "Ed25519"}
 _LEAST_RSA_BITS: Final = 2048
@@ -35,21 +35,21 @@ _LEAST_SECRET_BYTES: Final = 32
 
 
 class ListedTokens:
-    """Tokens of a file with one `NAME:SHA256` a line: the client's name and its token's SHA-256 in hexadecimal digits.
+    """The tokens of a file with one `NAME:SHA256` per line: a client's name and its token's SHA-256 in hexadecimal.
 
-    Empty lines and lines that begin with # are passed over. A client may have several tokens, so that one can be
-    replaced. The tokens must be random: a digest of a password could be guessed. Raises BadSettings for the file.
+    Empty lines and lines that begin with # are ignored. A client may have several tokens, so they can be rotated.
+    Tokens must be random, because the digest of a password could be guessed. Raises BadSettings for the file.
     """
 
     def __init__(self, path: Path) -> None:
         self._files = ReloadedFiles("tokens_file", [path], _listed)
 
     def find(self, token: str) -> str | None:
-        """The name of the token's client."""
+        """Return the name of the token's client, or None."""
         shown = hashlib.sha256(token.encode(errors="surrogateescape")).digest()
         found = None
         for digest, name in self._files.current():
-            # All are compared, each in constant time: how long it takes tells nothing.
+            # Compare all digests, each in constant time, so that the duration reveals nothing.
             if hmac.compare_digest(digest, shown):
                 found = name
         return found
@@ -58,8 +58,8 @@ class ListedTokens:
 class SignedTokens:
     """JWTs of one issuer for one audience, signed by a key of a JWK set (RFC 7517) in a file.
 
-    RS256, ES256 (P-256), EdDSA (Ed25519), and HS256 where the set has a secret (kty `oct`). A token must have `exp`,
-    `sub`, `iss` and `aud`; `kid` where the set has several keys. Raises BadSettings for the file.
+    Supports RS256, ES256 (P-256), EdDSA (Ed25519), and HS256 if the set has a secret (kty `oct`). A token needs `exp`,
+    `sub`, `iss` and `aud`, and `kid` if the set has several keys. Raises BadSettings for the file.
     """
 
     def __init__(self, path: Path, *, issuer: str, audience: str) -> None:
@@ -68,15 +68,15 @@ class SignedTokens:
         self._audience = audience
 
     def subject(self, token: str) -> str:
-        """Whom the token is about. Raises Unauthenticated."""
+        """Return the token's subject. Raises Unauthenticated."""
         keys = self._files.current()
         try:
             kid = jwt.get_unverified_header(token).get("kid")
         except (jwt.PyJWTError, RecursionError):  # the latter for deep nesting, in an older PyJWT
-            raise Unauthenticated("unknown", "this token is not known here") from None
+            raise Unauthenticated("unknown", "the token is unknown") from None
         key = keys[None] if kid is None and None in keys else keys.get(kid)
         if key is None:
-            raise Unauthenticated("unknown_key", "the token is signed by a key that is not known here")
+            raise Unauthenticated("unknown_key", "the token is signed by an unknown key")
         try:
             claims = jwt.decode(
                 token,
@@ -100,26 +100,26 @@ class SignedTokens:
 
 
 class BearerTokens:
-    """Listed tokens, signed ones, or both. See `serving.rpc.authentication.TokenCheck`."""
+    """Listed tokens, signed tokens, or both. See `serving.rpc.authentication.TokenCheck`."""
 
     def __init__(self, listed: ListedTokens | None, signed: SignedTokens | None) -> None:
         self._listed = listed
         self._signed = signed
 
     def client(self, token: str) -> str:
-        """`token:NAME` for a listed token, `jwt:SUBJECT` for a signed one. Raises Unauthenticated."""
+        """Return `token:NAME` for a listed token, `jwt:SUBJECT` for a signed one. Raises Unauthenticated."""
         if len(token) > _MAX_TOKEN_CHARACTERS:
             raise Unauthenticated("malformed", f"a token has at most {_MAX_TOKEN_CHARACTERS} characters")
         name = None if self._listed is None else self._listed.find(token)
         if name is not None:
             return f"token:{name}"
         if self._signed is None:
-            raise Unauthenticated("unknown", "this token is not known here")
+            raise Unauthenticated("unknown", "the token is unknown")
         return f"jwt:{self._signed.subject(token)}"
 
 
 def token_check(settings: OrchestratorSettings) -> BearerTokens | None:
-    """What the settings ask for; None: no tokens. Raises BadSettings."""
+    """Build the token check from the settings; None if calls need no token. Raises BadSettings."""
     if settings.tokens_file is None and settings.jwt_keys_file is None:
         return None
     listed = signed = None
@@ -132,7 +132,7 @@ def token_check(settings: OrchestratorSettings) -> BearerTokens | None:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """A key and the one algorithm that it is for."""
+    """A key and the only algorithm it may be used with."""
 
     key: Any
     algorithm: str
@@ -142,7 +142,7 @@ def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
     try:
         lines = contents[0].decode().splitlines()
     except UnicodeDecodeError:
-        raise ValueError("the tokens' file is no text") from None
+        raise ValueError("the tokens file is not UTF-8 text") from None
     entries: dict[bytes, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -150,31 +150,29 @@ def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
         name, _, digits = line.strip().partition(":")
         digits = digits.strip().lower()
         if not _NAME.fullmatch(name) or not _DIGEST.fullmatch(digits):
-            # The line may hold a token that somebody has written there as it is: it is not repeated.
-            raise ValueError(f"line {number} of the tokens' file is not NAME:SHA256, 64 hexadecimal digits")
+            # The message must not quote the line: it may contain a plain token.
+            raise ValueError(f"line {number} of the tokens file is not NAME:SHA256 with 64 hexadecimal digits")
         digest = bytes.fromhex(digits)
         if entries.setdefault(digest, name) != name:
-            raise ValueError(
-                f"line {number} of the tokens' file gives the token of {entries[digest]} to {name} as well"
-            )
+            raise ValueError(f"line {number} of the tokens file gives the token of {entries[digest]} to {name} too")
     return list(entries.items())
 
 
 def _key_set(contents: Sequence[bytes]) -> dict[str | None, _Key]:
-    """The keys by their ids; a single one is also under None."""
+    """Return the keys by id; a single key is also stored under None."""
     try:
         stored = parsed(contents[0])["keys"]
         entries = [dict(entry) for entry in stored]
     except (ValueError, TypeError, KeyError):
-        raise ValueError('the key set is no JSON of the form {"keys": [...]}') from None
+        raise ValueError('the key set is not JSON of the form {"keys": [...]}') from None
     keys: dict[str | None, _Key] = {}
     signing = [entry for entry in entries if entry.get("use", "sig") == "sig"]
     for number, entry in enumerate(signing, 1):
         kid = entry.get("kid")
         if kid is not None and not isinstance(kid, str):
-            raise ValueError(f"key {number} of the key set has a kid that is not a text")
+            raise ValueError(f"key {number} of the key set has a kid that is not a string")
         if (kid is None and len(signing) > 1) or kid in keys:
-            raise ValueError(f"key {number} of the key set needs a kid of its own")
+            raise ValueError(f"key {number} of the key set needs a unique kid")
         keys[kid] = _key(entry, f"key {number} of the key set")
     if not keys:
         raise ValueError("the key set has no key for signatures")
@@ -188,17 +186,17 @@ def _key(entry: Mapping[str, Any], what: str) -> _Key:
     algorithm = _ALGORITHMS.get(kind) if isinstance(kind, str) else None
     curve = _CURVES.get(str(kind))
     if algorithm is None or entry.get("crv") != curve or entry.get("alg", algorithm) != algorithm:
-        raise ValueError(f"{what} is for none of RS256, ES256, EdDSA and HS256")
+        raise ValueError(f"{what} is not a key for RS256, ES256, EdDSA or HS256")
     if kind != "oct" and "d" in entry:
-        raise ValueError(f"{what} is a private one; only its public half belongs here")
+        raise ValueError(f"{what} is a private key; put only its public half into the key set")
     try:
         key = jwt.PyJWK(dict(entry), algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         raise ValueError(f"{what} cannot be read as a {kind} key") from None
     if isinstance(key, RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
-        raise ValueError(f"{what} has {key.key_size} bits, at least {_LEAST_RSA_BITS} are needed")
+        raise ValueError(f"{what} has {key.key_size} bits, expected at least {_LEAST_RSA_BITS}")
     if isinstance(key, bytes) and len(key) < _LEAST_SECRET_BYTES:
-        raise ValueError(f"{what} has {len(key)} bytes, at least {_LEAST_SECRET_BYTES} are needed")
+        raise ValueError(f"{what} has {len(key)} bytes, expected at least {_LEAST_SECRET_BYTES}")
     return _Key(key, algorithm)
 
 
@@ -206,9 +204,9 @@ _REFUSALS: Final[tuple[tuple[type[jwt.PyJWTError], str, str], ...]] = (
     (jwt.ExpiredSignatureError, "expired", "the token has expired"),
     (jwt.ImmatureSignatureError, "not_yet", "the token is not valid yet"),
     (jwt.InvalidAudienceError, "audience", "the token is for another audience"),
-    (jwt.InvalidIssuerError, "issuer", "the token is of another issuer"),
+    (jwt.InvalidIssuerError, "issuer", "the token is from another issuer"),
     (jwt.MissingRequiredClaimError, "incomplete", "the token needs exp, sub, iss and aud"),
-    (jwt.InvalidAlgorithmError, "algorithm", "the token's algorithm is not the one of its key"),
+    (jwt.InvalidAlgorithmError, "algorithm", "the token's algorithm does not match its key"),
     (jwt.InvalidSignatureError, "signature", "the token's signature is wrong"),
 )
 

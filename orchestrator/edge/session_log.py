@@ -1,4 +1,4 @@
-"""What is told about one client's stream, from its first moment to its last: its id, its log records, its trace."""
+"""The log records, the trace and the end metrics of one client's stream."""
 
 from __future__ import annotations
 
@@ -8,31 +8,29 @@ from typing import Any, Final
 
 import grpc.aio
 
+from orchestrator.session.ending import EndReason
 from serving.errors import DanceError, StageError
-from serving.observability import logs, tracing
-from serving.rpc.authentication import client_of
+from serving.observability import logs, metrics, tracing
+from serving.rpc.authentication import ANONYMOUS, client_of
 from serving.rpc.call_context import SESSION_METADATA
 
 _log = logging.getLogger(__name__)
 
-_OUR_FAULT: Final = frozenset({"stage_failed", "stage_timeout", "broken"})
+_OUR_FAULT: Final = frozenset({EndReason.STAGE_FAILED, EndReason.STAGE_TIMEOUT, EndReason.BROKEN})
 
 
-class Journal:
-    """Of one Transfer or FitBody stream. `begin` it first of all: tasks that are made later belong to the session.
+class SessionLog:
+    """Records one Transfer or FitBody stream. `begin` it first: tasks created later then belong to the session.
 
-    kind: "transfer" or "fit_body". client: who calls, see `serving.rpc.authentication`. answered: how many frames
-    were answered
-    so far. danced: actor and version, once the session was accepted. drained: whether the client is being told, or was
-    told, that the server goes away: then it may go too, at any moment.
+    kind: "transfer" or "fit_body". client: the caller's name, see `serving.rpc.authentication`. answered: how many
+    frames have been answered.
     """
 
     def __init__(self, kind: str, client: str, peer: str, trace_every_n_frames: int) -> None:
         self.client = client
         self.session = logs.new_session_id()
         self.answered = 0
-        self.danced: tuple[str, int] | None = None
-        self.drained = False
+        self._actor: tuple[str, int] | None = None
         self._kind = kind
         self._peer = peer
         self._began_s = time.perf_counter()
@@ -41,28 +39,39 @@ class Journal:
         self._trace = tracing.begin_session(kind, trace_every_n_frames)
 
     @classmethod
-    async def begin(cls, kind: str, context: grpc.aio.ServicerContext, trace_every_n_frames: int) -> Journal:
-        """Gives the session its id, and tells it to the client with the initial metadata, so that it can be quoted."""
-        journal = cls(kind, client_of(context), context.peer(), trace_every_n_frames)
-        await context.send_initial_metadata(((SESSION_METADATA, journal.session),))
-        return journal
+    async def begin(cls, kind: str, context: grpc.aio.ServicerContext, trace_every_n_frames: int) -> SessionLog:
+        """Give the session its id, and send it to the client in the initial metadata, for error reports."""
+        log = cls(kind, client_of(context), context.peer(), trace_every_n_frames)
+        await context.send_initial_metadata(((SESSION_METADATA, log.session),))
+        return log
 
-    def opened(self, **named: Any) -> None:
-        """The session was accepted. named: what it is about, for the log and the trace."""
+    @property
+    def rollout_key(self) -> str:
+        """See `orchestrator.session.transfer_session.Client`: the client's name, or the session's id without one."""
+        return self.session if self.client == ANONYMOUS else self.client
+
+    def opened(self, actor: str | None = None, actor_version: int | None = None, **named: Any) -> None:
+        """Record that the session was accepted. named: facts about it, for the log and the trace."""
+        if actor is not None and actor_version is not None:
+            self._actor = actor, actor_version
+        named = {"actor": actor, "actor_version": actor_version, **named}
         _log.info("session opened", extra=logs.facts(kind=self._kind, client=self.client, peer=self._peer, **named))
         if self._trace is not None:
             self._trace.tell(**named)
 
-    def ended(self, reason: str, error: BaseException | None) -> None:
-        """The session is over. reason: as in `dance_session_end_total`. A stage that failed is told with its frame."""
-        seconds = round(time.perf_counter() - self._began_s, 3)
+    def ended(self, reason: EndReason, error: BaseException | None) -> None:
+        """Count and record the end of the session. The failure of a stage is recorded with its frame."""
+        metrics.SESSION_ENDS.labels(reason.value).inc()
+        if self._actor is not None:
+            actor, version = self._actor
+            metrics.ACTOR_SESSION_ENDS.labels(actor, str(version), reason.value).inc()
         stage = error.stage if isinstance(error, StageError) else None
         sequence = error.sequence if isinstance(error, StageError) else None
         named = logs.facts(
             kind=self._kind,
-            reason=reason,
+            reason=reason.value,
             frames=self.answered,
-            seconds=seconds,
+            seconds=round(time.perf_counter() - self._began_s, 3),
             stage=stage,
             sequence=sequence,
             error=str(error) if isinstance(error, DanceError) else None,
@@ -72,5 +81,5 @@ class Journal:
         level = logging.WARNING if reason in _OUR_FAULT else logging.INFO
         _log.log(level, "session ended", extra=named)
         if self._trace is not None:
-            self._trace.tell(reason=reason, frames=self.answered, stage=stage, sequence=sequence)
+            self._trace.tell(reason=reason.value, frames=self.answered, stage=stage, sequence=sequence)
             self._trace.end(error)

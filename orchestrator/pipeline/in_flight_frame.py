@@ -1,21 +1,21 @@
-"""`Passage`: one frame on its way through the chain, and what is said about it."""
+"""`InFlightFrame`: one frame on its way through the pipeline, with everything the stages find out about it."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from motion.face_region import FaceRegion
 from motion.frame import EncodedPicture, FrameSize, NoPictureReason, Picture, StageTime
 from motion.pose import Pose
 from motion.retarget import Transform
-from orchestrator.stages.previous_picture import NOTHING_RECALLED, Recalled
 from serving.observability import logs, metrics, tracing
 
 
 class Remark(Enum):
-    """Things worth knowing about how a picture came about; dance/v1/transfer.proto explains each."""
+    """Notes on how a picture was made; dance/v1/transfer.proto explains each."""
 
     CALIBRATING = "calibrating"
     EXTRAPOLATED = "extrapolated"
@@ -35,19 +35,29 @@ class Remark(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NoPicture:
-    """The reason why a frame has no picture, and more about it for a person to read."""
+    """The reason why a frame has no picture, with a detail for people to read."""
 
     reason: NoPictureReason
     detail: str = ""
 
 
-@dataclass(slots=True, eq=False)
-class Passage:
-    """One frame's way through the chain. Each stage reads what earlier ones wrote and adds its own.
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The generator's last picture, `[H, W, 3]` uint8 or None, and its time in the source."""
 
-    sequence: the client's number. size: of the source's frame; None only for a bad frame before any good one.
-    time_s: on the source's clock. arrived_at_s: on this process's clock (`time.perf_counter`).
-    no_picture: set as soon as it is known that there will be none; later stages then let the frame pass.
+    picture: Picture | None = None
+    drawn_at_s: float = 0.0
+
+
+NOTHING_RECALLED: Final = Recalled()
+
+
+@dataclass(slots=True, eq=False)
+class InFlightFrame:
+    """One frame in flight. Each stage fills in its own fields and reads those of earlier stages.
+
+    time_s: the frame's time in the source. size: of the source frame; None until one is known. no_picture: set once it
+    is certain that the frame gets no picture; later stages then pass the frame on.
     """
 
     sequence: int
@@ -57,8 +67,6 @@ class Passage:
     arrived_at_s: float = field(default_factory=time.perf_counter)
     picture: EncodedPicture | None = None
     """The client's own bytes, until pose has answered."""
-    pose_given: bool = False
-    """The client sent `source_pose` (or that there is nobody) in place of a picture."""
     no_picture: NoPicture | None = None
     source_pose: Pose | None = None
     dancer_at: tuple[float, float] | None = None
@@ -67,52 +75,52 @@ class Passage:
     """In pixels of the actor's full frame."""
     transform: Transform | None = None
     label_map: Picture | None = None
-    """`[H, W, 3]` uint8 RGB of the network's size; behind the generator only where the client gets it."""
+    """`[H, W, 3]` uint8 RGB at the network's size. The generator discards it unless the client requested it."""
     face_region: FaceRegion | None = None
     face_label: Picture | None = None
     generated: Picture | None = None
-    """As the generator drew it: also what the generator sees as the previous picture of the next frame."""
+    """The generator's picture before the face stage; also the previous picture for the next frame."""
     refined_face: Picture | None = None
     output: EncodedPicture | None = None
     label_map_output: EncodedPicture | None = None
     normalize_state: bytes = b""
-    """Of the normalize stage, behind this frame."""
+    """The state of the normalize stage after this frame."""
     recalled: Recalled = NOTHING_RECALLED
-    """Of the generator stage, behind this frame."""
+    """The state of the generator stage after this frame."""
     checkpoint: bytes = b""
     remarks: list[Remark] = field(default_factory=list)
     times: list[StageTime] = field(default_factory=list)
     in_window: bool = False
-    """It holds one of the session's places for frames in flight."""
+    """Whether it holds one of the session's places for frames in flight."""
     trace: tracing.FrameTrace | None = None
-    asked_at_s: float = 0.0
+    entered_at_s: float = 0.0
     waited_seconds: float = 0.0
 
     def enter(self, waited_seconds: float) -> None:
-        """A stage took this frame out of its link, in which it lay for so long."""
+        """Note that a stage has taken this frame out of its link, after `waited_seconds` there."""
         self.waited_seconds = waited_seconds
-        self.asked_at_s = time.perf_counter()
+        self.entered_at_s = time.perf_counter()
         logs.SEQUENCE.set(self.sequence)
         tracing.enter_frame(self.trace)
 
     def leave(self, stage: str, compute_seconds: float) -> None:
-        """The stage has answered: notes its times, here and in the metrics."""
-        total_seconds = time.perf_counter() - self.asked_at_s
+        """Note that `stage` has answered, and record its times here, in the metrics and in the trace."""
+        total_seconds = time.perf_counter() - self.entered_at_s
         self.times.append(StageTime(stage, compute_seconds, self.waited_seconds, total_seconds))
         duration, compute, queue = metrics.stage_answers(stage)
         duration.observe(total_seconds)
         compute.observe(compute_seconds)
         queue.observe(self.waited_seconds)
         if self.trace is not None:
-            self.trace.stage(stage, self.asked_at_s, compute_seconds, self.waited_seconds)
+            self.trace.stage(stage, self.entered_at_s, compute_seconds, self.waited_seconds)
 
     def retried(self) -> None:
-        """A stage that failed with this frame is asked again."""
+        """Note that a stage failed on this frame and is called again."""
         if Remark.STAGE_RETRIED not in self.remarks:
             self.remarks.append(Remark.STAGE_RETRIED)
 
-    def give_up(self) -> Passage:
-        """What stays of a frame that a LIVE session is too slow for: its place in the order, and the reason."""
+    def give_up(self) -> InFlightFrame:
+        """Drop the frame from a LIVE session. Its place in the order and the reason remain."""
         if self.no_picture is None:
             self.no_picture = NoPicture(NoPictureReason.DROPPED)
         self.picture = self.source_pose = None
@@ -120,5 +128,5 @@ class Passage:
 
     @property
     def dropped(self) -> bool:
-        """Whether a LIVE session was too slow for this frame."""
+        """Whether a LIVE session dropped this frame."""
         return self.no_picture is not None and self.no_picture.reason is NoPictureReason.DROPPED

@@ -1,64 +1,68 @@
-"""Work on several frames at the same time, handed on in order."""
+"""`OrderedStage`: a stage that works on several frames at the same time and passes them on in order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
+from typing import ClassVar
 
-from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.link import Link, LinkEnded, run_together
 from orchestrator.pipeline.play import Inbox
 from serving.errors import DanceError
 
 
-async def in_order(
-    inbox: Inbox,
-    outbox: Link[Passage],
-    begin: Callable[[Passage], Awaitable[None] | None],
-    *,
-    at_once: int,
-) -> None:
-    """Begins work on each frame as it comes, on at most `at_once` + 2 at a time, and puts finished ones in order.
+class OrderedStage(ABC):
+    """Starts work on each frame as it arrives, on at most `at_once` + 2 at a time, and passes frames on in order.
 
-    begin: starts the work and returns what to wait for, or None for a frame that passes by or is done already. A frame
-    whose work fails ends the stage with that failure, after all frames before it were put.
+    If the work on a frame fails, the stage fails with the same error, after all earlier frames have been passed on.
     """
-    begun: Link[tuple[Passage, asyncio.Future[None] | None]] = Link(at_once)
-    unfinished: set[asyncio.Future[None]] = set()
 
-    before_it = 0  # frames that were begun and not yet put: one that is done passes only where there is none
+    name: ClassVar[str]
+    at_once: ClassVar[int] = 2
 
-    async def begin_all() -> None:
-        nonlocal before_it
+    @abstractmethod
+    def _begin(self, frame: InFlightFrame) -> Awaitable[None] | None:
+        """Start the work on a frame; return an awaitable, or None if the frame needs no work or is already done."""
+
+    async def run(self, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
+        """See `orchestrator.pipeline.play.Stage`."""
+        begun: Link[tuple[InFlightFrame, asyncio.Future[None] | None]] = Link(self.at_once)
+        unfinished: set[asyncio.Future[None]] = set()
+        waiting = 0  # frames begun and not passed on; a finished frame may skip `begun` only when there are none
+
+        async def begin_all() -> None:
+            nonlocal waiting
+            try:
+                while True:
+                    frame, waited_seconds = await inbox.take()
+                    frame.enter(waited_seconds)
+                    work = self._begin(frame)
+                    future = None if work is None else asyncio.ensure_future(work)
+                    if future is None and not waiting:
+                        await outbox.put(frame)
+                        continue
+                    if future is not None:
+                        unfinished.add(future)
+                    waiting += 1
+                    await begun.put((frame, future))
+            except (LinkEnded, DanceError) as ending:
+                begun.fail(ending)
+
+        async def collect() -> None:
+            nonlocal waiting
+            async for (frame, work), _ in begun:
+                if work is not None:
+                    await work
+                    unfinished.discard(work)
+                await outbox.put(frame)
+                waiting -= 1
+
         try:
-            while True:
-                passage, waited_seconds = await inbox.take()
-                passage.enter(waited_seconds)
-                work = begin(passage)
-                future = None if work is None else asyncio.ensure_future(work)
-                if future is None and not before_it:
-                    await outbox.put(passage)
-                    continue
-                if future is not None:
-                    unfinished.add(future)
-                before_it += 1
-                await begun.put((passage, future))
-        except (LinkEnded, DanceError) as ending:
-            begun.fail(ending)
-
-    async def collect() -> None:
-        nonlocal before_it
-        async for (passage, work), _ in begun:
-            if work is not None:
-                await work
-                unfinished.discard(work)
-            await outbox.put(passage)
-            before_it -= 1
-
-    try:
-        await run_together(begin_all(), collect())
-    finally:
-        for work in unfinished:
-            work.cancel()
-        if unfinished:
-            await asyncio.wait(unfinished)
+            await run_together(begin_all(), collect())
+        finally:
+            for work in unfinished:
+                work.cancel()
+            if unfinished:
+                await asyncio.wait(unfinished)

@@ -1,4 +1,4 @@
-"""How stages become a chain: links between them, tasks that live and die together, failures behind finished frames."""
+"""How stages become a pipeline: links between them, tasks that end together, failures after earlier frames."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Protocol
 
-from orchestrator.pipeline.in_flight_frame import Passage
+from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.link import Link, run_together
-from serving.errors import DanceError
+from serving.errors import DanceError, StageTimeout
 
 
 class Inbox(Protocol):
-    """Where a stage takes its frames from: a link, or the door."""
+    """The source of a stage's frames: a link, or the door."""
 
-    async def take(self) -> tuple[Passage, float]:
-        """The next frame, and for how many seconds it lay there. Raises LinkEnded, or what went wrong before."""
+    async def take(self) -> tuple[InFlightFrame, float]:
+        """Return the next frame and how many seconds it waited. Raises LinkEnded, or an earlier stage's failure."""
         ...
 
 
 class Stage(Protocol):
-    """One step of the chain. It sees every frame once, and lets those pass untouched that it has nothing to do with.
+    """One step of the pipeline. It sees every frame once and passes on unchanged those that it does not work on.
 
-    A stage that can be reached again after a failure keeps what is needed for it (the frames that it was not answered
-    for, its config, its state) and does so within `run`: its neighbours never notice.
+    A stage that can recover from a failure keeps what it needs for that (unanswered frames, its config, its state) and
+    recovers within `run`: its neighbours never notice.
     """
 
     name: ClassVar[str]
 
-    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
-        """Takes frames until the inbox ends, and puts each into `outbox`, in order. Raises StageError.
+    async def run(self, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
+        """Take frames until the inbox ends, and put each into `outbox`, in order. Raises StageError.
 
-        What the inbox raises is raised again, after all earlier frames were put into `outbox`.
+        A failure of the inbox is raised again, after all earlier frames have been put into `outbox`.
         """
         ...
 
@@ -39,48 +39,74 @@ class Stage(Protocol):
 class Door:
     """The first link of a session, and the bound on its frames in flight.
 
-    In a LIVE session a full door gives up its oldest frame. Nothing behind it drops anything.
+    In a LIVE session a full door drops its oldest frame. No later link drops frames.
     """
 
     def __init__(self, *, depth: int, in_flight: int, live: bool) -> None:
-        self.link: Link[Passage] = Link(depth, drop=Passage.give_up if live else None)
+        self.link: Link[InFlightFrame] = Link(depth, drop=InFlightFrame.give_up if live else None)
         self._places = asyncio.Semaphore(in_flight)
 
-    async def take(self) -> tuple[Passage, float]:
-        """The next frame, once fewer than `in_flight` are on their way; else as `Link.take`."""
+    async def take(self) -> tuple[InFlightFrame, float]:
+        """Return the next frame as `Link.take` does, once fewer than `in_flight` are in flight."""
         await self._places.acquire()
         try:
-            passage, waited_seconds = await self.link.take()
+            frame, waited_seconds = await self.link.take()
         except BaseException:
             self._places.release()
             raise
-        if passage.dropped:  # it passes everything by
+        if frame.dropped:  # no stage works on it
             self._places.release()
         else:
-            passage.in_window = True
-        return passage, waited_seconds
+            frame.in_window = True
+        return frame, waited_seconds
 
-    def answered(self, passage: Passage) -> None:
-        """The frame has left the chain."""
-        if passage.in_window:
-            passage.in_window = False
+    def answered(self, frame: InFlightFrame) -> None:
+        """Release the place of a frame that has left the pipeline."""
+        if frame.in_window:
+            frame.in_window = False
             self._places.release()
+
+
+async def feed(
+    door: Door,
+    next_frame: Callable[[float], Awaitable[InFlightFrame | None]],
+    idle_seconds: float,
+    owes_answers: Callable[[], bool],
+) -> None:
+    """Put a client's frames into the door. An error of the client is delivered after its earlier frames.
+
+    next_frame: waits for at most `idle_seconds`. It ends the door at the last frame, and returns None then.
+    owes_answers: whether an answer is due that needs no further frame. Meanwhile the client may be silent.
+    """
+    try:
+        while True:
+            try:
+                frame = await next_frame(idle_seconds)
+            except StageTimeout:
+                if owes_answers():
+                    continue
+                raise
+            if frame is None:
+                return
+            await door.link.put(frame)
+    except DanceError as error:
+        door.link.fail(error)
 
 
 async def play(
-    door: Inbox, stages: Sequence[Stage], deliver: Callable[[Passage], Awaitable[None]], *, depth: int
+    door: Inbox, stages: Sequence[Stage], deliver: Callable[[InFlightFrame], Awaitable[None]], *, depth: int
 ) -> None:
-    """Leads every frame from `door` through `stages` to `deliver`, in order, all stages at the same time.
+    """Move every frame from `door` through `stages` to `deliver`, in order, with all stages running at the same time.
 
-    A stage that fails raises its StageError here, after the frames that were already past it have been delivered.
+    Raises the StageError of a stage that fails, after the frames already past that stage have been delivered.
     """
-    links: list[Link[Passage]] = [Link(depth) for _ in stages]
+    links: list[Link[InFlightFrame]] = [Link(depth) for _ in stages]
     inboxes: list[Inbox] = [door, *links]
     pumps = [_pump(stage, inbox, outbox) for stage, inbox, outbox in zip(stages, inboxes, links, strict=False)]
-    await run_together(*pumps, _drain(links[-1], deliver))
+    await run_together(*pumps, _deliver_all(links[-1], deliver))
 
 
-async def _pump(stage: Stage, inbox: Inbox, outbox: Link[Passage]) -> None:
+async def _pump(stage: Stage, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
     try:
         await stage.run(inbox, outbox)
     except DanceError as error:
@@ -89,6 +115,6 @@ async def _pump(stage: Stage, inbox: Inbox, outbox: Link[Passage]) -> None:
         outbox.end()
 
 
-async def _drain(link: Link[Passage], deliver: Callable[[Passage], Awaitable[None]]) -> None:
-    async for passage, _ in link:
-        await deliver(passage)
+async def _deliver_all(link: Link[InFlightFrame], deliver: Callable[[InFlightFrame], Awaitable[None]]) -> None:
+    async for frame, _ in link:
+        await deliver(frame)

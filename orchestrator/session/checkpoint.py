@@ -1,4 +1,4 @@
-"""A session's state at one frame, as bytes that only we can have made."""
+"""Checkpoints: a session's state after one frame, sealed against changes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from typing import Any, Final
 from motion.documents import BadDocument, read_bounded
 from motion.frame import EncodedPicture, FrameSize, PictureEncoding
 from orchestrator.config import SessionConfig
-from orchestrator.pipeline.in_flight_frame import Passage
-from orchestrator.stages.previous_picture import NOTHING_RECALLED, Recalled
+from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
 from serving.errors import BadInput, BadSettings
 from serving.pictures.codec import decode_picture, encode_picture
 
 _FORMAT: Final = b"dance-checkpoint-1\n"
-_LENGTHS: Final = struct.Struct("<II")  # of the JSON, and of normalize's state; the picture is the rest
+_LENGTHS: Final = struct.Struct("<II")  # of the JSON and of normalize's state; the rest is the picture
 _SEAL_BYTES: Final = 32
 _LEAST_KEY_BYTES: Final = 32
 _MOST_KEYS_BYTES: Final = 2**20
@@ -30,10 +29,10 @@ FIELD: Final = "config.checkpoint"
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """All that the answers to later frames depend on, apart from the config and those frames.
+    """Everything that later answers depend on, besides the config and the frames themselves.
 
-    actor_version: that is danced. sequence, time_s: of the last answered frame. size: of the source's frames; None
-    where none was good yet. dancer_at: where the dancer was last seen, as fractions of the frame.
+    actor_version: the version in use. sequence, time_s: of the last answered frame. size: of the source's frames; None
+    until one frame was valid. dancer_at: where the dancer was last seen, as fractions of the frame.
     """
 
     actor_version: int
@@ -45,26 +44,26 @@ class SessionState:
     dancer_at: tuple[float, float] | None = None
 
     @classmethod
-    def behind(cls, passage: Passage, actor_version: int) -> SessionState:
-        """The state once `passage` was answered."""
+    def after(cls, frame: InFlightFrame, actor_version: int) -> SessionState:
+        """Return the state once `frame` has been answered."""
         return cls(
             actor_version,
-            passage.sequence,
-            passage.time_s,
-            passage.size,
-            passage.normalize_state,
-            passage.recalled,
-            passage.dancer_at,
+            frame.sequence,
+            frame.time_s,
+            frame.size,
+            frame.normalize_state,
+            frame.recalled,
+            frame.dancer_at,
         )
 
 
 class CheckpointSealer:
-    """Makes checkpoints, and opens those that it, or another one with the same key, has made for the same client.
+    """Seals checkpoints, and opens those sealed with the same key for the same client.
 
-    A checkpoint is readable for its client but cannot be changed or invented: it ends with an HMAC-SHA256 over the
-    client's name and all before it.
+    A client can read its checkpoint but cannot change or forge one: it ends with an HMAC-SHA256 over the client's name
+    and all preceding bytes.
 
-    keys: the first one seals, all of them open, so that a key can be replaced while sessions run.
+    keys: the first key seals and every key opens, so keys can be rotated while sessions run.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
@@ -72,7 +71,7 @@ class CheckpointSealer:
 
     @classmethod
     def from_file(cls, path: Path | None, *, setting: str) -> CheckpointSealer:
-        """Keys are the file's lines, in hexadecimal. None: a random key, good for this process alone.
+        """Read the keys from a file with one hexadecimal key per line. None: a random key, valid in this process only.
 
         Raises BadSettings, which never quotes a key.
         """
@@ -87,11 +86,11 @@ class CheckpointSealer:
         except ValueError:
             raise BadSettings(setting, f"{path} cannot be read: expected lines of hexadecimal digits") from None
         if not keys or min(map(len, keys)) < _LEAST_KEY_BYTES:
-            raise BadSettings(setting, f"{path}: expected keys of at least {_LEAST_KEY_BYTES} bytes, one a line")
+            raise BadSettings(setting, f"{path}: expected keys of at least {_LEAST_KEY_BYTES} bytes, one per line")
         return cls(keys)
 
     def seal(self, state: SessionState, config: SessionConfig, client: str) -> bytes:
-        """The checkpoint of a session of `client`."""
+        """Return the checkpoint of a session of `client`."""
         picture = state.recalled.picture
         facts = {
             "config": _binding(config),
@@ -111,13 +110,13 @@ class CheckpointSealer:
         return body + _seal(self._keys[0], client, body)
 
     def open(self, data: bytes, config: SessionConfig, client: str) -> SessionState:
-        """What `seal` was given. Raises BadInput for anything that was not sealed for `client` and such a config."""
+        """Return the state given to `seal`. Raises BadInput unless it was sealed for `client` and a matching config."""
         body, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
         if not any(hmac.compare_digest(seal, _seal(key, client, body)) for key in self._keys):
             raise BadInput(FIELD, "was not made by this service for this client, or is damaged")
         if not body.startswith(_FORMAT):
             raise BadInput(FIELD, "was made by another version of this service")
-        # From here on the bytes are our own.
+        # The seal is valid, so the remaining bytes can be trusted.
         text_bytes, state_bytes = _LENGTHS.unpack_from(body, len(_FORMAT))
         begin = len(_FORMAT) + _LENGTHS.size
         facts: dict[str, Any] = json.loads(body[begin : begin + text_bytes])
@@ -150,7 +149,7 @@ def _seal(key: bytes, client: str, body: bytes) -> bytes:
 
 
 def _binding(config: SessionConfig) -> dict[str, Any]:
-    """What a session that goes on must have in common with the one before it."""
+    """The fields in which a resumed session must match the original one."""
     return {
         "actor": config.actor,
         "source_body": None if config.source_body is None else asdict(config.source_body),

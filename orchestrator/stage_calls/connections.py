@@ -1,4 +1,4 @@
-"""The connections to all stages, shared by the sessions of one process."""
+"""The connections to all stages, shared by all sessions of a process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOT_THERE: Final = (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED)
 
 
 class _Carrying(InferenceServerClientPlugin):  # type: ignore[misc]
-    """What `CarryingChannel` does for stubs, for Triton's client, which opens its channel itself."""
+    """Adds outgoing metadata to calls of Triton's client, as `CarryingChannel` does for stubs."""
 
     def __call__(self, request: Any) -> None:
         carried = outgoing_metadata(whole_session=False)
@@ -35,9 +35,9 @@ class _Carrying(InferenceServerClientPlugin):  # type: ignore[misc]
 
 
 class Connections:
-    """Stubs for every stage. Nothing is connected until it is used; `close` at the end.
+    """Stubs for every stage. They connect when first used; `close` them at the end.
 
-    Raises BadSettings for the files of certificates.
+    Raises BadSettings for bad certificate files.
     """
 
     def __init__(self, settings: OrchestratorSettings) -> None:
@@ -63,13 +63,13 @@ class Connections:
         self.triton.register_plugin(_Carrying())
 
     def probes(self) -> Mapping[str, Probe]:
-        """Whether each server can be reached at this moment. For the ones that are ours that costs no call."""
+        """Return a probe for each server: can it be reached now? Only Triton's makes a call."""
         names = ("pose", "normalize", "face", "agent")
         ours = {name: _connected(channel) for name, channel in zip(names, self._channels, strict=True)}
         return {**ours, "triton": self._triton_answers}
 
     async def connect(self, *, within_seconds: float) -> None:
-        """Begins to connect to each of ours, and waits until all are connected or the time is over."""
+        """Connect to each of our own stages, and wait until all are connected or the time is up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_seconds):
                 await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
@@ -78,11 +78,11 @@ class Connections:
         try:
             await self.triton.is_server_live(client_timeout=_PROBE_SECONDS)
         except InferenceServerException as error:
-            return status_code(error) not in _NOT_THERE  # any other answer is one too
+            return status_code(error) not in _NOT_THERE  # any other status proves that it answers
         return True
 
     async def close(self) -> None:
-        """Closes all of them, with what still runs on them."""
+        """Close all connections, and end the calls on them."""
         await self.triton.close()
         for channel in self._channels:
             await channel.close()

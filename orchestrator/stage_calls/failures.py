@@ -1,11 +1,13 @@
-"""What a stage's call fails with, as our errors: they name the stage and the frame, and keep the cause."""
+"""The failures of calls to a stage: as our errors, which name the stage and the frame, and how they are retried."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import grpc.aio
 from grpc import StatusCode
@@ -13,12 +15,16 @@ from tritonclient.utils import InferenceServerException
 
 from serving.errors import StageError, StageRefused, StageTimeout, StageUnavailable
 from serving.observability import logs, metrics, tracing
+from serving.process.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 
-# A stage that breaks inside answers INTERNAL or UNKNOWN, and so does Triton over a dead stub: it died, for all we know.
-# One that is full may have room in a moment, or another replica has.
-_AWAY = frozenset(
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+
+# A stage that breaks answers INTERNAL or UNKNOWN, as Triton does when a stub process dies; we treat it as gone.
+# A stage that is full may have room soon, or another replica may.
+_AWAY: Final = frozenset(
     {
         StatusCode.UNAVAILABLE,
         StatusCode.INTERNAL,
@@ -30,17 +36,8 @@ _AWAY = frozenset(
 )
 
 
-class CallFailed(Exception):
-    """A stage ended its stream with a status."""
-
-    def __init__(self, code: StatusCode, details: str) -> None:
-        super().__init__(f"{code.name}: {details}")
-        self.code = code
-        self.details = details
-
-
 def stage_error(stage: str, sequence: int | None, code: StatusCode, details: str) -> StageError:
-    """The error for a status that a stage answered."""
+    """Return the error for a status that a stage answered with."""
     if code is StatusCode.DEADLINE_EXCEEDED:
         return StageTimeout(stage, sequence, details)
     if code in _AWAY:
@@ -49,13 +46,13 @@ def stage_error(stage: str, sequence: int | None, code: StatusCode, details: str
 
 
 def status_code(error: InferenceServerException) -> StatusCode:
-    """The status that Triton answered; tritonclient keeps it as text: "StatusCode.UNAVAILABLE"."""
+    """Return the status that Triton answered with; tritonclient keeps it as text, "StatusCode.UNAVAILABLE"."""
     return StatusCode[(error.status() or "StatusCode.UNKNOWN").removeprefix("StatusCode.")]
 
 
 @contextmanager
 def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[None]:
-    """Raises StageError for what a call to `stage` about one frame fails with, and counts it.
+    """Turn the failure of a call to `stage` about one frame into a StageError, and count it.
 
     seconds: the call's time limit, for the message. sequence: None where no single frame is concerned.
     """
@@ -63,27 +60,50 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
     try:
         try:
             yield
-        except CallFailed as error:
-            raise stage_error(stage, sequence, error.code, error.details) from error
         except grpc.aio.AioRpcError as error:
             raise stage_error(stage, sequence, error.code(), error.details() or "") from error
         except InferenceServerException as error:
             raise stage_error(stage, sequence, status_code(error), error.message() or "") from error
         except TimeoutError as error:
-            raise StageTimeout(stage, sequence, f"no answer within {seconds:g} s") from error
+            reason = str(error) or f"no answer within {seconds:g} s"
+            raise StageTimeout(stage, sequence, reason) from error
     except StageError as error:
         metrics.STAGE_DURATION.labels(stage, _outcome(error)).observe(time.perf_counter() - started_s)
         raise
 
 
-def retried(stage: str, sequence: int | None, reason: str) -> None:
-    """A stage failed, and is asked once more: counts that, and tells it. Call it before each further attempt.
+class Patience:
+    """The retries of one stage in one session. The first comes at once, later ones after growing pauses.
 
-    sequence: the frame that it is asked about again, or None where no single frame is concerned.
+    away_seconds: how long the stage may keep failing without a success in between.
     """
-    metrics.STAGE_RETRIES.labels(stage).inc()
-    tracing.note("retry", stage=stage, sequence=sequence, reason=reason)
-    _log.warning("stage is asked again", extra=logs.facts(stage=stage, sequence=sequence, reason=reason))
+
+    def __init__(self, away_seconds: float) -> None:
+        self._away_seconds = away_seconds
+        self._backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, at_once=True)
+        self._failing_since_s: float | None = None
+
+    async def again(self, error: StageError) -> None:
+        """Return when the stage should be called again, and count the retry.
+
+        Raises `error` if it is not retryable, or if the stage has been failing for too long.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+        pause_seconds = self._backoff.next_seconds()
+        if not error.retryable or now_s + pause_seconds - self._failing_since_s > self._away_seconds:
+            raise error
+        metrics.STAGE_RETRIES.labels(error.stage).inc()
+        tracing.note("retry", stage=error.stage, sequence=error.sequence, reason=error.reason)
+        told = logs.facts(stage=error.stage, sequence=error.sequence, reason=error.reason)
+        _log.warning("stage is asked again", extra=told)
+        await asyncio.sleep(pause_seconds)
+
+    def over(self) -> None:
+        """The stage has answered: end the series of failures."""
+        self._failing_since_s = None
+        self._backoff.reset()
 
 
 def _outcome(error: StageError) -> str:

@@ -1,4 +1,4 @@
-"""Which stages can be reached, looked at now and then; what the orchestrator's health rests on."""
+"""Which stages can be reached, checked periodically. The orchestrator's health depends on it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Probe = Callable[[], Awaitable[bool]]
 
 
 class Reachability:
-    """Remembers which stages were ever reached and since when each has been away, and tells when that changes.
+    """Tracks which stages were ever reached and how long each has been away, and logs changes.
 
-    probes: by the stage's name, whether it can be reached now. addresses: by the same names, where, for the log.
-    unready_after_seconds: being away for so long is what sessions should hear of; a stage that was never reached is
-    away from the start. now_s: a clock that never goes back.
+    probes: by the stage's name, whether it can be reached now. addresses: by the same names, for the log.
+    unready_after_seconds: how long a stage may be away before health reports it; a stage that was never reached counts
+    as away from the start. now_s: a monotonic clock.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Reachability:
         self._told: set[str] = set()
 
     async def look(self) -> tuple[str, ...]:
-        """Asks every probe, and returns the stages that were never reached or have been away for too long."""
+        """Run every probe, and return the stages that were never reached or have been away for too long."""
         for stage, probe in self._probes.items():
             reached = await probe()
             metrics.STAGE_REACHABLE.labels(stage).set(reached)
@@ -53,7 +53,7 @@ class Reachability:
         return tuple(sorted(long_away | (self._probes.keys() - self._seen_at_s.keys())))
 
     async def trouble(self) -> str:
-        """Looks, and says in words what keeps sessions away; "" where nothing does."""
+        """Run `look`, and return why sessions cannot be served; "" if they can."""
         missing = await self.look()
         never = [stage for stage in missing if stage not in self._seen_at_s]
         away = [stage for stage in missing if stage in self._seen_at_s]

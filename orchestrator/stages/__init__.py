@@ -1,1 +1,1 @@
-"""One module per stage; each implements `orchestrator.pipeline.play.Stage`."""
+"""The stages of the pipeline, one module each; all implement `orchestrator.pipeline.play.Stage`."""

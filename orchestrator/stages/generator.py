@@ -1,4 +1,4 @@
-"""The generator stage: label map and previous picture in, picture out, on a Triton server."""
+"""The generator stage: label map and previous picture in, picture out, on Triton."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 
 from motion.frame import Picture
-from orchestrator.pipeline.in_flight_frame import Passage, Remark
+from orchestrator.pipeline.in_flight_frame import InFlightFrame, Recalled, Remark
 from orchestrator.pipeline.link import Link, LinkEnded
 from orchestrator.pipeline.play import Inbox
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stage_calls.failures import stage_errors
-from orchestrator.stage_calls.patience import Patience
-from orchestrator.stages.previous_picture import Recalled, Recurrence
+from orchestrator.stage_calls.failures import Patience, stage_errors
+from orchestrator.stages.previous_picture import Recurrence
 from serving.actors.store import Actor
 from serving.errors import (
     ActorNotFound,
@@ -38,9 +37,9 @@ _log = logging.getLogger(__name__)
 
 
 async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Actor, seconds: float) -> str:
-    """Has the generator's agent load the actor, and returns the precision of its inference.
+    """Make the generator's agent load the actor, and return the precision of its inference.
 
-    Raises ActorNotFound and ActorUnusable as the agent says them, else StageError.
+    Raises ActorNotFound or ActorUnusable if the agent answers so, otherwise StageError.
     """
     request = agent_pb2.EnsureActorRequest(actor=actor.id, actor_version=actor.version)
     try:
@@ -54,20 +53,19 @@ async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Ac
         raise
     except StageUnavailable as error:
         if error.code_of_stage is StatusCode.RESOURCE_EXHAUSTED:
-            said = error.reason.removeprefix("RESOURCE_EXHAUSTED: ")
-            raise AtCapacity(f"stage {error.stage}: {said}") from error
+            reason = error.reason.removeprefix("RESOURCE_EXHAUSTED: ")
+            raise AtCapacity(f"stage {error.stage}: {reason}") from error
         raise
     return str(answer.precision)
 
 
 class GeneratorStage:
-    """Adds `generated`. One frame at a time: the next one needs this one's picture, before the face stage.
+    """Adds `generated`, one frame at a time: the next frame needs this picture, before the face stage.
 
-    The service keeps nothing between two calls, so a frame whose call failed is asked for again, of any replica, once
-    the agent has looked after the actor.
+    The service is stateless, so a failed call is retried on any replica, after the agent has checked the actor.
 
-    ensure: has the actor loaded, see `ensure_actor`. recalled: the picture to go on from.
-    keeps_label_maps: they are needed once more, behind this stage.
+    ensure: has the actor loaded, see `ensure_actor`. recalled: the picture to resume from. keeps_label_maps: whether a
+    later stage needs the label maps.
     """
 
     name: ClassVar[str] = "generator"
@@ -91,71 +89,71 @@ class GeneratorStage:
         self._seconds = settings.generator_seconds
         self._patience = Patience(settings.away_seconds)
 
-    async def run(self, inbox: Inbox, outbox: Link[Passage]) -> None:
+    async def run(self, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
         """See `orchestrator.pipeline.play.Stage`."""
         while True:
             try:
-                passage, waited_seconds = await inbox.take()
+                frame, waited_seconds = await inbox.take()
             except LinkEnded:
                 return
-            if passage.no_picture is None:
-                passage.enter(waited_seconds)
-                await self._draw(passage)
-            passage.recalled = self._recurrence.recalled
-            await outbox.put(passage)
+            if frame.no_picture is None:
+                frame.enter(waited_seconds)
+                await self._draw(frame)
+            frame.recalled = self._recurrence.recalled
+            await outbox.put(frame)
 
-    async def _draw(self, passage: Passage) -> None:
-        assert passage.label_map is not None
-        previous, restarted = self._recurrence.previous(passage.time_s)
+    async def _draw(self, frame: InFlightFrame) -> None:
+        assert frame.label_map is not None
+        previous, restarted = self._recurrence.previous(frame.time_s)
         if restarted:
-            passage.remarks.append(Remark.RESTARTED)
-        inputs = [_input("LABEL_MAP", passage.label_map), _input("PREVIOUS_FRAME", previous)]
+            frame.remarks.append(Remark.RESTARTED)
+        inputs = [_input("LABEL_MAP", frame.label_map), _input("PREVIOUS_FRAME", previous)]
         if not self._keeps_label_maps:
-            passage.label_map = None  # `inputs` has a copy, and a session's memory is its pictures
+            frame.label_map = None  # `inputs` has a copy; pictures dominate a session's memory
         while True:
             try:
-                with stage_errors(self.name, passage.sequence, self._seconds):
-                    passage.generated, compute_seconds = self._picture(passage, await self._infer(inputs))
+                with stage_errors(self.name, frame.sequence, self._seconds):
+                    frame.generated, compute_seconds = self._picture(frame, await self._infer(inputs))
                 break
             except StageError as error:
-                await self._patience.again(_forgotten(error))
-                passage.retried()
-                await self._revive(passage)
+                await self._patience.again(_retryable_if_unloaded(error))
+                frame.retried()
+                await self._revive(frame)
         self._patience.over()
-        self._recurrence.drawn(passage.generated, passage.time_s)
-        passage.leave(self.name, compute_seconds)
+        self._recurrence.drawn(frame.generated, frame.time_s)
+        frame.leave(self.name, compute_seconds)
 
-    async def _revive(self, passage: Passage) -> None:
-        """Has the agent look after the actor, which it loads again where it does not draw."""
+    async def _revive(self, frame: InFlightFrame) -> None:
+        """Make the agent check the actor, and reload it if it does not draw."""
         try:
             await self._ensure()
         except (ActorNotFound, ActorUnusable) as error:
-            raise StageRefused(self.name, passage.sequence, str(error), error.code) from error
-        except DanceError as error:  # how the next attempt fails counts
-            _log.info("the agent cannot help the actor %s: %s", self._model, error)
+            raise StageRefused(self.name, frame.sequence, str(error), error.code) from error
+        except DanceError as error:  # the next attempt's own error is the one that counts
+            _log.info("the agent cannot check the actor %s: %s", self._model, error)
 
     async def _infer(self, inputs: list[InferInput]) -> InferResult:
         return await self._triton.infer(
             self._model, inputs, model_version=self._version, outputs=_OUTPUTS, client_timeout=self._seconds
         )
 
-    def _picture(self, passage: Passage, result: InferResult) -> tuple[Picture, float]:
-        """The picture, and for how long the service worked on it. Raises StageBroken for nonsense."""
+    def _picture(self, frame: InFlightFrame, result: InferResult) -> tuple[Picture, float]:
+        """Return the picture and its compute time in seconds. Raises StageBroken for invalid outputs."""
         try:
-            frame, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
+            drawn, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
         except ValueError as error:
-            raise StageBroken(self.name, passage.sequence, f"its outputs contradict their shapes: {error}") from error
-        if frame is None or frame.shape != (1, *self._shape) or frame.dtype != np.uint8:
-            said = None if frame is None else (frame.shape, frame.dtype.name)
-            raise StageBroken(self.name, passage.sequence, f"expected a FRAME of {self._shape} uint8, got {said}")
+            raise StageBroken(self.name, frame.sequence, f"its outputs do not match their shapes: {error}") from error
+        if drawn is None or drawn.shape != (1, *self._shape) or drawn.dtype != np.uint8:
+            got = None if drawn is None else (drawn.shape, drawn.dtype.name)
+            raise StageBroken(self.name, frame.sequence, f"expected a FRAME of {self._shape} uint8, got {got}")
         if seconds is None or seconds.size != 1:
-            raise StageBroken(self.name, passage.sequence, "it did not say its COMPUTE_SECONDS")
-        picture: Picture = frame[0]
+            raise StageBroken(self.name, frame.sequence, "it did not return its COMPUTE_SECONDS")
+        picture: Picture = drawn[0]
         return picture, float(seconds.reshape(-1)[0])
 
 
-def _forgotten(error: StageError) -> StageError:
-    """An actor that Triton does not know any more can be loaded again: then the failure is worth another attempt."""
+def _retryable_if_unloaded(error: StageError) -> StageError:
+    """Make NOT_FOUND retryable: an actor that Triton has unloaded can be loaded again."""
     if isinstance(error, StageRefused) and error.refused_with is StatusCode.NOT_FOUND:
         return StageUnavailable(error.stage, error.sequence, error.reason)
     return error

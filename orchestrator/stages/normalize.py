@@ -1,4 +1,4 @@
-"""The normalize stage: the pose in the actor's body and place."""
+"""The normalize stage: moves the pose into the actor's body and place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dance.v1 import normalize_pb2, normalize_pb2_grpc
 from motion.frame import NoPictureReason
 from motion.retarget import Transform
 from orchestrator.config import SessionConfig
-from orchestrator.pipeline.in_flight_frame import NoPicture, Passage, Remark
+from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture, Remark
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.bidi_stage import StreamStage
 from serving.actors.store import Actor
@@ -17,13 +17,13 @@ from serving.errors import BadInput, StageBroken
 from serving.rpc import converters
 
 SURE: Final = 0.8
-"""Below this certainty the running calibration is said to be calibrating."""
+"""Below this certainty a running calibration is reported as CALIBRATING."""
 
 
 class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.NormalizeResponse]):
-    """Adds `normalized_pose`, or the reason why there is none. Frames without a pose go there too: joints may be held.
+    """Adds `normalized_pose`, or the reason why there is none. Frames without a pose are sent too: joints may be held.
 
-    A new stream goes on from the last `state_after`, the first one from `state`.
+    A new stream continues from the last `state_after`; the first stream from `state`.
     """
 
     name: ClassVar[str] = "normalize"
@@ -64,43 +64,43 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
         if response.accepted.look_ahead_frames != self._config.look_ahead_frames:
             raise StageBroken(self.name, None, f"it did not accept {self._config.look_ahead_frames} look-ahead frames")
 
-    def _request(self, passage: Passage) -> normalize_pb2.NormalizeRequest | None:
-        if passage.dropped or passage.size is None:
+    def _request(self, frame: InFlightFrame) -> normalize_pb2.NormalizeRequest | None:
+        if frame.dropped or frame.size is None:
             return None
         request = normalize_pb2.NormalizeRequest()
-        frame = request.pose_frame
-        frame.sequence = passage.sequence
-        if passage.captured_at_s is not None:
-            converters.fill_seconds(frame.captured_at, passage.captured_at_s)
-        frame.size.width_px, frame.size.height_px = passage.size.width_px, passage.size.height_px
-        if passage.source_pose is not None:
-            converters.fill_pose(frame.pose, passage.source_pose)
+        message = request.pose_frame
+        message.sequence = frame.sequence
+        if frame.captured_at_s is not None:
+            converters.fill_seconds(message.captured_at, frame.captured_at_s)
+        message.size.width_px, message.size.height_px = frame.size.width_px, frame.size.height_px
+        if frame.source_pose is not None:
+            converters.fill_pose(message.pose, frame.source_pose)
         return request
 
-    def _take_answer(self, passage: Passage, response: normalize_pb2.NormalizeResponse) -> None:
+    def _take_answer(self, frame: InFlightFrame, response: normalize_pb2.NormalizeResponse) -> None:
         answer = response.normalized
-        if answer.sequence != passage.sequence or not response.HasField("normalized"):
-            raise StageBroken(self.name, passage.sequence, "it answered another frame")
+        if answer.sequence != frame.sequence or not response.HasField("normalized"):
+            raise StageBroken(self.name, frame.sequence, "it answered another frame")
         self._state = answer.state_after
-        if passage.no_picture is None and answer.HasField("pose"):
+        if frame.no_picture is None and answer.HasField("pose"):
             try:
-                passage.normalized_pose = converters.pose_from_proto(answer.pose)
-            except BadInput as error:  # the stage's doing, not the client's
-                raise StageBroken(self.name, passage.sequence, str(error)) from error
-            passage.transform = Transform(answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x)
-            passage.remarks.extend(_remarks(answer))
-        elif passage.no_picture is None:
-            passage.no_picture = _reason(passage, answer)
-        passage.leave(self.name, answer.compute_seconds)
+                frame.normalized_pose = converters.pose_from_proto(answer.pose)
+            except BadInput as error:  # the stage is at fault, not the client
+                raise StageBroken(self.name, frame.sequence, str(error)) from error
+            frame.transform = Transform(answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x)
+            frame.remarks.extend(_remarks(answer))
+        elif frame.no_picture is None:
+            frame.no_picture = _reason(frame, answer)
+        frame.leave(self.name, answer.compute_seconds)
 
-    def _leaves(self, passage: Passage) -> None:
-        passage.normalize_state = self._state
+    def _leaves(self, frame: InFlightFrame) -> None:
+        frame.normalize_state = self._state
 
 
-def _reason(passage: Passage, answer: normalize_pb2.NormalizedPose) -> NoPicture:
-    if passage.source_pose is not None and not answer.HasField("transform"):
+def _reason(frame: InFlightFrame, answer: normalize_pb2.NormalizedPose) -> NoPicture:
+    if frame.source_pose is not None and not answer.HasField("transform"):
         return NoPicture(NoPictureReason.NOT_PLACED, "head, hips and both ankles have not been seen together yet")
-    lost = Remark.DANCER_LOST in passage.remarks
+    lost = Remark.DANCER_LOST in frame.remarks
     return NoPicture(NoPictureReason.NO_PERSON, "the dancer is lost" if lost else "")
 
 

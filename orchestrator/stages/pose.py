@@ -1,4 +1,4 @@
-"""The pose stage: who is in the frame. The client's bytes go there as they came."""
+"""The pose stage: finds the dancer in the frame. The client's encoded picture is sent unchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from motion.frame import Frame, NoPictureReason
 from motion.people.dancer_choice import DancerChoice, DancerRule, place_of
 from motion.pose_choice import PoseBackend
 from orchestrator.config import PoseConfig
-from orchestrator.pipeline.in_flight_frame import NoPicture, Passage, Remark
+from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture, Remark
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.bidi_stage import StreamStage
 from serving.errors import BadInput, NotServed, StageBroken, StageRefused
@@ -20,14 +20,14 @@ from serving.rpc import converters
 
 
 class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]):
-    """Adds `source_pose` to each frame that has a picture; a frame without anybody in it gets none.
+    """Adds `source_pose` to each frame that has a picture with a person in it.
 
-    The stream is opened at the first picture: a client that sends poses needs no place in the pose service. Where it
-    is opened anew the tracker finds the dancer anew: with a backend that finds several people, whoever is nearest to
-    where the dancer was.
+    The stream opens at the first picture: a client that sends poses takes no place in the pose service. On a new stream
+    the tracker must find the dancer again: a backend that finds several people takes the person nearest to the
+    dancer's last position.
 
-    config: how to look; once the stream is open it is what the service honours. dancer_at: where the dancer of an
-    earlier session was, as fractions of the frame.
+    config: the requested config; once the stream is open, what the service honours. dancer_at: the dancer's last
+    position in an earlier session, as fractions of the frame.
     """
 
     name: ClassVar[str] = "pose"
@@ -53,13 +53,13 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         self._dancer_at = dancer_at
 
     async def open(self) -> None:
-        """See `StreamStage.open`. Raises NotServed where the service has no such backend or rule for the dancer."""
+        """See `StreamStage.open`. Raises NotServed if the service lacks the backend or the dancer rule."""
         try:
             await super().open()
         except StageRefused as error:
             if error.refused_with is StatusCode.UNIMPLEMENTED:
                 reason = error.reason.removeprefix("UNIMPLEMENTED: ")
-                # The pose service's word for it; our client's is another one.
+                # The field has another name in the client's config than in the pose service's.
                 raise NotServed(reason.replace("config.backend:", "config.pose_backend:")) from error
             raise
 
@@ -78,39 +78,41 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
     def _accept(self, response: pose_pb2.EstimateResponse) -> None:
         accepted = response.accepted
         if accepted.detail not in converters.DETAIL_FROM_PROTO:
-            raise StageBroken(self.name, None, "its first answer does not say which detail it honours")
+            raise StageBroken(self.name, None, "its first answer has no valid detail")
         self.config = replace(
             self.config,
             detail=converters.DETAIL_FROM_PROTO[accepted.detail],
             face_and_hands_every_n=accepted.face_and_hands_every_n,
         )
 
-    def _request(self, passage: Passage) -> pose_pb2.EstimateRequest | None:
-        if passage.picture is None:
+    def _request(self, frame: InFlightFrame) -> pose_pb2.EstimateRequest | None:
+        if frame.picture is None:
             return None
         request = pose_pb2.EstimateRequest()
-        converters.fill_frame(request.frame, Frame(passage.sequence, passage.picture, passage.captured_at_s))
+        converters.fill_frame(request.frame, Frame(frame.sequence, frame.picture, frame.captured_at_s))
         return request
 
-    def _take_answer(self, passage: Passage, response: pose_pb2.EstimateResponse) -> None:
+    def _take_answer(self, frame: InFlightFrame, response: pose_pb2.EstimateResponse) -> None:
         estimate = response.estimate
-        if estimate.sequence != passage.sequence or not -1 <= estimate.dancer_index < len(estimate.people):
-            raise StageBroken(self.name, passage.sequence, "it answered another frame, or points at nobody")
+        if estimate.sequence != frame.sequence or not -1 <= estimate.dancer_index < len(estimate.people):
+            raise StageBroken(
+                self.name, frame.sequence, "it answered another frame, or its dancer_index is out of range"
+            )
         if estimate.bad_picture:
-            passage.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
+            frame.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
         elif estimate.dancer_index >= 0:
             try:
-                passage.source_pose = converters.pose_from_proto(estimate.people[estimate.dancer_index].pose)
-            except BadInput as error:  # the stage's doing, not the client's
-                raise StageBroken(self.name, passage.sequence, str(error)) from error
-            if passage.size is not None:
-                self._dancer_at = place_of(passage.source_pose, passage.size)
-        passage.dancer_at = self._dancer_at
+                frame.source_pose = converters.pose_from_proto(estimate.people[estimate.dancer_index].pose)
+            except BadInput as error:  # the stage is at fault, not the client
+                raise StageBroken(self.name, frame.sequence, str(error)) from error
+            if frame.size is not None:
+                self._dancer_at = place_of(frame.source_pose, frame.size)
+        frame.dancer_at = self._dancer_at
         if estimate.dancer_lost:
-            passage.remarks.append(Remark.DANCER_LOST)
+            frame.remarks.append(Remark.DANCER_LOST)
         if estimate.dancer_changed:
-            passage.remarks.append(Remark.DANCER_CHANGED)
+            frame.remarks.append(Remark.DANCER_CHANGED)
         if estimate.face_and_hands_carried:
-            passage.remarks.append(Remark.FACE_AND_HANDS_CARRIED)
-        passage.picture = None
-        passage.leave(self.name, estimate.compute_seconds)
+            frame.remarks.append(Remark.FACE_AND_HANDS_CARRIED)
+        frame.picture = None
+        frame.leave(self.name, estimate.compute_seconds)

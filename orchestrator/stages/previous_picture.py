@@ -1,33 +1,22 @@
-"""The picture that the generator sees beside the label map: its own last one."""
+"""The generator's second input: its own previous picture."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from motion.frame import ZERO_LEVEL, Picture
+from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, Recalled
 
 KEPT_SECONDS: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """What the generator goes on from: its last picture, `[H, W, 3]` uint8 or None, and when it was in the source."""
-
-    picture: Picture | None = None
-    drawn_at_s: float = 0.0
-
-
-NOTHING_RECALLED: Final = Recalled()
-
-
 class Recurrence:
-    """Hands out the previous picture: the generator's own, before the face stage (paper, section "temporal smoothing").
+    """Provides the previous picture: the generator's own, before the face stage (paper, section "temporal smoothing").
 
-    It is the zero picture for the first frame, and again where the last one drawn is more than half a second old,
-    whatever the frames between had: by then the dancer stands elsewhere, and the old picture would show through.
+    The first frame gets the zero picture. So does a frame whose previous picture is more than half a second old: by
+    then the dancer has moved, and the old picture would show through.
     """
 
     def __init__(self, width_px: int, height_px: int, recalled: Recalled = NOTHING_RECALLED) -> None:
@@ -35,7 +24,7 @@ class Recurrence:
         self.recalled = recalled
 
     def previous(self, time_s: float) -> tuple[Picture, bool]:
-        """`[H, W, 3]` uint8 for the frame at `time_s` of the source, and whether an older picture was given up."""
+        """Return `[H, W, 3]` uint8 for the frame at `time_s` in the source, and whether an old one was discarded."""
         picture = self.recalled.picture
         if picture is None:
             return self._zero, False
@@ -45,5 +34,5 @@ class Recurrence:
         return picture, False
 
     def drawn(self, picture: Picture, time_s: float) -> None:
-        """The generator answered the frame at `time_s` of the source."""
+        """Keep the picture drawn for the frame at `time_s` in the source."""
         self.recalled = Recalled(picture, time_s)

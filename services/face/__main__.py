@@ -1,6 +1,6 @@
 """`python -m services.face`: serves `dance.v1.FaceService`. Settings: `FACE_*`, see README.md."""
 
-if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+if __name__ == "__main__":  # before the imports: a signal during them would end in a traceback
     from serving.process.entry import begin
 
     begin()
@@ -12,7 +12,7 @@ from serving.rpc.server import run_service
 
 
 async def build() -> tuple[FaceService, FaceSettings]:
-    """The service and its settings. Raises BadSettings."""
+    """Build the service and its settings. Raises BadSettings."""
     settings = from_environment(FaceSettings, "FACE_")
     return FaceService(settings), settings
 

@@ -1,4 +1,4 @@
-"""Puts together what is asked for at the same moment, without making anybody wait for company."""
+"""`Batcher`: runs concurrent requests in batches, without a timer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class Batched(NamedTuple, Generic[Result]):
-    """One item's result, its equal share of the batch's work, and how many items the batch had."""
+    """One item's result, its equal share of the batch's compute time, and the size of the batch."""
 
     result: Result
     compute_seconds: float
@@ -34,11 +34,11 @@ class _Waiting(Generic[Item, Result]):
 class Batcher(Generic[Key, Item, Result]):
     """Runs items in batches of one key, one batch at a time, in a worker thread.
 
-    An item that comes while nothing runs starts at once, alone. What comes while a batch runs waits, and is the next
-    batch of its key: so nobody waits for a timer, and the busier it is, the larger the batches are. Keys take turns.
+    An item that arrives while the worker is idle starts at once, alone. Items that arrive while a batch runs form the
+    next batch of their key, so batches grow with the load. Keys take turns.
 
-    run: called in the worker thread with a key and up to `max_batch` items; returns one result for each, in order. What
-    it raises goes to all callers of that batch.
+    run: called in the worker thread with a key and up to `max_batch` items; returns one result per item, in order. Its
+    exception goes to all callers of that batch.
     """
 
     def __init__(self, run: Callable[[Key, Sequence[Item]], list[Result]], *, max_batch: int, max_waiting: int) -> None:
@@ -51,21 +51,21 @@ class Batcher(Generic[Key, Item, Result]):
         self._running_since_s: float | None = None
 
     def waiting(self) -> int:
-        """Items that no batch has taken yet."""
+        """Return the number of items that no batch has taken yet."""
         return sum(len(queue) for queue in self._waiting.values())
 
     def running_seconds(self) -> float:
-        """For how long the batch in hand has been running; 0 without one."""
+        """Return how long the current batch has been running; 0 without one."""
         since_s = self._running_since_s
         return 0.0 if since_s is None else time.perf_counter() - since_s
 
     async def submit(self, key: Key, item: Item) -> Batched[Result]:
-        """The result of `item`. Raises AtCapacity when too many wait already, and what `run` raises.
+        """Return the result of `item`. Raises AtCapacity if too many items wait, and what `run` raises.
 
-        A caller that is cancelled before its batch began takes its item back.
+        A caller that is cancelled before its batch began withdraws its item.
         """
         if self.waiting() >= self._max_waiting:
-            raise AtCapacity(f"{self._max_waiting} are waiting already")
+            raise AtCapacity(f"{self._max_waiting} faces are already waiting")
         answer: asyncio.Future[Batched[Result]] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(_Waiting(item, answer))
         if self._draining is None or self._draining.done():
@@ -74,11 +74,11 @@ class Batcher(Generic[Key, Item, Result]):
 
     @property
     def worker(self) -> Executor:
-        """The one thread that batches run in: what is run there meets no batch."""
+        """The single thread that runs batches; work submitted to it never overlaps with a batch."""
         return self._worker
 
     async def close(self) -> None:
-        """Cancels what waits; a batch that runs is waited for."""
+        """Cancel waiting items, and wait for the running batch."""
         for queue in self._waiting.values():
             for waiting in queue:
                 waiting.answer.cancel()
@@ -105,7 +105,7 @@ class Batcher(Generic[Key, Item, Result]):
             started = time.perf_counter()
             results = self._run(key, [waiting.item for waiting in batch])
             if len(results) != len(batch):
-                raise RuntimeError(f"{len(batch)} items gave {len(results)} results")
+                raise RuntimeError(f"run returned {len(results)} results for {len(batch)} items")
             return results, time.perf_counter() - started
 
         self._running_since_s = time.perf_counter()

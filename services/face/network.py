@@ -1,9 +1,6 @@
-"""The face network: pix2pixHD's global generator, small, predicting a residual (Chan et al. 2019, section 3.3).
+"""The face network: a small global generator of pix2pixHD that predicts a residual (Chan et al. 2019, section 3.3)."""
 
-It resembles the body's generator and is written out here, since services do not import each other.
-"""
-
-# Shapes: B batch, C channels, S pixels, the side of the face crop.
+# Shapes: B batch, C channels, S the side of the face crop in pixels.
 from __future__ import annotations
 
 from itertools import pairwise
@@ -13,30 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from serving.actors.store import Padding
+from serving.inference.conv_blocks import ConvNormRelu, ResidualBlock
 from serving.inference.onnx_weights import read_weights
 
 
-class ConvNormRelu(nn.Sequential):
-    """A convolution that keeps or halves the size, instance norm without affine parameters, ReLU."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: Padding = "reflection"
-    ) -> None:
-        super().__init__()
-        if padding == "reflection":
-            self.pad = nn.ReflectionPad2d(kernel // 2)
-        zeros = kernel // 2 if padding == "zeros" else 0
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, zeros, bias=False)
-        self.norm = nn.InstanceNorm2d(out_channels)
-        self.relu = nn.ReLU()
-
-
 class UpConvRelu(nn.Sequential):
-    """Twice the size by repetition, a 3x3 convolution, ReLU; no norm.
+    """Nearest-neighbour upsampling by two, a 3x3 convolution, ReLU; no norm.
 
-    A residual is nothing nearly everywhere, and an instance norm cannot give nothing: it blows up whatever is there,
-    and the network learns to keep it busy with a small bright or dark drop at one place (as Karras et al., CVPR 2020,
-    describe for StyleGAN).
+    A residual is zero almost everywhere, and an instance norm cannot output zero: it amplifies whatever is there.
+    The network then learns to keep the norm busy with a small bright or dark blob in one place (Karras et al., CVPR
+    2020, describe this for StyleGAN).
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -47,26 +30,11 @@ class UpConvRelu(nn.Sequential):
         self.relu = nn.ReLU()
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a skip."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = ConvNormRelu(channels, channels, 3)
-        self.pad = nn.ReflectionPad2d(1)
-        self.conv = nn.Conv2d(channels, channels, 3, bias=False)
-        self.norm = nn.InstanceNorm2d(channels)
-
-    def forward(self, x_BCSS: Tensor) -> Tensor:
-        y_BCSS: Tensor = self.norm(self.conv(self.pad(self.first(x_BCSS))))
-        return x_BCSS + y_BCSS
-
-
 class FaceGenerator(nn.Module):
-    """Predicts what to add to a face crop, from the label map's crop and the picture's.
+    """Predicts the residual of a face crop from the crops of the label map and the picture.
 
-    base_channels doubles with each of the `downsamplings`. padding: of the convolutions that halve the size; all others
-    are padded by reflection.
+    base_channels: doubles with each of the `downsamplings`. padding: of the convolutions that halve the size; all
+    others use reflection padding.
     """
 
     def __init__(
@@ -83,20 +51,23 @@ class FaceGenerator(nn.Module):
         self.tail = nn.Conv2d(base_channels, 3, 7)
 
     def forward(self, x_B6SS: Tensor) -> Tensor:
-        """`[B, 6, S, S]`, the label crop's RGB in [0, 1], then the face's in [-1, 1], to the residual `[B, 3, S, S]` in
-        [-1, 1]. S must be a multiple of `2 ** downsamplings`."""
+        """Map `[B, 6, S, S]` to the residual `[B, 3, S, S]` in [-1, 1].
+
+        The input is the label crop's RGB in [0, 1], then the face's RGB in [-1, 1]. S must be a multiple of
+        `2 ** downsamplings`.
+        """
         return torch.tanh(self.tail(self.pad(self.up(self.blocks(self.down(self.head(x_B6SS)))))))
 
 
 class ServedFace(nn.Module):
-    """The face network as it is served: uint8 crops in, a uint8 crop out."""
+    """The face network in its served form: uint8 crops in, a uint8 crop out."""
 
     def __init__(self, network: FaceGenerator) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, label_NSS3: Tensor, face_NSS3: Tensor) -> Tensor:
-        """Both `[N, S, S, 3]` uint8 RGB, and so is the refined face; the sum with the residual is clamped."""
+        """Add the residual to the face. Both inputs and the result are `[N, S, S, 3]` uint8 RGB; the sum is clamped."""
         label_N3SS = label_NSS3.permute(0, 3, 1, 2).float() / 255
         face_N3SS = face_NSS3.permute(0, 3, 1, 2).float()
         residual_N3SS = self.network(torch.cat([label_N3SS, face_N3SS / 127.5 - 1], dim=1)).float()
@@ -106,9 +77,9 @@ class ServedFace(nn.Module):
 
 
 def served_face(model_path: Path, padding: Padding) -> ServedFace:
-    """The torch module of an exported face network, for engines that run torch. Raises ActorUnusable.
+    """Load an exported face network as a torch module, for engines that run torch. Raises ActorUnusable.
 
-    padding: as the actor's `face` says; weights alone do not show it.
+    padding: from the actor's `face` entry; the weights alone do not show it.
     """
     weights = read_weights(model_path)
     network = FaceGenerator(

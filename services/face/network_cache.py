@@ -1,4 +1,4 @@
-"""Which face networks are held: the ones used last. Opening one keeps no face of another actor waiting."""
+"""A cache of open face networks. Opening one does not block the faces of other actors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Key = tuple[str, int]
 
 
 class FaceNetworks:
-    """Opens networks when they are first asked for. Lives on the event loop.
+    """Opens networks on first use, and keeps the most recently used. Must be used on the event loop.
 
-    open_network: opens an actor's network, as `services.face.refiner.open_face_network` does; called in `opener`, for
-    one network at a time. max_networks: how many are held; the one that was used least recently goes first.
-    max_waiting: callers that may wait for networks to be opened.
+    open_network: opens an actor's network, like `services.face.refiner.open_face_network`; called in `opener`, for one
+    network at a time. max_networks: how many are kept; the least recently used is evicted first. max_waiting: how many
+    callers may wait for networks to open.
     """
 
     def __init__(
@@ -44,25 +44,21 @@ class FaceNetworks:
         self._held: OrderedDict[Key, FaceNetwork] = OrderedDict()
         self._opening: dict[Key, asyncio.Task[FaceNetwork]] = {}
 
-    def held(self) -> list[Key]:
-        """Actor and version of the networks that are held; the one that was used last comes last."""
-        return list(self._held)
-
     def networks(self) -> list[FaceNetwork]:
-        """The networks that are held; the one that was used last comes first."""
+        """Return the open networks; the most recently used is first."""
         return list(reversed(self._held.values()))
 
     async def network(self, actor_id: str, version: int) -> FaceNetwork:
-        """The network of one version of an actor. Callers that ask at the same time wait for one and the same opening.
+        """Return the network of one version of an actor. Concurrent callers share one opening.
 
-        Raises BadInput, ActorNotFound and ActorUnusable for the actor, AtCapacity when too many wait already.
+        Raises BadInput, ActorNotFound and ActorUnusable for the actor, and AtCapacity if too many callers wait.
         """
         key = (actor_id, version)
         if key in self._held:
             self._held.move_to_end(key)
             return self._held[key]
         if self._waiting >= self._max_waiting:
-            raise AtCapacity(f"{self._max_waiting} are waiting for face networks already")
+            raise AtCapacity(f"{self._max_waiting} faces are already waiting for a network to open")
         task = self._opening.get(key)
         if task is None:
             task = asyncio.create_task(self._open(key), name=f"face network {actor_id} {version}")
@@ -70,15 +66,15 @@ class FaceNetworks:
             task.add_done_callback(lambda _: self._opening.pop(key))
         self._waiting += 1
         try:
-            # A caller that goes away must not end the opening for the others.
+            # A caller that is cancelled must not cancel the opening for the others.
             return await asyncio.shield(task)
         finally:
             self._waiting -= 1
 
     async def warm_up(self) -> None:
-        """Opens the served version of every actor that has a face network, as far as there is room.
+        """Open the served version of every actor that has a face network, up to `max_networks`.
 
-        An actor that cannot be served is logged; whoever asks for it will be told.
+        An actor that cannot be served is logged; requests for it will fail with the same error.
         """
         for actor_id in await asyncio.to_thread(self._store.ids):
             if len(self._held) >= self._max_networks:
@@ -91,7 +87,7 @@ class FaceNetworks:
                 _log.warning("no face network for actor %s: %s", actor_id, error)
 
     async def close(self) -> None:
-        """Waits for the network that is being opened."""
+        """Wait for networks that are still opening."""
         with suppress(DanceError):
             for task in list(self._opening.values()):
                 await task

@@ -1,4 +1,4 @@
-"""Makes generated faces better: each actor's own network adds a residual to a crop. No gRPC in sight."""
+"""Refine generated faces: each actor's own network adds a residual to a crop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 from motion.frame import Picture
 from serving.actors.store import Actor
 from serving.errors import ActorUnusable, BadPicture
-from serving.inference.engine import Device, PictureEngine, Precision, open_engine
+from serving.inference.engine import PictureEngine, open_engine
+from serving.inference.precision import Device, Precision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FaceCrop:
-    """One face to refine: the crop of the generated picture, and the same crop of the label map.
+    """One face to refine: the crop of the generated picture and the same crop of the label map.
 
-    Both `[S, S, 3]` uint8 RGB, S the side that the actor's face rule names.
+    Both are `[S, S, 3]` uint8 RGB; S is the side in the actor's face rule.
     """
 
     face: Picture
@@ -31,26 +32,26 @@ class FaceCrop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceNetwork:
-    """One actor's network, used by one thread at a time, and the side of its crops in pixels."""
+    """One actor's network. Only one thread may use it at a time."""
 
     actor: Actor
     engine: PictureEngine
 
     @property
     def crop_px(self) -> int:
-        """Side of the crops."""
+        """The side of the actor's face crops."""
         return self.actor.face_rule.crop_px
 
     def blank_crop(self) -> FaceCrop:
-        """A crop that shows nothing, of the right size."""
+        """Return a uniform grey crop of the right size."""
         blank = np.full((self.crop_px, self.crop_px, 3), 128, np.uint8)
         return FaceCrop(blank, blank)
 
 
 def open_face_network(actor: Actor, *, device: Device, threads: int, precision: Precision) -> FaceNetwork:
-    """The actor's face network, warmed up.
+    """Open the actor's face network and warm it up.
 
-    Raises ActorUnusable for an actor without one, and for one that is damaged or cannot run here.
+    Raises ActorUnusable if the actor has none, or if it is damaged or cannot run here.
     """
     if actor.face is None:
         raise ActorUnusable(f"actor {actor.id!r} version {actor.version} was trained without a face network")
@@ -74,9 +75,9 @@ def open_face_network(actor: Actor, *, device: Device, threads: int, precision: 
 
 
 def refine(network: FaceNetwork, crops: Sequence[FaceCrop]) -> list[Picture | BadPicture]:
-    """The refined faces of one actor, `[S, S, 3]` uint8 RGB each; BadPicture in place of a crop of another size.
+    """Refine crops of one actor, to `[S, S, 3]` uint8 RGB each; a crop of another size returns BadPicture instead.
 
-    Raises ActorUnusable for a network that does not do what its actor says.
+    Raises ActorUnusable if the network's output does not match the actor.
     """
     refused = [_wrong_size(network, crop) for crop in crops]
     good = [crop for crop, error in zip(crops, refused, strict=True) if error is None]
@@ -96,8 +97,8 @@ def _run(network: FaceNetwork, crops: Sequence[FaceCrop]) -> list[Picture]:
     for face in refined:
         if face.dtype != np.uint8 or face.shape != expected:
             raise ActorUnusable(
-                f"actor {actor.id!r} version {actor.version}: its face network gives {face.dtype} {face.shape}, "
-                f"its crops are uint8 {expected}"
+                f"actor {actor.id!r} version {actor.version}: its face network returns {face.dtype} {face.shape}, "
+                f"expected uint8 {expected}"
             )
     return refined
 
@@ -110,6 +111,6 @@ def _wrong_size(network: FaceNetwork, crop: FaceCrop) -> BadPicture | None:
             actor = network.actor
             return BadPicture(
                 field,
-                f"is {width_px}x{height_px}, actor {actor.id!r} version {actor.version} takes {side_px}x{side_px}",
+                f"is {width_px}x{height_px}, actor {actor.id!r} version {actor.version} expects {side_px}x{side_px}",
             )
     return None

@@ -1,4 +1,4 @@
-"""`dance.v1.FaceService`: protobuf in, protobuf out. All thinking happens in `refiner.py`."""
+"""`dance.v1.FaceService`: protobuf in, protobuf out. `refiner.py` does the work."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from serving.errors import AtCapacity, BadInput, BadPicture
 from serving.observability import metrics
 from serving.pictures.codec import decode_picture
 from serving.rpc import converters
-from serving.rpc.self_check import follow
-from serving.rpc.server import Health
+from serving.rpc.health import Health, follow
 
 BATCH_SIZES = Histogram("dance_face_batch_faces", "Faces that one run of a network had", buckets=(1, 2, 3, 4, 6, 8, 16))
 
@@ -54,38 +53,38 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         self._networks = FaceNetworks(
             ActorStore(settings.actors_root),
             partial(open_face_network, device=device, threads=settings.threads, precision=settings.chosen_precision()),
-            # A GPU's graphs must not be recorded while another thread computes on it.
+            # CUDA graphs must not be recorded while another thread computes on the GPU.
             self._batcher.worker if device == "gpu" else self._opener,
             max_networks=settings.max_networks,
             max_waiting=settings.max_waiting,
         )
 
     def register(self, server: grpc.aio.Server) -> None:
-        """Adds the servicer."""
+        """See `serving.rpc.server.Service`."""
         face_pb2_grpc.add_FaceServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
-        """Opens networks and sends a first crop through each."""
+        """Open networks; each refines a first crop."""
         await self._networks.warm_up()
 
     async def keep_health(self, health: Health) -> None:
-        """SERVING means that the engine refines faces: those it is asked for, or else a blank one now and then."""
+        """Report SERVING while the engine refines faces: requested ones, or else a blank one from time to time."""
         await follow(health, self._trouble, every_seconds=self._settings.watch_seconds)
 
     async def _trouble(self) -> str:
         limit_seconds = self._settings.stuck_seconds
         if self._batcher.running_seconds() > limit_seconds:
-            return f"the engine has been at one batch for more than {limit_seconds:g} s"
+            return f"the engine has been running one batch for more than {limit_seconds:g} s"
         if time.monotonic() - self._refined_at_s < self._settings.canary_seconds:
             return ""
         found = ""
-        # One actor's network may be at fault, where another one's shows that the engine is not.
+        # If one actor's network fails, another one can still prove that the engine works.
         for network in self._networks.networks():
             try:
                 async with asyncio.timeout(limit_seconds):
                     await self._batcher.submit(network, network.blank_crop())
             except AtCapacity:
-                return ""  # busy; whether it gets on is what its running batch shows
+                return ""  # busy: the running batch shows whether it makes progress
             except TimeoutError:
                 return f"a blank face was not refined within {limit_seconds:g} s"
             except Exception as error:
@@ -96,13 +95,13 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         return found
 
     async def close(self) -> None:
-        """Ends the threads."""
+        """Stop the threads."""
         await self._networks.close()
         await self._batcher.close()
         await asyncio.to_thread(self._opener.shutdown)
 
     def ready_facts(self) -> Mapping[str, str | int]:
-        """Nothing beyond the ports."""
+        """Nothing besides the ports."""
         return {}
 
     async def Refine(
@@ -111,7 +110,7 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         """See face.proto. Raises BadInput, BadPicture, ActorNotFound, ActorUnusable and AtCapacity."""
         actor_id = checked_actor_id(request.actor)
         if request.actor_version == 0:
-            # "The newest" may change between two frames of one session.
+            # The newest version may change between two frames of a session.
             raise BadInput("actor_version", "must be the session's version, not 0")
         crop = FaceCrop(face=_raw(request.face, "face"), label=_raw(request.label, "label"))
         network = await self._networks.network(actor_id, request.actor_version)
@@ -121,7 +120,7 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
             raise result
         self._refined_at_s = time.monotonic()
         COMPUTE.observe(compute_seconds)
-        # Filled in place: protobuf copies every message that is given to another one's constructor.
+        # Filled in place: a protobuf constructor copies every message that it is given.
         response = face_pb2.RefineResponse(compute_seconds=compute_seconds, batch_size=batch_size)
         response.face.encoding = frame_pb2.PICTURE_ENCODING_RAW
         response.face.height_px, response.face.width_px = result.shape[:2]

@@ -1,4 +1,4 @@
-"""What the face service can be told."""
+"""The settings of the face service."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from serving.inference.engine import Device, Precision
+from serving.inference.precision import Device, Precision
 from serving.rpc.server import ServerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSettings(ServerSettings):
-    """Read once, from `FACE_*`, at start."""
+    """Read once at start, from `FACE_*`."""
 
     max_connection_age_seconds: float = 300.0
-    """See `ServerSettings`: the orchestrators find new replicas of this service within that time."""
+    """See `ServerSettings`: orchestrators find new replicas of this service within this time."""
     actors_root: Path = Path("actors")
     """The folder of published actors; only read."""
     device: str = "cpu"
-    """"cpu" or "gpu"; there is no fallback from one to the other."""
+    """"cpu" or "gpu"; the service never falls back from one to the other."""
     threads: int = 2
     """Threads of each actor's engine on a CPU."""
     precision: str = "auto"
-    """"auto" takes bf16 where the CPU computes it, else f32; or one of the two."""
+    """"bf16", "f32", or "auto": bf16 if the CPU supports it, else f32."""
     max_networks: int = 8
-    """Versions of actors whose network is held at the same time; the one that was used least recently goes first."""
+    """Networks kept open at the same time, one per actor version; the least recently used is evicted first."""
     max_batch: int = 8
-    """Faces of one actor that go through its network together."""
+    """The most faces of one actor in one batch."""
     max_waiting: int = 64
-    """Faces that wait, over all actors; more are refused."""
+    """The most waiting faces, over all actors; more are refused."""
     canary_seconds: float = 10.0
-    """Where no face was refined for so long, a blank one is, as a proof of life."""
+    """After this long without a face, a blank one is refined as a health check."""
     stuck_seconds: float = 15.0
-    """A blank face that is not back by then makes the process NOT_SERVING."""
+    """The process is NOT_SERVING if a blank face, or one batch, takes longer than this."""
     watch_seconds: float = 1.0
-    """How often it is looked at whether a proof of life is due."""
+    """How often the service checks whether a health check is due."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,9 +51,9 @@ class FaceSettings(ServerSettings):
             raise ValueError(f"precision must be auto, bf16 or f32, got {self.precision!r}")
 
     def chosen_device(self) -> Device:
-        """`device`, which has been checked."""
+        """Return the validated `device`."""
         return cast("Device", self.device)
 
     def chosen_precision(self) -> Precision:
-        """`precision`, which has been checked."""
+        """Return the validated `precision`."""
         return cast("Precision", self.precision)

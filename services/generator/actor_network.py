@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from motion.frame import ZERO_LEVEL, Picture
 from serving.actors.store import Actor
 from serving.errors import ActorUnusable, BadPicture
-from serving.inference.engine import Device, PictureEngine, Precision, open_engine
+from serving.inference.engine import PictureEngine, open_engine
+from serving.inference.precision import Device, Precision
 
 if TYPE_CHECKING:
     from torch import nn

@@ -17,12 +17,13 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-from services.generator.agent_types import Care, LoadedVersion, OwnTriton, Pauses, Triton
+from services.generator.agent_types import Care, LoadedVersion, OwnTriton, Triton
 from services.generator.triton.client import TritonRefused
 from services.generator.triton.model_repository import ModelRepository
 from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, DanceError, StageUnavailable
-from serving.rpc.discretion import without_paths
+from serving.process.backoff import Backoff
+from serving.rpc.error_status import without_paths
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ for _by in ("load", "restart"):
 
 STAGE: Final = "generator"
 _RETRY_SECONDS: Final = 30.0
+_LONGEST_RESTART_PAUSE_SECONDS: Final = 30.0
 _SILENT_ROUNDS: Final = 3
 
 
@@ -77,7 +79,8 @@ class GeneratorAgent:
         self._unreadable_until: dict[str, float] = {}
         self._ensuring: dict[tuple[str, int], asyncio.Task[Ensured]] = {}
         self._changing = asyncio.Lock()  # held while anything about what Triton serves is changed
-        self._restarts = Pauses()
+        self._restarts = Backoff(1.0, _LONGEST_RESTART_PAUSE_SECONDS)
+        self._no_restart_before = 0.0
         self._silent_rounds = 0
         self._lost_memory_bytes = 0
         self._failure = ""
@@ -224,7 +227,7 @@ class GeneratorAgent:
             await self._own_triton.start()
             self._lost_memory_bytes = 0
         except (DanceError, OSError) as error:
-            self._restarts.failed(self._clock())
+            self._restart_failed()
             _log.error("Triton cannot be restarted: %s", error)
             return False
         all_draw = True
@@ -237,13 +240,16 @@ class GeneratorAgent:
                 all_draw = False
                 _log.error("actor %s is not served any more: %s", actor_id, error)
         if all_draw:
-            self._restarts = Pauses()
+            self._restarts.reset()
         else:
-            self._restarts.failed(self._clock())
+            self._restart_failed()
         return all_draw
 
+    def _restart_failed(self) -> None:
+        self._no_restart_before = self._clock() + self._restarts.next_seconds()
+
     def _may_restart(self) -> bool:
-        return self._clock() >= self._restarts.not_before
+        return self._clock() >= self._no_restart_before
 
     async def _measure_lost_memory(self) -> int:
         if self._own_triton is not None:

@@ -8,7 +8,6 @@ from typing import Final, Protocol
 
 from serving.actors.store import Actor
 
-_LONGEST_PAUSE_SECONDS: Final = 30.0
 _MOST_LOST_MEMORY_BYTES: Final = 64 * 2**20
 
 
@@ -76,16 +75,3 @@ class LoadedVersion:
     proven_at: float
     canaries: int = 1
     drawn: int = 0
-
-
-@dataclass(slots=True)
-class Pauses:
-    """Growing pauses between attempts at something that fails again and again."""
-
-    not_before: float = 0.0
-    next_seconds: float = 1.0
-
-    def failed(self, now: float) -> None:
-        """The next attempt is not to be made before `not_before`."""
-        self.not_before = now + self.next_seconds
-        self.next_seconds = min(2 * self.next_seconds, _LONGEST_PAUSE_SECONDS)

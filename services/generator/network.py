@@ -1,10 +1,13 @@
 """The generators of pix2pixHD (Wang et al., CVPR 2018, appendix), and the module that is exported and served.
 
-Differences to the published network, each for a reason: it upsamples and convolves in place of transposed convolutions
-(Odena et al., "Deconvolution and Checkerboard Artifacts", 2016; the number of weights is the same), convolutions
-ahead of an instance norm carry no bias (the norm subtracts it), and a fourth output, an opacity, lays what is drawn
-over a plate of the actor's place. The convolutions that halve the size are padded by reflection, as all others are, or
-by zeros, as the published ones: the paper's presets take zeros.
+This network differs from the published one in four ways:
+
+- It upsamples and convolves in place of transposed convolutions (Odena et al., "Deconvolution and Checkerboard
+  Artifacts", 2016); the number of weights is the same.
+- Convolutions before an instance norm have no bias, because the norm subtracts it.
+- An optional fourth output, an opacity, blends the drawing over a plate of the actor's place.
+- The convolutions that halve the size use reflection padding, like all others, or zero padding, like the published
+  ones. The paper's presets use zeros.
 """
 
 # Shapes: B batch, C channels, H and W pixels at the current scale.
@@ -21,26 +24,12 @@ from torch import Tensor, nn
 
 from motion.frame import Picture
 from serving.actors.store import Padding
+from serving.inference.conv_blocks import ConvNormRelu, ResidualBlock
 from serving.inference.onnx_weights import read_weights
 
 
-class ConvNormRelu(nn.Sequential):
-    """A convolution that keeps or halves the size, instance norm without affine parameters, ReLU."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: Padding = "reflection"
-    ) -> None:
-        super().__init__()
-        if padding == "reflection":
-            self.pad = nn.ReflectionPad2d(kernel // 2)
-        zeros = kernel // 2 if padding == "zeros" else 0
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, zeros, bias=False)
-        self.norm = nn.InstanceNorm2d(out_channels)
-        self.relu = nn.ReLU()
-
-
 class UpConvNormRelu(nn.Sequential):
-    """Twice the size by repetition, then a 3x3 convolution, instance norm, ReLU."""
+    """Nearest-neighbour upsampling by two, a 3x3 convolution, instance norm, ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -51,27 +40,12 @@ class UpConvNormRelu(nn.Sequential):
         self.relu = nn.ReLU()
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a skip."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = ConvNormRelu(channels, channels, 3)
-        self.pad = nn.ReflectionPad2d(1)
-        self.conv = nn.Conv2d(channels, channels, 3, bias=False)
-        self.norm = nn.InstanceNorm2d(channels)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        y_BCHW: Tensor = self.norm(self.conv(self.pad(self.first(x_BCHW))))
-        return x_BCHW + y_BCHW
-
-
 class GlobalGenerator(nn.Module):
-    """Draws a picture from a label map and the picture before it.
+    """Draws a picture from a label map and the previous picture.
 
     in_channels: 6, the label map's RGB in [0, 1], then the previous picture's RGB in [-1, 1].
-    out_channels: 3, or 4 with the opacity. base_channels doubles with each of the `downsamplings`.
-    padding: of the convolutions that halve the size; all others are padded by reflection.
+    out_channels: 3, or 4 with the opacity. base_channels: doubles with each of the `downsamplings`.
+    padding: of the convolutions that halve the size; all others use reflection padding.
 
     Raises ValueError for other numbers of output channels.
     """
@@ -98,7 +72,7 @@ class GlobalGenerator(nn.Module):
         self.tail = nn.Conv2d(base_channels, out_channels, 7)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """`[B, in_channels, H, W]` to `[B, out_channels, H, W]`: RGB in [-1, 1], then the opacity in [0, 1].
+        """Map `[B, in_channels, H, W]` to `[B, out_channels, H, W]`: RGB in [-1, 1], then the opacity in [0, 1].
 
         H and W must be multiples of `2 ** downsamplings`.
         """
@@ -106,7 +80,7 @@ class GlobalGenerator(nn.Module):
 
 
 class GlobalTrunk(nn.Module):
-    """A global generator without its last layer, under the same names: what it draws from is all that is wanted."""
+    """A global generator without its last layer, with the same attribute names. It returns features."""
 
     def __init__(self, in_channels: int, base_channels: int, downsamplings: int, blocks: int, padding: Padding) -> None:
         super().__init__()
@@ -114,18 +88,19 @@ class GlobalTrunk(nn.Module):
         self.head, self.down, self.blocks, self.up = whole.head, whole.down, whole.blocks, whole.up
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """`[B, in_channels, H, W]` to `[B, base_channels, H, W]`."""
+        """Map `[B, in_channels, H, W]` to `[B, base_channels, H, W]`."""
         features_BCHW: Tensor = self.up(self.blocks(self.down(self.head(x_BCHW))))
         return features_BCHW
 
 
 class LocalEnhancer(nn.Module):
-    """Draws at twice the global generator's size, coarse to fine: its trunk at half size, a small network around it.
+    """Draws at twice the global generator's size, coarse to fine: a trunk at half size inside a small network.
 
-    The enhancer halves the picture once, adds the trunk's features, goes through three residual blocks and doubles the
-    size again; at full size it has half of the trunk's channels. Channels and padding are as in `GlobalGenerator`;
-    base_channels, downsamplings and blocks are the trunk's. Raises ValueError for other numbers of output channels, and
-    for an odd base_channels.
+    The enhancer halves the picture once, adds the trunk's features, applies `enhancer_blocks` residual blocks and
+    doubles the size again. At full size it has half of the trunk's channels. Channels and padding are as in
+    `GlobalGenerator`; base_channels, downsamplings and blocks are the trunk's.
+
+    Raises ValueError for other numbers of output channels, and for an odd base_channels.
     """
 
     def __init__(
@@ -154,7 +129,7 @@ class LocalEnhancer(nn.Module):
         self.tail = nn.Conv2d(narrow, out_channels, 7)
 
     def warm_start(self, coarse: GlobalGenerator) -> None:
-        """Takes the trunk's weights from a global generator of half the size. Raises RuntimeError for another shape."""
+        """Copy the trunk's weights from a generator of half the size. Raises RuntimeError if the shapes differ."""
         weights = {name: value for name, value in coarse.state_dict().items() if not name.startswith("tail.")}
         self.trunk.load_state_dict(weights)
 
@@ -175,11 +150,11 @@ def _picture(drawn_BCHW: Tensor) -> Tensor:
 
 
 class ServedGenerator(nn.Module):
-    """The generator as it is served: uint8 pictures in, a uint8 picture out.
+    """The generator in its served form: uint8 pictures in, a uint8 picture out.
 
-    network: gives 4 channels where there is a plate, else 3. plate: `[H, W, 3]` uint8 RGB of the stage's size, or None.
+    network: has 4 output channels with a plate, 3 without. plate: `[H, W, 3]` uint8 RGB of the crop's size, or None.
 
-    Raises ValueError where the plate and the network's number of outputs contradict each other.
+    Raises ValueError if the plate and the network's output channels do not match.
     """
 
     plate_13HW: Tensor
@@ -187,17 +162,17 @@ class ServedGenerator(nn.Module):
     def __init__(self, network: Generator, plate: Picture | None) -> None:
         if (plate is not None) != (network.tail.out_channels == 4):
             needs = "needs a" if plate is None else "takes no"
-            raise ValueError(f"a network of {network.tail.out_channels} outputs {needs} plate")
+            raise ValueError(f"a network with {network.tail.out_channels} output channels {needs} plate")
         super().__init__()
         self.network = network
         if plate is not None:
-            # From 0 to 255 and not from -1 to 1: whole numbers up to 256 are exact in bf16 and float16, so that
-            # where nothing is drawn the plate comes out unchanged at every precision.
+            # 0 to 255 instead of -1 to 1: integers up to 256 are exact in bf16 and float16, so the plate stays
+            # unchanged where nothing is drawn, at every precision.
             plate_HW3 = torch.from_numpy(np.array(plate, dtype=np.float32))
             self.register_buffer("plate_13HW", plate_HW3.permute(2, 0, 1)[None].contiguous())
 
     def forward(self, label_map_NHW3: Tensor, previous_frame_NHW3: Tensor) -> Tensor:
-        """Both `[N, H, W, 3]` uint8 RGB, and so is the answer. Before the first frame the previous one is all 128."""
+        """Draw the next picture. All are `[N, H, W, 3]` uint8 RGB; before the first frame the previous is all 128."""
         label_map_N3HW = label_map_NHW3.permute(0, 3, 1, 2).float() / 255
         previous_N3HW = previous_frame_NHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
         drawn_NCHW = self.network(torch.cat([label_map_N3HW, previous_N3HW], dim=1)).float()
@@ -209,9 +184,9 @@ class ServedGenerator(nn.Module):
 
 
 def served_generator(model_path: Path, padding: Padding) -> ServedGenerator:
-    """The torch module of an exported generator, for engines that run torch. Raises ActorUnusable and ValueError.
+    """Load an exported generator as a torch module, for engines that run torch. Raises ActorUnusable and ValueError.
 
-    padding: as the actor's `generator` says; weights alone do not show it.
+    padding: from the actor's `generator` entry; the weights alone do not show it.
     """
     return _from_weights(read_weights(model_path), padding)
 

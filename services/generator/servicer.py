@@ -19,7 +19,7 @@ from services.generator.triton.model_repository import ModelRepository
 from services.generator.triton.plain_paths import Links
 from services.generator.triton.process import TritonFailed, TritonServer
 from serving.actors.store import ActorStore
-from serving.rpc.server import Health
+from serving.rpc.health import Health
 from serving.transport.addresses import hosts_of
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from services.generator.triton.model_repository import EngineOptions
 from services.generator.triton.process import TritonPorts
 from serving.actors.actor_id import checked_actor_id
 from serving.errors import BadInput, BadSettings
-from serving.inference.engine import Device, Precision
+from serving.inference.precision import Device, Precision
 from serving.rpc.server import ServerSettings
 from serving.transport.addresses import checked_address
 from serving.transport.tls import ChannelTls, channel_tls, is_local, is_loopback

@@ -1,4 +1,4 @@
-"""`Normalizer`: lays a stream of poses into the actor's body and place, smoothed and without gaps of a few frames."""
+"""`Normalizer`: moves a stream of poses into the actor's body and place, smooths it and fills short gaps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from motion.clock import FrameTimeError, SourceClock, checked_rate_hz
 from motion.frame import FrameSize
 from motion.pose import Pose
 from motion.retarget import Retargeting, Transform, apply_transform, retarget
-from services.normalize import state as memories
-from services.normalize.calibration import Calibration, SourceBody, between, on_one_spot
+from services.normalize.calibration import SourceBody, between, on_one_spot
 from services.normalize.rules import NormalizeRules
 from services.normalize.smoothing import (
     MAX_WINDOW_FRAMES,
@@ -28,7 +27,7 @@ from services.normalize.smoothing import (
     table_of,
     window_half_frames,
 )
-from services.normalize.state import JointMemory, Memory, Placing
+from services.normalize.state import JointMemory, Memory, Placing, fingerprint, from_bytes, to_bytes
 from serving.errors import BadInput
 
 Mask = NDArray[np.bool_]
@@ -38,14 +37,14 @@ _HANDS: Final = ((skeleton.LEFT_HAND, skeleton.L_WRIST), (skeleton.RIGHT_HAND, s
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NormalizerConfig:
-    """How one stream is to be normalised.
+    """The config of one stream.
 
-    target_body, target_size: whose body, and in which frame, the poses are laid.
+    target_body, target_size: the actor's body and frame size.
     source_body: the dancer's stats; None to estimate them while the stream runs.
-    look_ahead_frames: above 0, the answer to frame t follows frame t + look_ahead_frames, smoothed by a centred
+    look_ahead_frames: above 0, the answer to frame t follows frame t + look_ahead_frames and is smoothed by a centred
     median. At 0, and below 20 fps, where a median would erase the motion, a One-Euro filter smooths.
-    frame_rate_hz: of the source; 0 where unknown, then every frame needs its `captured_at_s`.
-    state: `state_after` of an earlier stream with the same config, to go on from there; empty to begin.
+    frame_rate_hz: of the source; 0 if unknown, and then every frame needs its `captured_at_s`.
+    state: `state_after` of an earlier stream with the same config, to resume from; empty to start.
     """
 
     target_body: BodyStats
@@ -67,7 +66,7 @@ class NormalizerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PoseFrame:
-    """One frame's dancer, in pixels of a frame of `size`; None where nobody was found."""
+    """The dancer in one frame, in pixels of a frame of `size`; `pose` is None if no person was found."""
 
     sequence: int
     size: FrameSize
@@ -79,26 +78,22 @@ class PoseFrame:
 class Normalized:
     """The answer to one `PoseFrame`.
 
-    pose: in pixels of the target's frame. None where nobody was found and no joint is held any longer, and as long as
-    nothing tells where to lay it (a running calibration that has never seen feet).
-    transform: what was used; None with neither.
-    depth_ratio, extrapolated, limited, on_the_spot, airborne: see `motion.retarget.Retargeting`; of the kept one where
-    transform_kept.
-    transform_kept: this frame gave no usable feet; the last transform was used again.
-    held_joints: how many joints were not seen and are held at their last place.
-    state_after: what a new stream needs to go on with the next frame.
+    pose: in pixels of the target's frame. None if no person was found and no joint is held any longer, and while the
+    place is unknown (a running calibration that has not seen feet yet).
+    transform: the transform in use; None while the place is unknown.
+    calibrating: the source's stats are a running estimate, with this certainty; otherwise they were given.
+    retargeting: how the transform was found, that of the kept transform if transform_kept; None with no transform.
+    transform_kept: this frame had no usable feet, and the last transform was used again.
+    held_joints: how many unseen joints are held at their last place.
+    state_after: the state from which a new stream can continue with the next frame.
     """
 
     sequence: int
     pose: Pose | None
     transform: Transform | None
-    calibration: Calibration
+    calibrating: bool
     certainty: float
-    depth_ratio: float
-    extrapolated: bool
-    limited: bool
-    on_the_spot: bool
-    airborne: bool
+    retargeting: Retargeting | None
     transform_kept: bool
     held_joints: int
     source_body: BodyStats | None
@@ -108,7 +103,7 @@ class Normalized:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A frame whose look-ahead is not complete."""
+    """A frame whose look-ahead is not complete yet."""
 
     frame: PoseFrame
     time_s: float
@@ -118,13 +113,13 @@ class _Waiting:
 class Normalizer:
     """One stream: `push` its frames in order, then `finish`. Every frame is answered once, in order.
 
-    Not thread-safe. Raises BadInput for a state that is not one of this config, for frames out of order, and for
-    frames whose time is unknown.
+    Not thread-safe. Raises BadInput for a state of another config, for frames out of order, and for frames without a
+    known time.
     """
 
     def __init__(self, config: NormalizerConfig) -> None:
         self._config = config
-        self._fingerprint = memories.fingerprint(
+        self._fingerprint = fingerprint(
             target_body=config.target_body.to_dict(),
             target_size=[config.target_size.width_px, config.target_size.height_px],
             source_body=config.source_body and config.source_body.to_dict(),
@@ -133,7 +128,7 @@ class Normalizer:
         )
         if config.state:
             try:
-                self._memory = memories.from_bytes(config.state, self._fingerprint, config.source_body)
+                self._memory = from_bytes(config.state, self._fingerprint, config.source_body)
             except ValueError as error:
                 raise BadInput("config.state", f"is {error}") from error
         else:
@@ -147,7 +142,7 @@ class Normalizer:
             self._past_frames = window_half_frames(rate_hz, window_seconds) if rate_hz else MAX_WINDOW_FRAMES // 2
 
     def push(self, frame: PoseFrame) -> list[Normalized]:
-        """Takes the next frame; returns the answers that are complete with it: one, or none while looking ahead."""
+        """Add the next frame, and return the answers it completes: one, or none while looking ahead."""
         started = time.perf_counter()
         if frame.sequence <= self._newest_sequence:
             raise BadInput("pose_frame.sequence", f"must rise, got {frame.sequence} after {self._newest_sequence}")
@@ -159,15 +154,15 @@ class Normalizer:
         return [self._answer(started)]
 
     def finish(self) -> list[Normalized]:
-        """The answers to all frames that still wait for later ones: there are none."""
+        """Return the answers to all frames that still wait for their look-ahead."""
         answers = []
         while self._waiting:
             answers.append(self._answer(time.perf_counter()))
         return answers
 
     def state(self) -> bytes:
-        """What a new stream needs to go on after the last answered frame."""
-        return memories.to_bytes(self._memory, self._fingerprint)
+        """Return the state from which a new stream can continue after the last answered frame."""
+        return to_bytes(self._memory, self._fingerprint)
 
     def _time_of(self, frame: PoseFrame) -> float:
         try:
@@ -179,7 +174,7 @@ class Normalizer:
         memory = self._memory
         now = self._waiting[0]
         size = now.frame.size
-        if memory.size not in (None, size):  # what is remembered is in pixels of another frame
+        if memory.size not in (None, size):  # the remembered joints are in pixels of another frame size
             memory.joints = JointMemory()
             memory.past.clear()
         smoothed, steady = self._smoothed_by_median() if self._config.look_ahead_frames else (now.table, False)
@@ -204,13 +199,9 @@ class Normalizer:
             sequence=now.frame.sequence,
             pose=pose,
             transform=None if placing is None else placing.used,
-            calibration=memory.source.calibration,
+            calibrating=memory.source.running is not None,
             certainty=memory.source.certainty,
-            depth_ratio=0.0 if placing is None else placing.wanted.depth_ratio,
-            extrapolated=placing is not None and placing.wanted.extrapolated,
-            limited=placing is not None and placing.wanted.limited,
-            on_the_spot=placing is not None and placing.wanted.on_the_spot,
-            airborne=placing is not None and placing.wanted.airborne,
+            retargeting=None if placing is None else placing.wanted,
             transform_kept=kept,
             held_joints=held_joints,
             source_body=memory.source.stats,
@@ -219,11 +210,11 @@ class Normalizer:
         )
 
     def _smoothed_by_median(self) -> tuple[Table, bool]:
-        """The first waiting frame's table, by the median over a window that is as wide to either side.
+        """Return the first waiting frame's table, smoothed by the median over a symmetric window.
 
-        Near the ends of the stream, or of a gap in time, the window narrows: a lopsided one would shift the motion. So
-        does a neighbour without anybody, with the one across: who is alone between gaps is there all the same.
-        Also returned: False where frames are too rare for any median, so that another filter is needed.
+        The window narrows near the ends of the stream and of gaps in time: an asymmetric one would shift the motion. A
+        neighbour without a person is left out together with the one opposite, so a person between two gaps is kept.
+        Also returned: False if the frame rate is too low for any median, so that another filter is needed.
         """
         now = self._waiting[0]
         rules = self._config.rules
@@ -252,9 +243,9 @@ class Normalizer:
         return centred_median([now.table, *(table for pair in pairs for table in pair)]), True
 
     def _remember(self, smoothed: Table, seen: Mask, time_s: float, size: FrameSize, *, steady: bool) -> Mask:
-        """Brings the joints' memory to this frame; returns `[J]` bool: which unseen joints are held.
+        """Update the joints' memory to this frame, and return `[J]` bool: which unseen joints are held.
 
-        steady: the joints need no filter any more.
+        steady: the joints are already smooth and need no filter.
         """
         rules = self._config.rules
         joints = self._memory.joints
@@ -263,7 +254,7 @@ class Normalizer:
         table, speed = smoothed.copy(), np.zeros_like(joints.speed)
         again, away = seen & known, ~seen & known
         if not steady and again.any():
-            which: Mask | slice = slice(None) if again.all() else again  # the same, and quicker
+            which: Mask | slice = slice(None) if again.all() else again  # equivalent, and faster
             table[which, :2], speed[which] = one_euro(
                 smoothed[which, :2],
                 joints.table[which, :2],
@@ -275,7 +266,7 @@ class Normalizer:
         if away.any():
             table[away], speed[away] = joints.table[away], joints.speed[away]
             for hand, wrist in _HANDS:
-                # A hand that is held goes with its wrist: left behind, it would hang in the air.
+                # A held hand moves with its wrist; otherwise it would float in the air.
                 if again[wrist]:
                     table[hand, :2][away[hand]] += table[wrist, :2] - joints.table[wrist, :2]
         seen_at_s = np.where(seen, time_s, np.where(away, joints.seen_at_s, 0.0))
@@ -283,7 +274,7 @@ class Normalizer:
         return away & (away_seconds <= rules.hold_seconds)
 
     def _place(self, sighted: Pose | None, size: FrameSize, passed_seconds: float) -> bool:
-        """Finds this frame's transform; returns whether the last one is kept. sighted: what was seen, smoothed."""
+        """Find this frame's transform; return whether the last one is kept. sighted: the visible joints, smoothed."""
         memory = self._memory
         memory.easing.pass_time(passed_seconds, self._config.rules.ease_seconds, memory.source.certainty)
         measure = None if sighted is None else measure_body(sighted, size)
@@ -298,10 +289,10 @@ class Normalizer:
         before = memory.source.stats
         memory.source.update(measure)
         after = memory.source.stats
-        assert after is not None  # it has just been given a measure
+        assert after is not None  # it has just received a measure
         if before is not None and memory.placing is not None:
             if before.on_the_spot and not after.on_the_spot:
-                memory.easing.trust = 0.0  # certain was a body on the spot, not this depth
+                memory.easing.trust = 0.0  # the certainty was about a body on one spot, not about this depth
             last = memory.placing.anchor
             memory.easing.change(self._trusted(last, before, size)[1], self._trusted(last, after, size)[1])
         wanted, transform = self._trusted(measure, after, size)
@@ -309,7 +300,7 @@ class Normalizer:
         return False
 
     def _trusted(self, measure: BodyMeasure, body: BodyStats, size: FrameSize) -> tuple[Retargeting, Transform]:
-        """What the running stats want, and the transform between standing on one spot and that, by their trust."""
+        """Return the retargeting by the running stats, and its transform blended with one-spot dancing by trust."""
         wanted = self._retarget(measure, body, size)
         if wanted.on_the_spot:
             return wanted, wanted.transform
@@ -317,7 +308,7 @@ class Normalizer:
         return wanted, between(spot.transform, wanted.transform, self._memory.easing.trust)
 
     def _assumed(self, body: BodyStats, size: FrameSize) -> Placing:
-        """Before any feet were seen: where the given body stands near, in the middle of its place."""
+        """Return the placing before any feet were seen: the given body's near position, at its median hips."""
         anchor = BodyMeasure(body.near_ankle_y, body.near_ankle_y, body.near_height, body.hip_x)
         wanted = self._retarget(anchor, body, size)
         return Placing(anchor, wanted, wanted.transform)

@@ -1,4 +1,4 @@
-"""The numbers that a normaliser works by, all in seconds or in frame heights, so that they hold at any frame rate."""
+"""The parameters of a normaliser, all in seconds or frame heights, so they hold at any frame rate."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NormalizeRules:
-    """How poses are smoothed, held and eased. Raises ValueError for a number that is not positive."""
+    """How poses are smoothed, held and eased. Raises ValueError for a value that is not positive."""
 
     median_window_seconds: float = 0.1
-    """Width of the centred median, at most 7 frames; where it holds fewer than 3, below 20 fps, One-Euro smooths."""
+    """Width of the centred median, at most 7 frames. Below 20 fps it would hold fewer than 3; One-Euro smooths then."""
     hold_seconds: float = 0.15
-    """A joint that vanishes is held at its last place for so long."""
+    """How long a joint that vanishes is held at its last place."""
     forget_seconds: float = 0.5
-    """A joint that is away for so long is forgotten: with nobody there for so long, the whole filter starts anew."""
+    """A joint unseen for this long is forgotten. With no person for this long, the whole filter restarts."""
     ease_seconds: float = 1.0
-    """Time constant with which a change of the running calibration reaches the figure."""
+    """Time constant of easing a change of the running calibration into the figure."""
     one_euro_min_cutoff_hz: float = 2.0
     """One-Euro: cutoff frequency at rest. Lower smooths more."""
     one_euro_beta: float = 40.0
-    """One-Euro: how much the cutoff rises with the speed, in Hz per frame height a second. Higher lags less."""
+    """One-Euro: how much the cutoff rises with speed, in Hz per frame height a second. Higher lags less."""
     one_euro_speed_cutoff_hz: float = 1.0
     """One-Euro: cutoff frequency of the speed itself."""
 

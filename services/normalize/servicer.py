@@ -1,4 +1,4 @@
-"""`dance.v1.NormalizeService`: protobuf in, protobuf out. All thinking happens in `Normalizer`."""
+"""`dance.v1.NormalizeService`: protobuf in, protobuf out. `Normalizer` does the work."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from prometheus_client import Counter, Histogram
 from motion.body import BodyStats
 from motion.frame import FrameSize
 from motion.pose import Pose
-from services.normalize.calibration import Calibration
 from services.normalize.normalizer import Normalized, Normalizer, NormalizerConfig, PoseFrame
 from services.normalize.settings import NormalizeSettings
 from serving.errors import BadInput
 from serving.observability import metrics
 from serving.rpc import converters
-from serving.rpc.server_stream import ClientStream, StreamPlaces
+from serving.rpc.server_stream import ServerStream, StreamPlaces
 
 ANSWERS: Final = Counter("dance_normalize_poses", "Answered pose frames by result: pose or nobody", ["result"])
 _POSES, _NOBODY = ANSWERS.labels("pose"), ANSWERS.labels("nobody")
@@ -30,14 +29,9 @@ COMPUTE: Final = Histogram(
 
 _READ_AHEAD: Final = 2
 
-_CALIBRATIONS: Final = {
-    Calibration.GIVEN: normalize_pb2.CALIBRATION_GIVEN,
-    Calibration.RUNNING: normalize_pb2.CALIBRATION_RUNNING,
-}
-
 
 class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
-    """Serves `Normalize`: one `Normalizer` per stream, on the event loop, since a frame takes it less than 1 ms."""
+    """Serves `Normalize`: one `Normalizer` per stream, on the event loop, because a frame takes less than 1 ms."""
 
     name: str = "normalize"
     full_names: tuple[str, ...] = ("dance.v1.NormalizeService",)
@@ -51,28 +45,28 @@ class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
         normalize_pb2_grpc.add_NormalizeServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
-        """A first frame goes through a first normaliser."""
+        """Push one frame through a normaliser."""
         size = FrameSize(640, 480)
         body = BodyStats(near_ankle_y=0.9, far_ankle_y=0.8, near_height=0.6, far_height=0.5, hip_x=0.5, frames=1)
         config = NormalizerConfig(target_body=body, target_size=size, frame_rate_hz=25, rules=self._settings.rules())
         Normalizer(config).push(PoseFrame(0, size, Pose.nothing_seen()))
 
     async def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: no threads or connections were opened."""
 
     def ready_facts(self) -> Mapping[str, str | int]:
-        """Nothing beyond the ports."""
+        """Nothing besides the ports."""
         return {}
 
     async def Normalize(
         self, requests: AsyncIterator[normalize_pb2.NormalizeRequest], context: grpc.aio.ServicerContext
     ) -> None:
-        """See normalize.proto. Raises BadInput, AtCapacity, and StageTimeout for a peer that falls silent."""
+        """See normalize.proto. Raises BadInput, AtCapacity, and StageTimeout if the client falls silent."""
         async with self._places.taken(aiter(requests), context.write, _as_it_is, read_ahead=_READ_AHEAD) as stream:
             await self._answer(stream)
 
     async def _answer(
-        self, stream: ClientStream[normalize_pb2.NormalizeRequest, normalize_pb2.NormalizeResponse]
+        self, stream: ServerStream[normalize_pb2.NormalizeRequest, normalize_pb2.NormalizeResponse]
     ) -> None:
         request = await stream.take()
         if request is None or request.WhichOneof("request") != "config":
@@ -124,7 +118,7 @@ def _pose_frame(message: normalize_pb2.PoseFrame) -> PoseFrame:
 def _response(answer: Normalized) -> normalize_pb2.NormalizeResponse:
     COMPUTE.observe(answer.compute_seconds)
     (_NOBODY if answer.pose is None else _POSES).inc()
-    # Filled in place: protobuf copies every message that is given to another one's constructor.
+    # Filled in place: a protobuf constructor copies every message that it is given.
     response = normalize_pb2.NormalizeResponse()
     message = response.normalized
     message.sequence = answer.sequence
@@ -134,13 +128,14 @@ def _response(answer: Normalized) -> normalize_pb2.NormalizeResponse:
         message.transform.scale = answer.transform.scale
         message.transform.foot_y = answer.transform.foot_y
         message.transform.hip_x = answer.transform.hip_x
-    message.calibration = _CALIBRATIONS[answer.calibration]
+    message.calibration = normalize_pb2.CALIBRATION_RUNNING if answer.calibrating else normalize_pb2.CALIBRATION_GIVEN
     message.certainty = answer.certainty
-    message.depth_ratio = answer.depth_ratio
-    message.extrapolated = answer.extrapolated
-    message.limited = answer.limited
-    message.on_the_spot = answer.on_the_spot
-    message.airborne = answer.airborne
+    if answer.retargeting is not None:
+        message.depth_ratio = answer.retargeting.depth_ratio
+        message.extrapolated = answer.retargeting.extrapolated
+        message.limited = answer.retargeting.limited
+        message.on_the_spot = answer.retargeting.on_the_spot
+        message.airborne = answer.retargeting.airborne
     message.transform_kept = answer.transform_kept
     message.held_joints = answer.held_joints
     message.state_after = answer.state_after

@@ -1,4 +1,4 @@
-"""What the normalisation service can be told."""
+"""The settings of the normalisation service."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from serving.rpc.server import ServerSettings
 
 @dataclass(frozen=True, kw_only=True)
 class NormalizeSettings(ServerSettings):
-    """Read once, from `NORMALIZE_*`, at start."""
+    """Read once at start, from `NORMALIZE_*`."""
 
     max_connection_age_seconds: float = 300.0
-    """See `ServerSettings`: the orchestrators find new replicas of this service within that time."""
+    """See `ServerSettings`: orchestrators find new replicas of this service within this time."""
     max_streams: int = 64
-    """Open streams; more are refused. A frame takes 1 to 2 ms of CPU, gRPC included."""
+    """Concurrent streams; more are refused. A frame takes 1 to 2 ms of CPU, gRPC included."""
     max_look_ahead_frames: int = 30
-    """More look-ahead is refused: every frame of it is a pose in memory."""
+    """Look-ahead beyond this is refused: every frame of it holds a pose in memory."""
     idle_seconds: float = 300.0
-    """A stream that neither sends nor takes anything for so long is ended."""
+    """A stream ends if its client neither sends nor reads for this long."""
     median_window_seconds: float = 0.1
-    """With look-ahead: width of the centred median, at most 7 frames; where it holds fewer than 3, One-Euro smooths."""
+    """With look-ahead: width of the centred median, at most 7 frames. If it holds fewer than 3, One-Euro smooths."""
     hold_seconds: float = 0.15
-    """A joint that vanishes is held at its last place for so long."""
+    """How long a joint that vanishes is held at its last place."""
     forget_seconds: float = 0.5
-    """With nobody there for so long, the filter starts anew."""
+    """With no person for this long, the filter restarts."""
     ease_seconds: float = 1.0
-    """Time constant with which a change of the running calibration reaches the figure."""
+    """Time constant of easing a change of the running calibration into the figure."""
     one_euro_min_cutoff_hz: float = NormalizeRules().one_euro_min_cutoff_hz
     """Without look-ahead: cutoff frequency at rest. Lower smooths more."""
     one_euro_beta: float = NormalizeRules().one_euro_beta
-    """Without look-ahead: rise of the cutoff with the speed, in Hz per frame height a second. Higher lags less."""
+    """Without look-ahead: rise of the cutoff with speed, in Hz per frame height a second. Higher lags less."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,7 +44,7 @@ class NormalizeSettings(ServerSettings):
         self.rules()
 
     def rules(self) -> NormalizeRules:
-        """The normaliser's rules. Raises ValueError for nonsense."""
+        """Build the normaliser's rules. Raises ValueError for invalid values."""
         return NormalizeRules(
             median_window_seconds=self.median_window_seconds,
             hold_seconds=self.hold_seconds,

@@ -1,6 +1,6 @@
-"""Smoothing of joints over time: a centred median where frames to come are known, a One-Euro filter where they are not.
+"""Smoothing of joints over time: a centred median with look-ahead, a One-Euro filter without.
 
-A table of joints is `[J, 3]` float32: x and y in pixels, and the confidence, 0 where the joint was not seen.
+A table of joints is `[J, 3]` float32: x and y in pixels, and the confidence, 0 if the joint was not seen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_WINDOW_FRAMES: Final = 7
 
 
 def table_of(pose: Pose | None) -> Table:
-    """The pose as a table; all zeros for nobody."""
+    """Return the pose as a table; all zeros for no person."""
     table = np.zeros((skeleton.JOINT_COUNT, 3), np.float32)
     if pose is not None:
         table[:, :2] = pose.joints_px
@@ -31,19 +31,20 @@ def table_of(pose: Pose | None) -> Table:
 
 
 def window_half_frames(frame_rate_hz: float, window_seconds: float) -> int:
-    """How many frames the median looks to either side: the odd window nearest to that many seconds, at most 7 frames.
+    """Return how many frames the median uses on either side.
 
-    0, no median, where that is a single frame: at 5 fps a wider window would erase the motion. Of two odd windows that
-    are equally near it is the wider one, so that 0.1 s are 3 frames from 20 fps on.
+    The window is the odd number of frames nearest to `window_seconds`, at most 7. Of two equally near it is the wider
+    one, so 0.1 s is 3 frames from 20 fps on. For a single frame the result is 0, no median: at 5 fps a wider window
+    would erase the motion.
     """
     return min(math.floor(window_seconds * frame_rate_hz / 2), MAX_WINDOW_FRAMES // 2)
 
 
 def centred_median(window: Sequence[Table]) -> Table:
-    """The median, over the tables in which it was seen, of each joint that was seen in more than half of them.
+    """Return the median of each joint over the tables in which it was seen.
 
-    window: an odd number of tables, in any order. With an even number of sightings: the mean of
-    the two in the middle. Joints that were seen in half of the tables or fewer are unseen.
+    window: an odd number of tables, in any order. An even number of sightings takes the mean of the middle two. A joint
+    seen in half of the tables or fewer is unseen in the result.
     """
     tables_NJ3 = np.stack(window)
     seen_NJ = tables_NJ3[..., 2] > 0
@@ -64,13 +65,13 @@ def one_euro(
     frame_height_px: int,
     rules: NormalizeRules,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """One step of the One-Euro filter for `K` joints at once; returns their new positions and speeds.
+    """Apply one step of the One-Euro filter to `K` joints, and return their new positions and speeds.
 
     raw_px, last_px: `[K, 2]`, measured now and filtered before. last_speed: `[K, 2]`, in frame heights a second.
     passed_seconds: `[K]`, since each joint's last step; positive.
 
-    Casiez, Roussel, Vogel: "1 Euro Filter", CHI 2012, eq. 1 to 6, with both axes sharing the cutoff of their common
-    speed, so that a straight movement stays straight.
+    Casiez, Roussel, Vogel: "1 Euro Filter", CHI 2012, eq. 1 to 6. Both axes share the cutoff of their common speed, so
+    that a straight movement stays straight.
     """
     passed_K1 = passed_seconds[:, None]
     speed_now = (raw_px - last_px) / (frame_height_px * passed_K1)
@@ -81,6 +82,6 @@ def one_euro(
 
 
 def _alpha(cutoff_hz: float | NDArray[np.float64], passed_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weight of the newest value in a low-pass of that cutoff (eq. 3 and 5)."""
+    """Return the weight of the newest value in a low-pass filter with that cutoff (eq. 3 and 5)."""
     turns = 2 * math.pi * cutoff_hz * passed_seconds
     return np.asarray(turns / (turns + 1))

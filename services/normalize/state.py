@@ -1,4 +1,4 @@
-"""What a normaliser remembers from frame to frame, and that as bytes."""
+"""The state of a normaliser between frames, and its serialisation."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _HEADER: Final = struct.Struct("<18s8sII")  # format, fingerprint of the config,
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _PAST_FRAMES: Final = MAX_WINDOW_FRAMES // 2
 _LARGEST_NUMBER: Final = 1e18
-"""Of a state. What legal streams give is far below; arithmetic with larger numbers could overflow."""
+"""The limit for numbers in a state. Valid streams stay far below; larger numbers could overflow."""
 
 
 @dataclass(slots=True)
 class JointMemory:
-    """Per joint: where it is, how fast, and when it was last seen. `J` is `skeleton.JOINT_COUNT`.
+    """Position, speed and last sighting of each joint. `J` is `skeleton.JOINT_COUNT`.
 
-    table: `[J, 3]` float32, smoothed x and y in pixels and the confidence; the confidence is 0 where nothing is known.
+    table: `[J, 3]` float32, smoothed x and y in pixels and the confidence; the confidence is 0 for an unknown joint.
     speed: `[J, 2]` float32, frame heights a second. seen_at_s: `[J]` float64, on the stream's clock.
     """
 
@@ -46,7 +46,7 @@ class JointMemory:
 
 @dataclass(slots=True)
 class Placing:
-    """The last frame that had usable feet: its measure, what was wanted for it, and the transform that was used."""
+    """The last frame with usable feet: its measure, the wanted retargeting, and the transform that was used."""
 
     anchor: BodyMeasure
     wanted: Retargeting
@@ -55,9 +55,9 @@ class Placing:
 
 @dataclass(slots=True)
 class Memory:
-    """All that the answers to later frames depend on, apart from the config and those frames.
+    """Everything that later answers depend on, besides the config and the frames themselves.
 
-    past: the last frames' unsmoothed tables with their times, oldest first; at most 3, for the median.
+    past: the unsmoothed tables of the last frames with their times, oldest first; at most 3, for the median.
     """
 
     source: SourceBody
@@ -71,12 +71,12 @@ class Memory:
 
 
 def fingerprint(**config: Any) -> bytes:
-    """`[8]` bytes that tell one config from another; the values must be what JSON takes."""
+    """Return 8 bytes that identify a config; the values must be JSON-serialisable."""
     return hashlib.blake2b(json.dumps(config, sort_keys=True).encode(), digest_size=8).digest()
 
 
 def to_bytes(memory: Memory, config_fingerprint: bytes) -> bytes:
-    """At most about 10 kB; `from_bytes` gives exactly the same memory back."""
+    """Serialise the memory to at most about 10 kB; `from_bytes` restores it exactly."""
     running = memory.source.running
     known = memory.joints.table[:, 2] > 0
     facts = {
@@ -104,12 +104,12 @@ def to_bytes(memory: Memory, config_fingerprint: bytes) -> bytes:
 
 
 def from_bytes(data: bytes, config_fingerprint: bytes, given: BodyStats | None) -> Memory:
-    """Raises ValueError for anything that `to_bytes` did not write, or wrote for another config."""
+    """Restore a memory. Raises ValueError unless `to_bytes` wrote it for the same config."""
     if len(data) < _HEADER.size:
-        raise ValueError(f"no state of a normaliser: {len(data)} bytes")
+        raise ValueError(f"not a normaliser state: {len(data)} bytes")
     format_, config, checksum, text_length = _HEADER.unpack_from(data)
     if format_ != _FORMAT:
-        raise ValueError("no state of this version of the normaliser")
+        raise ValueError("not a state of this version of the normaliser")
     if config != config_fingerprint:
         raise ValueError("the state of a stream with another config")
     body = data[_HEADER.size :]
@@ -118,11 +118,11 @@ def from_bytes(data: bytes, config_fingerprint: bytes, given: BodyStats | None) 
     try:
         return _memory(parsed(body[:text_length]), _Arrays(body, text_length), given)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"no state of a normaliser: {error!r}") from error
+        raise ValueError(f"not a normaliser state: {error!r}") from error
 
 
 class _Arrays:
-    """Reads arrays off bytes, one after the other; ValueError where they end too early, or hold what no state holds."""
+    """Reads consecutive arrays from bytes. Raises ValueError if they end too early or hold invalid values."""
 
     def __init__(self, data: bytes, offset: int) -> None:
         self._data = data
@@ -140,7 +140,7 @@ class _Arrays:
 
     def end(self) -> None:
         if self._offset != len(self._data):
-            raise ValueError(f"{len(self._data) - self._offset} bytes too many")
+            raise ValueError(f"a state with {len(self._data) - self._offset} extra bytes")
 
     def _numbers(self, kind: np.dtype[Any], count: int) -> NDArray[Any]:
         numbers = np.frombuffer(self._data, kind, count, self._offset)
@@ -150,7 +150,7 @@ class _Arrays:
 
 def _memory(facts: dict[str, Any], arrays: _Arrays, given: BodyStats | None) -> Memory:
     if (facts["running"] is None) != (given is not None):
-        raise ValueError("a running calibration where the stats are given, or none where they are not")
+        raise ValueError("a state whose calibration does not match the config's source_body")
     running = None if facts["running"] is None else RunningBody.from_state(facts["running"])
     memory = Memory(
         SourceBody(given, running),
@@ -166,7 +166,7 @@ def _memory(facts: dict[str, Any], arrays: _Arrays, given: BodyStats | None) -> 
     memory.joints.speed[known] = arrays.floats(count, 2)
     memory.joints.seen_at_s[known] = arrays.floats(count, kind=np.float64)
     if len(facts["past_s"]) > _PAST_FRAMES:
-        raise ValueError(f"{len(facts['past_s'])} past frames, at most {_PAST_FRAMES} are kept")
+        raise ValueError(f"a state with {len(facts['past_s'])} past frames, expected at most {_PAST_FRAMES}")
     for time_s in facts["past_s"]:
         seen = arrays.mask()
         table = np.zeros((skeleton.JOINT_COUNT, 3), np.float32)
@@ -178,7 +178,7 @@ def _memory(facts: dict[str, Any], arrays: _Arrays, given: BodyStats | None) -> 
 
 
 def _check_times(memory: Memory) -> None:
-    """Raises ValueError where time would not rise behind this state."""
+    """Raises ValueError if the times in the state do not rise."""
     past_s = [time_s for time_s, _ in memory.past]
     newest_s = -math.inf if memory.time_s is None else memory.time_s
     if any(later <= earlier for earlier, later in pairwise(past_s)) or (past_s and past_s[-1] > newest_s):
@@ -194,7 +194,7 @@ def _placing_facts(placing: Placing) -> dict[str, Any]:
 
 
 def _numbers(record: Any) -> dict[str, Any]:
-    """A record's fields by name. `dataclasses.asdict` would copy each number deeply, which took a fifth of a frame."""
+    """Return a record's fields by name. `dataclasses.asdict` deep-copies each number: a fifth of a frame's time."""
     return {name: getattr(record, name) for name in record.__slots__}
 
 
@@ -204,7 +204,7 @@ def _placing(facts: dict[str, Any]) -> Placing:
     ratio = _number(wanted.pop("depth_ratio"))
     flags = {entry.name for entry in fields(Retargeting)} - {"transform", "depth_ratio"}
     if set(wanted) != flags or not all(isinstance(value, bool) for value in wanted.values()):
-        raise ValueError("a placing with unknown facts")
+        raise ValueError("a state whose placing has unknown fields")
     anchor = BodyMeasure(**{name: _number(value) for name, value in facts["anchor"].items()})
     return Placing(anchor, Retargeting(transform, ratio, **wanted), _transform(facts["used"]))
 
@@ -212,20 +212,20 @@ def _placing(facts: dict[str, Any]) -> Placing:
 def _easing(facts: dict[str, Any]) -> Easing:
     easing = Easing(**{name: _number(value) for name, value in facts.items()})
     if not (-1e-6 <= easing.trust <= 1 + 1e-6 and abs(easing.log_scale) <= FARTHEST_LOG_SCALE):
-        raise ValueError(f"no easing: {easing}")
+        raise ValueError(f"a state with an invalid easing: {easing}")
     return easing
 
 
 def _transform(facts: dict[str, Any]) -> Transform:
     transform = Transform(_number(facts["scale"]), _number(facts["foot_y"]), _number(facts["hip_x"]))
     if transform.scale <= 0:
-        raise ValueError(f"a scale must be positive, got {transform.scale}")
+        raise ValueError(f"a state with a scale of {transform.scale}, expected a positive one")
     return transform
 
 
 def _table(rows: Table) -> Table:
     if not ((rows[:, 2] > 0) & (rows[:, 2] <= 1)).all():
-        raise ValueError("a state with confidences outside of (0, 1]")
+        raise ValueError("a state with confidences outside (0, 1]")
     return rows
 
 
@@ -235,7 +235,7 @@ def _finite(value: Any) -> float | None:
 
 def _whole(value: Any, low: int) -> int:
     if type(value) is not int or not low <= value < 2**64:
-        raise ValueError(f"a state with {told(value)} where a whole number from {low} on was expected")
+        raise ValueError(f"a state with {told(value)}, expected an integer of at least {low}")
     return value
 
 

@@ -25,9 +25,8 @@ from serving.errors import BadInput, BadPicture, NotServed
 from serving.observability import metrics
 from serving.pictures.codec import decode_picture
 from serving.rpc import converters
-from serving.rpc.self_check import follow
-from serving.rpc.server import Health
-from serving.rpc.server_stream import ClientStream, StreamPlaces
+from serving.rpc.health import Health, follow
+from serving.rpc.server_stream import ServerStream, StreamPlaces
 
 ESTIMATES: Final = Counter(
     "dance_pose_estimates", "Frames by result: person, nobody, dancer_lost or bad_picture", ["result"]
@@ -105,7 +104,7 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         async with self._places.taken(aiter(requests), context.write, self._prepared, read_ahead=ahead) as stream:
             await self._answer(stream)
 
-    async def _answer(self, stream: ClientStream[_Prepared, pose_pb2.EstimateResponse]) -> None:
+    async def _answer(self, stream: ServerStream[_Prepared, pose_pb2.EstimateResponse]) -> None:
         config = await stream.take()
         if not isinstance(config, pose_pb2.EstimateConfig):
             raise BadInput("config", "must be the first request")

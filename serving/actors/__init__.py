@@ -1,1 +1,1 @@
-"""Actors on disk: their documents, the store, and which version is served."""
+"""Actors on disk: their files, the store, and which version is served."""

@@ -1,7 +1,7 @@
-"""One version of an actor, and its actor.json: what it says, and the one place where all of that is checked.
+"""One version of an actor, and its actor.json: reading, writing and checking.
 
-What lies there may be damaged, by a disk or by a copy that stopped: everything is bounded before it is read. Whatever
-is wrong is an `ActorUnusable` of that one version, whose message names the file and the field, and holds no path.
+The files may be damaged, by a disk or by an interrupted copy, so every size is checked before reading. Any fault is an
+`ActorUnusable` of that one version; its message names the file and the field, and contains no path.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ PLATE_FILE: Final = "plate.png"
 METADATA_FILE: Final = "actor.json"
 _PLATE_LIMITS: Final = PictureLimits(max_side_px=8192, max_bytes=256 * 2**20)
 _LARGEST_NETWORK_BYTES: Final = 2**31 - 1
-"""An ONNX file is one protobuf message, which cannot be larger."""
+"""The limit of a protobuf message, which an ONNX file is."""
 _LARGEST_STAGE_PX: Final = 4096
 _FARTHEST_PX: Final = 2 * _PLATE_LIMITS.max_side_px
 _MOST_CROP_PIXELS: Final = 2 * _PLATE_LIMITS.max_side_px**2
-"""Of the rectangle in the footage: as much is drawn before it is cut to the footage's size."""
+"""The crop's largest area in the footage, all of which is drawn before it is cut to the footage's size."""
 _FASTEST_HZ: Final = 1e6
 MOST_CONSENT_CHARACTERS: Final = 100_000
 _RECORDS: Final = frozenset({"trained", "scores"})
-"""Release 0.1.0 wrote infinite numbers there, as the PSNR of two pictures that are the same."""
+"""Release 0.1.0 wrote infinite numbers there: the PSNR of two identical pictures."""
 
 
 Padding = Literal["reflection", "zeros"]
@@ -45,12 +45,12 @@ Padding = Literal["reflection", "zeros"]
 
 @dataclass(frozen=True, slots=True)
 class NetworkShape:
-    """The size of a global generator (pix2pixHD): its first layer's channels, its downsamplings, its residual blocks.
+    """The size of a global generator (pix2pixHD): channels of the first layer, downsamplings, residual blocks.
 
-    plate: whether it draws onto a background plate (a fourth output is the opacity).
-    enhanced: whether a local enhancer around it doubles its size; the other numbers are those of the part inside.
-    padding: of the convolutions that halve the size. pix2pixHD pads them by zeros; all others are padded by reflection.
-    Raises ValueError for another padding.
+    plate: whether it draws onto a background plate, with the opacity as a fourth output.
+    enhanced: whether a local enhancer around it doubles its size; the other numbers describe the inner part.
+    padding: of the convolutions that halve the size. pix2pixHD pads these with zeros; all other convolutions are padded
+    by reflection. Raises ValueError for any other padding.
     """
 
     base_channels: int
@@ -65,7 +65,7 @@ class NetworkShape:
             raise ValueError(f"padding is {' or '.join(get_args(Padding))}, got {self.padding!r}")
 
     def to_dict(self) -> dict[str, Any]:
-        """For actor.json. A padding by reflection is left out: earlier releases know no other, and no such field."""
+        """Return the fields for actor.json, without a padding by reflection: earlier releases have no such field."""
         values = asdict(self)
         if self.padding == "reflection":
             del values["padding"]
@@ -74,10 +74,10 @@ class NetworkShape:
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """One version of an actor: everything but the weights themselves.
+    """One version of an actor: everything except the weights.
 
     frame_size, frame_rate_hz: of the actor's footage, whose pixels `crop` and `body` refer to.
-    trained, scores: records for people to read; nothing here depends on them.
+    trained, scores: records for people to read; no code here depends on them.
     """
 
     id: str
@@ -98,21 +98,21 @@ class Actor:
 
     @property
     def generator_path(self) -> Path:
-        """The body generator's network."""
+        """The file of the body generator."""
         return self.folder / GENERATOR_FILE
 
     @property
     def face_path(self) -> Path:
-        """The face network; there is such a file only where `face` is not None."""
+        """The file of the face network; it exists only if `face` is not None."""
         return self.folder / FACE_FILE
 
     @property
     def plate_path(self) -> Path:
-        """The empty stage, at the footage's full size."""
+        """The picture of the empty stage, at the footage's full size."""
         return self.folder / PLATE_FILE
 
     def read_plate(self) -> Picture:
-        """`[H, W, 3]` uint8 RGB of the footage's size. Raises ActorUnusable."""
+        """Return the plate, `[H, W, 3]` uint8 RGB of the footage's size. Raises ActorUnusable."""
         size = self.frame_size
         try:
             data = read_bounded(self.plate_path, _PLATE_LIMITS.max_bytes)
@@ -128,6 +128,7 @@ class Actor:
 
 
 def check_files(actor: Actor) -> None:
+    """Raise ActorUnusable for missing, unreadable or oversized files."""
     limits = {actor.generator_path: _LARGEST_NETWORK_BYTES, actor.plate_path: _PLATE_LIMITS.max_bytes}
     if actor.face:
         limits[actor.face_path] = _LARGEST_NETWORK_BYTES
@@ -145,7 +146,7 @@ def check_files(actor: Actor) -> None:
 
 
 def actor_text(actor: Actor) -> str:
-    """What actor.json says. Raises ActorUnusable where no reader would take it."""
+    """Return the text of actor.json. Raises ActorUnusable if a reader would refuse it."""
     text = json.dumps(_to_json(actor), indent=2) + "\n"
     where = f"actor {actor.id!r} cannot be published: {METADATA_FILE}"
     if len(text.encode()) > MOST_BYTES:
@@ -179,7 +180,7 @@ def _to_json(actor: Actor) -> dict[str, Any]:
 
 
 def _storable(value: Any) -> Any:
-    """`value` as JSON can say it: null for a number that is none, and names of files whatever bytes they hold."""
+    """Return `value` for JSON: null for a number that is not finite, and escapes for invalid bytes in file names."""
     if isinstance(value, dict):
         return {_storable(name): _storable(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -190,6 +191,7 @@ def _storable(value: Any) -> Any:
 
 
 def read_actor(actor_id: str, version: int, folder: Path) -> Actor:
+    """Read and check actor.json. Raises ActorUnusable."""
     where = f"actor {actor_id!r} version {version}"
     try:
         stored = Fields.of(read_document(folder / METADATA_FILE, null_for_infinite_in=_RECORDS))
@@ -204,9 +206,9 @@ def read_actor(actor_id: str, version: int, folder: Path) -> Actor:
 
 
 def _actor(stored: Fields, actor_id: str, version: int, folder: Path) -> Actor:
-    """The one place where the fields of an actor are checked. Raises ValueError, naming the field.
+    """Check all fields. Raises ValueError, naming the field.
 
-    The folder's names are what counts: an actor may have been copied to another one since.
+    The id and version come from the folder's name, because an actor may have been copied to another folder.
     """
     if not is_actor_id(stored.text("id", 63)):
         raise BadDocument(f"id: expected an actor's id, got {stored.text('id', 63)!a}")

@@ -1,11 +1,11 @@
-"""Which versions of an actor new sessions get: `<actors>/<id>/serving.json`, replaced as a whole.
+"""Which versions of an actor new sessions get: `<actors>/<id>/serving.json`, replaced atomically.
 
     {"version": 3, "canary": {"version": 4, "percent": 10}, "previous": 2}
 
-Without this file the newest version is served. With it, exactly what it says is: a version that is published later
-waits until it is promoted. Where the quality gate has written it, since a version was not good enough, it says
-"by_gate": true: then the next version that is good enough is served at once. Version 0 serves none.
-A session that names a version gets that one; a session that has begun keeps its own.
+Without this file, the newest version is served. With it, only the versions it names are: a version that is published
+later waits until it is promoted. The quality gate writes the file with "by_gate": true if a version is not good enough;
+the next version that passes is then served at once. Version 0 means that none is served.
+A session that requests a version gets that version; a running session keeps its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SERVING_FILE: Final = "serving.json"
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A version that a part of the new sessions gets, so that it can be judged. percent: above 0, below 100."""
+    """A version on trial, which a part of the new sessions gets. percent: above 0, below 100."""
 
     version: int
     percent: float
@@ -40,8 +40,8 @@ class Canary:
 class Served:
     """What new sessions of one actor get.
 
-    version: served to all that the canary does not take; 0 serves none. previous: served before `version`; 0 where none
-    was. by_gate: whether the quality gate chose it, and no person: the next version that passes is then served at once.
+    version: served to all sessions outside the canary's share; 0 for none. previous: served before `version`; 0 for
+    none. by_gate: the quality gate chose it, not a person, so the next version that passes is served at once.
     """
 
     version: int
@@ -53,41 +53,41 @@ class Served:
         if self.version < 0 or self.previous < 0:
             raise ValueError(f"versions count from 1, got {min(self.version, self.previous)}")
         if self.canary is not None and self.version == 0:
-            raise ValueError("a canary stands beside a version that is served")
+            raise ValueError("a canary needs another version that is served")
         if self.canary is not None and self.canary.version in (self.version, 0):
             raise ValueError(f"version {self.canary.version} cannot be the canary beside version {self.version}")
 
     @property
     def versions(self) -> tuple[int, ...]:
-        """The one that most sessions get, then the canary; empty where none is served."""
+        """The served version, then the canary; empty if none is served."""
         if self.version == 0:
             return ()
         return (self.version,) if self.canary is None else (self.version, self.canary.version)
 
     def percent(self, version: int) -> float:
-        """How many of a hundred new sessions get this version."""
+        """Return the percentage of new sessions that get this version."""
         canary_percent = 0.0 if self.canary is None else self.canary.percent
         if version == self.version and version:
             return 100.0 - canary_percent
         return canary_percent if version in self.versions else 0.0
 
     def version_for(self, actor_id: str, who: str) -> int:
-        """The version of one session, 0 where none is served.
+        """Return the version of one session, 0 if none is served.
 
-        The same `who` gets the same one, as long as the canary's share only grows.
+        The same `who` always gets the same version, as long as the canary's share only grows.
         """
         if self.canary is None:
             return self.version
-        # The canary's version is part of it, so that each canary meets other clients.
+        # The hash includes the canary's version, so that each canary gets different clients.
         digest = hashlib.sha256(f"{actor_id}\0{self.canary.version}\0{who}".encode()).digest()
         drawn_percent = int.from_bytes(digest[:8], "big") / 2**64 * 100
         return self.canary.version if drawn_percent < self.canary.percent else self.version
 
 
 def read_served(home: Path, versions: list[int]) -> Served:
-    """What `home`, an actor's folder, says is served of its `versions` (oldest first, at least one).
+    """Return what the actor's folder `home` serves of its `versions` (oldest first, at least one).
 
-    Raises ActorUnusable, naming the file, when it cannot be read or names a version that is not there.
+    Raises ActorUnusable, naming the file, when it cannot be read or names a missing version.
     """
     try:
         served = _from_json(Fields.of(read_document(home / SERVING_FILE)))
@@ -106,7 +106,7 @@ def read_served(home: Path, versions: list[int]) -> Served:
 
 
 def write_served(home: Path, served: Served | None) -> None:
-    """Makes it what new sessions get from now on; None: the newest version, also those to come."""
+    """Set what new sessions get from now on; None for the newest version, including later ones."""
     path = home / SERVING_FILE
     if served is None:
         path.unlink(missing_ok=True)
@@ -116,15 +116,15 @@ def write_served(home: Path, served: Served | None) -> None:
 
 
 def with_canary(now: Served, version: int, percent: float) -> Served:
-    """`version` for `percent` of the new sessions, beside what is served now.
+    """Serve `version` to `percent` of the new sessions, and what is served now to the rest.
 
-    Where it is the one that all get, as the newest version is without a file, the one before it takes the rest. Raises
-    BadInput.
+    If all sessions get `version` already, as they do for the newest version without a file, the version before it gets
+    the rest. Raises BadInput.
     """
     stable = now.previous if version == now.version else now.version
     if stable == 0:
         raise BadInput(
-            "version", f"{version} is the only version that is or was served: a canary stands beside another"
+            "version", f"{version} is the only version that is or was served: a canary needs another one beside it"
         )
     try:
         return Served(stable, Canary(version, percent), previous=0 if version == now.version else now.previous)
@@ -133,17 +133,17 @@ def with_canary(now: Served, version: int, percent: float) -> Served:
 
 
 def promoted(now: Served, version: int) -> Served:
-    """`version` for all new sessions, until somebody says otherwise."""
+    """Serve `version` to all new sessions, until this is changed."""
     return Served(version, previous=now.previous if version == now.version else now.version)
 
 
 def gated(now: Served, version: int) -> Served:
-    """`version` for all new sessions; a later one that passes the quality gate takes over, if that held before."""
+    """Serve `version` to all new sessions; `by_gate` stays as it is."""
     return replace(promoted(now, version), by_gate=now.by_gate)
 
 
 def rolled_back(now: Served) -> Served:
-    """Without the canary, or where there is none, the version that was served before. Raises BadInput without one."""
+    """Remove the canary; without one, serve the previous version. Raises BadInput if there is none."""
     if now.canary is not None:
         return Served(now.version, previous=now.previous)
     if now.previous == 0:

@@ -1,6 +1,7 @@
-"""`python -m serving.actors.rollout_cli canary|promote|rollback NAME`: says which version of an actor new sessions get.
+"""`python -m serving.actors.rollout_cli canary|promote|rollback NAME`: set which version of an actor new sessions get.
 
-The same as `dance actors ...`, for where that command is not: inside a container of ours that may write to the actors.
+It does the same as `dance actors ...`, for use in a container with write access to the actors, where `dance` is
+missing.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from serving.errors import DanceError
 
 
 def canary(store: ActorStore, name: str, version: int, percent: float) -> str:
-    """Serves `version` to `percent` of the new sessions; returns what is served now, for people.
+    """Serve `version` to `percent` of the new sessions; return a line about what is served now.
 
-    Raises BadInput, ActorNotFound, ActorUnusable for a version that cannot be served, and OSError; so do the others.
+    Like the other commands, raises BadInput, ActorNotFound, ActorUnusable for a version that cannot be served, and
+    OSError.
     """
-    store.load(name, version)  # what cannot be served is told now, and not to sessions
+    store.load(name, version)  # fail now rather than in sessions
     store.serve(name, with_canary(store.served(name), version, percent))
     return described(store, name)
 
 
 def promote(store: ActorStore, name: str, version: int = 0) -> str:
-    """Serves `version` to all new sessions; 0: the canary, or without one the newest."""
+    """Serve `version` to all new sessions; 0 for the canary, or without one the newest."""
     now = store.served(name)
     version = version or (store.versions(name)[-1] if now.canary is None else now.canary.version)
     store.load(name, version)
@@ -35,7 +37,7 @@ def promote(store: ActorStore, name: str, version: int = 0) -> str:
 
 
 def follow_newest(store: ActorStore, name: str) -> str:
-    """Serves the newest version to all new sessions, and any that is published later."""
+    """Serve the newest version to all new sessions, including versions that are published later."""
     newest = max(store.versions(name), default=0)
     store.load(name, newest)
     store.serve(name, None)
@@ -43,7 +45,7 @@ def follow_newest(store: ActorStore, name: str) -> str:
 
 
 def rollback(store: ActorStore, name: str) -> str:
-    """Takes the canary away; without one, serves the version that was served before."""
+    """Remove the canary; without one, serve the previous version."""
     then = rolled_back(store.served(name))
     store.load(name, then.version)
     store.serve(name, then)
@@ -51,22 +53,22 @@ def rollback(store: ActorStore, name: str) -> str:
 
 
 def described(store: ActorStore, name: str, *, later: str = "") -> str:
-    """What is served now, in one line."""
+    """Return one line about what is served now."""
     now = store.served(name)
     said = ", ".join(f"version {version} to {now.percent(version):g} %" for version in now.versions)
-    return f"{name}: {said} of the new sessions{later}; sessions that have begun keep theirs"
+    return f"{name}: {said} of the new sessions{later}; running sessions keep theirs"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code."""
+    """Run one command and return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m serving.actors.rollout_cli", description="Says which version of an actor new sessions get."
+        prog="python -m serving.actors.rollout_cli", description="Set which version of an actor new sessions get."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for command, what in (
         ("canary", "serve a version to some of the new sessions"),
         ("promote", "serve a version to all new sessions; default: the canary, or without one the newest"),
-        ("rollback", "take the canary away; without one, serve the version before"),
+        ("rollback", "remove the canary; without one, serve the previous version"),
     ):
         one = commands.add_parser(command, help=what, description=what)
         one.add_argument("name", metavar="NAME", help="the actor")
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "canary":
             one.add_argument("--percent", type=float, required=True, help="above 0, below 100")
         if command == "promote":
-            one.add_argument("--newest", action="store_true", help="also any that is published later")
+            one.add_argument("--newest", action="store_true", help="also any version published later")
     options = parser.parse_args(arguments)
     store = ActorStore(options.actors)
     try:

@@ -1,8 +1,8 @@
 """Actors on disk: `<root>/<id>/<version>/` with actor.json, generator.onnx, face.onnx and plate.png.
 
-An actor is data only; nothing in it is executed. Versions are whole numbers from 1, which are also Triton's. Publishing
-writes a temporary folder and renames it, so nothing half written is ever seen. `<root>/<id>/serving.json`, where there
-is one, says which versions are served: `serving.actors.rollout`.
+An actor is data; nothing in it is executed. Versions count from 1, and Triton uses the same numbers. Publishing writes
+a temporary folder and renames it, so readers never see a partial actor. The optional `<root>/<id>/serving.json` defines
+which versions are served: `serving.actors.rollout`.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ListedVersion:
-    """One version of an actor in a list. actor: None where it cannot be served, and `unavailable` says why.
+    """One version of an actor in a list. actor: None if it cannot be served, for the reason in `unavailable`.
 
-    version: 0 where it is not known, since the folder cannot be read, or its number is not a version.
+    version: 0 if unknown, because the folder cannot be read or its number is not a version.
     """
 
     actor_id: str
@@ -65,9 +65,9 @@ class ActorStore:
         self.root = root
 
     def ids(self) -> list[str]:
-        """The ids of all actors with at least one version, or whose folder cannot be read, sorted.
+        """Return the sorted ids of all actors that have a version, or whose folder cannot be read.
 
-        Folders that no actor can be named are passed by. Raises ActorUnusable where the store itself cannot be read.
+        Folders whose names are not actor ids are ignored. Raises ActorUnusable if the store itself cannot be read.
         """
         try:
             names = [entry.name for entry in self.root.iterdir()]
@@ -78,16 +78,16 @@ class ActorStore:
         return sorted(name for name in names if is_actor_id(name) and self._is_actor(self.root / name))
 
     def versions(self, actor_id: str) -> list[int]:
-        """The versions of one actor, oldest first; empty where there is no such actor.
+        """Return the versions of one actor, oldest first; empty if the actor does not exist.
 
-        Raises BadInput for a bad id, and ActorUnusable where its folder cannot be read.
+        Raises BadInput for a bad id, and ActorUnusable if its folder cannot be read.
         """
         return self._versions_in(self.root / checked_actor_id(actor_id))
 
     def listed(self) -> Iterator[ListedVersion]:
-        """All versions of all actors, by id, the newest first; what is damaged says so, and hides none of the others.
+        """Yield all versions of all actors, by id, newest first. A damaged one has its reason and hides no other.
 
-        Raises ActorUnusable where the store itself cannot be read.
+        Raises ActorUnusable if the store itself cannot be read.
         """
         for actor_id in self.ids():
             try:
@@ -99,7 +99,7 @@ class ActorStore:
                 yield ListedVersion(actor_id, 0, unavailable=str(error))
                 continue
             for version in reversed(versions):
-                with suppress(ActorNotFound):  # it was taken away since its name was read
+                with suppress(ActorNotFound):  # it was removed since the folder was listed
                     yield self._listed(actor_id, version)
 
     def _listed(self, actor_id: str, version: int) -> ListedVersion:
@@ -111,10 +111,10 @@ class ActorStore:
             return ListedVersion(actor_id, version, percent, unavailable=str(error))
 
     def load(self, actor_id: str, version: int = 0) -> Actor:
-        """One version of an actor; version 0 is the one that is served, see `served`.
+        """Load one version of an actor; version 0 is the one that is served, see `served`.
 
         Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for damaged or missing files,
-        for another label-map version, and for version 0 where none is served.
+        for another label-map version, and for version 0 if none is served.
         """
         versions = self._known_versions(actor_id)
         if version == 0:
@@ -133,7 +133,7 @@ class ActorStore:
         return actor
 
     def served(self, actor_id: str) -> Served:
-        """Which versions new sessions get: the newest, unless `serve` has said otherwise.
+        """Return which versions new sessions get: the newest, unless `serve` set others.
 
         Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for a damaged serving.json.
         """
@@ -141,9 +141,9 @@ class ActorStore:
         return read_served(self.root / actor_id, versions)
 
     def serve(self, actor_id: str, served: Served | None) -> None:
-        """Says which versions new sessions get; None: the newest, also those to come.
+        """Set which versions new sessions get; None for the newest, including later ones.
 
-        Raises BadInput for a name that is no actor id, and ActorNotFound for versions that are not there.
+        Raises BadInput for a name that is no actor id, and ActorNotFound for missing versions.
         """
         versions = self._known_versions(actor_id)
         for version in () if served is None else served.versions:
@@ -151,17 +151,19 @@ class ActorStore:
         write_served(self.root / actor_id, served)
 
     def publish(self, actor: Actor, files: Mapping[str, Path], *, serve: bool = True) -> Actor:
-        """Copies `files` (name in the actor's folder to source) and actor.json into the next version of `actor.id`.
+        """Copy `files` (name in the actor's folder to source) and actor.json into the next version of `actor.id`.
 
-        serve: whether it is good enough to be served. It then is, unless somebody has said which versions are; else
-        what was served before stays so, until a version is published that is good enough.
-        `actor.version` and `actor.folder` are ignored; the published actor is returned. Two publishers at once get two
-        versions. Raises BadInput for a name that is no actor id, and ActorUnusable for fields that `load` would refuse.
+        Returns the published actor; the arguments' `version` and `folder` are ignored. Two concurrent publishers get
+        two versions. Raises BadInput for a name that is no actor id, and ActorUnusable for fields that `load` would
+        refuse.
+
+        serve: whether it is good enough to be served. If so it is served, unless a person has chosen the versions; if
+        not, the versions served before stay, until one is published that is good enough.
         """
         home = self.root / checked_actor_id(actor.id)
         home.mkdir(parents=True, exist_ok=True)
         if not serve:
-            self._keep_served(home)  # before the newest is there, so that nobody takes it
+            self._keep_served(home)  # before the new version exists, so that no session gets it
         partial = home / f".publishing-{uuid.uuid4().hex}"
         partial.mkdir()
         try:
@@ -176,7 +178,7 @@ class ActorStore:
                 except OSError:
                     if not published.folder.exists():
                         raise
-                    continue  # another publisher was faster: take the next number
+                    continue  # another publisher took this number: try the next one
                 if serve:
                     self._take_over(home, version)
                 return published
@@ -190,7 +192,7 @@ class ActorStore:
             write_served(home, replace(now, by_gate=True))
 
     def _take_over(self, home: Path, version: int) -> None:
-        # Of a damaged file every session is told; what was trained is published all the same.
+        # A damaged file fails every session anyway; the trained version is published all the same.
         with suppress(ActorUnusable):
             now = read_served(home, self._versions_in(home))
             if now.by_gate:
@@ -213,7 +215,7 @@ class ActorStore:
 
     @staticmethod
     def _numbers_in(home: Path) -> list[str]:
-        """The names of folders that may hold a version. Raises ActorUnusable where `home` cannot be read."""
+        """Return the names of folders that may hold a version. Raises ActorUnusable if `home` cannot be read."""
         try:
             names = [entry.name for entry in home.iterdir()]
         except (FileNotFoundError, NotADirectoryError):
@@ -231,7 +233,7 @@ class ActorStore:
         try:
             return bool(cls._numbers_in(home))
         except ActorUnusable:
-            return True  # whoever asks for its versions is told
+            return True  # reading its versions reports the error
 
 
 def _no_version(actor_id: str, name: str) -> str:
@@ -239,7 +241,7 @@ def _no_version(actor_id: str, name: str) -> str:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is a file of any kind, or something that keeps us from seeing one."""
+    """Whether `path` exists, or an error keeps us from seeing it."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,1 +1,1 @@
-"""Networks on this machine: OpenVINO on a CPU, PyTorch on a GPU."""
+"""Inference on this machine: OpenVINO on a CPU, PyTorch on a GPU."""

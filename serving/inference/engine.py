@@ -1,7 +1,7 @@
 """Inference of our two networks: OpenVINO on a CPU, torch with CUDA graphs on a GPU.
 
-Both networks take two uint8 pictures and give one, all `[H, W, 3]` RGB, so one interface serves both. Conversion to
-floats and back happens inside the network's graph.
+Both networks take two uint8 pictures and return one, all `[H, W, 3]` RGB, so they share one interface. The network's
+graph converts to floats and back.
 """
 
 from __future__ import annotations
@@ -9,33 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from motion.frame import Picture
 from serving.errors import ActorUnusable
 from serving.inference import silent_libraries
+from serving.inference.precision import Device, Precision
 
 if TYPE_CHECKING:
     from torch import nn
 
-Precision = Literal["auto", "bf16", "f32"]
-Device = Literal["cpu", "gpu"]
-
 
 class PictureEngine(Protocol):
-    """Runs one network. Not thread-safe: callers keep to one thread at a time."""
+    """Runs one network. Not thread-safe: use it from one thread at a time."""
 
     precision: str
-    """What the arithmetic is really done in: "bf16" or "f32"."""
+    """The actual precision of the arithmetic: "bf16" or "f32"."""
 
     def run(self, first: Picture, second: Picture) -> Picture:
-        """Two pictures in, one out, all `[H, W, 3]` uint8 RGB of one size."""
+        """Turn two pictures into one, all `[H, W, 3]` uint8 RGB of one size."""
         ...
 
     def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
-        """As `run`, for several pairs of one size."""
+        """Like `run`, for several pairs of one size."""
         ...
 
 
@@ -47,11 +45,11 @@ def open_engine(
     precision: Precision = "auto",
     torch_module: Callable[[Path], nn.Module] | None = None,
 ) -> PictureEngine:
-    """The engine for the ONNX file `model_path` on `device`.
+    """Open the engine for the ONNX file `model_path` on `device`.
 
-    precision "auto" takes bf16 where the CPU computes it, else float32; "bf16" on a CPU without it is refused. There is
-    no fallback from one device to the other. `torch_module` rebuilds the network from the file for a GPU, and is needed
-    there. Raises ActorUnusable for a file that is missing or no such network.
+    precision "auto" is bf16 if the CPU computes it, else float32; "bf16" on a CPU without it is refused. There is no
+    fallback from one device to the other. `torch_module` rebuilds the network from the file, and is required for a GPU.
+    Raises ActorUnusable for a file that is missing or not such a network.
     """
     if not model_path.is_file():
         raise ActorUnusable(f"{model_path.name} is missing")
@@ -65,7 +63,7 @@ def open_engine(
 
 
 class OpenVinoEngine:
-    """OpenVINO on a CPU. Items of a batch run one by one, so a picture's bytes never depend on its neighbours."""
+    """OpenVINO on a CPU. A batch runs item by item, so a picture's bytes never depend on the others."""
 
     def __init__(self, model_path: Path, *, threads: int, precision: Precision = "auto") -> None:
         core = openvino_core()
@@ -73,13 +71,11 @@ class OpenVinoEngine:
         try:
             model = core.read_model(model_path)
         except RuntimeError as error:
-            raise ActorUnusable(
-                f"{model_path.name} is no network that can be read: {_reason(error, model_path)}"
-            ) from error
+            raise ActorUnusable(f"{model_path.name} is not a readable network: {_reason(error, model_path)}") from error
         if len(model.inputs) != 2 or len(model.outputs) != 1:
             raise ActorUnusable(
-                f"{model_path.name} takes {len(model.inputs)} inputs and gives {len(model.outputs)} outputs; "
-                "expected two pictures in, one out"
+                f"{model_path.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
+                "expected two pictures in and one out"
             )
         shape = next((i.partial_shape for i in model.inputs if i.partial_shape.is_static), None)
         if shape is None and all(i.partial_shape[k].is_static for i in model.inputs for k in (1, 2, 3)):
@@ -110,27 +106,27 @@ class OpenVinoEngine:
 
 @cache
 def openvino_core() -> Any:
-    """OpenVINO's core, one for the whole process and for good.
+    """Return OpenVINO's core: a single one, kept for the life of the process.
 
-    Its CPU plugin gives the thread that starts it another stack for signals, and takes it away again when the core is
-    dropped. After two cores the thread is left with a stack that is freed, and the next SIGTERM is a crash.
+    Its CPU plugin gives the thread that starts it another signal stack, and removes it when the core is freed. After
+    two cores the thread is left with a freed stack, and the next SIGTERM crashes the process.
     """
     return silent_libraries.openvino().Core()
 
 
 def cpu_computes_bf16() -> bool:
-    """Whether this CPU computes bf16, and does not only convert it."""
+    """Whether this CPU computes in bf16, rather than only converting it."""
     return _cpu_precision(openvino_core(), "auto") == "bf16"
 
 
 def _cpu_precision(core: object, wanted: Precision) -> str:
     has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # type: ignore[attr-defined]
     if wanted == "bf16" and not has_bf16:
-        raise ActorUnusable("bf16 was asked for, but this CPU does not compute it; use precision auto or f32")
+        raise ActorUnusable("bf16 was requested, but this CPU does not compute it; use precision auto or f32")
     return "bf16" if wanted != "f32" and has_bf16 else "f32"
 
 
 def _reason(error: BaseException, model_path: Path) -> str:
-    # OpenVINO names the lines of its own code first.
+    # OpenVINO's messages begin with lines of its own code.
     lines = [line.strip() for line in str(error).splitlines() if not line.startswith("Exception from ")]
     return next(filter(None, lines), type(error).__name__).replace(str(model_path), model_path.name)

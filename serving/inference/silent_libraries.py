@@ -1,6 +1,6 @@
-"""Libraries that report their use to their makers, imported so that they do not. docs/security.md lists what was found.
+"""Libraries that send telemetry, imported with it switched off. docs/security.md lists the findings.
 
-Nothing of ours imports them but through here; a test of the house sees to it. Both would also leave an identity of this
+All other code imports them through this module, which a test enforces. Both libraries would also store an id of this
 machine in the user's home.
 """
 
@@ -12,11 +12,11 @@ from types import ModuleType
 
 
 def openvino() -> ModuleType:
-    """The package `openvino`, an extra. Raises ModuleNotFoundError without it.
+    """Import the package `openvino`, an extra. Raises ModuleNotFoundError without it.
 
-    It has no setting that switches its report off for a process: the one that there is, a file in the user's home, is
-    written by a program that reports this as well. Where its package for reports cannot be imported, OpenVINO takes
-    a stand-in of its own that does nothing. So it needs no home either.
+    It has no setting that disables telemetry for one process. Its only switch is a file in the user's home, written by
+    a program that reports the opt-out itself. If its telemetry package cannot be imported, OpenVINO falls back to a
+    stub that does nothing and needs no home.
     """
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # Python's way to forbid an import
     import openvino
@@ -25,9 +25,9 @@ def openvino() -> ModuleType:
 
 
 def onnxruntime() -> ModuleType:
-    """The package `onnxruntime`, an extra. Raises ModuleNotFoundError without it.
+    """Import the package `onnxruntime`, an extra. Raises ModuleNotFoundError without it.
 
-    `disable_telemetry_events` is not enough: it says itself that a first event may have been sent before.
+    `disable_telemetry_events` is not enough: its documentation says that a first event may have been sent before.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime

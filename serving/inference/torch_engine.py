@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from motion.frame import Picture
 from serving.errors import ActorUnusable
-from serving.inference.engine import Precision
+from serving.inference.precision import Precision
 
 
 @dataclass(frozen=True)
 class _CapturedGraph:
-    """A recorded run: new inputs are copied into the very tensors that it was recorded with."""
+    """A recorded run; inputs are copied into the tensors that it was recorded with."""
 
     graph: torch.cuda.CUDAGraph
     first_NHWC: Tensor
@@ -25,15 +25,15 @@ class _CapturedGraph:
 
 
 BATCH_SIZES = (1, 2, 4, 8)
-"""Sizes that are recorded; a batch in between is padded to the next one. 8 is the contract's `max_batch_size`."""
+"""Recorded batch sizes; other batches are padded to the next one. 8 is the contract's `max_batch_size`."""
 
 
 class TorchEngine:
-    """Runs `module`, which takes two `[N, H, W, 3]` uint8 tensors and gives one. Not thread-safe."""
+    """Runs `module`, which turns two `[N, H, W, 3]` uint8 tensors into one. Not thread-safe."""
 
     def __init__(self, module: nn.Module, *, precision: Precision = "auto") -> None:
         if not torch.cuda.is_available():
-            raise ActorUnusable("inference on a GPU was asked for, but torch sees no CUDA device")
+            raise ActorUnusable("inference on a GPU was requested, but torch finds no CUDA device")
         self.precision = "f32" if precision == "f32" else "bf16"
         self._module = module.eval().to("cuda", memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._graphs: dict[tuple[int, int, int], _CapturedGraph] = {}
@@ -50,7 +50,7 @@ class TorchEngine:
             return self.run_batch(pairs[: BATCH_SIZES[-1]]) + self.run_batch(rest)
         height_px, width_px = pairs[0][0].shape[:2]
         if (1, height_px, width_px) not in self._graphs:
-            # All sizes at once, when an actor is warmed up: a recording in mid-stream would stall every session.
+            # Record all batch sizes at once, at the warm-up: a recording in mid-stream would stall every session.
             for count in BATCH_SIZES:
                 self._graphs[count, height_px, width_px] = self._capture(count, height_px, width_px)
         padded = next(count for count in BATCH_SIZES if count >= len(pairs))
@@ -69,7 +69,7 @@ class TorchEngine:
         first_NHWC, second_NHWC = (
             torch.full((count, height_px, width_px, 3), 128, dtype=torch.uint8, device="cuda") for _ in range(2)
         )
-        # cuDNN chooses its algorithms, and allocates, in the first runs; that must not be recorded.
+        # In its first runs cuDNN chooses algorithms and allocates memory, which must not be recorded.
         side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side_stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side_stream):

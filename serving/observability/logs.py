@@ -1,9 +1,8 @@
-"""What every process writes on stderr: one record a line for machines, or readable lines for people.
+"""The log of every process, on stderr: a JSON record per line for machines, or readable lines for people.
 
-Every record that is written while a session is served carries the session's id, and the frame's number where there is
-one, in whichever process it is written: `serving/rpc/call_context.py` takes both from process to process. No record
-carries
-pixels, messages or tokens: values that are bytes, arrays or protobuf messages are named by their size or kind.
+Every record written for a session carries the session's id, and the frame's number if there is one, in every process;
+`serving/rpc/call_context.py` passes both on. No record contains pixels, messages or tokens: bytes, arrays and protobuf
+messages are logged as their size or kind.
 """
 
 from __future__ import annotations
@@ -22,40 +21,40 @@ LogFormat = Literal["json", "text"]
 LOG_FORMATS: Final = get_args(LogFormat)
 
 SESSION: Final[ContextVar[str]] = ContextVar("session", default="")
-"""Id of the session that is served here; empty where there is none."""
+"""Id of the current session; empty without one."""
 SEQUENCE: Final[ContextVar[int | None]] = ContextVar("sequence", default=None)
-"""Number of the frame that is worked on here."""
+"""Number of the current frame."""
 
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _GRPC_LOGGER: Final = "grpc._cython.cygrpc"
 _STATUS: Final = "SendStatusFromServerOperation"
 _MESSAGE: Final = "SendMessageOperation"
-# A last net: nothing of ours logs a header, but a library's message may quote one.
+# A safety net: we never log a header, but a library's message may quote one.
 _TOKEN: Final = re.compile(r"(?i)\b(bearer)\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
 def new_session_id() -> str:
-    """A random id, short enough to be read out: 12 hexadecimal digits."""
+    """Return a random id, short enough to read aloud: 12 hexadecimal digits."""
     return secrets.token_hex(6)
 
 
 def is_session_id(text: str) -> bool:
-    """Whether this may stand in a log: 1 to 64 letters, digits, "-" and "_"."""
+    """Whether this is a valid session id: 1 to 64 letters, digits, "-" and "_"."""
     return _SESSION_ID.fullmatch(text) is not None
 
 
 def facts(**named: Any) -> dict[str, Any]:
-    """For `extra=` of a log call: values that stand in the record under their own names.
+    """Return `extra=` for a log call: named values for the record.
 
         log.info("session ended", extra=facts(reason="finished", frames=65))
 
-    None is left out. Names are the caller's own, so none may be one of a record's: time, level, logger, message.
+    None is left out. No name may be one of the record's own fields: time, level, logger, message.
     """
     return {"facts": {name: value for name, value in named.items() if value is not None}}
 
 
 def configure(level: str, log_format: str) -> None:
-    """Makes the whole process log to stderr. level: a name of `logging`. log_format: one of LOG_FORMATS."""
+    """Make the whole process log to stderr. level: a name of `logging`. log_format: one of LOG_FORMATS."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     handler.addFilter(_caller_gone)
@@ -67,7 +66,7 @@ def configure(level: str, log_format: str) -> None:
 
 
 def _caller_gone(record: logging.LogRecord) -> bool:
-    """A filter: that nobody is there any more to hear a status is no error, and was told by whoever ended the call."""
+    """A filter that turns grpcio's error about a status sent to a caller that has gone into an INFO record."""
     failure = str(record.exc_info[1]) if record.exc_info else ""
     if record.name == _GRPC_LOGGER and _STATUS in failure and _MESSAGE not in failure:
         record.facts = {"grpc": record.getMessage()}
@@ -77,7 +76,7 @@ def _caller_gone(record: logging.LogRecord) -> bool:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC, RFC 3339), level, logger, message, session, sequence, the facts, exception."""
+    """One JSON object per line: time (UTC, RFC 3339), level, logger, message, session, sequence, facts, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
@@ -96,7 +95,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for a person: time, level, logger, message, then what `JsonFormatter` names, as name=value."""
+    """A line for people: time, level, logger, message, then the other fields of `JsonFormatter` as name=value."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: ")
@@ -137,7 +136,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _loggable(value: Any) -> Any:
-    """The value itself, or what may be said of it where it could be a picture."""
+    """Return the value, or a description if it may be a picture or a message."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     if hasattr(value, "dtype") and hasattr(value, "shape"):
@@ -155,5 +154,5 @@ def _without_tokens(text: str) -> str:
 
 def _word(value: Any) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    # A line break in a name that a client chose must not look like a record of its own.
+    # A client may choose a name with a line break, which must not look like another record.
     return json.dumps(text, ensure_ascii=False) if not text or re.search(r'[\s"=]', text) else text

@@ -1,4 +1,4 @@
-"""Prometheus metrics of every process. Base units; never a session's id as a label."""
+"""Prometheus metrics of every process, in base units. A session's id is never a label."""
 
 from __future__ import annotations
 
@@ -15,61 +15,59 @@ FRAME_BUCKETS_SECONDS: Final = (
     0.001, 0.002, 0.004, 0.008, 0.01, 0.013, 0.016, 0.02, 0.025, 0.033, 0.04, 0.05, 0.065, 0.08, 0.1, 0.16, 0.25, 0.5,
     1.0, 2.0, 5.0,
 )  # fmt: skip
-"""Edges where a frame's budget ends: 1/120, 1/60, 1/30, 1/25, 1/15 s and so on."""
+"""The bucket edges include frame budgets: 1/120, 1/60, 1/30, 1/25, 1/15 s and so on."""
 
 STAGE_DURATION = Histogram(
     "dance_stage_duration_seconds",
-    "From a frame's leaving the link before a stage to the stage's answer (outcome ok), or to an attempt's "
-    "failure: timeout, failed or refused",
+    "From a frame leaving the link before a stage to the stage's answer (outcome ok) or to the failure of an attempt "
+    "(timeout, failed or refused)",
     ["stage", "outcome"],
     buckets=FRAME_BUCKETS_SECONDS,
 )
 STAGE_COMPUTE = Histogram(
     "dance_stage_compute_seconds",
-    "A stage's own work on a frame, as the stage measured it",
+    "A stage's own work on a frame, measured by the stage",
     ["stage"],
     buckets=FRAME_BUCKETS_SECONDS,
 )
-"""The orchestrator's, which is told by every stage; a stage's own metrics have names of their own."""
+"""Kept by the orchestrator, from each stage's answers. The stages' own metrics have other names."""
 STAGE_QUEUE = Histogram(
-    "dance_stage_queue_seconds", "How long a frame lay before a stage", ["stage"], buckets=FRAME_BUCKETS_SECONDS
+    "dance_stage_queue_seconds", "How long a frame waited before a stage", ["stage"], buckets=FRAME_BUCKETS_SECONDS
 )
 STAGE_RETRIES = Counter(
-    "dance_stage_retries", "Attempts that were repeated because the stage failed, whatever came of it", ["stage"]
+    "dance_stage_retries", "Attempts repeated because the stage failed, whether or not they succeeded", ["stage"]
 )
 STAGE_REACHABLE = Gauge("dance_stage_reachable", "1 while the orchestrator has a connection to the stage", ["stage"])
 FRAME_DURATION = Histogram(
-    "dance_frame_seconds", "From a frame's arrival to its answer's leaving", buckets=FRAME_BUCKETS_SECONDS
+    "dance_frame_seconds", "From a frame's arrival to the sending of its answer", buckets=FRAME_BUCKETS_SECONDS
 )
 FRAMES = Counter(
     "dance_frames", "Answered frames by result: picture, no_person, dropped, bad_frame, not_placed", ["result"]
 )
-REMARKS = Counter(
-    "dance_frame_remarks", "Remarks made about answered frames, named as in dance/v1/transfer.proto", ["remark"]
-)
+REMARKS = Counter("dance_frame_remarks", "Remarks on answered frames, named as in dance/v1/transfer.proto", ["remark"])
 SESSIONS = Gauge("dance_sessions", "Open Transfer and FitBody streams")
-SESSION_CAPACITY = Gauge("dance_session_capacity", "Transfer and FitBody streams that are admitted at the same time")
+SESSION_CAPACITY = Gauge(
+    "dance_session_capacity", "How many Transfer and FitBody streams are admitted at the same time"
+)
 SESSION_ENDS = Counter(
     "dance_session_end",
-    "Ended Transfer and FitBody streams by reason: finished, cancelled, full, refused, stage_failed, stage_timeout, "
-    "client_silent, too_long, broken; besides never_read for one that could not even be told",
+    "Ended Transfer and FitBody streams by reason: finished, cancelled, drained, draining, full, refused, "
+    "stage_failed, stage_timeout, client_silent, too_long, broken; also never_read if the client never read its status",
     ["reason"],
 )
 ACTOR_SESSION_ENDS = Counter(
     "dance_actor_session_end",
-    "Ended sessions by actor, version and reason, as in dance_session_end: how a new version does beside the old one",
+    "Ended sessions by actor, version and reason, as in dance_session_end: compares a new version with the old one",
     ["actor", "actor_version", "reason"],
 )
-FRAMES_IN_FLIGHT = Gauge("dance_frames_in_flight", "Frames taken in and not yet answered")
-STREAMS = Gauge("dance_streams", "Open streams of a stage, counted by the stage", ["stage"])
-EVENT_LOOP_LAG = Histogram(
-    "dance_event_loop_lag_seconds", "How much later than asked a timer fires", buckets=FRAME_BUCKETS_SECONDS
-)
-BUILD_INFO = Info("dance_build", "What runs here: its version, and which service it is")
+FRAMES_IN_FLIGHT = Gauge("dance_frames_in_flight", "Frames received and not yet answered")
+STREAMS = Gauge("dance_streams", "Open streams of a stage, counted by the stage itself", ["stage"])
+EVENT_LOOP_LAG = Histogram("dance_event_loop_lag_seconds", "How late a timer fires", buckets=FRAME_BUCKETS_SECONDS)
+BUILD_INFO = Info("dance_build", "The version, and the service that runs here")
 
 
 def begin_at_zero() -> None:
-    """Makes the orchestrator's counters exist before their first event: one that appears with it has no rate for it."""
+    """Create the orchestrator's counters at zero. Prometheus computes no rate for a counter's first event otherwise."""
     for stage in ("pose", "normalize", "generator", "face"):
         STAGE_RETRIES.labels(stage)
     for result in ("picture", "no_person", "dropped", "bad_frame", "not_placed"):
@@ -81,28 +79,28 @@ def begin_at_zero() -> None:
 
 @cache
 def stage_answers(stage: str) -> tuple[Histogram, Histogram, Histogram]:
-    """`dance_stage_duration_seconds` (outcome ok), `..._compute_seconds` and `..._queue_seconds` of one stage.
+    """Return `dance_stage_duration_seconds` (outcome ok), `..._compute_seconds` and `..._queue_seconds` of one stage.
 
-    Looking a child up by its labels takes longer than observing it.
+    They are cached, because looking up a child by its labels takes longer than observing it.
     """
     return STAGE_DURATION.labels(stage, "ok"), STAGE_COMPUTE.labels(stage), STAGE_QUEUE.labels(stage)
 
 
 @cache
 def frames_with(result: str) -> Counter:
-    """`dance_frames` of one result."""
+    """Return `dance_frames` of one result."""
     return FRAMES.labels(result)
 
 
 @cache
 def remarks_of(remark: str) -> Counter:
-    """`dance_frame_remarks` of one remark."""
+    """Return `dance_frame_remarks` of one remark."""
     return REMARKS.labels(remark)
 
 
 @asynccontextmanager
 async def watching_event_loop(every_seconds: float = 0.25) -> AsyncIterator[None]:
-    """Observes `dance_event_loop_lag_seconds` while the context lasts."""
+    """Observe `dance_event_loop_lag_seconds` while the context lasts."""
 
     async def watch() -> None:
         while True:

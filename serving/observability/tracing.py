@@ -1,12 +1,12 @@
-"""Traces, where somebody wants them: a span per session, below it one for every n-th frame, below that one per stage.
+"""Optional traces: a span per session, below it one for every n-th frame, and below that one per stage.
 
     session ─┬─ frame 0 ─┬─ pose, normalize, label_map, generator, face, encode     timed by the orchestrator
-             │           └─ /dance.v1.FaceService/Refine                            timed by the stage that was asked
+             │           └─ /dance.v1.FaceService/Refine                            timed by the stage itself
              ├─ frame 25 ...
              └─ /dance.v1.PoseService/Estimate: a stream, as long as the session
 
-Off by default. Then `start` was never called, nothing of OpenTelemetry is imported, and each function here returns
-after one comparison. Spans carry the session's id, which metrics must not.
+Traces are off unless `start` is called: OpenTelemetry is then never imported, and each function here returns after one
+comparison. Spans carry the session's id, which metrics must not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TRACEPARENT: Final = "traceparent"
 _LARGEST_WHOLE: Final = (1 << 63) - 1
 _EXPORT_SECONDS: Final = 2
 _SHUTDOWN_SECONDS: Final = 3.0
-"""A collector that is away must not hold up a process's end."""
+"""An unreachable collector must not delay the end of a process."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class _Active:
 
 
 _active: _Active | None = None
-# Ours and not OpenTelemetry's current span: that one has to be detached in the very task that attached it.
+# We do not use OpenTelemetry's current span, which must be detached in the task that attached it.
 _CALL: Final[ContextVar[Any]] = ContextVar("call span", default=None)
 _SESSION: Final[ContextVar[SessionTrace | None]] = ContextVar("session trace", default=None)
 _FRAME: Final[ContextVar[FrameTrace | None]] = ContextVar("frame trace", default=None)
 
 
 def start(endpoint: str, process: str, version: str) -> Callable[[], None]:
-    """Exports this process's spans to an OTLP collector; returns what ends that, within 3 seconds.
+    """Export this process's spans to an OTLP collector; return a function that ends the export within 3 seconds.
 
-    endpoint: of its gRPC port, host:port or http://host:port in plain text, https://host:port with TLS. See
-    `exempt_collector` for proxies. Raises BadSettings for another endpoint, and where OpenTelemetry is not installed.
+    endpoint: the collector's gRPC port, host:port or http://host:port in plaintext, https://host:port with TLS. See
+    `exempt_collector` for proxies. Raises BadSettings for any other endpoint, and if OpenTelemetry is not installed.
     """
     try:
         sdk = import_module("opentelemetry.sdk.trace")
@@ -74,7 +74,7 @@ def start(endpoint: str, process: str, version: str) -> Callable[[], None]:
 
     def end() -> None:
         uninstall()
-        # Its own end waits for as long as it tries to reach the collector.
+        # shutdown() blocks for as long as it tries to reach the collector.
         ending = threading.Thread(target=provider.shutdown, name="last traces", daemon=True)
         ending.start()
         ending.join(_SHUTDOWN_SECONDS)
@@ -83,10 +83,10 @@ def start(endpoint: str, process: str, version: str) -> Callable[[], None]:
 
 
 def exempt_collector(endpoint: str, environment: MutableMapping[str, str]) -> None:
-    """Exempts a collector on this machine, or inside of the stack, from the proxies that `environment` names.
+    """Exempt a collector on this machine, or within the stack, from the proxies in `environment`.
 
-    What the user has exempted stays exempt, and every other collector is called as the user's variables say. Its
-    exporter opens the channel itself and takes no options: only `no_grpc_proxy` reaches it. Raises BadSettings.
+    The user's own exemptions stay, and for any other collector the user's variables apply. The exporter opens its
+    channel itself and takes no options, so `no_grpc_proxy` is the only way to reach it. Raises BadSettings.
     """
     try:
         host = urlsplit(endpoint).hostname or ",".join(hosts_of(endpoint))
@@ -100,14 +100,14 @@ def exempt_collector(endpoint: str, environment: MutableMapping[str, str]) -> No
 
 
 def _beside_us(host: str) -> bool:
-    """On this machine, or by a name that only a stack's own network knows."""
+    """Whether `host` is this machine, or a name that exists only in the stack's own network."""
     name = host.rstrip(".")
     in_cluster = name.endswith(".svc") or ".svc." in name
     return is_loopback(host) or in_cluster or not re.search("[.:,]", name)
 
 
 def install(provider: Any) -> Callable[[], None]:
-    """Makes spans of an OpenTelemetry `TracerProvider`; returns what stops that."""
+    """Start making spans with an OpenTelemetry `TracerProvider`; return a function that stops it."""
     global _active
     api = import_module("opentelemetry.trace")
     propagation = import_module("opentelemetry.trace.propagation.tracecontext")
@@ -121,14 +121,14 @@ def install(provider: Any) -> Callable[[], None]:
 
 
 def carries_trace(carried: Mapping[str, Any]) -> bool:
-    """Whether a call with this metadata is part of a trace, and traces are wanted here."""
+    """Whether a call with this metadata is part of a trace, and traces are on."""
     return _active is not None and _TRACEPARENT in carried
 
 
 def outgoing(*, whole_session: bool) -> tuple[tuple[str, str], ...]:
-    """Metadata that makes a called process's span a child: of the frame worked on here, else of the session.
+    """Return metadata that makes a called process's span a child of the current frame, else of the session.
 
-    A call about a frame that has no span carries nothing. whole_session: the call is about the session.
+    A call about a frame without a span carries nothing. whole_session: the call is about the session.
     """
     if _active is None:
         return ()
@@ -146,7 +146,7 @@ def outgoing(*, whole_session: bool) -> tuple[tuple[str, str], ...]:
 
 @contextmanager
 def serving_call(method: str, carried: Mapping[str, Any]) -> Iterator[None]:
-    """The span of a call that `carries_trace`."""
+    """Make a span for a call that `carries_trace`."""
     if _active is None:
         yield
         return
@@ -164,7 +164,7 @@ def serving_call(method: str, carried: Mapping[str, Any]) -> Iterator[None]:
 
 
 class SessionTrace:
-    """The span of one session and those of its frames that are on their way."""
+    """The span of one session, and of its frames in flight."""
 
     def __init__(self, active: _Active, kind: str, every_n_frames: int) -> None:
         self._active = active
@@ -176,20 +176,20 @@ class SessionTrace:
         self.span = active.tracer.start_span("session", parent, kind=active.api.SpanKind.SERVER, attributes=attributes)
 
     def tell(self, **named: Any) -> None:
-        """Adds to what is known of the session; None is left out."""
+        """Add attributes to the session's span; None is left out."""
         for name, value in named.items():
             if value is not None:
                 self.span.set_attribute(f"dance.{name}", _told(value))
 
     def begin_frame(self, sequence: int) -> FrameTrace | None:
-        """The trace of a frame that has just come, or None where it is not one of the n-th."""
+        """Return the trace of a frame that has just arrived, or None if it is not one of the n-th."""
         if sequence % self._every_n_frames:
             return None
         self.frames[sequence] = FrameTrace(self._active, self, sequence)
         return self.frames[sequence]
 
     def end(self, error: BaseException | None) -> None:
-        """Ends the session's span, and those of frames that were never answered."""
+        """End the session's span, and those of frames that were never answered."""
         for frame in list(self.frames.values()):
             frame.end("unanswered")
         if error is not None:
@@ -208,7 +208,7 @@ class FrameTrace:
         self.span = active.tracer.start_span("frame", self._parent, attributes={"dance.sequence": _told(sequence)})
 
     def stage(self, name: str, started_s: float, compute_seconds: float, queue_seconds: float) -> None:
-        """Adds a stage's span, which ends now. started_s: on `time.perf_counter`."""
+        """Add a stage's span, which ends now. started_s: on `time.perf_counter`."""
         now_ns = time.time_ns()
         began_ns = now_ns - round((time.perf_counter() - started_s) * 1e9)
         context = self._active.api.set_span_in_context(self.span)
@@ -216,14 +216,14 @@ class FrameTrace:
         self._active.tracer.start_span(name, context, start_time=began_ns, attributes=attributes).end(now_ns)
 
     def end(self, result: str) -> None:
-        """The frame is answered. result: as in `dance_frames_total`."""
+        """End the span of an answered frame. result: as in `dance_frames_total`."""
         self._session.frames.pop(self._sequence, None)
         self.span.set_attribute("dance.result", result)
         self.span.end()
 
 
 def begin_session(kind: str, every_n_frames: int) -> SessionTrace | None:
-    """The trace of a session that begins here, whatever task is made from now on; None where traces are off."""
+    """Begin the trace of a session, for this task and the tasks it creates; None if traces are off."""
     if _active is None:
         return None
     trace = SessionTrace(_active, kind, every_n_frames)
@@ -232,7 +232,7 @@ def begin_session(kind: str, every_n_frames: int) -> SessionTrace | None:
 
 
 def begin_frame(sequence: int) -> FrameTrace | None:
-    """The trace of a frame of the session that is served here; None where it has none."""
+    """Begin the trace of a frame of the current session; None if it has none."""
     if _active is None:
         return None
     session = _SESSION.get()
@@ -240,13 +240,13 @@ def begin_frame(sequence: int) -> FrameTrace | None:
 
 
 def enter_frame(frame: FrameTrace | None) -> None:
-    """From here on calls are about this frame."""
+    """Make this the current frame of later calls."""
     if _active is not None:
         _FRAME.set(frame)
 
 
 def note(event: str, **named: Any) -> None:
-    """Something that happened to the frame, or the session, that is served here: a retry."""
+    """Record an event, such as a retry, for the current frame, else for the session."""
     if _active is None:
         return
     trace = _FRAME.get() or _SESSION.get()
@@ -255,7 +255,7 @@ def note(event: str, **named: Any) -> None:
 
 
 def _told(value: Any) -> Any:
-    """The value as an attribute holds it: whole numbers have 63 bits there, and frames' numbers 64."""
+    """Return the value as an attribute: integers have 63 bits there, and frame numbers have 64."""
     return str(value) if isinstance(value, int) and value > _LARGEST_WHOLE else value
 
 

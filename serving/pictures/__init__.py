@@ -1,1 +1,1 @@
-"""Pictures as bytes: JPEG and PNG, decoded within limits."""
+"""Encoding and decoding of pictures, within limits."""

@@ -1,4 +1,4 @@
-"""Decoding and encoding of pictures, within limits that are checked on the header before a pixel is decoded."""
+"""Encoding and decoding of pictures. Limits are checked on the header, before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from serving.pictures import png_limits
 
 _START_OF_SCAN: Final = b"\xff\xda"
 _MOST_SCANS: Final = 64
-"""Of one JPEG. Encoders make about ten; each costs a decoder a pass over the whole picture, whatever it holds."""
+"""The limit for one JPEG. Encoders write about ten scans; each makes the decoder pass over the whole picture."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,14 +24,14 @@ class PictureLimits:
 
     max_side_px: int = 4096
     max_bytes: int = 12 * 2**20
-    """Below the 16 MiB that one gRPC message may have."""
+    """Below the limit of 16 MiB for a gRPC message."""
 
 
 DEFAULT_LIMITS = PictureLimits()
 
 
 def check_picture(picture: EncodedPicture, limits: PictureLimits = DEFAULT_LIMITS, *, field: str = "picture") -> None:
-    """Raises BadPicture unless the header says what the sender says and the limits allow it. Decodes no pixel."""
+    """Raise BadPicture unless the header matches the sender's claim and the limits. Decodes no pixels."""
     if len(picture.data) > limits.max_bytes:
         raise BadPicture(f"{field}.data", f"has {len(picture.data)} bytes, at most {limits.max_bytes} are accepted")
     if not picture.data:
@@ -56,7 +56,7 @@ def check_picture(picture: EncodedPicture, limits: PictureLimits = DEFAULT_LIMIT
 def decode_picture(
     picture: EncodedPicture, limits: PictureLimits = DEFAULT_LIMITS, *, field: str = "picture"
 ) -> Picture:
-    """`[H, W, 3]` uint8 RGB. Raises BadPicture, as `check_picture` does and for bytes that do not decode."""
+    """Return `[H, W, 3]` uint8 RGB. Raises BadPicture, as `check_picture` does and for bytes that do not decode."""
     check_picture(picture, limits, field=field)
     if picture.encoding is PictureEncoding.RAW:
         flat = np.frombuffer(picture.data, np.uint8)
@@ -68,12 +68,12 @@ def decode_picture(
             return np.asarray(simplejpeg.decode_jpeg(picture.data, "RGB"))
         except ValueError as error:
             raise BadPicture(f"{field}.data", f"does not decode as JPEG: {error}") from error
-    # Turned as an eXIf chunk says, a picture would come out with its sides exchanged.
+    # Rotated by an eXIf chunk, a picture would have its width and height swapped.
     as_stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         data = png_limits.harmless(picture.data)
     except ValueError as error:
-        raise BadPicture(f"{field}.data", f"is no sound PNG: it {error}") from error
+        raise BadPicture(f"{field}.data", f"is not a valid PNG: it {error}") from error
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), as_stored)
     if decoded is None:
         raise BadPicture(f"{field}.data", "does not decode as PNG")
@@ -85,7 +85,7 @@ def decode_picture(
 
 
 def encode_picture(pixels: Picture, encoding: PictureEncoding, jpeg_quality: int = 90) -> EncodedPicture:
-    """Encodes `[H, W, 3]` uint8 RGB. jpeg_quality, from 1 to 100, is used by JPEG only."""
+    """Encode `[H, W, 3]` uint8 RGB. jpeg_quality, from 1 to 100, applies to JPEG only."""
     height_px, width_px = pixels.shape[:2]
     if encoding is PictureEncoding.RAW:
         data = pixels.tobytes()

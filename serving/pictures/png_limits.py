@@ -1,4 +1,4 @@
-"""PNG files of strangers: what a decoder would do for them is known, and bounded, before it begins."""
+"""Untrusted PNG files: bound the work of the decoder before it starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PIECE_BYTES: Final = 2**20
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
-    """Width and height by the header; None for what does not begin as a PNG."""
+    """Return width and height from the header; None if the data does not begin like a PNG."""
     if not data.startswith(SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 24:
         return None
     width_px, height_px = struct.unpack(">II", data[16:24])
@@ -22,10 +22,10 @@ def size_of(data: bytes) -> tuple[int, int] | None:
 
 
 def harmless(data: bytes) -> bytes:
-    """The same picture with nothing but its pixels: palette, transparency and data, no colour profiles or comments.
+    """Return the picture with only its palette, transparency and pixels, without colour profiles or comments.
 
-    A chunk that claims a length makes decoders allocate it, and a few kilobytes may unpack to gigabytes. Here every
-    chunk must lie within the file, and the data must unpack to what the header says, at most. Raises ValueError.
+    Decoders allocate the length that a chunk claims, and a few kilobytes may unpack to gigabytes. So every chunk must
+    lie within the file, and the data must not unpack to more than the header states. Raises ValueError.
     """
     kept = [SIGNATURE]
     packed: list[bytes] = []
@@ -44,7 +44,7 @@ def harmless(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, begin and end of each chunk, its length and checksum included."""
+    """Yield the kind, begin and end of each chunk, including its length and checksum."""
     at = len(SIGNATURE)
     while at < len(data):
         if at + 12 > len(data):
@@ -66,7 +66,7 @@ def _unpacked_bytes(header: bytes) -> int:
     if colour not in _CHANNELS or depth_bits not in (1, 2, 4, 8, 16):
         raise ValueError(f"is of no known kind: colour type {colour}, {depth_bits} bits")
     row_bytes = 1 + (width_px * _CHANNELS[colour] * depth_bits + 7) // 8
-    # Interlaced pictures have up to twice the rows, each with a filter's byte and one for rounding up.
+    # Interlaced pictures have up to twice the rows, each with a filter byte and one for rounding up.
     return int(height_px * row_bytes + (4 * height_px + 64 if interlaced else 0))
 
 

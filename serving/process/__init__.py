@@ -1,1 +1,1 @@
-"""How a process starts, ends, keeps its memory small and writes files."""
+"""How a process starts and ends, limits its memory, retries and writes files."""

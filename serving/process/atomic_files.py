@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there: written under a hidden name, then renamed to their place."""
+"""Atomic writes of files and folders: written under a hidden name, then renamed into place."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
+from motion.frame import Picture
+
 _LONGEST_NAME_BYTES: Final = 100
-"""Of a hidden name; a longer one gives way to its hash, so that every name that may be written has one."""
+"""Of a hidden name. A longer one is replaced by its hash, so that every valid name has a hidden one."""
 _LONGEST_SUFFIX_BYTES: Final = 16
 _PROBE_BYTES: Final = 4096
 
 
 def hidden_beside(path: Path) -> Path:
-    """Where `path` is written until it is whole: in the same folder, hidden, with the same suffix.
+    """Return where `path` is written until it is complete: a hidden name in the same folder, with the same suffix.
 
-    Its name tells processes of one machine apart; of several machines that share a folder, one alone may write there.
+    The name is unique for each process of one machine. If several machines share a folder, only one may write there.
     """
     name = f".{path.stem}.{os.getpid()}.partial{path.suffix}"
     if len(os.fsencode(name)) > _LONGEST_NAME_BYTES:
@@ -31,9 +35,9 @@ def hidden_beside(path: Path) -> Path:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path of the same suffix to write to; it becomes `path` when the block ends well and is removed otherwise.
+    """Yield a path with the same suffix to write to; it becomes `path` on success and is removed otherwise.
 
-    Its folder is made. Raises OSError.
+    The folder is created. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = hidden_beside(path)
@@ -46,16 +50,17 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_written_whole(folder: Path, *, last: str = "") -> Iterator[Path]:
-    """An empty folder to write files to; they are in `folder` when the block ends well and are removed otherwise.
+    """Yield an empty folder to write files to; they are in `folder` on success and are removed otherwise.
 
-    A new `folder` is written beside its place and renamed. Inside of one that is there already (it may be a link or a
-    mount, or its parent not writable) the new files take the place of those of their names at the end, by name, the one
-    named `last` after all others; where one cannot, those of new names are removed again. Raises OSError.
+    A new `folder` is written beside its place and renamed. If `folder` exists (it may be a link or a mount, or its
+    parent may be read-only), the new files replace those of the same names at the end, in order of their names, the one
+    named `last` after all others. If one of them cannot be moved, files with new names are removed again. Raises
+    OSError.
     """
     folder = _behind_links(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = hidden_beside(folder / "new" if folder.is_dir() else folder)
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed, whose number is ours now
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed process that had our process id
     partial.mkdir()
     try:
         yield partial
@@ -68,7 +73,7 @@ def folder_written_whole(folder: Path, *, last: str = "") -> Iterator[Path]:
 
 
 def _move(paths: list[Path], folder: Path) -> None:
-    """All of them, or none of a name that was not there before."""
+    """Move all of them; if that fails, remove those whose names are new."""
     added = []
     try:
         for path in paths:
@@ -84,20 +89,21 @@ def _move(paths: list[Path], folder: Path) -> None:
 
 
 def _behind_links(folder: Path) -> Path:
-    """Where a folder really is; its name is then neither `.` nor a link's."""
-    return Path(os.path.realpath(folder))  # Path.resolve raises for links in a circle.
+    """Resolve links, so that the name is neither `.` nor that of a link."""
+    return Path(os.path.realpath(folder))  # Path.resolve raises for a loop of links.
 
 
 def why_unwritable(path: Path, needed_bytes: int = 0, *, is_folder: bool = False) -> str | None:
-    """Why a file or folder of this name cannot be written, or cannot be made, in words; None where it can.
+    """Return why a file or folder of this name cannot be written or created; None if it can.
 
-    It is tried, with a small file that is removed again; no folder is made. needed_bytes: on its disk, at least.
+    This writes a small file and removes it again; it creates no folder. needed_bytes: free space that the disk must
+    have.
     """
     if is_folder:
         path = _behind_links(path)
         if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112
             return f"{path} is not a folder"
-    # Not Path.exists, which raises for a name that is too long.
+    # Path.exists raises for a name that is too long.
     there = path if is_folder and os.path.isdir(path) else path.parent  # noqa: PTH112
     while not os.path.exists(there):  # noqa: PTH110
         there = there.parent
@@ -119,3 +125,24 @@ def why_unwritable(path: Path, needed_bytes: int = 0, *, is_folder: bool = False
     if free_bytes < needed_bytes:
         return f"about {needed_bytes / 1e9:.2g} GB are needed, {free_bytes / 1e9:.2g} GB are free"
     return None
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write `[H, W, 3]` uint8 RGB as a PNG file. Raises OSError."""
+    import cv2  # slow to import, and most programs that write files need no pictures
+
+    encoded, data = cv2.imencode(".png", picture[..., ::-1])
+    if not encoded:
+        raise OSError(f"cannot encode {path}")
+    with written_whole(path) as partial:
+        partial.write_bytes(data.tobytes())
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a picture file as `[H, W, 3]` uint8 RGB. Raises OSError."""
+    import cv2
+
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise OSError(f"cannot read {path} as a picture")
+    return np.ascontiguousarray(pixels[..., ::-1], dtype=np.uint8)

@@ -1,6 +1,6 @@
-"""The first and last moments of a process: a signal before anybody handles it is one line, and names can be printed.
+"""The first and last moments of a process: early signals end it with one line, and any name can be printed.
 
-Imported ahead of everything else, so it imports nothing that takes time.
+This is imported before everything else, so it imports nothing slow.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Final, TextIO
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _SIGNALLED: Final = 128
-"""A shell's exit code for a process that a signal ended is this and the signal's number: 130 for Ctrl-C."""
+"""A shell adds the signal's number to this for a process that a signal ended: 130 for Ctrl-C."""
 
 
 _exit_code: int | None = None
 
 
 def begin(exit_code: int | None = None) -> None:
-    """For the first line of a process: until `started`, Ctrl-C and SIGTERM end it with one line and 130 or 143.
+    """Call it first in a process: until `started`, Ctrl-C and SIGTERM end it with one line and exit code 130 or 143.
 
-    exit_code: in place of those.
+    Characters that the terminal's encoding lacks are printed as escapes from here on.
 
-    From here on its output also takes names that the terminal's encoding lacks: they are written as escapes.
+    exit_code: replaces both of those.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIO) or hasattr(stream, "reconfigure"):
@@ -35,12 +35,12 @@ def begin(exit_code: int | None = None) -> None:
     global _exit_code
     _exit_code = exit_code
     for number in _SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background job, wants that
+        if signal.getsignal(number) is not signal.SIG_IGN:  # by nohup, or for a shell's background job
             signal.signal(number, _end)
 
 
 def started() -> None:
-    """All is imported: signals do again what they do in any Python process."""
+    """End the start-up, after all imports: restore Python's own signal handling."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGTERM) is _end:
@@ -48,15 +48,15 @@ def started() -> None:
 
 
 def ending() -> None:
-    """All is done, so that a signal has nothing left to interrupt but the interpreter's own end."""
+    """Begin the end, when all work is done: a signal can interrupt only the interpreter's own shutdown."""
     begin(_exit_code)
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Around imports that take long: a library may swallow KeyboardInterrupt, or die of it in many lines.
+    """Wrap slow imports: a library may swallow KeyboardInterrupt, or print a long traceback.
 
-    Only where nobody else handles Ctrl-C already.
+    Does nothing if other code handles Ctrl-C already.
     """
     ours = False
     with suppress(ValueError):  # signals belong to the main thread
@@ -71,7 +71,7 @@ def importing() -> Iterator[None]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """At once: half-imported modules cannot be left in good order, and there is nothing to clean up yet."""
+    """Exit at once: half-imported modules cannot shut down properly, and there is nothing to clean up yet."""
     with suppress(OSError):
         os.write(2, b"interrupted\n" if number == signal.SIGINT else b"terminated\n")
     os._exit(_SIGNALLED + number if _exit_code is None else _exit_code)

@@ -1,7 +1,7 @@
-"""A home and a name for a user who has neither, as a container's arbitrary uid on a host that does not know it.
+"""A home and a name for a user who has neither, such as an arbitrary uid in a container.
 
-Libraries look for `~` and for the user's name when they are imported (OpenVINO, matplotlib, torch, kubernetes) and fail
-where there is none.
+Some libraries (OpenVINO, matplotlib, torch, kubernetes) look up `~` and the user's name when they are imported, and
+fail without them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _NAMES: Final = ("LOGNAME", "USER", "LNAME", "USERNAME")
 
 
 def provide_home(environment: MutableMapping[str, str], uid: int) -> Path | None:
-    """Sets HOME, and the user's name, where the user `uid` has none; returns the folder, or None where nothing lacked.
+    """Set HOME and the user's name if the user `uid` has none; return the new home, or None if HOME was there.
 
-    The folder lies in that for temporary files and stays the same, so that what libraries keep there is found again.
-    A folder that somebody else has made there is not taken.
+    The home is in the folder for temporary files and always has the same name, so that libraries find their caches
+    again. A folder there that belongs to another user is not used.
     """
     known = _known(uid)
     if not known and not any(environment.get(name) for name in _NAMES):

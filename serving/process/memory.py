@@ -1,7 +1,7 @@
-"""What becomes of memory that nobody uses: kept for the next frame, or given back behind a session.
+"""What happens to freed memory: it is kept for the next frame, or returned to the system after a session.
 
-Each function is called once, or where it says. Those that are about the C library's heap give False where it is not
-glibc, and nothing is changed.
+Call each function once, unless its docstring says otherwise. Those that tune the C library's heap do nothing and return
+False if the library is not glibc.
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ from typing import Final
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 
 KEPT_BYTES: Final = 64 * 2**20
-"""Of free memory at the end of the heap; only what exceeds it goes back to the system."""
+"""The free memory kept at the end of the heap; only the excess returns to the system."""
 
 _MAPPED_FROM_BYTES: Final = 32 * 2**20
-"""Larger blocks are mapped, and given back when freed. It is the most that glibc takes; a message is below it."""
+"""Larger blocks are mapped, and returned when freed. This is glibc's maximum; a message is smaller."""
 
 IN_ENVIRONMENT: Final = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(_MAPPED_FROM_BYTES),
     "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
 }
-"""`keep_freed_memory` for a program that is not ours; nothing gives such pages back while it lives."""
+"""`keep_freed_memory` for a third-party program, which returns none of these pages while it runs."""
 
 _SWEEP_AFTER_SECONDS: Final = 1.0
 
 _LARGE_BYTES: Final = 2**20
-"""More than the buffers that come and go with a frame: the kernel clears a mapping's pages each time."""
+"""Larger than the buffers used for each frame: the kernel clears the pages of every new mapping."""
 
 
 def keep_freed_memory(kept_bytes: int = KEPT_BYTES) -> bool:
-    """Has this process keep the pages of freed pictures and messages. To be called before threads are started.
+    """Keep the pages of freed pictures and messages. Call it before any thread starts.
 
-    By itself glibc gives them back at once, and the kernel clears the same pages again for the next frame: some
-    hundreds a frame at 512x512. All threads share one arena, since each more would keep pages of its own.
+    By default glibc returns them at once, and the kernel clears the same pages again for the next frame: several
+    hundred per frame at 512x512. All threads share one arena, because each arena would keep pages of its own.
     """
     return _told((_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, kept_bytes), (_M_ARENA_MAX, 1))
 
 
 def keep_large_blocks_apart() -> bool:
-    """Has this process map blocks of 1 MiB or more, and take all others from one arena, so that little is left behind.
+    """Map blocks of 1 MiB or more, and allocate all others from one arena, so that freed memory can be returned.
 
-    By itself glibc makes an arena for every thread that asks, and a large block that is freed teaches it to put the
-    next one into an arena too. A library with threads that come and go, and large buffers, as MediaPipe is, so leaves
-    many times of what it needs with the process. To be called before threads are started; see `give_freed_back`.
+    By default glibc creates an arena for each thread, and once a large block is freed it puts the next one into an
+    arena too. A library with short-lived threads and large buffers, such as MediaPipe, then leaves the process with
+    many times the memory it needs. Call it before any thread starts; see `give_freed_back`.
     """
     return _told((_M_MMAP_THRESHOLD, _LARGE_BYTES), (_M_ARENA_MAX, 1))
 
 
 def give_freed_back() -> bool:
-    """Gives every page back that nobody uses. Takes up to some tenths of a second: for a thread that has the time.
+    """Return every unused page to the system. Takes up to some tenths of a second, so call it in a worker thread.
 
-    Objects that hold each other, and the pictures that they hold, are collected first.
+    Reference cycles, and the pictures they keep alive, are collected first.
     """
     gc.collect()
     if platform.libc_ver()[0] != "glibc":
@@ -66,30 +66,30 @@ def give_freed_back() -> bool:
 
 
 def collect_only_what_comes() -> None:
-    """Has Python's collector of cycles pass over all that there is now, for good. To be called when all is warm.
+    """Make Python's garbage collector ignore all objects that exist now, for good. Call it after the warm-up.
 
-    It looks at everything only when a quarter as many objects have been added, and libraries are a hundred thousand:
-    the garbage of some thousand calls lies around until then, and looking takes as long as a frame. What calls leave
-    behind is little, so it is looked at often, and at once.
+    A full collection runs only once the number of objects has grown by a quarter, and libraries hold a hundred thousand
+    objects. Until then the garbage of thousands of calls stays alive, and the collection itself takes as long as a
+    frame. What calls leave behind is little, so it can be collected often and at once.
     """
     gc.collect()
     gc.freeze()
-    # What it remembers as the number of all is then the number of what is not frozen: none.
+    # The collector now counts only objects that are not frozen, which are none.
     gc.collect()
 
 
 class Sweeper:
-    """Has Python's collector of cycles run soon after calls have ended, and once for all that end together.
+    """Runs Python's garbage collector soon after calls have ended, once for all that end together.
 
-    Of every call grpcio leaves objects that hold each other, and those of a long call are old by then, and would be
-    looked for late. What `collect_only_what_comes` has frozen is not looked at: it takes 0.1 ms.
+    grpcio leaves reference cycles behind every call. Those of a long call are in the oldest generation, which the
+    collector visits late. A run takes 0.1 ms, because objects frozen by `collect_only_what_comes` are skipped.
     """
 
     def __init__(self) -> None:
         self._waiting = False
 
     def call_ended(self) -> None:
-        """To be called in the event loop, while the call still holds its objects."""
+        """Call it in the event loop, while the call still holds its objects."""
         if not self._waiting:
             self._waiting = True
             asyncio.get_running_loop().call_later(_SWEEP_AFTER_SECONDS, self._sweep)
@@ -109,5 +109,5 @@ def _told(*options: tuple[int, int]) -> bool:
 
 @cache
 def _c_library() -> ctypes.CDLL:
-    """Once: each makes a class of its own, which only the collector of cycles removes."""
+    """Load the library once: each load makes a class of its own, which only the garbage collector frees."""
     return ctypes.CDLL(None)

@@ -19,15 +19,15 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class ReloadedFiles(Generic[Parsed]):
-    """What a group of files says, as of their last good state.
+    """The value of a group of files, in their last good state.
 
-    A change is seen by time, size and inode, so that a file that was renamed over another, and a link that points
-    elsewhere now (which is how Kubernetes renews a mounted Secret), count as changed. Files that are renewed one after
-    the other do not fit each other for a moment: what cannot be parsed is logged once, and the last good state stays.
-    The log never holds what is in the files. May be used from several threads.
+    Changes are detected by time, size and inode, so a file renamed over another one counts as changed, and so does a
+    link that points elsewhere, which is how Kubernetes renews a mounted Secret. Files that are renewed one after
+    another do not match for a moment: a state that cannot be parsed is logged once, and the last good one stays. The
+    log never contains the files' contents. May be used from several threads.
 
-    setting: its name, for errors. parse: makes the files' contents one value; raises ValueError, whose message must
-    not hold any of them either. Raises BadSettings when the files cannot be read, or parsed, at the first time.
+    setting: its name, for errors. parse: turns the files' contents into one value. It may raise ValueError, whose
+    message must not contain them either. Raises BadSettings when the files cannot be read or parsed the first time.
     """
 
     def __init__(self, setting: str, paths: Sequence[Path], parse: Callable[[Sequence[bytes]], Parsed]) -> None:
@@ -42,7 +42,7 @@ class ReloadedFiles(Generic[Parsed]):
             raise BadSettings(setting, _reason(error)) from None
 
     def current(self) -> Parsed:
-        """The newest good state."""
+        """Return the newest good state."""
         with self._lock:
             stamp = self._stamped()
             if stamp == self._stamp:

@@ -1,7 +1,7 @@
-"""Settings: frozen dataclasses, read once from the environment at a process's start.
+"""Settings: frozen dataclasses, read once from the environment when a process starts.
 
-A field `max_in_flight: int` of a settings class read with the prefix `POSE_` is the variable `POSE_MAX_IN_FLIGHT`.
-Nobody else reads `os.environ`.
+The field `max_in_flight: int` of a settings class with the prefix `POSE_` is the variable `POSE_MAX_IN_FLIGHT`. No
+other code reads `os.environ`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Settings = TypeVar("Settings")
 def from_environment(
     settings_type: type[Settings], prefix: str, environment: Mapping[str, str] | None = None
 ) -> Settings:
-    """An instance of the dataclass `settings_type` with every field that the environment names.
+    """Return an instance of the dataclass `settings_type` with every field that the environment sets.
 
     Raises BadSettings, naming the variable, for a value of the wrong type, for a value that `__post_init__` refuses
-    (it raises ValueError), and for a variable with our prefix that is no field: a misspelt setting must not be silent.
+    with ValueError, and for a variable with our prefix that is not a field: a misspelt setting must not be silent.
     """
     environment = os.environ if environment is None else environment
     hints = typing.get_type_hints(settings_type)
@@ -34,11 +34,11 @@ def from_environment(
     for variable, text in environment.items():
         if not variable.startswith(prefix):
             continue
-        # Kubernetes adds POSE_SERVICE_HOST, POSE_PORT_50051_TCP and the like for a Service named "pose".
+        # For a Service named "pose", Kubernetes adds POSE_SERVICE_HOST, POSE_PORT_50051_TCP and the like.
         if variable not in fields:
             if _set_by_kubernetes(variable.removeprefix(prefix)):
                 continue
-            raise BadSettings(variable, f"is no setting; known are {', '.join(sorted(fields))}")
+            raise BadSettings(variable, f"is not a setting; the settings are {', '.join(sorted(fields))}")
         values[fields[variable]] = _parsed(variable, text, hints[fields[variable]])
     try:
         return settings_type(**values)

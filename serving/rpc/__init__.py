@@ -1,1 +1,1 @@
-"""gRPC servers and calls: health, errors as statuses, streams, conversion of messages."""
+"""gRPC servers and calls: health, errors as statuses, streams, and message converters."""

@@ -1,10 +1,9 @@
-"""Who calls: proven by a bearer token, or else by the caller's certificate, or else not at all."""
+"""The caller's identity: from a bearer token, else from its certificate, else anonymous."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -13,9 +12,11 @@ import grpc.aio
 from prometheus_client import Counter
 
 from serving.errors import Unauthenticated
+from serving.rpc.handler_wrapping import wrapped
+from serving.rpc.server_stream import RequestReader
 
 ANONYMOUS: Final = "anonymous"
-"""A caller that nobody asked who it is."""
+"""The name of a caller that needs no proof of identity."""
 
 REFUSALS: Final = Counter("dance_unauthenticated", "Calls that were refused for their token", ["reason"])
 
@@ -27,29 +28,29 @@ _proven: ContextVar[str] = ContextVar("client")
 
 
 class TokenCheck(Protocol):
-    """Knows tokens."""
+    """Checks tokens."""
 
     def client(self, token: str) -> str:
-        """The name of the client that the token is of. Raises Unauthenticated, whose message never holds the token."""
+        """Return the client that the token belongs to. Raises Unauthenticated, whose message never contains it."""
         ...
 
 
 @runtime_checkable
 class Guarded(Protocol):
-    """A service whose callers must show a token."""
+    """A service whose callers must present a token."""
 
     @property
     def token_check(self) -> TokenCheck | None:
-        """None: no token is asked for."""
+        """None if no token is required."""
         ...
 
 
 def client_of(context: grpc.aio.ServicerContext) -> str:
-    """The name of the caller of the call that is being served.
+    """Return the name of the caller of the current call.
 
-    `token:NAME` and `jwt:SUBJECT` where tokens are asked for; `certificate:NAME`, the certificate's first alternative
-    name or its common name, where only certificates are; otherwise `anonymous`. The kinds are told apart so that no
-    issuer of one can take a name of another. To be called in the task that serves the call, or in one that it started.
+    `token:NAME` or `jwt:SUBJECT` where tokens are required; `certificate:NAME`, with the certificate's first
+    alternative name or its common name, where only certificates are; otherwise `anonymous`. The prefix keeps the issuer
+    of one kind from taking a name of another. Call it in the task that serves the call, or in one that it started.
     """
     proven = _proven.get(None)
     if proven is not None:
@@ -59,9 +60,9 @@ def client_of(context: grpc.aio.ServicerContext) -> str:
 
 
 class IdentityInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Lets no call through, of any kind or service, without a token that is known; see `client_of`.
+    """Refuses every call, of any kind and service, without a valid token; see `client_of`.
 
-    The token is read from the metadata `authorization: Bearer TOKEN`. Goes behind `ErrorInterceptor`.
+    The token is read from the metadata `authorization: Bearer TOKEN`. Comes after `ErrorInterceptor`.
     """
 
     def __init__(self, check: TokenCheck) -> None:
@@ -74,69 +75,31 @@ class IdentityInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     ) -> grpc.RpcMethodHandler:
         """See grpc.aio.ServerInterceptor."""
         handler = await continuation(handler_call_details)
-        if handler is None:
-            return handler
-        kind = next(
-            kind
-            for kind in ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-            if getattr(handler, kind) is not None
-        )
-        return handler._replace(**{kind: self._checked(getattr(handler, kind), kind.startswith("stream_"))})
+        return None if handler is None else wrapped(handler, self._authenticated)
 
-    def _checked(self, behaviour: Callable[..., Any], streams_requests: bool) -> Callable[..., Any]:
-        async def prove(requests: Any, context: grpc.aio.ServicerContext) -> None:
-            try:
-                _proven.set(self._check.client(_bearer_token(context)))
-            except Unauthenticated as error:
-                REFUSALS.labels(error.reason).inc()
-                if streams_requests:
-                    await _let_arrive(requests)
-                raise
-
-        if inspect.isasyncgenfunction(behaviour):
-
-            async def checked_stream(requests: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-                await prove(requests, context)
-                async for response in behaviour(requests, context):
-                    yield response
-
-            return checked_stream
-
-        async def checked(requests: Any, context: grpc.aio.ServicerContext) -> Any:
-            await prove(requests, context)
-            return await behaviour(requests, context)
-
-        return checked
+    @asynccontextmanager
+    async def _authenticated(self, requests: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+        try:
+            _proven.set(self._check.client(_bearer_token(context)))
+        except Unauthenticated as error:
+            REFUSALS.labels(error.reason).inc()
+            if hasattr(requests, "__aiter__"):
+                # If requests were still on their way, grpc would report INTERNAL to the client and hide the refusal.
+                reader = RequestReader(requests)
+                await reader.drop_rest(_REFUSED_WITHIN_SECONDS)
+                reader.close()
+            raise
+        yield
 
 
 def _bearer_token(context: grpc.aio.ServicerContext) -> str:
     given = [value for key, value in context.invocation_metadata() or () if key == _HEADER]
     if not given:
-        raise Unauthenticated("missing", "a token is needed: the metadata 'authorization: Bearer TOKEN'")
+        raise Unauthenticated("missing", "a token is required: send the metadata 'authorization: Bearer TOKEN'")
     if len(given) > 1:
-        raise Unauthenticated("malformed", "one token is needed, the metadata has several 'authorization'")
+        raise Unauthenticated("malformed", "expected one token, but the metadata has several 'authorization' entries")
     value = given[0] if isinstance(given[0], str) else ""
     token = value[len(_SCHEME) :].strip()
     if value[: len(_SCHEME)].lower() != _SCHEME or not token:
         raise Unauthenticated("malformed", "the metadata 'authorization' must be 'Bearer TOKEN'")
     return token
-
-
-_arriving: set[asyncio.Task[None]] = set()
-
-
-async def _let_arrive(requests: AsyncIterator[Any]) -> None:
-    """Reads for a moment: a client whose requests are still on their way would be told INTERNAL by grpc instead."""
-
-    async def read() -> None:
-        try:
-            async for _ in requests:
-                pass
-        except Exception:
-            return  # the call has ended; its refusal says why
-
-    # The read is not cancelled, which would leak memory in grpcio: it ends with the call.
-    task = asyncio.create_task(read(), name="requests of a refused call")
-    _arriving.add(task)
-    task.add_done_callback(_arriving.discard)
-    await asyncio.wait({task}, timeout=_REFUSED_WITHIN_SECONDS)

@@ -1,4 +1,4 @@
-"""What a call between our processes carries beside its messages: the session, the frame's number, the trace.
+"""The metadata of calls between our processes: the session, the frame's number and the trace.
 
 orchestrator                                   stage
 CarryingChannel(channel): metadata     ──►     ContextInterceptor: context variables of the call
@@ -6,14 +6,15 @@ CarryingChannel(channel): metadata     ──►     ContextInterceptor: context
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 
 from serving.observability import logs, tracing
+from serving.rpc.handler_wrapping import wrapped
 
 SESSION_METADATA: Final = "dance-session"
 SEQUENCE_METADATA: Final = "dance-sequence"
@@ -22,9 +23,9 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 def outgoing_metadata(*, whole_session: bool) -> Metadata:
-    """What a call that is made here and now has to carry.
+    """Return the metadata for a call made in the current context.
 
-    whole_session: the call is a stream that outlives the frame which opens it, so it carries no frame.
+    whole_session: the call is a stream that outlives the frame that opens it, so it carries no frame number.
     """
     carried: list[tuple[str, str]] = []
     if session := logs.SESSION.get():
@@ -37,22 +38,22 @@ def outgoing_metadata(*, whole_session: bool) -> Metadata:
 
 
 async def session_of(call: Any) -> str:
-    """The session's id that a server told with its initial metadata; empty where it told none. For clients."""
+    """Return the session's id from the server's initial metadata, or "" without one. For clients."""
     told = await call.initial_metadata()
     return next((str(value) for key, value in told or () if key == SESSION_METADATA), "")
 
 
 class CarryingChannel:
-    """A channel for generated stubs whose calls carry `outgoing_metadata`.
+    """A channel for generated stubs that adds `outgoing_metadata` to every call.
 
-    Not a client interceptor: grpcio puts a queue and two tasks in front of every stream that has one.
+    It replaces a client interceptor, for which grpcio adds a queue and two tasks to every stream.
     """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
 
     def unary_unary(self, *args: Any, **named: Any) -> Callable[..., Any]:
-        """See grpc.aio.Channel; likewise the next three."""
+        """See grpc.aio.Channel; the next three are alike."""
         return _carrying(self._channel.unary_unary(*args, **named), whole_session=False)
 
     def unary_stream(self, *args: Any, **named: Any) -> Callable[..., Any]:
@@ -74,10 +75,10 @@ def _carrying(method: Callable[..., Any], *, whole_session: bool) -> Callable[..
 
 
 class ContextInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Sets a call's context variables from what it carries, so that all log records of the call have them.
+    """Sets context variables from a call's metadata, so that all its log records carry them.
 
-    Comes behind `ErrorInterceptor`, so that a call's span has the error that ended it. A session's id that is none (a
-    stranger may send anything) is passed over.
+    Comes after `ErrorInterceptor`, so that a call's span has the error that ended it. An invalid session id is ignored,
+    because a caller may send anything.
     """
 
     async def intercept_service(
@@ -96,34 +97,10 @@ class ContextInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         handler = await continuation(handler_call_details)
         if handler is None or not tracing.carries_trace(carried):
             return handler
-        return _traced(handler, handler_call_details.method, carried)
 
+        @asynccontextmanager
+        async def traced(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+            with tracing.serving_call(handler_call_details.method, carried):
+                yield
 
-def _traced(handler: grpc.RpcMethodHandler, method: str, carried: dict[str, Any]) -> grpc.RpcMethodHandler:
-    changes: dict[str, Any] = {}
-    for kind in ("unary_unary", "stream_unary", "unary_stream", "stream_stream"):
-        behaviour = getattr(handler, kind)
-        if behaviour is None:
-            continue
-        if inspect.isasyncgenfunction(behaviour):
-            changes[kind] = _traced_stream(behaviour, method, carried)
-        else:
-            changes[kind] = _traced_call(behaviour, method, carried)
-    return handler._replace(**changes)
-
-
-def _traced_call(behaviour: Callable[..., Any], method: str, carried: dict[str, Any]) -> Callable[..., Any]:
-    async def traced(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        with tracing.serving_call(method, carried):
-            return await behaviour(request, context)
-
-    return traced
-
-
-def _traced_stream(behaviour: Callable[..., Any], method: str, carried: dict[str, Any]) -> Callable[..., Any]:
-    async def traced(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        with tracing.serving_call(method, carried):
-            async for response in behaviour(request, context):
-                yield response
-
-    return traced
+        return wrapped(handler, traced)

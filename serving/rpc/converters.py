@@ -1,8 +1,9 @@
-"""Converters between our types and the messages of `dance.v1`; they check what a stranger may have sent."""
+"""Converters between our types and the messages of `dance.v1`. They check untrusted values."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -13,20 +14,20 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.body import BodyStats
 from motion.clock import checked_rate_hz
-from motion.frame import EncodedPicture, Frame, FrameSize, PictureEncoding
+from motion.frame import EncodedPicture, Frame, FrameSize, PictureEncoding, StageTime
 from motion.people.dancer_choice import DancerChoice, DancerRule
 from motion.pose import MAX_POSITION_PX, Pose
 from motion.pose_choice import PoseBackend, PoseDetail
 from serving.errors import BadInput, BadPicture
 
 MAX_SIDE_PX = 65_536
-"""Of a frame whose size is only said. No codec's pictures are larger."""
+"""The largest side of a frame sent without a picture. No codec supports more."""
 
 _SMALLEST_HEIGHT, _LARGEST_HEIGHT, _FARTHEST_POSITION = 1e-3, 10.0, 10.0
-"""Of body stats, as fractions of the frame."""
+"""Limits of body stats, as fractions of the frame."""
 
 _SECONDS_RANGE = (-62_135_596_800, 253_402_300_799)
-"""What a Timestamp may hold: the years 1 to 9999."""
+"""The range of a Timestamp: the years 1 to 9999."""
 _LATEST_SECONDS = math.nextafter(_SECONDS_RANGE[1] + 1, 0)
 
 BACKEND_TO_PROTO: Final = {
@@ -48,31 +49,31 @@ _ENCODING_TO_PROTO = {
 }
 _ENCODING_FROM_PROTO: dict[int, PictureEncoding] = {number: encoding for encoding, number in _ENCODING_TO_PROTO.items()}
 
-# A list of floats is encoded as their bytes one after the other, which is how numpy has them: to go through the
-# encoding takes a twentieth of the time of 411 Python floats.
+# Protobuf encodes a list of floats as their consecutive bytes, as numpy stores them. Copying the encoded bytes takes a
+# twentieth of the time of converting 411 Python floats.
 _POSE_BYTES = np.frombuffer(
     pose_pb2.Pose(
         **{name: [1.0] * skeleton.JOINT_COUNT for name in ("x_px", "y_px", "confidence")}
     ).SerializeToString(),
     np.uint8,
 ).reshape(3, -1)
-"""An encoded pose: each list behind its field's number and its length."""
+"""An encoded pose: each list follows its field's number and its length."""
 
 
 def encoding_from_proto(number: int, *, field: str) -> PictureEncoding:
-    """Raises BadInput for UNSPECIFIED and for numbers that we do not know."""
+    """Return the encoding. Raises BadInput for UNSPECIFIED and for unknown numbers."""
     if number not in _ENCODING_FROM_PROTO:
         raise BadInput(field, f"expected JPEG, PNG or RAW, got {number}")
     return _ENCODING_FROM_PROTO[number]
 
 
 def encoding_to_proto(encoding: PictureEncoding) -> frame_pb2.PictureEncoding:
-    """The message's number of `encoding`."""
+    """Return the enum value of `encoding`."""
     return _ENCODING_TO_PROTO[encoding]
 
 
 def picture_from_proto(message: frame_pb2.Picture, *, field: str = "picture") -> EncodedPicture:
-    """Raises BadPicture for an unknown encoding. The bytes are checked by `serving.pictures.codec`, not here."""
+    """Return the picture; `serving.pictures.codec` checks its bytes. Raises BadPicture for an unknown encoding."""
     if message.encoding not in _ENCODING_FROM_PROTO:
         raise BadPicture(f"{field}.encoding", f"expected JPEG, PNG or RAW, got {message.encoding}")
     encoding = _ENCODING_FROM_PROTO[message.encoding]
@@ -80,17 +81,17 @@ def picture_from_proto(message: frame_pb2.Picture, *, field: str = "picture") ->
 
 
 def picture_to_proto(picture: EncodedPicture) -> frame_pb2.Picture:
-    """The picture as a message, its bytes as they are. Within another message: fill_picture."""
+    """Return the picture as a message of its own. For a part of another message, use fill_picture."""
     message = frame_pb2.Picture()
     fill_picture(message, picture)
     return message
 
 
 def fill_picture(message: frame_pb2.Picture, picture: EncodedPicture) -> None:
-    """Writes the picture into an empty message, where it stands within another one.
+    """Write the picture into an empty message that is part of another one.
 
-    A message that is given to another one's constructor is serialised and parsed again, at each level; this copies the
-    bytes once.
+    Passing a message to another one's constructor serialises and parses it again, at each level; this copies the bytes
+    once.
     """
     message.encoding = _ENCODING_TO_PROTO[picture.encoding]
     message.width_px = picture.width_px
@@ -99,7 +100,7 @@ def fill_picture(message: frame_pb2.Picture, picture: EncodedPicture) -> None:
 
 
 def fill_frame(message: frame_pb2.Frame, frame: Frame) -> None:
-    """Writes the frame into an empty message, where it stands within another one; see fill_picture."""
+    """Write the frame into an empty message that is part of another one; see fill_picture."""
     message.sequence = frame.sequence
     if frame.captured_at_s is not None:
         fill_seconds(message.captured_at, frame.captured_at_s)
@@ -107,33 +108,37 @@ def fill_frame(message: frame_pb2.Frame, frame: Frame) -> None:
 
 
 def seconds_from_proto(message: Timestamp, *, field: str = "captured_at") -> float:
-    """Seconds since the epoch; a file's frames count from 0. Raises BadInput for what no Timestamp may hold."""
+    """Return seconds since the epoch; a file's frames count from 0. Raises BadInput outside a Timestamp's range."""
     first, last = _SECONDS_RANGE
     if not (first <= message.seconds <= last and 0 <= message.nanos <= 999_999_999):
-        raise BadInput(field, f"is no time: {message.seconds} s and {message.nanos} ns")
-    # Rounded up, the last nanoseconds of the year 9999 would be no time any more where they are sent on.
+        raise BadInput(field, f"is not a valid time: {message.seconds} s and {message.nanos} ns")
+    # Rounded up, the last nanoseconds of the year 9999 would be outside the range when sent on.
     return min(message.seconds + message.nanos * 1e-9, _LATEST_SECONDS)
 
 
 def seconds_to_proto(seconds: float) -> Timestamp:
-    """Nanosecond resolution."""
+    """Return a Timestamp with nanosecond resolution."""
     message = Timestamp()
     fill_seconds(message, seconds)
     return message
 
 
 def fill_seconds(message: Timestamp, seconds: float) -> None:
-    """Writes the time into an empty message, where it stands within another one."""
+    """Write the time into an empty message that is part of another one."""
     message.seconds, message.nanos = divmod(round(seconds * 1e9), 1_000_000_000)
 
 
 def pose_from_proto(message: pose_pb2.Pose, *, field: str = "pose") -> Pose:
-    """Raises BadInput unless all three lists have 137 entries, confidences in [0, 1] and seen joints within 1e6 px."""
+    """Return the pose.
+
+    Raises BadInput unless all three lists have 137 entries, confidences are in [0, 1] and seen joints lie within 1e6
+    px.
+    """
     lengths = (len(message.x_px), len(message.y_px), len(message.confidence))
     if lengths != (skeleton.JOINT_COUNT,) * 3:
         raise BadInput(field, f"expected {skeleton.JOINT_COUNT} of x_px, y_px and confidence, got {lengths}")
     encoded = message.SerializeToString()
-    if len(encoded) != _POSE_BYTES.size:  # a newer sender's fields, which may stand anywhere
+    if len(encoded) != _POSE_BYTES.size:  # fields of a newer sender may be anywhere
         message.DiscardUnknownFields()
         encoded = message.SerializeToString()
     lists = _floats(np.frombuffer(encoded, np.uint8).reshape(_POSE_BYTES.shape))
@@ -150,14 +155,14 @@ def pose_from_proto(message: pose_pb2.Pose, *, field: str = "pose") -> Pose:
 
 
 def pose_to_proto(pose: Pose) -> pose_pb2.Pose:
-    """The pose as a message. Within another message: fill_pose."""
+    """Return the pose as a message of its own. For a part of another message, use fill_pose."""
     message = pose_pb2.Pose()
     fill_pose(message, pose)
     return message
 
 
 def fill_pose(message: pose_pb2.Pose, pose: Pose) -> None:
-    """Writes the pose into an empty message, where it stands within another one."""
+    """Write the pose into an empty message that is part of another one."""
     encoded = _POSE_BYTES.copy()
     lists = _floats(encoded)
     lists[:2] = pose.joints_px.T
@@ -166,12 +171,12 @@ def fill_pose(message: pose_pb2.Pose, pose: Pose) -> None:
 
 
 def _floats(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """`[3, J]`, x, y and confidence: a view of an encoded pose without what stands before each list."""
+    """Return `[3, J]`, x, y and confidence: a view of an encoded pose without the bytes before each list."""
     return encoded[:, -4 * skeleton.JOINT_COUNT :].view("<f4")
 
 
 def frame_rate_from_proto(frame_rate_hz: float, *, field: str) -> float:
-    """Frames a second, 0 where unknown. Raises BadInput for a rate that no source has."""
+    """Return frames per second, 0 if unknown. Raises BadInput for an impossible rate."""
     try:
         return checked_rate_hz(frame_rate_hz)
     except ValueError as error:
@@ -179,7 +184,7 @@ def frame_rate_from_proto(frame_rate_hz: float, *, field: str) -> float:
 
 
 def frame_size_from_proto(message: normalize_pb2.FrameSize, *, field: str) -> FrameSize:
-    """Raises BadInput for an empty size, and for sides that no picture has."""
+    """Return the size. Raises BadInput for an empty size, and for sides that are too long."""
     width_px, height_px = message.width_px, message.height_px
     if not (1 <= width_px <= MAX_SIDE_PX and 1 <= height_px <= MAX_SIDE_PX):
         raise BadInput(field, f"is {width_px}x{height_px}, sides from 1 to {MAX_SIDE_PX} pixels are accepted")
@@ -187,12 +192,12 @@ def frame_size_from_proto(message: normalize_pb2.FrameSize, *, field: str) -> Fr
 
 
 def frame_size_to_proto(size: FrameSize) -> normalize_pb2.FrameSize:
-    """The size as a message."""
+    """Return the size as a message."""
     return normalize_pb2.FrameSize(width_px=size.width_px, height_px=size.height_px)
 
 
 def body_stats_from_proto(message: normalize_pb2.BodyStats, *, field: str) -> BodyStats:
-    """Raises BadInput for numbers that no body can have: heights and positions far beyond the frame's."""
+    """Return the stats. Raises BadInput for impossible numbers: heights and positions far outside the frame."""
     for name in ("near_height", "far_height"):
         height = getattr(message, name)
         if not _SMALLEST_HEIGHT <= height <= _LARGEST_HEIGHT:
@@ -215,21 +220,31 @@ def body_stats_from_proto(message: normalize_pb2.BodyStats, *, field: str) -> Bo
 
 
 def body_stats_to_proto(body: BodyStats) -> normalize_pb2.BodyStats:
-    """The stats as a message. Within another message: fill_body_stats."""
+    """Return the stats as a message of its own. For a part of another message, use fill_body_stats."""
     message = normalize_pb2.BodyStats()
     fill_body_stats(message, body)
     return message
 
 
 def fill_body_stats(message: normalize_pb2.BodyStats, body: BodyStats) -> None:
-    """Writes the stats into an empty message, where it stands within another one; see fill_picture."""
+    """Write the stats into an empty message that is part of another one; see fill_picture."""
     message.near_ankle_y, message.far_ankle_y = body.near_ankle_y, body.far_ankle_y
     message.near_height, message.far_height = body.near_height, body.far_height
     message.hip_x, message.frames = body.hip_x, body.frames
 
 
+def stage_times_from_proto(messages: Iterable[frame_pb2.StageTime]) -> tuple[StageTime, ...]:
+    """Return the times that the stages spent on one frame."""
+    return tuple(
+        StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds) for time in messages
+    )
+
+
 def dancer_choice_from_proto(message: pose_pb2.DancerSelection, *, field: str) -> DancerChoice:
-    """Without a rule: the largest. Raises BadInput for a rule that is false, a point far away and a person_id of 0."""
+    """Return the choice; without a rule, the largest person.
+
+    Raises BadInput for a rule that is false, a point far away, and a person_id of 0.
+    """
     rule = message.WhichOneof("rule")
     if rule in ("largest", "centre") and not getattr(message, rule):
         raise BadInput(f"{field}.{rule}", "cannot be false; leave the rule out")
@@ -246,7 +261,7 @@ def dancer_choice_from_proto(message: pose_pb2.DancerSelection, *, field: str) -
 
 
 def dancer_choice_to_proto(choice: DancerChoice) -> pose_pb2.DancerSelection:
-    """The choice as a message."""
+    """Return the choice as a message."""
     if choice.rule is DancerRule.CENTRE:
         return pose_pb2.DancerSelection(centre=True)
     if choice.rule is DancerRule.NEAREST:

@@ -1,11 +1,13 @@
-"""The one place where our errors become gRPC statuses."""
+"""Our errors as gRPC statuses: written by the server's interceptor, and their details read again by clients."""
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -16,16 +18,47 @@ from grpc_status import rpc_status
 
 from serving.errors import AtCapacity, BadInput, DanceError
 from serving.observability import logs
-from serving.rpc.discretion import without_paths
+from serving.rpc.handler_wrapping import wrapped
 
 _log = logging.getLogger(__name__)
-_RETRY_AFTER_SECONDS = 2
-_MOST_TEXT_BYTES = 1000
-"""It travels twice, and three times as long where it is not ASCII; above 8 kB gRPC makes RESOURCE_EXHAUSTED of it."""
+_RETRY_AFTER_SECONDS: Final = 2
+_MOST_TEXT_BYTES: Final = 1000
+"""The text travels twice, and three times as long where it is not ASCII; gRPC refuses metadata above 8 kB."""
+
+# Python's traceback; what pybind11 appends to an exception, as Triton's Python backend forwards it; a line of either.
+_TRACEBACK: Final = re.compile(
+    r"\s*(?:Traceback \(most recent call last\):|\n\s*At:\s*\n|\n\s*File \"[^\"\n]*\", line \d+"
+    r"|\n\s*/[^\n]*\(\d+\): \w+).*",
+    re.DOTALL,
+)
+_FILE_URL: Final = re.compile(r"""\bfile:(?://[^\s/'"`]*)?/+""", re.IGNORECASE)
+_QUOTED_PATH: Final = re.compile(
+    r"""(?P<quote>['"])(?P<scheme>[a-z-]+:(?!//))?/[^'"\n]*/(?P<name>[^'"/\n]+)/?(?P=quote)"""
+)
+# At least two parts: "/metrics" reveals nothing. No URL, and nothing that follows a word, such as "image/png". A
+# folder's name may hold any mark, but a mark before the next "/" may also end one of several paths: "(/a/b),/c/d".
+_PATH: Final = re.compile(
+    r"""(?:(?<![\w./\\-])/|(?<![\w./\\:-])//+)
+        (?:(?:[^\s/'"`]|(?<=\w)'(?=\w))+(?<![,;:(<\[{])/+)+
+        (?P<name>[^\s/'"`,;:()<>\[\]{}]*)""",
+    re.VERBOSE,
+)
+
+
+def without_paths(text: str) -> str:
+    """Cut `text` at a traceback, and reduce every absolute path to its last part.
+
+    Callers get the reason without this machine's folders and our lines of code; the server's log keeps the whole text.
+    A path with a space is recognised as a whole only in quotes.
+    """
+    without_traceback = _TRACEBACK.sub("", text)
+    without_urls = _FILE_URL.sub("file:/", without_traceback)
+    quoted = _QUOTED_PATH.sub(r"\g<quote>\g<scheme>\g<name>\g<quote>", without_urls)
+    return _PATH.sub(lambda path: path["name"] or "…", quoted)
 
 
 def status_of(error: DanceError) -> status_pb2.Status:
-    """The status of one of our errors, with `google.rpc` details: the field of bad input, when to try again."""
+    """Return the error's status, with `google.rpc` details: the field of bad input, and when to retry."""
     details = []
     text = _told(error).encode()[:_MOST_TEXT_BYTES].decode(errors="ignore")
     if isinstance(error, BadInput):
@@ -42,12 +75,39 @@ def status_of(error: DanceError) -> status_pb2.Status:
 
 
 def _told(error: DanceError) -> str:
-    # What is said of the request itself holds the caller's own words.
+    # A complaint about the request quotes the caller's own words, so nothing in it is secret.
     return str(error) if isinstance(error, BadInput) else without_paths(str(error))
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The details of a status, as a client reads them.
+
+    field: path of the refused value, or empty. retry_after_seconds: None where the server named no time.
+    """
+
+    field: str = ""
+    retry_after_seconds: float | None = None
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
+    """Return the details of `error`; an empty Refusal if it has none, or if they do not match its status."""
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # something between the server and us replaced the status but kept its details
+        return Refusal()
+    field, retry_after_seconds = "", None
+    for detail in () if status is None else status.details:
+        bad_request, retry_info = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        if detail.Unpack(bad_request) and bad_request.field_violations:
+            field = bad_request.field_violations[0].field
+        elif detail.Unpack(retry_info):
+            retry_after_seconds = max(0.0, retry_info.retry_delay.ToTimedelta().total_seconds())
+    return Refusal(field, retry_after_seconds)
+
+
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Turns DanceError into its status, for all four kinds of calls; anything else is logged and becomes INTERNAL."""
+    """Turns a DanceError into its status, for all four kinds of calls; any other error is logged and is INTERNAL."""
 
     async def intercept_service(
         self,
@@ -56,54 +116,28 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     ) -> grpc.RpcMethodHandler:
         """See grpc.aio.ServerInterceptor."""
         handler = await continuation(handler_call_details)
-        if handler is None:
-            return handler
-        method = handler_call_details.method
-        changes: dict[str, Any] = {}
-        for kind in ("unary_unary", "stream_unary"):
-            if getattr(handler, kind):
-                changes[kind] = _guarded_unary(getattr(handler, kind), method)
-        for kind in ("unary_stream", "stream_stream"):
-            if getattr(handler, kind):
-                changes[kind] = _guarded_stream(getattr(handler, kind), method)
-        return handler._replace(**changes)
 
+        @asynccontextmanager
+        async def ending(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+            try:
+                yield
+            except Exception as error:
+                _end(context, error, handler_call_details.method)
 
-def _guarded_unary(behaviour: Callable[..., Any], method: str) -> Callable[..., Any]:
-    async def guarded(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        try:
-            return await behaviour(request, context)
-        except Exception as error:
-            _end(context, error, method)
-
-    return guarded
-
-
-def _guarded_stream(behaviour: Callable[..., Any], method: str) -> Callable[..., Any]:
-    if not inspect.isasyncgenfunction(behaviour):
-        return _guarded_unary(behaviour, method)  # writes by context.write() and returns once
-
-    async def guarded(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        try:
-            async for response in behaviour(request, context):
-                yield response
-        except Exception as error:
-            _end(context, error, method)
-
-    return guarded
+        return None if handler is None else wrapped(handler, ending)
 
 
 def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:
-    """Says with which status the call ends when its handler returns; of what it returns, clients see nothing.
+    """Set the status that the call ends with when its handler returns; the client gets no response then.
 
-    Not by `context.abort`: what that raises and the call's state hold each other, until the collector comes by.
+    `context.abort` would raise an exception that forms a reference cycle with the call's state.
     """
     if isinstance(error, grpc.aio.AbortError):
         raise error
     grouped = _single(error)
     if isinstance(grouped, DanceError):
         if _told(grouped) != str(grouped):
-            _log.warning("%s failed, of which its caller is told a part: %s", method, grouped)
+            _log.warning("%s failed; its caller gets this text without paths: %s", method, grouped)
         status = rpc_status.to_status(status_of(grouped))
         context.set_trailing_metadata(status.trailing_metadata)
         context.set_code(status.code)
@@ -117,7 +151,7 @@ def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> No
 
 
 def _single(error: BaseException) -> BaseException:
-    """The first of our errors in a (nested) exception group, which task groups raise; else the error itself."""
+    """Return the first of our errors in a (nested) exception group, as task groups raise; else the error itself."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     ours, _ = error.split(DanceError)

@@ -1,7 +1,7 @@
-"""`python -m serving.rpc.health_probe [HOST:PORT]`: asks `grpc.health.v1` once; exit code 0 for SERVING, else 1 and
-one line.
+"""`python -m serving.rpc.health_probe [HOST:PORT]`: calls `grpc.health.v1` once.
 
-The health command of our images. Kubernetes asks by itself, with a gRPC probe.
+The exit code is 0 for SERVING, else 1 with one line on stderr. It is the health command of our images; Kubernetes uses
+its own gRPC probe.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SERVING = "SERVING"
 
 
 def health(address: str, service: str = "", *, within_seconds: float = 3.0) -> str:
-    """What the health service at `host:port` says: "SERVING", "NOT_SERVING", ...; else why it said nothing."""
+    """Return the status at `host:port`, "SERVING", "NOT_SERVING", ...; or the error if there was no answer."""
     with grpc.insecure_channel(address, options=[NO_PROXY]) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
@@ -30,8 +30,8 @@ def health(address: str, service: str = "", *, within_seconds: float = 3.0) -> s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m serving.rpc.health_probe", description="Asks a health port once.")
+    """Run the probe and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m serving.rpc.health_probe", description="Call a health port once.")
     parser.add_argument("address", nargs="?", default="127.0.0.1:9090", help="host:port; default: %(default)s")
     parser.add_argument("--service", default="", help="full name of a gRPC service; default: the process")
     parser.add_argument("--within", type=float, default=3.0, metavar="SECONDS", help="default: %(default)s")

@@ -1,4 +1,4 @@
-"""How every gRPC process of ours starts, says that it is ready, drains and ends."""
+"""How every gRPC process starts, reports that it is ready, drains and ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import grpc
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
@@ -26,6 +26,7 @@ from serving.process.memory import collect_only_what_comes
 from serving.rpc.authentication import Guarded, IdentityInterceptor
 from serving.rpc.call_context import ContextInterceptor
 from serving.rpc.error_status import ErrorInterceptor
+from serving.rpc.health import Awaiting, Health, SelfChecking
 from serving.transport.tls import ServerTls, is_loopback, server_credentials, server_tls
 
 _log = logging.getLogger(__name__)
@@ -35,20 +36,18 @@ MESSAGE_LIMIT_BYTES: Final = 16 * 2**20
 SERVER_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
     ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
-    # A client that pings every 30 s must not be told too_many_pings.
+    # A client that pings every 30 s must not get too_many_pings.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    # With port sharing on, a second server on a taken port would start and get half of the calls.
+    # With port sharing, a second server on the same port would start and receive half of the calls.
     ("grpc.so_reuseport", 0),
 )
-LIVE: Final = "live"
-"""What the health port calls the process itself: SERVING as long as its event loop runs, whatever it depends on."""
 _SAME_SIGNAL_SECONDS: Final = 1.0
-"""The children of a killed process may hear of it several times at once: Linux tells them for each of its threads."""
+"""When a process is killed, Linux may signal its children several times at once, for each of its threads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """What every process of ours can be told. A port of 0 takes a free one, which the ready line names."""
+    """The settings of every process. Port 0 takes a free one, which the ready line names."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -57,26 +56,26 @@ class ServerSettings:
     drain_seconds: float = 20.0
     """How long running calls may go on after SIGTERM."""
     drain_delay_seconds: float = 0.0
-    """How long new calls are still served after SIGTERM, while health says NOT_SERVING: Kubernetes needs some seconds
-    to tell everybody that a pod has gone."""
+    """How long new calls are still served after SIGTERM, while health is NOT_SERVING: Kubernetes needs some seconds to
+    tell all callers that a pod is leaving."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     tls_certificate: Path | None = None
-    """PEM, with the intermediate certificates behind it. Read again when it changes; running calls go on."""
+    """PEM, followed by the intermediate certificates. Read again when it changes; running calls go on."""
     tls_key: Path | None = None
     """PEM, not encrypted."""
     tls_client_ca: Path | None = None
-    """Callers must show a certificate signed by one of these. None: they need none."""
+    """Callers must present a certificate signed by one of these. None: they need none."""
     insecure: bool = False
-    """Whether calls may come in plaintext from other machines. Health and metrics are plaintext always."""
+    """Accept calls in plaintext from other machines. Health and metrics are always plaintext."""
     log_format: str = "text"
-    """"text" for people, who start a process by hand or read the files of `dance up`; "json", an object a line, for
-    collectors of logs."""
+    """"text" for people, who start a process by hand or read the files of `dance up`; "json", one object per line, for
+    log collectors."""
     max_connection_age_seconds: float = 0.0
-    """A caller's connection that is older is renewed, and looks for new replicas while it is; calls on it end as they
-    would. 0: never. For stages behind a headless Service."""
+    """Replace connections older than this, so that callers find new replicas; running calls go on. 0: never. For stages
+    that have a headless Service."""
     traces_endpoint: str = ""
-    """An OTLP collector's gRPC port, host:port or URL; empty for no traces. It needs the extra "tracing"."""
+    """The gRPC port of an OTLP collector, host:port or URL; empty for no traces. Needs the extra "tracing"."""
 
     def __post_init__(self) -> None:
         for name in ("port", "health_port", "metrics_port"):
@@ -96,13 +95,13 @@ class ServerSettings:
             )
 
     def server_options(self) -> tuple[tuple[str, int], ...]:
-        """gRPC's options for the server of calls."""
+        """Return the gRPC options of the server for calls."""
         if self.max_connection_age_seconds == 0:
             return SERVER_OPTIONS
         return (*SERVER_OPTIONS, ("grpc.max_connection_age_ms", max(1, round(1000 * self.max_connection_age_seconds))))
 
     def tls(self) -> ServerTls | None:
-        """What the server proves itself with; None: plaintext. Raises ValueError for half of it."""
+        """Return the server's certificate and key; None for plaintext. Raises ValueError if one of them is missing."""
         return server_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
 
 
@@ -111,81 +110,43 @@ class Service(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the process, for people: "pose"."""
+        """The process's name, for people: "pose"."""
         ...
 
     @property
     def full_names(self) -> tuple[str, ...]:
-        """Of the gRPC services, for reflection: "dance.v1.PoseService"."""
+        """The names of the gRPC services, for reflection: "dance.v1.PoseService"."""
         ...
 
     def register(self, server: grpc.aio.Server) -> None:
-        """Adds the servicers."""
+        """Add the servicers to the server."""
         ...
 
     async def warm_up(self) -> None:
-        """Sends a first frame through, so that the first caller does not wait for caches and compilers."""
+        """Process a first frame, so that the first caller does not wait for caches and compilers."""
         ...
 
     async def close(self) -> None:
-        """Ends what the service started. Called once, after the last call has ended."""
+        """Release what the service started. Called once, after the last call has ended."""
         ...
 
     def ready_facts(self) -> Mapping[str, str | int]:
-        """Further words for the ready line, such as another port."""
-        ...
-
-
-class Health:
-    """What `grpc.health.v1` says about one process: SERVING or not, for the process ("") and each of its services."""
-
-    def __init__(self, full_names: tuple[str, ...]) -> None:
-        self.servicer = health.aio.HealthServicer()
-        self._names = ("", *full_names)
-
-    async def begin(self) -> None:
-        """Says that the process lives, and does not serve yet."""
-        await self.set(False)
-        await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
-
-    async def set(self, serving: bool) -> None:
-        """Says SERVING or NOT_SERVING."""
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in self._names:
-            await self.servicer.set(name, status)
-
-
-@runtime_checkable
-class SelfChecking(Protocol):
-    """A service whose health changes while it serves, because it depends on something that may break and heal."""
-
-    async def keep_health(self, health: Health) -> None:
-        """Runs while the server serves; says SERVING or NOT_SERVING whenever that changes."""
-        ...
-
-
-@runtime_checkable
-class Awaiting(SelfChecking, Protocol):
-    """A self-checking service that may start before what it depends on is there."""
-
-    @property
-    def ready_at_start(self) -> bool:
-        """Whether it was there when `warm_up` ended. If not, health waits for what `keep_health` says."""
+        """Return more fields for the ready line, such as another port."""
         ...
 
 
 @runtime_checkable
 class Drainable(Protocol):
-    """A service whose calls last long, and can be told to end well."""
+    """A service with long calls, which can be told to end early."""
 
     async def drain(self) -> None:
-        """Tells running calls to end, and refuses new ones. Does not wait for them."""
+        """Tell running calls to end, and refuse new ones. Does not wait for them."""
         ...
 
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server that serves: the ports it really got, and its health."""
+    """A server that serves: the ports it listens on, and its health."""
 
     port: int
     health_port: int
@@ -195,10 +156,10 @@ class RunningServer:
 
 @asynccontextmanager
 async def running(service: Service, settings: ServerSettings) -> AsyncIterator[RunningServer]:
-    """Serves `service` while the context lasts; on leaving, running calls get `drain_seconds` to end.
+    """Serve `service` while the context lasts; on leaving, running calls get `drain_seconds` to end.
 
-    The body begins when the warm-up frame has gone through and health says SERVING, or, of a service that is `Awaiting`
-    something, what is true. Raises BadSettings for a port that is taken.
+    The body begins after the warm-up, when health is SERVING; for an `Awaiting` service it may still be NOT_SERVING.
+    Raises BadSettings for a port that is in use.
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
@@ -227,7 +188,7 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         stack.push_async_callback(server.stop, settings.drain_seconds)
         if isinstance(service, Drainable):
             stack.push_async_callback(service.drain)
-        # Until whoever sends calls here has heard of NOT_SERVING, new ones are still served.
+        # New calls are still served until all callers have seen NOT_SERVING.
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_seconds)
         await stack.enter_async_context(metrics.watching_event_loop())
         await own_health.set(not isinstance(service, Awaiting) or service.ready_at_start)
@@ -249,11 +210,11 @@ async def _keeping_health(service: SelfChecking, own_health: Health) -> AsyncIte
 
 
 def run_service(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:
-    """The body of every `__main__.py`: builds the service, serves until SIGTERM or SIGINT, exits.
+    """The body of every `__main__.py`: build the service, serve until SIGTERM or SIGINT, exit.
 
-    Prints one line when it is ready: `ready name=pose port=... health_port=... metrics_port=...`. A mistake in the
-    settings ends the process with one line on stderr and exit code 2, any other of our errors with exit code 1. A
-    second signal, a second or more after the first, ends the process at once.
+    Prints one line when ready: `ready name=pose port=... health_port=... metrics_port=...`. A bad setting ends the
+    process with one line on stderr and exit code 2, any other DanceError with exit code 1. A second signal, at least a
+    second after the first, ends the process at once.
     """
     try:
         asyncio.run(_serve_until_signal(build))
@@ -304,7 +265,7 @@ def _interceptors(service: Service) -> list[grpc.aio.ServerInterceptor]:
 
 
 def _reflects(service: Service, settings: ServerSettings) -> bool:
-    """Whether reflection is served: to callers on this machine, and to those who must say who they are."""
+    """Whether reflection is served: only to callers on this machine and to authenticated ones."""
     checked = isinstance(service, Guarded) and service.token_check is not None
     return is_loopback(settings.host) or checked or settings.tls_client_ca is not None
 

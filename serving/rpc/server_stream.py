@@ -1,41 +1,118 @@
-"""A client's stream at a stage: requests are read ahead, responses written behind, and neither is ever cancelled.
+"""A server's half of a stream. Neither a read nor a write is ever cancelled.
 
-grpcio leaks memory for a read that is cancelled, and can send no status after a write that is. So each half has a task
-of its own, which is left alone and ends with the call; time limits are on the queues between them and the stage's work.
+grpcio leaks memory when a read is cancelled (see `ReadAhead`), and can send no status after a cancelled write. So reads
+and writes run in tasks of their own, and time limits apply to the queues between them and the service's work.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from serving.errors import AtCapacity, DanceError, StageTimeout
+from google.protobuf.message import DecodeError
+from grpc._cython import cygrpc
+
+from serving.errors import AtCapacity, BadInput, DanceError, StageTimeout
 from serving.observability import metrics
 from serving.process.memory import Sweeper
+from serving.rpc.read_ahead import ReadAhead
+
+_log = logging.getLogger(__name__)
 
 RequestT = TypeVar("RequestT")
 ItemT = TypeVar("ItemT")
 ResponseT = TypeVar("ResponseT")
 
 _CONFIG_SECONDS: Final = 1.0
+_CANCELLED_WITHIN_SECONDS: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """Behind the last item: how the requests ended."""
+class RequestReader(ReadAhead[RequestT]):
+    """A client's requests, read ahead by one."""
 
-    error: Exception | None
+    def __init__(self, requests: AsyncIterator[RequestT]) -> None:
+        remaining = aiter(requests)
+
+        async def read() -> RequestT:
+            try:
+                return await anext(remaining)
+            except DecodeError:
+                raise BadInput("request", "is not a message of this contract") from None
+
+        super().__init__(read, depth=1, name="requests of a client")
+
+    async def take(self, within_seconds: float | None = None) -> RequestT | None:
+        """Return the next request; None after the last one. Raises StageTimeout when none comes in time."""
+        try:
+            return await super().take(within_seconds)
+        except TimeoutError as error:
+            raise StageTimeout("client", None, f"it sent nothing for {within_seconds:g} s") from error
 
 
-class ClientStream(Generic[ItemT, ResponseT]):
-    """The two halves of one open stream; `StreamPlaces.taken` opens and ends it.
+class ResponseWriter(Generic[ResponseT]):
+    """Writes responses to a client, one at a time.
 
-    stage: its name, for errors. requests, write: the client's, as grpcio gives them. prepare: makes a request what
-    `take` returns, while earlier ones are worked on; what it raises ends the requests. read_ahead: how many prepared
-    items may wait; then the client has to. idle_seconds: how long the client may send, or take, nothing.
+    While grpcio has a message to send it can send no status: a call whose write was cancelled would never end for its
+    client. So a session that gives up on a slow client leaves the write alone, and its status waits for `idle`.
+
+    write: sends one response. seconds: how long the client may take for one.
+    """
+
+    def __init__(self, write: Callable[[ResponseT], Awaitable[Any]], seconds: float) -> None:
+        self._write = write
+        self._seconds = seconds
+        self._writing: asyncio.Future[Any] | None = None
+
+    async def send(self, response: ResponseT, sequence: int | None) -> None:
+        """Send a response. Raises StageTimeout, for the frame `sequence`, when the client does not take it in time."""
+        self._writing = asyncio.ensure_future(self._write(response))
+        self._writing.add_done_callback(_retrieve)
+        done, _ = await asyncio.wait({self._writing}, timeout=self._seconds)
+        if not done:
+            raise StageTimeout("client", sequence, f"it did not take an answer within {self._seconds:g} s")
+        try:
+            self._writing.result()
+        except cygrpc.ExecuteBatchError:
+            # For grpcio the call is over, and it is about to cancel the handler: that is how this session ends.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CANCELLED_WITHIN_SECONDS):
+                    await asyncio.Event().wait()
+            raise
+
+    async def idle(self) -> bool:
+        """Wait until the last response is sent or the client has gone. False if neither happened in time.
+
+        The write is then cancelled, and with it the call: no status can be sent any more.
+        """
+        if self._writing is None or self._writing.done():
+            return True
+        done, _ = await asyncio.wait({self._writing}, timeout=self._seconds)
+        if not done:
+            self._writing.cancel()
+            await asyncio.wait({self._writing})
+            return False
+        return True
+
+
+def _retrieve(writing: asyncio.Future[Any]) -> None:
+    """Retrieve the exception of a write, so that asyncio does not log it as an error.
+
+    When a client goes away, its session may be cancelled and not wait for the write; otherwise `send` raises it.
+    """
+    failure = None if writing.cancelled() else writing.exception()
+    if failure is not None:
+        _log.debug("an answer was not sent: %s", failure)
+
+
+class ServerStream(Generic[ItemT, ResponseT]):
+    """Both directions of a client's stream at a stage; `StreamPlaces.taken` opens and ends it.
+
+    stage: its name, for errors. requests, write: as grpcio gives them. prepare: turns a request into what `take`
+    returns, while earlier ones are worked on; if it raises, the requests end. read_ahead: how many prepared items may
+    wait before the client has to. idle_seconds: how long the client may send, or take, nothing.
     """
 
     def __init__(
@@ -48,42 +125,34 @@ class ClientStream(Generic[ItemT, ResponseT]):
         read_ahead: int,
         idle_seconds: float,
     ) -> None:
+        async def read() -> ItemT:
+            return await prepare(await anext(requests))
+
         self._stage = stage
         self._idle_seconds = idle_seconds
         self._sequence: int | None = None
-        self._items: asyncio.Queue[ItemT | _End] = asyncio.Queue(read_ahead)
+        self._items = ReadAhead(read, depth=read_ahead, name=f"{stage} requests")
         self._responses: asyncio.Queue[ResponseT | None] = asyncio.Queue(1)
-        self._closed = False
         self._write_failure: Exception | None = None
-        self._reader = asyncio.create_task(self._read(requests, prepare), name=f"{stage} requests")
         self._writer = asyncio.create_task(self._write(write), name=f"{stage} responses")
 
     async def take(self, within_seconds: float | None = None) -> ItemT | None:
-        """The next request, prepared; None after the last.
+        """Return the next request, prepared; None after the last one.
 
-        Raises what `prepare` raised, once the requests before it were taken, and StageTimeout when nothing comes for
-        `within_seconds` (`idle_seconds` where not given).
+        Raises the error of `prepare` once the requests before it were taken, and StageTimeout when nothing comes for
+        `within_seconds`, by default `idle_seconds`.
         """
         seconds = self._idle_seconds if within_seconds is None else within_seconds
         try:
-            item = self._items.get_nowait()
-        except asyncio.QueueEmpty:
-            try:
-                async with asyncio.timeout(seconds):
-                    item = await self._items.get()
-            except TimeoutError as error:
-                reason = f"the sender was silent for {seconds:g} s"
-                raise StageTimeout(self._stage, self._sequence, reason) from error
-        if not isinstance(item, _End):
-            return item
-        if item.error is not None:
-            raise item.error
-        return None
+            return await self._items.take(seconds)
+        except TimeoutError as error:
+            reason = f"the sender was silent for {seconds:g} s"
+            raise StageTimeout(self._stage, self._sequence, reason) from error
 
     async def send(self, response: ResponseT, sequence: int | None) -> None:
-        """Hands over a response, about the frame `sequence`; one waits at most while another is on its way.
+        """Hand over the response to the frame `sequence`. At most one response waits while another is being sent.
 
-        Raises StageTimeout when the client takes none for `idle_seconds`, and what the write before it raised.
+        Raises StageTimeout when the client takes none for `idle_seconds`, and the error of an earlier write.
         """
         self._sequence = sequence
         if self._responses.full():
@@ -94,19 +163,14 @@ class ClientStream(Generic[ItemT, ResponseT]):
             raise self._write_failure
 
     async def flush(self) -> None:
-        """Waits until all responses were sent. Raises as `send` does."""
+        """Wait until all responses were sent. Raises as `send` does."""
         await self._limited(self._responses.join())
         if self._write_failure is not None:
             raise self._write_failure
 
     async def end(self) -> None:
-        """Nothing more is taken; returns when all responses were sent or the client has gone, however long it takes.
-
-        The reader is left alone: its read ends with the call.
-        """
-        self._closed = True
-        while not self._items.empty():
-            self._items.get_nowait()
+        """Take nothing more, and wait, without a limit, until all responses were sent or the client has gone."""
+        self._items.close()
         await self._responses.put(None)
         await asyncio.wait({self._writer})
 
@@ -118,21 +182,9 @@ class ClientStream(Generic[ItemT, ResponseT]):
             reason = f"the receiver took no answer for {self._idle_seconds:g} s"
             raise StageTimeout(self._stage, self._sequence, reason) from error
 
-    async def _read(self, requests: AsyncIterator[RequestT], prepare: Callable[[RequestT], Awaitable[ItemT]]) -> None:
-        end = _End(None)
-        try:
-            async for request in requests:
-                await self._items.put(await prepare(request))
-                if self._closed:
-                    return
-        except Exception as error:
-            end = _End(error)
-        if not self._closed:
-            await self._items.put(end)
-
     async def _write(self, write: Callable[[ResponseT], Awaitable[Any]]) -> None:
         while (response := await self._responses.get()) is not None:
-            # After a failure the rest is thrown away, so that nobody waits for it.
+            # After a failure the rest is dropped, so that nothing waits for it.
             if self._write_failure is None:
                 try:
                     await write(response)
@@ -159,18 +211,18 @@ class StreamPlaces:
         prepare: Callable[[RequestT], Awaitable[ItemT]],
         *,
         read_ahead: int,
-    ) -> AsyncIterator[ClientStream[ItemT, ResponseT]]:
-        """A stream that has a place while the context lasts; see `ClientStream`. Raises AtCapacity when all are taken.
+    ) -> AsyncIterator[ServerStream[ItemT, ResponseT]]:
+        """Open a stream that has a place while the context lasts. Raises AtCapacity when all places are taken.
 
-        On leaving all responses are sent, or StageTimeout is raised. The place is free then; only the status waits for
+        On leaving, all responses are sent, or StageTimeout is raised. The place is then free; only the status waits for
         a client that is slow to read.
         """
-        stream: ClientStream[ItemT, ResponseT] = ClientStream(
+        stream: ServerStream[ItemT, ResponseT] = ServerStream(
             self._stage, requests, write, prepare, read_ahead=read_ahead, idle_seconds=self._idle_seconds
         )
         try:
             if self._open >= self._max_streams:
-                # grpc tells a client whose config is still on its way INTERNAL in place of the refusal.
+                # If the config were still on its way, grpc would report INTERNAL to the client and hide the refusal.
                 with suppress(DanceError):
                     await stream.take(_CONFIG_SECONDS)
                 raise AtCapacity(f"{self._stage}: all {self._max_streams} streams are in use")

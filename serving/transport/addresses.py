@@ -1,4 +1,4 @@
-"""What may stand where the address of a server is expected."""
+"""The accepted forms of a server's address."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LARGEST_PORT: Final = 65535
 
 
 def checked_address(address: str, *, one_server: bool = False) -> str:
-    """`address` itself: HOST:PORT, with an IPv6 address in brackets, or one of gRPC's names for several replicas.
+    """Return `address` if it is HOST:PORT, with an IPv6 address in brackets, or one of gRPC's forms for replicas.
 
-    Those are `dns:///name:port`, lists `ipv4:a:port,b:port` and `ipv6:[a]:port,[b]:port`, and `unix:path`; with
-    `one_server` none of them. Raises ValueError, which says what was given and what is expected.
+    These are `dns:///name:port`, the lists `ipv4:a:port,b:port` and `ipv6:[a]:port,[b]:port`, and `unix:path`; with
+    `one_server` none of them is accepted. Raises ValueError with what was given and what is expected.
     """
     if not one_server and address.startswith(_SOCKETS):
         if not address.partition(":")[2]:
@@ -33,7 +33,7 @@ def checked_address(address: str, *, one_server: bool = False) -> str:
 
 
 def hosts_of(address: str) -> tuple[str, ...]:
-    """The hosts in an address that `checked_address` takes, in order and without brackets; none for a socket.
+    """Return the hosts of an address that `checked_address` accepts, in order and without brackets; none for a socket.
 
     A port may be missing.
     """
@@ -53,13 +53,13 @@ def _check_one(one: str, address: str) -> None:
         host, colon, port = one, "", ""
     elif ":" in host and not (host.startswith("[") and host.endswith("]")):
         raise ValueError(
-            f"{address} has several colons: an IPv6 address stands in brackets, as [::1]:50050; {EXPECTED}"
+            f"{address} has several colons: put an IPv6 address in brackets, such as [::1]:50050; {EXPECTED}"
         )
     if not colon:
         raise ValueError(f"{address or 'an empty text'} has no port; {EXPECTED}")
     if not host.strip("[]") or re.search(r"[\s/@?#,]", host):
-        raise ValueError(f"{address!r} has no host in front of its port; {EXPECTED}")
+        raise ValueError(f"{address!r} has no host before its port; {EXPECTED}")
     if not (port.isascii() and port.isdecimal() and 0 < int(port) <= _LARGEST_PORT):
         raise ValueError(
-            f"{address!r} has {port!r} for a port, which is a number from 1 to {_LARGEST_PORT}; {EXPECTED}"
+            f"{address!r} has {port!r} as its port, expected a number from 1 to {_LARGEST_PORT}; {EXPECTED}"
         )

@@ -1,7 +1,7 @@
-"""Whether a gRPC channel goes through an HTTP proxy that the environment names.
+"""Whether a gRPC channel uses an HTTP proxy from the environment.
 
-gRPC asks the environment for every channel, loopback included. A proxy cannot reach the loopback of this machine, nor
-the stages of a stack, so our channels do not ask; only a client of a server elsewhere does (`serving.rpc.channels`).
+gRPC reads the environment for every channel, even to the loopback. A proxy can reach neither this machine's loopback
+nor the stages of a stack, so our channels ignore it; only a client of a remote server uses it (`serving.rpc.channels`).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ NO_PROXY: Final = ("grpc.enable_http_proxy", 0)
 """The channel option that ignores the environment."""
 
 PROXY_VARIABLES: Final = ("grpc_proxy", "https_proxy", "http_proxy")
-"""Where gRPC looks; the first that is set counts, also when it is empty, which means no proxy."""
+"""The variables that gRPC reads. The first one that is set counts, even if it is empty, which means no proxy."""
 EXEMPTING_VARIABLES: Final = ("no_grpc_proxy", "no_proxy")
-"""Where gRPC looks for servers that are called without a proxy; only the first that is set counts."""
+"""The variables from which gRPC reads the exempt servers. Only the first one that is set counts."""
 _READ_BY_OTHERS: Final = ("all_proxy", "ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyChoice:
-    """What the environment says about one server.
+    """The environment's proxy for one server.
 
-    variable: the one that names a proxy. proxy: its host:port, without user and password. unused_because: empty where
-    the channel goes through the proxy, else why it does not.
+    variable: its name. proxy: host:port, without user and password. unused_because: why the channel does not use the
+    proxy; empty if it does.
     """
 
     variable: str
@@ -38,10 +38,9 @@ class ProxyChoice:
 
 
 def proxy_for(address: str, environment: Mapping[str, str]) -> ProxyChoice | None:
-    """The proxy for a server at `address`, decided as gRPC does; None where the environment names none.
+    """Return the proxy for a server at `address`, as gRPC chooses it; None if the environment names none.
 
-    A list is exempt where each of its hosts is, although gRPC itself exempts no list: `serving.rpc.channels` then
-    says so.
+    A list is exempt if each of its hosts is. gRPC itself exempts no list, so `serving.rpc.channels` disables the proxy.
     """
     variable = next((name for name in PROXY_VARIABLES if name in environment), "")
     value = environment.get(variable, "")

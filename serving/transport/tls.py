@@ -1,4 +1,4 @@
-"""Transport security: certificates and keys from PEM files, for servers and for those who call them."""
+"""Transport security: certificates and keys from PEM files, for servers and their callers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ NOT_AFTER: Final = Gauge(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerTls:
-    """What a server proves itself with.
+    """A server's certificate and key.
 
-    certificate: its own, with the intermediate ones behind it. key: not encrypted. client_ca: who signs the
-    certificates that callers must show; None: callers need none.
+    certificate: its own, followed by the intermediate ones. key: not encrypted. client_ca: the signers of the
+    certificates that callers must present; None if callers need none.
     """
 
     certificate: Path
@@ -43,10 +43,10 @@ class ServerTls:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChannelTls:
-    """What a caller expects of a server, and shows to it.
+    """What a caller requires of a server's certificate, and the certificate that it presents itself.
 
-    ca: who must have signed the server's certificate, which must be for the name or address that is called.
-    certificate, key: the caller's own, for a server that asks for one; both or neither.
+    ca: must have signed the server's certificate, which must be for the name or address that is called.
+    certificate, key: the caller's own, for a server that requires one; both or neither.
     """
 
     ca: Path
@@ -55,7 +55,7 @@ class ChannelTls:
 
 
 def server_tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ServerTls | None:
-    """From three settings; None where none is set. Raises ValueError for half of them."""
+    """Build it from three settings; None if none is set. Raises ValueError if only some are."""
     if certificate is not None and key is not None:
         return ServerTls(certificate=certificate, key=key, client_ca=client_ca)
     if certificate is not None or key is not None or client_ca is not None:
@@ -64,18 +64,18 @@ def server_tls(certificate: Path | None, key: Path | None, client_ca: Path | Non
 
 
 def channel_tls(prefix: str, ca: Path | None, certificate: Path | None, key: Path | None) -> ChannelTls | None:
-    """From three settings; None where none is set. Raises ValueError for half of them, with `prefix` in the names."""
+    """Build it from three settings; None if none is set. Raises ValueError, with `prefix` in the settings' names."""
     if (certificate is None) != (key is None):
         raise ValueError(f"{prefix}certificate and {prefix}key belong together")
     if ca is None:
         if certificate is not None:
-            raise ValueError(f"{prefix}certificate needs {prefix}ca, by which the other side is known")
+            raise ValueError(f"{prefix}certificate needs {prefix}ca, which verifies the other side")
         return None
     return ChannelTls(ca=ca, certificate=certificate, key=key)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on, or is called at, `host`."""
+    """Whether a server at `host` can be reached from this machine only."""
     bare = host.removeprefix("[").removesuffix("]")
     if bare == "localhost":
         return True
@@ -86,14 +86,14 @@ def is_loopback(host: str) -> bool:
 
 
 def is_local(address: str) -> bool:
-    """Whether an address that is called lies on this machine for certain; see `serving.rpc.channels.open_channel`."""
+    """Whether `address` is certainly on this machine; see `serving.rpc.channels.open_channel`."""
     return all(map(is_loopback, hosts_of(address)))
 
 
 def server_credentials(tls: ServerTls) -> grpc.ServerCredentials:
-    """Credentials that are read again from their files when these change; running connections go on as they are.
+    """Return credentials that are read again when their files change; open connections are not affected.
 
-    Raises BadSettings for files that are missing, are no certificate or key, or do not belong together.
+    Raises BadSettings for files that are missing, contain no certificate or key, or do not belong together.
     """
     paths = [tls.certificate, tls.key, *([tls.client_ca] if tls.client_ca else [])]
     files = ReloadedFiles("tls_certificate", paths, _server_configuration)
@@ -111,7 +111,7 @@ def server_credentials(tls: ServerTls) -> grpc.ServerCredentials:
 
 
 def channel_credentials(tls: ChannelTls) -> grpc.ChannelCredentials:
-    """Credentials for one channel, as the files are now. Raises BadSettings, as `server_credentials` does."""
+    """Return credentials for one channel, from the files as they are now. Raises BadSettings, as above."""
     roots = _read("the CA's file", tls.ca)
     _checked(tls.ca, lambda: _certificates(roots, "the CA's file"))
     if tls.certificate is None or tls.key is None:
@@ -134,7 +134,7 @@ def _server_configuration(contents: Sequence[bytes]) -> grpc.ServerCertificateCo
 
 
 def _checked_pair(chain: bytes, key: bytes) -> x509.Certificate:
-    """The first certificate of the chain. Raises ValueError unless the key is its own."""
+    """Return the first certificate of the chain. Raises ValueError unless the key belongs to it."""
     own = _certificates(chain, "the certificate")[0]
     try:
         private = load_pem_private_key(key, password=None)

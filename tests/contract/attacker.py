@@ -1,4 +1,4 @@
-"""Somebody who reaches a Triton and is not its agent: tries all that would run code there, or read what it drew."""
+"""An attacker who can reach Triton: it tries everything that would run code there or read its pictures."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _BECOME_NOBODY = "import os, socket\nos.setgroups([])\nos.setgid(65534)\nos.setu
 
 
 def caller(address: str, credentials: grpc.ChannelCredentials | None = None) -> triton_grpc.InferenceServerClient:
-    """A client of the gRPC service at `address`, past any proxy."""
+    """Open a client of the gRPC service at `address`, bypassing any proxy."""
     return triton_grpc.InferenceServerClient(
         address, ssl=credentials is not None, creds=credentials, channel_args=list(CHANNEL_OPTIONS)
     )
 
 
 def evil_model(marker: Path) -> tuple[str, bytes]:
-    """Configuration and model.py of a model that writes a file as soon as it is loaded."""
+    """Return the configuration and model.py of a model that writes a file when it is loaded."""
     config = {"name": "evil", "backend": "python", "max_batch_size": 0}
     config["input"] = [{"name": "IN", "data_type": "TYPE_UINT8", "dims": [1]}]
     config["output"] = [{"name": "OUT", "data_type": "TYPE_UINT8", "dims": [1]}]
@@ -53,13 +53,13 @@ def evil_model(marker: Path) -> tuple[str, bytes]:
 
 
 def load_evil(client: triton_grpc.InferenceServerClient, marker: Path, headers: dict[str, str] | None) -> None:
-    """What KServe's protocol has for loading a model that is sent along. Raises InferenceServerException."""
+    """Load a model sent within the request, as KServe's protocol allows. Raises InferenceServerException."""
     config, code = evil_model(marker)
     client.load_model("evil", headers, config=config, files={"file:1/model.py": code}, client_timeout=20.0)
 
 
 def attack(address: str, triton: psutil.Process, marker: Path, credentials: grpc.ChannelCredentials | None) -> None:
-    """Tries everything without the key. Fails where Triton does any of it.
+    """Try everything without the key. Fails if Triton does any of it.
 
     address: of the gRPC service. credentials: for TLS; of a legitimate caller, who may draw and nothing else.
     """
@@ -78,7 +78,7 @@ def attack(address: str, triton: psutil.Process, marker: Path, credentials: grpc
 
 
 def over_grpc(client: triton_grpc.InferenceServerClient, marker: Path, headers: dict[str, str] | None) -> None:
-    """Every call that is not for drawing is refused for want of the key."""
+    """Every call except drawing is refused without the key."""
     calls: dict[str, Callable[[], Any]] = {
         "load": lambda: load_evil(client, marker, headers),
         "unload": lambda: client.unload_model("drawn", headers),
@@ -95,7 +95,7 @@ def over_grpc(client: triton_grpc.InferenceServerClient, marker: Path, headers: 
 
 
 def over_http(port: int, marker: Path) -> None:
-    """A web page that somebody on this machine looks at posts to a port: nothing takes it."""
+    """A web page opened on this machine posts to each port: no port accepts it."""
     config, code = evil_model(marker)
     parameters = {"config": config, "file:1/model.py": base64.b64encode(code).decode()}
     for path in HTTP_POSTS:
@@ -112,23 +112,23 @@ def over_http(port: int, marker: Path) -> None:
             if error.code not in (400, 404, 405):
                 pytest.fail(f"port {port} answered {path} with {error.code}")
         except (OSError, http.client.BadStatusLine):
-            continue  # no HTTP/1 is spoken there
+            continue  # the port does not use HTTP/1
 
 
 def listening(triton: psutil.Process) -> list[int]:
-    """The ports at which the process, or a process that it started, listens."""
+    """Return the ports on which the process or its children listen."""
     family = [triton, *triton.children(recursive=True)]
     found: set[int] = set()
     for one in family:
-        with suppress(psutil.NoSuchProcess):  # the system clears dead ones away at any moment
+        with suppress(psutil.NoSuchProcess):  # the system may reap dead processes at any time
             found |= {c.laddr.port for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN}
     return sorted(found)
 
 
 def as_somebody_else(code: str, *arguments: str) -> str:
-    """What a program prints that another user of this machine runs; only root can try that."""
+    """Return the output of a program run by another user of this machine; this needs root."""
     ran = subprocess.run(
-        # The interpreter may lie where others cannot start it.
+        # Other users may not be able to run this interpreter.
         [sys.executable, "-ISc", _BECOME_NOBODY + code, *arguments],
         capture_output=True,
         text=True,
@@ -151,7 +151,7 @@ for name in os.listdir("/dev/shm"):
         except PermissionError:
             print("refused", name)
         except FileNotFoundError:
-            pass  # another Triton removed its own in the meantime
+            pass  # another Triton removed its own memory meanwhile
 if where.startswith("/"):
     try:
         socket.socket(socket.AF_UNIX).connect(where)

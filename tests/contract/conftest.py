@@ -21,7 +21,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ActorStore:
 
 @pytest.fixture(scope="module")
 def publish(store: ActorStore, tmp_path_factory: pytest.TempPathFactory) -> Publish:
-    """`publish_tiny` into `store`: takes the actor's id and the options."""
+    """Return `publish_tiny` for `store`: it takes the actor's id and the options."""
 
     def published(actor_id: str, **options: Any) -> Actor:
         return publish_tiny(store, tmp_path_factory.mktemp("parts"), actor_id, **options)

@@ -27,7 +27,7 @@ SIDE_PX = 32
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stub(store: ActorStore, publish: Callable[..., Actor]) -> AsyncIterator[face_pb2_grpc.FaceServiceStub]:
-    """A running service with the actors "kind" (bias 10), "stern" (bias 20) and "faceless"."""
+    """Run the service with the actors "kind" (bias 10), "stern" (bias 20) and "faceless"."""
     publish("kind", bias=10)
     publish("stern", bias=20)
     publish("faceless", face=False)
@@ -54,25 +54,25 @@ def raw(pixels: Picture) -> frame_pb2.Picture:
 
 
 def request(actor: str, seed: int, *, version: int = 1, side_px: int = SIDE_PX) -> face_pb2.RefineRequest:
-    """Asks for the noise of `seed` as the face, that of `seed + 100` as the label."""
+    """Return a request with the noise of `seed` as the face, and that of `seed + 100` as the label."""
     face, label = raw(noise(seed, side_px)), raw(noise(seed + 100, side_px))
     return face_pb2.RefineRequest(actor=actor, actor_version=version, face=face, label=label)
 
 
 def right_answer(seed: int, bias: int) -> bytes:
-    """What an actor of that bias makes of `request(..., seed)`."""
+    """Return what an actor with that bias makes of `request(..., seed)`."""
     return bytes(np.rint(0.5 * noise(seed + 100) + 0.25 * noise(seed) + bias).astype(np.uint8).tobytes())
 
 
 async def code_of(call: grpc.aio.UnaryUnaryCall) -> tuple[grpc.StatusCode, str]:
-    """Status and message of a call that must fail."""
+    """Return the status and message of a call that must fail."""
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await call
     return refusal.value.code(), refusal.value.details()
 
 
 async def test_a_face_is_refined(stub):
-    """A crop comes back as its actor's network makes it, with the time that took and the size of its batch."""
+    """A crop is refined by its actor's network; the answer has the time taken and the batch size."""
     answer = await stub.Refine(request("kind", 1))
     assert answer.face.data == right_answer(1, 10)
     assert (answer.face.width_px, answer.face.height_px) == (SIDE_PX, SIDE_PX)
@@ -82,7 +82,7 @@ async def test_a_face_is_refined(stub):
 
 
 async def test_each_session_gets_its_own_face(stub):
-    """Many sessions of two actors at the same moment: each gets its own face, from its own actor, in shared batches."""
+    """Concurrent sessions of two actors each get their own face, from their own actor, in shared batches."""
     wanted = [(("kind", 10) if seed % 2 else ("stern", 20), seed) for seed in range(24)]
     answers = await asyncio.gather(*(stub.Refine(request(actor, seed)) for (actor, _), seed in wanted))
     for ((_, bias), seed), answer in zip(wanted, answers, strict=True):
@@ -91,7 +91,7 @@ async def test_each_session_gets_its_own_face(stub):
 
 
 async def test_an_actor_without_a_face_network_is_refused(stub):
-    """The caller learns that this actor has none; that is no reason to ask again."""
+    """An actor without a face network is reported as such, and is no reason to retry."""
     code, message = await code_of(stub.Refine(request("faceless", 1)))
     assert code is grpc.StatusCode.FAILED_PRECONDITION
     assert "without a face network" in message
@@ -99,13 +99,13 @@ async def test_an_actor_without_a_face_network_is_refused(stub):
 
 @pytest.mark.parametrize(("actor", "version"), [("nobody", 1), ("kind", 9)])
 async def test_an_unknown_actor_or_version_is_not_found(stub, actor, version):
-    """The message names what there is."""
+    """The error names the existing actors and versions."""
     code, _ = await code_of(stub.Refine(request(actor, 1, version=version)))
     assert code is grpc.StatusCode.NOT_FOUND
 
 
 async def test_wrong_crops_are_refused_by_name(stub):
-    """Another size, too few bytes, another encoding, a bad name, no version: each is refused, naming the field."""
+    """A wrong size, too few bytes, another encoding, a bad name and a missing version are refused, naming the field."""
     short = request("kind", 1)
     short.label.data = short.label.data[:-1]
     png = request("kind", 1)
@@ -123,7 +123,7 @@ async def test_wrong_crops_are_refused_by_name(stub):
 
 
 async def test_a_version_published_later_is_found(stub, publish: Callable[..., Actor]):
-    """A new version is served as soon as a session asks for it, beside the old one."""
+    """A new version is served as soon as a session requests it, beside the old one."""
     version = publish("kind", bias=30).version
     assert (await stub.Refine(request("kind", 5, version=version))).face.data == right_answer(5, 30)
     assert (await stub.Refine(request("kind", 5, version=1))).face.data == right_answer(5, 10)

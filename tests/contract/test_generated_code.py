@@ -1,4 +1,4 @@
-"""The committed code is what the contracts generate."""
+"""The committed code equals the code generated from the contracts."""
 
 from __future__ import annotations
 

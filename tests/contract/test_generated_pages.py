@@ -1,4 +1,4 @@
-"""docs/metrics.md and docs/settings.md are what the code has."""
+"""docs/metrics.md and docs/settings.md match the code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROMISED = (
 
 @pytest.mark.parametrize("page", ["metrics", "settings"])
 def test_the_page_is_up_to_date(root: Path, page: str):
-    """Every metric and every setting of the code stands there with what is said of it, and no other."""
+    """The pages list exactly the metrics and settings of the code, with their descriptions."""
     checked = subprocess.run(
         [sys.executable, f"scripts/generate_{page}_page.py", "--check"],
         cwd=root, capture_output=True, text=True, check=False,
@@ -27,12 +27,12 @@ def test_the_page_is_up_to_date(root: Path, page: str):
 
 
 def test_every_setting_says_what_it_is(root: Path):
-    """Beside those whose name says it all: ports, addresses and paths of pairs."""
+    """Every setting has a description, except obvious ones: ports, addresses and paths of pairs."""
     bare = re.findall(r"^\| `(\w+)` \|.*\|  \|$", (root / "docs" / "settings.md").read_text(), re.MULTILINE)
     assert not [name for name in bare if not name.endswith(("PORT", "HOST", "ADDRESS", "KEY", "AUDIENCE", "_SECONDS"))]
 
 
 def test_no_promised_metric_is_missing(root: Path):
-    """Dashboards and alerts rest on these names."""
+    """Dashboards and alerts depend on these names."""
     text = (root / "docs" / "metrics.md").read_text()
     assert not [name for name in PROMISED if f"| `{name}` |" not in text]

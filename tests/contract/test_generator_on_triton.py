@@ -1,4 +1,4 @@
-"""The generator on a real Triton: what callers get, and how the agent keeps it drawing."""
+"""The generator on a real Triton: its answers, and how the agent keeps it drawing."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ pytestmark = [
 ]
 
 SIDE_PX = 32
-OPTIONS = EngineOptions(threads=1, precision="f32")  # in float32 the right answer is exact
+OPTIONS = EngineOptions(threads=1, precision="f32")  # in float32 the expected answer is exact
 
 
 class Running:
-    """A Triton, an agent whose clock is turned by hand, and a caller."""
+    """A Triton, an agent with a manual clock, and a caller."""
 
     def __init__(
         self, server: TritonServer, repository: ModelRepository, store: ActorStore, client: TritonClient
@@ -62,12 +62,12 @@ class Running:
         self.agent = GeneratorAgent(store, repository, client, care, server, clock=lambda: self.now)
 
     async def forget_all(self) -> None:
-        """Lets the agent see what was drawn, and so much time go by that nothing is in use any more."""
+        """Let the agent see what was drawn, and advance the clock until no actor is in use."""
         await self.agent.check()
         self.now += 100.0
 
     def stub_of(self, actor: Actor) -> psutil.Process:
-        """The process that runs this version of the actor; the one that was started last, if there are several."""
+        """Return the process that runs this version of the actor; of several, the newest."""
         path = f"/{actor.id}/{actor.version}/model.py"
         children = [p for p in psutil.Process(self.server.pid).children() if p.status() != psutil.STATUS_ZOMBIE]
         stubs = [process for process in children if any(word.endswith(path) for word in process.cmdline())]
@@ -76,7 +76,7 @@ class Running:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def triton(store: ActorStore, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """A Triton for all tests of this file; at its end nothing of it is left."""
+    """Run one Triton for all tests of this file, and check that it leaves nothing behind."""
     folder = tmp_path_factory.mktemp("triton")
     repository = ModelRepository(folder / "repository", store.root, OPTIONS)
     repository.root.mkdir()
@@ -93,14 +93,14 @@ async def triton(store: ActorStore, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def running(triton: Running) -> Running:
-    """The Triton and its agent; what earlier tests loaded is in use by nobody."""
+    """Return the Triton and its agent; actors loaded by earlier tests are not in use."""
     await triton.forget_all()
     return triton
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def caller(running: Running) -> AsyncIterator[triton_grpc.InferenceServerClient]:
-    """A connection such as the orchestrator has."""
+    """Open a connection like the orchestrator's."""
     client = triton_grpc.InferenceServerClient(running.server.address, channel_args=list(CHANNEL_OPTIONS))
     yield client
     await client.close()
@@ -112,7 +112,7 @@ def pictures(seed: int, *, side_px: int = SIDE_PX, count: int = 1) -> Picture:
 
 
 def right_answer(label_map: Picture, previous: Picture, bias: int) -> Picture:
-    """What the actors of these tests draw."""
+    """Return what the actors of these tests draw."""
     blended: Picture = np.rint(0.5 * label_map + 0.25 * previous + bias).astype(np.uint8)
     return blended
 
@@ -120,7 +120,7 @@ def right_answer(label_map: Picture, previous: Picture, bias: int) -> Picture:
 async def draw(
     caller: triton_grpc.InferenceServerClient, actor: Actor, label_map: Picture, previous: Picture
 ) -> triton_grpc.InferResult:
-    """Asks Triton as any client of KServe's protocol would."""
+    """Call Triton like any client of KServe's protocol."""
     inputs = []
     for name, picture in (("LABEL_MAP", label_map), ("PREVIOUS_FRAME", previous)):
         inputs.append(triton_grpc.InferInput(name, list(picture.shape), "UINT8"))
@@ -129,14 +129,14 @@ async def draw(
 
 
 async def assert_draws(caller: triton_grpc.InferenceServerClient, actor: Actor, bias: int) -> None:
-    """The actor's version draws what it should."""
+    """Check that the actor's version draws the right picture."""
     label_map, previous = pictures(1), pictures(2)
     frame = (await draw(caller, actor, label_map, previous)).as_numpy("FRAME")
     np.testing.assert_array_equal(frame, right_answer(label_map, previous, bias))
 
 
 async def test_an_ensured_actor_draws(running: Running, caller, publish: Callable[..., Actor]):
-    """Once ensured, an actor draws exactly what its network computes, and says how long that took and how precisely."""
+    """An ensured actor draws exactly what its network computes, and reports the time and the precision."""
     actor = publish("echo", bias=5)
     ensured = await running.agent.ensure("echo")
     label_map, previous = pictures(1, count=2), pictures(2, count=2)
@@ -149,7 +149,7 @@ async def test_an_ensured_actor_draws(running: Running, caller, publish: Callabl
 
 
 async def test_neighbours_change_nothing(running: Running, caller, publish: Callable[..., Actor]):
-    """Requests that arrive together get the very bytes that each gets alone."""
+    """Requests that arrive together get the same bytes as each gets alone."""
     actor = publish("crowd", bias=1)
     await running.agent.ensure("crowd")
     asked = [(pictures(seed), pictures(seed + 50)) for seed in range(3)]
@@ -160,7 +160,7 @@ async def test_neighbours_change_nothing(running: Running, caller, publish: Call
 
 
 async def test_a_wrong_picture_harms_only_its_sender(running: Running, caller, publish: Callable[..., Actor]):
-    """A picture of another size is refused by name and size, while its neighbours are drawn."""
+    """A picture of the wrong size is refused with its name and size, while the others in the batch are drawn."""
     actor = publish("strict")
     await running.agent.ensure("strict")
 
@@ -173,7 +173,7 @@ async def test_a_wrong_picture_harms_only_its_sender(running: Running, caller, p
 
 
 async def test_an_unknown_actor_is_named(running: Running):
-    """An actor or a version that does not exist is refused before Triton hears of it."""
+    """An actor or a version that does not exist is refused without a call to Triton."""
     with pytest.raises(ActorNotFound, match="nobody"):
         await running.agent.ensure("nobody")
     with pytest.raises(ActorNotFound, match="version 7"):
@@ -181,7 +181,7 @@ async def test_an_unknown_actor_is_named(running: Running):
 
 
 async def test_other_label_maps_are_refused_at_load(running: Running, publish: Callable[..., Actor]):
-    """An actor of another label-map version is refused by the agent, and by the model itself when Triton loads it."""
+    """An actor of another label-map version is refused by the agent, and by the model when Triton loads it."""
     publish("foreign", label_map_version=99)
     with pytest.raises(ActorUnusable, match="version 99"):
         await running.agent.ensure("foreign")
@@ -194,10 +194,9 @@ async def test_other_label_maps_are_refused_at_load(running: Running, publish: C
 async def test_a_damaged_actor_shows_the_log(
     running: Running, store: ActorStore, publish: Callable[..., Actor], caplog: pytest.LogCaptureFixture
 ):
-    """A network that cannot be read is an error that holds the reason; where it lies, and the end of Triton's log, are
-    for the agent's log."""
+    """An unreadable network is an error with the reason; its path and Triton's log are only in the agent's log."""
     actor = publish("broken", generator=b"this is no network")
-    with pytest.raises(ActorUnusable, match=r"broken.*generator.onnx is no network that can be read") as refusal:
+    with pytest.raises(ActorUnusable, match=r"broken.*generator.onnx is not a readable network") as refusal:
         await running.agent.ensure("broken")
     for hidden in (str(store.root), "/", "At:", "Traceback", "end of Triton's log"):
         assert hidden not in str(refusal.value)
@@ -209,7 +208,7 @@ async def test_a_damaged_actor_shows_the_log(
 
 
 async def test_a_dead_stub_is_healed(running: Running, caller, publish: Callable[..., Actor]):
-    """Triton stays ready over a dead stub; the agent's canary notices, and the actor draws again."""
+    """Triton stays ready with a dead stub; the agent's canary notices, and the actor draws again."""
     actor = publish("mortal", bias=9)
     await running.agent.ensure("mortal")
     running.stub_of(actor).kill()
@@ -222,7 +221,7 @@ async def test_a_dead_stub_is_healed(running: Running, caller, publish: Callable
 
 
 async def test_ensure_heals_too(running: Running, caller, publish: Callable[..., Actor]):
-    """Who asks for an actor whose stub has died gets it drawing, without waiting for the next canary."""
+    """Ensuring an actor whose stub has died repairs it, without waiting for the next canary."""
     actor = publish("fallen", bias=8)
     await running.agent.ensure("fallen")
     running.stub_of(actor).kill()
@@ -231,7 +230,7 @@ async def test_ensure_heals_too(running: Running, caller, publish: Callable[...,
 
 
 async def test_a_new_version_is_served_beside_the_old(running: Running, caller, publish: Callable[..., Actor]):
-    """On publish the new version is loaded; the old one stays while it draws, and goes when nobody uses it."""
+    """A published version is loaded; the old one stays while it draws, and is unloaded when it is no longer used."""
     old = publish("twice", bias=1)
     await running.agent.ensure("twice")
     new = publish("twice", bias=2, side_px=48)
@@ -255,7 +254,7 @@ async def test_a_new_version_is_served_beside_the_old(running: Running, caller, 
 
 
 async def test_a_version_that_is_not_served_is_published_all_the_same(running: Running, caller, publish):
-    """Published without being served it is not loaded for anybody; who asks for it by its number gets it."""
+    """A version that is published but not served is loaded only when requested by its number."""
     old = publish("gated", bias=5)
     await running.agent.ensure("gated")
     new = publish("gated", bias=6, serve=False)
@@ -268,7 +267,7 @@ async def test_a_version_that_is_not_served_is_published_all_the_same(running: R
 
 
 async def test_no_request_is_lost_while_a_version_is_added(running: Running, caller, publish: Callable[..., Actor]):
-    """Sessions of the old version go on, picture after picture, while the new one is loaded."""
+    """Sessions of the old version continue without a gap while the new one is loaded."""
     old = publish("busy", bias=3)
     await running.agent.ensure("busy")
     publish("busy", bias=4)
@@ -285,7 +284,7 @@ async def test_no_request_is_lost_while_a_version_is_added(running: Running, cal
 async def test_a_canary_draws_beside_what_is_served_until_it_is_taken_back(
     running: Running, caller, store: ActorStore, publish: Callable[..., Actor]
 ):
-    """Neither has to be in use; after the rollback the canary goes, and the other one has drawn all the while."""
+    """Both versions are loaded before any use; after the rollback the canary goes, and the other never stops."""
     old, new = publish("tried", bias=7), publish("tried", bias=8)
     store.serve("tried", Served(1, Canary(2, 10)))
     await running.agent.ensure("tried")
@@ -303,7 +302,7 @@ async def test_a_canary_draws_beside_what_is_served_until_it_is_taken_back(
 
 
 async def healed(agent: GeneratorAgent) -> bool:
-    """Whether some rounds of care bring everything back."""
+    """Whether a few rounds of the agent restore everything."""
     for _round in range(5):
         if await agent.check():
             return True
@@ -311,9 +310,9 @@ async def healed(agent: GeneratorAgent) -> bool:
 
 
 async def test_a_damaged_new_version_leaves_the_old_one_alone(running: Running, caller, publish: Callable[..., Actor]):
-    """A new version that cannot be loaded is not served; the old one still is, or is again.
+    """A new version that cannot be loaded is not served; the old one is still served, or is served again.
 
-    Once in a while Triton itself dies of such a load (2.51.0, signal 11): then the agent starts it anew.
+    Sometimes such a load kills Triton (2.51.0, signal 11), and the agent restarts it.
     """
     old = publish("firm", bias=6)
     await running.agent.ensure("firm")
@@ -324,7 +323,7 @@ async def test_a_damaged_new_version_leaves_the_old_one_alone(running: Running, 
 
 
 async def test_the_least_recently_used_actor_makes_room(running: Running, publish: Callable[..., Actor]):
-    """Beyond the cap, the actor that was used longest ago is unloaded; while all are in use, one more is refused."""
+    """Beyond the limit, the least recently used actor is unloaded; while all are in use, another one is refused."""
     for name in ("one", "two", "three"):
         publish(name)
     for name in ("one", "two", "one"):
@@ -338,7 +337,7 @@ async def test_the_least_recently_used_actor_makes_room(running: Running, publis
 
 
 async def test_a_dead_triton_is_started_again(running: Running, caller, publish: Callable[..., Actor]):
-    """When Triton itself is killed, the agent starts it again at the same address, with everything that was loaded."""
+    """When Triton is killed, the agent restarts it at the same address, with everything that was loaded."""
     actor = publish("survivor", bias=7)
     await running.agent.ensure("survivor")
     loaded, address, process = running.agent.loaded(), running.server.address, psutil.Process(running.server.pid)
@@ -350,14 +349,14 @@ async def test_a_dead_triton_is_started_again(running: Running, caller, publish:
 
 
 async def test_a_port_in_use_is_named(running: Running, tmp_path: Path):
-    """A Triton on a wanted port that is taken is refused before anything is started."""
+    """A requested port that is in use is refused before anything is started."""
     ports = TritonPorts(grpc=running.server.ports.grpc)
     with pytest.raises(BadSettings, match=r"triton_grpc_port.*in use"):
         await TritonServer(tmp_path, tmp_path / "triton.log", ports=ports).start()
 
 
 async def test_a_triton_that_cannot_start_shows_its_log(tmp_path: Path):
-    """Without a model repository Triton ends at its start, and the error holds what it wrote."""
+    """Without a model repository Triton ends at its start, and the error contains its output."""
     server = TritonServer(tmp_path / "missing", tmp_path / "triton.log")
     with pytest.raises(TritonFailed, match=r"(?s)exit code 1.*missing"):
         await server.start()
@@ -366,10 +365,10 @@ async def test_a_triton_that_cannot_start_shows_its_log(tmp_path: Path):
 
 @contextmanager
 def agent_process(store: ActorStore, folder: Path, **settings: str) -> Iterator[tuple[psutil.Popen, dict[str, str]]]:
-    """`python -m services.generator`, ready, and the words of its ready line. Killed at the end, if it still runs."""
+    """Run `python -m services.generator` until ready; yield it and the fields of its ready line. Kill it at the end."""
     environment = {
         **os.environ,
-        "TMPDIR": str(folder),  # what a killed process leaves behind goes with the test
+        "TMPDIR": str(folder),  # removed with the test, including what a killed process leaves behind
         "GENERATOR_ACTORS_ROOT": str(store.root),
         "GENERATOR_TRITON_EXIT_SECONDS": "1",
         "GENERATOR_TRITON_LOG": str(folder / "triton.log"),
@@ -394,14 +393,14 @@ def agent_process(store: ActorStore, folder: Path, **settings: str) -> Iterator[
 
 
 def family_of(agent: psutil.Process) -> list[psutil.Process]:
-    """Triton and the actor's stub. A stub may have a child for a moment, while it finds out about its machine."""
+    """Return Triton and the actor's stub. A stub may have a short-lived child while it inspects the machine."""
     (triton,) = agent.children()
     (stub,) = triton.children()
     return [triton, stub]
 
 
 async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[..., Actor], tmp_path: Path):
-    """The agent's process says where it and Triton listen, loads what is wanted, answers, and ends without a trace."""
+    """The agent's process reports its ports and Triton's, loads the wanted actors, answers, and ends cleanly."""
     publish("star", bias=2)
     with agent_process(store, tmp_path, load_at_start="star") as (process, ready):
         family = family_of(process)
@@ -431,9 +430,9 @@ async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[
 
 
 async def test_health_follows_triton(store: ActorStore, publish: Callable[..., Actor], tmp_path: Path):
-    """Health says NOT_SERVING while Triton is away, and SERVING once the agent has started it again with its actors.
+    """Health is NOT_SERVING while Triton is away, and SERVING once the agent has restarted it with its actors.
 
-    When the agent is killed and can clean up nothing, Triton ends by itself, with its stubs and their memory.
+    When the agent is killed and cannot clean up, Triton ends on its own, with its stubs and their memory.
     """
     publish("orphan")
     with agent_process(store, tmp_path, load_at_start="orphan", answer_seconds="0.5") as (process, ready):
@@ -442,7 +441,7 @@ async def test_health_follows_triton(store: ActorStore, publish: Callable[..., A
             statuses = aiter(watch)
             assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.SERVING
             (first_triton,) = process.children()
-            first_triton.suspend()  # neither answers nor ends
+            first_triton.suspend()  # it neither answers nor ends
             assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.NOT_SERVING
             assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.SERVING
             watch.cancel()
@@ -460,7 +459,7 @@ async def test_health_follows_triton(store: ActorStore, publish: Callable[..., A
 async def test_folders_may_have_any_name(
     store: ActorStore, publish: Callable[..., Actor], tmp_path: Path, name, monkeypatch
 ):
-    """Actors, temporary files and Triton's repository below a folder that Triton could not read by its own name."""
+    """Actors, temporary files and Triton's repository work below a folder whose name Triton cannot read."""
     publish("named", bias=2)
     odd = tmp_path / name
     (odd / "tmp").mkdir(parents=True)
@@ -478,7 +477,7 @@ async def test_folders_may_have_any_name(
 
 
 async def test_a_proxy_in_the_environment_hears_nothing(store: ActorStore, publish: Callable[..., Actor], monkeypatch):
-    """The agent calls its Triton straight, from the first look at it to the canary."""
+    """The agent never calls its Triton through a proxy, from the first check to the canary."""
     publish("straight", bias=2)
     came: list[bytes] = []
 

@@ -1,4 +1,4 @@
-"""Each service's health tells the truth about what its work needs."""
+"""Each service's health reports the state of everything it depends on."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from serving.actors.store import Actor, ActorStore
 from serving.pictures.codec import encode_picture
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
-from serving.rpc.self_check import follow
-from serving.rpc.server import Health, RunningServer, ServerSettings, Service, running
+from serving.rpc.health import Health, follow
+from serving.rpc.server import RunningServer, ServerSettings, Service, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -34,14 +34,14 @@ PATIENCE_SECONDS = 60.0
 
 
 class Watched:
-    """A running service, and what its health says."""
+    """A running service and its health."""
 
     def __init__(self, server: RunningServer, call: Any) -> None:
         self.server = server
         self._call = call
 
     async def becomes(self, status: int) -> None:
-        """Waits for this status."""
+        """Wait for this status."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (await self._call.read()).status != status:
                 pass
@@ -59,7 +59,7 @@ async def watched(service: Service, settings: ServerSettings) -> AsyncIterator[W
 
 
 class Estimator:
-    """Sees nobody, once it may look."""
+    """Finds no person, once it is released."""
 
     def __init__(self, may_look: threading.Event) -> None:
         self._may_look = may_look
@@ -73,7 +73,7 @@ class Estimator:
 
 
 async def test_pose_tells_of_an_estimator_that_hangs():
-    """NOT_SERVING while an estimator looks at one picture for too long; SERVING again when it is done."""
+    """NOT_SERVING while an estimator spends too long on a picture; SERVING again when it is done."""
     may_look = threading.Event()
     settings = PoseSettings(watch_seconds=0.01, stuck_seconds=0.05, drain_seconds=0)
     try:
@@ -94,7 +94,7 @@ async def test_pose_tells_of_an_estimator_that_hangs():
 
 
 async def test_pose_tells_of_estimators_that_do_not_start():
-    """NOT_SERVING while spare estimators fail to start; each is replaced by another, so it heals by itself."""
+    """NOT_SERVING while spare estimators fail to start; each is replaced, so the service recovers on its own."""
     may_look = threading.Event()
     may_look.set()
     fails = False
@@ -111,7 +111,7 @@ async def test_pose_tells_of_estimators_that_do_not_start():
         async with open_channel(f"127.0.0.1:{health.server.port}") as channel:
             call = pose_pb2_grpc.PoseServiceStub(channel).Estimate()
             await call.write(pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig()))
-            await call.read()  # it has the spare one now, and the next one does not start
+            await call.read()  # it uses the spare now, and the next one does not start
             await health.becomes(NOT_SERVING)
             fails = False
             await health.becomes(SERVING)
@@ -144,7 +144,7 @@ async def test_face_tells_of_an_engine_that_fails(
 async def test_face_tells_of_an_engine_that_hangs(
     store: ActorStore, publish: Callable[..., Actor], monkeypatch: pytest.MonkeyPatch
 ):
-    """NOT_SERVING while a batch does not come back, SERVING when it has."""
+    """NOT_SERVING while a batch hangs, SERVING when it has returned."""
     publish("stern", bias=20)
     settings = FaceSettings(
         actors_root=store.root, threads=1, precision="f32", drain_seconds=0, watch_seconds=0.01, canary_seconds=0.01,
@@ -170,7 +170,7 @@ async def test_face_tells_of_an_engine_that_hangs(
 
 
 async def test_normalize_serves_until_it_drains():
-    """Its work needs nothing that could break: it is SERVING, and NOT_SERVING from the moment that its end begins."""
+    """Normalize depends on nothing that could break: it is SERVING until its shutdown begins, and then NOT_SERVING."""
     settings = NormalizeSettings(drain_seconds=0)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(running(NormalizeService(settings), settings))
@@ -187,7 +187,7 @@ async def test_normalize_serves_until_it_drains():
 
 
 async def test_a_check_that_breaks_is_no_good_news():
-    """A service that cannot look after itself is NOT_SERVING: health never repeats what was true before."""
+    """A service whose self-check fails is NOT_SERVING: health never repeats an old state."""
     own = Health(("example",))
     found = iter(("", RuntimeError("broken"), ""))
     said = []

@@ -1,4 +1,4 @@
-"""The normalisation service keeps its contract, over real gRPC."""
+"""The normalization service keeps its contract over real gRPC."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BODY = normalize_pb2.BodyStats(near_ankle_y=0.9, far_ankle_y=0.6, near_height=0.
 
 @asynccontextmanager
 async def serving(**settings: float) -> AsyncIterator[Stub]:
-    """A stub of a normalisation service on a port of its own, without the health and metrics of a process."""
+    """Serve normalization on a free port, without a process's health and metrics; yield a stub."""
     service = NormalizeService(NormalizeSettings(**settings))  # type: ignore[arg-type]
     server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
     service.register(server)
@@ -44,7 +44,7 @@ async def serving(**settings: float) -> AsyncIterator[Stub]:
     try:
         await service.warm_up()
         await server.start()
-        # A fixed window of 64 kB, so that a receiver that does not read is noticed soon.
+        # A fixed window of 64 kB, so that a receiver that does not read is detected soon.
         options = (*CHANNEL_OPTIONS, ("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65536))
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
             yield Stub(channel)
@@ -54,7 +54,7 @@ async def serving(**settings: float) -> AsyncIterator[Stub]:
 
 
 def dancer(shift_px: float = 0.0) -> Pose:
-    """Somebody who stands near, `shift_px` right of the middle."""
+    """Return a person standing near, `shift_px` right of the middle."""
     joints = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
     confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
     for joint, y_px in (
@@ -70,13 +70,13 @@ def dancer(shift_px: float = 0.0) -> Pose:
 
 
 def config(**changes) -> normalize_pb2.NormalizeRequest:
-    """BODY onto itself at 60 fps, live."""
+    """Return a live config that maps BODY onto itself at 60 fps."""
     values = {"target_body": BODY, "target_frame": SIZE, "source_body": BODY, "frame_rate_hz": 60.0}
     return normalize_pb2.NormalizeRequest(config=normalize_pb2.NormalizeConfig(**{**values, **changes}))
 
 
 def frame(sequence: int, pose: Pose | None, **more) -> normalize_pb2.NormalizeRequest:
-    """One frame's dancer, or nobody."""
+    """Return a request with one frame's dancer, or without one."""
     message = None if pose is None else converters.pose_to_proto(pose)
     return normalize_pb2.NormalizeRequest(
         pose_frame=normalize_pb2.PoseFrame(sequence=sequence, size=SIZE, pose=message, **more)
@@ -84,18 +84,18 @@ def frame(sequence: int, pose: Pose | None, **more) -> normalize_pb2.NormalizeRe
 
 
 async def answers(stub: Stub, *requests: normalize_pb2.NormalizeRequest) -> list[normalize_pb2.NormalizeResponse]:
-    """All responses to these requests."""
+    """Return all responses to these requests."""
     return [response async for response in stub.Normalize(iter(requests), timeout=10)]
 
 
 async def read_to_end(stream: grpc.aio.StreamStreamCall) -> None:
-    """Reads all that is left of a stream; raises the error that it ends with."""
+    """Read the rest of a stream; raise the error that it ends with."""
     while await stream.read() is not grpc.aio.EOF:
         pass
 
 
 async def refusal(stub: Stub, *requests: normalize_pb2.NormalizeRequest) -> grpc.aio.AioRpcError:
-    """The error that these requests end with."""
+    """Return the error that these requests end with."""
     stream = stub.Normalize(timeout=10)
     for request in requests:
         await stream.write(request)
@@ -107,7 +107,7 @@ async def refusal(stub: Stub, *requests: normalize_pb2.NormalizeRequest) -> grpc
 
 
 async def test_every_pose_is_answered_once_and_in_order():
-    """First `accepted`, then one answer per frame; a body laid onto itself stays itself; all fields are filled."""
+    """`accepted` comes first, then one answer per frame; a body mapped onto itself is unchanged; all fields are set."""
     async with serving() as stub:
         accepted, first, second = await answers(stub, config(), frame(0, dancer()), frame(4, dancer()))
     assert accepted.accepted == config().config
@@ -127,7 +127,7 @@ async def test_every_pose_is_answered_once_and_in_order():
 
 
 async def test_nobody_is_answered_without_a_pose():
-    """Nobody for longer than joints are held: an answer without a pose, not an error."""
+    """No person for longer than joints are held: the answer has no pose, and is not an error."""
     requests = [config(), frame(0, dancer()), *(frame(60 + i, None) for i in range(2))]
     async with serving() as stub:
         _, seen, *nobody = await answers(stub, *requests)
@@ -137,7 +137,7 @@ async def test_nobody_is_answered_without_a_pose():
 
 
 async def test_without_source_stats_the_calibration_runs():
-    """The answer says RUNNING, how sure it is, and the stats in use."""
+    """The answer has RUNNING, its confidence, and the stats in use."""
     async with serving() as stub:
         request = config()
         request.config.ClearField("source_body")
@@ -163,7 +163,7 @@ async def test_look_ahead_delays_the_answers_by_as_many_frames():
 
 
 async def test_another_stream_goes_on_from_state_after():
-    """A new stream that is given `state_after` answers the following frames exactly as the old one does."""
+    """A new stream with `state_after` answers the next frames exactly as the old one does."""
     frames = [frame(i, dancer(3.0 * i)) for i in range(6)]
     async with serving() as stub:
         _, *unbroken = await answers(stub, config(), *frames)
@@ -185,7 +185,7 @@ async def test_time_stamps_serve_where_the_rate_is_unknown():
 
 
 def without(name: str) -> normalize_pb2.NormalizeRequest:
-    """The config without one field."""
+    """Return the config without one field."""
     request = config()
     request.config.ClearField(name)
     return request
@@ -229,7 +229,7 @@ async def test_a_broken_contract_is_refused_by_field(requests, field):
 
 
 async def test_a_full_service_refuses_and_recovers():
-    """Stream N + 1 gets RESOURCE_EXHAUSTED; when a stream has ended there is room again."""
+    """Stream N + 1 gets RESOURCE_EXHAUSTED; once a stream has ended, a new one is accepted."""
     async with serving(max_streams=1) as stub:
         first = stub.Normalize(timeout=10)
         await first.write(config())
@@ -252,7 +252,7 @@ async def test_a_silent_sender_is_sent_away():
 
 
 async def admitted(stub: Stub) -> bool:
-    """Whether a new stream is let in at this moment."""
+    """Whether a new stream is accepted now."""
     stream = stub.Normalize(timeout=10)
     await stream.write(config())
     try:
@@ -266,7 +266,7 @@ async def admitted(stub: Stub) -> bool:
 
 
 async def test_a_receiver_that_never_reads_is_given_up():
-    """Answers that nobody takes do not pile up: the server ends the stream, and its place is free again."""
+    """Unread answers do not pile up: the server ends the stream, and its place is free again."""
     async with serving(idle_seconds=0.25, max_streams=1) as stub:
         stream = stub.Normalize(timeout=30)
         await stream.write(config())
@@ -287,12 +287,12 @@ async def test_a_receiver_that_never_reads_is_given_up():
 
 
 async def test_who_reads_too_late_still_hears_why():
-    """The status waits behind the answers that a slow receiver has not taken."""
+    """The status follows the answers that a slow receiver has not read yet."""
     async with serving(idle_seconds=0.1, max_streams=1) as stub:
         stream = stub.Normalize(timeout=30)
         await stream.write(config())
         await stream.read()
-        # Answers to so many fill the window of 64 kB; the requests that are not read any more do not: grpcio forgets
+        # The answers to these fill the window of 64 kB, while the unread requests do not: grpcio forgets
         # the status of a call that ends in the middle of a write.
         for sequence in range(50):
             await stream.write(frame(sequence, dancer()))
@@ -305,7 +305,7 @@ async def test_who_reads_too_late_still_hears_why():
 
 
 async def test_two_streams_do_not_mix():
-    """Each stream has a memory of its own."""
+    """Each stream has its own state."""
     async with serving() as stub:
         one, two = stub.Normalize(timeout=10), stub.Normalize(timeout=10)
         for stream in (one, two):
@@ -322,7 +322,7 @@ async def test_two_streams_do_not_mix():
 
 
 async def test_health_says_serving():
-    """The health port answers SERVING for the process and for the service."""
+    """The health port reports SERVING for the process and for the service."""
     settings = NormalizeSettings()
     async with (
         running(NormalizeService(settings), settings) as server,
@@ -335,13 +335,13 @@ async def test_health_says_serving():
 
 @pytest.mark.parametrize("nonsense", [{"max_streams": 0}, {"idle_seconds": 0}, {"hold_seconds": -1}])
 def test_nonsense_settings_are_refused_by_name(nonsense):
-    """The message names the setting."""
+    """The error names the setting."""
     with pytest.raises(ValueError, match=next(iter(nonsense))):
         NormalizeSettings(**nonsense)
 
 
 def test_the_process_says_that_it_is_ready_and_ends_when_told(root):
-    """`python -m services.normalize` prints one line on stdout and ends with SIGTERM."""
+    """`python -m services.normalize` prints one line on stdout and ends at SIGTERM."""
     with subprocess.Popen(
         [sys.executable, "-m", "services.normalize"],
         cwd=root,

@@ -1,4 +1,4 @@
-"""The pose service with networks of several people: identities, the dancer, and what is not served."""
+"""The pose service with multi-person networks: identities, the dancer, and unsupported requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPENPOSE, RTMPOSE = pose_pb2.POSE_BACKEND_OPENPOSE, pose_pb2.POSE_BACKEND_RTMPOS
 
 
 class NoMediaPipe:
-    """In MediaPipe's place: starts at once and sees nobody."""
+    """Replaces MediaPipe: starts at once and finds no person."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -45,7 +45,7 @@ class NoMediaPipe:
 
 
 def cards(tmp_path) -> dict[str, Any]:
-    """Settings with which both backends are served, by tiny networks."""
+    """Return settings that serve both backends with tiny networks."""
     paf, body = write_paf_network(tmp_path / "paf.onnx"), write_whole_body_network(tmp_path / "body.onnx")
     return {
         "openpose_card": write_card(tmp_path, paf_card(paf), "openpose.json"),
@@ -70,7 +70,7 @@ LEFT, RIGHT = (12.0, 36.0, 16.0), (84.0, 116.0, 44.0)
 
 
 async def test_people_are_told_apart_and_the_dancer_stays(tmp_path):
-    """Two people keep their ids; the dancer is chosen by the rule, and is lost where only the other one is left."""
+    """Two people keep their ids; the rule chooses the dancer, who is missing when only the other person is left."""
     async with serving(Workshop(), **cards(tmp_path)) as stub:
         dancer = pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=0.2, y=0.2))
         accepted, *estimates = await answers(
@@ -98,14 +98,14 @@ async def test_people_are_told_apart_and_the_dancer_stays(tmp_path):
 
 
 async def test_rtmpose_answers_whole_bodies(tmp_path):
-    """Its detail is HOLISTIC, whatever was asked for, and faces and hands come with it."""
+    """Its detail is HOLISTIC, whatever was requested, and includes faces and hands."""
     picture = np.zeros((240, 320, 3), np.uint8)
     picture[84:96, 144:156] = 255
     async with serving(Workshop(), **cards(tmp_path)) as stub:
         accepted, *_, response = await answers(
             stub,
             config(backend=RTMPOSE, detail=pose_pb2.POSE_DETAIL_BODY),
-            *(frame(number, picture) for number in range(6)),  # so faint a person counts once seen six times
+            *(frame(number, picture) for number in range(6)),  # a person this faint counts after six frames
         )
     assert accepted.accepted.detail == pose_pb2.POSE_DETAIL_HOLISTIC
     pose = converters.pose_from_proto(response.estimate.people[0].pose)
@@ -113,7 +113,7 @@ async def test_rtmpose_answers_whole_bodies(tmp_path):
 
 
 async def test_the_server_s_default_backend_is_said(tmp_path):
-    """A stream that names none gets the server's, and `accepted` names it."""
+    """A stream that names no backend gets the server's default, and `accepted` names it."""
     async with serving(Workshop(), **cards(tmp_path), backend="openpose") as stub:
         (accepted,) = await answers(stub, config())
     assert accepted.accepted.backend == OPENPOSE
@@ -138,7 +138,7 @@ async def test_the_server_s_default_backend_is_said(tmp_path):
     ],
 )
 async def test_what_cannot_be_done_is_said_by_field(tmp_path, fields, code, told):
-    """A backend without a card, a rule that MediaPipe cannot follow, and nonsense."""
+    """A backend without a card, a rule that MediaPipe does not support, and invalid values are refused."""
     async with serving(Workshop(), **(cards(tmp_path) | {"rtmpose_card": None})) as stub:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await answers(stub, config(**fields))
@@ -147,7 +147,7 @@ async def test_what_cannot_be_done_is_said_by_field(tmp_path, fields, code, told
 
 
 def test_a_service_does_not_start_with_a_card_that_is_none(tmp_path):
-    """The file and the field are named, before a port is opened."""
+    """A bad model card is refused with its file and field, before a port is opened."""
     card = write_card(tmp_path, {"format": "dance-pose-model-1"})
     with pytest.raises(BadSettings, match="backend: is missing"):
         PoseService(PoseSettings(openpose_card=card), NoMediaPipe)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The pose service keeps its contract: real gRPC, with an estimator that needs no pixels where they do not matter."""
+"""The pose service keeps its contract over real gRPC, mostly with a fake estimator."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BODY_CONFIG = pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(detail=pos
 
 
 class FakeEstimator:
-    """Finds one person whose nose is at (mean brightness, number of pictures before); nobody in a black picture."""
+    """Finds one person with the nose at (mean brightness, number of earlier pictures); no person in a black picture."""
 
     def __init__(self, workshop: Workshop, detail: PoseDetail, rules: PoseRules) -> None:
         self.detail, self.rules = detail, rules
@@ -64,7 +64,7 @@ class FakeEstimator:
 
 @dataclass
 class Workshop:
-    """Makes fake estimators and keeps them for inspection. `open` holds all of them up while it is cleared."""
+    """Makes fake estimators and keeps them for inspection. They all wait while `open` is cleared."""
 
     made: list[FakeEstimator] = field(default_factory=list)
     open: threading.Event = field(default_factory=threading.Event)
@@ -79,7 +79,7 @@ class Workshop:
 
 @asynccontextmanager
 async def serving(workshop: Workshop, **settings: Any) -> AsyncIterator[pose_pb2_grpc.PoseServiceStub]:
-    """A stub of a pose service on a port of its own, without the health and metrics of a process."""
+    """Serve pose estimation on a free port, without a process's health and metrics; yield a stub."""
     service = PoseService(PoseSettings(**settings), workshop.make)  # type: ignore[arg-type]
     server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
     service.register(server)
@@ -96,7 +96,7 @@ async def serving(workshop: Workshop, **settings: Any) -> AsyncIterator[pose_pb2
 
 
 def frame(sequence: int, grey: int = 100, encoding: PictureEncoding = PictureEncoding.JPEG) -> pose_pb2.EstimateRequest:
-    """A frame of one grey."""
+    """Return a frame of one grey level."""
     picture = encode_picture(np.full((24, 32, 3), grey, np.uint8), encoding)
     return pose_pb2.EstimateRequest(
         frame=frame_pb2.Frame(sequence=sequence, picture=converters.picture_to_proto(picture))
@@ -106,18 +106,18 @@ def frame(sequence: int, grey: int = 100, encoding: PictureEncoding = PictureEnc
 async def answers(
     stub: pose_pb2_grpc.PoseServiceStub, *requests: pose_pb2.EstimateRequest
 ) -> list[pose_pb2.EstimateResponse]:
-    """All responses to these requests."""
+    """Return all responses to these requests."""
     return [response async for response in stub.Estimate(iter(requests), timeout=10)]
 
 
 async def read_to_end(stream: grpc.aio.StreamStreamCall) -> None:
-    """Reads all that is left of a stream; raises the error that it ends with."""
+    """Read the rest of a stream; raise the error that it ends with."""
     while await stream.read() is not grpc.aio.EOF:
         pass
 
 
 async def refusal(stub: pose_pb2_grpc.PoseServiceStub, *requests: pose_pb2.EstimateRequest) -> grpc.aio.AioRpcError:
-    """The error that these requests end with."""
+    """Return the error that these requests end with."""
     stream = stub.Estimate(timeout=10)
     for request in requests:
         await stream.write(request)
@@ -129,7 +129,7 @@ async def refusal(stub: pose_pb2_grpc.PoseServiceStub, *requests: pose_pb2.Estim
 
 
 async def test_every_frame_is_answered_once_and_in_order():
-    """First `accepted`, then one estimate per frame with its size; sequences may have gaps; the end ends the stream."""
+    """`accepted` comes first, then one estimate per frame, with its size; gaps in the sequence are allowed."""
     async with serving(Workshop()) as stub:
         requests = [BODY_CONFIG, *(frame(sequence, grey) for sequence, grey in ((0, 10), (1, 20), (5, 30), (6, 40)))]
         accepted, *estimates = await answers(stub, *requests)
@@ -149,7 +149,7 @@ async def test_every_frame_is_answered_once_and_in_order():
 
 
 async def test_nobody_is_an_answer_not_an_error():
-    """A frame with nobody in it has no people and dancer_index -1, and the stream goes on."""
+    """A frame without a person has no people and dancer_index -1, and the stream goes on."""
     async with serving(Workshop()) as stub:
         _, nobody, somebody = await answers(stub, BODY_CONFIG, frame(0, 0, PictureEncoding.PNG), frame(1))
     assert not nobody.estimate.people
@@ -159,7 +159,7 @@ async def test_nobody_is_an_answer_not_an_error():
 
 @pytest.mark.parametrize("encoding", list(PictureEncoding))
 async def test_all_encodings_are_served(encoding):
-    """JPEG, PNG and RAW give the same picture."""
+    """JPEG, PNG and RAW decode to the same picture."""
     async with serving(Workshop()) as stub:
         _, response = await answers(stub, BODY_CONFIG, frame(0, 77, encoding))
     assert response.estimate.people[0].pose.x_px[skeleton.NOSE] == pytest.approx(77, abs=1)
@@ -179,7 +179,7 @@ async def test_all_encodings_are_served(encoding):
     ],
 )
 async def test_what_is_not_served_is_said(config, field):
-    """Another backend or rule for the dancer answers UNIMPLEMENTED and names the field."""
+    """An unsupported backend or dancer rule answers UNIMPLEMENTED and names the field."""
     async with serving(Workshop()) as stub:
         error = await refusal(stub, pose_pb2.EstimateRequest(config=config))
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED
@@ -212,7 +212,7 @@ async def test_a_broken_contract_is_refused_by_field(requests, field):
 
 
 async def test_a_broken_picture_harms_only_its_own_frame():
-    """What does not decode is answered with the reason, in its turn; the same tracker goes on with later frames."""
+    """A picture that does not decode is answered with the reason, in order; its tracker continues."""
     broken = frame(7)
     broken.frame.picture.data = broken.frame.picture.data[:-40]
     liar = frame(8)
@@ -233,7 +233,7 @@ async def test_a_broken_picture_harms_only_its_own_frame():
 
 
 async def test_what_comes_before_a_broken_contract_is_answered():
-    """The frames before the one at fault are answered, then the stream ends."""
+    """The frames before the faulty one are answered, then the stream ends."""
     async with serving(Workshop()) as stub:
         stream = stub.Estimate(timeout=10)
         for request in (BODY_CONFIG, frame(5), frame(6), frame(6)):
@@ -244,7 +244,7 @@ async def test_what_comes_before_a_broken_contract_is_answered():
 
 
 async def test_a_full_service_refuses_and_recovers():
-    """Stream N + 1 gets RESOURCE_EXHAUSTED; when a stream has ended there is room again."""
+    """Stream N + 1 gets RESOURCE_EXHAUSTED; once a stream has ended, a new one is accepted."""
     workshop = Workshop()
     async with serving(workshop, max_streams=1) as stub:
         first = stub.Estimate(timeout=10)
@@ -258,7 +258,7 @@ async def test_a_full_service_refuses_and_recovers():
 
 
 async def test_every_stream_has_an_estimator_and_a_thread_of_its_own():
-    """Two streams at once count their own frames; an estimator lives in one thread and is closed with its stream."""
+    """Two concurrent streams count their own frames; an estimator stays in one thread and is closed with its stream."""
     workshop = Workshop()
     async with serving(workshop) as stub:
         one, two = stub.Estimate(timeout=10), stub.Estimate(timeout=10)
@@ -282,7 +282,7 @@ async def test_every_stream_has_an_estimator_and_a_thread_of_its_own():
 
 
 async def test_a_cancelled_stream_frees_its_place_and_its_estimator():
-    """A client that goes away in mid-frame leaves nothing behind."""
+    """A client that disconnects in mid-frame leaves nothing behind."""
     workshop = Workshop()
     async with serving(workshop, max_streams=1) as stub:
         stream = stub.Estimate(timeout=10)
@@ -309,7 +309,7 @@ async def test_a_silent_sender_is_sent_away():
 
 
 async def test_a_slow_estimator_makes_its_sender_wait():
-    """At most the frame in hand, the waiting ones and one being decoded leave the client's queue."""
+    """Only the current frame, the waiting ones and one being decoded leave the client's queue."""
     workshop = Workshop()
     taken = []
 
@@ -333,7 +333,7 @@ async def test_a_slow_estimator_makes_its_sender_wait():
 
 
 async def test_live_detail_says_how_often_it_looks():
-    """`accepted` names the n that will be used: the config's, or the server's default."""
+    """`accepted` has the n in use: the config's, or the server's default."""
     async with serving(Workshop(), face_and_hands_every_n=4) as stub:
         for asked, honoured in ((0, 4), (7, 7)):
             config = pose_pb2.EstimateConfig(detail=pose_pb2.POSE_DETAIL_LIVE, face_and_hands_every_n=asked)
@@ -343,7 +343,7 @@ async def test_live_detail_says_how_often_it_looks():
 
 
 async def test_health_says_serving():
-    """The health port answers SERVING for the process and for the service."""
+    """The health port reports SERVING for the process and for the service."""
     service, settings = PoseService(PoseSettings(), Workshop().make), PoseSettings()  # type: ignore[arg-type]
     async with (
         running(service, settings) as server,
@@ -356,13 +356,13 @@ async def test_health_says_serving():
 
 @pytest.mark.parametrize("nonsense", [{"max_streams": 0}, {"idle_seconds": 0}, {"min_visibility": 2}])
 def test_nonsense_settings_are_refused_by_name(nonsense):
-    """The message names the setting."""
+    """The error names the setting."""
     with pytest.raises(ValueError, match=next(iter(nonsense))):
         PoseSettings(**nonsense)
 
 
 def test_the_process_says_that_it_is_ready_and_ends_when_told(root):
-    """`python -m services.pose` prints one line on stdout, nothing of MediaPipe's chatter, and ends with SIGTERM."""
+    """`python -m services.pose` prints one line on stdout, none of MediaPipe's output, and ends at SIGTERM."""
     with subprocess.Popen(
         [sys.executable, "-m", "services.pose"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

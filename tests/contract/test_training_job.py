@@ -1,4 +1,4 @@
-"""The Job of deploy/jobs as a local process: its very command line and environment, with this machine's folders."""
+"""The Job of deploy/jobs as a local process, with its own command line and environment, and local folders."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TINY = "tests.unit.training.tiny_command"
 
 
 def job(**asked: Any) -> dict[str, Any]:
-    """The Job of a training as `dance train --on kubernetes` makes it."""
+    """Return the Job of a training, as `dance train --on kubernetes` makes it."""
     training = TrainRequest(
         footage=FootageRequest(files=()),
         actor="bar",
@@ -44,9 +44,9 @@ def job(**asked: Any) -> dict[str, Any]:
 
 
 class Pod:
-    """What the kubelet makes of the Job's container, with `folder` in the place of its volumes.
+    """Return what the kubelet would run for the Job's container, with `folder` in place of its volumes.
 
-    A port of zero stands for the metrics' one, which may be in use here. module: in the place of `training`.
+    The metrics' port becomes zero, because it may be in use here. module: replaces `training`.
     """
 
     def __init__(self, document: Mapping[str, Any], folder: Path, module: str = TINY, index: int = 0) -> None:
@@ -70,7 +70,7 @@ class Pod:
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[str]]:
-        """The process, both of its outputs in one pipe as in a log; it is gone afterwards, with its children."""
+        """Run the process with both outputs in one pipe, as in a log; afterwards it and its children are gone."""
         process = subprocess.Popen(
             self.command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -85,7 +85,7 @@ class Pod:
             process.stdout.close()
 
     def ended(self) -> tuple[int, str]:
-        """Its exit code and log."""
+        """Return its exit code and log."""
         with self.running() as process:
             log = process.communicate()[0]
             return process.returncode, log
@@ -98,9 +98,9 @@ def pod(tmp_path: Path) -> Pod:
     return pod
 
 
-@pytest.mark.timeout(300)  # a second's training, behind imports that take long on a busy machine
+@pytest.mark.timeout(300)  # a second of training, after imports that are slow on a busy machine
 def test_the_manifests_command_line_trains_and_publishes(pod, tmp_path):
-    """The actor lies in the shared folder of actors, the work in the footage volume, and consent came through whole."""
+    """The actor is in the shared actors' folder, the work in the footage volume, and the consent text is complete."""
     code, log = pod.ended()
     assert code == 0, log
     actor = ActorStore(tmp_path / "actors").load("bar")
@@ -111,7 +111,7 @@ def test_the_manifests_command_line_trains_and_publishes(pod, tmp_path):
 
 @pytest.mark.slow
 def test_the_very_command_trains_on_real_pictures(root, tmp_path):
-    """`python -m training` itself on the sample clip: poses are found, and a small network is trained and published."""
+    """`python -m training` on the sample clip finds poses, and trains and publishes a small network."""
     training = TrainRequest(
         footage=FootageRequest(files=()),
         actor="sample",
@@ -135,7 +135,7 @@ def test_the_very_command_trains_on_real_pictures(root, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("asks", "code"), [("wrong", EXIT_FINAL), ("sigterm", EXIT_INTERRUPTED)])
 def test_two_pods_meet_and_end_as_their_processes_do(tmp_path, unused_port, asks, code):
-    """torchrun reads the manifest's environment; a configuration error and a checkpoint come through it."""
+    """torchrun reads the manifest's environment, and passes on a configuration error and a checkpoint."""
     document = job(nodes=2)
     pods = [Pod(document, tmp_path, "tests.contract.torchrun_peer", index) for index in (0, 1)]
     for pod in pods:
@@ -157,7 +157,7 @@ def test_two_pods_meet_and_end_as_their_processes_do(tmp_path, unused_port, asks
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("pytriton") is None, reason="nvidia-pytriton is not installed")
 def test_a_trained_actor_is_served_by_the_running_triton(pod, tmp_path):
-    """The agent sees it in the shared folder, loads it and draws a canary; Triton is the same process as before."""
+    """The agent finds the new actor in the shared folder, loads it and draws a canary, without restarting Triton."""
     with (
         generator(tmp_path / "actors", tmp_path) as (process, port),
         grpc.insecure_channel(f"127.0.0.1:{port}", options=[NO_PROXY]) as line,
@@ -177,7 +177,7 @@ def test_a_trained_actor_is_served_by_the_running_triton(pod, tmp_path):
 
 @contextmanager
 def generator(actors: Path, folder: Path) -> Iterator[tuple[psutil.Process, int]]:
-    """The agent with its Triton, and the port of the agent."""
+    """Run the agent with its Triton; yield the agent and its port."""
     settings = {"ACTORS_ROOT": actors, "PORT": 0, "HEALTH_PORT": 0, "METRICS_PORT": 0, "LOAD_AT_START": "all"}
     settings |= {"PRECISION": "f32", "TRITON_EXIT_SECONDS": 1, "TRITON_LOG": folder / "triton.log"}
     environment = os.environ | {f"GENERATOR_{name}": str(value) for name, value in settings.items()}
@@ -202,7 +202,7 @@ def generator(actors: Path, folder: Path) -> Iterator[tuple[psutil.Process, int]
 
 @pytest.fixture
 def unused_port() -> int:
-    """One that nobody listens on now."""
+    """Return a free port."""
     import socket
 
     with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Nobody but the agent loads code into Triton, however it is started; who may draw still draws."""
+"""Only the agent can load code into Triton, however Triton is started; legitimate callers can still draw."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ON_THIS_MACHINE = {
 
 @dataclass(frozen=True)
 class Started:
-    """A Triton that runs, its agent, its gRPC address, and with what a legitimate caller calls it."""
+    """A running Triton, its agent, its gRPC address, and a legitimate caller's credentials."""
 
     agent: AgentService
     triton: psutil.Process
@@ -58,7 +58,7 @@ class Started:
 
     @property
     def launcher(self) -> TritonServer:
-        """Of a Triton that its agent started."""
+        """Return the arguments of a Triton started by its agent."""
         assert self.agent._own_triton is not None
         return self.agent._own_triton
 
@@ -67,7 +67,7 @@ class Started:
 async def launched(
     store: ActorStore, credentials: grpc.ChannelCredentials | None = None, **settings: str
 ) -> AsyncIterator[Started]:
-    """The agent, with a Triton that it starts."""
+    """Run the agent, with a Triton that it starts."""
     given = {**ON_THIS_MACHINE, "GENERATOR_ACTORS_ROOT": str(store.root)}
     given |= {f"GENERATOR_{name.upper()}": value for name, value in settings.items()}
     read = from_environment(GeneratorSettings, "GENERATOR_", given)
@@ -78,7 +78,7 @@ async def launched(
 
 
 def draws(started: Started, actor_id: str) -> bool:
-    """Whether a caller without any key gets a picture."""
+    """Whether a caller without a key gets a picture."""
     client = caller(started.address, started.credentials)
     inputs = []
     for name, level in (("LABEL_MAP", 100), ("PREVIOUS_FRAME", 40)):
@@ -90,7 +90,7 @@ def draws(started: Started, actor_id: str) -> bool:
 
 
 async def held(started: Started, marker: Path, actor_id: str) -> None:
-    """The agent loads, everybody draws, nobody else does anything else; and then it still draws."""
+    """Only the agent can load, and all callers can draw, before and after the attack."""
     await started.agent.agent.ensure(actor_id)
     await asyncio.to_thread(attack, started.address, started.triton, marker, started.credentials)
     assert await asyncio.to_thread(draws, started, actor_id)
@@ -98,12 +98,12 @@ async def held(started: Started, marker: Path, actor_id: str) -> None:
 
 @pytest.fixture
 def actor_id(publish: Publish) -> str:
-    """An actor to draw."""
+    """Publish an actor to draw."""
     return publish("drawn", bias=3).id
 
 
 async def test_on_loopback_there_is_no_port_but_the_metrics(store: ActorStore, actor_id: str, tmp_path: Path):
-    """As `dance up` starts it: a socket file, for which the key is asked all the same."""
+    """Started by `dance up`, Triton listens on a socket, and requires the key there as well."""
     async with launched(store) as started:
         await held(started, tmp_path / "marker", actor_id)
         assert started.address.startswith("unix:/")
@@ -111,7 +111,7 @@ async def test_on_loopback_there_is_no_port_but_the_metrics(store: ActorStore, a
 
 
 async def test_the_cpu_image_and_its_overlay(store: ActorStore, actor_id: str, tmp_path: Path, root: Path):
-    """Triton is at the port that the image and the overlay name, for other containers."""
+    """Triton listens on the port of the image and the overlay, for other containers."""
     overlay = deployment("cpu-only")
     (pod,) = [pod for pod in pods(overlay) if pod.name == "triton"]
     image = Dockerfile(root, "triton-cpu").environment
@@ -127,7 +127,7 @@ async def test_the_cpu_image_and_its_overlay(store: ActorStore, actor_id: str, t
 
 
 async def test_with_tls(store: ActorStore, actor_id: str, tmp_path: Path):
-    """A caller who knows the CA draws; the plain HTTP port that stood beside it is gone."""
+    """With TLS, a caller who trusts the CA can draw, and the plain HTTP port is closed."""
     authority = Authority(tmp_path)
     server = authority.sign("generator")
     credentials = grpc.ssl_channel_credentials(authority.ca.read_bytes())
@@ -138,7 +138,7 @@ async def test_with_tls(store: ActorStore, actor_id: str, tmp_path: Path):
 
 
 async def test_with_mutual_tls(store: ActorStore, actor_id: str, tmp_path: Path):
-    """A certificate that opens Triton for drawing does not open it for loading."""
+    """A client certificate allows drawing, but not loading."""
     authority = Authority(tmp_path)
     server, caller = authority.sign("generator"), authority.sign("orchestrator")
     credentials = grpc.ssl_channel_credentials(
@@ -155,7 +155,7 @@ async def test_with_mutual_tls(store: ActorStore, actor_id: str, tmp_path: Path)
 
 @dataclass(frozen=True)
 class Container:
-    """What a file says of Triton's container: its words, and its environment."""
+    """Triton's container in a manifest: its arguments and its environment."""
 
     words: list[str]
     environment: dict[str, str]
@@ -184,7 +184,7 @@ def _of_the_image(root: Path) -> Container:
 async def in_a_container(
     container: Container, folder: Path, store: ActorStore, authority: Authority | None = None
 ) -> AsyncIterator[Started]:
-    """Triton by exactly the words of a file, with the folders and ports of this test, and the agent beside it."""
+    """Run Triton with the exact arguments of a manifest, but this test's folders and ports, and the agent beside it."""
     grpc_port, metrics_port = free_ports(2)
     memory = f"dance_fence_{os.getpid()}_{grpc_port}_"
     replaced = {
@@ -250,7 +250,7 @@ async def in_a_container(
         async with running(agent, settings):
             yield Started(agent, triton, f"127.0.0.1:{grpc_port}", credentials)
     finally:
-        with suppress(psutil.NoSuchProcess):  # it ended by itself: the assertion above has its log
+        with suppress(psutil.NoSuchProcess):  # it ended on its own: the assertion above has its log
             for member in (*process.children(), process):
                 with suppress(psutil.NoSuchProcess):
                     member.kill()
@@ -261,7 +261,7 @@ async def in_a_container(
 
 @pytest.mark.parametrize("words_of", [_of_the_manifest, _of_the_image])
 async def test_in_a_container_of_its_own(words_of, store: ActorStore, actor_id: str, tmp_path: Path, root: Path):
-    """By the words of deploy/ and of the image, which compose.yaml leaves as they are; nothing of it is for others."""
+    """With the arguments of deploy/ and the image, which compose.yaml keeps, Triton is closed to others."""
     async with in_a_container(words_of(root), tmp_path, store) as started:
         await held(started, tmp_path / "marker", actor_id)
         assert len(listening(started.triton)) == 2
@@ -275,7 +275,7 @@ async def test_in_a_container_of_its_own(words_of, store: ActorStore, actor_id: 
 
 
 async def test_in_a_container_with_tls(store: ActorStore, actor_id: str, tmp_path: Path, root: Path):
-    """By the words of the overlay."""
+    """With the arguments of the overlay, Triton is closed to others."""
     (tmp_path / "ca").mkdir()
     authority = Authority(tmp_path / "ca")
     async with in_a_container(_of_the_tls_overlay(root), tmp_path, store, authority) as started:
@@ -283,8 +283,7 @@ async def test_in_a_container_with_tls(store: ActorStore, actor_id: str, tmp_pat
 
 
 async def test_the_attack_is_one(store: ActorStore, actor_id: str, tmp_path: Path):
-    """With the key of this start, and with it alone, the attacker's model is loaded, and its code runs; the next start
-    has another."""
+    """Only the key of this start can load the attacker's model and run its code; the next start has another key."""
     async with launched(store) as started:
         await started.agent.agent.ensure(actor_id)
         marker, key = tmp_path / "marker", started.launcher.repository_key
@@ -312,8 +311,10 @@ async def test_the_attack_is_one(store: ActorStore, actor_id: str, tmp_path: Pat
 async def test_another_user_of_the_machine_finds_no_key_and_no_picture(
     store: ActorStore, actor_id: str, tmp_path: Path, port: int
 ):
-    """The key is not among the arguments that everybody can read, nor in the log; pictures in memory and the socket are
-    for their owner."""
+    """The key is neither in the arguments, which all users can read, nor in the log.
+
+    Only the owner can access the socket and the pictures in shared memory.
+    """
     chosen = str(free_ports(1)[0]) if port else "0"
     log = tmp_path / "triton.log"
     async with launched(store, triton_grpc_port=chosen, triton_log=str(log)) as started:

@@ -1,4 +1,4 @@
-"""Processes that die leave nothing that grows: no zombie, no shared memory without bound, no folder for good."""
+"""Dead processes do not accumulate resources: no zombies, no unbounded shared memory, no folders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REGION_BYTES = 4 * 2**20
 async def kept(
     store: ActorStore, folder: Path, lost_memory_bytes: int
 ) -> AsyncIterator[tuple[GeneratorAgent, TritonServer]]:
-    """A Triton, and the agent that looks after it."""
+    """A Triton and its agent."""
     repository = ModelRepository(folder / "repository", store.root, EngineOptions(threads=1, precision="f32"))
     repository.root.mkdir()
     async with TritonServer(repository.root, folder / "triton.log", exit_seconds=1) as server:
@@ -50,23 +50,23 @@ async def kept(
 
 
 def folders_in(folder: Path) -> set[Path]:
-    """Temporary folders of the agent and of Triton."""
+    """Return the temporary folders of the agent and of Triton."""
     return set(folder.glob("dance-*"))
 
 
 def stubs_of(server: TritonServer) -> list[psutil.Process]:
-    """The processes of the actors."""
+    """Return the processes of the actors."""
     assert server.pid is not None
     stubs = []
     for child in psutil.Process(server.pid).children():
-        with suppress(psutil.NoSuchProcess):  # the system clears dead ones away at any moment
+        with suppress(psutil.NoSuchProcess):  # the system may reap dead processes at any time
             if "stub" in " ".join(child.cmdline()):
                 stubs.append(child)
     return stubs
 
 
 def zombies_of(pid: int) -> list[psutil.Process]:
-    """Children that are dead, and are not cleared away."""
+    """Return dead children that were not reaped."""
     dead = []
     for child in psutil.Process(pid).children():
         with suppress(psutil.NoSuchProcess):
@@ -76,14 +76,14 @@ def zombies_of(pid: int) -> list[psutil.Process]:
 
 
 async def die(agent: GeneratorAgent, server: TritonServer, actor_id: str, deaths: int) -> int:
-    """The actor's process is killed again and again, and a picture meets it dead; the most memory there was."""
+    """Kill the actor's process repeatedly and request pictures; return the peak of shared memory."""
     most_bytes = 0
     for _ in range(deaths):
         await agent.ensure(actor_id)
         for stub in await asyncio.to_thread(stubs_of, server):
             with suppress(psutil.NoSuchProcess):
                 stub.kill()
-        await agent.ensure(actor_id)  # its canary finds it dead: from then on Triton gives nothing back
+        await agent.ensure(actor_id)  # its canary finds it dead: from then on Triton frees no memory
         assert server.pid is not None
         assert not zombies_of(server.pid)
         regions = await asyncio.to_thread(lambda: regions_of(prefixes_of(os.getpid())))
@@ -92,7 +92,7 @@ async def die(agent: GeneratorAgent, server: TritonServer, actor_id: str, deaths
 
 
 async def test_memory_of_dead_processes_is_bounded(store: ActorStore, publish: Publish, tmp_path: Path):
-    """Two dead ones are borne, the third has Triton started again, at the same address; no zombie is left."""
+    """Two dead processes are tolerated, the third restarts Triton at the same address; no zombie is left."""
     publish("short")
     async with kept(store, tmp_path, 2 * REGION_BYTES) as (agent, server):
         await agent.ensure("short")
@@ -108,7 +108,7 @@ async def test_memory_of_dead_processes_is_bounded(store: ActorStore, publish: P
 
 @pytest.mark.slow
 async def test_sixty_deaths_do_not_fill_the_shared_memory(store: ActorStore, publish: Publish, tmp_path: Path):
-    """With the bound that the agent has by itself: 256 MiB, what compose.yaml gives, would be full after 64."""
+    """The agent's default limit holds: the 256 MiB of compose.yaml would be full after 64 dead processes."""
     publish("mortal")
     async with kept(store, tmp_path, Care().lost_memory_bytes) as (agent, server):
         most_bytes = await die(agent, server, "mortal", 60)
@@ -117,7 +117,7 @@ async def test_sixty_deaths_do_not_fill_the_shared_memory(store: ActorStore, pub
 
 
 async def test_what_a_killed_agent_left_goes_at_the_next_start(store: ActorStore, publish: Publish, tmp_path: Path):
-    """Killed with its Triton and the actor's process, it can remove nothing: the next one does."""
+    """An agent killed together with Triton and the actor's process cannot clean up; the next agent does."""
     publish("orphan")
     with agent_process(store, tmp_path, load_at_start="orphan") as (process, ready):
         memory = prefixes_of(process.pid)
@@ -132,7 +132,7 @@ async def test_what_a_killed_agent_left_goes_at_the_next_start(store: ActorStore
     assert len(left) > len(folders)
     with agent_process(store, tmp_path, load_at_start="orphan") as (second, ready):
         assert not [path for path in left if path.exists()]
-        assert regions_of(prefixes_of(second.pid))  # what it swept was not its own
+        assert regions_of(prefixes_of(second.pid))  # what it removed was not its own
         async with open_channel(f"127.0.0.1:{ready['port']}") as channel:
             agent = agent_pb2_grpc.GeneratorAgentServiceStub(channel)
             assert (await agent.EnsureActor(agent_pb2.EnsureActorRequest(actor="orphan"))).actor_version == 1

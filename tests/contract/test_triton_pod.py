@@ -1,4 +1,4 @@
-"""The pod of Triton as deploy/ has it, as processes: Triton by its own command line, the agent by its own settings."""
+"""The Triton pod of deploy/ as processes: Triton with its command line, the agent with its settings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ KEY = "0f1e2d3c"
 
 @dataclass(frozen=True)
 class TritonPod:
-    """What runs: the agent, Triton's process and its ports."""
+    """The agent, Triton's process and its ports."""
 
     agent: AgentService
     triton: subprocess.Popen
@@ -51,7 +51,7 @@ class TritonPod:
 
 
 def _command(folder: Path, ports: tuple[int, int], memory: str) -> list[str]:
-    """The manifest's arguments, with the folders, ports and shared memory of this test."""
+    """Return the manifest's arguments with this test's folders, ports and shared memory."""
     (pod,) = [pod for pod in pods(applied()) if pod.name == "triton"]
     (triton,) = [container for container in pod.containers() if container["name"] == "triton"]
     replaced = {
@@ -67,7 +67,7 @@ def _command(folder: Path, ports: tuple[int, int], memory: str) -> list[str]:
     for old, new in replaced.items():
         assert any(old in word for word in words), f"the manifest has no {old}"
         words = [word.replace(old, new) for word in words]
-    # What differs between NVIDIA's image on a GPU and the wheel on a CPU.
+    # The differences between NVIDIA's image on a GPU and the wheel on a CPU.
     return [*words, f"--backend-directory={folder}/backends", "--allow-gpu-metrics=false"]
 
 
@@ -146,8 +146,8 @@ async def _draw(port: int, actor: Actor) -> np.ndarray:
 
 
 async def test_the_pod_draws_and_ends(store: ActorStore, publish: Publish, tmp_path: Path):
-    """The agent loads an actor with its key; others may draw and may not load; the metrics that scalers ask for are
-    there; SIGTERM ends it long before the exit timeout."""
+    """The agent loads an actor with its key, and other callers can only draw. The metrics for scalers are there, and
+    SIGTERM ends Triton long before the exit timeout."""
     actor = publish("drawn", bias=3)
     async with _pod(tmp_path, store.root) as pod:
         await pod.agent.agent.ensure(actor.id)
@@ -171,7 +171,7 @@ async def test_the_pod_draws_and_ends(store: ActorStore, publish: Publish, tmp_p
 
 
 async def test_an_actor_whose_process_died_is_loaded_again(store: ActorStore, publish: Publish, tmp_path: Path):
-    """The agent cannot see the processes of another container: a session's failed frame has it look, and it heals."""
+    """The agent cannot see another container's processes: a session's failed frame makes it check and repair Triton."""
     actor = publish("killed", bias=3)
     async with _pod(tmp_path, store.root) as pod:
         await pod.agent.agent.ensure(actor.id)

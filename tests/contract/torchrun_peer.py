@@ -1,4 +1,4 @@
-"""A process of a distributed training, in the place of the training itself: says who it is, and ends as it is told."""
+"""A stand-in for a process of a distributed training: prints its rank, and ends as instructed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An orchestrator before fake stages, for the faults that need no processes."""
+"""An orchestrator with fake stages, for faults that need no processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.pipeline.chain import Stack, publish_actor, stack_of
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    """One with the actor ben, who has no face network."""
+    """An orchestrator with the actor ben, who has no face network."""
     publish_actor(tmp_path, "ben", face=False)
     async with stack_of(tmp_path) as running:
         yield running

@@ -1,4 +1,4 @@
-"""A client that keeps to the contract and nothing more: it goes on from its last checkpoint."""
+"""A minimal client that follows the contract: it resumes from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ PATIENCE_SECONDS = 300.0
 _IN_FLIGHT = 4
 _AGAIN_SECONDS = 0.1
 _GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL)
-"""INTERNAL is what grpcio makes of a server that dies while a frame is written to it."""
+"""grpcio reports INTERNAL if a server dies while a frame is being written to it."""
 
 Answers = list[transfer_pb2.TransferAnswer]
 Answered = Callable[[int], Awaitable[None]]
-"""Called behind the answer to a frame, with its number."""
+"""Called after the answer to a frame, with its number."""
 
 
 def moving_poses(count: int) -> list[transfer_pb2.TransferFrame]:
-    """Frames with the joints of somebody who steps from side to side."""
+    """Frames with the joints of a person who steps from side to side."""
     return [_posed(t, _shifted(somebody(), 6 * np.sin(t / 5))) for t in range(count)]
 
 
@@ -68,9 +68,9 @@ async def dance(
     every: int = 7,
     actor: str = "tiny",
 ) -> tuple[Answers, float, int]:
-    """All answers, the longest wait between two of them in seconds, and how many sessions that took.
+    """Return all answers, the longest wait between two of them in seconds, and the number of sessions.
 
-    Raises AssertionError for an answer out of turn; TimeoutError after PATIENCE_SECONDS.
+    Raises AssertionError for an answer out of order; TimeoutError after PATIENCE_SECONDS.
     """
     told: dict[int, transfer_pb2.TransferAnswer] = {}
     checkpoint, behind, sessions, longest_seconds = b"", -1, 0, 0.0
@@ -140,4 +140,4 @@ async def _send(
             await call.write(transfer_pb2.TransferRequest(frame=frame))
         await call.done_writing()
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        pass  # the reader hears how the call ended
+        pass  # the reader gets the status of the call

@@ -1,4 +1,4 @@
-"""A whole chain of real processes, each of which can be killed and started again at the same address."""
+"""A whole chain of real processes; each can be killed and restarted at the same address."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Inside = Callable[[Mapping[str, str]], tuple[str, ...]]
 
 
 class Deployment:
-    """Five processes and a Triton on ports that were free. Entering starts them; leaving ends them for certain.
+    """Five processes and a Triton on free ports. Entering starts them; leaving always stops them.
 
-    Kubernetes would start a dead process again, under the same name: `kill` and then `start` do that here.
+    Kubernetes restarts a dead process under the same name: `kill` followed by `start` does the same.
 
-    replicas: 2 makes two of each; the second has "-2" behind its name. inside: turns a command and its environment into
+    replicas: 2 makes two of each; the second has "-2" after its name. inside: turns a command and its environment into
     the command that runs it in a container, by the process's name.
     """
 
@@ -91,11 +91,11 @@ class Deployment:
 
     @property
     def address(self) -> str:
-        """The orchestrator's."""
+        """The orchestrator's address."""
         return self.address_of("orchestrator")
 
     def address_of(self, name: str) -> str:
-        """Of a service, with all its replicas."""
+        """The addresses of all replicas of a service."""
         addresses = [f"{HOST}:{self.ports[name + behind]}" for behind in self._behind]
         return addresses[0] if len(addresses) == 1 else f"ipv4:{','.join(addresses)}"
 
@@ -113,7 +113,7 @@ class Deployment:
         await self.end()
 
     async def start(self, name: str) -> Ready:
-        """Starts the process at its own ports, and waits until it serves."""
+        """Start the process at its own ports, and wait until it serves."""
         service, ports = name.removesuffix(SECOND), self.ports
         prefix, behind = service.upper(), name.removeprefix(service)
         own = {
@@ -137,7 +137,7 @@ class Deployment:
         return await process.ready(START_SECONDS)
 
     async def kill(self, name: str) -> None:
-        """kill -9, without a word to anybody: a process, "stub" (of the actor, in Triton), or "triton"."""
+        """kill -9 of a process, of "stub" (the actor's stub in Triton), or of "triton"."""
         async with asyncio.timeout(START_SECONDS):
             while not (victims := self.victims(name)):  # noqa: ASYNC110 - on its way back
                 await asyncio.sleep(0.01)
@@ -146,10 +146,10 @@ class Deployment:
         if name in self._running:
             process = self._running.pop(name)
             await process.died()
-            process.kill()  # what it had started: Kubernetes ends a pod with all that is in it
+            process.kill()  # also kill its children: Kubernetes ends all processes of a pod
 
     def victims(self, name: str) -> list[psutil.Process]:
-        """The processes behind a name."""
+        """Return the processes of a part."""
         if name in self._running:
             return [psutil.Process(self._running[name].pid)]
         found = []
@@ -161,30 +161,30 @@ class Deployment:
         return found
 
     async def heal(self, name: str) -> None:
-        """What Kubernetes, or for Triton and its stubs the agent, does about a dead part."""
+        """Recover a dead part as Kubernetes would, or, for Triton and its stubs, the agent."""
         if name in MODULES:
             await self.start(name)
 
     def terminate(self, name: str) -> None:
-        """SIGTERM."""
+        """Send SIGTERM."""
         os.kill(self._running[name].pid, signal.SIGTERM)
 
     async def exit_code(self, name: str) -> int:
-        """Waits for a process to end by itself; its exit code, negative for a signal."""
+        """Wait for a process to end by itself; return its exit code, negative for a signal."""
         process = self._running.pop(name)
         async with asyncio.timeout(START_SECONDS):
             return await process.exit_code()
 
     def log(self, name: str) -> str:
-        """Of the process that runs under this name now."""
+        """The pid of the process that currently runs under this name."""
         return self._running[name].log.read_text(errors="replace")
 
     def rss_bytes(self, name: str) -> int:
-        """Memory of a process."""
+        """The memory of a process."""
         return int(psutil.Process(self._running[name].pid).memory_info().rss)
 
     async def end(self) -> None:
-        """Ends all of them, the orchestrator first."""
+        """Stop all processes, the orchestrator first."""
         for name in reversed(self.names):
             process = self._running.pop(name, None)
             if process is not None:
@@ -194,7 +194,7 @@ class Deployment:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; all are held until all are known, so that no two are the same."""
+    """Return unused ports; all are held until all are known, so that no two are the same."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:

@@ -1,4 +1,4 @@
-"""A name server that answers one question: where a name's replicas are, as Kubernetes does for a headless Service."""
+"""A name server that returns the replicas of one name, like Kubernetes for a headless Service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HEADER_BYTES = 12
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """`addresses` are the answer to any question for A records; there are no others. port: where it listens."""
+    """`addresses` answer every question for A records; there are no other records. port: where it listens."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self.addresses = list(addresses)
@@ -26,14 +26,14 @@ class NameServer(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-        """One question, one answer."""
+        """Answer one question."""
         end = data.index(b"\0", _HEADER_BYTES) + 1
         (kind,) = struct.unpack_from(">H", data, end)
         found = self.addresses if kind == _A else []
         header = struct.pack(">HHHHHH", struct.unpack_from(">H", data)[0], 0x8580, 1, len(found), 0, 0)
         records = b"".join(
             struct.pack(">HHHIH", 0xC00C, _A, 1, 0, 4) + socket.inet_aton(one) for one in found
-        )  # a pointer to the question's name, the type, the class, for how long it holds, four bytes
+        )  # a pointer to the question's name, the type, the class, the time to live, four bytes
         self._transport.sendto(header + data[_HEADER_BYTES : end + 4] + records, address)
 
 

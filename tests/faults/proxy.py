@@ -1,4 +1,4 @@
-"""A TCP proxy that makes the faults of networks: latency, resets, silence."""
+"""A TCP proxy that injects network faults: latency, resets, silence."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PIECE_BYTES = 65536
 
 
 class FaultProxy:
-    """Stands before `target`, host:port. A context; leaving it ends all connections.
+    """Forwards to `target`, host:port. A context manager; leaving it closes all connections.
 
-    latency_seconds: added to every piece of data, in both directions. `hold` makes all connections, new ones too, fall
-    silent without a word, as a firewall would; `reset` ends them as a crashed host does.
+    latency_seconds: added to every piece of data, in both directions. `hold` silences all connections, including new
+    ones, as a firewall would; `reset` ends them as a crashed host does.
     """
 
     def __init__(self, target: str = "") -> None:
@@ -31,7 +31,7 @@ class FaultProxy:
         self._listener: socket.socket | None = None
 
     async def __aenter__(self) -> Self:
-        # Not a server of asyncio: that one says nothing of connections which it has taken and not yet handed over.
+        # Not an asyncio server: that one does not report connections which it has accepted and not yet handed over.
         self._listener = socket.create_server((HOST, 0))
         self._listener.setblocking(False)
         asyncio.get_running_loop().add_reader(self._listener, self._take_one, self._listener)
@@ -47,25 +47,25 @@ class FaultProxy:
         self.reset()
         for near in self._near:
             near.close()
-        for _round in range(3):  # an aborted connection closes its socket in one of the loop's next rounds
+        for _round in range(3):  # an aborted connection closes its socket in one of the loop's next turns
             await asyncio.sleep(0)
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """Its address."""
         assert self._listener is not None
         return f"{HOST}:{self._listener.getsockname()[1]}"
 
     def hold(self) -> None:
-        """Nothing gets through any more, and nobody is told."""
+        """Let nothing through any more, without closing anything."""
         self._flows.clear()
 
     def release(self) -> None:
-        """What was held goes on."""
+        """Release what was held."""
         self._flows.set()
 
     def reset(self) -> None:
-        """Ends all connections with a reset."""
+        """End all connections with a reset."""
         for writer in list(self._writers):
             peer = writer.get_extra_info("socket")
             if peer is not None and peer.fileno() >= 0:
@@ -77,10 +77,10 @@ class FaultProxy:
         try:
             near, _ = listener.accept()
         except OSError:
-            return  # it has gone again
+            return  # it has already gone
         near.setblocking(False)
         self.accepted += 1
-        self._near.add(near)  # until its task, which may be cancelled before it begins, has it
+        self._near.add(near)  # until its task, which may be cancelled before it begins, owns it
         self._start(self._connected(near))
 
     def _start(self, doing: Coroutine[Any, Any, None]) -> None:

@@ -1,4 +1,4 @@
-"""Which certificates open which door, on real ports."""
+"""Which certificates are accepted where, on real ports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 30
 
 
 class Echo(transfer_pb2_grpc.TransferServiceServicer):
-    """Answers every request at once; says who calls."""
+    """Answers every request at once, with the caller's name."""
 
     name = "echo"
     full_names = ("dance.v1.TransferService",)
@@ -77,7 +77,7 @@ def shown(ca: Path, signed: Signed | None = None) -> ChannelTls:
 
 
 async def called(server: RunningServer, tls: ChannelTls | None) -> str:
-    """Who the server takes the caller for."""
+    """The caller's name at the server."""
     async with open_channel(f"127.0.0.1:{server.port}", tls) as channel:
         stub = transfer_pb2_grpc.TransferServiceStub(channel)
         listed = await stub.ListActors(transfer_pb2.ListActorsRequest(), timeout=PATIENCE_SECONDS)
@@ -92,7 +92,7 @@ async def refused(server: RunningServer, tls: ChannelTls | None) -> str:
 
 
 async def test_a_caller_who_knows_the_ca_is_served(authority: Authority):
-    """With TLS alone everybody may call, and nobody is known."""
+    """With TLS alone every caller is accepted, and all are anonymous."""
     async with running(Echo(), settings_of(authority.sign("server"))) as server:
         assert await called(server, shown(authority.ca)) == "anonymous"
 
@@ -104,19 +104,19 @@ async def test_with_mutual_tls_the_certificate_says_who_calls(authority: Authori
 
 
 async def test_a_server_of_another_ca_is_not_called(authority: Authority, foreign: Authority):
-    """A caller does not speak to a server whose certificate somebody else has signed."""
+    """A caller refuses a server whose certificate was signed by another CA."""
     async with running(Echo(), settings_of(foreign.sign("server"))) as server:
         assert "CERTIFICATE_VERIFY_FAILED" in await refused(server, shown(authority.ca))
 
 
 async def test_a_server_of_another_name_is_not_called(authority: Authority):
-    """A certificate for another address does not do, whoever has signed it."""
+    """A certificate for another address is refused, whoever signed it."""
     async with running(Echo(), settings_of(authority.sign("server", host="127.0.0.9"))) as server:
         assert "Hostname Verification Check failed" in await refused(server, shown(authority.ca))
 
 
 async def test_an_expired_server_is_not_called(authority: Authority, caplog: pytest.LogCaptureFixture):
-    """An expired certificate is refused by callers, and the server's log says why."""
+    """Callers refuse an expired certificate, and the server's log says why."""
     expired = authority.sign("server", valid_for=timedelta(hours=-1))
     async with running(Echo(), settings_of(expired)) as server:
         assert "CERTIFICATE_VERIFY_FAILED" in await refused(server, shown(authority.ca))
@@ -124,7 +124,7 @@ async def test_an_expired_server_is_not_called(authority: Authority, caplog: pyt
 
 
 async def test_metrics_tell_when_a_certificate_expires(authority: Authority):
-    """The time is there before it has come, for what callers are shown and for what is shown to other servers."""
+    """The expiry time is reported in advance, for server certificates and for client certificates."""
     own = authority.sign("server", valid_for=timedelta(hours=5))
     async with running(Echo(), settings_of(own)) as server:
         await called(server, shown(authority.ca, own))
@@ -135,14 +135,14 @@ async def test_metrics_tell_when_a_certificate_expires(authority: Authority):
 
 
 async def test_plaintext_does_not_enter_a_tls_port(authority: Authority):
-    """A caller without TLS gets no answer from a port with it."""
+    """A caller without TLS gets no answer from a port with TLS."""
     async with running(Echo(), settings_of(authority.sign("server"))) as server:
         await refused(server, None)
 
 
 @pytest.mark.parametrize("case", ["missing", "wrong CA", "expired"])
 async def test_mutual_tls_refuses_who_cannot_prove_itself(authority: Authority, foreign: Authority, case: str):
-    """No certificate, one of another CA, and one that has expired do not get as far as a call."""
+    """A caller without a certificate, with one of another CA, or with an expired one cannot make a call."""
     clients = {
         "missing": None,
         "wrong CA": foreign.sign("stranger"),
@@ -153,7 +153,7 @@ async def test_mutual_tls_refuses_who_cannot_prove_itself(authority: Authority, 
 
 
 async def test_health_needs_no_certificate_and_has_nothing_else(authority: Authority):
-    """Probes have no certificates: the health port is plaintext, and serves health alone."""
+    """Probes have no certificates: the health port is plaintext, and serves only health."""
     async with (
         running(Echo(), settings_of(authority.sign("server"), authority.ca)) as server,
         open_channel(f"127.0.0.1:{server.health_port}") as channel,
@@ -166,7 +166,7 @@ async def test_health_needs_no_certificate_and_has_nothing_else(authority: Autho
 
 
 async def test_a_new_certificate_is_taken_while_a_session_runs(authority: Authority, foreign: Authority):
-    """After the files change new callers see the new certificate, and the session of before goes on."""
+    """After the files change new callers see the new certificate, and an open session goes on."""
     files = authority.sign("server")
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(running(Echo(), settings_of(files)))
@@ -187,7 +187,7 @@ async def _asks_and_is_answered(session) -> None:
 
 
 async def test_another_client_ca_is_taken_too(authority: Authority, foreign: Authority, tmp_path: Path):
-    """Callers are judged by the CA's file as it is now."""
+    """Callers are checked against the current CA file."""
     client_ca = tmp_path / "clients.pem"
     client_ca.write_bytes(authority.ca.read_bytes())
     ours, theirs = authority.sign("ours"), foreign.sign("theirs")
@@ -199,7 +199,7 @@ async def test_another_client_ca_is_taken_too(authority: Authority, foreign: Aut
 
 
 async def test_half_of_a_renewal_keeps_the_old_pair(authority: Authority, caplog: pytest.LogCaptureFixture):
-    """A certificate whose key has not been written yet is not taken, and the log says so without holding either."""
+    """A certificate whose key has not been written yet is not loaded, and the log says so without quoting either."""
     files, other = authority.sign("server"), authority.sign("other")
     async with running(Echo(), settings_of(files)) as server:
         files.certificate.write_bytes(other.certificate.read_bytes())
@@ -213,13 +213,13 @@ async def test_half_of_a_renewal_keeps_the_old_pair(authority: Authority, caplog
 
 @pytest.mark.parametrize("stage", ["pose", "normalize", "face", "agent", "triton"])
 async def test_the_orchestrator_shows_its_certificate_to_every_stage(authority: Authority, stage: str):
-    """A stage with mutual TLS lets the orchestrator in with `stage_certificate`, and not without."""
+    """A stage with mutual TLS accepts the orchestrator with `stage_certificate`, and not without."""
     own = authority.sign("orchestrator")
     async with running(Echo(), settings_of(authority.sign("server"), authority.ca)) as server:
         address: dict[str, Any] = {f"{stage}_address": f"127.0.0.1:{server.port}"}
         known: dict[str, Any] = {"stage_ca": authority.ca}
         shows = {**known, "stage_certificate": own.certificate, "stage_key": own.key}
-        # It is no real stage: a call that gets through finds nothing behind the door.
+        # It is not a real stage: a call that gets through is answered UNIMPLEMENTED.
         for tls, status in ((known, "UNAVAILABLE"), (shows, "UNIMPLEMENTED")):
             connections = Connections(OrchestratorSettings(**address, **tls))
             try:
@@ -231,7 +231,7 @@ async def test_the_orchestrator_shows_its_certificate_to_every_stage(authority: 
 
 async def _call(connections: Connections, stage: str) -> None:
     if stage in ("pose", "normalize"):
-        # Nothing is sent: grpcio cancels a call by itself whose requests meet its end.
+        # No requests are sent: grpcio cancels a call whose requests meet its end.
         call = (connections.pose.Estimate if stage == "pose" else connections.normalize.Normalize)()
         try:
             await call.read()
@@ -247,7 +247,7 @@ async def _call(connections: Connections, stage: str) -> None:
 
 @pytest.mark.parametrize("case", ["missing", "no certificate", "no key", "foreign key"])
 async def test_a_server_does_not_start_on_bad_files(authority: Authority, case: str):
-    """What is wrong with the files is said at the start, in one line."""
+    """An error in the files is reported at start, in one line."""
     files = authority.sign("server")
     if case == "missing":
         files.key.unlink()

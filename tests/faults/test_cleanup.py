@@ -1,4 +1,4 @@
-"""Whatever a session is doing, and however it ends: no task, no stream of a stage and no count stays."""
+"""Whatever a session is doing, and however it ends: no task, no stage stream and no gauge value remains."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from dance.v1 import frame_pb2, transfer_pb2, transfer_pb2_grpc
 
 from motion.frame import FrameSize
-from orchestrator.edge.open_streams import ResponseWriter
 from serving.observability import metrics
 from serving.rpc.channels import open_channel
+from serving.rpc.server_stream import ResponseWriter
 from tests.faults.proxy import FaultProxy
 from tests.pipeline.chain import Dancing, Stack, configured, dance, publish_actor, raw_frame, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS
@@ -22,10 +22,10 @@ from tests.pipeline.fake_stages import PATIENCE_SECONDS
 STATES = ("idle", "mid-frame", "writing")
 ENDS = ("ok", "cancel", "kill", "timeout", "stage error", "server stop")
 LIMIT_SECONDS = 1.0
-"""Of what times out, in the cases that are about that."""
+"""The time-out in the cases about time-outs."""
 GRACE_SECONDS = 0.3
 LARGE = FrameSize(1000, 800)
-"""An answer of 2.4 MB lies in no buffer: it is on its way until the client takes it."""
+"""An answer of 2.4 MB fits into no buffer: it is in transit until the client reads it."""
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def writing(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 def limits_of(end: str, state: str) -> dict[str, float]:
-    """What makes this state time out, where that is the end."""
+    """What times out in this state, if the end is a time-out."""
     if end != "timeout":
         return {}
     name = {"idle": "idle_seconds", "mid-frame": "generator_seconds", "writing": "answer_seconds"}[state]
@@ -52,7 +52,7 @@ def limits_of(end: str, state: str) -> dict[str, float]:
 
 
 async def brought(dancing: Dancing, stack: Stack, state: str, writing: asyncio.Event) -> int:
-    """Brings the session into a state; how many of its frames have no answer yet."""
+    """Bring the session into a state; return how many of its frames have no answer yet."""
     if state == "mid-frame":
         stack.triton.gates.hold()
     output = transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW, full_frame=state == "writing")
@@ -74,7 +74,7 @@ async def brought(dancing: Dancing, stack: Stack, state: str, writing: asyncio.E
 
 
 async def ended(dancing: Dancing, stack: Stack, proxy: FaultProxy, end: str, state: str, owed: int) -> None:
-    """Brings the end about, and sees what the client is told where it still can be told."""
+    """Cause the end, and check what the client is told, if it can still be told."""
     if end == "ok":
         stack.triton.gates.release()
         assert len(await dancing.rest()) == owed
@@ -100,7 +100,7 @@ async def ended(dancing: Dancing, stack: Stack, proxy: FaultProxy, end: str, sta
 
 
 async def until_no_session() -> None:
-    """Waits until the server has let go of all."""
+    """Wait until the server has released everything."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while metrics.SESSIONS._value.get() or metrics.FRAMES_IN_FLIGHT._value.get():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -109,10 +109,10 @@ async def until_no_session() -> None:
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("end", ENDS)
 async def test_nothing_of_a_session_stays(tmp_path: Path, writing: asyncio.Event, end: str, state: str) -> None:
-    """All tasks end, all gauges are back at zero, no stage has a stream left; the next session is served as ever."""
+    """All tasks end, all gauges are back at zero, no stage has a stream left, and the next session works as usual."""
     publish_actor(tmp_path, "ben", face=False, size=LARGE)
     async with stack_of(tmp_path, **limits_of(end, state)) as stack:
-        await dance(stack.stub, configured("ben"), raw_frame(0))  # what gRPC keeps per connection exists from now on
+        await dance(stack.stub, configured("ben"), raw_frame(0))  # gRPC's objects per connection exist from now on
         before = asyncio.all_tasks()
         async with FaultProxy(stack.address) as proxy, open_channel(proxy.address) as channel:
             dancing = Dancing(transfer_pb2_grpc.TransferServiceStub(channel))

@@ -1,4 +1,4 @@
-"""Bytes that nobody should send: every one is answered, none is believed, and none costs more than it weighs."""
+"""Malformed bytes: all are answered, none is trusted, and none costs more than its size."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def jpeg_claiming(data: bytes, width_px: int, height_px: int) -> bytes:
 
 
 def corpus() -> dict[str, EncodedPicture]:
-    """Sound pictures and bombs; every one claims 48 x 32 pixels unless its name says otherwise."""
+    """Valid pictures and decompression bombs; all claim 48 x 32 pixels unless the name says otherwise."""
     pixels = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
     jpeg = encode_picture(pixels, JPEG).data
     flat = encode_picture(pixels, PNG).data
@@ -78,7 +78,7 @@ def corpus() -> dict[str, EncodedPicture]:
 
 
 def mutations(cases: int, seed: int) -> Iterator[EncodedPicture]:
-    """Pictures of the corpus with bytes changed, cut out, doubled and put in; and with other claims."""
+    """Pictures of the corpus with bytes changed, removed, doubled and inserted; and with other claims."""
     chance = random.Random(seed)
     sound = list(corpus().values())
     for _ in range(cases):
@@ -109,7 +109,7 @@ def mutations(cases: int, seed: int) -> Iterator[EncodedPicture]:
 
 
 def swallow(picture: EncodedPicture) -> str:
-    """What the servers do with a picture: "drawn", "refused" by its header, or "damaged" behind a good one."""
+    """The outcome of a picture: "drawn", "refused" by its header, or "damaged" after a valid one."""
     try:
         check_picture(picture, LIMITS, field="frame.picture")
     except BadPicture:
@@ -126,7 +126,7 @@ def swallow(picture: EncodedPicture) -> str:
 
 
 def fuzz(cases: int, seed: int) -> dict[str, int]:
-    """How often each outcome came. Whatever is neither a picture nor BadPicture makes the test fail."""
+    """Count each outcome. A result that is neither a picture nor BadPicture fails the test."""
     outcomes = {"drawn": 0, "refused": 0, "damaged": 0}
     for picture in mutations(cases, seed):
         outcomes[swallow(picture)] += 1
@@ -134,16 +134,16 @@ def fuzz(cases: int, seed: int) -> dict[str, int]:
 
 
 def test_changed_bytes_are_a_picture_or_refused():
-    """Of two thousand broken pictures each is drawn at its claimed size, or refused by name."""
+    """Each of two thousand broken pictures is drawn at its claimed size, or refused by name."""
     outcomes = fuzz(QUICK_CASES, seed=1)
     assert sum(outcomes.values()) == QUICK_CASES
-    assert min(outcomes.values()) > QUICK_CASES // 50  # the corpus reaches each of the three ways
+    assert min(outcomes.values()) > QUICK_CASES // 50  # the corpus reaches all three outcomes
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_changed_bytes_are_a_picture_or_refused_at_length():
-    """A hundred thousand of them, or as many as DANCE_FUZZ_CASES says."""
+    """A hundred thousand of them, or the number in DANCE_FUZZ_CASES."""
     print(fuzz(SLOW_CASES, seed=2))
 
 
@@ -161,13 +161,13 @@ def test_nothing_is_allocated_for_what_a_header_claims(name: str):
 
 @pytest.mark.parametrize("name", ["png bomb", "4 bits", "palette", "chunk of a gigabyte", "thousands of scans"])
 def test_what_unpacks_to_more_than_its_size_is_not_unpacked(name: str, capfd: pytest.CaptureFixture[str]):
-    """Refused before a decoder sees it: none says a word about it."""
+    """They are refused before a decoder sees them: no decoder prints a message."""
     assert swallow(corpus()[name]) == "damaged"
     assert capfd.readouterr().err == ""
 
 
 async def test_bombs_are_bad_frames_and_the_session_goes_on(stack: Stack) -> None:
-    """Each gets its answer in its turn; the good frame behind them is drawn."""
+    """Each gets its answer in its turn; the good frame after them is drawn."""
     pictures = list(corpus().values())
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben"), raw_frame(0))
@@ -184,7 +184,7 @@ async def test_bombs_are_bad_frames_and_the_session_goes_on(stack: Stack) -> Non
         )
         (answer,) = await dancing.answers(1) if t > 1 else (await dancing.answers(2))[1:]
         assert answer.sequence == t
-        assert answer.no_picture.reason == transfer_pb2.NO_PICTURE_REASON_BAD_FRAME  # another size, at the least
+        assert answer.no_picture.reason == transfer_pb2.NO_PICTURE_REASON_BAD_FRAME  # a different size, at least
     await dancing.send(raw_frame(len(pictures) + 1))
     (last,) = await dancing.rest()
     assert last.WhichOneof("result") == "picture"
@@ -204,7 +204,7 @@ def _too_sure_pose(message: pose_pb2.Pose) -> None:
 
 @pytest.mark.parametrize("spoil", [_nan_pose, _short_pose, _too_sure_pose])
 async def test_pose_that_is_none_ends_the_session_by_name(stack: Stack, spoil: Callable[[pose_pb2.Pose], None]) -> None:
-    """INVALID_ARGUMENT that names the field, behind the frames before it."""
+    """INVALID_ARGUMENT that names the field, after the earlier frames."""
     request = pose_frame(1, somebody())
     spoil(request.frame.client_pose.pose)
     dancing = Dancing(stack.stub)
@@ -217,7 +217,7 @@ async def test_pose_that_is_none_ends_the_session_by_name(stack: Stack, spoil: C
 
 
 async def test_checkpoints_of_random_bytes_are_refused(stack: Stack) -> None:
-    """Whatever they are, and however long: INVALID_ARGUMENT, and the server goes on."""
+    """Whatever their contents and length: INVALID_ARGUMENT, and the server goes on."""
     chance = random.Random(3)
     _, whole = await _with_checkpoint(stack)
     for _ in range(60):
@@ -242,7 +242,7 @@ async def _with_checkpoint(stack: Stack) -> tuple[int, bytes]:
 
 
 async def test_request_that_is_no_message_is_the_clients_fault(stack: Stack) -> None:
-    """INVALID_ARGUMENT, behind the frames before it, and nothing in our log."""
+    """INVALID_ARGUMENT, after the earlier frames, and nothing in our log."""
     async with open_channel(stack.address) as channel:
         call = channel.stream_stream("/dance.v1.TransferService/Transfer")()
         for request in (configured("ben"), raw_frame(0)):
@@ -253,4 +253,4 @@ async def test_request_that_is_no_message_is_the_clients_fault(stack: Stack) -> 
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert caught.value.details() == "request: is no message of this contract"
+    assert caught.value.details() == "request: is not a message of this contract"

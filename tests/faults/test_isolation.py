@@ -1,4 +1,4 @@
-"""Two hundred sessions at the same time: never a pixel, a pose or a previous picture of another one."""
+"""Two hundred concurrent sessions never mix a pixel, a pose or a previous picture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FRAMES = 8
 
 
 class Painter:
-    """Counts in red, writes whose label map it got into green and blue, and notes previous pictures of others."""
+    """Counts in red, writes the label map's id into green and blue, and records foreign previous pictures."""
 
     def __init__(self) -> None:
         self.known: dict[bytes, int] = {}
@@ -44,14 +44,14 @@ class Painter:
 
 
 def pose_of(number: int) -> Pose:
-    """A place of its own for each session."""
+    """A distinct position for each session."""
     pose = somebody(16.0 + number % 20)
     return Pose(pose.joints_px + np.array([0, number // 20 - 7], np.float32), pose.confidence)
 
 
 @pytest.fixture
 async def stacks(tmp_path: Path) -> AsyncIterator[tuple[Stack, Stack]]:
-    """Two orchestrators that may go on for each other, with one painter."""
+    """Two orchestrators that share checkpoints, with one painter."""
     publish_actor(tmp_path / "actors", "ben", face=False)
     key = tmp_path / "keys"
     key.write_text(secrets.token_hex(32))
@@ -65,7 +65,7 @@ async def stacks(tmp_path: Path) -> AsyncIterator[tuple[Stack, Stack]]:
 
 
 class Dancer:
-    """One session that sends solid-coloured pictures, or poses; it may break off, and go on elsewhere."""
+    """One session that sends solid-coloured pictures, or poses; it may break off, and resume elsewhere."""
 
     def __init__(self, number: int, stacks: tuple[Stack, Stack], chance: random.Random) -> None:
         self.number = number
@@ -74,7 +74,7 @@ class Dancer:
         self.answers: list[transfer_pb2.TransferAnswer] = []
 
     async def dance(self) -> None:
-        """Every fifth breaks off in the middle and goes on with the other orchestrator; every seventh gives up."""
+        """Every fifth breaks off in the middle and resumes at the other orchestrator; every seventh gives up."""
         breaks_at = self._chance.randrange(1, FRAMES - 1) if self.number % 5 == 0 else FRAMES
         if self.number % 7 == 0:
             breaks_at = min(breaks_at, FRAMES // 2)

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a dance: every frame is answered once, in order, and with the picture it would have had."""
+"""kill -9 during a dance: every frame is answered once, in order, with the picture of an undisturbed dance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUICK = (0, 13, 29, 44, FRAMES - 2)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def deployment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
-    """One of all kills of this module."""
+    """One deployment for all kills of this module."""
     folder = tmp_path_factory.mktemp("deployment")
     (folder / "tiny").mkdir()
     publish_tiny(ActorStore(folder / "actors"), folder / "tiny", "tiny", bias=3)
@@ -34,14 +34,14 @@ async def deployment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def unbroken(deployment: Deployment) -> list[bytes]:
-    """The pictures of a dance that nobody disturbs."""
+    """The pictures of an undisturbed dance."""
     answers, _, sessions = await dance(deployment.address, moving_poses(FRAMES))
     assert sessions == 1
     return pictures(answers)
 
 
 def pictures(answers: Answers) -> list[bytes]:
-    """What was drawn; every frame must have been."""
+    """Return the pictures; every frame must have one."""
     assert all(answer.WhichOneof("result") == "picture" for answer in answers)
     return [answer.picture.data for answer in answers]
 
@@ -49,12 +49,12 @@ def pictures(answers: Answers) -> list[bytes]:
 async def danced_through(
     deployment: Deployment, frames: list[transfer_pb2.TransferFrame], part: str, at: set[int]
 ) -> tuple[Answers, float]:
-    """The answers, with `part` killed behind the answers to `at`, and the longest wait."""
+    """Return the answers, with `part` killed after the answers to `at`, and the longest wait."""
     healing: list[asyncio.Task[None]] = []
 
     async def answered(sequence: int) -> None:
         if sequence in at:
-            await asyncio.gather(*healing)  # it has to be back before it can be killed again
+            await asyncio.gather(*healing)  # it must be back before it can be killed again
             await deployment.kill(part)
             healing.append(asyncio.create_task(deployment.heal(part)))
 
@@ -67,7 +67,7 @@ async def danced_through(
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_killed_part_changes_no_picture(deployment: Deployment, unbroken: list[bytes], part: str) -> None:
-    """Killed five times in one dance of sent poses: the output is that of the unbroken dance, byte for byte."""
+    """Killed five times in one dance of sent poses, the output is that of the undisturbed dance, byte for byte."""
     answers, longest_seconds = await danced_through(deployment, moving_poses(FRAMES), part, set(QUICK))
     print(f"{part}: longest wait {longest_seconds:.2f} s")
     assert pictures(answers) == unbroken
@@ -79,7 +79,7 @@ async def test_killed_part_changes_no_picture(deployment: Deployment, unbroken: 
 async def test_killed_part_changes_no_picture_at_any_frame(
     deployment: Deployment, unbroken: list[bytes], part: str
 ) -> None:
-    """Each of the sixty places for a kill, six in a dance: far enough apart for the part to work in between."""
+    """Each of the sixty places for a kill, six per dance: far enough apart for the part to work in between."""
     for begin in range(10):
         places = set(range(begin, FRAMES, 10))
         answers, longest_seconds = await danced_through(deployment, moving_poses(FRAMES), part, places)
@@ -88,7 +88,7 @@ async def test_killed_part_changes_no_picture_at_any_frame(
 
 
 async def test_killed_pose_service_loses_no_frame(deployment: Deployment, root: Path) -> None:
-    """With real pictures, and a tracker that has to find the dancer anew: every frame once, in order."""
+    """With real pictures, and a tracker that must find the dancer again: every frame once, in order."""
     frames = pictures_of(root / "samples" / "source_clip.mp4", 30)
     answers, longest_seconds = await danced_through(deployment, frames, "pose", {4, 20})
     print(f"pose, with pictures: longest wait {longest_seconds:.2f} s")

@@ -1,4 +1,4 @@
-"""Networks that are slow, that reset, and that fall silent, before each stage and before the orchestrator."""
+"""Networks that are slow, reset, or silent, in front of each stage and of the orchestrator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STAGES = ("pose", "normalize", "triton", "face")
 
 @asynccontextmanager
 async def behind(proxy: FaultProxy, stage: str, root: Path, **settings: Any) -> AsyncIterator[Stack]:
-    """A chain with `proxy` before one stage."""
+    """A chain with `proxy` in front of one stage."""
     publish_actor(root, "anna")
     async with stack_of(root, **{f"{stage}_address": proxy.address}, **settings) as stack:
         proxy.target = stack.stage_addresses[stage]
@@ -34,7 +34,7 @@ async def behind(proxy: FaultProxy, stage: str, root: Path, **settings: Any) -> 
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Waits for a metric, which nobody can wait for."""
+    """Poll a metric until it has this value."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -42,7 +42,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 async def test_reset_of_a_stages_connection_costs_no_frame(tmp_path: Path, stage: str) -> None:
-    """In mid-session: the call is made again on a new connection."""
+    """After a reset in mid-session the call is made again on a new connection."""
     async with FaultProxy() as proxy, behind(proxy, stage, tmp_path, away_seconds=PATIENCE_SECONDS) as stack:
         dancing = Dancing(stack.stub)
         await dancing.send(configured())
@@ -67,7 +67,7 @@ async def test_slow_network_is_only_slow(tmp_path: Path, stage: str) -> None:
 
 
 async def test_silent_network_ends_the_session_with_the_stages_name(tmp_path: Path) -> None:
-    """Nothing comes back, and nobody says why: after the stage's own time and the patience, never for ever."""
+    """A stage that never answers ends the session after its time-out and the retries, with an error."""
 
     async def silent(stage: str) -> None:
         name = "generator" if stage == "triton" else stage
@@ -85,14 +85,14 @@ async def test_silent_network_ends_the_session_with_the_stages_name(tmp_path: Pa
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert error.details().startswith(f"stage {name} failed at frame 1: ")
 
-    async with asyncio.TaskGroup() as group:  # side by side, for the sake of the time that they wait
+    async with asyncio.TaskGroup() as group:  # in parallel, because each one waits for its time-out
         for stage in STAGES:
             group.create_task(silent(stage))
 
 
 @pytest.mark.parametrize("stage", STAGES)
 async def test_network_that_comes_back_is_a_pause(tmp_path: Path, stage: str) -> None:
-    """Silent for longer than one call may take, then there again."""
+    """The stage is silent for longer than one call may take, then answers again."""
     name = "generator" if stage == "triton" else stage
     limits = {f"{name}_seconds": 0.2, "away_seconds": PATIENCE_SECONDS}
     async with FaultProxy() as proxy, behind(proxy, stage, tmp_path, **limits) as stack:
@@ -112,7 +112,7 @@ async def test_network_that_comes_back_is_a_pause(tmp_path: Path, stage: str) ->
 
 
 async def test_client_whose_connection_is_reset_goes_on(tmp_path: Path) -> None:
-    """By the contract alone: a new session from the last checkpoint, each frame once."""
+    """The client follows the contract: a new session from the last checkpoint, each frame once."""
     publish_actor(tmp_path, "ben", face=False)
     async with stack_of(tmp_path) as stack, FaultProxy(stack.address) as proxy:
 
@@ -122,12 +122,12 @@ async def test_client_whose_connection_is_reset_goes_on(tmp_path: Path) -> None:
 
         answers, _, sessions = await dance_on(proxy.address, moving_poses(30), answered, every=4, actor="ben")
     assert len(answers) == 30
-    assert sessions > 1  # a reset behind the last answer that the server had sent ends nothing
+    assert sessions > 1  # a reset after the server's last answer ends nothing
     assert [answer.picture.data[0] for answer in answers] == [129 + t for t in range(30)]
 
 
 async def test_client_that_vanishes_without_a_word_is_forgotten(tmp_path: Path) -> None:
-    """A half-open connection: no data, no end. The idle limit frees its place, and nothing of it stays."""
+    """A half-open connection has no data and no end. The idle limit frees its place, and nothing of it remains."""
     publish_actor(tmp_path, "ben", face=False)
     async with stack_of(tmp_path, idle_seconds=0.5) as stack, FaultProxy(stack.address) as proxy:
         channel = open_channel(proxy.address)

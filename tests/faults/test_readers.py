@@ -1,4 +1,4 @@
-"""Clients that take their answers slowly, not any more, or are gone: in both modes memory is bounded and they end."""
+"""Clients that read slowly, stop reading, or are gone: in both modes memory is bounded and their sessions end."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ MODES = {"LOSSLESS": transfer_pb2.TRANSFER_MODE_LOSSLESS, "LIVE": transfer_pb2.T
 DROPPED = transfer_pb2.NO_PICTURE_REASON_DROPPED
 FRAMES = {"LOSSLESS": 100, "LIVE": 1000}
 LARGE = FrameSize(1000, 800)
-"""An answer of 2.4 MB lies in no buffer of the network: what the client does not take stays with the server."""
+"""An answer of 2.4 MB fits into no network buffer: until the client reads it, it stays with the server."""
 ON_THE_WIRE = 2
 PASSED_OVER = MAX_DROPPED_WAITING + 2 * 64 + 64
-"""Dropped frames of a LIVE session that wait for their turn to be said, at the door, with pose and normalize (64
+"""Dropped frames of a LIVE session that wait for their turn to be answered: at the door, with pose and normalize (64
 each) and in the links. They have no pixels any more."""
 
 
@@ -41,26 +41,26 @@ async def caller(address: str) -> AsyncIterator[transfer_pb2_grpc.TransferServic
 
 
 async def begun(stub: transfer_pb2_grpc.TransferServiceStub, mode: str) -> tuple[Dancing, int]:
-    """A session with large answers, and how many frames of it may be under way."""
+    """A session with large answers, and how many of its frames may be in flight."""
     output = transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW, full_frame=True)
     dancing = Dancing(stub)
     await dancing.send(configured("ben", mode=MODES[mode], output=output))
-    # The door holds two and its sender one; in LIVE also what was dropped and not yet said.
+    # The door holds two and its sender one; in LIVE also dropped frames without an answer.
     more = 3 + (PASSED_OVER if mode == "LIVE" else 0)
     return dancing, (await dancing.accepted()).limits.max_frames_in_flight + more + ON_THE_WIRE
 
 
 async def flood(dancing: Dancing, mode: str) -> None:
-    """Sends frames until they are all sent, or the call is over."""
+    """Send frames until all are sent, or the call is over."""
     try:
         await dancing.send(*(raw_frame(t) for t in range(FRAMES[mode])))
         await dancing.call.done_writing()
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        pass  # the reader hears how the call ended
+        pass  # the reader gets the status of the call
 
 
 async def until_no_session() -> None:
-    """Waits until the server has let go of all."""
+    """Wait until the server has released everything."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while metrics.SESSIONS._value.get() or metrics.FRAMES_IN_FLIGHT._value.get():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -70,7 +70,7 @@ async def until_no_session() -> None:
 async def test_slow_reader_gets_every_answer_and_costs_bounded_memory(
     tmp_path: Path, taken_in: TakenIn, mode: str
 ) -> None:
-    """However far the source could run ahead, no more frames are held than may be under way.
+    """However far the source could run ahead, the number of frames held is bounded.
 
     LOSSLESS: all are drawn. LIVE: the newest are, the others are answered DROPPED, and counted.
     """
@@ -81,7 +81,7 @@ async def test_slow_reader_gets_every_answer_and_costs_bounded_memory(
         sending = asyncio.create_task(flood(dancing, mode))
         answers = []
         for read in range(FRAMES[mode]):
-            if read % (FRAMES[mode] // 4) == 0:  # it stops for as long as the server has anything to do
+            if read % (FRAMES[mode] // 4) == 0:  # it pauses as long as the server has anything to do
                 await at_rest(taken_in)
             assert metrics.FRAMES_IN_FLIGHT._value.get() <= limit
             answers += await dancing.answers(1)
@@ -95,7 +95,7 @@ async def test_slow_reader_gets_every_answer_and_costs_bounded_memory(
 
 
 async def at_rest(taken_in: TakenIn) -> None:
-    """Waits until no more frames are taken in."""
+    """Wait until no more frames are taken."""
     last = -1
     while taken_in.count != last:
         last = taken_in.count
@@ -105,7 +105,7 @@ async def at_rest(taken_in: TakenIn) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_reader_that_stops_loses_its_place(tmp_path: Path, taken_in: TakenIn, mode: str) -> None:
-    """Who takes no answer for longer than it may is ended; until then no more of its frames are taken in."""
+    """A client that does not read an answer in time is ended; until then no more of its frames are taken."""
     publish_actor(tmp_path, "ben", face=False, size=LARGE)
     silent = metrics.SESSION_ENDS.labels("client_silent")
     before = silent._value.get()
@@ -122,7 +122,7 @@ async def test_reader_that_stops_loses_its_place(tmp_path: Path, taken_in: Taken
 @pytest.mark.parametrize("how", ["reset", "hold"])
 @pytest.mark.parametrize("mode", MODES)
 async def test_reader_that_vanishes_loses_its_place(tmp_path: Path, taken_in: TakenIn, mode: str, how: str) -> None:
-    """Its host crashes, or the network swallows everything: at once, or when it does not take its answer in time."""
+    """Its host crashes, or the network drops everything: the session ends at once, or when an answer times out."""
     publish_actor(tmp_path, "ben", face=False, size=LARGE)
     async with (
         stack_of(tmp_path, answer_seconds=0.5 if how == "hold" else PATIENCE_SECONDS) as stack,

@@ -23,11 +23,11 @@ from tests.faults.names import naming
 from tests.tiny_actors import publish_tiny
 
 PATIENCE_SECONDS = 25.0
-"""Less than the 30 s that gRPC would let pass by default before it looks a name up again."""
+"""Less than the 30 s that gRPC waits by default before it resolves a name again."""
 
 
 class Named(agent_pb2_grpc.GeneratorAgentServiceServicer):
-    """Says who it is."""
+    """Answers its own name."""
 
     full_names = ("dance.v1.GeneratorAgentService",)
 
@@ -59,7 +59,7 @@ async def replica(name: str, host: str, port: int = 0, age_seconds: float = 0.0)
 
 
 async def asked_until(stub: agent_pb2_grpc.GeneratorAgentServiceStub, name: str) -> list[grpc.StatusCode]:
-    """Calls again and again until `name` answers; how calls failed meanwhile."""
+    """Call again and again until `name` answers; return the failures on the way."""
     failures: list[grpc.StatusCode] = []
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
@@ -74,7 +74,7 @@ async def asked_until(stub: agent_pb2_grpc.GeneratorAgentServiceStub, name: str)
 
 
 async def test_a_replica_in_the_place_of_another_is_found_by_its_name():
-    """The name leads elsewhere now: it is looked up again well within the time that a session waits."""
+    """When the name resolves elsewhere, it is resolved again well within the time that a session waits."""
     async with AsyncExitStack() as stack, AsyncExitStack() as old:
         names = await stack.enter_async_context(naming("127.0.0.2"))
         port = (await old.enter_async_context(replica("old", "127.0.0.2"))).port
@@ -89,7 +89,7 @@ async def test_a_replica_in_the_place_of_another_is_found_by_its_name():
 
 
 async def test_a_replica_beside_another_is_found_because_connections_grow_old():
-    """Nobody goes away, and no call fails: the callers connect anew, and then the replicas take turns."""
+    """When replicas are added, no call fails: the callers reconnect, and then the replicas take turns."""
     async with AsyncExitStack() as stack:
         names = await stack.enter_async_context(naming("127.0.0.2"))
         port = (await stack.enter_async_context(replica("old", "127.0.0.2", age_seconds=0.5))).port
@@ -114,12 +114,12 @@ async def test_a_replica_beside_another_is_found_because_connections_grow_old():
     ],
 )
 def test_a_list_of_replicas_is_local_only_as_a_whole(address: str, local: bool):
-    """Plaintext to another machine needs to be wanted, also where it is the last of a list."""
+    """Plaintext to another machine must be explicit, even for the last address of a list."""
     assert is_local(address) is local
 
 
 class Load:
-    """Sessions, one after the other, each a whole dance whose every frame is answered once and in order."""
+    """Runs sessions, one after the other; each is a whole dance whose every frame is answered once and in order."""
 
     def __init__(self, address: str, frames: list[transfer_pb2.TransferFrame], least_pictures: int) -> None:
         self.dances = self.sessions = self.answered = self.retried = 0
@@ -129,7 +129,7 @@ class Load:
         self._moved = asyncio.Event()
 
     async def run(self) -> None:
-        """Until `end`."""
+        """Run until `end`."""
         while not self._ending:
             answers, longest_seconds, sessions = await dance(self._address, self._frames, self._answer)
             assert [answer.sequence for answer in answers] == list(range(len(self._frames)))
@@ -144,21 +144,21 @@ class Load:
         self._moved.set()
 
     async def moves(self, frames: int) -> None:
-        """Waits for so many more answers."""
+        """Wait for this many more answers."""
         wanted = self.answered + frames
         while self.answered < wanted:
             self._moved.clear()
             await self._moved.wait()
 
     def end(self) -> None:
-        """After the dance that is on."""
+        """Stop after the current dance."""
         self._ending = True
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_a_rolling_update_of_every_service_loses_no_session(tmp_path: Path, root: Path):
-    """Two of each, and each of the ten is ended by SIGTERM and started anew while three clients dance."""
+    """Two replicas of each: all ten are ended by SIGTERM and restarted while three clients dance."""
     (tmp_path / "tiny").mkdir()
     publish_tiny(ActorStore(tmp_path / "actors"), tmp_path / "tiny", "tiny", bias=3)
     async with Deployment(tmp_path, tmp_path / "actors", replicas=2) as deployment:

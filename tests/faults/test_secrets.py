@@ -1,4 +1,4 @@
-"""What is secret stays out of what a server writes, however talkative it is and whatever fails."""
+"""Secrets stay out of a server's output, at the most verbose level and whatever fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 30
 
 @contextmanager
 def orchestrator(folder: Path, **settings: Any) -> Iterator[int]:
-    """`python -m orchestrator` at its most talkative, and its port; what it writes is in `log`."""
+    """`python -m orchestrator` at its most verbose level, and its port; its output is in `log`."""
     environment = {
         **os.environ,
         "ORCHESTRATOR_LOG_LEVEL": "DEBUG",
@@ -53,7 +53,7 @@ def orchestrator(folder: Path, **settings: Any) -> Iterator[int]:
 
 
 def test_no_log_holds_a_token_or_a_key(tmp_path: Path):
-    """Through good and bad tokens, bad certificates, damaged files and a missing actor nothing secret leaks."""
+    """Good and bad tokens, bad certificates, damaged files and a missing actor leak no secret."""
     authority = Authority(tmp_path)
     server, foreign = authority.sign("server"), Authority(tmp_path, "foreign")
     tokens, keys = tmp_path / "tokens", tmp_path / "keys.json"
@@ -82,7 +82,7 @@ def test_no_log_holds_a_token_or_a_key(tmp_path: Path):
         assert _statuses(port, authority.ca, TOKEN) == {"OK", "NOT_FOUND"}
         assert _statuses(port, authority.ca, expired) == {"UNAUTHENTICATED"}
     log = (tmp_path / "log").read_text()
-    assert "line 2 of the tokens' file" in log
+    assert "line 2 of the tokens file" in log
     assert "tls_certificate changed and is not taken" in log
     assert "jwt_keys_file changed and is not taken" in log
     for secret in (TOKEN, WRONG_TOKEN, SECRET_KEY, *expired.split("."), *forged.split(".")):
@@ -92,7 +92,7 @@ def test_no_log_holds_a_token_or_a_key(tmp_path: Path):
 
 
 def _statuses(port: int, ca: Path, token: str) -> set[str]:
-    """Of a plain call and of a stream."""
+    """The status of a unary call and of a stream."""
     metadata = (("authorization", f"Bearer {token}"),)
     config = transfer_pb2.TransferRequest(config=transfer_pb2.TransferConfig(actor="nobody"))
     statuses = set()

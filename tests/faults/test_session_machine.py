@@ -1,6 +1,6 @@
-"""A session led by chance: each frame is answered once, in order, from its own past, whatever happens around it.
+"""A random session: each frame is answered once, in order, from its own past, whatever happens around it.
 
-The model knows how many frames were sent, how many were answered, and which picture the next one grows from.
+The model tracks how many frames were sent, how many were answered, and which picture the next one is based on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO, somebody
 
 Result = TypeVar("Result")
 KEPT_FRAMES = 12
-"""At 25 Hz the previous picture is kept for half a second; a gap longer than that restarts from zero."""
+"""At 25 Hz the previous picture is kept for half a second; a longer gap restarts from zero."""
 
 
 class SessionMachine(RuleBasedStateMachine):
@@ -41,14 +41,14 @@ class SessionMachine(RuleBasedStateMachine):
         self._exit = AsyncExitStack()
         self._dancing: Dancing | None = None
         self._sent: deque[str] = deque()
-        """What was sent and not answered, oldest first: "good", "nobody" or "bad"."""
+        """Frames sent and not answered, oldest first: "good", "nobody" or "bad"."""
         self._answered = 0
         self._level = ZERO
         self._drawn_at = 0
         self._checkpoint: tuple[bytes, int, int, int] = (b"", 0, ZERO, 0)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """In the machine's own loop, and never for ever."""
+        """Run in the machine's own loop, with a time limit."""
 
         async def limited() -> Result:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -58,7 +58,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Two orchestrators, and a session at the first."""
+        """Start two orchestrators, and a session at the first."""
         self.run(self._begin())
 
     async def _begin(self) -> None:
@@ -93,7 +93,7 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._dancing is not None and len(self._sent) < 4)
     @rule(kind=st.sampled_from(["good", "good", "good", "nobody", "bad"]), as_pose=st.booleans())
     def send(self, kind: str, as_pose: bool) -> None:
-        """A frame; a bad one can only be a picture."""
+        """Send a frame; a bad one can only be a picture."""
         assert self._dancing is not None
         sequence = self._next
         self._kinds[sequence] = kind
@@ -107,7 +107,7 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._dancing is not None and self._sent)
     @rule()
     def read(self) -> None:
-        """The next answer is that of the oldest frame, and grows from the last picture."""
+        """The next answer belongs to the oldest frame, and is based on the last picture."""
         assert self._dancing is not None
         (answer,) = self.run(self._dancing.answers(1))
         self._take(answer)
@@ -131,14 +131,14 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._dancing is not None)
     @rule(stage=st.sampled_from(["pose", "normalize", "triton"]), ahead=st.integers(0, 2))
     def stumble(self, stage: str, ahead: int) -> None:
-        """A stage will fail once at a frame to come."""
+        """A stage will fail once at a later frame."""
         fake = getattr(self._stacks[self._where], stage)
         fake.stumbles.at(len(fake.calls) + ahead if stage == "triton" else self._next + ahead)
 
     @precondition(lambda self: self._dancing is not None)
     @rule(elsewhere=st.booleans())
     def lose_the_connection(self, elsewhere: bool) -> None:
-        """The client goes on from its last checkpoint, here or at the other orchestrator."""
+        """The client resumes from its last checkpoint, here or at the other orchestrator."""
         assert self._dancing is not None
         self._dancing.call.cancel()
         self.run(self._open(1 - self._where if elsewhere else self._where))
@@ -146,7 +146,7 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._dancing is not None)
     @rule()
     def drain(self) -> None:
-        """The orchestrator answers what is on its way and says where to go on; the client does, elsewhere."""
+        """The orchestrator answers the frames in flight and says where to resume; the client does, elsewhere."""
         assert self._dancing is not None
         old = self._stacks[self._where]
         self.run(old.service.drain())
@@ -155,21 +155,23 @@ class SessionMachine(RuleBasedStateMachine):
             assert self._dancing is not None
             while (response := await self._dancing.call.read()) is not grpc.aio.EOF:
                 if response.WhichOneof("response") == "draining":
+                    await self._dancing.call.done_writing()  # or the stream would keep its place for a second
+                    assert await self._dancing.call.read() is grpc.aio.EOF
                     return response.draining
                 self._take(response.answer)
-            raise AssertionError("it ended without a word")
+            raise AssertionError("the stream ended without draining")
 
         last = self.run(rest())
         assert last.next_sequence == self._answered
         if self._answered:
             self._checkpoint = (last.checkpoint, *self._checkpoint[1:])
-        old.service._draining = False  # as a new process would be
+        old.service._draining = False  # like a new process
         self.run(self._open(1 - self._where))
 
     @precondition(lambda self: self._dancing is not None)
     @rule()
     def end(self) -> None:
-        """The client has no more frames: the rest is answered. Then it begins a new dance."""
+        """The client half-closes: the rest is answered. Then it begins a new dance."""
         assert self._dancing is not None
         for answer in self.run(self._dancing.rest()):
             self._take(answer)
@@ -179,11 +181,11 @@ class SessionMachine(RuleBasedStateMachine):
 
     @invariant()
     def frames_in_flight_are_bounded(self) -> None:
-        """Never more than were sent."""
+        """Never more frames than were sent."""
         assert 0 <= metrics.FRAMES_IN_FLIGHT._value.get() <= 64
 
     def teardown(self) -> None:
-        """Nothing of any session stays."""
+        """Nothing of any session remains."""
         try:
             if self._dancing is not None:
                 self._dancing.call.cancel()
@@ -213,6 +215,6 @@ class TestSession(SessionMachine.TestCase):  # type: ignore[valid-type, misc]
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 class TestSessionAtLength(SessionMachine.TestCase):  # type: ignore[valid-type, misc]
-    """Many, and others each time."""
+    """Many dances, different ones each time."""
 
     settings = LONG

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGKILL of real processes: what they leave behind, and what their clients are told."""
+"""SIGTERM and SIGKILL of real processes: what remains of them, and what their clients are told."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)
 
 FRAMES = 40
 DRAIN_SECONDS = 5.0
-"""Of each process in a deployment."""
+"""The module of each process in a deployment."""
 MARGIN_SECONDS = 10.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def deployment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
-    """One for all tests here; each leaves it whole."""
+    """One deployment for all tests here; each test leaves it intact."""
     folder = tmp_path_factory.mktemp("deployment")
     (folder / "tiny").mkdir()
     publish_tiny(ActorStore(folder / "actors"), folder / "tiny", "tiny", bias=3)
@@ -39,13 +39,13 @@ async def deployment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
 
 
 def listens(port: int) -> bool:
-    """Whether anybody does."""
+    """Whether a process listens there."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
 
 
 async def ended(deployment: Deployment, name: str) -> float:
-    """Seconds until the process has ended, well and with nothing left behind."""
+    """Return the seconds until the process has ended, with exit code 0 and nothing left behind."""
     family = deployment.victims(name)
     memory = prefixes_of(family[0].pid)
     assert bool(memory) == (name == "generator")
@@ -62,7 +62,7 @@ async def ended(deployment: Deployment, name: str) -> float:
 
 @pytest.mark.parametrize("name", MODULES)
 async def test_idle_process_ends_at_once(deployment: Deployment, name: str) -> None:
-    """Nobody is there to wait for: exit code 0, no child, no port, no shared memory."""
+    """Without sessions to drain: exit code 0, no child, no port, no shared memory."""
     deployment.terminate(name)
     assert await ended(deployment, name) < DRAIN_SECONDS + MARGIN_SECONDS
     await deployment.start(name)
@@ -72,7 +72,7 @@ async def test_idle_process_ends_at_once(deployment: Deployment, name: str) -> N
 
 @pytest.mark.parametrize("name", MODULES)
 async def test_process_that_ends_in_mid_session_costs_no_frame(deployment: Deployment, name: str) -> None:
-    """It exits with 0 in time; the session goes on with the process that takes its place."""
+    """It exits with 0 in time; the session resumes at the process that takes its place."""
     replacing: list[asyncio.Task[float]] = []
 
     async def replace() -> float:
@@ -90,12 +90,12 @@ async def test_process_that_ends_in_mid_session_costs_no_frame(deployment: Deplo
     assert [answer.sequence for answer in answers] == list(range(FRAMES))
     assert all(answer.WhichOneof("result") == "picture" for answer in answers)
     assert seconds < DRAIN_SECONDS + MARGIN_SECONDS
-    # Only the client of an orchestrator has to do anything.
+    # Only the orchestrator's client has to do anything.
     assert name == "orchestrator" or sessions == 1
 
 
 async def test_client_that_never_reads_does_not_keep_an_orchestrator(deployment: Deployment) -> None:
-    """The drain times out on it, the process ends all the same; and its memory was bounded."""
+    """The drain times out, the process ends all the same, and its memory was bounded."""
     before_bytes = deployment.rss_bytes("orchestrator")
     async with open_channel(deployment.address) as channel:
         call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer()
@@ -120,7 +120,7 @@ async def test_client_that_never_reads_does_not_keep_an_orchestrator(deployment:
 
 
 async def test_second_signal_ends_a_process_at_once(deployment: Deployment) -> None:
-    """An open session would be drained for seconds; whoever insists does not wait for it."""
+    """An open session would be drained for seconds; a second signal ends the process at once."""
     async with open_channel(deployment.address) as channel:
         call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer()
         config = transfer_pb2.TransferConfig(actor="tiny", frame_rate_hz=25.0)
@@ -129,7 +129,7 @@ async def test_second_signal_ends_a_process_at_once(deployment: Deployment) -> N
         for frame in moving_poses(10):
             await call.write(transfer_pb2.TransferRequest(frame=frame))
         stage = deployment.victims("normalize")[0]
-        deployment.terminate("normalize")  # its stream is the session's, and stays open
+        deployment.terminate("normalize")  # its stream belongs to the session, and stays open
         await asyncio.to_thread(_until_draining, deployment, "normalize")
         again = asyncio.get_running_loop().call_later(1.2, stage.terminate)
         try:

@@ -1,4 +1,4 @@
-"""No process of ours talks to anybody unasked, whatever its libraries would like to report."""
+"""No process of ours contacts a host unasked, whatever its libraries would like to report."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ HOMELESS = "import pwd\ndef nobody(number): raise KeyError(number)\npwd.getpwuid
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """The user's home, in which nothing is."""
+    """The user's empty home folder."""
     (tmp_path / "home").mkdir()
     return tmp_path / "home"
 
 
 @pytest.fixture
 def environment(home: Path) -> dict[str, str]:
-    """This one without proxies, and without what tells libraries that they are to report nothing."""
+    """This environment without proxies, and without variables that switch libraries' reports off."""
     hushed = ("CI", "TF_BUILD", "JENKINS_URL", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY")
     kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and name not in hushed}
     return kept | {"HOME": str(home)}
@@ -57,7 +57,7 @@ def environment(home: Path) -> dict[str, str]:
     ],
 )
 def test_the_watch_sees_whoever_calls_home(code: str, names: set[str], packets: bool) -> None:
-    """Look-ups of names and packets to addresses, from any process in any language; loopback is nobody's business."""
+    """Name look-ups and packets to other hosts, from any process in any language; loopback is ignored."""
     wanted = secluded([sys.executable, "-c", code])
     assert wanted.code == 1, "it could not be done"
     assert set(wanted.names) == names
@@ -65,14 +65,14 @@ def test_the_watch_sees_whoever_calls_home(code: str, names: set[str], packets: 
 
 
 def test_openvino_reports_nothing(environment: dict[str, str], home: Path) -> None:
-    """Its import asks for no address and leaves nothing in the user's home."""
+    """Its import contacts no host and leaves nothing in the user's home folder."""
     wanted = secluded([sys.executable, "-c", OPENVINO], environment=environment)
     assert (wanted.code, wanted.names, wanted.packets) == (0, [], 0), wanted.said
     assert not list(home.iterdir())
 
 
 def test_onnxruntime_reports_nothing(environment: dict[str, str], home: Path, tmp_path: Path) -> None:
-    """A session asks for no address; no identity of this machine and no store of events is left in the user's home."""
+    """A session contacts no host; it leaves no machine identity and no event store in the user's home folder."""
     model = tiny_network(tmp_path / "network.onnx", ("one", "other"), "both", 8, 0)
     wanted = secluded([sys.executable, "-c", ONNXRUNTIME, str(model)], environment=environment)
     assert (wanted.code, wanted.names, wanted.packets) == (0, [], 0), wanted.said
@@ -81,7 +81,7 @@ def test_onnxruntime_reports_nothing(environment: dict[str, str], home: Path, tm
 
 @pytest.mark.parametrize("where", [None, "/proc/nowhere"])
 def test_no_home_is_needed(environment: dict[str, str], tmp_path: Path, where: str | None) -> None:
-    """Neither HOME nor an entry of the user, or a HOME in which nothing can be written: both import all the same."""
+    """Without HOME and without a user entry, or with a read-only HOME, both import all the same."""
     environment.pop("HOME")
     if where is not None:
         environment["HOME"] = where
@@ -149,7 +149,7 @@ def test_a_training_stays_on_this_machine(environment: dict[str, str], home: Pat
 def test_a_command_stays_on_this_machine(
     root: Path, environment: dict[str, str], tmp_path: Path, words: list[str], code: int
 ) -> None:
-    """What it imports is silent too."""
+    """Its imports are silent too."""
     shutil.copytree(root / "samples" / "actors" / "sample", tmp_path / "actors" / "sample")
     environment["DANCE_ACTORS"] = str(tmp_path / "actors")
     wanted = secluded([sys.executable, "-m", *words], environment=environment)

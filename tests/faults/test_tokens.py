@@ -1,4 +1,4 @@
-"""Which tokens open the orchestrator, and how much of it one client may have; on real ports."""
+"""Which tokens the orchestrator accepts, and the limit per client; on real ports."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ FOREIGN_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 def listed(**tokens: str) -> str:
-    """A tokens' file."""
+    """A tokens file."""
     return "".join(f"{name}:{hashlib.sha256(token.encode()).hexdigest()}\n" for name, token in tokens.items())
 
 
 def signed(key: Any = KEY, headers: dict[str, str] | None = None, algorithm: str = "ES256", **claims: Any) -> str:
-    """A JWT that is good but for what `claims` change; a claim that is None is left out."""
+    """A JWT that is valid except for `claims`; a claim of None is left out."""
     good = {"sub": "user-7", "iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600}
     kept = {name: value for name, value in {**good, **claims}.items() if value is not None}
     return jwt.encode(kept, key, algorithm, headers={"kid": "one"} if headers is None else headers)
@@ -57,7 +57,7 @@ def key_set(key: ec.EllipticCurvePrivateKey = KEY, kid: str = "one") -> str:
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> dict[str, Any]:
-    """Settings of an orchestrator that knows two listed tokens and one key."""
+    """Settings of an orchestrator with two listed tokens and one key."""
     (tmp_path / "tokens").write_text(listed(studio=TOKEN, theatre=OTHER_TOKEN))
     (tmp_path / "keys.json").write_text(key_set())
     return {
@@ -72,7 +72,7 @@ def guarded(tmp_path: Path) -> dict[str, Any]:
 
 @asynccontextmanager
 async def orchestrating(**settings: Any) -> AsyncIterator[tuple[RunningServer, grpc.aio.Channel]]:
-    """An orchestrator, without stages, and a channel to it."""
+    """An orchestrator without stages, and a channel to it."""
     chosen = OrchestratorSettings(**settings)
     async with (
         running(TransferService(chosen), chosen) as server,
@@ -101,7 +101,7 @@ async def refusal(channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ..
 
 
 async def test_listed_and_signed_tokens_open_the_server(guarded: dict[str, Any]):
-    """A token of the file and a JWT of the key set are both good, in any spelling of the scheme."""
+    """A listed token and a JWT of the key set are both valid, with the scheme in any capitalisation."""
     async with orchestrating(**guarded) as (_, channel):
         await actors(channel, shown(TOKEN))
         await actors(channel, (("authorization", f"bearer {OTHER_TOKEN}"),))
@@ -109,8 +109,8 @@ async def test_listed_and_signed_tokens_open_the_server(guarded: dict[str, Any])
 
 
 WRONG = {
-    "none": (lambda: (), "a token is needed"),
-    "unknown": (lambda: shown("wVb5-a-token-of-nobody"), "this token is not known here"),
+    "none": (lambda: (), "a token is required"),
+    "unknown": (lambda: shown("wVb5-a-token-of-nobody"), "the token is unknown"),
     "another scheme": (lambda: (("authorization", f"Basic {TOKEN}"),), "must be 'Bearer TOKEN'"),
     "empty": (lambda: (("authorization", "Bearer "),), "must be 'Bearer TOKEN'"),
     "two": (lambda: shown(TOKEN) + shown(OTHER_TOKEN), "has several"),
@@ -118,14 +118,14 @@ WRONG = {
     "expired": (lambda: shown(signed(exp=int(time.time()) - 60)), "the token has expired"),
     "not yet valid": (lambda: shown(signed(nbf=int(time.time()) + 600)), "the token is not valid yet"),
     "foreign audience": (lambda: shown(signed(aud="another")), "the token is for another audience"),
-    "foreign issuer": (lambda: shown(signed(iss="https://another")), "the token is of another issuer"),
+    "foreign issuer": (lambda: shown(signed(iss="https://another")), "the token is from another issuer"),
     "no expiry": (lambda: shown(signed(exp=None)), "needs exp, sub, iss and aud"),
     "no subject": (lambda: shown(signed(sub=None)), "needs exp, sub, iss and aud"),
     "odd subject": (lambda: shown(signed(sub="user\n7")), "printable characters"),
     "foreign key": (lambda: shown(signed(FOREIGN_KEY)), "the token's signature is wrong"),
-    "unknown key": (lambda: shown(signed(headers={"kid": "two"})), "a key that is not known here"),
-    "no signature": (lambda: shown(signed("", algorithm="none")), "algorithm is not the one of its key"),
-    "another algorithm": (lambda: shown(signed("s" * 64, algorithm="HS256")), "algorithm is not the one of its key"),
+    "unknown key": (lambda: shown(signed(headers={"kid": "two"})), "signed by an unknown key"),
+    "no signature": (lambda: shown(signed("", algorithm="none")), "algorithm does not match its key"),
+    "another algorithm": (lambda: shown(signed("s" * 64, algorithm="HS256")), "algorithm does not match its key"),
     "changed": (lambda: shown(_changed(signed())), "the token's signature is wrong"),
 }
 
@@ -137,7 +137,7 @@ def _changed(token: str) -> str:
 
 @pytest.mark.parametrize("case", WRONG)
 async def test_every_other_token_is_refused(guarded: dict[str, Any], caplog: pytest.LogCaptureFixture, case: str):
-    """UNAUTHENTICATED says what is wrong; neither it nor the log, at its most talkative, holds any of the token."""
+    """UNAUTHENTICATED names the error; neither it nor the log, at its most verbose, contains any of the token."""
     metadata, said = WRONG[case][0](), WRONG[case][1]
     caplog.set_level(logging.DEBUG)
     async with orchestrating(**guarded) as (_, channel):
@@ -149,7 +149,7 @@ async def test_every_other_token_is_refused(guarded: dict[str, Any], caplog: pyt
 
 
 async def test_streams_are_refused_as_plain_calls_are(guarded: dict[str, Any]):
-    """Transfer and FitBody say UNAUTHENTICATED too, also to a client whose first request is on its way."""
+    """Transfer and FitBody answer UNAUTHENTICATED too, even to a client whose first request is on its way."""
     async with orchestrating(**guarded) as (_, channel):
         for open_stream, request in (
             (stub_of(channel).Transfer, transfer_pb2.TransferRequest()),
@@ -162,7 +162,7 @@ async def test_streams_are_refused_as_plain_calls_are(guarded: dict[str, Any]):
 
 
 async def test_reflection_needs_a_token_and_health_none(guarded: dict[str, Any]):
-    """What a server can do is told to those who may use it; whether it lives, to everybody."""
+    """Reflection needs a token; liveness does not."""
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     async with (
         orchestrating(**guarded) as (server, channel),
@@ -180,7 +180,7 @@ async def test_reflection_needs_a_token_and_health_none(guarded: dict[str, Any])
 
 
 async def test_changed_files_count_from_the_next_call_on(guarded: dict[str, Any], tmp_path: Path):
-    """A token that was added is good at once, one that was taken away is not, and likewise a key."""
+    """An added token is valid at once, a removed one is not, and likewise a key."""
     async with orchestrating(**guarded) as (_, channel):
         guarded["tokens_file"].write_text(listed(studio="a-new-token-of-studio"))
         await actors(channel, shown("a-new-token-of-studio"))
@@ -193,17 +193,17 @@ async def test_changed_files_count_from_the_next_call_on(guarded: dict[str, Any]
 
 
 async def test_a_damaged_file_changes_nothing(guarded: dict[str, Any], caplog: pytest.LogCaptureFixture):
-    """A file that makes no sense any more is told once in the log, without what is in it; the old tokens stay good."""
+    """A file that becomes invalid is logged once, without its contents; the old tokens stay valid."""
     async with orchestrating(**guarded) as (_, channel):
         guarded["tokens_file"].write_text(f"studio:{TOKEN}\n")
         await actors(channel, shown(TOKEN))
         await actors(channel, shown(OTHER_TOKEN))
-    assert caplog.text.count("line 1 of the tokens' file is not NAME:SHA256") == 1
+    assert caplog.text.count("line 1 of the tokens file is not NAME:SHA256") == 1
     assert TOKEN not in caplog.text
 
 
 async def test_one_client_cannot_take_all_sessions(guarded: dict[str, Any]):
-    """A client that has all its sessions is refused with RetryInfo, others are not. What ends is given back."""
+    """A client that has all its sessions is refused with RetryInfo, others are not. An ended session frees a place."""
     async with orchestrating(**guarded, max_sessions=3, max_sessions_per_client=1) as (_, channel):
         transfer = partial(stub_of(channel).Transfer, metadata=shown(TOKEN))
         calls = [transfer(), transfer()]
@@ -223,7 +223,7 @@ async def test_one_client_cannot_take_all_sessions(guarded: dict[str, Any]):
 
 
 async def _ended(call: Any) -> grpc.StatusCode:
-    """Its status after it sends nothing: INVALID_ARGUMENT for a session that was let in, which misses its config."""
+    """Return its status after it half-closes: INVALID_ARGUMENT for an admitted session without a config."""
     await call.done_writing()
     return await call.code()
 
@@ -235,7 +235,7 @@ async def _status(call: Any) -> Any:
 
 
 async def test_anonymous_callers_have_the_common_limit_only(tmp_path: Path):
-    """Without tokens nobody can be told apart, so that the limit of one client is not asked for."""
+    """Without tokens clients cannot be distinguished, so the limit per client does not apply."""
     async with orchestrating(actors_root=tmp_path, drain_seconds=0, max_sessions_per_client=1) as (_, channel):
         held = stub_of(channel).Transfer()
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -1,4 +1,4 @@
-"""The generator's agent and its Triton, a real one, with mutual TLS on every hop."""
+"""The generator's agent and a real Triton, with mutual TLS on every hop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("pytriton") is None, re
 
 
 async def test_agent_and_triton_serve_only_who_shows_a_certificate(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    """With mutual TLS the orchestrator's certificate opens agent and Triton; without it, and in plaintext, neither is.
+    """With mutual TLS agent and Triton accept the orchestrator's certificate; without it, or in plaintext, calls fail.
 
     Triton has no HTTP service, which has no TLS, and no log holds a key.
     """

@@ -1,4 +1,4 @@
-"""A running orchestrator before fake stages, and a client of it."""
+"""A running orchestrator with fake stages, and a client of it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def publish_actor(
     label_map_version: int = LABEL_MAP_VERSION,
     size: FrameSize = FrameSize(96, 80),
 ) -> Actor:
-    """An actor with footage of this size, and a stage of 64 x 64 in its upper left corner."""
+    """An actor with footage of this size, and a crop of 64 x 64 in its upper left corner."""
     root.mkdir(parents=True, exist_ok=True)
     weights, plate = root / ".weights", root / ".plate.png"
     weights.write_bytes(b"not a network; the stages are fakes")
@@ -87,7 +87,7 @@ def publish_actor(
 
 @dataclass
 class Stack:
-    """A running orchestrator and the fake stages behind it."""
+    """A running orchestrator and its fake stages."""
 
     service: TransferService
     settings: OrchestratorSettings
@@ -100,14 +100,14 @@ class Stack:
     face: FakeFace = field(default_factory=FakeFace)
     agent: FakeAgent = field(default_factory=FakeAgent)
     stage_addresses: dict[str, str] = field(default_factory=dict)
-    """Where the stages are, whatever the orchestrator was told."""
+    """The real addresses of the stages, whatever the orchestrator's settings say."""
     server: grpc.aio.Server | None = None
-    """The orchestrator's, for a test that ends it before the others."""
+    """The orchestrator's server, for a test that stops it early."""
 
 
 @asynccontextmanager
 async def stack_of(actors_root: Path, **settings: Any) -> AsyncIterator[Stack]:
-    """An orchestrator and its stages, on ports of their own; all ended behind the body."""
+    """An orchestrator and its stages, each on its own port; all stop with the context."""
     fakes = (FakePose(), FakeNormalize(), FakeTriton(), FakeFace(), FakeAgent())
     register = (
         pose_pb2_grpc.add_PoseServiceServicer_to_server,
@@ -150,7 +150,7 @@ async def stack_of(actors_root: Path, **settings: Any) -> AsyncIterator[Stack]:
 
 
 def configured(actor: str = "anna", **fields: Any) -> transfer_pb2.TransferRequest:
-    """The first request; RAW pictures at 25 Hz unless `fields` say otherwise."""
+    """The first request; RAW pictures at 25 Hz unless `fields` override them."""
     fields.setdefault("output", transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW))
     fields.setdefault("frame_rate_hz", 25.0)
     return transfer_pb2.TransferRequest(config=transfer_pb2.TransferConfig(actor=actor, **fields))
@@ -164,7 +164,7 @@ def raw_frame(sequence: int, level: int = 0, *, side_px: int = SIDE_PX) -> trans
 
 
 def pose_frame(sequence: int, pose: Pose | None, captured_at_s: float | None = None) -> transfer_pb2.TransferRequest:
-    """A frame that the client has looked at itself."""
+    """A frame whose pose the client estimated itself."""
     given = transfer_pb2.ClientPose(
         pose=None if pose is None else converters.pose_to_proto(pose),
         size=normalize_pb2.FrameSize(width_px=SIDE_PX, height_px=SIDE_PX),
@@ -176,7 +176,7 @@ def pose_frame(sequence: int, pose: Pose | None, captured_at_s: float | None = N
 
 
 class TakenIn:
-    """Lets a test wait until the orchestrator has taken in so many frames."""
+    """Lets a test wait until the orchestrator has taken a number of frames."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
@@ -191,7 +191,7 @@ class TakenIn:
         monkeypatch.setattr(metrics.FRAMES_IN_FLIGHT, "inc", counted)
 
     async def reaches(self, count: int) -> None:
-        """Waits for it."""
+        """Wait until `count` frames were taken."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self._reached[count].wait()
 
@@ -203,27 +203,27 @@ class Dancing:
         self.call = stub.Transfer()
 
     async def send(self, *requests: transfer_pb2.TransferRequest) -> None:
-        """Writes requests; a server that does not read makes this wait."""
+        """Write requests; blocks while the server does not read."""
         for request in requests:
             await self.call.write(request)
 
     async def next(self) -> transfer_pb2.TransferResponse:
-        """The next response. Raises AioRpcError; fails at the end of the stream."""
+        """Return the next response. Raises AioRpcError; fails at the end of the stream."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             response = await self.call.read()
         assert response is not grpc.aio.EOF, "the stream ended"
         return response
 
     async def accepted(self) -> transfer_pb2.TransferAccepted:
-        """The first response."""
+        """Return the first response."""
         return (await self.next()).accepted
 
     async def answers(self, count: int) -> list[transfer_pb2.TransferAnswer]:
-        """The next so many answers."""
+        """Return the next `count` answers."""
         return [(await self.next()).answer for _ in range(count)]
 
     async def rest(self) -> list[transfer_pb2.TransferAnswer]:
-        """Half-closes and returns all answers until the end."""
+        """Half-close, and return all answers until the end."""
         await self.call.done_writing()
         answers = []
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -232,7 +232,7 @@ class Dancing:
         return answers
 
     async def failure(self) -> tuple[list[transfer_pb2.TransferAnswer], grpc.aio.AioRpcError]:
-        """All answers until the stream fails, and how it fails."""
+        """Return all answers until the stream fails, and the failure."""
         answers = []
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -244,7 +244,7 @@ class Dancing:
 
 
 async def dance(stub: transfer_pb2_grpc.TransferServiceStub, *requests: transfer_pb2.TransferRequest):
-    """A whole session: what was accepted, and all answers."""
+    """Run a whole session; return what was accepted, and all answers."""
     dancing = Dancing(stub)
 
     async def send() -> None:
@@ -262,6 +262,6 @@ async def dance(stub: transfer_pb2_grpc.TransferServiceStub, *requests: transfer
 
 
 def pixels(answer: transfer_pb2.TransferAnswer) -> Picture:
-    """The picture of an answer with RAW output."""
+    """Return the picture of an answer with RAW output."""
     assert answer.WhichOneof("result") == "picture", answer
     return np.frombuffer(answer.picture.data, np.uint8).reshape(answer.picture.height_px, answer.picture.width_px, 3)

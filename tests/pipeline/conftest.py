@@ -1,4 +1,4 @@
-"""An orchestrator before fake stages."""
+"""An orchestrator with fake stages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.pipeline.chain import Stack, TakenIn, publish_actor, stack_of
 
 @pytest.fixture
 def taken_in(monkeypatch: pytest.MonkeyPatch) -> TakenIn:
-    """Counts the frames that the orchestrator takes in."""
+    """Counts the frames that the orchestrator takes."""
     return TakenIn(monkeypatch)
 
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    """One with the actors anna (who has a face network) and ben (who has none)."""
+    """An orchestrator with the actors anna (with a face network) and ben (without)."""
     publish_actor(tmp_path, "anna")
     publish_actor(tmp_path, "ben", face=False)
     async with stack_of(tmp_path) as running:

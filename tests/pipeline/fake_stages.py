@@ -1,4 +1,4 @@
-"""Stage servers for tests: they speak the real protocols on real ports, and do what they are told."""
+"""Stage servers for tests: real protocols on real ports, with scripted behaviour."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from serving.rpc import converters
 SIDE_PX = 64
 ZERO = 128
 PATIENCE_SECONDS = 60.0
-"""After so long a test that waits for something is stuck."""
+"""A test that waits longer than this is stuck."""
 
 
 def somebody(centre_x_px: float = 32.0, *, face: bool = True) -> Pose:
@@ -50,7 +50,7 @@ def somebody(centre_x_px: float = 32.0, *, face: bool = True) -> Pose:
 
 
 class Gates:
-    """Lets a test see that a stage has begun on something, and hold it there.
+    """Lets a test see that a stage has started work on a name, and hold it there.
 
     A name that was never held is not waited for.
     """
@@ -62,33 +62,33 @@ class Gates:
         self._held_once: set[int] = set()
 
     def hold(self, *numbers: int) -> None:
-        """The stage will stop at these; without any, at all that were not named."""
+        """Hold the stage at these names; without names, at every name not yet mentioned."""
         self._hold_all = self._hold_all or not numbers
         for number in numbers:
             self._held.setdefault(number, asyncio.Event())
 
     def hold_once(self, number: int) -> None:
-        """The stage will stop at this number for good, and pass it when it comes again."""
+        """Hold the stage at this number for good, and let it pass when it comes again."""
         self._held_once.add(number)
 
     def release(self, *numbers: int) -> None:
-        """The stage may go on with these; without any, with all."""
+        """Release these names; without names, all."""
         if not numbers:
             self._hold_all = False
         for number in numbers or tuple(self._held):
             self._held.setdefault(number, asyncio.Event()).set()
 
     async def begun(self, number: int) -> None:
-        """Waits until the stage has begun with this one."""
+        """Wait until the stage has started on `name`."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self._begun[number].wait()
 
     def has_begun(self, number: int) -> bool:
-        """Whether the stage has begun with this one."""
+        """Whether the stage has started on `name`."""
         return self._begun[number].is_set()
 
     async def passes(self, number: int) -> None:
-        """For the stage: says that it begins, and waits while it is held."""
+        """For the stage: report a start, and wait while held."""
         self._begun[number].set()
         if number in self._held_once:
             self._held_once.remove(number)
@@ -107,11 +107,11 @@ class Stumbles:
         self.count = 0
 
     def at(self, *numbers: int) -> None:
-        """It will fail at these."""
+        """Make the stage fail at these numbers."""
         self._at |= set(numbers)
 
     def falls(self, number: int) -> bool:
-        """For the stage: whether it fails now."""
+        """For the stage: whether to fail now."""
         if number not in self._at:
             return False
         self._at.remove(number)
@@ -120,7 +120,7 @@ class Stumbles:
 
 
 class FakePose(pose_pb2_grpc.PoseServiceServicer):
-    """Answers `script(sequence)`: a pose, None for nobody, or what is wrong with that frame's picture."""
+    """Answers `script(sequence)`: a pose, None for no person, or an error about that frame's picture."""
 
     def __init__(self) -> None:
         self.script: Callable[[int], Pose | str | None] = lambda sequence: somebody()
@@ -131,13 +131,13 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
         self.dies_at: int | None = None
         self.stumbles = Stumbles()
         self.ends_behind: int | None = None
-        """It ends its stream once it has answered this frame, as for a client that is silent for too long."""
+        """It ends its stream after answering this frame, as it does with a client that is silent for too long."""
         self.ended = asyncio.Event()
         self.open_streams = 0
         self.refuses = ""
-        """Why it does not serve any config; empty for all are served."""
+        """The reason to refuse every config; empty to accept all."""
         self.lost: frozenset[int] = frozenset()
-        """Frames in which the dancer is lost, though somebody else is there."""
+        """Frames in which the dancer is lost, although another person is visible."""
         self.changed: frozenset[int] = frozenset()
 
     async def Estimate(self, requests, context):
@@ -186,7 +186,7 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
 
 
 class FakeNormalize(normalize_pb2_grpc.NormalizeServiceServicer):
-    """Answers the pose that it gets, after as much look-ahead as it is told."""
+    """Answers the pose that it receives, after the configured look-ahead."""
 
     def __init__(self) -> None:
         self.gates = Gates()
@@ -196,7 +196,7 @@ class FakeNormalize(normalize_pb2_grpc.NormalizeServiceServicer):
         self.stumbles = Stumbles()
         self.change: Callable[[normalize_pb2.NormalizedPose], None] = lambda answer: None
         self.ended = asyncio.Event()
-        """A client sent its last pose, and all of them were answered."""
+        """Set when a client half-closed and all of its poses were answered."""
         self.open_streams = 0
 
     async def Normalize(self, requests, context):
@@ -250,7 +250,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.dies_at: int | None = None
         self.stumbles = Stumbles()
         self.unloaded: dict[int, tuple[grpc.StatusCode, str]] = {}
-        """What these calls are refused with."""
+        """The status with which these calls are refused."""
         self.running = 0
 
     async def ServerLive(self, request, context):
@@ -285,7 +285,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
 
 
 class FakeFace(face_pb2_grpc.FaceServiceServicer):
-    """Makes every face black. Its calls are counted from 0."""
+    """Paints every face black. Its calls are counted from 0."""
 
     def __init__(self) -> None:
         self.gates = Gates()
@@ -305,7 +305,7 @@ class FakeFace(face_pb2_grpc.FaceServiceServicer):
 
 
 class FakeAgent(agent_pb2_grpc.GeneratorAgentServiceServicer):
-    """Says that every actor is loaded, or what it is told to."""
+    """Answers that every actor is loaded, or a scripted status."""
 
     def __init__(self) -> None:
         self.refusal: tuple[grpc.StatusCode, str] | None = None

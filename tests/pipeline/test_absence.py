@@ -1,4 +1,4 @@
-"""Frames without a person, and what is remarked about frames with one."""
+"""Frames without a person, and the remarks on frames with one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RESTARTED = FrameRemark.FRAME_REMARK_RESTARTED
 
 
 async def test_frames_without_a_person_are_answered_without_a_picture(stack: Stack) -> None:
-    """Nobody there: no picture, the reason, and the generator is not asked. Normalize hears of the frame."""
+    """A frame without a person has a reason and no picture; the generator is not called. Normalize gets the frame."""
     stack.pose.script = lambda sequence: None if sequence in (2, 3) else somebody()
     _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(6)))
     assert [answer.WhichOneof("result") for answer in answers] == ["picture"] * 2 + ["no_picture"] * 2 + ["picture"] * 2
@@ -24,7 +24,7 @@ async def test_frames_without_a_person_are_answered_without_a_picture(stack: Sta
 
 
 async def test_person_who_cannot_be_placed_is_told_from_nobody(stack: Stack) -> None:
-    """Somebody whose whole body was never seen: NOT_PLACED, with what is missing, and not that nobody is there."""
+    """A person whose whole body was never seen is NOT_PLACED, with what is missing; the answer is not NO_PERSON."""
 
     def unplaced(answer):
         if answer.sequence < 2:
@@ -40,7 +40,7 @@ async def test_person_who_cannot_be_placed_is_told_from_nobody(stack: Stack) -> 
 
 
 async def test_held_joints_are_drawn(stack: Stack) -> None:
-    """Where normalize still answers a pose for a frame without anybody, that is drawn, and said."""
+    """If normalize still answers a pose for a frame without a person, it is drawn, and the answer has a remark."""
 
     def hold(answer):
         if answer.sequence == 1:
@@ -54,7 +54,7 @@ async def test_held_joints_are_drawn(stack: Stack) -> None:
 
 @pytest.mark.parametrize(("absent", "restarts"), [(1, False), (11, False), (12, True), (30, True)])
 async def test_previous_picture_is_kept_for_half_a_second(stack: Stack, absent: int, restarts: bool) -> None:
-    """At 25 Hz, 11 frames between keep the previous picture; behind 12 (0.52 s) it begins from zero, and says so."""
+    """At 25 Hz, 11 frames in between keep the previous picture. After 12 (0.52 s) it restarts, with a remark."""
     poses = [somebody(), somebody(), *[None] * absent, somebody(), somebody()]
     _, answers = await dance(stack.stub, configured("ben"), *(pose_frame(t, pose) for t, pose in enumerate(poses)))
     back, after = answers[-2:]
@@ -65,28 +65,28 @@ async def test_previous_picture_is_kept_for_half_a_second(stack: Stack, absent: 
 
 
 async def test_half_a_second_is_counted_on_the_sources_clock(stack: Stack) -> None:
-    """Frames that say when they were captured need no rate: here 0.6 s pass in two frames."""
+    """Frames with capture times need no rate: here 0.6 s pass in two frames."""
     frames = [pose_frame(0, somebody(), 0.0), pose_frame(1, None, 0.2), pose_frame(2, somebody(), 0.8)]
     _, answers = await dance(stack.stub, configured("ben", frame_rate_hz=0.0), *frames)
     assert RESTARTED in answers[2].remarks
 
 
 async def test_rate_counts_before_captured_at(stack: Stack) -> None:
-    """With a rate the frames' numbers are the clock, as they are for normalize, whatever the cameras said."""
+    """With a rate, the frame numbers are the clock, as for normalize; capture times are ignored."""
     frames = [pose_frame(0, somebody(), 0.0), pose_frame(1, somebody(), 9.0), pose_frame(14, somebody(), 9.1)]
     _, answers = await dance(stack.stub, configured("ben"), *frames)
     assert [RESTARTED in answer.remarks for answer in answers] == [False, False, True]
 
 
 async def test_body_outside_of_the_stage_is_said(stack: Stack) -> None:
-    """A body that leaves the actor's stage is drawn as far as it is inside, with a remark."""
+    """A body that leaves the actor's crop is drawn as far as it is inside, with a remark."""
     stack.pose.script = lambda sequence: somebody(60)
     _, answers = await dance(stack.stub, configured("ben"), raw_frame(0))
     assert list(answers[0].remarks) == [FrameRemark.FRAME_REMARK_OUT_OF_STAGE]
 
 
 async def test_pose_without_a_face_passes_the_face_stage(stack: Stack) -> None:
-    """No face in the pose: the picture is the generator's, the face service is not asked, the answer says so."""
+    """Without a face in the pose, the picture is the generator's, the face service is not called; a remark says so."""
     stack.pose.script = lambda sequence: somebody(face=False)
     _, answers = await dance(stack.stub, configured("anna"), raw_frame(0))
     assert stack.face.requests == []
@@ -95,14 +95,14 @@ async def test_pose_without_a_face_passes_the_face_stage(stack: Stack) -> None:
 
 
 async def test_actor_without_a_face_network_needs_no_face_service(stack: Stack) -> None:
-    """Such an actor's pictures pass unchanged, without a remark: nothing is missing."""
+    """The pictures of an actor without a face network pass unchanged and without a remark."""
     _, answers = await dance(stack.stub, configured("ben"), raw_frame(0))
     assert stack.face.requests == []
     assert list(answers[0].remarks) == []
 
 
 async def test_remarks_of_normalize_reach_the_client(stack: Stack) -> None:
-    """What normalize says about a frame is in that frame's answer, with the transform."""
+    """The remarks and the transform from normalize appear in the frame's answer."""
 
     def remark(answer):
         if answer.sequence == 1:
@@ -120,7 +120,7 @@ async def test_remarks_of_normalize_reach_the_client(stack: Stack) -> None:
 
 
 async def test_broken_picture_is_that_frames_matter_alone(stack: Stack) -> None:
-    """Pose cannot decode frame 2: it is answered BAD_FRAME with pose's words, the others get pictures, in order."""
+    """If pose cannot decode frame 2, it is answered BAD_FRAME with pose's message; the others get pictures."""
     stack.pose.script = lambda sequence: "frame[2].picture.data: does not decode" if sequence == 2 else somebody()
     _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(8)))
     assert [answer.sequence for answer in answers] == list(range(8))
@@ -132,7 +132,7 @@ async def test_broken_picture_is_that_frames_matter_alone(stack: Stack) -> None:
 
 
 async def test_broken_pictures_at_the_start_in_a_row_and_at_the_end(stack: Stack) -> None:
-    """Wherever the broken pictures are, every frame is answered in order."""
+    """Every frame is answered in order, wherever the broken pictures are."""
     broken = {0, 3, 4, 9}
     stack.pose.script = lambda sequence: "broken" if sequence in broken else somebody()
     _, answers = await dance(stack.stub, configured("ben", look_ahead_frames=2), *(raw_frame(t) for t in range(10)))
@@ -141,7 +141,7 @@ async def test_broken_pictures_at_the_start_in_a_row_and_at_the_end(stack: Stack
 
 
 async def test_pictures_that_are_not_what_they_claim_never_leave_the_door(stack: Stack) -> None:
-    """Too few bytes, no JPEG, another size than the session's: BAD_FRAME with the reason; pose sees none of them."""
+    """Too few bytes, no JPEG, or a size that changes: BAD_FRAME with the reason, and pose sees none of them."""
     short, text, large = raw_frame(1), raw_frame(2), raw_frame(3, side_px=32)
     short.frame.picture.data = b"abc"
     text.frame.picture.encoding = frame_pb2.PICTURE_ENCODING_JPEG
@@ -151,12 +151,12 @@ async def test_pictures_that_are_not_what_they_claim_never_leave_the_door(stack:
     details = [answer.no_picture.detail for answer in answers[1:4]]
     assert "takes 12288 bytes, got 3" in details[0]
     assert "is not a JPEG" in details[1]
-    assert "is 32x32, this session's frames are 64x64" in details[2]
+    assert "is 32x32, expected this session's 64x64" in details[2]
     assert sorted(stack.pose.pictures) == [0, 4]
 
 
 async def test_session_that_begins_with_bad_frames(stack: Stack) -> None:
-    """Bad frames before any good one are answered, also with a look-ahead."""
+    """Bad frames before the first good one are answered, with a look-ahead too."""
     bad = [raw_frame(t) for t in range(5)]
     for request in bad:
         request.frame.picture.data = b"x"
@@ -167,7 +167,7 @@ async def test_session_that_begins_with_bad_frames(stack: Stack) -> None:
 
 
 async def test_label_map_and_poses_are_returned_when_asked_for(stack: Stack) -> None:
-    """The drawn label map comes as a PNG of the stage's size; without asking nothing of it is sent."""
+    """If requested, the label map is returned as a PNG of the crop's size; otherwise it is not sent."""
     returns = transfer_pb2.ReturnOptions(label_map=True, normalized_pose=True, source_pose=True, stage_times=True)
     _, (answer,) = await dance(stack.stub, configured("anna", return_options=returns), raw_frame(0))
     assert answer.label_map.data.startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""A damaged actor harms nobody but those who ask for it."""
+"""A damaged actor affects only the sessions that request it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.pipeline.chain import Dancing, Stack, configured, dance, raw_frame
 
 @pytest.fixture
 def damaged(stack: Stack) -> Stack:
-    """Beside anna and ben, one actor with each kind of damage, which its name says."""
+    """Next to anna and ben, one actor for each kind of damage, named after it."""
     for name, (damage, _) in DAMAGES.items():
         shutil.copytree(stack.actors_root / "anna", stack.actors_root / name)
         damage(stack.actors_root / name)
@@ -23,7 +23,7 @@ def damaged(stack: Stack) -> Stack:
 
 
 async def test_every_actor_is_listed_and_a_damaged_one_says_why(damaged: Stack) -> None:
-    """One answer for all: the sound ones can be danced, each damaged one has its reason in words, without a path."""
+    """ListActors lists all: sound actors can be danced, and each damaged one has a readable reason without a path."""
     listed = (await damaged.stub.ListActors(transfer_pb2.ListActorsRequest())).actors
     assert [actor.actor for actor in listed] == sorted([*DAMAGES, "anna", "ben"])
     reasons = {actor.actor: actor.unavailable for actor in listed}
@@ -39,7 +39,7 @@ async def test_every_actor_is_listed_and_a_damaged_one_says_why(damaged: Stack) 
 
 
 async def test_only_sessions_on_a_damaged_actor_fail(damaged: Stack) -> None:
-    """FAILED_PRECONDITION with the same words as in the list; the others dance."""
+    """FAILED_PRECONDITION with the same message as in the list; sound actors work."""
     for name, (_, said) in DAMAGES.items():
         dancing = Dancing(damaged.stub)
         await dancing.send(configured(actor=name))
@@ -52,7 +52,7 @@ async def test_only_sessions_on_a_damaged_actor_fail(damaged: Stack) -> None:
 
 
 async def test_a_file_that_grew_is_not_read(damaged: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No reader of an actor takes a file whole: neither by Path.read_text nor by Path.read_bytes."""
+    """No reader of an actor loads a whole file at once, by Path.read_text or Path.read_bytes."""
 
     def whole(path: Path, *_: object, **__: object) -> None:
         raise AssertionError(f"{path} is read whole")

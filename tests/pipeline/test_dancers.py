@@ -1,4 +1,4 @@
-"""Which backend looks, who of several people dances, and what is said when that one is lost."""
+"""Pose backends, the choice of the dancer among several people, and losing the dancer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CENTRE = pose_pb2.DancerSelection(centre=True)
 
 
 async def test_backend_and_rule_reach_the_pose_service_and_are_honoured(stack: Stack) -> None:
-    """What a session asks for is what the service is told, before a frame is sent, and what `accepted` says."""
+    """The requested backend and rule are sent to the service before the first frame, and repeated in `accepted`."""
     accepted, answers = await dance(
         stack.stub, configured("ben", pose_backend=OPENPOSE, dancer=CENTRE), raw_frame(0), raw_frame(1)
     )
@@ -25,14 +25,14 @@ async def test_backend_and_rule_reach_the_pose_service_and_are_honoured(stack: S
 
 
 async def test_without_a_word_mediapipe_looks_for_the_largest(stack: Stack) -> None:
-    """The default of this orchestrator, said in `accepted`; the stream is opened with the first picture."""
+    """`accepted` names the orchestrator's default backend; the stream opens with the first picture."""
     accepted, _ = await dance(stack.stub, configured("ben"), raw_frame(0))
     assert accepted.config.pose_backend == pose_pb2.POSE_BACKEND_MEDIAPIPE
     assert accepted.config.dancer == pose_pb2.DancerSelection(largest=True)
 
 
 async def test_a_lost_dancer_is_said(stack: Stack) -> None:
-    """Somebody else in the frame is not danced: no picture, the reason, and a remark; likewise for another dancer."""
+    """Another person in the frame is not danced: no picture, a reason and a remark. A new dancer has a remark too."""
     stack.pose.lost = frozenset({2, 3})
     stack.pose.changed = frozenset({4})
     _, answers = await dance(stack.stub, configured("ben", pose_backend=OPENPOSE), *(raw_frame(t) for t in range(6)))
@@ -47,7 +47,7 @@ async def test_a_lost_dancer_is_said(stack: Stack) -> None:
 
 @pytest.mark.parametrize("backend", [OPENPOSE, pose_pb2.POSE_BACKEND_MEDIAPIPE])
 async def test_a_new_stream_looks_where_the_dancer_was(stack: Stack, backend: pose_pb2.PoseBackend) -> None:
-    """A pose service that died has forgotten who is who: the next one is asked for whoever is nearest to the place."""
+    """A restarted pose service has lost its tracks: the new stream requests the person nearest to the last position."""
     stack.pose.script = lambda sequence: somebody(16.0)
     stack.pose.stumbles.at(3)
     _, answers = await dance(stack.stub, configured("ben", pose_backend=backend), *(raw_frame(t) for t in range(6)))
@@ -62,7 +62,7 @@ async def test_a_new_stream_looks_where_the_dancer_was(stack: Stack, backend: po
 
 
 async def test_a_resumed_session_looks_where_the_dancer_was(stack: Stack) -> None:
-    """A checkpoint knows the place."""
+    """A checkpoint contains the dancer's position."""
     stack.pose.script = lambda sequence: somebody(48.0)
     asked = {"pose_backend": OPENPOSE, "checkpoint_every_frames": 2}
     _, answers = await dance(stack.stub, configured("ben", **asked), raw_frame(0), raw_frame(1))
@@ -71,7 +71,7 @@ async def test_a_resumed_session_looks_where_the_dancer_was(stack: Stack) -> Non
 
 
 async def test_fit_body_looks_in_the_same_way(stack: Stack) -> None:
-    """The first pass measures the dancer that the second one will show."""
+    """The first pass measures the same dancer that the second one shows."""
     call = stack.stub.FitBody()
     config = transfer_pb2.FitBodyConfig(pose_backend=OPENPOSE, dancer=CENTRE)
     await call.write(transfer_pb2.FitBodyRequest(config=config))

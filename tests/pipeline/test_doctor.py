@@ -1,4 +1,4 @@
-"""`dance doctor` before deployments that lack something: it says what, and what to do."""
+"""`dance doctor` on incomplete deployments: it reports what is missing and what to do."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from client.local_stack.port_file import health_addresses, noted
 from client.local_stack.processes import Ready
 from motion.labelmap import LABEL_MAP_VERSION
 from serving.rpc import converters
-from serving.rpc.server import Health
+from serving.rpc.health import Health
 from tests.pipeline.chain import Stack, publish_actor, stack_of
 from tests.pipeline.fake_stages import somebody
 
 
 @contextmanager
 def nobody() -> Iterator[str]:
-    """An address where nothing listens, and nothing begins to."""
+    """An address where nothing listens, and nothing starts to."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{held.getsockname()[1]}"
@@ -40,7 +40,7 @@ def nobody() -> Iterator[str]:
 
 @asynccontextmanager
 async def healths(**serving: bool) -> AsyncIterator[dict[str, str]]:
-    """Health ports of processes that say SERVING, or not."""
+    """Health ports of processes, SERVING or not."""
     async with AsyncExitStack() as stack:
         addresses = {}
         for name, is_serving in serving.items():
@@ -54,7 +54,7 @@ async def healths(**serving: bool) -> AsyncIterator[dict[str, str]]:
 
 
 def place(stack: Stack) -> None:
-    """Makes normalize lay every figure into the actor's picture, as the real one does, so that it has a face there."""
+    """Makes normalize place every figure inside the actor's picture, like the real one, so that it has a face there."""
 
     def placed(answer: normalize_pb2.NormalizedPose) -> None:
         answer.pose.CopyFrom(converters.pose_to_proto(somebody()))
@@ -63,17 +63,17 @@ def place(stack: Stack) -> None:
 
 
 async def found(server: str, **more: Any) -> dict[str, Finding]:
-    """All findings by their check."""
+    """Return all findings by check."""
     return {finding.check: finding async for finding in examine(Patient(server=ServerAccess(server), **more))}
 
 
 def wrong(findings: dict[str, Finding]) -> dict[str, str]:
-    """What is wrong, with the advice."""
+    """Return the failures, with their advice."""
     return {check: f"{finding.text} -> {finding.advice}" for check, finding in findings.items() if not finding.ok}
 
 
 async def test_a_sound_deployment_has_nothing_wrong(stack: Stack):
-    """Every process healthy, every actor loadable, a pose and a picture answered, with the times of the stages."""
+    """Every process is healthy, every actor can be loaded, a pose and a picture are answered, with stage times."""
     place(stack)
     async with healths(**dict.fromkeys(PROCESSES, True)) as addresses:
         findings = await found(stack.address, health=addresses)
@@ -98,7 +98,7 @@ async def test_a_sound_deployment_has_nothing_wrong(stack: Stack):
     ],
 )
 async def test_a_stage_that_is_down_is_named(stack: Stack, stage: str, check: str, setting: str):
-    """The check that needs it fails, in words that name the stage and the setting, and with a session to look for."""
+    """The check that needs the stage fails, and names the stage, the setting and the session's id."""
     place(stack)
     names = ("pose", "normalize", "triton", "face", "agent")
     addresses = {f"{name}_address": getattr(stack.settings, f"{name}_address") for name in names}
@@ -113,7 +113,7 @@ async def test_a_stage_that_is_down_is_named(stack: Stack, stage: str, check: st
 
 
 async def test_a_stage_that_hangs_is_told_from_one_that_is_down(stack: Stack):
-    """A stage that is reached and says nothing is said to hang."""
+    """A stage that is reachable but does not answer is reported as hanging."""
     place(stack)
     stack.face.gates.hold()
     names = ("pose", "normalize", "triton", "face", "agent")
@@ -122,12 +122,12 @@ async def test_a_stage_that_hangs_is_told_from_one_that_is_down(stack: Stack):
         told = wrong(await found(chain.address))
     stack.face.gates.release()
     assert list(told) == ["frame with a pose"]
-    assert "face can be reached and does not answer" in told["frame with a pose"]
+    assert "face can be reached but does not answer" in told["frame with a pose"]
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 async def test_an_unhealthy_process_is_named(stack: Stack, name: str):
-    """NOT_SERVING is told with what it means for this process; the other checks go on."""
+    """NOT_SERVING is reported with its meaning for this process; the other checks go on."""
     async with healths(**{other: other != name for other in PROCESSES}) as addresses:
         findings = await found(stack.address, health=addresses)
     told = wrong(findings)
@@ -137,7 +137,7 @@ async def test_an_unhealthy_process_is_named(stack: Stack, name: str):
 
 
 async def test_a_health_port_where_nobody_is(stack: Stack):
-    """A process that is gone is told as such."""
+    """A process that cannot be reached is reported as such."""
     with nobody() as address:
         told = wrong(await found(stack.address, health={"face": address}))
     assert list(told) == ["face health"]
@@ -145,17 +145,17 @@ async def test_a_health_port_where_nobody_is(stack: Stack):
 
 
 async def test_without_a_server_the_stages_are_still_looked_at():
-    """An orchestrator that is away is one finding; what needs no orchestrator is checked all the same."""
+    """An orchestrator that is away is one finding; checks that do not need it still run."""
     with nobody() as address:
         async with healths(pose=True, face=False) as addresses:
             findings = await found(address, health=addresses)
     assert list(wrong(findings)) == ["orchestrator", "face health"]
-    assert "`dance up` starts a server here" in findings["orchestrator"].advice
+    assert "start a server here with `dance up`" in findings["orchestrator"].advice
     assert findings["pose health"].ok
 
 
 async def test_another_service_is_told_from_an_orchestrator():
-    """A gRPC server that is none of ours, such as a health port, is named as that."""
+    """A foreign gRPC server, such as a health port, is reported as such."""
     async with healths(pose=True) as addresses:
         told = wrong(await found(addresses["pose"]))
     assert list(told) == ["actors"]
@@ -163,7 +163,7 @@ async def test_another_service_is_told_from_an_orchestrator():
 
 
 async def test_what_speaks_no_grpc_is_told():
-    """Something else that listens, or a server that wants TLS, is no silence."""
+    """Another kind of server, or one that expects TLS, is not reported as silent."""
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     async with server:
         told = wrong(await found(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
@@ -172,7 +172,7 @@ async def test_what_speaks_no_grpc_is_told():
 
 
 async def test_actors_that_cannot_be_loaded_are_named(tmp_path: Path):
-    """An actor of another label-map version is told with the reason; one who can dance still does."""
+    """An actor of another label-map version is reported with the reason; a usable actor still dances."""
     publish_actor(tmp_path, "anna")
     publish_actor(tmp_path, "olga", label_map_version=LABEL_MAP_VERSION + 1)
     async with stack_of(tmp_path) as stack:
@@ -182,7 +182,7 @@ async def test_actors_that_cannot_be_loaded_are_named(tmp_path: Path):
 
 
 async def test_no_actor_is_a_finding(tmp_path: Path):
-    """A server without actors can serve nobody."""
+    """A server without actors is a failure."""
     async with stack_of(tmp_path) as stack:
         assert list(wrong(await found(stack.address))) == ["actors"]
         publish_actor(tmp_path, "anna")
@@ -191,7 +191,7 @@ async def test_no_actor_is_a_finding(tmp_path: Path):
 
 
 async def test_a_full_server_is_no_broken_one(stack: Stack):
-    """All sessions taken: that is said, and what to do about it."""
+    """If all sessions are taken, the finding says so and gives advice."""
     full = replace(stack.settings, max_sessions=1)
     names = ("pose", "normalize", "triton", "face", "agent")
     addresses = {f"{name}_address": getattr(full, f"{name}_address") for name in names}
@@ -204,19 +204,19 @@ async def test_a_full_server_is_no_broken_one(stack: Stack):
 
 
 def test_the_command_ends_with_1_where_anything_is_wrong(capfd: pytest.CaptureFixture[str]):
-    """Findings go to stdout, one line each, with what to do below; the last line counts what is wrong."""
+    """Findings go to stdout, one line each, followed by advice; the last line counts the failures."""
     with nobody() as address:
         code = run(["doctor", "--server", address, "--stages", ""])
     out, err = capfd.readouterr()
     assert code == 1
     assert out.startswith(f"wrong orchestrator: nothing can be reached at {address}")
-    assert "      -> `dance up` starts a server here" in out
+    assert "      -> start a server here with `dance up`" in out
     assert "not looked at: the health of orchestrator, pose, normalize, face, generator" in err
     assert "1 of 1 checks failed: orchestrator" in err
 
 
 async def test_the_command_ends_with_0_where_nothing_is(stack: Stack):
-    """A sound deployment is told check by check."""
+    """A healthy deployment is reported check by check."""
     command = (sys.executable, "-m", "client", "doctor", "--server", stack.address, "--stages", "")
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = await process.communicate()
@@ -228,18 +228,18 @@ async def test_the_command_ends_with_0_where_nothing_is(stack: Stack):
     ("arguments", "message"),
     [
         (("--server", "nowhere"), "--server: nowhere has no port; expected HOST:PORT"),
-        (("--stages", "hair=a:1"), "--stages: expected NAME=HOST:PORT with a name of"),
-        (("--stages", "pose=a:b"), "--stages: 'a:b' has 'b' for a port"),
+        (("--stages", "hair=a:1"), "--stages: expected NAME=HOST:PORT, where NAME is one of"),
+        (("--stages", "pose=a:b"), "--stages: 'a:b' has 'b' as its port"),
     ],
 )
 def test_nonsense_is_refused_by_name(arguments: tuple[str, ...], message: str, capfd: pytest.CaptureFixture[str]):
-    """A mistake in the options is one line and exit code 2."""
+    """An invalid option gives one line and exit code 2."""
     assert run(["doctor", *arguments]) == 2
     assert message in capfd.readouterr().err
 
 
 def test_the_stages_of_dance_up_are_found_while_it_runs(tmp_path: Path):
-    """`dance up` notes its health ports by its address, and takes the note away at its end."""
+    """`dance up` records its health ports by address, and removes the record when it ends."""
     ready = {"pose": Ready("pose", {"port": 1, "health_port": 2}), "face": Ready("face", {"port": 3, "health_port": 4})}
     with noted("127.0.0.1:50050", ready, tmp_path):
         assert health_addresses("127.0.0.1:50050", tmp_path) == {"pose": "127.0.0.1:2", "face": "127.0.0.1:4"}

@@ -1,4 +1,4 @@
-"""What a session says when a stage fails or falls silent, and what it leaves behind."""
+"""How a session ends when a stage fails or falls silent, and what remains of it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO
 
 UNAVAILABLE, DEADLINE = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED
 SHORT_SECONDS = 0.5
-"""A limit that a test waits for."""
+"""A time limit that a test waits for."""
 IN_TIME_SECONDS = 4.0
-"""The same, where something has to be in time: it takes milliseconds, and has taken two seconds on a busy machine."""
+"""A time limit that must be met: the work takes milliseconds, but has taken two seconds on a busy machine."""
 
 
 async def begin(stack: Stack, actor: str = "anna", **fields: Any) -> Dancing:
@@ -30,7 +30,7 @@ async def begin(stack: Stack, actor: str = "anna", **fields: Any) -> Dancing:
 
 
 async def left_behind(before: set[asyncio.Task[Any]]) -> None:
-    """Waits until every task of the session has ended; a task that stays makes the test time out."""
+    """Wait until every task of the session has ended; a task that stays makes the test time out."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         # A gRPC server keeps tasks of its own, which wait for the next call.
         while ours := [task for task in asyncio.all_tasks() - before if "AioServer" not in repr(task)]:
@@ -38,7 +38,7 @@ async def left_behind(before: set[asyncio.Task[Any]]) -> None:
 
 
 def gauges() -> dict[str, float]:
-    """What the metrics say of sessions that run."""
+    """The metrics of running sessions."""
     return {
         "sessions": metrics.SESSIONS._value.get(),
         "frames": metrics.FRAMES_IN_FLIGHT._value.get(),
@@ -65,7 +65,7 @@ async def test_failing_stage_is_named_after_finished_frames(stack: Stack, stage:
 async def test_what_triton_says_of_its_files_and_code_stays_on_the_server(
     stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An exception in Triton comes with paths and lines; the client is told the reason, and the log has the whole."""
+    """An exception in Triton contains paths and lines: the client gets the reason, and the log has all of it."""
     said = (
         "Failed to process the request(s) for model 'anna_0_0', message: ValueError: /srv/actors/anna/1/generator.onnx "
         "broke\n\nAt:\n  /tmp/repository/anna/1/model.py(61): execute\n"
@@ -102,7 +102,7 @@ async def test_frames_past_the_failing_stage_are_still_delivered(stack: Stack) -
 
 
 async def test_silent_stage_is_a_timeout(tmp_path: Path) -> None:
-    """A stage that has a frame and says nothing for longer than it may ends the session with DEADLINE_EXCEEDED."""
+    """A stage that does not answer a frame in time ends the session with DEADLINE_EXCEEDED."""
     publish_actor(tmp_path, "anna")
 
     async def silent(stage: str) -> None:
@@ -117,13 +117,13 @@ async def test_silent_stage_is_a_timeout(tmp_path: Path) -> None:
         assert error.code() is DEADLINE
         assert error.details().startswith(f"stage {name} failed at frame 1: ")
 
-    async with asyncio.TaskGroup() as group:  # side by side, for the sake of the time that they wait
+    async with asyncio.TaskGroup() as group:  # in parallel, because each one waits for its time-out
         for stage in ("pose", "normalize", "triton", "face"):
             group.create_task(silent(stage))
 
 
 async def test_look_ahead_is_no_silence(tmp_path: Path) -> None:
-    """While the client has not sent the frames of the look-ahead, normalize owes nothing: no clock runs against it."""
+    """Until the client has sent the frames of the look-ahead, no answer from normalize is due, and no time-out runs."""
     publish_actor(tmp_path, "anna")
     before = metrics.STAGE_RETRIES.labels("normalize")._value.get()
     async with stack_of(tmp_path, normalize_seconds=SHORT_SECONDS) as stack:
@@ -147,7 +147,7 @@ async def test_look_ahead_is_no_silence(tmp_path: Path) -> None:
     ids=["picture of another size", "answer to another frame", "half a pose"],
 )
 async def test_nonsense_from_a_stage_ends_the_session(stack: Stack, spoil: Callable[[Stack], None]) -> None:
-    """What a stage answers is checked; nonsense is that stage's failure, not the client's."""
+    """An invalid answer of a stage is that stage's failure, not the client's."""
     spoil(stack)
     dancing = await begin(stack)
     await dancing.send(raw_frame(0))
@@ -159,7 +159,7 @@ async def test_nonsense_from_a_stage_ends_the_session(stack: Stack, spoil: Calla
 
 @pytest.mark.parametrize("stage", ["pose", "normalize", "face", "triton", "agent"])
 async def test_unreachable_stage_is_named(tmp_path: Path, stage: str) -> None:
-    """Nobody listens at a stage's address: the session ends with that stage's name."""
+    """If nothing listens at a stage's address, the session ends with that stage's name."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, **{f"{stage}_address": "127.0.0.1:1"}) as stack:
         dancing = Dancing(stack.stub)
@@ -172,8 +172,8 @@ async def test_unreachable_stage_is_named(tmp_path: Path, stage: str) -> None:
 
 @pytest.mark.parametrize("held", ["pose", "normalize", "triton", "face", None])
 async def test_cancelling_leaves_nothing(stack: Stack, held: str | None) -> None:
-    """The client goes away while a stage has a frame: no task, no stream and no count stays."""
-    await dance(stack.stub, configured(), raw_frame(0))  # what gRPC keeps per connection exists from now on
+    """If the client goes away while a stage works on a frame, no task, stream or gauge remains."""
+    await dance(stack.stub, configured(), raw_frame(0))  # creates what gRPC keeps per connection
     before = asyncio.all_tasks()
     number = {"triton": 1, "face": 1}.get(held or "", 0)
     if held:
@@ -195,7 +195,7 @@ async def test_cancelling_leaves_nothing(stack: Stack, held: str | None) -> None
 
 
 async def test_failed_session_leaves_nothing(stack: Stack) -> None:
-    """A session that a stage has ended leaves no task either, although its client still has frames to send."""
+    """A session that a stage has ended leaves no task behind, although its client still has frames to send."""
     await dance(stack.stub, configured(), raw_frame(0))
     before = asyncio.all_tasks()
     stack.triton.dies_at = len(stack.triton.calls)
@@ -210,7 +210,7 @@ async def test_failed_session_leaves_nothing(stack: Stack) -> None:
 
 @pytest.mark.slow
 async def test_client_that_does_not_read_is_ended(tmp_path: Path) -> None:
-    """A client that takes no answer for longer than it may loses its session; nothing waits for it for ever."""
+    """A client that does not read an answer in time loses its session; nothing waits for it forever."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, answer_seconds=0.2) as stack:
         before = metrics.SESSION_ENDS.labels("client_silent")._value.get()
@@ -220,16 +220,16 @@ async def test_client_that_does_not_read_is_ended(tmp_path: Path) -> None:
             while metrics.SESSION_ENDS.labels("client_silent")._value.get() == before:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         assert gauges() == {"sessions": 0, "frames": 0}
-        answers, error = await dancing.failure()  # should it ever read again, it is told
+        answers, error = await dancing.failure()  # if it reads again later, it receives the status
         with pytest.raises((grpc.aio.AioRpcError, asyncio.InvalidStateError)):
             await sending
     assert [answer.sequence for answer in answers] == list(range(len(answers)))
-    # INTERNAL is grpcio's own word in a client whose write meets a call that has just ended.
+    # grpcio itself reports INTERNAL to a client whose write meets a call that has just ended.
     assert error.code() in (DEADLINE, grpc.StatusCode.INTERNAL)
 
 
 async def test_idle_client_is_ended(tmp_path: Path) -> None:
-    """A client that sends nothing while nothing is left to answer loses its session after the idle limit."""
+    """A client that is silent while no answer is due loses its session after the idle limit."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, idle_seconds=SHORT_SECONDS) as stack:
         dancing = Dancing(stack.stub)
@@ -242,21 +242,21 @@ async def test_idle_client_is_ended(tmp_path: Path) -> None:
 
 
 async def test_look_ahead_is_no_excuse_for_silence(tmp_path: Path) -> None:
-    """Frames that wait for those to come are owed nothing: a client that is silent then is idle."""
+    """Frames that wait for their look-ahead are not due: a client that is silent then is idle."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, idle_seconds=SHORT_SECONDS) as stack:
         dancing = Dancing(stack.stub)
         await dancing.send(configured(look_ahead_frames=3), raw_frame(0), raw_frame(1))
         await dancing.accepted()
         answers, error = await dancing.failure()
-    # The end of the requests is the end of the look-ahead: what can be answered is.
+    # The end of the requests ends the look-ahead: the remaining frames are answered.
     assert [answer.sequence for answer in answers] == [0, 1]
     assert error.code() is DEADLINE
     assert f"it sent nothing for {SHORT_SECONDS} s" in error.details()
 
 
 async def test_session_keeps_its_actor(tmp_path: Path) -> None:
-    """While a session is open the agent hears again and again that the actor is needed, also when nothing is danced."""
+    """An open session renews its actor with the agent regularly, even if nothing is danced."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, renew_actor_seconds=0.01) as stack:
         dancing = await begin(stack)
@@ -275,7 +275,7 @@ async def test_session_keeps_its_actor(tmp_path: Path) -> None:
     ],
 )
 async def test_actor_that_was_unloaded_is_loaded_again(stack: Stack, refusal: tuple[grpc.StatusCode, str]) -> None:
-    """Triton has lost the actor in mid-session: the agent loads it, and the frame is asked for again."""
+    """If Triton loses the actor during a session, the agent loads it, and the frame is retried."""
     stack.triton.unloaded = {1: refusal}
     _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(3)))
     assert [int(pixels(answer)[0, 0, 0]) for answer in answers] == [ZERO + 1 + t for t in range(3)]
@@ -291,7 +291,7 @@ async def test_actor_that_was_unloaded_is_loaded_again(stack: Stack, refusal: tu
 
 
 async def test_client_that_waits_for_its_answer_is_not_idle(tmp_path: Path) -> None:
-    """The idle limit does not run while frames are on their way."""
+    """The idle limit does not run while answers are due."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, idle_seconds=SHORT_SECONDS) as stack:
         stack.triton.gates.hold(0)
@@ -307,18 +307,18 @@ async def test_client_that_waits_for_its_answer_is_not_idle(tmp_path: Path) -> N
 
 
 async def test_session_that_never_sends_a_config_is_ended(tmp_path: Path) -> None:
-    """A client that opens a stream and stays silent holds its place only for so long."""
+    """A client that opens a stream and stays silent keeps its place only for a limited time."""
     async with stack_of(tmp_path, config_seconds=0.05) as stack:
         _, error = await Dancing(stack.stub).failure()
     assert error.code() is DEADLINE
 
 
 async def test_session_may_not_last_for_ever(tmp_path: Path) -> None:
-    """The session limit ends a session that goes on and on."""
+    """The session limit ends a session that never stops."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, session_seconds=0.2) as stack:
         dancing = Dancing(stack.stub)
-        await dancing.send(configured())  # whether it is accepted before its time is over does not matter
+        await dancing.send(configured())  # it may or may not be accepted before its time is over
         _, error = await dancing.failure()
     assert error.code() is DEADLINE
     assert "a session may last 0.2 s" in error.details()

@@ -21,7 +21,7 @@ from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, somebody
 
 async def fit(stack: Stack, *frames: transfer_pb2.TransferRequest, **config: Any) -> transfer_pb2.FitBodyResponse:
     call = stack.stub.FitBody()
-    with suppress(asyncio.InvalidStateError):  # it has ended already: its status follows
+    with suppress(asyncio.InvalidStateError):  # it has already ended: its status follows
         await call.write(transfer_pb2.FitBodyRequest(config=transfer_pb2.FitBodyConfig(**config)))
         for request in frames:
             await call.write(transfer_pb2.FitBodyRequest(frame=request.frame))
@@ -31,7 +31,7 @@ async def fit(stack: Stack, *frames: transfer_pb2.TransferRequest, **config: Any
 
 
 async def test_clip_is_fitted_over_all_its_frames(stack: Stack) -> None:
-    """Every frame is looked at (body only), poses count like pictures, and the answer is the two-pass fit."""
+    """Every frame is estimated (body only), client poses count like pictures, and the answer is the two-pass fit."""
     poses = {t: somebody(20 + t) for t in range(10)}
     stack.pose.script = lambda sequence: poses[sequence] if sequence != 4 else None
     fitted = await fit(stack, *(raw_frame(t) for t in range(9)), pose_frame(9, poses[9]))
@@ -53,7 +53,7 @@ async def test_broken_frame_counts_as_one_without_a_person(stack: Stack) -> None
 
 
 async def test_clip_without_a_whole_body_is_an_error(stack: Stack) -> None:
-    """FAILED_PRECONDITION, with how much was seen; likewise for a clip without frames."""
+    """FAILED_PRECONDITION, with the number of frames that show a person; likewise for a clip without frames."""
     stack.pose.script = lambda sequence: None
     for frames in ([raw_frame(0), raw_frame(1)], []):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -63,7 +63,7 @@ async def test_clip_without_a_whole_body_is_an_error(stack: Stack) -> None:
 
 
 async def test_clips_are_bounded(tmp_path: Path) -> None:
-    """A clip of too many frames, and one that never ends, are refused; both held a place and gave it back."""
+    """A clip with too many frames, and one that never ends, are refused; both return their place."""
     before = metrics.SESSIONS._value.get()
     async with stack_of(tmp_path, max_fit_frames=2) as stack:
         with pytest.raises(grpc.aio.AioRpcError, match="at most 2 frames") as caught:
@@ -81,7 +81,7 @@ async def test_clips_are_bounded(tmp_path: Path) -> None:
 
 
 async def test_failing_pose_stage_is_named(stack: Stack) -> None:
-    """As in a transfer: the status names stage and frame."""
+    """As in a transfer, the status names the stage and the frame."""
     stack.pose.dies_at = 2
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await fit(stack, *(raw_frame(t) for t in range(3)))
@@ -90,7 +90,7 @@ async def test_failing_pose_stage_is_named(stack: Stack) -> None:
 
 
 async def test_what_is_not_served_is_said(stack: Stack) -> None:
-    """UNIMPLEMENTED for a pose backend or dancer rule that the pose service does not serve, in its words."""
+    """UNIMPLEMENTED, with the pose service's message, for a pose backend or dancer rule that it does not have."""
     stack.pose.refuses = "config.backend: is not served here"
     for config in (
         {"pose_backend": pose_pb2.POSE_BACKEND_OPENPOSE},

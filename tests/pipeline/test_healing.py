@@ -1,4 +1,4 @@
-"""Stages that fail and come back: no frame is lost, none is doubled, and the answer says that there was trouble."""
+"""Stages that fail and recover: no frame is lost or doubled, and the answer reports the retry."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def levels(answers: list[transfer_pb2.TransferAnswer]) -> list[int]:
 
 
 def retries(stage: str) -> float:
-    """What the metric says."""
+    """The value of the retry metric."""
     return float(metrics.STAGE_RETRIES.labels(stage)._value.get())
 
 
 @pytest.mark.parametrize("stage", ["pose", "normalize", "triton", "face"])
 @pytest.mark.parametrize("at", [0, 1, 5, FRAMES - 1])
 async def test_stage_that_stumbles_costs_no_frame(stack: Stack, stage: str, at: int) -> None:
-    """Every frame is answered once, in order, each on the picture before it; the retried frame says so."""
+    """Every frame is answered once, in order, each based on the previous picture; the retried frame has a remark."""
     name = "generator" if stage == "triton" else stage
     before = retries(name)
     getattr(stack, stage).stumbles.at(at)
@@ -37,12 +37,12 @@ async def test_stage_that_stumbles_costs_no_frame(stack: Stack, stage: str, at: 
     assert [answer.sequence for answer in answers] == list(range(FRAMES))
     assert RETRIED in answers[at].remarks
     assert retries(name) > before
-    if stage != "face":  # a face is pasted where the painter counts
+    if stage != "face":  # the face is pasted where the painter counts
         assert levels(answers)[-1] - levels(answers)[0] in (0, FRAMES - 1)
 
 
 async def test_each_picture_grows_from_the_one_before_it(stack: Stack) -> None:
-    """The generator stumbles in the middle: the previous picture is neither skipped nor used twice."""
+    """When the generator fails in mid-session, the previous picture is neither skipped nor used twice."""
     stack.triton.stumbles.at(3, 7)
     _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(FRAMES)))
     assert levels(answers) == [ZERO + 1 + t for t in range(FRAMES)]
@@ -50,7 +50,7 @@ async def test_each_picture_grows_from_the_one_before_it(stack: Stack) -> None:
 
 @pytest.mark.parametrize("look_ahead", [0, 3])
 async def test_normalize_goes_on_from_its_last_state(stack: Stack, look_ahead: int) -> None:
-    """The new stream gets the state behind the last answer, and then the frames that were not answered."""
+    """The new stream gets the state after the last answer, then the unanswered frames."""
     stack.normalize.stumbles.at(7)
     _, answers = await dance(
         stack.stub, configured(look_ahead_frames=look_ahead), *(raw_frame(t) for t in range(FRAMES))
@@ -64,14 +64,14 @@ async def test_normalize_goes_on_from_its_last_state(stack: Stack, look_ahead: i
 
 
 async def test_generator_is_looked_after_by_its_agent_before_the_next_try(stack: Stack) -> None:
-    """A frame whose call failed has the agent prove the actor first: it loads again what does not draw."""
+    """After a failed call the agent checks the actor first, and reloads it if it does not draw."""
     stack.triton.stumbles.at(2)
     await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(4)))
     assert len(stack.agent.asked) == 2
 
 
 async def test_agent_that_is_away_does_not_end_a_session(stack: Stack) -> None:
-    """Only the stage itself counts: when the next try works, nobody asks how the agent is."""
+    """If the retry succeeds, the state of the agent does not matter."""
     stack.triton.stumbles.at(2)
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben"))
@@ -82,7 +82,7 @@ async def test_agent_that_is_away_does_not_end_a_session(stack: Stack) -> None:
 
 
 async def test_patience_is_for_one_absence_and_not_for_the_session(tmp_path: Path) -> None:
-    """A stage that stumbles at every second frame, and answers in between, is forgiven each time."""
+    """A stage that fails at every second frame, and answers in between, never exhausts the retries."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, away_seconds=0.001) as stack:
         stack.pose.stumbles.at(*range(1, FRAMES, 2))
@@ -95,7 +95,7 @@ async def test_patience_is_for_one_absence_and_not_for_the_session(tmp_path: Pat
 
 
 async def test_silent_stage_is_asked_again(tmp_path: Path) -> None:
-    """A stage that has a frame and says nothing: its stream is given up, and another one gets the frame."""
+    """A stage that does not answer a frame: its stream is abandoned, and a new stream gets the frame."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, pose_seconds=2.0, away_seconds=PATIENCE_SECONDS) as stack:
         stack.pose.gates.hold_once(3)
@@ -110,7 +110,7 @@ async def test_silent_stage_is_asked_again(tmp_path: Path) -> None:
 
 
 async def test_agent_that_is_away_when_a_session_opens_is_asked_again(stack: Stack) -> None:
-    """New sessions wait for it, as for any other stage."""
+    """A new session retries the agent, as any other stage."""
     stack.agent.stumbles.at(0)
     _, answers = await dance(stack.stub, configured("ben"), raw_frame(0))
     assert len(answers) == 1
@@ -118,7 +118,7 @@ async def test_agent_that_is_away_when_a_session_opens_is_asked_again(stack: Sta
 
 
 async def test_failed_stage_does_not_flush_a_look_ahead(stack: Stack) -> None:
-    """Frames that wait for later ones are left to the session that goes on: here they would get other pictures."""
+    """Frames that wait for their look-ahead are left to the resumed session: here they would get other pictures."""
     stack.pose.dies_at = 5
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben", look_ahead_frames=2), *(raw_frame(t) for t in range(6)))

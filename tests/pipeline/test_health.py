@@ -1,4 +1,4 @@
-"""The orchestrator's health says whether it accepts sessions."""
+"""The orchestrator's health: whether it accepts sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orchestrator.servicer import TransferService
 from orchestrator.stage_calls.reachability import Reachability
 from serving.rpc.channels import open_channel
-from serving.rpc.server import LIVE, RunningServer, running
+from serving.rpc.health import LIVE
+from serving.rpc.server import RunningServer, running
 from tests.pipeline.chain import Stack
 from tests.pipeline.fake_stages import PATIENCE_SECONDS
 
@@ -25,19 +26,19 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Watched:
-    """What one orchestrator's health says, as it changes."""
+    """The health of one orchestrator, as it changes."""
 
     def __init__(self, server: RunningServer, call: Any) -> None:
         self.server = server
         self._call = call
 
     async def next(self) -> int:
-        """Waits for the next status; the first is what it says now."""
+        """Wait for the next status; the first is the current one."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             return int((await self._call.read()).status)
 
     async def becomes(self, status: int) -> None:
-        """Waits for this status."""
+        """Wait for this status."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (await self._call.read()).status != status:
                 pass
@@ -45,7 +46,7 @@ class Watched:
 
 @asynccontextmanager
 async def orchestrator(stack: Stack, **settings: Any) -> AsyncIterator[Watched]:
-    """One with health and metrics, before the stages of `stack`."""
+    """An orchestrator with health and metrics, connected to the stages of `stack`."""
     chosen = replace(stack.settings, watch_seconds=0.02, drain_seconds=0, **settings)
     async with (
         running(TransferService(chosen), chosen) as server,
@@ -60,7 +61,7 @@ STAGES = ["pose", "normalize", "face", "agent", "triton"]
 
 @contextmanager
 def held_port() -> Iterator[str]:
-    """An address where nothing listens, and that no other process gets; gRPC shares it."""
+    """An address where nothing listens, and which no other process gets; gRPC shares it."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(("127.0.0.1", 0))
@@ -69,7 +70,7 @@ def held_port() -> Iterator[str]:
 
 @asynccontextmanager
 async def listening(address: str) -> AsyncIterator[None]:
-    """Something that answers there."""
+    """A server that answers at this address."""
     server = grpc.aio.server()
     server.add_insecure_port(address)
     await server.start()
@@ -81,14 +82,14 @@ async def listening(address: str) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("stage", STAGES)
 async def test_before_a_stage_was_reached_it_never_serves(stack: Stack, stage: str, monkeypatch):
-    """However long the setting is: SERVING comes first when the last stage has come, and nothing but that changes."""
+    """Whatever the setting, SERVING comes once the last stage is reached, and nothing else changes."""
     looks = asyncio.Semaphore(0)
     missed: list[set[str]] = []
     look = Reachability.look
 
     async def counted(self: Reachability) -> tuple[str, ...]:
         missing = await look(self)
-        missed.append(set(missing))  # what is raised here ends no test: the orchestrator logs it and goes on
+        missed.append(set(missing))  # an exception here fails no test: the orchestrator logs it and goes on
         looks.release()
         return missing
 
@@ -108,7 +109,7 @@ async def test_before_a_stage_was_reached_it_never_serves(stack: Stack, stage: s
 
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_stage_that_was_reached_and_goes_is_told(stack: Stack, stage: str):
-    """NOT_SERVING once any stage has been away for longer than the setting, SERVING again when it is back."""
+    """NOT_SERVING once a stage has been away for longer than the setting, SERVING again when it is back."""
     with held_port() as address:
         async with orchestrator(stack, unready_after_seconds=0.1, **{f"{stage}_address": address}) as health:
             async with listening(address):
@@ -119,7 +120,7 @@ async def test_a_stage_that_was_reached_and_goes_is_told(stack: Stack, stage: st
 
 
 async def test_it_lives_while_it_waits_for_a_stage(stack: Stack):
-    """What liveness probes ask for is true all the time: nothing restarts an orchestrator that waits."""
+    """Liveness is always true: nothing restarts an orchestrator that waits for its stages."""
     with held_port() as wrong:
         async with (
             orchestrator(stack, pose_address=wrong) as health,
@@ -132,7 +133,7 @@ async def test_it_lives_while_it_waits_for_a_stage(stack: Stack):
 
 
 async def test_the_log_names_the_stage_and_its_address(caplog):
-    """Once, when the time is over; words of health name it at once."""
+    """The log reports a missing stage once, when the time is over; the health message names it at once."""
     now_s = 0.0
 
     async def probe() -> bool:
@@ -152,13 +153,13 @@ async def test_the_log_names_the_stage_and_its_address(caplog):
 
 
 async def test_with_all_stages_it_serves(stack: Stack):
-    """With every stage there it says SERVING, however strict the setting is once they were reached."""
+    """With every stage reachable it is SERVING, however strict the setting is afterwards."""
     async with orchestrator(stack, unready_after_seconds=5) as health:
         await health.becomes(SERVING)
 
 
 async def test_a_short_absence_is_no_reason():
-    """A stage that is away for less than the setting is only counted; the clock starts anew when it is back."""
+    """A stage away for less than the setting is only counted; the clock restarts when it is back."""
     moments = ((0, True), (5, False), (9.9, False), (10, True), (15, False), (19.9, False), (20, False), (21, True))
     now_s, there = 0.0, True
 

@@ -1,4 +1,4 @@
-"""Poses that were written as OpenPose's JSON, read back and danced give what the direct way gives, byte for byte."""
+"""Poses written as OpenPose JSON, read back and danced give the same bytes as the direct way."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DANCER = DancerChoice(DancerRule.NEAREST, 0.2, 0.25)
 
 
 def film(path: Path) -> Path:
-    """Eight frames of 256 x 128: one walks to the right, another to the left, and one of them is away for a while."""
+    """Eight frames of 256 x 128: one person walks to the right, another to the left, and one is away for a while."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.height, stream.width, stream.pix_fmt = 128, 256, "yuv420p"
@@ -44,7 +44,7 @@ def film(path: Path) -> Path:
 
 
 async def test_json_and_the_direct_way_are_the_same_bytes(tmp_path: Path) -> None:
-    """Same poses at normalize, same video, also where frames are shrunk and the dancer is lost for a while."""
+    """Normalize gets the same poses and the video is the same, with resized frames and a dancer lost for a while."""
     clip = film(tmp_path / "clip.mp4")
     card = write_card(tmp_path, paf_card(write_paf_network(tmp_path / "paf.onnx")))
     service = PoseService(PoseSettings(openpose_card=card), NoMediaPipe)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Every number that a client may send is danced or refused by name, once: no retries, and no traceback in any log."""
+"""Every number from a client is either danced or refused by name, once: no retries, no traceback in any log."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAST_SECOND = 253_402_300_799
 
 
 class Tracebacks(logging.Handler):
-    """Keeps what was logged with an exception, or as an error."""
+    """Keeps log records with an exception or at level ERROR."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Tracebacks(logging.Handler):
 
 
 class CountedNormalize(NormalizeService):
-    """The real service; counts its streams: each attempt opens one."""
+    """The real service; it counts streams, because each attempt opens one."""
 
     streams = 0
 
@@ -59,8 +59,8 @@ class CountedNormalize(NormalizeService):
 
 @pytest.fixture
 def tracebacks() -> Iterator[Tracebacks]:
-    """Of all processes: they are one here."""
-    gc.collect()  # what earlier tests left would be told of now: "Task was destroyed but it is pending!"
+    """The logs of all processes, which are one process here."""
+    gc.collect()  # reports about earlier tests' leftovers would appear now: "Task was destroyed but it is pending!"
     handler = Tracebacks()
     logging.getLogger().addHandler(handler)
     yield handler
@@ -69,7 +69,7 @@ def tracebacks() -> Iterator[Tracebacks]:
 
 @asynccontextmanager
 async def normalizing(tmp_path: Path) -> AsyncIterator[tuple[Stack, CountedNormalize]]:
-    """An orchestrator before the real normalisation service; the other stages are fakes."""
+    """An orchestrator with the real normalisation service; the other stages are fakes."""
     publish_actor(tmp_path, "ben", face=False)
     service = CountedNormalize(NormalizeSettings())
     server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
@@ -89,7 +89,7 @@ def retries() -> float:
 
 
 def stretched(**joints_px: tuple[float, float]) -> Pose:
-    """Somebody with some joints, by their names in `skeleton`, elsewhere."""
+    """A person with some joints, by their names in `skeleton`, at other positions."""
     pose = somebody()
     places = pose.joints_px.copy()
     for name, place in joints_px.items():
@@ -144,7 +144,7 @@ LARGE = body(near_height=10, far_height=10, near_ankle_y=10, far_ankle_y=10)
 async def test_numbers_within_the_bounds_are_danced(
     tmp_path: Path, tracebacks: Tracebacks, fields: dict[str, Any], frames: list[transfer_pb2.TransferRequest]
 ) -> None:
-    """At the very bounds every frame has its picture, and its joints lie within the bound on positions."""
+    """At the very bounds every frame gets its picture, and its joints lie within the bound on positions."""
     before = retries()
     options = transfer_pb2.ReturnOptions(normalized_pose=True)
     async with normalizing(tmp_path) as (stack, normalize):
@@ -183,7 +183,7 @@ async def test_numbers_beyond_the_bounds_are_refused_once(
     frames: list[transfer_pb2.TransferRequest],
     named: str,
 ) -> None:
-    """INVALID_ARGUMENT with the field in a BadRequest, behind the frames before; no stage is asked twice."""
+    """INVALID_ARGUMENT with the field in a BadRequest, after the earlier frames; no stage is called twice."""
     before = retries()
     good = [] if named.startswith("config") else [timed(0, 0)]
     async with normalizing(tmp_path) as (stack, normalize):
@@ -199,7 +199,7 @@ async def test_numbers_beyond_the_bounds_are_refused_once(
 
 
 async def test_fit_body_takes_far_bodies_and_refuses_late_numbers(tmp_path: Path, tracebacks: Tracebacks) -> None:
-    """The stats of a body a million pixels tall are those of the tallest that there is; the number 2^48 is refused."""
+    """The stats of a body a million pixels tall are clamped to the tallest allowed; the number 2^48 is refused."""
 
     async def fitted(*frames: transfer_pb2.TransferRequest) -> transfer_pb2.FitBodyResponse:
         first = transfer_pb2.FitBodyRequest(config=transfer_pb2.FitBodyConfig())
@@ -216,7 +216,7 @@ async def test_fit_body_takes_far_bodies_and_refuses_late_numbers(tmp_path: Path
 
 
 async def test_a_session_with_late_numbers_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    """Sequences at the bound come back out of a checkpoint: the next one is later, an earlier one is refused."""
+    """Sequences at the bound survive a checkpoint: the next one is accepted, an earlier one is refused."""
     numbers = [MOST_NUMBERED_FRAMES - n for n in (4, 3, 2, 1)]
     async with normalizing(tmp_path) as (stack, _):
         first = configured("ben", checkpoint_every_frames=1)

@@ -1,4 +1,4 @@
-"""LIVE sessions drop frames at the door, and nowhere else."""
+"""LIVE sessions drop frames at the door, and only there."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ async def test_nothing_behind_the_door_is_dropped(stack: Stack, taken_in: TakenI
 
 
 async def test_a_client_far_too_fast_has_to_wait(stack: Stack, taken_in: TakenIn) -> None:
-    """Dropped frames keep their place until they are answered, and even those are bounded; all are answered."""
+    """Dropped frames keep their place until they are answered, and their number is bounded too; all are answered."""
     stack.pose.gates.hold(0)
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben", mode=LIVE))
     await dancing.accepted()
     await dancing.send(raw_frame(0))
-    await stack.pose.gates.begun(0)  # before there is a newer one, for which it would be dropped
+    await stack.pose.gates.begun(0)  # before a newer frame arrives, for which it would be dropped
     sending = asyncio.create_task(dancing.send(*(raw_frame(t) for t in range(1, 600))))
-    # One with pose, the dropped ones, the newest, and one that waits to be put behind them.
+    # One in pose, the dropped ones, the newest, and one that waits for room in the door.
     await taken_in.reaches(1 + MAX_DROPPED_WAITING + 1 + 1)
     assert not sending.done()
     stack.pose.gates.release()

@@ -1,4 +1,4 @@
-"""One session's log records, through the orchestrator and its stages."""
+"""The log records of one session, in the orchestrator and its stages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.pipeline.fake_stages import FakeFace, FakeNormalize, FakePose, FakeTr
 
 
 class Records(logging.Handler):
-    """Keeps each record's message with what it is about."""
+    """Keeps each record's message with its facts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Records(logging.Handler):
         self.said.append({**named, **getattr(record, "facts", {})})
 
     def of(self, message: str) -> list[dict[str, Any]]:
-        """All with this message."""
+        """Return all records with this message."""
         return [one for one in self.said if one["message"] == message]
 
 
@@ -50,7 +50,7 @@ def records() -> Iterator[Records]:
 
 
 async def test_a_session_is_two_records(stack: Stack, records: Records):
-    """Opened with actor, mode and client, ended with reason, frames and seconds; nothing for each frame."""
+    """The session opens with actor, mode and client, and ends with reason, frames and seconds; no record per frame."""
     await dance(stack.stub, configured(), *(raw_frame(t) for t in range(5)))
     ours = [one for one in records.said if one["session"]]
     assert [one["message"] for one in ours] == ["session opened", "session ended"]
@@ -63,7 +63,7 @@ async def test_a_session_is_two_records(stack: Stack, records: Records):
 
 
 async def test_the_client_is_told_the_session_it_may_quote(stack: Stack, records: Records):
-    """The id is in the initial metadata, in every record of the session, and another session has another one."""
+    """The session's id is in the initial metadata and in all of its records; another session has another id."""
     told = []
     for _ in range(2):
         dancing = Dancing(stack.stub)
@@ -76,7 +76,7 @@ async def test_the_client_is_told_the_session_it_may_quote(stack: Stack, records
 
 
 async def test_a_failed_stage_is_told_once(stack: Stack, records: Records):
-    """The record of the end, a warning, names stage and frame; of the failure itself there are only the retries."""
+    """The record of the end, a warning, names stage and frame; the failure itself is only logged as retries."""
     stack.normalize.dies_at = 2
     dancing = Dancing(stack.stub)
     await dancing.send(configured(), *(raw_frame(t) for t in range(3)))
@@ -92,7 +92,7 @@ async def test_a_failed_stage_is_told_once(stack: Stack, records: Records):
 
 
 async def test_a_repeated_attempt_is_told(stack: Stack, records: Records):
-    """A stage that is asked again is a warning with stage, frame and reason, under the session."""
+    """A retry is logged as a warning with stage, frame and reason, under the session's id."""
     stack.triton.unloaded[1] = (grpc.StatusCode.NOT_FOUND, "unknown model")
     await dance(stack.stub, configured(), raw_frame(0), raw_frame(1))
     (again,) = records.of("stage is asked again")
@@ -112,7 +112,7 @@ async def test_a_refusal_is_told_with_its_reason(stack: Stack, records: Records)
 
 
 class Told:
-    """What the context of a stage's calls said, by the stage."""
+    """The context of each stage's calls, by stage."""
 
     def __init__(self) -> None:
         self.seen: dict[str, list[tuple[str, int | None]]] = {}
@@ -123,7 +123,7 @@ class Told:
 
 @asynccontextmanager
 async def overheard(told: Told) -> AsyncIterator[dict[str, str]]:
-    """Stages like ours, which set their context from their calls; gives the settings that lead to them."""
+    """Stages that set their context from their calls, like ours; yields the settings that lead to them."""
 
     class Pose(FakePose):
         async def Estimate(self, requests, context):  # noqa: N802
@@ -165,7 +165,7 @@ async def overheard(told: Told) -> AsyncIterator[dict[str, str]]:
 
 
 async def test_stages_know_session_and_frame(stack: Stack, records: Records):
-    """Streams carry the session, single calls the frame too: so a stage's own records have them."""
+    """Streams carry the session, unary calls the frame as well, so a stage's own records have them."""
     told = Told()
     async with overheard(told) as addresses, stack_of(stack.actors_root, **addresses) as chain:
         await dance(chain.stub, configured(), *(raw_frame(t) for t in range(3)))
@@ -181,7 +181,7 @@ async def test_stages_know_session_and_frame(stack: Stack, records: Records):
 
 @pytest.mark.parametrize("sent", ["two words", "x" * 65, 'a"b', ""])
 async def test_a_strangers_session_id_is_passed_over(sent: str):
-    """What is no id does not get into a stage's log; nor does a number that is none."""
+    """An invalid session id or frame number does not get into a stage's log."""
     told = Told()
     async with overheard(told) as addresses, open_channel(addresses["face_address"]) as channel:
         stub = face_pb2_grpc.FaceServiceStub(channel)

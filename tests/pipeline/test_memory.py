@@ -1,4 +1,4 @@
-"""What the orchestrator does with memory that nobody needs any more."""
+"""How the orchestrator returns unused memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.pipeline.fake_stages import PATIENCE_SECONDS
 async def test_memory_is_given_back_when_the_last_session_has_ended(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not while another one is open: its next frame needs the same pages again."""
+    """Memory is not returned while another session is open: its next frame needs the same pages again."""
     loop, given_back = asyncio.get_running_loop(), asyncio.Event()
 
     def give_back() -> bool:

@@ -1,4 +1,4 @@
-"""What a real orchestrator's metrics page shows after real sessions."""
+"""The metrics page of a real orchestrator after real sessions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _scraped(port: int) -> Samples:
 
 
 async def scraped(port: int) -> Samples:
-    """The page of a running server: each sample's value by its name and labels; 0 for one that is not there."""
+    """The page of a running server: each sample's value by name and labels; 0 for a missing sample."""
     return await asyncio.to_thread(_scraped, port)
 
 
@@ -49,7 +49,7 @@ def _settled(samples: Samples) -> bool:
 
 
 async def test_every_promised_metric_has_data_after_a_session(stack: Stack):
-    """A session with a retry, a failed one, and all names of the list have what these sessions did."""
+    """After a session with a retry and a failed one, every listed metric has the expected value."""
     settings = replace(stack.settings, watch_seconds=0.05)
     async with (
         running(TransferService(settings), settings) as server,
@@ -65,7 +65,7 @@ async def test_every_promised_metric_has_data_after_a_session(stack: Stack):
         await dancing.failure()
         session = await session_of(dancing.call)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            # Each look waits for the page. A stream that has ended for its client has a moment left on the server.
+            # Each check waits for the page. A stream that has ended for its client lives a moment longer on the server.
             while not _settled(after := await scraped(server.metrics_port)):
                 pass
 
@@ -96,5 +96,5 @@ async def test_every_promised_metric_has_data_after_a_session(stack: Stack):
 
 
 def test_a_budget_ends_at_a_bucket():
-    """Frames of 120, 60, 30, 25 and 15 a second are late at an edge that the histograms have."""
+    """Frames at 120, 60, 30, 25 and 15 a second become late at an edge that the histograms have."""
     assert {0.008, 0.016, 0.033, 0.04, 0.065} <= {*metrics.FRAME_BUCKETS_SECONDS}

@@ -1,4 +1,4 @@
-"""Order, completeness, and the picture that is passed along."""
+"""Order, completeness, and the previous picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.pipeline.fake_stages import ZERO, somebody
 
 
 async def test_every_frame_is_answered_once_in_order(stack: Stack) -> None:
-    """Each frame gets exactly one answer, with its own number, in the order sent, gaps in the numbers included."""
+    """Each frame gets exactly one answer, with its own number, in the order sent, even with gaps in the numbers."""
     numbers = [0, 1, 2, 5, 6, 40, 41]
     accepted, answers = await dance(stack.stub, configured(), *(raw_frame(number) for number in numbers))
     assert accepted.config.actor_version == 1
@@ -21,7 +21,7 @@ async def test_every_frame_is_answered_once_in_order(stack: Stack) -> None:
 
 
 async def test_client_bytes_reach_pose_untouched(stack: Stack) -> None:
-    """Pose gets the very bytes that the client sent."""
+    """Pose receives the exact bytes that the client sent."""
     frame = raw_frame(0, level=77)
     await dance(stack.stub, configured(), frame)
     assert stack.pose.pictures[0] == frame.frame.picture.data
@@ -34,7 +34,7 @@ async def test_generator_sees_its_own_last_picture(stack: Stack) -> None:
 
 
 async def test_previous_picture_is_the_one_before_the_face_stage(stack: Stack) -> None:
-    """What the face stage changes is seen by the client, never by the generator."""
+    """The client sees the changes of the face stage; the generator never does."""
     _, answers = await dance(stack.stub, configured("anna"), *(raw_frame(t) for t in range(4)))
     assert len(stack.face.requests) == 4
     for t, (call, answer) in enumerate(zip(stack.triton.calls, answers, strict=True)):
@@ -45,14 +45,14 @@ async def test_previous_picture_is_the_one_before_the_face_stage(stack: Stack) -
 
 
 async def test_actor_version_is_asked_of_triton(stack: Stack) -> None:
-    """The model's name is the actor's id; its version is the exact one, also when the newest was asked for."""
+    """The model's name is the actor's id; its version is the exact one, even if the newest was requested."""
     await dance(stack.stub, configured("ben"), raw_frame(0))
     assert (stack.triton.calls[0].model_name, stack.triton.calls[0].model_version) == ("ben", "1")
     assert [(asked.actor, asked.actor_version) for asked in stack.agent.asked] == [("ben", 1)]
 
 
 async def test_two_sessions_never_mix(stack: Stack) -> None:
-    """Two sessions at once, on one actor, dancing left in red and right in blue: never a pixel of the other."""
+    """Two concurrent sessions of one actor, dancing left in red and right in blue, never mix a pixel."""
 
     def paint(model: str, label_map: Picture, previous: Picture) -> Picture:
         drawn = np.argwhere((label_map != 255).any(axis=2))
@@ -108,7 +108,7 @@ async def test_look_ahead_delays_answers_and_keeps_their_order(stack: Stack, loo
 
 
 async def test_pose_instead_of_pixels_skips_the_pose_stage(stack: Stack) -> None:
-    """A frame that comes with a pose is danced without asking the pose service, in its place among the others."""
+    """A frame that comes with a pose is danced without the pose service, in its place among the others."""
     _, answers = await dance(
         stack.stub,
         configured("ben", return_options=transfer_pb2.ReturnOptions(stage_times=True, source_pose=True)),
@@ -125,14 +125,14 @@ async def test_pose_instead_of_pixels_skips_the_pose_stage(stack: Stack) -> None
 
 
 async def test_client_that_sends_poses_takes_no_place_at_pose(stack: Stack) -> None:
-    """Without pictures the pose service never hears of the session."""
+    """Without pictures the pose service gets no call for the session."""
     _, answers = await dance(stack.stub, configured("ben"), *(pose_frame(t, somebody()) for t in range(3)))
     assert len(answers) == 3
     assert stack.pose.configs == []
 
 
 async def test_pose_that_left_for_a_while_is_asked_anew(stack: Stack) -> None:
-    """Pose ends its stream while it owes nothing, as it does with silent clients: the next picture opens another."""
+    """If pose ends its stream while no answer is due, as it does with silent clients, the next picture opens one."""
     stack.pose.ends_behind = 0
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben"), raw_frame(0))
@@ -147,7 +147,7 @@ async def test_pose_that_left_for_a_while_is_asked_anew(stack: Stack) -> None:
 
 
 async def test_empty_session_ends_well(stack: Stack) -> None:
-    """A client that sends its config and nothing else gets `accepted` and the end."""
+    """A client that sends only its config gets `accepted` and the end."""
     accepted, answers = await dance(stack.stub, configured())
     assert accepted.generator_precision == "bf16"
     assert (accepted.stage_size.width_px, accepted.full_frame_size.height_px) == (64, 80)

@@ -20,7 +20,7 @@ async def begin(stack: Stack, actor: str = "ben", **fields: Any) -> Dancing:
 
 
 async def test_pose_of_the_next_frame_runs_while_this_one_is_generated(stack: Stack) -> None:
-    """While the generator has frame t, pose is already at frame t + 1."""
+    """While the generator has frame t, pose already works on frame t + 1."""
     dancing = await begin(stack)
     stack.triton.gates.hold(0)
     await dancing.send(raw_frame(0))
@@ -34,7 +34,7 @@ async def test_pose_of_the_next_frame_runs_while_this_one_is_generated(stack: St
 
 
 async def test_face_of_this_frame_runs_while_the_next_one_is_generated(stack: Stack) -> None:
-    """The generator does not wait for the face stage: two faces are on their way at once, answers stay in order."""
+    """The generator does not wait for the face stage: two faces are in flight at once, and answers stay in order."""
     dancing = await begin(stack, "anna")
     stack.face.gates.hold(0)
     await dancing.send(raw_frame(0), raw_frame(1))
@@ -46,7 +46,7 @@ async def test_face_of_this_frame_runs_while_the_next_one_is_generated(stack: St
 
 
 async def test_generator_is_serial_within_a_session(stack: Stack) -> None:
-    """It needs its own last picture, so it never has two frames of one session."""
+    """The generator needs its own last picture, so it never has two frames of one session."""
     most = 0
 
     def paint(model: str, label_map: Picture, previous: Picture) -> Picture:
@@ -76,7 +76,7 @@ async def test_two_sessions_are_generated_at_the_same_time(stack: Stack) -> None
 
 @pytest.mark.parametrize("held", ["triton", "face", "normalize", "pose"])
 async def test_frames_in_flight_are_bounded(stack: Stack, taken_in: TakenIn, held: str) -> None:
-    """Whichever stage stands still, no more frames than promised leave the door, and the sender has to wait."""
+    """Whichever stage stops, no more frames than promised leave the door, and the sender has to wait."""
     stage = getattr(stack, held)
     stage.gates.hold()
     dancing = Dancing(stack.stub)
@@ -84,10 +84,10 @@ async def test_frames_in_flight_are_bounded(stack: Stack, taken_in: TakenIn, hel
     limit = (await dancing.accepted()).limits.max_frames_in_flight
     sending = asyncio.create_task(dancing.send(*(raw_frame(t, side_px=200) for t in range(100))))
     await stage.gates.begun(0)
-    # Two lie in the door and one waits for room there; pose takes two, whatever stands still behind it all others.
+    # Two wait in the door and one for room there; pose takes two, and a stopped later stage takes all others.
     most = 3 + (2 if held == "pose" else limit)
     await taken_in.reaches(most)
-    await stack.stub.ListActors(transfer_pb2.ListActorsRequest())  # it answers, so it had time to take in more
+    await stack.stub.ListActors(transfer_pb2.ListActorsRequest())  # answers arrive, so it had time to take more
     assert taken_in.count == most
     assert len(stack.pose.pictures) <= limit
     assert not sending.done(), "a hundred frames of 120 kB were taken in"
@@ -98,7 +98,7 @@ async def test_frames_in_flight_are_bounded(stack: Stack, taken_in: TakenIn, hel
 
 @pytest.mark.slow
 async def test_slow_client_slows_the_source(stack: Stack) -> None:
-    """A client that does not read its answers is not worked ahead for: memory stays bounded, nothing is lost."""
+    """If a client does not read, the server does not work ahead: memory stays bounded, and nothing is lost."""
     output = transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW, full_frame=True)
     dancing = await begin(stack, output=output)
     sending = asyncio.create_task(dancing.send(*(raw_frame(t) for t in range(400))))
@@ -108,7 +108,7 @@ async def test_slow_client_slows_the_source(stack: Stack) -> None:
         for _ in range(300):
             await asyncio.sleep(0)
     assert not sending.done()
-    # What has left the chain lies in the transport, which counts bytes: an answer has 23 kB here.
+    # Frames that have left the pipeline are in the transport, which counts bytes: an answer has 23 kB here.
     assert so_far < 100
     answers = await dancing.answers(400)
     await sending

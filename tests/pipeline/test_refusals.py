@@ -41,7 +41,7 @@ async def refused(stack: Stack, *requests: transfer_pb2.TransferRequest) -> tupl
     ],
 )
 async def test_what_the_pose_service_does_not_serve_says_so(stack: Stack, fields: dict[str, Any]) -> None:
-    """A backend or a rule for the dancer is asked for before the session is accepted: UNIMPLEMENTED, in its words."""
+    """A backend or dancer rule is checked before the session is accepted: UNIMPLEMENTED, with the service's message."""
     stack.pose.refuses = "config.backend: OPENPOSE is not served here"
     responses, error = await refused(stack, configured(**fields))
     assert responses == []
@@ -60,7 +60,7 @@ async def test_what_the_pose_service_does_not_serve_says_so(stack: Stack, fields
     ],
 )
 async def test_nonsense_about_the_dancer_is_refused_by_field(stack: Stack, fields: dict[str, Any], named: str) -> None:
-    """INVALID_ARGUMENT, without a word to the pose service."""
+    """INVALID_ARGUMENT, without a call to the pose service."""
     responses, error = await refused(stack, configured(**fields))
     assert responses == []
     assert error.code() is INVALID
@@ -100,7 +100,7 @@ async def test_config_that_breaks_the_contract_is_refused_by_field(
 
 
 async def test_first_request_must_be_the_config(stack: Stack) -> None:
-    """A frame first, an empty request first, nothing at all: INVALID_ARGUMENT."""
+    """A frame first, an empty request first, or no request: INVALID_ARGUMENT."""
     for requests in ([raw_frame(0)], [transfer_pb2.TransferRequest()]):
         _, error = await refused(stack, *requests)
         assert error.code() is INVALID
@@ -141,7 +141,7 @@ async def test_first_request_must_be_the_config(stack: Stack) -> None:
 async def test_frame_that_breaks_the_contract_ends_the_session_behind_earlier_frames(
     stack: Stack, request_: transfer_pb2.TransferRequest, named: str
 ) -> None:
-    """INVALID_ARGUMENT naming the field, after everything that was sent before has been answered."""
+    """INVALID_ARGUMENT that names the field, after all earlier frames have been answered."""
     dancing = Dancing(stack.stub)
     await dancing.send(configured(), raw_frame(0), raw_frame(1), request_)
     await dancing.accepted()
@@ -152,7 +152,7 @@ async def test_frame_that_breaks_the_contract_ends_the_session_behind_earlier_fr
 
 
 async def test_frames_need_a_time_or_a_rate(stack: Stack) -> None:
-    """Without a rate each frame must say when it was captured: else nobody could say what half a second is."""
+    """Without a rate each frame needs a capture time: otherwise half a second would be undefined."""
     dancing = Dancing(stack.stub)
     timed = raw_frame(0)
     timed.frame.captured_at.CopyFrom(Timestamp(seconds=1))
@@ -164,7 +164,7 @@ async def test_frames_need_a_time_or_a_rate(stack: Stack) -> None:
 
 
 async def test_unknown_actor_and_version(stack: Stack) -> None:
-    """NOT_FOUND, naming the actors or versions that there are; the agent is not troubled."""
+    """NOT_FOUND, which names the actors or versions that exist; the agent is not called."""
     for request, known in ((configured("carla"), "anna, ben"), (configured("anna", actor_version=7), "it has: 1")):
         _, error = await refused(stack, request)
         assert error.code() is grpc.StatusCode.NOT_FOUND
@@ -209,7 +209,7 @@ async def test_full_server_refuses_and_recovers(tmp_path: Path) -> None:
 
 
 async def test_full_server_tells_those_who_do_not_wait(tmp_path: Path) -> None:
-    """A client that sends its config and frames from an iterator is told RESOURCE_EXHAUSTED too."""
+    """A client that sends its config and frames from an iterator gets RESOURCE_EXHAUSTED too."""
     publish_actor(tmp_path, "anna")
 
     async def requests():
@@ -241,7 +241,7 @@ async def test_answers_that_no_message_holds_are_refused(tmp_path: Path) -> None
 
 
 async def test_generator_without_room_for_the_actor_refuses_the_session(stack: Stack) -> None:
-    """As many actors as fit are in use: RESOURCE_EXHAUSTED, as for any server that is full, and not a failed stage."""
+    """If as many actors as fit are in use, the status is RESOURCE_EXHAUSTED, not that of a failed stage."""
     stack.agent.refusal = (grpc.StatusCode.RESOURCE_EXHAUSTED, "all actors are in use")
     _, error = await refused(stack, configured())
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -249,7 +249,7 @@ async def test_generator_without_room_for_the_actor_refuses_the_session(stack: S
 
 
 async def test_stages_own_status_is_never_the_clients(stack: Stack) -> None:
-    """What a stage refuses says nothing about the client's request: UNAVAILABLE, with the stage and its status."""
+    """A stage's refusal is not about the client's request: the status is UNAVAILABLE, with the stage and its status."""
     stack.agent.refusal = (grpc.StatusCode.PERMISSION_DENIED, "not you")
     _, error = await refused(stack, configured())
     assert error.code() is grpc.StatusCode.UNAVAILABLE
@@ -257,7 +257,7 @@ async def test_stages_own_status_is_never_the_clients(stack: Stack) -> None:
 
 
 async def test_accepted_is_the_config_as_honoured(stack: Stack) -> None:
-    """What was left open is filled in, what was asked for is repeated, limits and sizes are said."""
+    """`accepted` has the chosen defaults, the requested values, the limits and the sizes."""
     config = configured(
         source_body=BODY,
         look_ahead_frames=4,
@@ -294,7 +294,7 @@ async def test_answers_come_in_the_asked_encoding_and_size(stack: Stack, full_fr
 
 
 async def test_actors_are_listed_newest_first_with_their_faults(stack: Stack) -> None:
-    """All ids in order, all versions newest first; a damaged one says what is wrong with it."""
+    """ListActors returns all ids in order, all versions newest first; a damaged one has its reason."""
     publish_actor(stack.actors_root, "anna")
     (stack.actors_root / "anna" / "1" / "generator.onnx").unlink()
     publish_actor(stack.actors_root, "old", label_map_version=99)

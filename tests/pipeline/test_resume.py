@@ -1,4 +1,4 @@
-"""Checkpoints, and a server that goes away: a client that goes on elsewhere gets what it would have got."""
+"""Checkpoints and draining: a client that resumes elsewhere gets the same answers as without the interruption."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO
 
 FRAMES = 10
 LARGE_PX = 600
-"""A frame of 1 MB: forty of them lie in no buffer."""
+"""A frame of 1 MB: forty of them fit into no buffer."""
 
 
 @pytest.fixture
 async def stacks(tmp_path: Path) -> AsyncIterator[tuple[Stack, Stack]]:
-    """Two orchestrators with stages of their own, the same actors and the same key."""
+    """Two orchestrators with their own stages, the same actors and the same key."""
     publish_actor(tmp_path / "actors", "anna")
     publish_actor(tmp_path / "actors", "ben", face=False)
     key = tmp_path / "keys"
@@ -46,7 +46,7 @@ def levels(answers: list[transfer_pb2.TransferAnswer]) -> list[int]:
 async def drained(
     dancing: Dancing, sending: asyncio.Task[None] | None = None
 ) -> tuple[list[transfer_pb2.TransferAnswer], transfer_pb2.Draining]:
-    """The answers until the server says that it goes away; it must be its last word. sending: waited for then."""
+    """Return the answers until `draining`, which must be the last response. sending: waited for at the end."""
     answers = []
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (response := await dancing.call.read()) is not grpc.aio.EOF:
@@ -61,7 +61,7 @@ async def drained(
 
 
 async def test_every_nth_answer_has_a_checkpoint(stack: Stack) -> None:
-    """Asked for in every third answer: the third, the sixth, the ninth have one, and the config is confirmed."""
+    """Requested in every third answer: the third, sixth and ninth have a checkpoint, and the config is confirmed."""
     accepted, answers = await dance(
         stack.stub, configured(checkpoint_every_frames=3), *(raw_frame(t) for t in range(FRAMES))
     )
@@ -72,7 +72,7 @@ async def test_every_nth_answer_has_a_checkpoint(stack: Stack) -> None:
 @pytest.mark.parametrize("look_ahead", [0, 3])
 @pytest.mark.parametrize("at", range(FRAMES - 1))
 async def test_another_server_goes_on_behind_any_frame(stacks: tuple[Stack, Stack], at: int, look_ahead: int) -> None:
-    """The frames behind the checkpoint, sent to another orchestrator, are answered as the unbroken session does."""
+    """The frames after the checkpoint, sent to another orchestrator, get the answers of the unbroken session."""
     first, second = stacks
     fields = {"look_ahead_frames": look_ahead, "checkpoint_every_frames": 1}
     frames = [raw_frame(t) for t in range(FRAMES)]
@@ -85,7 +85,7 @@ async def test_another_server_goes_on_behind_any_frame(stacks: tuple[Stack, Stac
 
 
 async def test_resumed_session_keeps_to_its_actors_version(stacks: tuple[Stack, Stack]) -> None:
-    """A newer version is published in between: who began with the old one goes on with it."""
+    """If a newer version is published in between, a resumed session keeps the version it began with."""
     first, second = stacks
     _, whole = await dance(first.stub, configured(checkpoint_every_frames=1), raw_frame(0))
     publish_actor(first.actors_root, "anna")
@@ -94,7 +94,7 @@ async def test_resumed_session_keeps_to_its_actors_version(stacks: tuple[Stack, 
 
 
 async def test_sequence_goes_on_behind_the_checkpoint(stacks: tuple[Stack, Stack]) -> None:
-    """Frames that the checkpoint has behind it are refused: they were answered."""
+    """Frames up to the checkpoint are refused: they were already answered."""
     first, second = stacks
     _, whole = await dance(first.stub, configured(checkpoint_every_frames=1), raw_frame(0), raw_frame(1))
     dancing = Dancing(second.stub)
@@ -115,7 +115,7 @@ async def test_sequence_goes_on_behind_the_checkpoint(stacks: tuple[Stack, Stack
     ids=["seal", "content", "cut off", "invented"],
 )
 async def test_checkpoint_that_we_did_not_make_is_refused(stacks: tuple[Stack, Stack], spoil) -> None:
-    """INVALID_ARGUMENT with the field; the session is not opened anywhere."""
+    """INVALID_ARGUMENT with the field; no session is opened at any stage."""
     first, second = stacks
     _, whole = await dance(first.stub, configured(checkpoint_every_frames=1), raw_frame(0))
     dancing = Dancing(second.stub)
@@ -134,7 +134,7 @@ async def test_checkpoint_that_we_did_not_make_is_refused(stacks: tuple[Stack, S
     ids=["actor", "look-ahead", "rate"],
 )
 async def test_checkpoint_belongs_to_its_config(stacks: tuple[Stack, Stack], actor: str, fields: dict) -> None:
-    """Another actor's checkpoint, or one of a session with another clock, is refused by name."""
+    """A checkpoint of another actor, or of a session with another clock, is refused by name."""
     first, second = stacks
     _, whole = await dance(first.stub, configured("anna", checkpoint_every_frames=1), raw_frame(0))
     dancing = Dancing(second.stub)
@@ -145,7 +145,7 @@ async def test_checkpoint_belongs_to_its_config(stacks: tuple[Stack, Stack], act
 
 
 async def test_checkpoint_of_another_key_is_refused(stack: Stack, stacks: tuple[Stack, Stack]) -> None:
-    """Servers that do not share a key do not take each other's checkpoints."""
+    """Servers that do not share a key refuse each other's checkpoints."""
     _, whole = await dance(stack.stub, configured(checkpoint_every_frames=1), raw_frame(0))
     dancing = Dancing(stacks[0].stub)
     await dancing.send(configured(checkpoint=whole[0].checkpoint))
@@ -154,19 +154,19 @@ async def test_checkpoint_of_another_key_is_refused(stack: Stack, stacks: tuple[
 
 
 async def test_checkpoint_that_is_too_large_is_refused(tmp_path: Path) -> None:
-    """Before anything is computed over it."""
+    """A checkpoint that is too large is refused before anything is computed over it."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, max_checkpoint_bytes=100) as stack:
         dancing = Dancing(stack.stub)
         await dancing.send(configured(checkpoint=bytes(101)))
         _, error = await dancing.failure()
-    assert error.details() == "config.checkpoint: has 101 bytes, at most 100 are taken"
+    assert error.details() == "config.checkpoint: has 101 bytes, at most 100 are accepted"
 
 
 @pytest.mark.parametrize("look_ahead", [0, 3])
 @pytest.mark.parametrize("at", [0, 1, 4, FRAMES])
 async def test_draining_server_says_where_to_go_on(stacks: tuple[Stack, Stack], at: int, look_ahead: int) -> None:
-    """It answers what is on its way, and another one goes on as if nothing had happened."""
+    """A draining server answers the frames in flight, and the resumed session continues without a difference."""
     first, second = stacks
     frames = [raw_frame(t) for t in range(FRAMES)]
     dancing = Dancing(first.stub)
@@ -186,7 +186,7 @@ async def test_draining_server_says_where_to_go_on(stacks: tuple[Stack, Stack], 
 
 
 async def test_frames_on_their_way_are_answered_before_a_server_goes(stack: Stack) -> None:
-    """A frame that a stage has when the drain begins is waited for."""
+    """A frame that a stage has when the drain begins is answered."""
     stack.triton.gates.hold(1)
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben"))
@@ -201,7 +201,7 @@ async def test_frames_on_their_way_are_answered_before_a_server_goes(stack: Stac
 
 
 async def test_client_that_is_still_writing_hears_where_to_go_on(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stream stays until it has ended its half: grpcio tells who writes to one that has ended nothing but that."""
+    """The stream stays open until the client half-closes: grpcio discards everything for a client that still writes."""
     monkeypatch.setattr(servicer, "_PARTING_SECONDS", PATIENCE_SECONDS)
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben"))
@@ -217,7 +217,7 @@ async def test_client_that_is_still_writing_hears_where_to_go_on(stack: Stack, m
 
 
 async def test_drained_stream_ends_though_its_client_does_not(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is waited for so long, and no longer."""
+    """The server waits for the half-close only for a limited time."""
     monkeypatch.setattr(servicer, "_PARTING_SECONDS", 0.2)
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben"))
@@ -231,7 +231,7 @@ async def test_drained_stream_ends_though_its_client_does_not(stack: Stack, monk
 
 
 async def test_frames_behind_the_drain_wait_where_they_are(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a server still answers what is on its way, a client's further frames are not read and thrown away."""
+    """While a server answers the frames in flight, further frames are not read and discarded."""
     monkeypatch.setattr(servicer, "_PARTING_SECONDS", PATIENCE_SECONDS)
     stack.triton.gates.hold(0)
     dancing = Dancing(stack.stub)
@@ -249,7 +249,7 @@ async def test_frames_behind_the_drain_wait_where_they_are(stack: Stack, monkeyp
 
 
 async def test_client_that_goes_when_it_hears_of_the_drain_was_drained(stack: Stack) -> None:
-    """It need not wait for the status; that is no session that was cancelled."""
+    """A client that leaves after `draining`, without waiting for the status, is counted as drained, not cancelled."""
     drains, cancels = (metrics.SESSION_ENDS.labels(reason)._value for reason in ("drained", "cancelled"))
     before = drains.get(), cancels.get()
     dancing = Dancing(stack.stub)
@@ -265,7 +265,7 @@ async def test_client_that_goes_when_it_hears_of_the_drain_was_drained(stack: St
 
 
 async def test_session_whose_client_is_done_ends_as_ever(stack: Stack) -> None:
-    """All frames were sent before the drain: they are all answered, those of the look-ahead too."""
+    """If all frames were sent before the drain, they are all answered, including those of the look-ahead."""
     stack.triton.gates.hold(0)
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben", look_ahead_frames=2))
@@ -281,7 +281,7 @@ async def test_session_whose_client_is_done_ends_as_ever(stack: Stack) -> None:
 
 
 async def test_draining_server_refuses_new_sessions(stack: Stack) -> None:
-    """UNAVAILABLE: another one may be there."""
+    """UNAVAILABLE, because another server may be available."""
     await stack.service.drain()
     dancing = Dancing(stack.stub)
     await dancing.send(configured())

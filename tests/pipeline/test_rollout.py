@@ -1,4 +1,4 @@
-"""Sessions while one version of an actor takes another's place."""
+"""Sessions during a rollout from one version of an actor to another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.pipeline.fake_stages import somebody
 
 @pytest.fixture
 async def stack(tmp_path: Path):
-    """An orchestrator that serves the actor ben, in two versions."""
+    """An orchestrator that serves two versions of the actor ben."""
     publish_actor(tmp_path, "ben", face=False)
     publish_actor(tmp_path, "ben", face=False)
     async with stack_of(tmp_path) as running:
@@ -29,7 +29,7 @@ async def version_of(stack: Stack, **fields) -> int:
 
 
 async def test_sessions_are_shared_between_a_canary_and_the_version_beside_it(stack: Stack):
-    """Both are danced, each session is told which, and who asks for a version gets that one."""
+    """Both versions are danced, each session is told which, and a session that requests a version gets it."""
     store = stack.service._actors
     assert await version_of(stack) == 2
     store.serve("ben", Served(1, Canary(2, 50)))
@@ -40,7 +40,7 @@ async def test_sessions_are_shared_between_a_canary_and_the_version_beside_it(st
 
 
 async def test_a_session_keeps_its_version(stack: Stack):
-    """It goes on with the version it began with, also in a new session from its checkpoint after a rollback."""
+    """A session keeps the version it began with, even when it resumes from its checkpoint after a rollback."""
     store = stack.service._actors
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben", checkpoint_every_frames=1), pose_frame(0, somebody()))
@@ -54,7 +54,7 @@ async def test_a_session_keeps_its_version(stack: Stack):
 
 
 async def test_the_list_says_what_new_sessions_get(stack: Stack):
-    """A canary's share, and the rest; the ends of sessions are counted by version."""
+    """The canary gets its share of sessions; the ends of sessions are counted by version."""
     store = stack.service._actors
     store.serve("ben", Served(1, Canary(2, 20)))
     listed = (await stack.stub.ListActors(transfer_pb2.ListActorsRequest())).actors

@@ -1,4 +1,4 @@
-"""Spans of a session, where they are wanted. Needs the extra "tracing"."""
+"""Spans of a session, if tracing is on. Needs the extra "tracing"."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def spans() -> Iterator[Any]:
 
 
 def children(spans: Any, parent: Any) -> list[Any]:
-    """The ended spans right below another one."""
+    """The ended children of a span."""
     ended = spans.get_finished_spans()
     return [span for span in ended if span.parent is not None and span.parent.span_id == parent.context.span_id]
 
 
 def named(spans: Any, name: str) -> list[Any]:
-    """The ended spans of one name."""
+    """The ended spans with this name."""
     return [span for span in spans.get_finished_spans() if span.name == name]
 
 
 async def test_numbers_of_64_bits_are_told_as_words(stack: Stack, spans: Any):
-    """A frame's number may have 64 bits, an attribute has 63: beyond, an exporter logs a traceback for each span."""
+    """A frame's number may have 64 bits, an attribute has 63: with more, an exporter logs a traceback for each span."""
     first, last = raw_frame(2**63 - 2), raw_frame(2**64 - 1)
     for second, request in enumerate((first, last)):
         request.frame.captured_at.seconds = second
@@ -67,7 +67,7 @@ async def test_numbers_of_64_bits_are_told_as_words(stack: Stack, spans: Any):
 
 
 async def test_a_session_has_frames_and_frames_have_stages(stack: Stack, spans: Any):
-    """One span for the session, below it one for every second frame, below that one for each stage, within its time."""
+    """The session has one span, every second frame a child of it, and each stage a child of that, within its time."""
     async with stack_of(stack.actors_root, **_addresses(stack), traces_every_n_frames=2) as chain:
         await dance(chain.stub, configured(), *(raw_frame(t) for t in range(5)))
     (session,) = named(spans, "session")
@@ -88,7 +88,7 @@ async def test_a_session_has_frames_and_frames_have_stages(stack: Stack, spans: 
 
 
 async def test_stages_go_on_with_the_trace(stack: Stack, spans: Any):
-    """A stage's stream is a child of the session, its single calls are children of their frame; others have none."""
+    """A stage's stream is a child of the session, its unary calls of their frame; others have no parent."""
     async with (
         overheard(Told()) as addresses,
         stack_of(stack.actors_root, **addresses, traces_every_n_frames=2) as chain,
@@ -106,7 +106,7 @@ async def test_stages_go_on_with_the_trace(stack: Stack, spans: Any):
 
 
 async def test_a_failure_is_seen_in_the_trace(stack: Stack, spans: Any):
-    """A session whose stage failed has an error that names it, and frames that were never answered still have spans."""
+    """A session whose stage failed has an error that names it, and unanswered frames still have spans."""
     stack.triton.dies_at = 1
     async with stack_of(stack.actors_root, **_addresses(stack), traces_every_n_frames=1) as chain:
         dancing = Dancing(chain.stub)
@@ -137,7 +137,7 @@ async def test_a_stage_call_that_fails_is_seen_in_the_trace(spans: Any):
 
 
 async def test_a_repeated_attempt_is_an_event_of_its_frame(stack: Stack, spans: Any):
-    """A retry stands in the frame's span, with the stage's name and the reason."""
+    """A retry is an event in the frame's span, with the stage's name and the reason."""
     stack.triton.unloaded[0] = (grpc.StatusCode.NOT_FOUND, "unknown model")
     async with stack_of(stack.actors_root, **_addresses(stack), traces_every_n_frames=1) as chain:
         await dance(chain.stub, configured(), raw_frame(0))
@@ -148,7 +148,7 @@ async def test_a_repeated_attempt_is_an_event_of_its_frame(stack: Stack, spans: 
 
 @contextmanager
 def collector(received: queue.Queue[Any], go_on: threading.Event) -> Iterator[str]:
-    """An OTLP collector, which answers as soon as it may `go_on`; gives its address."""
+    """An OTLP collector, which answers once `go_on` is set; yields its address."""
     from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
     class Collector:
@@ -168,7 +168,7 @@ def collector(received: queue.Queue[Any], go_on: threading.Event) -> Iterator[st
 
 
 def test_spans_reach_a_collector():
-    """What `traces_endpoint` starts sends spans to an OTLP collector, with the process's name, also at its very end."""
+    """`traces_endpoint` sends spans to an OTLP collector, with the process's name, including the last ones at exit."""
     received: queue.Queue[Any] = queue.Queue()
     go_on = threading.Event()
     go_on.set()
@@ -186,7 +186,7 @@ def test_spans_reach_a_collector():
 
 
 def test_a_collector_that_does_not_answer_holds_up_nobody(monkeypatch: pytest.MonkeyPatch):
-    """A process's end waits for its last spans, and no longer than it may."""
+    """At exit a process waits for its last spans, but only for a limited time."""
     monkeypatch.setattr(tracing, "_SHUTDOWN_SECONDS", 0.05)
     received: queue.Queue[Any] = queue.Queue()
     go_on = threading.Event()
@@ -204,7 +204,7 @@ def test_a_collector_that_does_not_answer_holds_up_nobody(monkeypatch: pytest.Mo
 
 
 def test_without_the_extra_the_setting_is_refused(monkeypatch: pytest.MonkeyPatch):
-    """A process that was told to trace and cannot does not start; the error says what to install."""
+    """A process that is configured to trace and cannot does not start; the error says what to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(
         BadSettings, match=r"traces need the extra 'tracing' \(in a checkout: pip install -e '.\[tracing\]'"
@@ -213,7 +213,7 @@ def test_without_the_extra_the_setting_is_refused(monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_the_setting_nothing_is_imported():
-    """A process that traces nothing never loads OpenTelemetry."""
+    """A process without tracing never loads OpenTelemetry."""
     code = "import sys, orchestrator.servicer; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
 

@@ -1,4 +1,4 @@
-"""The whole chain with nothing faked: real processes, real MediaPipe, real Triton, the sample clip and actor."""
+"""The whole chain without fakes: real processes, real MediaPipe, real Triton, the sample clip and actor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FRAMES = 20
 
 @pytest.fixture(scope="module")
 def actors(root: Path, tmp_path_factory: pytest.TempPathFactory) -> ActorStore:
-    """The sample actor, and beside it one whose pictures are the label map at half its brightness, plus 20."""
+    """The sample actor, and another one whose pictures are the label map at half its brightness, plus 20."""
     store = ActorStore(tmp_path_factory.mktemp("actors"))
     shutil.copytree(root / "samples" / "actors" / "sample", store.root / "sample")
     publish_tiny(store, tmp_path_factory.mktemp("parts"), "tiny", bias=20, face=False)
@@ -57,10 +57,10 @@ async def test_two_sessions_two_actors_at_the_same_time(actors: ActorStore, clip
     stage = actors.load("sample").crop
     plate = stage.cut(actors.load("sample").read_plate())
     for answer in sample:
-        # The upper corners show the place and nobody: a few levels for what JPEG changes.
+        # The upper corners show the place without the dancer: a few levels of tolerance for JPEG.
         assert np.abs(_corners(_pixels(answer.picture)) - _corners(plate)).mean() < 6
     for answer in tiny:
-        # Half of the label map's white, a quarter of the picture before (it settles at 4/3), and 20.
+        # Half of the label map's white, a quarter of the previous picture (it settles at 4/3), and 20.
         level = _corners(_pixels(answer.picture)).mean()
         assert level == pytest.approx(196.7 - 17 * 0.25**answer.sequence, abs=4)
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
@@ -82,7 +82,7 @@ def _pixels(picture: EncodedPicture | None) -> Picture:
 
 
 def _corners(pixels: Picture) -> np.ndarray:
-    """The two upper corners, an eighth of the side each, as whole numbers that can be negative."""
+    """The two upper corners, an eighth of the side each, as signed integers."""
     side_px = pixels.shape[0] // 8
     return np.hstack([pixels[:side_px, :side_px], pixels[:side_px, -side_px:]]).astype(int)
 
@@ -90,7 +90,7 @@ def _corners(pixels: Picture) -> np.ndarray:
 async def test_of_a_damaged_actor_a_client_is_told_what_and_not_where(
     actors: ActorStore, clip: list[Frame], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ):
-    """Each kind of damage is named; no path of the server and no line of its code is. The logs have them."""
+    """Each kind of damage is named, without a path or a line of code of the server. The logs have them."""
     parts = tmp_path_factory.mktemp("parts")
     damaged = {"no-network": "generator.onnx", "no-face": "face.onnx", "no-json": "actor.json"}
     for name, file in damaged.items():

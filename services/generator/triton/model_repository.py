@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from serving.inference.engine import Device, Precision
+from serving.inference.precision import Device, Precision
 from serving.process.atomic_files import written_whole
 
 MAX_BATCH_SIZE: Final = 8

@@ -1,7 +1,7 @@
-"""A soak: real processes, clients that come and go in every way there is, and a look at what is left behind.
+"""A soak test: real processes, clients that come and go in every possible way, and a check of what remains.
 
-Ends with exit code 0 if no process grew by more than 1 % behind the warm-up, every session ended as the contract says,
-and all gauges are back at zero; else with 1. `python -m tests.faults.soak --help`.
+The exit code is 0 if no process grew by more than 1 % after the warm-up, every session ended according to the contract,
+and all gauges are back at zero; else 1. `python -m tests.faults.soak --help`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[3]
 _SAMPLES = 720
 _REST_EVERY_SECONDS = 40.0
 _ALL_KINDS_SECONDS = 600.0
-"""In a soak of this length every kind of client comes, whatever the seed."""
+"""In a soak of this length every kind of client occurs, whatever the seed."""
 
 
 def main(
@@ -40,7 +40,7 @@ def main(
     plot: Annotated[Path, typer.Option(help="PNG of memory and sessions over time.")] = Path("out/soak.png"),
     samples: Annotated[Path, typer.Option(help="CSV of all that was seen.")] = Path("out/soak.csv"),
 ) -> None:
-    """Twenty minutes by default, and at most two more for coming up and ending."""
+    """Run for twenty minutes by default, plus at most two minutes to start and stop."""
     for path in (plot, samples):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -97,7 +97,7 @@ async def _soak(seconds: float, seed: int, plot: Path, samples: Path) -> bool:
 
 
 async def _tell(tally: Tally, watch: Watch, seconds: float) -> None:
-    """A line a minute."""
+    """Print one line a minute."""
     began_s = time.monotonic()
     while True:
         await asyncio.sleep(60)

@@ -1,4 +1,4 @@
-"""Clients of every kind, as a server meets them in an hour: each dances once, well or badly, and checks its answers."""
+"""Clients of every kind that a server meets: each runs one session, well or badly, and checks its answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "ORCHESTRATOR_CONFIG_SECONDS": "5",
     "ORCHESTRATOR_IDLE_SECONDS": "8",
 }
-"""Limits low enough to be met many times in a soak."""
+"""Limits low enough to be reached many times in a soak."""
 
 CLIENTS = 3
 MAX_SESSIONS = int(SETTINGS["ORCHESTRATOR_MAX_SESSIONS"])
@@ -48,16 +48,16 @@ _Code = grpc.StatusCode
 
 
 class Unexpected(Exception):
-    """A server that did something else than the contract says."""
+    """A server broke the contract."""
 
 
 class Full(Exception):
-    """No place, and told when to come again."""
+    """There was no place, and the server said when to retry."""
 
 
 @dataclass
 class Tally:
-    """What became of the sessions. unexpected: one line each."""
+    """The outcomes of the sessions. unexpected: one line each."""
 
     ended: Counter[str] = field(default_factory=Counter)
     full: int = 0
@@ -66,14 +66,14 @@ class Tally:
 
     @property
     def sessions(self) -> int:
-        """All that came to their end, and those for which there was no place."""
+        """The number of sessions that ended, and of those for which there was no place."""
         return sum(self.ended.values()) + self.full + len(self.unexpected)
 
 
 class Crowd:
-    """So many clients at the same time; each is one session after another, of a kind and length drawn by chance.
+    """A number of concurrent clients; each runs one session after another, of a random kind and length.
 
-    pictures: frames of the clip that is danced where pictures are sent. The seed draws the same sessions again.
+    pictures: frames of the clip, for sessions that send pictures. The same seed draws the same sessions.
     """
 
     def __init__(self, address: str, pictures: Frames, seed: int) -> None:
@@ -84,14 +84,14 @@ class Crowd:
         self._chances = [random.Random(f"{seed}/{number}") for number in range(CLIENTS)]
 
     async def run(self, seconds: float) -> None:
-        """Comes and goes for so long; ends when the last session has. The next call goes on with other sessions."""
+        """Run sessions for this long; return when the last one has ended. The next call continues the draws."""
         until_s = asyncio.get_running_loop().time() + seconds
         async with asyncio.TaskGroup() as group:
             for chance in self._chances:
                 group.create_task(self._client(chance, until_s))
 
     async def greet(self) -> None:
-        """Short sessions with each actor, some with pictures: all is loaded then, and as large as it will be."""
+        """Run short sessions with each actor, some with pictures, so that everything is loaded at its full size."""
         for number in range(_GREETINGS):
             frames = self._pictures[:3] if number % 20 == 0 else self._poses[:3]
             async with open_channel(self._address) as channel:
@@ -100,7 +100,7 @@ class Crowd:
     async def _client(self, chance: random.Random, until_s: float) -> None:
         loop = asyncio.get_running_loop()
         while loop.time() < until_s:
-            # Drawn before anything is awaited, so that timing changes no draw.
+            # Drawn before anything is awaited, so that timing cannot change a draw.
             kind = chance.choices(list(_KINDS), [weight for _, weight in _KINDS.values()])[0]
             own = random.Random(chance.random())
             pause_seconds = chance.expovariate(1 / _PAUSE_SECONDS)
@@ -119,7 +119,7 @@ class Crowd:
             await asyncio.sleep(min(pause_seconds, max(0.0, until_s - loop.time())))
 
     async def finishing(self, chance: random.Random) -> int:
-        """Sends poses and reads to the end."""
+        """Send poses and read to the end."""
         frames = self._poses[: chance.randint(5, 80)]
         async with open_channel(self._address) as channel:
             look_ahead = chance.choice((0, 0, 4))
@@ -127,14 +127,14 @@ class Crowd:
             return _whole(await _dance(_call(channel), config, frames, chance.uniform(8, 25)), frames)
 
     async def live(self, chance: random.Random) -> int:
-        """A LIVE session that sends faster than it reads now and then: drops are answered too."""
+        """A LIVE session that sometimes sends faster than it reads: drops are answered too."""
         frames = self._poses[: chance.randint(20, 100)]
         async with open_channel(self._address) as channel:
             config = _config(chance.choice((SMALL, LARGE)), mode=transfer_pb2.TRANSFER_MODE_LIVE)
             return _whole(await _dance(_call(channel), config, frames, chance.choice((15, 25, 60))), frames)
 
     async def filming(self, chance: random.Random) -> int:
-        """Sends pictures, some of them broken, in which MediaPipe looks for the dancer."""
+        """Send pictures, some of them broken, in which MediaPipe looks for the dancer."""
         start = chance.randrange(len(self._pictures) - 30)
         frames, broken = [], 0
         for sequence, source in enumerate(self._pictures[start : start + chance.randint(8, 24)]):
@@ -159,7 +159,7 @@ class Crowd:
         return _whole(answers, frames)
 
     async def cancelling(self, chance: random.Random) -> int:
-        """Has enough in the middle."""
+        """Leave in the middle."""
         frames, end = self._poses[:100], chance.randint(0, 40)
         async with open_channel(self._address) as channel:
             call = _call(channel)
@@ -168,7 +168,7 @@ class Crowd:
         return _in_order(answers, frames)
 
     async def vanishing(self, chance: random.Random) -> int:
-        """Its machine dies: the connection is reset, or nothing comes any more, without a word."""
+        """The client's machine dies: the connection is reset, or falls silent."""
         frames, end = self._poses[:100], chance.randint(0, 40)
         async with FaultProxy(self._address) as proxy, open_channel(proxy.address) as channel:
             config = _config(chance.choice((SMALL, LARGE)))
@@ -181,7 +181,7 @@ class Crowd:
         return _in_order(answers, frames)
 
     async def deaf(self, chance: random.Random) -> int:
-        """Sends and does not read, until the server has lost its patience; then reads on, or goes."""
+        """Send and do not read, until the server gives up; then read on, or leave."""
         async with open_channel(self._address) as channel:
             call = _call(channel)
             returns = transfer_pb2.ReturnOptions(label_map=True, normalized_pose=True)
@@ -201,10 +201,10 @@ class Crowd:
                 return 0
             finally:
                 await _end(sending)
-        return _whole(answers, self._poses)  # so slow a machine that all of it was on its way meanwhile
+        return _whole(answers, self._poses)  # a machine so slow that all answers were already on their way
 
     async def resuming(self, chance: random.Random) -> int:
-        """Loses its stream now and then, and goes on from its last checkpoint; at the end every frame was answered."""
+        """Lose the stream from time to time, and resume from the last checkpoint; every frame must be answered."""
         frames, last, checkpoint, behind = self._poses[: chance.randint(30, 90)], -1, b"", -1
         rate_hz, actor = chance.uniform(8, 25), chance.choice((SMALL, LARGE))
         for _ in range(chance.randint(1, 3)):
@@ -226,7 +226,7 @@ class Crowd:
         return len(frames)
 
     async def refused(self, chance: random.Random) -> int:
-        """Asks for what there is not, or says nothing, or nonsense."""
+        """Request an actor that does not exist, send nothing, or send invalid requests."""
         config, frames, says_something = _config(SMALL), self._poses[:3], True
         expected = _Code.INVALID_ARGUMENT
         match chance.randrange(6):
@@ -256,7 +256,7 @@ class Crowd:
         raise Unexpected(f"nothing was refused, {expected.name} was due")
 
     async def crowding(self, chance: random.Random) -> int:
-        """More at once than there are places: as many get one as there are, the others are told to come again."""
+        """Open more sessions than there are places: exactly the places are taken, and the others are told to retry."""
         async with open_channel(self._address) as channel:
             calls = [_call(channel) for _ in range(MAX_SESSIONS + 2)]
             told = await asyncio.gather(*(_open(call, _config(SMALL)) for call in calls), return_exceptions=True)
@@ -271,7 +271,7 @@ class Crowd:
         return 0
 
     async def fitting(self, chance: random.Random) -> int:
-        """Asks what a body looks like."""
+        """Request a body fit."""
         frames = self._poses[: chance.randint(10, 100)]
         async with open_channel(self._address) as channel:
             call = transfer_pb2_grpc.TransferServiceStub(channel).FitBody(wait_for_ready=True)
@@ -298,13 +298,13 @@ _KINDS: dict[str, tuple[Callable[[Crowd, random.Random], Awaitable[int]], float]
     "crowding": (Crowd.crowding, 4),
     "fitting": (Crowd.fitting, 4),
 }
-"""What a client may do, and how often relative to the others."""
+"""The kinds of clients, and how often each occurs relative to the others."""
 
 KINDS = tuple(_KINDS)
 
 
 class _fullness:  # noqa: N801 - reads as a function
-    """Makes Full of a refusal that says when to come again, and Unexpected of one that does not."""
+    """Turn a refusal that says when to retry into Full, and one that does not into Unexpected."""
 
     def __enter__(self) -> None:
         return None
@@ -330,7 +330,7 @@ def _config(actor: str, **fields: Any) -> transfer_pb2.TransferConfig:
 
 async def _open(call: grpc.aio.StreamStreamCall, config: transfer_pb2.TransferConfig) -> None:
     with _fullness():
-        with suppress(asyncio.InvalidStateError):  # refused already; the reader hears why
+        with suppress(asyncio.InvalidStateError):  # already refused; the reader gets the reason
             await call.write(transfer_pb2.TransferRequest(config=config))
         response = await call.read()
     if response is grpc.aio.EOF or response.WhichOneof("response") != "accepted":
@@ -344,7 +344,7 @@ async def _dance(
     rate_hz: float,
     until: int | None = None,
 ) -> Answers:
-    """Answers to the end, or to frame `until`. Raises Full, AioRpcError."""
+    """Return the answers to the end, or to frame `until`. Raises Full, AioRpcError."""
     await _open(call, config)
     answers: Answers = []
     sending = asyncio.create_task(_send(call, frames, rate_hz))
@@ -368,7 +368,7 @@ async def _send(call: grpc.aio.StreamStreamCall, frames: Frames, rate_hz: float)
             await call.write(transfer_pb2.TransferRequest(frame=frame))
         await call.done_writing()
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        pass  # the reader hears how the call ended
+        pass  # the reader gets the status of the call
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -377,7 +377,7 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 def _whole(answers: Answers, frames: Frames) -> int:
-    """How many; Unexpected unless every frame was answered once and in order."""
+    """Return the number of frames; Unexpected unless every frame was answered once and in order."""
     if len(answers) != len(frames):
         raise Unexpected(f"{len(answers)} answers to {len(frames)} frames")
     return _in_order(answers, frames)

@@ -1,4 +1,4 @@
-"""The picture of a soak."""
+"""The plot of a soak."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN_PERCENT = 5
 
 
 def draw(series: Series, at_rest: Series, end_seconds: float, path: Path) -> None:
-    """A PNG: each process's own memory at rest, beside its second quarter; below, at all times; and the sessions."""
+    """A PNG: each process's own memory at rest, relative to its second quarter; below, at all times; the sessions."""
     figure = Figure(figsize=(11, 9), layout="constrained")
     FigureCanvasAgg(figure)
     rest, always, sessions = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1))

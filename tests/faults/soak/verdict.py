@@ -1,4 +1,4 @@
-"""Does it grow? From what processes take whenever nobody dances, to a yes or no that noise does not decide."""
+"""Does it grow? Turns the processes' usage at rest into a yes or no that noise does not decide."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from dataclasses import dataclass, field
 from statistics import median
 
 MAX_GROWTH = 0.01
-"""Of a process's memory, as a fraction."""
+"""The limit of growth of a process's memory, as a fraction."""
 MAX_MORE = 2
-"""Threads and descriptors: as many more are not growth, since pools of threads are filled by chance."""
+"""Threads and descriptors: this many more are not growth, because thread pools fill by chance."""
 
 MEMORY = ("own_mib", "rss_mib")
-"""Anonymous memory, swapped or not; and all that is resident, which has the pages of files too, such as libraries."""
+"""Anonymous memory, swapped or not; and all resident memory, which includes pages of files such as libraries."""
 COUNTS = ("threads", "descriptors")
 
 
 @dataclass
 class Series:
-    """Values over time, by process and quantity: lists of (seconds since the begin, value), seconds rising."""
+    """Values over time, by process and quantity: lists of (seconds since the start, value), seconds rising."""
 
     values: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
 
     def add(self, process: str, quantity: str, seconds: float, value: float) -> None:
-        """One more."""
+        """Add a sample."""
         self.values.setdefault((process, quantity), []).append((seconds, value))
 
     def processes(self) -> list[str]:
-        """Those with memory, in the order in which they came."""
+        """The processes with memory samples, in order of appearance."""
         return [process for process, quantity in self.values if quantity == MEMORY[0]]
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Of one quantity of one process: the median of the second quarter of the soak, and the median of the last."""
+    """For one quantity of one process: the median of the second quarter of the soak, and the median of the last."""
 
     warm: float
     last: float
 
     @property
     def fraction(self) -> float:
-        """0.01 is one per cent more at the end."""
+        """The relative growth; 0.01 is one per cent more at the end."""
         return self.last / self.warm - 1 if self.warm else float("inf") if self.last else 0.0
 
 
 def growth(samples: Sequence[tuple[float, float]], end_seconds: float) -> Growth:
-    """The first quarter of `end_seconds` is warm-up, and what comes behind the end is not looked at.
+    """Compute the growth of one quantity. The first quarter of `end_seconds` is warm-up; samples after it are ignored.
 
-    A median takes the place of a fit: it does not ask how the noise is spread, and a rest that found something unusual
-    does not move it; whatever is never given back does. Raises ValueError for a quarter without samples.
+    A median is used in place of a fit: it is independent of the noise's distribution, and an outlier at rest does not
+    move it; memory that is never returned does. Raises ValueError for a quarter without samples.
     """
     quarter = end_seconds / 4
     warm = [value for seconds, value in samples if quarter <= seconds < 2 * quarter]
@@ -59,7 +59,7 @@ def growth(samples: Sequence[tuple[float, float]], end_seconds: float) -> Growth
 
 
 def grown(series: Series, end_seconds: float) -> list[str]:
-    """A line for each quantity of each process that grew by more than it may."""
+    """Return one line for each quantity of each process that grew too much."""
     lines = []
     for process in series.processes():
         for quantity in (*MEMORY, *COUNTS):
@@ -75,7 +75,7 @@ def grown(series: Series, end_seconds: float) -> list[str]:
 
 
 def still_up(gauges: Mapping[str, float]) -> list[str]:
-    """A line for each gauge that is not back at zero."""
+    """Return one line for each gauge that is not back at zero."""
     return [f"{name} is {value:g}, not 0" for name, value in gauges.items() if value != 0]
 
 

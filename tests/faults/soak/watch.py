@@ -1,4 +1,4 @@
-"""What the processes of a deployment take, and what their gauges say, over time."""
+"""The resource usage and the gauges of a deployment's processes, over time."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ _NOT_OF_SESSIONS = (
     "dance_generator_loaded_versions",
     "dance_tls_certificate_not_after_seconds",
 )
-"""Gauges that stay up when the last session has gone. Every other one of ours has to be back at zero."""
+"""Gauges that stay up after the last session. Every other gauge of ours must return to zero."""
 _CREATED = "_created"
-"""When a counter was made: a gauge to the library, not to us."""
+"""The creation time of a counter: the library calls it a gauge; we do not."""
 _TRITONS = "nv_inference_pending_request_count"
 _SCRAPE_SECONDS = 20.0
 _BACK_SECONDS = 60.0
-"""For the gauges to be back at zero behind the last session; a dead client is known as such after 40 s."""
+"""Time for the gauges to return to zero after the last session; a dead client is detected after 40 s."""
 _SETTLE_SECONDS = 3.0
-"""For what processes do when nobody is there any more."""
+"""Time for what processes do after the last client."""
 _STUB = "triton_python_backend_stub"
 _CHILD = "'s child"
-"""Children that come and go, as pose has one for a moment whenever a tracker starts."""
+"""Children that come and go: pose has one for a moment whenever a tracker starts."""
 
 
 class ProcessGone(Exception):
-    """A process ended in mid-soak."""
+    """A process ended during the soak."""
 
 
 class Watch:
-    """Looks at all processes and gauges every `every_seconds`.
+    """Samples all processes and gauges every `every_seconds`.
 
-    series: what was seen so far. at_rest: what was seen while nobody danced. All of it is in the file `samples` too, at
-    once, for a soak that is cut short. Made when all processes are up that will stay.
+    series: the samples so far. at_rest: the samples without sessions. Both are also written to the file `samples` at
+    once, in case the soak is cut short. Create it when all long-lived processes are up.
     """
 
     def __init__(self, deployment: Deployment, samples: Path, every_seconds: float) -> None:
@@ -58,11 +58,11 @@ class Watch:
         self._every_seconds = every_seconds
 
     def left_behind(self) -> list[str]:
-        """Processes that nobody knows, once the last session has ended."""
+        """Return the unknown processes that remain after the last session."""
         return [name for name, process in family(self._deployment).items() if process not in self._processes.values()]
 
     async def run(self) -> None:
-        """Until it is cancelled. Raises ProcessGone."""
+        """Sample until cancelled. Raises ProcessGone."""
         look_s = time.monotonic()
         while True:
             await self._note(self.series, "")
@@ -70,7 +70,7 @@ class Watch:
             await asyncio.sleep(max(0.0, look_s - time.monotonic()))
 
     async def rest(self) -> dict[str, float]:
-        """Waits until all gauges are at zero, or have had the time for it; gives them, and notes what is taken then."""
+        """Wait until all gauges are at zero, for a limited time; return them, and record the usage at rest."""
         end_s = time.monotonic() + _BACK_SECONDS
         while any((gauges := await asyncio.to_thread(lambda: dict(self._scraped()))).values()):
             if time.monotonic() > end_s:
@@ -119,7 +119,7 @@ class Watch:
 
 
 def _own_bytes(pid: int) -> int:
-    """Anonymous memory, swapped or not. USS would not do: what a file's pages count depends on who else has them."""
+    """Anonymous memory, swapped or not. USS does not work: a file page's share depends on other processes."""
     status = Path(f"/proc/{pid}/status").read_text()
     lines = dict(line.split(":", 1) for line in status.splitlines())
     return sum(1024 * int(lines[name].split()[0]) for name in ("RssAnon", "VmSwap"))

@@ -1,4 +1,4 @@
-"""A transfer service with checkpoints of its own, behind a wire that can be cut or fall silent, each on command."""
+"""A transfer service with its own checkpoints, behind a connection that tests can cut or silence."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ What = Literal[
 
 @dataclass(frozen=True)
 class Mishap:
-    """What happens in one session. at: the frame, or the next to come, before ("cut late": after) its answer.
+    """The failure of one session. at: the frame, or the next one, before ("cut late": after) its answer.
 
-    "fail": the stage fails. "wrong drain": the drain passes a frame over. "full", "refuse": at the opening, the latter
-    of the checkpoint.
+    "fail": the stage fails. "wrong drain": the drain skips a frame. "full", "refuse": at the opening; the latter
+    refuses the checkpoint.
     """
 
     what: What
@@ -43,7 +43,7 @@ class Mishap:
 
 
 class Wire:
-    """TCP from a port of its own to a server's, in both directions."""
+    """Forwards TCP from its own port to a server's, in both directions."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -53,12 +53,12 @@ class Wire:
         self._carrying: set[asyncio.Task] = set()
 
     def cut(self) -> None:
-        """Resets all connections; new ones can be made."""
+        """Reset all connections; new ones are accepted."""
         for writer in self._writers:
             writer.transport.abort()
 
     def hush(self) -> None:
-        """Swallows every byte from now on, and ends nothing: a cable that was pulled."""
+        """Drop every byte from now on without closing, like an unplugged cable."""
         self._silent = True
 
     async def start(self, server_port: int) -> None:
@@ -94,10 +94,10 @@ class Wire:
 
 @dataclass
 class Breakable(transfer_pb2_grpc.TransferServiceServicer):
-    """Each picture depends on all frames until its own, so that whoever resumes wrongly is found out.
+    """Each picture depends on all earlier frames, which reveals an incorrect resume.
 
-    mishaps: of the sessions, in their order; those after them have none, or again the last one if `always`. `seen`
-    fields are what the service was asked. parted: how many clients ended their half behind a drain.
+    mishaps: one per session, in order; later sessions have none, or the last one again if `always`. `seen` fields
+    record the requests. parted: how many clients half-closed after a drain.
     """
 
     wire: Wire
@@ -178,7 +178,7 @@ class Breakable(transfer_pb2_grpc.TransferServiceServicer):
                     yield transfer_pb2.TransferResponse(draining=drain)
                     async for _ in requests:
                         pass
-                    self.parted += 1  # as the contract asks of clients: they end their half
+                    self.parted += 1  # the contract requires clients to half-close
                     return
             last, state = frame.sequence, hashlib.sha256(state + frame.picture.data).digest()
             answered += 1
@@ -207,7 +207,7 @@ class Breakable(transfer_pb2_grpc.TransferServiceServicer):
 
 
 async def _frames(requests, waiting: deque, look_ahead_frames: int) -> AsyncIterator[transfer_pb2.TransferFrame]:
-    """Each frame when those that are looked ahead to have come, or no more will."""
+    """Yield each frame once its look-ahead has arrived, or the requests have ended."""
     async for request in requests:
         waiting.append(request.frame)
         if len(waiting) > look_ahead_frames:
@@ -228,14 +228,14 @@ def _opened(checkpoint: bytes) -> tuple[int | None, bytes]:
 
 
 def _picture(state: bytes) -> frame_pb2.Picture:
-    """One colour, which follows from the state."""
+    """Return a picture of one colour, which depends on the state."""
     data = bytes(state[:3]) * SIDE_PX**2
     return frame_pb2.Picture(encoding="PICTURE_ENCODING_RAW", width_px=SIDE_PX, height_px=SIDE_PX, data=data)
 
 
 @asynccontextmanager
 async def breakable(*mishaps: Mishap, **wanted) -> AsyncIterator[Breakable]:
-    """The service, served while the context lasts."""
+    """Serve while the context lasts."""
     wire = Wire()
     service = Breakable(wire, deque(mishaps), **wanted)
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])

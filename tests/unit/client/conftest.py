@@ -1,4 +1,4 @@
-"""Small videos, and a transfer service on a real port that answers as it is told."""
+"""Small videos, and a transfer service on a real port that behaves as configured."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BODY = normalize_pb2.BodyStats(near_ankle_y=0.9, far_ankle_y=0.6, near_height=0.
 
 @dataclass
 class Behaviour:
-    """What the fake service does; `seen` fields are what it was asked."""
+    """The behaviour of the fake service; `seen` fields record its requests."""
 
     no_person: frozenset[int] = frozenset()
     bad_frames: frozenset[int] = frozenset()
@@ -53,7 +53,7 @@ class Behaviour:
 
 
 class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
-    """Draws each frame's number as a grey level: the answer to frame n is a picture of level 10 n, a square on top."""
+    """Answers frame n with a picture of grey level 20 + 10 n, with a square on top."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
@@ -153,7 +153,7 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
 
 
 def grey_level(sequence: int) -> int:
-    """Of the answer to frame `sequence`."""
+    """Return the grey level of the answer to frame `sequence`."""
     return 20 + 10 * sequence
 
 
@@ -175,7 +175,7 @@ class RunningFake:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., RunningFake]]:
-    """Starts fake services; ends them after the test. credentials: for TLS. interceptors: gRPC's, of the server."""
+    """Start fake services, and stop them after the test. credentials: for TLS. interceptors: for the gRPC server."""
     servers = []
 
     def start(*, credentials=None, interceptors=(), **wanted) -> RunningFake:
@@ -198,7 +198,7 @@ def serve() -> Iterator[Callable[..., RunningFake]]:
 
 @pytest.fixture
 def make_video(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a video: red in the upper left corner, blue in the lower right one, a square that moves."""
+    """Write a video: red in the upper left corner, blue in the lower right one, and a moving square."""
 
     def make(
         name="clip.mp4", *, frames=12, rate=10, width=96, height=64, sound=None, turned_degrees=None, mirrored=False,

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Any, Final
 
-from serving.rpc.server import LIVE
+from serving.rpc.health import LIVE
 from tests.unit.deploy.manifests import (
     CLUSTER_WIDE,
     DEPLOY,

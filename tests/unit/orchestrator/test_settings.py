@@ -1,4 +1,4 @@
-"""What the orchestrator can be told."""
+"""The settings of the orchestrator."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_settings_come_from_the_environment() -> None:
     ],
 )
 def test_nonsense_is_refused_by_name(name_and_value: tuple[str, str]) -> None:
-    """A value that makes no sense is refused with the field's name."""
+    """An invalid value is refused with the field's name."""
     name, value = name_and_value
     with pytest.raises(BadSettings, match=name.lower()):
         from_environment(OrchestratorSettings, "ORCHESTRATOR_", {f"ORCHESTRATOR_{name}": value})
@@ -54,7 +54,7 @@ def test_nonsense_is_refused_by_name(name_and_value: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("name", ["POSE", "NORMALIZE", "FACE", "AGENT", "TRITON"])
 def test_stages_elsewhere_are_not_called_in_plaintext_by_accident(name: str) -> None:
-    """An address on another machine needs TLS, or plaintext asked for by name."""
+    """An address on another machine needs TLS, or an explicit setting for plaintext."""
     elsewhere = {f"ORCHESTRATOR_{name}_ADDRESS": "dns:///stage.example:1"}
     with pytest.raises(BadSettings, match=f"{name.lower()}_address dns:///stage.example:1 .* stage_insecure=true"):
         from_environment(OrchestratorSettings, "ORCHESTRATOR_", elsewhere)

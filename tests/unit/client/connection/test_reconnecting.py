@@ -1,4 +1,4 @@
-"""`dance transfer` while its server comes and goes: the file is that of the unbroken run, and all is told."""
+"""`dance transfer` with an unreliable server: the output equals that of an unbroken run, and outages are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from video.reader import VideoReader
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first wait is two milliseconds; nothing has a screen."""
+    """Make the first wait two milliseconds, and open no window."""
     monkeypatch.setattr("client.connection.retry._FIRST_WAIT_SECONDS", 0.002)
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
@@ -43,7 +43,7 @@ def pictures(path: Path) -> np.ndarray:
 
 
 async def test_file_has_every_frame_once_whatever_happens_on_the_way(make_video, tmp_path, capsys):
-    """Its pictures are those of the unbroken run; the outages are told as they come, and counted at the end."""
+    """The pictures equal those of an unbroken run; outages are reported as they happen and counted at the end."""
     source = make_video(frames=24)
     async with breakable() as service:
         await transferred(service, source, tmp_path / "unbroken.mp4", one_pass=True)
@@ -61,7 +61,7 @@ async def test_file_has_every_frame_once_whatever_happens_on_the_way(make_video,
 
 
 async def test_measuring_of_a_body_begins_again(make_video, tmp_path, capsys):
-    """There are no checkpoints in the first pass; a server that is lost there costs time and nothing else."""
+    """The first pass has no checkpoints; losing the server there costs only time."""
     source = make_video(frames=12)
     async with breakable(fit_cut_at=deque([7])) as service:
         report = await transferred(service, source, tmp_path / "out.mp4")
@@ -71,13 +71,13 @@ async def test_measuring_of_a_body_begins_again(make_video, tmp_path, capsys):
 
 
 async def test_server_that_was_never_there_is_told_at_once(make_video):
-    """A wrong address is no outage."""
+    """A wrong address is not an outage, so it is not retried."""
     with pytest.raises(ServerError, match=r"^no server answers at 127\.0\.0\.1:1 \([^)]*\)"):
         await fit(Source(str(make_video(frames=2))), "127.0.0.1:1", Display(), 640)
 
 
 async def test_patience_that_has_run_out_leaves_nothing_behind(make_video, tmp_path):
-    """The error says how long it was tried; no file and no part of one stays, and the old output is untouched."""
+    """The error states how long the client retried; no partial file stays, and the old output is untouched."""
     source, out = make_video(frames=12), tmp_path / "out.mp4"
     out.write_bytes(b"precious")
     async with breakable(Mishap("fail", 6), always=True) as service:
@@ -88,7 +88,7 @@ async def test_patience_that_has_run_out_leaves_nothing_behind(make_video, tmp_p
 
 
 async def test_live_recording_goes_on_after_an_outage(make_video, tmp_path, capsys):
-    """Frames that were under way are lost and told; what comes after them is in the file, at its own time."""
+    """Frames in flight are lost and reported; later frames are in the file at their own times."""
     source, out = make_video(frames=40, rate=100), tmp_path / "out.mp4"
     async with breakable(Mishap("fail", 10)) as service:
         report = await transferred(service, source, out, live=True)

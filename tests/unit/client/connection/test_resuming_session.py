@@ -1,4 +1,4 @@
-"""A session that loses its streams: whatever happens, the answers are those of the unbroken run, each once."""
+"""A session that loses its streams yields the answers of an unbroken run, each once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIVE = TransferOptions(actor="juggler", checkpoint_every_frames=EVERY, live=True
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first wait is two milliseconds."""
+    """Make the first wait two milliseconds."""
     monkeypatch.setattr("client.connection.retry._FIRST_WAIT_SECONDS", 0.002)
 
 
@@ -64,7 +64,7 @@ async def unbroken() -> list[tuple[int, bytes]]:
 @pytest.mark.parametrize("look_ahead_frames", [0, 2])
 @pytest.mark.parametrize("what", ["cut", "cut late", "fail", "drain"])
 async def test_server_that_goes_at_any_frame_costs_no_frame(unbroken, what, look_ahead_frames):
-    """Reset before or after an answer, failed stage, drain: at each index the rest comes from the next stream."""
+    """After a reset before or after an answer, a failed stage or a drain, at any index, the next stream continues."""
     options = TransferOptions(actor="juggler", checkpoint_every_frames=EVERY, look_ahead_frames=look_ahead_frames)
     for at in range(FRAMES):
         async with breakable(Mishap(what, at)) as service:
@@ -78,7 +78,7 @@ async def test_server_that_goes_at_any_frame_costs_no_frame(unbroken, what, look
 
 
 async def test_each_stream_may_be_lost_in_its_turn(unbroken):
-    """Every second frame ends a stream, in another way each time; only what follows a checkpoint is sent again."""
+    """Every second frame ends a stream, in a different way each time; only frames after a checkpoint are sent again."""
     mishaps = [Mishap(("cut", "cut late", "fail", "drain")[at // 2 % 4], at) for at in range(0, FRAMES, 2)]
     async with breakable(*mishaps) as service:
         answers, session = await danced(service)
@@ -88,7 +88,7 @@ async def test_each_stream_may_be_lost_in_its_turn(unbroken):
 
 
 async def test_frames_are_kept_no_longer_than_until_their_checkpoint(monkeypatch):
-    """A long clip takes the memory of one interval of checkpoints and what is under way."""
+    """The memory for a long clip is one checkpoint interval and the frames in flight."""
     most = 0
 
     def watched(reel: Reel, sequence: int, forget=Reel.forget_before) -> None:
@@ -104,7 +104,7 @@ async def test_frames_are_kept_no_longer_than_until_their_checkpoint(monkeypatch
 
 
 async def test_full_server_is_asked_again_when_it_said(unbroken):
-    """RESOURCE_EXHAUSTED with RetryInfo, at the first opening and at a later one, is waited for and told."""
+    """RESOURCE_EXHAUSTED with RetryInfo, at the first opening or a later one, is reported and waited for."""
     told: list[ServerError | None] = []
     mishaps = (Mishap("full"), Mishap("full"), Mishap("cut", 7), Mishap("full"))
     loop = asyncio.get_running_loop()
@@ -119,7 +119,7 @@ async def test_full_server_is_asked_again_when_it_said(unbroken):
 
 
 async def test_silent_server_is_left_for_another_stream(unbroken, monkeypatch):
-    """A server that owes answers for longer than it may is given up, and its frames are sent again."""
+    """A server that owes answers for too long is abandoned, and its frames are sent again."""
     monkeypatch.setattr("client.connection.session._ANSWER_SECONDS", 0.1)
     async with breakable(Mishap("silent", 6)) as service:
         answers, session = await danced(service)
@@ -128,7 +128,7 @@ async def test_silent_server_is_left_for_another_stream(unbroken, monkeypatch):
 
 
 async def test_half_open_connection_is_noticed_by_its_pings(unbroken, monkeypatch):
-    """No byte and no end comes from the other side: an unanswered ping ends the connection, long before a minute."""
+    """If the other side sends neither data nor an end, an unanswered ping soon ends the connection."""
     options: dict[str, Any] = dict(CHANNEL_OPTIONS)
     assert options["grpc.keepalive_time_ms"] == 30_000
     assert max(options["grpc.keepalive_timeout_ms"], options["grpc.http2.ping_timeout_ms"]) <= 20_000
@@ -153,7 +153,7 @@ async def test_half_open_connection_is_noticed_by_its_pings(unbroken, monkeypatc
 
 
 async def test_newer_version_of_the_actor_does_not_take_over(unbroken):
-    """A stream that goes on asks for the version that the first one was accepted with."""
+    """A later stream requests the version that the first one was accepted with."""
     async with breakable(Mishap("cut", 8)) as service:
         await danced(service)
     assert [config.actor_version for config in service.seen_configs] == [0, ACTOR_VERSION]
@@ -161,17 +161,17 @@ async def test_newer_version_of_the_actor_does_not_take_over(unbroken):
 
 
 async def test_refused_checkpoint_ends_a_lossless_session():
-    """It cannot be gone on with, and trying again would not help."""
+    """A refused checkpoint cannot be resumed from, and a retry would not help."""
     async with breakable(Mishap("cut", 8), Mishap("refuse")) as service:
         with pytest.raises(
-            ServerError, match=r"cannot go on where the connection was lost: config\.checkpoint: was made"
+            ServerError, match=r"cannot resume where the connection was lost: config\.checkpoint: was made"
         ):
             await danced(service)
     assert len(service.seen_configs) == 2
 
 
 async def test_patience_has_an_end():
-    """A server that does not come back within the limit ends the session; the message says both."""
+    """If the server does not return within the limit, the session ends; the message names the cause and the limit."""
     async with breakable(Mishap("fail", 6), always=True) as service:
         with pytest.raises(ServerError, match=r"stage pose failed at frame 6: it died; tried again for 0\.05 s"):
             await danced(service, patience_seconds=0.05)
@@ -183,7 +183,7 @@ async def test_patience_has_an_end():
 
 
 async def test_without_checkpoints_only_a_drain_is_survived(unbroken):
-    """Nobody can go on where a connection broke then; a server that drains gives its checkpoint in any case."""
+    """Without checkpoints a broken connection ends the session; a draining server sends its checkpoint in any case."""
     options = TransferOptions(actor="juggler")
     async with breakable(Mishap("cut", 6)) as service:
         with pytest.raises(ServerError, match=r"no server answers|was lost"):
@@ -195,17 +195,17 @@ async def test_without_checkpoints_only_a_drain_is_survived(unbroken):
 
 
 @pytest.mark.parametrize(
-    ("what", "words"), [("wrong drain", "frame 7 is to come next"), ("no checkpoints", "no checkpoint in 10 answers")]
+    ("what", "words"), [("wrong drain", "it wants frame 7 next"), ("no checkpoints", "no checkpoint in 10 answers")]
 )
 async def test_server_that_would_lose_frames_breaks_the_contract(what, words):
-    """A drain that passes a frame over, and checkpoints that were agreed and do not come."""
+    """A drain that skips a frame, and agreed checkpoints that do not arrive, break the contract."""
     async with breakable(Mishap(what, 6)) as service:
         with pytest.raises(ServerError, match=f"broke the contract: {words}"):
             await danced(service)
 
 
 async def test_frame_that_is_being_taken_when_the_stream_dies_is_not_lost(unbroken):
-    """The source is asked once for each frame, also when nobody is there to send it to."""
+    """Each frame is taken from the source once, even if there is no stream to send it on."""
     async with breakable(Mishap("cut late", 5)) as service:
         asked: list[int] = []
 
@@ -222,7 +222,7 @@ async def test_frame_that_is_being_taken_when_the_stream_dies_is_not_lost(unbrok
 
 
 async def test_error_of_the_source_is_no_reason_to_reconnect():
-    """It comes through as it is, also on a later stream: four frames in flight keep it from coming on the first."""
+    """The source's error is raised unchanged, even on a later stream: four frames in flight delay it until then."""
 
     async def torn() -> AsyncIterator[Frame]:
         async for each in frames():
@@ -236,7 +236,7 @@ async def test_error_of_the_source_is_no_reason_to_reconnect():
 
 
 async def test_nothing_runs_on_after_a_session_was_left():
-    """Left in the middle, or while it reconnects: no task of it stays."""
+    """A session that is left in the middle, or while it reconnects, leaves no tasks behind."""
     before = asyncio.all_tasks()
 
     def left() -> set[str]:
@@ -262,7 +262,7 @@ async def test_nothing_runs_on_after_a_session_was_left():
 
 
 class Camera:
-    """A live source: gives a frame whenever `shows` hands it one, and ends with `ends`."""
+    """A live source: yields a frame when `shows` supplies one, and ends with `ends`."""
 
     def __init__(self) -> None:
         self._shown: asyncio.Queue[int | None] = asyncio.Queue()
@@ -286,7 +286,7 @@ class Camera:
 
 @pytest.mark.parametrize("second", ["nothing", "refuse"])
 async def test_live_session_goes_on_with_the_newest_frame(second):
-    """What was under way is lost and counted; the checkpoint is taken along, and left behind where it is refused."""
+    """Frames in flight are lost and counted; the checkpoint is used again, and dropped if it is refused."""
     camera = Camera()
     camera.shows(*range(8))
 
@@ -305,7 +305,7 @@ async def test_live_session_goes_on_with_the_newest_frame(second):
 
 
 async def test_frame_that_grew_old_during_an_outage_is_not_sent():
-    """It was taken from the camera, and nobody was there: it counts as lost."""
+    """A frame taken from the camera while there was no stream counts as lost."""
     camera = Camera()
     camera.shows(0, 1, 2)
 
@@ -321,7 +321,7 @@ async def test_frame_that_grew_old_during_an_outage_is_not_sent():
 
 
 async def test_end_of_a_live_source_ends_an_outage():
-    """Ctrl-C while nobody answers: there is nothing to reconnect for."""
+    """After Ctrl-C during an outage, the session does not reconnect."""
     camera, outage = Camera(), asyncio.Event()
     camera.shows(0, 1, 2)
     async with (

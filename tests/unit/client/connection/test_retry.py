@@ -1,4 +1,4 @@
-"""Backoff: when a server is tried again, and when no more."""
+"""When the client retries a server, and when it gives up."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def waits_until_the_end(patience: Patience, clock: Clock, failure: ServerError =
 
 
 def test_waits_double_up_to_eight_seconds_and_fill_the_limit():
-    """Each wait lies in the upper half of its range, and the last attempt is at the very end of the limit."""
+    """Each wait is in the upper half of its range, and the last attempt is exactly at the limit."""
     clock = Clock()
     waits = waits_until_the_end(patience_of(60, clock), clock)
     for attempt, wait_seconds in enumerate(waits[:-1]):
@@ -46,13 +46,13 @@ def test_waits_double_up_to_eight_seconds_and_fill_the_limit():
 
 
 def test_clients_of_one_server_do_not_come_back_together():
-    """Two clients draw other waits."""
+    """Two clients draw different waits."""
     first, second = (patience_of(60, Clock(), seed=seed).wait_after(GONE) for seed in (1, 2))
     assert first != second
 
 
 def test_server_is_not_asked_before_it_wants_to_be():
-    """RetryInfo is the shortest wait; one that lies behind the limit ends the patience at once."""
+    """RetryInfo is the minimum wait; one beyond the limit fails at once."""
     full = ServerError("it is full", retryable=True, retry_after_seconds=3)
     assert 3 <= patience_of(60, Clock()).wait_after(full) <= 3.75
     with pytest.raises(ServerError, match="it is full; tried again for 2 s"):
@@ -60,7 +60,7 @@ def test_server_is_not_asked_before_it_wants_to_be():
 
 
 def test_only_progress_ends_an_outage():
-    """A server that comes back and fails before anything new uses up the same patience; connected time is free."""
+    """A server that returns and fails before any progress uses up the same patience; connected time does not count."""
     clock = Clock()
     patience = patience_of(60, clock)
     for _ in range(3):
@@ -74,7 +74,7 @@ def test_only_progress_ends_an_outage():
 
 
 def test_what_cannot_get_better_is_not_tried_again():
-    """A refusal, no patience at all, and a server that was never there are told as they are."""
+    """A refusal, a limit of zero, and a server that was never reached raise the failure itself."""
     refused = ServerError("there is no actor 'swan'")
     for patience, failure in (
         (patience_of(60, Clock()), refused),
@@ -87,7 +87,7 @@ def test_what_cannot_get_better_is_not_tried_again():
 
 
 def test_draining_server_is_left_at_once_but_only_once():
-    """Another one should take over; where none does, the waits begin."""
+    """Another server should take over; if none does, the waits begin."""
     draining = ServerDraining("shutting down", b"state", 4)
     patience = patience_of(60, Clock())
     assert patience.wait_after(draining) == 0
@@ -95,7 +95,7 @@ def test_draining_server_is_left_at_once_but_only_once():
 
 
 def test_error_names_the_cause_that_was_told_best():
-    """A connection that is cut while something is sent hides the server's words: those of an earlier attempt stand."""
+    """A connection cut during a write hides the server's message, so the error keeps that of an earlier attempt."""
     clock = Clock()
     patience = patience_of(60, clock)
     patience.wait_after(ServerError("stage pose failed", StatusCode.UNAVAILABLE, retryable=True))

@@ -1,4 +1,4 @@
-"""What the command line shows to a server, and what it refuses to."""
+"""The credentials that the command line presents to a server, and when it refuses to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKEN = "a-token-of-mine-77"
 
 
 class Seen(grpc.ServerInterceptor):  # type: ignore[misc]
-    """Keeps which method was called with which token."""
+    """Records each call's method and token."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str | None]] = []
@@ -51,7 +51,7 @@ def secured(authority: Authority, *, mutual: bool = False) -> grpc.ServerCredent
 
 
 def test_a_transfer_shows_its_token_in_every_call(serve, make_video, authority: Authority, token_file: Path, tmp_path):
-    """Looking for the actor, measuring the body and dancing all go over TLS and carry the token."""
+    """Listing actors, fitting the body and the transfer all use TLS and carry the token."""
     seen = Seen()
     address = serve(credentials=secured(authority), interceptors=[seen]).address
     security = ["--tls-ca", str(authority.ca), "--token-file", str(token_file)]
@@ -61,7 +61,7 @@ def test_a_transfer_shows_its_token_in_every_call(serve, make_video, authority: 
 
 
 def test_the_environment_may_say_it_all(serve, authority: Authority, token_file: Path, monkeypatch, capsys):
-    """Every option has its variable, the certificate for mutual TLS included."""
+    """Every option has an environment variable, including the certificate for mutual TLS."""
     own = authority.sign("me")
     variables = {
         "SERVER": serve(credentials=secured(authority, mutual=True)).address,
@@ -77,7 +77,7 @@ def test_the_environment_may_say_it_all(serve, authority: Authority, token_file:
 
 
 def test_a_server_with_tls_is_not_taken_without_its_ca(serve, authority: Authority, tmp_path: Path, capsys):
-    """Another CA and plaintext both end in one line; a certificate that is not trusted is called so."""
+    """Another CA and plaintext both fail with one line, which names an untrusted certificate as such."""
     address = serve(credentials=secured(authority)).address
     foreign = Authority(tmp_path, "foreign")
     for security, said in (
@@ -96,18 +96,18 @@ def test_a_server_with_tls_is_not_taken_without_its_ca(serve, authority: Authori
         ("--server dance.example:1", "dance.example:1 is another machine: --tls-ca"),
         ("--server dance.example:1 --token-file TOKEN", "a token is not sent to dance.example:1 in plaintext"),
         ("--server dance.example:1 --insecure --token-file TOKEN", "a token is not sent"),
-        ("--server dance.example:1 --insecure --tls-ca CA", "--insecure is plaintext, --tls-ca is not"),
+        ("--server dance.example:1 --insecure --tls-ca CA", "--insecure means plaintext and --tls-ca means TLS"),
         ("--server 127.0.0.1:1 --tls-certificate CA", "--tls-certificate and --tls-key belong together"),
         ("--server 127.0.0.1:1 --tls-key TOKEN --tls-certificate CA", "--tls-certificate needs --tls-ca"),
         ("--server 127.0.0.1:1 --tls-ca TOKEN", "the CA's file holds no certificate in PEM"),
         ("--server 127.0.0.1:1 --tls-ca nowhere.pem", "nowhere.pem: the CA's file cannot be read: No such file"),
-        ("--token-file TOKEN", "--token-file is for a server that runs elsewhere: --server names it"),
+        ("--token-file TOKEN", "--token-file is for a server that runs elsewhere: name it with --server"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(
     options: str, said: str, authority: Authority, token_file: Path, capsys: pytest.CaptureFixture[str]
 ):
-    """One line and exit code 2, before anything is sent; the token is not in it."""
+    """The error is one line with exit code 2, before anything is sent, and does not contain the token."""
     filled = options.replace("TOKEN", str(token_file)).replace("CA", str(authority.ca)).split()
     assert run(["actors", *filled]) == 2
     error = capsys.readouterr().err
@@ -118,7 +118,7 @@ def test_what_does_not_fit_together_is_refused(
 
 @pytest.mark.parametrize("content", [b"", b"one two", b"line\nline", b"t\xc3\xb6ken", b"\xff"])
 def test_a_file_without_a_token_is_named(token_file: Path, content: bytes):
-    """What is in the file is not repeated."""
+    """The error does not repeat the file's contents."""
     token_file.write_bytes(content)
     with pytest.raises(CommandError, match=f"token's file {token_file}") as caught:
         ServerAccess("127.0.0.1:1", token_file=token_file).metadata()
@@ -126,7 +126,7 @@ def test_a_file_without_a_token_is_named(token_file: Path, content: bytes):
 
 
 def test_a_token_is_read_from_a_small_regular_file(token_file: Path):
-    """A FIFO is not waited for, and a device and a huge file are not read."""
+    """A FIFO does not block the client, and a device or a huge file is not read."""
     access = ServerAccess("127.0.0.1:1", token_file=token_file)
     os.truncate(token_file, 2**40)
     with pytest.raises(
@@ -141,7 +141,7 @@ def test_a_token_is_read_from_a_small_regular_file(token_file: Path):
 
 
 async def test_a_renewed_token_is_shown_from_the_next_call_on(serve, token_file: Path):
-    """A client that lives long reads its token for each call."""
+    """A long-lived client reads its token for each call."""
     seen = Seen()
     address = serve(interceptors=[seen]).address
     async with DanceClient(ServerAccess(address, token_file=token_file)) as client:

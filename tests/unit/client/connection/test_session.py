@@ -1,4 +1,4 @@
-"""The session class on its own."""
+"""The client's session."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def frames(count: int, asked: list[int] | None = None) -> AsyncIterator[Fr
 
 
 async def test_no_more_frames_are_under_way_than_the_server_allows(serve):
-    """The source is asked for the next frame only when an answer has made room for it."""
+    """The next frame is taken from the source only when an answer has made room for it."""
     asked: list[int] = []
     address = serve(max_frames_in_flight=3).address
     async with DanceClient(address) as client, client.transfer(TransferOptions(actor="juggler")) as session:
@@ -57,7 +57,7 @@ async def test_error_of_the_source_reaches_whoever_reads_the_answers(serve):
 
 
 async def test_silent_server_ends_the_session(serve, monkeypatch):
-    """A server that answers nothing for too long is told as such, and not waited for."""
+    """A server that sends no answer for too long ends the session with an error."""
     monkeypatch.setattr("client.connection.session._ANSWER_SECONDS", 0.2)
     monkeypatch.setattr("os.kill", lambda pid, number: None)
     address = serve(interrupt_at=2).address
@@ -71,9 +71,9 @@ async def test_silent_server_ends_the_session(serve, monkeypatch):
     ("fake", "limit"), [("fit_takes_nothing", "_ANSWER_SECONDS"), ("fit_never_answers", "_FIT_SECONDS")]
 )
 async def test_silent_server_ends_the_measuring_of_a_body(serve, monkeypatch, fake, limit):
-    """Neither a server that takes no frames nor one that keeps its answer to itself is waited for without end."""
+    """A server that takes no frames, or sends no answer, ends the call with an error."""
     monkeypatch.setattr(f"client.connection.session.{limit}", 0.2)
-    large = EncodedPicture(PictureEncoding.JPEG, 32, 32, bytes(4_000_000))  # more than fits in between
+    large = EncodedPicture(PictureEncoding.JPEG, 32, 32, bytes(4_000_000))  # more than the connection buffers
 
     async def clip() -> AsyncIterator[Frame]:
         for sequence in range(20):
@@ -85,7 +85,7 @@ async def test_silent_server_ends_the_measuring_of_a_body(serve, monkeypatch, fa
 
 
 async def test_session_that_ends_before_its_frames_is_an_error(serve):
-    """A server that ends in good order with frames still to come has not done its work, though it owes no answer."""
+    """A server that ends the session normally before the source has ended is an error, even if it owes no answer."""
 
     async def slow_source() -> AsyncIterator[Frame]:
         async for frame in frames(4):
@@ -100,7 +100,7 @@ async def test_session_that_ends_before_its_frames_is_an_error(serve):
 
 
 async def test_leaving_early_ends_all_tasks(serve):
-    """A consumer that has seen enough leaves nothing running."""
+    """A consumer that stops early leaves no task running."""
     before = asyncio.all_tasks()
     async with DanceClient(serve().address) as client, client.transfer(TransferOptions(actor="juggler")) as session:
         async for answer in session.answers(frames(1000)):
@@ -110,7 +110,7 @@ async def test_leaving_early_ends_all_tasks(serve):
 
 
 async def test_stopped_live_feed_ends(make_video):
-    """stop() ends a live source as its own end would, whatever it was about to play."""
+    """stop() ends a live source like its own end, whatever frames remain."""
     with VideoReader(str(make_video(frames=40, rate=10))) as reader:
         feed = LiveFeed(reader, FeedOptions(max_side_px=64))
         try:
@@ -123,7 +123,7 @@ async def test_stopped_live_feed_ends(make_video):
 
 
 async def test_live_feed_gives_the_newest_frame_and_counts_the_others(make_video):
-    """While nobody asks, newer frames replace older ones."""
+    """While no frame is requested, newer frames replace older ones."""
     with VideoReader(str(make_video(frames=30, rate=240))) as reader:
         feed = LiveFeed(reader, FeedOptions(max_side_px=64))
         try:
@@ -137,14 +137,14 @@ async def test_live_feed_gives_the_newest_frame_and_counts_the_others(make_video
 
 
 def test_shrinking_keeps_the_shape_and_small_pictures():
-    """The long side comes to the limit; what is small already is the same object."""
+    """The long side shrinks to the limit; a small picture is returned unchanged."""
     assert shrunk(np.zeros((1920, 1080, 3), np.uint8), 1280).shape == (1280, 720, 3)
     small = np.zeros((10, 20, 3), np.uint8)
     assert shrunk(small, 1280) is small
 
 
 def test_stage_table_holds_percentiles_in_milliseconds():
-    """Median and 95th percentile over the frames that a stage had; stages in the order of the chain."""
+    """The table has the median and 95th percentile of each stage's frames, in pipeline order."""
     report = TransferReport()
     for sequence in range(101):
         times = (StageTime("face", sequence / 1000, 0.002, 0.1), StageTime("pose", 0.04, 0.0, 0.05))
@@ -168,7 +168,7 @@ def test_stage_table_holds_percentiles_in_milliseconds():
     ],
 )
 def test_a_proxy_on_the_way_is_named(monkeypatch: pytest.MonkeyPatch, address: str, words: str):
-    """Where a server does not answer, the reader learns what stands between; a server here is called straight."""
+    """If a server does not answer, the error names the proxy; a local server is called directly."""
     monkeypatch.setenv("http_proxy", "http://me:secret@proxy.example:3128")
     refused = AioRpcError(StatusCode.UNAVAILABLE, Metadata(), Metadata(), "refused")
     with pytest.raises(ServerError) as caught, server_errors(address):

@@ -1,4 +1,4 @@
-"""What `dance doctor` says about proxies, folders and the user."""
+"""What `dance doctor` reports about proxies, folders and the user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE, FAR = "127.0.0.1:50050", "far.example:443"
 
 
 def test_an_ordinary_machine_is_not_mentioned(tmp_path: Path):
-    """Nothing is told where nothing differs."""
+    """An ordinary environment has no findings."""
     assert list(surroundings(HERE, {"HOME": str(tmp_path)})) == []
     assert list(surroundings(FAR, {})) == []
 
@@ -33,7 +33,7 @@ def test_an_ordinary_machine_is_not_mentioned(tmp_path: Path):
     ],
 )
 def test_a_proxy_is_named(tmp_path: Path, address: str, more: dict[str, str], words: str):
-    """Which variable, which proxy, and whether this server is called through it."""
+    """The finding names the variable and the proxy, and whether this server is called through it."""
     environment = {"HOME": str(tmp_path), "https_proxy": "http://me:secret@proxy.example:3128", **more}
     (finding,) = surroundings(address, environment)
     assert finding.ok
@@ -53,7 +53,7 @@ def test_a_proxy_is_named(tmp_path: Path, address: str, more: dict[str, str], wo
 async def test_a_proxy_that_does_not_answer_is_called_once(
     monkeypatch: pytest.MonkeyPatch, proxy: str, called: tuple[str, int]
 ):
-    """The proxy is blamed and named with its variable, not the server behind it."""
+    """The finding blames the proxy, with its variable, and not the server behind it."""
     calls = []
 
     async def refused(host: str, port: int) -> None:
@@ -71,7 +71,7 @@ async def test_a_proxy_that_does_not_answer_is_called_once(
 
 
 def test_a_folder_that_triton_cannot_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """With what serves in its place; and as wrong where nothing does."""
+    """The finding names the folder used instead, and is a failure if there is none."""
     odd = tmp_path / "mit leer"
     odd.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(odd))
@@ -85,7 +85,7 @@ def test_a_folder_that_triton_cannot_read_is_named(tmp_path: Path, monkeypatch: 
 
 
 def test_a_home_that_cannot_be_written_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """It is named, and so is a uid without an entry."""
+    """An unwritable home is a finding, and so is a uid without an entry."""
     monkeypatch.setattr(os, "getuid", lambda: 12345678)
     told = list(surroundings(HERE, {"HOME": str(tmp_path / "missing")}))
     assert [(finding.check, finding.ok) for finding in told] == [("user", True), ("user", False)]

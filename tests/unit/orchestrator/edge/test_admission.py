@@ -1,4 +1,4 @@
-"""Places, for all clients together and for each."""
+"""Places for streams, in total and per client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from serving.rpc.authentication import ANONYMOUS
 
 
 def test_a_client_has_its_own_limit_and_all_have_another():
-    """The refusal says which limit it was."""
+    """The refusal names the limit that was reached."""
     places = Places(most=3, most_per_client=2)
     with places.hold("token:a"), places.hold("token:a"):
         with pytest.raises(AtCapacity, match="token:a has all 2"), places.hold("token:a"):
@@ -21,7 +21,7 @@ def test_a_client_has_its_own_limit_and_all_have_another():
 
 
 def test_a_place_comes_back_however_its_session_ends():
-    """An error gives the place back, and nothing is kept of a client that has gone."""
+    """An error returns the place, and nothing is kept of a client that has gone."""
     places = Places(most=1, most_per_client=1)
     with pytest.raises(RuntimeError, match="died"), places.hold("token:a"):
         raise RuntimeError("died")
@@ -30,7 +30,7 @@ def test_a_place_comes_back_however_its_session_ends():
 
 
 def test_nobody_in_particular_has_only_the_common_limit():
-    """Callers without a name do not share one client's limit."""
+    """Anonymous callers do not share one client's limit."""
     places = Places(most=2, most_per_client=1)
     with places.hold(ANONYMOUS), places.hold(ANONYMOUS):
         assert str(places.refusal(ANONYMOUS)) == "all 2 sessions are taken"

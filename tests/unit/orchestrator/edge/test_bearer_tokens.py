@@ -1,4 +1,4 @@
-"""What a file of tokens and a key set may hold."""
+"""The valid contents of a tokens file and a key set."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def signed(key: Any, algorithm: str, kid: str | None = None) -> str:
 
 
 def test_a_client_may_have_two_tokens(tmp_path: Path):
-    """Comments, empty lines and capitals are no matter; both tokens of a client are its own."""
+    """Comments, empty lines and capitals are ignored; both tokens of a client belong to it."""
     two = hashlib.sha256(b"two").hexdigest().upper()
     listed = tokens(tmp_path, f"# who\n\nstudio:{DIGEST}\n studio : {two}\n".replace("studio :", "studio:"))
     assert [listed.find(token) for token in ("one", "two", "three", "")] == ["studio", "studio", None, None]
@@ -63,14 +63,14 @@ def test_a_client_may_have_two_tokens(tmp_path: Path):
     ],
 )
 def test_a_line_that_makes_no_sense_is_named(tmp_path: Path, text: str, said: str):
-    """The error has the line's number, and nothing of what might be a token."""
+    """The error has the line's number, and no part of what might be a token."""
     with pytest.raises(BadSettings, match=said) as caught:
         tokens(tmp_path, text)
     assert text.rpartition(":")[2] not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
-    """The setting and the file are in the error."""
+    """The error names the setting and the file."""
     with pytest.raises(BadSettings, match=r"tokens_file: .*nowhere cannot be read: No such file"):
         ListedTokens(tmp_path / "nowhere")
 
@@ -94,12 +94,12 @@ def test_each_kind_of_key_has_its_algorithm(tmp_path: Path):
         assert known.subject(signed(key, algorithm, kid)) == "user"
     with pytest.raises(Unauthenticated, match="algorithm"):
         known.subject(signed(RSA_KEY, "PS256", "rsa"))
-    with pytest.raises(Unauthenticated, match="a key that is not known"):
+    with pytest.raises(Unauthenticated, match="an unknown key"):
         known.subject(signed(RSA_KEY, "RS256"))
 
 
 def test_a_public_key_is_never_taken_for_a_secret(tmp_path: Path):
-    """A token that is signed with the public key's own text, as if it were a secret, is refused."""
+    """A token signed with the public key's own text as an HMAC secret is refused."""
     public = ECAlgorithm.to_jwk(EC_KEY.public_key(), as_dict=True)
     known = keys(tmp_path, {**public, "kid": "ec"})
     pem = EC_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -111,7 +111,7 @@ def test_a_public_key_is_never_taken_for_a_secret(tmp_path: Path):
 
 
 def test_one_key_needs_no_id(tmp_path: Path):
-    """Where the set has one key, tokens need not name it."""
+    """If the set has one key, tokens need no key id."""
     known = keys(tmp_path, ECAlgorithm.to_jwk(EC_KEY.public_key(), as_dict=True))
     assert BearerTokens(None, known).client(signed(EC_KEY, "ES256")) == "jwt:user"
 
@@ -125,22 +125,22 @@ EC_384 = ec.generate_private_key(ec.SECP384R1())
     [
         ([], "no key for signatures"),
         ([{"kty": "RSA", "use": "enc"}], "no key for signatures"),
-        ([RSAAlgorithm.to_jwk(RSA_KEY, as_dict=True)], "key 1 .* is a private one"),
-        ([RSAAlgorithm.to_jwk(RSA_1024.public_key(), as_dict=True)], "key 1 .* 1024 bits, at least 2048"),
-        ([ECAlgorithm.to_jwk(EC_384.public_key(), as_dict=True)], "key 1 .* none of RS256"),
-        ([{"kty": "RSA", "alg": "none", "n": "AQ", "e": "AQAB"}], "key 1 .* none of RS256"),
-        ([{"kty": "oct", "k": "c2hvcnQ"}], "key 1 .* 5 bytes, at least 32"),
+        ([RSAAlgorithm.to_jwk(RSA_KEY, as_dict=True)], "key 1 .* is a private key"),
+        ([RSAAlgorithm.to_jwk(RSA_1024.public_key(), as_dict=True)], "key 1 .* 1024 bits, expected at least 2048"),
+        ([ECAlgorithm.to_jwk(EC_384.public_key(), as_dict=True)], "key 1 .* not a key for RS256"),
+        ([{"kty": "RSA", "alg": "none", "n": "AQ", "e": "AQAB"}], "key 1 .* not a key for RS256"),
+        ([{"kty": "oct", "k": "c2hvcnQ"}], "key 1 .* 5 bytes, expected at least 32"),
         ([{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}], "key 1 .* cannot be read"),
         ([{"kty": "RSA"}], "key 1 .* cannot be read"),
-        ([{"kty": ["RSA"]}], "key 1 .* none of RS256"),
-        ([{"kty": "RSA", "kid": ["x"]}], "key 1 .* a kid that is not a text"),
-        ([{"kty": "RSA", "kid": {}}], "key 1 .* a kid that is not a text"),
-        ([{"kty": "oct", "k": "a" * 60}] * 2, "key 1 .* needs a kid"),
-        ([{"kty": "oct", "k": "a" * 60, "kid": "x"}] * 2, "key 2 .* needs a kid"),
+        ([{"kty": ["RSA"]}], "key 1 .* not a key for RS256"),
+        ([{"kty": "RSA", "kid": ["x"]}], "key 1 .* a kid that is not a string"),
+        ([{"kty": "RSA", "kid": {}}], "key 1 .* a kid that is not a string"),
+        ([{"kty": "oct", "k": "a" * 60}] * 2, "key 1 .* needs a unique kid"),
+        ([{"kty": "oct", "k": "a" * 60, "kid": "x"}] * 2, "key 2 .* needs a unique kid"),
     ],
 )
 def test_a_key_set_that_makes_no_sense_is_refused(tmp_path: Path, entries: list[dict[str, Any]], said: str):
-    """The error names the key by its number; no key's digits are in it."""
+    """The error names the key by its number, and quotes no part of a key."""
     with pytest.raises(BadSettings, match=said) as caught:
         keys(tmp_path, *entries)
     for value in (value for entry in entries for value in entry.values() if len(value) > 10):
@@ -155,12 +155,12 @@ def test_a_file_that_is_no_key_set_is_refused(tmp_path: Path, text: str):
     """The error says which form is expected."""
     path = tmp_path / "keys.json"
     path.write_bytes(text.encode(errors="surrogatepass"))
-    with pytest.raises(BadSettings, match=r'no JSON of the form \{"keys"'):
+    with pytest.raises(BadSettings, match=r'not JSON of the form \{"keys"'):
         SignedTokens(path, issuer="issuer", audience="dance")
 
 
 def test_a_key_set_without_end_is_refused(tmp_path: Path):
-    """It is not read: its size is known before, and that of a FIFO or a device is none."""
+    """The file is not read: its size is known first, and a FIFO or a device has none."""
     path = tmp_path / "keys.json"
     path.touch()
     os.truncate(path, 2**40)
@@ -174,16 +174,16 @@ def test_a_key_set_without_end_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("header", ["[" * 2900, '{"a":' * 500, '{"alg":' + "[" * 2000])
 def test_a_token_that_is_nested_deeply_is_refused(tmp_path: Path, header: str):
-    """Anybody can send one: it is a token that is not known, and no error of the server."""
+    """Any client can send such a token: it is an unknown token, not an error of the server."""
     known = keys(tmp_path, HMACAlgorithm.to_jwk(SECRET, as_dict=True))
     token = urlsafe_b64encode(header.encode()).decode().rstrip("=") + ".e30.e30"
     assert len(token) <= 4096
-    with pytest.raises(Unauthenticated, match="is not known here"):
+    with pytest.raises(Unauthenticated, match="is unknown"):
         BearerTokens(None, known).client(token)
 
 
 def test_the_claims_of_a_signed_token_may_be_nested_too(tmp_path: Path):
-    """Whoever has the key can sign anything."""
+    """The holder of a key can sign any contents; deeply nested claims are refused too."""
     known = keys(tmp_path, HMACAlgorithm.to_jwk(SECRET, as_dict=True))
     token = jwt.api_jws.encode(b"[" * 2000, SECRET, "HS256")
     with pytest.raises(Unauthenticated, match="the token cannot be read"):

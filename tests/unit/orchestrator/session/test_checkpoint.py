@@ -1,4 +1,4 @@
-"""Keys of checkpoints come from a file that somebody else writes."""
+"""Keys of checkpoints come from a file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SECRET = secrets.token_hex(32)
 
 
 def endless(path: Path) -> None:
-    """A file of a terabyte, which takes no room on the disk."""
+    """A file of a terabyte that takes no room on the disk."""
     path.touch()
     os.truncate(path, 2**40)
 
 
 def test_keys_are_lines_of_digits(tmp_path: Path):
-    """One key a line, and none where there is no file."""
+    """One key per line; a random key without a file."""
     path = tmp_path / "keys"
     path.write_text(f"{SECRET}\n{secrets.token_hex(40)}\n")
     CheckpointSealer.from_file(path, setting="KEYS")
@@ -39,12 +39,12 @@ def test_keys_are_lines_of_digits(tmp_path: Path):
         (endless, "has 1099511627776 bytes, at most 1048576 are read"),
         (lambda path: path.write_bytes(b"\xff"), "cannot be read: expected lines of hexadecimal digits"),
         (lambda path: path.write_text(f"{SECRET}x"), "cannot be read: expected lines of hexadecimal digits"),
-        (lambda path: path.write_text(SECRET[:-2]), "expected keys of at least 32 bytes, one a line"),
-        (Path.touch, "expected keys of at least 32 bytes, one a line"),
+        (lambda path: path.write_text(SECRET[:-2]), "expected keys of at least 32 bytes, one per line"),
+        (Path.touch, "expected keys of at least 32 bytes, one per line"),
     ],
 )
 def test_a_file_without_keys_is_named(tmp_path: Path, make: Callable[[Path], object], said: str):
-    """By the setting, the path and the reason; a key is never quoted."""
+    """The error has the setting, the path and the reason; it never quotes a key."""
     path = tmp_path / "keys"
     make(path)
     with pytest.raises(BadSettings, match="KEYS") as caught:

@@ -1,4 +1,4 @@
-"""The picture that is passed along."""
+"""The previous picture of the generator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DRAWN = np.full((4, 6, 3), 7, np.uint8)
 
 
 def test_first_picture_is_zero() -> None:
-    """Before anything was drawn, the previous picture is level 128 everywhere; that is no restart."""
+    """Before the first picture the previous one is level 128 everywhere; that is not a restart."""
     previous, restarted = Recurrence(6, 4).previous(0.0)
     assert previous.shape == (4, 6, 3)
     assert set(previous.ravel().tolist()) == {128}
@@ -18,7 +18,7 @@ def test_first_picture_is_zero() -> None:
 
 
 def test_age_is_counted_from_the_last_drawn_frame() -> None:
-    """Exactly half a second keeps the picture, more gives it up, whatever was between; that is said once."""
+    """Exactly half a second keeps the picture, and more discards it; the restart is reported once."""
     recurrence = Recurrence(6, 4)
     recurrence.drawn(DRAWN, 1.0)
     assert recurrence.previous(1.5) == (DRAWN, False)

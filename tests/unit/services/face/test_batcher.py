@@ -1,4 +1,4 @@
-"""Batches: who is put together, who waits for whom."""
+"""Batches: which items run together, and which wait."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class HeldWorker:
         self._started = threading.Semaphore(0)
 
     def run(self, key: str, items: Sequence[int]) -> list[int]:
-        """Doubles the items of every key but "bad"."""
+        """Double the items of every key except "bad"."""
         self.batches.append((key, list(items)))
         self._started.release()
         self.released.acquire()
@@ -31,7 +31,7 @@ class HeldWorker:
         return [2 * item for item in items]
 
     async def started(self) -> None:
-        """Returns when one more batch has begun."""
+        """Wait until one more batch has begun."""
         await asyncio.to_thread(self._started.acquire)
 
 
@@ -49,12 +49,12 @@ async def batching(
 
 
 def ask(batcher: Batcher[str, int, int], key: str, item: int) -> asyncio.Task[Batched[int]]:
-    """A session's question."""
+    """The request of one session."""
     return asyncio.create_task(batcher.submit(key, item))
 
 
 async def test_the_first_waits_for_nobody():
-    """An item that finds the worker idle starts at once, alone; those that come meanwhile share the next batch."""
+    """An item that finds the worker idle starts at once, alone; items that arrive meanwhile share the next batch."""
     worker = HeldWorker()
     async with batching(worker) as batcher:
         first = ask(batcher, "a", 1)
@@ -70,7 +70,7 @@ async def test_the_first_waits_for_nobody():
 
 
 async def test_keys_take_turns_and_never_mix():
-    """A batch has one key; a key with many waiting does not keep another from its turn."""
+    """A batch has one key; a key with many waiting items does not delay another key's turn."""
     worker = HeldWorker()
     async with batching(worker, max_batch=2) as batcher:
         tasks = [ask(batcher, "a", 1)]
@@ -97,7 +97,7 @@ async def test_a_full_queue_refuses():
 
 
 async def test_a_failure_reaches_its_own_batch_only():
-    """Everybody in the failed batch hears of it; the next batch runs."""
+    """Every caller in the failed batch gets its error; the next batch runs."""
     worker = HeldWorker()
     async with batching(worker) as batcher:
         first = ask(batcher, "a", 1)
@@ -129,7 +129,7 @@ async def test_who_goes_away_takes_the_item_back():
 
 
 async def test_closing_cancels_who_waits():
-    """At the end nobody is left waiting for ever."""
+    """After closing, no caller waits forever."""
     worker = HeldWorker()
     async with batching(worker) as batcher:
         first = ask(batcher, "a", 1)

@@ -1,4 +1,4 @@
-"""Which networks are held, and who waits for one to be opened."""
+"""Which networks stay open, and which callers wait for one to open."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from serving.inference.engine import PictureEngine
 
 
 class Workshop:
-    """Actors "a", "b" and "c" of versions 1 and 2, "plain" without a face network, and what opens their networks.
+    """Actors "a", "b" and "c" in versions 1 and 2, "plain" without a face network, and a fake that opens networks.
 
-    `opened` notes each opening; "c" is damaged while `c_is_damaged`; openings wait while `may_open` is cleared.
+    `opened` records each opening; "c" is damaged while `c_is_damaged`; openings wait while `may_open` is cleared.
     """
 
     def __init__(self) -> None:
@@ -51,30 +51,35 @@ class Workshop:
         return FaceNetwork(actor, cast("PictureEngine", SimpleNamespace(precision="f32")))
 
     def networks(self, **limits: int) -> FaceNetworks:
-        """Held by these limits."""
+        """A cache with these limits."""
         return FaceNetworks(cast("ActorStore", self), self.open_network, self.thread, **limits)
 
 
 @pytest.fixture
 def workshop() -> Iterator[Workshop]:
-    """A workshop whose thread is ended."""
+    """A workshop whose thread is stopped at the end."""
     made = Workshop()
     yield made
     made.may_open.set()
     made.thread.shutdown()
 
 
+def keys(networks: FaceNetworks) -> list[tuple[str, int]]:
+    """Actor and version of the open networks; the most recently used is first."""
+    return [(network.actor.id, network.actor.version) for network in networks.networks()]
+
+
 async def test_networks_are_opened_once_and_the_oldest_goes(workshop: Workshop):
-    """A network stays open while it is used; beyond the bound, the one used least recently goes."""
+    """A network stays open while it is used; beyond the bound, the least recently used is evicted."""
     networks = workshop.networks(max_networks=2)
     for actor_id in ("a", "b", "a", "c", "a"):
         assert (await networks.network(actor_id, 1)).actor.id == actor_id
     assert workshop.opened == [("a", 1), ("b", 1), ("c", 1)]
-    assert networks.held() == [("c", 1), ("a", 1)]
+    assert keys(networks) == [("a", 1), ("c", 1)]
 
 
 async def test_an_opening_keeps_nobody_else_waiting(workshop: Workshop):
-    """While one network is opened, once for all who ask, an open one is handed out at once."""
+    """While one network opens, once for all callers, an open one is returned at once."""
     networks = workshop.networks()
     await networks.network("a", 1)
     workshop.may_open.clear()
@@ -88,7 +93,7 @@ async def test_an_opening_keeps_nobody_else_waiting(workshop: Workshop):
 
 
 async def test_who_goes_away_ends_no_opening(workshop: Workshop):
-    """The others who wait for the same network get it."""
+    """The other callers waiting for the same network get it."""
     networks = workshop.networks()
     workshop.may_open.clear()
     gone, stays = (asyncio.create_task(networks.network("b", 1)) for _ in range(2))
@@ -99,7 +104,7 @@ async def test_who_goes_away_ends_no_opening(workshop: Workshop):
 
 
 async def test_too_many_who_wait_are_refused(workshop: Workshop):
-    """Their crops lie in memory."""
+    """The number of waiting callers is bounded, because their crops are in memory."""
     networks = workshop.networks(max_waiting=1)
     workshop.may_open.clear()
     first = asyncio.create_task(networks.network("b", 1))
@@ -111,7 +116,7 @@ async def test_too_many_who_wait_are_refused(workshop: Workshop):
 
 
 async def test_a_failure_is_told_and_tried_again(workshop: Workshop):
-    """What cannot be opened is said to who asked, and tried anew for the next."""
+    """A failure to open goes to its callers, and the next caller tries again."""
     networks = workshop.networks()
     workshop.c_is_damaged = True
     with pytest.raises(ActorUnusable, match="damaged"):
@@ -123,14 +128,14 @@ async def test_a_failure_is_told_and_tried_again(workshop: Workshop):
 
 
 async def test_warm_up_opens_the_newest_as_far_as_there_is_room(workshop: Workshop):
-    """Warm-up opens newest versions, and stops where the next would push out the first."""
+    """Warm-up opens the newest versions, and stops before one would evict the first."""
     await workshop.networks(max_networks=2).warm_up()
     assert workshop.opened == [("a", 2), ("b", 2)]
 
 
 async def test_warm_up_passes_by_what_cannot_be_opened(workshop: Workshop):
-    """A damaged actor and one without a face network keep no other from being opened."""
+    """A damaged actor and one without a face network do not stop the others from being opened."""
     workshop.c_is_damaged = True
     networks = workshop.networks()
     await networks.warm_up()
-    assert networks.held() == [("a", 2), ("b", 2)]
+    assert keys(networks) == [("b", 2), ("a", 2)]

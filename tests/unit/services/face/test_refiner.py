@@ -1,4 +1,4 @@
-"""The refiner: what a network makes of crops, and what is refused."""
+"""The refiner: its results, and the crops it refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIDE_PX = 8
 
 
 class FakeEngine:
-    """Adds the actor's version to the face; the label must be what comes first."""
+    """Adds the actor's version to the face; the label must come first."""
 
     precision = "f32"
 
@@ -49,13 +49,13 @@ def crop(value: int, side_px: int = SIDE_PX) -> FaceCrop:
 
 
 def test_crops_come_back_in_order():
-    """Each is what its network makes of it."""
+    """Each result is what its network makes of the crop."""
     faces = refine(network(2), [crop(10), crop(20)])
     assert [int(np.asarray(face)[0, 0, 0]) for face in faces] == [12, 22]
 
 
 def test_a_crop_of_another_size_harms_only_itself():
-    """The wrong crop is refused by name and size, its neighbours in the batch are refined."""
+    """The wrong crop is refused by name and size; its neighbours in the batch are refined."""
     good, bad = refine(network(1), [crop(10), crop(10, side_px=4)])
     assert int(np.asarray(good)[0, 0, 0]) == 11
     assert isinstance(bad, BadPicture)
@@ -64,13 +64,13 @@ def test_a_crop_of_another_size_harms_only_itself():
 
 
 def test_a_network_of_another_size_is_the_actors_fault():
-    """What the network gives is checked, and the actor is named."""
+    """The network's output is checked, and the error names the actor."""
     with pytest.raises(ActorUnusable, match=r"'a' version 1.*\(9, 9, 3\)"):
         refine(network(1, grows=True), [crop(1)])
 
 
 def test_an_actor_without_a_face_network_is_unusable():
-    """It says that it was trained without one."""
+    """The error says that the actor was trained without a face network."""
     actor = cast("Actor", SimpleNamespace(id="plain", version=1, face=None))
     with pytest.raises(ActorUnusable, match="without a face network"):
         open_face_network(actor, device="cpu", threads=1, precision="auto")

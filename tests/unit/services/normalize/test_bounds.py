@@ -1,4 +1,4 @@
-"""Whatever legal streams bring: the normaliser's answers are finite and within bounds, and so is what it remembers."""
+"""For any legal stream the normaliser's answers and state are finite and within bounds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def bodies(draw: st.DrawFn) -> BodyStats:
 
 @st.composite
 def poses(draw: st.DrawFn) -> Pose | None:
-    """Any legal pose of a few joints, or nobody."""
+    """Any legal pose of a few joints, or no person."""
     if draw(st.integers(0, 9)) == 0:
         return None
     joints_px = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
@@ -71,7 +71,7 @@ def streams(draw: st.DrawFn) -> tuple[NormalizerConfig, list[PoseFrame]]:
 
 
 def danced(config: NormalizerConfig, frames: list[PoseFrame]) -> list[Normalized]:
-    """All answers."""
+    """Return all answers."""
     normalizer = Normalizer(config)
     return [answer for frame in frames for answer in normalizer.push(frame)] + normalizer.finish()
 
@@ -79,12 +79,12 @@ def danced(config: NormalizerConfig, frames: list[PoseFrame]) -> list[Normalized
 @settings(max_examples=60, deadline=None)
 @given(streams())
 def test_answers_are_finite_and_within_bounds(stream: tuple[NormalizerConfig, list[PoseFrame]]) -> None:
-    """For all legal configs, stats, sizes, numbers, times and poses; each answer's state can be gone on from."""
+    """This holds for all legal configs, stats, sizes, numbers, times and poses; each answer's state can be resumed."""
     config, frames = stream
     answers = danced(config, frames)
     assert [answer.sequence for answer in answers] == [frame.sequence for frame in frames]
     for answer in answers:
-        assert np.isfinite([answer.certainty, answer.depth_ratio]).all()
+        assert np.isfinite([answer.certainty, answer.retargeting.depth_ratio if answer.retargeting else 0]).all()
         if answer.transform is not None:
             assert answer.transform.scale > 0
             assert np.isfinite([answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x]).all()
@@ -120,7 +120,7 @@ def config(**changes: Any) -> NormalizerConfig:
 
 
 def test_a_joint_that_leads_beyond_the_bound_stops_there() -> None:
-    """Twice as tall as its source, a wrist at 600,000 px would lie at 1.2 million: it lies at the bound."""
+    """Twice as tall as its source, a wrist at 600,000 px would be at 1.2 million: it is placed at the bound."""
     joints_px, confidence = standing().joints_px.copy(), standing().confidence.copy()
     joints_px[skeleton.L_WRIST], confidence[skeleton.L_WRIST] = (600_000, 150), 0.5
     tall = BodyStats(near_ankle_y=0.9, far_ankle_y=0.9, near_height=1.2, far_height=1.2, hip_x=0.5, frames=50)
@@ -159,7 +159,7 @@ def _set(*path: str, to: Any) -> Callable[[dict[str, Any]], None]:
     ],
 )
 def test_a_state_that_no_stream_gives_is_refused_by_name(spoil: Callable[[dict[str, Any]], None]) -> None:
-    """Anybody can write a state's checksum: numbers that arithmetic could break at are refused before any frame."""
+    """Any client can write a state's checksum: numbers that break arithmetic are refused before any frame."""
     answers = danced(config(), [PoseFrame(n, SIZE, standing(n)) for n in range(8)])
     state = answers[4].state_after
     header = struct.Struct("<18s8sII")
@@ -174,7 +174,7 @@ def test_a_state_that_no_stream_gives_is_refused_by_name(spoil: Callable[[dict[s
 
 
 def test_a_state_of_a_later_time_makes_no_time_run_backwards() -> None:
-    """With a rate the next frame's time is its number's; one that is not later than the state's is refused by name."""
+    """With a rate, a frame's number determines its time; a time not later than the state's is refused by name."""
     answers = danced(config(), [PoseFrame(n, SIZE, None) for n in range(8)])
     state = answers[4].state_after
     header = struct.Struct("<18s8sII")

@@ -1,4 +1,4 @@
-"""A hand that vanishes for some frames goes with its wrist."""
+"""A hand that vanishes for some frames moves with its wrist."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _pose(wrist_x_px: float, *, hand: bool) -> Pose:
 
 
 def test_a_held_hand_stays_at_its_wrist():
-    """Over frames in which only the wrist is seen, the distance between wrist and hand stays what it was."""
+    """In frames where only the wrist is seen, the distance between wrist and hand stays the same."""
     normalizer = Normalizer(NormalizerConfig(target_body=BODY, target_size=SIZE, source_body=BODY, frame_rate_hz=30.0))
     distances_px = []
     for frame in range(5):

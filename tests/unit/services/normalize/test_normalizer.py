@@ -1,4 +1,4 @@
-"""The normaliser lays poses into the actor's place, without jumps, gaps or silence."""
+"""The normaliser moves poses into the actor's place, without jumps, gaps or silent failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from motion import skeleton
 from motion.body import BodyStats, fit_body, measure_body
 from motion.frame import FrameSize
 from motion.pose import Pose
-from services.normalize.calibration import Calibration
+from motion.retarget import Retargeting
 from services.normalize.normalizer import Normalized, Normalizer, NormalizerConfig, PoseFrame
 from services.normalize.rules import NormalizeRules
 from serving.errors import BadInput
@@ -32,7 +32,7 @@ TARGET = BodyStats(near_ankle_y=0.95, far_ankle_y=0.75, near_height=0.5, far_hei
 def dancer(
     depth: float = 1.0, hip_x: float = 0.5, *, body: BodyStats = SOURCE, size: FrameSize = SIZE, **wiggle
 ) -> Pose:
-    """Somebody standing upright `depth` of the way from far (0) to near (1), a few joints scattered around the middle.
+    """A person standing upright `depth` of the way from far (0) to near (1), with a few joints around the middle.
 
     wiggle: seed=, a wiggle of half a pixel; without=, joints that are not seen.
     """
@@ -60,7 +60,7 @@ def config(**changes) -> NormalizerConfig:
 
 
 def danced(poses: Sequence[Pose | None], **changes) -> list[Normalized]:
-    """The answers to these poses, one frame each."""
+    """Return the answers to these poses, one frame each."""
     normalizer = Normalizer(config(**changes))
     answers = [a for i, pose in enumerate(poses) for a in normalizer.push(PoseFrame(i, SIZE, pose))]
     return answers + normalizer.finish()
@@ -69,26 +69,32 @@ def danced(poses: Sequence[Pose | None], **changes) -> list[Normalized]:
 FEET = (skeleton.L_ANKLE, skeleton.R_ANKLE)
 
 
+def placed(answer: Normalized) -> Retargeting:
+    """The retargeting of an answer that has one."""
+    assert answer.retargeting is not None
+    return answer.retargeting
+
+
 @pytest.mark.parametrize("depth", [0.0, 0.25, 1.0])
 def test_a_body_stands_where_the_actor_would(depth):
-    """Near becomes near, far becomes far, in between in between; the size follows; hips keep their distance."""
+    """Near maps to near, far to far, and in between linearly; the size follows; hips keep their distance."""
     (answer,) = danced([dancer(depth, hip_x=0.6)])
     assert answer.pose is not None
     assert answer.transform is not None
     foot_y = 0.75 + depth * 0.2
     scale = 0.4 / 0.3 + depth * (0.5 / 0.6 - 0.4 / 0.3)
-    assert answer.depth_ratio == pytest.approx(depth, abs=1e-5)
+    assert placed(answer).depth_ratio == pytest.approx(depth, abs=1e-5)
     assert answer.transform.scale == pytest.approx(scale, rel=1e-4)
     assert answer.pose.joints_px[skeleton.L_ANKLE, 1] == pytest.approx(foot_y * 480, abs=0.1)
     hip_x_px = 0.3 * 640 + (0.6 - 0.5) * 400 / 300 * scale * 480
     assert answer.pose.joints_px[skeleton.MID_HIP, 0] == pytest.approx(hip_x_px, abs=0.1)
-    assert (answer.calibration, answer.certainty, answer.source_body) == (Calibration.GIVEN, 1.0, SOURCE)
-    assert not any((answer.extrapolated, answer.limited, answer.transform_kept, answer.held_joints))
+    assert (answer.calibrating, answer.certainty, answer.source_body) == (False, 1.0, SOURCE)
+    assert not any((placed(answer).extrapolated, placed(answer).limited, answer.transform_kept, answer.held_joints))
 
 
 @pytest.mark.parametrize("look_ahead", [0, 2])
 def test_a_body_laid_onto_itself_stays_itself(look_ahead):
-    """The same stats and the same frame: nothing moves."""
+    """With the same stats and the same frame, nothing moves."""
     poses = [dancer(0.5)] * 6
     answers = danced(poses, target_body=SOURCE, target_size=SIZE, look_ahead_frames=look_ahead, frame_rate_hz=60.0)
     for answer, pose in zip(answers, poses, strict=True):
@@ -98,15 +104,15 @@ def test_a_body_laid_onto_itself_stays_itself(look_ahead):
 
 
 def test_an_extrapolation_is_said_and_so_is_its_limit():
-    """Nearer than the stats know is extrapolated; much nearer is limited as well."""
+    """Nearer than the stats allow is extrapolated; much nearer is limited as well."""
     inside, beyond, far_beyond = danced([dancer(d) for d in (0.5, 1.2, 3.0)], frame_rate_hz=0.5)
-    assert (inside.extrapolated, inside.limited) == (False, False)
-    assert (beyond.extrapolated, beyond.limited) == (True, False)
-    assert (far_beyond.extrapolated, far_beyond.limited) == (True, True)
+    assert (placed(inside).extrapolated, placed(inside).limited) == (False, False)
+    assert (placed(beyond).extrapolated, placed(beyond).limited) == (True, False)
+    assert (placed(far_beyond).extrapolated, placed(far_beyond).limited) == (True, True)
 
 
 def test_nobody_is_answered_without_a_pose():
-    """Nobody, before anybody came, is an answer with neither pose nor held joints."""
+    """Before the first person, a frame without a person is answered with neither pose nor held joints."""
     (answer,) = danced([None])
     assert answer.pose is None
     assert answer.held_joints == 0
@@ -127,7 +133,7 @@ def test_vanished_joints_are_held_for_a_moment(look_ahead):
 
 
 def test_a_person_who_vanishes_is_held_for_a_moment():
-    """The whole pose is held as single joints are; then the answers have no pose."""
+    """The whole pose is held like single joints; then the answers have no pose."""
     answers = danced([dancer()] * 2 + [None] * 5)
     assert [answer.pose is not None for answer in answers] == [True] * 5 + [False] * 2
     assert answers[2].held_joints == 40
@@ -135,16 +141,16 @@ def test_a_person_who_vanishes_is_held_for_a_moment():
 
 
 def test_frames_without_feet_keep_the_last_transform():
-    """No ankles: the figure is laid as before, and the answer says so."""
+    """Without ankles the figure keeps its transform, and the answer says so."""
     before, without = danced([dancer(0.4), dancer(0.9, without=FEET)], rules=NormalizeRules(hold_seconds=0.001))
     assert not before.transform_kept
     assert without.transform_kept
     assert without.transform == before.transform
-    assert without.depth_ratio == before.depth_ratio
+    assert without.retargeting == before.retargeting
 
 
 def test_given_stats_place_even_a_body_without_feet():
-    """Before any feet were seen, given stats tell where the body stands near."""
+    """Before any feet were seen, given stats determine the near position of the body."""
     (answer,) = danced([dancer(1.0, without=FEET)])
     assert answer.transform_kept
     assert answer.pose is not None
@@ -152,17 +158,17 @@ def test_given_stats_place_even_a_body_without_feet():
 
 
 def test_a_running_calibration_waits_for_feet():
-    """With nothing known about the body there is no place for it yet; the answer says neither pose nor transform."""
+    """While the body is unknown it has no place; the answer has neither pose nor transform."""
     hidden, seen = danced([dancer(without=FEET), dancer()], source_body=None)
     assert (hidden.pose, hidden.transform, hidden.source_body, hidden.certainty) == (None, None, None, 0.0)
     assert seen.pose is not None
 
 
 def test_a_running_calibration_begins_on_the_spot():
-    """The first frame stands at the actor's near stand with the actor's near height, in the middle of his place."""
+    """The first frame stands at the actor's near position with the actor's near height, at the median hips."""
     (answer,) = danced([dancer(0.3, hip_x=0.8)], source_body=None)
-    assert answer.calibration is Calibration.RUNNING
-    assert answer.on_the_spot
+    assert answer.calibrating
+    assert placed(answer).on_the_spot
     assert answer.certainty < 0.1
     assert answer.pose is not None
     assert answer.transform is not None
@@ -174,12 +180,12 @@ def test_a_running_calibration_begins_on_the_spot():
 
 
 def walk(frames: int) -> list[Pose]:
-    """Stands far for a second, then walks near and back, over and over."""
+    """A dancer who stands far for a second, then walks near and back, over and over."""
     return [dancer(0.5 - 0.5 * np.cos(max(0, i - 25) / 20), seed=i) for i in range(frames)]
 
 
 def test_a_running_calibration_becomes_sure_and_agrees_with_two_passes():
-    """After twenty seconds of walking up and down, the running stats are those of a fit over the clip."""
+    """After twenty seconds of walking back and forth, the running stats match a fit over the clip."""
     poses = walk(500)
     answers = danced(poses, source_body=None)
     fitted = fit_body([measure for pose in poses if (measure := measure_body(pose, SIZE)) is not None])
@@ -191,10 +197,10 @@ def test_a_running_calibration_becomes_sure_and_agrees_with_two_passes():
 
 
 def test_the_figure_does_not_jump_while_the_calibration_learns():
-    """From frame to frame the foot moves no further than the walk itself moves it, also when depth is discovered."""
+    """Between frames the foot moves no further than the walk itself moves it, even while depth is discovered."""
     answers = danced(walk(300), source_body=None)
-    assert answers[10].on_the_spot
-    assert not answers[200].on_the_spot
+    assert placed(answers[10]).on_the_spot
+    assert not placed(answers[200]).on_the_spot
     foot_y = np.array([answer.transform.foot_y for answer in answers if answer.transform is not None])
     scale = np.array([answer.transform.scale for answer in answers if answer.transform is not None])
     assert np.abs(np.diff(foot_y)).max() < 0.03
@@ -220,7 +226,7 @@ def test_every_frame_is_answered_once_after_its_look_ahead(look_ahead):
 
 
 def test_look_ahead_removes_a_wild_frame():
-    """At 60 fps the centred median drops a joint's single jump, and delays nothing."""
+    """At 60 fps the centred median removes a joint's single jump, and adds no delay."""
     poses = [dancer(0.5, hip_x=0.3 + 0.002 * i) for i in range(12)]
     wild = poses[6].joints_px.copy()
     wild[skeleton.R_WRIST] += (90, -80)
@@ -236,7 +242,7 @@ def test_look_ahead_removes_a_wild_frame():
 @pytest.mark.parametrize(("rate_hz", "look_ahead"), [(25.0, 1), (30.0, 2), (60.0, 3)])
 @pytest.mark.parametrize("there", ["x...x...x", "x.x.x.x.x", "..x..", "..xx..", "x...xx.x."])
 def test_whoever_is_there_is_danced_whatever_the_gaps(rate_hz, look_ahead, there):
-    """Also in a single frame between frames without anybody; and where they are, not where a neighbour was."""
+    """A person in a single frame between frames without one is kept, at their own position."""
     poses = [dancer(0.5, hip_x=0.3 + 0.04 * t) if sign == "x" else None for t, sign in enumerate(there)]
     answers = danced(poses, look_ahead_frames=look_ahead, frame_rate_hz=rate_hz)
     for pose, answer in zip(poses, answers, strict=True):
@@ -251,9 +257,9 @@ def test_whoever_is_there_is_danced_whatever_the_gaps(rate_hz, look_ahead, there
 
 @pytest.mark.parametrize("rate_hz", [5.0, 0.0])
 def test_five_frames_a_second_are_smoothed_without_a_median(rate_hz):
-    """At 5 fps, said or found from the stamps, the median would erase the motion: it is as if there were no look-ahead.
+    """At 5 fps, configured or measured, the median would erase the motion: the result is as without look-ahead.
 
-    The last frame has neighbours on one side only: its stamps do not say how rare frames are.
+    The last frame has neighbours on one side only, so its times do not show the frame rate.
     """
     poses = [dancer(0.5, hip_x=0.3 + 0.1 * (i % 2), seed=i) for i in range(6)]
     normalizer = Normalizer(config(look_ahead_frames=3, frame_rate_hz=rate_hz))
@@ -268,7 +274,7 @@ def test_five_frames_a_second_are_smoothed_without_a_median(rate_hz):
 
 @pytest.mark.parametrize("rate_hz", [24.0, 25.0])
 def test_film_is_smoothed_by_a_median_of_three(rate_hz):
-    """At 24 and 25 fps a joint's single jump is dropped."""
+    """At 24 and 25 fps a joint's single jump is removed."""
     poses = [dancer(0.5)] * 7
     wild = poses[3].joints_px.copy()
     wild[skeleton.R_WRIST] += (90, -80)
@@ -279,15 +285,15 @@ def test_film_is_smoothed_by_a_median_of_three(rate_hz):
 
 
 def test_a_jump_is_said():
-    """Ankles above what a body of this height can stand on: airborne, in that frame only."""
+    """Ankles above any possible standing height are airborne, in that frame only."""
     standing = dancer(1.0)
     lifted = Pose(standing.joints_px - np.array([0, 30], np.float32), standing.confidence)
     answers = danced([standing, lifted, standing], frame_rate_hz=1.0)
-    assert [answer.airborne for answer in answers] == [False, True, False]
+    assert [placed(answer).airborne for answer in answers] == [False, True, False]
 
 
 def test_time_stamps_serve_where_the_rate_is_unknown():
-    """captured_at gives the same answers as the frame rate it amounts to; without both the frame is refused."""
+    """captured_at gives the same answers as the equivalent frame rate; without both the frame is refused."""
     poses = [dancer(0.5, seed=i) for i in range(8)]
     for look_ahead in (0, 3):
         by_rate = danced(poses, look_ahead_frames=look_ahead, frame_rate_hz=50.0)
@@ -303,7 +309,7 @@ def test_time_stamps_serve_where_the_rate_is_unknown():
 
 
 def test_half_a_second_of_nobody_starts_the_filter_anew():
-    """Who comes back after half a second is shown where he is, not on the way from where he was."""
+    """A dancer who returns after half a second is shown at the new position, not on the way from the old one."""
     away = danced([dancer(0.5, 0.2)] * 5 + [None] * 14 + [dancer(0.5, 0.7)])[-1]
     fresh = danced([dancer(0.5, 0.7)])[0]
     assert away.pose is not None
@@ -332,7 +338,7 @@ def test_frames_must_rise():
 
 
 def same(one: Normalized, other: Normalized) -> bool:
-    """Whether two answers agree in every bit, apart from the time they took."""
+    """Whether two answers agree in every bit, apart from the compute time."""
     for field in dataclasses.fields(Normalized):
         ours, theirs = getattr(one, field.name), getattr(other, field.name)
         if field.name == "compute_seconds":
@@ -372,7 +378,7 @@ moves = st.lists(
     step=st.sampled_from([1, 3]),
 )
 def test_a_new_stream_goes_on_exactly_as_the_old_one_would_have(poses, look_ahead, rate_hz, is_given, step):
-    """At every frame: a stream given its `state_after`, and the frames after it, gives the very same answers."""
+    """At every frame, a stream that gets its `state_after` and the frames after it returns the very same answers."""
     settings_ = {"look_ahead_frames": look_ahead, "frame_rate_hz": rate_hz, "source_body": SOURCE if is_given else None}
     frames = [PoseFrame(i * step, SIZE, pose, 100 + i * step / 40) for i, pose in enumerate(poses)]
 
@@ -388,7 +394,7 @@ def test_a_new_stream_goes_on_exactly_as_the_old_one_would_have(poses, look_ahea
 
 
 def test_a_long_stream_resumes_exactly_with_a_small_state():
-    """After 300 frames with running calibration, state_after is below 12 kB and still goes on exactly."""
+    """After 300 frames with running calibration, state_after is below 12 kB and still resumes exactly."""
     poses = walk(330)
     for look_ahead in (0, 3):
         unbroken = danced(poses, source_body=None, look_ahead_frames=look_ahead, frame_rate_hz=120.0)
@@ -421,7 +427,7 @@ def test_a_long_stream_resumes_exactly_with_a_small_state():
     ],
 )
 def test_a_forged_state_is_refused_by_name(changes: str):
-    """A sound checksum over anything at all: BadInput, whoever wrote it and however deep it is nested."""
+    """Arbitrary contents with a valid checksum, however deeply nested, raise BadInput."""
     state = danced([dancer()])[0].state_after
     length = int.from_bytes(state[30:34], "little")
     text = state[34 : 34 + length].decode()
@@ -440,7 +446,7 @@ def test_a_forged_state_is_refused_by_name(changes: str):
 
 
 def test_a_state_of_another_stream_is_refused():
-    """A state of another config, another version, damaged or cut short is refused by name."""
+    """A state of another config or version, or one that is damaged or truncated, is refused by name."""
     state = danced([dancer()])[0].state_after
     flipped = bytearray(state)
     flipped[-1] ^= 1
@@ -464,10 +470,10 @@ def test_a_state_of_another_stream_is_refused():
     look_ahead=st.sampled_from([0, 2]),
 )
 def test_no_missing_joint_ever_gives_a_nan(missing, is_given, look_ahead):
-    """Whatever joints are missing, every answer is finite."""
+    """Whichever joints are missing, every answer is finite."""
     poses: list[Pose | None] = [dancer(0.3 * i, without=joints) for i, joints in enumerate(missing)]
     for answer in danced(poses, source_body=SOURCE if is_given else None, look_ahead_frames=look_ahead):
-        assert np.isfinite([answer.certainty, answer.depth_ratio]).all()
+        assert np.isfinite([answer.certainty, answer.retargeting.depth_ratio if answer.retargeting else 0]).all()
         if answer.transform is not None:
             assert np.isfinite(dataclasses.astuple(answer.transform)).all()
         if answer.pose is not None:
@@ -484,7 +490,7 @@ def test_nonsense_configs_are_refused_by_field(nonsense):
 
 
 def test_a_frame_takes_well_below_a_millisecond():
-    """Processor time per frame with running calibration, state included; ten times the measured cost is allowed."""
+    """CPU time per frame with running calibration, including the state; ten times the measured cost is allowed."""
     poses = walk(100)
     started = time.process_time()
     danced(poses, source_body=None)

@@ -1,4 +1,4 @@
-"""Smoothing takes the jitter and leaves the motion."""
+"""Smoothing removes jitter and keeps motion."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def table(x: float, confidence: float = 1.0) -> NDArray[np.float32]:
     ],
 )
 def test_the_window_is_a_tenth_of_a_second_and_never_erases_the_motion(rate_hz, half):
-    """The odd number of frames nearest to 0.1 s, at most 7; none where it would be fewer than 3."""
+    """The odd number of frames nearest to 0.1 s, at most 7; no median for fewer than 3."""
     assert window_half_frames(rate_hz, 0.1) == half
 
 
 def test_the_median_drops_an_outlier():
-    """One wild frame of five changes nothing."""
+    """One outlier in five frames changes nothing."""
     window = [table(x) for x in (1, 2, 900, 4, 5)]
     np.testing.assert_array_equal(centred_median(window)[:, :2], np.tile([4, 8], (JOINT_COUNT, 1)))
 
 
 @pytest.mark.parametrize(("sightings", "kept"), [(3, False), (4, True)])
 def test_a_joint_needs_a_majority_of_sightings(sightings, kept):
-    """Of seven frames, four must have seen the joint; the unseen frames' zeros do not count as positions."""
+    """Of seven frames, four must have seen the joint; the zeros of unseen frames do not count as positions."""
     window = [table(10 + i, 1.0 if i < sightings else 0.0) for i in range(7)]
     median = centred_median(window)
     assert (median[:, 2] > 0).all() == kept
@@ -56,7 +56,7 @@ def test_a_joint_needs_a_majority_of_sightings(sightings, kept):
     st.lists(st.lists(st.one_of(st.none(), st.integers(-1000, 1000)), min_size=5, max_size=5), min_size=1, max_size=9)
 )
 def test_the_median_is_numpys_over_the_sightings(columns):
-    """Joint by joint, it is the median of the positions at which the joint was seen."""
+    """For each joint the result is the median of the positions at which it was seen."""
     window = []
     for frame in range(5):
         rows = np.zeros((JOINT_COUNT, 3), np.float32)
@@ -84,7 +84,7 @@ def filtered(positions_px: NDArray[np.float64], rate_hz: float, rules: Normalize
 
 
 def test_one_euro_by_hand():
-    """One step with round numbers: cutoff 1 Hz, beta 0, 2 pi t = 1, so that half of the step is taken."""
+    """One step with round numbers: cutoff 1 Hz, beta 0, 2 pi t = 1, so half of the step is taken."""
     rules = NormalizeRules(one_euro_min_cutoff_hz=1, one_euro_beta=1e-9, one_euro_speed_cutoff_hz=1)
     still = np.zeros((1, 2), np.float32)
     passed = np.array([1 / (2 * np.pi)])
@@ -111,7 +111,7 @@ def test_one_euro_leaves_what_does_not_move():
 
 
 def test_nobody_is_an_empty_table():
-    """Nobody, and a pose in which nothing was seen, are the same."""
+    """No person and a pose without visible joints give the same table."""
     np.testing.assert_array_equal(table_of(None), table_of(Pose.nothing_seen()))
 
 

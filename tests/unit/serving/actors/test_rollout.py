@@ -15,7 +15,7 @@ from tests.tiny_actors import publish_tiny
 
 @pytest.fixture
 def store(tmp_path: Path) -> ActorStore:
-    """The actor kind, in three versions."""
+    """The actor `kind`, in three versions."""
     store, parts = ActorStore(tmp_path / "actors"), tmp_path / "parts"
     parts.mkdir()
     for _ in range(3):
@@ -24,14 +24,14 @@ def store(tmp_path: Path) -> ActorStore:
 
 
 def test_without_a_file_the_newest_is_served(store: ActorStore):
-    """Publishing is serving; the version before it is what a rollback leads to."""
+    """A published version is served at once; a rollback returns to the version before it."""
     assert store.served("kind") == Served(3, previous=2)
     assert store.load("kind").version == 3
     assert rolled_back(store.served("kind")) == Served(2)
 
 
 def test_a_published_version_waits_where_the_served_one_was_chosen(store: ActorStore, tmp_path: Path):
-    """Until it is promoted, or until the file is taken away."""
+    """A new version waits until it is promoted, or until the file is removed."""
     store.serve("kind", Served(2))
     publish_tiny(store, tmp_path / "parts", "kind")
     assert store.load("kind").version == 2
@@ -40,7 +40,7 @@ def test_a_published_version_waits_where_the_served_one_was_chosen(store: ActorS
 
 
 def test_a_canary_gets_its_share_and_nobody_changes_sides(store: ActorStore):
-    """As many sessions as it says; one that had it has it still when its share grows; another one meets others."""
+    """The canary gets its share of sessions; they keep it when the share grows; another canary gets different ones."""
     who = [f"session {n}" for n in range(4000)]
 
     def chosen(percent: float, version: int = 3) -> set[str]:
@@ -56,7 +56,7 @@ def test_a_canary_gets_its_share_and_nobody_changes_sides(store: ActorStore):
 
 
 def test_from_canary_to_promotion_and_back(store: ActorStore):
-    """The newest version, which all got, is given to a few; then to all; then the one before is back."""
+    """The newest version, served to all, becomes a canary, is promoted, and is rolled back."""
     canary = with_canary(store.served("kind"), 3, 25)
     assert canary == Served(2, Canary(3, 25))
     assert rolled_back(canary) == Served(2)
@@ -72,7 +72,7 @@ def test_from_canary_to_promotion_and_back(store: ActorStore):
 
 
 def test_what_is_written_is_read(store: ActorStore):
-    """The file is replaced as a whole; a version that is not there is refused."""
+    """The file is replaced atomically; a missing version is refused."""
     served = Served(2, Canary(3, 12.5), previous=1)
     store.serve("kind", served)
     assert store.served("kind") == served
@@ -88,7 +88,7 @@ def test_what_is_written_is_read(store: ActorStore):
         ("{", "is not JSON"),
         ({}, "version: is missing, expected a whole number"),
         ({"version": -1}, "version: expected a whole number from 0 to 4294967295, got -1"),
-        ({"version": 0, "canary": {"version": 1, "percent": 5}}, "beside a version that is served"),
+        ({"version": 0, "canary": {"version": 1, "percent": 5}}, "a canary needs another version that is served"),
         ({"version": True}, "a whole number from .* got True"),
         ({"version": "2"}, "a whole number from .* got '2'"),
         ({"version": 9}, "names version 9, which is not there"),
@@ -100,7 +100,7 @@ def test_what_is_written_is_read(store: ActorStore):
     ],
 )
 def test_a_damaged_file_is_named(store: ActorStore, stored: object, said: str):
-    """Nothing is served in its place: whoever wrote it wanted something else than the newest version."""
+    """A damaged file serves nothing: its author wanted something other than the newest version."""
     text = stored if isinstance(stored, str) else json.dumps(stored)
     (store.root / "kind" / "serving.json").write_text(text)
     with pytest.raises(ActorUnusable, match=f"serving.json.*{said}"):

@@ -1,4 +1,4 @@
-"""The folder of actors, as people leave it."""
+"""The actors' folder, with all that people may leave in it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.tiny_actors import publish_tiny
 
 
 def test_what_is_no_actor_is_passed_by(tmp_path: Path):
-    """Folders with other names, plain files and empty folders beside the actors do not keep them from being listed."""
+    """Folders with other names, plain files and empty folders do not prevent the listing of actors."""
     store = ActorStore(tmp_path / "actors")
     parts = tmp_path / "parts"
     parts.mkdir()
@@ -62,7 +62,7 @@ def test_what_is_no_actor_is_passed_by(tmp_path: Path):
     ],
 )
 def test_no_path_is_built_from_what_is_no_actor_id(tmp_path: Path, name: str):
-    """Loading, listing versions and publishing refuse it, although there is an actor where the name would lead."""
+    """Loading, listing versions and publishing refuse such a name, even if it leads to an actor."""
     store = ActorStore(tmp_path / "actors")
     parts = tmp_path / "parts"
     parts.mkdir()
@@ -75,7 +75,7 @@ def test_no_path_is_built_from_what_is_no_actor_id(tmp_path: Path, name: str):
 
 
 def test_the_newest_version_is_served_until_another_is_named(tmp_path: Path):
-    """A version that is published without being served leaves the one before it served; one that is served counts."""
+    """Publishing without serving leaves the previous version served; publishing with serving replaces it."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "kind")
     assert publish_tiny(store, tmp_path, "kind").version == store.load("kind").version == 2
@@ -89,13 +89,13 @@ def test_the_newest_version_is_served_until_another_is_named(tmp_path: Path):
     assert rolled_back(store.served("kind")).version == 2
     store.serve("kind", Served(1))
     assert store.load("kind").version == 1
-    for serve in (True, False):  # somebody has said which one
+    for serve in (True, False):  # a person has chosen the version
         publish_tiny(store, tmp_path, "kind", serve=serve)
         assert store.load("kind").version == 1
 
 
 def test_a_first_version_may_be_served_to_nobody(tmp_path: Path):
-    """Then asking for the actor says so, and asking for the version by its number gives it."""
+    """Loading the actor then raises an error, and loading the version by its number works."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "kind", serve=False)
     with pytest.raises(ActorUnusable, match=r"'kind': serving.json serves no version; there are: 1"):
@@ -110,7 +110,7 @@ def test_a_first_version_may_be_served_to_nobody(tmp_path: Path):
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": "1"}', '{"version": -1}', '{"version": 7}'])
 def test_a_served_version_that_makes_no_sense_is_named(tmp_path: Path, text: str):
-    """Nothing is served in its place."""
+    """No other version is served instead."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "kind")
     (store.root / "kind" / "serving.json").write_text(text)
@@ -129,19 +129,19 @@ class Bomb:
 
 
 def test_nothing_in_an_actor_is_executed(tmp_path: Path):
-    """A pickle in a network's place is no network that can be read, and what it would do is not done."""
+    """A pickle in place of a network is refused as unreadable, and its code does not run."""
     gone_off = tmp_path / "gone off"
     bomb = pickle.dumps(Bomb(gone_off))
     actor = publish_tiny(ActorStore(tmp_path / "actors"), tmp_path, "kind", generator=bomb)
-    with pytest.raises(ActorUnusable, match="no network that can be read"):
+    with pytest.raises(ActorUnusable, match="is not a readable network"):
         open_engine(actor.generator_path)
     assert not gone_off.exists()
     pickle.loads(bomb)
-    assert gone_off.exists()  # it would have gone off
+    assert gone_off.exists()  # shows that unpickling would have run the code
 
 
 def test_a_plate_is_checked_before_it_is_decoded(tmp_path: Path):
-    """A plate whose header claims another size, or which is missing, makes the actor unusable."""
+    """A missing plate, or one whose header claims another size, makes the actor unusable."""
     actor = publish_tiny(ActorStore(tmp_path / "actors"), tmp_path, "kind")
     assert actor.read_plate().shape == (64, 64, 3)
     body = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
@@ -158,7 +158,7 @@ def test_a_plate_is_checked_before_it_is_decoded(tmp_path: Path):
 
 @pytest.mark.parametrize("field", ["scores", "trained"])
 def test_an_actor_of_the_first_release_stays_usable(tmp_path: Path, field: str):
-    """It wrote NaN and Infinity as Python does: in the records they are null, anywhere else they are refused."""
+    """Release 0.1.0 wrote NaN and Infinity: they are null in the records, and refused anywhere else."""
     store = ActorStore(tmp_path / "actors")
     file = publish_tiny(store, tmp_path, "kind").folder / METADATA_FILE
     document = json.loads(file.read_text())
@@ -176,7 +176,7 @@ def test_an_actor_of_the_first_release_stays_usable(tmp_path: Path, field: str):
 
 
 def test_what_is_published_can_be_read(tmp_path: Path):
-    """A score that is no number becomes null, and a file's name whose bytes are no text is kept in escapes."""
+    """A score that is not finite becomes null, and a file name with invalid bytes is kept with escapes."""
     store = ActorStore(tmp_path / "actors")
     kind = publish_tiny(store, tmp_path, "kind")
     files = {path.name: path for path in kind.folder.iterdir() if path.name != "actor.json"}
@@ -199,7 +199,7 @@ def test_what_is_published_can_be_read(tmp_path: Path):
     ],
 )
 def test_what_could_not_be_read_is_not_published(tmp_path: Path, changes: dict[str, Any], said: str):
-    """The store is as it was, and the error names the field."""
+    """The store stays unchanged, and the error names the field."""
     store = ActorStore(tmp_path / "actors")
     kind = publish_tiny(store, tmp_path, "kind")
     with pytest.raises(ActorUnusable, match=f"actor 'kind' cannot be published: actor.json.*{said}"):
@@ -208,7 +208,7 @@ def test_what_could_not_be_read_is_not_published(tmp_path: Path, changes: dict[s
 
 
 def test_a_copied_actor_goes_by_its_folder(tmp_path: Path):
-    """Its id and version are those of the folders, and folders that are numbers otherwise are no versions."""
+    """Id and version come from the folders' names, and other spellings of numbers are no versions."""
     store = ActorStore(tmp_path / "actors")
     kind = publish_tiny(store, tmp_path, "kind")
     for other in ("copy/7", "copy/007", "copy/0", "copy/-1", "copy/1.5", "copy/٣", f"copy/{2**32 - 1}"):
@@ -219,7 +219,7 @@ def test_a_copied_actor_goes_by_its_folder(tmp_path: Path):
 
 
 def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """That of an actor is listed with the reason; that of all actors is an error of ours, and not the system's."""
+    """An unreadable actor is listed with the reason; an unreadable store raises ActorUnusable, not OSError."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "kind")
     shutil.copytree(store.root / "kind", store.root / "locked")
@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path, monkeypatch
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return listed(path)
 
-    monkeypatch.setattr(Path, "iterdir", iterdir)  # a test may run as root, to whom nothing is locked
+    monkeypatch.setattr(Path, "iterdir", iterdir)  # a test may run as root, which can read any folder
     assert [(one.actor_id, one.version, one.unavailable) for one in store.listed()] == [
         ("kind", 1, ""),
         ("locked", 0, "actor 'locked': its folder cannot be read: Permission denied"),
@@ -244,7 +244,7 @@ def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path, monkeypatch
 
 
 def test_padding_of_older_actors_is_reflection(tmp_path: Path):
-    """An actor.json without the field loads, and one is written without it; zeros are kept for each network."""
+    """An actor.json without the field loads and stays without it; padding by zeros is kept for each network."""
     store = ActorStore(tmp_path / "actors")
     published = publish_tiny(store, tmp_path, "old")
     stored = json.loads((published.folder / METADATA_FILE).read_text())
@@ -261,7 +261,7 @@ def test_padding_of_older_actors_is_reflection(tmp_path: Path):
 
 @pytest.mark.parametrize("padding", ["reflect", "", 0, None])
 def test_another_padding_makes_an_actor_unusable(tmp_path: Path, padding: object):
-    """It is named, with what there is."""
+    """The error names the missing version and the existing ones."""
     store = ActorStore(tmp_path / "actors")
     published = publish_tiny(store, tmp_path, "odd")
     stored = json.loads((published.folder / METADATA_FILE).read_text())

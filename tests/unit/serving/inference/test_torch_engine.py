@@ -1,4 +1,4 @@
-"""The GPU engine draws what the network draws, in batches of any size."""
+"""The GPU engine returns the network's output, for batches of any size."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _pairs(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("count", [1, 3, 8, 9])
 def test_batches_of_any_size_agree_with_torch(model, count: int):
-    """Padding and splitting change nothing but rounding: on average within 3 levels of the module in float32."""
+    """Padding and splitting change only rounding: on average within 3 levels of the module in float32."""
     path, module = model
     pairs = _pairs(count)
     drawn = open_engine(path, device="gpu", torch_module=rebuilt).run_batch(pairs)
@@ -54,6 +54,6 @@ def test_batches_of_any_size_agree_with_torch(model, count: int):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_the_gpu_engine_is_refused(model):
-    """There is no quiet fallback to the CPU."""
+    """The engine does not silently fall back to the CPU."""
     with pytest.raises(ActorUnusable, match="no CUDA device"):
         open_engine(model[0], device="gpu", torch_module=rebuilt)

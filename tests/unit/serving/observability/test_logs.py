@@ -1,4 +1,4 @@
-"""What a log record says, and what it never says."""
+"""What a log record contains, and what it never contains."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def record(message: str, *args: object, **facts: object) -> logging.LogRecord:
 
 
 def in_session(formatter: logging.Formatter, made: logging.LogRecord, sequence: int | None = None) -> str:
-    """The line, formatted while a session and a frame are worked on."""
+    """Format a record for a session and a frame."""
 
     def formatted() -> str:
         logs.SESSION.set("3f2a9c")
@@ -37,7 +37,7 @@ def in_session(formatter: logging.Formatter, made: logging.LogRecord, sequence: 
 
 
 def test_a_json_record_is_one_object_on_one_line():
-    """Time, level, logger, message, session, sequence and the facts stand under their own names."""
+    """Time, level, logger, message, session, sequence and the facts have fields of their own."""
     line = in_session(JSON, record("session\nended", reason="finished", frames=65, stage=None), sequence=7)
     assert "\n" not in line
     said = json.loads(line)
@@ -49,12 +49,12 @@ def test_a_json_record_is_one_object_on_one_line():
 
 
 def test_outside_of_a_session_nothing_is_said_of_one():
-    """A record that belongs to no session has neither a session nor a sequence."""
+    """A record outside a session has neither a session nor a sequence."""
     assert not {"session", "sequence"} & json.loads(JSON.format(record("draining"))).keys()
 
 
 def test_a_text_record_says_the_same_in_a_line():
-    """Words that hold spaces or line breaks are quoted: no name can look like a record of its own."""
+    """Words with spaces or line breaks are quoted, so no name can look like another record."""
     line = in_session(TEXT, record("session opened", actor="anna", client="a b\nINFO x: done"))
     assert line.endswith(
         'INFO orchestrator.edge.session_log: session opened session=3f2a9c actor=anna client="a b\\nINFO x: done"'
@@ -63,7 +63,7 @@ def test_a_text_record_says_the_same_in_a_line():
 
 @pytest.mark.parametrize("formatter", [JSON, TEXT])
 def test_pictures_are_named_by_their_size(formatter: logging.Formatter):
-    """Bytes, arrays and messages never reach a log, neither as facts nor inside of a message."""
+    """Bytes, arrays and messages never reach a log, neither as facts nor within a message."""
     pixels = b"\x17\x18" * 600
     array = np.full((64, 48, 3), 231, np.uint8)
     message = frame_pb2.Picture(data=pixels, width_px=20)
@@ -78,7 +78,7 @@ def test_pictures_are_named_by_their_size(formatter: logging.Formatter):
 
 @pytest.mark.parametrize("formatter", [JSON, TEXT])
 def test_tokens_are_struck_out(formatter: logging.Formatter):
-    """A bearer token or a JWT that a library quotes is not repeated, also in a traceback."""
+    """A bearer token or a JWT that a library quotes is removed, even from a traceback."""
     made = record("refused: authorization: Bearer s3cret.abc, %s", "eyJhbGci.eyJzdWI.c2ln", header="bearer other")
     try:
         raise ValueError("Bearer third-one")
@@ -90,7 +90,7 @@ def test_tokens_are_struck_out(formatter: logging.Formatter):
 
 
 def test_an_exception_stays_in_its_json_record():
-    """A traceback of many lines is one field of one line."""
+    """A multi-line traceback is one field of one line."""
     made = record("failed")
     try:
         raise RuntimeError("broken")
@@ -102,7 +102,7 @@ def test_an_exception_stays_in_its_json_record():
 
 
 def test_a_caller_that_has_gone_is_no_error(capsys: pytest.CaptureFixture[str]):
-    """grpcio logs a traceback when a status has nobody to go to; any other failure of it stays what it is."""
+    """grpcio's traceback for a status whose caller has gone becomes INFO; its other failures are unchanged."""
 
     def failed(*operations: str) -> None:
         try:
@@ -129,7 +129,7 @@ def test_a_caller_that_has_gone_is_no_error(capsys: pytest.CaptureFixture[str]):
 
 
 def test_session_ids_are_random_and_harmless():
-    """Ids differ, and what else a stranger sends in their place is told from them."""
+    """Ids differ, and anything else that a caller sends as an id is rejected."""
     first, second = logs.new_session_id(), logs.new_session_id()
     assert first != second
     assert logs.is_session_id(first)
@@ -137,7 +137,7 @@ def test_session_ids_are_random_and_harmless():
 
 
 def test_an_unknown_format_is_refused():
-    """The format is json or text, and the error names the setting."""
+    """Any format except json and text is refused, and the error names the setting."""
     with pytest.raises(ValueError, match="log_format must be json or text, got 'xml'"):
         ServerSettings(log_format="xml")
 
@@ -163,7 +163,7 @@ run_service(build)
 
 
 def test_a_process_logs_objects_from_its_start_to_its_end():
-    """On stderr every line is an object: serving with its ports, draining, ended; stdout has the ready line alone."""
+    """Every line on stderr is an object: serving with its ports, draining, ended; stdout has only the ready line."""
     ended = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, timeout=20, check=True)
     said = [json.loads(line) for line in ended.stderr.splitlines()]
     assert [one["message"] for one in said] == ["serving", "draining", "ended"]

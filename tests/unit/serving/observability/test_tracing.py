@@ -1,4 +1,4 @@
-"""A collector of traces, and the proxies that the environment names."""
+"""A trace collector, and the proxies in the environment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROXY = {"http_proxy": "http://proxy.example:3128"}
     ],
 )
 def test_a_collector_beside_us_is_called_straight(endpoint: str, host: str):
-    """What the user has exempted stays exempt: a proxy does not know this machine and the names of a stack."""
+    """A collector on this machine or in the stack is exempt from proxies; the user's own exemptions stay."""
     for given, exempt in (
         ({}, host),
         ({"no_proxy": "far.example"}, f"far.example,{host}"),
@@ -63,20 +63,20 @@ def test_a_collector_beside_us_is_called_straight(endpoint: str, host: str):
     ],
 )
 def test_another_collector_is_called_as_the_user_says(endpoint: str):
-    """Perhaps only the proxy reaches it; and a socket file needs nothing."""
+    """A remote collector may need the proxy, and a socket needs no exemption."""
     environment = {**PROXY, "no_proxy": "far.example"}
     tracing.exempt_collector(endpoint, environment)
     assert environment == {**PROXY, "no_proxy": "far.example"}
 
 
 def test_an_endpoint_that_is_none_is_named():
-    """By its setting, before anything is exported."""
+    """A bad endpoint is refused by its setting, before anything is exported."""
     with pytest.raises(BadSettings, match=r"traces_endpoint: expected HOST:PORT or a URL, got 'http://\[::1:4317'"):
         tracing.exempt_collector("http://[::1:4317", {})
 
 
 def test_what_starts_traces_leaves_the_users_choice(monkeypatch: pytest.MonkeyPatch):
-    """For the whole process: its client's channels ask the same variables."""
+    """The exemption holds for the whole process, because gRPC's channels read the same variables."""
     pytest.importorskip("opentelemetry.sdk.trace", reason="needs the extra tracing: opentelemetry-sdk")
     monkeypatch.setenv(SETTING, "far.example")
     tracing.start("https://traces.example", "pose", "1")()

@@ -1,4 +1,4 @@
-"""Pictures are checked by their header before a pixel is decoded."""
+"""Pictures are checked by their header before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def pixels() -> np.ndarray:
 
 @pytest.mark.parametrize("encoding", [PictureEncoding.PNG, PictureEncoding.RAW])
 def test_lossless_encodings_come_back_the_same(pixels: np.ndarray, encoding: PictureEncoding):
-    """PNG and RAW give back every byte, channels in order."""
+    """PNG and RAW preserve every byte, with channels in order."""
     assert np.array_equal(decode_picture(encode_picture(pixels, encoding)), pixels)
 
 
 def test_jpeg_comes_back_nearly_the_same(pixels: np.ndarray):
-    """JPEG keeps the channels in order and the colours near."""
+    """JPEG keeps the channels in order and the colours close."""
     back = decode_picture(encode_picture(pixels, PictureEncoding.JPEG, jpeg_quality=95))
     assert np.abs(back.astype(int) - pixels).mean() < 4
 
@@ -52,13 +52,13 @@ def _png_header(width_px: int, height_px: int) -> bytes:
     ],
 )
 def test_what_is_no_picture_is_refused(picture: EncodedPicture, said: str):
-    """Each refusal says what was wrong and what was expected."""
+    """Each error states what was wrong and what was expected."""
     with pytest.raises(BadPicture, match=said):
         check_picture(picture)
 
 
 def test_a_truncated_jpeg_is_refused(pixels: np.ndarray):
-    """A header alone is not enough to pass for a picture."""
+    """A header alone is not accepted as a picture."""
     whole = encode_picture(pixels, PictureEncoding.JPEG)
     cut = EncodedPicture(whole.encoding, whole.width_px, whole.height_px, whole.data[:200])
     with pytest.raises(BadPicture):
@@ -66,12 +66,12 @@ def test_a_truncated_jpeg_is_refused(pixels: np.ndarray):
 
 
 def exif(orientation: int) -> bytes:
-    """A TIFF of one entry: tag 0x0112, orientation."""
+    """Return a TIFF with one entry: tag 0x0112, orientation."""
     return struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
 def asking_to_be_turned(picture: EncodedPicture, orientation: int) -> EncodedPicture:
-    """The same JPEG or PNG with an orientation in its EXIF."""
+    """Return the same JPEG or PNG with an orientation in its EXIF."""
     data = picture.data
     if picture.encoding is PictureEncoding.JPEG:
         body = b"Exif\0\0" + exif(orientation)
@@ -86,7 +86,7 @@ def asking_to_be_turned(picture: EncodedPicture, orientation: int) -> EncodedPic
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("encoding", [PictureEncoding.JPEG, PictureEncoding.PNG])
 def test_a_picture_is_never_turned(pixels: np.ndarray, encoding: PictureEncoding, orientation: int):
-    """Whatever its EXIF asks for, a picture is its stored rows and columns, as frame.proto says, and so is its size."""
+    """A picture and its size are its stored rows and columns, whatever its EXIF orientation, as in frame.proto."""
     plain = encode_picture(pixels, encoding, jpeg_quality=95)
     asking = asking_to_be_turned(plain, orientation)
     check_picture(asking)
@@ -98,13 +98,13 @@ def test_a_picture_is_never_turned(pixels: np.ndarray, encoding: PictureEncoding
 
 @pytest.mark.parametrize("encoding", [PictureEncoding.JPEG, PictureEncoding.PNG])
 def test_the_size_is_that_of_the_stored_picture(pixels: np.ndarray, encoding: PictureEncoding):
-    """A sender that says the size behind the turn is refused, by both sizes."""
+    """A sender that claims the rotated size is refused, with both sizes in the error."""
     asking = asking_to_be_turned(encode_picture(pixels, encoding), 6)
     with pytest.raises(BadPicture, match="claims 24x40, its header says 40x24"):
         decode_picture(EncodedPicture(encoding, 24, 40, asking.data))
 
 
 def test_too_many_bytes_are_refused(pixels: np.ndarray):
-    """The limit on bytes holds whatever the header says."""
+    """The limit on bytes applies whatever the header claims."""
     with pytest.raises(BadPicture, match="at most 10"):
         check_picture(encode_picture(pixels, PictureEncoding.RAW), PictureLimits(max_bytes=10))

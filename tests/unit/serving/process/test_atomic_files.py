@@ -1,4 +1,4 @@
-"""What is written is whole or not there, under every name that may be written, and what cannot be is known at once."""
+"""Writes are atomic under every valid name, and a path that cannot be written is detected at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST = ["a" * 251 + ".mp4", "ü" * 125 + ".json", "日" * 85, "x." + "y" * 25
 
 @pytest.mark.parametrize("name", LONGEST)
 def test_every_possible_name_is_written(tmp_path, name):
-    """Names of 255 bytes too, also in letters of two and three bytes."""
+    """Names of up to 255 bytes work, also with letters of two and three bytes."""
     with written_whole(tmp_path / name) as partial:
         partial.write_text("whole")
     with folder_written_whole(tmp_path / "folders" / name) as folder:
@@ -28,7 +28,7 @@ def test_every_possible_name_is_written(tmp_path, name):
 
 
 def test_hidden_names_keep_the_suffix_and_differ():
-    """Encoders choose by the suffix."""
+    """The hidden name keeps the suffix, by which encoders choose the format."""
     one, other = (hidden_beside(Path("a" * 250 + f"{n}.mp4")) for n in (1, 2))
     assert one != other
     assert one.suffix == other.suffix == ".mp4"
@@ -36,7 +36,7 @@ def test_hidden_names_keep_the_suffix_and_differ():
 
 
 def test_what_breaks_off_leaves_what_was_there(tmp_path):
-    """Files and folders alike; what is beside stays."""
+    """A write that fails leaves no file or folder, and everything beside it stays."""
     (tmp_path / "file").write_text("before")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a").write_text("before")
@@ -51,7 +51,7 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path):
 
 
 def test_files_take_their_place_in_a_folder_that_is_there(tmp_path):
-    """Other files in it stay."""
+    """Other files in the folder stay."""
     (tmp_path / "folder").mkdir()
     for name in ("a", "other"):
         (tmp_path / "folder" / name).write_text("before")
@@ -65,7 +65,7 @@ def test_files_take_their_place_in_a_folder_that_is_there(tmp_path):
 
 @pytest.fixture
 def sealed(tmp_path, monkeypatch):
-    """A folder in a parent that takes no new name; root passes by modes, so mkdir and rename refuse here."""
+    """Make the parent take no new names. Root ignores modes, so mkdir and rename are patched to fail."""
     inside = tmp_path / "parent" / "inside"
     inside.mkdir(parents=True)
     make, rename = os.mkdir, os.replace
@@ -86,7 +86,7 @@ def sealed(tmp_path, monkeypatch):
 
 
 def fill(folder: Path) -> None:
-    """Tries it as commands do, then writes two files."""
+    """Check the folder as commands do, then write two files."""
     assert why_unwritable(folder, is_folder=True) is None
     with folder_written_whole(folder, last="a") as partial:
         for name in ("a", "b"):
@@ -99,7 +99,7 @@ def names_in(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("place", [".", "empty", "link", "chain", "new/../empty", "link_to_new"])
 def test_a_folder_is_written_by_whatever_name_it_has(tmp_path, monkeypatch, place):
-    """The folder itself by a dot, links, links to links, and a link to where no folder is yet; the links stay."""
+    """A folder can be given as a dot, a link, a link to a link, or a link to a missing folder; the links stay."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "new").mkdir()
     (tmp_path / "link").symlink_to("empty")
@@ -117,7 +117,7 @@ def test_a_folder_is_written_by_whatever_name_it_has(tmp_path, monkeypatch, plac
 
 
 def test_a_folder_is_written_in_a_parent_that_cannot_be(sealed):
-    """All that is needed is the folder; what breaks off leaves it as it was."""
+    """Only the folder itself must be writable; a failure leaves it unchanged."""
     with pytest.raises(OSError, match="full"), folder_written_whole(sealed) as partial:  # noqa: PT012
         (partial / "a").write_text("half")
         raise OSError("full")
@@ -127,7 +127,7 @@ def test_a_folder_is_written_in_a_parent_that_cannot_be(sealed):
 
 
 def in_a_mount(folder: Path, script: str, *arguments: str) -> str:
-    """What a shell's script prints where another disk is mounted at `folder`, which no other process sees."""
+    """Return the output of a shell script that sees another disk mounted at `folder`."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("only root mounts, and with unshare")
     folder.mkdir()
@@ -147,7 +147,7 @@ def in_a_mount(folder: Path, script: str, *arguments: str) -> str:
 
 @pytest.mark.parametrize("before", ["", "other", "a other"])
 def test_a_mount_is_written(tmp_path, root, before):
-    """Empty, as `docker run -v` makes it, and one that holds files."""
+    """A mount works whether it is empty, as `docker run -v` makes it, or holds files."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
         "from tests.unit.serving.process.test_atomic_files import fill; fill(Path(sys.argv[1]))"
@@ -158,7 +158,7 @@ def test_a_mount_is_written(tmp_path, root, before):
 
 
 def test_a_move_that_fails_leaves_the_old_files(tmp_path, monkeypatch):
-    """Each is the old one or the new one, whole; no name is added, and the last one is old."""
+    """After a failure each file is wholly old or wholly new; no name is added, and the last file is old."""
     folder, move = tmp_path / "folder", Path.replace
     folder.mkdir()
     for name in ("a", "c", "kept"):
@@ -180,7 +180,7 @@ def test_a_move_that_fails_leaves_the_old_files(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["file", "circle", "link_to_file"])
 def test_what_is_not_a_folder_is_known_before(tmp_path, name):
-    """A file, a link to one, and a link to itself; nothing is left behind."""
+    """A file, a link to one, and a link to itself are refused; nothing is left behind."""
     (tmp_path / "file").touch()
     (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "link_to_file").symlink_to("file")
@@ -202,7 +202,7 @@ def test_what_is_not_a_folder_is_known_before(tmp_path, name):
     ],
 )
 def test_what_cannot_be_written_is_known_before(tmp_path, name, told):
-    """A file in place of a folder, a name that is too long, a file system that takes none; nothing is left behind."""
+    """A file in place of a folder, an overlong name and a read-only file system are refused; nothing is left behind."""
     (tmp_path / "file").touch()
     reason = why_unwritable(tmp_path / name)
     assert reason is not None
@@ -211,7 +211,7 @@ def test_what_cannot_be_written_is_known_before(tmp_path, name, told):
 
 
 def test_too_little_room_is_known_before(tmp_path):
-    """By what is needed at least."""
+    """A disk with less free space than required is reported."""
     assert why_unwritable(tmp_path / "new" / "file", 1000) is None
     reason = why_unwritable(tmp_path / "new" / "file", 10**18)
     assert reason is not None
@@ -220,7 +220,7 @@ def test_too_little_room_is_known_before(tmp_path):
 
 
 def test_a_disk_that_takes_nothing_is_known_before(tmp_path):
-    """It is tried for real: in a process that may write no byte."""
+    """The check really writes: it fails in a process that may write no byte."""
     program = (
         "import signal, sys, pathlib; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from serving.process.atomic_files import why_unwritable; print(why_unwritable(pathlib.Path(sys.argv[1])))"

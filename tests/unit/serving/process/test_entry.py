@@ -1,4 +1,4 @@
-"""The first moments of every process: Ctrl-C is one line, and every name can be printed."""
+"""The first moments of a process: Ctrl-C prints one line, and any name can be printed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if "SIGNAL_AT" in os.environ:
 
 
 def signalled(tmp_path: Path, root: Path, module: str, at: str, number: int, *arguments: str):
-    """A process that gets the signal while it imports `at`."""
+    """Run a process that receives the signal while it imports `at`."""
     (tmp_path / "sitecustomize.py").write_text(HOOK)
     environment = {**os.environ, "SIGNAL_AT": at, "SIGNAL": str(int(number))}
     environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
@@ -48,7 +48,7 @@ def signalled(tmp_path: Path, root: Path, module: str, at: str, number: int, *ar
     ],
 )
 def test_ctrl_c_while_a_process_begins_is_one_line(tmp_path, root, module, at):
-    """At whatever it imports: exit code 130, or of what the same command continues 75; no traceback."""
+    """Ctrl-C during any import exits with 130, or with 75 for a job that the same command continues; no traceback."""
     done = signalled(tmp_path, root, module, at, signal.SIGINT, "--help")
     code = EXIT_INTERRUPTED if module == "training" else 130
     assert (done.returncode, done.stderr, done.stdout) == (code, "interrupted\n", "")
@@ -56,14 +56,14 @@ def test_ctrl_c_while_a_process_begins_is_one_line(tmp_path, root, module, at):
 
 @pytest.mark.parametrize("module", ["services.pose", "orchestrator", "training"])
 def test_sigterm_while_a_process_begins_is_one_line(tmp_path, root, module):
-    """As a cluster sends it; also to the first process of a container, which ignores what it does not handle."""
+    """SIGTERM during an import ends the process, even the first one of a container, which has no default handlers."""
     done = signalled(tmp_path, root, module, "numpy" if module != "training" else "typer", signal.SIGTERM)
     code = EXIT_INTERRUPTED if module == "training" else 143
     assert (done.returncode, done.stderr) == (code, "terminated\n")
 
 
 def test_ctrl_c_while_a_command_imports_what_it_needs_is_one_line(tmp_path, root):
-    """Libraries that take seconds are imported by the commands that need them."""
+    """Slow libraries are imported only by the commands that need them."""
     clip = str(root / "samples" / "source_clip.mp4")
     arguments = ["pose", clip, "--overlay", str(tmp_path / "o.mp4")]
     done = signalled(tmp_path, root, "client", "mediapipe", signal.SIGINT, *arguments)
@@ -73,7 +73,7 @@ def test_ctrl_c_while_a_command_imports_what_it_needs_is_one_line(tmp_path, root
 
 
 def without_letters(root: Path, *arguments: str | bytes) -> subprocess.CompletedProcess[str]:
-    """`dance` where the terminal's encoding is ASCII."""
+    """Run `dance` with ASCII as the terminal's encoding."""
     environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C"}
     return subprocess.run(
         [sys.executable, "-m", "client", *arguments],
@@ -83,7 +83,7 @@ def without_letters(root: Path, *arguments: str | bytes) -> subprocess.Completed
 
 @pytest.mark.parametrize("name", ["tänzer", "舞", b"latin-\xe4"])
 def test_names_that_the_terminal_lacks_are_escaped(tmp_path, root, name):
-    """Also those that are no text in any encoding: the work is done, its file there, and its name told."""
+    """File names that are invalid in any encoding work too: the file is written and its name printed."""
     from motion.keypoint_files.openpose_json import KeypointsPerson
     from tests.unit.client.media.test_keypoints_source import body, written
 
@@ -100,7 +100,7 @@ def test_names_that_the_terminal_lacks_are_escaped(tmp_path, root, name):
 
 
 def test_a_log_takes_every_name(root):
-    """A service's lines too."""
+    """A service's log accepts such names too."""
     program = (
         "from serving.process.entry import begin; begin()\n"
         "import logging; from serving.observability import logs; logs.configure('INFO', 'json')\n"

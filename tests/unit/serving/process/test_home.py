@@ -20,20 +20,20 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder for temporary files of these tests."""
+    """Give these tests a folder for temporary files."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
 @pytest.fixture
 def own_uid(monkeypatch: pytest.MonkeyPatch) -> int:
-    """This user's, as if no host knew it: only so the folders that these tests make are this user's own."""
+    """Return this user's uid, as if the host did not know it, so that the folders made here belong to this user."""
     monkeypatch.setattr(home, "_known", lambda uid: False)
     return os.getuid()
 
 
 def test_a_stranger_gets_a_home_and_a_name(folder: Path, own_uid: int):
-    """A folder below that for temporary files, which others cannot read."""
+    """The home is a folder in the one for temporary files, not readable by others."""
     environment: dict[str, str] = {}
     assert provide_home(environment, own_uid) == folder / f"dance-home-{own_uid}"
     assert (folder / f"dance-home-{own_uid}").stat().st_mode & 0o777 == 0o700
@@ -41,7 +41,7 @@ def test_a_stranger_gets_a_home_and_a_name(folder: Path, own_uid: int):
 
 
 def test_a_home_stays_the_same(folder: Path, own_uid: int):
-    """The next process finds what libraries have kept there."""
+    """The next process finds the files that libraries stored there."""
     first = provide_home({}, own_uid)
     assert first is not None
     (first / "kept").touch()
@@ -51,7 +51,7 @@ def test_a_home_stays_the_same(folder: Path, own_uid: int):
 
 
 def test_what_is_there_is_left_alone(folder: Path):
-    """A home that is set stays, also one that cannot be written; so does that of a user with an entry."""
+    """A HOME that is set stays, even if it is not writable; so does that of a user with an entry."""
     environment = {"HOME": "/nowhere", "USER": "me"}
     assert provide_home(environment, STRANGER) is None
     assert environment == {"HOME": "/nowhere", "USER": "me"}
@@ -62,7 +62,7 @@ def test_what_is_there_is_left_alone(folder: Path):
 
 
 def test_a_link_is_not_taken(folder: Path, own_uid: int):
-    """Somebody else may have made it, and it may lead anywhere: also to a folder of one's own."""
+    """A link is not used: another user may have made it, even if it leads to a folder of our own."""
     target = folder / "trap"
     target.mkdir()
     waiting = folder / f"dance-home-{own_uid}"
@@ -75,7 +75,7 @@ def test_a_link_is_not_taken(folder: Path, own_uid: int):
 
 
 def test_a_folder_of_somebody_else_is_not_taken(folder: Path):
-    """What libraries keep there would be in that user's hands."""
+    """A folder of another user is not used: that user would control what libraries store there."""
     waiting = folder / f"dance-home-{STRANGER}"
     waiting.mkdir()
     given = provide_home({}, STRANGER)
@@ -90,7 +90,7 @@ def test_a_folder_of_somebody_else_is_not_taken(folder: Path):
     "module", ["services.face.refiner", "services.generator.servicer", "client.cluster.kubernetes_api"]
 )
 def test_processes_of_a_stranger_can_import_what_they_need(tmp_path: Path, module: str):
-    """As a uid without an entry and without HOME, the home and the name that libraries ask for are there."""
+    """For a uid without an entry and without HOME, libraries find a home and a user name."""
     tmp_path.chmod(0o777)
     # The capability lets the stranger read this Python, wherever its installer put it.
     caps = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]

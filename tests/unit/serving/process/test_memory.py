@@ -1,4 +1,4 @@
-"""The heap keeps what a frame has freed, or gives it back."""
+"""The heap keeps the memory that a frame freed, or returns it to the system."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ print(resident_pages() - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_freed_pages_are_kept() -> None:
-    """The pages of 16 MiB of freed pictures stay with the process; without the setting nearly all are given back."""
+    """The pages of 16 MiB of freed pictures stay with the process; without the setting nearly all are returned."""
 
     def pages(how: str) -> int:
         command = [sys.executable, "-c", _PAGES_LEFT_BEHIND, how]
@@ -55,7 +55,7 @@ print(before - resident_pages())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc_trim is glibc's")
 def test_free_blocks_between_live_ones_are_given_back() -> None:
-    """Of 32 MiB, a sixteenth of which is still in use in between, most goes back when it is asked for."""
+    """Most of 32 MiB, with one sixteenth still in use in between, is returned on request."""
     command = [sys.executable, "-c", _PAGES_BETWEEN_LIVE_BLOCKS]
     assert int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) > 5000
 
@@ -92,7 +92,7 @@ print(left, resident_pages() - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_what_threads_have_freed_is_given_back() -> None:
-    """16 MB of small blocks below one that is in use: they stay with the process, and go when that is asked for."""
+    """16 MB of small blocks below one that is in use stay with the process until their return is requested."""
 
     def pages(how: str) -> list[int]:
         command = [sys.executable, "-c", _LEFT_BEHIND_BY_THREADS, how]
@@ -135,7 +135,7 @@ print(Call.most)
 
 
 def test_garbage_with_cycles_does_not_pile_up_in_a_process_with_many_objects() -> None:
-    """Calls that last long enough to be looked at rarely, and hold themselves: so many are dead and still there."""
+    """Return how many dead long calls with reference cycles were never collected."""
 
     def most(how: str) -> int:
         command = [sys.executable, "-c", _GARBAGE_OF_CALLS, how]

@@ -1,4 +1,4 @@
-"""Children that end with whoever started them."""
+"""Children that end with their parent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SILENT = "import signal; signal.pause()"
 
 
 def test_the_program_replaces_the_wrapper():
-    """Same process, given arguments, inherited environment, and its own exit code."""
+    """The program runs in the same process, with its arguments, the environment, and its own exit code."""
     program = (sys.executable, "-c", "import os, sys; print(os.getpid(), os.environ['OF'], *sys.argv[1:]); sys.exit(7)")
     with subprocess.Popen(
         adopted(*program, "a b", "c"), stdout=subprocess.PIPE, text=True, env={**os.environ, "OF": "us"}
@@ -25,7 +25,7 @@ def test_the_program_replaces_the_wrapper():
 
 
 def test_the_child_ends_with_a_killed_starter():
-    """A starter that is killed, and so can clean up nothing, leaves nobody behind."""
+    """A parent that is killed, and so cannot clean up, leaves no child behind."""
     starter = (
         "import subprocess, signal, sys\n"
         "from serving.process.parent_death import adopted\n"
@@ -41,7 +41,7 @@ def test_the_child_ends_with_a_killed_starter():
 
 
 def test_a_program_that_forgets_its_children_has_no_zombies():
-    """The system clears them away for it, and for it alone."""
+    """The system reaps the dead children of this program only."""
     forgets = (
         "import os, subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', ''])\n"
@@ -56,7 +56,7 @@ def test_a_program_that_forgets_its_children_has_no_zombies():
 
 
 def test_a_starter_that_is_gone_already_is_noticed():
-    """Started for another parent than it has, the program never runs."""
+    """With another parent than the given one, the program never runs."""
     interpreter, flags, wrapper, _, *_ = adopted()
     command = [interpreter, flags, wrapper, "1", sys.executable, "-c", "print('ran')"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

@@ -1,4 +1,4 @@
-"""Settings come from the environment, and nonsense is refused by name."""
+"""Settings are read from the environment, and errors name the variable."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_field_is_a_variable():
 
 
 def test_an_empty_optional_is_none():
-    """An optional setting can be unset by an empty value."""
+    """An empty value unsets an optional setting."""
     assert from_environment(Example, "X_", {"X_LIMIT": ""}).limit is None
 
 
@@ -51,12 +51,12 @@ def test_an_empty_optional_is_none():
     [("X_PORT", "many"), ("X_SHARE", "half"), ("X_LOUD", "perhaps"), ("X_PROT", "1"), ("X_PORT", "-1")],
 )
 def test_nonsense_is_refused_by_name(variable: str, value: str):
-    """A wrong type, a misspelt name and a refused value each raise BadSettings that says which."""
+    """A wrong type, a misspelt name and a refused value each raise BadSettings with the variable's name."""
     with pytest.raises(BadSettings, match=r"X_|port"):
         from_environment(Example, "X_", {variable: value})
 
 
 def test_what_kubernetes_sets_for_a_service_is_passed_over():
-    """A Service named x gives every pod X_SERVICE_HOST and the like, which are no settings of ours."""
+    """A Service named x gives every pod X_SERVICE_HOST and the like, which are not settings."""
     environment = {"X_SERVICE_HOST": "10.0.0.1", "X_SERVICE_PORT_GRPC": "1", "X_PORT_1_TCP": "tcp://10.0.0.1:1"}
     assert from_environment(Example, "X_", environment) == Example()

@@ -1,4 +1,4 @@
-"""Channels find the replicas behind a name, and believe only a server of that name."""
+"""Channels find the replicas of a name, and trust only a server with that name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.certificates import Authority
 
 
 class _Counting(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
-    """Answers, and counts."""
+    """Answers calls and counts them."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -39,7 +39,7 @@ async def _serve(stack: AsyncExitStack, credentials: grpc.ServerCredentials | No
 
 
 async def test_calls_go_to_all_replicas():
-    """A name with several addresses, as a headless Service has, is called at each of them in turn."""
+    """A name with several addresses, such as a headless Service, is called at each in turn."""
     async with AsyncExitStack() as stack:
         replicas = [await _serve(stack) for _ in range(3)]
         addresses = ",".join(f"127.0.0.1:{port}" for _, port in replicas)
@@ -50,7 +50,7 @@ async def test_calls_go_to_all_replicas():
 
 @pytest.mark.parametrize(("name", "believed"), [("localhost", True), ("pose.elsewhere", False)])
 async def test_a_name_that_dns_resolves_is_the_one_in_the_certificate(tmp_path: Path, name: str, believed: bool):
-    """With `dns:///host:port`, as in the manifests, the certificate must be for `host`."""
+    """For `dns:///host:port`, as in the manifests, the certificate must be for `host`."""
     authority = Authority(tmp_path)
     signed = authority.sign(name, host="192.0.2.1")
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The health command of our images."""
+"""The health command of the images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def server():
 
 
 async def asked(*arguments: str) -> tuple[int, str]:
-    """Exit code and standard error of the command, which blocks."""
+    """Return the exit code and standard error of the command, which blocks."""
     done = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "serving.rpc.health_probe", *arguments],
@@ -35,7 +35,7 @@ async def asked(*arguments: str) -> tuple[int, str]:
 
 
 async def test_the_exit_code_says_whether_a_process_serves(server: RunningServer):
-    """0 in silence for SERVING; else 1, and a line that says what came."""
+    """SERVING exits with 0 and no output; anything else exits with 1 and one line."""
     address = f"127.0.0.1:{server.health_port}"
     assert await asked(address) == (0, "")
     assert await asked(address, "--service", "dance.v1.NormalizeService") == (0, "")
@@ -47,6 +47,6 @@ async def test_the_exit_code_says_whether_a_process_serves(server: RunningServer
 
 
 def test_nobody_there_is_told_within_the_time(capsys):
-    """A port that nobody listens on."""
+    """A port without a listener exits with 1 and the reason."""
     assert main(["127.0.0.1:1", "--within", "0.5"]) == 1
     assert capsys.readouterr().err.startswith("127.0.0.1:1: ")

@@ -1,4 +1,4 @@
-"""A server says that it is ready only when it is, and turns errors into statuses."""
+"""A server reports ready only when it is, and turns errors into statuses."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from grpc_status import rpc_status
 
 from serving.errors import AtCapacity, BadInput, BadSettings, DanceError
 from serving.rpc.channels import open_channel
-from serving.rpc.server import LIVE, Health, ServerSettings, running
+from serving.rpc.health import LIVE, Health
+from serving.rpc.server import ServerSettings, running
 
 
 class Raises(transfer_pb2_grpc.TransferServiceServicer):
-    """Raises the given error from a unary call and from a stream, there after one answer."""
+    """Raises the given error from a unary call, and from a stream after one answer."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -39,7 +40,7 @@ class Raises(transfer_pb2_grpc.TransferServiceServicer):
 
 
 class Example:
-    """A service of one servicer that keeps what happened."""
+    """A service of one servicer that records what happens."""
 
     name = "example"
     full_names = ("dance.v1.TransferService",)
@@ -97,13 +98,13 @@ async def test_a_full_server_says_when_to_try_again():
 
 
 async def test_our_error_inside_a_group_is_found():
-    """Task groups wrap errors; the first of ours is what the client hears."""
+    """Task groups wrap errors; the client gets the first DanceError."""
     error = await _call(Example(ExceptionGroup("tasks", [ExceptionGroup("more", [AtCapacity("full")])])))
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_an_unexpected_error_tells_no_internals(caplog: pytest.LogCaptureFixture):
-    """Anything else becomes INTERNAL without its text, and is logged once."""
+    """Any other error becomes INTERNAL without its text, and is logged once."""
     error = await _call(Example(RuntimeError("a secret")))
     assert error.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in error.details()
@@ -123,7 +124,7 @@ async def test_a_stream_keeps_what_was_answered_before_the_error():
 
 
 async def test_health_and_metrics_have_ports_of_their_own():
-    """Once running, health says SERVING for the process and its services, and metrics are there to scrape."""
+    """Once running, health is SERVING for the process and its services, and metrics can be scraped."""
     async with (
         running(Example(), ServerSettings()) as server,
         open_channel(f"127.0.0.1:{server.health_port}") as channel,
@@ -136,7 +137,7 @@ async def test_health_and_metrics_have_ports_of_their_own():
 
 
 async def test_a_process_that_does_not_serve_lives():
-    """A probe that asks for "live" hears SERVING while another that asks for the process hears NOT_SERVING."""
+    """ "live" is SERVING while the process is NOT_SERVING."""
     async with (
         running(Example(), ServerSettings()) as server,
         open_channel(f"127.0.0.1:{server.health_port}") as channel,
@@ -150,7 +151,7 @@ async def test_a_process_that_does_not_serve_lives():
 
 
 class Waiting(Example):
-    """Depends on something that is not there yet."""
+    """A service that depends on something that is not there yet."""
 
     ready_at_start = False
 
@@ -164,7 +165,7 @@ class Waiting(Example):
 
 
 async def test_what_waits_for_something_does_not_say_that_it_serves():
-    """Not even for a moment, in which others would come; it lives, and says that it serves when it does."""
+    """A waiting service is never SERVING too early, when callers would come; it is live from the start."""
     service = Waiting()
     async with (
         running(service, ServerSettings()) as server,
@@ -181,7 +182,7 @@ async def test_what_waits_for_something_does_not_say_that_it_serves():
 
 
 class AnswersWithPeers(transfer_pb2_grpc.TransferServiceServicer):
-    """Answers each request of a stream with the address that the call came from."""
+    """Answers each request of a stream with the caller's address."""
 
     async def Transfer(self, requests, context):  # noqa: N802
         async for _ in requests:
@@ -197,8 +198,7 @@ class Peers(Example):
 
 
 async def test_an_old_connection_is_renewed_and_its_streams_go_on():
-    """New calls of the same channel come over another connection, where replicas were looked up again; a stream that
-    is open stays on its own until its end."""
+    """New calls use a new connection, for which replicas were resolved again; an open stream keeps its own."""
     settings = ServerSettings(drain_seconds=0, max_connection_age_seconds=0.05)
     async with running(Peers(), settings) as server, open_channel(f"127.0.0.1:{server.port}") as channel:
         stub = transfer_pb2_grpc.TransferServiceStub(channel)
@@ -209,7 +209,7 @@ async def test_an_old_connection_is_renewed_and_its_streams_go_on():
 
         old = stub.Transfer()
         first = latest = await peer(old)
-        while latest == first:  # a call a millisecond or so, until the connection is a new one
+        while latest == first:  # about one call per millisecond, until the connection is a new one
             young = stub.Transfer()
             latest = await peer(young)
             await young.done_writing()
@@ -220,7 +220,7 @@ async def test_an_old_connection_is_renewed_and_its_streams_go_on():
 
 
 async def test_a_failed_warm_up_closes_the_service():
-    """A service that cannot warm up does not start, and is closed."""
+    """A service whose warm-up fails does not start, and is closed."""
     service = Example()
     service.warm_up_error = DanceError("no model")
     with pytest.raises(DanceError, match="no model"):
@@ -230,7 +230,7 @@ async def test_a_failed_warm_up_closes_the_service():
 
 
 async def test_a_port_in_use_is_refused_by_name():
-    """Two servers never share a port, and the error names it."""
+    """Two servers never share a port, and the error names the setting."""
     async with running(Example(), ServerSettings()) as server:
         with pytest.raises(BadSettings, match=f"{server.port} cannot be listened on"):
             async with running(Example(), ServerSettings(port=server.port)):
@@ -248,14 +248,14 @@ async def test_a_port_in_use_is_refused_by_name():
     ],
 )
 def test_nonsense_settings_are_refused(changes: dict):
-    """Ports, times and levels out of range raise with the field's name."""
+    """Ports, times and levels out of range raise ValueError with the field's name."""
     with pytest.raises(ValueError, match=next(iter(changes))):
         ServerSettings(**changes)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "192.0.2.7", "", "dance.example"])
 def test_plaintext_is_not_served_to_other_machines_by_accident(host: str):
-    """A host that others can reach needs TLS, or plaintext asked for by name."""
+    """A host that other machines can reach needs TLS, or plaintext requested explicitly."""
     with pytest.raises(ValueError, match=r"can be reached from other machines.*insecure=true"):
         ServerSettings(host=host)
     ServerSettings(host=host, insecure=True)
@@ -264,13 +264,13 @@ def test_plaintext_is_not_served_to_other_machines_by_accident(host: str):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
 def test_loopback_may_be_plaintext(host: str):
-    """Nobody but this machine can listen there."""
+    """A loopback host needs neither TLS nor `insecure`."""
     assert ServerSettings(host=host).tls() is None
 
 
 @pytest.mark.parametrize("names", [["tls_certificate"], ["tls_key"], ["tls_client_ca"], ["tls_key", "tls_client_ca"]])
 def test_half_of_tls_is_refused(names: list[str]):
-    """A certificate without its key, or a CA for callers without either, is no TLS."""
+    """A certificate without its key, or a CA for callers without either, is refused."""
     files: dict[str, Any] = dict.fromkeys(names, Path("file"))
     with pytest.raises(ValueError, match="belong together"):
         ServerSettings(**files)
@@ -304,7 +304,7 @@ run_service(build)
 
 @pytest.mark.parametrize(("same_signal_seconds", "code", "closed"), [("60", 0, True), ("0", 1, False)])
 def test_a_signal_that_comes_in_copies_is_one(same_signal_seconds: str, code: int, closed: bool):
-    """A killed starter is told to its children once for each of its threads; only a later signal hurries them."""
+    """A killed parent's children may get the signal several times at once; only a later signal ends them at once."""
     command = [sys.executable, "-c", ENDED_TWICE, same_signal_seconds]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == code, ended.stderr
@@ -312,14 +312,14 @@ def test_a_signal_that_comes_in_copies_is_one(same_signal_seconds: str, code: in
 
 
 class AnyToken:
-    """A check that takes every token."""
+    """A check that accepts every token."""
 
     def client(self, token: str) -> str:
         return "somebody"
 
 
 class Guarding(Example):
-    """Asks every caller for a token."""
+    """A service that requires a token from every caller."""
 
     token_check = AnyToken()
 
@@ -329,7 +329,7 @@ class Guarding(Example):
     [(Example, "127.0.0.1", True), (Example, "0.0.0.0", False), (Guarding, "0.0.0.0", True)],
 )
 async def test_reflection_is_for_this_machine_and_for_known_callers(service: type[Example], host: str, reflects: bool):
-    """Where strangers can call without saying who they are, the services are not listed to them: UNIMPLEMENTED."""
+    """Where unauthenticated callers from other machines are allowed, reflection is UNIMPLEMENTED."""
     async with (
         running(service(), ServerSettings(host=host, insecure=True)) as server,
         open_channel(f"127.0.0.1:{server.port}") as channel,

@@ -1,4 +1,4 @@
-"""A client's stream at a stage: in order, bounded, never cancelled."""
+"""A client's stream at a stage: ordered, bounded, never cancelled."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from serving.errors import AtCapacity, BadInput, StageTimeout
-from serving.rpc.server_stream import ClientStream, StreamPlaces
+from serving.rpc.server_stream import ServerStream, StreamPlaces
 
 
 class Client:
-    """Sends the numbers that it is given; takes answers while `reads` is set. Notes whether grpcio would be upset."""
+    """Sends the given numbers, and takes answers while `reads` is set. Records cancelled reads and writes."""
 
     def __init__(self, *numbers: int, ends: bool = True) -> None:
         self.numbers = numbers
@@ -51,7 +51,7 @@ class Client:
 
 
 async def doubled(number: int) -> int:
-    """Refuses 13."""
+    """Double a number; refuse 13."""
     if number == 13:
         raise BadInput("number", "13")
     return 2 * number
@@ -61,20 +61,20 @@ PATIENT = StreamPlaces("test", max_streams=8, idle_seconds=10)
 
 
 @asynccontextmanager
-async def opened(client: Client, places: StreamPlaces = PATIENT) -> AsyncIterator[ClientStream[int, str]]:
-    """A stream of doubled numbers."""
+async def opened(client: Client, places: StreamPlaces = PATIENT) -> AsyncIterator[ServerStream[int, str]]:
+    """Open a stream of doubled numbers."""
     async with places.taken(client.requests(), client.write, doubled, read_ahead=2) as stream:
         yield stream
 
 
-async def answer_all(stream: ClientStream[int, str]) -> None:
-    """Answers each number with its text."""
+async def answer_all(stream: ServerStream[int, str]) -> None:
+    """Answer each number with its text."""
     while (number := await stream.take()) is not None:
         await stream.send(str(number), number)
 
 
 async def test_everything_is_answered_in_order_before_the_stream_ends():
-    """Requests come prepared and in order; on leaving, all answers have been taken."""
+    """Requests arrive prepared and in order; on leaving, the client has taken all answers."""
     client = Client(*range(12))
     async with opened(client) as stream:
         await answer_all(stream)
@@ -82,7 +82,7 @@ async def test_everything_is_answered_in_order_before_the_stream_ends():
 
 
 async def test_what_comes_before_an_error_is_answered():
-    """A request that is refused ends the stream behind the answers to the requests before it."""
+    """A refused request ends the stream after the answers to earlier requests."""
     client = Client(1, 2, 13, 4)
     with pytest.raises(BadInput, match="13"):
         async with opened(client) as stream:
@@ -91,7 +91,7 @@ async def test_what_comes_before_an_error_is_answered():
 
 
 async def test_only_a_few_requests_are_read_ahead():
-    """While nobody takes them: those that may wait, and one in hand."""
+    """While no request is taken, only the allowed number and one more are read."""
     client = Client(*range(100))
     async with opened(client) as stream:
         await stream.take()
@@ -101,7 +101,7 @@ async def test_only_a_few_requests_are_read_ahead():
 
 
 async def test_a_silent_client_is_told_and_its_read_is_left_alone():
-    """StageTimeout about the frame that was answered last; the read is not cancelled."""
+    """A silent client gets StageTimeout for the frame answered last; the read is not cancelled."""
     client = Client(1, ends=False)
     with pytest.raises(StageTimeout, match="frame 2: the sender was silent"):
         async with opened(client, StreamPlaces("test", max_streams=1, idle_seconds=0.02)) as stream:
@@ -111,7 +111,7 @@ async def test_a_silent_client_is_told_and_its_read_is_left_alone():
 
 
 async def test_who_takes_no_answers_gives_the_place_back_and_keeps_the_write():
-    """The place is free before the client reads again; the write under way is finished, not cancelled."""
+    """The place is free before the client reads again; the current write is finished, not cancelled."""
     client = Client(*range(10))
     client.reads.clear()
     places = StreamPlaces("test", max_streams=1, idle_seconds=0.02)
@@ -140,7 +140,7 @@ async def test_who_takes_no_answers_gives_the_place_back_and_keeps_the_write():
 
 
 async def test_a_full_stage_refuses():
-    """AtCapacity once all places are taken; when one is given back there is room."""
+    """AtCapacity is raised once all places are taken; a freed place can be used again."""
     places = StreamPlaces("test", max_streams=1, idle_seconds=10)
     async with opened(Client(), places):
         with pytest.raises(AtCapacity, match="all 1 streams"):
@@ -151,7 +151,7 @@ async def test_a_full_stage_refuses():
 
 
 async def test_a_write_that_fails_ends_the_stream():
-    """Nobody goes on working for a client that has gone."""
+    """A failed write stops the work for a client that has gone."""
     client = Client(*range(100))
     client.broken = True
     with pytest.raises(ConnectionError):
@@ -161,7 +161,7 @@ async def test_a_write_that_fails_ends_the_stream():
 
 
 async def test_what_a_call_leaves_behind_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also what holds itself, and is old."""
+    """Old reference cycles are collected soon after the call."""
     monkeypatch.setattr("serving.process.memory._SWEEP_AFTER_SECONDS", 0.0)
     client, gone = Client(1), asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""What may stand where an address is expected, and what is said of anything else."""
+"""The accepted addresses, and the errors for all others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from serving.transport.tls import is_local
      "ipv4:10.0.0.1:50052,10.0.0.2:50052", "ipv6:[::1]:1,[::2]:2", "unix-abstract:pose"],
 )  # fmt: skip
 def test_addresses_that_grpc_knows_are_taken(address):
-    """HOST:PORT, IPv6 in brackets, names for several replicas, sockets."""
+    """HOST:PORT, IPv6 in brackets, names for several replicas and sockets are accepted."""
     assert checked_address(address) == address
 
 
@@ -46,7 +46,7 @@ FORMS = [
 
 @pytest.mark.parametrize(("address", "hosts", "local"), FORMS)
 def test_every_form_is_taken_apart_in_one_way(address: str, hosts: tuple[str, ...], local: bool):
-    """What is checked, what counts as this machine, and what `no_proxy` exempts."""
+    """The hosts of an address are those checked for this machine and for `no_proxy`."""
     assert checked_address(address) == address
     assert hosts_of(address) == hosts
     assert is_local(address) is local
@@ -64,16 +64,16 @@ WRONG = [
     ("127.0.0.1", "127.0.0.1 has no port"),
     ("localhost", "localhost has no port"),
     ("[::1]", "[::1] has no port"),
-    ("::1", "an IPv6 address stands in brackets"),
-    ("::1:50050", "an IPv6 address stands in brackets"),
+    ("::1", "put an IPv6 address in brackets"),
+    ("::1:50050", "put an IPv6 address in brackets"),
     ("http://127.0.0.1:50050", "begins with http://"),
     ("https://gpu-box.example", "begins with https://"),
     (":50050", "has no host"),
     ("gpu box:50050", "has no host"),
-    ("box:0", "has '0' for a port"),
-    ("box:65536", "has '65536' for a port"),
-    ("box:http", "has 'http' for a port"),
-    ("box:50050/", "has '50050/' for a port"),
+    ("box:0", "has '0' as its port"),
+    ("box:65536", "has '65536' as its port"),
+    ("box:http", "has 'http' as its port"),
+    ("box:50050/", "has '50050/' as its port"),
     ("", "an empty text has no port"),
     ("ipv4:10.0.0.1:50052,10.0.0.2", "has no port"),
     ("dns:///pose", "has no port"),
@@ -83,7 +83,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("address", "told"), WRONG)
 def test_what_is_no_address_is_named(address, told):
-    """What was given, what is wrong with it, what was expected."""
+    """The error states what was given, what is wrong, and what was expected."""
     with pytest.raises(ValueError, match=r"expected HOST:PORT, for example 127\.0\.0\.1:50050") as caught:
         checked_address(address)
     assert told in str(caught.value)
@@ -97,7 +97,7 @@ def test_what_is_no_address_is_named(address, told):
 )
 @pytest.mark.parametrize("by", ["option", "environment"])
 def test_every_command_says_what_a_server_is(capsys, monkeypatch, command, address, by):
-    """One line, exit code 2, by --server as by DANCE_SERVER."""
+    """A bad address from --server or DANCE_SERVER is one line with exit code 2."""
     if by == "environment":
         monkeypatch.setenv("DANCE_SERVER", address)
     assert run([*command, *(["--server", address] if by == "option" else [])]) == 2
@@ -110,14 +110,14 @@ def test_every_command_says_what_a_server_is(capsys, monkeypatch, command, addre
 @pytest.mark.parametrize("name", ["POSE", "NORMALIZE", "FACE", "AGENT", "TRITON"])
 @pytest.mark.parametrize("address", ["", "pose", "http://pose:50052"])
 def test_settings_that_are_addresses_are_checked_too(name, address):
-    """By the setting's name, before the service starts."""
+    """A bad address in a setting is refused by the setting's name, before the service starts."""
     variable = f"ORCHESTRATOR_{name}_ADDRESS"
     with pytest.raises(BadSettings, match=rf"{name.lower()}_address: .*; expected HOST:PORT"):
         from_environment(OrchestratorSettings, "ORCHESTRATOR_", {variable: address})
 
 
 def test_the_address_of_another_triton_is_checked(tmp_path):
-    """As the orchestrator's are."""
+    """The generator's addresses are checked like the orchestrator's."""
     environment = {"GENERATOR_TRITON_ADDRESS": "triton", "GENERATOR_REPOSITORY_ROOT": str(tmp_path)}
     with pytest.raises(BadSettings, match="triton_address: triton has no port; expected HOST:PORT"):
         from_environment(GeneratorSettings, "GENERATOR_", environment)

@@ -1,4 +1,4 @@
-"""Proxies that the environment names: gRPC's own verdict, and what our channels make of it."""
+"""Proxies in the environment: gRPC's own decision, and what our channels do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAR = "far.example:443"
 
 
 class Recorder:
-    """A proxy that answers nobody and counts who comes."""
+    """A proxy that never answers and counts connections."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -26,7 +26,7 @@ class Recorder:
 
 @asynccontextmanager
 async def recorder() -> AsyncIterator[Recorder]:
-    """On a port of its own, ended with the context."""
+    """Run it on a free port while the context lasts."""
 
     def on(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         proxy.came.set()
@@ -41,7 +41,7 @@ async def recorder() -> AsyncIterator[Recorder]:
 
 
 async def asked(channel: grpc.aio.Channel, proxy: Recorder) -> bool:
-    """Whether the channel comes to the proxy before its first attempt has failed."""
+    """Whether the channel connects to the proxy before its first attempt fails."""
     state = channel.get_state(try_to_connect=True)
     while state in (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING) and not proxy.came.is_set():
         changed = asyncio.create_task(channel.wait_for_state_change(state))
@@ -60,7 +60,7 @@ async def asked(channel: grpc.aio.Channel, proxy: Recorder) -> bool:
 @pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
 @pytest.mark.parametrize("may_use_proxy", [False, True])
 async def test_no_channel_to_this_machine_uses_a_proxy(monkeypatch, variable: str, may_use_proxy: bool):
-    """Whatever the environment says."""
+    """A local server is called directly, whatever the environment."""
     async with recorder() as proxy:
         monkeypatch.setenv(variable, proxy.url)
         async with open_channel("127.0.0.1:9", may_use_proxy=may_use_proxy) as channel:
@@ -69,7 +69,7 @@ async def test_no_channel_to_this_machine_uses_a_proxy(monkeypatch, variable: st
 
 @pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
 async def test_only_a_client_of_a_far_server_uses_one(monkeypatch, variable: str):
-    """A stage elsewhere is called straight; a server that a client was told of, through the proxy."""
+    """A remote stage is called directly, a client's remote server through the proxy."""
     async with recorder() as proxy:
         monkeypatch.setenv(variable, proxy.url)
         async with open_channel("192.0.2.1:443", may_use_proxy=True) as channel:
@@ -77,7 +77,7 @@ async def test_only_a_client_of_a_far_server_uses_one(monkeypatch, variable: str
 
 
 async def test_a_stage_elsewhere_is_called_straight(monkeypatch):
-    """Without `may_use_proxy` the option that switches proxies off goes to gRPC."""
+    """Without `may_use_proxy`, gRPC gets the option that disables proxies."""
     given: list[tuple[str, int]] = []
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setattr(grpc.aio, "insecure_channel", lambda address, options: given.extend(options))
@@ -89,7 +89,7 @@ async def test_a_stage_elsewhere_is_called_straight(monkeypatch):
 
 
 async def test_the_health_command_asks_without_a_proxy(monkeypatch):
-    """The probe of an image says what the port says, and the proxy hears nothing of it."""
+    """The health probe reports the port's status without using the proxy."""
     async with recorder() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         said = await asyncio.to_thread(health_probe.health, "127.0.0.1:9", within_seconds=1.0)
@@ -116,14 +116,14 @@ VERDICTS = [
 
 @pytest.mark.parametrize(("environment", "address", "through"), VERDICTS)
 def test_the_verdict_is_grpcs(environment: dict[str, str], address: str, through: bool):
-    """Found by asking gRPC 1.85 with a proxy that counts; `*` is the only entry that we know and gRPC does not."""
+    """Our decision equals that of gRPC 1.85, measured with a counting proxy; only `*` is our own addition."""
     given = {name: value.replace("PROXY", "http://127.0.0.1:9") for name, value in environment.items()}
     choice = proxy_for(address, given)
     assert (choice is not None and not choice.unused_because) == through
 
 
 def test_a_password_is_not_shown():
-    """Only host and port of a proxy are told."""
+    """Only the host and port of a proxy are reported."""
     choice = proxy_for(FAR, {"http_proxy": "http://me:secret@proxy.example:3128"})
     assert choice is not None
     assert choice.proxy == "proxy.example:3128"

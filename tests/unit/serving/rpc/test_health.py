@@ -1,4 +1,4 @@
-"""Health that follows what a service finds out about itself."""
+"""Health that follows a service's self-check."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from serving.rpc.self_check import follow
-from serving.rpc.server import Health
+from serving.rpc.health import Health, follow
 
 
 class Told(Health):
-    """A health that remembers what it was told."""
+    """A health that records what it was set to."""
 
     def __init__(self) -> None:
         super().__init__(())
@@ -22,7 +21,7 @@ class Told(Health):
 
 
 async def followed(found: Iterator[str]) -> list[bool]:
-    """What health was told, while a service found this, one after the other."""
+    """Return what health was set to while the self-check returned these results in turn."""
     health, over = Told(), asyncio.Event()
 
     async def trouble() -> str:
@@ -40,7 +39,7 @@ async def followed(found: Iterator[str]) -> list[bool]:
 
 
 async def test_trouble_at_the_start_is_a_warning_and_an_error_later(caplog):
-    """What is waited for may be on its way; what is lost was there. Each is told when it begins and when it ends."""
+    """Trouble is logged when it begins and when it ends: as a warning at the start, as an error later."""
     caplog.set_level(logging.INFO)
     assert await followed(iter(["no pose", "no pose", "", "", "no face", ""])) == [
         False,

@@ -1,4 +1,4 @@
-"""What a client that goes in the middle of a write leaves behind: nothing in asyncio's own log."""
+"""A client that goes away during a write leaves nothing in asyncio's log."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from grpc._cython import cygrpc
 
-from orchestrator.edge import open_streams
-from orchestrator.edge.open_streams import ResponseWriter
+from serving.rpc import server_stream
+from serving.rpc.server_stream import ResponseWriter
 
 
 def forgotten_by(session: Callable[[], Coroutine[Any, Any, None]]) -> list[str]:
-    """The failures that nobody has looked at once a loop that ran `session` has ended, as asyncio tells them."""
+    """Return the unretrieved exceptions that asyncio reports after running `session`."""
     told: list[str] = []
 
     async def listened() -> None:
@@ -28,7 +28,7 @@ def forgotten_by(session: Callable[[], Coroutine[Any, Any, None]]) -> list[str]:
 
 
 def test_a_write_that_fails_while_its_session_is_cancelled_is_looked_at() -> None:
-    """A reset fails the write and cancels the session at once: no "Task exception was never retrieved"."""
+    """A reset that fails the write and cancels the session causes no "Task exception was never retrieved"."""
 
     async def session() -> None:
         async def write(response: str) -> None:
@@ -45,7 +45,7 @@ def test_a_write_that_fails_while_its_session_is_cancelled_is_looked_at() -> Non
 
 
 async def test_a_write_that_fails_by_itself_is_raised() -> None:
-    """Whoever still waits for the write hears how it failed."""
+    """The failure of a write is raised by `send`."""
 
     async def write(response: str) -> None:
         raise ValueError("no such field")
@@ -55,7 +55,7 @@ async def test_a_write_that_fails_by_itself_is_raised() -> None:
 
 
 async def test_a_write_to_a_client_that_has_gone_waits_for_the_cancellation() -> None:
-    """grpcio fails the write just before it cancels the call: the session ends as cancelled, without a traceback."""
+    """grpcio fails the write just before it cancels the call; the session ends as cancelled, without a traceback."""
 
     async def write(response: str) -> None:
         asyncio.get_running_loop().call_later(0.01, sending.cancel)
@@ -67,8 +67,8 @@ async def test_a_write_to_a_client_that_has_gone_waits_for_the_cancellation() ->
 
 
 async def test_a_write_that_grpcio_refuses_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no cancellation follows, the failure is ours to tell."""
-    monkeypatch.setattr(open_streams, "_CANCELLED_WITHIN_SECONDS", 0.01)
+    """If no cancellation follows, `send` raises the failure."""
+    monkeypatch.setattr(server_stream, "_CANCELLED_WITHIN_SECONDS", 0.01)
 
     async def write(response: str) -> None:
         raise cygrpc.ExecuteBatchError("too large")

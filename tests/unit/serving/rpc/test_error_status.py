@@ -1,15 +1,14 @@
-"""Callers are told the reason, and neither paths nor code of the server."""
+"""Callers get the reason of an error, without the server's paths and code."""
 
 from __future__ import annotations
 
 import pytest
 
 from serving.errors import ActorUnusable, BadInput, StageUnavailable
-from serving.rpc.discretion import without_paths
-from serving.rpc.error_status import status_of
+from serving.rpc.error_status import status_of, without_paths
 
 OF_TRITON = """load failed for model 'a': version 1 is at UNAVAILABLE state: Internal: TritonModelException: \
-ActorUnusable: /srv/actors/a/1/generator.onnx is no network that can be read: Unable to read the model: \
+ActorUnusable: /srv/actors/a/1/generator.onnx is not a readable network: Unable to read the model: \
 /srv/actors/a/1/generator.onnx Please check
 
 At:
@@ -28,7 +27,7 @@ ValueError: no
         (
             OF_TRITON,
             "load failed for model 'a': version 1 is at UNAVAILABLE state: Internal: TritonModelException: "
-            "ActorUnusable: generator.onnx is no network that can be read: Unable to read the model: generator.onnx "
+            "ActorUnusable: generator.onnx is not a readable network: Unable to read the model: generator.onnx "
             "Please check",
         ),
         (OF_PYTHON, "it broke:"),
@@ -54,7 +53,7 @@ ValueError: no
     ],
 )
 def test_paths_and_tracebacks_stay_here(text: str, expected: str):
-    """What is left says what is wrong with what."""
+    """The remaining text still names the problem and the file."""
     assert without_paths(text) == expected
 
 
@@ -72,12 +71,12 @@ def test_paths_and_tracebacks_stay_here(text: str, expected: str):
     ],
 )
 def test_everything_else_is_told_as_it_is(text: str):
-    """Words, fractions, media types, URLs."""
+    """Words, fractions, media types and URLs stay unchanged."""
     assert without_paths(text) == text
 
 
 def test_a_status_holds_no_path():
-    """Whatever error of ours a call ends with, but for the words of the request itself."""
+    """No status contains a path, except in the request's own words."""
     for error in (ActorUnusable(OF_TRITON), StageUnavailable("generator", 3, f"INTERNAL: {OF_TRITON}")):
         assert "/" not in status_of(error).message
         assert "model.py" not in status_of(error).message
