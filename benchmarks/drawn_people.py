@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from services.pose.openpose.grouping import Limb
+from services.pose.models.card import Limb
 
 Floats = NDArray[np.float64]
 Maps = NDArray[np.float32]

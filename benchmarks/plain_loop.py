@@ -16,7 +16,7 @@ from motion.labelmap import draw_label_map
 from motion.pose_choice import PoseDetail
 from services.generator.network import served_generator
 from services.normalize.normalizer import Normalizer, NormalizerConfig, PoseFrame
-from services.pose.estimator import PoseEstimator
+from services.pose.mediapipe.estimator import PoseEstimator
 from serving.actors.store import Actor
 from serving.inference.engine import open_engine
 from serving.pictures.codec import decode_picture, encode_picture

@@ -37,18 +37,17 @@ from benchmarks import table
 from motion.crop import Crop
 from motion.frame import FrameSize, Picture
 from serving.errors import BadInput, DanceError
-from serving.process.atomic_files import written_whole
+from serving.process.atomic_files import write_picture, written_whole
+from serving.process.stop_signals import stop_on_signals
 from training.checkpoints.identity import fingerprint, recipe_identity
 from training.checkpoints.store import Checkpoints
+from training.data.prepared_footage import PreparedFootage, preparation_name
 from training.evaluation.held_out_frames import HeldOut
 from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing
 from training.loop.trainer import Budget, Step, Trainer, TrainingStopped
-from training.preparation.prepare import PreparedFootage, preparation_name
 from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, settle
 from training.presets import Preset, slim_256
-from training.process.atomic import write_picture
-from training.process.stop_signals import stop_on_signals
 from training.process.work_folder import locked
 
 _DEVICE: Final = "cpu"
@@ -205,7 +204,8 @@ class Measurement:
         if name in self.results.rows:
             # Remove the checkpoint first: a row without one is trained again, but a checkpoint with a row never is.
             if VARIANTS_BY_NAME[name].training == name:
-                Checkpoints(self._checkpoint(name)).remove()
+                for path in Checkpoints(self._checkpoint(name)).paths():
+                    path.unlink()
             self.results.drop(names)
         self.run(names)
 

@@ -40,18 +40,16 @@ from motion.body import BodyStats
 from motion.crop import whole_frame_crop
 from motion.frame import FrameSize
 from motion.labelmap import draw_label_map
-from training.data.pairs import Pair, Pairs, split_footage
+from training.data.pairs import Pair, Pairs
+from training.data.prepared_footage import PreparedFootage
+from training.data.split import split_footage
 from training.loop.batches import collated, on_device
 from training.loop.body_learner import BodyLearner, new_generator
 from training.loop.learner import Computing
-from training.losses.adversarial import real_or_fake
-from training.losses.feature_matching import feature_matching
-from training.losses.perceptual import perceptual
-from training.losses.reconstruction import opacity_l1, weighted_l1
-from training.losses.temporal import PAIR_CHANNELS, judged_together
+from training.losses.temporal import PAIR_CHANNELS, paired
+from training.losses.terms import feature_matching, opacity_l1, perceptual, real_or_fake, weighted_l1
 from training.networks.discriminator import MultiscaleDiscriminator, initialise
 from training.networks.vgg import perceptual_network
-from training.preparation.prepare import PreparedFootage
 from training.preset_setup import computable, pairs_for, settle
 from training.presets import Preset, preset_named, with_perceptual
 
@@ -70,14 +68,14 @@ class PlainLoop:
         torch.manual_seed(0)
         self._preset, self._pairs, self._device, self._batch, self._vgg = preset, pairs, device, batch, vgg
         self._generator = new_generator(preset.generator).to(device)
-        self._judge = MultiscaleDiscriminator(
+        self._discriminator = MultiscaleDiscriminator(
             PAIR_CHANNELS, preset.discriminator_channels, preset.discriminator_layers, preset.discriminator_scales
         ).to(device)
         initialise(self._generator)
-        initialise(self._judge)
+        initialise(self._discriminator)
         self._optimizers = [
             torch.optim.Adam(network.parameters(), preset.learning_rate, (0.5, 0.999), foreach=False)
-            for network in (self._generator, self._judge)
+            for network in (self._generator, self._discriminator)
         ]
         self.pictures_seen = 0
 
@@ -88,13 +86,13 @@ class PlainLoop:
         pair = on_device(_contiguous(collated(items)), self._device)
         first, first_opacity = self._draw(pair.labels[0], pair.previous, pair.plate)
         second, second_opacity = self._draw(pair.labels[1], first, pair.plate)
-        drawn_BCHW = judged_together(pair.labels, (first, second))
-        judged_apart = self._judge(drawn_BCHW.detach())
-        judged_real = self._judge(judged_together(pair.labels, pair.pictures))
-        judged_drawn = self._judge(drawn_BCHW)
-        terms: dict[str, Tensor] = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
+        drawn_BCHW = paired(pair.labels, (first, second))
+        on_drawn_alone = self._discriminator(drawn_BCHW.detach())
+        on_real = self._discriminator(paired(pair.labels, pair.pictures))
+        on_drawn = self._discriminator(drawn_BCHW)
+        terms: dict[str, Tensor] = {"adversarial": real_or_fake(on_drawn, is_real=True, loss=preset.adversarial)}
         if weights.feature_matching:
-            terms["feature_matching"] = feature_matching(judged_drawn, judged_real, preset.feature_matching)
+            terms["feature_matching"] = feature_matching(on_drawn, on_real, preset.feature_matching)
         drawn, opacities = (first, second), (first_opacity, second_opacity)
         if weights.perceptual and self._vgg is not None:
             terms["perceptual"] = torch.stack(
@@ -111,12 +109,12 @@ class PlainLoop:
             terms["opacity"] = torch.stack(
                 [opacity_l1(opacities[i], pair.masks[i], pair.counted[i]) for i in (0, 1)]
             ).sum()
-        of_judge = 0.5 * (
-            real_or_fake(judged_real, is_real=True, loss=preset.adversarial)
-            + real_or_fake(judged_apart, is_real=False, loss=preset.adversarial)
+        of_discriminator = 0.5 * (
+            real_or_fake(on_real, is_real=True, loss=preset.adversarial)
+            + real_or_fake(on_drawn_alone, is_real=False, loss=preset.adversarial)
         )
         # This also computes the discriminator's gradients of the generator's loss, which are then discarded.
-        for optimizer, loss in zip(self._optimizers, (weights.total(terms), of_judge), strict=True):
+        for optimizer, loss in zip(self._optimizers, (weights.total(terms), of_discriminator), strict=True):
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

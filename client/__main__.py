@@ -9,9 +9,9 @@ from serving.process.entry import begin, ending, importing, started
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs `dance` with `arguments` (default: the process's own) and exits."""
+    """Run `dance` with `arguments` (default: the process's own) and exit."""
     begin()
-    import client.command_line  # noqa: F401  the first second, in which Ctrl-C is answered already
+    import client.command_line  # noqa: F401  takes a second, during which Ctrl-C already works
 
     started()
     code = run(sys.argv[1:] if arguments is None else arguments)
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The exit code of `dance` with `arguments`. What went wrong is one line on stderr; --debug adds the traceback."""
+    """Run `dance`, and return its exit code. An error is one line on stderr; --debug adds the traceback."""
     with importing():
         from client.command_line import run as run_command
     return run_command(arguments)

@@ -1,7 +1,7 @@
-"""`BodyStats`: how tall a body looks near the camera and far from it, found over a whole clip or while it runs.
+"""`BodyStats`: how tall a body looks near the camera and far from it, fitted over a whole clip or while it streams.
 
 Source: Chan et al. 2019, "Everybody Dance Now", pose normalisation: the near and far ankle positions of a clip and the
-body's height at each. Found here with robust statistics, so that single bad frames, jumps and squats do not count.
+body's height at each. The statistics are robust: they ignore single bad frames, jumps and squats.
 """
 
 from __future__ import annotations
@@ -17,53 +17,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.documents import told
+from motion.documents import shortened
 from motion.frame import FrameSize
 from motion.pose import Pose
 
 ON_THE_SPOT = 0.03
-"""Ankles that move less than this fraction of the body's height say nothing about depth: they only jitter."""
+"""Ankle movement below this fraction of the body's height is jitter and says nothing about depth."""
 
 _EXTREME_PERCENT = 2.0
-"""Near and far are this percentile from either end, so that a few wrong ankles are no stand."""
+"""Near and far are this percentile from either end, so that a few wrong ankles do not define them."""
 
-_AT_A_STAND_OF_RANGE, _AT_A_STAND_OF_HEIGHT = 0.05, 0.02
-"""A frame belongs to a stand within this fraction of the ankles' range, and at least of the body's height (jitter)."""
+_REACH_OF_RANGE, _REACH_OF_HEIGHT = 0.05, 0.02
+"""A frame counts as near (or far) if its ankles are within this fraction of the ankles' range from near (or far), or
+within this fraction of the body's height (jitter), whichever is larger."""
 
 _SHRINK_PER_RISE = 0.25
-"""Walking away, a body shrinks about as much as its ankles rise, by its height over the camera's; cameras above four
-body heights are rare. Ankles that rise while the height shrinks less than this fraction of it are in the air."""
+"""A body that walks away shrinks by its ankles' rise times its height over the camera's height, and cameras higher
+than four bodies are rare. If the height shrinks by less than this fraction of the rise, the body is in the air."""
 
 _LONGEST_IN_THE_AIR = 0.25
-"""Who stays up for a larger part of a clip stands there, as does who begins up there: a jump leaves the ground."""
+"""A body that is up for a larger part of the clip, or from its first frame, is standing there: jumps start from the
+ground."""
 
 _SMALLEST_HEIGHT, _LARGEST = 1e-3, 10.0
-"""In frames. A body of a thousandth of the frame, or ten frames away from it, is none that was seen."""
+"""Limits in frame heights (widths for hip_x): bodies that are smaller or farther out cannot have been seen."""
 
 MOST_FRAMES = (1 << 32) - 1
-"""That body stats can rest on: messages have 32 bits for it."""
+"""The largest count of frames in body stats: messages store it in 32 bits."""
 
 _STEPS = 1 << 14
-"""A stored number is a whole number of 1/16384 of the frame, so that two frame heights fit into 16 bits."""
+"""Numbers are stored as whole multiples of 1/16384 of the frame, so two frame heights fit into 16 bits."""
 
 _LEAST_STEPS = math.ceil(_SMALLEST_HEIGHT * _STEPS)
 
 _ENOUGH_MEASURES = 60
-"""Two seconds at 30 frames a second: about one movement of a dance."""
+"""Two seconds at 30 frames per second, about one dance movement."""
 
 _UNSETTLED = 0.1
-"""A change of this fraction of the body's height leaves no certainty."""
+"""A change of this fraction of the body's height means zero certainty."""
 
 _SNAPSHOTS = ("earlier", "latest")
 
 
 @dataclass(frozen=True, slots=True)
 class BodyMeasure:
-    """One body in one frame, in fractions of the frame's height, hip_x of its width; y counts downwards.
+    """One body in one frame, in fractions of the frame's height (hip_x: of its width); y points down.
 
-    ankle_y: the lower ankle's position, read as depth. foot_y: where the body stands (the lower ankle again).
-    height: from the nose, or the ears' middle, to the ankles' middle.
-    hip_x: the hips' middle.
+    ankle_y: the lower ankle's position, read as depth. foot_y: where the body stands (also the lower ankle).
+    height: from the nose, or the midpoint of the ears, to the midpoint of the ankles.
+    hip_x: the midpoint of the hips.
 
     Raises ValueError for numbers that are not finite and for a height that is not positive.
     """
@@ -82,14 +84,14 @@ class BodyMeasure:
 
 @dataclass(frozen=True, slots=True)
 class BodyStats:
-    """Where a body stands near and far, and how tall it looks there.
+    """Where a body stands nearest to and farthest from the camera, and how tall it looks there.
 
-    All lengths are fractions of the frame's height, hip_x of its width; y counts downwards, so near >= far.
-    near_ankle_y, far_ankle_y: the lower ankle's position. near_height, far_height: nose to ankles' middle.
-    hip_x: median position of the hips' middle. frames: how many measured frames these numbers rest on.
+    All lengths are fractions of the frame's height (hip_x: of its width); y points down, so near >= far.
+    near_ankle_y, far_ankle_y: the lower ankle's position. near_height, far_height: nose to midpoint of the ankles.
+    hip_x: median of the hips' midpoint. frames: how many measured frames the numbers are based on.
 
-    Raises ValueError for positions beyond 10 frames, heights outside of 0.001 to 10 frames, near above far,
-    and for a number of frames that no message holds.
+    Raises ValueError for positions beyond 10 frames, heights outside 0.001 to 10 frames, near above far, and frame
+    counts outside 0 to `MOST_FRAMES`.
     """
 
     near_ankle_y: float
@@ -111,35 +113,35 @@ class BodyStats:
 
     @property
     def on_the_spot(self) -> bool:
-        """Whether the body hardly moves in depth: its ankles' range is below 3 % of its height."""
+        """Whether the body hardly moves in depth: the ankles' range is below 3 % of its height."""
         return self.near_ankle_y - self.far_ankle_y < ON_THE_SPOT * self.near_height
 
     def to_dict(self) -> dict[str, float]:
-        """Its numbers by name; `from_dict` reads them back."""
-        # `dataclasses.asdict` copies each number deeply, which takes longer than all the rest of a stored state.
+        """Return the numbers by name, for `from_dict`."""
+        # `dataclasses.asdict` deep-copies each number, which takes longer than the rest of storing a state.
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BodyStats:
-        """Raises ValueError for a missing or unknown number, and as the class does."""
+        """Restore `to_dict`'s numbers. Raises ValueError for missing, unknown or invalid ones."""
         names = [field.name for field in fields(cls)]
         if set(values) != set(names):
             raise ValueError(f"body stats take exactly {names}, got {', '.join(sorted(values))[:200]!a}")
         for name in names:
             value = values[name]
-            # Whole numbers without end, and infinity, have no float or no whole number to become.
+            # Infinity has no integer value, and a huge integer no float.
             if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST_FRAMES:
-                raise ValueError(f"{name} of body stats must be a number, got {told(value)}")
+                raise ValueError(f"{name} of body stats must be a number, got {shortened(value)}")
         if values["frames"] != int(values["frames"]):
             raise ValueError(f"frames of body stats must be a whole number, got {values['frames']!r}")
         return cls(**{name: float(values[name]) for name in names if name != "frames"}, frames=int(values["frames"]))
 
 
 def measure_body(pose: Pose, size: FrameSize) -> BodyMeasure | None:
-    """Measures a body in a frame of this size; None unless head, hips and both ankles were seen.
+    """Measure a body in a frame of this size; None unless head, hips and both ankles were seen.
 
-    The head is the nose, or the ears' middle where the nose is missing. One ankle is not enough: it may be the raised
-    one. A body that is folded onto a point has no height, and so no measure.
+    The head is the nose, or the midpoint of the ears if the nose is missing. One ankle is not enough: it may be the
+    raised one. A body collapsed onto a point has no height and therefore no measure.
     """
     right_px, left_px = pose.joint(skeleton.R_ANKLE), pose.joint(skeleton.L_ANKLE)
     head_px = _joint_or_middle(pose, skeleton.NOSE, skeleton.R_EAR, skeleton.L_EAR)
@@ -158,13 +160,13 @@ def measure_body(pose: Pose, size: FrameSize) -> BodyMeasure | None:
 
 
 def fit_body(measures: Sequence[BodyMeasure]) -> BodyStats:
-    """The stats of a whole clip, found in two passes. Deterministic. Raises ValueError without any measure.
+    """Fit the stats of a whole clip in two deterministic passes. Raises ValueError without any measure.
 
-    measures: in order of time, so that a jump can be told from a stand.
-    First pass: near and far are the ankles' extremes, two percent of the frames left out at either end, jumps left out
-    (ankles that rise for a while though the body stays as tall). Second pass: the height at each is the largest of the
-    frames that stand there (within 5 % of the range), so that a squat is no small body; single frames that stick out
-    are left out of it. Numbers that no body has (see `BodyStats`) count as the nearest that one may have.
+    measures: in time order, which is how jumps are recognised.
+    First pass: near and far are the ankles' extremes, without two percent of the frames at either end and without
+    jumps (ankles that rise for a while although the body stays as tall). Second pass: the height at each is the largest
+    among the frames that stand there (within 5 % of the range), so a squat does not count as a small body; outliers
+    are ignored. Values outside the limits of `BodyStats` are clipped to them.
     """
     if not measures:
         raise ValueError("body stats need at least one measure")
@@ -173,9 +175,9 @@ def fit_body(measures: Sequence[BodyMeasure]) -> BodyStats:
 
 
 class RunningBody:
-    """The same stats while a stream runs, from at most 256 of its measures, spread evenly over all of it.
+    """The stats of a running stream, from at most 256 measures spread evenly over all of it.
 
-    Up to 256 measures these are `fit_body`'s stats, up to the rounding of a measure (1/16384 of the frame).
+    Below 256 measures the stats equal `fit_body`'s, up to the rounding of a measure (1/16384 of the frame).
     """
 
     CAPACITY = 256
@@ -190,7 +192,7 @@ class RunningBody:
         self._latest: BodyStats | None = None
 
     def update(self, measure: BodyMeasure) -> None:
-        """Takes the next measure of the stream. Numbers beyond two frame heights or widths count as two."""
+        """Add the stream's next measure. Values beyond two frame heights or widths are clipped to two."""
         kept = self._seen % self._stride == 0
         if kept:
             height = max(_steps(measure.height), _LEAST_STEPS)
@@ -211,17 +213,17 @@ class RunningBody:
             self._earlier, self._latest = self._latest, self.stats()
 
     def stats(self) -> BodyStats | None:
-        """The stats of all measures so far; None before the first."""
+        """Return the stats of all measures so far; None before the first."""
         if self._stats is None and self._kept:
             self._stats = _fit(self._table[: self._kept] / _STEPS, self._seen)
         return self._stats
 
     @property
     def certainty(self) -> float:
-        """How sure the stats are, in [0, 1]: enough measures, and the latest doubling of their number moved nothing.
+        """How certain the stats are, in [0, 1].
 
-        It rises with the number of measures (60 are enough) and falls with the largest change since half of them or
-        fewer were seen; a change of a tenth of the body's height leaves no certainty.
+        Certainty rises with the number of measures (60 are enough) and falls with the largest change since half of
+        them, or fewer, were seen; a change of a tenth of the body's height makes it 0.
         """
         now = self.stats()
         if now is None or self._earlier is None:
@@ -237,7 +239,7 @@ class RunningBody:
         return min(1.0, self._seen / _ENOUGH_MEASURES) * settled
 
     def to_state(self) -> dict[str, Any]:
-        """All of it as JSON takes it, at most about 2.5 kB; `from_state` goes on as this one would have."""
+        """Return the state as JSON values, at most about 2.5 kB. An instance `from_state` continues identically."""
         return {
             "seen": self._seen,
             "stride": self._stride,
@@ -248,7 +250,7 @@ class RunningBody:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> RunningBody:
-        """Raises ValueError for anything that `to_state` does not write: states travel through clients."""
+        """Restore `to_state`'s value. Raises ValueError for anything else: states travel through clients."""
         running = cls()
         try:
             seen, stride = state["seen"], state["stride"]
@@ -258,7 +260,7 @@ class RunningBody:
             raise ValueError(f"not the state of a running body: {error}") from error
         if type(seen) is not int or type(stride) is not int or stride < 1 or stride & (stride - 1):
             raise ValueError(f"not the state of a running body: seen {seen!r}, stride {stride!r}")
-        if seen > MOST_FRAMES // 2:  # an unbroken stream of that length takes months
+        if seen > MOST_FRAMES // 2:  # a stream that long would take months
             raise ValueError(f"not the state of a running body: seen {seen}")
         if len(table) >= cls.CAPACITY or len(table) != -(-seen // stride) or (table[:, 1] < _LEAST_STEPS).any():
             raise ValueError(f"not the state of a running body: {len(table)} rows for {seen} measures")
@@ -283,7 +285,7 @@ def _steps(value: float) -> int:
 
 
 def _fit(table: NDArray[np.float64], frames: int) -> BodyStats:
-    """table: `[N, 3]`: ankle_y, height, hip_x, N >= 1."""
+    """Fit the stats of a table `[N, 3]` of ankle_y, height and hip_x, N >= 1."""
     ankles, heights, hips = np.ascontiguousarray(table.T)
     risen = _in_the_air(ankles, heights)
     if risen is not None:
@@ -294,14 +296,14 @@ def _fit(table: NDArray[np.float64], frames: int) -> BodyStats:
     if near - far < ON_THE_SPOT * tallest:
         near_height = far_height = tallest
     else:
-        reach = max(_AT_A_STAND_OF_RANGE * (near - far), _AT_A_STAND_OF_HEIGHT * tallest)
+        reach = max(_REACH_OF_RANGE * (near - far), _REACH_OF_HEIGHT * tallest)
         near_height = _largest(heights[ankles >= near - reach])
         far_height = _largest(heights[ankles <= far + reach])
     return BodyStats(near, far, near_height, far_height, _percentile(np.sort(hips), 50.0), frames)
 
 
 def _in_the_air(ankles: NDArray[np.float64], heights: NDArray[np.float64]) -> NDArray[np.bool_] | None:
-    """`[N]` bool: which rows, in order of time, are jumps; None where there is none."""
+    """Return which rows, in time order, are jumps, as `[N]` bool; None if there are none."""
     near = _percentile(np.sort(ankles), 100 - _EXTREME_PERCENT)
     near_height = _largest(heights[ankles >= near - ON_THE_SPOT * _largest(heights)])
     rise = near - ankles
@@ -316,21 +318,21 @@ def _in_the_air(ankles: NDArray[np.float64], heights: NDArray[np.float64]) -> ND
 
 
 def _largest(heights: NDArray[np.float64]) -> float:
-    """The largest of these heights, at least one, that others reach too: the middle of the few largest.
+    """Return a robust maximum of at least one height: the median of the largest few.
 
-    The few are a twentieth of them, and at least three where there are ten: one bad frame is no body.
+    The few are a twentieth of the heights, and at least three of ten or more, so that one bad frame does not count.
     """
     few = max(len(heights) // 20, min(3, 1 + len(heights) // 5))
     return _percentile(np.sort(heights)[-few:], 50.0)
 
 
 def _percentile(ordered: NDArray[np.float64], percent: float) -> float:
-    """As `np.percentile`, of numbers in rising order, at least one; that takes ten times as long for so few."""
+    """`np.percentile` of sorted numbers, at least one; NumPy's takes ten times as long for so few."""
     place = (len(ordered) - 1) * (percent / 100)
     below = int(place)
     lower, share = float(ordered[below]), place - below
     if share == 0:
         return lower
     upper = float(ordered[below + 1])
-    # From the nearer of the two, as NumPy does it.
+    # NumPy interpolates from the nearer of the two.
     return lower + (upper - lower) * share if share < 0.5 else upper - (upper - lower) * (1 - share)

@@ -1,4 +1,4 @@
-"""The actor's crop: the rectangle of the actor's footage that the network sees and draws."""
+"""The actor's crop: the rectangle of the actor's footage that the network sees and draws; and how to cut and paste."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import cv2
 import numpy as np
 
 from motion import skeleton
 from motion.body import measure_body
-from motion.cropping import cut_rectangle, overlap, resized
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 
-STAGE_MARGIN = 0.06
-"""Room around the poses, as a fraction of the height that they take up; smaller cuts finger tips."""
+_MARGIN = 0.06
+"""Room around the poses, as a fraction of their joint height. A smaller margin cuts off finger tips."""
 
 _CROWN = 0.17
-"""From the nose to the top of the hair, as a share of nose to ankles: joints end at the brows, heads do not."""
+"""Nose to top of the hair, as a fraction of nose to ankles: the highest joints are the brows, but heads are higher."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
     """A rectangle in pixels of the actor's footage, and the size of the network that draws it.
 
-    The rectangle may stick out of the footage: `cut` then repeats the footage's edge, and `paste` leaves that part
-    away. Positions count from the upper left corner of a picture, not from the middle of its first pixel.
+    The rectangle may extend outside the footage: `cut` then repeats the footage's edge, and `paste` omits that part.
+    Positions are relative to a picture's upper left corner, not to the centre of its first pixel.
 
     Raises ValueError for sides below one pixel.
     """
@@ -45,25 +45,19 @@ class Crop:
                 raise ValueError(f"a crop's {name} must be at least 1, got {getattr(self, name)}")
 
     def to_crop(self, pose: Pose) -> Pose:
-        """From pixels of the footage to pixels of the network's picture."""
+        """Convert a pose from pixels of the footage to pixels of the network's picture."""
         scale_x, scale_y = self.out_width_px / self.width_px, self.out_height_px / self.height_px
         return pose.transformed(scale_x, scale_y, -self.x_px * scale_x, -self.y_px * scale_y)
 
-    def to_frame(self, pose: Pose) -> Pose:
-        """From pixels of the network's picture to pixels of the footage; undoes `to_crop`."""
-        return pose.transformed(
-            self.width_px / self.out_width_px, self.height_px / self.out_height_px, self.x_px, self.y_px
-        )
-
     def cut(self, picture: Picture) -> Picture:
-        """`[out_height_px, out_width_px, 3]` uint8: what the network sees of a picture `[H, W, 3]` uint8."""
+        """Return what the network sees of `[H, W, 3]` uint8 footage, as `[out_height_px, out_width_px, 3]` uint8."""
         cut = cut_rectangle(picture, self.x_px, self.y_px, self.width_px, self.height_px)
         return resized(cut, self.out_width_px, self.out_height_px)
 
     def paste(self, picture: Picture, plate: Picture) -> Picture:
-        """`[H, W, 3]` uint8: the network's picture laid onto a copy of the plate, at the footage's size.
+        """Return a copy of the plate, `[H, W, 3]` uint8, with the network's picture pasted at the footage's scale.
 
-        picture: `[out_height_px, out_width_px, 3]` uint8; ValueError for another size. plate: `[H, W, 3]` uint8.
+        picture: `[out_height_px, out_width_px, 3]` uint8. Raises ValueError for another size.
         """
         if picture.shape != (self.out_height_px, self.out_width_px, 3):
             raise ValueError(
@@ -78,18 +72,18 @@ class Crop:
         return result
 
     def contains(self, pose: Pose) -> bool:
-        """Whether every seen joint of a pose in pixels of the footage lies in the crop; true when none was seen."""
+        """Whether every seen joint of a pose, in pixels of the footage, is in the crop; true if no joint was seen."""
         corner = np.array([self.x_px, self.y_px], np.float32)
         on_crop_px = pose.joints_px[pose.seen] - corner
         return bool(((on_crop_px >= 0) & (on_crop_px <= [self.width_px, self.height_px])).all())
 
     def to_dict(self) -> dict[str, int]:
-        """Its six numbers by name; `from_dict` reads them back."""
+        """Return the six numbers by name, for `from_dict`."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Crop:
-        """Raises ValueError for a missing, unknown or fractional number."""
+        """Restore `to_dict`'s numbers. Raises ValueError for missing, unknown or fractional ones."""
         names = [field.name for field in fields(cls)]
         if set(values) != set(names):
             raise ValueError(f"a crop takes exactly {names}, got {sorted(values)}")
@@ -99,19 +93,14 @@ class Crop:
         return cls(**values)
 
 
-def fit_crop(
-    poses: Iterable[Pose], frame_size: FrameSize, out_width_px: int, out_height_px: int, margin: float = STAGE_MARGIN
-) -> Crop:
-    """The smallest rectangle of the network's shape that holds every seen joint, the heads, and a margin around them.
+def fit_crop(poses: Iterable[Pose], frame_size: FrameSize, out_width_px: int, out_height_px: int) -> Crop:
+    """Return the smallest rectangle of the network's shape that holds all seen joints, the heads and a margin.
 
-    poses: in pixels of the footage. margin: a fraction of the height that all the joints together take up.
-    The rectangle lies inside of the footage as far as it fits there: real pixels are better than repeated ones.
-    Raises ValueError when no joint was seen at all, and for a negative margin.
+    poses: in pixels of the footage. The rectangle stays inside the footage if it fits: real pixels are better than
+    repeated ones. Raises ValueError if no joint was seen.
     """
-    if margin < 0:
-        raise ValueError(f"a margin cannot be negative, got {margin}")
     low_px, high_px, highest_crown_px = np.full(2, np.inf), np.full(2, -np.inf), math.inf
-    for pose in poses:  # one after another: there may be hours of them
+    for pose in poses:  # one at a time: there may be hours of footage
         joints_px = pose.joints_px[pose.seen]
         if len(joints_px):
             low_px, high_px = np.minimum(low_px, joints_px.min(axis=0)), np.maximum(high_px, joints_px.max(axis=0))
@@ -119,10 +108,10 @@ def fit_crop(
         if crown_px is not None:
             highest_crown_px = min(highest_crown_px, math.floor(crown_px))
     if not np.isfinite(low_px).all():
-        raise ValueError("a crop needs at least one joint that was seen")
-    margin_px = margin * float(high_px[1] - low_px[1])
+        raise ValueError("a crop needs at least one joint, but none was seen")
+    margin_px = _MARGIN * float(high_px[1] - low_px[1])
     left_px, top_px = (math.floor(value - margin_px) for value in low_px)
-    # The crown is a guess on the high side: more room above it would take pixels from the person.
+    # The crown is a generous estimate: a margin above it would only take pixels from the person.
     top_px = int(min(top_px, highest_crown_px))
     right_px, bottom_px = (math.ceil(value + margin_px) for value in high_px)
     needed_width_px, needed_height_px = max(right_px - left_px, 1), max(bottom_px - top_px, 1)
@@ -139,7 +128,7 @@ def fit_crop(
 
 
 def whole_frame_crop(frame_size: FrameSize, out_width_px: int, out_height_px: int) -> Crop:
-    """The smallest rectangle of the network's shape that holds the whole frame, with the frame in its middle."""
+    """Return the smallest rectangle of the network's shape that holds the whole frame, centred on the frame."""
     width_px = max(frame_size.width_px, math.ceil(frame_size.height_px * out_width_px / out_height_px))
     height_px = max(frame_size.height_px, math.ceil(frame_size.width_px * out_height_px / out_width_px))
     return Crop(
@@ -152,8 +141,49 @@ def whole_frame_crop(frame_size: FrameSize, out_width_px: int, out_height_px: in
     )
 
 
+def cut_rectangle(picture: Picture, x_px: int, y_px: int, width_px: int, height_px: int) -> Picture:
+    """Copy a rectangle of a `[H, W, 3]` uint8 picture, as `[height_px, width_px, 3]` uint8.
+
+    Outside the picture, the nearest edge pixel is repeated.
+    """
+    left, right, skip_x = _needed(x_px, width_px, picture.shape[1])
+    top, bottom, skip_y = _needed(y_px, height_px, picture.shape[0])
+    # Pad only the part that is used: the picture may be large.
+    used = picture[max(top, 0) : min(bottom, picture.shape[0]), max(left, 0) : min(right, picture.shape[1])]
+    padding = (max(-top, 0), max(bottom - picture.shape[0], 0), max(-left, 0), max(right - picture.shape[1], 0))
+    padded = cv2.copyMakeBorder(used, *padding, cv2.BORDER_REPLICATE)
+    cut = padded[skip_y : skip_y + height_px, skip_x : skip_x + width_px]
+    return np.ascontiguousarray(cut, dtype=np.uint8)
+
+
+def resized(picture: Picture, width_px: int, height_px: int) -> Picture:
+    """Resize to `[height_px, width_px, 3]` uint8: area averaging if both sides shrink, else linear interpolation."""
+    rows, columns = picture.shape[:2]
+    if (columns, rows) == (width_px, height_px):
+        return picture
+    shrinks = width_px <= columns and height_px <= rows
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width_px, height_px), interpolation=method), dtype=np.uint8)
+
+
+def overlap(start_px: int, length_px: int, size_px: int) -> tuple[slice, slice]:
+    """Return the part of a span that lies on an axis of size_px: as a slice of the axis, and as a slice of the span.
+
+    Both slices are empty if they do not overlap.
+    """
+    first = min(max(start_px, 0), size_px)
+    last = min(max(start_px + length_px, first), size_px)
+    return slice(first, last), slice(first - start_px, last - start_px)
+
+
+def _needed(start_px: int, length_px: int, size_px: int) -> tuple[int, int, int]:
+    """Extend a span until it meets an axis of size_px. Return its start, its end and how much was added in front."""
+    start = min(start_px, size_px - 1)
+    return start, max(start_px + length_px, 1), start_px - start
+
+
 def _crown_px(pose: Pose, frame_size: FrameSize) -> float | None:
-    """How high an upright head reaches, y in pixels of the frame; None where the body cannot be measured."""
+    """Return the y of an upright head's crown, in pixels of the frame; None if the body cannot be measured."""
     nose_px, body = pose.joint(skeleton.NOSE), measure_body(pose, frame_size)
     if nose_px is None or body is None:
         return None
@@ -161,7 +191,7 @@ def _crown_px(pose: Pose, frame_size: FrameSize) -> float | None:
 
 
 def _placed(needed_start_px: int, needed_px: int, length_px: int, frame_px: int) -> int:
-    """Start of a span that holds the needed one: inside of the frame where it can be, else as central as it can be."""
+    """Return the start of a span that holds the needed one, inside the frame if it fits, as central as possible."""
     central_px = needed_start_px - (length_px - needed_px) // 2
     inside_px = min(max(central_px, 0), frame_px - length_px) if length_px <= frame_px else central_px
     return min(max(inside_px, needed_start_px + needed_px - length_px), needed_start_px)

@@ -1,8 +1,8 @@
-"""JSON documents from outside, read strictly: bounded before they are read, and without anything that JSON has not.
+"""Strict reading of JSON documents from outside: size limits apply before reading, and only standard JSON is accepted.
 
-Python's own reader takes more than the standard (NaN, Infinity, numbers that overflow, two fields of one name, half a
-surrogate pair), and gives up on deep nesting with a RecursionError. All of this is a `BadDocument` here. Messages name
-the field and never the file, which its reader names as its user knows it.
+Python's parser accepts more than the standard (NaN, Infinity, numbers that overflow, duplicate fields, half a surrogate
+pair) and raises RecursionError for deep nesting. All of these are a `BadDocument` here. Messages name the field; the
+caller adds the file's name, in the form its user knows.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from pathlib import Path
 from typing import Any, Final
 
 MOST_BYTES: Final = 2**20
-"""Of a document, where its reader says nothing else. An actor's has 3 kB, the largest of ours less than 100 kB."""
+"""The size limit of most documents. An actor's document has 3 kB, and our largest document less than 100 kB."""
 
 _MOST_LEVELS: Final = 64
 _WHOLE_BITS: Final = 64
 _HALF_A_PAIR: Final = re.compile("[\ud800-\udfff]")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_TOLD_CHARACTERS: Final = 40
+_SHORTENED_CHARACTERS: Final = 40
 
 _Place = tuple[Any, ...]
-"""Names and indices on the way to a value, the innermost first: `(name, (outer name, ()))`."""
+"""Names and indices on the path to a value, innermost first: `(name, (outer name, ()))`."""
 
 
 class BadDocument(ValueError):
-    """Bytes, or a value in them, that are not what was expected; the message names the field. It is one short line."""
+    """A document, or a value in it, is not as expected. The message is one short line that names the field."""
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
-    """The bytes of a regular file. Raises BadDocument for another kind of file and for more bytes, and OSError.
+    """Return the bytes of a regular file. Raises OSError, and BadDocument for other kinds of file and larger files.
 
-    Nothing larger is read, also where the file grows meanwhile, and a FIFO or a device is not waited for.
+    Reads no more than the limit even if the file grows meanwhile, and never waits for a FIFO or a device.
     """
-    _check_kind(path.stat(), most_bytes)  # before it is opened: opening alone does something to some devices
+    _check_kind(path.stat(), most_bytes)  # before opening, which has side effects on some devices
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         _check_kind(os.fstat(file.fileno()), most_bytes)
         data = file.read(most_bytes + 1)
@@ -50,25 +50,25 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
 
 
 def check_size(path: Path, most_bytes: int) -> None:
-    """Raises BadDocument unless it is a regular file of 1 to `most_bytes` bytes, and OSError."""
+    """Raise BadDocument unless the path is a regular file of 1 to `most_bytes` bytes. Raises OSError."""
     found = path.stat()
     _check_kind(found, most_bytes)
     if not found.st_size:
         raise BadDocument("is empty")
 
 
-def read_document(path: Path, most_bytes: int = MOST_BYTES, *, null_for_infinite_in: Set[str] = frozenset()) -> Any:
-    """What the JSON file holds. Raises BadDocument as `read_bounded` and `parsed` do, and OSError."""
-    return parsed(read_bounded(path, most_bytes), null_for_infinite_in=null_for_infinite_in)
+def read_document(path: Path, *, null_for_infinite_in: Set[str] = frozenset()) -> Any:
+    """Return the value of a JSON file. Raises OSError, and BadDocument as `read_bounded` and `parsed` do."""
+    return parsed(read_bounded(path, MOST_BYTES), null_for_infinite_in=null_for_infinite_in)
 
 
 def parsed(text: str | bytes, *, null_for_infinite_in: Set[str] = frozenset()) -> Any:
-    """The value of a JSON text, bytes in UTF-8. Raises BadDocument.
+    """Return the value of a JSON text; bytes must be UTF-8. Raises BadDocument.
 
-    Numbers are finite, whole ones have at most 64 bits; texts are Unicode; an object has no two fields of one name; at
-    most 64 levels are nested.
+    Numbers must be finite and integers have at most 64 bits, strings must be valid Unicode, field names must be unique
+    within their object, and nesting is limited to 64 levels.
 
-    null_for_infinite_in: fields of the document, an object, in which NaN and infinite numbers are read as None.
+    null_for_infinite_in: top-level fields in which NaN and infinite numbers are read as None.
     """
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
@@ -81,7 +81,7 @@ def parsed(text: str | bytes, *, null_for_infinite_in: Set[str] = frozenset()) -
         raise BadDocument(f"is not JSON: byte {error.start} is not UTF-8") from None
     except json.JSONDecodeError as error:
         raise BadDocument(f"is not JSON: {error}") from None
-    except ValueError:  # Python makes no number of so many digits
+    except ValueError:  # Python refuses to convert that many digits
         raise BadDocument("contains a number with thousands of digits") from None
     if isinstance(value, dict):
         for name in null_for_infinite_in & value.keys():
@@ -93,10 +93,10 @@ def parsed(text: str | bytes, *, null_for_infinite_in: Set[str] = frozenset()) -
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """An object's fields, asked for by name. Raises BadDocument, naming the field, what was expected and what is there.
+    """Typed access to an object's fields. Raises BadDocument with the field, the expected value and the actual one.
 
-    where: of the object, for messages; "" for the document itself, else it ends with a dot. A field that may be left
-    out has a default.
+    where: the object's path, for messages; "" for the document itself, else it ends with a dot. A field with a default
+    is optional.
     """
 
     values: Mapping[str, Any]
@@ -104,20 +104,20 @@ class Fields:
 
     @classmethod
     def of(cls, value: object) -> Fields:
-        """Of a whole document."""
+        """Return the fields of a whole document."""
         if not isinstance(value, dict):
-            raise BadDocument(f"expected an object, got {told(value)}")
+            raise BadDocument(f"expected an object, got {shortened(value)}")
         return cls(value)
 
     def whole(self, name: str, low: int, high: int, default: int | None = None) -> int:
-        """A whole number from `low` to `high`; a fraction is none, even 2.0."""
+        """Read a whole number from `low` to `high`; 2.0 is not accepted."""
         value = self._value(name, f"a whole number from {low} to {high}", default)
         if type(value) is not int or not low <= value <= high:
             raise self._wrong(name, f"a whole number from {low} to {high}", value)
         return value
 
     def wholes(self, name: str, low: int, high: int) -> tuple[int, ...]:
-        """A list of whole numbers from `low` to `high`."""
+        """Read a list of whole numbers from `low` to `high`."""
         expected = f"a list of whole numbers from {low} to {high}"
         values = self._value(name, expected, None)
         if not isinstance(values, list):
@@ -128,15 +128,15 @@ class Fields:
         return tuple(values)
 
     def number(self, name: str, low: float, high: float) -> float:
-        """A number from `low` to `high`."""
+        """Read a number from `low` to `high`."""
         value = self._value(name, f"a number from {low:g} to {high:g}", None)
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise self._wrong(name, f"a number from {low:g} to {high:g}", value)
         return float(value)
 
     def text(self, name: str, most_characters: int) -> str:
-        """A text, which may be empty."""
-        expected = f"a text of at most {most_characters} characters"
+        """Read a string, which may be empty."""
+        expected = f"a string of at most {most_characters} characters"
         value = self._value(name, expected, None)
         if not isinstance(value, str):
             raise self._wrong(name, expected, value)
@@ -145,29 +145,29 @@ class Fields:
         return value
 
     def flag(self, name: str, default: bool | None = None) -> bool:
-        """True or false."""
+        """Read a boolean."""
         value = self._value(name, "true or false", default)
         if not isinstance(value, bool):
             raise self._wrong(name, "true or false", value)
         return value
 
     def record(self, name: str) -> dict[str, Any]:
-        """An object whose fields nothing here asks for."""
+        """Read an object without checking its fields."""
         value = self._value(name, "an object", None)
         if not isinstance(value, dict):
             raise self._wrong(name, "an object", value)
         return value
 
     def part(self, name: str) -> Fields:
-        """An object inside of this one."""
+        """Read the fields of a nested object."""
         return Fields(self.record(name), f"{self.where}{name}.")
 
     def has(self, name: str) -> bool:
-        """Whether there is such a field, and it is not null."""
+        """Whether the field exists and is not null."""
         return self.values.get(name) is not None
 
     def only(self, *names: str) -> None:
-        """Raises BadDocument where there is a field of another name."""
+        """Raise BadDocument if the object has a field of any other name."""
         unknown = sorted(set(self.values) - set(names))
         if unknown:
             raise BadDocument(f"{self.where}{_shown(unknown[0])}: no such field")
@@ -180,17 +180,17 @@ class Fields:
         return default
 
     def _wrong(self, name: str, expected: str, got: object) -> BadDocument:
-        return BadDocument(f"{self.where}{name}: expected {expected}, got {told(got)}")
+        return BadDocument(f"{self.where}{name}: expected {expected}, got {shortened(got)}")
 
 
-def told(value: object) -> str:
-    """A value for a message: one short line of ASCII, whatever it is."""
+def shortened(value: object) -> str:
+    """Format any value for an error message, as one short line of ASCII."""
     if value is None:
         return "nothing"
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     text = ascii(value)
-    return text if len(text) <= _TOLD_CHARACTERS else f"{text[:_TOLD_CHARACTERS]}..."
+    return text if len(text) <= _SHORTENED_CHARACTERS else f"{text[:_SHORTENED_CHARACTERS]}..."
 
 
 def _check_kind(found: os.stat_result, most_bytes: int) -> None:
@@ -222,10 +222,10 @@ def _check(value: Any, place: _Place, level: int, *, may_be_infinite: bool = Fal
             raise BadDocument(f"{_named(place)}: expected a number, got {value}")
     elif isinstance(value, int):
         if value.bit_length() > _WHOLE_BITS:
-            raise BadDocument(f"{_named(place)}: expected a number, got {told(value)}")
+            raise BadDocument(f"{_named(place)}: expected a number, got {shortened(value)}")
     elif isinstance(value, str):
         if not value.isascii() and _HALF_A_PAIR.search(value):
-            raise BadDocument(f"{_named(place)}: expected a text, got half a surrogate pair in {told(value)}")
+            raise BadDocument(f"{_named(place)}: expected a string, got half a surrogate pair in {shortened(value)}")
     elif isinstance(value, dict | list):
         if level == _MOST_LEVELS:
             raise BadDocument(f"is nested more than {_MOST_LEVELS} levels deep")
@@ -247,4 +247,4 @@ def _named(place: _Place) -> str:
 
 
 def _shown(name: str) -> str:
-    return name if _PLAIN_NAME.fullmatch(name) else told(name)
+    return name if _PLAIN_NAME.fullmatch(name) else shortened(name)

@@ -1,4 +1,4 @@
-"""Where the face is: a square around the nose whose side follows the face's size, cut out and laid back."""
+"""The face region: a square around the nose, sized by the face, that is cut out and pasted back."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.cropping import cut_rectangle, overlap, resized
+from motion.crop import cut_rectangle, overlap, resized
 from motion.frame import Picture
 from motion.pose import Pose
 
-_POINTS_OF_A_FACE = 20
-"""Fewer face points than this are no face: their extent says nothing about its size."""
+_LEAST_FACE_POINTS = 20
+"""With fewer face points, their extent says nothing about the face's size."""
 
 _SOFT_BORDER = 1 / 8
 """Width of the border over which a pasted face fades in, as a fraction of the square's side."""
@@ -23,11 +23,11 @@ _SOFT_BORDER = 1 / 8
 
 @dataclass(frozen=True, slots=True)
 class FaceRule:
-    """How large an actor's face square is; stored with the actor.
+    """How an actor's face square is sized; stored with the actor.
 
     side_per_face_size: the square's side divided by the face's size (the longer side of its points' bounding box).
-    min_side_px: no square is smaller, in pixels of the network's picture.
-    crop_px: side of the picture that the face network is given.
+    min_side_px: the smallest side, in pixels of the network's picture.
+    crop_px: side of the face network's input picture.
 
     Raises ValueError for numbers that are not positive.
     """
@@ -45,7 +45,7 @@ class FaceRule:
 
 @dataclass(frozen=True, slots=True)
 class FaceRegion:
-    """A square by its upper left corner; it may stick out of the picture."""
+    """A square, by its upper left corner; it may extend outside the picture."""
 
     x_px: int
     y_px: int
@@ -53,17 +53,17 @@ class FaceRegion:
 
 
 def face_region(pose: Pose, rule: FaceRule, width_px: int, height_px: int) -> FaceRegion | None:
-    """The square around the face, or None where the pose has no face in a picture of `width_px` x `height_px`.
+    """Return the square around the face, or None if the pose has no face in a `width_px` x `height_px` picture.
 
-    pose: in pixels of that picture. The square is centred at the nose, at the ears' middle where the nose is missing,
-    at the face points' middle where both are. None with fewer than 20 of the 70 face points, and where the centre
-    lies outside of the picture. The side never exceeds the picture's shorter side.
+    pose: in pixels of that picture. The square is centred on the nose; if that is missing on the midpoint of the ears;
+    else on the middle of the face points. None for fewer than 20 of the 70 face points, and for a centre outside the
+    picture. The side never exceeds the picture's shorter side.
 
-    Source: Chan et al. 2019 cut a fixed 128 x 128 of 1024 x 512; the side follows the face so that smaller pictures
-    and people far away keep the same part of the head.
+    Source: Chan et al. 2019 cut a fixed 128 x 128 out of 1024 x 512. Here the side scales with the face, so that
+    smaller pictures and distant people keep the same part of the head.
     """
     points_px = pose.joints_px[skeleton.FACE][pose.confidence[skeleton.FACE] > 0]
-    if len(points_px) < _POINTS_OF_A_FACE:
+    if len(points_px) < _LEAST_FACE_POINTS:
         return None
     low_px, high_px = points_px.min(axis=0), points_px.max(axis=0)
     size_px = float((high_px - low_px).max())
@@ -78,15 +78,15 @@ def face_region(pose: Pose, rule: FaceRule, width_px: int, height_px: int) -> Fa
 
 
 def cut_face(picture: Picture, region: FaceRegion, crop_px: int) -> Picture:
-    """`[crop_px, crop_px, 3]` uint8: the region of a `[H, W, 3]` uint8 picture; its edge is repeated outside of it."""
+    """Cut the region out of a `[H, W, 3]` uint8 picture, as `[crop_px, crop_px, 3]` uint8; repeat the edge outside."""
     cut = cut_rectangle(picture, region.x_px, region.y_px, region.side_px, region.side_px)
     return resized(cut, crop_px, crop_px)
 
 
 def paste_face(picture: Picture, face: Picture, region: FaceRegion) -> Picture:
-    """A copy of `picture`, `[H, W, 3]` uint8, with the face laid over the region; it fades in over a soft border.
+    """Return a copy of a `[H, W, 3]` uint8 picture with the face pasted over the region, with a soft border.
 
-    face: `[S, S, 3]` uint8 of any size, as the face network gives it. The region's outermost pixels stay the picture's.
+    face: `[S, S, 3]` uint8 of any size, the face network's output. The region's outermost pixels do not change.
     """
     result = picture.copy()
     on_picture_x, on_face_x = overlap(region.x_px, region.side_px, picture.shape[1])
@@ -111,7 +111,7 @@ def _centre(pose: Pose) -> NDArray[np.float32] | None:
 
 @lru_cache(maxsize=256)
 def _fade(side_px: int) -> NDArray[np.float32]:
-    """`[side_px, side_px]` float32: 0 at the outermost pixels, 1 inside of the border."""
+    """Return blending weights, `[side_px, side_px]` float32: 0 at the outermost pixels, 1 inside the border."""
     from_edge_px = np.minimum(np.arange(side_px), np.arange(side_px)[::-1])
     ramp = np.clip(from_edge_px / max(side_px * _SOFT_BORDER, 1), 0, 1)
     smooth = ramp * ramp * (3 - 2 * ramp)

@@ -1,4 +1,4 @@
-"""Pictures and frames in transit: encoded bytes, what their sender claims about them, and what became of them."""
+"""Pictures and frames in transit: encoded bytes, the size their sender claims, and how each stage processed them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Picture = NDArray[np.uint8]
 """A decoded picture: `[H, W, 3]` uint8, RGB, rows from the top."""
 
 ZERO_LEVEL: Final = 128
-"""The uint8 level that stands for 0 in the networks' range of -1 to 1; a session's first previous picture is that."""
+"""The uint8 level of 0 in the networks' range of -1 to 1; fills a session's first "previous picture"."""
 
 
 class PictureEncoding(Enum):
@@ -22,12 +22,12 @@ class PictureEncoding(Enum):
     JPEG = "jpeg"
     PNG = "png"
     RAW = "raw"
-    """RGB, one byte a channel, rows from the top: `width_px * height_px * 3` bytes."""
+    """RGB, one byte per channel, rows from the top: `width_px * height_px * 3` bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPicture:
-    """A picture's bytes and the size that its sender claims; `serving.pictures.codec` checks the claim and decodes."""
+    """A picture's bytes and the size its sender claims; `serving.pictures.codec` checks that size and decodes."""
 
     encoding: PictureEncoding
     width_px: int
@@ -52,7 +52,7 @@ class Frame:
     """One picture of a video.
 
     sequence: counts from 0 and rises strictly.
-    captured_at_s: when the camera took it, or its presentation time in a file, in seconds; None when unknown.
+    captured_at_s: capture time, or presentation time in a file, in seconds; None if unknown.
     """
 
     sequence: int
@@ -71,10 +71,10 @@ class NoPictureReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """How long one stage had one frame.
+    """How long one frame spent in one stage.
 
-    compute_seconds: the stage's own work. queue_seconds: in the link before it. total_seconds: from leaving that link
-    to the stage's answer.
+    compute_seconds: the stage's own work. queue_seconds: in the link before the stage. total_seconds: from leaving that
+    link to the stage's answer.
     """
 
     stage: str

@@ -1,7 +1,7 @@
-"""The label map: a pose drawn as the picture that the generator is given. Training and serving draw with this file.
+"""The label map: a pose drawn as the generator's input picture. Training and serving share this code.
 
-Source: the label maps of Chan et al. 2019 ("Everybody Dance Now"): white canvas, filled circles on joints, limbs as
-filled ellipses blended over what is there, hands and face as thin lines; soft edges, from drawing large and reducing.
+Source: the label maps of Chan et al. 2019 ("Everybody Dance Now"): a white canvas, filled circles on joints, limbs as
+filled ellipses blended over the canvas, hands and face as thin lines. Drawing oversampled and reducing softens edges.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from motion.frame import Picture
 from motion.pose import Pose
 
 LABEL_MAP_VERSION = 1
-"""Rises with every change of a colour, a width or an order below: a network knows one version only."""
+"""Must rise with every change to a colour, width or order below: a network is trained for one version."""
 
 _Colour = tuple[int, int, int]
 _Points = NDArray[np.float64]
 
 _OVERSAMPLING = 2
 _SHIFT = 4
-"""Bits of a pixel's fraction that OpenCV is given."""
+"""Fractional bits of the fixed-point coordinates passed to OpenCV."""
 
 _LIMB_OPACITY = 0.75
-"""Limbs that cross stay visible through each other."""
+"""Below 1, so that crossing limbs stay visible."""
 
 _ELLIPSE_CORNERS = 28
 _INFLATION_PX = 0.75
-"""OpenCV's soft polygons reach about this much farther than their corners; circles 0.5. Taken off, widths scale."""
+"""OpenCV's antialiased polygons extend about this far beyond their corners, circles 0.5 px. It is subtracted, so that
+widths scale with the canvas."""
 
 _FARTHEST_PX = 1 << 14
-"""Joints farther out than this many canvas pixels are brought back to it: OpenCV's fixed point numbers overflow."""
+"""Joints are clipped to this many canvas pixels, because OpenCV's fixed-point numbers overflow."""
 
 # Radii and widths are fractions of the canvas height.
 _TORSO_RADIUS, _LIMB_RADIUS, _HEAD_RADIUS, _FOOT_RADIUS = 0.020, 0.014, 0.005, 0.009
@@ -68,41 +69,45 @@ _LIMBS: tuple[tuple[int, int, float, _Colour], ...] = (
     (5, 6, _LIMB_RADIUS, (0, 160, 40)),
     (6, 7, _LIMB_RADIUS, (130, 220, 0)),
 )
-"""From joint, to joint, radius, colour; later ones lie over earlier ones: torso, legs, feet, head, arms."""
+"""From joint, to joint, radius, colour, in drawing order: torso, legs, feet, head, arms."""
 
-_FACE_PATHS: tuple[tuple[tuple[int, ...], _Colour], ...] = (
-    (tuple(range(17)), (170, 170, 170)),
-    (tuple(range(17, 22)), (150, 60, 0)),
-    (tuple(range(22, 27)), (0, 100, 60)),
-    (tuple(range(27, 31)), (120, 100, 0)),
-    (tuple(range(31, 36)), (120, 100, 0)),
-    ((*range(36, 42), 36), (200, 0, 60)),
-    ((*range(42, 48), 42), (0, 60, 200)),
-    ((*range(48, 60), 48), (220, 0, 160)),
-    ((*range(60, 68), 60), (110, 0, 80)),
+_FACE_COLOURS: tuple[_Colour, ...] = (
+    (170, 170, 170),
+    (150, 60, 0),
+    (0, 100, 60),
+    (120, 100, 0),
+    (120, 100, 0),
+    (200, 0, 60),
+    (0, 60, 200),
+    (220, 0, 160),
+    (110, 0, 80),
 )
-"""Indices within the face's 70 points, colour."""
+"""One for each of `skeleton.FACE_PATHS`."""
 
-_FINGER_PATHS = tuple((0, *range(1 + 4 * finger, 5 + 4 * finger)) for finger in range(5))
 _RIGHT_FINGER_COLOURS: tuple[_Colour, ...] = ((120, 0, 0), (220, 0, 0), (220, 90, 0), (200, 0, 110), (120, 0, 160))
 _LEFT_FINGER_COLOURS: tuple[_Colour, ...] = ((0, 70, 0), (0, 140, 0), (100, 150, 0), (0, 140, 110), (0, 90, 160))
 
 
 def _circles() -> tuple[tuple[int, float, _Colour], ...]:
-    """Joint, radius and colour of every circle: a joint has the colour of the limb that ends there."""
+    """Return joint, radius and colour of every circle: a joint has the colour of the limb that ends there."""
     head = (skeleton.NOSE, skeleton.R_EYE, skeleton.L_EYE, skeleton.R_EAR, skeleton.L_EAR)
     colours = {skeleton.NECK: (60, 60, 60)} | {end: colour for _, end, _, colour in _LIMBS}
     return tuple((i, _HEAD_JOINT_RADIUS if i in head else _JOINT_RADIUS, colour) for i, colour in colours.items())
 
 
 def _lines() -> tuple[tuple[int, int, _Colour], ...]:
-    """From joint, to joint and colour of every thin line: the face, then the hands."""
-    paths = [
-        *((skeleton.FACE.start, path, colour) for path, colour in _FACE_PATHS),
-        *((skeleton.LEFT_HAND.start, *finger) for finger in zip(_FINGER_PATHS, _LEFT_FINGER_COLOURS, strict=True)),
-        *((skeleton.RIGHT_HAND.start, *finger) for finger in zip(_FINGER_PATHS, _RIGHT_FINGER_COLOURS, strict=True)),
-    ]
-    return tuple((first + start, first + end, colour) for first, path, colour in paths for start, end in pairwise(path))
+    """Return from joint, to joint and colour of every thin line: the face, then the hands."""
+    parts = (
+        (skeleton.FACE, skeleton.FACE_PATHS, _FACE_COLOURS),
+        (skeleton.LEFT_HAND, skeleton.FINGER_PATHS, _LEFT_FINGER_COLOURS),
+        (skeleton.RIGHT_HAND, skeleton.FINGER_PATHS, _RIGHT_FINGER_COLOURS),
+    )
+    return tuple(
+        (part.start + start, part.start + end, colour)
+        for part, paths, colours in parts
+        for path, colour in zip(paths, colours, strict=True)
+        for start, end in pairwise(path)
+    )
 
 
 def _unit_circle(corners: int) -> _Points:
@@ -123,18 +128,18 @@ _RECTANGLE = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], dtype=np.float64)
 
 
 def draw_label_map(pose: Pose, width_px: int, height_px: int) -> Picture:
-    """`[height_px, width_px, 3]` uint8 RGB: the pose on white. Unseen joints, and lines to them, are not drawn.
+    """Draw the pose on white, as `[height_px, width_px, 3]` uint8 RGB, without unseen joints and lines to them.
 
-    pose: in pixels of the canvas, positions counted from its upper left corner. All widths follow the canvas height,
-    so a canvas of twice the size shows the same map at twice the size. Joints outside of the canvas are drawn as far
-    as they reach into it. Raises ValueError for a canvas without pixels.
+    pose: in pixels of the canvas, from its upper left corner. All widths scale with the canvas height, so a canvas of
+    twice the size shows the same map at twice the size. Joints outside the canvas are drawn as far as they reach into
+    it. Raises ValueError for a canvas without pixels.
     """
     if width_px < 1 or height_px < 1:
         raise ValueError(f"a label map must be at least 1x1 pixels, got {width_px}x{height_px}")
     canvas = np.full((height_px * _OVERSAMPLING, width_px * _OVERSAMPLING, 3), 255, np.uint8)
     unit_px = height_px * _OVERSAMPLING
-    # OpenCV counts from the middle of the first pixel, poses from its corner. One row of x, one of y: numpy is far
-    # quicker on long rows than on many pairs.
+    # OpenCV's origin is the centre of the first pixel, a pose's is its corner. The array has one row of x and one of y
+    # because NumPy is far faster on two long rows than on many pairs.
     scaled = pose.joints_px.T.astype(np.float64) * _OVERSAMPLING
     joints = np.minimum(np.maximum(scaled, -_FARTHEST_PX), _FARTHEST_PX) - 0.5
     centres = _fixed_point(joints.T).tolist()
@@ -155,7 +160,7 @@ def draw_label_map(pose: Pose, width_px: int, height_px: int) -> Picture:
 def _circle_radii(
     unit_px: int, circles: tuple[tuple[int, float, _Colour], ...]
 ) -> tuple[tuple[int, int, _Colour], ...]:
-    """Joint, radius as a fixed point number, and colour, on a canvas of that height."""
+    """Return joint, fixed-point radius and colour for a canvas of that height."""
     return tuple(
         (joint, round(max(radius * unit_px - 0.5, 0.5) * (1 << _SHIFT)), colour) for joint, radius, colour in circles
     )
@@ -170,7 +175,7 @@ def _draw_circles(
 
 
 def _draw_limbs(canvas: Picture, corners: _Points, shown: list[bool]) -> None:
-    """corners: `[2, N, C]`. Limbs that lie outside of the canvas are passed by."""
+    """Blend the limbs that overlap the canvas. corners: `[2, N, C]`."""
     size = np.array([[canvas.shape[1]], [canvas.shape[0]]], np.float64)
     lows = np.minimum(np.maximum(np.floor(corners.min(axis=2)) - 1, 0), size)
     highs = np.minimum(np.maximum(np.ceil(corners.max(axis=2)) + 2, 0), size)
@@ -186,7 +191,7 @@ def _draw_limbs(canvas: Picture, corners: _Points, shown: list[bool]) -> None:
 
 
 def _outlines(joints: _Points, unit_px: int) -> tuple[_Points, NDArray[np.int32]]:
-    """The corners of all limbs, `[2, N, C]`, and the polygons of all lines, `[M, 4, 2]`, seen or not.
+    """Return the corners of all limbs, `[2, N, C]`, and the polygons of all lines, `[M, 4, 2]`, seen or not.
 
     joints: `[2, J]`, x and y.
     """
@@ -223,9 +228,10 @@ def _between(
     half_widths_px: NDArray[np.float64],
     shape: _Points,
 ) -> _Points:
-    """`[2, N, C]`: a shape in the unit square, `[C, 2]`, stretched along `N` lines.
+    """Stretch a shape in the unit square, `[C, 2]`, along `N` lines, to `[2, N, C]`.
 
-    middles, directions: `[2, N]`, x and y. half_lengths_px: `[N]`. half_widths_px: `[N]` or `[1]`; no line is shorter.
+    middles, directions: `[2, N]`, x and y. half_lengths_px: `[N]`. half_widths_px: `[N]` or `[1]`. A line is at least
+    as long as it is wide.
     """
     across = np.stack([-directions[1], directions[0]])
     lengthwise = directions * np.maximum(half_lengths_px, half_widths_px)
@@ -234,7 +240,7 @@ def _between(
 
 
 def _polygons(corners: _Points) -> NDArray[np.int32]:
-    """`[N, C, 2]`: corners, `[2, N, C]`, as OpenCV takes them."""
+    """Convert corners, `[2, N, C]`, to OpenCV's polygons, `[N, C, 2]`."""
     return np.ascontiguousarray(_fixed_point(corners).transpose(1, 2, 0))
 
 

@@ -12,19 +12,19 @@ from motion import skeleton
 Joints = NDArray[np.float32]
 
 MAX_POSITION_PX = 1e6
-"""A seen joint farther from the frame's corner than this, in x or in y, is a mistake, and would overflow what is drawn
-from it. Poses that are sent are refused beyond it; where a transform leads beyond it, joints stop there."""
+"""The largest plausible distance of a seen joint from the frame's corner, in x or y; larger values overflow when drawn.
+Poses from clients beyond it are rejected, and transforms clip joints to it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pose:
     """One person in one frame; `J` is `skeleton.JOINT_COUNT` (137): BODY_25, face 70, left hand 21, right hand 21.
 
-    joints_px: `[J, 2]` float32, x then y, in pixels of the original frame, from its upper left corner; 0 where unseen.
-    confidence: `[J]` float32 in [0, 1]; 0 where the joint was not seen.
+    joints_px: `[J, 2]` float32, x then y, in pixels of the original frame, from its upper left corner; 0 if unseen.
+    confidence: `[J]` float32 in [0, 1]; 0 if the joint was not seen.
 
-    Raises ValueError for other shapes, for confidences outside of [0, 1] and for seen joints that are not finite.
-    Unseen joints are stored as 0, whatever they were given as, so no NaN can hide in a pose.
+    Raises ValueError for other shapes, confidences outside [0, 1] and seen joints that are not finite. Positions of
+    unseen joints are replaced by 0, so a pose never contains NaN.
     """
 
     joints_px: Joints
@@ -51,27 +51,21 @@ class Pose:
 
     @classmethod
     def nothing_seen(cls) -> Pose:
-        """A pose in which no joint was seen."""
+        """Return a pose in which no joint was seen."""
         return cls(np.zeros((skeleton.JOINT_COUNT, 2), np.float32), np.zeros(skeleton.JOINT_COUNT, np.float32))
 
     @property
     def seen(self) -> NDArray[np.bool_]:
-        """`[J]` bool: which joints were seen."""
+        """Which joints were seen, `[J]` bool."""
         return np.asarray(self.confidence > 0)
 
     def joint(self, index: int) -> NDArray[np.float32] | None:
-        """`[2]` float32, x and y in pixels, or None where the joint was not seen."""
+        """Return x and y in pixels, `[2]` float32, or None if the joint was not seen."""
         return self.joints_px[index] if self.confidence[index] > 0 else None
 
     def transformed(self, scale_x: float, scale_y: float, shift_x_px: float = 0, shift_y_px: float = 0) -> Pose:
-        """Every seen joint at `(x * scale_x + shift_x_px, y * scale_y + shift_y_px)`."""
+        """Return the pose with every seen joint at `(x * scale_x + shift_x_px, y * scale_y + shift_y_px)`."""
         moved = self.joints_px * np.array([scale_x, scale_y], np.float32) + np.array(
             [shift_x_px, shift_y_px], np.float32
         )
         return Pose(moved, self.confidence)
-
-    def flipped(self, width_px: float) -> Pose:
-        """The pose in the mirrored frame: x becomes `width_px - x`, and left joints change places with right ones."""
-        mirrored = self.joints_px * np.array([-1, 1], np.float32) + np.array([width_px, 0], np.float32)
-        order = skeleton.FLIP
-        return Pose(mirrored[order], self.confidence[order])

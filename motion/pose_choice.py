@@ -1,4 +1,4 @@
-"""How a source's poses are estimated: by which backend, and in how much detail."""
+"""How poses are estimated: by which backend and in how much detail."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from enum import Enum
 
 
 class PoseDetail(Enum):
-    """How much of a person is estimated."""
+    """Which parts of a person are estimated."""
 
     BODY = "body"
     """The 25 body joints."""
     HOLISTIC = "holistic"
     """Body, face and hands in every frame."""
     LIVE = "live"
-    """The body in every frame; face and hands in every n-th, moved along with the body in between."""
+    """The body in every frame; face and hands in every n-th frame, moved along with the body in between."""
 
 
 class PoseBackend(Enum):
-    """Which network estimates the joints; dance/v1/pose.proto says what each can do."""
+    """Which network estimates the joints; dance/v1/pose.proto documents the differences."""
 
     MEDIAPIPE = "mediapipe"
     OPENPOSE = "openpose"
@@ -25,5 +25,5 @@ class PoseBackend(Enum):
 
     @property
     def finds_several(self) -> bool:
-        """Whether it can find more than one person, so that a dancer must be chosen."""
+        """Whether the backend can find more than one person, so that a dancer must be chosen."""
         return self is not PoseBackend.MEDIAPIPE

@@ -1,7 +1,7 @@
-"""How alike two poses are: object keypoint similarity (OKS) and the percentage of correct keypoints (PCK).
+"""Similarity of two poses: object keypoint similarity (OKS) and the percentage of correct keypoints (PCK).
 
-OKS is that of the COCO keypoint challenge (cocodataset.org, "keypoints-eval"), with the deviations of COCO-WholeBody
-(Jin et al. 2020) for the feet. Only body joints count: faces and hands belong to some backends alone.
+OKS follows the COCO keypoint challenge (cocodataset.org, "keypoints-eval"), with the deviations of COCO-WholeBody
+(Jin et al. 2020) for the feet. Only body joints count, because only some backends find faces and hands.
 """
 
 from __future__ import annotations
@@ -22,48 +22,50 @@ DEVIATIONS: Final[Floats] = np.array(
         0.025, 0.025, 0.035, 0.035, 0.068, 0.066, 0.066, 0.068, 0.066, 0.066,
     ]
 )  # fmt: skip
-"""`[25]`: how far annotators lie apart, by joint of BODY_25, as fractions of the body's size. Neck as a shoulder."""
+"""`[25]`: the annotators' deviation for each joint of BODY_25, as a fraction of the body's size. The neck has that of a
+shoulder."""
 
 _FILLED: Final = 0.53
-"""The part of a body's upright box that the body fills, for keypoints without a segmentation."""
+"""The fraction of its bounding box that a body fills, used because keypoints come without a segmentation."""
 _FEWEST_JOINTS_FOR_SIZE: Final = 2
+_PCK_TORSOS: Final = 0.2
 
 
 def body_size_px(pose: Pose) -> float:
-    """The square root of the body's area, from the upright box around its seen body joints; 0 for a single joint."""
+    """Return the square root of the body's area, estimated from its seen body joints' bounding box; 0 for one joint."""
     seen = pose.joints_px[skeleton.BODY][pose.seen[skeleton.BODY]]
     if len(seen) < _FEWEST_JOINTS_FOR_SIZE:
         return 0.0
     width_px, height_px = np.ptp(seen, axis=0).tolist()
-    # Somebody seen from the side, or half hidden, has a box that says little about their size.
+    # The box of a person seen from the side, or half hidden, is too narrow to measure their size.
     longer_px = max(width_px, height_px)
     return float(np.sqrt(_FILLED * longer_px * max(min(width_px, height_px), longer_px / 4)))
 
 
 def oks(pose: Pose, truth: Pose) -> float:
-    """0 to 1, over the body joints that `truth` has; one that `pose` lacks counts as 0. NaN where `truth` has none."""
+    """Return the OKS, 0 to 1, over `truth`'s body joints; joints missing in `pose` count 0. NaN if `truth` has none."""
     known = truth.seen[skeleton.BODY]
     size_px = body_size_px(truth)
     if not known.any() or size_px == 0:
         return float("nan")
     both = known & pose.seen[skeleton.BODY]
     distance_px = np.hypot(*(pose.joints_px[skeleton.BODY] - truth.joints_px[skeleton.BODY]).T.astype(np.float64))
-    likeness = np.exp(-((distance_px / (2 * DEVIATIONS * size_px)) ** 2) / 2)
-    return float(likeness[both].sum() / known.sum())
+    similarity = np.exp(-((distance_px / (2 * DEVIATIONS * size_px)) ** 2) / 2)
+    return float(similarity[both].sum() / known.sum())
 
 
 def torso_px(pose: Pose) -> float:
-    """From neck to mid-hip; NaN where one of them is unseen."""
+    """Return the distance from neck to mid-hip; NaN if one of them is unseen."""
     if not pose.seen[[skeleton.NECK, skeleton.MID_HIP]].all():
         return float("nan")
     return float(np.hypot(*(pose.joints_px[skeleton.NECK] - pose.joints_px[skeleton.MID_HIP])))
 
 
-def pck(pose: Pose, truth: Pose, *, within_torsos: float = 0.2) -> float:
-    """The share of the body joints which both have that lie within so many torsos of each other; NaN without any."""
+def pck(pose: Pose, truth: Pose) -> float:
+    """Return the fraction of the body joints seen in both poses that are within 0.2 torsos; NaN without any."""
     both = pose.seen[skeleton.BODY] & truth.seen[skeleton.BODY]
     torso = torso_px(truth)
     if not both.any() or not torso > 0:
         return float("nan")
     distance_px = np.hypot(*(pose.joints_px[skeleton.BODY] - truth.joints_px[skeleton.BODY]).T)
-    return float((distance_px[both] <= within_torsos * torso).mean())
+    return float((distance_px[both] <= _PCK_TORSOS * torso).mean())

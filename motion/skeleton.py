@@ -1,15 +1,13 @@
-"""The order of the joints, their lines, their mirror images, and how other formats map onto them.
+"""The order of the joints, the lines between them, and how other formats map onto them.
 
-Orders follow OpenPose's published output format (doc/02_output.md): BODY_25, face 70 (iBUG 68 and two pupils), hands
-21. "Left" and "right" are always the person's own.
+The order follows OpenPose's published output format (doc/02_output.md): BODY_25, face 70 (iBUG 68 and two pupils),
+hands 21. "Left" and "right" are always the person's own.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 from typing import Final
-
-import numpy as np
 
 BODY_NAMES: Final = (
     "Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "MidHip", "RHip", "RKnee",
@@ -39,69 +37,40 @@ BODY_LIMBS: Final = (
 """The limbs that OpenPose draws, as pairs of BODY_25 indices."""
 
 
-def _path(*points: int) -> tuple[tuple[int, int], ...]:
-    return tuple(pairwise(points))
-
-
-FACE_LINES: Final = (
-    *_path(*range(17)),
-    *_path(*range(17, 22)),
-    *_path(*range(22, 27)),
-    *_path(*range(27, 31)),
-    *_path(*range(31, 36)),
-    *_path(*range(36, 42), 36),
-    *_path(*range(42, 48), 42),
-    *_path(*range(48, 60), 48),
-    *_path(*range(60, 68), 60),
+FACE_PATHS: Final = (
+    tuple(range(17)),
+    tuple(range(17, 22)),
+    tuple(range(22, 27)),
+    tuple(range(27, 31)),
+    tuple(range(31, 36)),
+    (*range(36, 42), 36),
+    (*range(42, 48), 42),
+    (*range(48, 60), 48),
+    (*range(60, 68), 60),
 )
-"""Pairs of indices within the face's 70 points; the pupils (68, 69) are dots."""
+"""Lines through indices of the face's 70 points: jaw, right and left brow, bridge and base of the nose, right and left
+eye, outer and inner lip. The pupils (68, 69) are dots."""
 
-HAND_LINES: Final = tuple(line for finger in range(5) for line in _path(0, *range(1 + 4 * finger, 5 + 4 * finger)))
-"""Pairs of indices within a hand's 21 points, wrist to finger tip."""
+FINGER_PATHS: Final = tuple((0, *range(1 + 4 * finger, 5 + 4 * finger)) for finger in range(5))
+"""Lines through indices of a hand's 21 points, from the wrist to each finger tip, thumb first."""
 
-
-def _swapped(count: int, *pairs: tuple[int, int]) -> tuple[int, ...]:
-    order = list(range(count))
-    for a, b in pairs:
-        order[a], order[b] = b, a
-    return tuple(order)
-
-
-BODY_FLIP: Final = _swapped(
-    25, (2, 5), (3, 6), (4, 7), (9, 12), (10, 13), (11, 14), (15, 16), (17, 18), (19, 22), (20, 23), (21, 24)
-)
-FACE_FLIP: Final = _swapped(
-    70,
-    *((i, 16 - i) for i in range(8)),
-    *((17 + i, 26 - i) for i in range(5)),
-    (31, 35), (32, 34),
-    (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),
-    (48, 54), (49, 53), (50, 52), (59, 55), (58, 56), (60, 64), (61, 63), (67, 65), (68, 69),
-)  # fmt: skip
-FLIP: Final = np.array(
-    [
-        *BODY_FLIP,
-        *(FACE.start + i for i in FACE_FLIP),
-        *range(RIGHT_HAND.start, RIGHT_HAND.stop),
-        *range(LEFT_HAND.start, LEFT_HAND.stop),
-    ]
-)
-"""`[J]`: joint i of the mirrored pose is joint `FLIP[i]` of the original."""
+HAND_LINES: Final = tuple(line for finger in FINGER_PATHS for line in pairwise(finger))
+"""The same lines as pairs of indices."""
 
 COCO18_TO_BODY: Final = (
     (0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7), (9, 8), (10, 9), (11, 10), (12, 11), (13, 12),
     (14, 13), (15, 14), (16, 15), (17, 16), (18, 17),
 )  # fmt: skip
-"""`(BODY_25 index, COCO-18 index)`; MidHip is the hips' mean, with the smaller confidence; feet do not exist there."""
+"""`(BODY_25 index, COCO-18 index)`. MidHip is the hips' midpoint, with the smaller confidence; COCO-18 has no feet."""
 
 MEDIAPIPE_TO_BODY: Final = (
     (0, 0), (2, 12), (3, 14), (4, 16), (5, 11), (6, 13), (7, 15), (9, 24), (10, 26), (11, 28), (12, 23), (13, 25),
     (14, 27), (15, 5), (16, 2), (17, 8), (18, 7), (19, 31), (21, 29), (22, 32), (24, 30),
 )  # fmt: skip
-"""`(BODY_25 index, MediaPipe 33 index)`; MediaPipe has no small toes, so 20 and 23 stay unseen."""
+"""`(BODY_25 index, MediaPipe 33 index)`. MediaPipe has no small toes, so 20 and 23 stay unseen."""
 
 MEDIAPIPE_MEANS_TO_BODY: Final = ((NECK, 11, 12), (MID_HIP, 23, 24))
-"""`(BODY_25 index, two MediaPipe indices)`: the joint is their middle, with the smaller visibility."""
+"""`(BODY_25 index, two MediaPipe indices)`: the joint is their midpoint, with the smaller visibility."""
 
 MEDIAPIPE_MESH_TO_FACE: Final = (
     127, 234, 132, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 361, 454, 356,  # jaw
@@ -113,39 +82,39 @@ MEDIAPIPE_MESH_TO_FACE: Final = (
     362, 385, 387, 263, 373, 380,  # left eye
     61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91,  # outer lip
     78, 81, 13, 311, 308, 402, 14, 178,  # inner lip
-    468, 473,  # pupils; they exist in the refined mesh (478 points) only
+    468, 473,  # pupils; only in the refined mesh (478 points)
 )  # fmt: skip
-"""Index into MediaPipe's face mesh for each of the 70 face points."""
+"""The index in MediaPipe's face mesh of each of the 70 face points."""
 
 WHOLE_BODY_TO_BODY: Final = (
     (0, 0), (2, 6), (3, 8), (4, 10), (5, 5), (6, 7), (7, 9), (9, 12), (10, 14), (11, 16), (12, 11), (13, 13), (14, 15),
     (15, 2), (16, 1), (17, 4), (18, 3), (19, 17), (20, 18), (21, 19), (22, 20), (23, 21), (24, 22),
 )  # fmt: skip
-"""`(BODY_25 index, COCO-WholeBody index)`: its 17 body points are COCO's, 17-22 the feet, the left one first."""
+"""`(BODY_25 index, COCO-WholeBody index)`: the 17 body points are COCO's, 17-22 are the feet, left foot first."""
 
 WHOLE_BODY_MEANS_TO_BODY: Final = ((NECK, 5, 6), (MID_HIP, 11, 12))
-"""`(BODY_25 index, two COCO-WholeBody indices)`: the joint is their middle, with the smaller confidence."""
+"""`(BODY_25 index, two COCO-WholeBody indices)`: the joint is their midpoint, with the smaller confidence."""
 
 WHOLE_BODY_FACE: Final = slice(23, 91)
-"""The 68 points of iBUG in COCO-WholeBody's 133; the pupils are not among them."""
+"""The 68 iBUG points among COCO-WholeBody's 133, which include no pupils."""
 
 WHOLE_BODY_LEFT_HAND: Final = slice(91, 112)
 WHOLE_BODY_RIGHT_HAND: Final = slice(112, 133)
 
 FACE_EYES: Final = ((68, slice(36, 42)), (69, slice(42, 48)))
-"""`(pupil, the eye's outline)` within the face's 70 points, the right eye first."""
+"""`(pupil, outline of the eye)` as indices of the face's 70 points, right eye first."""
 
 HALPE26_TO_BODY: Final = (
     *WHOLE_BODY_TO_BODY[:17], (19, 20), (20, 22), (21, 24), (22, 21), (23, 23), (24, 25),
 )  # fmt: skip
-"""`(BODY_25 index, Halpe-26 index)`: its first 17 are COCO's; head, neck and hip (17 to 19) have other places here."""
+"""`(BODY_25 index, Halpe-26 index)`: the first 17 are COCO's; Halpe's head, neck and hip (17 to 19) are not used."""
 
 OTHER_BODIES: Final = {
     17: (WHOLE_BODY_TO_BODY[:17], WHOLE_BODY_MEANS_TO_BODY),
     18: (COCO18_TO_BODY, ((MID_HIP, 8, 11),)),
     26: (HALPE26_TO_BODY, WHOLE_BODY_MEANS_TO_BODY),
 }
-"""By their number of parts, bodies of other formats: COCO, OpenPose's COCO, Halpe (AlphaPose's and RTMPose's).
+"""Bodies of other formats by their number of parts: COCO, OpenPose's COCO, Halpe (AlphaPose and RTMPose).
 
-For each its joints, and the joints that are the middle of two of its own, as above.
+The values are the joints, and the joints that are the midpoint of two parts, as above.
 """

@@ -1,1 +1,1 @@
-"""The sample dancer and the sample actor, drawn by this project itself."""
+"""The sample dancer and the sample actor, both rendered by this project."""

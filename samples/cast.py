@@ -1,17 +1,17 @@
-"""The two people of the samples: who they are, what they wear, and where they dance."""
+"""The two performers of the samples: their bodies, clothes, rooms and dances."""
 
 from dataclasses import dataclass
 
 from samples.renderer.appearance import Fabric, Look
-from samples.renderer.choreography import ACTOR_DANCE, SOURCE_DANCE, Dance, KeyPose
-from samples.renderer.draw import Renderer, Rendering
+from samples.renderer.choreography import ACTOR_DANCE, SOURCE_DANCE, Dance
+from samples.renderer.draw import Renderer
 from samples.renderer.proportions import BodyShape
 from samples.renderer.room import Poster, Room
 
 
 @dataclass(frozen=True, slots=True)
 class Performer:
-    """A person in a place, and the dance that person knows."""
+    """A person, the room they dance in, and their dance."""
 
     name: str
     body: BodyShape
@@ -98,12 +98,3 @@ ACTOR = Performer(
     ),
     dance=ACTOR_DANCE,
 )
-
-
-def render_actor_in_source_pose(renderer: Renderer, pose: KeyPose, frame: int = 0) -> Rendering:
-    """The known right answer of a transfer: what the actor would look like dancing the source's `pose`.
-
-    renderer: the actor's. All lengths of a key pose are in leg lengths, so the actor's arms and legs take the
-    source's angles, and the way across the stage shrinks by the ratio of their legs; the actor's camera stays.
-    """
-    return renderer.render(pose, frame)

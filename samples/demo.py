@@ -1,11 +1,11 @@
-"""`make demo`: the sample clip danced by the sample actor, as a video and as a sheet of a few frames.
+"""`make demo`: transfer the sample clip to the sample actor; writes a video and a sheet of a few frames.
 
-Runs the very command that a user would type, so it shows what users get.
+Runs the same command as a user would.
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+if __name__ == "__main__":  # before the imports, so that a signal during them does not print a traceback
     from serving.process.entry import begin
 
     begin()
@@ -26,7 +26,7 @@ ROWS: Final = 4
 
 
 def main() -> None:
-    """Writes out/demo.mp4 and out/demo.png below the current folder; exits as `dance transfer` does."""
+    """Write out/demo.mp4 and out/demo.png in the current folder; exits with the code of `dance transfer`."""
     out = Path("out")
     out.mkdir(exist_ok=True)
     video, sheet = out / "demo.mp4", out / "demo.png"

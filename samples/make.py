@@ -1,6 +1,6 @@
-"""Makes the sample videos: `python -m samples.make clip|footage|truth|joints|stills -o PATH`."""
+"""Make the sample videos: `python -m samples.make clip|footage|truth|joints|stills -o PATH`."""
 
-if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+if __name__ == "__main__":  # before the imports, so that a signal during them does not print a traceback
     from serving.process.entry import begin
 
     begin()
@@ -9,7 +9,6 @@ import hashlib
 import multiprocessing
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from motion import skeleton
 from motion.frame import FrameSize
 from motion.keypoint_files.openpose_json import SOURCE_FILE, KeypointsPerson, KeypointsWriter, SourceFacts
 from motion.pose import Pose
-from samples.cast import ACTOR, SOURCE, Performer, render_actor_in_source_pose
+from samples.cast import ACTOR, SOURCE, Performer
 from samples.renderer.choreography import Dance
 from samples.renderer.draw import Picture, Renderer
 from samples.renderer.geometry import Floats
@@ -42,24 +41,25 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 
 def _even(size_px: int) -> int:
     if size_px % 2:
-        raise typer.BadParameter(f"{size_px} is odd; H.264 in yuv420p needs even sizes")
+        raise typer.BadParameter(f"{size_px} is odd; expected an even size, which H.264 in yuv420p needs")
     return size_px
 
 
 Size = Annotated[int, typer.Option(help="Width and height in pixels; even.", min=64, callback=_even)]
-Workers = Annotated[int, typer.Option(help="Processes that render.", min=1)]
-Frames = Annotated[int | None, typer.Option(help="Only so many frames from the start.", min=1)]
+Workers = Annotated[int, typer.Option(help="Number of rendering processes.", min=1)]
+Frames = Annotated[int | None, typer.Option(help="Render only this many frames from the start.", min=1)]
 Work = Annotated[
     Path | None,
     typer.Option(
-        help="Finished frames; a job cut short goes on there. By default beside the video, until that is whole."
+        help="Folder of finished frames, from which an interrupted run resumes. Default: beside the video, and removed "
+        "once the video is complete."
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A performer dancing a dance for a while, `size_px` square."""
+    """A performer dancing the first `frame_count` frames of a dance, `size_px` square."""
 
     performer: Performer
     dance: Dance
@@ -75,7 +75,7 @@ class Shot:
 @app.command()
 def clip(out: Out = Path("samples/source_clip.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
          work: Work = None) -> None:  # fmt: skip
-    """The source's six seconds at 25 frames a second: the clip to transfer from."""
+    """Render the source's six seconds at 25 frames a second: the clip to transfer."""
     _make(
         Shot(SOURCE, SOURCE.dance, 25, 150, size).cut_to(frames), out, crf=20, workers=workers, work=work, beside=False
     )
@@ -84,24 +84,27 @@ def clip(out: Out = Path("samples/source_clip.mp4"), size: Size = 512, frames: F
 @app.command()
 def footage(out: Out = Path("actor_footage.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
             work: Work = None) -> None:  # fmt: skip
-    """A minute of the actor at 15 frames a second to train on, and the true joints in an .npz beside it."""
+    """Render a minute of training footage of the actor at 15 frames a second; true joints go to an .npz beside it."""
     _make(Shot(ACTOR, ACTOR.dance, 15, 900, size).cut_to(frames), out, crf=18, workers=workers, work=work)
 
 
 @app.command()
 def truth(out: Out = Path("actor_truth.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
           work: Work = None) -> None:  # fmt: skip
-    """The actor in the poses of the source's clip: the right answer of the transfer, with joints in an .npz."""
+    """Render the actor in the poses of the source's clip, the ground truth of a transfer; joints go to an .npz.
+
+    Key poses are in leg lengths: the actor takes the source's angles, with steps scaled by the ratio of their legs.
+    """
     _make(Shot(ACTOR, SOURCE.dance, 25, 150, size).cut_to(frames), out, crf=18, workers=workers, work=work)
 
 
 @app.command()
 def joints(out: Out = Path("source_joints"), size: Size = 512, frames: Frames = None) -> None:
-    """The true joints of the source's clip, as a folder of OpenPose's JSON: what pose backends are held against."""
+    """Write the true joints of the source's clip as a folder of OpenPose JSON, to compare pose backends with."""
     shot = Shot(SOURCE, SOURCE.dance, 25, 150, size).cut_to(frames)
     _check_output(out, is_folder=True)
     if out.is_dir() and any(out.iterdir()):
-        raise typer.BadParameter(f"{out} exists already and is not empty")
+        raise typer.BadParameter(f"{out} already exists and is not empty")
     rate = Fraction(shot.frames_per_second)
     with folder_written_whole(out, last=SOURCE_FILE) as folder:
         writer = KeypointsWriter(folder, "source_clip", SourceFacts(FrameSize(size, size), rate, 1 / rate))
@@ -116,12 +119,12 @@ def joints(out: Out = Path("source_joints"), size: Size = 512, frames: Frames = 
 
 @app.command()
 def stills(out: Out = Path("stills.png"), size: Size = 256) -> None:
-    """Eight moments in one picture: above the source, below the actor in the very same poses."""
+    """Render eight moments in one picture: the source above, the actor in the same poses below."""
     _check_output(out)
     moments = [SOURCE.dance.seconds * k / 8 for k in range(8)]
     above, below = SOURCE.renderer(size, size), ACTOR.renderer(size, size)
     columns = [
-        np.vstack([above.render(pose).picture, render_actor_in_source_pose(below, pose).picture])
+        np.vstack([above.render(pose).picture, below.render(pose).picture])
         for pose in (SOURCE.dance.pose_at(seconds) for seconds in moments)
     ]
     _write_png(out, np.hstack(columns))
@@ -129,7 +132,7 @@ def stills(out: Out = Path("stills.png"), size: Size = 256) -> None:
 
 
 def _make(shot: Shot, out: Path, *, crf: int, workers: int, work: Path | None, beside: bool = True) -> None:
-    """Renders what is missing, writes the video and, `beside` it, the true joints."""
+    """Render the missing frames, then write the video and, if `beside`, the true joints next to it."""
     _check_output(out)
     folder = (work or out.with_suffix(".frames")) / fingerprint(shot)
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,14 +153,14 @@ def _make(shot: Shot, out: Path, *, crf: int, workers: int, work: Path | None, b
 
 
 def _check_output(out: Path, *, is_folder: bool = False) -> None:
-    """Refuses a name that cannot be written, before minutes are spent on drawing."""
+    """Raise BadParameter if `out` cannot be written, before rendering for minutes."""
     reason = "it is a folder" if out.is_dir() and not is_folder else why_unwritable(out, is_folder=is_folder)
     if reason is not None:
         raise typer.BadParameter(f"{out} cannot be written: {reason}")
 
 
 def fingerprint(shot: Shot) -> str:
-    """Twelve letters that change with the shot or with the code that draws it, so no old frame passes for a new one."""
+    """Return twelve characters that change with the shot or the rendering code, so that stale frames are not used."""
     named = shot.performer.name, shot.dance.seconds, shot.frames_per_second, shot.size_px
     digest = hashlib.sha256(repr(named).encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
@@ -167,12 +170,12 @@ def fingerprint(shot: Shot) -> str:
 
 
 def render_frames(shot: Shot, folder: Path, workers: int) -> Floats:
-    """Renders the frames that `folder` lacks. Returns the true joints of all, `[frames, 25, 2]` in pixels."""
+    """Render the frames missing from `folder`. Returns the true joints of all, `[frames, 25, 2]` in pixels."""
     missing = [i for i in range(shot.frame_count) if not _frame_path(folder, i).exists()]
     if missing:
-        # A fresh interpreter: forking one that holds OpenCV's threads may hang.
+        # Spawned, because forking a process with OpenCV's threads can hang.
         context = multiprocessing.get_context("spawn")
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # inherited by the workers, who share the cores already
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the workers, which already use all cores
         with ProcessPoolExecutor(workers, context, _start_worker, (shot, folder)) as pool:
             for _ in track(pool.map(_render_frame, missing), description=shot.performer.name, total=len(missing)):
                 pass
@@ -180,7 +183,7 @@ def render_frames(shot: Shot, folder: Path, workers: int) -> Floats:
 
 
 def true_joints(shot: Shot) -> Floats:
-    """Where the joints of every frame are, `[frames, 25, 2]` float32 in pixels, in the order of BODY_25."""
+    """Return the joints of every frame, `[frames, 25, 2]` float32 in pixels, in BODY_25 order."""
     view = shot.performer.room.camera(shot.size_px, shot.size_px)
     poses = [shot.dance.pose_at(i / shot.frames_per_second) for i in range(shot.frame_count)]
     body = shot.performer.body
@@ -191,7 +194,7 @@ _worker: tuple[Shot, Path, Renderer] | None = None
 
 
 def _start_worker(shot: Shot, folder: Path) -> None:
-    """Each process paints the empty room once."""
+    """Create this process's renderer, which paints the empty room once."""
     global _worker
     cv2.setNumThreads(1)
     _worker = shot, folder, shot.performer.renderer(shot.size_px, shot.size_px)
@@ -210,29 +213,23 @@ def _frame_path(folder: Path, index: int) -> Path:
 
 
 def _write_png(path: Path, picture: Picture) -> None:
-    """Whole or not at all, so that a frame cut short is not taken for a finished one."""
-    encoded, data = cv2.imencode(".png", picture[:, :, ::-1])
-    if not encoded:
-        raise OSError(f"{path}: the picture could not be encoded as PNG")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        part.write(data.tobytes())
-    whole = Path(part.name)
-    whole.chmod(0o644)
-    whole.replace(path)
+    """Write atomically, so that an interrupted run leaves no partial frames."""
+    with written_whole(path) as partial:
+        if not cv2.imwrite(str(partial), picture[:, :, ::-1]):
+            raise OSError(f"{path}: the picture could not be written as PNG")
 
 
 def _read_png(path: Path) -> Picture:
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise OSError(f"{path}: not a picture; delete it and run again")
+        raise OSError(f"{path} is not a picture; delete it and run again")
     return picture[:, :, ::-1].astype(np.uint8)
 
 
 def write_video(path: Path, pictures: Iterator[Picture], frames_per_second: int, crf: int) -> None:
-    """H.264 in yuv420p, the index first so that players start at once. `crf` 18 is nearly lossless, 28 is small.
+    """Write H.264 in yuv420p, with the index first so that players start at once.
 
-    Whole or not at all: what was there before stays until then.
+    crf: 18 is nearly lossless, 28 is small. The write is atomic: an existing file is replaced only by a complete one.
     """
     with written_whole(path) as part, av.open(str(part), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(frames_per_second))

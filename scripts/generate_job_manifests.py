@@ -21,7 +21,7 @@ HEADER: Final = """\
 # `kubectl create -f deploy/jobs/{name}`, after you have set names, annotation and args.
 # Generated from train.yaml by `python scripts/generate_job_manifests.py`; its comments explain the fields.
 """
-FOOTAGE: Final = FootageRequest(files=(Path("/footage/me.mp4"),))
+FOOTAGE: Final = FootageRequest(files=[Path("/footage/me.mp4")])
 TRAINING: Final = on_cluster(
     TrainRequest(footage=FOOTAGE, actor="me", preset="full-512", consent="who agreed, to what"), FOOTAGE, 1
 )

@@ -1,4 +1,4 @@
-"""A certificate authority for tests, and what it signs."""
+"""A certificate authority for tests, and the certificates it signs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Signed:
-    """A certificate and its key, as files."""
+    """The files of a certificate and its key."""
 
     certificate: Path
     key: Path
 
 
 class Authority:
-    """Signs certificates for 127.0.0.1; its own is in `ca`."""
+    """Signs certificates for 127.0.0.1; `ca` is the file of its own certificate."""
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
         self._folder = folder
@@ -40,7 +40,7 @@ class Authority:
         self.ca.write_bytes(signed.public_bytes(Encoding.PEM))
 
     def sign(self, name: str, *, host: str = "127.0.0.1", valid_for: timedelta = timedelta(hours=1)) -> Signed:
-        """A certificate whose first alternative name is `name`, also for `host`. A negative time: it has expired."""
+        """Sign a certificate for `name`, its first alternative name, and `host`. A negative `valid_for` has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address(host))])

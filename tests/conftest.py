@@ -1,4 +1,4 @@
-"""Fixtures that every test may use."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Before anything imports torch: spinning OpenMP threads would slow the other processes of a test.
+# Set before torch is imported: spinning OpenMP threads would slow down a test's other processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# Tests fetch pages from servers of their own. What a proxy does to the product, tests of it say by setting these.
+# Tests call local servers directly. Tests of proxies set these variables themselves.
 for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[_name]
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The repository's root."""
+    """The repository's root folder."""
     return ROOT
 
 
 @pytest.fixture(scope="session")
 def clips() -> Path:
-    """The folder of real clips, below DANCE_TEST_DATA; skips where there is none."""
+    """The folder of real clips in DANCE_TEST_DATA; skips the test if it does not exist."""
     data = Path(os.environ.get("DANCE_TEST_DATA", ROOT.parent / "shared"))
     folder = data / "clips"
     if not folder.is_dir():
-        pytest.skip(f"no real clips: {folder} does not exist (DANCE_TEST_DATA names the folder above it)")
+        pytest.skip(f"no real clips: {folder} does not exist (set DANCE_TEST_DATA to its parent folder)")
     return folder

@@ -1,4 +1,4 @@
-"""Ways in which an actor on a disk can be damaged, each with the words by which it is named."""
+"""Ways to damage a stored actor, each with the expected error message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 
 def field(path: str, literal: str) -> Callable[[Path], None]:
-    """Puts the JSON text `literal` into a field of version 1's actor.json, whose parts are parted by dots."""
+    """Replace a field of version 1's actor.json, given as a dotted path, with the JSON text `literal`."""
 
     def damage(home: Path) -> None:
         file = home / "1" / "actor.json"
@@ -28,7 +28,7 @@ def field(path: str, literal: str) -> Callable[[Path], None]:
 
 
 def text(name: str, content: str | bytes) -> Callable[[Path], None]:
-    """Writes this in place of a file below the actor's folder."""
+    """Overwrite a file in the actor's folder."""
 
     def damage(home: Path) -> None:
         (home / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -37,7 +37,7 @@ def text(name: str, content: str | bytes) -> Callable[[Path], None]:
 
 
 def other_kind(name: str, make: Callable[[Path], object]) -> Callable[[Path], None]:
-    """Makes something else than a file in its place."""
+    """Replace a file with something that is not a file."""
 
     def damage(home: Path) -> None:
         (home / name).unlink(missing_ok=True)
@@ -47,18 +47,18 @@ def other_kind(name: str, make: Callable[[Path], object]) -> Callable[[Path], No
 
 
 def grown(name: str, size_bytes: int) -> Callable[[Path], None]:
-    """A file of so many bytes, which takes no room on the disk."""
+    """Change a file's size; a sparse file takes no disk space."""
     return lambda home: os.truncate(home / name, size_bytes)
 
 
 def endless(path: Path) -> None:
-    """A file of a gigabyte, which takes no room on the disk."""
+    """Create a sparse file of one gigabyte."""
     path.touch()
     os.truncate(path, 2**30)
 
 
 def renamed(name: str) -> Callable[[Path], None]:
-    """Gives version 1 another number."""
+    """Rename the folder of version 1."""
 
     def damage(home: Path) -> None:
         (home / "1").rename(home / name)
@@ -67,7 +67,7 @@ def renamed(name: str) -> Callable[[Path], None]:
 
 
 def loop(path: Path) -> None:
-    """A link to itself."""
+    """Create a link to itself."""
     path.symlink_to(path.name)
 
 
@@ -101,15 +101,15 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "network-huge": (field("generator.blocks", "1000000000"), "generator.blocks: expected a whole number"),
     "map-version-huge": (field("label_map_version", "4294967296"), "label_map_version: expected a whole number"),
     "map-version-text": (field("label_map_version", '"1"'), "label_map_version: expected a whole number"),
-    "surrogate": (field("preset", '"\\ud800"'), "preset: expected a text, got half a surrogate pair"),
-    "surrogate-name": (field("scores", '{"\\udc00": 1}'), "scores.'\\udc00': expected a text, got half"),
-    "preset-long": (field("preset", f'"{"x" * 100_000}"'), "preset: expected a text of at most 200 characters"),
-    "preset-list": (field("preset", "[]"), "preset: expected a text of at most 200 characters, got a list"),
+    "surrogate": (field("preset", '"\\ud800"'), "preset: expected a string, got half a surrogate pair"),
+    "surrogate-name": (field("scores", '{"\\udc00": 1}'), "scores.'\\udc00': expected a string, got half"),
+    "preset-long": (field("preset", f'"{"x" * 100_000}"'), "preset: expected a string of at most 200 characters"),
+    "preset-list": (field("preset", "[]"), "preset: expected a string of at most 200 characters, got a list"),
     "id-path": (field("id", '"../other"'), "id: expected an actor's id, got '../other'"),
     "double": (text(METADATA, '{"format": 1, "format": 1}'), "has two fields format in one object"),
     "other-format": (field("format", "2"), "is stored in format 2, this server reads format 1"),
     "format-huge": (field("format", "9" * 100), "format: expected a number"),
-    "missing-field": (text(METADATA, '{"format": 1}'), "id: is missing, expected a text"),
+    "missing-field": (text(METADATA, '{"format": 1}'), "id: is missing, expected a string"),
     "list": (text(METADATA, "[]"), "expected an object, got a list"),
     "empty": (text(METADATA, ""), "is not JSON"),
     "no-text": (text(METADATA, b"\xff\xfe\x00"), "is not JSON: byte 0 is not UTF-8"),

@@ -1,8 +1,8 @@
-"""`python -m tests.secluded REPORT COMMAND...`: runs a command without a network, and notes what it wanted of one.
+"""`python -m tests.secluded REPORT COMMAND...`: runs a command without a network and reports its network use.
 
-The command gets namespaces of its own, which Linux gives to unprivileged users too: loopback is the only interface
-there, and the only name server answers that no name exists. The report, a JSON file, says which names were asked for,
-by any process in any language, and how many packets had nowhere to go. The exit code is the command's.
+The command runs in its own Linux namespaces, which unprivileged users may create. Loopback is the only interface, and
+the only name server replies that no name exists. The JSON report lists the names that any process looked up, and
+the number of packets that could not be routed. The exit code is the command's.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _NAMESPACES = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a command wanted of the network. code: its exit code. said: what it wrote.
+    """A command's attempts to use the network. code: its exit code. said: its output.
 
-    names: that were looked up. packets: which had nowhere to go, for an address outside of this machine.
+    names: looked up in DNS. packets: how many could not be routed, because their address is not on this machine.
     """
 
     code: int
@@ -48,7 +48,7 @@ class Wanted:
 
 
 def why_not() -> str:
-    """Why this machine cannot seclude a command; empty where it can."""
+    """Return why this machine cannot isolate a command; empty if it can."""
     if sys.platform != "linux" or shutil.which("unshare") is None:
         return "network namespaces need Linux and util-linux's unshare"
     tried = subprocess.run([*_NAMESPACES, "true"], capture_output=True, text=True, check=False)
@@ -58,7 +58,7 @@ def why_not() -> str:
 def secluded(
     command: Sequence[str], *, environment: Mapping[str, str] | None = None, timeout_seconds: float = 120
 ) -> Wanted:
-    """Runs a command without a network. All that it starts ends with it, also where it takes too long."""
+    """Run a command without a network. Its child processes end with it, even after a time-out."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         words = [*_NAMESPACES, sys.executable, "-m", "tests.secluded", report.name, *command]
         done = subprocess.run(
@@ -73,13 +73,13 @@ def secluded(
         text = Path(report.name).read_text()
     said = done.stdout + done.stderr
     if not text:
-        raise AssertionError(f"nothing was reported:\n{said}")
+        raise AssertionError(f"the command wrote no report:\n{said}")
     found = json.loads(text)
     return Wanted(done.returncode, said, found["names"], found["packets"])
 
 
 def main(report: str, command: Sequence[str]) -> int:
-    """Inside of the namespaces."""
+    """Run the command; called inside the namespaces."""
     _loopback_up()
     with tempfile.NamedTemporaryFile("w", suffix=".resolv") as resolver:
         resolver.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
@@ -113,7 +113,7 @@ def _answer(server: socket.socket, names: list[str]) -> None:
 
 
 def _lost_packets() -> int:
-    """The kernel's counters of this namespace."""
+    """Read this namespace's kernel counters of packets without a route."""
     rows = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Ip:")]
     lost = int(dict(zip(*rows, strict=True))["OutNoRoutes"])
     for line in Path("/proc/net/snmp6").read_text().splitlines() if Path("/proc/net/snmp6").exists() else ():

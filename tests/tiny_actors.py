@@ -1,4 +1,4 @@
-"""Actors with networks so small that their right answer can be computed by hand."""
+"""Actors whose networks are so small that their output can be computed by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIDE_PX = 32
 
 
 def tiny_network(path: Path, inputs: tuple[str, str], output: str, side_px: int, bias: int) -> Path:
-    """Writes an ONNX file of our format: half of the first picture, a quarter of the second, and `bias`."""
+    """Write an ONNX network that adds half of the first picture, a quarter of the second and `bias`."""
     shape: list[str | int | None] = ["N", side_px, side_px, 3]
     half, quarter, more = (
         numpy_helper.from_array(np.array(value, np.float32), name)
@@ -59,9 +59,9 @@ def publish_tiny(
     side_px: int = SIDE_PX,
     serve: bool = True,
 ) -> Actor:
-    """Publishes an actor whose networks are tiny, or whose generator.onnx holds the bytes `generator`.
+    """Publish an actor with tiny networks, or with the bytes `generator` as generator.onnx.
 
-    folder: empty, for the files on their way.
+    folder: an empty folder for temporary files.
     """
     model = tiny_network(folder / "generator.onnx", ("label_map", "previous_frame"), "frame", side_px, bias)
     if generator is not None:

@@ -1,4 +1,4 @@
-"""Pose networks of a few numbers, with the inputs and outputs of real ones, and model cards for them."""
+"""Tiny pose networks with the inputs and outputs of real ones, and their model cards."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def _saved(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], 
 
 
 def write_paf_network(path: Path, *, one_output: bool = False, height: int | str = "h", width: int | str = "w") -> Path:
-    """Two parts and one limb, read off a picture's colours (RGB in the order of the input's channels).
+    """Write a network that reads two parts and one limb from a picture's colours.
 
-    Part 0 is where the first channel is bright, part 1 where the second is; the field's x is the third channel, its y
-    nothing. All of them as means of 8 x 8 pixels, a bright one (255) as 1.
+    Part 0 is where the first channel is bright and part 1 where the second is; the part affinity field has the third
+    channel as x and 0 as y. All are means over 8 x 8 pixels, scaled so that 255 is 1.
     """
     nodes = [
         helper.make_node("AveragePool", ["image"], ["means"], kernel_shape=[8, 8], strides=[8, 8]),
@@ -53,7 +53,7 @@ def write_paf_network(path: Path, *, one_output: bool = False, height: int | str
 
 
 def paf_card(path: Path, **changes: Any) -> dict[str, Any]:
-    """The card of such a network, for pictures of 128 x 64."""
+    """Return that network's model card, for pictures of 128 x 64."""
     card: dict[str, Any] = {
         "format": "dance-pose-model-1",
         "backend": "openpose",
@@ -70,14 +70,14 @@ def paf_card(path: Path, **changes: Any) -> dict[str, Any]:
 
 
 def write_card(folder: Path, card: dict[str, Any], name: str = "card.json") -> Path:
-    """Writes a card; gives its path."""
+    """Write a card and return its path."""
     path = folder / name
     path.write_text(json.dumps(card))
     return path
 
 
 def write_whole_body_network(path: Path, width_px: int = 48, height_px: int = 64) -> Path:
-    """All 133 points where the picture is brightest, with two places of the SimCC maps for each pixel."""
+    """Write a network that puts all 133 points at the brightest place, with two SimCC bins per pixel."""
     nodes = [
         helper.make_node("ReduceMean", ["input"], ["columns"], axes=[1, 2], keepdims=0),
         helper.make_node("ReduceMean", ["input"], ["rows"], axes=[1, 3], keepdims=0),
@@ -93,7 +93,7 @@ def write_whole_body_network(path: Path, width_px: int = 48, height_px: int = 64
         assert size_px > 0
     constants = {
         "x_flat": np.array([width_px, 1], np.int64), "y_flat": np.array([height_px, 1], np.int64),
-        # Of a pixel's two places the first one is the larger.
+        # The first of a pixel's two bins has the larger value.
         "x_first": np.array([[1, 0.5]], np.float32), "y_first": np.array([[1, 0.5]], np.float32),
         "x_row": np.array([1, 1, 2 * width_px], np.int64), "y_row": np.array([1, 1, 2 * height_px], np.int64),
         "x_all": np.array([1, 133, 2 * width_px], np.int64), "y_all": np.array([1, 133, 2 * height_px], np.int64),
@@ -111,7 +111,7 @@ def write_whole_body_network(path: Path, width_px: int = 48, height_px: int = 64
 
 
 def write_detector(path: Path, boxes: list[list[float]], labels: list[int], side_px: int = 64) -> Path:
-    """Finds these boxes (left, top, right, bottom, score) in every picture."""
+    """Write a detector that finds these boxes (left, top, right, bottom, score) in every picture."""
     nodes = [
         helper.make_node("ReduceMean", ["input"], ["mean"], axes=[1, 2, 3], keepdims=0),
         helper.make_node("Mul", ["mean", "none"], ["nothing"]),
@@ -135,7 +135,7 @@ def write_detector(path: Path, boxes: list[list[float]], labels: list[int], side
 
 
 def whole_body_card(path: Path, **changes: Any) -> dict[str, Any]:
-    """The card of such a network, without a detector."""
+    """Return the whole-body network's model card, without a detector."""
     card: dict[str, Any] = {
         "format": "dance-pose-model-1",
         "backend": "rtmpose",
@@ -151,9 +151,9 @@ def whole_body_card(path: Path, **changes: Any) -> dict[str, Any]:
 
 
 def two_hands(*pairs: tuple[float, float, float], width_px: int = 128, height_px: int = 64) -> Picture:
-    """A picture in which the PAF network finds people: for each (x of one hand, x of the other, y), in pixels.
+    """Draw people for the PAF network, each given as (x of one hand, x of the other, y) in pixels.
 
-    The first hand is red, the second green, with blue along the line between them.
+    The first hand is red and the second green, with blue along the line between them.
     """
     picture = np.zeros((height_px, width_px, 3), np.uint8)
     rows, columns = np.mgrid[:height_px, :width_px] + 0.5

@@ -2,5 +2,5 @@
 
 import os
 
-# Read by OpenMP when torch is imported: threads that spin while they wait slow down everything else on shared cores.
+# OpenMP reads this when torch is imported: threads that spin while waiting slow down everything else on shared cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,18 +1,20 @@
-"""What a training can be told, for `dance train` and `python -m training` alike.
+"""The options of a training, for `dance train` and `python -m training` alike.
 
-Nothing here imports torch: a client that only sends a training to a cluster needs none.
+Nothing here imports torch: a client that only sends a training to a cluster does not need it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from serving.actors.actor import MOST_CONSENT_CHARACTERS
+from serving.actors.actor_id import checked_actor_id
 from serving.errors import BadInput
+from serving.process.option_groups import words_of
 
 FOOTAGE: Final = typer.Argument(
     metavar="FOOTAGE...",
@@ -24,131 +26,132 @@ DEFAULT_PRESET: Final = "slim-256"
 DEFAULT_ACTORS: Final = Path("actors")
 DEFAULT_WORK: Final = Path("work")
 
-Footage = Annotated[list[Path], FOOTAGE]
-Keypoints = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--keypoints",
-        help="Folder of OpenPose's JSON files, or a .json list, to take poses from; once for every file of footage.",
-    ),
-]
-FrameRate = Annotated[
-    float | None, typer.Option("--frame-rate", help="Thin footage out to at most so many frames a second.")
-]
-ActorName = Annotated[str, typer.Option("--actor", help="The actor's id; a new version of it, where there is one.")]
-PresetName = Annotated[str, typer.Option("--preset", help=f"{PRESETS}.")]
-Minutes = Annotated[float | None, typer.Option("--minutes", help="Of training; default: the preset's length.")]
-Frames = Annotated[
-    int | None,
-    typer.Option("--frames", help="Seen in the training of body and of face; exactly resumable, unlike minutes."),
-]
-Losses = Annotated[
-    str | None,
-    typer.Option("--losses", help="pix2pixhd, smoothing or smoothing-face; default: all that the preset has."),
-]
-Perceptual = Annotated[
-    str | None,
-    typer.Option("--perceptual", help="vgg19, random or none; default: the preset's. vgg19 needs its weights."),
-]
-Adversarial = Annotated[
-    str | None, typer.Option("--adversarial", help="least-squares or log; default: the preset's, least-squares in all.")
-]
-FeatureMatching = Annotated[
-    str | None,
-    typer.Option(
-        "--feature-matching",
-        help="mean or sum over the discriminators: pix2pixHD's code or the paper's equation; default: mean.",
-    ),
-]
-VggWeights = Annotated[
-    Path | None,
-    typer.Option("--vgg-weights", help="torchvision's vgg19-dcbb9e9d.pth; default: fetched where it is needed."),
-]
-Batch = Annotated[int, typer.Option("--batch", help="Pairs in each step, of each process.")]
-Compiled = Annotated[bool, typer.Option("--compile", help="Use torch.compile.")]
-StartFrom = Annotated[
-    str, typer.Option("--from", metavar="ACTOR", help="Begin with the weights of this actor (fine-tuning).")
-]
-ActorsFolder = Annotated[Path, typer.Option("--actors", envvar="DANCE_ACTORS", help="Folder of the actors.")]
+ActorsFolder = Annotated[Path, typer.Option("--actors", envvar="DANCE_ACTORS", help="Folder with the actors.")]
 WorkFolder = Annotated[
-    Path, typer.Option("--work", help="Folder for what was prepared, and for what a stopped training needs to go on.")
+    Path, typer.Option("--work", help="Folder for prepared footage, and for what a stopped training needs to continue.")
 ]
-Consent = Annotated[
-    str, typer.Option("--consent", help="Who agreed, when, and to what; stored with the actor.", show_default=False)
-]
-Seed = Annotated[int, typer.Option("--seed", help="Another one draws other pairs: another training.")]
-Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
-Anyway = Annotated[bool, typer.Option("--anyway", help="Train also on footage that is not worth it.")]
-PublishAnyway = Annotated[
-    bool,
-    typer.Option("--publish-anyway", help="Serve the result also where it is, or may be, worse than what is served."),
-]
+
+
+def _actor_option(actor: str) -> str:
+    return checked_actor_id(actor, field="--actor")
+
+
+_WRITTEN_OUT: Final = frozenset({"preset", "store_root", "work_root", "seed", "device"})
+"""Options that a Job's manifest shows even where they have their default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FootageRequest:
-    """Which footage; see `training.data.footage.Footage`."""
+    """Which footage to read; see `training.data.footage.Footage`."""
 
-    files: tuple[Path, ...]
-    keypoints: tuple[Path, ...] = ()
-    most_frames_per_second: float | None = None
-
-    def options(self) -> list[str]:
-        """The options of a command line that ask for it; the files are its arguments."""
-        rate = self.most_frames_per_second
-        said = [f"--keypoints={folder}" for folder in self.keypoints]
-        return said if rate is None else [*said, f"--frame-rate={rate!r}"]
+    files: Annotated[list[Path], FOOTAGE]
+    keypoints: Annotated[
+        list[Path],
+        typer.Option(
+            "--keypoints",
+            help="Folder of OpenPose JSON files, or a .json list, to read poses from; once for each footage file.",
+        ),
+    ] = field(default_factory=list)
+    frame_rate: Annotated[
+        float | None, typer.Option("--frame-rate", help="Thin footage out to at most this many frames a second.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainRequest:
-    """One training, as it was asked for; see `training.job.JobSettings`. Raises BadInput for a blank consent."""
+class TrainOptions:
+    """The options of a training, apart from its footage and preset. Raises BadInput for values that make no sense.
 
-    footage: FootageRequest
-    actor: str
-    consent: str
-    preset: str = DEFAULT_PRESET
-    minutes: float | None = None
-    frames: int | None = None
-    losses: str | None = None
-    perceptual: str | None = None
-    adversarial: str | None = None
-    feature_matching: str | None = None
-    vgg_weights: Path | None = None
-    batch: int = 1
-    compiled: bool = False
-    start_from: str = ""
-    actors_root: Path = DEFAULT_ACTORS
-    work_root: Path = DEFAULT_WORK
-    seed: int = 0
-    device: str = "cpu"
-    footage_anyway: bool = False
-    publish_anyway: bool = False
+    minutes: training time of all stages together; preparation and publishing come on top. pictures: frames seen, an
+    upper limit for the body and for the face each. Without either, the preset's own length applies.
+    losses, perceptual, adversarial, feature_matching: another row of the ablation, or other losses than the preset's;
+    see `presets`. batch, compiled: see `Computing`. start_from: an actor to take the first weights from; "" starts
+    from random ones.
+    """
+
+    actor: Annotated[
+        str,
+        typer.Option("--actor", callback=_actor_option, help="The actor's id; an existing actor gets a new version."),
+    ]
+    consent: Annotated[
+        str,
+        typer.Option("--consent", help="Who agreed, when, and to what; stored with the actor.", show_default=False),
+    ]
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Training time; default: the preset's length.")] = (
+        None
+    )
+    pictures: Annotated[
+        int | None,
+        typer.Option(
+            "--frames",
+            help="Number of frames to train the body on, and the face; unlike minutes, resumes exactly.",
+        ),
+    ] = None
+    losses: Annotated[
+        str | None,
+        typer.Option("--losses", help="pix2pixhd, smoothing or smoothing-face; default: all that the preset has."),
+    ] = None
+    perceptual: Annotated[
+        str | None,
+        typer.Option("--perceptual", help="vgg19, random or none; default: the preset's. vgg19 needs its weights."),
+    ] = None
+    adversarial: Annotated[
+        str | None,
+        typer.Option("--adversarial", help="least-squares or log; default: the preset's, least-squares in all."),
+    ] = None
+    feature_matching: Annotated[
+        str | None,
+        typer.Option(
+            "--feature-matching",
+            help="mean (pix2pixHD's code) or sum (the paper's equation) over the discriminators; default: mean.",
+        ),
+    ] = None
+    vgg_weights: Annotated[
+        Path | None,
+        typer.Option("--vgg-weights", help="torchvision's vgg19-dcbb9e9d.pth; default: downloaded when needed."),
+    ] = None
+    batch: Annotated[int, typer.Option("--batch", help="Pairs per step and process.")] = 1
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False
+    start_from: Annotated[
+        str, typer.Option("--from", metavar="ACTOR", help="Start from this actor's weights (fine-tuning).")
+    ] = ""
+    store_root: ActorsFolder = DEFAULT_ACTORS
+    work_root: WorkFolder = DEFAULT_WORK
+    seed: Annotated[
+        int, typer.Option("--seed", help="Another seed draws other pairs, which makes another training.")
+    ] = 0
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu"
+    footage_anyway: Annotated[
+        bool, typer.Option("--anyway", help="Train even on footage that is not worth training on.")
+    ] = False
+    publish_anyway: Annotated[
+        bool,
+        typer.Option(
+            "--publish-anyway", help="Serve the result even if it is, or may be, worse than what is served now."
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         if not self.consent.strip():
             raise BadInput("consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
         if len(self.consent) > MOST_CONSENT_CHARACTERS:
             raise BadInput("consent", f"has {len(self.consent)} characters, at most {MOST_CONSENT_CHARACTERS} are kept")
+        for name, value in (("minutes", self.minutes), ("frames", self.pictures), ("batch", self.batch)):
+            if value is not None and value <= 0:
+                raise BadInput(name, f"must be positive, got {value}")
+        if self.device not in ("cpu", "cuda"):
+            raise BadInput("device", f"must be cpu or cuda, got {self.device!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainRequest(TrainOptions):
+    """One training, as requested on a command line; `training.settings` makes a job's settings of it."""
+
+    footage: FootageRequest
+    preset: Annotated[str, typer.Option("--preset", help=f"{PRESETS}.")] = DEFAULT_PRESET
 
     def arguments(self) -> list[str]:
-        """The arguments of `python -m training` that ask for this training; the footage comes last."""
-        said = [f"--actor={self.actor}", f"--preset={self.preset}"]
-        minutes = None if self.minutes is None else f"{self.minutes:g}"
-        chosen: dict[str, object] = {
-            "minutes": minutes,
-            "frames": self.frames,
-            "losses": self.losses,
-            "perceptual": self.perceptual,
-            "adversarial": self.adversarial,
-            "feature-matching": self.feature_matching,
-        }
-        chosen |= {"vgg-weights": self.vgg_weights, "from": self.start_from or None}
-        chosen |= {"batch": None if self.batch == 1 else self.batch}
-        said += [f"--{option}={value}" for option, value in chosen.items() if value is not None]
-        said += self.footage.options()
-        flags = {"compile": self.compiled, "anyway": self.footage_anyway, "publish-anyway": self.publish_anyway}
-        said += [f"--{flag}" for flag, wanted in flags.items() if wanted]
-        said += [f"--actors={self.actors_root}", f"--work={self.work_root}", f"--seed={self.seed}"]
-        said += [f"--device={self.device}", f"--consent={self.consent}"]
-        return [*said, "--", *map(str, self.footage.files)]
+        """The arguments of `python -m training` for this training; the footage comes last."""
+        words = [*words_of(self, always=_WRITTEN_OUT), *words_of(self.footage)]
+        free_text = f"--consent={self.consent}"
+        words.remove(free_text)
+        return [*words, free_text, "--", *map(str, self.footage.files)]

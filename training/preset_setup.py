@@ -1,4 +1,4 @@
-"""What follows from a preset: footage cut for it, pairs made as it says, pictures drawn as they would be served."""
+"""Apply a preset: footage cut for it, pairs made by its rules, pictures drawn as they would be served."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from services.generator.network import Generator, ServedGenerator
 from serving.inference.engine import cpu_computes_bf16
 from serving.process.memory import keep_freed_memory
 from training.data.footage import Footage
-from training.data.pairs import Pairs, Split
+from training.data.pairs import Pairs
+from training.data.prepared_footage import PreparedFootage
+from training.data.split import Split
 from training.networks.recurrent_drawing import Draw, torch_draw
 from training.preparation.crop_arrays import Progress
-from training.preparation.prepare import PreparedFootage, prepare
+from training.preparation.prepare import prepare
 from training.presets import Preset
 
 _KEPT_BYTES = 2**31 - 1
-"""All of it, nearly: a step frees and takes back hundreds of megabytes."""
+"""Nearly everything: each step frees and allocates hundreds of megabytes."""
 
 
 def settle(device: str) -> None:
-    """Sets what training on this device wants of the process. Call it before the first tensor is made."""
+    """Set up the process for training on `device`. Call it before the first tensor is created."""
     if device == "cpu":
         keep_freed_memory(_KEPT_BYTES)
         torch.set_flush_denormal(True)
 
 
 def computable(preset: Preset, device: str) -> Preset:
-    """The preset as this machine computes it: in float32 where it only converts bf16, which is slow."""
+    """The preset as this machine computes it: in float32 if the CPU can only convert bf16, which is slow."""
     if preset.precision == "bf16" and device == "cpu" and not cpu_computes_bf16():
         return replace(preset, precision="f32")
     return preset
@@ -45,7 +47,7 @@ def prepared_for(
     anyway: bool = False,
     say: Callable[[str], None] = lambda note: None,
 ) -> PreparedFootage:
-    """The footage as this preset's network sees it; `folder`, `anyway`, `say` and errors as in `prepare`."""
+    """Prepare the footage for this preset's network; `folder`, `anyway`, `say` and errors as in `prepare`."""
     return prepare(
         footage,
         folder,
@@ -60,7 +62,7 @@ def prepared_for(
 
 
 def pairs_for(preset: Preset, prepared: PreparedFootage, split: Split, seed: int) -> Pairs:
-    """The pairs that this preset trains on; errors as in `Pairs`."""
+    """The pairs for training this preset; errors as in `Pairs`."""
     return Pairs(
         prepared,
         split,
@@ -74,6 +76,6 @@ def pairs_for(preset: Preset, prepared: PreparedFootage, split: Split, seed: int
 
 
 def drawing_for(preset: Preset, prepared: PreparedFootage, network: Generator, device: str) -> Draw:
-    """Draws as `network` would when it is served: on the plate, where the preset has one."""
+    """A function that draws as `network` does when served: onto the plate, if the preset has one."""
     plate = prepared.crop_plate if preset.generator.plate else None
     return torch_draw(ServedGenerator(network, plate), device=device, precision=preset.precision)

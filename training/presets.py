@@ -1,8 +1,8 @@
-"""What a network is made of and how it is trained, as named functions; each is one reproducible recipe."""
+"""Presets: how networks are built and trained, as named functions. Each is one reproducible recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
@@ -12,19 +12,18 @@ from serving.errors import BadInput
 from training.data.augmentation import Jitter
 from training.data.pairs import Targets
 from training.losses import LossWeights
-from training.losses.adversarial import AdversarialLoss
-from training.losses.feature_matching import OverScales
+from training.losses.terms import AdversarialLoss, OverScales
 from training.networks.vgg import Perceptual
 
 Losses = Literal["pix2pixhd", "smoothing", "smoothing-face"]
-"""The paper's ablation: every picture by itself; with temporal smoothing; with smoothing and a face network."""
+"""The paper's ablation: single pictures; with temporal smoothing; with smoothing and a face network."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Epochs:
-    """How often each pair (crop, for the face) is seen in each stage, on average: pairs are drawn at random.
+    """How often each stage sees each pair (for the face, each crop), on average: pairs are drawn at random.
 
-    coarse: of the global generator inside of a local enhancer; of no meaning without one.
+    coarse: for the global generator inside a local enhancer; ignored without one.
     """
 
     coarse: float
@@ -36,28 +35,28 @@ class Epochs:
 class Preset:
     """A recipe. Raises ValueError for sizes that the networks cannot halve often enough, and for numbers out of range.
 
-    width_px, height_px: the stage's size as the network sees it.
-    whole_frame: the network sees all of the footage's frame, not the crop that holds every pose.
-    targets: what is done to the pictures that are learned; without a plate only "filmed".
-    minutes: of training, all stages together, where the user asks for nothing else. epochs: the same, counted in
-    pairs; where it is given, minutes are not looked at.
-    temporal: whether the generator is given its previous picture and the judge sees both frames of a pair. Without,
-    the previous picture is zeros in training, and the weights for it are zero: what is served ignores it.
-    feature_matching: over the body's discriminators, one for each scale; the face has one alone.
-    perceptual: the network of the perceptual loss; it is asked for its weights only where one of those losses counts.
-    decay_from, last_rate: the learning rate is constant for the first part of each stage, in [0, 1], and then falls
-    linearly to `last_rate` of it.
-    precision: of the arithmetic in training; weights and optimizers are always float32.
+    width_px, height_px: size of the pictures that the network draws.
+    whole_frame: the network sees the whole frame of the footage, not the crop that contains every pose.
+    targets: how the target pictures are edited; without a plate only "filmed".
+    minutes: training time of all stages together, unless the user requests another. epochs: the length in pairs
+    instead; if given, minutes are ignored.
+    temporal: the generator receives its previous picture, and the discriminator sees both frames of a pair. Without it,
+    the previous picture is zeros in training and its weights are zero, so the served network ignores it.
+    feature_matching: how to combine the body's discriminators, one per scale; the face has only one.
+    perceptual: the network of the perceptual loss; its weights are loaded only if one of those losses counts.
+    decay_from, last_rate: the learning rate is constant for the first part of each stage, in [0, 1], then falls
+    linearly to `last_rate` times its value.
+    precision: arithmetic in training; weights and optimizers are always float32.
     jitter: how training pairs are moved; only for networks with a plate.
-    average_half_life: pictures after which a weight counts half in the averaged weights that are served; 0 serves the
-    last weights.
-    person_gain: a pixel of the person counts `1 + person_gain` times as much in L1 as one of the place.
-    previous_zeros: how often the first picture of a pair is drawn on zeros and not on a real previous picture.
+    average_half_life: half-life, in pictures, of a weight in the averaged weights that are served; 0 serves the last
+    weights.
+    person_gain: a pixel of the person counts `1 + person_gain` times as much in L1 as a pixel of the place.
+    previous_zeros: how often the first picture of a pair is drawn from zeros instead of a real previous picture.
     previous_noise: standard deviation, in [-1, 1] units, of the noise on the real previous picture.
-    coarse_share: of the body's budget, for the global generator inside of a local enhancer, at half size.
-    frozen_trunk: of the training of a local enhancer, in [0, 1]: so long that generator stays as it is.
-    face_judge_alone: of the face's training, in [0, 1]: so long only its judge learns.
-    face_frames: of the training frames, so many at most have the faces that the face network learns; None: all.
+    coarse_share: part of the body's budget for the global generator inside a local enhancer, at half size.
+    frozen_trunk: part of a local enhancer's training, in [0, 1], during which that generator stays frozen.
+    face_judge_alone: part of the face's training, in [0, 1], during which only its discriminator learns.
+    face_frames: the most training frames whose faces the face network learns; None: all.
     """
 
     name: str
@@ -97,9 +96,11 @@ class Preset:
     def __post_init__(self) -> None:
         multiple = 2 ** (self.generator.downsamplings + self.generator.enhanced)
         if self.width_px % multiple or self.height_px % multiple:
-            raise ValueError(f"{self.width_px}x{self.height_px} is no multiple of {multiple}, which the network needs")
+            raise ValueError(f"{self.width_px}x{self.height_px} must be a multiple of {multiple} for the network")
         if self.face is not None and self.face_rule.crop_px % 2**self.face.downsamplings:
-            raise ValueError(f"face crops of {self.face_rule.crop_px} pixels are no multiple the face network can take")
+            raise ValueError(
+                f"face crops of {self.face_rule.crop_px} pixels must be a multiple of {2**self.face.downsamplings}"
+            )
         for name in ("previous_zeros", "decay_from", "last_rate", "coarse_share", "frozen_trunk", "face_judge_alone"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
@@ -113,7 +114,7 @@ class Preset:
 
     @property
     def losses(self) -> Losses:
-        """Which row of the ablation this is."""
+        """This preset's row of the ablation."""
         if not self.temporal:
             return "pix2pixhd"
         return "smoothing" if self.face is None else "smoothing-face"
@@ -126,9 +127,8 @@ class Preset:
 
 
 def with_losses(preset: Preset, losses: str) -> Preset:
-    """The preset as that row of the ablation. Raises BadInput for an unknown row, and for a face it does not have."""
-    if losses not in get_args(Losses):
-        raise BadInput("losses", f"there is no {losses!r}; there are: {', '.join(get_args(Losses))}")
+    """The preset as another row of the ablation. Raises BadInput for an unknown row, or if it has no face network."""
+    _check_choice("losses", losses, get_args(Losses))
     if losses == "smoothing-face":
         if preset.face is None:
             raise BadInput("losses", f"preset {preset.name} has no face network")
@@ -137,18 +137,17 @@ def with_losses(preset: Preset, losses: str) -> Preset:
 
 
 def with_perceptual(preset: Preset, perceptual: str) -> Preset:
-    """The preset with another network for its perceptual loss, or, with "none", with L1 of weight 10 in its place.
+    """The preset with another network for its perceptual loss; "none" replaces the loss by L1 of weight 10.
 
-    Where the preset has no such loss, one of pix2pixHD's weight, 5, is added for body and face. Raises BadInput for an
-    unknown one.
+    If the preset has no perceptual loss, one with pix2pixHD's weight, 5, is added for body and face. Raises BadInput
+    for an unknown network.
     """
-    if perceptual not in get_args(Perceptual):
-        raise BadInput("perceptual", f"there is no {perceptual!r}; there are: {', '.join(get_args(Perceptual))}")
+    _check_choice("perceptual", perceptual, get_args(Perceptual))
 
     def reweighed(weights: LossWeights) -> LossWeights:
         if perceptual != "none":
             return replace(weights, perceptual=weights.perceptual or _PERCEPTUAL_WEIGHT)
-        return replace(weights, perceptual=0.0, l1=weights.l1 or _L1_IN_ITS_PLACE)
+        return replace(weights, perceptual=0.0, l1=weights.l1 or _L1_WITHOUT_PERCEPTUAL)
 
     chosen: Perceptual = perceptual  # type: ignore[assignment]
     return replace(
@@ -159,27 +158,30 @@ def with_perceptual(preset: Preset, perceptual: str) -> Preset:
 def with_adversarial(preset: Preset, adversarial: str) -> Preset:
     """The preset with "least-squares" or "log" as the adversarial loss of body and face. Raises BadInput for others."""
     forms: dict[str, AdversarialLoss] = {"least-squares": "least_squares", "log": "log"}
-    if adversarial not in forms:
-        raise BadInput("adversarial", f"there is no {adversarial!r}; there are: {', '.join(forms)}")
+    _check_choice("adversarial", adversarial, forms)
     return replace(preset, adversarial=forms[adversarial])
 
 
 def with_feature_matching(preset: Preset, over_scales: str) -> Preset:
     """The preset with the "mean" or the "sum" of the discriminators' feature matching. Raises BadInput for others."""
-    if over_scales not in get_args(OverScales):
-        raise BadInput("feature-matching", f"there is no {over_scales!r}; there are: {', '.join(get_args(OverScales))}")
+    _check_choice("feature-matching", over_scales, get_args(OverScales))
     chosen: OverScales = over_scales  # type: ignore[assignment]
     return replace(preset, feature_matching=chosen)
 
 
+def _check_choice(option: str, chosen: str, known: Iterable[str], *, what: str = "") -> None:
+    if chosen not in known:
+        raise BadInput(option, f"there is no {what}{chosen!r}; there are: {', '.join(known)}")
+
+
 def with_padding(preset: Preset, padding: Padding) -> Preset:
-    """The preset with this padding in the halving convolutions of both networks."""
+    """The preset with this padding in the downsampling convolutions of both networks."""
     face = None if preset.face is None else replace(preset.face, padding=padding)
     return replace(preset, generator=replace(preset.generator, padding=padding), face=face)
 
 
 def coarse_stage(preset: Preset) -> Preset:
-    """How the global generator inside of a local enhancer is trained: by itself, at half size, as the paper does."""
+    """The preset for the global generator inside a local enhancer: trained alone, at half size, as in the paper."""
     return replace(
         preset,
         name=f"{preset.name}, coarse",
@@ -192,11 +194,11 @@ def coarse_stage(preset: Preset) -> Preset:
 
 
 _PERCEPTUAL_WEIGHT: Final = 5.0
-_L1_IN_ITS_PLACE: Final = 10.0
+_L1_WITHOUT_PERCEPTUAL: Final = 10.0
 
 
 def slim_256() -> Preset:
-    """Minutes on two CPU cores: a small network at 256x256 that draws the person onto a plate of the place."""
+    """A small network at 256x256 that draws the person onto a plate of the place: minutes on two CPU cores."""
     return Preset(
         name="slim-256",
         width_px=256,
@@ -210,23 +212,21 @@ def slim_256() -> Preset:
 
 def slim_512() -> Preset:
     """The small network at 512x512: an hour or more on two CPU cores."""
-    return Preset(
+    return replace(
+        slim_256(),
         name="slim-512",
         width_px=512,
         height_px=512,
-        generator=NetworkShape(base_channels=32, downsamplings=3, blocks=6, plate=True),
-        face=NetworkShape(base_channels=16, downsamplings=3, blocks=5),
         minutes=120.0,
         face_rule=FaceRule(side_per_face_size=2.0, min_side_px=32),
-        jitter=Jitter(),
     )
 
 
 def full_512() -> Preset:
     """The paper's network at 512x512, onto a plate: for a GPU.
 
-    182.4 million weights: the published 182.5 million without the biases in front of instance norms. All of its
-    convolutions are padded by reflection, also those that halve the size, which the published network pads by zeros.
+    182.4 million weights: the published 182.5 million, minus the biases before instance norms. All of its convolutions
+    pad by reflection, even the downsampling ones, which the published network pads with zeros.
     """
     return Preset(
         name="full-512",
@@ -244,25 +244,25 @@ def full_512() -> Preset:
 
 
 def paper_512() -> Preset:
-    """The published way at 512x256, the global generator: the whole picture is drawn, without a plate. For a GPU.
+    """The published recipe at 512x256, global generator: draws the whole picture, without a plate. For a GPU.
 
-    Still different from the published code, in these points:
-    - the generator upsamples and convolves in place of transposed convolutions, and pads those convolutions by
+    It differs from the published code in these points:
+    - the generator upsamples and convolves instead of using transposed convolutions, and pads those convolutions by
       reflection; the face network's upsampling half has no norms
-    - convolutions in front of an instance norm have no bias; all other biases begin at zero, where the published code
-      leaves them as PyTorch draws them
+    - convolutions before an instance norm have no bias; all other biases start at zero, where the published code keeps
+      PyTorch's random ones
     - Adam takes the paper's rate once; "linear to 0" begins in the middle of each stage
-    - pairs are drawn at random, as many as five epochs of body and five of the face have; some blocks of frames are
+    - pairs are drawn at random, as many as in five epochs of the body and five of the face; some blocks of frames are
       held out for scores
     - the picture is the actor's crop, cut out of the footage around all poses, not the whole frame
-    - the face crop's side follows the face's size; its result is clamped for the judge, and all of the face is drawn in
-      the label map; for the first tenth of the face's training only its judge learns, a share that is our choice
-    - arithmetic in bf16, with float32 weights
-    Where paper and published code differ, as the code: feature matching is averaged over the discriminator's scales;
-    with `--feature-matching sum` it is summed, as in the paper's equation. Least squares; `--adversarial log` is the
-    paper's.
-    Alike: layers, widths and padding of the networks but for the points above, weights from N(0, 0.02), pairs with the
-    first picture drawn on zeros, losses and their weights, batch 1, the last weights served.
+    - the side of the face crop follows the face's size; the discriminator sees the result clamped, and the label map
+      shows the whole face; for the first tenth of the face's training only its discriminator learns, our own choice
+    - arithmetic is bf16, with float32 weights
+    Where paper and published code differ, it follows the code: feature matching is averaged over the discriminator's
+    scales (`--feature-matching sum` adds them, as in the paper's equation); the adversarial loss is least squares
+    (`--adversarial log` is the paper's).
+    The same are: layers, widths and padding of the networks apart from the points above, weights from N(0, 0.02), pairs
+    whose first picture is drawn from zeros, losses and their weights, batch 1, and that the last weights are served.
     """
     return Preset(
         name="paper-512",
@@ -288,10 +288,10 @@ def paper_512() -> Preset:
 
 
 def paper_1024() -> Preset:
-    """The published way at 1024x512, coarse to fine. Differences as in `paper_512`. For a GPU.
+    """The published recipe at 1024x512, coarse to fine, with the differences of `paper_512`. For a GPU.
 
-    The global generator at 512x256 for 5 epochs, then a local enhancer around it for 30, then the face for 5. The trunk
-    stays as it is for the first tenth of the enhancer's training.
+    It trains the global generator at 512x256 for 5 epochs, then a local enhancer around it for 30, then the face for 5.
+    The global generator stays frozen for the first tenth of the enhancer's training.
     """
     return replace(
         paper_512(),
@@ -316,7 +316,6 @@ PRESETS: Final[dict[str, Callable[[], Preset]]] = {
 
 
 def preset_named(name: str) -> Preset:
-    """The preset of that name. Raises BadInput, listing the known ones."""
-    if name not in PRESETS:
-        raise BadInput("preset", f"there is no preset {name!r}; there are: {', '.join(PRESETS)}")
+    """The preset called `name`. Raises BadInput, which lists the known ones."""
+    _check_choice("preset", name, PRESETS, what="preset ")
     return PRESETS[name]()

@@ -1,8 +1,8 @@
-"""`python -m training.torchrun ...`: torchrun, with an exit code that says how its processes ended.
+"""`python -m training.torchrun ...`: torchrun, with an exit code that shows how its processes ended.
 
-torchrun itself ends with 1 whatever its processes ended with, so a batch system could not tell footage that cannot be
-trained from a lost peer. Options are torchrun's, also as its variables PET_*; only the time that processes have to end
-after a signal is longer, since they write gigabytes.
+torchrun itself always exits with 1 when a process fails, so a batch system could not distinguish unusable footage from
+a lost peer. It takes torchrun's options and PET_* variables. Only the time that processes get to end after a signal is
+longer, because they write gigabytes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch.distributed.run import main as torchrun
 from serving.process.exit_codes import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED
 
 SHUTDOWN_SECONDS: Final = 110
-"""From a signal to the kill, where nobody says otherwise. Pods have 120 seconds, of which the last are for the kill."""
+"""Default time between a signal and the kill. Pods have 120 seconds; the rest is for the kill itself."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The exit code of `arguments`' processes together."""
-    # What torchrun asks last, behind its option and the option's PET_ variable.
+    """Run torchrun with `arguments`, and return one exit code for all of its processes."""
+    # torchrun reads this last, after its option and the PET_ variable of that option.
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
     try:
         torchrun(list(arguments))
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"error: processes of this training failed: {ended}", file=sys.stderr, flush=True)
         return code
     except SignalException as stopped:
-        # It has passed the signal on and waited, or killed: how each process ended it does not tell.
+        # It has forwarded the signal and waited, or killed: it does not report how each process ended.
         print(
             f"interrupted by signal {stopped.sigval.value}; the same command goes on from the newest checkpoint",
             flush=True,
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def together(codes: Iterable[int]) -> int:
-    """One code for several: a peer that is gone makes the others fail, so whoever knows the reason is believed."""
+    """One code for several processes: a lost peer makes the others fail, so the code with a reason wins."""
     found = set(codes)
     return next((code for code in (EXIT_FINAL, EXIT_INTERRUPTED) if code in found), EXIT_FAILED)
 

@@ -1,1 +1,1 @@
-"""Reads video files, cameras and streams. PyAV; imports motion and serving."""
+"""Reads video files, cameras and streams with PyAV. Imports motion and serving."""

@@ -1,4 +1,4 @@
-"""Makes whole pictures of interlaced frames, with FFmpeg's bwdif."""
+"""Deinterlaces frames with FFmpeg's bwdif filter."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from av.filter import Graph
 
 
 class Deinterlacer:
-    """Passes frames on; from the first interlaced one on through a filter, which leaves progressive frames as they are.
+    """Passes frames through unchanged until the first interlaced frame, then through the filter.
 
-    The order of the fields is what each frame says. The filter needs the frame behind the one that it works on, so
-    that frames come one frame later as soon as there is an interlaced one, and never before.
+    The filter leaves progressive frames unchanged, and takes the field order from each frame. It needs the following
+    frame, so it delays frames by one; without interlaced frames there is no delay.
 
     seen: whether any frame was interlaced. Not thread-safe.
     """
@@ -26,7 +26,7 @@ class Deinterlacer:
         self._kind: tuple[int, int, str] | None = None
 
     def frames(self, frame: Any) -> Iterator[Any]:
-        """The frames that are ready once `frame` is known."""
+        """Yield the frames that are ready after `frame`."""
         self.seen = self.seen or bool(frame.interlaced_frame)
         if not self.seen:
             yield frame
@@ -41,7 +41,7 @@ class Deinterlacer:
         yield from self._ready()
 
     def rest(self) -> Iterator[Any]:
-        """The frames that are still held, behind the last one."""
+        """Yield the frames that are still in the filter after the last frame."""
         if self._graph is not None:
             self._graph.vpush(None)
             yield from self._ready()

@@ -1,4 +1,4 @@
-"""Decoded frames as upright RGB pictures of one size: colours, transparency, pixel shape, rotation."""
+"""Converts decoded frames to upright RGB pictures of one size: colours, transparency, pixel shape, rotation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serving.errors import UnreadableVideo
 _UNSPECIFIED: Final = 2
 _RGB: Final = 0
 _KNOWN_MATRICES: Final = frozenset({_RGB, 1, 4, 5, 6, 7, 9})
-"""ITU-T H.273, MatrixCoefficients: RGB, BT.709, FCC, BT.601 (two of them), SMPTE 240M, BT.2020."""
+"""ITU-T H.273, MatrixCoefficients: RGB, BT.709, FCC, BT.601 (two codes), SMPTE 240M, BT.2020."""
 _BT2020_MATRIX: Final = 9
 _HDR: Final = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
 _WIDE: Final = {
@@ -28,20 +28,20 @@ _WIDE: Final = {
 _HD_FROM_PX: Final = (1280, 720)
 _WIDEST_PIXEL: Final = Fraction(4)
 
-# FFmpeg has kinds of side data that PyAV's list lacks, EXIF (31) among them. PyAV would raise a ValueError for all side
-# data of such a frame; with this such a kind is read as one that is not looked at here.
+# PyAV's enum lacks some of FFmpeg's side data types, including EXIF (31), and raises ValueError for all side data of
+# such a frame. This maps unknown types to one that is not used here.
 setattr(SideDataType, "_missing_", lambda number: SideDataType.ICC_PROFILE)  # noqa: B010 - mypy: no assignment
 
 
 class PictureMaker:
-    """Makes pictures of the frames of one video.
+    """Converts the frames of one video to pictures.
 
-    HDR (PQ and HLG, ITU-R BT.2100) and wide gamuts are mapped to BT.709 by FFmpeg's swscale, whose reference white is
-    that of ITU-R BT.2408, 203 cd/m2. Where the file does not say which matrix its colours have, it is BT.709 from
-    1280x720 on and BT.601 below, as players take it. What is transparent becomes black. Frames of another size than
-    the first are fitted into it, with black beside them where their shape is another one.
+    FFmpeg's swscale maps HDR (PQ and HLG, ITU-R BT.2100) and wide gamuts to BT.709, with the reference white of ITU-R
+    BT.2408, 203 cd/m2. If the file does not state its colour matrix, BT.709 is assumed from 1280x720 and BT.601 below,
+    as players do. Transparent pixels become black. Frames whose size differs from the first frame's are fitted into
+    that size, with black bars if the aspect ratio differs.
 
-    notes: what was decided, each said once, in the order it came up. Not thread-safe.
+    notes: decisions the owner should know about, each once, in order. Not thread-safe.
     """
 
     def __init__(self, source: str, pixel_aspect_ratio: Fraction | None, *, hidden_alpha: bool = False) -> None:
@@ -52,13 +52,14 @@ class PictureMaker:
         self._hidden_alpha = hidden_alpha
         self._pixel_aspect_ratio = pixel_aspect_ratio or Fraction(1)
         if not 1 / _WIDEST_PIXEL <= self._pixel_aspect_ratio <= _WIDEST_PIXEL:
-            self._say(
-                f"it says that its pixels are {pixel_aspect_ratio} times as wide as high: they are taken as square"
-            )
+            self._say(f"its pixels claim to be {pixel_aspect_ratio} times as wide as high: they are treated as square")
             self._pixel_aspect_ratio = Fraction(1)
 
     def picture(self, frame: Any) -> Picture:
-        """`[H, W, 3]` uint8 RGB, all of the first one's size. Raises UnreadableVideo for colours of an unknown kind."""
+        """Convert a frame to `[H, W, 3]` uint8 RGB of the first picture's size.
+
+        Raises UnreadableVideo for an unknown pixel format.
+        """
         pixels = self._rgb(frame, max(1, round(frame.width * self._pixel_aspect_ratio)))
         matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
         if matrix is not None:
@@ -67,7 +68,7 @@ class PictureMaker:
         self._size = self._size or size
         if size != self._size:
             first, other = (f"{width_px}x{height_px}" for width_px, height_px in (self._size, size))
-            self._say(f"its size changes from {first} to {other}: all is fitted into {first}")
+            self._say(f"its size changes from {first} to {other}: all frames are fitted into {first}")
             pixels = fitted(pixels, *self._size)
         return pixels
 
@@ -77,23 +78,23 @@ class PictureMaker:
         try:
             made = self._reformatter.reformat(frame, format="rgba" if transparent else "rgb24", **wanted)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise UnreadableVideo(f"{self._source}: pixels of the kind {frame.format.name} cannot be read") from error
+            raise UnreadableVideo(f"{self._source}: pixel format {frame.format.name} cannot be read") from error
         pixels: Picture = np.asarray(made.to_ndarray(), np.uint8)
         if transparent:
             return self._on_black(pixels)
         if self._hidden_alpha:
-            self._say("it is transparent in places, which is not read: what lies below is shown")
+            self._say("it is partly transparent, but the alpha channel cannot be read: hidden colours are shown")
         return pixels
 
     def _on_black(self, rgba: Picture) -> Picture:
         alpha = rgba[..., 3:]
         if alpha.min() == 255:
             return np.ascontiguousarray(rgba[..., :3])
-        self._say("it is transparent in places: they become black")
+        self._say("it is partly transparent: transparent pixels become black")
         return np.asarray((rgba[..., :3].astype(np.uint16) * alpha + 127) // 255, np.uint8)
 
     def _colours(self, frame: Any) -> dict[str, int]:
-        """What the conversion must be told beyond what the frame says; what the frame leaves open is filled in."""
+        """Return conversion arguments for HDR and wide gamuts; fill in colour fields that the frame leaves open."""
         hdr, wide = _HDR.get(frame.color_trc), _WIDE.get(frame.color_primaries)
         if frame.format.is_rgb:
             pass
@@ -103,16 +104,16 @@ class PictureMaker:
             if hdr or frame.color_primaries == ColorPrimaries.BT2020:
                 taken, name = _BT2020_MATRIX, "BT.2020"
             if frame.colorspace not in (_UNSPECIFIED, _RGB):
-                self._say(f"its colours are of kind {int(frame.colorspace)} of ITU-T H.273: they are read as {name}")
+                self._say(f"its colour matrix is number {int(frame.colorspace)} of ITU-T H.273: it is read as {name}")
             frame.colorspace = taken
         if hdr is None and wide is None:
             return {}
         if hdr is not None:
-            self._say(f"it is HDR ({hdr}): its brightness and colours are mapped to those of ordinary video (BT.709)")
+            self._say(f"it is HDR ({hdr}): brightness and colours are mapped to standard video (BT.709)")
             if frame.color_primaries == _UNSPECIFIED:
                 frame.color_primaries = int(ColorPrimaries.BT2020)
         else:
-            self._say(f"its colours are {wide}: they are mapped to those of ordinary video (BT.709)")
+            self._say(f"its colours are {wide}: they are mapped to standard video (BT.709)")
         return {
             "dst_colorspace": int(Colorspace.ITU709),
             "dst_color_trc": int(ColorTrc.BT709),
@@ -125,7 +126,7 @@ class PictureMaker:
 
 
 def fitted(pixels: Picture, width_px: int, height_px: int) -> Picture:
-    """`pixels` as large as they fit into a picture of this size, in its middle, on black."""
+    """Scale `pixels` to fit a picture of this size, centred on black."""
     scale = min(width_px / pixels.shape[1], height_px / pixels.shape[0])
     inner = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     made = cv2.resize(pixels, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -136,10 +137,10 @@ def fitted(pixels: Picture, width_px: int, height_px: int) -> Picture:
 
 
 def turned(pixels: Picture, display_matrix: np.ndarray[Any, np.dtype[np.int32]]) -> Picture:
-    """`pixels` as FFmpeg's display matrix (`[9]` int32) wants them shown: turned by quarters and mirrored.
+    """Rotate by quarter turns and mirror `pixels` as FFmpeg's display matrix (`[9]` int32) says.
 
-    The matrix (a, b, u, c, d, v, x, y, w) takes a point to (a x + c y, b x + d y); its place (x, y) means nothing for a
-    picture alone. Angles between the quarters are taken to the nearest.
+    The matrix (a, b, u, c, d, v, x, y, w) maps a point to (a x + c y, b x + d y); its translation (x, y) is irrelevant
+    for a single picture. Other angles are rounded to the nearest quarter turn.
     """
     a, b, c, d = (int(display_matrix[i]) for i in (0, 1, 3, 4))
     if abs(a) + abs(d) >= abs(b) + abs(c):

@@ -1,4 +1,4 @@
-"""Reads the sound of a video, in step with its pictures, for a file that is written."""
+"""Reads a video's sound, in sync with its pictures, to write it to another file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _AAC_RATES_HZ: Final = frozenset({8000, 11_025, 12_000, 16_000, 22_050, 24_000, 
 
 
 class SoundTrack:
-    """The sound of a file, for a file that is written: copied where its container takes the codec, else made AAC.
+    """A file's sound track, for writing: copied if the output's container supports the codec, else encoded as AAC.
 
-    A file without sound, or with sound that FFmpeg does not know, is fine; `codec` is None then, and `notes` says why.
-    Sound that breaks off ends there. Where the video's clock starts again, sound goes with it (`Timeline`).
+    Files without sound, or with sound unknown to FFmpeg, are accepted; then `codec` is None and `notes` has the reason.
+    Damaged sound ends where it breaks off. If the video's clock restarts, the sound follows it (`Timeline`).
 
-    start_seconds, frame_rate: the `VideoReader`'s of the same file.
+    start_seconds, frame_rate: those of the same file's `VideoReader`.
     """
 
     def __init__(self, source: str, start_seconds: float = 0.0, frame_rate: Fraction = Fraction(25)) -> None:
@@ -38,15 +38,18 @@ class SoundTrack:
 
     @property
     def codec(self) -> str | None:
-        """Name of the source's codec; None when there is no sound."""
+        """Name of the source's codec; None without sound."""
         return None if self._source is None else str(self._source.codec_context.codec.canonical_name)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._input.close()
 
     def attach(self, container: Any, copied_codecs: frozenset[str] | None) -> None:
-        """Adds a track to the container that is written, before its first packet. None copies what it takes."""
+        """Add a track to the output container before its first packet is written.
+
+        copied_codecs: codecs to copy; None for all that the container supports.
+        """
         if self._source is None:
             return
         if self.codec in (container.supported_codecs if copied_codecs is None else copied_codecs):
@@ -60,7 +63,7 @@ class SoundTrack:
             self._packets = self._encoded()
 
     def packets_until(self, seconds: float | None) -> Iterator[Any]:
-        """Packets that begin up to `seconds`; all that are left for None."""
+        """Yield the packets that begin up to `seconds`, or all remaining ones for None."""
         while True:
             packet = self._waiting if self._waiting is not None else next(self._packets, None)
             self._waiting = None
@@ -75,7 +78,7 @@ class SoundTrack:
     def _copies(self) -> Iterator[Any]:
         last: int | None = None
         for packet in self._demuxed():
-            # A part may begin a few milliseconds before the one before it ends.
+            # A part may begin a few milliseconds before the previous one ends.
             if packet.dts is None or (last is not None and packet.dts <= last):
                 continue
             last = packet.dts
@@ -98,7 +101,7 @@ class SoundTrack:
         yield from self._output.encode(None)
 
     def _demuxed(self) -> Iterator[Any]:
-        """The packets, each with the times of its part, less the start."""
+        """Yield the packets, shifted by their part's offset and by the start time."""
         start = -Fraction(self._start_seconds)
         part, held = 0, list[Any]()
         for packet in self._in_order():
@@ -109,13 +112,13 @@ class SoundTrack:
                     held.clear()
                 continue
             if self._timeline.see_sound(packet):
-                # The sound came to a joint: to the part where the video is, or that it will come to next.
+                # The sound's clock restarted: it continues in the video's current part, or in the next one.
                 part = max(part + 1, self._timeline.parts - 1)
             if part < self._timeline.parts:
                 yield self._moved(packet, part, start)
             else:
                 held.append(packet)
-        # The video ended before the sound's last joint.
+        # The video ended before the sound's last restart.
         yield from (self._moved(one, self._timeline.parts - 1, start) for one in held)
 
     def _moved(self, packet: Any, part: int, start: Fraction) -> Any:
@@ -130,6 +133,6 @@ class SoundTrack:
                 packet = next(packets)
             except (StopIteration, av.error.FFmpegError):
                 return
-            # What flushes the decoders has no place in time; the sound's own goes through.
+            # Flush packets have no time; only the sound's own are passed on.
             if packet.size or packet.stream.index == self._source.index:
                 yield packet

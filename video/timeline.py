@@ -1,4 +1,4 @@
-"""Times that go on where a file's clock starts again or jumps: recordings that were joined, a counter that ran over."""
+"""Continuous times for files whose clock restarts or jumps, such as joined recordings and overflowing counters."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Final
 from av.format import Flags
 
 _BACK_SECONDS: Final = Fraction(1, 10)
-"""FFmpeg's own measure too: decoding times never fall within a recording, and damaged ones by a frame or two."""
+"""FFmpeg's threshold too: decoding times never fall within a recording, and by at most a frame or two if damaged."""
 _GAP_SECONDS: Final = Fraction(10)
-"""FFmpeg's own measure (`-dts_delta_threshold`) for formats whose clock may jump."""
+"""FFmpeg's threshold (`-dts_delta_threshold`) for formats whose clock may jump."""
 _LONGEST_GAP_SECONDS: Final = Fraction(3600)
 
 
 class Timeline:
-    """Moves the times of a file's packets, so that every part begins one frame behind the end of the part before it.
+    """Shifts the times of a file's packets so that every part begins one frame after the end of the previous part.
 
-    A part begins where the video's clock falls, or jumps ahead by more than ten seconds (an hour in formats whose clock
-    does not jump) that the sound does not fill. It is told of every packet in the file's order; what it says follows
-    from the packets alone, so that two that read the same file agree. Not thread-safe.
+    A part begins where the video's clock falls, or where it jumps ahead by more than ten seconds (an hour in formats
+    whose clock does not jump) without sound in between. It must see every packet in file order. The result depends only
+    on the packets, so two timelines of the same file agree. Not thread-safe.
     """
 
     def __init__(self, container: Any, step_seconds: Fraction) -> None:
@@ -38,12 +38,12 @@ class Timeline:
         return len(self._offsets)
 
     def offset_seconds(self, part: int) -> Fraction:
-        """What is added to the times of a part, counted from 0."""
+        """Return the offset added to the times of a part, counted from 0."""
         return self._offsets[part]
 
     def place(self, packet: Any) -> None:
-        """Moves the next video packet."""
-        at = clock_of(packet)
+        """Shift the next video packet."""
+        at = _clock_of(packet)
         if at is None:  # as at the beginning of Matroska, where FFmpeg does not know it yet
             move(packet, self._offsets[-1])
             return
@@ -53,7 +53,7 @@ class Timeline:
             and self._end is not None
             and self._jumps(self._video_clock, at, self._sound_since, self._sound_clock)
         ):
-            # Whole ticks: frames that are even in the file stay even.
+            # Whole ticks keep evenly spaced frames evenly spaced.
             self._video_since = at
             self._offsets.append(_whole_ticks(self._end + self._step - shown, packet.time_base))
         self._video_clock = at
@@ -63,8 +63,8 @@ class Timeline:
         move(packet, offset)
 
     def see_sound(self, packet: Any) -> bool:
-        """Takes notice of the next sound packet; whether the sound's own clock fell or jumped before it."""
-        at = clock_of(packet)
+        """Record the next sound packet, and return whether the sound's own clock restarted or jumped before it."""
+        at = _clock_of(packet)
         if at is None:
             return False
         last, self._sound_clock = self._sound_clock, at
@@ -74,7 +74,7 @@ class Timeline:
         return jumped
 
     def _jumps(self, last: Fraction, at: Fraction, other_since: Fraction | None, other: Fraction | None) -> bool:
-        """Whether a clock that goes from `last` to `at` starts anew: not where the other track goes on meanwhile."""
+        """Whether a clock that goes from `last` to `at` restarts, rather than pausing while the other track runs."""
         if at <= last - _BACK_SECONDS:
             return True
         if at - last <= self._gap:
@@ -85,19 +85,19 @@ class Timeline:
 
 
 def may_jump(container: Any) -> bool:
-    """Whether the container's format is one whose clock may start again or jump, so that its duration says little."""
+    """Whether clocks of the container's format may restart or jump, which makes its duration unreliable."""
     return bool(container.format.flags & Flags.ts_discont.value)
 
 
-def clock_of(packet: Any) -> Fraction | None:
-    """When a packet is decoded, in seconds; None where the file does not say. Presentation times rise and fall."""
+def _clock_of(packet: Any) -> Fraction | None:
+    """Return a packet's decoding time in seconds, or None if unknown. Presentation times would not be monotonic."""
     return None if packet.dts is None else Fraction(packet.dts * packet.time_base)
 
 
 def move(packet: Any, seconds: Fraction) -> None:
-    """Adds to a packet's times."""
+    """Shift a packet's times."""
     if packet.pts is None and packet.dts is None:
-        return  # what flushes a decoder has no time, nor a time base
+        return  # a flush packet has neither times nor a time base
     ticks = round(seconds / packet.time_base)
     if ticks:
         packet.pts = None if packet.pts is None else packet.pts + ticks

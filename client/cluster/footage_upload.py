@@ -1,4 +1,4 @@
-"""Brings footage into the cluster's footage volume: through a pod that mounts it, resumed, and checked."""
+"""Upload footage to the cluster's footage volume through a pod that mounts it; uploads resume and are verified."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from client.cluster.pod_exec import Command
 from client.errors import ClusterError
 
 LASTS_SECONDS: Final = 6 * 3600
-"""The pod ends by itself after this time, whatever became of us."""
+"""The pod ends by itself after this time, whatever happens to the client."""
 
 _PIECE_BYTES: Final = 32 * 1024
-"""Of a WebSocket message: what every version of the API server takes."""
+"""Size of a WebSocket message that every version of the API server accepts."""
 
-# $1: the folder, $2: the file's name. Footage lies in a folder named after its content, so a part is a part of it.
+# $1: the folder, $2: the file's name. The folder is named after the footage's content, so a partial file in it belongs
+# to this footage.
 _LOOK: Final = """
 mkdir -p "$1" && cd "$1" || exit 1
 if [ -f "./$2" ]; then echo whole; elif [ -f "./.$2.part" ]; then wc -c < "./.$2.part"; else echo 0; fi"""
-# The shell outlives `head`, and holds stdout open: where stdout ends, containerd ends stdin too (its issue 13934), and
-# all but the first bytes are lost. A last command that is not followed by `exit` would take the shell's place.
+# The shell outlives `head` to keep stdout open: when stdout closes, containerd closes stdin too (its issue 13934), and
+# all but the first bytes are lost. Without the `exit`, the last command would replace the shell.
 _TAKE: Final = """
 cd "$1" || exit 1
 head -c "$3" >> "./.$2.part"
@@ -42,9 +43,9 @@ else wc -c < "./.$2.part" && rm "./.$2.part"; fi"""
 
 @dataclass(slots=True)
 class Upload:
-    """Brings one file into the volume. pod: the document of the pod that takes it.
+    """Uploads one file to the volume. pod: the document of the pod that receives it.
 
-    on_bytes: told how many of the file's bytes are there. say: told, in one line, what goes on.
+    on_bytes: called with the number of the file's bytes that have arrived. say: called with one-line messages.
     """
 
     cluster: Cluster
@@ -58,14 +59,16 @@ class Upload:
     _waiting_for: str = ""
 
     def bring(self, footage: Path) -> str:
-        """The footage's path in the volume; it is not sent again where it is there already.
+        """Upload `footage`, unless it is there already, and return its path in the volume.
 
-        Raises ClusterError when the cluster refuses, stays away, or keeps something else than what was sent.
+        Raises ClusterError if the cluster refuses, stays unreachable, or stores something other than what was sent.
         """
         with footage.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
             size_bytes = file.seek(0, 2)
-            name = re.sub(r"[^\w.-]", "_", footage.name, flags=re.ASCII)[-100:]  # so that a part's name fits
+            name = re.sub(r"[^\w.-]", "_", footage.name, flags=re.ASCII)[
+                -100:
+            ]  # leave room for the name of the partial file
             folder = str(FOOTAGE_FOLDER / "uploads" / digest[:16])
             try:
                 self._brought(file, size_bytes, digest, folder, name)
@@ -84,7 +87,7 @@ class Upload:
                     self.on_bytes(size_bytes)
                     return
                 begun = int(there)
-                if begun > furthest:  # further than ever: whatever broke is mended
+                if begun > furthest:  # more than ever has arrived: the connection works again
                     furthest, lost_at = begun, None
                 if begun < size_bytes:
                     self._send(file, begun, size_bytes, folder, name)
@@ -95,8 +98,8 @@ class Upload:
                 damaged += 1
                 if damaged > 1:
                     raise ClusterError(
-                        f"{name} does not arrive as it was sent: its SHA-256 differs, twice; "
-                        f"{arrived} of {size_bytes} bytes are there"
+                        f"{name} arrived damaged twice: its SHA-256 differs from what was sent; "
+                        f"{arrived} of {size_bytes} bytes arrived"
                     )
                 self.say(f"{name} arrived damaged; it is sent again")
                 furthest = -1
@@ -109,7 +112,7 @@ class Upload:
                     self.say(f"reconnecting: {error}")
                 if now - lost_at >= self.patience_seconds:
                     raise ClusterError(
-                        f"{error}; tried again for {self.patience_seconds:g} s. The same command goes on"
+                        f"{error}; retried for {self.patience_seconds:g} s. The same command continues"
                     ) from error
                 self._pause()
 
@@ -119,7 +122,7 @@ class Upload:
         with self._command(_TAKE, folder, name, str(size_bytes - begun), stdin=True) as command:
             while piece := file.read(_PIECE_BYTES):
                 if not command.write(piece):
-                    break  # it has ended early, and says why
+                    break  # it has ended early; its output tells why
                 sent += len(piece)
                 self.on_bytes(sent)
             command.output()
@@ -137,7 +140,7 @@ class Upload:
             command.close()
 
     def _have_pod(self) -> None:
-        """Returns when the pod runs. One that is there is shared with whoever made it."""
+        """Wait until the pod runs. A pod that exists already is shared with its creator."""
         while True:
             try:
                 document = self.cluster.pod_document(UPLOAD_POD)
@@ -164,7 +167,7 @@ class Upload:
             self.cluster.create_pod(self.pod)
             self._made = True
         except ClusterError as error:
-            if error.status != 409:  # somebody was faster
+            if error.status != 409:  # another client created it first
                 raise
 
     def _say_why_not(self, status: dict[str, Any]) -> None:
@@ -184,7 +187,7 @@ class Upload:
         try:
             self.cluster.delete_pod(UPLOAD_POD)
         except ClusterError as error:
-            self.say(f"{UPLOAD_POD} was not removed, and ends by itself ({error})")
+            self.say(f"{UPLOAD_POD} was not removed; it will end by itself ({error})")
 
     def _pause(self) -> None:
         kubernetes_api.pause(self.poll_seconds)

@@ -1,13 +1,16 @@
-"""What the Kubernetes API says of Jobs and pods, as far as a training is concerned, in our own types."""
+"""Jobs and pods of trainings: what the Kubernetes API reports, in our own types."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from rich.text import Text
+
 from client.cluster.job_template import ACTOR_NOTE, CONTAINER, SUBMISSION_NOTE
+from client.terminal.display import Display
 
 JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
@@ -19,8 +22,8 @@ JobState = Literal["waiting", "running", "complete", "failed", "suspended"]
 class TrainingJob:
     """A training's Job.
 
-    why, reason: what Kubernetes says about its end, as a sentence and as a word; empty before. attempts: pods that
-    failed and counted. submission: tells the `dance train` that made it from others. going: it is being deleted.
+    why, reason: why it ended, as a sentence and as one word of Kubernetes; empty before. attempts: failed pods that
+    count. submission: identifies the `dance train` that created it. going: it is being deleted.
     """
 
     name: str
@@ -38,7 +41,7 @@ class TrainingJob:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether it is complete or failed."""
         return self.state in ("complete", "failed")
 
 
@@ -46,9 +49,9 @@ class TrainingJob:
 class TrainingPod:
     """One pod of a training.
 
-    started: whether its container has run, so that there is a log. exit_code: None while it has not ended. ended_why:
-    Kubernetes' word for the end, for example OOMKilled. waiting_for: why it does not run yet, for people; empty when
-    it does. disrupted: why it was taken away by the cluster; empty when it was not.
+    started: its container has run, so there is a log. exit_code: None until it ends. ended_why: Kubernetes' reason for
+    the end, for example OOMKilled. waiting_for: why it does not run yet, for people; empty if it runs. disrupted: why
+    the cluster removed it; empty if it did not.
     """
 
     name: str
@@ -64,12 +67,29 @@ class TrainingPod:
 
     @property
     def ended(self) -> bool:
-        """Whether its container will not run any more."""
+        """Whether its container has ended for good."""
         return self.exit_code is not None or self.phase in ("Succeeded", "Failed")
 
 
+def show_jobs(jobs: Sequence[TrainingJob], display: Display) -> None:
+    """Show a table of trainings on a cluster."""
+    rows = [
+        (
+            job.name,
+            job.actor,
+            "ending" if job.going else job.state,
+            str(job.nodes),
+            f"{job.attempts}/{job.attempts_allowed}",
+            "" if job.created is None else f"{job.created:%Y-%m-%d %H:%M}",
+            Text(job.why),
+        )
+        for job in jobs
+    ]
+    display.table(("job", "actor", "state", "pods", "retries", "begun (UTC)", "why"), rows)
+
+
 def job_from(document: Mapping[str, Any]) -> TrainingJob:
-    """From a Job as the API writes it."""
+    """Convert a Job from the API."""
     metadata, spec, status = document["metadata"], document["spec"], document.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions") or [] if c.get("status") == "True"}
     end = conditions.get("Failed") or conditions.get("Complete") or {}
@@ -96,7 +116,7 @@ def job_from(document: Mapping[str, Any]) -> TrainingJob:
 
 
 def pod_from(document: Mapping[str, Any]) -> TrainingPod:
-    """From a pod as the API writes it."""
+    """Convert a pod from the API."""
     metadata, status = document["metadata"], document.get("status", {})
     containers = {c["name"]: c for c in status.get("containerStatuses") or []}
     state = containers.get(CONTAINER, {}).get("state") or {}
@@ -123,10 +143,10 @@ def pod_from(document: Mapping[str, Any]) -> TrainingPod:
 def _waiting_for(conditions: Mapping[str, Any], state: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        return f"no node takes it ({_sentence(scheduled)})"
+        return f"no node accepts it ({_sentence(scheduled)})"
     waiting = state.get("waiting", {})
     if waiting.get("reason") in (None, "ContainerCreating", "PodInitializing"):
-        return "its image is pulled and its volumes are mounted" if scheduled else "a node is looked for"
+        return "its image and volumes" if scheduled else "a node"
     return _sentence(waiting)
 
 

@@ -1,4 +1,4 @@
-"""Trainings as Kubernetes objects, all made from one template: `deploy/jobs/train.yaml`, or one of the user's own."""
+"""Kubernetes objects for trainings, made from one template: `deploy/jobs/train.yaml`, or the user's own."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ CONTAINER: Final = "training"
 FOOTAGE_FOLDER: Final = PurePosixPath("/footage")
 ACTORS_FOLDER: Final = PurePosixPath("/actors")
 ACTOR_NOTE: Final = "everybody-dance/actor"
-"""The annotation that names the actor: not every actor's id can be a label."""
+"""The annotation that names the actor; not every actor's id is a valid label."""
 SUBMISSION_NOTE: Final = "everybody-dance/submission"
 LABELS: Final = {"app.kubernetes.io/name": "training", "app.kubernetes.io/part-of": "everybody-dance"}
 SELECTOR: Final = ",".join(f"{name}={value}" for name, value in LABELS.items())
 UPLOAD_POD: Final = "footage-upload"
-"""A fixed name, so that a Role can allow commands in this pod and in no other."""
+"""A fixed name, so that a Role can allow commands in this pod only."""
 
 _GPU: Final = "nvidia.com/gpu"
 _RENDEZVOUS_PORT: Final = 29500
 _INDEX_NOTE: Final = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 _ATTEMPTS: Final = 3
 _LONGEST_NAME: Final = 52
-"""Pods of an Indexed Job are hosts called <name>-<index>, of at most 63 characters."""
+"""Pods of an Indexed Job have the host name <name>-<index>, of at most 63 characters."""
 
 Document = dict[str, Any]
 
@@ -41,8 +41,8 @@ Document = dict[str, Any]
 class JobRequest:
     """A training as a Job.
 
-    training: with paths as the pod sees them. image: None takes the template's. gpus: of each pod; 0 trains on CPUs.
-    nodes: pods that train together. name: empty takes one that follows from the actor. submission: kept with the Job.
+    training: with paths as the pod sees them. image: None takes the template's. gpus: per pod; 0 trains on CPUs.
+    nodes: pods that train together. name: empty derives one from the actor. submission: stored with the Job.
     """
 
     training: TrainRequest
@@ -61,12 +61,12 @@ class JobRequest:
 
     @property
     def job_name(self) -> str:
-        """`name`, or one that follows from the actor: one training at a time trains an actor."""
+        """`name`, or one derived from the actor, so that only one training at a time trains an actor."""
         return self.name or job_name(self.training.actor)
 
 
 def job_name(actor: str) -> str:
-    """The name of the Job that trains `actor`, different for different actors."""
+    """The name of the Job that trains `actor`; unique per actor."""
     word = re.sub(r"[^a-z0-9]+", "-", actor).strip("-")
     name = f"train-{word}"
     if word != actor or len(name) > _LONGEST_NAME:
@@ -75,20 +75,20 @@ def job_name(actor: str) -> str:
 
 
 def on_cluster(training: TrainRequest, footage: FootageRequest, gpus: int) -> TrainRequest:
-    """`training` with the paths and the device of a pod. footage: with its paths in the pod."""
+    """`training` with the paths and device of a pod. footage: with its paths in the pod."""
     return replace(
         training,
         footage=footage,
-        actors_root=Path(ACTORS_FOLDER),
+        store_root=Path(ACTORS_FOLDER),
         work_root=Path(FOOTAGE_FOLDER / "work" / training.actor),
         device="cuda" if gpus else "cpu",
     )
 
 
 def read_template(path: Path | None = None) -> Document:
-    """A Job with a container `training`, as a new document; by default our own.
+    """Read a template: a Job with a container `training`. By default our own.
 
-    Raises CommandError for a file that cannot be read or holds something else.
+    Raises CommandError for a file that cannot be read or contains something else.
     """
     path = TEMPLATE if path is None else path
     try:
@@ -96,7 +96,7 @@ def read_template(path: Path | None = None) -> Document:
     except OSError as error:
         raise CommandError(f"the template {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CommandError(f"the template {path} is no YAML of one document: {' '.join(str(error).split())}") from error
+        raise CommandError(f"the template {path} is not one YAML document: {' '.join(str(error).split())}") from error
     try:
         assert template["kind"] == "Job"
         assert _container(template)["args"]
@@ -104,15 +104,15 @@ def read_template(path: Path | None = None) -> Document:
         assert _footage_mount(template)["name"] in {volume["name"] for volume in _pod_spec(template)["volumes"]}
     except (AssertionError, KeyError, TypeError, StopIteration) as error:
         raise CommandError(
-            f"the template {path} is no Job with a name, and a container {CONTAINER!r} that has args and a volume at "
-            f"{FOOTAGE_FOLDER}"
+            f"the template {path} must be a Job with a name, and a container {CONTAINER!r} that has args and a volume "
+            f"at {FOOTAGE_FOLDER}"
         ) from error
     assert isinstance(template, dict)
     return template
 
 
 def render(template: Mapping[str, Any], request: JobRequest) -> Document:
-    """The Job that does what is asked; `template` stays as it is."""
+    """The Job for `request`, made from `template`, which stays unchanged."""
     job: Document = copy.deepcopy(dict(template))
     job["metadata"]["name"] = request.job_name
     job["metadata"]["namespace"] = request.namespace
@@ -132,7 +132,7 @@ def render(template: Mapping[str, Any], request: JobRequest) -> Document:
 
 
 def upload_pod(template: Mapping[str, Any], request: JobRequest, lasts_seconds: int) -> Document:
-    """A pod with the template's image, rights and footage volume that waits for commands, and ends by itself."""
+    """A pod with the template's image, rights and footage volume that waits for commands, and then ends by itself."""
     job = copy.deepcopy(dict(template))
     spec, container = _pod_spec(job), _container(job)
     mount = _footage_mount(job)
@@ -184,7 +184,7 @@ def _footage_mount(job: Mapping[str, Any]) -> Document:
 
 
 def _literally(word: str) -> str:
-    """Kubernetes puts variables in the place of $(NAME) in arguments, and one $ in the place of two."""
+    """Escape `$`: in arguments, Kubernetes replaces $(NAME) by a variable, and $$ by $."""
     return word.replace("$", "$$")
 
 
@@ -201,7 +201,7 @@ def _set_gpus(spec: Document, container: Document, gpus: int) -> None:
 
 
 def _train_together(job: Document, request: JobRequest) -> None:
-    """Several processes: torchrun, which is told by its environment who takes part and where they meet."""
+    """Run several processes by torchrun, whose environment sets their number and where they meet."""
     container = _container(job)
     container["command"] = ["python", "-m", "training.torchrun", "-m", "training"]
     together: list[Document] = [
@@ -220,7 +220,7 @@ def _train_together(job: Document, request: JobRequest) -> None:
             "completionMode": "Indexed",
             "completions": request.nodes,
             "parallelism": request.nodes,
-            # A pod that dies hard takes the processes of all others with it, and each of them counts.
+            # A pod that crashes takes the processes of all others down, and each of them counts.
             "backoffLimit": _ATTEMPTS * request.nodes,
         }
         labels = job["spec"]["template"]["metadata"]["labels"]

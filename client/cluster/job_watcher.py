@@ -1,4 +1,4 @@
-"""Watches a training on a cluster to its end: its log and progress as they come, each line once, whatever breaks."""
+"""Watch a training on a cluster until it ends: show log and progress live, each line once, despite failures."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from typing import Final
 from client.cluster import kubernetes_api
 from client.cluster.job_status import TrainingJob, TrainingPod
 from client.cluster.kubernetes_api import Cluster, LogSilent
+from client.cluster.options import PATIENCE_SECONDS
 from client.errors import ClusterError, JobFailed
 from serving.process.exit_codes import EXIT_FAILED, EXIT_FINAL
 from training.reporting.progress_display import Showing
 
-PATIENCE_SECONDS: Final = 600.0
 _SILENCE_SECONDS: Final = 45.0
-"""A training says something every ten seconds, but for its longest steps. Asking again costs little."""
+"""A training logs every ten seconds, except in its longest steps. Reading the log again is cheap."""
 
 _LOG_ATTEMPTS: Final = 5
-"""To read on in the log of a pod that has ended."""
+"""Attempts to read the rest of the log of a pod that has ended."""
 
 
 @dataclass(slots=True)
 class LogPlace:
-    """How far a pod's log was shown. same: how many lines of the time `at`, since times can be equal."""
+    """How far a pod's log was shown. same: the number of lines shown with time `at`, because times can repeat."""
 
     at: tuple[float, int] = (0.0, 0)
     same: int = 0
 
     def reader(self) -> Callable[[str], str | None]:
-        """For one reading of the log from its beginning: gives a line's text, or None if it was shown before."""
+        """For one pass over the log: a function that returns a line's text, or None if the line was shown before."""
         start, skip, seen = self.at, self.same, 0
 
         def text_of(line: str) -> str | None:
@@ -40,7 +40,7 @@ class LogPlace:
             when, _, text = line.partition(" ")
             at = _instant(when)
             if at is None:
-                return line  # the kubelet's own word about a log that it cannot read
+                return line  # the kubelet's own message about a log that it cannot read
             if at < start:
                 return None
             if at == start:
@@ -58,8 +58,8 @@ class LogPlace:
 class Watcher:
     """Watches one Job.
 
-    patience_seconds: how long a cluster that went away is tried again. poll_seconds: how often a Job without a log to
-    show is looked at.
+    patience_seconds: how long to retry when the cluster is lost. poll_seconds: how often to poll a Job that has no log
+    to show.
     """
 
     cluster: Cluster
@@ -77,10 +77,10 @@ class Watcher:
     _codes: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def watch(self, name: str) -> TrainingJob:
-        """The Job after it has made an actor.
+        """Watch the Job called `name`, and return it after it has published an actor.
 
-        Raises JobFailed with the training's own exit code where it has not, and ClusterError when the cluster stays
-        away, or the Job is not there.
+        Raises JobFailed with the training's own exit code if it fails, and ClusterError if the cluster stays
+        unreachable or the Job does not exist.
         """
         uid = ""
         while True:
@@ -104,7 +104,7 @@ class Watcher:
             self._pause()
 
     def _followed(self, job: TrainingJob, pods: list[TrainingPod]) -> bool:
-        """Whether a log was read, so that the cluster's word is an old one."""
+        """Show what there is to show. Returns whether a log was read, so that `job` and `pods` are out of date."""
         for pod in pods:
             if pod.exit_code is not None:
                 self._codes[pod.name] = (pod.ended_at, pod.exit_code)
@@ -132,12 +132,12 @@ class Watcher:
                     self._log_heard(pod)
                     self.showing.line(text)
         except LogSilent:
-            return  # it may be thinking; or the connection is dead, and asking again will tell
+            return  # the training is in a long step or the connection is dead; reading again will tell
         except ClusterError as error:
-            if error.status == 404:  # it was deleted while its log was read
+            if error.status == 404:  # the pod was deleted while its log was read
                 self._read.add(pod.name)
                 return
-            if error.status == 400:  # its container has not begun, or is gone already
+            if error.status == 400:  # its container has not started, or is gone
                 if pod.ended:
                     self._read.add(pod.name)
                 self._pause()
@@ -147,18 +147,18 @@ class Watcher:
             self._log_lost(pod, error)
             return
         self._log_heard(pod)
-        if pod.ended:  # before this reading began: nothing can have come after
+        if pod.ended:  # before this reading began, so the log is complete
             self._read.add(pod.name)
         else:
-            self._pause()  # the cluster's word that it has ended comes a moment later
+            self._pause()  # the cluster reports its end a moment later
 
     def _log_lost(self, pod: TrainingPod, error: ClusterError) -> None:
-        """A log can be out of reach while the cluster answers: its node may be gone."""
+        """Handle a log that cannot be read although the cluster answers: its node may be gone."""
         self._log_failures[pod.name] += 1
         if self._log_failures[pod.name] == 1:
             self.showing.say(f"reconnecting: {error}")
         if pod.ended and self._log_failures[pod.name] >= _LOG_ATTEMPTS:
-            self.showing.say(f"the rest of the log of {pod.name} cannot be had")
+            self.showing.say(f"the rest of the log of {pod.name} is lost")
             self._read.add(pod.name)
         self._pause()
 
@@ -183,7 +183,7 @@ class Watcher:
         code = codes[-1] if codes else EXIT_FAILED
         if job.reason == "PodFailurePolicy" and EXIT_FINAL in codes:
             code = EXIT_FINAL
-        why = job.why or job.reason or "no reason was given"
+        why = job.why or job.reason or "the cluster gives no reason"
         raise JobFailed(f"{job.name} failed with exit code {code}: {why}", code)
 
     def _lost(self, error: ClusterError, name: str) -> None:
@@ -195,7 +195,7 @@ class Watcher:
             self.showing.say(f"reconnecting: {error}")
         if now - self._lost_at >= self.patience_seconds:
             raise ClusterError(
-                f"{error}; tried again for {self.patience_seconds:g} s. The training goes on: dance jobs watch {name}",
+                f"{error}; retried for {self.patience_seconds:g} s. The training continues: dance jobs watch {name}",
                 error.status,
             ) from error
         self._pause()
@@ -220,13 +220,15 @@ def _ended(pod: TrainingPod, job: TrainingJob) -> str:
     if job.ended:
         return f"{pod.name} ended {how}{why}"
     if pod.disrupted:
-        return f"{pod.name} was taken away by the cluster ({pod.disrupted}); that is not counted, the next one goes on"
+        return (
+            f"{pod.name} was removed by the cluster ({pod.disrupted}); this does not count, and the next pod continues"
+        )
     counted = f"{job.attempts} of {job.attempts_allowed} retries used" if job.attempts else "not counted"
-    return f"{pod.name} ended {how}{why}; the next one goes on from the checkpoint ({counted})"
+    return f"{pod.name} ended {how}{why}; the next pod continues from the checkpoint ({counted})"
 
 
 def _instant(text: str) -> tuple[float, int] | None:
-    """Seconds and nanoseconds of an RFC 3339 time, which datetime alone would round."""
+    """Seconds and nanoseconds of an RFC 3339 time, which datetime would round."""
     whole, _, rest = text.partition(".")
     digits = rest.rstrip("Zz").split("+")[0].split("-")[0]
     zone = rest[len(digits) :] if rest else ""

@@ -1,21 +1,20 @@
-"""`dance train --on kubernetes` and `dance jobs`: trainings that run on a cluster, seen from here."""
+"""`dance train --on kubernetes` and `dance jobs`: start, watch and cancel trainings on a cluster."""
 
 from __future__ import annotations
 
-import shlex
 import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import Final
 
 from client.cluster import kubernetes_api
 from client.cluster.footage_upload import LASTS_SECONDS, Upload
-from client.cluster.job_status import TrainingJob
+from client.cluster.job_status import TrainingJob, show_jobs
 from client.cluster.job_template import (
     FOOTAGE_FOLDER,
     JobRequest,
@@ -25,62 +24,23 @@ from client.cluster.job_template import (
     render,
     upload_pod,
 )
-from client.cluster.job_watcher import PATIENCE_SECONDS, Watcher
-from client.cluster.kubernetes_api import Cluster, connected
+from client.cluster.job_watcher import Watcher
+from client.cluster.kubernetes_api import Cluster
+from client.cluster.options import ClusterAccess, ClusterTraining
 from client.errors import ClusterError, CommandError, Interrupted, UsageError
 from client.terminal.display import Display
 from serving.actors.actor_id import is_actor_id
 from serving.process.backoff import Backoff
-from training.options import FootageRequest, TrainRequest
+from training.options import FootageRequest
 from training.reporting.progress_display import shown
 
-NAMESPACE: Final = "everybody-dance"
 _POLL_SECONDS: Final = 2.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClusterAccess:
-    """Which namespace of which cluster; None takes kubeconfig's own."""
-
-    namespace: str = NAMESPACE
-    kubeconfig: Path | None = None
-    context: str | None = None
-
-    def connected(self) -> Cluster:
-        """Raises ClusterError where no cluster is known."""
-        return connected(self.namespace, kubeconfig=self.kubeconfig, context=self.context)
-
-    def command(self, *words: str) -> str:
-        """A `dance jobs` command line with the same access."""
-        options = [] if self.namespace == NAMESPACE else ["--namespace", self.namespace]
-        options += [] if self.kubeconfig is None else ["--kubeconfig", str(self.kubeconfig)]
-        options += [] if self.context is None else ["--context", self.context]
-        return shlex.join(["dance", "jobs", *words, *options])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClusterTraining:
-    """What `dance train --on kubernetes` was asked for.
-
-    training: with the footage's paths here. footage_paths: the files' paths in the cluster's footage volume, absolute
-    or below it, and so are then the folders of poses in `training`; none uploads. detach: do not watch.
-    """
-
-    training: TrainRequest
-    access: ClusterAccess
-    footage_paths: tuple[str, ...] = ()
-    image: str | None = None
-    gpus: int = 1
-    nodes: int = 1
-    template: Path | None = None
-    detach: bool = False
-    patience_seconds: float = PATIENCE_SECONDS
-
-
 def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
-    """Brings the footage, makes the Job, and watches it to the end.
+    """Upload the footage, create the Job, and watch it until it ends.
 
-    Raises JobFailed with the Job's own exit code, Interrupted when the user went away (the Job goes on), ClusterError.
+    Raises JobFailed with the Job's own exit code, Interrupted on Ctrl-C (the Job continues), and ClusterError.
     """
     template = read_template(asked.template)
     request = JobRequest(
@@ -94,7 +54,7 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
     footage = _in_volume(asked)
     name = request.job_name
     with asked.access.connected() as cluster, _signals() as signals:
-        with signals.end_with("nothing was started; the same command goes on with what was uploaded"):
+        with signals.end_with("nothing was started; the same command continues the upload"):
             _refuse_running(cluster, name, asked.access)
             if not footage.files:
                 footage = _uploaded(cluster, template, request, asked, display)
@@ -108,25 +68,25 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
 
 
 def watch_job(name: str, access: ClusterAccess, patience_seconds: float, display: Display) -> None:
-    """Watches a Job, given by its name or its actor's, to the end. Raises as `train_on_cluster` does."""
+    """Watch a Job, found by its name or its actor's, until it ends. Raises as `train_on_cluster` does."""
     with access.connected() as cluster, _signals() as signals:
         _watch(cluster, _found(cluster, name).name, access, patience_seconds, display, signals)
 
 
 def cancel_job(name: str, access: ClusterAccess, display: Display) -> None:
-    """Ends a Job, given by its name or its actor's. What it has trained stays in the footage volume."""
+    """Delete a Job, found by its name or its actor's. Its checkpoints stay in the footage volume."""
     with access.connected() as cluster:
         job = _found(cluster, name)
         cluster.delete_job(job.name)
-    kept = "" if job.ended else "; it writes its checkpoint, from which the same `dance train` goes on"
+    kept = "" if job.ended else "; it writes its checkpoint, from which the same `dance train` continues"
     display.note(f"{job.name} is cancelled{kept}")
 
 
 def list_jobs(access: ClusterAccess, display: Display) -> None:
-    """Shows all trainings of the namespace."""
+    """Show all trainings of the namespace."""
     with access.connected() as cluster:
         found = cluster.jobs()
-    display.jobs(found)
+    show_jobs(found, display)
 
 
 def _watch(
@@ -137,7 +97,7 @@ def _watch(
     display: Display,
     signals: _Signals,
 ) -> None:
-    goes_on = f"{name} goes on without you. To watch it: {access.command('watch', name)}"
+    goes_on = f"{name} continues on the cluster. To watch it: {access.command('watch', name)}"
     with signals.end_with(f"{goes_on}. To end it: {access.command('cancel', name)}"), shown(display.err) as showing:
         watcher = Watcher(cluster, showing, patience_seconds)
         watcher.watch(name)
@@ -153,13 +113,13 @@ def _uploaded(
         with display.bytes_progress(f"uploading {file.name}", file.stat().st_size) as on_bytes:
             paths.append(Upload(cluster, pod, display.note, on_bytes, asked.patience_seconds).bring(file))
         display.note(f"the footage is {paths[-1]} on the cluster")
-    return replace(asked.training.footage, files=tuple(map(Path, paths)))
+    return replace(asked.training.footage, files=[Path(path) for path in paths])
 
 
 def _submitted(
     cluster: Cluster, document: dict[str, object], submission: str, asked: ClusterTraining, display: Display
 ) -> TrainingJob:
-    """The Job, made once, also where an answer was lost; an ended one of its name gives way."""
+    """Create the Job exactly once, even if an answer is lost; replace an ended one of the same name."""
     patience = _Patience(asked.patience_seconds)
     while True:
         try:
@@ -178,13 +138,13 @@ def _submitted(
             patience.wait(error, display)
             continue
         if there.submission == submission:
-            return there  # ours: the answer was lost
+            return there  # it is ours, and the answer was lost
         if not there.ended and not there.going:
             raise _running(there.name, asked.access)
         if not there.going:
-            display.note(f"{there.name} of before, {there.state}, gives way")
+            display.note(f"replacing the previous {there.name}, which is {there.state}")
             cluster.delete_job(there.name)
-        patience.wait(ClusterError(f"{there.name} of before is not gone yet"), display)
+        patience.wait(ClusterError(f"the previous {there.name} is not gone yet"), display)
 
 
 def _refuse_running(cluster: Cluster, name: str, access: ClusterAccess) -> None:
@@ -222,18 +182,18 @@ def _found(cluster: Cluster, name: str) -> TrainingJob:
 
 
 def _in_volume(asked: ClusterTraining) -> FootageRequest:
-    """The footage that is on the cluster already; without files where there is none."""
+    """The footage that is on the cluster already; without files if it must be uploaded."""
 
     def below(option: str, what: str, path: str | Path) -> Path:
         whole = FOOTAGE_FOLDER / PurePosixPath(path)
         if not whole.is_relative_to(FOOTAGE_FOLDER) or ".." in whole.parts or whole == FOOTAGE_FOLDER:
-            raise UsageError(f"{option} is a {what} below {FOOTAGE_FOLDER}, got {path}")
+            raise UsageError(f"{option} must be a {what} below {FOOTAGE_FOLDER}, got {path}")
         return Path(whole)
 
     return replace(
         asked.training.footage,
-        files=tuple(below("--footage-path", "file", path) for path in asked.footage_paths),
-        keypoints=tuple(below("--keypoints", "folder", path) for path in asked.training.footage.keypoints),
+        files=[below("--footage-path", "file", path) for path in asked.footage_path],
+        keypoints=[below("--keypoints", "folder", path) for path in asked.training.footage.keypoints],
     )
 
 
@@ -254,19 +214,19 @@ class _Patience:
 
 
 class _Signals:
-    """Whether the user wants to go. The client's WebSockets swallow KeyboardInterrupt, so it is remembered."""
+    """Whether the user pressed Ctrl-C. It is remembered, because the client's WebSockets swallow KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.caught = False
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """The first one ends what can be ended in good order, with its clean-up; so does each further one."""
+        """Each signal interrupts the current step, whose clean-up still runs."""
         self.caught = True
         raise KeyboardInterrupt
 
     @contextmanager
     def end_with(self, message: str) -> Iterator[None]:
-        """Raises Interrupted with `message` in place of whatever came out of the interruption."""
+        """Turn any exception that follows a signal into Interrupted with `message`."""
         try:
             yield
         except (KeyboardInterrupt, Exception) as error:

@@ -1,4 +1,4 @@
-"""The Kubernetes API, as far as a training needs it; deploy/60-training-access.yaml allows what is asked here."""
+"""The part of the Kubernetes API that a training needs; deploy/60-training-access.yaml grants these rights."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _ACCESS: Final = "deploy/60-training-access.yaml"
 
 
 def pause(seconds: float) -> None:
-    """Waits between two looks at the cluster."""
+    """Wait between two polls of the cluster."""
     threading.Event().wait(seconds)
 
 
 class LogSilent(ClusterError):
-    """A log said nothing for long."""
+    """A log was silent for too long."""
 
 
 class Cluster:
-    """One namespace of one cluster; a context manager. Every method raises ClusterError, in one line."""
+    """One namespace of one cluster; a context manager. Every method raises ClusterError, with a one-line message."""
 
     def __init__(self, api_client: api.ApiClient, namespace: str) -> None:
         self.namespace = namespace
@@ -55,42 +55,42 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """Of the API server."""
+        """The address of the API server."""
         return str(self.api_client.configuration.host)
 
     def create_job(self, document: Mapping[str, Any]) -> TrainingJob:
-        """The Job as the cluster has it now. `status` of the error is 409 where there is one of that name."""
+        """Create a Job. The error's `status` is 409 if there is one of that name."""
         self._refuse_unknown(document, api.V1Job)
         return job_from(self._asked(self._batch.create_namespaced_job, self.namespace, document, **_STRICT))
 
     def job(self, name: str) -> TrainingJob:
-        """`status` of the error is 404 where there is none."""
+        """The Job called `name`. The error's `status` is 404 if there is none."""
         return job_from(self._asked(self._batch.read_namespaced_job, name, self.namespace))
 
     def jobs(self) -> list[TrainingJob]:
-        """All trainings, the oldest first."""
+        """All trainings, oldest first."""
         found = self._asked(self._batch.list_namespaced_job, self.namespace, label_selector=SELECTOR)
         return sorted((job_from(one) for one in found["items"]), key=lambda job: (str(job.created), job.name))
 
     def delete_job(self, name: str) -> None:
-        """With its pods, which write their checkpoints. The name is taken until they have ended."""
+        """Delete a Job and its pods, which write their checkpoints. Its name stays taken until they have ended."""
         self._asked(self._batch.delete_namespaced_job, name, self.namespace, propagation_policy="Foreground")
 
     def pods(self, job: str) -> list[TrainingPod]:
-        """The pods of a Job, the oldest first."""
+        """The pods of a Job, oldest first."""
         found = self._asked(self.core.list_namespaced_pod, self.namespace, label_selector=f"{JOB_LABEL}={job}")
         return sorted((pod_from(one) for one in found["items"]), key=lambda pod: (pod.created, pod.name))
 
     def warnings(self, kind: str, name: str) -> list[str]:
-        """What the cluster warns of about one object, the oldest first."""
+        """The cluster's warnings about one object, oldest first."""
         which = f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"
         found = self._asked(self.core.list_namespaced_event, self.namespace, field_selector=which)
         return [" ".join(f"{event.get('reason', '')}: {event.get('message', '')}".split()) for event in found["items"]]
 
     def log(self, pod: str, *, silence_seconds: float) -> Iterator[str]:
-        """The log of a training's pod from its beginning, as it comes, each line behind its time; ends with the log.
+        """Follow the log of a training's pod from its beginning to its end; each line starts with its time.
 
-        A line that is cut off is not given. Raises LogSilent after so long without a word.
+        An incomplete line is left out. Raises LogSilent after `silence_seconds` without a byte.
         """
         with _errors(self.address):
             answer = self.core.read_namespaced_pod_log(
@@ -108,21 +108,21 @@ class Cluster:
                     *lines, rest = (rest + piece).split(b"\n")
                     yield from (line.decode(errors="replace") for line in lines)
             except ReadTimeoutError as error:
-                raise LogSilent(f"nothing was heard for {silence_seconds:g} s", retryable=True) from error
+                raise LogSilent(f"the log was silent for {silence_seconds:g} s", retryable=True) from error
             finally:
                 answer.close()
 
     def create_pod(self, document: Mapping[str, Any]) -> None:
-        """`status` of the error is 409 where there is one of that name."""
+        """Create a pod. The error's `status` is 409 if there is one of that name."""
         self._refuse_unknown(document, api.V1Pod)
         self._asked(self.core.create_namespaced_pod, self.namespace, document, **_STRICT)
 
     def pod_document(self, name: str) -> dict[str, Any]:
-        """A pod as the API writes it."""
+        """A pod as a document of the API."""
         return self._asked(self.core.read_namespaced_pod, name, self.namespace)
 
     def delete_pod(self, name: str) -> None:
-        """At once. A pod that is not there is no error."""
+        """Delete a pod immediately. A missing pod is not an error."""
         try:
             self._asked(self.core.delete_namespaced_pod, name, self.namespace, grace_period_seconds=0)
         except ClusterError as error:
@@ -130,7 +130,7 @@ class Cluster:
                 raise
 
     def _asked(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> dict[str, Any]:
-        # Raw: what a newer cluster answers need not fit this client's models.
+        # Raw, because answers of a newer cluster may not fit this client's models.
         with _errors(self.address):
             answer = call(
                 *arguments, _preload_content=False, _request_timeout=(CONNECT_SECONDS, ANSWER_SECONDS), **options
@@ -139,11 +139,11 @@ class Cluster:
             return document
 
     def _refuse_unknown(self, document: Mapping[str, Any], model: Any) -> None:
-        """The client drops what its models do not know; a misspelt field of the user's template must be told."""
+        """Refuse fields that the client's models lack and would drop, such as a misspelt one in the user's template."""
         try:
             kept = self.api_client.sanitize_for_serialization(model.from_dict(dict(document)))
         except ValueError as error:
-            raise UsageError(f"this is no {document['kind']}: {' '.join(str(error).split())}") from error
+            raise UsageError(f"this is not a valid {document['kind']}: {' '.join(str(error).split())}") from error
         lost = _lost(document, kept)
         if lost:
             raise UsageError(f"a {document['kind']} has no field {', '.join(lost)}")
@@ -153,7 +153,7 @@ _STRICT: Final[dict[str, Any]] = {"field_validation": "Strict"}
 
 
 def connected(namespace: str, *, kubeconfig: Path | None = None, context: str | None = None) -> Cluster:
-    """A cluster as kubeconfig names it; in a pod without one, the pod's own. Raises ClusterError without either."""
+    """Connect to kubeconfig's cluster, or in a pod without one to the pod's own. Raises ClusterError without either."""
     configuration = api.Configuration()
     try:
         if kubeconfig is None and not _has_kubeconfig():
@@ -171,10 +171,8 @@ def connected(namespace: str, *, kubeconfig: Path | None = None, context: str | 
             f"no cluster is known from {where}: {reason}; --kubeconfig and --context name one"
         ) from error
     if is_loopback(urlsplit(configuration.host).hostname or "") and configuration.proxy in getproxies().values():
-        configuration.no_proxy = "*"  # a cluster on this machine, which the environment's proxy cannot reach
-    configuration.retries = (
-        False  # who waits how long for a lost connection, is said by `client/cluster/job_watcher.py`
-    )
+        configuration.no_proxy = "*"  # the environment's proxy cannot reach a cluster on this machine
+    configuration.retries = False  # `client/cluster/job_watcher.py` decides how long to retry
     return Cluster(api.ApiClient(configuration), namespace)
 
 
@@ -195,12 +193,12 @@ def _errors(address: str) -> Iterator[None]:
 
 
 def from_api(error: ApiException, address: str) -> ClusterError:
-    """What the API said, in its own words, with what to do about it where that is known."""
+    """The API's message, with what to do about it if known."""
     status = int(error.status or 0)
     message = f"HTTP {status} {error.reason or ''}".strip()
     with suppress(ValueError, KeyError, TypeError):
         message = " ".join(str(json.loads(error.body)["message"]).split())
-    if not status:  # the client's way of saying that a WebSocket did not open
+    if not status:  # how the client reports that a WebSocket did not open
         return ClusterError(f"the connection to {address} was lost ({error.reason})", retryable=True)
     if status == 401:
         message += "; the cluster does not know you: log in again, or name another --context"

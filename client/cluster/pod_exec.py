@@ -1,4 +1,4 @@
-"""A command in a pod of the cluster, with bytes going in."""
+"""Run a command in a pod of the cluster, and send it bytes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ _LOOK_EVERY_WRITES: Final = 16
 
 
 class Command:
-    """A command that runs in the only container of `pod`. `close` it.
+    """A command that runs in the only container of `pod`. Call `close` at the end.
 
-    Every method raises ClusterError: retryable where the connection broke, else with what the command said on its
-    stderr.
+    Every method raises ClusterError: retryable if the connection broke, otherwise with the command's stderr.
     """
 
     def __init__(self, cluster: Cluster, pod: str, words: Sequence[str], *, stdin: bool = False) -> None:
@@ -47,7 +46,7 @@ class Command:
         client.sock.settimeout(ANSWER_SECONDS)
 
     def write(self, piece: bytes) -> bool:
-        """Whether the command still listens; `output` then says why it does not."""
+        """Send bytes. Returns whether the command still reads; if not, `output` raises the reason."""
         try:
             self._client.write_stdin(piece)
             self._writes += 1
@@ -55,14 +54,14 @@ class Command:
                 self._client.update(timeout=0)
         except (WebSocketException, OSError) as error:
             with suppress(WebSocketException, OSError):
-                self._client.update(timeout=0)  # its last words may have arrived
+                self._client.update(timeout=0)  # its last output may have arrived
             if self._client.peek_channel(ERROR_CHANNEL):
                 return False
             raise self._lost(error) from error
         return bool(self._client.is_open())
 
     def output(self) -> str:
-        """Waits for the command's end. What it wrote on stdout, where it ended with 0."""
+        """Wait for the command to exit with 0, and return its stdout."""
         try:
             self._client.run_forever(timeout=ANSWER_SECONDS)
         except (WebSocketException, OSError) as error:
@@ -77,22 +76,24 @@ class Command:
         return bytes(self._client.read_stdout()).decode(errors="replace")
 
     def close(self) -> None:
-        """Ends the connection, and with it the command."""
+        """Close the connection, which ends the command."""
         with suppress(WebSocketException, OSError):
             self._client.close(timeout=1)
         self._client.sock.shutdown()  # `close` leaves the socket of a broken connection open
 
     def _lost(self, error: BaseException | None) -> ClusterError:
-        reason = " ".join(str(error or "it ended without a verdict").split())
+        reason = " ".join(str(error or "it ended without an exit status").split())
         return ClusterError(f"the connection to {self._cluster.address} was lost ({reason})", retryable=True)
 
 
 def _refusal(error: ApiException, address: str) -> ClusterError:
-    """The client hides the status of a handshake that was refused: it is in the cause."""
+    """The error of a refused handshake; the client hides its status in the cause."""
     cause = error.__context__
     if not isinstance(cause, WebSocketBadStatusException):
         return from_api(error, address)
     refused = ApiException(status=cause.status_code, reason="the command was refused")
     refused.body = cause.resp_body
-    told = from_api(refused, address)
-    return ClusterError(str(told), told.status, retryable=told.retryable or told.status == 404)  # the pod went away
+    failure = from_api(refused, address)
+    return ClusterError(
+        str(failure), failure.status, retryable=failure.retryable or failure.status == 404
+    )  # the pod is gone

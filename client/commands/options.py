@@ -2,38 +2,140 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-ActorsFolder = Annotated[Path, typer.Option("--actors", envvar="DANCE_ACTORS", help="Folder of the actors.")]
-ActorName = Annotated[str, typer.Option("--actor", help="Who shall dance.")]
+from client.connection.server_access import ServerAccess, named_server
+from client.errors import UsageError
+from client.media.keypoints_source import GivenFacts, parsed_rate, parsed_size
+from client.media.source import Source
+from client.poses.local_estimation import PoseModels, pose_models
+from client.terminal.display import Display
+from motion.people.dancer_choice import DancerChoice, DancerRule
+from motion.pose_choice import PoseBackend
+from training.options import DEFAULT_ACTORS as DEFAULT_ACTORS
+from training.options import ActorsFolder as ActorsFolder
+
+ActorName = Annotated[str, typer.Option("--actor", help="The actor who dances.")]
 Server = Annotated[
     str | None,
     typer.Option(
-        "--server",
-        metavar="HOST:PORT",
-        envvar="DANCE_SERVER",
-        help="An orchestrator; without it one is started here.",
+        "--server", metavar="HOST:PORT", envvar="DANCE_SERVER", help="An orchestrator; without it, one starts here."
     ),
-]
-TlsCa = Annotated[
-    Path | None,
-    typer.Option("--tls-ca", envvar="DANCE_TLS_CA", help="PEM of who signs the server's certificate: TLS."),
-]
-TlsCertificate = Annotated[
-    Path | None,
-    typer.Option("--tls-certificate", envvar="DANCE_TLS_CERTIFICATE", help="PEM of yours, if the server asks for one."),
-]
-TlsKey = Annotated[Path | None, typer.Option("--tls-key", envvar="DANCE_TLS_KEY", help="PEM of that one's key.")]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option("--token-file", envvar="DANCE_TOKEN_FILE", help="Holds your token, if the server asks for one."),
-]
-Insecure = Annotated[
-    bool, typer.Option("--insecure", envvar="DANCE_INSECURE", help="Plaintext, also to a server on another machine.")
 ]
 Logs = Annotated[Path | None, typer.Option("--logs", help="Folder for the processes' logs; default: a new one.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]
-MaxSide = Annotated[int, typer.Option("--max-side", min=64, help="Larger frames are shrunk before they are sent.")]
+MaxSide = Annotated[
+    int, typer.Option("--max-side", min=64, help="Shrink larger frames to this longer side before they are sent.")
+]
+Dancer = Annotated[
+    str,
+    typer.Option(
+        "--dancer",
+        metavar="RULE",
+        help="Which of several people: largest, centre, nearest=X,Y (fractions of the frame) or id=N.",
+    ),
+]
+PoseModel = Annotated[
+    list[Path],
+    typer.Option("--pose-model", metavar="CARD", help="The model card of a network for openpose or rtmpose."),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Credentials:
+    """How to trust a server, and how to be trusted by it."""
+
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-ca", envvar="DANCE_TLS_CA", help="PEM file of the server's certificate authority; uses TLS."
+        ),
+    ] = None
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-certificate",
+            envvar="DANCE_TLS_CERTIFICATE",
+            help="PEM file of your certificate, if one is required.",
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", envvar="DANCE_TLS_KEY", help="PEM file of your certificate's key.")
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", envvar="DANCE_TOKEN_FILE", help="File with your token, if one is required."),
+    ] = None
+    insecure: Annotated[
+        bool, typer.Option("--insecure", envvar="DANCE_INSECURE", help="Plaintext, even to another machine.")
+    ] = False
+
+    def access(self, server: str | None) -> ServerAccess | None:
+        """The access to `server`; None for None. Raises UsageError."""
+        return named_server(
+            server,
+            ca=self.tls_ca,
+            certificate=self.tls_certificate,
+            key=self.tls_key,
+            token_file=self.token_file,
+            insecure=self.insecure,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoseNetworks:
+    """Which networks find the joints."""
+
+    backend: Annotated[
+        PoseBackend | None,
+        typer.Option("--pose-backend", help="Who finds the joints; openpose and rtmpose find several people."),
+    ] = None
+    cards: PoseModel = field(default_factory=list)
+
+    def models(self, server: str | None, display: Display, *, dancer: DancerChoice) -> PoseModels:
+        """The networks, with notes about their licences. Raises UsageError, BadSettings."""
+        if self.cards and server is not None:
+            raise UsageError(f"--pose-model is for services that start here; {server} has its own networks")
+        models = pose_models(self.backend, self.cards)
+        if server is None and self.backend in (PoseBackend.OPENPOSE, PoseBackend.RTMPOSE) and not self.cards:
+            raise UsageError(f"--pose-backend {self.backend.value} needs --pose-model, the model card of its network")
+        if server is None and dancer.rule is not DancerRule.LARGEST and models.chosen is PoseBackend.MEDIAPIPE:
+            raise UsageError("--dancer: mediapipe finds one person; --pose-backend openpose or rtmpose finds several")
+        for notice in models.notices:
+            display.note(notice)
+        return models
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFacts:
+    """What the user adds to a source: who dances in it, and facts that keypoints may lack."""
+
+    dancer: Dancer = "largest"
+    frame_size: Annotated[
+        str | None,
+        typer.Option("--frame-size", metavar="WxH", help="For keypoints that do not say: the size of their frames."),
+    ] = None
+    frame_rate: Annotated[
+        str | None,
+        typer.Option("--frame-rate", metavar="HZ", help="For keypoints that do not say: frames per second."),
+    ] = None
+
+    def source(self, name: str) -> Source:
+        """The source called `name`. Raises UsageError."""
+        given = GivenFacts(
+            None if self.frame_size is None else parsed_size(self.frame_size),
+            None if self.frame_rate is None else parsed_rate(self.frame_rate),
+        )
+        return Source(name, given, dancer_choice(self.dancer))
+
+
+def dancer_choice(text: str) -> DancerChoice:
+    """Parse --dancer. Raises UsageError."""
+    try:
+        return DancerChoice.parsed(text)
+    except ValueError as error:
+        raise UsageError(f"--dancer: {error}") from error

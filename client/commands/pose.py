@@ -1,4 +1,4 @@
-"""`dance pose` and `dance evaluate-pose`, and the options about poses that other sub-commands share."""
+"""`dance pose` and `dance evaluate-pose`."""
 
 from __future__ import annotations
 
@@ -7,94 +7,38 @@ from typing import Annotated
 
 import typer
 
-from client.commands.options import Force
+from client.commands.options import Dancer, Force, PoseModel, PoseNetworks, SourceFacts, dancer_choice
 from client.errors import CommandError, UsageError
-from client.media.keypoints_source import GivenFacts, parsed_rate, parsed_size
-from client.media.source import Source
 from client.media.video_writer import checked_output
 from client.poses.compare_backends import EvaluationJob, evaluate, markdown_of, parsed_backends, table_of
 from client.poses.extract import PoseJob, find_poses
-from client.poses.local_estimation import LookRequest, PoseModels, pose_models
+from client.poses.local_estimation import LookRequest, PoseModels
 from client.terminal.display import Display
 from client.terminal.output_files import check_writable, refuse_existing, write_text_whole
-from motion.people.dancer_choice import DancerChoice, DancerRule
-from motion.pose_choice import PoseBackend, PoseDetail
-from training.process.stop_signals import stop_on_signals
+from motion.people.dancer_choice import DancerChoice
+from motion.pose_choice import PoseDetail
+from serving.process.option_groups import option_groups
+from serving.process.stop_signals import stop_on_signals
 from video.opening import is_endless
 
-PoseBackendName = Annotated[
-    PoseBackend | None,
-    typer.Option("--pose-backend", help="Who finds the joints; openpose and rtmpose find several people."),
-]
-PoseModel = Annotated[
-    list[Path],
-    typer.Option("--pose-model", metavar="CARD", help="The model card of a network for openpose or rtmpose."),
-]
-Dancer = Annotated[
-    str,
-    typer.Option(
-        "--dancer",
-        metavar="RULE",
-        help="Which of several people: largest, centre, nearest=X,Y (fractions of the frame) or id=N.",
-    ),
-]
-FrameSizeOption = Annotated[
-    str | None,
-    typer.Option("--frame-size", metavar="WxH", help="For keypoints: how large their frames were, if they do not say."),
-]
-FrameRateOption = Annotated[
-    str | None,
-    typer.Option("--frame-rate", metavar="HZ", help="For keypoints: frames a second, if they do not say."),
-]
+Detail = Annotated[PoseDetail, typer.Option(help="Parts of the body to find.")]
+ShrunkSide = Annotated[int, typer.Option("--max-side", min=64, help="Shrink larger frames to this longer side first.")]
 
 
-def dancer_choice(text: str) -> DancerChoice:
-    """Raises UsageError."""
-    try:
-        return DancerChoice.parsed(text)
-    except ValueError as error:
-        raise UsageError(f"--dancer: {error}") from error
-
-
-def given_source(name: str, dancer: DancerChoice, frame_size: str | None, frame_rate: str | None) -> Source:
-    """The user's source. Raises UsageError."""
-    given = GivenFacts(
-        None if frame_size is None else parsed_size(frame_size), None if frame_rate is None else parsed_rate(frame_rate)
-    )
-    return Source(name, given, dancer)
-
-
-def asked_models(
-    backend: PoseBackend | None, cards: list[Path], server: str | None, display: Display, *, dancer: DancerChoice
-) -> PoseModels:
-    """What was said about networks, and which licence is accepted by it. Raises UsageError, BadSettings."""
-    if cards and server is not None:
-        raise UsageError(f"--pose-model is for services that are started here; {server} has its own networks")
-    models = pose_models(backend, cards)
-    if server is None and backend in (PoseBackend.OPENPOSE, PoseBackend.RTMPOSE) and not cards:
-        raise UsageError(f"--pose-backend {backend.value} needs --pose-model, the model card of its network")
-    if server is None and dancer.rule is not DancerRule.LARGEST and models.chosen is PoseBackend.MEDIAPIPE:
-        raise UsageError("--dancer: mediapipe finds one person; --pose-backend openpose or rtmpose finds several")
-    for notice in models.notices:
-        display.note(notice)
-    return models
-
-
+@option_groups
 def pose_command(
     source: Annotated[str, typer.Argument(help="A video file, or OpenPose's keypoints: a folder, or a .json list.")],
+    *,
     json: Annotated[
-        Path | None, typer.Option("--json", metavar="DIR", help="Write OpenPose's JSON there, a file for each frame.")
+        Path | None, typer.Option("--json", metavar="DIR", help="Write OpenPose JSON there, one file per frame.")
     ] = None,
     overlay: Annotated[
-        Path | None, typer.Option("--overlay", metavar="VIDEO", help="Write the frames with everybody drawn on them.")
+        Path | None, typer.Option("--overlay", metavar="VIDEO", help="Write the frames with all people drawn on them.")
     ] = None,
-    pose_backend: PoseBackendName = None,
-    pose_model: PoseModel = [],  # noqa: B006  typer copies it
-    dancer: Dancer = "largest",
-    detail: Annotated[PoseDetail, typer.Option(help="What is looked at.")] = PoseDetail.HOLISTIC,
-    frame_size: FrameSizeOption = None,
-    frame_rate: FrameRateOption = None,
-    max_side: Annotated[int, typer.Option("--max-side", min=64, help="Larger frames are shrunk first.")] = 1280,
+    networks: PoseNetworks,
+    facts: SourceFacts,
+    detail: Detail = PoseDetail.HOLISTIC,
+    max_side: ShrunkSide = 1280,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")] = False,
 ) -> None:
     """Find the people in SOURCE, and write their joints, an overlay video, or both."""
@@ -103,8 +47,7 @@ def pose_command(
         raise UsageError("nothing to write: --json DIR, --overlay VIDEO, or both")
     if is_endless(source):
         raise UsageError(f"{source} is a camera or a stream: a whole clip is needed")
-    choice = dancer_choice(dancer)
-    shown = given_source(source, choice, frame_size, frame_rate)
+    shown = facts.source(source)
     for remark in shown.check():
         display.note(remark)
     if overlay is not None:
@@ -117,8 +60,8 @@ def pose_command(
         raise CommandError(f"{json} exists already and is not empty; --force replaces the keypoints in it")
     models = PoseModels()
     if not shown.is_keypoints:
-        models = asked_models(pose_backend, pose_model, None, display, dancer=choice)
-    look = LookRequest(models=models, detail=detail, dancer=choice, max_side_px=max_side)
+        models = networks.models(None, display, dancer=shown.dancer)
+    look = LookRequest(models=models, detail=detail, dancer=shown.dancer, max_side_px=max_side)
     job = PoseJob(source=shown, look=look, json=json, overlay=overlay, replace=force)
     with stop_on_signals() as should_stop:
         report = find_poses(job, display, should_stop)
@@ -142,13 +85,13 @@ def evaluate_pose_command(
         typer.Option(
             "--truth",
             metavar="DIR",
-            help="The true joints of a clip, in OpenPose's JSON; once for each clip, in order.",
+            help="True joints of a clip, as OpenPose JSON; once for each clip, in order.",
         ),
     ] = [],  # noqa: B006
     dancer: Dancer = "largest",
-    detail: Annotated[PoseDetail, typer.Option(help="What is looked at.")] = PoseDetail.HOLISTIC,
-    frames: Annotated[int | None, typer.Option(min=1, help="Only so many of each clip.")] = None,
-    max_side: Annotated[int, typer.Option("--max-side", min=64, help="Larger frames are shrunk first.")] = 1280,
+    detail: Detail = PoseDetail.HOLISTIC,
+    frames: Annotated[int | None, typer.Option(min=1, help="At most this many of each clip.")] = None,
+    max_side: ShrunkSide = 1280,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the table there too, in Markdown.")] = None,
     force: Force = False,
 ) -> None:
@@ -159,13 +102,13 @@ def evaluate_pose_command(
         raise UsageError(f"--truth is given {len(truth)} times for {len(clips)} clips")
     if out is not None:
         refuse_existing([out], force=force, sources=[*clips, *pose_model])
-    models = asked_models(None, pose_model, None, display, dancer=DancerChoice())
+    models = PoseNetworks(cards=pose_model).models(None, display, dancer=DancerChoice())
     look = LookRequest(models=models, detail=detail, dancer=choice, max_side_px=max_side)
     job = EvaluationJob(clips=clips, backends=parsed_backends(backends, look), look=look, truth=truth, frames=frames)
     with stop_on_signals() as should_stop:
         rows = evaluate(job, display, should_stop)
-    # Where there is no terminal, a table need not fit into one.
+    # Without a terminal, the table does not have to fit into one.
     display.out.print(table_of(rows), width=None if display.out.is_terminal else 200)
     if out is not None:
-        write_text_whole(out, markdown_of(rows))  # the table is on the screen already
+        write_text_whole(out, markdown_of(rows))  # if this fails, the table is already on the screen
         display.out.print(f"wrote {out}")

@@ -23,7 +23,7 @@ from motion.keypoint_files.openpose_json import (
     shrunk_size,
 )
 from motion.people.dancer_choice import DancerChoice
-from motion.people.person_tracking import Followed, Follower
+from motion.people.person_tracking import DancerTracker, TrackedPeople
 from motion.pose import Pose
 from video.reader import SourceFrame
 
@@ -171,7 +171,7 @@ class KeypointsShown:
     pts: int
     seconds: float
     people: tuple[Pose, ...]
-    who: Followed
+    who: TrackedPeople
 
 
 def followed_frames(reader: KeypointsReader, choice: DancerChoice, max_side_px: int) -> Iterator[KeypointsShown]:
@@ -181,7 +181,7 @@ def followed_frames(reader: KeypointsReader, choice: DancerChoice, max_side_px: 
     has more than one person, that person is always the dancer, however far apart in time and place.
     """
     folder, size = reader.shrunk(max_side_px)
-    follower = Follower(choice)
+    tracker = DancerTracker(choice)
     ids_known = folder.ids_known
     alone = not ids_known and folder.most_people == 1
     for frame in folder.frames:
@@ -189,7 +189,7 @@ def followed_frames(reader: KeypointsReader, choice: DancerChoice, max_side_px: 
         seconds = max(0.0, float(pts * reader.time_base))
         people = [person.pose for person in frame.people]
         ids = [person.person_id or 0 for person in frame.people] if ids_known else [1] * len(people) if alone else None
-        who = follower.follow(people, size, seconds, ids)
+        who = tracker.track(people, size, seconds, ids)
         yield KeypointsShown(frame.index, pts, seconds, tuple(people[index] for index in who.kept), who)
 
 

@@ -12,7 +12,7 @@ from client.errors import CommandError, UsageError
 from client.media.frame_feed import JPEG_QUALITY, shrunk
 from motion.frame import FrameSize, Picture, PictureEncoding
 from motion.people.dancer_choice import DancerChoice, DancerRule
-from motion.people.person_tracking import Follower
+from motion.people.person_tracking import DancerTracker
 from motion.pose_choice import PoseBackend, PoseDetail
 from serving.pictures.codec import decode_picture, encode_picture
 from serving.process.entry import importing
@@ -107,7 +107,7 @@ class Looking:
         with ExitStack() as closing:
             self.reader = closing.enter_context(VideoReader(source))
             backends = opened_backends(request.models) if backends is None else backends
-            self._estimator, self._follower = _started(backends, request)
+            self._estimator, self._tracker = _started(backends, request)
             closing.callback(self._estimator.close)
             self._closing = closing.pop_all()
 
@@ -119,7 +119,7 @@ class Looking:
 
     def frames(self) -> Iterator[Looked]:
         """Every frame, in order; call it once. Raises UnreadableVideo if no frame can be decoded."""
-        from services.pose.estimator import followed
+        from services.pose.estimator import tracked
 
         for source in self.reader.frames():
             encoded = encode_picture(
@@ -127,9 +127,9 @@ class Looking:
             )
             seen = decode_picture(encoded)
             estimate = self._estimator.estimate(seen)
-            if self._follower is not None:
+            if self._tracker is not None:
                 size = FrameSize(seen.shape[1], seen.shape[0])
-                estimate = followed(estimate, self._follower, size, max(0.0, source.seconds))
+                estimate = tracked(estimate, self._tracker, size, max(0.0, source.seconds))
             spent = self._estimator.spent
             yield Looked(source, seen, estimate, spent.prepare_seconds, spent.network_seconds)
 
@@ -146,7 +146,7 @@ def opened_backends(models: PoseModels) -> Backends:
     return backends.open_backends(models.cards, told=lambda notice: None)
 
 
-def _started(backends: Backends, request: LookRequest) -> tuple[PeopleEstimator, Follower | None]:
+def _started(backends: Backends, request: LookRequest) -> tuple[PeopleEstimator, DancerTracker | None]:
     from services.pose.estimator import PoseRules
 
     backend = request.models.chosen
@@ -154,5 +154,5 @@ def _started(backends: Backends, request: LookRequest) -> tuple[PeopleEstimator,
         raise UsageError(f"--pose-backend {backend.value} needs --pose-model with the model card of its network")
     if not backend.finds_several and request.dancer.rule is not DancerRule.LARGEST:
         raise UsageError("--dancer: mediapipe finds one person; --pose-backend openpose or rtmpose finds several")
-    look = backends.look(backend, request.detail, PoseRules())
-    return backends.make(look), Follower(request.dancer) if backend.finds_several else None
+    config = backends.config(backend, request.detail, PoseRules())
+    return backends.make(config), DancerTracker(request.dancer) if backend.finds_several else None

@@ -1,1 +1,1 @@
-"""What every command shares with its user: progress display, signals, output files."""
+"""Display, signals and output files, which every command uses."""

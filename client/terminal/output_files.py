@@ -1,4 +1,4 @@
-"""Files that a command writes for people: never over an older one unasked, and whole or not at all."""
+"""Files that a command writes for people: never over an existing one unless told to, and whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from serving.process.atomic_files import why_unwritable, written_whole
 
 
 def refuse_existing(outputs: Iterable[Path], *, force: bool, sources: Iterable[str | Path] = ()) -> None:
-    """Raises CommandError for a file that cannot be written. For before work begins.
+    """Check output files before work begins. Raises CommandError for a file that cannot be written.
 
-    So is one that is there already, without `force`; and a source, in any case.
+    Existing files are refused without `force`, and sources always.
     """
     inputs = [Path(source) for source in sources if Path(source).exists()]
     for path in outputs:
@@ -27,20 +27,20 @@ def refuse_existing(outputs: Iterable[Path], *, force: bool, sources: Iterable[s
 
 
 def check_writable(path: Path, needed_bytes: int = 0, *, is_folder: bool = False) -> None:
-    """Raises CommandError where a file or folder of this name cannot be made or written."""
+    """Raises CommandError if a file or folder of this name cannot be created or written."""
     reason = why_unwritable(path, needed_bytes, is_folder=is_folder)
     if reason is not None:
         raise CommandError(f"{path} cannot be written: {reason}")
 
 
 def stopped_name(path: Path) -> Path:
-    """Another name beside `path`, not taken yet, for what was done until a stop: it must not pass for the whole."""
+    """An unused name next to `path` for the output until a stop, which must not look like the whole."""
     names = (f"{path.stem}.stopped{'' if n == 1 else n}{path.suffix}" for n in itertools.count(1))
     return next(beside for name in names if not (beside := path.with_name(name)).exists())
 
 
 def write_text_whole(out: Path, text: str) -> None:
-    """Writes a file, with its folder where that is missing. Raises CommandError."""
+    """Write a file, and create its folder if necessary. Raises CommandError."""
     try:
         with written_whole(out) as partial:
             partial.write_text(text)

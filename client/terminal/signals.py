@@ -1,4 +1,4 @@
-"""Runs a command on an event loop, with Ctrl-C and SIGTERM as orderly ends."""
+"""Run a command on an event loop, and end it in good order on Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Result = TypeVar("Result")
 
 
 class Interrupts:
-    """What Ctrl-C (SIGINT) and SIGTERM do to the running command: they cancel it, unless it asks for something softer.
+    """Handles Ctrl-C (SIGINT) and SIGTERM for the running command: they cancel it, unless it sets `gently`.
 
-    gently: called by the first signal in place of the cancellation; the second one cancels.
+    gently: called on the first signal instead of the cancellation; the second signal cancels.
     """
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
@@ -24,13 +24,13 @@ class Interrupts:
         self._task = task
 
     async def first(self) -> None:
-        """Waits for the first signal, which then is the command's orderly end."""
+        """Wait for the first signal, and then let the command end by itself."""
         asked = asyncio.Event()
         self.gently = asked.set
         await asked.wait()
 
     def on_signal(self) -> None:
-        """One signal more."""
+        """Handle one signal."""
         self.caught += 1
         if self.caught == 1 and self.gently is not None:
             self.gently()
@@ -39,7 +39,7 @@ class Interrupts:
 
 
 def run(main: Callable[[Interrupts], Coroutine[Any, Any, Result]]) -> Result:
-    """The result of `main`. Raises Interrupted when a signal cancelled it, after its clean-up has run."""
+    """Run `main`, and return its result. Raises Interrupted if a signal cancelled it, after its clean-up has run."""
 
     async def guarded() -> Result:
         task = asyncio.current_task()

@@ -1,4 +1,4 @@
-"""`dance evaluate`: how good an actor is, as tables on the screen and files for others."""
+"""`dance evaluate`: measure an actor, and report in tables on the screen and in files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Callable
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
 from client.connection.types import TransferOptions
-from client.errors import CommandError, Interrupted
+from client.errors import CommandError, Interrupted, UsageError
+from client.local_stack.actors_folder import check_folder
 from client.local_stack.server_for_command import with_server
 from client.media.frame_feed import FeedOptions, FileFeed
 from client.media.source import Source
@@ -21,10 +24,11 @@ from client.terminal.signals import run
 from client.training.train import training_extra
 from client.transfer.run import fit, look_ahead_for
 from motion.frame import Picture
+from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import Actor, ActorStore
 from serving.pictures.codec import decode_picture
 from serving.process.atomic_files import folder_written_whole
-from training.options import FootageRequest
+from training.options import DEFAULT_ACTORS, DEFAULT_WORK, ActorsFolder, FootageRequest, WorkFolder
 from video.reader import VideoReader
 
 if TYPE_CHECKING:
@@ -33,53 +37,70 @@ if TYPE_CHECKING:
 
 _MAX_SIDE_PX: Final = 1280
 _BEST_JPEG: Final = 100
-"""What is measured should be the actor, and not the compression on its way."""
+"""Measure the actor, not the compression on the way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateRequest:
-    """What `dance evaluate` was asked for.
+    """What to evaluate, and where to write the result.
 
-    footage: None takes what the actor was trained on, where that is still prepared in the work folder. source, truth:
-    a clip, and the film of its right transfer; both or none; without footage nothing else is then evaluated.
-    force: what an earlier evaluation left in `out` is overwritten.
+    footage: None takes the training footage, if it is still prepared in the work folder. source, truth: a clip, and the
+    film of its right transfer; both or neither. With them but without footage, nothing else is evaluated.
     """
 
-    actor: str
-    version: int
-    actors_root: Path
-    work_root: Path
+    actor: Annotated[str, typer.Argument(help="The actor to evaluate.")]
     footage: FootageRequest | None
-    source: Path | None
-    truth: Path | None
-    lpips_weights: Path | None
-    out: Path
-    force: bool = False
+    source: Annotated[Path | None, typer.Option("--source", help="A clip to transfer; needs --truth.")] = None
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", help="Film of the transfer's right answer, as `samples.make truth` draws it."),
+    ] = None
+    version: Annotated[
+        int, typer.Option("--actor-version", min=0, help="The version to evaluate; 0: the served one.")
+    ] = 0
+    lpips_weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--lpips-weights", help="torchvision's AlexNet weights, alexnet-owt-7be5be79.pth; without them, no LPIPS."
+        ),
+    ] = None
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: evaluation/ACTOR-VERSION.")] = None
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an earlier evaluation in that folder.")] = False
+    actors_root: ActorsFolder = DEFAULT_ACTORS
+    work_root: WorkFolder = DEFAULT_WORK
 
     @property
     def names(self) -> list[str]:
-        """Of the evaluations that follow from it, in the order in which they are shown."""
+        """The names of the requested evaluations, in the order in which they are shown."""
         held_out = self.footage is not None or self.truth is None
         return ["held-out"] * held_out + ["transfer"] * (self.truth is not None)
 
 
 def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
-    """Shows the tables and returns the files that were written.
+    """Show the tables, and return the files that were written.
 
-    Raises CommandError without the training extra and where `out` holds such files already, Interrupted, and BadInput
-    for what does not belong together.
+    Raises CommandError without the training extra and where such files exist already, Interrupted, UsageError, and
+    BadInput for values that do not go together.
     """
+    checked_actor_id(request.actor)
+    check_folder(request.actors_root)
+    if (request.source is None) != (request.truth is None):
+        raise UsageError("--source and --truth belong together: a clip, and the film of its right transfer")
+    for path in (request.source, request.truth):
+        if path is not None:
+            VideoReader(str(path)).close()
     actor = ActorStore(request.actors_root).load(request.actor, request.version)
+    out = request.out or Path("evaluation") / f"{actor.id}-{actor.version}"
     with training_extra():
+        from serving.process.stop_signals import stop_on_signals
         from training.evaluation.lpips import open_lpips
         from training.evaluation.tables import evaluation_paths, fact_lines, footnotes, tables_of, write_evaluation
-        from training.process.stop_signals import stop_on_signals
         from training.reporting.progress_display import shown
     inputs = [path for path in (request.source, request.truth) if path is not None]
     inputs += [] if request.footage is None else request.footage.files
-    check_writable(request.out, is_folder=True)
+    check_writable(out, is_folder=True)
     for name in request.names:
-        refuse_existing(evaluation_paths(request.out, name), force=request.force, sources=inputs)
+        refuse_existing(evaluation_paths(out, name), force=request.force, sources=inputs)
     lpips, reason = open_lpips(request.lpips_weights)
     transferred = None
     if request.source is not None:
@@ -95,9 +116,9 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
         )
     with stop_on_signals() as should_stop:
         with shown(display.err) as showing:
-            told = _Told(showing.progress, should_stop)
-            evaluations = _evaluations(request, actor, transferred, lpips, told, display)
-        for _, evaluation in evaluations:  # ahead of the files: a full disk then loses no measurement
+            on_progress = _Progress(showing.progress, should_stop)
+            evaluations = _evaluations(request, actor, transferred, lpips, on_progress, display)
+        for _, evaluation in evaluations:  # before the files, so that a full disk loses no measurement
             if reason:
                 evaluation.not_available["LPIPS"] = reason
             display.tables(evaluation.title, [(t.title, t.headings, t.rows) for t in tables_of(evaluation)])
@@ -106,12 +127,12 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
             for line in (*footnotes(evaluation), *evaluation.notes, *fact_lines(evaluation)):
                 display.note(line)
         try:
-            with folder_written_whole(request.out) as folder:
+            with folder_written_whole(out) as folder:
                 for name, evaluation in evaluations:
                     write_evaluation(evaluation, folder, name)
         except OSError as error:
-            raise CommandError(f"{request.out} cannot be written: {error.strerror or error}") from error
-    return [path for name, _ in evaluations for path in evaluation_paths(request.out, name)]
+            raise CommandError(f"{out} cannot be written: {error.strerror or error}") from error
+    return [path for name, _ in evaluations for path in evaluation_paths(out, name)]
 
 
 def _evaluations(
@@ -119,29 +140,31 @@ def _evaluations(
     actor: Actor,
     transferred: list[Picture | None] | None,
     lpips: Lpips | None,
-    told: _Told,
+    on_progress: _Progress,
     display: Display,
 ) -> list[tuple[str, Evaluation]]:
     from training.evaluation.self_reconstruction import evaluate_held_out, footage_of
     from training.evaluation.transfer import evaluate_transfer
     from training.process.work_folder import locked
-    from training.request import footage_of as asked_footage
+    from training.settings import footage_of as requested_footage
 
     evaluations = []
     if "held-out" in request.names:
-        footage = None if request.footage is None else asked_footage(request.footage)
+        footage = None if request.footage is None else requested_footage(request.footage)
         with locked(request.work_root):
-            prepared = footage_of(actor, footage, request.work_root, told, display.note)
-        evaluations.append(("held-out", evaluate_held_out(actor, prepared, footage, lpips, told)))
+            prepared = footage_of(actor, footage, request.work_root, on_progress, display.note)
+        evaluations.append(("held-out", evaluate_held_out(actor, prepared, footage, lpips, on_progress)))
     if transferred is not None and request.truth is not None:
         joints = request.truth.with_suffix(".npz")
         known = joints if joints.is_file() else None
-        evaluations.append(("transfer", evaluate_transfer(actor, transferred, request.truth, known, lpips, told)))
+        evaluations.append(
+            ("transfer", evaluate_transfer(actor, transferred, request.truth, known, lpips, on_progress))
+        )
     return evaluations
 
 
-class _Told:
-    """Shows how far a step is, and ends it when a signal asked for it."""
+class _Progress:
+    """Shows the progress of a step, and stops it after a signal."""
 
     def __init__(self, show: Callable[..., None], should_stop: Callable[[], bool]) -> None:
         from training.reporting.progress import PhaseClock
@@ -157,7 +180,7 @@ class _Told:
 async def _transferred(
     request: EvaluateRequest, actor: Actor, server: ServerAccess, display: Display
 ) -> list[Picture | None]:
-    """The pictures of a whole clip, as `dance transfer` asks for them; None where there is none."""
+    """The pictures of a whole clip, requested as `dance transfer` does; None for frames without a picture."""
     source = Source(str(request.source))
     fitted, _ = await fit(source, server, display, _MAX_SIDE_PX)
     pictures: list[Picture | None] = []

@@ -1,10 +1,12 @@
-"""An actor's scores as rows for people: what it draws, beside what it must beat."""
+"""An actor's scores in rows for people, next to the baselines that it must beat."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from client.terminal.display import Display
 
 _DRAWN_BY: Final = {
     "held_out": ("the actor", "pose_distance"),
@@ -12,14 +14,14 @@ _DRAWN_BY: Final = {
     "grey_figure": ("grey figure", None),
     "": ("the footage itself", "pose_distance_floor"),
 }
-"""The footage itself has no picture scores; its poses, found again, are the floor that the detector's noise sets."""
+"""The footage itself has no picture scores; detecting its poses again measures the noise floor of the detector."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreRow:
     """One way of drawing the held-out frames. None: not measured.
 
-    SSIM: 1 is the same picture. PSNR: in dB, more is better. pose_distance: in torso lengths, less is better.
+    SSIM: 1 is the same picture. PSNR: in dB, higher is better. pose_distance: in torso lengths, lower is better.
     """
 
     drawn_by: str
@@ -34,7 +36,7 @@ class ScoreRow:
 def score_rows(scores: Mapping[str, Any]) -> list[ScoreRow]:
     """The rows of `Actor.scores`, as training stores them: the actor, both baselines, and the floor of the poses.
 
-    What is not in `scores`, an actor's free record, has no row.
+    `scores` is a free-form record of an actor; what it lacks gets no row.
     """
     rows = []
     for key, (drawn_by, pose_key) in _DRAWN_BY.items():
@@ -53,3 +55,19 @@ def score_rows(scores: Mapping[str, Any]) -> list[ScoreRow]:
                 )
             )
     return rows
+
+
+def show_scores(rows: Sequence[ScoreRow], display: Display) -> None:
+    """Show how well an actor draws held-out frames, next to the baselines that it must beat."""
+    if not rows:
+        return
+    digits = {"body_ssim": 3, "body_psnr_db": 1, "face_ssim": 3, "face_psnr_db": 1, "pose_distance": 3}
+    cells = [
+        [
+            row.drawn_by,
+            *("" if (value := getattr(row, name)) is None else f"{value:.{n}f}" for name, n in digits.items()),
+        ]
+        for row in rows
+    ]
+    headings = ("drawn by", "body SSIM", "body PSNR dB", "face SSIM", "face PSNR dB", "pose distance")
+    display.table(headings, cells, title=f"{rows[0].frames} held-out frames", numbers=True)

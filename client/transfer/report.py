@@ -1,17 +1,25 @@
-"""What happened in a session: frames, remarks, and the times of every stage."""
+"""The report of a session: frames, remarks, and the times of every stage."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Final
 
 import numpy as np
+from rich.text import Text
 
 from client.connection.types import Answer
+from client.terminal.display import Display
 from motion.frame import NoPictureReason
 
+_WHY: Final = {
+    NoPictureReason.NO_PERSON: "no person",
+    NoPictureReason.DROPPED: "dropped",
+    NoPictureReason.BAD_FRAME: "bad frame",
+    NoPictureReason.NOT_PLACED: "person without a place (head, hips and both ankles not seen together yet)",
+}
 _STAGE_ORDER: Final = ("pose", "normalize", "label_map", "generator", "face", "encode")
 
 
@@ -30,11 +38,11 @@ class StageRow:
 
 @dataclass(slots=True)
 class TransferReport:
-    """Counts of a session, which grow with `add`.
+    """Counts of a session; `add` adds an answer.
 
-    skipped: live frames that the client never sent. lost: frames that the source promises and that do not decode.
-    reconnects: how often the server was gone and found again. lost_under_way: live frames that were sent and got no
-    answer, because the server was gone. notes: what was decided about the source that its owner should know.
+    skipped: live frames that the client never sent. lost: frames that the source promises but that do not decode.
+    reconnects: how often the server was lost and found again. lost_under_way: live frames that were sent and got no
+    answer because the server was lost. notes: decisions about the source that its owner should know.
     """
 
     answered: int = 0
@@ -52,7 +60,7 @@ class TransferReport:
     _times: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
 
     def add(self, answer: Answer) -> None:
-        """One answer more."""
+        """Count one answer."""
         self.answered += 1
         if answer.no_picture is None:
             self.pictures += 1
@@ -67,23 +75,25 @@ class TransferReport:
 
     @property
     def frames_per_second(self) -> float:
-        """Answers over the session's length."""
+        """Answers divided by the session's length."""
         return self.answered / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def why_no_picture(self) -> str:
-        """Why no answer at all had a picture."""
-        nobody = self.without_picture[NoPictureReason.NO_PERSON]
+        """Why not a single answer had a picture."""
+        empty = self.without_picture[NoPictureReason.NO_PERSON]
         unplaced = self.without_picture[NoPictureReason.NOT_PLACED]
-        if nobody == self.answered:
-            return f"nobody was found in any of its {nobody} frames"
+        if empty == self.answered:
+            return f"no person was found in any of its {empty} frames"
         if unplaced:
-            seen = f"somebody is in {unplaced} of its {self.answered} frames"
-            return f"{seen}, but head, hips and both ankles are never seen together (--body gives the body's measures)"
+            seen = f"a person is in {unplaced} of its {self.answered} frames"
+            return (
+                f"{seen}, but head, hips and both ankles are never seen together (--body provides the body's measures)"
+            )
         return "no picture came"
 
     def stages(self) -> list[StageRow]:
-        """A row for each stage that reported times, in the order of the chain."""
+        """A row for each stage that reported times, in the order of the pipeline."""
         order = {stage: place for place, stage in enumerate(_STAGE_ORDER)}
         stages = sorted(self._times, key=lambda stage: (order.get(stage, len(order)), stage))
         return [_row(stage, self._times[stage]) for stage in stages]
@@ -94,3 +104,32 @@ def _row(stage: str, times: Sequence[tuple[float, float, float]]) -> StageRow:
     return StageRow(
         stage, len(times), float(median[0]), float(high[0]), float(median[1]), float(high[1]), float(median[2])
     )
+
+
+def show_report(report: TransferReport, display: Display) -> None:
+    """Show the table of stages, and what happened to the frames."""
+    rows = [(row.stage, str(row.frames), *(f"{time:.1f}" for time in astuple(row)[2:])) for row in report.stages()]
+    headings = ("stage", "frames", "compute p50", "compute p95", "queue p50", "queue p95", "stage p50")
+    if rows:
+        display.table(headings, rows, title="milliseconds per frame", numbers=True)
+    display.out.print(Text(_summary(report)))
+    if report.remarks:
+        remarks = ", ".join(f"{name} {count}" for name, count in report.remarks.most_common())
+        display.out.print(Text(f"remarks, in frames: {remarks}"))
+
+
+def _summary(report: TransferReport) -> str:
+    parts = [f"{report.answered} frames in {report.seconds:.1f} s ({report.frames_per_second:.1f} fps)"]
+    parts.append(f"{report.pictures} pictures")
+    parts += [f"{count} {_WHY[why]}" for why, count in report.without_picture.most_common()]
+    if report.skipped:
+        parts.append(f"{report.skipped} skipped before sending")
+    if report.lost_under_way:
+        parts.append(f"{report.lost_under_way} lost with the connection")
+    if report.lost:
+        parts.append(f"{report.lost} lost in the source")
+    if report.reconnects:
+        parts.append(f"reconnected {report.reconnects} {'time' if report.reconnects == 1 else 'times'}")
+    if report.precision:
+        parts.append(f"generator in {report.precision}")
+    return ", ".join(parts)

@@ -1,1 +1,1 @@
-"""Poses in files: the JSON that OpenPose writes, read and written."""
+"""Keypoint files: reads and writes poses as OpenPose's JSON."""

@@ -1,10 +1,10 @@
-"""Poses of a whole clip: a folder of OpenPose's files, one for each frame, or a list of all in one file.
+"""Poses of a whole clip: a folder of OpenPose files, one per frame, or one file with a list.
 
-A list is AlphaPose's or COCO's, a detection an entry, with the frame's number in its `image_id` (of a picture's name
-the last one); or a frame an entry, each as OpenPose writes a file.
+A list has either one entry per detection, as AlphaPose and COCO write it, or one entry per frame in OpenPose's format.
+A detection's `image_id` holds the frame's number; in a picture's name the last number counts.
 
-Numbers count the source's frames. Where they rise by a step, as 0, 3, 6, only every third frame was looked at: then
-those frames are the clip, at a third of its rate. Other numbers without a file are frames of which nothing is known.
+Numbers count the source's frames. If they rise by a constant step, such as 0, 3, 6, only every third frame was
+analysed: those frames are the clip, at a third of its rate. Other missing numbers are frames with unknown content.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from motion.documents import shortened
 from motion.keypoint_files.openpose_json import (
     BODY_KEY,
     FILE_SUFFIX,
     BadKeypoints,
     KeypointsPerson,
     SourceFacts,
-    kind_of,
     parse_people,
     parsed_json,
     people_of,
@@ -42,21 +42,21 @@ _MEDIA_SUFFIX: Final = re.compile(
     r"\.(?:mp[1-4]|m[124]v|m2ts?|mpeg[1-4]|f4v|3gp?[2p]|[hx]\.?26[1-6]|vp[89]|av1|jp[2x]|j2k)(?![a-z0-9])",
     re.IGNORECASE,
 )
-"""Its digit is no frame's number, as in `frame_0.mp4.jpg`."""
+"""Suffixes whose digit is not a frame number, as in `frame_0.mp4.jpg`."""
 _FRACTIONS_BELOW_PX: Final = 1.5
-"""What lies within this many pixels was written with a keypoint_scale that gives fractions of the frame."""
+"""If all joints are within this many pixels, they are fractions of the frame, written with another keypoint_scale."""
 _MOST_FRAMES: Final = 10_000_000
 _FEWEST_FOR_A_STEP: Final = 3
-"""Two numbers have some distance in any case."""
+"""Two numbers always have a constant step."""
 _HIDDEN: Final = (".", "~", "#")
-"""How the names begin of what systems and editors leave beside files: ._a_keypoints.json is a Mac's."""
+"""Prefixes of files that systems and editors create, such as macOS's ._a_keypoints.json."""
 
 Scale = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class KeypointsFrame:
-    """One frame. index: counts from 0. missing: there is no file for it, so nothing is known but that it exists."""
+    """One frame. index: counts from 0. missing: the frame has no file, so its content is unknown."""
 
     index: int
     people: tuple[KeypointsPerson, ...] = ()
@@ -65,9 +65,9 @@ class KeypointsFrame:
 
 @dataclass(frozen=True, slots=True)
 class KnownFrame:
-    """A frame that there are poses of. number: of the source's frames. name: of its file or entry, for messages.
+    """A frame with known poses. number: counts the source's frames. name: the frame's file or entry, for messages.
 
-    people: reads them, with x and y multiplied by a scale. Raises BadKeypoints.
+    people: reads the people, with x and y multiplied by a scale. Raises BadKeypoints.
     """
 
     number: int
@@ -77,11 +77,10 @@ class KnownFrame:
 
 @dataclass(frozen=True, slots=True)
 class KnownFrames:
-    """What a folder or list has poses of: at least one frame, by rising numbers.
+    """The frames in a folder or list, at least one, by rising number.
 
-    step: between the numbers of frames that were looked at; 1 where all were. counted: the numbers were none of
-    frames, or there were none, so they are counted here, from 0 on. names_people_only: a frame that is not there has
-    nobody in it; else nothing is known of it.
+    step: between the numbers of analysed frames; 1 if all were. counted: the names had no frame numbers, so frames are
+    counted from 0. names_people_only: a frame that is not listed has no people; otherwise its content is unknown.
     """
 
     path: Path
@@ -92,17 +91,17 @@ class KnownFrames:
 
     @property
     def numbers(self) -> list[int]:
-        """Of the frames that there are poses of."""
+        """The numbers of the frames with known poses."""
         return [frame.number for frame in self.frames]
 
 
 def is_keypoints(path: Path) -> bool:
-    """Whether a source by that name is poses and no video."""
+    """Whether a source with this path is keypoints rather than a video."""
     return path.is_dir() or path.suffix.lower() == LIST_SUFFIX
 
 
 def keypoint_files(path: Path) -> list[Path]:
-    """The files of a folder that hold poses, or the list itself, by name; hidden files are passed by."""
+    """Return a folder's keypoint files by name, without hidden files; or the path itself if it is a list."""
     if not path.is_dir():
         return [path]
     return sorted(
@@ -113,9 +112,9 @@ def keypoint_files(path: Path) -> list[Path]:
 
 
 def known_frames(path: Path) -> KnownFrames:
-    """The frames that a folder or a list has poses of; of a folder, none is read yet.
+    """Find the frames of a folder or a list; a folder's files are not read yet.
 
-    Raises BadKeypoints where there is none, for too many, for two of one number, and for a list of something else.
+    Raises BadKeypoints for no frames, too many frames, two frames with the same number, and lists of other content.
     """
     if not path.is_dir() and path.suffix.lower() == LIST_SUFFIX:
         return _listed(path)
@@ -123,20 +122,20 @@ def known_frames(path: Path) -> KnownFrames:
         raise BadKeypoints(f"{path}: is neither a folder nor a {LIST_SUFFIX} list")
     files = keypoint_files(path)
     if not files:
-        raise BadKeypoints(f"{path}: there is no file *{FILE_SUFFIX} in it")
+        raise BadKeypoints(f"{path}: contains no *{FILE_SUFFIX} file")
     numbers = [_number_of(file.name.removesuffix(FILE_SUFFIX)) for file in files]
     named = [file for file, number in zip(files, numbers, strict=True) if number is None]
     if named and len(named) < len(files):
-        raise BadKeypoints(f"{path}: {named[0].name} has no number, {len(files) - len(named)} other files have one")
+        raise BadKeypoints(f"{path}: {named[0].name} has no number, but {len(files) - len(named)} other files do")
     frames = [_of_file(number, file) for number, file in zip(numbers, files, strict=True)]
     return _arranged(path, frames, counted=bool(named))
 
 
 def read_folder(path: Path, *, facts: SourceFacts | None = None, shrink_to_px: int | None = None) -> KeypointsFolder:
-    """All frames of a folder or list, in their order. Raises BadKeypoints, naming the file and the field.
+    """Read all frames of a folder or list, in order. Raises BadKeypoints, naming the file and the field.
 
-    facts: about the source, where they are known from elsewhere; else what the folder itself says. shrink_to_px: where
-    the frames' size is known and their longer side is larger, poses are given in pixels of the frame shrunk to that.
+    facts: the source's facts, if known; by default those stored in the folder. shrink_to_px: if the frames' size is
+    known, poses are scaled to pixels of a frame whose longer side is at most this.
     """
     known = known_frames(path)
     facts = read_source_facts(path) if facts is None else facts
@@ -163,8 +162,8 @@ def read_folder(path: Path, *, facts: SourceFacts | None = None, shrink_to_px: i
             farthest_px = max(farthest_px, float(np.abs(person.pose.joints_px).max()))
         parts.pop(0, None)
         if len(parts) > 1:
-            told = " and ".join(f"{count} parts in {name}" for count, name in sorted(parts.items()))
-            raise BadKeypoints(f"{path}: people[].{BODY_KEY}: all bodies must have the same parts, got {told}")
+            found = " and ".join(f"{count} parts in {name}" for count, name in sorted(parts.items()))
+            raise BadKeypoints(f"{path}: people[].{BODY_KEY}: all bodies must have the same parts, got {found}")
         frames.append(KeypointsFrame(index, people))
     if parts:
         check_pixels(str(path), farthest_px)
@@ -175,19 +174,19 @@ def read_folder(path: Path, *, facts: SourceFacts | None = None, shrink_to_px: i
 
 
 def check_pixels(where: str, farthest_px: float) -> None:
-    """Raises BadKeypoints where no joint is farther from the corner than this: those are fractions of the frame."""
+    """Raise BadKeypoints if the farthest joint is so near to the corner that positions must be fractions."""
     if farthest_px <= _FRACTIONS_BELOW_PX:
         raise BadKeypoints(
             f"{where}: all joints lie within {farthest_px:g} px of the corner: expected pixels of the source's frame, "
-            "OpenPose's --keypoint_scale 0"
+            "as OpenPose writes with --keypoint_scale 0"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class KeypointsFolder:
-    """A folder or list that was read. scale: that the poses were multiplied by. step, counted: as of `KnownFrames`.
+    """The content of a folder or list. scale: the poses were multiplied by it. step, counted: as in `KnownFrames`.
 
-    facts: of the frames as they are here, so with a step of 3 a third of the source's rate; None where unknown.
+    facts: of these frames, so with a step of 3 the rate is a third of the source's; None if unknown.
     """
 
     folder: Path
@@ -199,12 +198,12 @@ class KeypointsFolder:
 
     @property
     def missing_frames(self) -> int:
-        """Numbers without a file between the first and the last."""
+        """How many frames between the first and the last have no file."""
         return sum(frame.missing for frame in self.frames)
 
     @property
     def ids_known(self) -> bool:
-        """Whether every person of every frame has a number of its own."""
+        """Whether every person in every frame has a distinct number."""
         for frame in self.frames:
             ids = [person.person_id for person in frame.people]
             if None in ids or len(set(ids)) < len(ids):
@@ -213,7 +212,7 @@ class KeypointsFolder:
 
     @property
     def most_people(self) -> int:
-        """In any frame."""
+        """The largest number of people in any frame."""
         return max((len(frame.people) for frame in self.frames), default=0)
 
 
@@ -227,7 +226,7 @@ def _of_file(number: int | None, path: Path) -> KnownFrame:
 
 
 def _arranged(path: Path, frames: Sequence[KnownFrame], *, counted: bool) -> KnownFrames:
-    """The frames by their numbers, which must differ; by their places where they have none, or none of frames."""
+    """Order the frames by their numbers, which must differ; by position if the numbers do not count frames."""
     if len(frames) > _MOST_FRAMES:
         raise BadKeypoints(f"{path}: has {len(frames)} frames, at most {_MOST_FRAMES} are read")
     if not counted:
@@ -240,7 +239,7 @@ def _arranged(path: Path, frames: Sequence[KnownFrame], *, counted: bool) -> Kno
                 )
         numbers = [frame.number for frame in frames]
         step = math.gcd(*(b - a for a, b in pairwise(numbers))) if len(numbers) >= _FEWEST_FOR_A_STEP else 1
-        # Numbers with wide gaps of uneven length count something else than frames.
+        # Numbers with wide, uneven gaps count something other than frames.
         counted = (numbers[-1] - numbers[0]) // step >= 10 * len(numbers) + 100
     if counted:
         return KnownFrames(path, tuple(replace(frame, number=place) for place, frame in enumerate(frames)), 1, True)
@@ -250,10 +249,10 @@ def _arranged(path: Path, frames: Sequence[KnownFrame], *, counted: bool) -> Kno
 def _listed(path: Path) -> KnownFrames:
     entries = parsed_json(read_file(path), path.name)
     if not isinstance(entries, list) or not entries:
-        what = "an empty list" if entries == [] else kind_of(entries)
+        what = "an empty list" if entries == [] else shortened(entries)
         if isinstance(entries, dict) and "people" in entries:
-            what = "one frame: name its folder"
-        raise BadKeypoints(f"{path}: expected a list, of AlphaPose's detections or of frames as OpenPose's, got {what}")
+            what = "one frame: pass its folder instead"
+        raise BadKeypoints(f"{path}: expected a list of AlphaPose detections or OpenPose frames, got {what}")
     if all(isinstance(entry, dict) and "people" in entry for entry in entries):
         frames = [_of_frame(place, entry, f"{path.name}: [{place}]") for place, entry in enumerate(entries)]
         return _arranged(path, frames, counted=True)
@@ -262,12 +261,12 @@ def _listed(path: Path) -> KnownFrames:
     for place, entry in enumerate(entries):
         where = f"{path.name}: [{place}]"
         if not isinstance(entry, dict) or "keypoints" not in entry or "image_id" not in entry:
-            got = ", ".join(map(str, entry))[:80] if isinstance(entry, dict) else kind_of(entry)
+            got = ", ".join(map(str, entry))[:80] if isinstance(entry, dict) else shortened(entry)
             raise BadKeypoints(f"{where}: expected an object with image_id and keypoints, got {got or 'an empty one'}")
         image = entry["image_id"]
         number = image if type(image) is int else _number_of(Path(image).name) if isinstance(image, str) else None
         if number is None or number < 0:
-            raise BadKeypoints(f"{where}.image_id: expected a frame's number, or a name that has one, got {image!r}")
+            raise BadKeypoints(f"{where}.image_id: expected a frame number or a name with one, got {image!r}")
         numbers[image] = number
         by_image.setdefault(image, []).append((where, entry["keypoints"]))
     frames = [_of_detections(numbers[image], image, detections) for image, detections in by_image.items()]

@@ -1,14 +1,15 @@
-"""OpenPose's `--write_json` files: one frame's text to poses, and back. `motion/keypoint_files/folder.py` reads many
-of them.
+"""OpenPose's `--write_json` files: converts one frame's JSON to poses and back. For whole clips, see
+`motion/keypoint_files/folder.py`.
 
-The layout is that of OpenPose's doc/02_output.md, versions 1.1 to 1.3: one file per frame,
-`<video>_<12 digits>_keypoints.json`, with all people of the frame. Bodies of 25 or 18 (COCO) parts; faces and hands
-where they were looked for. `x, y` are pixels of the source's frame, `0, 0, 0` is a joint that was not found.
+The layout follows OpenPose's doc/02_output.md, versions 1.1 to 1.3: one file per frame,
+`<video>_<12 digits>_keypoints.json`, with all people of the frame. Bodies have 25 or 18 (COCO) parts; faces and hands
+are present if they were detected. `x, y` are pixels of the source's frame; `0, 0, 0` means "not found".
 
-Other programs write the same layout a little differently. What can be meant in one way only is read: no version, null
-for what was not looked for or not found, bodies of 17 (COCO) and 26 (Halpe) parts, faces of 68 points.
+Other programs write slight variations, which are read if they are unambiguous: no version, null for missing parts or
+joints, bodies of 17 (COCO) and 26 (Halpe) parts, faces of 68 points.
 
-A folder that we wrote also holds `dance_source.json`: the frames' size, rate and times, which OpenPose does not store.
+A folder that we write also holds `dance_source.json` with the frames' size, rate and times, which OpenPose does not
+store.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.documents import BadDocument, Fields, parsed, read_bounded, told
+from motion.documents import BadDocument, Fields, parsed, read_bounded, shortened
 from motion.frame import FrameSize
 from motion.pose import Pose
 
-VERSIONS: Final = (1.1, 1.2, 1.3)
+_VERSIONS: Final = (1.1, 1.2, 1.3)
 _OTHER_VERSIONS: Final = (0.1,)
-"""AlphaPose's, whose layout is the same."""
-WRITTEN_VERSION: Final = 1.3
+"""AlphaPose's version of the same layout."""
+_WRITTEN_VERSION: Final = 1.3
 SOURCE_FILE: Final = "dance_source.json"
 
 FILE_SUFFIX: Final = "_keypoints.json"
 BODY_KEY: Final = "pose_keypoints_2d"
 _BODY_COUNTS: Final = (skeleton.BODY_COUNT, *skeleton.OTHER_BODIES)
 _FACE_COUNTS: Final = (skeleton.FACE_COUNT, skeleton.FACE_COUNT - 2)
-"""Without the pupils a face has the 68 points of iBUG."""
+"""With pupils, or iBUG's 68 points without them."""
 _EXTRA_KEYS: Final = (
     ("face_keypoints_2d", skeleton.FACE),
     ("hand_left_keypoints_2d", skeleton.LEFT_HAND),
@@ -52,9 +53,9 @@ _UNUSED_KEYS: Final = (
 _FARTHEST_PX: Final = 1e6
 _NO_NUMBER: Final = 1e30
 _LARGEST_CONFIDENCE: Final = 2.0
-"""Interpolated confidence maps overshoot 1 a little; what is above this is no confidence."""
+"""Interpolated confidence maps overshoot 1 slightly; anything above this limit is not a confidence."""
 _MOST_BYTES: Final = 256 * 2**20
-"""Of one file: `dance_source.json` has the times of all frames; at most 22 bytes each."""
+"""Size limit of one file. `dance_source.json` holds the times of all frames, at most 22 bytes each."""
 _LATEST_PTS: Final = 2**62
 _LARGEST_SIDE_PX: Final = 2**16
 _FRACTION: Final = re.compile(r"[0-9]+([./][0-9]+)?")
@@ -62,14 +63,15 @@ _FRACTION_CHARACTERS: Final = 40
 
 
 class BadKeypoints(ValueError):
-    """A file or folder that is not as OpenPose writes it; the message names file and field, and what was expected."""
+    """A file or folder is not in OpenPose's format. The message names the file, the field and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeypointsPerson:
-    """One person of one frame. person_id: from 1 on where the writer told people apart, else None.
+    """One person in one frame.
 
-    parts: of the body in the file, before they became BODY_25; 0 where it has no body.
+    person_id: from 1, or None if the file does not identify people. parts: number of body parts in the file, before
+    conversion to BODY_25; 0 without a body.
     """
 
     pose: Pose
@@ -79,7 +81,7 @@ class KeypointsPerson:
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """What the keypoints were found in. size: of its frames. pts: each frame's time, in units of `time_base`."""
+    """The video the keypoints come from. size: of its frames. pts: each frame's time in units of `time_base`."""
 
     size: FrameSize
     frame_rate: Fraction
@@ -87,28 +89,26 @@ class SourceFacts:
     pts: tuple[int, ...] = ()
 
     def pts_of(self, index: int) -> int:
-        """The time of a frame; where it is not stored, at an even rate behind the last that is."""
+        """Return a frame's time; times that are not stored continue at an even rate after the last stored one."""
         if index < len(self.pts):
             return self.pts[index]
         step = 1 / (self.frame_rate * self.time_base)
-        behind, since = (self.pts[-1], index - len(self.pts) + 1) if self.pts else (0, index)
-        return behind + round(step * since)
-
-
-def parse_poses(text: str | bytes, file: str = "keypoints") -> list[Pose]:
-    """The poses of one file's text, in its order. Raises BadKeypoints; file: its name, for the message."""
-    return [person.pose for person in parse_people(text, file)]
+        last, frames_after = (self.pts[-1], index - len(self.pts) + 1) if self.pts else (0, index)
+        return last + round(step * frames_after)
 
 
 def parse_people(
     text: str | bytes, file: str = "keypoints", scale: tuple[float, float] = (1.0, 1.0)
 ) -> list[KeypointsPerson]:
-    """The people of one file's text, in its order, with x and y multiplied by `scale`. Raises BadKeypoints."""
+    """Parse the people of one file, in its order, with x and y multiplied by `scale`. Raises BadKeypoints.
+
+    file: its name, for messages.
+    """
     return people_of(parsed_json(text, file), file, scale)
 
 
 def parsed_json(text: str | bytes, file: str) -> Any:
-    """What a file's text holds. Raises BadKeypoints."""
+    """Parse a file's JSON. Raises BadKeypoints."""
     try:
         return parsed(text)
     except BadDocument as error:
@@ -116,29 +116,31 @@ def parsed_json(text: str | bytes, file: str) -> Any:
 
 
 def people_of(document: Any, file: str, scale: tuple[float, float]) -> list[KeypointsPerson]:
-    """The people of one frame's document, as `parse_people` gives them. Raises BadKeypoints."""
+    """Return the people of one frame's document, as `parse_people` does. Raises BadKeypoints."""
     if not isinstance(document, dict):
-        raise BadKeypoints(f"{file}: expected an object, got {kind_of(document)}")
+        raise BadKeypoints(f"{file}: expected an object, got {shortened(document)}")
     version = document.get("version")
     if version is not None and not _is_known(version):
-        raise BadKeypoints(f"{file}: version: expected one of {', '.join(map(str, VERSIONS))}, got {_told(version)}")
+        raise BadKeypoints(
+            f"{file}: version: expected one of {', '.join(map(str, _VERSIONS))}, got {shortened(version)}"
+        )
     people = document.get("people")
     if not isinstance(people, list):
         has = f"; the object has {', '.join(map(str, document))[:80]}" if people is None and document else ""
-        raise BadKeypoints(f"{file}: people: expected a list, got {kind_of(people)}{has}")
+        raise BadKeypoints(f"{file}: people: expected a list, got {shortened(people)}{has}")
     return [person_of(entry, f"{file}: people[{index}]", scale) for index, entry in enumerate(people)]
 
 
 def _is_known(version: Any) -> bool:
     if isinstance(version, str):
-        return version in map(str, (*VERSIONS, *_OTHER_VERSIONS))
-    return not isinstance(version, bool) and version in (*VERSIONS, *_OTHER_VERSIONS)
+        return version in map(str, (*_VERSIONS, *_OTHER_VERSIONS))
+    return not isinstance(version, bool) and version in (*_VERSIONS, *_OTHER_VERSIONS)
 
 
 def people_text(people: Sequence[KeypointsPerson], scale: tuple[float, float] = (1.0, 1.0)) -> str:
-    """One frame as OpenPose 1.3 writes it, all 137 joints of each, with x and y multiplied by `scale`.
+    """Format one frame as OpenPose 1.3 does, with all 137 joints per person and x and y multiplied by `scale`.
 
-    `parse_people` with the inverse scale gives the very same numbers back.
+    `parse_people` with the inverse scale restores exactly the same numbers.
     """
     entries = [
         {
@@ -149,24 +151,24 @@ def people_text(people: Sequence[KeypointsPerson], scale: tuple[float, float] = 
         }
         for person in people
     ]
-    return json.dumps({"version": WRITTEN_VERSION, "people": entries}, separators=(",", ":")) + "\n"
+    return json.dumps({"version": _WRITTEN_VERSION, "people": entries}, separators=(",", ":")) + "\n"
 
 
 def file_name(video: str, index: int) -> str:
-    """As OpenPose names the file of frame `index`, counted from 0, of a video whose name without suffix is `video`."""
+    """Return OpenPose's file name for frame `index`, from 0. video: the video's name without suffix."""
     return f"{video}_{index:012d}{FILE_SUFFIX}"
 
 
 class KeypointsWriter:
-    """Writes a folder, a file for each frame, and at its end what the frames were. An existing folder must be empty.
+    """Writes a folder with one file per frame, and finally the facts about the source.
 
-    video: the name in the files' names. size: of the source's frames. scale: from the poses' pixels to the source's.
-    Raises BadKeypoints where the folder holds something already, OSError.
+    video: used in the files' names. scale: from the poses' pixels to the source's. Raises OSError, and BadKeypoints if
+    the folder exists and is not empty.
     """
 
     def __init__(self, folder: Path, video: str, facts: SourceFacts, scale: tuple[float, float] = (1.0, 1.0)) -> None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise BadKeypoints(f"{folder} exists already and is not empty")
+            raise BadKeypoints(f"{folder} already exists and is not empty")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._video = video
@@ -175,13 +177,13 @@ class KeypointsWriter:
         self._pts: list[int] = []
 
     def write(self, people: Sequence[KeypointsPerson], pts: int) -> None:
-        """The next frame."""
+        """Write the next frame."""
         path = self.folder / file_name(self._video, len(self._pts))
         path.write_text(people_text(people, self._scale))
         self._pts.append(pts)
 
     def close(self) -> None:
-        """Writes the frames' size, rate and times."""
+        """Write the frames' size, rate and times."""
         facts = self._facts
         document = {
             "width_px": facts.size.width_px,
@@ -194,7 +196,7 @@ class KeypointsWriter:
 
 
 def read_source_facts(folder: Path) -> SourceFacts | None:
-    """What `dance_source.json` says; None where there is none. Raises BadKeypoints for a damaged one."""
+    """Read `dance_source.json`; None if there is no such file. Raises BadKeypoints if it is damaged."""
     path = folder / SOURCE_FILE
     if not path.is_file():
         return None
@@ -210,24 +212,24 @@ def read_source_facts(folder: Path) -> SourceFacts | None:
     except BadKeypoints:
         raise
     except ValueError as error:
-        raise BadKeypoints(f"{path}: is not as `dance pose` writes it: {error}") from error
+        raise BadKeypoints(f"{path}: was not written by `dance pose`: {error}") from error
     if facts.frame_rate <= 0 or facts.time_base <= 0 or any(b <= a for a, b in pairwise(pts)):
-        raise BadKeypoints(f"{path}: expected a positive frame_rate and time_base, and pts that rise")
+        raise BadKeypoints(f"{path}: expected a positive frame_rate and time_base, and rising pts")
     return facts
 
 
 def parsed_fraction(text: str) -> Fraction:
-    """Of "25", "29.97" or "30000/1001". Raises ValueError; `Fraction` itself takes years for "1e999999999"."""
+    """Parse "25", "29.97" or "30000/1001". Raises ValueError; `Fraction` itself would take years for "1e999999999"."""
     if len(text) > _FRACTION_CHARACTERS or not _FRACTION.fullmatch(text):
-        raise ValueError(f"expected a number as 25, 29.97 or 30000/1001, got {told(text)}")
+        raise ValueError(f"expected a number such as 25, 29.97 or 30000/1001, got {shortened(text)}")
     try:
         return Fraction(text)
     except ZeroDivisionError:
-        raise ValueError(f"expected a number, got {told(text)}, which divides by nothing") from None
+        raise ValueError(f"expected a number, got {shortened(text)}, which divides by zero") from None
 
 
 def shrunk_size(size: FrameSize, max_side_px: int) -> FrameSize:
-    """`size` itself, or smaller with its longer side at `max_side_px`."""
+    """Return `size`, scaled down if needed so that its longer side is at most `max_side_px`."""
     scale = max_side_px / max(size.width_px, size.height_px)
     if scale >= 1:
         return size
@@ -235,9 +237,9 @@ def shrunk_size(size: FrameSize, max_side_px: int) -> FrameSize:
 
 
 def person_of(entry: Any, where: str, scale: tuple[float, float]) -> KeypointsPerson:
-    """One entry of `people`. where: file and field, for the message. Raises BadKeypoints."""
+    """Convert one entry of `people`. where: file and field, for messages. Raises BadKeypoints."""
     if not isinstance(entry, dict):
-        raise BadKeypoints(f"{where}: expected an object, got {kind_of(entry)}")
+        raise BadKeypoints(f"{where}: expected an object, got {shortened(entry)}")
     joints_px = np.zeros((skeleton.JOINT_COUNT, 2))
     confidence = np.zeros(skeleton.JOINT_COUNT)
     body = _triples(entry, BODY_KEY, where, _BODY_COUNTS)
@@ -249,7 +251,7 @@ def person_of(entry: Any, where: str, scale: tuple[float, float]) -> KeypointsPe
     person_id = entry.get("person_id")
     numbers = person_id if isinstance(person_id, list) else [-1 if person_id is None else person_id]
     if len(numbers) != 1 or type(numbers[0]) is not int:
-        raise BadKeypoints(f"{where}.person_id: expected a list of one whole number, got {_told(person_id)}")
+        raise BadKeypoints(f"{where}.person_id: expected a list of one whole number, got {shortened(person_id)}")
     number = numbers[0] if numbers[0] >= 1 else None
     pose = Pose((joints_px * scale).astype(np.float32), confidence.astype(np.float32))
     return KeypointsPerson(pose, number, len(body))
@@ -261,34 +263,33 @@ def _lay(joints_px: NDArray[Any], confidence: NDArray[Any], part: slice, triples
 
 
 def _values(entry: Mapping[str, Any], key: str) -> Any:
-    """The list below `key`; OpenPose before 1.2 left out the "_2d"."""
+    """Return the list at `key`; OpenPose before 1.2 omits the "_2d"."""
     return entry.get(key, entry.get(key.removesuffix("_2d"), []))
 
 
 def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, ...]) -> NDArray[np.float64]:
-    """`[N, 3]`: x, y, confidence; `[0, 3]` for a part that was not looked for."""
+    """Return x, y and confidence as `[N, 3]`; `[0, 3]` for a missing part."""
     values = _values(entry, key)
     field = f"{where}.{key}"
     if values is None:
         return np.zeros((0, 3))
     if not isinstance(values, list):
-        raise BadKeypoints(f"{field}: expected a list of numbers, got {kind_of(values)}")
+        raise BadKeypoints(f"{field}: expected a list of numbers, got {shortened(values)}")
     if not values:
         return np.zeros((0, 3))
     if len(values) not in {3 * count for count in counts}:
-        told = " or ".join(f"{3 * count} ({count} parts)" for count in counts)
-        raise BadKeypoints(f"{field}: expected {told} numbers, got {len(values)}")
-    if None in values:  # some editors write null for each number of a joint that was not found
+        expected = " or ".join(f"{3 * count} ({count} parts)" for count in counts)
+        raise BadKeypoints(f"{field}: expected {expected} numbers, got {len(values)}")
+    if None in values:  # some editors write null for all three numbers of a missing joint
         joints = (values[first : first + 3] for first in range(0, len(values), 3))
         values = [number for joint in joints for number in ([0, 0, 0] if joint == [None] * 3 else joint)]
     for index, value in enumerate(values):
-        # Python's JSON knows NaN, and whole numbers without end.
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
-            raise BadKeypoints(f"{field}[{index}]: expected a number, got {_told(value)}")
+            raise BadKeypoints(f"{field}[{index}]: expected a number, got {shortened(value)}")
     triples = np.array(values, np.float64).reshape(-1, 3)
     farthest_px = np.abs(triples[:, :2]).max()
     if farthest_px > _FARTHEST_PX:
-        raise BadKeypoints(f"{field}: a joint lies {farthest_px:g} px away, at most {_FARTHEST_PX:g} are accepted")
+        raise BadKeypoints(f"{field}: a joint is {farthest_px:g} px away, at most {_FARTHEST_PX:g} are accepted")
     low, high = triples[:, 2].min(), triples[:, 2].max()
     if low < 0 or high > _LARGEST_CONFIDENCE:
         raise BadKeypoints(f"{field}: expected confidences in [0, 1], got {low if low < 0 else high:g}")
@@ -298,9 +299,9 @@ def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, 
 
 
 def body_25_of(parts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`[25, 3]` BODY_25 of a body whose number of parts is in `skeleton.OTHER_BODIES`, `[N, 3]`.
+    """Convert a body of another format, `[N, 3]` with N in `skeleton.OTHER_BODIES`, to BODY_25, `[25, 3]`.
 
-    Middles, as of the hips, are there where both sides were found, with the smaller confidence.
+    A midpoint, such as that of the hips, has the smaller confidence of its two joints, and is missing if either is.
     """
     pairs, middles = skeleton.OTHER_BODIES[len(parts)]
     body = np.zeros((skeleton.BODY_COUNT, 3))
@@ -314,7 +315,7 @@ def body_25_of(parts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _numbers(pose: Pose, part: slice, scale: tuple[float, float]) -> list[float]:
-    """x, y, confidence of each joint. An unscaled number has the fewest digits that give its 32 bits back."""
+    """Return x, y and confidence of each joint; unscaled numbers have the fewest digits that preserve their 32 bits."""
     triples = np.zeros((part.stop - part.start, 3))
     triples[:, :2] = pose.joints_px[part] * np.array(scale, np.float64)
     triples[:, 2] = pose.confidence[part]
@@ -324,19 +325,10 @@ def _numbers(pose: Pose, part: slice, scale: tuple[float, float]) -> list[float]
 
 
 def read_file(path: Path) -> bytes:
-    """All of it. Raises BadKeypoints."""
+    """Read a whole file. Raises BadKeypoints."""
     try:
         return read_bounded(path, _MOST_BYTES)
     except OSError as error:
         raise BadKeypoints(f"{path}: cannot be read: {error.strerror}") from error
     except BadDocument as error:
         raise BadKeypoints(f"{path}: {error}") from error
-
-
-def kind_of(value: Any) -> str:
-    """Its type, for a message."""
-    return "nothing" if value is None else type(value).__name__
-
-
-def _told(value: Any) -> str:
-    return "nothing" if value is None else repr(value)[:40]

@@ -1,1 +1,1 @@
-"""Several people in one picture: who is who from frame to frame, and which one is the dancer."""
+"""Several people in one video: tracks each person from frame to frame, and chooses the dancer."""

@@ -1,4 +1,4 @@
-"""Which of several people is the dancer: a rule, as a session is told it."""
+"""The rule by which a session chooses the dancer among several people."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from motion.pose_metrics import body_size_px
 
 
 class DancerRule(Enum):
-    """Which of several people is the dancer."""
+    """How to choose the dancer among several people."""
 
     LARGEST = "largest"
-    """The tallest."""
+    """The largest person."""
     CENTRE = "centre"
-    """The nearest to the middle of the frame."""
+    """The person nearest to the frame's centre."""
     NEAREST = "nearest"
-    """The nearest to a point."""
+    """The person nearest to a given point."""
     PERSON = "id"
-    """The one with a number."""
+    """The person with a given number."""
 
 
 @dataclass(frozen=True, slots=True)
 class DancerChoice:
-    """A rule with what belongs to it.
+    """A rule with its parameters.
 
     x, y: for NEAREST, as fractions of the frame's width and height from its upper left corner. person_id: for PERSON.
-    Raises ValueError for a point far from the frame and for a number below 1.
+    Raises ValueError for a point far outside the frame and for a number below 1.
     """
 
     rule: DancerRule = DancerRule.LARGEST
@@ -43,13 +43,13 @@ class DancerChoice:
 
     def __post_init__(self) -> None:
         if not (-1 <= self.x <= 2 and -1 <= self.y <= 2):
-            raise ValueError(f"a point is given in fractions of the frame, 0 to 1, got {self.x:g},{self.y:g}")
+            raise ValueError(f"a point must be in fractions of the frame, 0 to 1, got {self.x:g},{self.y:g}")
         if self.rule is DancerRule.PERSON and self.person_id < 1:
-            raise ValueError(f"people are numbered from 1 on, got {self.person_id}")
+            raise ValueError(f"people are numbered from 1, got {self.person_id}")
 
     @classmethod
     def parsed(cls, text: str) -> DancerChoice:
-        """Of "largest", "centre", "nearest=0.3,0.5" or "id=2". Raises ValueError for anything else."""
+        """Parse "largest", "centre", "nearest=0.3,0.5" or "id=2". Raises ValueError for anything else."""
         name, _, value = text.partition("=")
         try:
             if name == DancerRule.NEAREST.value:
@@ -64,7 +64,7 @@ class DancerChoice:
         raise ValueError(f"expected largest, centre, nearest=X,Y or id=NUMBER, got {text!r}")
 
     def chosen(self, people: Sequence[Pose], ids: Sequence[int], size: FrameSize) -> int:
-        """The index of the dancer among `people`; -1 where none fits."""
+        """Return the index of the dancer among `people`, or -1 if the rule selects none."""
         if self.rule is DancerRule.PERSON:
             return list(ids).index(self.person_id) if self.person_id in ids else -1
         if not people:
@@ -77,12 +77,12 @@ class DancerChoice:
 
 
 def centre_px(pose: Pose) -> NDArray[np.float64]:
-    """`[2]`: the middle of the seen body joints; 0 where there is none."""
+    """Return the mean position of the seen body joints, `[2]`; 0 if there are none."""
     seen = pose.joints_px[skeleton.BODY][pose.seen[skeleton.BODY]]
     return np.asarray(seen.mean(axis=0) if len(seen) else np.zeros(2), np.float64)
 
 
 def place_of(pose: Pose, size: FrameSize) -> tuple[float, float]:
-    """Where a pose is, as fractions of the frame: for a tracker that begins anew, and NEAREST."""
+    """Return a pose's position as fractions of the frame, to find the dancer again by NEAREST in a new tracker."""
     x, y = np.clip(centre_px(pose) / (size.width_px, size.height_px), -1, 2).tolist()
     return x, y

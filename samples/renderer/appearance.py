@@ -1,6 +1,6 @@
-"""What one person looks like: skin, hair, clothes, and the face painted on the head.
+"""A person's appearance: skin, hair, clothes, and the face painted on the head.
 
-Colours are sRGB triples of 0 to 255 where a person writes them, linear float32 where light is computed.
+Colours are sRGB triples from 0 to 255 in definitions, and linear float32 in calculations.
 Shapes: N points of the surface.
 """
 
@@ -15,11 +15,11 @@ from samples.renderer.noise import noise
 
 Rgb = tuple[int, int, int]
 Brush = Callable[[Rgb | Floats, Floats], None]
-"""Lays a colour over the face, as strongly as the second argument `[N]` says."""
+"""Blends a colour into the face; the second argument `[N]` is its opacity."""
 
 
 def linear(rgb: Rgb | Floats) -> Floats:
-    """sRGB of 0 to 255 as linear light of 0 to 1 (gamma 2.2)."""
+    """Convert sRGB from 0 to 255 to linear light from 0 to 1 (gamma 2.2)."""
     return ((np.asarray(rgb, np.float32) / 255) ** 2.2).astype(np.float32)
 
 
@@ -33,7 +33,7 @@ class Fabric:
     pitch_m: float = 0.05
 
     def colours(self, around_m: Floats, along_m: Floats) -> Floats:
-        """`[N, 3]` linear, at places measured around the body and along it."""
+        """Return `[N, 3]` linear colours at positions around and along the body."""
         ground, accent = linear(self.ground), linear(self.accent)
         if self.pattern == "hoops":
             wave = np.abs(np.mod(along_m / self.pitch_m, 1) - 0.5)
@@ -64,12 +64,12 @@ class Look:
     sole: Rgb
     sock: Rgb
     sleeve: float
-    """How far the sleeve reaches: 0.5 is half the upper arm, 1 the elbow, 2 the wrist."""
+    """The sleeve's end: 0.5 is half-way down the upper arm, 1 the elbow, 2 the wrist."""
     long_hair: bool = False
     bust_m: float = 0.0
 
     def colours(self, material: str, around_m: Floats, along_m: Floats, head_3N: Floats) -> Floats:
-        """`[N, 3]` linear, for points of one material; `head_3N` are the points in the head's own axes and size."""
+        """Return `[N, 3]` linear colours of one material's points; `head_3N` are the points in the head's own frame."""
         if material in ("top", "bottom"):
             fabric = self.top if material == "top" else self.bottom
             return fabric.colours(around_m, along_m)
@@ -82,7 +82,7 @@ class Look:
         return linear(rgb) * (0.96 + 0.08 * noise(around_m * 50, along_m * 50, 5))[:, None]
 
     def paint_face(self, head_3N: Floats) -> Floats:
-        """`[N, 3]` linear. Without painted eyes, brows and lips no tracker takes this for a face."""
+        """Return `[N, 3]` linear colours. Without painted eyes, brows and lips, trackers do not detect a face."""
         x, y, z = head_3N
         side = np.abs(x)
         skin = np.array(self.skin, np.float32)
@@ -137,11 +137,11 @@ class Look:
 
 
 GLOSS = {"skin": 0.09, "face": 0.10, "hair": 0.28, "top": 0.02, "bottom": 0.02, "shoe": 0.15, "sole": 0.05, "sock": 0.0}
-"""How strongly each material mirrors the key light."""
+"""How strongly each material reflects the key light."""
 
 
 def _step(start: float, end: float, value: Floats) -> Floats:
-    """From 0 at `start` to 1 at `end`, which may lie on either side."""
+    """Ramp from 0 at `start` to 1 at `end`, which may be smaller than `start`."""
     return np.clip((value - start) / (end - start), 0, 1)
 
 

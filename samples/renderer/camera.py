@@ -1,4 +1,4 @@
-"""How points of the world meet pixels: a perspective camera, and the parallel view of a far light."""
+"""Projections of points to pixels: a perspective camera, and the parallel view of a distant light."""
 
 from typing import Protocol
 
@@ -8,22 +8,22 @@ from samples.renderer.geometry import Floats, Vector, unit, vector
 
 
 class View(Protocol):
-    """Pixels count from the upper left corner; a pixel's centre lies at .5."""
+    """A projection. Pixels count from the upper left corner; a pixel's centre is at .5."""
 
     width_px: int
     height_px: int
 
     def project_px(self, points_m: Vector) -> Vector:
-        """`[n, 2]` x then y of points `[n, 3]`."""
+        """Return x and y, `[n, 2]`, of points `[n, 3]`."""
 
     def px_per_m(self, points_m: Vector) -> Vector:
-        """`[n]`: how large a metre appears at each point."""
+        """Return the size of a metre at each point, `[n]`."""
 
     def distance_m(self, points_m: Vector) -> Vector:
-        """`[n]`: along the ray that sees the point."""
+        """Return the distance along each point's ray, `[n]`."""
 
     def rays(self, x_px: Floats, y_px: Floats) -> tuple[Floats, Floats]:
-        """Origins `[3, 1]` or `[3, N]` and unit directions `[3, N]` or `[3, 1]`."""
+        """Return origins `[3, 1]` or `[3, N]` and unit directions `[3, N]` or `[3, 1]`."""
 
 
 class PerspectiveView:
@@ -60,7 +60,7 @@ class PerspectiveView:
 
 
 class ParallelView:
-    """What a light infinitely far away sees: `span_m` by `span_m` around `centre_m`."""
+    """The view of a light at infinity: `span_m` by `span_m` around `centre_m`."""
 
     def __init__(self, size_px: int, *, towards_light: Vector, centre_m: Vector, span_m: float) -> None:
         self.width_px = self.height_px = size_px

@@ -1,11 +1,11 @@
-"""What is danced: key poses over time, free of any one body.
+"""Dances: key poses over time, independent of the dancer's body.
 
-Every length here is in leg lengths (hip to ankle) of whoever dances it. So the same key pose fits any body, and a
-step of the long-legged covers more floor: that is how root motion is scaled from one person to another.
+All lengths are in leg lengths (hip to ankle) of the dancer. So a key pose fits any body, and longer legs take longer
+steps: this scales root motion from one person to another.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from samples.renderer.geometry import Vector, unit, vector
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArmPose:
-    """Directions of upper arm and forearm, `[3]` unit, in the chest's axes with x pointing away from the body."""
+    """Directions of upper arm and forearm, `[3]` unit vectors in the chest's axes, with x away from the body."""
 
     upper: Vector
     fore: Vector
@@ -22,7 +22,7 @@ class ArmPose:
 
 @dataclass(frozen=True, slots=True)
 class FootPose:
-    """Where the foot stands, in leg lengths: across and towards the camera from the stage's middle, and lifted."""
+    """The foot's position in leg lengths: across and towards the camera from the stage's centre, and its lift."""
 
     x: float
     z: float
@@ -74,7 +74,7 @@ ARMS = {
 
 @dataclass(frozen=True, slots=True)
 class Stance:
-    """Feet and pelvis relative to the place on the stage where the dancer stands, in leg lengths."""
+    """Feet and pelvis relative to the dancer's place on the stage, in leg lengths."""
 
     left_x: float = 0.0
     right_x: float = 0.0
@@ -104,7 +104,7 @@ STANCES = {
 def _key_pose(
     left: ArmPose, right: ArmPose, stance: Stance, x: float, z: float, turn_deg: float, head_turn_deg: float
 ) -> KeyPose:
-    """The stance at a place, turned: the feet turn about the place with the pelvis."""
+    """Place and turn a stance; the feet turn about the place together with the pelvis."""
     cos, sin = float(np.cos(np.radians(turn_deg))), float(np.sin(np.radians(turn_deg)))
 
     def foot(dx: float, dz: float, lift: float) -> FootPose:
@@ -133,7 +133,7 @@ def _ease(u: float) -> float:
 
 
 def _along_circle(a: Vector, b: Vector, u: float) -> Vector:
-    """From `a` to `b` at an even pace on the shortest way round."""
+    """Interpolate from `a` to `b` at constant speed along the shorter arc."""
     angle = float(np.arccos(np.clip(a @ b, -1, 1)))
     if angle < 1e-4:
         return a
@@ -141,7 +141,7 @@ def _along_circle(a: Vector, b: Vector, u: float) -> Vector:
 
 
 def _direction_between(a: Vector, b: Vector, u: float) -> Vector:
-    # The shortest way between nearly opposite directions may lead through the body: go by the outside and the front.
+    # The shorter arc between nearly opposite directions may pass through the body: go around the outside and front.
     if float(a @ b) > -0.5:
         return _along_circle(a, b, u)
     middle = unit((a + b) / 2 + vector(0.6, 0.0, 0.3))
@@ -153,7 +153,7 @@ def _arm_between(a: ArmPose, b: ArmPose, u: float) -> ArmPose:
 
 
 def _foot_between(a: FootPose, b: FootPose, u: float) -> FootPose:
-    """A foot that changes its place is lifted on the way; one that stays, stays still."""
+    """Interpolate a foot. It is lifted while it changes its place, and does not move otherwise."""
     stride = float(np.hypot(b.x - a.x, b.z - a.z))
     hop = 0.11 * min(1.0, stride / 0.15) * float(np.sin(np.pi * u))
     mix = [getattr(a, f.name) * (1 - u) + getattr(b, f.name) * u for f in fields(FootPose)]
@@ -164,7 +164,7 @@ _LIMBS = ("left_arm", "right_arm", "left_foot", "right_foot")
 
 
 def between(a: KeyPose, b: KeyPose, u: float) -> KeyPose:
-    """From `a` at u = 0 to `b` at u = 1; the left foot steps in the first half, the right one in the second."""
+    """Interpolate from `a` at u = 0 to `b` at u = 1. The left foot steps in the first half, the right in the second."""
     eased = _ease(u)
     numbers = {
         f.name: getattr(a, f.name) * (1 - eased) + getattr(b, f.name) * eased
@@ -182,7 +182,7 @@ def between(a: KeyPose, b: KeyPose, u: float) -> KeyPose:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dance:
-    """Key poses, one per beat, danced in a loop with a small groove on top."""
+    """Key poses, one per beat, danced in a loop with a small rhythmic movement on top."""
 
     key_poses: Sequence[KeyPose]
     beat_seconds: float
@@ -192,25 +192,25 @@ class Dance:
         return len(self.key_poses) * self.beat_seconds
 
     def pose_at(self, seconds: float) -> KeyPose:
-        """The pose after so many seconds. The dance repeats without a jump."""
+        """Return the pose at this time. The dance loops seamlessly."""
         beat = seconds / self.beat_seconds
         index = int(np.floor(beat))
         a, b = (self.key_poses[i % len(self.key_poses)] for i in (index, index + 1))
-        # Arriving early and holding a little is what makes a pose read as danced.
+        # Reaching a pose early and holding it looks more like dancing.
         pose = between(a, b, min(1.0, (beat - index) / 0.85))
         swing = float(np.sin(np.pi * beat))
-        # A whole number of twists, so that the end of the dance meets its beginning.
+        # A whole number of twists, so that the dance loops seamlessly.
         twists = round(len(self.key_poses) / 4) / len(self.key_poses)
-        groove = {
-            "squat": pose.squat + 0.018 * swing * swing,
-            "twist_deg": pose.twist_deg + 5 * float(np.sin(2 * np.pi * twists * beat)),
-            "nod_deg": pose.nod_deg + 4 * float(np.sin(2 * np.pi * beat)),
-        }
-        return KeyPose(**({f.name: getattr(pose, f.name) for f in fields(KeyPose)} | groove))
+        return replace(
+            pose,
+            squat=pose.squat + 0.018 * swing * swing,
+            twist_deg=pose.twist_deg + 5 * float(np.sin(2 * np.pi * twists * beat)),
+            nod_deg=pose.nod_deg + 4 * float(np.sin(2 * np.pi * beat)),
+        )
 
 
 def _written(rows: Sequence[tuple[str, str, str, float, float, float]]) -> tuple[KeyPose, ...]:
-    """Rows of left arm, right arm, stance, x, z, turn; the head turns half-way back to the camera."""
+    """Convert rows of left arm, right arm, stance, x, z, turn; the head turns half-way back to the camera."""
     return tuple(
         _key_pose(ARMS[left], ARMS[right], STANCES[stance], x, z, turn_deg, -0.5 * turn_deg)
         for left, right, stance, x, z, turn_deg in rows
@@ -237,13 +237,13 @@ SOURCE_DANCE = Dance(
     ),
     beat_seconds=6.0 / 13,
 )
-"""Six seconds: the whole sample clip, and it loops."""
+"""Six seconds: the sample clip, which loops."""
 
 
 def _improvised(count: int, seed: int) -> tuple[KeyPose, ...]:
-    """`count` key poses drawn from all arms and stances, over the whole stage, with arms never quite as written.
+    """Return `count` random key poses of all arms and stances, over the whole stage, with randomly varied arms.
 
-    A network that learns from it has met every arm next to every stance, not thirteen poses by heart.
+    The training footage then combines arms with stances in many ways, instead of repeating thirteen poses.
     """
     random = np.random.default_rng(seed)
     arms, stances = list(ARMS), list(STANCES)
@@ -252,7 +252,7 @@ def _improvised(count: int, seed: int) -> tuple[KeyPose, ...]:
     x = z = 0.0
     for _ in range(count):
         left = str(random.choice([name for name in arms if name != left]))
-        # Half of all dancing is symmetric.
+        # About half of the poses are symmetric, as in real dances.
         right = left if random.random() < 0.45 else str(random.choice([name for name in arms if name != right]))
         stance = STANCES[str(random.choice(stances))]
         x = float(np.clip(x + random.uniform(-0.25, 0.25), -0.30, 0.30))
@@ -270,4 +270,4 @@ def _improvised(count: int, seed: int) -> tuple[KeyPose, ...]:
 
 
 ACTOR_DANCE = Dance(_improvised(96, seed=5), beat_seconds=0.625)
-"""Sixty seconds of footage to learn from."""
+"""Sixty seconds of training footage."""

@@ -1,4 +1,4 @@
-"""One person in one place, drawn in any key pose."""
+"""Render one person in one room, in any key pose."""
 
 from dataclasses import dataclass
 
@@ -18,27 +18,25 @@ from samples.renderer.tracer import Outline, candidate_pixels, outline, trace
 Picture = npt.NDArray[np.uint8]
 _SUBPIXELS = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
 _GRAIN = 0.006
-"""Standard deviation of the camera's noise; a picture without any is like no camera's."""
+"""Standard deviation of the simulated camera noise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rendering:
-    """A picture and all that is true about it.
+    """A picture and its ground truth.
 
     picture: `[H, W, 3]` uint8 RGB.
-    mask: `[H, W]` float32 in [0, 1], how much of each pixel the person covers.
-    joints_px: `[25, 2]` float32 in BODY_25 order, x then y: where the joints are, seen or hidden.
-    confidence: `[25]` float32, always 1: nothing is guessed here.
+    mask: `[H, W]` float32 in [0, 1], the fraction of each pixel that the person covers.
+    joints_px: `[25, 2]` float32 in BODY_25 order, x then y, whether visible or hidden.
     """
 
     picture: Picture
     mask: Floats
     joints_px: Floats
-    confidence: Floats
 
 
 class Renderer:
-    """Draws one person in one room. Equal calls give equal pixels, in every process."""
+    """Draws one person in one room. Deterministic: equal calls return equal pixels, in every process."""
 
     def __init__(self, body: BodyShape, look: Look, room: Room, width_px: int, height_px: int) -> None:
         self.body, self.look, self.room = body, look, room
@@ -51,18 +49,14 @@ class Renderer:
         self._shadow_place = place[:, 0].reshape(shape).copy(), place[:, 1].reshape(shape).copy()
 
     def render(self, pose: KeyPose, frame: int = 0) -> Rendering:
-        """Draws the person in `pose`. `frame` seeds the camera's noise and nothing else."""
+        """Draw the person in `pose`. `frame` seeds only the camera noise."""
         figure = build_figure(self.body, self.look, pose)
         light, mask = self._draw(figure)
         joints_px = self.view.project_px(figure.joints_m).astype(np.float32)
-        return Rendering(_expose(light, frame), mask, joints_px, np.ones(len(joints_px), np.float32))
-
-    def render_empty(self, frame: int = 0) -> Picture:
-        """`[H, W, 3]` uint8 RGB: the room with nobody in it."""
-        return _expose(self._empty, frame)
+        return Rendering(_expose(light, frame), mask, joints_px)
 
     def _draw(self, figure: Figure) -> tuple[Floats, Floats]:
-        """Linear light `[H, W, 3]` and the mask `[H, W]`."""
+        """Return linear light `[H, W, 3]` and the mask `[H, W]`."""
         outlines = [outline(self.view, part) for part in figure.parts]
         column, row = candidate_pixels(self.view, outlines)
         centre = np.float32(0.5)
@@ -95,7 +89,7 @@ class Renderer:
         light: Floats,
         mask: Floats,
     ) -> None:
-        """Draws the pixels marked in `fine` from four rays each, into `light` and `mask`."""
+        """Draw the pixels marked in `fine` into `light` and `mask`, with four rays each."""
         row, column = np.nonzero(fine)
         x_px = np.concatenate([column + np.float32(dx) for dx, _ in _SUBPIXELS])
         y_px = np.concatenate([row + np.float32(dy) for _, dy in _SUBPIXELS])
@@ -124,7 +118,7 @@ class Renderer:
         return shade(figure, self.look, shadow, self._light, points, directions, part, here)
 
     def _shadowed_room(self, figure: Figure, shadow: Shadow) -> Floats:
-        """The room's light `[H, W, 3]` with the cast shadow and the dark places under the feet."""
+        """Return the room's light `[H, W, 3]` with the cast shadow and contact shadows under the feet."""
         left = 1 - 0.52 * shadow.on_room(self._shadow_place)
         for leg in figure.skeleton.legs.values():
             middle_m = leg.ankle_m + leg.forward * 0.05
@@ -137,7 +131,7 @@ class Renderer:
 
 
 def _needs_subpixels(figure: Figure, depth_m: Floats, part: Ints) -> npt.NDArray[np.bool_]:
-    """`[H, W]`: edges of parts, steps in depth, and all of face and hands, whose detail is finer than a pixel."""
+    """`[H, W]`: edges of parts, steps in depth, and the whole face and hands, whose detail is finer than a pixel."""
     box = np.ones((3, 3), np.uint8)
     parts = (part + 1).astype(np.uint8)
     edge = cv2.dilate(parts, box) != cv2.erode(parts, box)
@@ -149,7 +143,7 @@ def _needs_subpixels(figure: Figure, depth_m: Floats, part: Ints) -> npt.NDArray
 
 
 def _expose(light: Floats, frame: int) -> Picture:
-    """Linear light to an sRGB picture `[H, W, 3]`, bright parts rolled off, with the noise of frame `frame`."""
+    """Convert linear light to an sRGB picture `[H, W, 3]` with highlight roll-off and the noise of frame `frame`."""
     bright = np.maximum(light, 0) * 1.12
     curve = np.clip(bright * (1 + 0.10 * bright) / (1 + 0.28 * bright), 0, 1) ** np.float32(1 / 2.2)
     grain = np.random.default_rng(frame).standard_normal(light.shape, np.float32) * np.float32(_GRAIN)

@@ -1,4 +1,4 @@
-"""Flesh and clothes around a skeleton: what the tracer sees."""
+"""The traced geometry: body and clothes around a skeleton."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from samples.renderer.proportions import SIDES, Arm, BodyShape, Leg, Skeleton, j
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Primitives that melt into each other. Between parts the edge is crisp, as between a sleeve and an arm."""
+    """Primitives that blend smoothly. Edges between parts are sharp, as between a sleeve and an arm."""
 
     name: str
     field: Field
@@ -49,7 +49,7 @@ def build_figure(body: BodyShape, look: Look, pose: KeyPose) -> Figure:
 
 
 def _top(body: BodyShape, look: Look, skeleton: Skeleton) -> list[Primitive]:
-    """Shirt and sleeves. Patterns are measured upwards from the hips, so that hoops meet over the whole trunk."""
+    """Shirt and sleeves. Patterns start at the hips, so that hoops are continuous over the whole trunk."""
     girth, spine_m = body.trunk_girth, body.spine_m
     pelvis, chest = skeleton.pelvis_axes, skeleton.chest_axes
 
@@ -65,7 +65,7 @@ def _top(body: BodyShape, look: Look, skeleton: Skeleton) -> list[Primitive]:
     top_m = on_chest(0, 0.22 * spine_m, -0.01)
     front = chest[:, 2]
     primitives = [
-        # The hem hangs from the waist down, so the flat end is the lower one.
+        # This cone points from the waist down, so that the flat end is at the hem.
         cone(waist_m, hem_m, waist_radius_m, 0.160 * girth, "top", wide=1.14, deep=0.84, facing=pelvis[:, 2],
              pattern_origin_m=0.22 * spine_m, hemmed=True),
         cone(waist_m, under_m, waist_radius_m, 0.130 * girth, "top", wide=1.12, deep=0.82, facing=front,
@@ -90,7 +90,7 @@ def _top(body: BodyShape, look: Look, skeleton: Skeleton) -> list[Primitive]:
 
 
 def _sleeve(body: BodyShape, look: Look, arm: Arm) -> list[Primitive]:
-    """`look.sleeve` counts 1 for the upper arm and 1 for the forearm."""
+    """Sleeve of one arm; `look.sleeve` is 1 at the elbow and 2 at the wrist."""
     girth = body.limb_girth
     upper_end_m = arm.shoulder_m + (arm.elbow_m - arm.shoulder_m) * min(look.sleeve, 1.0)
     if look.sleeve <= 1:
@@ -136,11 +136,11 @@ def _arm(body: BodyShape, arm: Arm) -> list[Primitive]:
 
 
 _FINGERS = ((0.030, 0.090, 0.066), (0.010, 0.095, 0.076), (-0.010, 0.093, 0.071), (-0.029, 0.086, 0.055))
-"""Index to little finger: across and along the palm, and length, for a hand of size 1, in metres."""
+"""Index to little finger: position across and along the palm, and length; metres, for a hand of size 1."""
 
 
 def _hand(body: BodyShape, arm: Arm, side: float) -> list[Primitive]:
-    """Palm, thumb and four slightly spread fingers; apart enough to stay five at 256 pixels."""
+    """Palm, thumb and four fingers, spread enough to be distinct at 256 pixels."""
     size = body.hand
     along = unit(arm.elbow_m - arm.wrist_m) * -1.0
     thumb_side = np.cross(arm.palm, along) * side
@@ -185,7 +185,7 @@ def _shoe(body: BodyShape, leg: Leg) -> list[Primitive]:
 
 
 def _head(body: BodyShape, skeleton: Skeleton) -> list[Primitive]:
-    """Neck and face; eyes, brows and lips are painted on by the look."""
+    """Neck and face; the look paints eyes, brows and lips."""
     axes, size = skeleton.head_axes, body.head
 
     def at(x: float, y: float, z: float) -> Vector:
@@ -229,7 +229,7 @@ def _hair(body: BodyShape, look: Look, skeleton: Skeleton) -> list[Primitive]:
         lump((0, 0.090, 0.012), (0.062, 0.040, 0.064)),
     ]
     if not look.long_hair:
-        # Short at the neck, and a quiff combed to one side.
+        # Short at the neck, with a quiff to one side.
         return [
             *primitives,
             lump((0, -0.008, -0.058), (0.073, 0.075, 0.048)),

@@ -1,6 +1,6 @@
 """Rounded cones and ellipsoids, blended smoothly into one signed distance.
 
-World axes: x to the right of the picture, y up, z towards the camera; metres throughout.
+World axes: x to the right of the picture, y up, z towards the camera; in metres.
 Shapes: N points, K primitives.
 """
 
@@ -21,7 +21,7 @@ def vector(x: float, y: float, z: float) -> Vector:
 
 
 def unit(v: Vector) -> Vector:
-    """`v` at length one. Raises `ValueError` for a vector without a direction."""
+    """Normalise `v` to length one. Raises ValueError for a vector without a direction."""
     length = float(np.linalg.norm(v))
     if length < 1e-9:
         raise ValueError(f"a vector of length {length} has no direction")
@@ -29,7 +29,7 @@ def unit(v: Vector) -> Vector:
 
 
 def rotation(axis: str, degrees: float) -> Vector:
-    """`[3, 3]` right-handed rotation about the `x`, `y` or `z` axis."""
+    """Return the `[3, 3]` right-handed rotation about the `x`, `y` or `z` axis."""
     cos, sin = float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))
     first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
     matrix = np.eye(3)
@@ -39,10 +39,10 @@ def rotation(axis: str, degrees: float) -> Vector:
 
 
 def frame_along(y_axis: Vector, facing: Vector) -> Vector:
-    """`[3, 3]` whose columns are unit axes: y along `y_axis`, z as near to `facing` as that allows."""
+    """Return `[3, 3]` whose columns are unit axes: y along `y_axis`, z as close to `facing` as possible."""
     y = unit(y_axis)
     x = np.cross(y, facing)
-    if float(np.linalg.norm(x)) < 1e-4:  # `facing` runs along the bone, so any other side will do
+    if float(np.linalg.norm(x)) < 1e-4:  # `facing` is parallel to `y_axis`: use any other direction
         x = np.cross(y, vector(0.31, 0.17, 0.93))
     x = unit(x)
     return np.stack([x, y, np.cross(x, y)], axis=1)
@@ -50,13 +50,13 @@ def frame_along(y_axis: Vector, facing: Vector) -> Vector:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Primitive:
-    """A cone with round ends from `origin_m` along its own y axis; an ellipsoid where `length_m` is 0.
+    """A cone with round ends from `origin_m` along its own y axis; an ellipsoid if `length_m` is 0.
 
     axes: `[3, 3]`, columns are the local axes in the world.
     squash: `[3]`, local coordinates are divided by it before radii are compared, so `(1, 1, .8)` flattens
         a limb and `(rx, ry, rz)` with radius 1 is an ellipsoid.
-    pattern_origin_m: where the cloth's pattern starts along y, so that neighbours can share one pattern.
-    hemmed: ends flat at the far end, as a sleeve or a trouser leg does.
+    pattern_origin_m: where the fabric's pattern starts along y, so that adjacent primitives can share one pattern.
+    hemmed: the far end is flat, as for a sleeve or a trouser leg.
     """
 
     origin_m: Vector
@@ -75,7 +75,7 @@ class Primitive:
 
     @property
     def reach_m(self) -> float:
-        """No point of the primitive is farther than this from its axis."""
+        """Upper bound of the distance of the primitive's points from its axis."""
         return max(self.start_radius_m, self.end_radius_m) * max(self.squash)
 
 
@@ -92,7 +92,7 @@ def cone(
     pattern_origin_m: float = 0.0,
     hemmed: bool = False,
 ) -> Primitive:
-    """A rounded cone between two points; `wide` and `deep` stretch its section across and along `facing`."""
+    """Create a rounded cone between two points; `wide` and `deep` scale its section across and along `facing`."""
     axes = frame_along(end_m - start_m, vector(0, 0, 1) if facing is None else facing)
     length_m = float(np.linalg.norm(end_m - start_m))
     squash = (wide, 1.0, deep)
@@ -127,12 +127,12 @@ class Field:
         self._any_hem = any(p.hemmed for p in primitives)
 
     def local_m(self, points_3N: Floats) -> Floats:
-        """`[K, 3, N]`: the points as every primitive sees them."""
+        """Return the points in each primitive's local axes, `[K, 3, N]`."""
         local: Floats = self._to_local @ points_3N - self._offset
         return local.reshape(len(self.primitives), 3, -1)
 
     def distances_m(self, points_3N: Floats) -> Floats:
-        """`[K, N]`: to each primitive alone; exact for round cones, first order for squashed ones."""
+        """Return the distance to each primitive, `[K, N]`; exact for round cones, first order for squashed ones."""
         local = self.local_m(points_3N)
         x, y, z = local[:, 0], local[:, 1], local[:, 2]
         along = np.clip(y * self._per_length, 0, 1)
@@ -142,7 +142,7 @@ class Field:
         if self._round:
             distance = np.sqrt(x * x + y * y + z * z) - radius
         else:
-            # Dividing by the gradient's length turns the squashed value back into metres, close to the surface.
+            # Near the surface, dividing by the gradient's length converts the squashed value back to metres.
             sx, sy, sz = self._per_squash
             x, y, z = x * sx, y * sy, z * sz
             size = np.sqrt(x * x + y * y + z * z)
@@ -151,7 +151,7 @@ class Field:
         return distance if over_hem is None else np.maximum(distance, over_hem)
 
     def distance_m(self, points_3N: Floats) -> Floats:
-        """`[N]`: to the smooth union."""
+        """Return the distance to the smooth union, `[N]`."""
         distance = self.distances_m(points_3N)
         least: Floats = distance.min(axis=0)
         if len(self.primitives) == 1:
@@ -161,7 +161,7 @@ class Field:
         return blended
 
     def normals(self, points_3N: Floats, step_m: float = 1.5e-3) -> Floats:
-        """`[3, N]` unit: the distance's gradient from four samples at a tetrahedron's corners."""
+        """Return unit normals, `[3, N]`: the distance's gradient from four samples at a tetrahedron's corners."""
         normal = np.zeros_like(points_3N)
         for corner in ((1, -1, -1), (-1, -1, 1), (-1, 1, -1), (1, 1, 1)):
             towards = np.array(corner, np.float32)[:, None]
@@ -170,6 +170,6 @@ class Field:
         return normal
 
     def nearest(self, points_3N: Floats) -> tuple[Ints, Floats]:
-        """Index of the nearest primitive `[N]`, and the points in its own axes `[3, N]`."""
+        """Return the index of the nearest primitive, `[N]`, and the points in its local axes, `[3, N]`."""
         index = self.distances_m(points_3N).argmin(axis=0)
         return index, self.local_m(points_3N)[index, :, np.arange(index.size)].T

@@ -1,4 +1,4 @@
-"""Smooth random texture that is the same in every run."""
+"""Smooth random texture that is identical in every run."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ _CELLS = 64
 
 
 def _table() -> Floats:
-    """`[256, 256]` float32 in [0, 1], tileable: 64 random cells a side, smoothly enlarged."""
+    """Return `[256, 256]` float32 in [0, 1], tileable: 64 random cells a side, smoothly enlarged."""
     cells = np.random.default_rng(20).random((_CELLS, _CELLS)).astype(np.float32)
     padded = np.pad(cells, 4, mode="wrap")
     scale = _SIZE // _CELLS
@@ -22,7 +22,7 @@ _TABLE = _table()
 
 
 def noise(x: Floats, y: Floats, seed: int) -> Floats:
-    """In [0, 1], the shape of `x`; one bump per unit, another field for every seed."""
+    """Return values in [0, 1] in the shape of `x`, with one bump per unit; each seed has its own texture."""
     scale = _SIZE / _CELLS
     column = np.floor(x * scale + 37 * seed).astype(np.intp) & (_SIZE - 1)
     row = np.floor(y * scale + 91 * seed).astype(np.intp) & (_SIZE - 1)

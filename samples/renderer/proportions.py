@@ -1,4 +1,4 @@
-"""One person's proportions, and the skeleton they give to a key pose."""
+"""A person's proportions, and their skeleton in a key pose."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from samples.renderer.choreography import ArmPose, FootPose, KeyPose
 from samples.renderer.geometry import Vector, rotation, unit, vector
 
 SIDES = (("left", 1.0), ("right", -1.0))
-"""The dancer's own sides, and where they lie in the world when facing the camera."""
+"""The dancer's own sides, and their x direction in the world when facing the camera."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,11 +30,11 @@ class BodyShape:
     trunk_girth: float = 1.0
     limb_girth: float = 1.0
     waist: float = 0.92
-    """Girth of the waist against that of the chest."""
+    """Girth of the waist relative to the chest."""
 
     @property
     def leg_m(self) -> float:
-        """Hip to ankle, stretched: the unit in which a key pose counts."""
+        """Hip to ankle of a straight leg: the unit of key poses."""
         return self.thigh_m + self.shin_m
 
 
@@ -44,7 +44,7 @@ class Arm:
     elbow_m: Vector
     wrist_m: Vector
     palm: Vector
-    """Unit, out of the palm."""
+    """Unit vector out of the palm."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ class Leg:
     knee_m: Vector
     ankle_m: Vector
     forward: Vector
-    """Unit, level: where the foot points."""
+    """Horizontal unit vector in the foot's direction."""
     lift_m: float
 
 
@@ -73,9 +73,9 @@ class Skeleton:
 
 
 def bend(root_m: Vector, target_m: Vector, first_m: float, second_m: float, towards: Vector) -> tuple[Vector, Vector]:
-    """Two bones from `root_m` to `target_m`, bent `towards` a side.
+    """Place two bones from `root_m` to `target_m`, bent in the direction `towards`.
 
-    Returns the middle joint and the end, which is the target, or the nearest point to it within reach.
+    Returns the middle joint and the end, which is the target or the closest point within reach.
     """
     gap = target_m - root_m
     away_m = float(np.linalg.norm(gap))
@@ -88,9 +88,9 @@ def bend(root_m: Vector, target_m: Vector, first_m: float, second_m: float, towa
 
 
 def _palm(fore: Vector, chest_axes: Vector, side: float) -> Vector:
-    """Where the palm faces: to the camera on a raised hand, to the back on a hanging one, as people do.
+    """Return the palm's direction: to the camera on a raised hand, to the back on a hanging one, as with real people.
 
-    Both ways show the camera five fingers side by side, which is what lets a tracker find the hand.
+    Both show the camera five fingers side by side, so that trackers can find the hand.
     """
     in_chest = chest_axes.T @ fore
     raised = float(np.clip((in_chest[1] + 0.80) / 0.55, 0, 1))
@@ -118,13 +118,13 @@ def _arm(body: BodyShape, pose: ArmPose, side: float, chest_m: Vector, chest_axe
 
 
 def _ankle_m(body: BodyShape, foot: FootPose, turn: Vector, side: float) -> Vector:
-    """The foot stands under its hip where the key pose says 0."""
+    """Return the ankle's position; the foot is under its hip if its key pose is 0."""
     stage = vector(foot.x * body.leg_m, body.ankle_height_m + foot.lift * body.leg_m, foot.z * body.leg_m)
     return stage + turn @ vector(side * body.hip_half_m, 0, -0.03)
 
 
 def pose_skeleton(body: BodyShape, pose: KeyPose) -> Skeleton:
-    """The skeleton of `body` in `pose`. Feet stay where the pose puts them: the pelvis sinks until they reach."""
+    """Return the skeleton of `body` in `pose`. The feet keep their positions; the pelvis lowers until they reach."""
     turn = rotation("y", pose.turn_deg)
     pelvis_axes = turn @ rotation("x", 0.45 * pose.bow_deg)
     ankles_m = {
@@ -163,7 +163,7 @@ def pose_skeleton(body: BodyShape, pose: KeyPose) -> Skeleton:
 
 
 def sole_points_m(body: BodyShape, leg: Leg) -> tuple[Vector, Vector, Vector]:
-    """Heel, big toe and little toe. A lifted foot lets its toes hang."""
+    """Return heel, big toe and little toe. The toes of a lifted foot hang."""
     droop = min(0.45, 2.2 * leg.lift_m)
     down = vector(0, -1, 0)
     along = unit(leg.forward + down * droop)
@@ -174,7 +174,7 @@ def sole_points_m(body: BodyShape, leg: Leg) -> tuple[Vector, Vector, Vector]:
 
 
 def joints_m(body: BodyShape, skeleton: Skeleton) -> Vector:
-    """`[25, 3]` in BODY_25 order: where the joints truly are, inside the flesh as an annotator would put them."""
+    """Return the true joints, `[25, 3]` in BODY_25 order, inside the body where an annotator would place them."""
 
     def on_head(x: float, y: float, z: float) -> Vector:
         return skeleton.head_m + skeleton.head_axes @ (vector(x, y, z) * body.head)

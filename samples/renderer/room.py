@@ -1,4 +1,4 @@
-"""Where somebody dances: a back wall, a floor, one light, and the camera that never moves."""
+"""The room: a back wall, a floor, one light, and a fixed camera."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -35,12 +35,12 @@ class Room:
     wall_z_m: float = -1.6
     posters: tuple[Poster, ...] = ()
     light: tuple[float, float, float] = (-0.55, 1.25, 0.95)
-    """Towards the light, not unit."""
+    """Direction to the light, not normalised."""
     field_of_view_deg: float = 28.0
-    """Of the camera, from top to bottom."""
+    """The camera's vertical field of view."""
 
     def camera(self, width_px: int, height_px: int) -> PerspectiveView:
-        """The room's camera: as high as a chest, five metres from the middle of the stage."""
+        """Return the room's camera: at chest height, five metres from the centre of the stage."""
         return PerspectiveView(
             width_px,
             height_px,
@@ -53,7 +53,7 @@ class Room:
         return unit(vector(*self.light))
 
     def surface_m(self, view: PerspectiveView) -> Floats:
-        """`[3, H*W]`: the point of wall or floor behind every pixel's centre."""
+        """Return the point of wall or floor at every pixel's centre, `[3, H*W]`."""
         x_px, y_px = np.meshgrid(np.arange(view.width_px) + 0.5, np.arange(view.height_px) + 0.5)
         origin, directions = view.rays(x_px.ravel().astype(np.float32), y_px.ravel().astype(np.float32))
         to_wall = (self.wall_z_m - origin[2]) / directions[2]
@@ -62,14 +62,14 @@ class Room:
         return points
 
     def paint(self, view: PerspectiveView) -> Floats:
-        """`[H, W, 3]` linear: the empty room, lit but without the dancer's shadow; antialiased."""
+        """Return the empty room, lit and antialiased, without the dancer's shadow: `[H, W, 3]` linear."""
         fine = 3
         large = self.camera(view.width_px * fine, view.height_px * fine)
         points = self.surface_m(large)
         x, y, z = points
         on_floor = y < 1e-4
         colour = np.where(on_floor[:, None], self._floor(x, z), self._wall(x, y))
-        # Corners collect little light, and the lamp on the left lights its side of the wall.
+        # Corners are darker, and the lamp on the left lights its side of the wall.
         corner = np.where(on_floor, 1 - 0.40 * np.exp((self.wall_z_m - z) / 0.16), 1 - 0.25 * np.exp(-y / 0.10))
         lamp = 0.80 + 0.28 * np.exp(-((x + 0.7) ** 2 + (y - 1.9) ** 2) / 3.0)
         colour = colour * (corner * np.where(on_floor, 1.0, lamp))[:, None]

@@ -1,4 +1,4 @@
-"""Light on the figure, and the figure's shadow on itself and on the room. Shapes: N points."""
+"""Shading of the figure, and its shadow on itself and on the room. Shapes: N points."""
 
 import cv2
 import numpy as np
@@ -12,16 +12,16 @@ from samples.renderer.tracer import candidate_pixels, outline, trace
 
 _SHADOW_PX = 240
 _STAGE_M = 4.4
-"""Side of the square that the light looks at: the stage with room for raised arms."""
+"""Side of the square that the light covers: the stage with a margin for raised arms."""
 _KEY = np.array([1.04, 0.98, 0.90], np.float32)
 _FILL = np.array([0.84, 0.92, 1.00], np.float32)
 _SKY = np.array([0.93, 0.96, 1.00], np.float32)
 _SOFT = ("skin", "face")
-"""Materials into which light enters a little, so that their shadow's edge is soft."""
+"""Materials with subsurface scattering, which softens the edge between light and shadow."""
 
 
 class Shadow:
-    """What the light sees of the figure, as depths `[240, 240]`, infinite where it sees the room."""
+    """A shadow map: depths of the figure from the light, `[240, 240]`, infinite off the figure."""
 
     def __init__(self, figure: Figure, towards_light: Vector) -> None:
         self.view = light_view(towards_light)
@@ -33,7 +33,7 @@ class Shadow:
         self.blocked = np.isfinite(self.depth_m).astype(np.float32)
 
     def on_figure(self, points_3N: Floats, bias_m: float = 0.03) -> Floats:
-        """`[N]` in [0, 1]: how much of the light is blocked, averaged over nine places nearby."""
+        """Return the blocked fraction of the light, `[N]` in [0, 1], averaged over nine nearby samples."""
         points = points_3N.T.astype(np.float64)
         place = self.view.project_px(points) - 0.5
         depth = self.view.distance_m(points) - bias_m
@@ -46,9 +46,9 @@ class Shadow:
         return blocked / 9
 
     def on_room(self, place_px: tuple[Floats, Floats]) -> Floats:
-        """`[H, W]` in [0, 1] for pixels whose wall or floor lies at `place_px` of the light's picture.
+        """Return `[H, W]` in [0, 1] for pixels whose wall or floor is at `place_px` in the shadow map.
 
-        The room is behind the dancer from wherever the light looks, so the outline alone casts the shadow.
+        Seen from the light, the room is always behind the dancer, so the outline alone determines the shadow.
         """
         soft = cv2.GaussianBlur(self.blocked, (0, 0), 1.6)
         return cv2.remap(soft, place_px[0], place_px[1], cv2.INTER_LINEAR).astype(np.float32)
@@ -59,7 +59,7 @@ def light_view(towards_light: Vector) -> ParallelView:
 
 
 def crevices(depth_m: Floats, sigma_px: float) -> Floats:
-    """`[H, W]` in [0, 1]: pixels that lie behind their neighbourhood, where less light arrives.
+    """Return ambient occlusion, `[H, W]` in [0, 1]: high where a pixel is deeper than its neighbourhood.
 
     depth_m: `[H, W]`, infinite off the figure.
     """
@@ -81,7 +81,7 @@ def shade(
     part: Ints,
     crevice: Floats,
 ) -> Floats:
-    """`[N, 3]` linear light that leaves the figure's surface towards the camera.
+    """Return the linear light from the figure's surface to the camera, `[N, 3]`.
 
     part: `[N]` index into the figure's parts; crevice: `[N]` in [0, 1].
     """
@@ -127,7 +127,7 @@ def shade(
 
 
 def _folds(normal_3N: Floats, points_3N: Floats, figure: Figure) -> Floats:
-    """Cloth is never smooth: tilts normals by the slope of long, slanting waves that travel with the pelvis."""
+    """Add folds of fabric: tilt the normals by the slope of long, slanting waves that move with the pelvis."""
     x, y, z = points_3N - figure.skeleton.pelvis_m[:, None].astype(np.float32)
     u, v, step = x * 15 + z * 9, y * 6 + x * 7, 0.5
     here = noise(u, v, 11)

@@ -1,6 +1,6 @@
-"""Sphere tracing: which part of the figure does a ray meet, and where.
+"""Sphere tracing: find the part of the figure that a ray hits, and where.
 
-Only pixels near a part's outline are traced, and only against that part. Shapes: N rays.
+Each part is traced only for pixels near its outline. Shapes: N rays.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from samples.renderer.geometry import Field, Floats, Ints
 
 MISSED = np.float32(np.inf)
 _CHUNK = 4096
-"""Rays marched together: few enough for their work arrays to stay in the cache."""
+"""Rays marched together; few enough that their arrays fit in the cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """Where a part may appear: a box of pixels, and along which stretch of each pixel's ray.
+    """Bounds of a part in a view: a box of pixels, and a range of distances along each pixel's ray.
 
-    near_m, far_m: `[h, w]` float32; near is infinite where the part cannot be.
+    near_m, far_m: `[h, w]` float32; near is infinite where the part cannot appear.
     """
 
     left_px: int
@@ -30,7 +30,7 @@ class Outline:
     far_m: Floats
 
     def lookup(self, column: Ints, row: Ints) -> tuple[Floats, Floats]:
-        """`near_m` and `far_m` at pixels of the picture, infinite outside of the box."""
+        """Return `near_m` and `far_m` at pixels of the picture; near is infinite outside the box."""
         height, width = self.near_m.shape
         x, y = column - self.left_px, row - self.top_px
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
@@ -39,13 +39,13 @@ class Outline:
 
 
 def outline(view: View, part: Part) -> Outline | None:
-    """A close fit around the part's primitives as seen in `view`; None when it is out of the picture."""
+    """Return a close fit around the part's primitives in `view`; None if it is outside the picture."""
     primitives = part.field.primitives
     starts = np.stack([p.origin_m for p in primitives])
     ends = np.stack([p.end_m for p in primitives])
     start_px, end_px = view.project_px(starts), view.project_px(ends)
     scale = np.maximum(view.px_per_m(starts), view.px_per_m(ends))
-    # Blending swells the surface; one and a half pixels more keep subpixels of the edge inside.
+    # Blending expands the surface; another one and a half pixels cover subpixels at the edge.
     swell_m = 1.3 * part.field.blend_m
     reach_px = np.array([p.reach_m + swell_m for p in primitives]) * scale + 1.5
     start_m, end_m = view.distance_m(starts), view.distance_m(ends)
@@ -79,7 +79,7 @@ def outline(view: View, part: Part) -> Outline | None:
 def march(
     field: Field, origins: Floats, directions: Floats, near_m: Floats, far_m: Floats, *, close_m: float, steps: int = 56
 ) -> Floats:
-    """`[N]` distance along each ray to the field's surface, infinite where it misses.
+    """Return the distance along each ray to the field's surface, `[N]`, infinite where it misses.
 
     origins, directions: `[3, N]`, or `[3, 1]` when all rays share one.
     """
@@ -94,7 +94,7 @@ def march(
             distance = field.distance_m(o + d * t)
             hit = distance < close_m
             found[rays[hit]] = t[hit]
-            # The blended distance is a little too long here and there, so steps stay short of it.
+            # The blended distance can be slightly too long, so steps are shorter.
             t += distance * np.float32(0.94)
             going = ~hit & (t < stop)
             if not going.any():
@@ -107,7 +107,7 @@ def march(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hits:
-    """What `N` rays met first. distance_m: `[N]`, infinite for nothing; part: `[N]` index, -1 for nothing."""
+    """First hits of `N` rays. distance_m: `[N]`, infinite for a miss; part: `[N]` index, -1 for a miss."""
 
     distance_m: Floats
     part: Ints
@@ -122,7 +122,7 @@ def trace(
     *,
     close_m: float = 7e-4,
 ) -> Hits:
-    """The first part met by the ray through each of the given places of the picture."""
+    """Return the first hit of the ray through each of these points of the picture."""
     distance = np.full(x_px.size, MISSED, np.float32)
     hit_part = np.full(x_px.size, -1, np.intp)
     column, row = x_px.astype(np.intp), y_px.astype(np.intp)
@@ -142,7 +142,7 @@ def trace(
 
 
 def candidate_pixels(view: View, outlines: Sequence[Outline | None]) -> tuple[Ints, Ints]:
-    """Columns and rows of all pixels in which any part may appear."""
+    """Return columns and rows of all pixels in which a part may appear."""
     seen = np.zeros((view.height_px, view.width_px), bool)
     for where in outlines:
         if where is not None:

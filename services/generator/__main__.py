@@ -1,6 +1,6 @@
-"""`python -m services.generator`: the generator's agent, and a Triton. Settings: `GENERATOR_*`, see README.md."""
+"""`python -m services.generator`: run the generator's agent and a Triton. Settings: `GENERATOR_*`, see README.md."""
 
-if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+if __name__ == "__main__":  # before the imports, so that a signal during them does not print a traceback
     from serving.process.entry import begin
 
     begin()
@@ -13,7 +13,7 @@ from serving.rpc.server import run_service
 
 
 async def build() -> tuple[AgentService, GeneratorSettings]:
-    """The service and its settings. Raises BadSettings."""
+    """Create the service from the environment. Raises BadSettings."""
     settings = from_environment(GeneratorSettings, "GENERATOR_")
     keep_large_blocks_apart()
     return AgentService(settings), settings

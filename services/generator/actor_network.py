@@ -1,4 +1,4 @@
-"""Draws one actor: a label map and the previous picture in, the next picture out. No Triton in sight."""
+"""Draw one actor: a label map and the previous picture in, the next picture out. Independent of Triton."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 class Painted(NamedTuple):
-    """`frame` `[H, W, 3]` uint8 RGB, and the seconds of work that it took."""
+    """`frame`: `[H, W, 3]` uint8 RGB; `compute_seconds`: the time it took to draw."""
 
     frame: Picture
     compute_seconds: float
 
 
 class Painter:
-    """One actor's network, warmed up. Keeps nothing between two pictures. Not thread-safe.
+    """One actor's network, warmed up. Stateless between pictures. Not thread-safe.
 
-    one_by_one: run the items of a batch alone, so that a frame's bytes never depend on its neighbours. A CPU gains
+    one_by_one: run each item of a batch on its own, so that a frame's bytes never depend on its neighbours. A CPU gains
     nothing from batches; a GPU does, and runs them together.
     """
 
@@ -43,7 +43,7 @@ class Painter:
 
     @classmethod
     def open(cls, actor: Actor, *, device: Device, threads: int, precision: Precision) -> Painter:
-        """Raises ActorUnusable for a damaged network, and for a device or a precision that this machine has not."""
+        """Open the actor's network. Raises ActorUnusable if it is damaged or the device or precision is unavailable."""
 
         def torch_module(model_path: Path) -> nn.Module:
             from services.generator.network import served_generator  # torch is an extra, and slow to import
@@ -61,22 +61,20 @@ class Painter:
 
     @property
     def precision(self) -> str:
-        """What the arithmetic is really done in."""
+        """The precision that is actually used."""
         return self._engine.precision
 
     def check(self, name: str, picture: NDArray[np.generic]) -> None:
-        """Raises BadPicture unless `picture` is uint8 of the actor's stage size."""
+        """Raise BadPicture unless `picture` is uint8 and has the size of the actor's crop."""
         if picture.dtype != np.uint8 or picture.shape != self.shape:
             raise BadPicture(
-                name,
-                f"is {picture.dtype} {picture.shape}, actor {self.actor.id!r} version {self.actor.version} "
-                f"takes uint8 {self.shape}",
+                name, f"is {picture.dtype} {picture.shape}, but {self._actor_name} takes uint8 {self.shape}"
             )
 
     def paint(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Painted]:
-        """One picture for each (label map, previous picture); items that run together share the time equally.
+        """Draw a picture for each (label map, previous picture). Items that run together share the time equally.
 
-        Raises ActorUnusable when the network gives something else than pictures of the stage's size.
+        Raises ActorUnusable if the network outputs anything but pictures of the crop's size.
         """
         groups = [[pair] for pair in pairs] if self._one_by_one or not pairs else [list(pairs)]
         painted = []
@@ -92,14 +90,16 @@ class Painter:
             frames = self._engine.run_batch(group)
         except RuntimeError as error:
             raise ActorUnusable(
-                f"actor {self.actor.id!r} version {self.actor.version}: its network does not run on pictures of "
-                f"{self.shape}: {error}"
+                f"{self._actor_name}: its network does not run on pictures of {self.shape}: {error}"
             ) from error
         for frame in frames:
-            # Triton passes on whatever it is given, whatever the config promises.
+            # Triton does not check outputs against the model's config.
             if frame.dtype != np.uint8 or frame.shape != self.shape:
                 raise ActorUnusable(
-                    f"actor {self.actor.id!r} version {self.actor.version}: its network gives {frame.dtype} "
-                    f"{frame.shape}, its stage is uint8 {self.shape}"
+                    f"{self._actor_name}: its network returns {frame.dtype} {frame.shape}, expected uint8 {self.shape}"
                 )
         return frames
+
+    @property
+    def _actor_name(self) -> str:
+        return f"actor {self.actor.id!r} version {self.actor.version}"

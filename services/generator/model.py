@@ -1,11 +1,11 @@
-"""What Triton's Python backend runs, in a process of its own for each version of each actor.
+"""The model that Triton's Python backend runs, in a separate process for each version of each actor.
 
-An actor's `model.py` in Triton's repository imports `TritonPythonModel` from here; everything else that it needs to
-know is in the parameters of its config.pbtxt (`services.generator.triton.model_repository` writes both).
+An actor's `model.py` in Triton's repository imports `TritonPythonModel` from here. Its settings are the parameters in
+its config.pbtxt; `services.generator.triton.model_repository` writes both files.
 
-Inputs `LABEL_MAP` and `PREVIOUS_FRAME`, uint8 `[N, H, W, 3]` RGB of the actor's stage size. Outputs `FRAME`, the same
-shape, `COMPUTE_SECONDS`, float64 `[N, 1]`, the work on each item without any waiting, and `PRECISION`, bytes `[N, 1]`,
-what the arithmetic was really done in. Only outputs that are asked for are sent.
+Inputs: `LABEL_MAP` and `PREVIOUS_FRAME`, uint8 `[N, H, W, 3]` RGB of the crop's size. Outputs: `FRAME`, of the same
+shape; `COMPUTE_SECONDS`, float64 `[N, 1]`, the time spent on each item, without waiting; `PRECISION`, bytes `[N, 1]`,
+the precision that was actually used. Only requested outputs are sent.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from serving.errors import BadInput, DanceError
 
 
 class TritonPythonModel:
-    """One version of one actor. The methods are called by Triton's stub, one at a time."""
+    """One version of one actor. Triton's stub calls the methods, one at a time."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Loads the actor and draws a first picture. Raises TritonModelException, which names our error first."""
+        """Load the actor and draw a first picture. Raises TritonModelException, which starts with our error's name."""
         _close_shared_memory()
         parameters = {
             key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()
@@ -49,12 +49,12 @@ class TritonPythonModel:
             raise pb_utils.TritonModelException(f"{type(error).__name__}: {error}") from error
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """One response for each request. A request that is wrong is answered with its own error; the others go on."""
+        """Return one response per request. An invalid request gets its own error and does not affect the others."""
         responses: list[Any] = [None] * len(requests)
         accepted: list[tuple[int, list[tuple[Picture, Picture]]]] = []
         for place, request in enumerate(requests):
             if request.is_cancelled():
-                responses[place] = _refusal("the caller has gone", pb_utils.TritonError.CANCELLED)
+                responses[place] = _refusal("the request was cancelled", pb_utils.TritonError.CANCELLED)
                 continue
             try:
                 accepted.append((place, self._pairs(request)))
@@ -77,7 +77,7 @@ class TritonPythonModel:
         previous = pb_utils.get_input_tensor_by_name(request, "PREVIOUS_FRAME").as_numpy()
         if len(label_maps) != len(previous) or len(label_maps) == 0:
             raise BadInput(
-                "PREVIOUS_FRAME", f"has {len(previous)} pictures, LABEL_MAP {len(label_maps)}; both need the same"
+                "PREVIOUS_FRAME", f"has {len(previous)} pictures, LABEL_MAP {len(label_maps)}; expected the same number"
             )
         for name, pictures in (("LABEL_MAP", label_maps), ("PREVIOUS_FRAME", previous)):
             for picture in pictures:
@@ -90,14 +90,14 @@ class TritonPythonModel:
             "COMPUTE_SECONDS": lambda: np.array([[item.compute_seconds] for item in painted], np.float64),
             "PRECISION": lambda: np.array([[self._painter.precision.encode()]] * len(painted), np.object_),
         }
-        asked = request.requested_output_names()
+        requested = request.requested_output_names()
         return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(name, make()) for name, make in outputs.items() if name in asked]
+            [pb_utils.Tensor(name, make()) for name, make in outputs.items() if name in requested]
         )
 
 
 def _close_shared_memory() -> None:
-    """Lets this user alone open the memory that pictures come through. Triton makes it for everybody to read."""
+    """Make the shared memory that pictures pass through private to this user. Triton creates it world-readable."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         mapped = line.partition("/dev/shm/")
         if mapped[1] and Path(mapped[1] + mapped[2]).exists():
@@ -105,7 +105,7 @@ def _close_shared_memory() -> None:
 
 
 def _see_only(device: int) -> None:
-    """Makes one of the GPUs that Triton sees the only one of this process. CUDA reads this when torch first asks it."""
+    """Hide all GPUs but one of those that Triton sees. CUDA reads the variable at torch's first call."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else [str(number) for number in range(device + 1)]
     os.environ["CUDA_VISIBLE_DEVICES"] = names[device]

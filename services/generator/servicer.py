@@ -1,4 +1,4 @@
-"""`dance.v1.GeneratorAgentService`: protobuf in, protobuf out. All thinking happens in `GeneratorAgent`."""
+"""`dance.v1.GeneratorAgentService`: protobuf in, protobuf out. The logic is in `GeneratorAgent`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import grpc.aio
 from dance.v1 import agent_pb2, agent_pb2_grpc
 
 from services.generator.agent import GeneratorAgent
-from services.generator.agent_types import Care
+from services.generator.agent_types import AgentPolicy
 from services.generator.settings import GeneratorSettings
 from services.generator.triton.client import TritonClient
 from services.generator.triton.leftovers import SOCKET_FOLDER_BYTES, plain_folder, sweep
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
-    """Serves `EnsureActor`; runs the agent, and a Triton unless one is configured. See `serving.rpc.server.Service`."""
+    """Serves `EnsureActor`; runs the agent, and Triton unless it runs elsewhere. See `serving.rpc.server.Service`."""
 
     name: str = "generator"
     full_names: tuple[str, ...] = ("dance.v1.GeneratorAgentService",)
@@ -40,19 +40,19 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
 
     @property
     def agent(self) -> GeneratorAgent:
-        """The agent; it is there once `warm_up` has run."""
+        """The agent, which `warm_up` creates."""
         if self._agent is None:
             raise RuntimeError("the agent has not been started")
         return self._agent
 
     def register(self, server: grpc.aio.Server) -> None:
-        """Adds the servicer."""
+        """Add the servicer to `server`."""
         agent_pb2_grpc.add_GeneratorAgentServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
-        """Starts Triton and loads what is wanted; each actor draws a canary. Raises TritonMissing.
+        """Start Triton and load the wanted actors; each draws a canary. Raises TritonMissing.
 
-        Raises TritonFailed where a Triton that was started here draws none of them, though none of them is to blame.
+        Raises TritonFailed if our own Triton draws none of them and no actor is at fault.
         """
         settings = self._settings
         await asyncio.to_thread(sweep)
@@ -79,13 +79,9 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
                 socket=socket,
             )
             own_triton = await self._stack.enter_async_context(self._own_triton)
-            address = own_triton.address
-
-            def repository_key() -> str:
-                return own_triton.repository_key
-
+            address, repository_key = own_triton.address, lambda: own_triton.repository_key
         else:
-            settings.repository_key()  # where it cannot be read, that is said now
+            repository_key()  # raises now if it cannot be read
         triton = TritonClient(
             address,
             load_seconds=settings.load_timeout_seconds,
@@ -99,7 +95,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
             ActorStore(settings.actors_root),
             ModelRepository(repository_root, actors_root, settings.engine_options()),
             triton,
-            Care(
+            AgentPolicy(
                 wanted_ids=None if settings.load_at_start == "all" else settings.listed_actors(),
                 max_actors=settings.max_actors,
                 in_use_seconds=settings.in_use_seconds,
@@ -115,26 +111,26 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
 
     @property
     def ready_at_start(self) -> bool:
-        """False where a Triton elsewhere does not answer yet; one that was started here has answered."""
+        """Whether Triton answers already. Our own always does; a Triton elsewhere may start later."""
         return self._ready_at_start
 
     async def keep_health(self, health: Health) -> None:
-        """Looks after Triton as long as the process lives; our health is Triton's."""
+        """Run the agent's checks until cancelled. The process is healthy if Triton is."""
         while True:
             try:
                 serving = await self.agent.check()
             except Exception:
-                _log.exception("a round of the agent failed")
+                _log.exception("the agent's check failed")
                 serving = False
             await health.set(serving)
             await asyncio.sleep(self._settings.watch_seconds)
 
     async def close(self) -> None:
-        """Ends the agent and its Triton."""
+        """Stop the agent and its Triton."""
         await self._stack.aclose()
 
     def ready_facts(self) -> Mapping[str, str | int]:
-        """Where Triton listens."""
+        """Return where Triton listens."""
         if self._own_triton is None:
             address = self._settings.triton_address
             facts: dict[str, str | int] = {"triton_address": address}

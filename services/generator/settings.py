@@ -1,4 +1,4 @@
-"""All that the generator's agent can be told. Read once, from `GENERATOR_*`, at start."""
+"""Settings of the generator's agent, read once from `GENERATOR_*` at start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_KEY_BYTES: Final = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorSettings(ServerSettings):
-    """The agent's own server, where the actors are, the Triton that serves them, and how they are kept."""
+    """Settings of the agent's own server, the actors' folder, Triton, and which actors stay loaded."""
 
     max_connection_age_seconds: float = 300.0
     """See `ServerSettings`: the orchestrators find new replicas of this service within that time."""
@@ -29,52 +29,52 @@ class GeneratorSettings(ServerSettings):
     """The folder of published actors; only read."""
 
     triton_address: str = ""
-    """host:port of the gRPC service of a Triton that runs elsewhere (a container beside this one). Empty: start one."""
+    """host:port of the gRPC service of a Triton that runs elsewhere, such as a sidecar container. Empty: start one."""
     triton_grpc_port: int = 0
-    """Where the Triton that is started here listens. 0: on loopback without TLS at a socket file, which only this user
-    can open; else at a free port."""
+    """gRPC port of the agent's own Triton. 0: on loopback without TLS, a socket file that only this user can open; else
+    a free port."""
     triton_metrics_port: int = 0
-    """Where the metrics of the Triton that is started here are; 0 takes a free port."""
+    """Metrics port of the agent's own Triton; 0 takes a free port."""
     triton_ca: Path | None = None
-    """PEM of who signs Triton's certificate, by which the agent knows it. A Triton that is started here proves itself
-    with `tls_certificate` and asks for certificates of `tls_client_ca`, as the agent does."""
+    """PEM of the CA that signed Triton's certificate. The agent's own Triton serves with `tls_certificate` and requires
+    client certificates of `tls_client_ca`, as the agent does."""
     triton_certificate: Path | None = None
-    """PEM of the certificate that the agent shows to Triton."""
+    """PEM of the client certificate that the agent presents to Triton."""
     triton_key: Path | None = None
     triton_log: Path | None = None
-    """Its log file. None: a file in a temporary folder, which goes at the end."""
+    """Triton's log file. None: a file in a temporary folder, which is removed at the end."""
     triton_exit_seconds: int = 5
-    """How long requests in flight may take when it ends."""
+    """How long requests in flight may take when Triton stops."""
     triton_repository_key_file: Path | None = None
-    """Holds the key with which a Triton elsewhere lets the agent load actors, read at each use: the KEY in
-    `--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=KEY`. None: it asks for none. A
-    Triton that is started here gets a fresh key at each start."""
+    """File with the key that lets the agent load actors in a Triton elsewhere, read at each use: the KEY in
+    `--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=KEY`. None: that Triton needs none.
+    The agent's own Triton gets a new key at each start."""
     repository_root: Path | None = None
-    """Triton's model repository, which the agent writes. None: a temporary folder. Shared with a Triton elsewhere."""
+    """Triton's model repository, which the agent writes. None: a temporary folder. A Triton elsewhere shares it."""
 
     device: str = "cpu"
-    """"cpu" or "gpu"; there is no fallback from one to the other."""
+    """"cpu" or "gpu"; neither falls back to the other."""
     threads: int = 2
     """Threads of each actor's engine on a CPU."""
     precision: str = "auto"
-    """"auto" takes bf16 where the CPU computes it, else f32; or one of the two."""
+    """"bf16", "f32", or "auto": bf16 if the CPU supports it, else f32."""
 
     load_at_start: str = "none"
-    """"none": actors are loaded when first asked for. "all", or ids separated by commas: at start and on publish."""
+    """"none": load actors on their first request. "all", or ids separated by commas: at start and when published."""
     max_actors: int = 4
-    """Actors loaded at the same time. On a CPU each version is a process of about 230 MB and its network."""
+    """Actors loaded at the same time. On a CPU each version is a process of about 230 MB plus its network."""
     in_use_seconds: float = 30.0
-    """Whatever drew a picture, or was asked for, within this time is in use and stays loaded."""
+    """A version is in use, and stays loaded, for this long after it drew a picture or was requested."""
     watch_seconds: float = 0.5
-    """How often the actors' folder, Triton and the processes of its actors are looked at."""
+    """How often the agent checks the actors' folder, Triton and the processes of its actors."""
     canary_seconds: float = 10.0
-    """A loaded version that drew nothing for this long is asked for a picture."""
+    """The agent requests a canary picture from a loaded version that has drawn nothing for this long."""
     answer_seconds: float = 2.0
-    """A Triton that has not said that it lives by then, three times in a row, is restarted."""
+    """Triton is restarted if it does not answer within this time, three times in a row."""
     canary_timeout_seconds: float = 15.0
-    """A canary without a picture by then counts as failed."""
+    """A canary that takes longer has failed."""
     load_timeout_seconds: float = 60.0
-    """Loading an actor may take this long."""
+    """Time-out for loading an actor."""
 
     def __post_init__(self) -> None:
         ServerSettings.__post_init__(self)
@@ -97,9 +97,9 @@ class GeneratorSettings(ServerSettings):
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be auto, bf16 or f32, got {self.precision!r}")
         if self.triton_address and self.repository_root is None:
-            raise ValueError("triton_address needs repository_root, the model repository that the other Triton reads")
+            raise ValueError("triton_address needs repository_root, the model repository that this Triton reads")
         if self.triton_repository_key_file is not None and not self.triton_address:
-            raise ValueError("triton_repository_key_file is for a Triton that runs elsewhere: it needs triton_address")
+            raise ValueError("triton_repository_key_file needs triton_address: it is for a Triton that runs elsewhere")
         if self.triton_address:
             try:
                 checked_address(self.triton_address)
@@ -119,16 +119,16 @@ class GeneratorSettings(ServerSettings):
                 where = f"triton_address {self.triton_address} is on another machine"
                 raise ValueError(f"{where}: that needs triton_ca, or insecure=true for plaintext")
         elif (tls is None) != (calling is None):
-            raise ValueError("a Triton that is started here needs both of tls_certificate and triton_ca, or none")
+            raise ValueError("the agent's own Triton needs both tls_certificate and triton_ca, or neither")
         elif tls is not None and calling is not None and tls.client_ca is not None and calling.certificate is None:
-            raise ValueError("tls_client_ca needs triton_certificate, which the agent shows to its own Triton")
+            raise ValueError("tls_client_ca needs triton_certificate, which the agent presents to its own Triton")
 
     def triton_tls(self) -> ChannelTls | None:
-        """How the agent calls Triton; None: in plaintext. Raises ValueError for half of it."""
+        """How the agent connects to Triton; None is plaintext. Raises ValueError if only part of it is set."""
         return channel_tls("triton_", self.triton_ca, self.triton_certificate, self.triton_key)
 
     def repository_key(self) -> str:
-        """The word in `triton_repository_key_file`; empty for none. Raises BadSettings, which never quotes it."""
+        """Read `triton_repository_key_file`; empty without a file. Raises BadSettings, which never quotes the key."""
         if self.triton_repository_key_file is None:
             return ""
         try:
@@ -144,21 +144,21 @@ class GeneratorSettings(ServerSettings):
         return key
 
     def listed_actors(self) -> tuple[str, ...]:
-        """The ids in `load_at_start`; empty for "none" and "all"."""
+        """Return the ids in `load_at_start`; empty for "none" and "all"."""
         if self.load_at_start in ("none", "all", ""):
             return ()
         return tuple(name.strip() for name in self.load_at_start.split(","))
 
     def engine_options(self) -> EngineOptions:
-        """How the models run their networks."""
+        """Return how the models run their networks."""
         return EngineOptions(
             device=cast("Device", self.device), threads=self.threads, precision=cast("Precision", self.precision)
         )
 
     def triton_ports(self) -> TritonPorts:
-        """Where the Triton that is started here listens."""
+        """Return where the agent's own Triton listens."""
         return TritonPorts(grpc=self.triton_grpc_port, metrics=self.triton_metrics_port)
 
     def triton_on_socket(self) -> bool:
-        """Whether the Triton that is started here listens at a socket file, and not at a port."""
+        """Whether the agent's own Triton listens on a socket file instead of a port."""
         return self.triton_grpc_port == 0 and self.tls() is None and is_loopback(self.host)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.body import BodyMeasure, BodyStats, RunningBody
-from motion.documents import parsed, told
+from motion.documents import parsed, shortened
 from motion.frame import FrameSize
 from motion.retarget import Retargeting, Transform
 from services.normalize.calibration import FARTHEST_LOG_SCALE, Easing, SourceBody
@@ -235,7 +235,7 @@ def _finite(value: Any) -> float | None:
 
 def _whole(value: Any, low: int) -> int:
     if type(value) is not int or not low <= value < 2**64:
-        raise ValueError(f"a state with {told(value)}, expected an integer of at least {low}")
+        raise ValueError(f"a state with {shortened(value)}, expected an integer of at least {low}")
     return value
 
 

@@ -1,6 +1,6 @@
-"""`python -m services.pose`: serves `dance.v1.PoseService`. Settings: `POSE_*`, see README.md."""
+"""`python -m services.pose`: serve `dance.v1.PoseService`. Settings: `POSE_*`, see README.md."""
 
-if __name__ == "__main__":  # ahead of the imports, in which a signal would end in a traceback
+if __name__ == "__main__":  # before the imports, so that a signal during them does not print a traceback
     from serving.process.entry import begin
 
     begin()
@@ -13,7 +13,7 @@ from serving.rpc.server import run_service
 
 
 async def build() -> tuple[PoseService, PoseSettings]:
-    """The service and its settings. Raises BadSettings."""
+    """Create the service from the environment. Raises BadSettings."""
     settings = from_environment(PoseSettings, "POSE_")
     keep_large_blocks_apart()
     return PoseService(settings), settings

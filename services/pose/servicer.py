@@ -1,4 +1,4 @@
-"""`dance.v1.PoseService`: protobuf in, protobuf out. All looking happens in `PoseEstimator`."""
+"""`dance.v1.PoseService`: protobuf in, protobuf out. The logic is in the backends' estimators."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from prometheus_client import Counter, Histogram
 
 from motion.frame import Picture
 from motion.people.dancer_choice import DancerChoice, DancerRule
-from motion.people.person_tracking import Follower
+from motion.people.person_tracking import DancerTracker
 from motion.pose_choice import PoseBackend, PoseDetail
-from services.pose.backends import Factory, Look, make_estimator, open_backends
+from services.pose.backends import EstimatorConfig, Factory, make_estimator, open_backends
 from services.pose.estimator import Estimate
 from services.pose.settings import PoseSettings
 from services.pose.worker import WorkerPool
@@ -33,14 +33,14 @@ ESTIMATES: Final = Counter(
 )
 COMPUTE: Final = Histogram(
     "dance_pose_compute_seconds",
-    "Decoding a picture and looking at it, without waiting",
+    "Decoding a picture and estimating its poses, without waiting",
     buckets=metrics.FRAME_BUCKETS_SECONDS,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """A frame on its way to the estimator; in place of its picture, why there is none."""
+    """A decoded frame; `picture` is the error if it could not be decoded."""
 
     sequence: int
     captured_at_s: float | None
@@ -52,9 +52,9 @@ _Prepared = pose_pb2.EstimateConfig | _Decoded | pose_pb2.EstimateRequest
 
 
 class PoseService(pose_pb2_grpc.PoseServiceServicer):
-    """Serves `Estimate`: one estimator, in a thread of its own, per stream. Raises BadSettings for model cards.
+    """Serves `Estimate`: each stream has an estimator in its own thread. Raises BadSettings for model cards.
 
-    factory: makes estimators of MediaPipe.
+    factory: creates MediaPipe estimators.
     """
 
     name: str = "pose"
@@ -66,7 +66,7 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         self._backends = open_backends(
             settings.cards(), cache=settings.model_cache, threads=settings.network_threads, mediapipe=factory
         )
-        default = self._backends.look(settings.default_backend, PoseDetail.HOLISTIC, settings.rules())
+        default = self._backends.config(settings.default_backend, PoseDetail.HOLISTIC, settings.rules())
         self._pool = WorkerPool(default, self._backends.make)
         self._decoders = ThreadPoolExecutor(settings.decoding_threads, thread_name_prefix="decode")
         self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
@@ -76,11 +76,11 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         pose_pb2_grpc.add_PoseServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
-        """A first picture goes through a first estimator."""
+        """Start an estimator, which processes a blank picture."""
         await self._pool.warm_up()
 
     async def keep_health(self, health: Health) -> None:
-        """SERVING means that estimators start, and that none hangs over its picture."""
+        """Report SERVING while estimators start and none is stuck."""
 
         async def trouble() -> str:
             return self._pool.trouble(stuck_seconds=self._settings.stuck_seconds)
@@ -88,12 +88,12 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         await follow(health, trouble, every_seconds=self._settings.watch_seconds)
 
     async def close(self) -> None:
-        """Ends all threads."""
+        """End all threads."""
         await self._pool.close()
         await asyncio.to_thread(self._decoders.shutdown)
 
     def ready_facts(self) -> Mapping[str, str | int]:
-        """Nothing beyond the ports."""
+        """Return no facts besides the ports."""
         return {}
 
     async def Estimate(
@@ -108,13 +108,13 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         config = await stream.take()
         if not isinstance(config, pose_pb2.EstimateConfig):
             raise BadInput("config", "must be the first request")
-        look = self._look(config)
-        choice = _dancer_choice(config, look.backend)
-        accepted = _accepted(look, choice)
+        estimator_config = self._estimator_config(config)
+        choice = _dancer_choice(config, estimator_config.backend)
+        accepted = _accepted(estimator_config, choice)
         last_sequence = -1
-        async with self._pool.lent(look) as worker:
-            if look.backend.finds_several:
-                worker.follower = Follower(choice, self._settings.follow_rules())
+        async with self._pool.lent(estimator_config) as worker:
+            if estimator_config.backend.finds_several:
+                worker.tracker = DancerTracker(choice, self._settings.tracking_rules())
             await stream.send(pose_pb2.EstimateResponse(accepted=accepted), None)
             while (frame := await stream.take()) is not None:
                 if not isinstance(frame, _Decoded):
@@ -123,7 +123,7 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
                 if frame.sequence <= last_sequence:
                     raise BadInput("frame.sequence", f"must rise, got {frame.sequence} after {last_sequence}")
                 last_sequence = frame.sequence
-                # A picture that does not decode is a fact about its frame; the tracker knows where the dancer was.
+                # A picture that cannot be decoded does not end the stream: the tracker goes on at the next frame.
                 picture = frame.picture
                 estimate: Estimate | BadPicture
                 if isinstance(picture, BadPicture):
@@ -133,7 +133,7 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
                 await stream.send(_response(frame, estimate), frame.sequence)
 
     async def _prepared(self, request: pose_pb2.EstimateRequest) -> _Prepared:
-        """The config; a frame, decoded in another thread; the request itself where it is neither."""
+        """Return the config, or the frame, decoded in another thread, or the request itself if it is neither."""
         kind = request.WhichOneof("request")
         if kind == "config":
             return request.config
@@ -158,46 +158,46 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
             )
         return _Decoded(frame.sequence, captured_at_s, picture, time.perf_counter() - started)
 
-    def _look(self, config: pose_pb2.EstimateConfig) -> Look:
-        """How the stream will be looked at. Raises NotServed and BadInput, naming the field."""
+    def _estimator_config(self, config: pose_pb2.EstimateConfig) -> EstimatorConfig:
+        """Convert the stream's config. Raises NotServed and BadInput, which name the field."""
         if config.backend not in pose_pb2.PoseBackend.values():
-            raise BadInput("config.backend", f"{config.backend} is no pose backend")
+            raise BadInput("config.backend", f"{config.backend} is not a pose backend")
         backend = converters.BACKEND_FROM_PROTO.get(config.backend, self._settings.default_backend)
         if not self._backends.serves(backend):
             served = ", ".join(other.name for other in PoseBackend if self._backends.serves(other))
-            setting = f"POSE_{backend.name}_CARD"
             raise NotServed(
-                f"config.backend: {backend.name} is not served here, {setting} names no network; {served} is"
+                f"config.backend: {backend.name} is not served here: POSE_{backend.name}_CARD is not set; "
+                f"served: {served}"
             )
         detail = converters.DETAIL_FROM_PROTO.get(config.detail, PoseDetail.HOLISTIC)
         if config.detail not in pose_pb2.PoseDetail.values():
-            raise BadInput("config.detail", f"{config.detail} is no pose detail")
+            raise BadInput("config.detail", f"{config.detail} is not a pose detail")
         every_n = 0
         if detail is PoseDetail.LIVE:
             every_n = config.face_and_hands_every_n or self._settings.face_and_hands_every_n
-        return self._backends.look(backend, detail, self._settings.rules(every_n))
+        return self._backends.config(backend, detail, self._settings.rules(every_n))
 
 
 def _dancer_choice(config: pose_pb2.EstimateConfig, backend: PoseBackend) -> DancerChoice:
     choice = converters.dancer_choice_from_proto(config.dancer, field="config.dancer")
     if not backend.finds_several and choice.rule is not DancerRule.LARGEST:
         rule = config.dancer.WhichOneof("rule")
-        raise NotServed(f"config.dancer.{rule}: is not served; MediaPipe finds one person, the largest")
+        raise NotServed(f"config.dancer.{rule}: is not served; MediaPipe finds only one person, the largest")
     return choice
 
 
-def _accepted(look: Look, choice: DancerChoice) -> pose_pb2.EstimateConfig:
-    """The config as it will be honoured."""
+def _accepted(config: EstimatorConfig, choice: DancerChoice) -> pose_pb2.EstimateConfig:
+    """Return the config that the stream actually gets."""
     return pose_pb2.EstimateConfig(
-        backend=converters.BACKEND_TO_PROTO[look.backend],
-        detail=converters.DETAIL_TO_PROTO[look.detail],
+        backend=converters.BACKEND_TO_PROTO[config.backend],
+        detail=converters.DETAIL_TO_PROTO[config.detail],
         dancer=converters.dancer_choice_to_proto(choice),
-        face_and_hands_every_n=look.rules.face_and_hands_every_n if look.detail is PoseDetail.LIVE else 0,
+        face_and_hands_every_n=config.rules.face_and_hands_every_n if config.detail is PoseDetail.LIVE else 0,
     )
 
 
 def _response(frame: _Decoded, estimate: Estimate | BadPicture) -> pose_pb2.EstimateResponse:
-    # Filled in place: protobuf copies every message that is given to another one's constructor.
+    # Filled in place, because protobuf copies messages that are passed to another message's constructor.
     response = pose_pb2.EstimateResponse()
     message = response.estimate
     message.sequence = frame.sequence
@@ -209,7 +209,7 @@ def _response(frame: _Decoded, estimate: Estimate | BadPicture) -> pose_pb2.Esti
         return response
     found = "person" if estimate.people else "nobody"
     ESTIMATES.labels("dancer_lost" if estimate.dancer_lost else found).inc()
-    # MediaPipe tells nobody apart: there is one person at most.
+    # MediaPipe does not number people: it finds at most one.
     ids = estimate.person_ids or (1,) * len(estimate.people)
     for pose, person_id in zip(estimate.people, ids, strict=True):
         person = message.people.add()

@@ -26,7 +26,7 @@ from tritonclient.utils import InferenceServerException
 
 from motion.frame import Picture
 from services.generator.agent import GeneratorAgent
-from services.generator.agent_types import Care
+from services.generator.agent_types import AgentPolicy
 from services.generator.servicer import AgentService
 from services.generator.settings import GeneratorSettings
 from services.generator.triton.client import TritonClient, TritonRefused
@@ -58,8 +58,8 @@ class Running:
         self.repository = repository
         self.client = client
         self.now = 1000.0
-        care = Care(max_actors=2, in_use_seconds=30.0, canary_seconds=10.0)
-        self.agent = GeneratorAgent(store, repository, client, care, server, clock=lambda: self.now)
+        policy = AgentPolicy(max_actors=2, in_use_seconds=30.0, canary_seconds=10.0)
+        self.agent = GeneratorAgent(store, repository, client, policy, server, clock=lambda: self.now)
 
     async def forget_all(self) -> None:
         """Let the agent see what was drawn, and advance the clock until no actor is in use."""

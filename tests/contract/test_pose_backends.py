@@ -123,7 +123,7 @@ async def test_the_server_s_default_backend_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "code", "told"),
     [
-        ({"backend": RTMPOSE}, "UNIMPLEMENTED", "config.backend: RTMPOSE is not served here, POSE_RTMPOSE_CARD"),
+        ({"backend": RTMPOSE}, "UNIMPLEMENTED", "config.backend: RTMPOSE is not served here: POSE_RTMPOSE_CARD"),
         ({"dancer": pose_pb2.DancerSelection(centre=True)}, "UNIMPLEMENTED", "config.dancer.centre"),
         (
             {"backend": OPENPOSE, "dancer": pose_pb2.DancerSelection(person_id=0)},

@@ -25,7 +25,7 @@ from serving.process.exit_codes import EXIT_FINAL, EXIT_INTERRUPTED
 from serving.transport.proxies import NO_PROXY
 from training.options import FootageRequest, TrainRequest
 
-FOOTAGE = FootageRequest(files=(Path("/footage/uploads/footage.mp4"),))
+FOOTAGE = FootageRequest(files=[Path("/footage/uploads/footage.mp4")])
 TINY = "tests.unit.training.tiny_command"
 """`python -m training` with a network so small that it is trained in a second."""
 
@@ -33,7 +33,7 @@ TINY = "tests.unit.training.tiny_command"
 def job(**asked: Any) -> dict[str, Any]:
     """Return the Job of a training, as `dance train --on kubernetes` makes it."""
     training = TrainRequest(
-        footage=FootageRequest(files=()),
+        footage=FootageRequest(files=[]),
         actor="bar",
         preset="tiny",
         consent="ours, $(HOME) and all",
@@ -113,7 +113,7 @@ def test_the_manifests_command_line_trains_and_publishes(pod, tmp_path):
 def test_the_very_command_trains_on_real_pictures(root, tmp_path):
     """`python -m training` on the sample clip finds poses, and trains and publishes a small network."""
     training = TrainRequest(
-        footage=FootageRequest(files=()),
+        footage=FootageRequest(files=[]),
         actor="sample",
         minutes=0.1,
         consent="nobody's",
@@ -121,7 +121,7 @@ def test_the_very_command_trains_on_real_pictures(root, tmp_path):
         publish_anyway=True,
     )
     asked = JobRequest(
-        training=on_cluster(training, FootageRequest(files=(Path("/footage/uploads/clip.mp4"),)), 0),
+        training=on_cluster(training, FootageRequest(files=[Path("/footage/uploads/clip.mp4")]), 0),
         namespace="n",
         gpus=0,
     )

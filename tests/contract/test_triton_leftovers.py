@@ -14,7 +14,7 @@ import pytest
 from dance.v1 import agent_pb2, agent_pb2_grpc
 
 from services.generator.agent import GeneratorAgent
-from services.generator.agent_types import Care
+from services.generator.agent_types import AgentPolicy
 from services.generator.triton.client import TritonClient
 from services.generator.triton.leftovers import SHARED_MEMORY
 from services.generator.triton.model_repository import EngineOptions, ModelRepository
@@ -41,7 +41,7 @@ async def kept(
         client = TritonClient(
             server.address, load_seconds=30.0, canary_seconds=10.0, repository_key=lambda: server.repository_key
         )
-        agent = GeneratorAgent(store, repository, client, Care(lost_memory_bytes=lost_memory_bytes), server)
+        agent = GeneratorAgent(store, repository, client, AgentPolicy(lost_memory_bytes=lost_memory_bytes), server)
         try:
             yield agent, server
         finally:
@@ -110,10 +110,10 @@ async def test_memory_of_dead_processes_is_bounded(store: ActorStore, publish: P
 async def test_sixty_deaths_do_not_fill_the_shared_memory(store: ActorStore, publish: Publish, tmp_path: Path):
     """The agent's default limit holds: the 256 MiB of compose.yaml would be full after 64 dead processes."""
     publish("mortal")
-    async with kept(store, tmp_path, Care().lost_memory_bytes) as (agent, server):
+    async with kept(store, tmp_path, AgentPolicy().lost_memory_bytes) as (agent, server):
         most_bytes = await die(agent, server, "mortal", 60)
         print(f"60 deaths: at most {most_bytes / 2**20:.0f} MiB of shared memory")
-        assert most_bytes <= Care().lost_memory_bytes + 2 * REGION_BYTES
+        assert most_bytes <= AgentPolicy().lost_memory_bytes + 2 * REGION_BYTES
 
 
 async def test_what_a_killed_agent_left_goes_at_the_next_start(store: ActorStore, publish: Publish, tmp_path: Path):

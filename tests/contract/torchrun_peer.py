@@ -7,7 +7,7 @@ import sys
 import time
 
 from serving.process.exit_codes import EXIT_FINAL, EXIT_INTERRUPTED
-from training.process.stop_signals import stop_on_signals
+from serving.process.stop_signals import stop_on_signals
 
 if __name__ == "__main__":
     with stop_on_signals() as should_stop:

@@ -1,4 +1,4 @@
-"""Draws `standing_pose.json` as `standing_label_map_v<version>.png`: run it once after LABEL_MAP_VERSION has risen."""
+"""Draws `standing_pose.json` as `standing_label_map_v<version>.png`. Run it once after raising LABEL_MAP_VERSION."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Writes the picture beside this file."""
+    """Write the picture next to this file."""
     golden = json.loads((HERE / "standing_pose.json").read_text())
     joints = np.array(golden["joints"], np.float32)
     label_map = draw_label_map(Pose(joints[:, :2], joints[:, 2]), golden["width_px"], golden["height_px"])

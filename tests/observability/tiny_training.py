@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 from tests.unit.training.conftest import tiny_preset, walking_bar
-from training import job, preset_setup
+from training import preset_setup
 from training.job import JobSettings, train_actor
 from training.loop import trainer
+from training.reporting import held_out_scores
 from training.reporting.progress import Progress
 
 PICTURES = 100_000
@@ -21,7 +22,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     (folder / "footage.mp4").write_bytes(b"footage")
     preset_setup.prepare = lambda *arguments, **options: walking_bar(folder)  # type: ignore[attr-defined]
-    job._SCORE_EVERY_SECONDS = 1.0  # type: ignore[misc]
+    held_out_scores.SCORE_EVERY_SECONDS = 1.0  # type: ignore[misc]
     defaults = trainer.Trainer.__init__.__kwdefaults__
     assert defaults is not None
     defaults["checkpoint_every_seconds"] = 1.0

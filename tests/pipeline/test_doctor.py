@@ -211,7 +211,7 @@ def test_the_command_ends_with_1_where_anything_is_wrong(capfd: pytest.CaptureFi
     assert code == 1
     assert out.startswith(f"wrong orchestrator: nothing can be reached at {address}")
     assert "      -> start a server here with `dance up`" in out
-    assert "not looked at: the health of orchestrator, pose, normalize, face, generator" in err
+    assert "not checked: the health of orchestrator, pose, normalize, face, generator" in err
     assert "1 of 1 checks failed: orchestrator" in err
 
 

@@ -1,4 +1,4 @@
-"""Each extra holds what its part imports, so that an image installs only what it needs, and all of it."""
+"""Each extra contains the packages its part imports, so that an image can install its own extra alone."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ PARTS = {
     "training": ["motion", "serving", "video", "training", "services/pose", "services/generator/network.py"],
 }
 OPTIONAL = {
-    # Imported only by who tells people apart: the pose service and the client.
+    # Person tracking is used only by the pose service and the client.
     "motion/people/person_tracking.py": {"scipy"},
-    # Imported where they are needed, by the engines, which only some parts use.
+    # Imported lazily by the engines, which only some parts use.
     "serving/inference/engine.py": {"torch"},
     "serving/inference/silent_libraries.py": {"onnxruntime", "openvino"},
     "serving/inference/torch_engine.py": {"torch"},
     "serving/inference/onnx_weights.py": {"onnx"},
-    # A cluster is the extra "deploy"; the command says so where it is missing.
+    # Cluster commands need the extra "deploy" and say so if it is missing.
     "client/cluster/kubernetes_api.py": {"kubernetes", "urllib3"},
     "client/cluster/pod_exec.py": {"kubernetes", "websocket"},
     "client/cluster/job_template.py": {"yaml"},
-    # The network in torch is for a GPU, the extra "gpu".
+    # The PyTorch networks run on GPUs, with the extra "gpu".
     "services/face/network.py": {"torch"},
     "services/generator/network.py": {"torch"},
     "services/face/refiner.py": {"torch"},
@@ -82,8 +82,8 @@ def _third_party(path: Path, root: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("extra", PARTS)
-def test_an_extra_holds_what_its_part_imports(root: Path, extra: str):
-    """Every third-party package that a part imports at its top is in the base or in the part's extra."""
+def test_an_extra_contains_its_parts_imports(root: Path, extra: str):
+    """Every third-party package that a part imports at module level is in the base or in the part's extra."""
     declared = _declared(root, extra)
     for part in PARTS[extra]:
         for path in [root / part] if part.endswith(".py") else sorted((root / part).rglob("*.py")):

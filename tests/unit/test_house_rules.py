@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ ALLOWED = {
     "orchestrator": {"motion", "serving"},
     "training": {
         "motion", "serving", "video",
-        "services.generator.network", "services.face.network", "services.pose.estimator",
+        "services.generator.network", "services.face.network",
+        "services.pose.estimator", "services.pose.mediapipe.estimator",
     },
     "client": {
         "motion", "serving", "training", "video",
@@ -23,6 +25,24 @@ ALLOWED = {
         "services.generator.triton.plain_paths",
     },
 }  # fmt: skip
+ROOMS = {
+    "motion": ("people", "keypoint_files"),
+    "serving": ("rpc", "inference", "actors", "pictures", "observability", "transport", "process"),
+    "services.pose": ("openpose", "rtmpose", "mediapipe", "models"),
+    "services.generator": ("triton",),
+    "orchestrator": ("edge", "session", "stages", "stage_calls", "pipeline"),
+    "training": (
+        "publishing", "loop", "reporting", "evaluation", "checkpoints", "losses", "networks", "preparation", "data",
+        "process",
+    ),
+    "client": (
+        "commands", "doctor", "training", "transfer", "cluster", "poses", "local_stack", "media", "connection",
+        "terminal",
+    ),
+    "samples": ("renderer",),
+}  # fmt: skip
+"""The rooms of each package: a room may import those after it, and files beside the rooms."""
+MOST_FILES_SIDE_BY_SIDE = 14
 OURS = (*ALLOWED, "samples", "benchmarks")
 _OPENS_A_CHANNEL = ("insecure_channel", "secure_channel", "InferenceServerClient")
 SEES_PROTOBUF = (
@@ -110,3 +130,71 @@ def test_every_channel_says_whether_it_may_use_a_proxy(root: Path) -> None:
                 continue
             decided = ("NO_PROXY", "CHANNEL_OPTIONS", "options", "straight")
             assert any(word in ast.unparse(call) for word in decided), f"{where}: {ast.unparse(call)}"
+
+
+def _room(module: str, package: str) -> str:
+    """The room of `package` that a module is in; "" for a file beside the rooms."""
+    first, _, rest = module.removeprefix(f"{package}.").partition(".")
+    return first if rest and first in ROOMS[package] else ""
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_in_one_direction(root: Path, package: str) -> None:
+    """A room imports only the rooms after it, so that their order is the order in which to read them."""
+    folder = package.replace(".", "/")
+    assert {path.parent.name for path in (root / folder).glob("*/*.py")} - {"__pycache__"} <= set(ROOMS[package])
+    for path in _modules(root, folder):
+        module = ".".join(path.relative_to(root).with_suffix("").parts)
+        own = _room(module, package)
+        for name in _imports(path):
+            other = _room(f"{name}.", package) if name.startswith(f"{package}.") else ""
+            if own and other and own != other:
+                order = ROOMS[package]
+                assert order.index(own) < order.index(other), f"{module} imports {name}"
+
+
+def test_no_modules_import_each_other_in_a_circle(root: Path) -> None:
+    """Every module can be read after the ones it imports."""
+    paths = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in OURS
+        for path in _modules(root, package)
+    }
+    sorter = TopologicalSorter({name: _imports(path) & paths.keys() - {name} for name, path in paths.items()})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_no_folder_is_a_long_list(root: Path) -> None:
+    """At most 14 Python files side by side; benchmarks/ has one per question."""
+    for package in (*OURS, "scripts", "deploy"):
+        for folder in {path.parent for path in _modules(root, package)} - {root / "benchmarks"}:
+            count = len(list(folder.glob("*.py")))
+            assert count <= MOST_FILES_SIDE_BY_SIDE, f"{folder.relative_to(root)} has {count} Python files"
+
+
+def test_names_have_a_subject(root: Path) -> None:
+    """No file or folder is called common, utils, helpers or misc, and none repeats the name of its folder."""
+    for package in (*OURS, "scripts", "deploy", "tests"):
+        for path in _modules(root, package):
+            names = {path.stem, path.parent.name}
+            assert not names & {"common", "utils", "util", "helpers", "misc"}, path.relative_to(root)
+            assert package == "tests" or path.stem != path.parent.name, path.relative_to(root)
+
+
+@pytest.mark.parametrize("package", OURS)
+def test_unit_tests_mirror_the_tree(root: Path, package: str) -> None:
+    """Every folder below tests/unit has its counterpart in the project."""
+    for path in _modules(root, f"tests/unit/{package}"):
+        folder = path.parent.relative_to(root / "tests" / "unit")
+        assert (root / folder).is_dir(), f"tests/unit/{folder} has no counterpart"
+
+
+def test_no_file_is_long(root: Path) -> None:
+    """A file of more than 400 lines has more than one subject."""
+    for package in (*OURS, "scripts", "deploy", "examples"):
+        for path in _modules(root, package):
+            count = len(path.read_text().splitlines())
+            assert count <= 400, f"{path.relative_to(root)} has {count} lines"

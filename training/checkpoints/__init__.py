@@ -1,1 +1,1 @@
-"""Checkpoints of a training, and the identity that says which training may resume them."""
+"""Checkpoints of a training, and the identity that decides which training may resume from them."""

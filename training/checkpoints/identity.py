@@ -1,6 +1,6 @@
-"""What a checkpoint belongs to: a training with another recipe, seed or footage must not go on with its weights.
+"""The identity of a training: one with another recipe, seed or footage must not resume from its checkpoints.
 
-A body's checkpoint has the face's recipe in it too, which is not asked about: see `of_the_body`.
+A body's checkpoint contains the face's recipe too, which is not compared: see `of_the_body`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from training.presets import Preset
 _PADDING_OF_THE_BODY = "preset.generator_padding"
 _NOT_THE_RECIPE = ("name", "minutes", "epochs")
 BODY_OF_THE_FACE = "face of a body of"
-"""Its value says how far the body was trained that this face belongs to."""
+"""Its value is the amount of training of the body that this face belongs to."""
 _OF_THE_FACE = ("preset.face", BODY_OF_THE_FACE)
 AS_EVER = {
     "preset.face_frames": "1500",
@@ -26,16 +26,16 @@ AS_EVER = {
     "preset.feature_matching": "mean",
     _PADDING_OF_THE_BODY: "reflection",
 }
-"""What older checkpoints do not name, with the values of their trainings: said only where they differ."""
+"""Values that older checkpoints do not name, since their trainings all had them: stored only if they differ."""
 
 Identity = Mapping[str, str]
-"""Values by their names, which people read when they differ."""
+"""Values by name; an error message shows those that differ."""
 Concern = Callable[[Identity], Identity]
-"""The part of an identity that a checkpoint has to have in common with whoever goes on with it."""
+"""Selects the part of an identity that must be equal to resume from a checkpoint."""
 
 
 def recipe_identity(preset: Preset, seed: int, footage: str) -> dict[str, str]:
-    """Of the recipe without its length: more of it trains further. footage: its name in the work folder."""
+    """The identity of a recipe, without its length, so that more of it trains further. footage: its folder's name."""
     recipe = asdict(preset)
     for network in ("generator", "face"):
         if recipe[network] is not None:
@@ -46,7 +46,7 @@ def recipe_identity(preset: Preset, seed: int, footage: str) -> dict[str, str]:
 
 
 def padding_of(identity: Identity) -> Padding:
-    """Of the networks that this training has begun to train."""
+    """The padding of the networks in this training."""
     return "zeros" if identity.get(_PADDING_OF_THE_BODY) == "zeros" else "reflection"
 
 
@@ -56,24 +56,24 @@ def all_of_it(identity: Identity) -> Identity:
 
 
 def of_the_body(identity: Identity) -> Identity:
-    """Without what only the face's training has: a body that is there gets a face network, or another one.
+    """The identity without what concerns only the face, so that an existing body can get a face network, or another.
 
-    Of a body's identity and of its faces' this leaves the same.
+    The result is the same for the identities of a body and of its faces.
     """
     return {name: value for name, value in identity.items() if not name.startswith(_OF_THE_FACE)}
 
 
 def fingerprint(identity: Identity) -> str:
-    """16 hexadecimal digits that tell this identity from others."""
+    """A fingerprint of 16 hexadecimal digits."""
     return sha256(repr(sorted(identity.items())).encode()).hexdigest()[:16]
 
 
 def refuse_another(stored: Identity, asked: Identity, folder: Path) -> None:
-    """Raises BadInput where a value of `asked` is another one in `stored`, and says which, and the ways out.
+    """Raise BadInput, with the differences and the ways out, if a value of `asked` differs in `stored`.
 
-    Both are what one concern leaves of an identity.
+    Both are the same part of an identity, selected by one `Concern`.
     """
-    # Both ways: a value that is as ever is said by neither, and one that is not may be said by one of them.
+    # Compare both ways: a value in AS_EVER is stored by neither side, and a differing one possibly by only one.
     asked = {name: AS_EVER[name] for name in stored if name in AS_EVER} | dict(asked)
     differences = [
         f"{name} is {there} there and {value} here"

@@ -1,7 +1,7 @@
-"""Checkpoints on disk: written whole, the last few kept, and a damaged one never trusted.
+"""Checkpoints on disk: written atomically, the last few kept, and a damaged one never loaded.
 
-`body.pt` is the newest, `body.1.pt` the one before it, and so on. torch writes a checksum for each of its parts, which
-are compared before anything is loaded.
+`body.pt` is the newest, `body.1.pt` the one before it, and so on. torch writes a checksum for each part of the file;
+they are verified before anything is loaded.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ KEPT: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """The contents of a checkpoint file.
 
-    identity: what it belongs to. seconds: of training so far. suspect: steps that the losses have looked wrong for.
-    learner: the state of the networks.
+    identity: of the training. seconds: of training so far. suspect: see `Watch`. learner: the state of the networks.
     """
 
     identity: dict[str, str]
@@ -37,45 +36,45 @@ class Checkpoint:
 
     @property
     def pictures_seen(self) -> int:
-        """Drawn in training so far."""
+        """The number of pictures drawn in training so far."""
         return int(self.learner["pictures_seen"])
 
 
 class Checkpoints:
-    """The checkpoints of one training: `path`, and those before it beside it.
+    """The checkpoints of one training: `path`, and older ones beside it.
 
-    on_damaged: told of each file that cannot be used, and why. Files that a killed process left half written are
-    removed by `clean`.
+    on_damaged: called about each damaged file, with the reason. `clean` removes files that a killed process left half
+    written.
 
-    passed_over: whether a file was damaged so far. A file that the machine cannot read now is not damaged: OSError.
+    skipped: whether a damaged file was found so far. A read error is raised as OSError; it does not mean damage.
     """
 
     def __init__(self, path: Path, on_damaged: Callable[[str], None] = lambda note: None) -> None:
         self.path = path
-        self.passed_over = False
+        self.skipped = False
         self._on_damaged = on_damaged
         self._newest_is_suspect = False
 
     def paths(self) -> list[Path]:
-        """The files there are, newest first."""
+        """The existing files, newest first."""
         return [path for path in self._slots() if path.is_file()]
 
     def read(self) -> Iterator[Checkpoint]:
-        """Every checkpoint that can be used, newest first. Raises OSError."""
+        """Every usable checkpoint, newest first. Raises OSError."""
         for path in self.paths():
             try:
                 found = _read(path)
             except Exception as error:
                 if not _is_damage(error):
                     raise
-                self.passed_over = True
+                self.skipped = True
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                self._on_damaged(f"{path} is damaged ({reason}), so it is passed over")
+                self._on_damaged(f"{path} is damaged ({reason}), so it is skipped")
                 continue
             yield found
 
     def identity(self) -> dict[str, str] | None:
-        """Of the newest one, None where there is none that can be opened. Its weights are not read, nor checked.
+        """The identity in the newest checkpoint that can be opened, None without one. Its weights are not verified.
 
         Raises OSError.
         """
@@ -83,8 +82,8 @@ class Checkpoints:
             try:
                 with zipfile.ZipFile(path) as archive:
                     for name in archive.namelist():
-                        if name.endswith("/data.pkl"):  # everything but the weights
-                            archive.read(name)  # compares its checksum
+                        if name.endswith("/data.pkl"):  # everything except the weights
+                            archive.read(name)  # verifies its checksum
                 stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
                 return dict(stored["identity"])
             except Exception as error:
@@ -93,15 +92,15 @@ class Checkpoints:
         return None
 
     def newest(self) -> Checkpoint | None:
-        """The newest one that can be used, None where there is none."""
+        """The newest usable checkpoint, None without one."""
         found = next(self.read(), None)
         self._newest_is_suspect = found is not None and found.suspect > 0
         return found
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Adds a checkpoint as the newest; the oldest goes. A crash while writing leaves all others as they are.
+        """Add a checkpoint as the newest and drop the oldest. A crash while writing leaves all others unchanged.
 
-        One whose losses looked wrong is replaced by the next one, so that those from before stay within reach.
+        A checkpoint whose losses looked wrong is replaced by the next one, so that those before it are not lost.
         """
         stored = {
             "identity": checkpoint.identity,
@@ -121,13 +120,8 @@ class Checkpoints:
                         newer.replace(older)
         self._newest_is_suspect = checkpoint.suspect > 0
 
-    def remove(self) -> None:
-        """Deletes all of them."""
-        for path in self._slots():
-            path.unlink(missing_ok=True)
-
     def clean(self) -> None:
-        """Removes what a killed process left half written. Only while no other process writes here."""
+        """Remove what a killed process left half written. Call it only while no other process writes here."""
         for partial in self.path.parent.glob(f".{self.path.stem}.*.partial{self.path.suffix}"):
             partial.unlink(missing_ok=True)
 
@@ -140,7 +134,7 @@ _DAMAGE: Final = (RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFi
 
 
 def _is_damage(error: Exception) -> bool:
-    # A damaged file may name a place in itself that no file has: the system calls that an invalid argument.
+    # A damaged file may contain an offset that no file can have; the system reports that as an invalid argument.
     return isinstance(error, _DAMAGE) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
 
 
@@ -148,7 +142,7 @@ def _read(path: Path) -> Checkpoint:
     with zipfile.ZipFile(path) as archive:
         broken = archive.testzip()
     if broken is not None:
-        raise ValueError(f"its part {broken} does not have the checksum that it was written with")
+        raise ValueError(f"the checksum of its part {broken} is wrong")
     stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     learner = dict(stored["learner"])
     int(learner["pictures_seen"])

@@ -1,7 +1,7 @@
-"""Turns, scales and moves training pairs a little, so that the network knows more poses than the footage shows.
+"""Turn, scale and move training pairs a little, so that the network learns more poses than the footage shows.
 
-With a plate this is exact: label map, picture, masks and plate are moved alike, and the opacity lays the person onto a
-place that has moved with it.
+With a plate this is exact: label map, picture, masks and plate move together, and the opacity lays the person onto a
+place that has moved with them.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from motion.frame import Picture
 from motion.pose import Pose
 
 Affine = NDArray[np.float64]
-"""`[2, 3]`: takes (x, y, 1) in pixels to the moved (x, y)."""
+"""`[2, 3]`: maps (x, y, 1) in pixels to the moved (x, y)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Jitter:
-    """How far pairs are moved. Raises ValueError for numbers out of their range.
+    """How far pairs are moved. Raises ValueError for numbers out of range.
 
-    share: of the pairs that are moved at all, in [0, 1]; the others stay as they are, so that the footage's own place
-    and size are learned best. turn_deg: at most so far, either way. scale: from 1 - scale to 1 + scale. shift: of the
-    picture's height, in x and in y.
+    share: the fraction of pairs that are moved, in [0, 1]; the others stay, so that the footage's own place and size
+    are learned best. turn_deg: the maximum turn, either way. scale: from 1 - scale to 1 + scale. shift: the maximum, as
+    a fraction of the picture's height, in x and y.
     """
 
     share: float = 0.5
@@ -38,7 +38,7 @@ class Jitter:
             raise ValueError(f"jitter out of range: {self}")
 
     def draw(self, random: np.random.Generator, width_px: int, height_px: int) -> Affine | None:
-        """A random motion about the picture's middle, or None for a pair that stays as it is."""
+        """A random motion about the picture's centre, or None for a pair that is not moved."""
         stays = random.random() >= self.share
         turn_deg, scale, shift_x, shift_y = random.uniform(-1, 1, 4) * (
             self.turn_deg, self.scale, self.shift * height_px, self.shift * height_px
@@ -51,13 +51,13 @@ class Jitter:
 
 
 def moved_pose(pose: Pose, affine: Affine) -> Pose:
-    """The pose, moved like the picture that it is in."""
+    """The pose, moved with its picture."""
     return Pose(pose.joints_px @ affine[:, :2].T + affine[:, 2], pose.confidence)
 
 
 def moved_picture(picture: Picture, affine: Affine) -> Picture:
-    """`[H, W, 3]` or `[H, W]` uint8 of the same size; what comes in from outside repeats the edge."""
-    # OpenCV counts from the middle of the first pixel, poses from its corner.
+    """The moved picture, `[H, W, 3]` or `[H, W]` uint8 of the same size; areas from outside repeat the edge."""
+    # OpenCV counts from the centre of the first pixel, poses from its corner.
     centred = affine.copy()
     centred[:, 2] += affine[:, :2] @ (0.5, 0.5) - 0.5
     size = (picture.shape[1], picture.shape[0])

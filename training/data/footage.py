@@ -1,4 +1,4 @@
-"""The actor's footage, frame by frame: upright RGB pictures out of any files that PyAV reads, one after another."""
+"""The actor's footage, frame by frame: upright RGB pictures from any files that PyAV reads, one after another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OnEnd = Callable[[int, Sequence[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class FootageFacts:
-    """What a file says of itself. expected_frames: None where the format does not tell."""
+    """The facts stated by a file. expected_frames: None if the format does not state it."""
 
     frame_rate_hz: float
     expected_frames: int | None
@@ -29,12 +29,12 @@ class FootageFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Footage:
-    """One or several files of one person in one place, in their order.
+    """One or several files of one person in one place, in order.
 
-    keypoints: for every file a folder of OpenPose JSON files, whose poses are taken in place of our own; or none.
-    most_frames_per_second: files of a higher rate are thinned to every second, third, ... frame; None takes all.
+    keypoints: a folder of OpenPose JSON files for every file, whose poses replace our own; or none.
+    most_frames_per_second: files with a higher rate are thinned to every second, third, ... frame; None keeps all.
 
-    Raises BadInput for no file, for another number of folders than files, and for a rate that is not positive.
+    Raises BadInput for no file, a number of folders that differs from that of files, or a rate that is not positive.
     """
 
     files: tuple[Path, ...]
@@ -60,16 +60,16 @@ class Footage:
 
     @property
     def title(self) -> str:
-        """Its files' names, for people."""
+        """The files' names, for people."""
         names = [path.name for path in self.files]
         return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more"
 
     def file_fingerprints(self) -> list[str]:
-        """Of each file: 32 hexadecimal digits that tell its bytes from others. Raises UnreadableVideo."""
+        """For each file 32 hexadecimal digits that identify its bytes. Raises UnreadableVideo."""
         return [footage_fingerprint(path) for path in self.files]
 
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that tell these bytes, in this order, from others. Raises UnreadableVideo."""
+        """32 hexadecimal digits that identify these bytes in this order. Raises UnreadableVideo."""
         parts = self.file_fingerprints()
         for folder in self.keypoints:
             digest = hashlib.sha256()
@@ -81,13 +81,13 @@ class Footage:
         return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGITS]
 
     def facts(self) -> FootageFacts:
-        """Of all files together; the rate is the first one's. Raises UnreadableVideo."""
+        """The facts about all files together, with the first one's rate. Raises UnreadableVideo."""
         each = [self.facts_of(index) for index in range(len(self.files))]
         counts = [facts.expected_frames for facts in each if facts.expected_frames is not None]
         return FootageFacts(each[0].frame_rate_hz, sum(counts) if len(counts) == len(each) else None)
 
     def facts_of(self, index: int) -> FootageFacts:
-        """Of one file, as it is read here. Raises UnreadableVideo."""
+        """The facts about one file, as it is read here. Raises UnreadableVideo."""
         facts = footage_facts(self.files[index])
         every = self._every(facts.frame_rate_hz)
         frames = facts.expected_frames
@@ -101,7 +101,7 @@ class Footage:
                 yield picture
 
     def every_of(self, index: int) -> int:
-        """Which frames of a file are taken: 1 for all of them, 2 for every second. Raises UnreadableVideo."""
+        """The step between the frames that are read: 1 for all frames, 2 for every second. Raises UnreadableVideo."""
         if self.most_frames_per_second is None:
             return 1
         return self._every(footage_facts(self.files[index]).frame_rate_hz)
@@ -109,16 +109,16 @@ class Footage:
     def _every(self, rate_hz: float) -> int:
         if self.most_frames_per_second is None:
             return 1
-        # Cameras say 29.97 and mean 30.
+        # Cameras report 29.97 for 30.
         return max(1, math.ceil(rate_hz / self.most_frames_per_second - 0.05))
 
 
 def footage_frames(footage: Path, on_end: OnEnd = lambda lost_frames, notes: None) -> Iterator[Picture]:
-    """Every frame, `[H, W, 3]` uint8 RGB, as `VideoReader` gives them: upright, all of the first frame's size.
+    """Every frame, `[H, W, 3]` uint8 RGB, as `VideoReader` returns them: upright, all of the first frame's size.
 
     Raises UnreadableVideo for a file that is missing, empty or without video. Footage that is cut off ends where it
-    stops decoding. on_end: told after the last frame how many frames the file promises beyond those that decode, and
-    what was decided about the file that its owner should know.
+    stops decoding. on_end: called after the last frame with the number of frames that the file promises beyond those
+    that decode, and with the reader's decisions about the file that its owner should know.
     """
     with _opened(footage) as reader:
         for frame in reader.frames():
@@ -127,13 +127,13 @@ def footage_frames(footage: Path, on_end: OnEnd = lambda lost_frames, notes: Non
 
 
 def footage_facts(footage: Path) -> FootageFacts:
-    """Raises UnreadableVideo as `footage_frames` does."""
+    """The facts about a file. Raises UnreadableVideo as `footage_frames` does."""
     with _opened(footage) as reader:
         return FootageFacts(reader.frame_rate_hz, reader.expected_frames)
 
 
 def footage_fingerprint(footage: Path) -> str:
-    """32 hexadecimal digits that tell this file's bytes from others. Raises UnreadableVideo for a missing file."""
+    """32 hexadecimal digits that identify this file's bytes. Raises UnreadableVideo for a missing file."""
     _check_file(footage)
     facts = footage.stat()
     return _fingerprint(footage, facts.st_size, facts.st_mtime_ns)
@@ -141,13 +141,13 @@ def footage_fingerprint(footage: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _fingerprint(footage: Path, size_bytes: int, changed_at_ns: int) -> str:
-    """Of a file as it is now: hours of video are not read again each time their name is wanted."""
+    """Cached until the file changes, so that hours of video are not read again for every fingerprint."""
     with footage.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
 
 
 def _opened(footage: Path) -> VideoReader:
-    _check_file(footage)  # the reader would take "0" for a camera
+    _check_file(footage)  # the reader would open a camera for "0"
     return VideoReader(str(footage.resolve()))
 
 

@@ -1,4 +1,4 @@
-"""What one training step sees: two consecutive frames of the actor, chosen by the number of pictures seen so far."""
+"""Training pairs: two consecutive frames of the actor, chosen by the number of pictures seen so far."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from motion.labelmap import draw_label_map
 from serving.errors import NoBody
 from training.data.augmentation import Affine, Jitter, moved_picture, moved_pose
 from training.data.plate import grown
-from training.data.split import Split as Split
-from training.data.split import split_footage as split_footage
-from training.preparation.prepare import PreparedFootage
+from training.data.prepared_footage import PreparedFootage
+from training.data.split import Split
 
 # Shapes: B 1, H and W pixels.
 
 Targets = Literal["filmed", "masked", "painted"]
-"""What is done to a picture that is to be learned.
+"""How target pictures are made from the footage.
 
-filmed: nothing. masked: what is farther from the person than a margin is replaced by the plate, and within the margin
-pixels of props do not count. painted: props in front of the person and beside them are painted over, then masked.
+filmed: unchanged. masked: the plate replaces everything beyond a margin around the person, and pixels of props within
+the margin do not count. painted: props in front of and beside the person are painted over, then masked.
 """
 
 _HALF = 127
@@ -34,11 +33,11 @@ _HALF = 127
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two consecutive frames, and what the network drew before them. Float32, channels last in memory.
+    """Two consecutive frames and the picture before them. Float32, channels last in memory.
 
     labels: two of `[1, 3, H, W]` in [0, 1]. pictures: two of `[1, 3, H, W]` in [-1, 1].
     masks: two of `[1, 1, H, W]` in [0, 1], the person; grown_masks: the same with a margin.
-    counted: two of `[1, 1, H, W]`, 0 where a pixel is to count in no loss by pixels, else 1.
+    counted: two of `[1, 1, H, W]`, 0 for pixels to leave out of the pixel losses, otherwise 1.
     previous: `[1, 3, H, W]` in [-1, 1], often zeros. plate: the same shape, moved with the pair; None without one.
     """
 
@@ -52,15 +51,16 @@ class Pair:
 
 
 class Pairs:
-    """All pairs of consecutive training frames that show the person; none of them across a cut or a leap.
+    """All pairs of consecutive training frames that show the person, except across a cut or jump.
 
-    onto_plate: whether pairs bring the plate. targets: what the network is to draw and what its judge sees; other than
-    "filmed" only with a plate. Props, passers-by and moving leaves are in no pose, and would be drawn somewhere.
-    jitter: how pairs are moved; only with a plate. previous_zeros: how often the previous picture is zeros, in
-    [0, 1]. previous_noise: standard deviation, in [-1, 1] units, of the noise on a real previous picture.
+    onto_plate: whether pairs have the plate. targets: the pictures that the network should draw and its discriminator
+    sees; only "filmed" without a plate. Poses do not show props, passers-by and moving leaves, so a network that learns
+    them draws them in the wrong place. jitter: how pairs are moved; only with a plate. previous_zeros: how often the
+    previous picture is zeros, in [0, 1]. previous_noise: standard deviation, in [-1, 1] units, of the noise on a real
+    previous picture.
 
-    usable_frames: the training frames that show the person. Raises NoBody where there is no such pair, ValueError for
-    what needs a plate without one.
+    usable_frames: the training frames that show the person. Raises NoBody if there is no pair, ValueError for options
+    that need a plate without one.
     """
 
     def __init__(
@@ -76,15 +76,15 @@ class Pairs:
         seed: int,
     ) -> None:
         if jitter is not None and not onto_plate:
-            raise ValueError("only what is laid onto a plate can be moved: elsewhere the place would move too")
+            raise ValueError("jitter needs a plate: without one it would move the place too")
         if targets != "filmed" and not onto_plate:
-            raise ValueError(f"{targets} targets show the plate beside the person: without one they are filmed")
+            raise ValueError(f"{targets} targets show the plate beside the person: without a plate use filmed ones")
         usable = split.trained & np.array([pose is not None for pose in prepared.poses])
         follows = np.ones(len(usable), bool)
         follows[sorted(prepared.starts)] = False
         self.first_frames = np.flatnonzero(usable[:-1] & usable[1:] & follows[1:])
         if not len(self.first_frames):
-            raise NoBody("no two consecutive frames show the person, besides those that are held out for scores")
+            raise NoBody("no two consecutive frames show the person, apart from those that are held out for scores")
         self.usable_frames: list[int] = np.flatnonzero(usable).tolist()
         self._prepared = prepared
         self._usable = usable
@@ -95,7 +95,7 @@ class Pairs:
         self._seed = seed
 
     def pair(self, pictures_seen: int) -> Pair:
-        """The pair after this many pictures: the same for the same seed, whatever happened before."""
+        """The pair after this many pictures. It depends only on this number and the seed."""
         random = np.random.default_rng((self._seed, pictures_seen))
         first = int(random.choice(self.first_frames))
         frames = (first, first + 1)
@@ -126,7 +126,7 @@ class Pairs:
         )
 
     def target(self, frame: int, margin: NDArray[np.uint8] | None = None) -> Picture:
-        """`[H, W, 3]` uint8 RGB: what the network is to draw for this frame."""
+        """The picture that the network should draw for this frame, `[H, W, 3]` uint8 RGB."""
         picture: Picture = (self._prepared.targets if self._targets == "painted" else self._prepared.pictures)[frame]
         if self._targets == "filmed" or self._plate is None:
             return picture
@@ -141,12 +141,12 @@ class Pairs:
         if affine is None:
             label: Picture = self._prepared.labels[frame]
             return label
-        # Drawn anew and not moved: lines keep their width, as they do for anybody of another size.
+        # Drawn again, not moved, so that lines keep their width, as for a person of another size.
         height_px, width_px = self._prepared.masks.shape[1:]
-        return draw_label_map(moved_pose(self._prepared.stage_pose(frame), affine), width_px, height_px)
+        return draw_label_map(moved_pose(self._prepared.crop_pose(frame), affine), width_px, height_px)
 
     def _counted(self, frame: int, margin: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        # Beyond the margin the target is the plate, which counts, whatever is there.
+        # Beyond the margin the target is the plate, which always counts.
         left_out = (self._prepared.props[frame] > 0) & (margin > 0) & (self._targets != "filmed")
         return np.where(left_out, 0, 255).astype(np.uint8)
 

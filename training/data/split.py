@@ -1,4 +1,4 @@
-"""Which frames are trained on, and which are kept for scores."""
+"""The split of the footage into training frames and frames held out for scores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FEWEST_BLOCKS, _MOST_BLOCKS = 4, 16
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which frames are held out for scores, and which may be trained on: `[F]` bool each. A gap is neither.
+    """The frames held out for scores and those trained on. A frame in a gap is neither.
 
-    blocks: the held-out frames as ranges, in their order.
+    blocks: the held-out frames as ranges, in order. trained: `[F]` bool.
     """
 
     blocks: list[range]
@@ -35,8 +35,10 @@ class Split:
 
 
 def split_by_length(shows_person: Sequence[bool], frame_rate_hz: float) -> Split:
-    """`split_footage` with a block for every 400 frames that show the person (4 at least, 16 at most) and gaps of at
-    least an eighth of a second, 3 frames at least. Raises NoBody."""
+    """`split_footage` with a block for every 400 frames that show the person (at least 4, at most 16).
+
+    A gap lasts at least an eighth of a second and 3 frames. Raises NoBody.
+    """
     shown = int(np.count_nonzero(shows_person))
     blocks = min(max(shown // _FRAMES_PER_BLOCK, _FEWEST_BLOCKS), _MOST_BLOCKS)
     return split_footage(shows_person, blocks, gap_frames=_gap_frames(frame_rate_hz))
@@ -53,18 +55,18 @@ def _gap_frames(frame_rate_hz: float) -> int:
 
 
 def split_footage(shows_person: Sequence[bool], blocks: int = 4, block_frames: int = 8, gap_frames: int = 3) -> Split:
-    """Blocks of held-out frames spread evenly over those that show the person, with a gap on either side.
+    """Spread blocks of held-out frames evenly over those that show the person, with a gap on either side.
 
-    shows_person: of every frame of the footage. Neighbouring frames are nearly the same picture: without the gap,
-    scores would measure memory. Where few frames show the person blocks are shorter, so that about three quarters are
-    trained on. Raises NoBody where fewer than 16 frames show the person.
+    shows_person: for every frame of the footage. Neighbouring frames are nearly the same picture: without the gap,
+    scores would measure memory. If few frames show the person, blocks are shorter, so that about three quarters are
+    trained on. Raises NoBody if fewer than 16 frames show the person.
     """
     shown = np.flatnonzero(shows_person)
     frames = len(shown)
     if frames < FEWEST_FRAMES:
         raise NoBody(
-            f"only {frames} frames show the person: too few to train on some and score others; it takes "
-            f"{FEWEST_FRAMES}, and some hundreds to look like anybody"
+            f"only {frames} frames show the person, which is too few to train on some and score others; it takes at "
+            f"least {FEWEST_FRAMES}, and several hundred for a good likeness"
         )
     while blocks * (block_frames + 2 * gap_frames) > frames / 4 and (block_frames > 1 or gap_frames > 1):
         block_frames, gap_frames = max(1, block_frames - 1), max(1, gap_frames - (block_frames < 2 * gap_frames))

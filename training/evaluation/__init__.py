@@ -1,1 +1,1 @@
-"""How good a published actor is: the paper's tables, flicker, speed, and the transfer against its right answer."""
+"""The quality of an actor: the paper's tables, flicker, speed, and transfers against their ground truth."""

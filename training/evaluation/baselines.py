@@ -1,4 +1,4 @@
-"""What a trained actor must beat: the nearest training frame, and a flat grey figure on the plate."""
+"""The baselines that an actor must beat: the nearest training frame, and a flat grey figure on the plate."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ import numpy as np
 from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
+from training.data.figure import draw_figure
 
 _GREY: Final = (128, 128, 128)
-_LIMB_WIDTH: Final = 0.16
-_TORSO_WIDTH: Final = 0.62
-_HEAD_RADIUS: Final = 0.24
-"""As fractions of the torso's length, neck to middle of the hips: a plain mannequin."""
-
+_SIZES: Final = (0.16, 0.62, 0.24)
+"""A plain mannequin; see `draw_figure`."""
 
 # Shapes: K known poses, J the body's joints.
 
 
 class NearestPose:
-    """Finds the nearest of many known poses: by the mean distance over the body joints seen in both.
+    """Finds the nearest of many known poses, by the mean distance over the body joints seen in both.
 
-    Raises ValueError for none.
+    Raises ValueError without known poses.
     """
 
     def __init__(self, known: Sequence[Pose]) -> None:
@@ -33,7 +31,7 @@ class NearestPose:
         self._seen_KJ = np.stack([pose.seen[skeleton.BODY] for pose in known])
 
     def index(self, asked: Pose) -> int:
-        """Of the nearest known pose, the first one of several. Raises ValueError where none shares a joint."""
+        """The index of the nearest known pose; the first of equals. Raises ValueError if none shares a joint."""
         shared_KJ = self._seen_KJ & asked.seen[skeleton.BODY]
         offsets_px_KJ2 = self._joints_KJ2 - asked.joints_px[skeleton.BODY]
         distances_px_KJ = np.sqrt(np.einsum("kji,kji->kj", offsets_px_KJ2, offsets_px_KJ2))  # faster than `norm`
@@ -51,17 +49,5 @@ def grey_figure(pose: Pose, plate: Picture) -> Picture:
     if neck_px is None or hips_px is None:
         return result
     torso_px = float(np.linalg.norm(neck_px - hips_px))
-    for start, end in skeleton.BODY_LIMBS:
-        a, b = pose.joint(start), pose.joint(end)
-        if a is not None and b is not None:
-            is_torso = (start, end) == (skeleton.NECK, skeleton.MID_HIP)
-            width_px = max(1, round((_TORSO_WIDTH if is_torso else _LIMB_WIDTH) * torso_px))
-            cv2.line(result, _point(a), _point(b), _GREY, width_px, cv2.LINE_AA)
-    nose_px = pose.joint(skeleton.NOSE)
-    if nose_px is not None:
-        cv2.circle(result, _point(nose_px), max(1, round(_HEAD_RADIUS * torso_px)), _GREY, -1, cv2.LINE_AA)
+    draw_figure(result, pose, _GREY, torso_px, _SIZES, cv2.LINE_AA)
     return result
-
-
-def _point(joint_px: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> tuple[int, int]:
-    return round(float(joint_px[0])), round(float(joint_px[1]))

@@ -1,4 +1,4 @@
-"""Flicker: how much a picture differs from the one before it, moved along the true motion."""
+"""Flicker: the difference between a picture and the one before it, moved along the true motion."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from motion.pose import Pose
 from training.evaluation.metrics import body_box
 
 _CONSISTENT_PX: Final = 1.0
-"""A pixel that does not come back to within this distance, there and back along the flow, was hidden in one frame."""
+"""A pixel that does not return to within this distance, there and back along the flow, was hidden in one frame."""
 
 
 def flicker_levels(drawn: Sequence[Picture], real: Sequence[Picture], poses: Sequence[Pose]) -> list[float]:
-    """For each pair of consecutive frames the mean difference, in levels of 255, between a drawn picture and the drawn
-    one before it, moved along the optical flow of the real ones; in the box around the body, where the flow holds.
+    """The flicker of each pair of consecutive frames, in levels of 255.
 
-    drawn, real: `[H, W, 3]` uint8 RGB. poses: in their pixels. The real pictures' own value is the floor that noise and
-    the flow's errors set. Pairs of which nothing can be followed are left out.
+    This is the mean difference between a drawn picture and the drawn one before it, moved along the optical flow of the
+    real pictures, in the box around the body where the flow is consistent.
+    drawn, real: `[H, W, 3]` uint8 RGB. poses: in their pixels. The real pictures' own flicker is a floor, set by noise
+    and errors of the flow. Pairs without consistent flow are left out.
     """
     values = []
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in real]
@@ -40,7 +41,7 @@ def flicker_levels(drawn: Sequence[Picture], real: Sequence[Picture], poses: Seq
 
 
 def _flow(start: NDArray[np.generic], end: NDArray[np.generic]) -> NDArray[np.float32]:
-    """`[H, W, 2]` float32: where each pixel of `start` lies in `end`, as an offset in pixels."""
+    """`[H, W, 2]` float32: the offset in pixels of each pixel of `start` to its place in `end`."""
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.asarray(method.calc(start, end, None), np.float32)  # type: ignore[call-overload]
 

@@ -1,29 +1,30 @@
-"""The held-out frames of an actor's footage: drawn, scored, previewed, and compared with the baselines."""
+"""The held-out frames of an actor's footage: draw, score and preview them, and compare them with the baselines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
+import cv2
 import numpy as np
 
-from motion.face_region import cut_face, face_region, paste_face
 from motion.frame import Picture
 from motion.pose import Pose
-from training.data.pairs import Split
+from serving.process.stop_signals import checked
+from training.data.prepared_footage import PreparedFootage
+from training.data.split import Split
 from training.evaluation.baselines import NearestPose, grey_figure
 from training.evaluation.metrics import PictureScores, PoseScores, score_pictures, score_poses
-from training.evaluation.preview import preview_sheet
-from training.networks.recurrent_drawing import Draw, draw_run
-from training.preparation.prepare import PreparedFootage
+from training.networks.recurrent_drawing import Draw, draw_run, refine_face
 from training.presets import Preset
-from training.process.stop_signals import checked
+
+_CAPTION_ROWS: Final = 20
 
 
 class HeldOut:
     """The held-out frames that show the person, in runs of consecutive frames.
 
-    check: called ahead of each frame that is drawn, scored or looked at by the detector; what it raises ends that.
+    check: called before each frame is drawn, scored or given to the detector; an exception in it ends the work.
     """
 
     def __init__(
@@ -43,33 +44,37 @@ class HeldOut:
             raise ValueError("no held-out frame shows the person")
 
     def drawn(self, draw: Draw) -> list[list[Picture]]:
-        """Every run drawn from the empty picture on, each frame on the picture before it."""
+        """Draw every run, starting from the empty picture, each frame on the picture before it."""
         return [draw_run(draw, (self._prepared.labels[frame] for frame in self.each(run))) for run in self.runs]
 
     def each(self, run: list[int]) -> Iterator[int]:
-        """The frames of a run, one by one, with the check ahead of each."""
+        """The frames of a run, one by one, with the check before each."""
         return checked(run, self._check)
 
     def refined(self, refine: Draw, runs: list[list[Picture]]) -> list[list[Picture]]:
-        """Drawn runs with the face network's faces in them."""
+        """Drawn runs with faces refined by the face network."""
+        prepared = self._prepared
         return [
-            [self._refined(refine, frame, picture) for frame, picture in zip(self.each(run), pictures, strict=True)]
+            [
+                refine_face(refine, prepared.labels[frame], picture, prepared.crop_pose(frame), self._rule)
+                for frame, picture in zip(self.each(run), pictures, strict=True)
+            ]
             for run, pictures in zip(self.runs, runs, strict=True)
         ]
 
     def scores(self, runs: list[list[Picture]]) -> PictureScores:
-        """Of drawn runs against the real pictures."""
+        """Score drawn runs against the real pictures."""
         return self._scored([picture for run in runs for picture in run])
 
     def pose_scores(self, runs: list[list[Picture]]) -> PoseScores:
-        """Of drawn runs: the detector's pose in them against the one asked."""
-        asked = [[self._prepared.stage_pose(frame) for frame in run] for run in self.runs]
+        """Compare the detector's poses in drawn runs with the poses that were asked for."""
+        asked = [[self._prepared.crop_pose(frame) for frame in run] for run in self.runs]
         return score_poses((checked(run, self._check) for run in runs), asked)
 
     def baselines(self) -> dict[str, Any]:
-        """Scores of the nearest training frame, of the grey figure and of the empty plate; the detector's own floor."""
+        """Score the nearest training frame, the grey figure, the empty plate, and the detector on the real frames."""
         prepared = self._prepared
-        known = NearestPose([prepared.stage_pose(i) for i in self._known])
+        known = NearestPose([prepared.crop_pose(i) for i in self._known])
         plate = prepared.crop_plate
         poses = checked(self._poses(), self._check)
         nearest = [prepared.pictures[self._known[known.index(pose)]] for pose in poses]
@@ -83,7 +88,7 @@ class HeldOut:
         }
 
     def preview(self, caption: str, runs: list[list[Picture]]) -> Picture:
-        """Up to eight held-out frames, the first and the last of every run: as asked, as drawn, as they really are."""
+        """Up to eight held-out frames, the first and last of every run: label map, drawn picture, real picture."""
         drawn = dict(zip(self.frames, (picture for run in runs for picture in run), strict=True))
         shown = sorted({frame for run in self.runs for frame in (run[0], run[-1])})[:8]
         columns = [[self._prepared.labels[i], drawn[i], self._prepared.pictures[i]] for i in shown]
@@ -96,20 +101,12 @@ class HeldOut:
         return [self._prepared.pictures[frame] for frame in self.frames]
 
     def _poses(self) -> list[Pose]:
-        return [self._prepared.stage_pose(frame) for frame in self.frames]
-
-    def _refined(self, refine: Draw, frame: int, picture: Picture) -> Picture:
-        label = self._prepared.labels[frame]
-        height_px, width_px = label.shape[:2]
-        region = face_region(self._prepared.stage_pose(frame), self._rule, width_px, height_px)
-        if region is None:
-            return picture
-        crops = (cut_face(whole, region, self._rule.crop_px) for whole in (label, picture))
-        return paste_face(picture, refine(*crops), region)
+        return [self._prepared.crop_pose(frame) for frame in self.frames]
 
 
 def seen_runs(prepared: PreparedFootage, block: range) -> list[list[int]]:
-    """The frames of a block that show the person, in runs without a gap, a cut or a leap."""
+    """The frames of a block that show the person, in runs without a gap, cut or jump."""
+
     runs: list[list[int]] = [[]]
     for frame in block:
         if frame in prepared.starts and runs[-1]:
@@ -119,3 +116,16 @@ def seen_runs(prepared: PreparedFootage, block: range) -> list[list[int]]:
         elif runs[-1]:
             runs.append([])
     return [run for run in runs if run]
+
+
+def preview_sheet(caption: str, columns: Sequence[Sequence[Picture]]) -> Picture:
+    """One picture: a caption, below it one column per frame; all pictures `[H, W, 3]` uint8 RGB of one size.
+
+    Raises ValueError without columns.
+    """
+    if not columns:
+        raise ValueError("a preview needs at least one frame")
+    sheet = np.concatenate([np.concatenate(list(column), axis=0) for column in columns], axis=1)
+    strip = np.full((_CAPTION_ROWS, sheet.shape[1], 3), 255, np.uint8)
+    cv2.putText(strip, caption, (4, _CAPTION_ROWS - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([strip, sheet], axis=0)

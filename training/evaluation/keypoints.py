@@ -1,4 +1,4 @@
-"""Distances between the joints that were asked for and those that a detector finds in what was drawn."""
+"""Distances between the joints that were asked for and those that a detector finds in the drawn pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
-from services.pose.estimator import PoseEstimator
+from services.pose.mediapipe.estimator import PoseEstimator
 
 _SMALL_TOES: Final = (skeleton.L_SMALL_TOE, skeleton.R_SMALL_TOE)
 _JOINTS: Final = np.arange(skeleton.JOINT_COUNT)
@@ -24,23 +24,26 @@ PARTS: Final[dict[str, NDArray[np.int_]]] = {
     "hands": np.concatenate([_JOINTS[skeleton.LEFT_HAND], _JOINTS[skeleton.RIGHT_HAND]]),
     "overall": np.array([j for j in range(skeleton.JOINT_COUNT) if j not in _SMALL_TOES]),
 }
-"""Joints of each part: the body's 23 (BODY_25 without the small toes), the face's 70, both hands' 21, all 135.
+"""The joints of each part: the body's 23 (BODY_25 without the small toes), the face's 70, 21 of each hand, all 135.
 
 Source: Chan et al. 2019, "Everybody Dance Now", its table of pose distances.
 """
 
 
 FEW_JOINTS: Final = (
-    "fewer than half of the joints asked for were found and compared: a detector finds the joints first that are drawn "
-    "well, so this mean says little of the others, and cannot be set against one over more joints"
+    "fewer than half of the joints asked for were found and compared: a detector first finds the joints that are drawn "
+    "well, so this mean says little about the others, and cannot be compared with one over more joints"
 )
-"""Of the mark at such a distance. Half: below that, most of what was asked for is not in the mean."""
+"""The footnote of a marked distance. Below half, most of the joints asked for are not in the mean."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartScore:
-    """distance_px: mean over all joints found in both, None where there is none. missed: joints a frame that were asked
-    for and not found. joints: how many were compared, of how many asked for, and in how many frames."""
+    """The score of one part.
+
+    distance_px: mean over all joints found in both, None without one. missed: joints per frame that were asked for and
+    not found. joints, asked, frames: the numbers of joints compared, of joints asked for, and of frames with any.
+    """
 
     distance_px: float | None
     missed: float
@@ -50,12 +53,12 @@ class PartScore:
 
     @property
     def rests_on_few(self) -> bool:
-        """Whether there is a distance, and fewer than half of the joints asked for are in it: see `FEW_JOINTS`."""
+        """Whether there is a distance over fewer than half of the joints asked for; see `FEW_JOINTS`."""
         return self.distance_px is not None and 2 * self.joints < self.asked
 
 
 def detected(runs: Iterable[Iterable[Picture]]) -> list[list[Pose | None]]:
-    """The poses, with face and hands, in runs of consecutive pictures, `[H, W, 3]` uint8 RGB; each has its tracker."""
+    """Detect poses, with face and hands, in runs of consecutive pictures, `[H, W, 3]` uint8 RGB; a tracker per run."""
     found = []
     for pictures in runs:
         with PoseEstimator(PoseDetail.HOLISTIC) as estimator:
@@ -64,7 +67,7 @@ def detected(runs: Iterable[Iterable[Picture]]) -> list[list[Pose | None]]:
 
 
 def part_scores(asked: Sequence[Pose], found: Sequence[Pose | None]) -> dict[str, PartScore]:
-    """Compares poses, in pixels of the same pictures, part by part; see `PARTS`.
+    """Compare poses, in pixels of the same pictures, part by part; see `PARTS`.
 
     Raises ValueError for no poses, or sequences of different lengths.
     """

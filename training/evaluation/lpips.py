@@ -1,7 +1,7 @@
 """LPIPS: the perceptual distance of Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual
-Metric", in its version 0.1 over AlexNet.
+Metric", version 0.1 with AlexNet.
 
-The linear weights come with torchmetrics. AlexNet's weights come with no package: torchvision publishes them as
+torchmetrics contains the linear weights. No package contains AlexNet's weights: torchvision publishes them as
 alexnet-owt-7be5be79.pth. Without that file there is no LPIPS.
 """
 
@@ -20,14 +20,14 @@ from serving.errors import BadInput
 
 WEIGHTS_NAME: Final = "alexnet-owt-7be5be79.pth"
 _HASH_START: Final = "7be5be79"
-"""Of the file's SHA-256; torchvision writes it into the name."""
+"""The start of the file's SHA-256, which torchvision puts into the file name."""
 
 _LAYERS: Final = ((3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1))
 """Channels in and out, kernel, stride and padding of AlexNet's convolutions."""
 _NAMES: Final = (0, 3, 6, 8, 10)
-"""Where they are among torchvision's `features`."""
+"""Their indices in torchvision's `features`."""
 _POOLED: Final = (1, 2)
-"""The layers with a pooling before them."""
+"""The layers with pooling before them."""
 _MEAN: Final = (-0.030, -0.088, -0.188)
 _DEVIATION: Final = (0.458, 0.448, 0.450)
 SMALLEST_SIDE_PX: Final = 32
@@ -36,9 +36,9 @@ SMALLEST_SIDE_PX: Final = 32
 
 
 class Lpips:
-    """The distance between pictures; 0 is the same.
+    """The distance between pictures; 0 for equal ones.
 
-    alexnet: torchvision's state, of which "features.*" are read. linear: one `[1, C, 1, 1]` for each layer.
+    alexnet: torchvision's state; "features.*" are read. linear: one `[1, C, 1, 1]` for each layer.
     """
 
     def __init__(self, alexnet: dict[str, Tensor], linear: list[Tensor]) -> None:
@@ -51,7 +51,7 @@ class Lpips:
 
     @torch.inference_mode()
     def distance(self, one: Picture, other: Picture) -> float:
-        """Between two pictures of one size, `[H, W, 3]` uint8 RGB, 32 pixels a side at least. Raises ValueError."""
+        """The distance of two pictures of one size, `[H, W, 3]` uint8 RGB, of at least 32x32. Raises ValueError."""
         if one.shape != other.shape or min(one.shape[:2]) < SMALLEST_SIDE_PX:
             raise ValueError(f"LPIPS takes pictures of one size, of at least 32 pixels: {one.shape}, {other.shape}")
         total = torch.zeros(())
@@ -73,15 +73,15 @@ class Lpips:
 
 
 def open_lpips(weights: Path | None) -> tuple[Lpips | None, str]:
-    """The metric, or None and the reason why there is none.
+    """The metric, or None with the reason.
 
-    weights: AlexNet's file; None looks where torchvision keeps it. Raises BadInput for a file that is another one.
+    weights: AlexNet's file; None looks in torchvision's cache. Raises BadInput for any other file.
     """
     path = weights
     if path is None:
         path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_NAME
         if not path.is_file():
-            return None, f"AlexNet's weights are not here: --lpips-weights takes torchvision's {WEIGHTS_NAME}"
+            return None, f"AlexNet's weights are missing: --lpips-weights takes torchvision's {WEIGHTS_NAME}"
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -92,7 +92,7 @@ def open_lpips(weights: Path | None) -> tuple[Lpips | None, str]:
 
 
 def linear_weights() -> list[Tensor]:
-    """The metric's own weights, one `[1, C, 1, 1]` for each layer, as torchmetrics ships them."""
+    """The metric's own weights, one `[1, C, 1, 1]` for each layer, from torchmetrics."""
     path = files("torchmetrics") / "functional" / "image" / "lpips_models" / "alex.pth"
     stored = _loaded(Path(str(path)))
     return [stored[f"lin{index}.model.1.weight"] for index in range(len(_LAYERS))]

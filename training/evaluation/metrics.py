@@ -1,4 +1,4 @@
-"""How good drawn pictures are: against the real ones, and by the pose that a detector finds in them."""
+"""The quality of drawn pictures: compared with the real ones, and by the pose that a detector finds in them."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from motion.face_region import FaceRule, cut_face, face_region
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
-from services.pose.estimator import PoseEstimator
+from services.pose.mediapipe.estimator import PoseEstimator
 
 _BODY_MARGIN: Final = 0.08
-"""Room around the joints for hair, clothes and shoes, as a fraction of the pose's height."""
+"""The margin around the joints for hair, clothes and shoes, as a fraction of the pose's height."""
 
 _COMPARED_JOINTS: Final = 15
 _SURE: Final = 0.5
 
 SSIM_SETTINGS: Final = (
     "SSIM: Gaussian window of 11x11 pixels, sigma 1.5; K1 0.01, K2 0.03, range 255; variances of the window itself "
-    "(not of a sample); each of R, G, B by itself, then their mean; no reduction of the crop. SSIM: torchmetrics' mean "
-    "over all pixels, the crop mirrored beyond its edges. SSIM inside: scikit-image's mean over the pixels whose whole "
-    "window lies in the crop, 5 pixels from its edges"
+    "(not of a sample); computed for R, G and B separately, then averaged; the crop is not reduced. SSIM: "
+    "torchmetrics' mean over all pixels, with the crop mirrored beyond its edges. SSIM inside: scikit-image's mean "
+    "over the pixels whose whole window lies in the crop, 5 pixels from its edges"
 )
-"""To compare with numbers of others; the settings behind the paper's are not known here."""
+"""For comparison with others' numbers; the settings of the paper's are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureScores:
-    """Means over frames against the real pictures; PSNR in dB, SSIM in [-1, 1]. The face's are None without a face.
+    """Means over frames, compared with the real pictures; PSNR in dB, SSIM in [-1, 1]. Face scores may be None.
 
     body: a box around the pose. face: the square that the face network sees, at the pictures' own resolution.
     ssim: torchmetrics' mean over all pixels, of crops mirrored beyond their edges. ssim_inside: the mean over those
-    whose whole window lies in the crop, as scikit-image takes it. Settings of both: `SSIM_SETTINGS`.
+    whose whole window lies in the crop, as in scikit-image. Settings of both: `SSIM_SETTINGS`.
     """
 
     frames: int
@@ -52,14 +52,14 @@ class PictureScores:
     face_psnr_db: float | None
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """Its numbers by name, rounded for people."""
-        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        """The numbers by name, rounded for people."""
+        return _rounded(self)
 
 
 def score_pictures(
     drawn: Sequence[Picture], real: Sequence[Picture], poses: Iterable[Pose], face_rule: FaceRule
 ) -> PictureScores:
-    """Scores drawn pictures against real ones, `[H, W, 3]` uint8 RGB; poses in pixels of these pictures.
+    """Score drawn pictures against real ones, `[H, W, 3]` uint8 RGB; poses in pixels of these pictures.
 
     Raises ValueError for no pictures, or for sequences of different lengths.
     """
@@ -75,18 +75,9 @@ def score_pictures(
         if region is not None:
             side_px = max(region.side_px, _SMALLEST_SIDE_PX)
             face.append(_likeness(cut_face(picture, region, side_px), cut_face(truth, region, side_px)))
-    body_ssim, body_ssim_inside, body_psnr_db = (float(value) for value in np.mean(body, axis=0))
     of_face = np.mean(face, axis=0).tolist() if face else [None, None, None]
-    return PictureScores(
-        frames=len(body),
-        body_ssim=body_ssim,
-        body_ssim_inside=body_ssim_inside,
-        body_psnr_db=body_psnr_db,
-        faces=len(face),
-        face_ssim=of_face[0],
-        face_ssim_inside=of_face[1],
-        face_psnr_db=of_face[2],
-    )
+    ssim, ssim_inside, psnr_db = np.mean(body, axis=0).tolist()
+    return PictureScores(len(body), ssim, ssim_inside, psnr_db, len(face), *of_face)
 
 
 _HALF_WINDOW_PX: Final = 5
@@ -95,9 +86,9 @@ _SMALLEST_SIDE_PX: Final = 12
 
 
 def body_box(pose: Pose, width_px: int, height_px: int) -> tuple[slice, slice]:
-    """Rows and columns of the box around the seen joints and a margin, inside of the picture.
+    """Rows and columns of the box around the seen joints and a margin, inside the picture.
 
-    At least 12 pixels a side in pictures of that size. Raises ValueError for a pose without joints.
+    At least 12 pixels a side in pictures that large. Raises ValueError for a pose without joints.
     """
     if not pose.seen.any():
         raise ValueError("a pose without joints has no box")
@@ -113,8 +104,8 @@ def body_box(pose: Pose, width_px: int, height_px: int) -> tuple[slice, slice]:
 def pose_distance(asked: Pose, found: Pose) -> float | None:
     """Mean distance between joints 0 to 14 that both poses show with a confidence of at least 0.5, in torso lengths.
 
-    Both in pixels of the same picture; the torso (neck to middle of the hips) is the asked pose's. None where no joint
-    is shared or the torso is not seen.
+    Both in pixels of the same picture; the torso (neck to middle of the hips) is the asked pose's. None if no joint is
+    shared or the torso is not seen.
     """
     shared = (asked.confidence[:_COMPARED_JOINTS] >= _SURE) & (found.confidence[:_COMPARED_JOINTS] >= _SURE)
     neck_px, hips_px = asked.joint(skeleton.NECK), asked.joint(skeleton.MID_HIP)
@@ -129,19 +120,19 @@ def pose_distance(asked: Pose, found: Pose) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class PoseScores:
-    """What the detector says of drawn frames. distance: mean `pose_distance` in torso lengths, None without any."""
+    """The detector's results on drawn frames. distance: mean `pose_distance` in torso lengths, None without one."""
 
     frames: int
     frames_with_a_pose: int
     distance: float | None
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """Its numbers by name, rounded for people."""
-        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        """The numbers by name, rounded for people."""
+        return _rounded(self)
 
 
 def score_poses(runs: Iterable[Iterable[Picture]], asked: Sequence[Sequence[Pose]]) -> PoseScores:
-    """Runs the detector over consecutive pictures, a tracker for each run, and compares with what was asked.
+    """Run the detector on consecutive pictures, with a tracker per run, and compare with the poses asked for.
 
     runs: `[H, W, 3]` uint8 RGB each. asked: one pose per picture, in its pixels.
     """
@@ -159,6 +150,10 @@ def score_poses(runs: Iterable[Iterable[Picture]], asked: Sequence[Sequence[Pose
                 if distance is not None:
                     distances.append(distance)
     return PoseScores(frames, found, float(np.mean(distances)) if distances else None)
+
+
+def _rounded(scores: PictureScores | PoseScores) -> dict[str, float | int | None]:
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(scores).items()}
 
 
 def _span(low_px: float, high_px: float, size_px: int) -> slice:

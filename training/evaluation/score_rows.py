@@ -1,33 +1,37 @@
-"""Rows of scores: one way of drawing frames, measured in every way."""
+"""Rows of scores: one source of drawn frames, measured with every metric."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from motion.cropping import resized
+from motion.crop import resized
 from motion.face_region import FaceRule, cut_face, face_region
 from motion.frame import Picture
 from motion.pose import Pose
+from serving.process.stop_signals import checked
 from training.evaluation.flicker import flicker_levels
 from training.evaluation.keypoints import PartScore, detected, part_scores
 from training.evaluation.lpips import SMALLEST_SIDE_PX, Lpips
 from training.evaluation.metrics import PictureScores, body_box, pose_distance, score_pictures
-from training.process.stop_signals import checked
 
 Runs = Sequence[Sequence[Picture]]
+Source = tuple[str, Runs, dict[str, Any]]
+"""A source of drawn frames: its name, its runs, and options of `measured`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationRow:
-    """What was measured of one way of drawing.
+    """The measurements of one source of drawn frames.
 
-    pictures: SSIM and PSNR; None for the real frames themselves. body_lpips, face_lpips: None where not available.
-    parts: by their names, see `keypoints.PARTS`. pose_distance: of `training.evaluation.metrics`, in torso lengths.
-    flicker_levels: see `flicker`, None where it could not be measured; has_motion: whether it means something here.
-    frames_per_second: None where nothing was drawn. frame_ssim: the body's, per frame.
+    pictures: SSIM and PSNR; None for the real frames themselves. body_lpips, face_lpips: None if not available.
+    parts: by name, see `keypoints.PARTS`. pose_distance: see `training.evaluation.metrics`, in torso lengths.
+    flicker_levels: see `flicker`, None if it could not be measured. has_motion: whether flicker is meaningful here.
+    frames_per_second: None if nothing was drawn. frame_ssim: the body's, per frame. found: the detected poses, by run.
     """
 
     drawn_by: str
@@ -42,6 +46,24 @@ class EvaluationRow:
     has_motion: bool = True
     frames_per_second: float | None = None
     frame_ssim: list[float] = field(default_factory=list)
+    found: Sequence[Sequence[Pose | None]] = ()
+
+
+def measured_all(
+    sources: Sequence[Source],
+    real: Runs,
+    asked: Sequence[Sequence[Pose]],
+    rule: FaceRule,
+    lpips: Lpips | None,
+    on_step: Callable[[int, int], None],
+) -> list[EvaluationRow]:
+    """A row for each source; see `measured`. on_step: called with the sources done and their number; it may raise."""
+    rows = []
+    for done, (name, runs, options) in enumerate(sources):
+        check = partial(on_step, done, len(sources))
+        rows.append(measured(name, runs, real, asked, rule, lpips, check=check, **options))
+    on_step(len(sources), len(sources))
+    return rows
 
 
 def measured(
@@ -55,19 +77,16 @@ def measured(
     frames_per_second: float | None = None,
     is_real: bool = False,
     has_motion: bool = True,
-    found: Sequence[Sequence[Pose | None]] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> EvaluationRow:
-    """Measures runs of consecutive pictures, `[H, W, 3]` uint8 RGB, against the real ones; poses in their pixels.
+    """Measure runs of consecutive pictures, `[H, W, 3]` uint8 RGB, against the real ones; poses in their pixels.
 
-    is_real: these are the real pictures, whose likeness to themselves says nothing. has_motion: consecutive pictures
-    belong together, so that flicker means something. found: the poses in the runs, where they are known already.
-    check: called ahead of each frame that is looked at; it may raise.
+    is_real: these are the real pictures, so they are not compared with themselves. has_motion: consecutive pictures
+    belong together, so flicker is meaningful. check: called before each frame is measured; it may raise.
     """
     flat, flat_real = [p for run in runs for p in run], [p for run in real for p in run]
     poses = [pose for run in asked for pose in run]
-    if found is None:
-        found = detected(checked(run, check) for run in runs)
+    found = detected(checked(run, check) for run in runs)
     flat_found = [pose for run in found for pose in run]
     distances = [pose_distance(one, other) for one, other in zip(poses, flat_found, strict=True) if other is not None]
     torso = [distance for distance in distances if distance is not None]
@@ -89,6 +108,7 @@ def measured(
         has_motion=has_motion,
         frames_per_second=frames_per_second,
         frame_ssim=[] if is_real else _each_ssim(flat, flat_real, checked(poses, check), rule),
+        found=found,
     )
 
 

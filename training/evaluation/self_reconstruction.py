@@ -1,4 +1,4 @@
-"""An actor on frames of its own footage that it was not trained on: self-reconstruction."""
+"""Self-reconstruction: an actor draws frames of its own footage that it was not trained on."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from motion.pose import Pose
 from serving.actors.store import Actor
 from serving.errors import BadInput, NoBody
 from training.data.footage import Footage
+from training.data.prepared_footage import PreparedFootage, load_prepared
 from training.data.split import near_blocks
 from training.evaluation.actor_runner import PublishedActor, seen_on
 from training.evaluation.baselines import NearestPose
 from training.evaluation.held_out_frames import seen_runs
 from training.evaluation.lpips import Lpips
-from training.evaluation.score_rows import EvaluationRow, measured
+from training.evaluation.score_rows import EvaluationRow, Source, measured_all
 from training.preparation.crop_arrays import Progress
-from training.preparation.prepare import PreparedFootage, load_prepared, prepare
+from training.preparation.prepare import prepare
 from training.presets import PRESETS
 
 
 @dataclass(kw_only=True)
 class Evaluation:
-    """Rows, and what they rest on.
+    """An evaluation: rows of scores, and what a reader needs to interpret them.
 
     title: one line. notes: what a reader must know. not_available: metrics without a value, with the reason.
-    facts: more numbers, by name. shown: columns of pictures, one for each of some frames, and what its rows are.
+    facts: more numbers, by name. shown: columns of pictures, one for each of some frames; shown_rows names their rows.
     """
 
     title: str
@@ -47,9 +48,9 @@ class Evaluation:
 def footage_of(
     actor: Actor, footage: Footage | None, work_root: Path, on_progress: Progress, say: Callable[[str], None]
 ) -> PreparedFootage:
-    """The prepared footage to evaluate on: what is given, or what the actor was trained on, where it is still there.
+    """The prepared footage to evaluate on: the given footage, or that of the actor's training if it still exists.
 
-    Raises BadInput where there is none, or none of the actor's frame size, and what `prepare` raises.
+    Raises BadInput if there is none, or if its frame size is not the actor's, and what `prepare` raises.
     """
     crop, folder = actor.crop, work_root / "footage"
     if footage is None:
@@ -59,9 +60,7 @@ def footage_of(
                 return load_prepared(home, crop)
             except FileNotFoundError:
                 continue
-        raise BadInput(
-            "--footage", f"what {actor.id} was trained on is not prepared in {folder}: give the footage itself"
-        )
+        raise BadInput("--footage", f"the footage of {actor.id}'s training is not prepared in {folder}: name the files")
     preset = PRESETS.get(actor.preset)
     prepared = prepare(
         footage,
@@ -70,7 +69,7 @@ def footage_of(
         crop.out_height_px,
         on_progress,
         whole_frame=preset is not None and preset().whole_frame,
-        anyway=True,  # what was trained on it is to be measured, however good it is
+        anyway=True,  # the actor is measured however good the footage is
         say=say,
     )
     if prepared.frame_size != actor.frame_size:
@@ -86,9 +85,9 @@ def footage_of(
 def evaluate_held_out(
     actor: Actor, prepared: PreparedFootage, footage: Footage | None, lpips: Lpips | None, on_step: Progress
 ) -> Evaluation:
-    """Draws the held-out frames with the actor's published networks, and measures them beside the baselines.
+    """Draw the held-out frames with the actor's published networks, and measure them beside the baselines.
 
-    Raises NoBody where no held-out frame shows the person, ActorUnusable.
+    Raises NoBody if no held-out frame shows the person, ActorUnusable.
     """
     note, trained_on_rest, blocks = _held_out_blocks(actor, prepared, footage)
     runs = [run for block in blocks for run in seen_runs(prepared, block)]
@@ -97,7 +96,7 @@ def evaluate_held_out(
     frames = [frame for run in runs for frame in run]
     places = {frame: place for place, frame in enumerate(frames)}
 
-    def told(what: str, run: list[int]) -> Iterator[int]:
+    def reported(what: str, run: list[int]) -> Iterator[int]:
         for frame in run:
             on_step(what, places[frame], len(frames))
             yield frame
@@ -106,29 +105,25 @@ def evaluate_held_out(
     refined: list[list[Picture]] = []
     unrefined: list[list[Picture]] = []
     for run in runs:
-        pictures = acting.run(_pose(prepared, frame) for frame in told("drawing", run))
+        pictures = acting.run(_pose(prepared, frame) for frame in reported("drawing", run))
         for kept, drawn in zip((unrefined, refined), pictures, strict=True):
             kept.append(seen_on(drawn, actor, prepared.crop))
     on_step("drawing", len(frames), len(frames))
     real = [[np.asarray(prepared.pictures[frame]) for frame in run] for run in runs]
-    asked = [[prepared.stage_pose(frame) for frame in run] for run in runs]
+    asked = [[prepared.crop_pose(frame) for frame in run] for run in runs]
     near = near_blocks(blocks, prepared.frame_rate_hz)
     known = [i for i, pose in enumerate(prepared.poses) if pose is not None and i not in near]
-    nearest_pose = NearestPose([prepared.stage_pose(i) for i in known])
+    nearest_pose = NearestPose([prepared.crop_pose(i) for i in known])
     nearest = [[np.asarray(prepared.pictures[known[nearest_pose.index(pose)]]) for pose in run] for run in asked]
     speed = acting.times.frames_per_second
-    ways: list[tuple[str, list[list[Picture]], dict[str, Any]]] = [
+    sources: list[Source] = [
         ("the actor", refined, {"frames_per_second": speed}),
         ("nearest training frame" if trained_on_rest else "nearest other frame", nearest, {}),
         ("the footage itself", real, {"is_real": True}),
     ]
     if actor.face is not None:
-        ways.insert(1, ("the actor without its face network", unrefined, {}))
-    rows = []
-    for index, (name, pictures_of_runs, options) in enumerate(ways):
-        check = partial(on_step, "measuring", index, len(ways))
-        rows.append(measured(name, pictures_of_runs, real, asked, actor.face_rule, lpips, check=check, **options))
-    on_step("measuring", len(ways), len(ways))
+        sources.insert(1, ("the actor without its face network", unrefined, {}))
+    rows = measured_all(sources, real, asked, actor.face_rule, lpips, partial(on_step, "measuring"))
     flat = dict(zip(frames, (picture for drawn in refined for picture in drawn), strict=True))
     chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, 8).round().astype(int))]
     return Evaluation(
@@ -137,7 +132,7 @@ def evaluate_held_out(
         picture_size=(actor.crop.out_width_px, actor.crop.out_height_px),
         notes=[
             note,
-            f"frames a second: label map and networks of one session alone, without services, in {acting.precision}",
+            f"frames per second: label map and networks of a single session, without services, in {acting.precision}",
         ],
         facts={"held_out_frames": ", ".join(f"{block.start} to {block.stop - 1}" for block in blocks)},
         shown=[[np.asarray(prepared.labels[f]), flat[f], np.asarray(prepared.pictures[f])] for f in chosen],
@@ -145,7 +140,7 @@ def evaluate_held_out(
 
 
 def _held_out_blocks(actor: Actor, prepared: PreparedFootage, footage: Footage | None) -> tuple[str, bool, list[range]]:
-    """The frames that the actor was not trained on: how that is known, whether it was on the others, and which."""
+    """The held-out frames: how they are known, whether the actor was trained on the others, and their blocks."""
     trained_on = actor.trained.get("footage_fingerprint")
     split = prepared.split()
     if footage is None or (trained_on is not None and trained_on == footage.fingerprint()):
@@ -154,17 +149,19 @@ def _held_out_blocks(actor: Actor, prepared: PreparedFootage, footage: Footage |
         return "held out in training", True, blocks
     if trained_on is None:
         same = actor.trained.get("footage_report", {}).get("frames") == len(prepared)
-        words = "taken for the footage that the actor was trained on, which its record names by its file alone"
+        words = "assumed to be the footage of the actor's training, which its record identifies only by file name"
         if same and actor.trained.get("footage") == footage.title:
             return f"{words}; held out in training, by the same rule", True, split.blocks
-    # A record without the list names a single file as the whole.
+    # A record without the list identifies a single file as the whole footage.
     learned = actor.trained.get("footage_file_fingerprints", [trained_on])
     files = zip(footage.files, footage.file_fingerprints(), strict=True)
     shared = [path.name for path, fingerprint in files if fingerprint in learned]
     if shared:
-        words = f"the actor was trained on {', '.join(shared)}: frames of it may have been learned, and score too well"
+        words = (
+            f"the actor was trained on {', '.join(shared)}: its frames may have been learned, so scores may be too good"
+        )
         return words, False, split.blocks
-    return "other footage than the actor was trained on", False, split.blocks
+    return "not the footage of the actor's training", False, split.blocks
 
 
 def _pose(prepared: PreparedFootage, frame: int) -> Pose:

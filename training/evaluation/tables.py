@@ -1,4 +1,4 @@
-"""An evaluation as tables, files and plots: CSV for programs, Markdown for documents, pictures for eyes."""
+"""An evaluation as tables, files and plots: CSV for programs, Markdown for documents, pictures to look at."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import matplotlib
 import numpy as np
 
-from serving.process.atomic_files import written_whole
+from serving.process.atomic_files import write_picture, written_whole
+from training.evaluation.held_out_frames import preview_sheet
 from training.evaluation.keypoints import FEW_JOINTS, PARTS, PartScore
 from training.evaluation.metrics import SSIM_SETTINGS
-from training.evaluation.preview import preview_sheet
 from training.evaluation.score_rows import EvaluationRow
 from training.evaluation.self_reconstruction import Evaluation
-from training.process.atomic import write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,11 +41,11 @@ class Table:
 
 
 def tables_of(evaluation: Evaluation) -> list[Table]:
-    """The paper's three tables (likeness of body and face, pose distance and what it rests on, missed detections), and
-    flicker and speed.
+    """The paper's three tables, and one of flicker and speed.
 
-    A distance that rests on too few joints has a mark, see `PartScore.rests_on_few` and `footnotes`. A number that
-    could not be measured is "n/a", where the measure makes sense at all; else the cell is empty.
+    The paper's are the likeness of body and face, the pose distance with its basis, and missed detections. A distance
+    over too few joints is marked, see `PartScore.rests_on_few` and `footnotes`. A number that could not be measured is
+    "n/a"; a cell whose measure makes no sense is empty.
     """
     rows, width_px, height_px = evaluation.rows, *evaluation.picture_size
     likeness = Table(
@@ -60,12 +59,12 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
         [(r.drawn_by, *(_distance(r.parts[p]) for p in PARTS), _number(r.pose_distance, 3)) for r in rows],
     )
     rests_on = Table(
-        "What these distances rest on: joints compared of those asked for, in how many frames",
+        "The basis of these distances: joints compared of those asked for (frames)",
         ("drawn by", *PARTS),
         [(r.drawn_by, *(_rests_on(r.parts[p]) for p in PARTS)) for r in rows],
     )
     missed = Table(
-        "Joints missed by the detector, a frame",
+        "Joints missed by the detector, per frame",
         ("drawn by", "body", "face", "hands", "overall", "frames with a pose"),
         [
             (r.drawn_by, *(f"{r.parts[p].missed:.2f}" for p in PARTS), f"{r.frames_with_a_pose}/{r.frames}")
@@ -74,7 +73,7 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
     )
     motion = Table(
         "Flicker (temporal error along the flow, levels of 255) and speed",
-        ("drawn by", "flicker", "frames a second"),
+        ("drawn by", "flicker", "frames per second"),
         [
             (
                 r.drawn_by,
@@ -88,18 +87,18 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
 
 
 def footnotes(evaluation: Evaluation) -> list[str]:
-    """What a reader of the tables must know of them."""
+    """Notes that a reader of the tables needs."""
     few = any(score.rests_on_few for row in evaluation.rows for score in row.parts.values())
     return [SSIM_SETTINGS, *([f"{FEW}: {FEW_JOINTS}"] if few else [])]
 
 
 def evaluation_paths(folder: Path, name: str) -> list[Path]:
-    """What `write_evaluation` writes."""
+    """The files that `write_evaluation` writes."""
     return [folder / f"{name}{ending}" for ending in (".csv", ".md", ".json", "-plots.png", "-pictures.png")]
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, name: str) -> list[Path]:
-    """Writes NAME.csv, .md, .json, and -plots.png and -pictures.png; returns their paths. Raises OSError."""
+    """Write NAME.csv, .md, .json, -plots.png and -pictures.png; returns their paths. Raises OSError."""
     tables = tables_of(evaluation)
     paths = evaluation_paths(folder, name)
     with written_whole(paths[0]) as partial, partial.open("w", newline="") as file:
@@ -125,7 +124,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, name: str) -> list[Pa
 
 
 def markdown(evaluation: Evaluation, tables: Sequence[Table]) -> str:
-    """The tables with everything that must be known to read them."""
+    """The tables, with all notes needed to read them."""
     parts = [f"# {evaluation.title}", ""]
     for table in tables:
         parts += [f"**{table.title}**", "", _line(table.headings), _line(["---"] * len(table.headings))]
@@ -138,11 +137,11 @@ def markdown(evaluation: Evaluation, tables: Sequence[Table]) -> str:
 
 
 def fact_lines(evaluation: Evaluation) -> list[str]:
-    """What is not in a table: "transfer hips distance px: 10.46"."""
-    return [f"{key.replace('_', ' ')}: {_told(value)}" for key, value in evaluation.facts.items()]
+    """The facts that are not in a table, such as "transfer hips distance px: 10.46"."""
+    return [f"{key.replace('_', ' ')}: {_shown(value)}" for key, value in evaluation.facts.items()]
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else "not measured" if value is None else str(value)
 
 
@@ -196,7 +195,7 @@ def _flat(row: EvaluationRow) -> dict[str, Any]:
 
 
 def _sheet_row(row: EvaluationRow) -> dict[str, Any]:
-    """For CSV: what could not be measured says so, and what has no meaning for this way of drawing is empty."""
+    """A CSV row: "not available" for values that could not be measured, empty for measures without meaning here."""
     without_meaning = {"frames_per_second"}
     if row.pictures is None:
         without_meaning |= set(_LIKENESS)
@@ -209,7 +208,7 @@ def _sheet_row(row: EvaluationRow) -> dict[str, Any]:
 
 
 def _write_plots(evaluation: Evaluation, path: Path) -> None:
-    """Every frame's SSIM, and the pose distances of all parts, in one picture."""
+    """Plot every frame's SSIM and the pose distances of all parts into one picture."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -226,7 +225,7 @@ def _write_plots(evaluation: Evaluation, path: Path) -> None:
 
 
 def draw_pose_bars(axes: Axes, rows: Sequence[EvaluationRow]) -> None:
-    """Bars of every part's pose distance; a part that nobody found has no bar, which would be the best one, but n/a."""
+    """Draw bars of every part's pose distance; an undetected part gets n/a, since an empty bar would look best."""
     width = 0.8 / len(rows)
     for index, row in enumerate(rows):
         places = np.arange(len(PARTS)) + index * width

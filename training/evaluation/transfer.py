@@ -1,7 +1,7 @@
-"""The transfer itself, against its known right answer: only a rendered pair of dancers has one.
+"""Evaluate a transfer against its ground truth, which only a rendered pair of dancers has.
 
-The source's clip was transferred to the actor; the *truth* shows the actor, drawn in the source's poses, in the actor's
-place and before the actor's camera.
+The source's clip was transferred to the actor; the *truth* shows the actor, rendered in the source's poses, in the
+actor's place and with the actor's camera.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from motion.frame import Picture
 from motion.pose import Pose
 from serving.actors.store import Actor
 from serving.errors import BadInput, NoBody
+from serving.process.stop_signals import checked
 from training.data.footage import footage_frames
 from training.evaluation.keypoints import PARTS, detected
 from training.evaluation.lpips import Lpips
-from training.evaluation.score_rows import measured
+from training.evaluation.score_rows import Source, measured_all
 from training.evaluation.self_reconstruction import Evaluation
 from training.preparation.crop_arrays import Progress
-from training.process.stop_signals import checked
 
 _JOINTS = [joint for joint in PARTS["body"].tolist() if joint not in (skeleton.NECK, skeleton.MID_HIP)]
-"""The body's joints that are points of the body, and not middles of others."""
+"""The body's joints, without those that are midpoints of others."""
 
 
 def evaluate_transfer(
@@ -39,11 +39,11 @@ def evaluate_transfer(
     lpips: Lpips | None,
     on_step: Progress,
 ) -> Evaluation:
-    """Measures a transfer's pictures, of the actor's crop, against the film of the right answer.
+    """Measure a transfer's pictures, of the actor's crop, against the film of the right answer.
 
-    transferred: one for each of the film's frames; None where the transfer drew none. joints_path: the true joints, as
-    `samples.make` writes them. Raises BadInput where film and transfer do not belong together, NoBody where the
-    detector finds nobody in the film.
+    transferred: one for each of the film's frames; None if the transfer drew none. joints_path: the true joints, as
+    `samples.make` writes them. Raises BadInput if film and transfer do not belong together, NoBody if the detector
+    finds no person in the film.
     """
     crop = actor.crop
     frames = list(footage_frames(truth_path))
@@ -58,29 +58,23 @@ def evaluate_transfer(
     found = detected([checked(frames, partial(on_step, "looking for poses", 0, None))])[0]
     used = [i for i, (pose, drawn) in enumerate(zip(found, transferred, strict=True)) if pose and drawn is not None]
     if not used:
-        raise NoBody(f"{truth_path}: nobody is found in any frame that was drawn")
+        raise NoBody(f"{truth_path}: no person is found in any frame that was drawn")
     real = [[crop.cut(frames[i]) for i in used]]
     asked = [[crop.to_crop(pose) for i in used if (pose := found[i]) is not None]]
     drawn = [[picture for i in used if (picture := transferred[i]) is not None]]
     plate = crop.cut(actor.read_plate())
-    ways: list[tuple[str, list[list[Picture]], dict[str, Any]]] = [
+    sources: list[Source] = [
         ("the transfer", drawn, {}),
         ("the actor's place with nobody", [[plate] * len(used)], {"has_motion": False}),
         ("the right answer itself", real, {"is_real": True}),
     ]
-    rows, in_row = [], {}
-    for index, (name, runs, options) in enumerate(ways):
-        check = partial(on_step, "measuring the transfer", index, len(ways))
-        poses = detected(checked(run, check) for run in runs)
-        in_row[name] = poses[0]
-        rows.append(measured(name, runs, real, asked, actor.face_rule, lpips, found=poses, check=check, **options))
-    on_step("measuring the transfer", len(ways), len(ways))
+    rows = measured_all(sources, real, asked, actor.face_rule, lpips, partial(on_step, "measuring the transfer"))
     facts: dict[str, Any] = {"frames": len(frames), "frames_compared": len(used)}
     if joints_path is not None:
         true = _true_joints(joints_path, len(frames))[used] - np.array([crop.x_px, crop.y_px])
         true *= np.array([crop.out_width_px / crop.width_px, crop.out_height_px / crop.height_px])
-        for name, row in (("transfer", "the transfer"), ("detector", "the right answer itself")):
-            facts |= {f"{name}_{key}": value for key, value in _joint_errors(in_row[row], true).items()}
+        for name, row in (("transfer", rows[0]), ("detector", rows[-1])):
+            facts |= {f"{name}_{key}": value for key, value in _joint_errors(row.found[0], true).items()}
     chosen = np.unique(np.linspace(0, len(used) - 1, 8).round().astype(int))
     return Evaluation(
         title=f"{actor.id} version {actor.version}: a transfer against its right answer, {len(used)} frames",
@@ -105,8 +99,11 @@ def _true_joints(path: Path, frames: int) -> NDArray[np.float64]:
 
 
 def _joint_errors(found: Sequence[Pose | None], true: NDArray[np.float64]) -> dict[str, float | int | None]:
-    """In pixels of the crop: mean error over the body's joints, the mean place of the hips against the true one (x
-    to the right, y down), and the mean error once each frame's hips are laid onto each other."""
+    """The joints' errors in pixels of the crop.
+
+    They are the mean error over the body's joints, the mean offset of the hips (x to the right, y down), and the mean
+    error after each frame's hips are aligned.
+    """
     errors, aligned, offsets = [], [], []
     for pose, joints_px in zip(found, true, strict=True):
         if pose is None:
@@ -131,5 +128,5 @@ def _joint_errors(found: Sequence[Pose | None], true: NDArray[np.float64]) -> di
 
 
 def _difference(one: Picture, other: Picture) -> Picture:
-    """The absolute difference, inverted so that white is none."""
+    """The absolute difference, inverted so that white means none."""
     return np.asarray(255 - np.abs(one.astype(np.int16) - other), np.uint8)

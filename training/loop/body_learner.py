@@ -1,9 +1,9 @@
-"""Training of the body's generator on pairs, against a judge that sees both frames of a pair at once.
+"""Training of the body's generator on pairs, against a discriminator that sees both frames of a pair at once.
 
 Source: Chan et al. 2019, temporal smoothing:
 `min_G max_D E[log D(x0, x1, y0, y1)] + E[log(1 - D(x0, x1, G(x0), G(x1)))]`.
 The second picture is drawn on the first, and gradients flow through both. In the ablation's first row, pix2pixHD, each
-picture is drawn on zeros and judged by itself.
+picture is drawn on zeros and the discriminator sees it by itself.
 """
 
 # Shapes: B the batch's pairs, H and W pixels.
@@ -17,22 +17,19 @@ from torch import Tensor, nn
 from services.generator.network import Generator, GlobalGenerator, LocalEnhancer
 from serving.actors.store import NetworkShape
 from training.data.pairs import Pair, Pairs
-from training.loop.ahead import Ahead
-from training.loop.batches import collated, halved, on_device, pinned
+from training.loop.batches import Ahead, collated, halved, on_device, pinned
 from training.loop.learner import Computing, Learner, weights_fixed
-from training.losses.adversarial import real_or_fake
-from training.losses.feature_matching import feature_matching
-from training.losses.reconstruction import opacity_l1, weighted_l1
-from training.losses.temporal import PAIR_CHANNELS, SINGLE_CHANNELS, judged_apart, judged_together
-from training.networks.discriminator import MultiscaleDiscriminator
+from training.losses.temporal import PAIR_CHANNELS, SINGLE_CHANNELS, paired, single
+from training.losses.terms import feature_matching, opacity_l1, real_or_fake, weighted_l1
+from training.networks.discriminator import STORED_NAME, MultiscaleDiscriminator
 from training.presets import Preset
 
 _LABEL_CHANNELS: Final = 3
-"""Of the generator's input; the others are its previous picture."""
+"""The first channels of the generator's input; the others are its previous picture."""
 
 
 def new_generator(shape: NetworkShape) -> Generator:
-    """A generator of this shape, its weights not yet trained."""
+    """An untrained generator of this shape."""
     network = LocalEnhancer if shape.enhanced else GlobalGenerator
     return network(
         out_channels=4 if shape.plate else 3,
@@ -43,8 +40,8 @@ def new_generator(shape: NetworkShape) -> Generator:
     )
 
 
-def new_body_judge(preset: Preset) -> MultiscaleDiscriminator:
-    """The judge of pairs, or of single pictures where the preset has no temporal losses, not yet trained."""
+def new_body_discriminator(preset: Preset) -> MultiscaleDiscriminator:
+    """The untrained discriminator of pairs, or of single pictures if the preset has no temporal losses."""
     return MultiscaleDiscriminator(
         PAIR_CHANNELS if preset.temporal else SINGLE_CHANNELS,
         preset.discriminator_channels,
@@ -54,11 +51,11 @@ def new_body_judge(preset: Preset) -> MultiscaleDiscriminator:
 
 
 class BodyLearner(Learner):
-    """Trains the generator of `preset` on `pairs`, which bring a plate where the preset draws onto one.
+    """Trains the generator of `preset` on `pairs`, which have a plate if the preset draws onto one.
 
     vgg: see `Learner`. half_size: the pairs' pictures are twice as large as the preset's.
 
-    coarse_pictures, coarse_restores: of the training of the generator that `warm_start` took; 0 without one.
+    coarse_pictures, coarse_restores: counts from the training of the generator given to `warm_start`; 0 without one.
     """
 
     def __init__(
@@ -72,7 +69,7 @@ class BodyLearner(Learner):
     ) -> None:
         super().__init__(
             new_generator(preset.generator),
-            new_body_judge(preset),
+            new_body_discriminator(preset),
             preset,
             computing,
             weights=preset.weights,
@@ -87,10 +84,10 @@ class BodyLearner(Learner):
         self._forget_previous()
 
     def warm_start(self, coarse: BodyLearner) -> None:
-        """Takes the trunk from a generator that was trained at half size. Raises ValueError where there is no trunk."""
+        """Take the trunk from a generator that was trained at half size. Raises ValueError for networks without one."""
         for network in (self.generator, self.averaged):
             if not isinstance(network, LocalEnhancer) or not isinstance(coarse.averaged, GlobalGenerator):
-                raise ValueError("a local enhancer starts from a global generator, and nothing else does")
+                raise ValueError("only a local enhancer starts from a global generator")
             network.warm_start(coarse.averaged)
         self.coarse_pictures, self.coarse_restores = coarse.pictures_seen, coarse.restores
 
@@ -102,36 +99,36 @@ class BodyLearner(Learner):
     def load_state(self, state: dict[str, Any]) -> None:
         """See `Learner.load_state`."""
         super().load_state(state)
-        # Not in checkpoints of earlier releases.
+        # Absent from checkpoints of earlier releases.
         self.coarse_pictures = int(state.get("coarse_pictures", 0))
         self.coarse_restores = int(state.get("coarse_restores", 0))
 
-    def start_from(self, generator: dict[str, Tensor], judge: dict[str, Tensor] | None, source: str) -> None:
+    def start_from(self, generator: dict[str, Tensor], discriminator: dict[str, Tensor] | None, source: str) -> None:
         """See `Learner.start_from`."""
-        super().start_from(generator, judge, source)
+        super().start_from(generator, discriminator, source)
         self._forget_previous()
 
     def step(self, progress: float) -> dict[str, float]:
         """See `Learner.step`: a batch of pairs, two pictures each."""
         preset = self._preset
         pair = on_device(self._next(self._batches), self.device)
-        judged = judged_together if preset.temporal else judged_apart
+        shown = paired if preset.temporal else single
         if isinstance(self.generator, LocalEnhancer):
             self.generator.trunk.requires_grad_(progress >= preset.frozen_trunk)
         with self._autocast():
             pictures, opacities = self._drawn(pair)
             self._abandon_if_asked()
-            drawn_BCHW = judged(pair.labels, pictures)
-            with weights_fixed(self.judge):
-                judged_drawn = self.judge(drawn_BCHW)
-            # Taken with gradients: the judge's own step uses it again.
-            judged_real = self.judge(judged(pair.labels, pair.pictures))
-            terms = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
+            drawn_BCHW = shown(pair.labels, pictures)
+            with weights_fixed(self.discriminator):
+                on_drawn = self.discriminator(drawn_BCHW)
+            # With gradients: the discriminator's own step uses these outputs again.
+            on_real = self.discriminator(shown(pair.labels, pair.pictures))
+            terms = {"adversarial": real_or_fake(on_drawn, is_real=True, loss=preset.adversarial)}
             if self._weights.feature_matching:
-                terms["feature_matching"] = feature_matching(judged_drawn, judged_real, preset.feature_matching)
+                terms["feature_matching"] = feature_matching(on_drawn, on_real, preset.feature_matching)
             terms |= self._pixel_terms(pair, pictures, opacities)
         self._update("generator", self._weights.total(terms), progress)
-        terms["judge"] = self._update_judge(judged_real, drawn_BCHW, progress)
+        terms[STORED_NAME] = self._update_discriminator(on_real, drawn_BCHW, progress)
         return self._stepped(terms)
 
     def _batch(self, number: int) -> Pair:
@@ -158,9 +155,9 @@ class BodyLearner(Learner):
         return plate_B3HW + opacity_B1HW * (drawn_BCHW[:, :3] - plate_B3HW), opacity_B1HW
 
     def _pixel_terms(self, pair: Pair, pictures: tuple[Tensor, Tensor], opacities: list[Tensor]) -> dict[str, Tensor]:
-        """The terms that compare pictures: summed over both frames of a pair, averaged over two single pictures.
+        """The terms that compare pictures: summed over both frames of a pair, or averaged over two single pictures.
 
-        With temporal smoothing a pair is one example: the discriminator judges it once, and the paper's objective sums
+        With temporal smoothing a pair is one example: the discriminator sees it once, and the paper's objective sums
         the pixel terms of its frames. In the `pix2pixhd` row each picture is an example, so all terms are averaged over
         the two, as the discriminator's are.
         """
@@ -168,7 +165,7 @@ class BodyLearner(Learner):
         share = 1.0 if self._preset.temporal else 0.5
         terms = {}
         if weights.perceptual:
-            first, second = (self._seen_alike(*both) for both in zip(pictures, real, strict=True))
+            first, second = (self._perceptual(*both) for both in zip(pictures, real, strict=True))
             terms["perceptual"] = share * (first + second)
         if weights.l1:
             first, second = (
@@ -181,7 +178,8 @@ class BodyLearner(Learner):
         return terms
 
     def _forget_previous(self) -> None:
-        """Without temporal losses: zero weights for the previous picture. They stay: its zeros pull at nothing."""
+        """Without temporal losses, zero the weights of the previous picture. Its zeros give them no gradient."""
+
         if self._preset.temporal:
             return
         for network in (self.generator, self.averaged):

@@ -1,81 +1,47 @@
-"""Training of the face's network: a residual on crops of what the finished body's generator draws.
+"""Training of the face network: it draws a residual for face crops of the finished body's pictures.
 
 Source: Chan et al. 2019, section 3.3: `min_Gf max_Df E[log Df(xF, yF)] + E[log(1 - Df(xF, G(x)F + r))]`; the body's
-generator stays as it is.
+generator does not change.
 """
 
 # Shapes: B the batch's crops, S pixels, the side of the face crop.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motion.face_region import FaceRule, cut_face, face_region
-from motion.frame import Picture
-from motion.pose import Pose
 from services.face.network import FaceGenerator
 from serving.actors.store import NetworkShape
 from training.data.pairs import picture_tensor
-from training.loop.ahead import Ahead
+from training.loop.batches import Ahead
+from training.loop.face_crops import FaceCrop
 from training.loop.learner import Computing, Learner, weights_fixed
-from training.losses.adversarial import real_or_fake
-from training.losses.feature_matching import feature_matching
-from training.networks.discriminator import MultiscaleDiscriminator
+from training.losses.terms import feature_matching, real_or_fake
+from training.networks.discriminator import STORED_NAME, MultiscaleDiscriminator
 from training.presets import Preset
 
 _BESIDE_GAIN = 9.0
-_JUDGED_CHANNELS = 6
-"""A label crop and a picture's crop."""
+_SHOWN_CHANNELS = 6
+"""The discriminator's input: a label crop and a picture crop."""
 
 
 def new_face_network(shape: NetworkShape) -> FaceGenerator:
-    """A face network of this shape, its weights not yet trained."""
+    """An untrained face network of this shape."""
     return FaceGenerator(shape.base_channels, shape.downsamplings, shape.blocks, shape.padding)
 
 
-def new_face_judge(preset: Preset) -> MultiscaleDiscriminator:
-    """The judge of faces, not yet trained."""
+def new_face_discriminator(preset: Preset) -> MultiscaleDiscriminator:
+    """The untrained discriminator of faces."""
     return MultiscaleDiscriminator(
-        _JUDGED_CHANNELS, preset.face_discriminator_channels, preset.discriminator_layers, scales=1
+        _SHOWN_CHANNELS, preset.face_discriminator_channels, preset.discriminator_layers, scales=1
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FaceCrop:
-    """The face of one frame, `[S, S, 3]` uint8 RGB each: of the label map, as drawn, and as it really is.
-
-    person: `[S, S]` uint8, 255 on the person and a margin around.
-    """
-
-    label: Picture
-    drawn: Picture
-    real: Picture
-    person: NDArray[np.uint8]
-
-
-def face_crop(
-    label: Picture, drawn: Picture, real: Picture, person: NDArray[np.uint8], pose: Pose, rule: FaceRule
-) -> FaceCrop | None:
-    """Cuts the face out of pictures, `[H, W, 3]` uint8, and the person's mask, `[H, W]`; None where there is no face.
-
-    pose: in pixels of the pictures.
-    """
-    height_px, width_px = label.shape[:2]
-    region = face_region(pose, rule, width_px, height_px)
-    if region is None:
-        return None
-    person_HW3 = np.repeat(person[..., None], 3, axis=2)
-    label, drawn, real, person_SS3 = (cut_face(p, region, rule.crop_px) for p in (label, drawn, real, person_HW3))
-    return FaceCrop(label, drawn, real, person_SS3[..., 0])
-
-
 class FaceLearner(Learner):
-    """Trains the face network of `preset` on crops. Raises ValueError without crops, and for a preset without one.
+    """Trains the face network of `preset` on crops. Raises ValueError without crops or without a face network.
 
     vgg: see `Learner`.
     """
@@ -89,7 +55,7 @@ class FaceLearner(Learner):
             raise ValueError("no face to train on")
         super().__init__(
             new_face_network(preset.face),
-            new_face_judge(preset),
+            new_face_discriminator(preset),
             preset,
             computing,
             weights=preset.face_weights,
@@ -99,8 +65,8 @@ class FaceLearner(Learner):
         self.crops = crops
         self._batches = Ahead(self._batch, self.pictures_per_step)
 
-    def judge_alone(self, progress: float) -> bool:
-        """See `Learner.judge_alone`."""
+    def discriminator_alone(self, progress: float) -> bool:
+        """See `Learner.discriminator_alone`."""
         return progress < self._preset.face_judge_alone
 
     def step(self, progress: float) -> dict[str, float]:
@@ -111,27 +77,28 @@ class FaceLearner(Learner):
             residual = self.generator(torch.cat([label, drawn], dim=1)).float()
             refined = drawn + residual
             self._abandon_if_asked()
-            # Clamped for the judge as it is when served; losses by pixels pull back what the clamp would hide.
-            judged = torch.cat([label, refined.clamp(-1, 1)], dim=1)
-            with weights_fixed(self.judge):
-                judged_drawn = self.judge(judged)
-            judged_real = self.judge(torch.cat([label, real], dim=1))
-            terms = {"adversarial": real_or_fake(judged_drawn, is_real=True, loss=preset.adversarial)}
+            # Clamped for the discriminator, as when served; the pixel losses pull back what the clamp would hide.
+            shown = torch.cat([label, refined.clamp(-1, 1)], dim=1)
+            with weights_fixed(self.discriminator):
+                on_drawn = self.discriminator(shown)
+            on_real = self.discriminator(torch.cat([label, real], dim=1))
+            terms = {"adversarial": real_or_fake(on_drawn, is_real=True, loss=preset.adversarial)}
             if weights.feature_matching:
-                terms["feature_matching"] = feature_matching(judged_drawn, judged_real, preset.feature_matching)
+                terms["feature_matching"] = feature_matching(on_drawn, on_real, preset.feature_matching)
             if weights.perceptual:
-                terms["perceptual"] = self._seen_alike(refined, real)
+                terms["perceptual"] = self._perceptual(refined, real)
             if weights.l1:
-                # Beside the person the body's picture is the plate already. Instance norms tempt the network to leave a
-                # bright or dark drop where nobody looks; this is dear.
+                # Beside the person the body's picture already is the plate. Instance norms tempt the network to leave a
+                # bright or dark spot there, so errors beside the person cost more.
                 terms["l1"] = ((1 + _BESIDE_GAIN * (1 - person)) * (refined - real).abs()).mean()
-        if not self.judge_alone(progress):
+        if not self.discriminator_alone(progress):
             self._update("generator", weights.total(terms), progress)
-        terms["judge"] = self._update_judge(judged_real, judged, progress)
+        terms[STORED_NAME] = self._update_discriminator(on_real, shown, progress)
         return self._stepped(terms)
 
     def _batch(self, number: int) -> list[Tensor]:
-        """Labels in [0, 1], faces as drawn and as they are in [-1, 1], `[B, 3, S, S]`; the person, `[B, 1, S, S]`."""
+        """Labels in [0, 1], drawn and real faces in [-1, 1], `[B, 3, S, S]`, and the person, `[B, 1, S, S]`."""
+
         crops = [self._crop(item) for item in self._items(number)]
         scaled = [
             torch.cat([picture_tensor(picture, zero, scale) for picture in pictures])

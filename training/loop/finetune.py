@@ -1,9 +1,9 @@
-"""Fine-tuning: a training that begins with the weights of another actor.
+"""Fine-tuning: a training that starts with the weights of another actor.
 
-Best are that actor's checkpoints, where they are still in the work folder: they hold the discriminator too, which knows
-what real pictures look like. Else the published networks are taken, whose weights were rounded to half precision, and
-the discriminator begins anew. A checkpoint from before the first step is nothing to start from, and passed over. The
-face comes from where the body came from.
+That actor's checkpoints are best, if they are still in the work folder: they contain the discriminator too, which has
+learned what real pictures look like. Otherwise the published networks are used, whose weights were rounded to half
+precision, and the discriminator starts with random weights. A checkpoint from before the first step is skipped. The
+face comes from the same source as the body.
 """
 
 from __future__ import annotations
@@ -24,44 +24,45 @@ from training.checkpoints.store import Checkpoint, Checkpoints
 from training.loop.body_learner import new_generator
 from training.loop.face_learner import new_face_network
 from training.loop.learner import Learner
+from training.networks.discriminator import STORED_NAME
 from training.presets import Preset
 
 _NETWORK: Final = "network."
-"""Ahead of the names of weights in a published file; beside them lies the plate."""
+"""The prefix of the weights' names in a published file, which also contains the plate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Of a network of another actor. judge: None where it is not to be had. source: for the training record."""
+    """The weights of another actor's network. discriminator: None without one. source: for the training record."""
 
     generator: dict[str, Tensor]
-    judge: dict[str, Tensor] | None
+    discriminator: dict[str, Tensor] | None
     source: str
     padding: Padding
 
 
 def checked_start(actor: str, preset: Preset, work_root: Path, store_root: Path) -> Padding:
-    """The padding of the actor's networks, which a training has to keep: weights are good for one alone.
+    """The padding of the actor's networks, which a training must keep: weights fit only one padding.
 
-    Raises what the start of a training with this preset will raise, before anything has been spent on it.
+    Raises early what the start of a training with this preset would raise.
     """
     weights = body_weights_of(actor, work_root, store_root)
     with torch.device("meta"):  # shapes alone
         body = new_generator(preset.generator)
         face = None if preset.face is None else new_face_network(preset.face)
-    _check_form(weights, body)
+    _check_shape(weights, body)
     of_face = None if face is None else face_weights_of(actor, weights.source, work_root, store_root)
     if face is not None and of_face is not None:
-        _check_form(of_face, face)
+        _check_shape(of_face, face)
     return weights.padding
 
 
 def body_weights_of(
     actor: str, work_root: Path, store_root: Path, on_note: Callable[[str], None] = lambda note: None
 ) -> Weights:
-    """The weights of an actor's body. on_note: told of checkpoints that are damaged.
+    """The weights of an actor's body. on_note: called about damaged checkpoints.
 
-    Raises BadInput where there is no such actor, ActorUnusable for one that cannot be read.
+    Raises BadInput if there is no such actor, ActorUnusable if it cannot be read.
     """
     checkpoints = Checkpoints(work_root / actor / "body.pt", on_note)
     found = next((found for found in checkpoints.read() if found.pictures_seen), None)
@@ -77,8 +78,8 @@ def body_weights_of(
     if not versions:
         raise BadInput(
             "from",
-            f"no checkpoint of {actor!r} in {work_root} can be used, being damaged or not trained yet, and no version "
-            f"is in {store_root}",
+            f"no checkpoint of {actor!r} in {work_root} can be used (each is damaged or not trained yet), and there is "
+            f"no version in {store_root}",
         )
     published = store.load(actor, store.served(actor).version or versions[-1])
     return _published(published, published.generator_path, published.generator.padding)
@@ -91,11 +92,11 @@ def face_weights_of(
     store_root: Path,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Weights | None:
-    """The weights of the face that belongs to an actor's body; None where there is none.
+    """The weights of the face that belongs to an actor's body; None if there is none.
 
-    Where the body was published, the face beside it. Where it was a checkpoint, a face of the same training, which may
-    have been trained on what an earlier state of that body drew.
-    body_source: of the body's weights. on_note: told of checkpoints that are damaged. Raises ActorUnusable.
+    For a published body, the face published with it. For a body's checkpoint, a face of the same training, which may
+    have been trained on pictures from an earlier state of that body.
+    body_source: the source of the body's weights. on_note: called about damaged checkpoints. Raises ActorUnusable.
     """
     store = ActorStore(store_root)
     for version in store.versions(actor):
@@ -111,24 +112,26 @@ def face_weights_of(
 
 
 def start(learner: Learner, weights: Weights) -> None:
-    """Gives `learner` the weights. A discriminator of another form begins anew, which the record then says.
+    """Give `learner` the weights. A discriminator of another shape starts with random ones, and the record says so.
 
-    Raises BadInput, which names what differs, for a generator of another form.
+    Raises BadInput, which names the difference, for a generator of another shape.
     """
-    _check_form(weights, learner.generator)
-    judge, source = weights.judge, weights.source
-    if judge is not None and _difference(judge, learner.judge.state_dict()):
-        judge, source = None, f"{source}, without its discriminator, which is of another form"
-    learner.start_from(weights.generator, judge, source)
+    _check_shape(weights, learner.generator)
+    discriminator, source = weights.discriminator, weights.source
+    if discriminator is not None and _difference(discriminator, learner.discriminator.state_dict()):
+        discriminator, source = None, f"{source}, without its discriminator, which has another shape"
+    learner.start_from(weights.generator, discriminator, source)
 
 
 def _of_checkpoint(actor: str, found: Checkpoint) -> Weights:
     source = f"{actor}'s checkpoint after {found.pictures_seen} pictures ({_training_of(found)})"
-    return Weights(dict(found.learner["averaged"]), dict(found.learner["judge"]), source, padding_of(found.identity))
+    return Weights(
+        dict(found.learner["averaged"]), dict(found.learner[STORED_NAME]), source, padding_of(found.identity)
+    )
 
 
 def _training_of(found: Checkpoint) -> str:
-    """Tells a training from others, in the same words for its body and its face."""
+    """Names the training; its body and its face have the same name."""
     return f"training {fingerprint(of_the_body(found.identity))}"
 
 
@@ -146,10 +149,12 @@ def _published_source(actor: str, version: int) -> str:
     return f"{actor} version {version} as published"
 
 
-def _check_form(weights: Weights, network: nn.Module) -> None:
+def _check_shape(weights: Weights, network: nn.Module) -> None:
     differs = _difference(weights.generator, network.state_dict())
     if differs:
-        raise BadInput("from", f"{weights.source} is another network than this preset's: {differs}; take its preset")
+        raise BadInput(
+            "from", f"{weights.source} is not a network of this preset: {differs}; use the preset it was trained with"
+        )
 
 
 def _difference(there: dict[str, Tensor], here: dict[str, Tensor]) -> str:

@@ -1,12 +1,12 @@
-"""The training loop: steps until the budget is used up, with checkpoints, so that an interrupted job goes on.
+"""The training loop: takes steps until the budget is used up, and writes checkpoints to resume from.
 
 Progress is counted in pictures seen and in seconds of training, never in epochs.
 
-What a step does follows from the state in the checkpoint alone: networks, optimizers, pictures seen (which pairs are
-drawn and all other chance derive from), and the part of the budget that is used up (the learning rate, and what is
-trained: a trunk and the face's network may begin later). With a budget in pictures a training that was killed and goes
-on takes the very same steps, to the last bit on a CPU. With a budget in seconds that part follows the clock: from the
-same weights the steps are the same until the rate falls, or until such a beginning.
+A step depends only on the state in the checkpoint: networks, optimizers, pictures seen (from which the choice of pairs
+and all other random numbers derive), and the fraction of the budget used (which sets the learning rate, and what is
+trained: a trunk or the face network may start later). With a budget in pictures, a training that is killed and resumed
+takes exactly the same steps, bit for bit on a CPU. With a budget in seconds that fraction depends on the clock: from
+the same weights the steps are the same until the rate falls or such a late start.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from training.reporting.loss_curves import Curves
 
 CHECKPOINT_EVERY_SECONDS: Final = 60.0
 _SAVING_PART: Final = 0.05
-"""Of the time, at most, for writing checkpoints: large networks write gigabytes."""
+"""The maximum fraction of the time spent writing checkpoints: large networks write gigabytes."""
 
 
 class TrainingStopped(Exception):
-    """Somebody asked the training to stop; a checkpoint was written, and the same command goes on."""
+    """The training was asked to stop; a checkpoint was written, and the same command resumes it."""
 
 
 class TrainingDiverged(DanceError):
-    """The losses became nonsense again, after the training had been put back to a good checkpoint once."""
+    """The training diverged again, after it had been put back to a good checkpoint once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long to train: until the first of the two is used up. Raises ValueError without either, or for none of it.
+    """How long to train: until the first of the two is used up. Raises ValueError without either, or for 0.
 
-    seconds: of training, evaluation in between included, over all runs of the job. pictures: drawn in training.
+    seconds: of training, including evaluation in between, over all runs of the job. pictures: drawn in training.
     """
 
     seconds: float | None = None
@@ -55,7 +55,7 @@ class Budget:
             raise ValueError(f"a budget must be positive, got {self}")
 
     def progress(self, seconds: float, pictures: int) -> float:
-        """The part of the budget that is used up, in [0, 1]."""
+        """The fraction of the budget that is used up, in [0, 1]."""
         parts = [0.0]
         if self.seconds is not None:
             parts.append(seconds / self.seconds)
@@ -66,7 +66,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of training, as it is reported. losses: by name. progress: of the budget, in [0, 1]."""
+    """The report of one training step. losses: by name. progress: the fraction of the budget used, in [0, 1]."""
 
     seconds: float
     pictures_seen: int
@@ -77,12 +77,12 @@ class Step:
 class Trainer:
     """Trains `learner` for `budget`, with its state in `checkpoint_path` and older ones beside it.
 
-    identity: what the checkpoint belongs to. A checkpoint that differs in what `concern` leaves of it is never
-    continued: where it may be replaced, training begins anew and replaces it, else BadInput is raised, which names what
-    differs.
-    stage: names the curves, which lie beside the checkpoint. on_note: told what a person should know.
+    identity: of the training. A checkpoint that differs in the part selected by `concern` is never resumed: with
+    `replaces`, training starts over and replaces it; otherwise BadInput is raised, which names the differences.
+    on_note: called with notes for the user.
 
-    continued: whether a checkpoint was found. steps: taken by `run`, in this process. curves: of rank 0, else None.
+    continued: whether a checkpoint was found. steps: taken by `run`, in this process. curves: at rank 0, else None;
+    they are written beside the checkpoint.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Trainer:
         self._concern = concern
         self._on_note = on_note
         self._every_seconds = checkpoint_every_seconds
-        self._watch = Watch(learner.adversarial, learner.judge_scales)
+        self._watch = Watch(learner.adversarial, learner.discriminator_scales)
         self._ranks = learner.computing.ranks
         self._checkpoints = Checkpoints(checkpoint_path, on_note)
         if self._ranks.is_first:
@@ -116,26 +116,27 @@ class Trainer:
             self._load(found)
             self.continued = True
         elif found is not None and not replaces:
-            # Both ways: a value that only the checkpoint has is a difference too.
+            # Compare both ways: a value that only the checkpoint has is a difference too.
             there, here = concern(found.identity), concern(self._identity)
             unknown = {name: "unknown" for name in there if name not in AS_EVER}
             refuse_another(there, unknown | dict(here), checkpoint_path.parent)
-        elif self._checkpoints.passed_over:
-            on_note(f"no checkpoint of this training can be used in {checkpoint_path.parent}, so it begins anew")
+        elif self._checkpoints.skipped:
+            on_note(f"no checkpoint of this training can be used in {checkpoint_path.parent}, so it starts over")
         self.curves: Curves | None = None
         if self._ranks.is_first:
             self.curves = Curves(checkpoint_path.parent, checkpoint_path.stem, learner.pictures_seen)
 
     @property
     def progress(self) -> float:
-        """The part of the budget that is used up, in [0, 1]."""
+        """The fraction of the budget that is used up, in [0, 1]."""
         return self._budget.progress(self.seconds, self.learner.pictures_seen)
 
     def run(self, on_step: Callable[[Step], None], should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Trains until the budget is used up, then writes a checkpoint.
+        """Train until the budget is used up, then write a checkpoint.
 
-        on_step: told of every step; the time it takes counts. Raises TrainingStopped, after writing a checkpoint, as
-        soon as `should_stop` says so; TrainingDiverged where losses became nonsense and, put back once, did again.
+        on_step: called after every step; the time it takes counts. Raises TrainingStopped, after writing a checkpoint,
+        as soon as `should_stop` returns true; TrainingDiverged if the training diverges a second time after it was put
+        back once.
         """
         self.learner.asked_to_stop = should_stop
         try:
@@ -145,9 +146,9 @@ class Trainer:
                 self.curves.close()
 
     def save(self) -> float:
-        """Writes the checkpoint; a crash while writing leaves the ones before it. Returns the seconds that took.
+        """Write the checkpoint; a crash while writing leaves the ones before it. Returns the seconds it took.
 
-        Weights that are no numbers are not worth keeping: then nothing is written.
+        Writes nothing if a weight is NaN or infinite.
         """
         began = time.monotonic()
         if self._ranks.is_first and self.learner.is_finite():
@@ -158,7 +159,7 @@ class Trainer:
 
     def _run(self, on_step: Callable[[Step], None], should_stop: Callable[[], bool]) -> None:
         if self.progress < 1 and not self.continued:
-            self.save()  # the first one that there is to go back to
+            self.save()  # the first one to go back to
         saved_at, next_save = self.seconds, self._every_seconds
         before, started = self.seconds, time.monotonic()
         while True:
@@ -169,14 +170,14 @@ class Trainer:
             if asked:
                 self._stop()
             if progress >= 1:
-                trouble = "weights became no numbers"
+                trouble = "weights became NaN or infinite"
             else:
                 try:
                     with metrics.step(self.learner):
                         losses = self.learner.step(progress)
                 except StepAbandoned:
                     self._stop()
-                trouble = self._watch.trouble(losses, judge_alone=self.learner.judge_alone(progress))
+                trouble = self._watch.trouble(losses, discriminator_alone=self.learner.discriminator_alone(progress))
             if trouble:
                 self._put_back(trouble)
                 saved_at = self.seconds
@@ -193,7 +194,7 @@ class Trainer:
             if self.seconds - saved_at >= next_save:
                 next_save = max(self._every_seconds, self.save() / _SAVING_PART)
                 self.seconds = saved_at = before + time.monotonic() - started
-        if self.steps:  # else the checkpoint of this very state is there
+        if self.steps:  # otherwise the checkpoint of this state exists already
             self.save()
 
     def _stop(self) -> NoReturn:
@@ -201,12 +202,12 @@ class Trainer:
         raise TrainingStopped(f"stopped after {self.learner.pictures_seen} pictures; a checkpoint was written")
 
     def _put_back(self, trouble: str) -> None:
-        """Goes back to the last good checkpoint, once, with other pairs and half of the rate."""
+        """Go back to the last good checkpoint, once, with other pairs and half the learning rate."""
         at = self.learner.pictures_seen
         if self.learner.restores:
             raise TrainingDiverged(
-                f"after {at} pictures {trouble}, although the training had been put back once before: it does not get "
-                "over it. Take a lower learning rate, another seed or other losses, in another --work folder"
+                f"after {at} pictures {trouble}, although the training had been put back once before. Use a lower "
+                "learning rate, another seed or other losses, in another --work folder"
             )
         good = self._shared(next((found for found in self._own() if found.suspect == 0), None))
         if good is None:
@@ -216,33 +217,33 @@ class Trainer:
         if self.curves is not None:
             self.curves.rewind(self.learner.pictures_seen)
         self._on_note(
-            f"after {at} pictures {trouble}; put back to {self.learner.pictures_seen} pictures, once, with half of the "
+            f"after {at} pictures {trouble}; put back to {self.learner.pictures_seen} pictures, once, with half the "
             "learning rate"
         )
-        # A process that is killed now must not be put back a second first time.
+        # A process that is killed now must not be put back for the first time again.
         self.save()
 
     def _is_own(self, found: Checkpoint) -> bool:
         return self._concern(found.identity) == self._concern(self._identity)
 
     def _own(self) -> Iterator[Checkpoint]:
-        """This training's checkpoints that rank 0 can use, newest first; none at the others, which do as rank 0 does.
+        """This training's checkpoints that rank 0 can use, newest first; none at other ranks, which follow rank 0.
 
-        Those of a training that this one replaces lie behind them until they are pushed out.
+        Those of a training that this one replaces come after them until they are pushed out.
         """
         return filter(self._is_own, self._checkpoints.read()) if self._ranks.is_first else iter(())
 
     def _shared(self, found: Checkpoint | None) -> Checkpoint | None:
-        """The checkpoint that rank 0 found, at every process; what others find does not count."""
+        """The checkpoint that rank 0 found, in every process; what others find does not count."""
         pictures = self._ranks.told_by_first(None if found is None else found.pictures_seen)
         if pictures is not None and not self._ranks.is_first:
             found = next((other for other in self._checkpoints.read() if other.pictures_seen == pictures), None)
             if found is None:
                 raise DanceError(
-                    f"rank 0 goes on from a checkpoint after {pictures} pictures; rank {self._ranks.rank} finds none "
+                    f"rank 0 resumes from a checkpoint after {pictures} pictures; rank {self._ranks.rank} finds none "
                     f"in {self._checkpoints.path.parent}: all processes must see the same folder"
                 )
-        self._ranks.wait()  # before rank 0 writes the next one in its place
+        self._ranks.wait()  # before rank 0 overwrites it with the next one
         return found
 
     def _load(self, checkpoint: Checkpoint) -> None:

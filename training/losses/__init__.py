@@ -1,4 +1,4 @@
-"""The terms of the losses, and how much each counts."""
+"""The loss terms, one function each, and their weights."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossWeights:
-    """How much each term of a generator's loss counts. Raises ValueError for a negative weight.
+    """The weights of the terms of a generator's loss. Raises ValueError for a negative weight.
 
-    The defaults are pix2pixHD's, with L1 in place of its perceptual loss, and an opacity that follows the masks. A term
+    The defaults are pix2pixHD's, with L1 instead of its perceptual loss, and an opacity that follows the masks. A term
     of weight 0 is not computed.
     """
 
@@ -29,5 +29,6 @@ class LossWeights:
                 raise ValueError(f"the weight of {field.name} cannot be negative, got {getattr(self, field.name)}")
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum of the terms given by name. A scalar. Raises AttributeError for an unknown name."""
+        """The weighted sum of the named terms, a scalar. Raises AttributeError for an unknown name."""
+
         return torch.stack([getattr(self, name) * term for name, term in terms.items()]).sum()

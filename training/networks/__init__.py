@@ -1,1 +1,1 @@
-"""Networks only training needs, and layers that train faster on a CPU."""
+"""Networks that only training needs, and layers that train faster on a CPU."""

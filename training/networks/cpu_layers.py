@@ -1,18 +1,21 @@
-"""Faster forms of three layers for training on a CPU.
+"""Faster versions of three layers for training on a CPU.
 
-What is wrong with the usual ones, measured with the slim generator at 256x256 in bf16 on two cores with AMX: reflection
-padding is slow on channels-last pictures, backwards above all; instance norm copies them into another layout and back
-(together 375 ms forwards and backwards, 175 ms with these); and oneDNN's gradient of a convolution's weights lets its
-threads spin for each other, so that next to any other busy process it takes ten times as long. Here that gradient is
-computed by a second thread on its own, while the first goes on backwards. In float32 on a CPU with AVX2 alone that
-gradient is slow on channels-last pictures, where the others are fast, so it gets copies of its own (3x3, 64 to 32
-channels at 256x256: 224 ms of a core with channels last, 56 ms without). Weights and their names stay the same.
+PyTorch's layers have these problems, measured with the slim generator at 256x256 in bf16 on two cores with AMX.
+Reflection padding is slow on channels-last pictures, above all in the backward pass. Instance norm copies them into
+another layout and back (together 375 ms forward and backward, 175 ms with these layers). In oneDNN's gradient of a
+convolution's weights the threads spin for each other, so it takes ten times as long next to any other busy process;
+here a second thread computes that gradient by itself while the first continues the backward pass. In float32 on a CPU
+with only AVX2, that gradient alone is slow on channels-last pictures, so it works on copies (3x3, 64 to 32 channels at
+256x256: 224 ms of a core with channels last, 56 ms without). Weights and their names stay the same.
 """
 
 # Shapes: B batch, C channels, H and W pixels.
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import cache
 from threading import Barrier
 from typing import Any, cast
 
@@ -22,10 +25,10 @@ from torch.nn import functional as F
 
 
 def single_threaded_pool(count: int, name: str) -> ThreadPoolExecutor:
-    """`count` threads in each of which torch computes by itself, without helpers. They run from now on."""
+    """Start `count` threads, in each of which torch computes without helper threads."""
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(count, name, initializer=torch.set_num_threads, initargs=(1,))
-    # Each waits for the others, so that every one of them has started.
+    # Each waits for the others, so all of them have started.
     together = Barrier(count)
     for future in [pool.submit(together.wait) for _ in range(count)]:
         future.result()
@@ -34,53 +37,55 @@ def single_threaded_pool(count: int, name: str) -> ThreadPoolExecutor:
     return pool
 
 
-class _WeightGradients:
-    """One thread that computes gradients of weights, in the order asked, and adds them where autograd would."""
-
-    def __init__(self) -> None:
-        self._thread = single_threaded_pool(1, "weight-gradients")
-        self._waiting: list[Future[None]] = []
-
-    def submit(self, conv: FastConv2d, x_BCHW: Tensor, weight: Tensor, gradient_BCHW: Tensor) -> None:
-        self._waiting.append(self._thread.submit(self._compute, conv, x_BCHW, weight, gradient_BCHW))
-
-    def finish(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            future.result()
-
-    @staticmethod
-    @torch.no_grad()
-    def _compute(conv: FastConv2d, x_BCHW: Tensor, weight: Tensor, gradient_BCHW: Tensor) -> None:
-        wanted = [False, True, conv.bias is not None]
-        if x_BCHW.dtype == torch.float32:
-            # Without bf16 this gradient, and it alone, takes two to four times as long on channels-last pictures.
-            x_BCHW, weight, gradient_BCHW = x_BCHW.contiguous(), weight.contiguous(), gradient_BCHW.contiguous()
-        _, of_weight, of_bias = conv.gradients(x_BCHW, weight, gradient_BCHW, wanted)
-        _add_gradient(conv.weight, of_weight)
-        if conv.bias is not None:
-            _add_gradient(conv.bias, of_bias)
+@cache
+def _gradient_thread() -> ThreadPoolExecutor:
+    return single_threaded_pool(1, "weight-gradients")
 
 
-_weight_gradients: _WeightGradients | None = None
+_submitted: list[Future[None]] | None = None
+"""The gradients being computed within `weight_gradients_aside`; None outside it."""
 
 
-def finish_weight_gradients() -> None:
-    """Waits until all gradients of the backward passes so far are in the weights' `grad`. Raises what failed there."""
-    if _weight_gradients is not None:
-        _weight_gradients.finish()
+@contextmanager
+def weight_gradients_aside() -> Iterator[None]:
+    """Compute weight gradients of `FastConv2d` in a second thread, in order, and add them where autograd would.
+
+    On exit all of them are in the weights' `grad`. Raises an error that occurred in that thread.
+    """
+    global _submitted
+    submitted: list[Future[None]] = []
+    _submitted = submitted
+    try:
+        yield
+    finally:
+        _submitted = None
+        wait(submitted)
+    for future in submitted:
+        future.result()
+
+
+@torch.no_grad()
+def _add_weight_gradients(conv: FastConv2d, x_BCHW: Tensor, weight: Tensor, gradient_BCHW: Tensor) -> None:
+    wanted = [False, True, conv.bias is not None]
+    if x_BCHW.dtype == torch.float32:
+        # Without bf16 this gradient, and it alone, takes two to four times as long on channels-last pictures.
+        x_BCHW, weight, gradient_BCHW = x_BCHW.contiguous(), weight.contiguous(), gradient_BCHW.contiguous()
+    _, of_weight, of_bias = conv.gradients(x_BCHW, weight, gradient_BCHW, wanted)
+    _add_gradient(conv.weight, of_weight)
+    if conv.bias is not None:
+        _add_gradient(conv.bias, of_bias)
 
 
 def _add_gradient(parameter: nn.Parameter, gradient: Tensor) -> None:
     if parameter.grad is None:
-        # In the weight's own layout: the fused Adam reads both as they lie in memory.
+        # In the weight's own layout: the fused Adam reads both in memory order.
         parameter.grad = torch.empty_like(parameter).copy_(gradient)
     else:
         parameter.grad += gradient
 
 
 class _Convolution(torch.autograd.Function):
-    """A convolution whose weights get their gradient from another thread."""
+    """A convolution that adds the gradient of its weights itself, within `weight_gradients_aside` in another thread."""
 
     @staticmethod
     def forward(ctx: Any, x_BCHW: Tensor, weight: nn.Parameter, conv: FastConv2d) -> Tensor:
@@ -94,12 +99,14 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:
-        global _weight_gradients
         x_BCHW, weight = ctx.saved_tensors
         gradient_BCHW = gradients[0].contiguous(memory_format=torch.channels_last)
         if ctx.needs_input_grad[1]:
-            _weight_gradients = _weight_gradients or _WeightGradients()
-            _weight_gradients.submit(ctx.conv, x_BCHW, weight, gradient_BCHW)
+            if _submitted is None:
+                _add_weight_gradients(ctx.conv, x_BCHW, weight, gradient_BCHW)
+            else:
+                thread = _gradient_thread()
+                _submitted.append(thread.submit(_add_weight_gradients, ctx.conv, x_BCHW, weight, gradient_BCHW))
         if not ctx.needs_input_grad[0]:
             return None, None, None
         of_input, _, _ = ctx.conv.gradients(x_BCHW, weight, gradient_BCHW, [True, False, False])
@@ -107,7 +114,7 @@ class _Convolution(torch.autograd.Function):
 
 
 class FastConv2d(nn.Module):
-    """`nn.Conv2d` with zero padding, no dilation, no groups. Call `finish_weight_gradients` after `backward`."""
+    """`nn.Conv2d` with zero padding, no dilation, no groups."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
@@ -121,7 +128,7 @@ class FastConv2d(nn.Module):
         return convolved_BCHW
 
     def gradients(self, x_BCHW: Tensor, weight: Tensor, gradient_BCHW: Tensor, wanted: list[bool]) -> Any:
-        """Gradients of input, weight and bias; None where not wanted."""
+        """Gradients of input, weight and bias; None for those not wanted."""
         return torch.ops.aten.convolution_backward(
             gradient_BCHW,
             x_BCHW,
@@ -138,7 +145,7 @@ class FastConv2d(nn.Module):
 
 
 class _ReflectionPad(torch.autograd.Function):
-    """Copies the border; its gradient folds the border back, rows first, then columns."""
+    """Copies the border; the gradient folds the border back, rows first, then columns."""
 
     @staticmethod
     def forward(ctx: Any, x_BCHW: Tensor, padding: int) -> Tensor:
@@ -170,7 +177,7 @@ class _ReflectionPad(torch.autograd.Function):
 
 
 class FastReflectionPad2d(nn.Module):
-    """`nn.ReflectionPad2d` of one width on all sides, channels last."""
+    """`nn.ReflectionPad2d` of equal width on all sides, channels last."""
 
     def __init__(self, padding: int) -> None:
         super().__init__()
@@ -182,7 +189,7 @@ class FastReflectionPad2d(nn.Module):
 
 
 class FastInstanceNorm2d(nn.Module):
-    """`nn.InstanceNorm2d` without affine parameters: over one picture it is batch norm, which keeps the layout."""
+    """`nn.InstanceNorm2d` without affine parameters: for one picture it equals batch norm, which keeps the layout."""
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         pictures = [F.batch_norm(x_1CHW, None, None, training=True) for x_1CHW in torch.split(x_BCHW, 1)]
@@ -190,7 +197,8 @@ class FastInstanceNorm2d(nn.Module):
 
 
 def accelerate(module: nn.Module) -> None:
-    """Replaces the three layers everywhere inside of `module`, in place; for training on a CPU, not for export."""
+    """Replace the three layers everywhere inside `module`, in place; for training on a CPU, not for export."""
+
     for name, child in module.named_children():
         if isinstance(child, nn.ReflectionPad2d):
             setattr(module, name, FastReflectionPad2d(child.padding[0]))

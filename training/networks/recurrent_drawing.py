@@ -1,4 +1,4 @@
-"""Drawing frames as they are drawn when served: each on the network's own picture before it."""
+"""Draw frames as they are drawn when served: each on the network's own picture before it, with its face refined."""
 
 from __future__ import annotations
 
@@ -8,25 +8,45 @@ import numpy as np
 import torch
 from torch import nn
 
-from motion.frame import Picture
+from motion.face_region import FaceRule, cut_face, face_region, paste_face
+from motion.frame import ZERO_LEVEL, Picture
+from motion.pose import Pose
 
 Draw = Callable[[Picture, Picture], Picture]
-"""A label map and the previous picture to the next picture; `[H, W, 3]` uint8 RGB each."""
+"""Takes a label map and the previous picture (or a face) and returns the next; `[H, W, 3]` uint8 RGB each."""
 
-_ZERO = 128
-"""What -1 to 1 means by 0: the picture before the first one."""
+
+class Run:
+    """Draws consecutive frames, the first one on the empty picture."""
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+        self._previous: Picture | None = None
+
+    def next(self, label: Picture) -> Picture:
+        """Draw the picture of the next label map."""
+        previous = np.full_like(label, ZERO_LEVEL) if self._previous is None else self._previous
+        self._previous = self._draw(label, previous)
+        return self._previous
 
 
 def draw_run(draw: Draw, labels: Iterable[Picture]) -> list[Picture]:
     """The pictures of consecutive label maps, the first one drawn on the empty picture."""
-    pictures: list[Picture] = []
-    for label in labels:
-        pictures.append(draw(label, pictures[-1] if pictures else np.full_like(label, _ZERO)))
-    return pictures
+    run = Run(draw)
+    return [run.next(label) for label in labels]
+
+
+def refine_face(refine: Draw, label: Picture, picture: Picture, pose: Pose, rule: FaceRule) -> Picture:
+    """The picture with its face refined, or the same picture if the pose shows no face. pose: in its pixels."""
+    height_px, width_px = label.shape[:2]
+    region = face_region(pose, rule, width_px, height_px)
+    if region is None:
+        return picture
+    return paste_face(picture, refine(*(cut_face(whole, region, rule.crop_px) for whole in (label, picture))), region)
 
 
 def torch_draw(served: nn.Module, *, device: str, precision: str) -> Draw:
-    """Draws with a `ServedGenerator` or `ServedFace` in torch; for scores while training."""
+    """Draw with a `ServedGenerator` or `ServedFace` in torch; for scores during training."""
     served = served.to(device)
 
     @torch.inference_mode()

@@ -1,9 +1,9 @@
-"""VGG19 up to relu5_1, for the perceptual loss, and where its weights come from.
+"""VGG19 up to relu5_1, for the perceptual loss, and the source of its weights.
 
-Source: Simonyan and Zisserman, ICLR 2015. Weights are torchvision's for ImageNet, from a file or from the address where
-torchvision publishes them; or drawn at random from a seed, which is a network of the same size that recognises nothing.
-Pictures go in as pix2pixHD feeds them: RGB in [-1, 1], without ImageNet's mean and deviation; the weights that the
-paper gives to this loss belong to that.
+Source: Simonyan and Zisserman, ICLR 2015. The weights are torchvision's for ImageNet, from a file or from the address
+where torchvision publishes them. Or they are drawn at random from a seed: a network of the same size that recognises
+nothing. Pictures go in as in pix2pixHD: RGB in [-1, 1], without ImageNet's mean and deviation; the paper's weight of
+this loss assumes that.
 """
 
 # Shapes: B batch, C channels, H and W pixels at the current scale.
@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from serving.errors import BadInput
 
 Perceptual = Literal["vgg19", "random", "none"]
-"""Which network sees: with ImageNet's weights, with random ones, or no perceptual loss."""
+"""The network of the perceptual loss: with ImageNet's weights, with random ones, or no perceptual loss."""
 
 WEIGHTS_ADDRESS: Final = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 WEIGHTS_SHA256: Final = "dcbb9e9d"
-"""The first digits of the file's hash, which torchvision writes into its name."""
+"""The first digits of the file's hash, which torchvision puts into the file name."""
 RANDOM_SEED: Final = 19
 
 _WIDTHS: Final = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
@@ -35,7 +35,7 @@ _WAYS_OUT: Final = (
 
 
 class Vgg19Features(nn.Module):
-    """The features of five layers. Weights keep torchvision's names and are never trained."""
+    """Computes the features of five layers. Weights keep torchvision's names and are never trained."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,8 +70,8 @@ class Vgg19Features(nn.Module):
 def perceptual_network(kind: Perceptual, weights: Path | None = None) -> Vgg19Features | None:
     """The network of a perceptual loss, None for "none".
 
-    weights: torchvision's file of VGG19's weights; without one it is taken from torch's cache, or fetched into it.
-    Raises BadInput, which names the ways out, where there are no weights or the file is another one.
+    weights: torchvision's file of VGG19's weights; without one it is read from torch's cache, or downloaded into it.
+    Raises BadInput, with the ways out, if there are no weights or the file is not torchvision's.
     """
     if kind == "none":
         return None
@@ -85,7 +85,7 @@ def perceptual_network(kind: Perceptual, weights: Path | None = None) -> Vgg19Fe
 
 
 def name_of(kind: Perceptual) -> str:
-    """What a training record says of it."""
+    """The network's description in the training record."""
     return {
         "vgg19": f"VGG19 with ImageNet's weights ({WEIGHTS_SHA256})",
         "random": f"random VGG19, which was never trained, of seed {RANDOM_SEED}",
@@ -94,7 +94,7 @@ def name_of(kind: Perceptual) -> str:
 
 
 def read_vgg_weights(path: Path) -> dict[str, Tensor]:
-    """The weights of the layers up to relu5_1. Raises BadInput for a file that is missing or not torchvision's."""
+    """Read the weights of the layers up to relu5_1. Raises BadInput for a file that is missing or not torchvision's."""
     if not path.is_file():
         raise BadInput("vgg-weights", f"there is no file {path}; {_WAYS_OUT}")
     with path.open("rb") as file:
@@ -110,7 +110,7 @@ def read_vgg_weights(path: Path) -> dict[str, Tensor]:
 
 
 def fetched_weights() -> Path:
-    """Torchvision's file in torch's cache, fetched where it is missing. Raises BadInput where it cannot be fetched."""
+    """Torchvision's file in torch's cache, downloaded if missing. Raises BadInput if it cannot be downloaded."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_ADDRESS.rsplit("/", 1)[-1]
     if path.is_file():
         return path
@@ -120,13 +120,14 @@ def fetched_weights() -> Path:
     except (URLError, OSError, RuntimeError) as error:
         reason = getattr(error, "reason", error)
         raise BadInput(
-            "perceptual", f"VGG19's weights cannot be fetched from {WEIGHTS_ADDRESS} ({reason}): {_WAYS_OUT}"
+            "perceptual", f"VGG19's weights cannot be downloaded from {WEIGHTS_ADDRESS} ({reason}): {_WAYS_OUT}"
         ) from error
     return path
 
 
 def _randomise(network: Vgg19Features) -> None:
-    """Weights that keep the size of what goes through (He et al., ICCV 2015), the same ones each time."""
+    """Draw weights that keep the scale of activations (He et al., ICCV 2015), the same ones each time."""
+
     random = torch.Generator().manual_seed(RANDOM_SEED)
     for layer in network.features:
         if isinstance(layer, nn.Conv2d):

@@ -1,1 +1,1 @@
-"""Footage to arrays: poses, checks, plate, masks, crops. `prepare.prepare` runs it all."""
+"""From footage to arrays: poses, checks, plate, masks, crops. `prepare.prepare` runs all of it."""

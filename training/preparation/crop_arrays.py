@@ -1,5 +1,4 @@
-"""Cutting the crop out of every frame: the arrays that training reads, written row by row and gone on with after a
-kill."""
+"""Cut the crop out of every frame: writes the arrays that training reads, row by row, and continues after a kill."""
 
 from __future__ import annotations
 
@@ -19,22 +18,21 @@ from motion.pose import Pose
 from serving.errors import UnreadableVideo
 from training.data.footage import Footage
 from training.data.plate import beside_person, uncertain
-from training.preparation.detections import Sightings
+from training.data.resumable_array import RowWriter, read_rows
+from training.preparation.detections import Detections
 from training.preparation.prop_inpainting import MOST_FRAMES, BodyTexture
-from training.preparation.resumable_array import RowWriter, read_rows
 
-ARRAYS: Final = ("pictures", "targets", "labels", "masks", "props")
 _BESIDE: Final = "beside"
 _BESIDE_FRACTION: Final = 0.0005
 """A frame has a prop (a shadow) in it when more than this fraction of the crop is one."""
 
 Progress = Callable[[str, int, int | None], None]
-"""Told what is being done, how many frames of it are done, and of how many, where that is known."""
+"""Called with the name of the task, the number of frames done, and their total if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class BesideCounts:
-    """In how many frames something is beside the person."""
+    """The number of frames in which something is beside the person."""
 
     frames_with_props: int
     frames_with_shadows: int
@@ -42,11 +40,11 @@ class BesideCounts:
 
 
 def write_crops(
-    footage: Footage, seen: Sightings, crop: Crop, plate: Picture, folder: Path, on_progress: Progress
+    footage: Footage, seen: Detections, crop: Crop, plate: Picture, folder: Path, on_progress: Progress
 ) -> BesideCounts:
-    """Writes the arrays of `PreparedFootage` into `folder`, or what of them is missing there.
+    """Write the arrays of `PreparedFootage` into `folder`, or the part of them that is missing.
 
-    Raises OSError, and UnreadableVideo where the footage gives another number of frames than before.
+    Raises OSError, and UnreadableVideo if the footage has another number of frames than before.
     """
     frames, height_px, width_px = len(seen.poses), crop.out_height_px, crop.out_width_px
     crop_plate = crop.cut(plate)
@@ -61,7 +59,8 @@ def write_crops(
         written = (pictures, labels, masks, props, flags)
         done = min(array.rows_done for array in written)
         for array in written:
-            array.forget_behind(done)
+            array.truncate(done)
+
         for index, picture in _frames_from(footage, seen, done):
             cut = crop.cut(picture)
             pose = seen.poses[index]
@@ -78,14 +77,14 @@ def write_crops(
             )
             on_progress("cutting out the crop", index + 1, frames)
         if not all(array.whole for array in written):
-            raise UnreadableVideo(f"{footage.title} gave {frames} frames before, and {flags.rows_done} now")
+            raise UnreadableVideo(f"{footage.title} had {frames} frames before, and has {flags.rows_done} now")
     _paint_over_props(seen, crop, crop_plate, folder, on_progress)
     beside_F2 = np.load(folder / f"{_BESIDE}.npy")
     return BesideCounts(*(int(column.sum()) for column in (*beside_F2.T, beside_F2.any(axis=1))))
 
 
-def _frames_from(footage: Footage, seen: Sightings, first: int) -> Iterator[tuple[int, Picture]]:
-    """Frames with their numbers from `first` on; files before it are not opened."""
+def _frames_from(footage: Footage, seen: Detections, first: int) -> Iterator[tuple[int, Picture]]:
+    """Frames with their numbers, starting at `first`; files before it are not opened."""
     frames = len(seen.poses)
     if first >= frames:
         return
@@ -94,12 +93,12 @@ def _frames_from(footage: Footage, seen: Sightings, first: int) -> Iterator[tupl
         end = seen.file_starts[file + 1] if file + 1 < len(seen.file_starts) else frames
         for index, picture in enumerate(footage.frames_of(file), start):
             if index >= end:
-                raise UnreadableVideo(f"{footage.files[file]} gave {end - start} frames before, and more now")
+                raise UnreadableVideo(f"{footage.files[file]} had {end - start} frames before, and has more now")
             if index >= first:
                 yield index, picture
 
 
-def _paint_over_props(seen: Sightings, crop: Crop, crop_plate: Picture, folder: Path, on_progress: Progress) -> None:
+def _paint_over_props(seen: Detections, crop: Crop, crop_plate: Picture, folder: Path, on_progress: Progress) -> None:
     frames = len(seen.poses)
     paths = [folder / f"{name}.npy" for name in ("pictures", "masks", "props")]
     with RowWriter(folder / "targets.npy", frames, (crop.out_height_px, crop.out_width_px, 3)) as targets:

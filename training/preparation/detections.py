@@ -1,7 +1,7 @@
-"""Who is where in the footage: a pose, a mask of the person and a few measures for every frame, found once and kept.
+"""Detections in the footage: a pose, a mask of the person and a few measures for every frame, found once and kept.
 
-What is found is kept in chunks. Every chunk starts a tracker of its own, so that a job that was interrupted finds
-exactly what an uninterrupted one would have found.
+They are kept in chunks. Every chunk starts its own tracker, so an interrupted job finds exactly what an uninterrupted
+one would have found.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, Final, overload
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -22,55 +22,23 @@ from motion import skeleton
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
-from services.pose.estimator import PoseEstimator
+from services.pose.mediapipe.estimator import PoseEstimator
 from serving.process.atomic_files import written_whole
 from serving.process.memory import give_freed_back
+from training.data.plate import Mask
+from training.data.prepared_footage import COMPLETE_FILE, POSES_FILE, stored_poses
+from training.data.resumable_array import write_array
 from training.preparation.frame_quality import MEASURES, QualityMeter
 from training.preparation.imported_poses import ImportedPoses, drawn_mask, explains
-from training.preparation.resumable_array import write_array
 
 CHUNK_FRAMES: Final = 200
-_COMPLETE_FILE: Final = "complete.json"
-_POSES_FILE: Final = "poses.npy"
 _LONGEST_MASK_SIDE_PX: Final = 640
 """MediaPipe's own masks have 256 pixels for the whole person; more than this is interpolation."""
-
-Mask = NDArray[np.uint8]
-"""`[H, W]` uint8, 255 where a pixel is of the person, soft at its outline."""
-
-
-class StoredPoses(Sequence[Pose | None]):
-    """Poses that stay on the disk until they are asked for, so that hours of them take no memory.
-
-    parts: `[F, J, 3]` float32 each: x, y and confidence; NaN where nobody was found.
-    """
-
-    def __init__(self, parts: Sequence[NDArray[np.float32]]) -> None:
-        self._parts = list(parts)
-        self._ends = list(accumulate(len(part) for part in parts))
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    @overload
-    def __getitem__(self, frame: int) -> Pose | None: ...
-    @overload
-    def __getitem__(self, frame: slice) -> list[Pose | None]: ...
-    def __getitem__(self, frame: int | slice) -> Pose | list[Pose | None] | None:
-        if isinstance(frame, slice):
-            return [self[index] for index in range(*frame.indices(len(self)))]
-        if frame < 0:
-            frame += len(self)
-        if not 0 <= frame < len(self):
-            raise IndexError(f"there are {len(self)} poses, asked for number {frame}")
-        part = bisect_right(self._ends, frame)
-        values = np.array(self._parts[part][frame - self._ends[part] + len(self._parts[part])])
-        return None if np.isnan(values[0, 0]) else Pose(values[:, :2], values[:, 2])
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What was seen in one file.
+    """The detections in one file.
 
     measures: `[F, M]` float32. people: `[F]`. drawn: `[F]` bool, whether the mask was drawn around the joints.
     """
@@ -86,18 +54,18 @@ class _Seen:
     notes: tuple[str, ...]
 
 
-class Sightings:
-    """What was seen in all files, one after another.
+class Detections:
+    """The detections in all files, one file after another.
 
-    poses: one per frame in pixels of the footage, None where nobody was found. measures: `[F, M]` float32, see
-    `quality.MEASURES`. people: `[F]`, how many were found in each frame; MediaPipe never finds more than one.
-    drawn_masks: in how many frames the mask was drawn around the joints. lost_frames: that do not decode.
-    notes: what was decided about the files when they were read. file_starts: every file's first frame.
+    poses: one per frame in pixels of the footage, None where no person was found. measures: `[F, M]` float32, see
+    `frame_quality.MEASURES`. people: `[F]`, the number found in each frame; MediaPipe never finds more than one.
+    drawn_masks: the number of frames whose mask was drawn around the joints. lost_frames: frames that do not decode.
+    notes: the reader's decisions about the files. file_starts: every file's first frame.
     """
 
     def __init__(self, files: Sequence[_Seen]) -> None:
         self.frame_size = files[0].frame_size
-        self.poses: Sequence[Pose | None] = StoredPoses([seen.poses for seen in files])
+        self.poses: Sequence[Pose | None] = stored_poses([seen.poses for seen in files])
         self.measures = np.concatenate([seen.measures for seen in files])
         self.people = np.concatenate([seen.people for seen in files])
         self.drawn_masks = int(sum(seen.drawn.sum() for seen in files))
@@ -108,12 +76,12 @@ class Sightings:
         self._read: tuple[Path, NDArray[np.uint8]] | None = None
 
     @classmethod
-    def joined(cls, parts: Sequence[Sightings]) -> Sightings:
-        """Of several files, in their order."""
+    def joined(cls, parts: Sequence[Detections]) -> Detections:
+        """Join the detections of several files, in their order."""
         return cls([seen for part in parts for seen in part._files])
 
     def mask(self, frame: int) -> Mask:
-        """One frame's mask at the footage's size; all 0 where nobody was found. Quick for frames in their order."""
+        """One frame's mask at the footage's size; all 0 if no person was found. Fast when frames are read in order."""
         file = bisect_right(self.file_starts, frame) - 1
         chunk, offset = divmod(frame - self.file_starts[file], CHUNK_FRAMES)
         path = self._files[file].chunk_paths[chunk]
@@ -134,18 +102,18 @@ def find_person(
     keep: Callable[[int, Picture], None] = lambda frame, picture: None,
     on_known: Callable[[int], None] | None = None,
     more_facts: Callable[[], Mapping[str, Any]] = dict,
-) -> Sightings:
-    """Looks at every frame of one file, or reads from `folder` what an earlier run has already seen there.
+) -> Detections:
+    """Detect the person in every frame of one file, or read from `folder` what an earlier run detected.
 
-    open_footage: gives the frames from the first on; not called when all of them are known.
-    on_frame: told how many frames are done, after each; what it raises ends the search, and whole chunks are kept.
-    meter: measures the frames; None measures none (NaN). imported: poses to take in place of MediaPipe's, whose masks
-    are still taken where they show the same person. keep: given every frame that is decoded, with its number.
-    on_known: told in place of `on_frame` of frames that are only passed over. more_facts: asked at the end for what is
-    to be kept with the sightings; "frames_lost" and "notes" are known here.
+    open_footage: opens the frames, from the first one; not called if all of them are known.
+    on_frame: called after each frame with the number done; an exception in it ends the search, and whole chunks are
+    kept. meter: measures the frames; None leaves the measures NaN. imported: poses to use instead of MediaPipe's, whose
+    masks are still used where they show the same person. keep: called with every decoded frame and its number.
+    on_known: called instead of `on_frame` for frames that are only passed over. more_facts: called at the end for facts
+    to keep with the detections; "frames_lost" and "notes" are read back.
     Raises ValueError for footage without frames.
     """
-    complete_path = folder / _COMPLETE_FILE
+    complete_path = folder / COMPLETE_FILE
     if not complete_path.is_file():
         look = _Look(folder, on_frame, on_known or on_frame, meter, imported, keep)
         facts: dict[str, Any] = look.at(iter(open_footage())) | dict(more_facts())
@@ -159,17 +127,17 @@ def find_person(
         with np.load(path) as stored:
             for name, column in columns.items():
                 column.append(stored[name])
-    poses: NDArray[np.float32] = np.load(folder / _POSES_FILE, mmap_mode="r")
+    poses: NDArray[np.float32] = np.load(folder / POSES_FILE, mmap_mode="r")
     size = FrameSize(facts["width_px"], facts["height_px"])
     joined = {name: np.concatenate(column) for name, column in columns.items()}
     lost, notes = facts.get("frames_lost", 0), tuple(facts.get("notes", ()))
     seen = _Seen(facts["frames"], size, paths, poses, **joined, frames_lost=lost, notes=notes)
-    return Sightings([seen])
+    return Detections([seen])
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What is kept of one frame."""
+    """The data kept for one frame."""
 
     pose: Pose | None
     mask: Mask
@@ -178,51 +146,42 @@ class _Row:
     drawn: bool
 
 
+@dataclass(slots=True)
 class _Look:
-    """One pass over the frames of a file, which leaves its chunks in the folder."""
+    """One pass over the frames of a file, which writes its chunks into the folder."""
 
-    def __init__(
-        self,
-        folder: Path,
-        on_frame: Callable[[int], None],
-        on_known: Callable[[int], None],
-        meter: QualityMeter | None,
-        imported: ImportedPoses | None,
-        keep: Callable[[int, Picture], None],
-    ) -> None:
-        self._folder = folder
-        self._on_frame = on_frame
-        self._on_known = on_known
-        self._meter = meter
-        self._imported = imported
-        self._keep = keep
-        self._done = 0
-        self._size: FrameSize | None = None
-        self._last: Picture | None = None
+    _folder: Path
+    _on_frame: Callable[[int], None]
+    _on_known: Callable[[int], None]
+    _meter: QualityMeter | None
+    _imported: ImportedPoses | None
+    _keep: Callable[[int, Picture], None]
+    _done: int = 0
+    _last: Picture | None = None
 
     def at(self, frames: Iterator[Picture]) -> dict[str, int]:
-        """How many frames there are, and their size."""
+        """Look at all frames; return their number and size."""
         while True:
             path, before = _chunk_path(self._folder, self._done), self._done
             pictures = islice(frames, CHUNK_FRAMES)
             if path.is_file():
                 for picture in pictures:
                     if self._imported is not None:
-                        self._imported.of(self._done)  # whom it follows must not depend on interruptions
+                        self._imported.of(self._done)  # the person it follows must not depend on interruptions
                     self._count(picture, self._on_known)
                 if self._meter is not None and self._last is not None:
-                    self._meter.passed(before, self._done, self._last)
+                    self._meter.skip(self._last)
             else:
                 rows = self._looked(pictures)
                 if rows:
                     _store(path, rows)
                 del rows
-                give_freed_back()  # a tracker that has ended leaves a hundred megabytes behind in free blocks
+                give_freed_back()  # a tracker that has ended leaves a hundred megabytes in free blocks
             if self._done - before < CHUNK_FRAMES:
                 break
-        if self._size is None:
+        if self._last is None:
             raise ValueError("footage without frames")
-        return {"frames": self._done, "width_px": self._size.width_px, "height_px": self._size.height_px}
+        return {"frames": self._done, "width_px": self._last.shape[1], "height_px": self._last.shape[0]}
 
     def _looked(self, pictures: Iterable[Picture]) -> list[_Row]:
         rows: list[_Row] = []
@@ -245,12 +204,11 @@ class _Look:
                 self._count(picture, self._on_frame)
         return rows
 
-    def _count(self, picture: Picture, told: Callable[[int], None]) -> None:
-        self._size = FrameSize(picture.shape[1], picture.shape[0])
+    def _count(self, picture: Picture, on_frame: Callable[[int], None]) -> None:
         self._keep(self._done, picture)
         self._last = picture
         self._done += 1
-        told(self._done)
+        on_frame(self._done)
 
 
 def _chunk_path(folder: Path, first_frame: int) -> Path:
@@ -286,11 +244,11 @@ def _values(pose: Pose | None) -> NDArray[np.float32]:
 
 
 def _gather_poses(folder: Path, frames: int) -> None:
-    """All chunks' poses in one file, where any of them is found at once."""
+    """Write all chunks' poses into one file, in which each can be read directly."""
 
     def chunks() -> Iterator[NDArray[np.float32]]:
         for start in range(0, frames, CHUNK_FRAMES):
             with np.load(_chunk_path(folder, start)) as stored:
                 yield stored["poses"]
 
-    write_array(folder / _POSES_FILE, (frames, skeleton.JOINT_COUNT, 3), np.dtype(np.float32), chunks())
+    write_array(folder / POSES_FILE, (frames, skeleton.JOINT_COUNT, 3), np.dtype(np.float32), chunks())

@@ -1,4 +1,4 @@
-"""What can be measured of a frame beside the pose: does the camera stand still, does the light, is it sharp, a cut?"""
+"""Measures of a frame beside the pose: camera movement, light, sharpness, and cuts."""
 
 from __future__ import annotations
 
@@ -12,35 +12,32 @@ from numpy.typing import NDArray
 from motion.frame import Picture
 from motion.pose import Pose
 from serving.process.atomic_files import written_whole
-from training.data.plate import grown
+from training.data.plate import PERSON_FROM, Mask, grown
 
 MEASURES: Final = ("camera_shift_px", "light_levels", "change_levels", "sharpness")
-"""The columns of what `QualityMeter` measures, NaN where something was not, or could not be, measured.
+"""The columns of `QualityMeter`'s measures, NaN for what was not, or could not be, measured.
 
-camera_shift_px: how far the place has moved against the first frame, in pixels of the footage: the mean over the four
-corners. light_levels: by how many levels of 255 the place is brighter than in the first frame. change_levels: median
-difference of the place to the frame before, once its light is made equal. sharpness: the variance of the Laplacian
-in the box around the body; only to be compared within one footage.
+camera_shift_px: the movement of the place relative to the first frame, in pixels of the footage, as the mean over the
+four corners. light_levels: how much brighter the place is than in the first frame, in levels of 255. change_levels:
+median difference of the place to the frame before, after their light is equalised. sharpness: the variance of the
+Laplacian in the box around the body; comparable only within one footage.
 """
 SHIFT, LIGHT, CHANGE, SHARPNESS = range(4)
 
 _LONGEST_SIDE_PX: Final = 960
 _SMALL_WIDTH_PX: Final = 96
-_ON_PERSON: Final = 38
 _MARKS: Final = 300
 _FEWEST_MARKS: Final = 12
 _STRAY_PX: Final = 1.0
-"""A mark that does not come back to within this distance when it is followed there and back was not the same."""
+"""A mark that does not return to within this distance, tracked there and back, was not tracked correctly."""
 _FEWEST_FOLLOWED: Final = 0.2
-
-Mask = NDArray[np.uint8]
 
 
 class QualityMeter:
     """Measures the frames of one file against the first frame of the footage.
 
-    reference_path: where that frame is kept, reduced; written by the first frame that is measured where it is missing.
-    shift_every: the camera is looked at in every n-th frame only. Frames are given in their order.
+    reference_path: where that frame is kept, reduced; if it is missing, the first measured frame is written there.
+    shift_every: the camera's movement is measured in every n-th frame. Frames must come in order.
     """
 
     def __init__(self, reference_path: Path, shift_every: int) -> None:
@@ -52,7 +49,7 @@ class QualityMeter:
         self._before: NDArray[np.float32] | None = None
 
     def measured(self, frame: int, picture: Picture, mask: Mask, pose: Pose | None) -> NDArray[np.float32]:
-        """`[M]` float32, see `MEASURES`. picture: `[H, W, 3]` uint8 RGB. mask: of the person, of any size."""
+        """A frame's `MEASURES`, `[M]` float32. picture: `[H, W, 3]` uint8 RGB. mask: of the person, of any size."""
         grey = _grey(picture)
         reduced = _reduced(grey)
         if self._reference is None:
@@ -60,7 +57,7 @@ class QualityMeter:
         assert self._reference is not None
         assert self._small is not None
         small = _small(grey)
-        place = cv2.resize(mask, small.shape[::-1], interpolation=cv2.INTER_AREA) < _ON_PERSON
+        place = cv2.resize(mask, small.shape[::-1], interpolation=cv2.INTER_AREA) < PERSON_FROM
         values = np.full(len(MEASURES), np.nan, np.float32)
         if place.any() and small.shape == self._small.shape:
             values[LIGHT] = np.median((small - self._small)[place])
@@ -74,8 +71,8 @@ class QualityMeter:
         self._before = small
         return values
 
-    def passed(self, first: int, end: int, last: Picture) -> None:
-        """The frames from `first` up to `end` are known already; `last` is the last of them."""
+    def skip(self, last: Picture) -> None:
+        """Skip frames that are known already; `last` is the last of them."""
         self._before = _small(_grey(last))
 
     def _begin(self, reduced: NDArray[np.uint8], mask: Mask) -> None:
@@ -86,12 +83,12 @@ class QualityMeter:
         with np.load(self._path) as stored:
             self._reference, hidden = stored["grey"], stored["hidden"]
         self._small = _small(self._reference)
-        free = np.where(grown(np.asarray(hidden, np.uint8), self._reference.shape[0] / 40) >= _ON_PERSON, 0, 255)
+        free = np.where(grown(np.asarray(hidden, np.uint8), self._reference.shape[0] / 40) >= PERSON_FROM, 0, 255)
         marks = cv2.goodFeaturesToTrack(self._reference, _MARKS, 0.01, 7, mask=np.asarray(free, np.uint8), blockSize=5)
         self._marks = None if marks is None else np.asarray(marks, np.float32)
 
     def _shift_px(self, reduced: NDArray[np.uint8], mask: Mask) -> float:
-        """Mean movement of the picture's corners, in pixels of `reduced`; NaN where too little can be followed."""
+        """Mean movement of the picture's corners, in pixels of `reduced`; NaN if too little can be tracked."""
         assert self._reference is not None
         if self._marks is None or len(self._marks) < _FEWEST_MARKS:
             return float("nan")
@@ -99,7 +96,7 @@ class QualityMeter:
         moved, found, _ = cv2.calcOpticalFlowPyrLK(self._reference, reduced, self._marks, None, **options)  # type: ignore[call-overload]
         back, found_back, _ = cv2.calcOpticalFlowPyrLK(reduced, self._reference, moved, None, **options)  # type: ignore[call-overload]
         returned = np.linalg.norm((back - self._marks).reshape(-1, 2), axis=1) < _STRAY_PX
-        hidden = cv2.resize(mask, reduced.shape[::-1], interpolation=cv2.INTER_LINEAR) >= _ON_PERSON
+        hidden = cv2.resize(mask, reduced.shape[::-1], interpolation=cv2.INTER_LINEAR) >= PERSON_FROM
         columns, rows = np.clip(moved.reshape(-1, 2), 0, np.array(reduced.shape[::-1]) - 1).astype(int).T
         good = (found.ravel() == 1) & (found_back.ravel() == 1) & returned & ~hidden[rows, columns]
         if good.sum() < max(_FEWEST_MARKS, _FEWEST_FOLLOWED * len(self._marks)):

@@ -1,4 +1,4 @@
-"""What is known of every frame of the footage, in columns; also as a CSV file for people."""
+"""A table with all facts about every frame of the footage, also as a CSV file for people."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from motion.face_region import FaceRule, face_region
 from motion.pose import Pose
 from serving.process.atomic_files import written_whole
 from training.data.split import Split
-from training.preparation.detections import Sightings
+from training.preparation.detections import Detections
 from training.preparation.frame_quality import CHANGE, LIGHT, SHARPNESS, SHIFT
 
 _CUT_LEVELS: Final = 6.0
-"""Of 255: more than half of the place changes by more than this from one frame to the next only at a cut."""
+"""Of 255: only at a cut does more than half of the place change by more than this between two frames."""
 _FASTEST_TORSOS_PER_SECOND: Final = 10.0
 _FARTHEST_TORSOS: Final = 0.5
-"""A trunk that is somewhere else in the next frame was not filmed on its way."""
+"""A torso that moves farther or faster than this between two frames has jumped."""
 
-_FACE_BOX: Final = FaceRule(side_per_face_size=2.0, min_side_px=16)
+FACE_BOX: Final = FaceRule(side_per_face_size=2.0, min_side_px=16)
 _PART_OF_A_HAND: Final = 10
 
 Floats = NDArray[np.float32]
@@ -36,14 +36,14 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrameTable:
-    """`F` frames. Flags are `[F]` bool, numbers `[F]` float32, NaN where there is none.
+    """The columns for `F` frames. Flags are `[F]` bool, numbers `[F]` float32, NaN if unknown.
 
     body_height_px: from nose to ankles. face_box_px: `[F, 3]` int32, left, top and side of the face's square; side 0
-    without a face. camera_shift_px, light_levels, sharpness: see `quality.MEASURES`. people: `[F]`.
-    arms_up: a wrist above the nose. turned_away: the left shoulder left of the right one. starts: frames that do not
-    follow the frame before them: the first ones of files, and those behind a cut or a leap. leaps: those in which the
-    person is somewhere else, and no change of the place was seen. file_starts: the first ones of files.
-    measures: the bodies that could be measured, in their order.
+    without a face. camera_shift_px, light_levels, sharpness: see `frame_quality.MEASURES`. people: `[F]`.
+    arms_up: a wrist above the nose. turned_away: the left shoulder is left of the right one. starts: frames that do not
+    follow the frame before them: the first of each file, and those after a cut or leap. leaps: frames in which the
+    person has jumped to another place without a visible change of the background. file_starts: the first frame of each
+    file. measures: the bodies that could be measured, in order.
     """
 
     frame_rate_hz: float
@@ -69,16 +69,16 @@ class FrameTable:
 
     @property
     def face(self) -> Flags:
-        """In which frames a face was seen."""
+        """The frames with a face."""
         return np.asarray(self.face_box_px[:, 2] > 0)
 
     @property
     def cuts(self) -> int:
-        """How many cuts there are within files."""
+        """The number of cuts within files."""
         return len(self.starts - self.leaps - set(self.file_starts))
 
     def write_csv(self, path: Path, split: Split | None) -> None:
-        """One row a frame. Raises OSError."""
+        """Write one row per frame. Raises OSError."""
         names = ("frame", "file", "seconds", "part", "person", "people", "whole_body", "body_height_px", "face_x_px",
                  "face_y_px", "face_side_px", "left_hand", "right_hand", "camera_shift_px", "light_levels",
                  "sharpness", "starts")  # fmt: skip
@@ -109,54 +109,47 @@ class FrameTable:
                 )
 
 
-def frame_table(sightings: Sightings, frame_rate_hz: float) -> FrameTable:
-    """The columns of what was seen."""
-    frames, size = len(sightings.poses), sightings.frame_size
-    flags = {
-        name: np.zeros(frames, bool) for name in ("seen", "whole_body", "left_hand", "right_hand", "arms_up", "turned")
-    }
+def frame_table(detections: Detections, frame_rate_hz: float) -> FrameTable:
+    """Compute the table from the detections."""
+    frames, size = len(detections.poses), detections.frame_size
+    names = ("seen", "whole_body", "left_hand", "right_hand", "arms_up", "turned_away")
+    flags = {name: np.zeros(frames, bool) for name in names}
     heights_px = np.full(frames, np.nan, np.float32)
     boxes_px = np.zeros((frames, 3), np.int32)
     measures = []
     leaps = set()
     before: Pose | None = None
-    for frame, pose in enumerate(sightings.poses):
+    for frame, pose in enumerate(detections.poses):
         if before is not None and pose is not None and _leaps(before, pose, frame_rate_hz):
             leaps.add(frame)
         before = pose
         if pose is None:
             continue
-        flags["seen"][frame] = True
         measure = measure_body(pose, size)
         if measure is not None:
             measures.append(measure)
-            flags["whole_body"][frame] = True
             heights_px[frame] = measure.height * size.height_px
-        region = face_region(pose, _FACE_BOX, size.width_px, size.height_px)
+        region = face_region(pose, FACE_BOX, size.width_px, size.height_px)
         if region is not None:
             boxes_px[frame] = (region.x_px, region.y_px, region.side_px)
-        flags["left_hand"][frame] = pose.seen[skeleton.LEFT_HAND].sum() >= _PART_OF_A_HAND
-        flags["right_hand"][frame] = pose.seen[skeleton.RIGHT_HAND].sum() >= _PART_OF_A_HAND
-        flags["arms_up"][frame], flags["turned"][frame] = _arms_up(pose), _turned_away(pose)
-    changed = np.flatnonzero(np.nan_to_num(sightings.measures[:, CHANGE]) > _CUT_LEVELS).tolist()
-    cut = {*sightings.file_starts, *changed}
+        hands = [pose.seen[hand].sum() >= _PART_OF_A_HAND for hand in (skeleton.LEFT_HAND, skeleton.RIGHT_HAND)]
+        found = (True, measure is not None, *hands, _arms_up(pose), _turned_away(pose))
+        for name, flag in zip(names, found, strict=True):
+            flags[name][frame] = flag
+    changed = np.flatnonzero(np.nan_to_num(detections.measures[:, CHANGE]) > _CUT_LEVELS).tolist()
+    cut = {*detections.file_starts, *changed}
     return FrameTable(
         frame_rate_hz=frame_rate_hz,
-        seen=flags["seen"],
-        whole_body=flags["whole_body"],
+        **flags,
         body_height_px=heights_px,
         face_box_px=boxes_px,
-        left_hand=flags["left_hand"],
-        right_hand=flags["right_hand"],
-        arms_up=flags["arms_up"],
-        turned_away=flags["turned"],
-        people=sightings.people,
-        camera_shift_px=sightings.measures[:, SHIFT],
-        light_levels=sightings.measures[:, LIGHT],
-        sharpness=sightings.measures[:, SHARPNESS],
+        people=detections.people,
+        camera_shift_px=detections.measures[:, SHIFT],
+        light_levels=detections.measures[:, LIGHT],
+        sharpness=detections.measures[:, SHARPNESS],
         starts=frozenset(cut | leaps),
         leaps=frozenset(leaps - cut),
-        file_starts=sightings.file_starts,
+        file_starts=detections.file_starts,
         measures=measures,
     )
 

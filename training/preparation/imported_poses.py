@@ -15,25 +15,24 @@ from motion.keypoint_files.folder import KnownFrames, check_pixels, known_frames
 from motion.keypoint_files.openpose_json import BadKeypoints
 from motion.pose import Pose
 from serving.errors import BadInput
+from training.data.figure import draw_figure, pixel
+from training.data.plate import PERSON_FROM
 
 _SAME_PERSON: Final = 0.6
-"""Of the torso's joints and limbs' joints: a mask that holds fewer of them is somebody else's."""
-_ON_PERSON: Final = 38
-_LIMB_WIDTH: Final = 0.34
-_TORSO_WIDTH: Final = 0.8
-_HEAD_RADIUS: Final = 0.42
-"""Of a drawn mask, as fractions of the torso's length: wide enough for clothes."""
+"""A mask that contains a smaller fraction of the torso's and limbs' joints is of another person."""
+_SIZES: Final = (0.34, 0.8, 0.42)
+"""The sizes of a drawn mask, wide enough for clothes; see `draw_figure`."""
 _MOST_MISSING: Final = 0.02
 _FEWEST_MISSING: Final = 2
 
 
 class ImportedPoses:
-    """The poses of one file of footage, out of a folder of OpenPose's files or a list, by the numbers of its frames.
+    """The poses of one file of footage by frame number, from a folder of OpenPose's files or a list.
 
-    every: which frames of the file are taken, as 3 for every third one. frames: how many the footage then has; None
-    where that is unknown. `_beginning` says which number is the first frame's.
+    every: the step between the frames that are read, such as 3 for every third. frames: the footage's number of frames
+    at that step, None if unknown. `_beginning` determines the number of the first frame.
 
-    Raises BadInput where there are no poses, or none for more than two in a hundred of the frames.
+    Raises BadInput if there are no poses, or if more than 2 % of the frames have none.
     """
 
     def __init__(self, folder: Path, every: int = 1, frames: int | None = None) -> None:
@@ -49,7 +48,7 @@ class ImportedPoses:
             self._check(frames, self._known.numbers[-1])
 
     def _check(self, frames: int, last: int) -> None:
-        """Refuses poses of other footage: those of a frame must not be taken for another one's."""
+        """Refuse poses of other footage: the poses of one frame must not be used for another."""
         folder, every = self._known.path, self._every
         known = sum((number - self._begin) % every == 0 for number in self._by_number)
         allowed = max(_FEWEST_MISSING, _MOST_MISSING * frames)
@@ -58,15 +57,15 @@ class ImportedPoses:
             raise BadInput("keypoints", f"{folder} holds poses of {spanned} frames, the footage has {frames}")
         if known < frames - allowed and not self._known.names_people_only:
             step = self._known.step
-            told = f"{folder} holds poses of {known} frames, the footage has {frames}"
+            message = f"{folder} holds poses of {known} frames, the footage has {frames}"
             if step > 1 and every % step and spanned >= frames - allowed:
-                told += f"; one for every {step} frames: --frame-rate at 1/{step} of the footage's rate takes those"
-            raise BadInput("keypoints", told)
+                message += f"; one for every {step} frames: use --frame-rate with 1/{step} of the footage's rate"
+            raise BadInput("keypoints", message)
 
     def of(self, frame: int) -> tuple[Pose | None, int]:
-        """The person of a frame, and how many people there are in it. Ask in the order of the frames.
+        """The pose of the person in a frame, and the number of people in it. Call it in the order of the frames.
 
-        It is whoever is nearest to the person of the frame before, and the largest where nobody was there.
+        This is the person nearest to the one in the frame before, or the largest if there was none.
         Raises BadInput for a file that cannot be read.
         """
         known = self._by_number.get(self._begin + frame * self._every)
@@ -91,12 +90,12 @@ class ImportedPoses:
 def _beginning(known: KnownFrames, every: int, frames: int | None) -> int:
     """The number of the footage's first frame.
 
-    Numbers are those of the footage's frames where they fit it: somebody may come late, and files may be missing. Else
-    they count from 1, or are those of a longer video, and the first one is the first frame's.
+    Numbers are those of the footage's frames if they fit: the person may appear late, and files may be missing.
+    Otherwise they count from 1 or belong to a longer video, and the first number is the first frame's.
     """
     first, last = known.numbers[0], known.numbers[-1]
     if frames is None:
-        # A list names only frames that somebody is in; of a folder, the first file is the first frame.
+        # A list names only frames with a person; in a folder, the first file is the first frame.
         return 0 if known.names_people_only else first
     if last < frames * every:
         # 1, 4, 7 of every third frame are 0, 3, 6, counted from 1.
@@ -105,38 +104,26 @@ def _beginning(known: KnownFrames, every: int, frames: int | None) -> int:
 
 
 def explains(mask: NDArray[np.uint8], pose: Pose, size: FrameSize) -> bool:
-    """Whether a mask, `[H, W]` uint8 of any size of the frame's shape, is of this person, in pixels of the frame."""
+    """Whether a mask, `[H, W]` uint8 of any size, is of this person. pose: in pixels of a frame of this size."""
     joints_px = pose.joints_px[skeleton.BODY][pose.seen[skeleton.BODY]]
     scale = np.array([mask.shape[1] / size.width_px, mask.shape[0] / size.height_px])
     columns, rows = np.clip((joints_px * scale).astype(int), 0, [mask.shape[1] - 1, mask.shape[0] - 1]).T
-    return float((mask[rows, columns] >= _ON_PERSON).mean()) >= _SAME_PERSON
+    return float((mask[rows, columns] >= PERSON_FROM).mean()) >= _SAME_PERSON
 
 
 def drawn_mask(pose: Pose, size: FrameSize, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """`shape` uint8: a body drawn thickly around the joints, 255 inside."""
+    """A mask of this shape, uint8: a body drawn thickly around the joints, 255 inside."""
     mask = np.zeros(shape, np.uint8)
     small = pose.transformed(shape[1] / size.width_px, shape[0] / size.height_px)
     neck_px, hips_px = small.joint(skeleton.NECK), small.joint(skeleton.MID_HIP)
     torso_px = _height_px(small) / 3
     if neck_px is not None and hips_px is not None:
         torso_px = float(np.linalg.norm(neck_px - hips_px))
-    for start, end in skeleton.BODY_LIMBS:
-        a, b = small.joint(start), small.joint(end)
-        if a is not None and b is not None:
-            wide = (start, end) == (skeleton.NECK, skeleton.MID_HIP)
-            width_px = max(1, round((_TORSO_WIDTH if wide else _LIMB_WIDTH) * torso_px))
-            cv2.line(mask, _point(a), _point(b), (255,), width_px)
-    nose_px = small.joint(skeleton.NOSE)
-    if nose_px is not None:
-        cv2.circle(mask, _point(nose_px), max(1, round(_HEAD_RADIUS * torso_px)), (255,), -1)
+    draw_figure(mask, small, (255,), torso_px, _SIZES)
     for hand in (skeleton.LEFT_HAND, skeleton.RIGHT_HAND):
         for joint_px in small.joints_px[hand][small.seen[hand]]:
-            cv2.circle(mask, _point(joint_px), max(1, round(_LIMB_WIDTH / 4 * torso_px)), (255,), -1)
+            cv2.circle(mask, pixel(joint_px), max(1, round(_SIZES[0] / 4 * torso_px)), (255,), -1)
     return mask
-
-
-def _point(joint_px: NDArray[np.float32]) -> tuple[int, int]:
-    return round(float(joint_px[0])), round(float(joint_px[1]))
 
 
 def _height_px(pose: Pose) -> float:

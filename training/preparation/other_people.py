@@ -1,4 +1,4 @@
-"""Is somebody else in the picture? MediaPipe follows one person; so that one is painted over, and it looks again."""
+"""Search for other people: MediaPipe follows one person, so that person is painted over, and it looks again."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
-from services.pose.estimator import PoseEstimator, PoseRules
-from training.data.plate import grown
-from training.preparation.detections import Mask
+from services.pose.estimator import PoseRules
+from services.pose.mediapipe.estimator import PoseEstimator
+from training.data.plate import Mask, grown
 
 _RULES: Final = PoseRules(min_height_fraction=0.2)
 _REACH: Final = 1 / 25
-"""Of the picture's height: how far beyond the mask the person is painted over."""
+"""How far beyond the mask the person is painted over, as a fraction of the picture's height."""
 _FEWEST_JOINTS: Final = 8
 
 
-def somebody_else(
+def other_people(
     pictures: Sequence[Picture],
     masks: Sequence[Mask],
     plate: Picture,
     on_picture: Callable[[int], None] = lambda done: None,
 ) -> list[Pose | None]:
-    """For each picture a second person's pose, None where nobody else was found.
+    """A second person's pose for each picture, None if there is no other person.
 
-    pictures, plate: `[H, W, 3]` uint8 RGB. masks: `[H, W]` uint8, 255 on the person who is known, and who is painted
-    over with the plate. on_picture: told how many are done. People smaller than a fifth of the picture's height are
-    not found, nor is who is hidden by the person, or has become part of the plate.
+    pictures, plate: `[H, W, 3]` uint8 RGB. masks: `[H, W]` uint8, 255 on the known person, who is painted over with the
+    plate. on_picture: called with the number done. People smaller than a fifth of the picture's height are not found,
+    nor are those hidden by the person, or those who have become part of the plate.
     """
     found: list[Pose | None] = []
     with PoseEstimator(PoseDetail.BODY, rules=_RULES, unrelated_pictures=True) as estimator:
@@ -49,7 +49,7 @@ def somebody_else(
 
 
 def _is_painted_over(pose: Pose, share: Mask) -> bool:
-    """Whether a pose lies where the person was: the rest of that person, or of a shadow."""
+    """Whether a pose lies where the person was: it is a remainder of that person, or a shadow."""
     joints_px = pose.joints_px[skeleton.BODY][pose.seen[skeleton.BODY]]
     if len(joints_px) < _FEWEST_JOINTS:
         return True

@@ -1,8 +1,8 @@
-"""What each part of the actor's body usually looks like, to find and paint over props in front of it.
+"""Find and paint over props in front of the actor, using the usual appearance of each part of the body.
 
-A ball, a prop, anything that moves in front of the person and is in no pose would be learned, and drawn somewhere near
-the body. Segmentation takes it for the person. But it is somewhere else in every frame: seen along and across each
-limb, the median over the footage shows the body alone.
+A ball, or anything else that moves in front of the person and is not in the pose, would be learned and drawn somewhere
+near the body. Segmentation takes it for the person. But it is in another place in every frame: measured along and
+across each limb, the median over the footage shows only the body.
 """
 
 # Shapes: F frames, N pixels, H and W pixels.
@@ -19,40 +19,38 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
-from training.data.plate import grown
-
-Mask = NDArray[np.uint8]
+from training.data.plate import Mask, grown
 
 _HEAD: Final = (skeleton.NOSE, skeleton.R_EYE, skeleton.L_EYE, skeleton.R_EAR, skeleton.L_EAR)
 _LIMBS: Final = tuple(
     limb for limb in skeleton.BODY_LIMBS if not (limb[0] in _HEAD and limb[1] in _HEAD) and limb[1] not in (20, 23)
 )
-"""Between the eyes and ears the head is one: the neck's limb carries it."""
+"""The limbs between eyes and ears are left out: the head belongs to the neck's limb."""
 
 _ALONG_BINS: Final = 24
 _ACROSS_BINS: Final = 16
 _ALONG_RANGE: Final = (-0.3, 1.5)
 _ACROSS_RANGE: Final = (-0.45, 0.45)
-"""Along: of the limb's own length. Across: of the torso's length, signed, so that front and back differ."""
+"""Along: in lengths of the limb. Across: in lengths of the torso, signed, so that front and back differ."""
 
 _ON_PERSON: Final = 128
 _FEWEST_FRAMES: Final = 8
 MOST_FRAMES: Final = 240
 _FEWEST_LEVELS: Final = 60.0
 _SPREADS: Final = 4.0
-"""A pixel is of a prop when it is farther from its place's median than both: levels of 255, and median deviations."""
+"""A prop's pixel differs from its place's median by more than both: levels of 255, and median deviations."""
 
 _PLATE_DIFFERENCE: Final = 36
 _RIM: Final = 1 / 25
-"""Of the height: how far a prop may stick out of the person's mask and still be within the mask's margin."""
+"""How far a prop may stick out of the person's mask and still be in its margin, as a fraction of the height."""
 
 _SMALLEST_PROP: Final = 1 / 800
-"""Of the picture: less is a fold, a watch, a shadow."""
+"""As a fraction of the picture: anything smaller is a fold, a watch or a shadow."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where on the body each of `N` pixels is. rows, columns: of the pixel. bins: `[N]` into the texture."""
+    """The places of `N` pixels on the body. rows, columns: of the pixel. bins: `[N]` indices into the texture."""
 
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
@@ -60,10 +58,10 @@ class _Places:
 
 
 class BodyTexture:
-    """The usual colour of every place of the body, and how much it varies.
+    """The usual colour of every place on the body, and how much it varies.
 
     pictures: `[H, W, 3]` uint8 RGB. masks: `[H, W]` uint8, 255 on the person. poses: in pixels of the pictures.
-    At most 240 frames, evenly chosen, are read. Raises ValueError without a frame.
+    Reads at most 240 frames, evenly spread. Raises ValueError without a frame.
     """
 
     def __init__(self, pictures: Sequence[Picture], masks: Sequence[Mask], poses: Sequence[Pose]) -> None:
@@ -83,7 +81,7 @@ class BodyTexture:
                 sums = np.bincount(places.bins, weights=colours[:, channel], minlength=count)
                 means[row, seen, channel] = sums[seen] / hits[seen]
         frames_seen = np.isfinite(means[..., 0]).sum(axis=0)
-        # Heads turn: hair where the face usually is is no prop.
+        # Heads turn: hair in the usual place of the face is not a prop.
         head = np.arange(count) // (_ALONG_BINS * _ACROSS_BINS) == _LIMBS.index((skeleton.NECK, skeleton.NOSE))
         self._known = (frames_seen >= _FEWEST_FRAMES) & ~head
         self._median = np.zeros((count, 3), np.float32)
@@ -96,7 +94,7 @@ class BodyTexture:
     def cleaned(self, picture: Picture, mask: Mask, pose: Pose, plate: Picture, beside: Mask) -> Picture:
         """The picture with props painted over.
 
-        On the person a prop gives way to the body's usual colour at that place, beside the person to the plate.
+        A prop is replaced by the body's usual colour on the person, and by the plate beside the person.
         beside: `[H, W]` uint8, above 0 where a prop was found beside the person.
         """
         usual = picture.copy()
@@ -117,7 +115,7 @@ class BodyTexture:
         rim = (mask < _ON_PERSON) & (cv2.absdiff(picture, plate).max(axis=2) > _PLATE_DIFFERENCE)
         prop[rim & (grown(prop, _RIM * mask.shape[0]) > 0)] = 255
         prop = grown(prop, mask.shape[0] / 85)
-        # The usual colours come in bins: without their edges they look like cloth.
+        # The usual colours come in bins: with their edges blurred they look like cloth.
         instead = np.where((mask >= _ON_PERSON)[..., None], cv2.GaussianBlur(usual, (0, 0), 1.2), plate)
         share = cv2.GaussianBlur(prop, (0, 0), 1.0)[..., None] / 255
         painted: Picture = np.rint(picture * (1 - share) + instead * share).astype(np.uint8)
@@ -125,7 +123,7 @@ class BodyTexture:
 
 
 def _places(mask: Mask, pose: Pose) -> _Places | None:
-    """The place of every pixel of the person; None where no limb or no torso was seen."""
+    """The place of every pixel of the person; None if no limb or no torso was seen."""
     neck_px, hips_px = pose.joint(skeleton.NECK), pose.joint(skeleton.MID_HIP)
     shown = [i for i, (a, b) in enumerate(_LIMBS) if pose.confidence[a] > 0 and pose.confidence[b] > 0]
     if neck_px is None or hips_px is None or not shown:
@@ -156,7 +154,7 @@ def _binned(values: NDArray[np.float64], limits: tuple[float, float], bins: int)
 
 
 def _large_parts(mask: Mask) -> Mask:
-    """The connected parts of a mask that are large enough for a prop."""
+    """The connected parts of a mask that are large enough to be a prop."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= _SMALLEST_PROP * mask.size
     large[0] = False

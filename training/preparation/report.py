@@ -1,4 +1,4 @@
-"""The report on footage: one HTML file with findings, curves over time and pictures, readable without a network."""
+"""The report on the footage: one self-contained HTML file with findings, curves over time and pictures."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.cropping import resized
-from motion.face_region import FaceRule, face_region
+from motion.crop import resized
+from motion.face_region import face_region
 from motion.frame import Picture
 from motion.pose import Pose
-from serving.process.atomic_files import written_whole
+from serving.process.atomic_files import read_picture, written_whole
+from training.data.figure import pixel
 from training.data.plate import grown
 from training.data.split import Split
-from training.preparation.detections import Sightings
-from training.preparation.footage_checks import Finding, Footing
-from training.process.atomic import read_picture
+from training.preparation.detections import Detections
+from training.preparation.footage_checks import CheckedFootage, Finding
+from training.preparation.frame_table import FACE_BOX
 
 _PICTURES: Final = 12
 _PICTURE_WIDTH_PX: Final = 360
 _CURVE_WIDTH, _CURVE_HEIGHT = 900, 70
 _LIMBS_RGB, _FACE_RGB, _OTHER_RGB = (40, 200, 80), (255, 170, 0), (230, 30, 30)
 _ON_PERSON: Final = 128
-_FACE_BOX: Final = FaceRule(side_per_face_size=2.0, min_side_px=16)
 
 _STYLE: Final = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 960px; padding: 0 1em; color: #222 }
@@ -44,7 +44,7 @@ _WORDS: Final = {"good": "good", "warning": "warning", "refused": "not usable", 
 
 
 class ReportPictures:
-    """Pictures of some frames with what was seen in them, kept small in a folder."""
+    """Small pictures of some frames, with their detections drawn in, in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -52,14 +52,14 @@ class ReportPictures:
 
     def write(
         self,
-        seen: Sightings,
+        seen: Detections,
         frames: Sequence[int],
         pictures: Sequence[Picture],
         others: dict[int, Pose],
     ) -> None:
-        """Draws the pose, the outline and the face's box into at most twelve frames: those with something odd first.
+        """Draw the pose, the outline and the face's box into at most twelve frames, preferring unusual ones.
 
-        frames: their numbers; pictures: the same frames' `[H, W, 3]` uint8 RGB. others: second people by frame.
+        frames: the frame numbers. pictures: the same frames, `[H, W, 3]` uint8 RGB. others: second people by frame.
         """
         odd = [frame for frame in frames if frame in others or seen.poses[frame] is None]
         odd = odd[:: max(1, -(-len(odd) // (_PICTURES // 2)))]
@@ -70,13 +70,13 @@ class ReportPictures:
             drawn = _annotated(pictures[list(frames).index(frame)], pose, seen.mask(frame), others.get(frame))
             with written_whole(self._folder / f"{frame:07d}.jpg") as partial:
                 partial.write_bytes(_jpeg(drawn))
-            words = "nobody found" if pose is None else "somebody else too" if frame in others else ""
+            words = "no person found" if pose is None else "another person too" if frame in others else ""
             captions[f"{frame:07d}.jpg"] = f"frame {frame}" + (f": {words}" if words else "")
         with written_whole(self._captions) as partial:
             partial.write_text(json.dumps(captions))
 
     def figures(self) -> list[tuple[str, bytes]]:
-        """Captions and JPEG files, in their order; empty where none were written."""
+        """The captions and JPEG files, in order; empty if none were written."""
         if not self._captions.is_file():
             return []
         captions = json.loads(self._captions.read_text())
@@ -86,29 +86,29 @@ class ReportPictures:
 def write_report(
     path: Path,
     title: str,
-    footing: Footing,
+    checked: CheckedFootage,
     findings: Sequence[Finding],
     split: Split | None,
     pictures: ReportPictures,
 ) -> None:
-    """Writes the HTML file. Raises OSError."""
-    table = footing.table
+    """Write the HTML file. Raises OSError."""
+    table = checked.table
     parts = [f"<h1>{escape(title)}</h1>", f"<p>{_verdict(findings)}</p>", _findings_table(findings)]
-    if footing.notes:
+    if checked.notes:
         parts.append("<h2>How the files were read</h2>")
-        parts.append("<ul>" + "".join(f"<li>{escape(note)}" for note in footing.notes) + "</ul>")
+        parts.append("<ul>" + "".join(f"<li>{escape(note)}" for note in checked.notes) + "</ul>")
     if split is not None:
         held = sum(len(block) for block in split.blocks)
         parts.append(
             f"<p>{int(split.trained.sum())} frames to train on, {held} held out for scores in {len(split.blocks)} "
-            "blocks, the rest is the gap between them.</p>"
+            "blocks; the rest are the gaps between them.</p>"
         )
     parts.append("<h2>Over the footage</h2>")
     parts.append(_strip(table.seen, table.starts, split))
     for name, values in (
         ("body, nose to ankles, pixels", table.body_height_px),
-        ("camera moved by, pixels", table.camera_shift_px),
-        ("light against the first frame, levels of 255", table.light_levels),
+        ("camera movement, pixels", table.camera_shift_px),
+        ("light relative to the first frame, levels of 255", table.light_levels),
         ("sharpness around the body", table.sharpness),
     ):
         parts.append(_curve(name, values, table.frame_rate_hz))
@@ -130,7 +130,7 @@ def _verdict(findings: Sequence[Finding]) -> str:
     if refused:
         return f"<b class=refused>Not worth training on</b>: {escape(', '.join(refused))}."
     if warned:
-        return f"<b class=warning>Can be trained on, and could be better</b>: {escape(', '.join(warned))}."
+        return f"<b class=warning>Usable, but could be better</b>: {escape(', '.join(warned))}."
     return "<b class=good>Good footage.</b>"
 
 
@@ -144,7 +144,7 @@ def _findings_table(findings: Sequence[Finding]) -> str:
 
 
 def _strip(seen: NDArray[np.bool_], starts: frozenset[int], split: Split | None) -> str:
-    """Where the person is missing, where files begin, cuts and leaps are, and which blocks are held out."""
+    """A strip that shows missing people, the starts of files, cuts and jumps, and held-out blocks."""
     scale = _CURVE_WIDTH / len(seen)
     shapes = [f"<rect width={_CURVE_WIDTH} height=18 fill='#b7e1c0'/>"]
     edges = np.flatnonzero(np.diff(np.concatenate([[0], ~seen, [0]]).astype(int)))
@@ -157,7 +157,7 @@ def _strip(seen: NDArray[np.bool_], starts: frozenset[int], split: Split | None)
             for b in split.blocks
         ]
     shapes += [f"<rect x={start * scale:.1f} width=1 height=18 fill='#000'/>" for start in sorted(starts - {0})]
-    words = "person seen (green) or not (red); cuts, leaps and files (black); held out for scores (blue)"
+    words = "person seen (green) or not (red); cuts, jumps and starts of files (black); held out for scores (blue)"
     return f"<p>{words}</p><svg width={_CURVE_WIDTH} height=28>{''.join(shapes)}</svg>"
 
 
@@ -191,8 +191,8 @@ def _annotated(picture: Picture, pose: Pose | None, mask: NDArray[np.uint8], oth
         for start, end in skeleton.BODY_LIMBS:
             a, b = person.joint(start), person.joint(end)
             if a is not None and b is not None:
-                cv2.line(drawn, _point(a), _point(b), colour, thickness_px, cv2.LINE_AA)
-    region = None if pose is None else face_region(pose, _FACE_BOX, picture.shape[1], picture.shape[0])
+                cv2.line(drawn, pixel(a), pixel(b), colour, thickness_px, cv2.LINE_AA)
+    region = None if pose is None else face_region(pose, FACE_BOX, picture.shape[1], picture.shape[0])
     if region is not None:
         corner = (region.x_px + region.side_px, region.y_px + region.side_px)
         cv2.rectangle(drawn, (region.x_px, region.y_px), corner, _FACE_RGB, thickness_px)
@@ -207,7 +207,3 @@ def _small(picture: Picture) -> Picture:
 
 def _jpeg(picture: Picture) -> bytes:
     return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(picture), quality=88))
-
-
-def _point(joint_px: NDArray[np.float32]) -> tuple[int, int]:
-    return round(float(joint_px[0])), round(float(joint_px[1]))

@@ -1,1 +1,1 @@
-"""The training process: work folder, signals, several processes."""
+"""The training process: its work folder, and several processes that train together."""

@@ -1,11 +1,11 @@
 """Several processes that train one actor together, each on its own part of every batch (data parallel).
 
-torchrun starts them, on one machine or on several, and tells them of each other through its environment. Gradients are
-averaged between the backward pass and the optimizer's step, in buckets that travel side by side; so every process takes
-the same step, and their weights stay the same to the last bit. torch's DistributedDataParallel waits for gradients that
-autograd brings, and on a CPU those of the weights come from a thread of their own
-(`training/networks/cpu_layers.py`). Only rank 0
-writes and publishes; the others read prepared footage and checkpoints from the same folders.
+torchrun starts them, on one machine or several, and describes them to each other in its environment. Gradients are
+averaged between the backward pass and the optimizer's step, in buckets that are reduced concurrently. So every process
+takes the same step, and their weights stay bit-identical. torch's DistributedDataParallel does not fit: it waits for
+gradients from autograd, but on a CPU those of the weights come from a separate thread
+(`training/networks/cpu_layers.py`). Only rank 0 writes and publishes; the others read prepared footage and checkpoints
+from the same folders.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 _BUCKET_BYTES: Final = 32 * 2**20
 _LONGEST_WAIT: Final = timedelta(days=2)
-"""For what rank 0 does alone: preparing hours of footage, fetching, scoring, publishing."""
+"""Long enough for the work of rank 0 alone: preparing hours of footage, downloading, scoring, publishing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """The processes of a training: this one's number and how many there are.
+    """The processes of a training: this one's rank, and their number.
 
-    control: a group over CPUs, for decisions and for long waits; None alone.
+    control: a group over CPUs, for decisions and for long waits; None for a single process.
     """
 
     rank: int = 0
@@ -41,11 +41,11 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files and speaks to people."""
+        """Whether this process writes files and prints messages."""
         return self.rank == 0
 
     def average(self, tensors: Iterable[Tensor]) -> None:
-        """Replaces each tensor by its mean over all processes, in place; same tensors, same order everywhere."""
+        """Replace each tensor by its mean over all processes, in place. All pass the same tensors in the same order."""
         if self.count == 1:
             return
         buckets = list(_buckets(tensors))
@@ -58,7 +58,7 @@ class Ranks:
                 tensor.copy_(part.view_as(tensor))
 
     def agreed(self, values: Sequence[float]) -> list[float]:
-        """The largest of each value over all processes: clocks, and whether anybody was asked to stop."""
+        """The largest of each value over all processes: for clocks, and for whether any process should stop."""
         if self.count == 1:
             return list(values)
         agreed = torch.tensor(values, dtype=torch.float64)
@@ -66,7 +66,7 @@ class Ranks:
         return [float(value) for value in agreed]
 
     def mean(self, values: Sequence[float]) -> list[float]:
-        """The mean of each value over all processes, for what is shown of them."""
+        """The mean of each value over all processes, for display."""
         if self.count == 1:
             return list(values)
         mean = torch.tensor(values, dtype=torch.float64)
@@ -74,20 +74,20 @@ class Ranks:
         return [float(value) / self.count for value in mean]
 
     def wait(self) -> None:
-        """Until every process is here. Raises RuntimeError where one of them has ended."""
+        """Wait until every process arrives. Raises RuntimeError if one of them has ended."""
         if self.count > 1:
             dist.barrier(group=self.control)
 
     def told_by_first(self, value: T) -> T:
-        """Rank 0's value, at every process. Processes of one training trust each other."""
+        """Send rank 0's value to every process, and return it. Processes of one training trust each other."""
         if self.count == 1:
             return value
-        told = [value]
-        dist.broadcast_object_list(told, src=0, group=self.control)
-        return told[0]
+        shared = [value]
+        dist.broadcast_object_list(shared, src=0, group=self.control)
+        return shared[0]
 
     def first_first(self, work: Callable[[], T]) -> T:
-        """What `work` gives; rank 0 does it before the others, which then find its files."""
+        """Do `work` and return its result; rank 0 does it first, so that the others find its files."""
         if not self.is_first:
             self.wait()
         result = work()
@@ -100,15 +100,15 @@ ALONE: Final = Ranks()
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks to people, known before the processes have joined."""
+    """Whether this process prints messages; known before the processes have joined."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """The processes that torchrun started together with this one; `ALONE` without torchrun.
+    """Join the processes that torchrun started together with this one; yields `ALONE` without torchrun.
 
-    device: "cpu" speaks through gloo, "cuda" through NCCL, each process on the GPU of its local rank.
+    device: "cpu" communicates through gloo, "cuda" through NCCL, with each process on the GPU of its local rank.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE

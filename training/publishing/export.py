@@ -1,4 +1,4 @@
-"""Networks out of training, into the files that are served: ONNX, uint8 in and out, weights at half precision."""
+"""Export trained networks into the files that are served: ONNX, uint8 in and out, weights at half precision."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from serving.process.atomic_files import written_whole
 
 _OPSET: Final = 17
 _SMALLEST_HALVED: Final = 16
-"""Constants of fewer values stay as they are: they save nothing, and are shapes and scales as often as weights."""
+"""Constants with fewer values stay unchanged: they save nothing, and are often shapes and scales."""
 
 _FEWEST_EXPORT_DB: Final = 30.0
-"""An engine in bf16 agrees with torch to 40 dB and better; less than this is a broken export."""
+"""An engine in bf16 agrees with torch to at least 40 dB; below 30 dB the export is broken."""
 
 Names = tuple[str, str, str]
 GENERATOR_NAMES: Final[Names] = ("label_map", "previous_frame", "frame")
@@ -33,28 +33,28 @@ FACE_NAMES: Final[Names] = ("label", "face", "refined")
 
 
 def export_generator(network: Generator, plate: Picture | None, path: Path, width_px: int, height_px: int) -> None:
-    """Writes the body's network. plate: `[height_px, width_px, 3]` uint8 of the stage, for networks with an opacity."""
+    """Write the body's network. plate: `[height_px, width_px, 3]` uint8, the crop's, for networks with an opacity."""
     _export(ServedGenerator(network, plate), path, width_px, height_px, GENERATOR_NAMES)
 
 
 def export_face(network: FaceGenerator, path: Path, crop_px: int) -> None:
-    """Writes the face's network, for crops of this side."""
+    """Write the face network, for crops of this side."""
     _export(ServedFace(network), path, crop_px, crop_px, FACE_NAMES)
 
 
 class ExportBroken(DanceError):
-    """An exported network does not draw what the trained one draws."""
+    """An exported network does not draw the same as the trained one."""
 
 
 def check_export(name: str, served: nn.Module, engine: PictureEngine, pairs: Sequence[tuple[Picture, Picture]]) -> None:
-    """Raises ExportBroken, with `name`, where `engine` and the torch module agree on these pairs to less than 30 dB."""
+    """Raise ExportBroken, with `name`, if `engine` and the torch module agree on these pairs to less than 30 dB."""
     agreement_db = difference_db(served, engine.run_batch(pairs), pairs)
     if agreement_db < _FEWEST_EXPORT_DB:
-        raise ExportBroken(f"the exported {name} agrees with the trained one to {agreement_db:.1f} dB only")
+        raise ExportBroken(f"the exported {name} agrees with the trained one to only {agreement_db:.1f} dB")
 
 
 def difference_db(served: nn.Module, pictures: Sequence[Picture], pairs: Sequence[tuple[Picture, Picture]]) -> float:
-    """PSNR in dB between `pictures`, what an engine drew for `pairs`, and what the torch module draws in float32."""
+    """PSNR in dB between an engine's pictures for `pairs` and those that the torch module draws in float32."""
     squared = []
     with torch.inference_mode():
         for picture, (first, second) in zip(pictures, pairs, strict=True):
@@ -69,7 +69,7 @@ def _export(served: nn.Module, path: Path, width_px: int, height_px: int, names:
     batch_only = {name: {0: "batch"} for name in names}
     with written_whole(path) as partial:
         with warnings.catch_warnings():
-            # The tracer is what the measurements were made with; torch's newer exporter warns wherever it is used.
+            # All measurements used the tracer, which warns that torch has a newer exporter.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 served,
@@ -88,7 +88,7 @@ def _export(served: nn.Module, path: Path, width_px: int, height_px: int, names:
 
 
 def _halve(model: onnx.ModelProto) -> None:
-    """Stores large float constants as float16, a cast behind each; the arithmetic's precision stays the engine's."""
+    """Store large float constants as float16, each followed by a cast; the engine sets the arithmetic's precision."""
     casts = []
     graph = model.graph
     for tensor in graph.initializer:

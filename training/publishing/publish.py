@@ -1,4 +1,4 @@
-"""The end of a job: what was trained is exported, checked, scored on held-out frames, and put into the actor store."""
+"""The end of a job: export what was trained, check it, score it on held-out frames, and publish it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any, Final
 from motion.labelmap import LABEL_MAP_VERSION
 from services.face.network import ServedFace
 from services.generator.network import ServedGenerator
+from serving.actors.rollout import gated
 from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
 from serving.errors import ActorUnusable
 from serving.inference.engine import open_engine
-from serving.process.atomic_files import written_whole
+from serving.process.atomic_files import write_picture, written_whole
+from training.data.prepared_footage import PreparedFootage
 from training.evaluation.held_out_frames import HeldOut
 from training.loop.body_learner import BodyLearner, new_generator
 from training.loop.face_learner import FaceLearner, new_face_network
-from training.preparation.prepare import PreparedFootage
 from training.presets import Preset
-from training.process.atomic import write_picture
-from training.process.disk import full_disk_told
+from training.process.work_folder import full_disk_told
 from training.publishing.export import check_export, export_face, export_generator
-from training.publishing.quality_gate import judged_for
+from training.publishing.quality_gate import verdict_against_served
 
 STEPS: Final = 8
-"""That `evaluated` reports."""
+"""The number of steps that `publish` reports."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """What there is to publish. face: None for an actor without a face network. facts: to keep with the actor."""
+    """What there is to publish. face: None for an actor without a face network. record: see `training_record`."""
 
     actor_id: str
     consent: str
@@ -40,50 +40,99 @@ class Trained:
     held_out: HeldOut
     body: BodyLearner
     face: FaceLearner | None
-    facts: dict[str, Any]
+    record: dict[str, Any]
 
 
-def published_before(store: ActorStore, trained: Trained) -> Actor | None:
-    """The newest version in the store that is exactly this training, as far as its facts tell; None without one."""
+def publish(
+    store: ActorStore,
+    trained: Trained,
+    folder: Path,
+    on_step: Callable[[int, int], None],
+    note: Callable[[str], None],
+    *,
+    nothing_new: bool,
+    serve_anyway: bool,
+) -> Actor:
+    """Export into `folder`, score, and publish the next version of the actor.
+
+    The new version is served if it passes the quality gate (its scores say so under "gate"), or with `serve_anyway`.
+    nothing_new: no step was taken now, so if this very training was published before, that version is returned.
+    on_step: called with the steps done and their number. note: called with what the user should know.
+    Raises ExportBroken, DiskFull.
+    """
+    before = _published_before(store, trained) if nothing_new else None
+    if before is None:
+        published = _evaluated_and_published(store, trained, folder, on_step, serve_anyway)
+        _note_gate(store, published, note, serve_anyway)
+        return published
+    note(f"nothing is left to train: {before.id} version {before.version} is this training, as published before")
+    now = store.served(before.id)
+    if now.version != before.version:
+        if serve_anyway and now.by_gate:
+            store.serve(before.id, gated(now, before.version))
+            note(f"version {before.version} is served from now on")
+        else:
+            why = "" if now.by_gate else _CHOSEN
+            note(f"{_is_served(now.version)}{why}; `dance actors promote` serves this one")
+    return before
+
+
+_CHOSEN: Final = ", as chosen by hand"
+
+
+def _is_served(version: int) -> str:
+    return f"version {version} is served" if version else "no version is served"
+
+
+def _note_gate(store: ActorStore, published: Actor, note: Callable[[str], None], serve_anyway: bool) -> None:
+    """Report what was published, what is served now, and why."""
+    note(f"{published.id} version {published.version}")
+    gate = published.scores["gate"]
+    try:
+        served = store.served(published.id).version
+    except ActorUnusable as error:  # what was trained is published all the same
+        note(f"new sessions are refused: {error}")
+        return
+    if (gate["passed"] or serve_anyway) and served != published.version:
+        note(f"{_is_served(served)}{_CHOSEN}; `dance actors promote` serves the new one")
+    if not gate["passed"]:
+        way_out = "" if serve_anyway else "; the same command with --publish-anyway serves it"
+        note(f"{_is_served(served)}: {'; '.join(gate['reasons'])}{way_out}")
+    if gate["not_compared"]:
+        note(f"not compared with the version that was served: {gate['not_compared']}")
+
+
+def _published_before(store: ActorStore, trained: Trained) -> Actor | None:
+    """The newest version in the store that is exactly this training, as far as its record shows; None without one."""
     for version in reversed(store.versions(trained.actor_id)):
         try:
             actor = store.load(trained.actor_id, version)
         except ActorUnusable:
             continue
         same = all(
-            actor.trained.get(name) == trained.facts[name] for name in ("state", "body_pictures", "face_pictures")
+            actor.trained.get(name) == trained.record[name] for name in ("state", "body_pictures", "face_pictures")
         )
         if same and actor.consent == trained.consent:
             return actor
     return None
 
 
-def evaluated_and_published(
-    store: ActorStore,
-    trained: Trained,
-    folder: Path,
-    on_step: Callable[[int], None] = lambda done: None,
-    *,
-    serve_anyway: bool = False,
+def _evaluated_and_published(
+    store: ActorStore, trained: Trained, folder: Path, on_step: Callable[[int, int], None], serve_anyway: bool
 ) -> Actor:
-    """Exports into `folder`, scores, and publishes the next version of the actor.
-
-    It becomes the served version where it passes the gate (its scores say so under "gate"), or with `serve_anyway`.
-    on_step: told how many of `STEPS` are done. Raises ExportBroken, DiskFull.
-    """
     preset, prepared, held_out = trained.preset, trained.prepared, trained.held_out
     plate = prepared.crop_plate if preset.generator.plate else None
     files = {GENERATOR_FILE: folder / GENERATOR_FILE, PLATE_FILE: folder / PLATE_FILE}
-    on_step(0)
+    on_step(0, STEPS)
     generator = new_generator(preset.generator)
-    # The layers of training are made for speed; the plain ones of the same weights are exported.
+    # Training uses faster layers; the plain ones are exported with the same weights.
     generator.load_state_dict(trained.body.averaged.state_dict())
     export_generator(generator, plate, files[GENERATOR_FILE], preset.width_px, preset.height_px)
     write_picture(files[PLATE_FILE], prepared.plate)
     draw = open_engine(files[GENERATOR_FILE])
     pairs = [(prepared.labels[frame], prepared.pictures[frame]) for frame in held_out.frames[:2]]
     check_export("generator", ServedGenerator(generator, plate), draw, pairs)
-    on_step(1)
+    on_step(1, STEPS)
     refine = None
     if trained.face is not None and preset.face is not None:
         files[FACE_FILE] = folder / FACE_FILE
@@ -94,22 +143,22 @@ def evaluated_and_published(
         check_export(
             "face network", ServedFace(network), refine, [(crop.label, crop.drawn) for crop in trained.face.crops[:2]]
         )
-    on_step(2)
+    on_step(2, STEPS)
     unrefined = held_out.drawn(draw.run)
-    on_step(3)
+    on_step(3, STEPS)
     runs = unrefined if refine is None else held_out.refined(refine.run, unrefined)
-    on_step(4)
+    on_step(4, STEPS)
     scores: dict[str, Any] = {
         "held_out": held_out.scores(runs).to_dict(),
         "held_out_without_face_network": held_out.scores(unrefined).to_dict(),
         "pose_distance": held_out.pose_scores(runs).to_dict(),
     }
-    on_step(5)
+    on_step(5, STEPS)
     scores |= held_out.baselines()
-    on_step(6)
-    verdict = judged_for(store, trained.actor_id, scores, prepared, held_out, trained.facts)
+    on_step(6, STEPS)
+    verdict = verdict_against_served(store, trained.actor_id, scores, prepared, held_out, trained.record)
     scores["gate"] = verdict.to_dict() | {"served_anyway": serve_anyway and not verdict.passed}
-    on_step(7)
+    on_step(7, STEPS)
     with written_whole(folder / "evaluation.json") as partial:
         partial.write_text(json.dumps(scores, indent=2) + "\n")
     write_picture(folder / "preview.png", held_out.preview("as published", runs))
@@ -126,11 +175,11 @@ def evaluated_and_published(
         generator=preset.generator,
         face=preset.face if trained.face is not None else None,
         preset=preset.name,
-        trained=trained.facts,
+        trained=trained.record,
         scores=scores,
         consent=trained.consent,
     )
     with full_disk_told(store.root):
         published = store.publish(actor, files, serve=verdict.passed or serve_anyway)
-    on_step(STEPS)
+    on_step(STEPS, STEPS)
     return published

@@ -8,22 +8,22 @@ from typing import Any, Final
 
 from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable
+from training.data.prepared_footage import PreparedFootage
 from training.evaluation.actor_runner import PublishedActor, seen_on
 from training.evaluation.held_out_frames import HeldOut
-from training.preparation.prepare import PreparedFootage
 
 _SSIM_NOISE: Final = 0.005
 _DISTANCE_NOISE: Final = 0.02
-"""Two trainings of one recipe differ by as much: body SSIM, and pose distance in torso lengths."""
+"""Two trainings of one recipe differ by this much in body SSIM, and in pose distance in torso lengths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a version may be served. reasons: what speaks against it.
+    """Whether a version may be served. reasons: why not.
 
-    compared_with: the scores, on the same held-out frames, of the version that is served now; None without one.
-    not_compared: why not, where there is one; else empty. Then whether the new one is worse is not known, so it does
-    not pass, unless the served one cannot be used at all.
+    compared_with: the scores of the served version on the same held-out frames; None if there is none.
+    not_compared: why the served version was not compared, else empty. A new version that may be worse does not pass,
+    unless the served one cannot be used at all.
     """
 
     passed: bool
@@ -32,19 +32,19 @@ class Verdict:
     not_compared: str
 
     def to_dict(self) -> dict[str, Any]:
-        """For an actor's scores."""
+        """The verdict as stored in an actor's scores."""
         return asdict(self)
 
 
-def judged(
+def verdict_on(
     scores: Mapping[str, Any], earlier: dict[str, Any] | None, not_compared: str = "", *, usable: bool = True
 ) -> Verdict:
-    """Judges the scores of a new version, as training stores them.
+    """The verdict on the scores of a new version, as training stores them.
 
-    It must beat the nearest training frame in the body's SSIM, and must not be worse than the served version by more
-    than two trainings differ: in the body's SSIM by 0.005, in the pose distance by 0.02 torso lengths.
-    earlier: "version", "held_out" and "pose_distance" of the served version; None where there is none, or where it was
-    not compared, with the reason. usable: whether that one draws at all.
+    The version must beat the nearest training frame in body SSIM. It must not be worse than the served version by more
+    than two trainings of one recipe differ: 0.005 in body SSIM, 0.02 torso lengths in pose distance.
+    earlier: "version", "held_out" and "pose_distance" of the served version; None if there is none, or if it was not
+    compared for the reason `not_compared`. usable: whether the served version can draw at all.
     """
     reasons = []
     ssim, nearest = scores["held_out"]["body_ssim"], scores["nearest_training_frame"]["body_ssim"]
@@ -59,56 +59,55 @@ def judged(
             shown = "not measurable" if distance is None else f"{distance:.3f}"
             reasons.append(f"pose distance {shown}, version {earlier['version']} has {distance_before:.3f}")
     if not_compared and usable:
-        reasons.append("whether it is worse than the version that is served is not known")
+        reasons.append("it is unknown whether it is worse than the served version")
     return Verdict(not reasons, reasons, earlier, not_compared)
 
 
-def judged_for(
+def verdict_against_served(
     store: ActorStore,
     actor_id: str,
     scores: Mapping[str, Any],
     prepared: PreparedFootage,
     held_out: HeldOut,
-    facts: Mapping[str, Any],
+    record: Mapping[str, Any],
 ) -> Verdict:
-    """Judges a new version against the one that is served now, drawn on the new one's held-out frames.
+    """Compare a new version with the one that is served now, drawn on the new version's held-out frames.
 
-    facts: the training record of the new one.
+    record: the training record of the new version.
     """
     try:
         if store.served(actor_id).version == 0:
-            return judged(scores, None)
+            return verdict_on(scores, None)
         actor = store.load(actor_id)
-        not_compared = _why_not(actor, prepared, facts)
+        not_compared = _why_not(actor, prepared, record)
         if not_compared:
-            return judged(scores, None, not_compared)
+            return verdict_on(scores, None, not_compared)
         runs = _drawn_by(actor, prepared, held_out)
     except ActorNotFound:
-        return judged(scores, None)
+        return verdict_on(scores, None)
     except ActorUnusable as error:
-        return judged(scores, None, str(error), usable=False)
+        return verdict_on(scores, None, str(error), usable=False)
     earlier = {
         "version": actor.version,
         "held_out": held_out.scores(runs).to_dict(),
         "pose_distance": held_out.pose_scores(runs).to_dict(),
     }
-    return judged(scores, earlier)
+    return verdict_on(scores, earlier)
 
 
-def _why_not(actor: Actor, prepared: PreparedFootage, facts: Mapping[str, Any]) -> str:
-    """Why scores on these frames would say nothing of a served version; empty where they do."""
+def _why_not(actor: Actor, prepared: PreparedFootage, record: Mapping[str, Any]) -> str:
+    """Why the served version cannot be compared on these frames; empty if it can."""
     version = f"version {actor.version}"
     if actor.frame_size != prepared.frame_size:
         return f"{version} was filmed at another size than this footage"
     before = actor.trained
-    if before.get("footage_fingerprint") == facts["footage_fingerprint"]:
-        return ""  # split alike, so neither has learned them
+    if before.get("footage_fingerprint") == record["footage_fingerprint"]:
+        return ""  # the same split, so neither version has learned them
+    learned = f"{version} may have learned these held-out frames"
     if "footage_file_fingerprints" not in before:
-        return f"{version} may have learned these held-out frames: its record does not name its files by their content"
-    if not set(before["footage_file_fingerprints"]).isdisjoint(facts["footage_file_fingerprints"]):
-        return (
-            f"{version} may have learned these held-out frames: it was trained on some of these files, split otherwise"
-        )
+        return f"{learned}: its record does not identify its files by their content"
+    if not set(before["footage_file_fingerprints"]).isdisjoint(record["footage_file_fingerprints"]):
+        return f"{learned}: it was trained on some of these files with another split"
     return ""
 
 

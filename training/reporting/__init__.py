@@ -1,1 +1,1 @@
-"""What a training reports: progress, loss curves, metrics."""
+"""Reports of a training: progress, loss curves, held-out scores, metrics."""

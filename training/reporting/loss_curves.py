@@ -1,4 +1,4 @@
-"""The curves of a training: every loss in a CSV file, and the same with pictures for TensorBoard."""
+"""The loss curves of a training: every loss in a CSV file, and losses with pictures for TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from motion.frame import Picture
 from serving.process.atomic_files import written_whole
 
 _SCALARS_EVERY_SECONDS: Final = 5.0
-"""For TensorBoard, which is for looking; the CSV file has every step."""
+"""For TensorBoard; the CSV file has every step."""
 _FORGIVING: Final = "forgiving"
 _COUNTED: Final = ("pictures", "seconds", "rate")
 
 
 class Curves:
-    """Curves of one stage of a training: `<folder>/<stage>-losses.csv` and `<folder>/tensorboard/<stage>/`.
+    """The curves of one stage of a training: `<folder>/<stage>-losses.csv` and `<folder>/tensorboard/<stage>/`.
 
     keep_until: rows of more pictures than this belong to a run that was lost after its last checkpoint, and are
-    dropped, as is a row that was cut off. A row outlives the process once its step is done.
+    dropped, as is an incomplete row. A row is on disk as soon as its step is done.
     """
 
     def __init__(self, folder: Path, stage: str, keep_until: int) -> None:
@@ -47,9 +47,9 @@ class Curves:
         *,
         waited_seconds: float = 0.0,
     ) -> None:
-        """Adds a step. rate: the learning rate. Numbers are written so that they read back as the very same.
+        """Add a step. rate: the learning rate. Numbers are written so that they read back exactly.
 
-        waited_seconds: of the step, for its data; shown in TensorBoard alone.
+        waited_seconds: the time the step waited for its data; shown only in TensorBoard.
         """
         if self._file is None:
             self._file = self._opened(losses)
@@ -63,7 +63,7 @@ class Curves:
                 self._tensorboard().add_scalar(f"training/{name}", value, pictures_seen)
 
     def show(self, pictures_seen: int, scalars: Mapping[str, float], sheet: Picture) -> None:
-        """Adds scores and a picture, `[H, W, 3]` uint8 RGB, for TensorBoard."""
+        """Add scores and a picture, `[H, W, 3]` uint8 RGB, for TensorBoard."""
         board = self._tensorboard()
         for name, value in scalars.items():
             board.add_scalar(f"held_out/{name}", value, pictures_seen)
@@ -71,27 +71,27 @@ class Curves:
         board.flush()
 
     def rewind(self, pictures_seen: int) -> None:
-        """Drops what was added after this many pictures: the training was put back there."""
+        """Drop rows after this many pictures: the training was put back to there."""
         self.close()
         self._purge_from = pictures_seen + 1
         self._drop_after(pictures_seen)
 
     def close(self) -> None:
-        """Writes out what is left."""
+        """Write out pending rows and close the files."""
         file, writer = self._file, self._writer
         self._file = self._writer = None
         if writer is not None:
             writer.close()
         if file is not None:
-            file.close()  # raises on a full disk, as each row's writing does
+            file.close()  # raises on a full disk, like writing a row
 
     def _drop_after(self, pictures: int) -> None:
         if not self._path.is_file():
             return
         lines = self._path.read_text().split("\n")
-        whole = lines[:-1]  # what follows the last newline was cut off, or is nothing
+        whole = lines[:-1]  # the part after the last newline is empty or incomplete
         kept = whole[:1] + [line for line in whole[1:] if int(line.split(",", 1)[0]) <= pictures]
-        if len(kept) < 2:  # another training's losses may have other names
+        if len(kept) < 2:  # another training may have losses of other names
             self._path.unlink()
         elif kept != whole or lines[-1]:
             with written_whole(self._path) as partial:
@@ -115,40 +115,40 @@ class Curves:
 
 
 class _ForgivingFile:
-    """A file for TensorBoard that a full disk ends quietly.
+    """A file for TensorBoard that ignores a full disk.
 
-    It is written by a thread, which would die of the error and then keep the training waiting, and at the very end of
-    the process, behind what the training itself says of the disk.
+    A thread writes it: the error would end that thread and block the training. At the end of the process the error
+    would also come after the training's own message about the disk.
     """
 
     def __init__(self, path: str) -> None:
         self._file = Path(path.removeprefix(f"{_FORGIVING}:")).open("wb")  # noqa: SIM115  `close` closes it
 
     def write(self, data: bytes) -> None:
-        """Appends."""
+        """Append data."""
         with suppress(OSError):
             self._file.write(data)
 
     def flush(self) -> None:
-        """Writes out what is held back."""
+        """Write out buffered data."""
         with suppress(OSError):
             self._file.flush()
 
     def close(self) -> None:
-        """Closes it."""
+        """Close the file."""
         with suppress(OSError):
             self._file.close()
 
 
 class _ForgivingFiles:
-    """Opens them for tensorboardX, which asks by the first word of a path."""
+    """Opens such files for tensorboardX, which selects this class by the prefix of a path."""
 
     def open(self, path: str) -> _ForgivingFile:
-        """The file. Raises OSError."""
+        """Open the file. Raises OSError."""
         return _ForgivingFile(path)
 
     def directory_check(self, path: str) -> None:
-        """Makes the folder. Raises OSError."""
+        """Make the folder. Raises OSError."""
         Path(path.removeprefix(f"{_FORGIVING}:")).mkdir(parents=True, exist_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a training, served while it runs where `TRAINING_METRICS_PORT` says so."""
+"""Prometheus metrics of a training, served while it runs, on the port in `TRAINING_METRICS_PORT`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from training.evaluation.metrics import PictureScores
 
 STEP_BUCKETS_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""From the steps of a large GPU to those of a large network on two CPU cores."""
+"""From steps on a large GPU to steps of a large network on two CPU cores."""
 
 FRAMES_SEEN = Counter(
     "dance_training_frames_seen", "Pictures drawn in training by the processes of this machine, body and face"
@@ -44,12 +44,12 @@ CHECKPOINT = Gauge(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingMetricsSettings:
-    """Where the metrics of a training can be read. Read once, from `TRAINING_METRICS_*`, at its start."""
+    """Where the metrics of a training are served. Read once, from `TRAINING_METRICS_*`, at its start."""
 
     port: int = 0
-    """0: nowhere."""
+    """0: do not serve them."""
     host: str = "0.0.0.0"
-    """All addresses: who names a port wants it asked. The metrics are numbers, and names of phases and losses."""
+    """All addresses, since a port is set to be read. The metrics are numbers, and names of phases and losses."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -57,27 +57,27 @@ class TrainingMetricsSettings:
 
 
 class Trained(Protocol):
-    """What is trained. pictures_seen: how many pictures it has drawn in training, over all processes."""
+    """A network in training. pictures_seen: the number of pictures drawn in training by all processes."""
 
     pictures_seen: int
 
 
 @contextmanager
 def served(on_progress: OnProgress) -> Iterator[OnProgress]:
-    """Serves the metrics while inside; gives an `on_progress` that keeps them, and calls the one given.
+    """Serve the metrics inside the context; yields an `on_progress` that updates them and calls the given one.
 
-    Of several processes that train together the first of each machine alone serves. Raises BadSettings for a port that
-    is none, or is in use.
+    If several processes train together, only the first on each machine serves. Raises BadSettings for a port that is
+    invalid or in use.
     """
     settings = from_environment(TrainingMetricsSettings, "TRAINING_METRICS_")
-    if settings.port == 0 or os.environ.get("LOCAL_RANK", "0") != "0":  # torchrun's, and no setting of ours
+    if settings.port == 0 or os.environ.get("LOCAL_RANK", "0") != "0":  # set by torchrun
         yield _kept(on_progress)
         return
     try:
         server, thread = start_http_server(settings.port, settings.host)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        raise BadSettings("TRAINING_METRICS_PORT", f"{where} cannot be listened on; is it in use?") from error
+        raise BadSettings("TRAINING_METRICS_PORT", f"cannot listen on {where}; is it in use?") from error
     try:
         yield _kept(on_progress)
     finally:
@@ -88,22 +88,22 @@ def served(on_progress: OnProgress) -> Iterator[OnProgress]:
 
 @contextmanager
 def step(learner: Trained) -> Iterator[None]:
-    """Times one step of a network's training, and counts the pictures that were drawn in it."""
+    """Time one step of a network's training, and count the pictures drawn in it."""
     before, started_s = learner.pictures_seen, time.perf_counter()
     yield
     STEP_SECONDS.observe(time.perf_counter() - started_s)
-    # torchrun's: one process of this machine counts for all of it, so that machines add up to the training.
+    # Set by torchrun: one process counts for all of this machine, so that machines add up to the training.
     part = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) / int(os.environ.get("WORLD_SIZE", "1"))
     FRAMES_SEEN.inc((learner.pictures_seen - before) * part)
 
 
 def checkpoint_written() -> None:
-    """Notes the time."""
+    """Record the time of a checkpoint."""
     CHECKPOINT.set_to_current_time()
 
 
 def scored(scores: PictureScores) -> None:
-    """Shows the scores of held-out frames; those of faces only where there is one."""
+    """Show the scores of held-out frames; those of faces only if there is one."""
     for metric, value in scores.to_dict().items():
         if value is not None and metric.endswith(("_ssim", "_psnr_db")):
             SCORE.labels(metric).set(value)
@@ -119,7 +119,7 @@ def _kept(on_progress: OnProgress) -> OnProgress:
                 PHASE.labels(phase).set(0)
             phase = progress.phase
             PHASE.labels(phase).set(1)
-        if not progress.note:  # which is said in between, and knows no time
+        if not progress.note:  # a note has no estimate
             SECONDS_LEFT.set(float("nan") if progress.seconds_left is None else progress.seconds_left)
         for name, value in progress.losses.items():
             LOSS.labels(name).set(value)

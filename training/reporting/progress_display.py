@@ -1,4 +1,4 @@
-"""Shows a training to somebody: bars where there is a terminal, plain lines elsewhere."""
+"""Show a training's progress: as bars in a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from training.reporting.lines import PlainLines, progress_of
-from training.reporting.progress import Progress
+from training.reporting.progress import PlainLines, Progress, progress_of
 
 
 class Showing:
-    """Where a training is, and what it says."""
+    """The display of a training's progress and notes."""
 
     def __init__(self, console: Console, bars: Bars) -> None:
         self._console = console
@@ -24,7 +23,7 @@ class Showing:
         self._lines = None if console.is_terminal else PlainLines(self.say)
 
     def progress(self, progress: Progress) -> None:
-        """A bar for each phase, with notes above them; or lines."""
+        """Show a bar for each phase, with notes above them; or lines."""
         if self._lines is not None:
             self._lines.progress(progress)
             return
@@ -39,7 +38,7 @@ class Showing:
         self._bars.update(task, completed=progress.part or 0.0, total=total, facts=_facts(progress))
 
     def line(self, text: str) -> None:
-        """A line of another training's log: its progress as a bar; without a terminal it stays as it is."""
+        """Show a line of another training's log: progress as a bar in a terminal, any other line unchanged."""
         progress = progress_of(text) if self._lines is None else None
         if progress is None:
             self.say(text)
@@ -47,13 +46,13 @@ class Showing:
             self.progress(progress)
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         self._console.print(Text(text))
 
 
 @contextmanager
 def shown(console: Console) -> Iterator[Showing]:
-    """Shows on `console`, as long as the context lasts."""
+    """Show progress on `console` inside the context."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[facts]}"))
     with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         yield Showing(console, bars)

@@ -1,1 +1,1 @@
-"""Triton as a process: install, start, protect, call, and clean up after it."""
+"""Triton as a process: find, start, protect and call it, and clean up after it."""

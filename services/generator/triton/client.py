@@ -1,4 +1,4 @@
-"""What the agent asks of a Triton, here or on another machine: which actors to serve, and whether they draw."""
+"""The agent's gRPC client of a Triton, local or remote: load actors, check that they draw."""
 
 from __future__ import annotations
 
@@ -20,20 +20,19 @@ from serving.transport.tls import ChannelTls, channel_credentials
 
 
 class TritonRefused(DanceError):
-    """Triton answered a request with an error, or not at all; the message is Triton's."""
+    """A request to Triton failed or timed out; the message is Triton's."""
 
     code = StatusCode.UNAVAILABLE
     retryable = True
 
 
 class TritonClient:
-    """One Triton over gRPC. `close` it at the end.
+    """A gRPC connection to one Triton; `close` it at the end.
 
-    load_seconds: how long loading or unloading a model may take. canary_seconds: how long one picture may take, its
-    time in the queue included. answer_seconds: how long Triton may take to
-    say that it lives, what it has loaded, and how much that drew. tls: None is plaintext. repository_key: gives what
-    Triton asks for before it loads models, or empty; asked each time, since a Triton that starts again has another.
-    Raises BadSettings for the files of `tls`.
+    load_seconds: time-out for loading or unloading a model. canary_seconds: time-out for one picture, its time in the
+    queue included. answer_seconds: time-out for health, index and statistics. tls: None is plaintext. repository_key:
+    returns the key for loading models, or empty; called each time, because a restarted Triton has a new key. Raises
+    BadSettings for the files of `tls`.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class TritonClient:
         await self._client.close()
 
     async def answers(self) -> bool:
-        """Whether Triton answers at all. Its own readiness says nothing: it stays ready over a dead stub."""
+        """Return whether Triton is live. Its readiness is useless here: it stays true after a stub has died."""
         try:
             return bool(await self._client.is_server_live(client_timeout=self._answer_seconds))
         except (InferenceServerException, grpc.RpcError):
@@ -74,27 +73,27 @@ class TritonClient:
             raise TritonRefused(str(error)) from error
 
     async def load(self, actor_id: str) -> None:
-        """Loads the actor as its repository entry says; what is served already is, until the new ones are up.
+        """Load the versions in the actor's repository entry; the loaded ones serve until the new ones are ready.
 
         Raises TritonRefused.
         """
-        await _asked(self._client.load_model(actor_id, self._headers(), client_timeout=self._load_seconds))
+        await _requested(self._client.load_model(actor_id, self._headers(), client_timeout=self._load_seconds))
 
     async def unload(self, actor_id: str) -> None:
-        """Unloads all versions; does nothing where none is loaded. Raises TritonRefused."""
-        await _asked(self._client.unload_model(actor_id, self._headers(), client_timeout=self._load_seconds))
+        """Unload all versions; does nothing if none is loaded. Raises TritonRefused."""
+        await _requested(self._client.unload_model(actor_id, self._headers(), client_timeout=self._load_seconds))
 
     async def ready(self) -> set[tuple[str, int]]:
-        """Actor and version of everything that Triton calls ready. Raises TritonRefused."""
-        index = await _asked(
+        """Return actor and version of every model that Triton reports as ready. Raises TritonRefused."""
+        index = await _requested(
             self._client.get_model_repository_index(self._headers(), as_json=True, client_timeout=self._answer_seconds)
         )
         models = index.get("models", [])
         return {(model["name"], int(model["version"])) for model in models if model.get("state") == "READY"}
 
     async def pictures_drawn(self) -> dict[tuple[str, int], int]:
-        """How many requests each loaded version has answered since it was loaded. Raises TritonRefused."""
-        statistics = await _asked(
+        """Return how many requests each loaded version has answered since it was loaded. Raises TritonRefused."""
+        statistics = await _requested(
             self._client.get_inference_statistics(as_json=True, client_timeout=self._answer_seconds)
         )
         return {
@@ -105,9 +104,9 @@ class TritonClient:
         }
 
     async def canary(self, actor: Actor) -> str:
-        """Draws one picture of nobody; returns the precision that its arithmetic was done in. Raises TritonRefused."""
+        """Draw one picture from a blank label map; returns the precision that was used. Raises TritonRefused."""
         shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
-        result = await _asked(
+        result = await _requested(
             self._client.infer(
                 actor.id,
                 [
@@ -122,7 +121,7 @@ class TritonClient:
         frame = result.as_numpy("FRAME")
         if frame is None or frame.shape != (1, *shape) or frame.dtype != np.uint8:
             raise TritonRefused(
-                f"the canary of actor {actor.id!r} version {actor.version} came back as no picture of {shape}"
+                f"the canary of actor {actor.id!r} version {actor.version} did not return a picture of {shape}"
             )
         return bytes(result.as_numpy("PRECISION")[0, 0]).decode()
 
@@ -133,7 +132,7 @@ def _input(name: str, picture: Picture) -> Any:
     return tensor
 
 
-async def _asked(call: Any) -> Any:
+async def _requested(call: Any) -> Any:
     try:
         return await call
     except (InferenceServerException, grpc.RpcError) as error:

@@ -1,6 +1,6 @@
-"""Finds the pieces of a Triton in the nvidia-pytriton wheel, and lays them out as Triton wants them.
+"""Find the parts of Triton in the nvidia-pytriton wheel, and arrange them the way Triton expects.
 
-Everything that the process needs is found before it starts, and named with what to install when it is missing.
+All dependencies are checked before the process starts; an error names what is missing and how to install it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from serving.errors import DanceError
 
 
 class TritonMissing(DanceError):
-    """Something that Triton needs is not installed; the message names it and what to install."""
+    """A dependency of Triton is not installed; the message names it and how to install it."""
 
     code = StatusCode.FAILED_PRECONDITION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TritonInstall:
-    """The pieces of Triton in this Python's site-packages.
+    """The parts of Triton in this Python's site-packages.
 
-    library_folders: searched by the dynamic loader before the system's own, colon-separated.
+    library_folders: colon-separated; the dynamic loader searches them before the system's.
     """
 
     server: Path
@@ -40,7 +40,7 @@ class TritonInstall:
 
     @classmethod
     def find(cls) -> TritonInstall:
-        """Looks for every piece, and for the shared libraries that they need. Raises TritonMissing."""
+        """Locate every part and the shared libraries they need. Raises TritonMissing."""
         spec = importlib.util.find_spec("pytriton")
         if spec is None or spec.origin is None:
             raise TritonMissing(
@@ -70,19 +70,19 @@ class TritonInstall:
 
     @property
     def stub_libraries(self) -> Path:
-        """What the stub needs of the wheel; a copy of it does not find them itself."""
+        """The wheel's libraries that the stub needs; a copy of the stub does not find them by itself."""
         return self.stub.parents[4] / "nvidia_pytriton.libs"
 
     def lay_out(self, backends: Path) -> None:
-        """Makes the backend directory that Triton is given: the stub is not where the backend looks for it.
+        """Create Triton's backend directory, because the wheel has the stub where the backend does not look.
 
-        Raises TritonMissing where the stub may not be read.
+        Raises TritonMissing if the stub cannot be read.
         """
         folder = backends / "python"
         folder.mkdir(parents=True)
         for piece in (self.backend_library, self.backend_utilities):
             (folder / piece.name).symlink_to(piece.absolute())
-        # A copy: Triton makes it executable for its owner alone, and would shut all others out of the installation.
+        # A copy, because Triton makes it executable for its owner only, which would break it for all other users.
         stub = folder / self.stub.name
         try:
             shutil.copyfile(self.stub, stub)
@@ -94,14 +94,14 @@ class TritonInstall:
 
 
 def library_folder() -> str | None:
-    """Where this Python's shared library is, which the stub needs; None where the loader finds it by itself."""
+    """Return the folder of this Python's shared library, which the stub needs; None if the loader finds it itself."""
     folder = sysconfig.get_config_var("LIBDIR")
     name = sysconfig.get_config_var("INSTSONAME")
     return str(folder) if folder and name and (Path(folder) / name).exists() else None
 
 
 def joined(*folders: Path | str | None) -> str:
-    """A search path of those folders that are known."""
+    """Join the folders that are not None or empty into a search path."""
     return ":".join(str(folder) for folder in folders if folder)
 
 
@@ -117,4 +117,4 @@ def _how_to_install(missing: list[str]) -> str:
     packages = [name.split(".so")[0] for name in missing if name.startswith("libpython")]
     if len(packages) == len(missing):
         return f"`apt-get install {' '.join(packages)}`"
-    return "install the packages of your system that have them"
+    return "install the system packages that contain them"

@@ -1,8 +1,8 @@
-"""Temporary folders and shared memory that are locked while their maker lives, so that what killed processes left goes.
+"""Temporary folders and shared memory, locked while their process lives, so that leftovers can be found and removed.
 
-The kernel gives a lock back when its process ends, however it ends. So a lock says who lives between containers too,
-whose process ids mean nothing to each other, and between machines that share a folder. The lock is on a file, not on
-the folder itself: locks on folders of NFS count on one machine only.
+The kernel releases a lock when its process ends, in whatever way. So locks also work between containers, which do not
+share process ids, and between machines that share a folder. The lock is on a file in the folder, because NFS locks on
+folders are local to one machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal, Self
 
 from serving.errors import BadSettings
@@ -29,9 +28,9 @@ Purpose = Literal["triton", "generator", "socket"]
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 SOCKET_FOLDER_BYTES: Final = 100
-"""A socket path may have 107 bytes (unix(7)); `/grpc` has five, and Triton puts `:0` behind it."""
+"""A socket path may have 107 bytes (unix(7)); `/grpc` has five, and Triton appends `:0`."""
 FOLDER_BYTES: Final = 200
-"""Triton makes longer paths below it, and those must stay below Linux's 4096 and file systems' own limits."""
+"""Triton creates longer paths inside, which must stay below Linux's 4096 bytes and the file systems' own limits."""
 
 _LOCK: Final = "lock"
 _FOLDER_OF_OURS: Final = re.compile(r"dance-(?:triton|generator|socket)-[0-9a-f]{16}")
@@ -41,9 +40,9 @@ _ATTEMPTS: Final = 5
 
 
 class PrivateFolder:
-    """A folder that only this user can enter, locked until `remove`, or until this process ends.
+    """A folder in `within` that only this user can enter, locked until `remove` or until this process ends.
 
-    Makes the folder in `within`. Raises OSError. As a context manager it is removed on leaving.
+    Raises OSError. As a context manager it is removed on exit.
     """
 
     def __init__(self, purpose: Purpose, within: Path) -> None:
@@ -63,7 +62,7 @@ class PrivateFolder:
         raise OSError("what is made there is removed at once")
 
     def remove(self) -> None:
-        """Removes it with all that is in it, and nothing that links in it lead to."""
+        """Remove the folder and its contents, but not the targets of links in it."""
         if self._lock is not None:
             lock, self._lock = self._lock, None
             _remove(self.path, lock)
@@ -71,16 +70,14 @@ class PrivateFolder:
     def __enter__(self) -> Path:
         return self.path
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.remove()
 
 
 class Regions:
-    """All shared memory of one Triton: the names that begin with `prefix`, another one for each start.
+    """All shared memory of one Triton: the names that begin with `prefix`, which is new at each start.
 
-    Locked until `remove`, or until this process ends. Raises OSError.
+    Locked until `remove` or until this process ends. Raises OSError.
     """
 
     def __init__(self) -> None:
@@ -93,16 +90,16 @@ class Regions:
         raise OSError("what is made there is removed at once")
 
     def sizes_bytes(self) -> dict[str, int]:
-        """Name and size of each region."""
+        """Return name and size of each region."""
         found = {}
         for region in SHARED_MEMORY.glob(f"{self.prefix}*"):
-            with suppress(FileNotFoundError):  # Triton was faster
+            with suppress(FileNotFoundError):  # Triton has just removed it
                 found[region.name] = region.stat().st_size
         found.pop(f"{self.prefix}{_LOCK}", None)
         return found
 
     def remove(self) -> None:
-        """Removes all regions."""
+        """Remove all regions."""
         if self._lock is not None:
             lock, self._lock = self._lock, None
             try:
@@ -114,33 +111,30 @@ class Regions:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.remove()
 
 
 def places() -> tuple[Path, ...]:
-    """Where folders of ours may lie, the first choice first: the folder for temporary files, then the system's."""
+    """Return the parent folders to try, in order: the folder for temporary files, then the system's."""
     system = (Path("/tmp"), Path("/var/tmp"), SHARED_MEMORY)
     try:
         return (Path(tempfile.gettempdir()), *system)
-    except FileNotFoundError:  # it has tried some, and could write in none
+    except FileNotFoundError:  # none of its candidates is writable
         return system
 
 
 def is_plain(path: Path) -> bool:
-    """Whether Triton can be given a path: absolute, of ASCII letters, digits and `._-/`."""
+    """Whether Triton can handle a path: absolute, of ASCII letters, digits and `._-/`."""
     return _PLAIN.fullmatch(str(path)) is not None
 
 
 def plain_folder(
     purpose: Purpose, most_bytes: int = FOLDER_BYTES, among: Sequence[Path] | None = None
 ) -> PrivateFolder:
-    """A private folder with a plain path of at most `most_bytes`.
+    """Create a private folder with a plain path of at most `most_bytes`, in the first suitable parent.
 
-    among: folders in which it may lie, by default `places`; the first that will do serves. Raises BadSettings where
-    none will.
+    among: the parent folders to try, by default `places`. Raises BadSettings if none is suitable.
     """
     most_in_place = most_bytes - len(f"/{_folder_name(purpose)}")
     reasons: dict[Path, str] = {}
@@ -148,7 +142,7 @@ def plain_folder(
         if not is_plain(place):
             reasons[place] = "is not plain"
         elif len(str(place)) > most_in_place:
-            reasons[place] = f"is longer than {most_in_place} letters"
+            reasons[place] = f"is longer than {most_in_place} characters"
         else:
             try:
                 return PrivateFolder(purpose, place)
@@ -157,15 +151,15 @@ def plain_folder(
     tried = ", ".join(f"{place} ({reason})" for place, reason in reasons.items())
     raise BadSettings(
         "TMPDIR",
-        f"Triton needs a folder that can be written and whose path is plain: at most {most_in_place} of A-Z, a-z, 0-9, "
-        f"'.', '_', '-' and '/'. None of these will do: {tried}. Set TMPDIR to one that does",
+        f"Triton needs a writable folder with a plain path: at most {most_in_place} characters out of A-Z, a-z, 0-9, "
+        f"'.', '_', '-' and '/'. Tried: {tried}. Set TMPDIR to such a folder",
     )
 
 
 def sweep() -> list[Path]:
-    """Removes what processes of this user left that were killed, with a Triton of theirs or alone; returns it.
+    """Remove what killed processes of this user left, agents and their Tritons; returns it.
 
-    What belongs to a process that lives, or to another user, stays. Never raises: a start goes on without it.
+    Files of live processes and of other users are kept. Never raises: errors must not prevent a start.
     """
     swept: list[Path] = []
     try:
@@ -173,9 +167,9 @@ def sweep() -> list[Path]:
             swept += _sweep_folders(place)
         swept += _sweep_regions()
     except Exception:
-        _log.exception("did not remove all that killed processes had left")
+        _log.exception("could not remove all files of killed processes")
     if swept:
-        _log.info("removed what killed processes had left: %s", ", ".join(map(str, swept)))
+        _log.info("removed files of killed processes: %s", ", ".join(map(str, swept)))
     return swept
 
 
@@ -183,7 +177,7 @@ def _sweep_folders(place: Path) -> list[Path]:
     swept = []
     for name in _own_names(place, _FOLDER_OF_OURS):
         path = place / name[0]
-        with suppress(OSError):  # not a folder, or its owner is removing it, or no lock can be had there
+        with suppress(OSError):  # not a folder, being removed by its owner, or locks are not supported
             with _opened(path, os.O_NOFOLLOW) as folder:
                 lock = _locked(folder, _LOCK) if os.fstat(folder).st_uid == os.geteuid() else None
             if lock is not None:
@@ -203,7 +197,7 @@ def _sweep_regions() -> list[Path]:
             try:
                 for name in _own_names(SHARED_MEMORY, _REGION_OF_OURS):
                     if name["prefix"] == prefix:
-                        with suppress(FileNotFoundError):  # its Triton, which was still ending, was faster
+                        with suppress(FileNotFoundError):  # its Triton was still stopping and removed it
                             os.unlink(name[0], dir_fd=folder)
                             swept.append(SHARED_MEMORY / name[0])
             finally:
@@ -212,7 +206,7 @@ def _sweep_regions() -> list[Path]:
 
 
 def _own_names(place: Path, ours: re.Pattern[str]) -> list[re.Match[str]]:
-    """What in `place` has such a name and belongs to this user."""
+    """Return the entries of `place` with a matching name that belong to this user."""
     found = []
     with suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
@@ -234,10 +228,10 @@ def _opened(folder: Path, flags: int = 0) -> Iterator[int]:
 
 
 def _locked(folder: int, name: str) -> int | None:
-    """Makes a file in an open folder, or opens it, and locks it. No child inherits the lock.
+    """Open or create a file in an open folder and lock it. Child processes do not inherit the lock.
 
-    Returns a descriptor that holds the lock until it is closed; None where another has the lock, or has removed the
-    file in the meantime. Raises OSError.
+    Returns a descriptor that holds the lock until it is closed; None if another process holds the lock or has removed
+    the file in the meantime. Raises OSError.
     """
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=folder)
     held = False
@@ -257,7 +251,7 @@ def _remove(folder: Path, lock: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     os.close(lock)
     with suppress(OSError):
-        folder.rmdir()  # NFS keeps a file as long as it is open, and with it the folder
+        folder.rmdir()  # NFS keeps an open file, and with it the folder, until it is closed
 
 
 def _folder_name(purpose: Purpose) -> str:

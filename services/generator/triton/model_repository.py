@@ -1,9 +1,9 @@
-"""Triton's model repository: an entry for each actor that is to be loaded, written for the hardware at hand.
+"""Triton's model repository: one entry for each actor to load, written for this machine's hardware.
 
     <root>/<actor>/config.pbtxt
     <root>/<actor>/<version>/model.py
 
-Entries hold no weights: the model reads them from the actors' own folder.
+Entries contain no weights: the model reads them from the actors' folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from serving.process.atomic_files import written_whole
 
 MAX_BATCH_SIZE: Final = 8
 MAX_WAITING: Final = 64
-"""Requests in one actor's queue on a GPU; more are refused."""
+"""Requests in one actor's queue on a GPU; further requests are rejected."""
 
 _MODEL_PY: Final = """\
 from services.generator.model import TritonPythonModel
@@ -28,7 +28,7 @@ from services.generator.model import TritonPythonModel
 __all__ = ["TritonPythonModel"]
 """
 
-# The pictures' sides are left open: versions of one actor may have stages of different sizes, and the model checks them
+# The pictures' sides are not fixed: versions of one actor may have crops of different sizes, and the model checks them
 # with a clearer message.
 _CONFIG_PBTXT: Final = """\
 name: {name}
@@ -48,16 +48,16 @@ version_policy {{ specific {{ versions: [ {versions} ] }} }}
 {parameters}"""
 
 
-# A GPU gains from batches. A CPU runs the items one by one, so batches gain nothing there, and Triton's batcher costs:
-# on busy cores it misses the wake-up for a request that comes just as the one before is answered, and finds it only
-# 500 ms later (one request in ten, measured with 2.51). Without it requests go straight to the instance. No queue
-# delay: it would add straight to a single stream's latency.
+# Only a GPU gains from batches. On a CPU, Triton's batcher even costs: on busy cores it misses the wake-up of a request
+# that arrives just as the previous one is answered, and finds it only 500 ms later (one request in ten, measured with
+# 2.51). Without it, requests go straight to the instance. There is no queue delay, because it would add to the latency
+# of a single stream.
 _BATCHING: Final = f"dynamic_batching {{ default_queue_policy {{ max_queue_size: {MAX_WAITING} }} }}\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineOptions:
-    """How the models run their networks. threads and precision as `serving.inference.engine.open_engine` has them."""
+    """How the models run their networks. threads, precision: see `serving.inference.engine.open_engine`."""
 
     device: Device = "cpu"
     threads: int = 2
@@ -65,7 +65,7 @@ class EngineOptions:
 
 
 class ModelRepository:
-    """Writes the entries below `root`; every file appears whole or not at all."""
+    """Writes the entries below `root`, each file atomically."""
 
     def __init__(self, root: Path, actors_root: Path, engine: EngineOptions) -> None:
         self.root = root
@@ -73,7 +73,7 @@ class ModelRepository:
         self._engine = engine
 
     def write(self, actor_id: str, versions: Sequence[int]) -> None:
-        """Makes `versions` the ones that Triton's next load of the actor serves."""
+        """Write the entry so that Triton's next load of the actor serves `versions`."""
         folder = self.root / actor_id
         for version in versions:
             (folder / str(version)).mkdir(parents=True, exist_ok=True)
@@ -81,12 +81,12 @@ class ModelRepository:
         _replace(folder / "config.pbtxt", config_pbtxt(actor_id, versions, self._actors_root, self._engine))
 
     def remove(self, actor_id: str) -> None:
-        """Removes the actor's entry, if there is one."""
+        """Remove the actor's entry, if it exists."""
         shutil.rmtree(self.root / actor_id, ignore_errors=True)
 
 
 def config_pbtxt(actor_id: str, versions: Sequence[int], actors_root: Path, engine: EngineOptions) -> str:
-    """Triton's configuration of one actor, whole: Triton is told to complete nothing by itself."""
+    """Return Triton's complete configuration of one actor: Triton's auto-complete is off."""
     parameters = {
         "actors_root": str(actors_root.absolute()),
         "device": engine.device,
@@ -107,7 +107,7 @@ def config_pbtxt(actor_id: str, versions: Sequence[int], actors_root: Path, engi
 
 
 def _quoted(text: str) -> str:
-    # Protobuf's text format escapes as JSON does, where JSON writes UTF-8 as it is.
+    # Protobuf's text format has the same escapes as JSON with unescaped UTF-8.
     return json.dumps(text, ensure_ascii=False)
 
 

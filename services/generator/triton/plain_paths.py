@@ -1,7 +1,7 @@
-"""One short folder of links, so that Triton never meets the names of the user's own folders.
+"""A short folder of symbolic links, so that Triton never sees the names of the user's own folders.
 
-Triton starts the process of each model by an unquoted `bash -c`, and the Python in it knows ASCII file names only,
-whatever the locale. A space or an umlaut in the folder of actors, of the checkout, of the virtual environment or for
+Triton starts each model's process with an unquoted `bash -c`, and the Python in it supports only ASCII file names,
+whatever the locale. A space or an umlaut in the path of the actors, the checkout, the virtual environment or the
 temporary files would keep every actor from loading. Below the folder of links every path is plain.
 """
 
@@ -18,8 +18,8 @@ from services.generator.triton.leftovers import SOCKET_FOLDER_BYTES, places, pla
 class Links:
     """A folder of links that only this user can enter; `remove` it at the end.
 
-    among: folders in which it may lie; the first one serves whose path is plain and that can be written. Raises
-    BadSettings where there is none.
+    among: the parent folders to try; the first one that is writable and has a plain path is used. Raises BadSettings
+    if there is none.
     """
 
     def __init__(self, among: Sequence[Path] | None = None) -> None:
@@ -27,17 +27,17 @@ class Links:
         self.folder = self._private.path
 
     def to(self, target: Path, *name: str) -> Path:
-        """A plain path that leads to `target`, which need not exist yet: `name` below the folder of links."""
+        """Link `name` in the folder of links to `target`, which need not exist yet. Returns the link's plain path."""
         link = self.folder.joinpath(*name)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(target.absolute())
         return link
 
     def python(self) -> Path:
-        """The `bin` folder of an interpreter that imports what this one imports.
+        """Create a virtual environment of links with this one's import path; returns its `bin` folder.
 
-        It is a virtual environment of links. The one that runs here would not do: files like the one that names the
-        checkout are read in ASCII there, and a single letter beyond it ends the interpreter.
+        The running environment cannot be used itself: the stub's interpreter reads `.pth` files, such as the one that
+        names the checkout, as ASCII, and exits at the first other character.
         """
         home = self.folder / "python"
         self.to(Path(sys.executable), "python", "bin", "python3")
@@ -51,12 +51,12 @@ class Links:
         return home / "bin"
 
     def remove(self) -> None:
-        """Removes the links, and nothing that they lead to."""
+        """Remove the links, but not their targets."""
         self._private.remove()
 
 
 def check_place() -> Path:
-    """Where a folder of links would be made. Raises BadSettings where there is no place for one, or for a socket."""
+    """Return where a folder of links would be created. Raises BadSettings without a place for it or for a socket."""
     plain_folder("socket", SOCKET_FOLDER_BYTES).remove()
     links = Links()
     links.remove()

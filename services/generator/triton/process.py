@@ -1,6 +1,6 @@
-"""Starts and ends a real Triton as a plain process, out of the nvidia-pytriton wheel, without a container.
+"""Start and stop Triton, from the nvidia-pytriton wheel, as a plain process without a container.
 
-What it leaves behind is removed: its folder of links, its shared memory, its children.
+Stopping removes its folder of links, its shared memory and its child processes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import subprocess
 from asyncio.subprocess import Process
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Final, Self
 
 import grpc
@@ -41,13 +40,13 @@ _EXIT_MARGIN_SECONDS: Final = 1.0
 _STARTS_ON_FREE_PORTS: Final = 3
 _LOG_LINES_SHOWN: Final = 15
 _OF_A_SOCKET: Final = 0
-"""Triton puts a port behind every address; behind a file it is part of its name."""
+"""Triton appends a port to every address; for a socket file it becomes part of the name."""
 _BACKENDS: Final = "backends"
 _OF_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}
 
 
 class TritonFailed(DanceError):
-    """Triton did not start, or died; the message ends with the last lines of its log."""
+    """Triton did not start, or it ended; the message ends with the last lines of its log."""
 
     code = StatusCode.UNAVAILABLE
     retryable = True
@@ -55,24 +54,24 @@ class TritonFailed(DanceError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TritonPorts:
-    """Where Triton listens; in settings, 0 takes a free one. It has no HTTP service but the one of its metrics."""
+    """Triton's ports; in settings, 0 takes a free one. Metrics are the only HTTP service."""
 
     grpc: int = 0
     metrics: int = 0
 
 
 class TritonServer:
-    """One Triton process, as an async context manager: entered when it answers, ended on leaving.
+    """One Triton process. As an async context manager it answers once entered, and is stopped on exit.
 
-    model_repository: its folder of models; it is started with none loaded (explicit control).
-    log_path: where its output goes, appended.
-    exit_seconds: how long requests in flight may take after the signal to end.
-    tls: what its gRPC service proves itself with, read at each start. call_with: how to call it then.
-    socket: its gRPC service listens at this file, and at no port: other users, who cannot enter the file's folder, are
-    kept out. Not with tls. At most 105 bytes, plain as `leftovers.is_plain` says.
+    model_repository: its folder of models; none is loaded at the start (explicit control).
+    log_path: its output is appended to this file.
+    exit_seconds: how long requests in flight may take after SIGTERM.
+    tls: the certificate of its gRPC service, read at each start. call_with: how clients connect to it then.
+    socket: its gRPC service listens on this file instead of a port, so that only users who can enter the file's folder
+    can connect. Not with tls. A plain path (`leftovers.is_plain`) of at most 105 bytes.
 
-    `address` is where this machine calls its gRPC service, `ports` are the ports it really got. `repository_key` is
-    the key that it asks for before it loads models, another one after each start.
+    `address` is where clients on this machine connect, `ports` are the actual ports. `repository_key` is the key for
+    loading models, which is new at each start.
     """
 
     def __init__(
@@ -89,9 +88,9 @@ class TritonServer:
         socket: Path | None = None,
     ) -> None:
         if (tls is None) != (call_with is None):
-            raise ValueError("tls and call_with belong together")
+            raise ValueError("expected both tls and call_with, or neither")
         if socket is not None and tls is not None:
-            raise ValueError("a socket file has no TLS")
+            raise ValueError("expected socket or tls: a socket file has no TLS")
         self.log_path = log_path
         self.host = host
         self.ports = self._wanted_ports = ports or TritonPorts()
@@ -108,27 +107,27 @@ class TritonServer:
 
     @property
     def address(self) -> str:
-        """Where this machine calls the gRPC service: host and port, or `unix:` and the socket file."""
+        """The gRPC service's address on this machine: host and port, or `unix:` and the socket file."""
         if self._socket is not None:
             return f"unix:{self._socket}:{_OF_A_SOCKET}"
         return f"{_OF_EVERY_ADDRESS.get(self.host, self.host)}:{self.ports.grpc}"
 
     @property
     def pid(self) -> int | None:
-        """The process's id while it runs."""
+        """The process id; None if it does not run."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs. It may run and not answer: ask over gRPC for that."""
+        """Whether the process runs. It may still not answer over gRPC."""
         return self.pid is not None
 
     def drawing(self) -> set[tuple[str, int]]:
-        """Model and version of every stub, the process that runs a model.py, that lives. Takes some milliseconds."""
+        """Return model and version of every live stub, a process that runs a model.py. Takes some milliseconds."""
         return {(model, version) for model, version, _ in self._stubs()}
 
     def lost_memory_bytes(self) -> int:
-        """Shared memory of stubs that are dead. Of one that a request has met, Triton 2.51 gives nothing back."""
+        """Return the shared memory that dead stubs hold. Once a request has hit one, Triton 2.51 never frees it."""
         regions = self._regions
         if regions is None:
             return 0
@@ -136,14 +135,14 @@ class TritonServer:
         return sum(size_bytes for name, size_bytes in regions.sizes_bytes().items() if name not in living)
 
     def _stubs(self) -> set[tuple[str, int, str]]:
-        """Model, version, and name of the shared memory of every stub that lives."""
+        """Return model, version and name of the shared memory of every live stub."""
         stubs: set[tuple[str, int, str]] = set()
         if self.pid is None:
             return stubs
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.pid).children():
                 with contextlib.suppress(psutil.Error):
-                    arguments = child.cmdline()  # of a dead one that Triton has not reaped yet: nothing
+                    arguments = child.cmdline()  # empty for a dead one that Triton has not reaped yet
                     model = Path(arguments[1]) if len(arguments) > 2 else Path()
                     if model.name == "model.py":
                         stubs.add((model.parent.parent.name, int(model.parent.name), arguments[2]))
@@ -153,19 +152,17 @@ class TritonServer:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.stop()
 
     async def start(self) -> None:
-        """Starts the process and waits until it answers over gRPC.
+        """Start the process and wait until it answers over gRPC.
 
-        A second start after `stop` takes the same ports. Raises TritonMissing, TritonFailed, and BadSettings for a
-        wanted port that is taken.
+        A second start after `stop` takes the same ports. Raises TritonMissing, TritonFailed, and BadSettings if a
+        requested port is in use.
         """
         if self._process is not None:
-            raise RuntimeError("this Triton is started already")
+            raise RuntimeError("this Triton has already been started")
         install = await asyncio.to_thread(TritonInstall.find)
         _require_free(self.host, self._wanted_ports)
         all_wanted = 0 not in (self._wanted_ports.grpc, self._wanted_ports.metrics)
@@ -177,7 +174,7 @@ class TritonServer:
                 break
             except TritonFailed as failure:
                 await self.stop()
-                # Between looking for a free port and listening on it another process may have taken it.
+                # Another process may have taken the free port before Triton listened on it.
                 if attempt == attempts or "Address already in use" not in str(failure):
                     raise
             except BaseException:
@@ -186,7 +183,7 @@ class TritonServer:
         self._wanted_ports = self.ports
 
     async def stop(self) -> None:
-        """Ends the process, killing it after `exit_seconds` and a margin. Leaves no child and no shared memory."""
+        """Stop the process, and kill it after `exit_seconds` and a margin. Removes its children and shared memory."""
         process, self._process = self._process, None
         try:
             if process is not None:
@@ -200,12 +197,12 @@ class TritonServer:
                 self._links = None
 
     async def ended(self) -> None:
-        """Returns when the process has ended by itself, or was never started."""
+        """Wait until the process ends by itself; returns at once if it was never started."""
         if self._process is not None:
             await self._process.wait()
 
     def log_tail(self, lines: int = _LOG_LINES_SHOWN) -> str:
-        """The last lines of the log, which often hold the only reason of a failure."""
+        """Return the last lines of the log, often the only place with the reason of a failure."""
         if not self.log_path.is_file():
             return ""
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
@@ -250,30 +247,30 @@ class TritonServer:
         ]
         libraries = library_folder()
         environment = {
-            # What these two say is in the paths of `links.python`, and they would come before them.
+            # `links.python` already contains the paths of these two, which would take precedence over it.
             **{name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")},
-            # The stub starts the interpreter that it finds first on PATH, and with it our packages.
+            # The stub runs the first interpreter on PATH, which must have our packages.
             "PATH": f"{links.python()}:{os.environ.get('PATH', os.defpath)}",
             "LD_LIBRARY_PATH": joined(
                 libraries and links.to(Path(libraries), "lib"),
                 links.to(install.stub_libraries, "stub-lib"),
                 os.environ.get("LD_LIBRARY_PATH"),
             ),
-            # Threads that spin while they wait would take the cores from the other stages.
+            # Threads that spin while waiting would take CPU time from the other stages.
             "OMP_WAIT_POLICY": "PASSIVE",
-            # A hundred threads, each of which else keeps what it has freed in a heap that it shares with few others.
-            # The one heap keeps the pages of freed requests for the next ones.
+            # A single heap for Triton's hundred threads, which reuses the pages of freed requests. By default they keep
+            # freed memory in many separate heaps.
             **memory.IN_ENVIRONMENT,
         }
         return await asyncio.create_subprocess_exec(
-            *adopted(*arguments, no_zombies=True),  # 2.51 forgets stubs that a request found dead
+            *adopted(*arguments, no_zombies=True),  # Triton 2.51 does not reap stubs that a request found dead
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
-            # A session of its own: Ctrl-C in a terminal must reach us, who end Triton in order, and not Triton.
+            # A session of its own, so that Ctrl-C in a terminal reaches only us; we then stop Triton gracefully.
             start_new_session=True,
-            umask=0o077,  # of its shared memory it sets the rights itself: services.generator.model
+            umask=0o077,  # does not apply to its shared memory: see services.generator.model
         )
 
     async def _answering(self, process: Process) -> None:
@@ -292,7 +289,7 @@ class TritonServer:
         except TimeoutError:
             reason = f"did not answer within {self._start_seconds:g} s"
         else:
-            reason = f"ended at its start with exit code {ended.result()}"
+            reason = f"ended during its start with exit code {ended.result()}"
         finally:
             ended.cancel()
             await client.close()
@@ -325,7 +322,7 @@ def _require_free(host: str, ports: TritonPorts) -> None:
 
 
 def _with_free_ports(host: str, wanted: TritonPorts) -> TritonPorts:
-    with contextlib.ExitStack() as stack:  # all are held until all are known, so that no two are the same
+    with contextlib.ExitStack() as stack:  # holds all ports until all are chosen, so that no two are equal
 
         def chosen(port: int) -> int:
             if port:
@@ -345,9 +342,9 @@ async def _end(process: Process, within_seconds: float) -> None:
             async with asyncio.timeout(within_seconds):
                 await process.wait()
     except TimeoutError:
-        _log.warning("Triton did not end within %g s of SIGTERM and is killed", within_seconds)
+        _log.warning("Triton did not exit within %g s of SIGTERM; killing it", within_seconds)
     finally:
-        # Its children share its process group; after a clean exit there are none, and the group is gone.
+        # Its children share its process group, which no longer exists after a clean exit.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()

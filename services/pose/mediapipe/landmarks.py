@@ -1,7 +1,7 @@
-"""MediaPipe's landmarks as a `Pose`, and what makes a pose believable.
+"""Convert MediaPipe's landmarks to a `Pose`.
 
 `N` is MediaPipe's number of landmarks: 33 for a body, 478 for a refined face, 21 for a hand. MediaPipe's coordinates
-are fractions of the picture; it always returns all of them, guessed where they are hidden or outside of the picture.
+are fractions of the picture. It always returns all landmarks, and guesses those that are hidden or outside the picture.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ Landmarks = NDArray[np.float32]
 _BODY_TO: Final = np.array([to for to, _ in skeleton.MEDIAPIPE_TO_BODY])
 _BODY_FROM: Final = np.array([source for _, source in skeleton.MEDIAPIPE_TO_BODY])
 _MESH: Final = np.array(skeleton.MEDIAPIPE_MESH_TO_FACE)
+_CARRIED_PARTS: Final = (
+    (skeleton.FACE, np.array([skeleton.NOSE, skeleton.R_EYE, skeleton.L_EYE, skeleton.R_EAR, skeleton.L_EAR])),
+    (skeleton.LEFT_HAND, np.array([skeleton.L_WRIST])),
+    (skeleton.RIGHT_HAND, np.array([skeleton.R_WRIST])),
+)
 
 
 def landmarks_array(landmark_list: Any) -> Landmarks | None:
-    """`[N, 3]` float32: x, y (fractions of the picture) and visibility, of MediaPipe's list; None for None.
+    """Return MediaPipe's list as `[N, 3]` float32: x, y (fractions of the picture) and visibility. None stays None.
 
     Only body landmarks have a visibility; for faces and hands it is 0.
     """
@@ -33,7 +38,7 @@ def landmarks_array(landmark_list: Any) -> Landmarks | None:
 
 
 def body_pose(body: Landmarks, size: FrameSize, min_visibility: float) -> Pose:
-    """The body joints of MediaPipe's `[33, 3]` landmarks. Unseen: outside of the frame, or less visible than asked."""
+    """Convert MediaPipe's `[33, 3]` body landmarks; joints outside the frame or below `min_visibility` are unseen."""
     joints = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
     confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
     joints[_BODY_TO] = body[_BODY_FROM, :2]
@@ -48,9 +53,9 @@ def body_pose(body: Landmarks, size: FrameSize, min_visibility: float) -> Pose:
 def with_face_and_hands(
     pose: Pose, face: Landmarks | None, left_hand: Landmarks | None, right_hand: Landmarks | None, size: FrameSize
 ) -> Pose:
-    """The pose with MediaPipe's face `[478, 3]` and hands `[21, 3]`; confidence 1 where found and inside of the frame.
+    """Add MediaPipe's face `[478, 3]` and hands `[21, 3]` to `pose`.
 
-    MediaPipe says nothing about how sure it is of a single point of a face or a hand.
+    Their confidence is 1 where found inside the frame: MediaPipe has no confidence for single face or hand points.
     """
     joints = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
     confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
@@ -69,8 +74,28 @@ def with_face_and_hands(
     return Pose(joints_px, confidence)
 
 
+def carried(earlier: Pose, body: Pose) -> Pose:
+    """Return `body` with the face and the hands of `earlier`, a pose of the same person, moved along.
+
+    The face moves by the mean shift of the head's joints that both poses have, each hand by the shift of its wrist.
+    A part whose joints are missing from either pose stays unseen.
+    """
+    joints_px, confidence = body.joints_px.copy(), body.confidence.copy()
+    for part, guides in _CARRIED_PARTS:
+        common = guides[earlier.seen[guides] & body.seen[guides]]
+        if not len(common):
+            continue
+        shift_px = (body.joints_px[common] - earlier.joints_px[common]).mean(axis=0)
+        joints_px[part] = earlier.joints_px[part] + shift_px
+        confidence[part] = earlier.confidence[part]
+    return Pose(joints_px, confidence)
+
+
 def body_extent_px(pose: Pose) -> float:
-    """The longer side of the upright box around the seen body joints; 0 for none. Somebody lying down counts full."""
+    """Return the longer side of the upright box around the seen body joints, 0 for none.
+
+    The longer side, so that a person lying down counts as large as one standing.
+    """
     seen = pose.joints_px[skeleton.BODY][pose.seen[skeleton.BODY]]
     if not len(seen):
         return 0.0
@@ -78,7 +103,7 @@ def body_extent_px(pose: Pose) -> float:
 
 
 def _in_frame(joints: Landmarks, confidence: NDArray[np.float32], size: FrameSize) -> Pose:
-    """`[J, 2]` fractions of the frame to pixels; joints outside of the frame become unseen."""
+    """Scale `[J, 2]` fractions of the frame to pixels; joints outside the frame become unseen."""
     inside = ((joints >= 0) & (joints <= 1)).all(axis=1)
     scale = np.array([size.width_px, size.height_px], np.float32)
     return Pose(joints * scale, np.clip(np.where(inside, confidence, 0), 0, 1))

@@ -1,8 +1,8 @@
-"""Keeps MediaPipe's chatter out of a service's log.
+"""Keep MediaPipe's noise out of a service's log.
 
-MediaPipe 0.10.21 writes some twenty lines to the process's standard error whenever a graph starts, and one more at the
-first person. They come from C++ before its logging is configured, so neither GLOG_minloglevel nor TF_CPP_MIN_LOG_LEVEL
-reaches them.
+MediaPipe 0.10.21 writes about twenty lines to standard error whenever a graph starts, and another one at the first
+person. They come from C++ before its logging is configured, so GLOG_minloglevel and TF_CPP_MIN_LOG_LEVEL have no
+effect on them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STARTUP_CHATTER: Final = (
 FIRST_PERSON_CHATTER: Final = r"landmark_projection_calculator\.cc.*Using NORM_RECT without IMAGE_DIMENSIONS"
 _STDERR: Final = 2
 _LAST_LINES_SECONDS: Final = 2.0
-_FILTER: Final = """\
+_PROGRAM: Final = """\
 import re, sys
 chatter = re.compile(sys.argv[1].encode())
 for line in sys.stdin.buffer:
@@ -35,12 +35,11 @@ for line in sys.stdin.buffer:
 """
 
 
-class _Sieve:
-    """Passes standard error on without chatter, in a process of its own.
+class _Filter:
+    """Filters standard error in a separate process.
 
-    C++ may end this process at once, and its last words are what somebody will look for: they have to be elsewhere by
-    then. Standard error belongs to all threads, so the first that enters turns it into the sieve, and the last that
-    leaves turns it back.
+    A separate process, because C++ may abort this one, and the last lines before a crash must not be lost. All threads
+    share standard error, so the first thread that enters redirects it, and the last one that leaves restores it.
     """
 
     def __init__(self) -> None:
@@ -51,7 +50,10 @@ class _Sieve:
 
     @contextmanager
     def turned_on(self, *, stays: bool) -> Iterator[None]:
-        """stays: the process goes on afterwards, for the next time; else all lines have passed when this ends."""
+        """Filter standard error while inside.
+
+        stays: keep the filter's process for the next time; else all lines have been written when this returns.
+        """
         with self._lock:
             self._inside += 1
             if self._inside == 1:
@@ -67,7 +69,7 @@ class _Sieve:
                         self._end()
 
     def end(self) -> None:
-        """Ends the process, unless somebody is inside."""
+        """End the process, unless a thread is inside."""
         with self._lock:
             if self._inside == 0:
                 self._end()
@@ -75,8 +77,8 @@ class _Sieve:
     def _turn_on(self) -> None:
         sys.stderr.flush()
         if self._process is None:
-            command = [sys.executable, "-I", "-S", "-c", _FILTER, f"{STARTUP_CHATTER}|{FIRST_PERSON_CHATTER}"]
-            # In a session of its own, so that a Ctrl-C does not end it before it has passed everything on.
+            command = [sys.executable, "-I", "-S", "-c", _PROGRAM, f"{STARTUP_CHATTER}|{FIRST_PERSON_CHATTER}"]
+            # In its own session, so that Ctrl-C does not end it before it has written everything.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
             )
@@ -95,38 +97,35 @@ class _Sieve:
         process, self._process = self._process, None
         assert process.stdin is not None
         process.stdin.close()
-        # A child that was started meanwhile holds the pipe open, and the sieve with it.
+        # A child process that was started meanwhile keeps the pipe open, and the filter waits for it.
         with suppress(subprocess.TimeoutExpired):
             process.wait(_LAST_LINES_SECONDS)
 
 
-_sieve: Final = _Sieve()
+_filter: Final = _Filter()
 _person_seen: Final = threading.Event()
-atexit.register(_sieve.end)
+atexit.register(_filter.end)
 
 
 @contextmanager
 def startup_chatter_dropped() -> Iterator[None]:
-    """While inside, lines on standard error that are known chatter are dropped; all others pass.
-
-    Holds for the whole process; meant for the half second in which a graph starts.
-    """
-    with _sieve.turned_on(stays=False):
+    """Drop known noise from the process's standard error while a graph starts, which takes half a second."""
+    with _filter.turned_on(stays=False):
         yield
 
 
 @contextmanager
 def first_person_chatter_dropped() -> Iterator[None]:
-    """The same for one picture, until `person_seen` was called: afterwards MediaPipe has nothing more to say."""
+    """Do the same for one picture. Does nothing after `person_seen`, because MediaPipe is quiet from then on."""
     if _person_seen.is_set():
         yield
         return
-    with _sieve.turned_on(stays=True):
+    with _filter.turned_on(stays=True):
         yield
 
 
 def person_seen() -> None:
-    """The process has seen its first person. Called outside of `first_person_chatter_dropped`."""
+    """Record that the process has seen its first person. Call this outside `first_person_chatter_dropped`."""
     if not _person_seen.is_set():
         _person_seen.set()
-        _sieve.end()
+        _filter.end()

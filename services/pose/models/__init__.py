@@ -1,1 +1,1 @@
-"""Networks of the other backends: model cards, downloaded files, runtimes."""
+"""Networks of the backends besides MediaPipe: model cards, files, runtimes."""

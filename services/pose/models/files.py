@@ -1,4 +1,4 @@
-"""The files of networks that are not ours: a path, or an address from which a file is fetched once and checked."""
+"""Files of third-party networks: a local path, or an address that is downloaded once and verified."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelFile:
-    """path: where the file lies; None where it is fetched from `address`. sha256: of its bytes; "" for a path that is
-    not checked."""
+    """A network's file.
+
+    path: of a local file; None to download it from `address`. sha256: of its bytes; "" for a path that is not verified.
+    """
 
     path: Path | None
     address: str = ""
     sha256: str = ""
 
     def local(self, cache: Path | None = None) -> Path:
-        """The file on this machine, with the right bytes; fetched into `cache` (default: the user's) if need be.
+        """Return the verified local file; downloads it into `cache` (default: the user's) if necessary.
 
-        Raises BadSettings for a file that is missing, has other bytes or cannot be fetched.
+        Raises BadSettings if the file is missing, has the wrong checksum or cannot be downloaded.
         """
         if self.path is not None:
             if not self.path.is_file():
-                raise BadSettings(str(self.path), "there is no such file; the model card names it")
+                raise BadSettings(str(self.path), "this file, which the model card names, does not exist")
             if self.sha256:
                 _check(_digest(self.path), self.sha256, str(self.path))
             return self.path
-        folder = cache or user_cache()
+        folder = cache or Path.home() / ".cache" / "everybody-dance" / "pose-models"
         kept = folder / f"{self.sha256}{Path(urlsplit(self.address).path).suffix}"
         if kept.is_file() and _digest(kept) == self.sha256:
             return kept
@@ -60,29 +62,24 @@ class ModelFile:
                 while data := body.read(_CHUNK_BYTES):
                     taken += len(data)
                     if taken > _MOST_BYTES:
-                        raise BadSettings(self.address, f"is larger than {_MOST_BYTES} bytes")
+                        raise BadSettings(self.address, f"is larger than the limit of {_MOST_BYTES} bytes")
                     digest.update(data)
                     file.write(data)
             _check(digest.hexdigest(), self.sha256, self.address)
             Path(part).replace(kept)
             part = None
         except (urllib.error.URLError, OSError, ValueError) as error:
-            raise BadSettings(self.address, f"cannot be fetched: {getattr(error, 'reason', error)}") from error
+            raise BadSettings(self.address, f"cannot be downloaded: {getattr(error, 'reason', error)}") from error
         finally:
             if part is not None:
                 Path(part).unlink(missing_ok=True)
         return kept
 
 
-def user_cache() -> Path:
-    """Where fetched networks are kept, in the user's home."""
-    return Path.home() / ".cache" / "everybody-dance" / "pose-models"
-
-
 def _opener(host: str | None) -> urllib.request.OpenerDirector:
-    """Goes through the proxy that the environment names, but never to this machine."""
-    straight = [urllib.request.ProxyHandler({})] if host in _LOOPBACK else []
-    return urllib.request.build_opener(*straight)
+    """Use the environment's proxy, except for addresses on this machine."""
+    no_proxy = [urllib.request.ProxyHandler({})] if host in _LOOPBACK else []
+    return urllib.request.build_opener(*no_proxy)
 
 
 def _digest(path: Path) -> str:
@@ -95,4 +92,4 @@ def _digest(path: Path) -> str:
 
 def _check(found: str, wanted: str, name: str) -> None:
     if found != wanted:
-        raise BadSettings(name, f"has other bytes than the model card says: sha256 {found}, expected {wanted}")
+        raise BadSettings(name, f"does not match the model card: sha256 {found}, expected {wanted}")

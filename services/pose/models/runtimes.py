@@ -1,4 +1,4 @@
-"""Pose networks that others have trained, run by OpenVINO, onnxruntime or OpenCV: a picture in, named arrays out."""
+"""Run third-party pose networks in OpenVINO, onnxruntime or OpenCV: pictures in, named arrays out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -20,20 +20,19 @@ from serving.inference.engine import openvino_core
 
 Floats = NDArray[np.float32]
 _COMPILED_SIZES: Final = 4
-"""Compiled forms of a network that are kept, one for each size of picture; making one takes about a second."""
+"""Maximum number of cached compiled networks, one for each input size; compiling takes about a second."""
 
 
-class Network(Protocol):
-    """A network for one stream of pictures. Used by one thread at a time."""
+Network = Callable[[Floats], Sequence[Floats]]
+"""A network for one stream of pictures, called by one thread at a time.
 
-    def run(self, blob: Floats) -> Sequence[Floats]:
-        """`[N, C, H, W]` or `[N, H, W, C]` float32 in; the wanted outputs, in the order asked for."""
-        ...
+Takes `[N, C, H, W]` or `[N, H, W, C]` float32; returns the requested outputs in order.
+"""
 
 
-def blob_of(pictures: Sequence[Picture], facts: InputFacts) -> Floats:
-    """The network's input for pictures of one size, `[H, W, 3]` uint8 RGB: layout, colours, mean and deviation."""
-    batch = np.stack(pictures).astype(np.float32)
+def blob_of(picture: Picture, facts: InputFacts) -> Floats:
+    """Convert a picture, `[H, W, 3]` uint8 RGB, to the network's input: layout, colours, mean and deviation."""
+    batch = picture[None].astype(np.float32)
     if facts.colour == "BGR":
         batch = batch[..., ::-1]
     if facts.mean != (0.0, 0.0, 0.0):
@@ -46,10 +45,10 @@ def blob_of(pictures: Sequence[Picture], facts: InputFacts) -> Floats:
 
 
 class NetworkFile:
-    """A network's file, opened once for a process; `network` gives a stream what it needs of its own.
+    """A network's file, opened once per process; `network` creates the part that each stream needs for itself.
 
-    path: ONNX, or for OpenCV also a Caffe model with its `structure` (prototxt). outputs: those wanted, by name.
-    Raises BadSettings for a file that the runtime cannot read, and where the runtime is not installed.
+    path: ONNX, or for OpenCV also a Caffe model with its `structure` (prototxt). outputs: names of the outputs to
+    return. Raises BadSettings if the runtime cannot read the file or is not installed.
     """
 
     def __init__(
@@ -63,19 +62,19 @@ class NetworkFile:
         try:
             opened = {"openvino": self._openvino, "onnxruntime": self._onnxruntime, "opencv": self._opencv}[runtime]()
         except ModuleNotFoundError as error:
-            raise BadSettings(str(path), f"{error.name} is not installed: the extra [pose] holds it") from error
+            raise BadSettings(str(path), f"{error.name} is not installed; it is in the extra [pose]") from error
         except (RuntimeError, cv2.error, ValueError) as error:
             raise BadSettings(str(path), f"{runtime} cannot read this network: {_first_line(error)}") from error
         self._make: Callable[[tuple[int, ...]], Network] = opened
 
     def network(self, shape: tuple[int, ...]) -> Network:
-        """For inputs of this shape. Raises BadSettings where the network takes no such input."""
+        """Return a network for inputs of this shape. Raises BadSettings if it does not accept them."""
         try:
             with self._lock:
                 return self._make(shape)
         except (RuntimeError, cv2.error) as error:
-            told = "x".join(map(str, shape))
-            raise BadSettings(str(self.path), f"takes no input of {told}: {_first_line(error)}") from error
+            size = "x".join(map(str, shape))
+            raise BadSettings(str(self.path), f"does not accept inputs of {size}: {_first_line(error)}") from error
 
     def _openvino(self) -> Callable[[tuple[int, ...]], Network]:
         core = openvino_core()
@@ -85,7 +84,7 @@ class NetworkFile:
 
         def make(shape: tuple[int, ...]) -> Network:
             if shape not in compiled:
-                # A fixed size lets the compiler plan, and is twice as fast as a size that may change.
+                # A network of fixed size is twice as fast as one of variable size.
                 sized = model.clone()
                 sized.reshape(list(shape))
                 hints = {"INFERENCE_NUM_THREADS": self._threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
@@ -93,7 +92,14 @@ class NetworkFile:
             compiled.move_to_end(shape)
             while len(compiled) > _COMPILED_SIZES:
                 compiled.popitem(last=False)
-            return _OpenVinoNetwork(compiled[shape], self._outputs)
+            request = compiled[shape].create_infer_request()
+
+            def run(blob: Floats) -> Sequence[Floats]:
+                request.infer([blob], share_inputs=True)
+                # Copied, because the next request overwrites them.
+                return [np.array(request.get_tensor(name).data, np.float32) for name in self._outputs]
+
+            return run
 
         return make
 
@@ -104,64 +110,45 @@ class NetworkFile:
         options.log_severity_level = 3
         try:
             session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors have no common class of their own
+        except Exception as error:  # onnxruntime's errors have no base class of their own
             raise RuntimeError(str(error)) from error
         _check_outputs(self.path, [output.name for output in session.get_outputs()], self._outputs)
-        return lambda shape: _OnnxNetwork(session, self._outputs)
+        name = session.get_inputs()[0].name
+
+        def run(blob: Floats) -> Sequence[Floats]:
+            try:
+                return [np.asarray(array) for array in session.run(list(self._outputs), {name: blob})]
+            except Exception as error:  # as above; the network does not accept the input that its card describes
+                raise RuntimeError(_first_line(error)) from error
+
+        return lambda shape: run
 
     def _opencv(self) -> Callable[[tuple[int, ...]], Network]:
         files = (str(self.path),) if self._structure is None else (str(self.path), str(self._structure))
-        self._read_net(files)  # a damaged file is told now
+        self._read_net(files)  # raises now if the file is damaged
 
-        # A net holds its own buffers: every stream has one.
-        return lambda shape: _OpenCvNetwork(self._read_net(files), self._outputs)
+        def make(shape: tuple[int, ...]) -> Network:
+            net = self._read_net(files)  # a net has its own buffers, so every stream needs one
+
+            def run(blob: Floats) -> Sequence[Floats]:
+                net.setInput(blob)
+                return [np.array(array, np.float32) for array in net.forward(list(self._outputs))]
+
+            return run
+
+        return make
 
     def _read_net(self, files: tuple[str, ...]) -> Any:
         net = cv2.dnn.readNet(*files)
-        # OpenCV names layers; an ONNX output is the layer that makes it.
+        # OpenCV names layers; an ONNX output is the layer that produces it.
         _check_outputs(self.path, [*net.getLayerNames(), *net.getUnconnectedOutLayersNames()], self._outputs)
         return net
-
-
-class _OpenVinoNetwork:
-    def __init__(self, compiled: Any, outputs: Sequence[str]) -> None:
-        self._request = compiled.create_infer_request()
-        self._outputs = outputs
-
-    def run(self, blob: Floats) -> Sequence[Floats]:
-        self._request.infer([blob], share_inputs=True)
-        # A request's outputs are overwritten by the next picture.
-        return [np.array(self._request.get_tensor(name).data, np.float32) for name in self._outputs]
-
-
-class _OnnxNetwork:
-    def __init__(self, session: Any, outputs: Sequence[str]) -> None:
-        self._session = session
-        self._outputs = list(outputs)
-        self._input = session.get_inputs()[0].name
-
-    def run(self, blob: Floats) -> Sequence[Floats]:
-        try:
-            found = self._session.run(self._outputs, {self._input: blob})
-        except Exception as error:  # as above; the network does not take what its card says
-            raise RuntimeError(_first_line(error)) from error
-        return [np.asarray(array) for array in found]
-
-
-class _OpenCvNetwork:
-    def __init__(self, net: Any, outputs: Sequence[str]) -> None:
-        self._net = net
-        self._outputs = list(outputs)
-
-    def run(self, blob: Floats) -> Sequence[Floats]:
-        self._net.setInput(blob)
-        return [np.array(array, np.float32) for array in self._net.forward(self._outputs)]
 
 
 def _check_outputs(path: Path, given: Sequence[str], wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in given]
     if missing:
-        raise BadSettings(str(path), f"has no output {missing[0]!r}; it has {', '.join(given[-8:])}")
+        raise BadSettings(str(path), f"has no output {missing[0]!r}; its outputs are {', '.join(given[-8:])}")
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,10 +1,9 @@
-"""`OpenPoseEstimator`: any number of people in each picture, by a network with part affinity fields."""
+"""`OpenPoseEstimator`: finds any number of people in each picture with a part affinity field network."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 import cv2
@@ -26,7 +25,7 @@ _GREY_SIDES: Final = (480, 640)
 
 
 class OpenPoseModel:
-    """A card and its opened network, for all streams of a process. Raises BadSettings for files that do not fit."""
+    """A card and its opened network, shared by all streams. Raises BadSettings if the files do not match the card."""
 
     def __init__(self, card: OpenPoseCard, *, cache: Path | None = None, threads: int = 2) -> None:
         self.card = card
@@ -36,7 +35,7 @@ class OpenPoseModel:
         self.file = NetworkFile(path, card.runtime, self.outputs, structure=structure, threads=threads)
 
     def input_size(self, picture: FrameSize) -> tuple[FrameSize, FrameSize]:
-        """To which size a picture is brought, and the size that the network sees: filled up to whole multiples."""
+        """Return the size that a picture is scaled to, and the network's input size, which is padded to multiples."""
         card = self.card
         short, long = sorted((picture.width_px, picture.height_px))
         scale = min(card.short_side_px / short, card.longest_side_px / long)
@@ -45,9 +44,9 @@ class OpenPoseModel:
         return inner, FrameSize(-(-inner.width_px // step) * step, -(-inner.height_px // step) * step)
 
     def maps(self, network: Network, blob: Floats) -> tuple[Floats, Floats]:
-        """`[P, H, W]` and `[C, H, W]`: confidence maps and fields. Raises BadSettings where the card is wrong."""
+        """Return confidence maps `[P, H, W]` and fields `[C, H, W]`. Raises BadSettings if the card is wrong."""
         card, parts = self.card, len(self.card.parts)
-        found = network.run(blob)
+        found = network(blob)
         if len(found) == 1:
             heatmaps, fields = found[0][0, :parts], found[0][0, parts + 1 :]
         else:
@@ -60,12 +59,10 @@ class OpenPoseModel:
 
 
 class OpenPoseEstimator:
-    """Finds all people of each picture by itself; who is who from picture to picture is
-    `motion.people.person_tracking`'s work.
+    """Finds all people in each picture; `motion.people.person_tracking` tracks them.
 
-    Synchronous; used by one thread at a time. The first picture of a size has the network compiled for it, and one of
-    an ordinary size goes through it here, so that a card that does not fit its network is told at the start.
-    Raises BadSettings then.
+    Synchronous; used by one thread at a time. The first picture of each size compiles the network. The constructor
+    processes a picture of a common size, and raises BadSettings if the card does not match its network.
     """
 
     detail = PoseDetail.BODY
@@ -79,19 +76,21 @@ class OpenPoseEstimator:
         try:
             self.estimate(np.full((*_GREY_SIDES, 3), 128, np.uint8))
         except RuntimeError as error:
-            raise BadSettings(model.card.name, f"the network does not take what the card says: {error}") from error
+            raise BadSettings(
+                model.card.name, f"the network rejects the input that the card describes: {error}"
+            ) from error
 
     def estimate(self, picture: Picture) -> Estimate:
-        """The people in the next picture, `[H, W, 3]` uint8 RGB, the surest first, who is taken for the dancer."""
+        """Find the people in the next picture, `[H, W, 3]` uint8 RGB. The one with the highest score is the dancer."""
         started = time.perf_counter()
         size = FrameSize(picture.shape[1], picture.shape[0])
         inner, outer = self._model.input_size(size)
         shown = np.zeros((outer.height_px, outer.width_px, 3), np.uint8)
-        # Each step of the reduction is an average of areas: what is thinner than a pixel is not lost.
+        # Area averaging keeps details that are thinner than a pixel.
         shown[: inner.height_px, : inner.width_px] = cv2.resize(
             picture, (inner.width_px, inner.height_px), interpolation=cv2.INTER_AREA
         )
-        blob = blob_of([shown], self._model.card.input)
+        blob = blob_of(shown, self._model.card.input)
         network = self._network_for(outer, blob.shape)
         before = time.perf_counter()
         heatmaps, fields = self._model.maps(network, blob)
@@ -103,16 +102,8 @@ class OpenPoseEstimator:
         return Estimate(people, 0 if people else -1, time.perf_counter() - started)
 
     def close(self) -> None:
-        """Gives up the network's memory."""
+        """Release the network's memory."""
         self._network = None
-
-    def __enter__(self) -> OpenPoseEstimator:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _network_for(self, size: FrameSize, shape: tuple[int, ...]) -> Network:
         if self._network is None or self._network[0] != size:
@@ -121,16 +112,16 @@ class OpenPoseEstimator:
 
 
 def poses_of(grouped: Grouped, parts: tuple[int, ...], scale: tuple[float, float], size: FrameSize) -> list[Pose]:
-    """People in cells as poses in pixels of a frame.
+    """Convert people in cells to poses in pixels of a frame.
 
-    parts: index in BODY_25 of each part. scale: a cell's width and height in pixels of the frame. Joints outside of the
-    frame, in what it was filled up with, are unseen. Mid-hip is the hips' middle where the network has none.
+    parts: index in BODY_25 of each part. scale: a cell's width and height in pixels of the frame. Joints outside the
+    frame, in its padding, are unseen. If the network has no mid-hip, it is the middle of the hips.
     """
     poses = []
     for positions, confidences in zip(grouped.positions, grouped.confidence, strict=True):
         joints_px = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
         confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
-        # Cells are counted from the middle of the first one, pixels from the frame's corner.
+        # Cells are measured from the centre of the first one, pixels from the frame's corner.
         joints_px[list(parts)] = (positions + 0.5) * np.array(scale, np.float32)
         inside = (joints_px >= 0).all(axis=1) & (joints_px <= (size.width_px, size.height_px)).all(axis=1)
         confidence[list(parts)] = confidences

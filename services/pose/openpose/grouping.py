@@ -1,7 +1,7 @@
-"""Confidence maps and part affinity fields become people: the bottom-up grouping of OpenPose.
+"""Group confidence maps and part affinity fields into people: OpenPose's bottom-up method.
 
 Source: Cao, Hidalgo, Simon, Wei and Sheikh, "OpenPose: Realtime Multi-Person 2D Pose Estimation using Part Affinity
-Fields" (2019), sections 3.3 and 3.4. Written for NumPy: no loop runs over pixels, or over pairs of joints.
+Fields" (2019), sections 3.3 and 3.4. Vectorised with NumPy: no loop runs over pixels or pairs of joints.
 
 Letters in shapes: `P` parts, `L` limbs, `H` and `W` the maps' cells, `N` peaks, `M` pairs, `S` samples on a line.
 """
@@ -10,53 +10,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+
+from services.pose.models.card import Limb
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 _FAINT: Final = 1e-6
-"""The logarithm of a map is taken above this level."""
+"""Lower bound of a map's values before taking their logarithm."""
 _SHORTEST_CELLS: Final = 1e-3
-"""Two joints nearer than this have no direction."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limb:
-    """Two parts that a field joins: from part `start` to part `end`; `x` and `y` are its channels of the fields."""
-
-    start: int
-    end: int
-    x: int
-    y: int
+"""Lower bound of a line's length where it is a divisor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupingRules:
-    """What counts as a joint, as a limb and as a person. Raises ValueError for nonsense.
+    """What counts as a joint, a limb and a person. Raises ValueError for values out of range.
 
-    The two acceptance criteria of a limb: the field points along the line in at least `min_aligned_fraction` of its
-    samples, and the mean along it, less a penalty for lines longer than half of the map, is positive.
+    A limb is accepted if the field points along the line in at least `min_aligned_fraction` of its samples, and the
+    mean along the line, minus a penalty for lines longer than half the map, is positive.
     """
 
     min_peak: float = 0.05
-    """A lower maximum of a confidence map is no joint."""
+    """Lower maxima of a confidence map are ignored."""
     line_samples: int = 10
-    """Places on a line at which the field is read, its ends included."""
+    """Number of points on a line at which the field is sampled, ends included."""
     min_alignment: float = 0.05
-    """A sample of the field agrees with the line when their scalar product is above this."""
+    """A sample of the field agrees with the line if their scalar product is above this."""
     min_aligned_fraction: float = 0.8
-    """So many of a line's samples must agree."""
+    """The fraction of a line's samples that must agree."""
     min_parts: int = 4
-    """A person has at least so many joints."""
+    """The minimum number of joints in a person."""
     min_person_score: float = 0.4
-    """The mean over a person's joints of the joint's own and its limb's score; fainter people are dropped."""
-    assignment: Literal["greedy", "optimal"] = "greedy"
-    """How the limbs of one kind are dealt out: the best line first, or the best sum of all."""
+    """The minimum of a person's score: joint and limb scores summed, divided by the number of joints."""
 
     def __post_init__(self) -> None:
         for name in ("min_peak", "min_aligned_fraction", "min_person_score"):
@@ -70,9 +59,9 @@ class GroupingRules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peaks:
-    """Candidates for joints, sorted by part. part: `[N]`. x, y: `[N]` in cells, 0 the middle of the first one.
+    """Joint candidates, sorted by part. part: `[N]`. x, y: `[N]` in cells, 0 at the centre of the first one.
 
-    score: `[N]`, the confidence map at the peak. first: `[P + 1]`, where each part's peaks begin.
+    score: `[N]`, the confidence map at the peak. first: `[P + 1]`, index of each part's first peak.
     """
 
     part: Ints
@@ -84,9 +73,9 @@ class Peaks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grouped:
-    """The people of one picture, the surest first; `G` of them.
+    """The `G` people of one picture, highest score first.
 
-    positions: `[G, P, 2]` float32, x and y in cells, 0 the middle of the first one; 0 where not found.
+    positions: `[G, P, 2]` float32, x and y in cells, 0 at the centre of the first one; 0 where not found.
     confidence: `[G, P]` float32 in [0, 1]; 0 where not found. score: `[G]`, see `GroupingRules.min_person_score`.
     """
 
@@ -99,15 +88,15 @@ class Grouped:
 
 
 def group(heatmaps: Floats, fields: Floats, limbs: Sequence[Limb], rules: GroupingRules = GroupingRules()) -> Grouped:
-    """The people in `heatmaps` (`[P, H, W]`, without the background) and `fields` (`[C, H, W]`, C at least 2 L)."""
+    """Find the people in `heatmaps` (`[P, H, W]`, no background) and `fields` (`[C, H, W]`, C at least 2 L)."""
     peaks = find_peaks(heatmaps, rules.min_peak)
     return assembled(peaks, connections(peaks, fields, limbs, rules), limbs, len(heatmaps), rules)
 
 
 def find_peaks(heatmaps: Floats, min_peak: float) -> Peaks:
-    """Every local maximum of `[P, H, W]` above `min_peak`, refined between cells by a Gaussian through its neighbours.
+    """Find all local maxima of `[P, H, W]` above `min_peak`; fit a Gaussian to the neighbours for subcell positions.
 
-    Of a plateau, the last cell in reading order counts. Maxima at the map's border are not refined across it.
+    A plateau yields its last cell in reading order. Maxima at the map's border are not refined across it.
     """
     parts, height, width = heatmaps.shape
     padded = np.zeros((parts, height + 2, width + 2), np.float32)
@@ -129,18 +118,18 @@ def find_peaks(heatmaps: Floats, min_peak: float) -> Peaks:
 def _between_cells(
     padded: Floats, part: Ints, row: Ints, column: Ints, down: int, right: int, inside: NDArray[np.bool_]
 ) -> Floats:
-    """`[N]`: how far beside its cell each peak lies, along one axis: a parabola through three logarithms."""
+    """`[N]`: offset of each peak from its cell's centre along one axis, by a parabola through three logarithms."""
     before = np.log(np.maximum(padded[part, row - down, column - right], _FAINT))
     at = np.log(np.maximum(padded[part, row, column], _FAINT))
-    behind = np.log(np.maximum(padded[part, row + down, column + right], _FAINT))
-    curvature = before - 2 * at + behind
-    shift = np.where(curvature < 0, 0.5 * (before - behind) / np.minimum(curvature, -_FAINT), 0)
+    after = np.log(np.maximum(padded[part, row + down, column + right], _FAINT))
+    curvature = before - 2 * at + after
+    shift = np.where(curvature < 0, 0.5 * (before - after) / np.minimum(curvature, -_FAINT), 0)
     return np.asarray(np.where(inside, np.clip(shift, -0.5, 0.5), 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A limb that was found: its kind, the two peaks that it joins, and its score."""
+    """A limb that was found: its kind, the two peaks it connects, and its score."""
 
     limb: int
     start: int
@@ -149,23 +138,22 @@ class Connection:
 
 
 def connections(peaks: Peaks, fields: Floats, limbs: Sequence[Limb], rules: GroupingRules) -> list[Connection]:
-    """The limbs that the field supports, each peak at most once in each kind of limb; kinds in their order."""
+    """Find the limbs that the field supports, sorted by kind. Each kind of limb uses each peak at most once."""
     kinds, starts, ends = _pairs(peaks, limbs)
     scores, accepted = _line_integrals(peaks, fields, limbs, kinds, starts, ends, rules)
     kept = np.flatnonzero(accepted)
     kinds, starts, ends, scores = kinds[kept], starts[kept], ends[kept], scores[kept]
     bounds = np.searchsorted(kinds, np.arange(len(limbs) + 1))
-    deal = _greedy if rules.assignment == "greedy" else _optimal
     found: list[Connection] = []
     for kind, (low, high) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
         if low < high:
-            for start, end, score in deal(starts[low:high], ends[low:high], scores[low:high]):
+            for start, end, score in _greedy(starts[low:high], ends[low:high], scores[low:high]):
                 found.append(Connection(kind, start, end, score))
     return found
 
 
 def _pairs(peaks: Peaks, limbs: Sequence[Limb]) -> tuple[Ints, Ints, Ints]:
-    """Limb, first and second peak of every pair that could be a limb: three times `[M]`, sorted by limb."""
+    """Return limb, first peak and second peak of every candidate pair: three times `[M]`, sorted by limb."""
     first = peaks.first.tolist()
     kinds, starts, ends = [], [], []
     for kind, limb in enumerate(limbs):
@@ -180,7 +168,7 @@ def _pairs(peaks: Peaks, limbs: Sequence[Limb]) -> tuple[Ints, Ints, Ints]:
 def _line_integrals(
     peaks: Peaks, fields: Floats, limbs: Sequence[Limb], kinds: Ints, starts: Ints, ends: Ints, rules: GroupingRules
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """`[M]` scores and whether both criteria hold. Pairs that cannot reach the first one are not read to their end."""
+    """Return `[M]` scores and whether both criteria hold. Pairs that fail the first one early are not fully sampled."""
     _, height, width = fields.shape
     channel_x = np.array([limb.x for limb in limbs])[kinds]
     channel_y = np.array([limb.y for limb in limbs])[kinds]
@@ -192,7 +180,7 @@ def _line_integrals(
     places = np.linspace(0, 1, rules.line_samples, dtype=np.float32)
 
     def read(pairs: Ints, at: Floats) -> Floats:
-        """`[m, s]`: the field along the lines of `pairs` at the fractions `at` of their lengths."""
+        """`[m, s]`: the field's component along the lines of `pairs`, at the fractions `at` of their lengths."""
         column = np.rint(x[pairs, None] + along_x[pairs, None] * at).astype(np.int32)
         row = np.rint(y[pairs, None] + along_y[pairs, None] * at).astype(np.int32)
         cell = row * width + column
@@ -201,7 +189,7 @@ def _line_integrals(
         return np.asarray(across + flat[cell + (channel_y[pairs] * size)[:, None]] * unit_y[pairs, None])
 
     allowed_misses = rules.line_samples - int(np.ceil(rules.min_aligned_fraction * rules.line_samples - 1e-9))
-    # Most pairs belong to two people, and the field between them is nothing: a few samples in the middle show it.
+    # Most pairs belong to two different people, with no field between them: a few samples in the middle show it.
     middle = len(places) // 2
     probes = slice(max(0, middle - allowed_misses), min(len(places), middle + allowed_misses + 1))
     everyone = np.arange(len(kinds))
@@ -228,22 +216,11 @@ def _greedy(starts: Ints, ends: Ints, scores: Floats) -> Iterator[tuple[int, int
             yield start, end, score
 
 
-def _optimal(starts: Ints, ends: Ints, scores: Floats) -> Iterator[tuple[int, int, float]]:
-    """The lines whose scores have the largest sum; each peak once."""
-    rows, row = np.unique(starts, return_inverse=True)
-    columns, column = np.unique(ends, return_inverse=True)
-    table = np.zeros((len(rows), len(columns)), np.float32)
-    table[row, column] = scores
-    for i, j in zip(*linear_sum_assignment(table, maximize=True), strict=True):
-        if table[i, j] > 0:
-            yield int(rows[i]), int(columns[j]), float(table[i, j])
-
-
 def assembled(
     peaks: Peaks, found: Sequence[Connection], limbs: Sequence[Limb], parts: int, rules: GroupingRules
 ) -> Grouped:
-    """People out of limbs: limbs that share a peak belong together, unless a person would have a part twice."""
-    people: list[dict[int, int]] = []  # of each person: part -> peak; empty once merged into another one
+    """Merge limbs that share a peak into people, unless a person would have a part twice."""
+    people: list[dict[int, int]] = []  # for each person: part -> peak; empty once merged into another person
     limb_scores: list[float] = []
     owner = [-1] * len(peaks.part)
     for connection in found:

@@ -1,6 +1,6 @@
-"""`RtmPoseEstimator`: top-down whole-body poses, body, feet, face and hands of everybody, by RTMPose or DWPose.
+"""`RtmPoseEstimator`: top-down whole-body poses (body, feet, face, hands) of all people, by RTMPose or DWPose.
 
-The networks are not part of this project: a model card names their files. Source: Jiang et al. 2023, "RTMPose", and
+The networks are not part of this project: a model card names their files. Sources: Jiang et al. 2023, "RTMPose", and
 Li et al. 2021, "SimCC": two one-dimensional maps per point, whose maxima are its x and its y.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -21,7 +20,7 @@ from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, Spent
 from services.pose.models.card import WHOLE_BODY_POINTS, DetectorFacts, InputFacts, RtmPoseCard
-from services.pose.models.runtimes import Floats, NetworkFile, blob_of
+from services.pose.models.runtimes import Floats, Network, NetworkFile, blob_of
 from services.pose.rtmpose.keypoint_map import whole_body_pose
 from serving.errors import BadSettings
 
@@ -29,15 +28,15 @@ Boxes = NDArray[np.float32]
 """`[N, 4]` float32: left, top, right, bottom in pixels of the frame."""
 
 _BOX_ROOM: Final = 1.25
-"""The networks have seen people with so much around them."""
+"""Crops are larger than people's boxes by this factor, as in the networks' training."""
 _MOST_PEOPLE: Final = 20
 _FILL: Final = 114
-"""The grey around a picture that is shown to the detector, as in its training."""
+"""Grey level of the padding around the detector's picture, as in its training."""
 _SAME_PERSON_OVERLAP: Final = 0.6
 
 
 class RtmPoseModel:
-    """A card and its opened networks, for all streams of a process. Raises BadSettings for files that do not fit."""
+    """A card and its opened networks, shared by all streams. Raises BadSettings if the files do not match the card."""
 
     def __init__(self, card: RtmPoseCard, *, cache: Path | None = None, threads: int = 2) -> None:
         self.card = card
@@ -49,11 +48,12 @@ class RtmPoseModel:
 
 
 class RtmPoseEstimator:
-    """Finds everybody in each picture, and 133 points of each; who is who is `motion.people.person_tracking`'s work.
+    """Finds all people in each picture, with 133 points each; `motion.people.person_tracking` tracks them.
 
-    With a detector every picture is searched. Without one the whole first picture is taken for one person, and later
-    pictures are looked at where the people of the last one were; with nobody left, at the whole picture again.
-    Synchronous; used by one thread at a time. Raises BadSettings at the start where card and network do not agree.
+    A detector, if there is one, searches every picture. Without one, the whole first picture is treated as one person,
+    and each later picture is searched where the people of the previous one were, or as a whole if there were none.
+    Synchronous; used by one thread at a time. The constructor raises BadSettings if the card does not match its
+    network.
     """
 
     detail = PoseDetail.HOLISTIC
@@ -61,7 +61,7 @@ class RtmPoseEstimator:
     def __init__(self, model: RtmPoseModel) -> None:
         self._model = model
         self._network = model.file.network((1, 3, model.card.height_px, model.card.width_px))
-        self._detector = None
+        self._detector: Network | None = None
         if model.detector is not None and model.card.detector is not None:
             side_px = model.card.detector.side_px
             self._detector = model.detector.network((1, 3, side_px, side_px))
@@ -73,11 +73,13 @@ class RtmPoseEstimator:
             self.estimate(blank)
             self._points(blank, np.array([[0, 0, 64, 64]], np.float32))
         except RuntimeError as error:
-            raise BadSettings(model.card.name, f"the network does not take what the card says: {error}") from error
+            raise BadSettings(
+                model.card.name, f"the network rejects the input that the card describes: {error}"
+            ) from error
         self._last = []
 
     def estimate(self, picture: Picture) -> Estimate:
-        """The people in the next picture, `[H, W, 3]` uint8 RGB; the first one is taken for the dancer."""
+        """Find the people in the next picture, `[H, W, 3]` uint8 RGB. The first one is the dancer."""
         started = time.perf_counter()
         self._network_seconds = self._prepare_seconds = 0.0
         size = FrameSize(picture.shape[1], picture.shape[0])
@@ -93,31 +95,23 @@ class RtmPoseEstimator:
         return Estimate(people, 0 if people else -1, time.perf_counter() - started)
 
     def close(self) -> None:
-        """Forgets where people were."""
+        """Forget where people were."""
         self._last = []
-
-    def __enter__(self) -> RtmPoseEstimator:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _boxes(self, picture: Picture, size: FrameSize) -> Boxes:
         facts = self._model.card.detector
-        if facts is not None:
-            return self._detected(picture, facts)
+        if facts is not None and self._detector is not None:
+            return self._detected(picture, facts, self._detector)
         boxes = apart([_box_of(pose) for pose in self._last])
         return boxes if len(boxes) else np.array([[0, 0, size.width_px, size.height_px]], np.float32)
 
-    def _detected(self, picture: Picture, facts: DetectorFacts) -> Boxes:
+    def _detected(self, picture: Picture, facts: DetectorFacts, detector: Network) -> Boxes:
         height_px, width_px = picture.shape[:2]
         scale = facts.side_px / max(height_px, width_px)
         inner = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
         shown = np.full((facts.side_px, facts.side_px, 3), _FILL, np.uint8)
         shown[: inner[1], : inner[0]] = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA)
-        found = self._timed(self._detector, shown, facts.input)
+        found = self._timed(detector, shown, facts.input)
         rows = found[0].reshape(-1, found[0].shape[-1])
         if rows.shape[1] != 5:
             raise BadSettings(self._model.card.name, f"detector.boxes: expected [1, N, 5], got {found[0].shape}")
@@ -129,12 +123,12 @@ class RtmPoseEstimator:
         return apart(list(best / shrunk))
 
     def _points(self, picture: Picture, boxes: Boxes) -> tuple[Floats, Floats]:
-        """`[N, 133, 2]` in pixels of the picture, and `[N, 133]` scores, of the person in each box."""
+        """Return points `[N, 133, 2]` in pixels of the picture and scores `[N, 133]` of the person in each box."""
         card = self._model.card
         crops = [crop_matrix(box, card.width_px, card.height_px) for box in boxes]
         size = (card.width_px, card.height_px)
         shown = [np.asarray(cv2.warpAffine(picture, crop, size, flags=cv2.INTER_LINEAR), np.uint8) for crop in crops]
-        # One by one: a network whose batch is fixed takes them too, and a person's points never depend on the others.
+        # One by one, so that networks of fixed batch size work, and a person's points never depend on other people.
         found = [self._timed(self._network, one, card.input) for one in shown]
         maps_x, maps_y = (np.concatenate([maps[axis] for maps in found]) for axis in (0, 1))
         if maps_x.ndim != 3 or maps_x.shape[1] != WHOLE_BODY_POINTS or maps_y.shape[1] != WHOLE_BODY_POINTS:
@@ -145,36 +139,39 @@ class RtmPoseEstimator:
         points_px = np.einsum("nij,nkj->nki", back[:, :, :2], points) + back[:, None, :, 2]
         return points_px.astype(np.float32), scores
 
-    def _timed(self, network: Any, picture: Picture, facts: InputFacts) -> Sequence[Floats]:
+    def _timed(self, network: Network, picture: Picture, facts: InputFacts) -> Sequence[Floats]:
         started = time.perf_counter()
-        blob = blob_of([picture], facts)
+        blob = blob_of(picture, facts)
         before = time.perf_counter()
-        found: Sequence[Floats] = network.run(blob)
+        found = network(blob)
         self._prepare_seconds += before - started
         self._network_seconds += time.perf_counter() - before
         return found
 
 
 def simcc_points(maps_x: Floats, maps_y: Floats, split: float) -> tuple[Floats, Floats]:
-    """Points `[N, K, 2]` in pixels of the crop and scores `[N, K]`, of maps `[N, K, places]`, `split` places a pixel.
+    """Return points `[N, K, 2]` in pixels of the crop and scores `[N, K]`, from maps `[N, K, bins]`.
 
-    A point's score is the smaller of its two maxima; at 0 and below it was not found.
+    split: bins per pixel. A point's score is the smaller of its two maxima, at least 0; at 0 it was not found.
     """
     points = np.stack([maps_x.argmax(axis=2), maps_y.argmax(axis=2)], axis=2).astype(np.float32) / split
     return points, np.maximum(np.minimum(maps_x.max(axis=2), maps_y.max(axis=2)), 0).astype(np.float32)
 
 
 def crop_matrix(box: NDArray[np.float32], width_px: int, height_px: int) -> NDArray[np.float32]:
-    """`[2, 3]`: takes the picture to a crop of that size around the box, with room, its aspect ratio kept."""
+    """Return the `[2, 3]` matrix from the picture to a crop of this size around the box, with a margin.
+
+    The aspect ratio is kept.
+    """
     left, top, right, bottom = (float(value) for value in box)
-    # The side that the crop has more of is filled up with what is beside the box.
+    # If the crop's aspect ratio differs from the box's, the crop shows more of the picture beside the box.
     scale = _BOX_ROOM * max(max(right - left, 1) / width_px, max(bottom - top, 1) / height_px)
     x, y = (left + right) / 2, (top + bottom) / 2
     return np.array([[1 / scale, 0, width_px / 2 - x / scale], [0, 1 / scale, height_px / 2 - y / scale]], np.float32)
 
 
 def apart(boxes: Sequence[NDArray[np.float32]]) -> Boxes:
-    """The boxes without those that lie on an earlier one: two of them would follow one person from then on."""
+    """Drop boxes that overlap an earlier one, because both would follow the same person."""
     kept: list[NDArray[np.float32]] = []
     for box in boxes:
         if all(_overlap(box, other) < _SAME_PERSON_OVERLAP for other in kept):
@@ -183,7 +180,7 @@ def apart(boxes: Sequence[NDArray[np.float32]]) -> Boxes:
 
 
 def _overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Intersection over union."""
+    """Return the intersection over union."""
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     shared = float(np.prod(np.maximum(sides, 0)))
     whole = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - shared

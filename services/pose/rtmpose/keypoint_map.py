@@ -1,4 +1,4 @@
-"""COCO-WholeBody's 133 points (Jin et al. 2020) as our 137 joints."""
+"""Map COCO-WholeBody's 133 points (Jin et al. 2020) to our 137 joints."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FACE_68: Final = slice(skeleton.FACE.start, skeleton.FACE.start + 68)
 
 
 def whole_body_pose(points_px: Floats, scores: Floats, size: FrameSize, min_confidence: float) -> Pose:
-    """The pose of one person's points, `[133, 2]` in pixels of the frame, and their scores, `[133]`.
+    """Convert one person's points, `[133, 2]` in pixels of the frame, and their scores, `[133]`, to a pose.
 
-    Unseen: points outside of the frame, and those less sure than `min_confidence`. Neck and mid-hip are the middles of
-    shoulders and hips, the pupils the middles of the eyes' outlines, each with the smallest confidence of its points.
+    Points outside the frame or below `min_confidence` are unseen. Neck and mid-hip are the midpoints of shoulders and
+    hips, the pupils the means of the eyes' outlines, each with the smallest confidence of its points.
     """
     inside = (points_px >= 0).all(axis=1) & (points_px <= (size.width_px, size.height_px)).all(axis=1)
     sure = np.where(inside & (scores >= min_confidence), np.clip(scores, 0, 1), 0)

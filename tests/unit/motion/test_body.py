@@ -1,4 +1,4 @@
-"""Body stats: near, far and heights, found in spite of squats, jumps and bad frames."""
+"""Body stats find near, far and heights despite squats, jumps and bad frames."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ measures = st.builds(
 
 
 def stands(ankle_y: float, *, share: float = 1.0, hip_x: float = 0.5) -> BodyMeasure:
-    """A body on flat ground before a camera with its horizon at 0.3; share is how upright it is."""
+    """Return a body on flat ground, seen by a camera with its horizon at 0.3. share: 1 if upright, less in a squat."""
     return BodyMeasure(ankle_y, ankle_y, (ankle_y - HORIZON_Y) * share, hip_x)
 
 
 def walks(frames: int) -> list[BodyMeasure]:
-    """Away from the camera and back, from 0.9 to 0.6 of the frame."""
+    """Walk away from the camera and back, from 0.9 to 0.6 of the frame."""
     return [stands(0.75 + 0.15 * math.cos(2 * math.pi * i / frames)) for i in range(frames)]
 
 
 def without(pose: Pose, *joints: int) -> Pose:
-    """The pose with these joints unseen."""
+    """Return the pose with these joints unseen."""
     confidence = pose.confidence.copy()
     confidence[list(joints)] = 0
     return Pose(pose.joints_px, confidence)
 
 
-def test_a_body_is_measured_by_hand_computed_numbers(standing: Pose):
-    """Nose (128, 42), ankles (108, 214) and (152, 216), hips (128, 126), in 256 x 256 pixels."""
+def test_a_measure_matches_numbers_computed_by_hand(standing: Pose):
+    """Nose (128, 42), ankles (108, 214) and (152, 216) and hips (128, 126) in 256 x 256 pixels give known numbers."""
     measure = measure_body(standing, SIZE)
     assert measure is not None
     assert measure.ankle_y == measure.foot_y == 216 / 256
@@ -55,15 +55,15 @@ def test_a_body_is_measured_by_hand_computed_numbers(standing: Pose):
     assert measure.hip_x == 0.5
 
 
-def test_ears_stand_in_for_the_nose(standing: Pose):
-    """Ears at (115, 40) and (141, 40): the height is measured from (128, 40)."""
+def test_ears_replace_a_missing_nose(standing: Pose):
+    """With ears at (115, 40) and (141, 40), the height is measured from (128, 40)."""
     measure = measure_body(without(standing, skeleton.NOSE), SIZE)
     assert measure is not None
     assert measure.height == pytest.approx(math.hypot(2, 175) / 256)
 
 
-def test_hips_stand_in_for_their_middle(standing: Pose):
-    """Without MidHip the middle of both hips counts: (116 + 140) / 2."""
+def test_hips_replace_a_missing_mid_hip(standing: Pose):
+    """Without MidHip, the hips' midpoint is used: (116 + 140) / 2."""
     measure = measure_body(without(standing, skeleton.MID_HIP), SIZE)
     assert measure is not None
     assert measure.hip_x == 0.5
@@ -80,25 +80,25 @@ def test_hips_stand_in_for_their_middle(standing: Pose):
     ],
 )
 def test_without_head_hips_or_an_ankle_there_is_no_measure(standing: Pose, joints: tuple[int, ...]):
-    """A missing ankle is not at y = 0, and one ankle alone may be the raised one."""
+    """A body without head, hips or either ankle has no measure; a single ankle may be the raised one."""
     assert measure_body(without(standing, *joints), SIZE) is None
 
 
 @given(missing=hnp.arrays(bool, skeleton.JOINT_COUNT))
-def test_no_nan_for_any_subset_of_missing_joints(standing: Pose, missing: NDArray[np.bool_]):
-    """Any subset gives None or finite numbers."""
+def test_a_measure_is_finite_or_none(standing: Pose, missing: NDArray[np.bool_]):
+    """Whichever joints are missing, a measure has finite numbers or is None."""
     measure = measure_body(without(standing, *np.flatnonzero(missing)), SIZE)
     assert measure is None or math.isfinite(measure.ankle_y + measure.foot_y + measure.height + measure.hip_x)
 
 
-def test_a_body_folded_onto_a_point_has_no_measure():
-    """Without a height there is nothing to scale by."""
+def test_a_body_collapsed_onto_a_point_has_no_measure():
+    """A body without height cannot be measured."""
     pose = Pose(np.full((skeleton.JOINT_COUNT, 2), 7, np.float32), np.ones(skeleton.JOINT_COUNT, np.float32))
     assert measure_body(pose, SIZE) is None
 
 
 def test_a_walk_gives_its_two_ends():
-    """Near and far and the heights there, within 2 % of the frame."""
+    """A walk yields near, far and the heights there within 2 % of the frame."""
     stats = fit_body(walks(200))
     assert stats.near_ankle_y == pytest.approx(0.9, abs=0.005)
     assert stats.far_ankle_y == pytest.approx(0.6, abs=0.005)
@@ -108,8 +108,8 @@ def test_a_walk_gives_its_two_ends():
     assert not stats.on_the_spot
 
 
-def test_a_squat_is_no_small_body():
-    """Nine tenths of the frames in a squat: the height is still that of standing."""
+def test_a_squat_is_not_a_small_body():
+    """Even with nine tenths of the frames in a squat, the height is the standing height."""
     squats = [stands(0.8 + 0.002 * (i % 3), share=1.0 if i % 10 == 0 else 0.6) for i in range(100)]
     stats = fit_body(squats)
     assert stats.on_the_spot
@@ -117,15 +117,15 @@ def test_a_squat_is_no_small_body():
 
 
 def test_squats_at_both_ends_of_a_walk_do_not_count():
-    """Heights near and far are those of standing there."""
+    """The heights near and far are standing heights."""
     walk = [m if i % 2 else replace(m, height=m.height * 0.6) for i, m in enumerate(walks(200))]
     stats = fit_body(walk)
     assert stats.near_height == pytest.approx(0.6, abs=0.01)
     assert stats.far_height == pytest.approx(0.3, abs=0.02)
 
 
-def test_jumps_are_no_walk_away():
-    """Ankles that rise by a quarter of a body that stays as tall leave near, far and height alone."""
+def test_jumps_are_not_walking_away():
+    """Ankles that rise by a quarter of the body while its height stays the same do not change the stats."""
     jumps = []
     for i in range(120):
         lift = max(0.0, math.sin(2 * math.pi * i / 40)) ** 2 * 0.12 if i % 40 < 14 else 0.0
@@ -136,8 +136,8 @@ def test_jumps_are_no_walk_away():
     assert stats.near_height == pytest.approx(0.5)
 
 
-def test_a_step_forward_is_no_jump():
-    """Who begins farther away and comes nearer for good, leaning so that the height stays, has two stands."""
+def test_a_step_forward_is_not_a_jump():
+    """A body that comes nearer for good, leaning so that its height stays the same, has a near and a far position."""
     steps = [stands(0.7)] * 60 + [BodyMeasure(0.8, 0.8, 0.4, 0.5)] * 60
     stats = fit_body(steps)
     assert (stats.far_ankle_y, stats.near_ankle_y) == (0.7, 0.8)
@@ -145,7 +145,7 @@ def test_a_step_forward_is_no_jump():
 
 
 def test_single_bad_frames_do_not_count():
-    """Two frames of two hundred with ankles and a height from nowhere change hardly anything."""
+    """Two frames of two hundred with random ankles and heights change the stats by less than 0.5 % of the frame."""
     bad = walks(200)
     bad[50] = BodyMeasure(1.4, 1.4, 1.4, 0.9)
     bad[120] = BodyMeasure(0.1, 0.1, 0.05, 0.1)
@@ -157,12 +157,12 @@ def test_single_bad_frames_do_not_count():
 
 
 def test_hip_x_is_the_median():
-    """Where the body is most of the time, not the mean."""
+    """`hip_x` is where the body is most of the time, not the mean."""
     assert fit_body([stands(0.8, hip_x=x) for x in (0.4, 0.4, 0.4, 0.9, 0.9)]).hip_x == 0.4
 
 
 def test_one_frame_is_enough_and_none_is_not():
-    """A single measure is a body on the spot; no measure is an error."""
+    """A single measure is a body on the spot; no measure raises ValueError."""
     stats = fit_body([stands(0.8)])
     assert stats.on_the_spot
     assert stats.frames == 1
@@ -172,7 +172,7 @@ def test_one_frame_is_enough_and_none_is_not():
 
 @given(st.lists(measures, min_size=1, max_size=40))
 def test_any_measures_give_sound_stats(given_measures: list[BodyMeasure]):
-    """Finite, near at or below far, heights that were seen; the order of two runs does not matter (no randomness)."""
+    """For any measures the stats are valid, heights are within those seen, and the fit is deterministic."""
     stats = fit_body(given_measures)
     heights = [measure.height for measure in given_measures]
     assert min(heights) <= min(stats.near_height, stats.far_height)
@@ -182,7 +182,7 @@ def test_any_measures_give_sound_stats(given_measures: list[BodyMeasure]):
 
 @given(st.lists(measures, min_size=1, max_size=60))
 def test_running_stats_are_the_fitted_stats(given_measures: list[BodyMeasure]):
-    """As long as all measures fit in, running and two-pass stats are the same up to rounding."""
+    """While all measures fit into the table, running and two-pass stats are equal up to rounding."""
     running = RunningBody()
     for measure in given_measures:
         running.update(measure)
@@ -194,7 +194,7 @@ def test_running_stats_are_the_fitted_stats(given_measures: list[BodyMeasure]):
 
 
 def test_running_stats_converge():
-    """After 2,000 frames, of which 256 at most are kept, the stats are the whole clip's within 1 % of the frame."""
+    """After 2,000 frames, at most 256 of them kept, the stats match the whole clip's within 1 % of the frame."""
     clip = [
         stands(m.ankle_y + 0.003 * math.sin(7 * i), share=1 - 0.3 * (i % 7 == 0)) for i, m in enumerate(walks(2000))
     ]
@@ -207,8 +207,8 @@ def test_running_stats_converge():
     assert np.allclose(list(now.to_dict().values()), list(fitted.to_dict().values()), atol=0.01)
 
 
-def test_certainty_rises_while_nothing_new_comes_and_falls_when_it_does():
-    """0 before anything is known, near 1 after a minute of the same, less after a step towards the camera."""
+def test_certainty_rises_with_repetition_and_falls_with_change():
+    """Certainty is 0 at first, 1 after 100 equal measures, and lower after a step towards the camera."""
     running = RunningBody()
     assert running.stats() is None
     assert running.certainty == 0
@@ -224,8 +224,8 @@ def test_certainty_rises_while_nothing_new_comes_and_falls_when_it_does():
 
 
 @pytest.mark.parametrize("frames", [0, 1, 7, 255, 256, 700])
-def test_a_running_body_goes_on_from_its_state(frames: int):
-    """Through JSON and back, it answers every further measure as the one that was never interrupted."""
+def test_a_running_body_continues_from_its_state(frames: int):
+    """A body restored from JSON behaves exactly like one that was never interrupted."""
     clip = walks(frames + 40)
     running = RunningBody()
     for measure in clip[:frames]:
@@ -258,8 +258,8 @@ def test_a_running_body_goes_on_from_its_state(frames: int):
         {"earlier": {**BodyStats(0.9, 0.8, 0.5, 0.4, 0.5, 3).to_dict(), "near_height": -1}},
     ],
 )
-def test_a_broken_state_is_refused(broken: dict[str, Any]):
-    """States come back through clients: whatever we did not write is an error, not a crash later."""
+def test_an_invalid_state_is_rejected(broken: dict[str, Any]):
+    """A state that `to_state` did not write raises ValueError at once: states travel through clients."""
     running = RunningBody()
     for measure in walks(5):
         running.update(measure)
@@ -268,8 +268,8 @@ def test_a_broken_state_is_refused(broken: dict[str, Any]):
         RunningBody.from_state(state)
 
 
-def test_body_stats_come_back_from_their_dict():
-    """Through JSON and back, nothing is lost."""
+def test_body_stats_survive_json():
+    """`from_dict` restores the stats from the JSON of `to_dict`."""
     stats = fit_body(walks(50))
     assert BodyStats.from_dict(json.loads(json.dumps(stats.to_dict()))) == stats
 
@@ -293,15 +293,15 @@ def test_body_stats_come_back_from_their_dict():
         {"unknown": 1},
     ],
 )
-def test_impossible_stats_are_refused(change: dict[str, Any]):
-    """Heights of zero, near above far, NaN, unknown names: a sentence, not a division by zero later."""
+def test_impossible_stats_are_rejected(change: dict[str, Any]):
+    """Zero heights, near above far, NaN and unknown names raise ValueError, instead of dividing by zero later."""
     stats = BodyStats(0.9, 0.6, 0.6, 0.3, 0.5, 10).to_dict()
     with pytest.raises(ValueError, match=r"body stats|heights|ankles|frames|place"):
         BodyStats.from_dict({**stats, **change})
 
 
 @pytest.mark.parametrize("values", [(math.nan, 0.5, 0.5, 0.5), (0.5, 0.5, 0, 0.5), (0.5, 0.5, -1, 0.5)])
-def test_impossible_measures_are_refused(values: tuple[float, float, float, float]):
-    """A measure is finite and has a height."""
+def test_impossible_measures_are_rejected(values: tuple[float, float, float, float]):
+    """Numbers that are not finite and heights that are not positive raise ValueError."""
     with pytest.raises(ValueError, match="body's"):
         BodyMeasure(*values)

@@ -1,4 +1,4 @@
-"""A pose is checked once, and then holds no nonsense."""
+"""A pose is validated when it is made."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.pose import Joints, Pose
+from tests.mirrored_pose import flipped
 
 missing = hnp.arrays(bool, skeleton.JOINT_COUNT)
 shifts = st.floats(-1000, 1000, width=32)
@@ -18,22 +19,22 @@ shifts = st.floats(-1000, 1000, width=32)
 
 @given(missing=missing, shift_px=shifts, width_px=st.integers(1, 4096))
 def test_flip_twice_is_the_identity(standing: Pose, missing: NDArray[np.bool_], shift_px: float, width_px: int):
-    """Mirrored twice, every pose is itself, whatever is missing."""
+    """Mirroring a pose twice restores it, whichever joints are missing."""
     pose = Pose(standing.joints_px + np.float32(shift_px), np.where(missing, 0, standing.confidence))
-    twice = pose.flipped(width_px).flipped(width_px)
+    twice = flipped(flipped(pose, width_px), width_px)
     np.testing.assert_allclose(twice.joints_px, pose.joints_px, atol=1e-3)
     np.testing.assert_array_equal(twice.confidence, pose.confidence)
 
 
 def test_flip_moves_the_waving_hand(standing: Pose):
-    """Who waves the left hand on the right of the picture waves the right hand on its left in the mirror."""
-    mirrored = standing.flipped(256)
+    """A left hand waving at the right of the frame becomes a right hand at its left."""
+    mirrored = flipped(standing, 256)
     assert mirrored.joints_px[skeleton.R_WRIST].tolist() == [256 - 186, 72]
     assert mirrored.joints_px[skeleton.RIGHT_HAND][0].tolist() == [256 - 186, 72]
 
 
 def test_unseen_joints_become_zero():
-    """What stands at unseen joints is dropped, NaN too."""
+    """Positions of unseen joints are dropped, including NaN."""
     joints_px = np.full((skeleton.JOINT_COUNT, 2), np.nan, np.float32)
     joints_px[3] = 5
     confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
@@ -42,7 +43,7 @@ def test_unseen_joints_become_zero():
     assert np.isfinite(pose.joints_px).all()
     assert pose.joint(2) is None
     assert pose.joint(3) is not None
-    assert np.isfinite(pose.transformed(2, 3, 4, 5).flipped(10).joints_px).all()
+    assert np.isfinite(pose.transformed(2, 3, 4, 5).joints_px).all()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_unseen_joints_become_zero():
         (np.full((137, 2), np.inf), np.ones(137)),
     ],
 )
-def test_nonsense_is_refused(joints_px: Joints, confidence: Joints):
-    """Other shapes, confidences outside of [0, 1] and seen joints at infinity are errors."""
+def test_invalid_poses_are_rejected(joints_px: Joints, confidence: Joints):
+    """Wrong shapes, confidences outside [0, 1] and seen joints at infinity raise ValueError."""
     with pytest.raises(ValueError, match=r"pose|joint"):
         Pose(joints_px, confidence)

@@ -1,4 +1,4 @@
-"""The two formulas of the pose normalisation, and what is added for the spot, the air and the limits."""
+"""Pose normalisation follows its two formulas, and the added rules for dancing on the spot, jumps and limits."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SPOT = BodyStats(near_ankle_y=0.8, far_ankle_y=0.79, near_height=0.5, far_height
 
 
 def at(ankle_y: float, height: float = 0.3, hip_x: float = 0.5) -> BodyMeasure:
-    """A crouching body (0.3 tall) whose lower ankle is at ankle_y."""
+    """Return a crouching body (0.3 tall) whose lower ankle is at ankle_y."""
     return BodyMeasure(ankle_y, ankle_y, height, hip_x)
 
 
 def move(measure: BodyMeasure, source: BodyStats = SOURCE, target: BodyStats = TARGET) -> Retargeting:
-    """Retargets between two square frames."""
+    """Retarget between two square frames."""
     return retarget(measure, source, target, SQUARE, SQUARE)
 
 
@@ -40,7 +40,7 @@ positions = st.floats(0, 1)
 
 @st.composite
 def bodies(draw: st.DrawFn) -> BodyStats:
-    """Any sound stats, many of them on the spot."""
+    """Draw any valid stats, many of them on the spot."""
     far = draw(positions)
     near = far + draw(st.one_of(st.just(0.0), st.floats(0, 0.02), st.floats(0, 1)))
     return BodyStats(near, far, draw(heights), draw(heights), draw(positions), 10)
@@ -62,7 +62,7 @@ measures = st.builds(at, st.floats(-1, 2), st.floats(0.01, 2), st.floats(-1, 2))
     ],
 )
 def test_the_two_formulas_by_hand(ankle_y: float, ratio: float, landing_y: float, scale: float):
-    """The foot lands at b + f_source, and the scale lies between far and near, as computed by hand."""
+    """The foot lands at b + f_source and the scale is interpolated between far and near, as computed by hand."""
     answer = move(at(ankle_y))
     assert answer.depth_ratio == pytest.approx(ratio)
     assert answer.transform.foot_y == pytest.approx(landing_y)
@@ -71,44 +71,36 @@ def test_the_two_formulas_by_hand(ankle_y: float, ratio: float, landing_y: float
     assert (answer.limited, answer.on_the_spot, answer.airborne) == (False, False, False)
 
 
-def test_b_is_what_the_foot_is_moved_by():
+def test_the_foot_moves_by_b():
     """b = t_min + (a - s_min) / (s_max - s_min) * (t_max - t_min) - f_source = 0.85 + 0.5 * 0.1 - 0.8 = 0.1."""
     measure = at(0.8)
     assert move(measure).transform.foot_y - measure.foot_y == pytest.approx(0.1)
 
 
 def test_sideways_is_scaled_from_the_median_hips():
-    """0.1 to the right of the source's hips in a 2:1 frame is 0.2 heights; times 1.25; 0.25 of a square frame."""
+    """0.1 to the right of the source's hips in a 2:1 frame is 0.2 heights, times 1.25 is 0.25 of a square frame."""
     answer = retarget(at(0.9, hip_x=0.6), SOURCE, TARGET, FrameSize(512, 256), SQUARE)
     assert answer.transform.hip_x == pytest.approx(0.4 + 0.25)
 
 
 @pytest.mark.parametrize(("ankle_y", "held"), [(1.2, 1 + EXTRAPOLATION_LIMIT), (0.1, -EXTRAPOLATION_LIMIT)])
-def test_beyond_the_limit_the_ratio_is_held_and_said_so(ankle_y: float, held: float):
-    """2.5 and -3 times the known range: the scale stays that of the limit, and the answer reports it."""
+def test_the_ratio_is_clipped_and_reported(ankle_y: float, held: float):
+    """At 2.5 and -3 times the known range, ratio and scale are those of the limit, and the result reports it."""
     answer = move(at(ankle_y))
     assert (answer.depth_ratio, answer.extrapolated, answer.limited) == (held, True, True)
     assert answer.transform.scale == pytest.approx(1.5 - 0.25 * held)
 
 
-def test_the_limit_can_be_told():
-    """With a limit of 0 nothing is extrapolated; a negative one is refused."""
-    answer = retarget(at(0.94), SOURCE, TARGET, SQUARE, SQUARE, extrapolation_limit=0)
-    assert (answer.depth_ratio, answer.extrapolated, answer.limited) == (1, True, True)
-    with pytest.raises(ValueError, match="negative"):
-        retarget(at(0.94), SOURCE, TARGET, SQUARE, SQUARE, extrapolation_limit=-0.1)
-
-
-def test_a_scale_that_would_turn_over_is_held_and_said_so():
-    """Far 4 times as tall, near as tall: at ratio 1.5 the line gives -0.5; half of the smaller scale is kept."""
+def test_a_negative_scale_is_clipped_and_reported():
+    """With far scale 4 and near scale 1, ratio 1.5 extrapolates to -0.5; half of the smaller scale is used instead."""
     target = BodyStats(0.95, 0.85, 0.6, 1.6, 0.5, 10)
     answer = move(at(1.0), target=target)
     assert answer.transform.scale == 0.5
     assert answer.limited
 
 
-def test_on_the_spot_is_near_and_said_so():
-    """s_max near s_min: ratio 1, scale t_close / s_close = 0.75 / 0.5, and the foot at the target's near ankles."""
+def test_on_the_spot_the_ratio_is_1_and_reported():
+    """If s_max is close to s_min, the scale is t_close / s_close = 0.75 / 0.5 and the foot at the near ankles."""
     answer = move(at(0.8), source=SPOT)
     assert answer.on_the_spot
     assert (answer.extrapolated, answer.limited) == (False, False)
@@ -117,7 +109,7 @@ def test_on_the_spot_is_near_and_said_so():
 
 
 def test_on_the_spot_without_any_range_is_finite():
-    """s_max equal to s_min divides by nothing."""
+    """s_max equal to s_min does not divide by zero."""
     still = BodyStats(0.8, 0.8, 0.5, 0.5, 0.5, 1)
     answer = move(at(0.8), source=still)
     assert answer.on_the_spot
@@ -125,7 +117,7 @@ def test_on_the_spot_without_any_range_is_finite():
 
 
 def test_on_the_spot_begins_at_3_percent_of_the_height():
-    """A range of 0.014 for a body of 0.5 is the spot, 0.016 is a walk."""
+    """For a body 0.5 tall, a range of 0.014 is on the spot and one of 0.016 is not."""
     assert BodyStats(0.814, 0.8, 0.5, 0.5, 0.5, 1).on_the_spot
     assert not BodyStats(0.816, 0.8, 0.5, 0.5, 0.5, 1).on_the_spot
 
@@ -138,7 +130,7 @@ def test_a_jump_on_the_spot_stays_a_jump():
 
 
 def test_a_jump_is_not_read_as_walking_away():
-    """Near and 0.6 tall, 0.1 above the ground: by its ankles half way to far, by its height nearly near."""
+    """A near body, 0.6 tall and 0.1 above the ground, gets its ratio from its height rather than its ankles."""
     answer = move(at(0.8, height=0.6))
     ratio = (0.6 / 1.06 - 0.4) / 0.2
     ground_y, landing_y, scale = 0.7 + 0.2 * ratio, 0.85 + 0.1 * ratio, 1.5 - 0.25 * ratio
@@ -149,12 +141,12 @@ def test_a_jump_is_not_read_as_walking_away():
 
 
 def test_a_squat_is_neither_a_jump_nor_a_small_body():
-    """Half as tall at the same ankles: the very same transform as standing there."""
+    """A body half as tall at the same ankles gets exactly the same transform."""
     assert move(at(0.8, height=0.25)) == move(at(0.8, height=0.5))
 
 
 def test_taking_off_does_not_make_the_body_leap():
-    """From the ground upwards in small steps, foot and scale change in small steps."""
+    """As a body rises from the ground in small steps, foot and scale also change in small steps."""
     lifts = np.linspace(0, 0.15, 151)
     answers = [move(at(0.85 - lift, height=0.55)) for lift in lifts]
     assert {answer.airborne for answer in answers} == {False, True}
@@ -164,7 +156,7 @@ def test_taking_off_does_not_make_the_body_leap():
 
 @given(body=bodies(), measure=measures)
 def test_a_body_onto_itself_is_the_identity(body: BodyStats, measure: BodyMeasure):
-    """Near, far, in the air, beyond the limits or on the spot: onto itself nothing moves."""
+    """Retargeting a body to itself moves nothing: near, far, in the air, beyond the limits or on the spot."""
     transform = move(measure, body, body).transform
     assert transform.scale == pytest.approx(1)
     assert transform.foot_y == pytest.approx(measure.foot_y, abs=1e-9)
@@ -173,7 +165,7 @@ def test_a_body_onto_itself_is_the_identity(body: BodyStats, measure: BodyMeasur
 
 @given(body=bodies(), missing=hnp.arrays(bool, skeleton.JOINT_COUNT))
 def test_a_pose_onto_its_own_body_is_the_same_pose(standing: Pose, body: BodyStats, missing: NDArray[np.bool_]):
-    """Joint by joint, within a hundredth of a pixel, whatever joints are missing."""
+    """A pose retargeted to its own body keeps every joint within a hundredth of a pixel."""
     pose = Pose(standing.joints_px, np.where(missing, 0, standing.confidence))
     measure = measure_body(pose, SQUARE)
     assume(measure is not None)
@@ -185,7 +177,7 @@ def test_a_pose_onto_its_own_body_is_the_same_pose(standing: Pose, body: BodySta
 
 @given(measure=measures, source=bodies(), target=bodies())
 def test_every_answer_is_finite(measure: BodyMeasure, source: BodyStats, target: BodyStats):
-    """Whatever the bodies: finite, a positive scale, a ratio within the limits, and on-the-spot reported."""
+    """For any bodies, numbers are finite, the scale is positive, and the ratio is within its limits."""
     answer = move(measure, source, target)
     assert all(math.isfinite(value) for value in astuple(answer.transform))
     assert answer.transform.scale > 0
@@ -211,14 +203,14 @@ frame_sizes = st.builds(FrameSize, st.integers(1, 8192), st.integers(1, 8192))
     source_size=frame_sizes,
     target_size=frame_sizes,
 )
-def test_the_wildest_bodies_stay_finite(
+def test_extreme_bodies_stay_finite(
     joints_px: NDArray[np.float32],
     source: BodyStats,
     target: BodyStats,
     source_size: FrameSize,
     target_size: FrameSize,
 ):
-    """Any stats that there can be, and joints within a million pixels: a finite pose comes out."""
+    """Any valid stats and joints within a million pixels yield a finite pose."""
     pose = Pose(joints_px, np.ones(skeleton.JOINT_COUNT, np.float32))
     measure = measure_body(pose, source_size)
     assume(measure is not None)
@@ -232,7 +224,7 @@ def test_the_wildest_bodies_stay_finite(
 
 @given(missing=hnp.arrays(bool, skeleton.JOINT_COUNT))
 def test_missing_joints_stay_missing(standing: Pose, missing: NDArray[np.bool_]):
-    """A transform invents no joint and no NaN."""
+    """A transform adds neither joints nor NaN."""
     pose = Pose(standing.joints_px, np.where(missing, 0, standing.confidence))
     moved = apply_transform(pose, at(0.8), SQUARE, FrameSize(640, 360), Transform(1.3, 0.9, 0.4))
     np.testing.assert_array_equal(moved.seen, ~missing)
@@ -241,7 +233,7 @@ def test_missing_joints_stay_missing(standing: Pose, missing: NDArray[np.bool_])
 
 
 def test_foot_and_hips_land_where_the_transform_says(standing: Pose):
-    """The lower ankle at foot_y of the height, the hips' middle at hip_x of the width, in another frame."""
+    """The lower ankle lands at foot_y of the target's height, the hips at hip_x of its width."""
     size = FrameSize(640, 360)
     measure = measure_body(standing, SQUARE)
     assert measure is not None
@@ -250,8 +242,8 @@ def test_foot_and_hips_land_where_the_transform_says(standing: Pose):
     assert moved.joints_px[skeleton.MID_HIP, 0] == pytest.approx(0.25 * 640)
 
 
-def test_frames_of_another_shape_keep_the_body_s_shape(standing: Pose):
-    """One frame height is one unit in both directions: a shoulder width keeps its ratio to the torso."""
+def test_frames_of_another_shape_keep_the_body_shape(standing: Pose):
+    """One frame height is one unit in both directions, so shoulder width keeps its ratio to the torso."""
     moved = apply_transform(standing, at(0.8), SQUARE, FrameSize(1280, 720), Transform(1.2, 0.9, 0.4))
 
     def shape(pose: Pose) -> float:

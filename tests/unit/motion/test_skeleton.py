@@ -1,18 +1,18 @@
-"""The tables of the skeleton are complete, and agree with the published formats."""
+"""The skeleton tables are complete and agree with the published formats."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from itertools import pairwise
 
 from motion import skeleton
+from tests.mirrored_pose import BODY_FLIP, FACE_FLIP
 
 KEYPOINTS_MEDIAPIPE = """
     0 Nose 0, 2 RShoulder 12, 3 RElbow 14, 4 RWrist 16, 5 LShoulder 11, 6 LElbow 13, 7 LWrist 15, 9 RHip 24,
     10 RKnee 26, 11 RAnkle 28, 12 LHip 23, 13 LKnee 25, 14 LAnkle 27, 15 REye 5, 16 LEye 2, 17 REar 8, 18 LEar 7,
     19 LBigToe 31, 21 LHeel 29, 22 RBigToe 32, 24 RHeel 30
 """
-"""BODY_25 index, its name, MediaPipe's index."""
+"""BODY_25 index, joint name, MediaPipe index."""
 
 COCO_NAMES = (
     "Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "RHip", "RKnee", "RAnkle", "LHip",
@@ -23,7 +23,7 @@ MIRROR_FIXED_FACE = {8, 27, 28, 29, 30, 33, 51, 57, 62, 66}
 
 
 def test_a_pose_has_137_joints():
-    """BODY_25, 70 face points and two hands of 21, one after the other, without a gap."""
+    """A pose is BODY_25, 70 face points and two hands of 21 points, in that order and without gaps."""
     parts = (skeleton.BODY, skeleton.FACE, skeleton.LEFT_HAND, skeleton.RIGHT_HAND)
     assert [part.stop - part.start for part in parts] == [25, 70, 21, 21]
     assert [part.start for part in parts] == [0, 25, 95, 116]
@@ -31,15 +31,15 @@ def test_a_pose_has_137_joints():
     assert len(skeleton.BODY_NAMES) == skeleton.BODY_COUNT
 
 
-def test_named_indices_are_the_names_places():
-    """R_ANKLE is where BODY_NAMES says RAnkle, and so for all 25."""
+def test_joint_constants_match_the_names():
+    """Each constant, such as R_ANKLE, is the index of its name, RAnkle, in BODY_NAMES."""
     for index, name in enumerate(skeleton.BODY_NAMES):
         words = "".join(f"_{letter}" if letter.isupper() else letter for letter in name).strip("_").upper()
         assert getattr(skeleton, words) == index
 
 
-def test_body_limbs_are_openpose_s():
-    """24 limbs, which join all 25 joints into one tree."""
+def test_body_limbs_form_one_tree():
+    """OpenPose's 24 limbs join all 25 joints into one tree."""
     assert len(skeleton.BODY_LIMBS) == 24
     joined = {skeleton.BODY_LIMBS[0][0]}
     for _ in skeleton.BODY_LIMBS:
@@ -47,63 +47,46 @@ def test_body_limbs_are_openpose_s():
     assert joined == set(range(25))
 
 
-def test_face_lines_are_complete():
-    """Open lines for jaw, brows and nose, closed ones for eyes and lips; the pupils are in none."""
-    lines = set(skeleton.FACE_LINES)
-    assert len(skeleton.FACE_LINES) == len(lines) == 16 + 4 + 4 + 3 + 4 + 6 + 6 + 12 + 8
+def test_face_paths_are_complete():
+    """Jaw, brows and nose are open lines, eyes and lips closed ones; the pupils are on none of them."""
+    lines = {line for path in skeleton.FACE_PATHS for line in pairwise(path)}
+    assert sum(len(path) - 1 for path in skeleton.FACE_PATHS) == len(lines) == 16 + 4 + 4 + 3 + 4 + 6 + 6 + 12 + 8
     assert {point for line in lines for point in line} == set(range(68))
     assert {(41, 36), (47, 42), (59, 48), (67, 60)} <= lines
     assert not {(16, 17), (21, 22), (26, 27), (30, 31), (35, 36)} & lines
 
 
-def test_hand_lines_are_five_fingers():
-    """Each finger runs from the wrist over its four points."""
+def test_hand_lines_form_five_fingers():
+    """Each finger runs from the wrist through its four points."""
     assert skeleton.HAND_LINES == (
         (0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (0, 9), (9, 10), (10, 11), (11, 12),
         (0, 13), (13, 14), (14, 15), (15, 16), (0, 17), (17, 18), (18, 19), (19, 20),
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("table", [skeleton.BODY_FLIP, skeleton.FACE_FLIP, tuple(skeleton.FLIP.tolist())])
-def test_flips_undo_themselves(table: tuple[int, ...]):
-    """Every mirror table is a permutation, and twice it is the identity."""
-    assert sorted(table) == list(range(len(table)))
-    assert [table[other] for other in table] == list(range(len(table)))
-
-
-def test_the_body_s_flip_swaps_sides_by_name():
-    """R joints change places with the L joints of the same name; nose, neck and middle hip stay."""
+def test_body_table_is_symmetric_by_name():
+    """Mirroring swaps R and L joints of the same name; nose, neck and mid-hip stay."""
     for index, name in enumerate(skeleton.BODY_NAMES):
-        mirrored = skeleton.BODY_NAMES[skeleton.BODY_FLIP[index]]
+        mirrored = skeleton.BODY_NAMES[BODY_FLIP[index]]
         swapped = {"L": "R", "R": "L"}.get(name[0], name[0]) + name[1:]
         assert mirrored == swapped
 
 
-def test_the_face_s_flip_keeps_the_middle_only():
-    """Chin, bridge, middle of nostrils and lips are their own mirror images, nothing else is."""
-    assert {point for point in range(70) if skeleton.FACE_FLIP[point] == point} == MIRROR_FIXED_FACE
+def test_face_lines_are_symmetric():
+    """The mirror images of the face lines are face lines; only chin, nose bridge, septum and lip centres stay put."""
+    assert {point for point in range(70) if FACE_FLIP[point] == point} == MIRROR_FIXED_FACE
+    lines = [line for path in skeleton.FACE_PATHS for line in pairwise(path)]
+    assert {frozenset((FACE_FLIP[a], FACE_FLIP[b])) for a, b in lines} == {frozenset(line) for line in lines}
 
 
-def test_the_face_s_flip_keeps_its_lines():
-    """Mirrored, the lines of a face are the lines of a face."""
-    lines = {frozenset(line) for line in skeleton.FACE_LINES}
-    assert {frozenset((skeleton.FACE_FLIP[a], skeleton.FACE_FLIP[b])) for a, b in skeleton.FACE_LINES} == lines
-
-
-def test_the_body_s_flip_keeps_its_limbs():
-    """Mirrored, the limbs of a body are the limbs of a body."""
+def test_body_limbs_are_symmetric():
+    """The mirror images of the body's limbs are limbs of the body."""
     limbs = {frozenset(limb) for limb in skeleton.BODY_LIMBS}
-    assert {frozenset((skeleton.BODY_FLIP[a], skeleton.BODY_FLIP[b])) for a, b in skeleton.BODY_LIMBS} == limbs
+    assert {frozenset((BODY_FLIP[a], BODY_FLIP[b])) for a, b in skeleton.BODY_LIMBS} == limbs
 
 
-def test_the_whole_flip_swaps_the_hands():
-    """Point i of the left hand mirrors onto point i of the right one."""
-    assert skeleton.FLIP[skeleton.LEFT_HAND].tolist() == list(range(116, 137))
-    assert skeleton.FLIP[skeleton.RIGHT_HAND].tolist() == list(range(95, 116))
-
-
-def test_mediapipe_s_body_table():
-    """Each BODY_25 joint takes the MediaPipe joint of the published mapping; odd ones from 11 on are left."""
+def test_mediapipe_body_table():
+    """Each BODY_25 joint comes from the published MediaPipe joint; from 11 on, odd indices are on the left."""
     published = [entry.split() for entry in KEYPOINTS_MEDIAPIPE.replace("\n", " ").split(",")]
     assert tuple((int(body), int(other)) for body, _, other in published) == skeleton.MEDIAPIPE_TO_BODY
     for body, other in skeleton.MEDIAPIPE_TO_BODY:
@@ -114,29 +97,23 @@ def test_mediapipe_s_body_table():
 
 
 def test_mediapipe_has_no_small_toes():
-    """All BODY_25 joints but the small toes come from MediaPipe, each once."""
+    """Every BODY_25 joint except the small toes comes from MediaPipe, exactly once."""
     filled = [body for body, _ in skeleton.MEDIAPIPE_TO_BODY] + [entry[0] for entry in skeleton.MEDIAPIPE_MEANS_TO_BODY]
     assert sorted(filled) == sorted(set(range(25)) - {skeleton.L_SMALL_TOE, skeleton.R_SMALL_TOE})
 
 
-def test_coco_s_body_table():
-    """COCO-18's joints have the same names; middle hip and feet have no source there."""
+def test_coco_body_table():
+    """COCO-18 joints have the same names as ours; mid-hip and feet have no counterpart."""
     assert len(skeleton.COCO18_TO_BODY) == len(COCO_NAMES) == 18
     for body, other in skeleton.COCO18_TO_BODY:
         assert skeleton.BODY_NAMES[body] == COCO_NAMES[other]
     assert {body for body, _ in skeleton.COCO18_TO_BODY} == set(range(19)) - {skeleton.MID_HIP}
 
 
-def test_the_mesh_table_has_70_different_points():
-    """68 points of the mesh and the two irises, right before left."""
+def test_mesh_table_has_70_different_points():
+    """The table holds 68 mesh points and then the two irises, right before left."""
     table = skeleton.MEDIAPIPE_MESH_TO_FACE
     assert len(table) == len(set(table)) == skeleton.FACE_COUNT
     assert table[68:] == (468, 473)
     assert max(table[:68]) < 468
     assert (table[8], table[30], table[33], table[36], table[45], table[48], table[54]) == (152, 4, 2, 33, 263, 61, 291)
-
-
-def test_flip_is_an_array_of_indices():
-    """NumPy can index with it."""
-    assert np.issubdtype(skeleton.FLIP.dtype, np.integer)
-    assert skeleton.FLIP.shape == (skeleton.JOINT_COUNT,)

@@ -1,4 +1,4 @@
-"""Videos: whole, of the right length, and resumable."""
+"""Videos are complete, of the right length, and resumable."""
 
 from collections.abc import Iterator
 
@@ -19,15 +19,15 @@ def test_help_names_every_command() -> None:
         assert command in answer.output
 
 
-def test_an_odd_size_is_refused() -> None:
-    """Before anything is rendered, and by its value."""
+def test_an_odd_size_is_rejected() -> None:
+    """An odd size is rejected before rendering, with an error that names it."""
     answer = CliRunner().invoke(app, ["clip", "--size", "255"])
     assert answer.exit_code == 2
     assert "255 is odd" in answer.output
 
 
 def test_a_video_holds_every_picture(tmp_path) -> None:
-    """In order, at the rate asked for."""
+    """The video has every picture in order, at the requested rate."""
     pictures = [np.full((64, 96, 3), 25 * k, np.uint8) for k in range(8)]
     write_video(tmp_path / "grey.mp4", iter(pictures), 15, crf=18)
     with av.open(str(tmp_path / "grey.mp4")) as container:
@@ -40,7 +40,7 @@ def test_a_video_holds_every_picture(tmp_path) -> None:
 
 
 def test_a_video_that_is_not_finished_leaves_the_one_before_it(tmp_path) -> None:
-    """And nothing beside it."""
+    """If writing a video fails, the previous file stays, and no partial file is left."""
     (tmp_path / "grey.mp4").write_bytes(b"before")
 
     def broken() -> Iterator[Picture]:
@@ -53,7 +53,7 @@ def test_a_video_that_is_not_finished_leaves_the_one_before_it(tmp_path) -> None
 
 
 def test_finished_frames_are_kept(tmp_path) -> None:
-    """Where no frame is missing nothing is rendered, and the joints are still told."""
+    """If no frame is missing, nothing is rendered, and the joints are still returned."""
     shot = Shot(ACTOR, SOURCE.dance, 25, 3, 64)
     for index in range(3):
         (tmp_path / f"{index:06d}.png").write_bytes(b"finished before")
@@ -65,7 +65,7 @@ def test_finished_frames_are_kept(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_a_short_clip_end_to_end(tmp_path) -> None:
-    """Two workers, a video, true joints beside it; a second run finds its frames and makes the same file."""
+    """Two workers make a video with joints beside it; a second run reuses the frames and makes the same file."""
     out = tmp_path / "truth.mp4"
     options = ["truth", "-o", str(out), "--size", "64", "--frames", "4", "--work", str(tmp_path / "frames")]
     assert CliRunner().invoke(app, options).exit_code == 0

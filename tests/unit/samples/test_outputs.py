@@ -1,4 +1,4 @@
-"""The samples look at their output before they draw."""
+"""The sample commands check their output before they render."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from samples.make import app
         ("joints", "file/joints", "is not a folder"),
         ("joints", "file", "is not a folder"),
         ("stills", "", "it is a folder"),
-        ("joints", "", "exists already and is not empty"),
+        ("joints", "", "already exists and is not empty"),
     ],
 )
-def test_an_output_that_cannot_be_written_is_told_before_any_work(tmp_path, command, name, told):
-    """In words, and nothing is left behind."""
+def test_an_output_that_cannot_be_written_is_reported_before_any_work(tmp_path, command, name, told):
+    """The error explains why the output cannot be written, and no files are left."""
     (tmp_path / "file").touch()
     done = CliRunner().invoke(app, [command, "-o", str(tmp_path / name)])
     assert done.exit_code == 2
@@ -28,7 +28,7 @@ def test_an_output_that_cannot_be_written_is_told_before_any_work(tmp_path, comm
 
 
 def test_the_true_joints_are_a_whole_folder(tmp_path):
-    """Files of the frames, and what the frames are."""
+    """The folder has a file for each frame, and one that describes them."""
     done = CliRunner().invoke(app, ["joints", "-o", str(tmp_path / "joints"), "--frames", "3"])
     assert done.exit_code == 0
     assert len(list((tmp_path / "joints").iterdir())) == 4
@@ -37,7 +37,7 @@ def test_the_true_joints_are_a_whole_folder(tmp_path):
 
 @pytest.mark.parametrize("place", [".", "link"])
 def test_the_true_joints_are_written_into_any_folder(tmp_path, monkeypatch, place):
-    """The one where the user is, and one behind a link."""
+    """The output may be the current folder, or a link to a folder."""
     (tmp_path / "out").mkdir()
     (tmp_path / "link").symlink_to("out")
     monkeypatch.chdir(tmp_path / "out" if place == "." else tmp_path)

@@ -1,4 +1,4 @@
-"""The committed samples are whole, and small."""
+"""The committed samples are complete and small."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from serving.actors.store import ActorStore
 
 
 def test_the_sample_actor_can_be_served(root: Path):
-    """It loads, with the label-map version of this code, a face network and a plate."""
+    """The sample actor loads, with this code's label-map version, a face network and a plate."""
     actor = ActorStore(root / "samples" / "actors").load("sample")
     assert actor.label_map_version == LABEL_MAP_VERSION
     assert actor.face is not None
@@ -17,7 +17,7 @@ def test_the_sample_actor_can_be_served(root: Path):
 
 
 def test_the_samples_are_small(root: Path):
-    """Generator, face network and plate together under 20 MB; the source clip under 1 MB."""
+    """Generator, face network and plate are under 20 MB together, the source clip under 1 MB."""
     actor = ActorStore(root / "samples" / "actors").load("sample")
     files = (actor.generator_path, actor.face_path, actor.plate_path)
     assert sum(path.stat().st_size for path in files) < 20_000_000

@@ -1,4 +1,4 @@
-"""A tiny actor, a coloured bar that walks over a textured place, and a recipe that trains it in seconds."""
+"""A tiny actor, a coloured bar that walks across a textured place, and a recipe that trains it in seconds."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from motion.frame import FrameSize
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
 from serving.actors.store import NetworkShape
-from training.preparation.prepare import PreparedFootage
+from training.data.prepared_footage import PreparedFootage
 from training.presets import Preset
 
 SIDE = 32
 
 
 def standing(x_px: float, *, face: bool = True) -> Pose:
-    """A person of 24 pixels, upright at `x_px` in a picture of 32."""
+    """An upright person of 24 pixels at `x_px` in a picture of 32."""
     joints = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
     seen = np.zeros(skeleton.JOINT_COUNT, np.float32)
     for joint, (dx, y) in {
@@ -41,7 +41,7 @@ def standing(x_px: float, *, face: bool = True) -> Pose:
 
 
 def walking_bar(folder, frames: int = 24, *, onto=None) -> PreparedFootage:
-    """Footage of `frames` frames, as preparation would leave it."""
+    """Footage of `frames` frames, as preparation leaves it."""
     random = np.random.default_rng(7)
     plate = random.integers(60, 200, (SIDE, SIDE, 3), np.uint8) if onto is None else onto
     poses = [standing(8 + 16 * frame / frames) for frame in range(frames)]
@@ -94,7 +94,7 @@ def pose_at():
 
 
 def tiny_preset() -> Preset:
-    """A recipe whose step takes milliseconds, in float32 so that results repeat to the last bit."""
+    """A recipe whose steps take milliseconds, in float32 so that results are bit-identical."""
     return Preset(
         name="tiny",
         width_px=SIDE,
@@ -112,7 +112,7 @@ def tiny_preset() -> Preset:
 
 @pytest.fixture
 def tiny() -> Preset:
-    """The function `tiny_preset`, called."""
+    """The result of `tiny_preset`."""
     return tiny_preset()
 
 

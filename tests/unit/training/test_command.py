@@ -34,10 +34,10 @@ def footage(tmp_path: Path) -> Path:
 
 def words(folder: Path, *more: str) -> list[str]:
     request = TrainRequest(
-        footage=FootageRequest(files=(folder / "footage.mp4",)),
+        footage=FootageRequest(files=[folder / "footage.mp4"]),
         actor="bar",
         preset="tiny",
-        actors_root=folder / "actors",
+        store_root=folder / "actors",
         work_root=folder / "work",
         consent="drawn by ourselves",
         publish_anyway=True,  # a network that small beats nothing
@@ -74,14 +74,14 @@ def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
     """What `dance train` was asked for is what the pod's command reads, whatever is in the words."""
     asked = TrainRequest(
         footage=FootageRequest(
-            files=(Path("--odd name.mp4"), Path("-2.mp4")),
-            keypoints=(Path("/a b"), Path("c")),
-            most_frames_per_second=1 / 3,
+            files=[Path("--odd name.mp4"), Path("-2.mp4")],
+            keypoints=[Path("/a b"), Path("c")],
+            frame_rate=1 / 3,
         ),
         actor="swan-2_b",
         preset="full-512",
         minutes=12.5,
-        frames=1000,
+        pictures=1000,
         losses="smoothing",
         perceptual="random",
         adversarial="log",
@@ -90,7 +90,7 @@ def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
         batch=4,
         compiled=True,
         start_from="goose",
-        actors_root=Path("/actors"),
+        store_root=Path("/actors"),
         work_root=Path("/footage/work/swan"),
         seed=7,
         consent='--"$(HOME)" & größer',
@@ -119,7 +119,7 @@ def test_training_publishes_and_says_so(in_process, footage, tmp_path, capsys):
     assert "\x1b" not in said
 
 
-@pytest.mark.timeout(300)  # two seconds' work, behind imports that take long on a busy machine
+@pytest.mark.timeout(300)  # two seconds of work, after imports that take long on a busy machine
 def test_sigterm_writes_a_checkpoint_and_the_same_command_goes_on(footage, tmp_path):
     """Exit code 75, nothing published; the next process begins where the last one ended."""
     with running(*words(tmp_path, "--endless")) as process:

@@ -13,12 +13,12 @@ from serving.errors import BadInput
 from training import job, preset_setup
 from training.data.footage import Footage
 from training.job import JobSettings, train_actor
-from training.loop.checkpoint_space import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoints_room
+from training.loop.checkpoint_space import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoint_space
 from training.loop.trainer import TrainingStopped
 from training.preset_setup import drawing_for
 from training.presets import with_padding
-from training.process.disk import DiskFull
-from training.process.work_folder import locked
+from training.process.work_folder import DiskFull, locked
+from training.reporting import held_out_scores
 from training.reporting.progress import Progress
 
 
@@ -40,7 +40,7 @@ def settings(prepared, tiny, tmp_path, monkeypatch, fake_estimator):
 
 
 def test_job_ends_with_an_actor_that_loads(settings):
-    """Networks, plate and metadata are published; scores name the actor and what it must beat."""
+    """Networks, plate and metadata are published, with the scores of the actor and its baselines."""
     published = train_actor(settings)
     actor = ActorStore(settings.store_root).load("bar")
     assert (actor.version, published.version) == (1, 1)
@@ -57,7 +57,7 @@ def test_job_ends_with_an_actor_that_loads(settings):
 
 
 def test_stopped_job_goes_on(settings):
-    """Stopped in the body's training, nothing is published; the same call finishes it."""
+    """A job that is stopped in the body's training publishes nothing; the same call finishes it."""
     steps: list[object] = []
     stop = lambda: len(steps) >= 2  # noqa: E731
     with pytest.raises(TrainingStopped):
@@ -69,8 +69,8 @@ def test_stopped_job_goes_on(settings):
 
 
 def test_stop_is_heard_while_held_out_frames_are_drawn(settings, tmp_path, monkeypatch):
-    """It ends between two of them, with a checkpoint, and what goes on from there ends with the very same weights."""
-    monkeypatch.setattr(job, "_SCORE_EVERY_SECONDS", 0.0)  # after every step
+    """A stop takes effect between two frames, with a checkpoint; the resumed job ends with identical weights."""
+    monkeypatch.setattr(held_out_scores, "SCORE_EVERY_SECONDS", 0.0)  # after every step
     undisturbed = replace(settings, work_root=tmp_path / "undisturbed", store_root=tmp_path / "others")
     train_actor(undisturbed)
     drawn = []
@@ -98,7 +98,7 @@ def test_stop_is_heard_while_held_out_frames_are_drawn(settings, tmp_path, monke
 
 
 def test_room_for_checkpoints_is_told_before_training(settings, monkeypatch):
-    """How much all that are kept take and one more; with too little the job ends there, else it comes about so."""
+    """The space for all kept checkpoints and one more is reported before training; too little ends the job."""
     notes: list[str] = []
     usage = shutil.disk_usage(settings.store_root.parent)
     with monkeypatch.context() as patched:
@@ -116,11 +116,11 @@ def test_room_for_checkpoints_is_told_before_training(settings, monkeypatch):
         # So small a network takes a third more, for names.
         assert expected < (settings.work_folder / file).stat().st_size < 1.35 * expected
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=700_000))
-    state_checkpoints_room(settings.preset, settings.work_folder / "body.pt", settings.work_folder / "face.pt", None)
+    state_checkpoint_space(settings.preset, settings.work_folder / "body.pt", settings.work_folder / "face.pt", None)
 
 
 def test_a_full_disk_in_training_is_one_line_and_the_job_goes_on_later(settings, monkeypatch):
-    """The folder is named, no checkpoint is lost, and the same call finishes the job."""
+    """The error names the folder, no checkpoint is lost, and the same call finishes the job."""
     wrote = os.fsync
 
     def full(descriptor):
@@ -136,7 +136,7 @@ def test_a_full_disk_in_training_is_one_line_and_the_job_goes_on_later(settings,
 
 
 def test_a_full_disk_in_publishing_names_the_actors_folder(settings, monkeypatch):
-    """It may be another disk than the work folder's."""
+    """The error names the actors' folder, which may be on another disk than the work folder."""
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -149,7 +149,7 @@ def test_a_full_disk_in_publishing_names_the_actors_folder(settings, monkeypatch
 
 
 def test_more_training_publishes_the_next_version(settings):
-    """Asked for more, the body goes on where it was, and its face is trained anew."""
+    """With a larger budget the body is trained further, and its face is trained again."""
     train_actor(settings)
     phases = []
     more = train_actor(replace(settings, pictures=12), lambda now: phases.append((now.phase, now.done)))
@@ -160,7 +160,7 @@ def test_more_training_publishes_the_next_version(settings):
 
 
 def test_finished_job_is_not_published_twice(settings):
-    """With nothing left to train, the version there is comes back, and that is said; another store gets its own."""
+    """With nothing left to train, the existing version is returned with a note; another store gets its own."""
     train_actor(settings)
     notes = []
     again = train_actor(settings, lambda now: notes.append(now.note))
@@ -192,7 +192,7 @@ def test_training_of_something_else_is_not_overwritten(settings, other):
 
 
 def test_another_stage_is_another_training(settings, prepared, monkeypatch):
-    """Pictures that were cut out otherwise do not go on with the body of the former ones."""
+    """Pictures of another crop do not resume the body of the former ones."""
     train_actor(settings)
     monkeypatch.setattr(
         preset_setup, "prepare", lambda *arguments, **options: replace(prepared, folder=prepared.folder / "otherwise")
@@ -202,7 +202,7 @@ def test_another_stage_is_another_training(settings, prepared, monkeypatch):
 
 
 def trained_phases() -> tuple[set[str], Callable[[Progress], None]]:
-    """Those in which steps are taken, and what notes them."""
+    """Returns the phases in which steps are taken, and the callback that collects them."""
     phases: set[str] = set()
 
     def noted(now: Progress) -> None:
@@ -213,7 +213,7 @@ def trained_phases() -> tuple[set[str], Callable[[Progress], None]]:
 
 
 def test_trained_body_is_given_a_face(settings):
-    """Without a face network first, then with one: the body is not trained again, and both are as if made at once."""
+    """A body trained without a face gets one without being trained again; both are as if trained at once."""
     train_actor(replace(settings, losses="smoothing"))
     phases, noted = trained_phases()
     later = train_actor(replace(settings, losses="smoothing-face"), noted)
@@ -224,11 +224,11 @@ def test_trained_body_is_given_a_face(settings):
     notes = []
     plain = replace(settings, losses="smoothing", publish_anyway=False)
     assert train_actor(plain, lambda now: notes.append(now.note)).version == 1  # as published before
-    assert "version 2 is served, as somebody has said; `dance actors promote` serves this one" in notes
+    assert "version 2 is served, as chosen by hand; `dance actors promote` serves this one" in notes
 
 
 def test_another_recipe_of_the_face_is_another_face(settings):
-    """The body stays, whichever recipe of a face its checkpoint was written with, and its face is trained anew."""
+    """With another face recipe the body stays, and its face is trained again."""
     train_actor(settings)
     phases, noted = trained_phases()
     preset = replace(settings.preset, face_rule=replace(settings.preset.face_rule, side_per_face_size=2.5))
@@ -238,14 +238,14 @@ def test_another_recipe_of_the_face_is_another_face(settings):
 
 
 def test_second_training_in_one_work_folder_is_refused(settings):
-    """While one training holds the work folder another one ends with one line; afterwards it may begin."""
+    """A second training in a locked work folder ends with one line; afterwards it may start."""
     with locked(settings.work_root), pytest.raises(BadInput, match="another training is at work"):
         train_actor(settings)
     assert train_actor(settings).version == 1
 
 
 def test_cpu_that_only_converts_bf16_trains_in_float32(settings, monkeypatch):
-    """That is said, kept with the actor, and no other recipe: a machine with bf16 goes on with the same checkpoint."""
+    """Training in float32 is reported and recorded, and a machine with bf16 can resume the same checkpoint."""
     monkeypatch.setattr(preset_setup, "cpu_computes_bf16", lambda: False)
     asked = replace(settings, preset=replace(settings.preset, precision="bf16"))
     notes = []
@@ -257,7 +257,7 @@ def test_cpu_that_only_converts_bf16_trains_in_float32(settings, monkeypatch):
 
 
 def test_notes_say_what_is_true_of_the_footage(settings, prepared, monkeypatch):
-    """Lost frames, props and shadows are counted; only with a plate does training see the plate in their place."""
+    """Lost frames, props and shadows are counted; only with a plate does training see the plate there."""
     facts = {"frames_with_props": 2, "frames_with_shadows": 4, "frames_with_either": 5, "frames_lost": 7}
     odd = replace(prepared, report=prepared.report | facts)
     monkeypatch.setattr(preset_setup, "prepare", lambda *arguments, **options: odd)
@@ -270,7 +270,7 @@ def test_notes_say_what_is_true_of_the_footage(settings, prepared, monkeypatch):
 
 
 def test_long_phases_say_how_far_they_are(settings):
-    """Drawing faces and evaluating count up to a total, with the time left once something is done."""
+    """Drawing faces and evaluating count up to a total, with the time left after the first."""
     said = {}
     train_actor(settings, lambda now: said.setdefault(now.phase, []).append(now))
     assert said["drawing faces"][-1].part == 1
@@ -279,14 +279,14 @@ def test_long_phases_say_how_far_they_are(settings):
 
 
 def test_cuda_without_a_gpu_is_refused_at_once(settings, monkeypatch):
-    """Before minutes go into preparation."""
+    """The error comes before minutes are spent on preparation."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(BadInput, match="torch finds no GPU"):
         replace(settings, device="cuda")
 
 
 def test_footage_without_faces_gives_an_actor_without_face_network(settings, prepared, pose_at, monkeypatch):
-    """Nobody's face is seen: that is said, and the actor has no face network."""
+    """Footage without a face is noted, and the actor has no face network."""
     faceless = replace(prepared, poses=[pose_at(16, face=False) for _ in prepared.poses])
     monkeypatch.setattr(preset_setup, "prepare", lambda *arguments, **options: faceless)
     notes = []
@@ -297,7 +297,7 @@ def test_footage_without_faces_gives_an_actor_without_face_network(settings, pre
 
 
 def test_record_says_what_it_was_trained_with(settings):
-    """A row of the ablation, other losses and a batch are kept with the actor, a random VGG19 by that name."""
+    """The record has the row of the ablation, the losses and the batch, and names a random VGG19."""
     asked = replace(settings, losses="pix2pixhd", perceptual="random", adversarial="log", feature_matching="sum")
     actor = train_actor(replace(asked, batch=2))
     assert actor.face is None
@@ -313,7 +313,7 @@ def test_record_says_what_it_was_trained_with(settings):
 
 
 def test_fine_tuning_starts_from_another_actor(settings):
-    """The other actor's weights are the first ones, the record says so, and going on needs the other one no more."""
+    """Fine-tuning starts with the other actor's weights, records that, and can resume without that actor."""
     stop = lambda: True  # noqa: E731
     with pytest.raises(TrainingStopped):
         train_actor(settings, should_stop=stop)
@@ -340,7 +340,7 @@ def test_fine_tuning_starts_from_another_actor(settings):
 
 
 def test_perceptual_loss_without_weights_stops_before_preparation(settings):
-    """The ways out are named; nothing was prepared."""
+    """The error has the ways out, and nothing was prepared."""
     seen = []
     with pytest.raises(BadInput, match="--perceptual random"):
         train_actor(replace(settings, perceptual="vgg19", vgg_weights=settings.footage), seen.append)
@@ -350,7 +350,7 @@ def test_perceptual_loss_without_weights_stops_before_preparation(settings):
 
 
 def test_a_version_that_is_too_bad_is_published_and_not_served(settings):
-    """The version before it stays served, the reasons are said and kept; told so, the same command serves it."""
+    """The previous version stays served and the reasons are kept; publish_anyway serves the new one."""
     train_actor(settings)
     store = ActorStore(settings.store_root)
     notes = []
@@ -367,7 +367,7 @@ def test_a_version_that_is_too_bad_is_published_and_not_served(settings):
 
 
 def test_a_version_is_not_compared_on_frames_that_the_served_one_may_have_learned(settings):
-    """With a file more the footage is split otherwise: published, not served, and why not; told so, it is."""
+    """With another file the split differs, so the new version is not compared or served, except with publish_anyway."""
     train_actor(settings)
     more = settings.footage.with_name("more.mp4")
     more.write_bytes(b"more")
@@ -383,8 +383,8 @@ def test_a_version_is_not_compared_on_frames_that_the_served_one_may_have_learne
     assert store.served("bar").version == 1
     gate = store.load("bar", 2).scores["gate"]
     assert gate["compared_with"] is None
-    assert "whether it is worse than the version that is served is not known" in gate["reasons"]
-    said = "version 1 may have learned these held-out frames: it was trained on some of these files, split otherwise"
+    assert "it is unknown whether it is worse than the served version" in gate["reasons"]
+    said = "version 1 may have learned these held-out frames: it was trained on some of these files with another split"
     assert f"not compared with the version that was served: {said}" in notes
     train_actor(replace(both, publish_anyway=True))
     assert store.served("bar").version == 2
@@ -402,13 +402,13 @@ def test_evaluation_is_kept_for_people(settings):
     [("actor", "../bar"), ("minutes", 0.0), ("pictures", -1), ("device", "tpu"), ("batch", 0), ("consent", " ")],
 )
 def test_nonsense_is_refused_by_name(settings, field, value):
-    """Each setting that makes no sense is named."""
-    with pytest.raises(BadInput, match=field):
+    """Each invalid setting is named."""
+    with pytest.raises(BadInput, match={"pictures": "frames"}.get(field, field)):  # as the option is called
         replace(settings, **{field: value})
 
 
 def test_a_training_goes_on_with_the_padding_it_began_with(settings):
-    """Begun before its preset took zeros, a body is trained further as it was, and so is what starts from it."""
+    """A body that was started with another padding keeps it, and so does a training that starts from it."""
     train_actor(settings)
     today = replace(settings, preset=with_padding(settings.preset, "zeros"))
     notes: list[str] = []
@@ -416,7 +416,7 @@ def test_a_training_goes_on_with_the_padding_it_began_with(settings):
     assert actor.face is not None
     assert (actor.generator.padding, actor.face.padding) == ("reflection", "reflection")
     assert actor.trained["body_pictures"] == 12
-    assert any("padded by reflection, as the weights there were trained" in note for note in notes)
+    assert any("padded by reflection, as in the training of these weights" in note for note in notes)
     for name, work in (("tuned", settings.work_root), ("from-published", settings.work_root / "elsewhere")):
         tuned = train_actor(replace(today, actor=name, start_from="bar", work_root=work))
         assert tuned.generator.padding == "reflection"

@@ -1,7 +1,7 @@
 """`python -m tests.unit.training.tiny_command ...`: `python -m training`, in seconds.
 
-It knows one preset more, "tiny", and finds its footage prepared already and everybody in it. `--endless` at the end
-trains until it is stopped, `--fail` breaks the first step, and `--full` finds the disk full in it.
+It has one more preset, "tiny", and finds its footage already prepared, with a person in every frame. `--endless` trains
+until it is stopped, `--fail` breaks the first step, and `--full` simulates a full disk there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from training.loop import body_learner
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code."""
+    """Run the command, and return its exit code."""
     minutes = 1e6 if "--endless" in arguments else 0.005
     presets.PRESETS["tiny"] = lambda: replace(tiny_preset(), minutes=minutes)
     work = next((Path(word.removeprefix("--work=")) for word in arguments if word.startswith("--work=")), Path("work"))

@@ -1,4 +1,4 @@
-"""Films of a few small frames for tests: each frame's grey level is its number."""
+"""Writes videos of a few small frames for tests; each frame's grey level encodes its number."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SOUND_HZ = 48_000
 
 
 def level(number: int) -> int:
-    """Of frame `number`: from black up in steps that no codec blurs; 240 at most, for 11 frames."""
+    """Return the grey level of frame `number`, in steps that survive every codec; at most 240, for 11 frames."""
     return 40 + 20 * number
 
 
 def picture(number: int, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> Picture:
-    """Grey, with a red square in the upper left corner and a blue one in the lower right."""
+    """Return a grey picture with a red square in the upper left corner and a blue one in the lower right."""
     made = np.full((height_px, width_px, 3), level(number), np.uint8)
     made[: height_px // 4, : width_px // 4] = (255, 0, 0)
     made[-(height_px // 4) :, -(width_px // 4) :] = (0, 0, 255)
@@ -31,7 +31,7 @@ def picture(number: int, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -
 
 
 def numbers(pictures: Sequence[Picture]) -> list[int]:
-    """Which frames these are."""
+    """Return the frame numbers encoded in these pictures."""
     return [round((float(one[one.shape[0] // 2, one.shape[1] // 2].mean()) - 40) / 20) for one in pictures]
 
 
@@ -53,10 +53,10 @@ def write_film(
     setup: Callable[[Any], None] = lambda stream: None,
     prepare: Callable[[Any], Any] = lambda frame: frame,
 ) -> Path:
-    """A film of `[H, W, 3]` uint8 RGB (or `[H, W, 4]` with alpha) pictures.
+    """Write a video of `[H, W, 3]` uint8 RGB (or `[H, W, 4]` with alpha) pictures.
 
-    pts: in frames of `rate_hz`. beeps: when the sound is loud, for one frame each; else it is silent. sound_seconds:
-    from when until when there is sound; else as long as the pictures. kind: FFmpeg's name of the container.
+    pts: in frames of `rate_hz`. beeps: times at which the sound is loud for one frame; otherwise it is silent.
+    sound_seconds: start and end of the sound; by default those of the pictures. kind: FFmpeg's name of the container.
     """
     height_px, width_px = pictures[0].shape[:2]
     with av.open(f"file:{path}", "w", format=kind, options=muxer or {}) as container:
@@ -84,20 +84,20 @@ def write_film(
 
 
 def joined(*parts: Path) -> Path:
-    """One file behind the other."""
+    """Concatenate the files' bytes."""
     whole = parts[0].with_name(f"joined{parts[0].suffix}")
     whole.write_bytes(b"".join(part.read_bytes() for part in parts))
     return whole
 
 
 def size_changing(folder: Path) -> Path:
-    """Three frames of 64x48, and then three of 32x32."""
+    """Write a video of three frames of 64x48 and then three of 32x32."""
     large, small = [picture(n) for n in range(3)], [picture(n, 32, 32) for n in range(3, 6)]
     return joined(*(write_film(folder / f"{n}.h264", p, kind="h264") for n, p in enumerate((large, small))))
 
 
 def sound_unnamed(path: Path) -> Path:
-    """The same QuickTime file, with PCM sound under a name that nobody knows."""
+    """Give the PCM sound of a QuickTime file an unknown codec name."""
     content = path.read_bytes()
     assert content.count(b"sowt") == 1
     path.write_bytes(content.replace(b"sowt", b"qZq1"))
@@ -118,7 +118,7 @@ def _sound(begin: float, end: float, beeps: Sequence[float], rate_hz: int, layou
 
 
 def heard_beeps(path: Path) -> list[float]:
-    """When the sound of a file begins to be loud, in seconds."""
+    """Return the times at which a file's sound becomes loud, in seconds."""
     begins, was_loud, last = [], False, -1.0
     with av.open(f"file:{path}") as container:
         for frame in container.decode(audio=0):
@@ -138,7 +138,7 @@ def heard_beeps(path: Path) -> list[float]:
 
 
 def seen_flashes(path: Path) -> list[float]:
-    """When the frames of a file turn white, in seconds."""
+    """Return the times at which a file's frames become white, in seconds."""
     times, was_white = [], False
     with av.open(f"file:{path}") as container:
         for frame in container.decode(video=0):

@@ -1,4 +1,4 @@
-"""Motion JPEG whose pictures say in EXIF how they are to be turned, as phones and some network cameras send it."""
+"""Motion JPEG with an EXIF orientation, as phones and some network cameras send it, is read upright."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ WIDTH_PX, HEIGHT_PX = 80, 48
 
 
 def stored() -> np.ndarray:
-    """`[48, 80, 3]`: another colour in each corner."""
+    """Return a picture, `[48, 80, 3]`, with a different colour in each corner."""
     y, x = np.mgrid[0:HEIGHT_PX, 0:WIDTH_PX]
     return np.stack([x * 3, y * 5, 255 - x * 3], -1).astype(np.uint8)
 
 
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:
-    """The JPEG with an EXIF of one entry, tag 0x0112."""
+    """Add an EXIF header with the orientation, tag 0x0112, to a JPEG."""
     body = b"Exif\0\0" + struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
 
@@ -42,8 +42,8 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
         (8, np.rot90),
     ],
 )
-def test_the_reader_turns_what_exif_asks_for(tmp_path: Path, orientation: int, upright) -> None:
-    """A source is read upright, so what is sent to a server, which never turns anything, is upright too."""
+def test_the_reader_applies_the_exif_orientation(tmp_path: Path, orientation: int, upright) -> None:
+    """Frames are read upright, because servers never rotate pictures."""
     jpeg = with_orientation(encode_picture(stored(), PictureEncoding.JPEG, 95).data, orientation)
     path = tmp_path / "phone.avi"
     with av.open(str(path), "w") as container:

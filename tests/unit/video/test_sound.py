@@ -1,4 +1,4 @@
-"""The sound of odd files, in step with their pictures."""
+"""The sound of unusual files stays in sync with the pictures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FRAMES = 15
 
 
 def flashing(path: Path, at: int, *, frames: int = FRAMES, **options: Any) -> Path:
-    """Black, and white in frame `at`, with a beep while it is white."""
+    """Write a black video that is white in frame `at`, with a beep at the same time."""
     pictures = [np.full((HEIGHT_PX, WIDTH_PX, 3), 255 if n == at else 0, np.uint8) for n in range(frames)]
     return write_film(path, pictures, **{"sound": "aac", "beeps": [at / RATE_HZ]} | options)
 
@@ -39,7 +39,7 @@ def recordings(folder: Path, *, muxer: tuple[dict[str, str], ...] = ({}, {}), **
 
 
 def copied(source: Path, out: Path) -> tuple[str, ...]:
-    """What `dance transfer` does with pictures and sound; gives what is said of the sound."""
+    """Copy pictures and sound as `dance transfer` does, and return the notes about the sound."""
     with VideoReader(str(source)) as reader:
         sound = SoundTrack(str(source), reader.start_seconds, reader.frame_rate)
         with Recording(out, time_base=reader.time_base, frame_rate=reader.frame_rate, sound=sound) as recording:
@@ -51,7 +51,7 @@ def copied(source: Path, out: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Heard:
-    """make: writes the file. at: when there is a flash and a beep. out: what it is copied to."""
+    """A file with sound. make: writes it. at: times of flash and beep. out: name of the copy."""
 
     make: Callable[[Path], Path]
     at: tuple[float, ...]
@@ -64,20 +64,20 @@ def film(name: str, **options: Any) -> Callable[[Path], Path]:
 
 SOUNDS = {
     "copied": Heard(film("a.mp4"), (0.7,)),
-    "encoded anew": Heard(film("a.mkv", sound="pcm_s16le"), (0.7,)),
+    "re-encoded": Heard(film("a.mkv", sound="pcm_s16le"), (0.7,)),
     "surround": Heard(film("a.mkv", sound="ac3", layout="5.1"), (0.7,)),
-    "surround that is encoded anew": Heard(film("a.mkv", sound="flac", layout="5.1"), (0.7,), "out.mov"),
+    "surround that is re-encoded": Heard(film("a.mkv", sound="flac", layout="5.1"), (0.7,), "out.mov"),
     "longer than the pictures": Heard(film("a.mkv", sound_seconds=(0.0, 3.0)), (0.7,)),
     "shorter than the pictures": Heard(film("a.mkv", sound_seconds=(0.0, 1.0)), (0.7,)),
     "starting late": Heard(film("a.mkv", sound_seconds=(0.5, 1.5)), (0.7,)),
-    "starting late, encoded anew": Heard(film("a.mkv", sound="pcm_s16le", sound_seconds=(0.5, 1.5)), (0.7,)),
+    "starting late, re-encoded": Heard(film("a.mkv", sound="pcm_s16le", sound_seconds=(0.5, 1.5)), (0.7,)),
     "in a transport stream that starts anywhere": Heard(film("a.ts", muxer={"output_ts_offset": "5000"}), (0.7,)),
     "two recordings": Heard(recordings, (0.5, 2.3)),
-    "two recordings whose sound is encoded anew": Heard(lambda folder: recordings(folder, sound="mp2"), (0.5, 2.3)),
-    "a recording of another hour behind the first": Heard(
+    "two recordings whose sound is re-encoded": Heard(lambda folder: recordings(folder, sound="mp2"), (0.5, 2.3)),
+    "a recording of an earlier hour after the first": Heard(
         lambda folder: recordings(folder, muxer=({"output_ts_offset": "100"}, {})), (0.5, 2.3)
     ),
-    "a recording of a later hour behind the first": Heard(
+    "a recording of a later hour after the first": Heard(
         lambda folder: recordings(folder, muxer=({}, {"output_ts_offset": "7000"})), (0.5, 2.3)
     ),
 }
@@ -85,7 +85,7 @@ SOUNDS = {
 
 @pytest.mark.parametrize("what", SOUNDS)
 def test_sound_stays_in_step(tmp_path, what):
-    """A beep and a flash at one time are at one time afterwards."""
+    """A beep and a flash at the same time stay at the same time."""
     case = SOUNDS[what]
     out = tmp_path / case.out
     copied(case.make(tmp_path), out)
@@ -93,17 +93,17 @@ def test_sound_stays_in_step(tmp_path, what):
     assert heard_beeps(out) == pytest.approx(case.at, abs=0.045)
 
 
-def test_sound_of_an_unknown_kind_is_left_out_and_said(tmp_path):
-    """The pictures are there, without sound."""
+def test_sound_of_an_unknown_codec_is_ignored(tmp_path):
+    """The pictures are copied without sound, and there is a note."""
     notes = copied(sound_unnamed(flashing(tmp_path / "a.mov", 7, sound="pcm_s16le")), tmp_path / "out.mp4")
-    assert notes == ("its sound is of a kind that FFmpeg does not know, and left out",)
+    assert notes == ("its sound is ignored, because FFmpeg does not know the codec",)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert not container.streams.audio
         assert len(list(container.decode(video=0))) == FRAMES
 
 
-def test_of_several_sound_tracks_one_is_kept_and_said(tmp_path):
-    """The one that the file marks as its default."""
+def test_the_default_sound_track_is_used(tmp_path):
+    """Among several sound tracks, the default is used, with a note."""
     path, one = tmp_path / "a.mkv", flashing(tmp_path / "one.mp4", 7)
     with av.open(str(one)) as source, av.open(str(path), "w") as container:
         video = container.add_stream_from_template(source.streams.video[0])
@@ -114,13 +114,13 @@ def test_of_several_sound_tracks_one_is_kept_and_said(tmp_path):
             if packet.dts is not None:
                 packet.stream = video if packet.stream.type == "video" else tracks[1]
                 container.mux(packet)
-    assert copied(path, tmp_path / "out.mp4") == ("it has 2 sound tracks: number 2 is kept",)
+    assert copied(path, tmp_path / "out.mp4") == ("it has 2 sound tracks: number 2 is used",)
     assert heard_beeps(tmp_path / "out.mp4") == pytest.approx([0.7], abs=0.045)
 
 
 @pytest.mark.parametrize("name", ["a:b.mp4", "-i.mkv", "file:a.mov", "%03d.mp4"])
 def test_outputs_may_have_any_name(tmp_path, monkeypatch, name):
-    """Relative to the folder one is in."""
+    """Relative file names with colons, dashes or percent signs are written correctly."""
     monkeypatch.chdir(tmp_path)
     source = flashing(tmp_path / "x:y.mp4", 7)
     copied(Path(source.name), Path(name))

@@ -1,4 +1,4 @@
-"""Commands in containers as containerd runs them, with its way of ending their stdin."""
+"""Commands in containers as containerd runs them, including how it closes their stdin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class Exec:
-    """A real process. Its stdin ends as soon as its stdout or its stderr does, whoever still reads and sends.
+    """A real process. Its stdin closes as soon as its stdout or stderr does, even while others still read and write.
 
     That is what containerd does to `kubectl exec -i` (containerd issue 13934). An output ends when its last holder
     has ended or has put something else in its place: `exec head >> file` is such a holder.
@@ -19,27 +19,27 @@ class Exec:
 
     @classmethod
     async def of(cls, *command: str) -> Exec:
-        """It has begun."""
+        """Start the process."""
         return cls(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE))
 
     async def write(self, piece: bytes) -> None:
-        """Gives it bytes. Those behind the end of its stdin are lost without a word."""
+        """Send bytes to it. Bytes after the end of its stdin are silently lost."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError, ConnectionResetError):
             self._process.stdin.write(piece)
             await self._process.stdin.drain()
 
     def end_input(self) -> None:
-        """Nothing more is written."""
+        """Close its stdin."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 
     async def ended(self) -> int:
-        """Waits for its end, and returns its exit code."""
+        """Wait for its end, and return its exit code."""
         return await self._process.wait()
 
     async def result(self) -> tuple[bytes, bytes, int]:
-        """Its stdout, its stderr and its exit code, once it has ended."""
+        """Wait for its end, and return its stdout, stderr and exit code."""
         out, err = self._process.stdout, self._process.stderr
         assert out is not None
         assert err is not None

@@ -1,4 +1,4 @@
-"""A Kubernetes API server for tests: as strict as a real one about what it is sent and who sends it.
+"""A Kubernetes API server for tests, as strict as a real one about requests and permissions.
 
 Bodies are validated against the published OpenAPI (unknown fields are refused) and by rules that the schema does not
 hold; requests are allowed by the Roles in deploy/60-training-access.yaml alone. Commands in pods are real processes,
@@ -37,7 +37,7 @@ Scenario = Callable[["FakeCluster", str], Awaitable[None]]
 
 @dataclass
 class FakeCluster:
-    """Everything but the constructor's arguments is for scenarios, and runs on the server's loop.
+    """Everything except the constructor's arguments is for scenarios, and runs on the server's loop.
 
     volume: the folder that commands in pods see as /footage. calls: how often each verb was asked of each resource.
     faults: answers for the next requests, in place of the true ones: a status, or None for a connection that breaks.
@@ -68,10 +68,10 @@ class FakeCluster:
         self._tasks: set[asyncio.Task[None]] = set()
         self._readers: list[asyncio.Transport] = []
 
-    # What scenarios do
+    # For scenarios
 
     async def pod_of(self, job: str, index: int = 0) -> str:
-        """Makes a pod as the Job controller does."""
+        """Create a pod as the Job controller does."""
         document = self.jobs[job]
         name = f"{job}-{index}-{len(self.pods)}"
         template = copy.deepcopy(document["spec"]["template"])
@@ -83,21 +83,21 @@ class FakeCluster:
         return name
 
     async def runs(self, pod: str) -> None:
-        """Its container has begun."""
+        """Start the pod's container."""
         name = self.pods[pod]["spec"]["containers"][0]["name"]
         state = {"name": name, "state": {"running": {"startedAt": self._now()}}}
         conditions = [{"type": "PodScheduled", "status": "True"}]
         await self.is_(pod, {"phase": "Running", "conditions": conditions, "containerStatuses": [state]})
 
     async def says(self, pod: str, *lines: str, same_time: bool = False) -> None:
-        """Lines of its log."""
+        """Add lines to the pod's log."""
         async with self.changed:
             for line in lines:
                 self.logs[pod].append(f"{self._now(tick=not same_time)} {line}\n")
             self.changed.notify_all()
 
     async def ends(self, pod: str, code: int, reason: str = "", disrupted: str = "") -> None:
-        """Its container has ended; disrupted: why the cluster took it away."""
+        """End the pod's container. disrupted: why the cluster removed it."""
         name = self.pods[pod]["spec"]["containers"][0]["name"]
         ended = {
             "exitCode": code,
@@ -113,16 +113,16 @@ class FakeCluster:
         await self.is_(pod, status | {"containerStatuses": [{"name": name, "state": {"terminated": ended}}]})
 
     async def is_(self, pod: str, status: Document) -> None:
-        """Its status is this."""
+        """Set the pod's status."""
         await self.becomes(self.pods, pod, self.pods[pod] | {"status": status})
 
     async def finishes(self, job: str, kind: str, reason: str = "", message: str = "") -> None:
-        """The Job is Complete or Failed."""
+        """Set the Job to Complete or Failed."""
         condition = {"type": kind, "status": "True", "reason": reason, "message": message}
         await self.becomes(self.jobs, job, self.jobs[job] | {"status": {"conditions": [condition]}})
 
     async def becomes(self, where: dict[str, Document], name: str, document: Document | None) -> None:
-        """Replaces or removes an object."""
+        """Replace or remove an object."""
         async with self.changed:
             if document is None:
                 where.pop(name, None)
@@ -131,16 +131,16 @@ class FakeCluster:
             self.changed.notify_all()
 
     async def sees(self, what: Callable[[], bool]) -> None:
-        """Waits until `what` holds."""
+        """Wait until `what` is true."""
         async with self.changed:
             await self.changed.wait_for(what)
 
     async def read(self, pod: str, lines: int) -> None:
-        """Waits until somebody was sent so many lines, in one reading."""
+        """Wait until a client was sent this many lines in one request."""
         await self.sees(lambda: self.readings[pod] >= lines)
 
     async def cuts_logs(self) -> None:
-        """Breaks the connection of everybody who reads a log."""
+        """Break every connection that reads a log."""
         async with self.changed:
             for transport in self._readers:
                 transport.abort()
@@ -151,7 +151,7 @@ class FakeCluster:
     # The API
 
     def application(self) -> web.Application:
-        """All that is served."""
+        """The routes of the server."""
         app = web.Application(client_max_size=2**26)
         for group in ("/api/v1", "/apis/batch/v1"):
             app.router.add_route("*", group + "/namespaces/{namespace}/{resource}", self._answer)
@@ -242,7 +242,7 @@ class FakeCluster:
         try:
             if self.scenario is not None:
                 await self.scenario(self, job)
-        except Exception as error:  # told to the test, which would wait for ever
+        except Exception as error:  # passed on to the test, which would otherwise wait forever
             self.errors.append(error)
             await self.finishes(job, "Failed", "ScenarioBroke", repr(error))
 
@@ -253,7 +253,7 @@ class FakeCluster:
         document = where[name]
         if resource == "pods" or "status" not in document or document["status"].get("conditions"):
             await self.becomes(where, name, None)
-        else:  # in the foreground: it goes when its pods have ended
+        else:  # in the foreground: it disappears when its pods have ended
             document["metadata"]["deletionTimestamp"] = self._now()
             await self.becomes(where, name, document)
         return web.json_response({"kind": "Status", "status": "Success"})
@@ -317,7 +317,7 @@ class FakeCluster:
                     self.sent_bytes += len(piece)
                     if limit is not None and taken >= limit:
                         process.end_input()
-                        await process.ended()  # so that what was taken is written before anybody looks
+                        await process.ended()  # so that received bytes are written before a test looks
                         assert request.transport is not None
                         request.transport.abort()
                         break
@@ -341,7 +341,7 @@ class FakeCluster:
 
 
 class Served:
-    """A FakeCluster on a port of its own, in a thread; a context manager. kubeconfig: names it."""
+    """A FakeCluster on its own port, in a thread; a context manager. kubeconfig: a file that names it."""
 
     def __init__(self, cluster: FakeCluster, folder: Path) -> None:
         self.cluster = cluster
@@ -388,7 +388,7 @@ def _verdict(code: int) -> Document:
 
 
 def _check(document: Document, kind: str) -> None:
-    """Raises Refused as a real server does: 400 for what the schema does not know, 422 for what makes no sense."""
+    """Raises Refused as a real server does: 400 for unknown fields, 422 for invalid values."""
     if document.get("kind") != kind:
         raise Refused(400, "BadRequest", f"{document.get('kind')} is no {kind}")
     try:
@@ -428,7 +428,7 @@ def _wrong_in_job(spec: Document, pod: Document, name: str) -> list[str]:
 
 
 def _not_restricted(pod: Document) -> list[str]:
-    """What the restricted profile refuses."""
+    """What the restricted profile of pod security refuses."""
     security = pod["securityContext"]
     wrong = [] if security["runAsNonRoot"] and security["seccompProfile"]["type"] == "RuntimeDefault" else ["pod"]
     for container in pod["containers"]:

@@ -1,4 +1,4 @@
-"""Who may do what, by the Roles of deploy/60-training-access.yaml."""
+"""The rights that the Roles of deploy/60-training-access.yaml grant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 
 
 class Refused(Exception):
-    """An answer that is a Status."""
+    """An error answer with a Status."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -17,7 +17,7 @@ class Refused(Exception):
 
 
 class Rights:
-    """Of one service account. `withdraw` a Role to see what it was for."""
+    """The rights of one service account. `withdraw` a Role to see what it was for."""
 
     def __init__(self, root: Path, user: str) -> None:
         self.user = user
@@ -33,16 +33,16 @@ class Rights:
         self.used: set[tuple[str, str]] = set()
 
     def withdraw(self, role: str) -> None:
-        """As if it had not been given."""
+        """Remove a Role."""
         del self.rules[role]
 
     def granted(self) -> set[tuple[str, str]]:
-        """Every verb on every resource."""
+        """Every granted verb on every resource."""
         rules = [rule for role in self.rules.values() for rule in role]
         return {(verb, resource) for rule in rules for verb in rule["verbs"] for resource in rule["resources"]}
 
     def check(self, verb: str, group: str, resource: str, name: str, namespace: str) -> None:
-        """Raises Refused where no rule allows it."""
+        """Raises Refused if no rule allows it."""
         self.used.add((verb, resource))
         for rule in (rule for role in self.rules.values() for rule in role):
             named = "resourceNames" not in rule or name in rule["resourceNames"]

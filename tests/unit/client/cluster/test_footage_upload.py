@@ -1,4 +1,4 @@
-"""Footage on its way into the cluster's volume, through a pod in which real commands run."""
+"""Upload of footage to the cluster's volume, through a pod in which real commands run."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import pytest
 from client.__main__ import run
 from client.cluster.footage_upload import _TAKE, Upload
 from client.cluster.job_template import JobRequest, read_template, upload_pod
-from client.cluster.jobs import ClusterAccess
+from client.cluster.options import ClusterAccess
 from client.errors import ClusterError
 from tests.unit.client.cluster.containerd import Exec
 from tests.unit.client.cluster.fake_cluster import NAMESPACE, FakeCluster, Served
 from training.options import FootageRequest, TrainRequest
 
-# More than all the buffers of a connection and its pipes hold.
+# More than all buffers of a connection and its pipes can hold.
 SIZE_BYTES = 1_000_000
-# Each gives away an output that nobody else holds.
+# Each closes an output that no other process keeps open.
 ENDS_AN_OUTPUT = {
     "stdout, by exec": 'cd "$1" && exec head -c "$3" >> "./.$2.part"',
     "stdout, closed": 'cd "$1"; exec >&-; head -c "$3" | cat >> "./.$2.part"',
@@ -32,14 +32,14 @@ ENDS_AN_OUTPUT = {
 
 
 class Sender:
-    """Sends a file to the fake cluster, as `dance train` does."""
+    """Uploads a file to the fake cluster, as `dance train` does."""
 
     def __init__(self, cluster: FakeCluster, served: Served, footage: Path) -> None:
         self.cluster, self.footage = cluster, footage
         self.said: list[str] = []
         self.counts: list[int] = []
         request = JobRequest(
-            training=TrainRequest(footage=FootageRequest(files=(footage,)), actor="me", consent="ours"),
+            training=TrainRequest(footage=FootageRequest(files=[footage]), actor="me", consent="ours"),
             namespace=NAMESPACE,
         )
         access = ClusterAccess(kubeconfig=served.kubeconfig)
@@ -51,7 +51,7 @@ class Sender:
         return sorted(path for path in self.cluster.volume.rglob("*") if path.is_file())
 
     def arrived(self, path: str) -> bool:
-        """Whether the volume holds this footage there, and nothing else."""
+        """Whether the volume contains this footage there, and nothing else."""
         (found,) = self.there()
         return f"/footage/{found.relative_to(self.cluster.volume)}" == path and (
             found.read_bytes() == self.footage.read_bytes()
@@ -75,7 +75,7 @@ def sender(root: Path, tmp_path: Path, monkeypatch) -> Iterator[Sender]:
 
 
 def test_footage_arrives_whole_and_the_pod_goes(sender):
-    """Below a folder of its content's name; the pod that took it is removed."""
+    """It is in a folder named after its content, and the upload pod is removed."""
     path = sender.upload.bring(sender.footage)
     assert path.endswith("/me_dancing.mp4")
     assert sender.arrived(path)
@@ -85,7 +85,7 @@ def test_footage_arrives_whole_and_the_pod_goes(sender):
 
 
 def test_footage_that_is_there_is_not_sent_again(sender):
-    """The second upload of the same content is a look."""
+    """A second upload of the same content only checks that it is there."""
     path = sender.upload.bring(sender.footage)
     sender.counts.clear()
     assert sender.upload.bring(sender.footage) == path
@@ -93,26 +93,26 @@ def test_footage_that_is_there_is_not_sent_again(sender):
 
 
 def test_a_lost_connection_goes_on_where_it_broke(sender):
-    """Twice broken, nothing that arrived is sent again."""
+    """After two broken connections, nothing that arrived is sent again."""
     sender.cluster.cut_commands_after_bytes += [100_000, 50_000]
     path = sender.upload.bring(sender.footage)
     assert sender.arrived(path)
     assert [line.split(":")[0] for line in sender.said] == ["reconnecting", "reconnecting"]
     takes = sender.cluster.calls["get pods/exec"]
-    assert takes == 7  # three looks, three times bytes, one check
+    assert takes == 7  # three looks, three transfers, one check
 
 
 def test_a_long_name_in_any_letters_arrives(sender):
-    """Also where what has arrived so far needs a longer name than the file."""
+    """The name is short enough even for the partial file, whose name is longer."""
     named = sender.footage.rename(sender.footage.with_name("舞" * 83 + ".mp4"))
     assert sender.upload.bring(named).endswith("_" * 83 + ".mp4")
 
 
 def test_an_interrupted_upload_goes_on_with_the_next_command(sender):
-    """What arrived before is kept, also by another process."""
+    """What arrived before is kept, even for another process."""
     sender.cluster.cut_commands_after_bytes += [100_000]
     sender.upload.patience_seconds = 0
-    with pytest.raises(ClusterError, match="The same command goes on"):
+    with pytest.raises(ClusterError, match="The same command continues"):
         sender.upload.bring(sender.footage)
     (part,) = sender.there()
     assert part.name == ".me_dancing.mp4.part"
@@ -123,7 +123,7 @@ def test_an_interrupted_upload_goes_on_with_the_next_command(sender):
 
 
 async def heard(script: str, folder: Path, sent: bytes) -> bytes:
-    """What a command in a container has put down of what it was sent."""
+    """The bytes that a command in a container has stored of those sent."""
     command = await Exec.of("sh", "-c", script, "sh", str(folder), "me.mp4", str(len(sent)))
 
     async def feed() -> None:
@@ -136,28 +136,28 @@ async def heard(script: str, folder: Path, sent: bytes) -> bytes:
 
 
 async def test_the_command_that_takes_footage_hears_all_of_it(tmp_path):
-    """It holds its outputs until the last byte is there."""
+    """It keeps its outputs open until the last byte has arrived."""
     sent = random.Random(8).randbytes(SIZE_BYTES)
     assert await heard(_TAKE, tmp_path, sent) == sent
 
 
 @pytest.mark.parametrize("script", ENDS_AN_OUTPUT.values(), ids=ENDS_AN_OUTPUT)
 async def test_a_command_whose_output_ends_is_not_heard_to_its_end(script, tmp_path):
-    """The stand-in cuts off what containerd cuts off, so that the test above can fail."""
+    """The stand-in loses the same bytes as containerd, so that the test above can fail."""
     sent = random.Random(8).randbytes(SIZE_BYTES)
     assert len(await heard(script, tmp_path, sent)) < SIZE_BYTES
 
 
 def test_footage_that_arrives_cut_off_is_told_with_numbers(sender, monkeypatch):
-    """How much is there says what to look for."""
+    """The number of bytes hints at the cause."""
     monkeypatch.setattr("client.cluster.footage_upload._TAKE", 'cd "$1"; head -c 1000 >> "./.$2.part"')
-    with pytest.raises(ClusterError, match="its SHA-256 differs, twice; 1000 of 1000000 bytes are there"):
+    with pytest.raises(ClusterError, match="its SHA-256 differs from what was sent; 1000 of 1000000 bytes arrived"):
         sender.upload.bring(sender.footage)
 
 
 @pytest.mark.slow
 def test_300_megabytes_arrive_though_the_connection_breaks_twice(sender):
-    """What had arrived is not sent again, but for what was on its way. `-s` shows bytes and seconds."""
+    """Only bytes that were in flight are sent again. `-s` shows bytes and seconds."""
     piece = random.Random(9).randbytes(1_000_000)
     with sender.footage.open("wb") as file:
         for number in range(300):
@@ -180,7 +180,7 @@ def test_bytes_that_change_on_the_way_are_noticed(sender):
 
 
 def test_a_full_volume_is_told_in_its_own_words(sender):
-    """A command that fails is not tried again."""
+    """A command that fails is not retried."""
     folder = sender.cluster.volume / "uploads"
     folder.write_bytes(b"a file where the folder should be")
     with pytest.raises(ClusterError, match="the upload failed: mkdir: "):
@@ -189,7 +189,7 @@ def test_a_full_volume_is_told_in_its_own_words(sender):
 
 
 def test_a_pod_of_somebody_else_is_shared_and_left_alone(sender):
-    """Who did not make it does not remove it."""
+    """Only the client that created the pod removes it."""
     sender.upload.cluster.create_pod(sender.upload.pod)
     assert sender.arrived(sender.upload.bring(sender.footage))
     assert list(sender.cluster.pods) == ["footage-upload"]
@@ -197,20 +197,20 @@ def test_a_pod_of_somebody_else_is_shared_and_left_alone(sender):
 
 
 def test_an_ended_pod_is_replaced(sender):
-    """One that outlived its time is in the way of its own name."""
+    """A pod that has outlived its time still blocks its name, and is replaced."""
     sender.cluster.pods["footage-upload"] = sender.upload.pod | {"status": {"phase": "Failed"}}
     assert sender.arrived(sender.upload.bring(sender.footage))
 
 
 def test_uploading_needs_its_own_right(sender):
-    """Whoever may only train on footage that is there cannot run commands in pods."""
+    """A user who may only train on existing footage cannot run commands in pods."""
     sender.cluster.rights.withdraw("footage-uploader")
     with pytest.raises(ClusterError, match='cannot get resource "pods"'):
         sender.upload.bring(sender.footage)
 
 
 def test_commands_run_in_no_other_pod(sender):
-    """The Role names the pod."""
+    """The Role allows commands in this pod only."""
     from client.cluster.pod_exec import Command
 
     sender.cluster.pods["orchestrator-0"] = sender.upload.pod
@@ -219,7 +219,7 @@ def test_commands_run_in_no_other_pod(sender):
 
 
 def test_train_uploads_and_uses_no_more_rights_than_it_is_given(sender, make_video, root, monkeypatch, capsys):
-    """From a file here to a Job there; every right in the Roles is used by uploading, training, listing, cancelling."""
+    """Uploading, training, listing and cancelling use every right in the Roles, and no more."""
 
     async def trains(cluster: FakeCluster, job: str) -> None:
         about = {"kind": "Job", "name": job}
@@ -240,15 +240,15 @@ def test_train_uploads_and_uses_no_more_rights_than_it_is_given(sender, make_vid
     assert run(["jobs", "list", *access]) == 0
     assert run(["jobs", "cancel", "me", *access]) == 0
     rights = sender.cluster.rights
-    # Which of the two verbs a WebSocket needs depends on the cluster's age.
+    # Which of the two verbs a WebSocket needs depends on the cluster's version.
     assert rights.granted() - rights.used == {("create", "pods/exec")}
 
 
 def test_ctrl_c_while_uploading_removes_the_pod(sender, make_video, monkeypatch, capsys):
-    """Nothing was started, and nothing is left running."""
+    """No Job was started, and no pod is left running."""
     monkeypatch.setattr(Upload, "_send", lambda *given: os.kill(os.getpid(), signal.SIGINT))
     access = ["--kubeconfig", str(sender.footage.parent / "kubeconfig")]
     assert run(["train", str(make_video()), "--actor", "me", "--consent", "ours", "--on", "kubernetes", *access]) == 130
-    assert "nothing was started; the same command goes on with what was uploaded" in capsys.readouterr().err
+    assert "nothing was started; the same command continues the upload" in capsys.readouterr().err
     assert sender.cluster.pods == {}
     assert sender.cluster.jobs == {}

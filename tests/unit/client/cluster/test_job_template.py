@@ -1,4 +1,4 @@
-"""The Job's template, what is made of it, and the files in deploy/jobs that show it."""
+"""The Job's template, the Jobs rendered from it, and the files in deploy/jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from serving.process.exit_codes import EXIT_FINAL, EXIT_INTERRUPTED
 from training.options import FootageRequest, TrainRequest
 
 VERSIONS = ("1.31", "1.34", "1.37")
-FOOTAGE = FootageRequest(files=(Path("/footage/me.mp4"),))
+FOOTAGE = FootageRequest(files=[Path("/footage/me.mp4")])
 TRAINING = on_cluster(
     TrainRequest(footage=FOOTAGE, actor="me", preset="full-512", consent="who agreed, to what"), FOOTAGE, 1
 )
@@ -32,7 +32,7 @@ def test_the_template_is_what_is_rendered_for_its_own_example():
 
 
 def test_the_other_files_are_made_from_the_template(root: Path):
-    """They are up to date."""
+    """The generated files are up to date."""
     command = [sys.executable, "scripts/generate_job_manifests.py", "--check"]
     checked = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
@@ -43,14 +43,14 @@ def test_the_other_files_are_made_from_the_template(root: Path):
     "asked", [{}, {"gpus": 0}, {"gpus": 8}, {"nodes": 3}, {"nodes": 2, "gpus": 0}, {"image": "registry/training:1"}]
 )
 def test_every_variant_is_valid(version, asked):
-    """Against the published schema, with unknown fields refused."""
+    """Every variant matches the published schema, without unknown fields."""
     request = replace(EXAMPLE, **asked)
     for document in (render(read_template(), request), upload_pod(read_template(), request, 60)):
         kubernetes_validate.validate(document, version, strict=True)
 
 
 def test_rendering_leaves_the_template_alone():
-    """One template serves many trainings."""
+    """A template can be rendered many times."""
     template = read_template()
     before = copy.deepcopy(template)
     render(template, replace(EXAMPLE, nodes=2, gpus=0, image="other:1"))
@@ -58,7 +58,7 @@ def test_rendering_leaves_the_template_alone():
 
 
 def test_the_failure_policy_knows_the_trainings_exit_codes():
-    """42 ends the Job, 75 and disruptions are not counted, and a configuration error wins over a disruption."""
+    """42 ends the Job, 75 and disruptions do not count, and a configuration error outranks a disruption."""
     spec = read_template()["spec"]
     first, second, third = spec["podFailurePolicy"]["rules"]
     assert (first["action"], first["onExitCodes"]["values"]) == ("FailJob", [EXIT_FINAL])
@@ -68,7 +68,7 @@ def test_the_failure_policy_knows_the_trainings_exit_codes():
 
 
 def test_several_pods_meet_at_the_first_one():
-    """torchrun's environment: who they are, how many, and where they meet, by the name of the headless Service."""
+    """torchrun's environment sets rank, number and meeting point of the pods, by the name of the headless Service."""
     job = render(read_template(), replace(EXAMPLE, nodes=3, gpus=4))
     spec = job["spec"]["template"]["spec"]
     (container,) = spec["containers"]
@@ -86,7 +86,7 @@ def test_several_pods_meet_at_the_first_one():
 
 
 def test_one_pod_with_several_gpus_trains_by_torchrun_without_a_rendezvous():
-    """The processes of one pod meet on loopback."""
+    """The processes of one pod connect on loopback."""
     job = render(read_template(), replace(EXAMPLE, gpus=2))
     (container,) = job["spec"]["template"]["spec"]["containers"]
     names = {one["name"] for one in container["env"]}
@@ -96,7 +96,7 @@ def test_one_pod_with_several_gpus_trains_by_torchrun_without_a_rendezvous():
 
 
 def test_names_of_jobs_are_names_of_hosts():
-    """Every actor's id gives another name, short enough for a pod of an Indexed Job."""
+    """Every actor's id maps to a different name, short enough for a pod of an Indexed Job."""
     actors = ["me", "a_b", "a-b", "x-", "x_", "x", "9", "n" * 63, "n" * 62, "n" * 62 + "-"]
     names = [job_name(actor) for actor in actors]
     assert len(set(names)) == len(actors)
@@ -110,14 +110,14 @@ def test_names_of_jobs_are_names_of_hosts():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", "no YAML"),
-        ("kind: Pod", "is no Job"),
-        ("- 1", "is no Job"),
-        ("a: !!python/name:os.system", "no YAML"),
+        ("a: [", "is not one YAML"),
+        ("kind: Pod", "must be a Job"),
+        ("- 1", "must be a Job"),
+        ("a: !!python/name:os.system", "is not one YAML"),
     ],
 )
 def test_a_template_that_is_none_is_refused(tmp_path, text, message):
-    """In one line, with the file's name; and nothing in it is run."""
+    """The error is one line with the file's name, and nothing in the file is run."""
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(CommandError, match=message):
         read_template(tmp_path / "mine.yaml")
@@ -126,13 +126,13 @@ def test_a_template_that_is_none_is_refused(tmp_path, text, message):
 
 
 def test_a_negative_number_of_gpus_is_refused():
-    """By its option."""
+    """The error names the option."""
     with pytest.raises(UsageError, match="--gpus"):
         replace(EXAMPLE, gpus=-1)
 
 
 def test_a_users_template_keeps_what_is_his(tmp_path):
-    """Selectors, tolerations and pull secrets of the user's own cluster stay, also without a GPU."""
+    """Selectors, tolerations and pull secrets of the user's cluster stay, even without a GPU."""
     template = read_template()
     spec = template["spec"]["template"]["spec"]
     spec["nodeSelector"]["pool"] = "batch"
@@ -147,7 +147,7 @@ def test_a_users_template_keeps_what_is_his(tmp_path):
 
 
 def test_a_bare_template_is_enough(tmp_path):
-    """A Job without labels, ports, environment and limits becomes one of many pods with GPUs all the same."""
+    """Even a Job without labels, ports, environment and limits can be rendered for many pods with GPUs."""
     template = read_template()
     del template["metadata"]["labels"], template["spec"]["template"]["metadata"]
     (container,) = template["spec"]["template"]["spec"]["containers"]
@@ -161,7 +161,7 @@ def test_a_bare_template_is_enough(tmp_path):
 
 
 def test_lines_of_a_log_are_told_apart_by_their_times():
-    """Fractions of any length and zones are compared as times; lines of one time are counted."""
+    """Times with fractions of any length and zones compare correctly; lines with equal times are counted."""
     place = LogPlace()
     read = place.reader()
     first = ["2026-05-04T03:00:00.1Z a", "2026-05-04T03:00:00.100000001Z b", "2026-05-04T03:00:00.100000001Z c"]

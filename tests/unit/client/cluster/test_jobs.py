@@ -17,20 +17,20 @@ from tests.unit.client.cluster.fake_cluster import FakeCluster, Scenario, Served
 
 @dataclass
 class Site:
-    """A fake cluster, and `dance` beside it."""
+    """A fake cluster, and `dance` to use it."""
 
     cluster: FakeCluster
     served: Served
     capsys: pytest.CaptureFixture[str]
 
     def dance(self, *words: str) -> int:
-        """The exit code."""
+        """Run `dance`, and return its exit code."""
         code = run([*words, "--kubeconfig", str(self.served.kubeconfig)])
         assert not self.cluster.errors
         return code
 
     def trains(self, scenario: Scenario, *more: str) -> tuple[int, list[str]]:
-        """The exit code of a training on footage that is there, and what was said on stderr."""
+        """Train on footage in the volume; the exit code, and the lines on stderr."""
         self.cluster.scenario = scenario
         words = ["train", "--actor", "me", "--consent", "ours", "--on", "kubernetes", *more]
         code = self.dance(*words, *([] if "--footage-path" in more else ["--footage-path", "me.mp4"]))
@@ -64,7 +64,7 @@ async def simple(cluster: FakeCluster, job: str) -> None:
 
 
 def test_a_training_is_shown_to_its_end(site):
-    """Progress and log come as they are, and the exit code is the Job's."""
+    """Progress and log are shown unchanged, and the exit code is the Job's."""
     code, said = site.trains(simple)
     assert code == 0
     assert said[-4:] == [
@@ -76,7 +76,7 @@ def test_a_training_is_shown_to_its_end(site):
 
 
 def test_a_job_is_what_was_asked_for(site):
-    """The options reach the Job; a dollar in a text stays one, since Kubernetes would put variables in its place."""
+    """The options reach the Job; a dollar sign is escaped, so that Kubernetes does not expand variables."""
     more = ["--minutes", "5", "--consent", "me, $(HOME) and $$", "--image", "registry/training:2", "--gpus", "0"]
     code, _ = site.trains(simple, *more, "--seed", "3", "--preset", "slim-512")
     assert code == 0
@@ -84,7 +84,14 @@ def test_a_job_is_what_was_asked_for(site):
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry/training:2"
     assert container["args"] == [
-        *("--actor=me", "--preset=slim-512", "--minutes=5", "--actors=/actors", "--work=/footage/work/me", "--seed=3"),
+        *(
+            "--actor=me",
+            "--preset=slim-512",
+            "--minutes=5.0",
+            "--actors=/actors",
+            "--work=/footage/work/me",
+            "--seed=3",
+        ),
         *("--device=cpu", "--consent=me, $$(HOME) and $$$$", "--", "/footage/me.mp4"),
     ]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
@@ -92,7 +99,7 @@ def test_a_job_is_what_was_asked_for(site):
 
 
 def test_several_nodes_train_together(site):
-    """An Indexed Job, whose first pod's log is shown."""
+    """They form an Indexed Job, and the log of the first pod is shown."""
 
     async def together(cluster: FakeCluster, job: str) -> None:
         second, first = await cluster.pod_of(job, 1), await cluster.pod_of(job, 0)
@@ -111,7 +118,7 @@ def test_several_nodes_train_together(site):
 
 @pytest.mark.parametrize("code", [1, 42, 137])
 def test_the_exit_code_is_the_jobs(site, code):
-    """What ended the training ends this command, with the cluster's reason."""
+    """The command ends with the training's exit code and the cluster's reason."""
 
     async def fails(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -128,7 +135,7 @@ def test_the_exit_code_is_the_jobs(site, code):
 
 
 def test_a_log_that_breaks_goes_on_without_a_line_twice(site):
-    """Three breaks, one within a run of lines of the same time: each line is shown once, in order."""
+    """With three breaks, one among lines of the same time, each line is shown once and in order."""
 
     async def broken(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -155,7 +162,7 @@ def test_a_log_that_breaks_goes_on_without_a_line_twice(site):
 
 
 def test_a_log_out_of_reach_is_told_once_and_given_up_when_its_pod_has_ended(site):
-    """The node is lost: the cluster answers, its kubelet does not."""
+    """When a node is lost, the cluster answers but its kubelet does not."""
 
     async def node_lost(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -169,12 +176,12 @@ def test_a_log_out_of_reach_is_told_once_and_given_up_when_its_pod_has_ended(sit
     code, said = site.trains(node_lost)
     assert code == 0
     assert [line.split(":")[0] for line in said].count("reconnecting") == 1
-    assert "the rest of the log of train-me-0-0 cannot be had" in said
+    assert "the rest of the log of train-me-0-0 is lost" in said
     assert "published me version 1 in /actors/me/1" in said
 
 
 def test_an_api_server_that_is_away_is_waited_for(site):
-    """Overload and broken connections between two looks are told once, and end when it answers again."""
+    """Overload and broken connections are reported once, and watching resumes when the cluster answers again."""
 
     async def away(cluster: FakeCluster, job: str) -> None:
         cluster.faults += [503, None, 429]
@@ -191,7 +198,7 @@ def test_an_api_server_that_is_away_is_waited_for(site):
 
 
 def test_patience_ends(site):
-    """A cluster that stays away is given up after --patience, and the way back is told."""
+    """The command gives up on a lost cluster after --patience, and says how to watch again."""
 
     async def gone(cluster: FakeCluster, job: str) -> None:
         cluster.faults += [None] * 1000
@@ -199,11 +206,11 @@ def test_patience_ends(site):
     code, said = site.trains(gone, "--patience", "0")
     site.cluster.faults.clear()
     assert code == 1
-    assert "The training goes on: dance jobs watch train-me" in said[-1]
+    assert "The training continues: dance jobs watch train-me" in said[-1]
 
 
 def test_a_creation_whose_answer_is_lost_is_not_made_twice(site):
-    """The Job that is there is known as our own."""
+    """The Job that exists is recognized as our own."""
     site.cluster.lost_answers = 1
     code, said = site.trains(simple)
     assert code == 0
@@ -212,7 +219,7 @@ def test_a_creation_whose_answer_is_lost_is_not_made_twice(site):
 
 
 def test_an_actor_that_is_being_trained_is_not_trained_twice(site):
-    """Exit code 1 before anything is sent, and how to watch or end what is there."""
+    """It ends with exit code 1 before anything is sent, and says how to watch or end the running training."""
     code, _ = site.trains(runs_on, "--detach")
     assert code == 0
     code, said = site.trains(runs_on)
@@ -222,7 +229,7 @@ def test_an_actor_that_is_being_trained_is_not_trained_twice(site):
 
 
 async def runs_on(cluster: FakeCluster, job: str) -> None:
-    """A pod that trains until somebody deletes the Job."""
+    """One pod that trains until the Job is deleted."""
     pod = await cluster.pod_of(job)
     await cluster.runs(pod)
     await cluster.says(pod, "body 1.0 % | 1 done")
@@ -233,16 +240,16 @@ async def runs_on(cluster: FakeCluster, job: str) -> None:
 
 
 def test_an_ended_job_gives_way_to_the_next_training(site):
-    """The same command after the end trains further, under the same name."""
+    """After the end, the same command continues the training under the same name."""
     assert site.trains(simple)[0] == 0
     site.cluster.pods.clear()
     code, said = site.trains(simple)
     assert code == 0
-    assert "train-me of before, complete, gives way" in "\n".join(said)
+    assert "replacing the previous train-me, which is complete" in "\n".join(said)
 
 
 def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(site):
-    """Exit code 130; the Job is still there."""
+    """It ends with exit code 130, and the Job stays."""
 
     async def interrupted(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -251,17 +258,17 @@ def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(site):
         await cluster.read(pod, 1)
         ident = threading.main_thread().ident
         assert ident is not None
-        signal.pthread_kill(ident, signal.SIGINT)  # the one that waits, as with a single thread
+        signal.pthread_kill(ident, signal.SIGINT)  # the waiting thread, as with a single thread
 
     code, said = site.trains(interrupted)
     assert code == 130
-    assert "train-me goes on without you. To watch it: dance jobs watch train-me --kubeconfig" in said[-1]
+    assert "train-me continues on the cluster. To watch it: dance jobs watch train-me --kubeconfig" in said[-1]
     assert "To end it: dance jobs cancel train-me" in said[-1]
     assert "train-me" in site.cluster.jobs
 
 
 def test_a_pod_that_no_node_takes_says_why(site):
-    """The scheduler's words, once, while it lasts; then the training."""
+    """The scheduler's reason is shown once, then the training."""
     words = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
     async def pending(cluster: FakeCluster, job: str) -> None:
@@ -277,11 +284,11 @@ def test_a_pod_that_no_node_takes_says_why(site):
     code, said = site.trains(pending)
     assert code == 0
     told = [line for line in said if words in line]
-    assert told == [f"waiting: train-me-0-0: no node takes it (Unschedulable: {words})"]
+    assert told == [f"waiting: train-me-0-0: no node accepts it (Unschedulable: {words})"]
 
 
 def test_an_image_that_cannot_be_had_says_so(site):
-    """The kubelet's words."""
+    """The kubelet's reason is shown."""
 
     async def no_image(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -299,7 +306,7 @@ def test_an_image_that_cannot_be_had_says_so(site):
 
 
 def test_a_job_that_makes_no_pod_says_why(site):
-    """A quota or a policy refuses pods where only the Job's events tell."""
+    """If a quota or a policy refuses pods, the reason comes from the Job's events."""
 
     async def no_pods(cluster: FakeCluster, job: str) -> None:
         about = {"kind": "Job", "name": job}
@@ -314,7 +321,7 @@ def test_a_job_that_makes_no_pod_says_why(site):
 
 
 def test_an_eviction_is_told_and_the_next_pod_is_followed(site):
-    """It is not counted; the log goes on with the next pod's."""
+    """The eviction does not count, and the log continues with the next pod's."""
 
     async def evicted(cluster: FakeCluster, job: str) -> None:
         first = await cluster.pod_of(job)
@@ -333,15 +340,15 @@ def test_an_eviction_is_told_and_the_next_pod_is_followed(site):
     code, said = site.trains(evicted)
     assert code == 0
     assert said.index("body 10.0 % | 1 done") < said.index("body 20.0 % | 2 done")
-    (told,) = [line for line in said if "taken away" in line]
+    (told,) = [line for line in said if "removed by" in line]
     assert told == (
-        "train-me-0-0 was taken away by the cluster (EvictionByEvictionAPI: node drained); that is not counted, the "
-        "next one goes on"
+        "train-me-0-0 was removed by the cluster (EvictionByEvictionAPI: node drained); this does not count, and the "
+        "next pod continues"
     )
 
 
 def test_a_pod_that_is_deleted_while_it_is_followed_is_no_end(site):
-    """Its log is gone with it; the next pod's comes."""
+    """Its log is lost with it, and the next pod's log is shown."""
 
     async def deleted(cluster: FakeCluster, job: str) -> None:
         first = await cluster.pod_of(job)
@@ -358,7 +365,7 @@ def test_a_pod_that_is_deleted_while_it_is_followed_is_no_end(site):
 
 
 def test_a_cancelled_job_ends_its_watchers(site):
-    """They see the last words of the pod, and exit code 1."""
+    """Watchers see the last lines of the pod, and exit code 1."""
 
     async def cancelled(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -374,7 +381,7 @@ def test_a_cancelled_job_ends_its_watchers(site):
 
 
 def test_jobs_are_listed_and_cancelled_by_their_actor(site):
-    """`list` shows how they stand; `cancel` takes a Job's name or its actor's, and says what stays."""
+    """`list` shows their states; `cancel` accepts a Job's name or its actor's, and says what is kept."""
     site.trains(runs_on, "--detach")
     assert site.dance("jobs", "list") == 0
     table = site.capsys.readouterr().out
@@ -387,7 +394,7 @@ def test_jobs_are_listed_and_cancelled_by_their_actor(site):
 
 
 def test_a_job_is_watched_from_anywhere(site):
-    """Its log comes from the beginning, its exit code too."""
+    """The log is shown from the beginning, and the exit code is the training's."""
 
     async def until_watched(cluster: FakeCluster, job: str) -> None:
         pod = await cluster.pod_of(job)
@@ -406,14 +413,14 @@ def test_a_job_is_watched_from_anywhere(site):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--footage-path", "/etc/passwd"], "--footage-path is a file below /footage"),
-        (["--footage-path", "../etc"], "--footage-path is a file below /footage"),
-        (["--work", "elsewhere"], "--work is not for --on kubernetes"),
+        (["--footage-path", "/etc/passwd"], "--footage-path must be a file below /footage"),
+        (["--footage-path", "../etc"], "--footage-path must be a file below /footage"),
+        (["--work", "elsewhere"], "--work does not apply with --on kubernetes"),
         (["--nodes", "0"], "--nodes"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(site, more, message):
-    """Exit code 2, and nothing is asked of the cluster."""
+    """They end with exit code 2, without a request to the cluster."""
     code, said = site.trains(simple, *more)
     assert code == 2
     assert message in said[-1]
@@ -421,13 +428,13 @@ def test_options_that_make_no_sense_are_refused(site, more, message):
 
 
 def test_cluster_options_mean_nothing_here(site):
-    """Without --on kubernetes they are refused, not passed over."""
+    """Without --on kubernetes, they are refused instead of ignored."""
     assert run(["train", "x.mp4", "--actor", "me", "--consent", "ours", "--gpus", "2"]) == 2
-    assert "--gpus is for --on kubernetes" in site.capsys.readouterr().err
+    assert "--gpus needs --on kubernetes" in site.capsys.readouterr().err
 
 
 def test_a_misspelt_field_of_the_users_template_is_named(site, root, tmp_path):
-    """The client would drop it without a word."""
+    """A misspelt field is refused, although the Kubernetes client would silently drop it."""
     text = (root / "deploy" / "jobs" / "train.yaml").read_text().replace("backoffLimit:", "backofLimit:")
     (tmp_path / "mine.yaml").write_text(text)
     code, said = site.trains(simple, "--template", str(tmp_path / "mine.yaml"))
@@ -436,7 +443,7 @@ def test_a_misspelt_field_of_the_users_template_is_named(site, root, tmp_path):
 
 
 def test_the_servers_refusal_is_one_line(site, root, tmp_path):
-    """What only the server knows to be wrong comes in its words."""
+    """An error that only the server can find is shown in its words."""
     text = (
         (root / "deploy" / "jobs" / "train.yaml")
         .read_text()
@@ -449,7 +456,7 @@ def test_the_servers_refusal_is_one_line(site, root, tmp_path):
 
 
 def test_a_missing_right_is_named_with_the_file_that_gives_it(site):
-    """403 in the server's words."""
+    """A 403 is shown in the server's words."""
     site.cluster.rights.withdraw("training-submitter")
     code, said = site.trains(simple)
     assert code == 1
@@ -458,7 +465,7 @@ def test_a_missing_right_is_named_with_the_file_that_gives_it(site):
 
 
 def test_an_unknown_user_and_namespace_are_told(site):
-    """401 and 403 are no reason to try again."""
+    """401 and 403 are not retried."""
     named = json.dumps({"token": "stranger"})
     kubeconfig = site.served.kubeconfig
     kubeconfig.write_text(kubeconfig.read_text().replace("token: submitter", named.strip("{}").replace('"', "")))
@@ -468,7 +475,7 @@ def test_an_unknown_user_and_namespace_are_told(site):
 
 
 def test_a_missing_kubeconfig_is_told(site, tmp_path, capsys):
-    """Where it was looked for."""
+    """The error says where a cluster was looked for."""
     assert run(["jobs", "list", "--kubeconfig", str(tmp_path / "none")]) == 1
     said = capsys.readouterr().err
     assert "no cluster is known from" in said

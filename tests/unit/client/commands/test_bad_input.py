@@ -1,4 +1,4 @@
-"""Whatever goes wrong is one line and an exit code, and no earlier output is harmed."""
+"""Every error is one line and an exit code, and earlier output stays intact."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from video.reader import VideoReader
 
 @pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]):
-    """Runs `dance`, checks its exit code and that stderr ends in exactly one error line; gives that line."""
+    """Run `dance`, check its exit code and that stderr ends in exactly one error line, and return that line."""
 
     def check(code: int, *arguments: str) -> str:
         assert run([str(argument) for argument in arguments]) == code
@@ -41,7 +41,7 @@ def nothing_left(folder: Path, *but: Path) -> bool:
 
 
 def test_missing_file(fails, serve, tmp_path):
-    """A file that is not there."""
+    """A missing file is refused."""
     assert (
         fails(1, *arguments("nowhere.mp4", tmp_path / "o.mp4", serve().address)) == "error: nowhere.mp4 does not exist"
     )
@@ -49,7 +49,7 @@ def test_missing_file(fails, serve, tmp_path):
 
 
 def test_empty_file(fails, serve, tmp_path):
-    """A file of no bytes."""
+    """An empty file is refused."""
     source = tmp_path / "empty.mp4"
     source.touch()
     assert fails(1, *arguments(source, tmp_path / "o.mp4", serve().address)).endswith("empty.mp4 is empty")
@@ -58,21 +58,21 @@ def test_empty_file(fails, serve, tmp_path):
 
 @pytest.mark.parametrize("content", [b"hello, this is a letter\n" * 50, bytes(range(256)) * 40])
 def test_file_that_is_no_video(fails, serve, tmp_path, content):
-    """Text and noise."""
+    """Text and noise are refused."""
     source = tmp_path / "letter.mp4"
     source.write_bytes(content)
     assert "letter.mp4" in fails(1, *arguments(source, tmp_path / "o.mp4", serve().address))
 
 
 def test_single_picture_is_no_video(fails, serve, tmp_path):
-    """A PNG is refused as such, not danced for one frame."""
+    """A PNG is refused as a picture instead of being transferred as one frame."""
     source = tmp_path / "still.png"
     cv2.imwrite(str(source), np.zeros((32, 32, 3), np.uint8))
-    assert fails(1, *arguments(source, tmp_path / "o.mp4", serve().address)).endswith("has no video in it")
+    assert fails(1, *arguments(source, tmp_path / "o.mp4", serve().address)).endswith("is a still picture, not a video")
 
 
 def test_video_cut_before_its_index(fails, serve, make_video, tmp_path):
-    """An MP4 whose index was at its lost end gives nothing, and says so."""
+    """An MP4 that lost its index with its end yields nothing, and the error says so."""
     source = make_video(frames=30)
     content = source.read_bytes()
     source.write_bytes(content[: content.index(b"moov")])
@@ -80,7 +80,7 @@ def test_video_cut_before_its_index(fails, serve, make_video, tmp_path):
 
 
 def test_truncated_video_gives_what_decodes(serve, make_video, tmp_path, capsys):
-    """A file cut off behind its index: what decodes is transferred, and the loss is told in numbers."""
+    """A file cut off after its index is transferred as far as it decodes, and the loss is reported in numbers."""
     source, out = make_video(frames=60, options={"movflags": "faststart"}), tmp_path / "out.mp4"
     content = source.read_bytes()
     source.write_bytes(content[: len(content) * 2 // 3])
@@ -92,38 +92,38 @@ def test_truncated_video_gives_what_decodes(serve, make_video, tmp_path, capsys)
 
 
 def test_video_without_a_person(fails, serve, make_video, tmp_path):
-    """Nobody in the whole video: nothing is written, with and without a first pass."""
+    """Without a person in the whole video nothing is written, with and without a first pass."""
     source, out, address = make_video(frames=4), tmp_path / "o.mp4", serve(nobody_at_all=True).address
     assert f"{source}: no whole body was seen in 4 frames" in fails(1, *arguments(source, out, address))
     assert fails(1, "fit", source, "--server", address) == f"error: {source}: no whole body was seen in 4 frames"
-    assert "nobody was found in any of its 4 frames" in fails(1, *arguments(source, out, address), "--one-pass")
+    assert "no person was found in any of its 4 frames" in fails(1, *arguments(source, out, address), "--one-pass")
     assert nothing_left(tmp_path, source)
 
 
 def test_person_whose_whole_body_is_never_seen(fails, serve, make_video, tmp_path):
-    """Somebody at a desk: not taken for nobody, and told what helps."""
+    """A person at a desk is distinguished from no person, and the error says what helps."""
     source, out = make_video(frames=4), tmp_path / "o.mp4"
     told = fails(1, *arguments(source, out, serve(nobody_placed=True).address), "--one-pass")
-    assert "somebody is in 4 of its 4 frames, but head, hips and both ankles are never seen together (--body" in told
+    assert "a person is in 4 of its 4 frames, but head, hips and both ankles are never seen together (--body" in told
     assert nothing_left(tmp_path, source)
 
 
 def test_unknown_actor_lists_those_that_exist(fails, serve, make_video, tmp_path):
-    """The actors that exist are named."""
+    """The error lists the actors that exist."""
     command = arguments(make_video(), tmp_path / "o.mp4", serve().address)
     command[command.index("juggler")] = "swan"
     assert fails(1, *command).endswith("there are: juggler")
 
 
 def test_actor_of_another_label_map_version(fails, serve, make_video, tmp_path):
-    """The server's words reach the user before a frame is sent."""
+    """The server's message reaches the user before a frame is sent."""
     fake = serve(label_map_mismatch=True)
     assert "label maps of version 9" in fails(1, *arguments(make_video(), tmp_path / "o.mp4", fake.address))
     assert fake.behaviour.seen_configs == []
 
 
 def test_existing_output_is_refused_and_kept(fails, serve, make_video, tmp_path):
-    """Without --force an existing output stays, byte for byte."""
+    """Without --force, an existing output stays as it is, byte for byte."""
     out = tmp_path / "o.mp4"
     out.write_bytes(b"precious")
     assert "--force" in fails(1, *arguments(make_video(), out, serve().address))
@@ -131,7 +131,7 @@ def test_existing_output_is_refused_and_kept(fails, serve, make_video, tmp_path)
 
 
 def test_force_replaces_only_with_a_whole_file(fails, serve, make_video, tmp_path):
-    """With --force the old output stays until the new one is finished; a failed run leaves it."""
+    """With --force, the old output stays until the new one is finished; a failed run keeps it."""
     source, out = make_video(), tmp_path / "o.mp4"
     out.write_bytes(b"precious")
     told = fails(1, *arguments(source, out, serve(fail_at=6).address), "--force", "--patience", "0")
@@ -143,7 +143,7 @@ def test_force_replaces_only_with_a_whole_file(fails, serve, make_video, tmp_pat
 
 
 def test_the_source_is_never_overwritten(fails, serve, make_video):
-    """Even with --force the output cannot be the source."""
+    """Even with --force, the output cannot be the source."""
     source = make_video()
     before = source.read_bytes()
     assert "is the source itself" in fails(1, *arguments(source, source, serve().address), "--force")
@@ -151,12 +151,12 @@ def test_the_source_is_never_overwritten(fails, serve, make_video):
 
 
 def test_output_of_an_unknown_kind(fails, serve, make_video, tmp_path):
-    """Only containers that take H.264 are accepted."""
+    """Only containers that support H.264 are accepted."""
     assert "must end in .mp4, .mov, .mkv" in fails(1, *arguments(make_video(), tmp_path / "o.gif", serve().address))
 
 
 def test_interrupted_run_leaves_nothing(fails, serve, make_video, tmp_path):
-    """Ctrl-C in the middle: exit code 130, no file and no part of one."""
+    """Ctrl-C in the middle ends with exit code 130, and leaves neither a file nor a part of one."""
     source = make_video(frames=30)
     told = fails(130, *arguments(source, tmp_path / "o.mp4", serve(interrupt_at=10).address))
     assert told == "error: interrupted"
@@ -164,7 +164,7 @@ def test_interrupted_run_leaves_nothing(fails, serve, make_video, tmp_path):
 
 
 def test_no_server(fails, make_video, tmp_path):
-    """Nobody listens at the address."""
+    """An address without a server is an error."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -172,13 +172,13 @@ def test_no_server(fails, make_video, tmp_path):
 
 
 def test_server_that_owes_answers(fails, serve, make_video, tmp_path):
-    """A session that ends early without an error is one."""
+    """A session that ends early without an error is reported as an error."""
     fake = serve(owes_answers=True)
     assert "owes" in fails(1, *arguments(make_video(), tmp_path / "o.mp4", fake.address))
 
 
 def test_frame_that_the_server_cannot_read_is_repeated_and_told(serve, make_video, tmp_path, capsys):
-    """BAD_FRAME is one frame's outcome and not the end."""
+    """BAD_FRAME affects one frame and does not end the session."""
     out = tmp_path / "o.mp4"
     assert run(arguments(make_video(frames=5), out, serve(bad_frames=frozenset({2})).address)) == 0
     said = capsys.readouterr()
@@ -187,7 +187,7 @@ def test_frame_that_the_server_cannot_read_is_repeated_and_told(serve, make_vide
 
 
 def test_port_in_use(fails, tmp_path):
-    """`dance up` on a taken port ends at once."""
+    """`dance up` on a port in use ends at once."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -197,7 +197,7 @@ def test_port_in_use(fails, tmp_path):
 
 @pytest.mark.parametrize("command", [["up", "--port", "0"], ["transfer", "clip.mp4", "--actor", "swan"], ["actors"]])
 def test_without_an_actors_folder_a_checkout_names_its_sample(fails, make_video, tmp_path, monkeypatch, command):
-    """What to try is named where it exists, and only there."""
+    """The error suggests a fix if there is one, and only then."""
     make_video()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DANCE_ACTORS", raising=False)
@@ -209,7 +209,7 @@ def test_without_an_actors_folder_a_checkout_names_its_sample(fails, make_video,
 
 
 def test_unknown_actor_of_a_local_stack_is_told_before_it_starts(fails, make_video, tmp_path):
-    """Without a server the folder here decides, and no process is started for nothing."""
+    """Without a server, the local folder decides, before any process starts."""
     source = make_video()
     command = ["transfer", str(source), "--actor", "swan", "-o", str(tmp_path / "o.mp4"), "--actors", str(tmp_path)]
     assert "there is no actor 'swan'" in fails(1, *command)
@@ -228,12 +228,12 @@ def test_unknown_actor_of_a_local_stack_is_told_before_it_starts(fails, make_vid
     ],
 )
 def test_command_lines_that_make_no_sense(fails, command, words):
-    """Exit code 2."""
+    """They end with exit code 2."""
     assert words in fails(2, *command)
 
 
 def test_damaged_body_stats(fails, serve, make_video, tmp_path):
-    """A file that `dance fit` did not write."""
+    """A file that `dance fit` did not write is refused."""
     stats = tmp_path / "body.json"
     command = arguments(make_video(), tmp_path / "o.mp4", serve().address)
     body = BodyStats(near_ankle_y=0.9, far_ankle_y=0.8, near_height=0.5, far_height=0.4, hip_x=0.5, frames=10)
@@ -250,11 +250,11 @@ def test_damaged_body_stats(fails, serve, make_video, tmp_path):
     ):
         stats.write_text(text)
         told = fails(1, *command, "--body", str(stats))
-        assert "holds no body stats" in told
+        assert "does not hold body stats" in told
         assert said in told
 
 
 def test_debug_shows_where_an_error_comes_from(capsys):
-    """--debug, for whoever mends the program."""
+    """--debug adds a traceback for developers."""
     assert run(["--debug", "transfer", "nowhere.mp4", "--actor", "juggler", "--server", "127.0.0.1:1"]) == 1
     assert "Traceback" in capsys.readouterr().err

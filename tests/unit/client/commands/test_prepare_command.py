@@ -1,4 +1,4 @@
-"""`dance prepare` and `dance evaluate`, with small work in the place of the real one."""
+"""`dance prepare` and `dance evaluate`, with the real work replaced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.tiny_actors import publish_tiny
 
 @pytest.fixture
 def preparation(monkeypatch):
-    """Replaces the preparation; gives what it was called with."""
+    """Replace the preparation; the list of its calls."""
     module = pytest.importorskip("training.preset_setup")
     refused = pytest.importorskip("training.preparation.prepare").FootageRefused
     seen = []
@@ -32,7 +32,7 @@ def preparation(monkeypatch):
 
 
 def test_preparation_is_told_what_was_asked(preparation, make_video, tmp_path, capsys):
-    """Several files, folders of poses, preset and work folder arrive; notes go to the user."""
+    """Files, folders of poses, preset and work folder reach the preparation; its notes reach the user."""
     one, two = make_video("one.mp4"), make_video("two.mp4")
     poses = [tmp_path / "poses", tmp_path / "more"]
     for folder in poses:
@@ -49,7 +49,7 @@ def test_preparation_is_told_what_was_asked(preparation, make_video, tmp_path, c
 
 
 def test_footage_that_is_not_worth_it_is_an_error_unless_told_so(preparation, make_video, tmp_path, capsys):
-    """One line, exit code 1; --anyway prepares it."""
+    """The error is one line with exit code 1; --anyway prepares the footage."""
     command = ["prepare", str(make_video()), "--work", str(tmp_path / "w"), "--frame-rate", "1"]
     assert run(command) == 1
     assert "is not worth training on: camera: moved by 40.0 pixels" in capsys.readouterr().err
@@ -65,7 +65,7 @@ def test_footage_that_is_not_worth_it_is_an_error_unless_told_so(preparation, ma
     ],
 )
 def test_preparation_that_makes_no_sense_is_refused(preparation, make_video, tmp_path, capsys, more, words):
-    """Each is one line that names what was wrong."""
+    """Each error is one line that names what is wrong."""
     assert run(["prepare", str(make_video()), "--work", str(tmp_path / "w"), *more]) == 1
     assert words in capsys.readouterr().err
     assert preparation == []
@@ -81,7 +81,7 @@ def actors(tmp_path):
 
 @pytest.fixture
 def evaluated(monkeypatch):
-    """An evaluation that is there at once; the footage that was asked for."""
+    """Replace the evaluation; the list of the requested footage."""
     heldout = pytest.importorskip("training.evaluation.self_reconstruction")
     keypoints = pytest.importorskip("training.evaluation.keypoints")
     rows = pytest.importorskip("training.evaluation.score_rows")
@@ -99,13 +99,13 @@ def evaluated(monkeypatch):
 
 
 def test_evaluation_shows_tables_and_what_is_not_available(actors, evaluated, make_video, tmp_path, capsys):
-    """Its tables are on the screen and in files, and so is the reason for a number that is missing."""
+    """The tables, and the reason for a missing number, are on the screen and in files."""
     assert run(["evaluate", "kind", *actors, "--footage", str(make_video())]) == 0
     assert [path.name for path in evaluated[0].files] == ["clip.mp4"]
     said = capsys.readouterr()
     assert "Pose distance in pixels of 32x32" in said.out
     assert "1.50" in said.out
-    assert "LPIPS is not available: AlexNet's weights are not here" in said.err
+    assert "LPIPS is not available: AlexNet's weights are missing" in said.err
     assert f"wrote {tmp_path / 'out' / 'held-out.csv'}" in said.out
     table = tmp_path / "out" / "held-out.md"
     assert "LPIPS is not available" in table.read_text()
@@ -121,7 +121,7 @@ def test_evaluation_shows_tables_and_what_is_not_available(actors, evaluated, ma
 
 @pytest.mark.parametrize("place", [".", "link"])
 def test_an_evaluation_is_written_into_any_folder(actors, evaluated, make_video, tmp_path, monkeypatch, place):
-    """The one where the user is, and one behind a link."""
+    """The current folder works, and so does a link to a folder."""
     (tmp_path / "measured").mkdir()
     (tmp_path / "link").symlink_to("measured")
     monkeypatch.chdir(tmp_path / "measured" if place == "." else tmp_path)
@@ -130,7 +130,7 @@ def test_an_evaluation_is_written_into_any_folder(actors, evaluated, make_video,
 
 
 def test_an_evaluation_that_cannot_be_written_is_shown(actors, evaluated, make_video, tmp_path, capsys, monkeypatch):
-    """The disk may fill up in between: nothing measured is lost. What is not a folder is told before any work."""
+    """If the disk fills up in between, the measurement is still shown. An output that is no folder is refused early."""
 
     def full(*given):
         raise OSError(28, "No space left on device")
@@ -152,13 +152,13 @@ def test_an_evaluation_that_cannot_be_written_is_shown(actors, evaluated, make_v
 @pytest.mark.parametrize(
     ("more", "code", "words"),
     [
-        ([], 1, "what kind was trained on is not prepared in"),
+        ([], 1, "the footage of kind's training is not prepared in"),
         (["--actor-version", "7"], 1, "has no version 7"),
         (["--source", "clip.mp4"], 2, "--source and --truth belong together"),
         (["--lpips-weights", "none.pth"], 1, "--lpips-weights: none.pth cannot be read"),
     ],
 )
 def test_evaluation_that_makes_no_sense_is_refused(actors, capsys, more, code, words):
-    """Each is one line that says what to give."""
+    """Each error is one line that says what to give."""
     assert run(["evaluate", "kind", *actors, *more]) == code
     assert words in capsys.readouterr().err

@@ -17,7 +17,7 @@ from tests.tiny_actors import publish_tiny
 
 @pytest.fixture
 def store(tmp_path: Path) -> ActorStore:
-    """The actor kind, in two versions."""
+    """A folder with the actor `kind` in two versions."""
     store, parts = ActorStore(tmp_path / "actors"), tmp_path / "parts"
     parts.mkdir()
     for _ in range(2):
@@ -26,12 +26,12 @@ def store(tmp_path: Path) -> ActorStore:
 
 
 def dance(store: ActorStore, *words: str) -> int:
-    """The exit code of `dance actors` on the folder."""
+    """Run `dance actors` on the folder, and return its exit code."""
     return run(["actors", *words, "--actors", str(store.root)])
 
 
 def test_a_version_is_tried_served_and_taken_back(store: ActorStore, capsys):
-    """Each step is one command, says what new sessions get, and shows in the list."""
+    """Each step is one command, which prints what new sessions get; the list shows it too."""
     assert dance(store, "canary", "kind", "--version", "2", "--percent", "5") == 0
     assert store.served("kind") == Served(1, Canary(2, 5))
     assert "kind: version 1 to 95 %, version 2 to 5 % of the new sessions" in capsys.readouterr().out
@@ -61,7 +61,7 @@ def test_a_version_is_tried_served_and_taken_back(store: ActorStore, capsys):
     ],
 )
 def test_mistakes_are_one_line_and_change_nothing(store: ActorStore, capsys, words, code, said):
-    """The line names what was wrong."""
+    """The error names what is wrong."""
     assert dance(store, *words) == code
     told = capsys.readouterr().err
     assert said in told
@@ -70,21 +70,21 @@ def test_mistakes_are_one_line_and_change_nothing(store: ActorStore, capsys, wor
 
 
 def test_a_version_that_cannot_be_served_is_not_given_to_anybody(store: ActorStore, capsys):
-    """It is told now, and not to sessions."""
+    """The command reports it, so that no session meets it."""
     (store.root / "kind" / "2" / "generator.onnx").unlink()
     assert dance(store, "promote", "kind") == 1
     assert "lacks generator.onnx" in capsys.readouterr().err
 
 
 def test_nothing_to_go_back_to(store: ActorStore, capsys):
-    """A second rollback has nowhere to go."""
+    """A second rollback is an error."""
     assert dance(store, "rollback", "kind") == 0
     assert dance(store, "rollback", "kind") == 1
     assert "nothing was served before version 1" in capsys.readouterr().err
 
 
 def test_the_same_is_done_where_that_command_is_not(store: ActorStore, capsys):
-    """Inside a container, whose only Python packages are those that serve."""
+    """The same commands work in a container that only has the packages of the services."""
     actors = ["--actors", str(store.root)]
     assert rollout_cli.main(["canary", "kind", "--version", "2", "--percent", "5", *actors]) == 0
     assert store.served("kind") == Served(1, Canary(2, 5))
@@ -99,13 +99,13 @@ def test_the_same_is_done_where_that_command_is_not(store: ActorStore, capsys):
 
 
 def test_versions_are_chosen_in_a_folder_and_not_on_a_server(store: ActorStore, capsys):
-    """The server reads the folder; it takes no orders over the network."""
+    """The server only reads the folder; these commands do not work over the network."""
     assert run(["actors", "--server", "127.0.0.1:1", "rollback", "kind"]) == 2
     assert "works on a folder (--actors), not on a server" in capsys.readouterr().err
 
 
 def test_damaged_actors_are_listed_beside_the_others(store: ActorStore, capsys):
-    """The table has them all, each with its reason, and exit code 0. No command trips over one."""
+    """The table lists them all, each with its reason, and exits with 0; no other command fails because of them."""
     for name, (damage, _) in DAMAGES.items():
         shutil.copytree(store.root / "kind" / "1", store.root / name / "1")
         damage(store.root / name)
@@ -113,7 +113,7 @@ def test_damaged_actors_are_listed_beside_the_others(store: ActorStore, capsys):
     states: dict[str, str] = {}
     name = ""
     for row in (row.split("│") for row in capsys.readouterr().out.splitlines() if row.startswith("│")):
-        name = row[1].strip() or name  # a long reason goes on in the next line
+        name = row[1].strip() or name  # a long reason continues on the next line
         states[name] = f"{states.get(name, '')} {row[7].strip()}"
     assert set(states) == {"kind", *DAMAGES}
     assert "ready" in states.pop("kind")

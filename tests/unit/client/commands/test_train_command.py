@@ -1,4 +1,4 @@
-"""`dance train`, with a small job in the place of the real one."""
+"""`dance train`, with the real job replaced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCORES = {
 
 @pytest.fixture
 def job(monkeypatch):
-    """Replaces the training job; gives the settings that it was called with."""
+    """Replace the training job; the list of the settings it was called with."""
     module = pytest.importorskip("training.job")
     trainer = pytest.importorskip("training.loop.trainer")
     seen: list[object] = []
@@ -41,7 +41,7 @@ def job(monkeypatch):
 
 
 def test_training_is_told_what_was_asked(job, make_video, tmp_path, capsys):
-    """Options reach the job, its notes the user, and the end says what was published."""
+    """Options reach the job, its notes reach the user, and the last line names what was published."""
     command = ["train", str(make_video()), "--actor", "swan", "--minutes", "2.5", "--actors", str(tmp_path)]
     assert run([*command, "--consent", "drawn by ourselves"]) == 0
     (settings,) = job
@@ -53,7 +53,7 @@ def test_training_is_told_what_was_asked(job, make_video, tmp_path, capsys):
 
 
 def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, capsys):
-    """The end shows a row for the actor, one for each baseline, the poses' floor, and where there is a picture."""
+    """The final table has a row for the actor, each baseline and the poses' floor; the path of a picture follows."""
     command = ["train", str(make_video()), "--actor", "swan", "--actors", str(tmp_path), "--work", str(tmp_path / "w")]
     assert run([*command, "--consent", "drawn"]) == 0
     said = capsys.readouterr().out
@@ -67,13 +67,13 @@ def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, c
 
 
 def test_stopped_training_says_how_to_go_on(job, make_video, capsys):
-    """Ctrl-C is exit code 130; nothing is lost."""
+    """Ctrl-C ends with exit code 130; nothing is lost."""
     assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", "--seed", "13"]) == 130
     assert "error: training stopped; the same command goes on where it was" in capsys.readouterr().err
 
 
 def test_training_that_the_system_stopped_has_a_code_of_its_own(job, make_video, monkeypatch, capsys):
-    """SIGTERM is exit code 75: a scheduler starts the same command again."""
+    """SIGTERM ends with exit code 75, so a scheduler starts the same command again."""
 
     def stopped(settings, on_progress, should_stop):
         signal.raise_signal(signal.SIGTERM)
@@ -86,14 +86,14 @@ def test_training_that_the_system_stopped_has_a_code_of_its_own(job, make_video,
 
 
 def test_only_the_first_of_several_processes_speaks(job, make_video, monkeypatch, capsys):
-    """Under torchrun the others train and say nothing."""
+    """Under torchrun, the other processes train without printing."""
     monkeypatch.setenv("RANK", "1")
     assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn"]) == 0
     assert capsys.readouterr().out == ""
 
 
 def test_recipe_options_reach_the_job(job, make_video, tmp_path):
-    """Losses in every respect, batch, frames, compiling and another actor's weights."""
+    """All kinds of losses, batch, frames, compiling and another actor's weights reach the job."""
     more = "--losses smoothing --perceptual random --adversarial log --feature-matching sum --preset paper-512 "
     more += "--batch 2 --frames 100 --compile --from juggler"
     assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", *more.split()]) == 0
@@ -117,27 +117,27 @@ def test_recipe_options_reach_the_job(job, make_video, tmp_path):
     ],
 )
 def test_training_that_makes_no_sense_is_refused(job, make_video, capsys, more, words):
-    """An unknown preset and a negative time are one line each."""
+    """Each error is one line."""
     assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", *more]) == 1
     assert words in capsys.readouterr().err
 
 
 def test_footage_that_is_no_video_is_refused(job, tmp_path, capsys):
-    """A bad file is told before torch is asked to do anything."""
+    """A bad file is reported before training starts."""
     assert run(["train", str(tmp_path / "none.mp4"), "--actor", "swan", "--consent", "drawn"]) == 1
     assert "does not exist" in capsys.readouterr().err
     assert job == []
 
 
 def test_blank_consent_is_refused(job, make_video, capsys):
-    """Words that say nothing are no consent."""
+    """Blank text is not a consent."""
     assert run(["train", str(make_video()), "--actor", "swan", "--consent", "  "]) == 1
     assert "cannot be blank" in capsys.readouterr().err
     assert job == []
 
 
 def test_a_script_without_consent_is_told_what_is_stored(job, make_video, capsys, monkeypatch):
-    """Nobody is there to be asked: the actor's record says that it was not stated, and the user hears so."""
+    """Without a person to ask, the actor's record says "not stated", and a note reports this."""
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert run(["train", str(make_video()), "--actor", "swan"]) == 0
     (settings,) = job
@@ -146,7 +146,7 @@ def test_a_script_without_consent_is_told_what_is_stored(job, make_video, capsys
 
 
 def test_a_terminal_is_asked_for_consent(job, make_video, monkeypatch):
-    """What is typed is stored."""
+    """The typed answer is stored."""
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

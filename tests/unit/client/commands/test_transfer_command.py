@@ -21,7 +21,7 @@ def frames_of(path: Path):
 
 
 def grey_levels(path: Path) -> list[int]:
-    """The level of each picture, as the number of the frame that it was drawn for."""
+    """The grey level of each picture, converted to the number of its frame."""
     return [round((float(np.median(pixels)) - 20) / 10) for _, pixels in frames_of(path)]
 
 
@@ -38,7 +38,7 @@ def test_every_frame_becomes_a_picture_in_order_at_the_same_times(serve, make_vi
 
 
 def test_variable_frame_rate_is_kept(serve, make_video, tmp_path):
-    """Frames at uneven times come out at the very same times."""
+    """Frames at uneven times keep exactly these times."""
     times_ms = [0, 40, 90, 300, 310, 700, 1000]
     source, out = make_video(frames=7, times_ms=times_ms), tmp_path / "out.mkv"
     assert transfer(source, out, serve().address) == 0
@@ -46,7 +46,7 @@ def test_variable_frame_rate_is_kept(serve, make_video, tmp_path):
 
 
 def test_frames_without_a_person_repeat_the_last_picture(serve, make_video, tmp_path, capsys):
-    """Nobody there: the last picture stays, so that rate and number hold, and the summary counts it."""
+    """Without a person, the last picture repeats, so that rate and number of frames stay; the summary counts it."""
     source, out = make_video(frames=8), tmp_path / "out.mp4"
     assert transfer(source, out, serve(no_person=frozenset({3, 4, 7})).address) == 0
     assert grey_levels(out) == [0, 1, 2, 2, 2, 5, 6, 6]
@@ -55,7 +55,7 @@ def test_frames_without_a_person_repeat_the_last_picture(serve, make_video, tmp_
 
 @pytest.mark.parametrize("compare", [(), ("--compare",)])
 def test_a_beginning_without_a_person_is_held_back_for_the_first_picture(serve, make_video, tmp_path, compare):
-    """A remote server gives no plate: the first picture stands for the frames before it."""
+    """A remote server provides no plate, so the first picture is also shown for the frames before it."""
     source, out = make_video(frames=6), tmp_path / "out.mp4"
     assert transfer(source, out, serve(no_person=frozenset({0, 1})).address, *compare) == 0
     pictures = [pixels for _, pixels in frames_of(out)]
@@ -82,7 +82,7 @@ def test_comparison_shows_source_skeleton_and_actor(serve, make_video, tmp_path)
 
 
 def test_the_body_is_fitted_in_a_first_pass(serve, make_video, tmp_path):
-    """Files are looked at twice: their body stats go into the session's config."""
+    """A file is read twice: the first pass provides the body stats for the session's config."""
     fake = serve()
     assert transfer(make_video(frames=5), tmp_path / "out.mp4", fake.address) == 0
     assert fake.behaviour.fitted_frames == 5
@@ -90,7 +90,7 @@ def test_the_body_is_fitted_in_a_first_pass(serve, make_video, tmp_path):
 
 
 def test_one_pass_leaves_the_body_to_the_server(serve, make_video, tmp_path):
-    """--one-pass sends no stats and looks at the file once."""
+    """--one-pass sends no stats and reads the file once."""
     fake = serve()
     assert transfer(make_video(frames=5), tmp_path / "out.mp4", fake.address, "--one-pass") == 0
     assert fake.behaviour.fitted_frames == 0
@@ -98,7 +98,7 @@ def test_one_pass_leaves_the_body_to_the_server(serve, make_video, tmp_path):
 
 
 def test_a_fitted_body_can_be_given(serve, make_video, tmp_path):
-    """What `dance fit -o` wrote, `dance transfer --body` takes, and no first pass is made."""
+    """`dance transfer --body` accepts the output of `dance fit -o`, and skips the first pass."""
     fake, source, stats = serve(), make_video(frames=4), tmp_path / "body.json"
     assert run(["fit", str(source), "-o", str(stats), "--server", fake.address]) == 0
     fake.behaviour.fitted_frames = 0
@@ -117,14 +117,14 @@ def test_large_frames_are_shrunk_and_it_is_said(serve, make_video, tmp_path, cap
 
 
 def test_turned_video_is_sent_upright(serve, make_video, tmp_path):
-    """A telephone's portrait video, stored lying down with a display matrix, arrives standing."""
+    """A phone's portrait video, stored rotated with a display matrix, is sent upright."""
     fake = serve()
     assert transfer(make_video(frames=2, turned_degrees=90), tmp_path / "out.mp4", fake.address) == 0
     assert fake.behaviour.seen_sizes == [(64, 96)] * 2
 
 
 def test_times_and_remarks_are_told_at_the_end(serve, make_video, tmp_path, capsys):
-    """The table has a row for each stage, in the chain's order, and what happened to the frames."""
+    """The table has a row for each stage, in pipeline order, and the summary counts the frames."""
     assert transfer(make_video(frames=4), tmp_path / "out.mp4", serve().address) == 0
     told = capsys.readouterr().out
     pose, generator = told.index("pose"), told.index("generator")
@@ -136,7 +136,7 @@ def test_times_and_remarks_are_told_at_the_end(serve, make_video, tmp_path, caps
 
 
 def test_few_frames_under_way_are_enough(serve, make_video, tmp_path):
-    """A server that allows less than the look-ahead needs is still served whole."""
+    """All frames arrive even if the server allows fewer in flight than the look-ahead needs."""
     out = tmp_path / "out.mp4"
     fake = serve(max_frames_in_flight=1)
     assert transfer(make_video(frames=9, rate=60), out, fake.address, "--look-ahead", "2") == 0
@@ -160,7 +160,7 @@ def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def web_address(tmp_path) -> Iterator[str]:
-    """Of a web server with this test's files."""
+    """The address of a web server with this test's files."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *arguments) -> None:
@@ -175,7 +175,7 @@ def web_address(tmp_path) -> Iterator[str]:
 
 
 def test_stream_address_is_played_live(serve, make_video, tmp_path, web_address, no_display, capsys):
-    """An address is opened as it stands, and needs no file of that name."""
+    """An address is opened as is, and does not need a file of that name."""
     make_video(frames=8, rate=60, options={"movflags": "faststart"})
     out = tmp_path / "out.mp4"
     assert transfer(f"{web_address}/clip.mp4", out, serve().address, "--live") == 0
@@ -184,7 +184,7 @@ def test_stream_address_is_played_live(serve, make_video, tmp_path, web_address,
 
 
 def test_interrupt_ends_a_live_recording_and_keeps_it(serve, make_video, tmp_path, no_display):
-    """Ctrl-C is the end of a live source: what was danced until then is in the file."""
+    """Ctrl-C ends a live source, and the file contains everything until then."""
     out = tmp_path / "out.mp4"
     fake = serve(interrupt_at=2, answers_after_interrupt=True)
     assert transfer(make_video(frames=600, rate=30), out, fake.address, "--live") == 0
@@ -192,7 +192,7 @@ def test_interrupt_ends_a_live_recording_and_keeps_it(serve, make_video, tmp_pat
 
 
 def test_live_without_display_and_output_is_refused(serve, make_video, no_display, capsys):
-    """Nothing useful could come out."""
+    """A live session without a display or an output is refused."""
     command = ["transfer", str(make_video()), "--actor", "juggler", "--live", "--server", serve().address]
     assert run(command) == 1
     assert "there is no display" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from client.errors import ServerError
 from client.media.source import Source
 from client.terminal.display import Display
 from client.terminal.signals import Interrupts
-from client.transfer.report import TransferReport
+from client.transfer.report import TransferReport, show_report
 from client.transfer.run import TransferJob, fit, transfer
 from tests.unit.client.breakable import Breakable, Mishap, breakable
 from video.reader import VideoReader
@@ -33,7 +33,7 @@ async def transferred(service: Breakable, source: Path, out: Path, **more) -> Tr
     job = TransferJob(source=Source(str(source)), actor="juggler", out=out, checkpoint_every_frames=5, **more)
     display = Display()
     report = await transfer(job, service.address, display, Interrupts(task))
-    display.report(report)
+    show_report(report, display)
     return report
 
 

@@ -187,9 +187,9 @@ def test_an_empty_folder_and_live_keypoints_are_refused(serve, tmp_path, capsys)
     (tmp_path / "empty").mkdir()
     given = ("--frame-size", "9x9", "--frame-rate", "9")
     assert transfer(tmp_path / "empty", tmp_path / "o.mp4", serve().address, *given) == 1
-    assert "there is no file *_keypoints.json in it" in capsys.readouterr().err
+    assert "contains no *_keypoints.json file" in capsys.readouterr().err
     assert transfer(tmp_path / "empty", tmp_path / "o.mp4", serve().address) == 1
-    assert "there is no file *_keypoints.json in it" in capsys.readouterr().err
+    assert "contains no *_keypoints.json file" in capsys.readouterr().err
     source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)])
     assert transfer(source, tmp_path / "o.mp4", serve().address, "--live") == 2
     assert "is keypoints: --live is for" in capsys.readouterr().err
@@ -276,7 +276,7 @@ def test_dance_pose_finds_people_in_frames_that_change_their_size(card, tmp_path
     assert run([*asked, "--json", str(folder), "--overlay", str(overlay)]) == 0
     assert len(times_of(overlay)) == len(read_folder(folder).frames) == 6
     said = " ".join(capsys.readouterr().err.split())
-    assert said.count("its size changes from 64x48 to 32x32: all is fitted into 64x48") == 1
+    assert said.count("its size changes from 64x48 to 32x32: all frames are fitted into 64x48") == 1
 
 
 @pytest.mark.parametrize("kept", [False, True])

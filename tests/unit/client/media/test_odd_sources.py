@@ -28,7 +28,7 @@ def test_frames_that_change_their_size_are_danced_to_the_end(serve, tmp_path, ca
     assert set(fake.behaviour.seen_sizes) == {(64, 48)}
     assert count_of(tmp_path / "out.mp4") == 6
     said = " ".join(capsys.readouterr().err.split())
-    assert said.count("its size changes from 64x48 to 32x32: all is fitted into 64x48") == 1
+    assert said.count("its size changes from 64x48 to 32x32: all frames are fitted into 64x48") == 1
 
 
 def test_a_sound_track_of_an_unknown_kind_is_no_obstacle(serve, tmp_path, capsys):
@@ -37,7 +37,7 @@ def test_a_sound_track_of_an_unknown_kind_is_no_obstacle(serve, tmp_path, capsys
     assert transfer(sound_unnamed(source), tmp_path / "out.mp4", serve().address) == 0
     assert count_of(tmp_path / "out.mp4") == 6
     said = " ".join(capsys.readouterr().err.split())
-    assert said.count("its sound is of a kind that FFmpeg does not know, and left out") == 1
+    assert said.count("its sound is ignored, because FFmpeg does not know the codec") == 1
 
 
 def test_names_with_colons_are_files(serve, tmp_path, monkeypatch):

@@ -98,7 +98,7 @@ def test_file_with_nothing_but_sound_is_no_video(tmp_path):
         frame.sample_rate, frame.pts = 48_000, 0
         container.mux(voice.encode(frame))
         container.mux(voice.encode(None))
-    with pytest.raises(UnreadableVideo, match="has no video in it"):
+    with pytest.raises(UnreadableVideo, match="contains no video"):
         VideoReader(str(path))
 
 

@@ -1,4 +1,4 @@
-"""Tables for people: complete wherever they are printed."""
+"""Tables are complete wherever they are printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ROW = ("the actor without its face network", "0.767", "0.131", "17.67", "0.586"
 
 
 def test_no_number_is_cut_short_in_a_narrow_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Eighty characters, a name and six numbers."""
+    """Eighty characters fit a name and six numbers."""
     display = Display()
     display.out = Console(width=80, highlight=False, force_terminal=True)
     display.tables("juggler", [("Likeness", _HEADINGS, [_ROW])])
@@ -22,7 +22,7 @@ def test_no_number_is_cut_short_in_a_narrow_terminal(capsys: pytest.CaptureFixtu
 
 
 def test_a_row_is_one_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """For whoever reads it with other programs."""
+    """Other programs can read it."""
     Display().tables("juggler", [("Likeness", _HEADINGS, [_ROW])])
     (line,) = [line for line in capsys.readouterr().out.splitlines() if _ROW[0] in line]
     assert [cell.strip() for cell in line.strip("│").split("│")] == list(_ROW)

@@ -1,4 +1,4 @@
-"""Whether an output can be written is known before any work, and what was done is not lost."""
+"""Outputs are checked before any work, and finished work is never lost."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["sealed"]
 
 @pytest.fixture
 def poses(tmp_path):
-    """Forty frames of one person."""
+    """Keypoints of one person in forty frames."""
     return written(tmp_path / "poses", *[[KeypointsPerson(body(20 + t), 1)] for t in range(40)])
 
 
 @pytest.mark.parametrize("command", ["transfer", "fit", "pose --overlay", "pose --json"])
 @pytest.mark.parametrize("place", ["file/below{}", "b" * 255 + "{}"])
 def test_an_output_that_cannot_be_written_is_told_before_any_work(serve, poses, tmp_path, capsys, command, place):
-    """In one line, exit code 1, and the server is asked nothing."""
+    """The error is one line with exit code 1, and the server gets no request."""
     (tmp_path / "file").touch()
     fake = serve()
     name, _, option = command.partition(" ")
@@ -47,7 +47,7 @@ def test_an_output_that_cannot_be_written_is_told_before_any_work(serve, poses, 
 
 
 def test_a_source_is_never_an_output(serve, make_video, tmp_path, capsys):
-    """Also with --force; and a folder is no file."""
+    """It is refused even with --force; so is a folder in place of a file."""
     clip = make_video(frames=2)
     before = clip.read_bytes()
     assert run(["fit", str(clip), "-o", str(clip), "--force", "--server", serve().address]) == 1
@@ -60,7 +60,7 @@ def test_a_source_is_never_an_output(serve, make_video, tmp_path, capsys):
 
 
 def test_a_measurement_that_cannot_be_written_is_printed(serve, poses, tmp_path, capsys, monkeypatch):
-    """The disk may fill up in between: nothing measured is lost."""
+    """If the disk fills up in between, the measurement is printed."""
 
     def full(*given):
         raise OSError(28, "No space left on device")
@@ -75,7 +75,7 @@ def test_a_measurement_that_cannot_be_written_is_printed(serve, poses, tmp_path,
 
 @pytest.mark.parametrize("name", ["a" * 251 + ".mp4", "ü" * 125 + ".mp4"])
 def test_names_of_255_bytes_are_written(serve, poses, tmp_path, name):
-    """The hidden file that becomes the output has a shorter name."""
+    """The hidden file that becomes the output gets a shorter name."""
     assert run(["pose", str(poses), "--overlay", str(tmp_path / name)]) == 0
     assert (tmp_path / name).stat().st_size > 0
     body_name = name.removesuffix(".mp4") + ".jso"
@@ -83,7 +83,7 @@ def test_names_of_255_bytes_are_written(serve, poses, tmp_path, name):
 
 
 def pose_with_limit(poses, out, limit_bytes: int) -> subprocess.CompletedProcess[str]:
-    """`dance pose --json` in a process whose files may have so many bytes."""
+    """Run `dance pose --json` in a process with a limit on the size of files."""
 
     def limited() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -94,7 +94,7 @@ def pose_with_limit(poses, out, limit_bytes: int) -> subprocess.CompletedProcess
 
 
 def test_a_folder_that_could_not_be_finished_is_not_there(poses, tmp_path):
-    """The last file is refused here: no folder passes for the whole, and nothing hidden stays."""
+    """When the last file fails, no incomplete folder and no hidden file remain."""
     source = written(tmp_path / "many", *[[]] * 2000)
     done = pose_with_limit(source, tmp_path / "out", 4096)
     assert done.returncode == 1
@@ -103,9 +103,9 @@ def test_a_folder_that_could_not_be_finished_is_not_there(poses, tmp_path):
 
 
 def test_what_a_stop_leaves_has_another_name(poses, tmp_path, capsys, monkeypatch):
-    """The frames until then are kept, and do not pass for the whole."""
+    """The frames until then are kept, in a folder that does not look like the whole."""
     frames = iter(range(100))
-    monkeypatch.setattr("training.process.stop_signals.StopRequest.__call__", lambda request: next(frames) >= 3)
+    monkeypatch.setattr("serving.process.stop_signals.StopRequest.__call__", lambda request: next(frames) >= 3)
     assert run(["pose", str(poses), "--json", str(tmp_path / "out"), "--overlay", str(tmp_path / "o.mp4")]) == 130
     told = " ".join(capsys.readouterr().err.split())
     assert "stopped after 4 frames" in told
@@ -116,7 +116,7 @@ def test_what_a_stop_leaves_has_another_name(poses, tmp_path, capsys, monkeypatc
 
 @pytest.mark.parametrize("place", [".", "link"])
 def test_poses_are_written_into_any_folder(poses, tmp_path, monkeypatch, place):
-    """The one where the user is, and one behind a link; nothing hidden stays."""
+    """The current folder works, and so does a link to a folder; no hidden file remains."""
     (tmp_path / "out").mkdir()
     (tmp_path / "link").symlink_to("out")
     monkeypatch.chdir(tmp_path / "out" if place == "." else tmp_path)
@@ -127,18 +127,18 @@ def test_poses_are_written_into_any_folder(poses, tmp_path, monkeypatch, place):
 
 
 def test_poses_are_written_where_only_the_folder_can_be(poses, sealed, monkeypatch):
-    """What is found until a stop, too; it does not pass for the whole there."""
+    """The keypoints found until a stop are kept too, in a folder that does not look like the whole."""
     assert run(["pose", str(poses), "--json", str(sealed)]) == 0
     assert len(read_folder(sealed).frames) == 40
     frames = iter(range(100))
-    monkeypatch.setattr("training.process.stop_signals.StopRequest.__call__", lambda request: next(frames) >= 3)
+    monkeypatch.setattr("serving.process.stop_signals.StopRequest.__call__", lambda request: next(frames) >= 3)
     assert run(["pose", str(poses), "--json", str(sealed), "--force"]) == 130
     assert len(read_folder(sealed / "poses.stopped").frames) == 4
     assert len(read_folder(sealed).frames) == 40
 
 
 def test_force_replaces_the_keypoints_of_a_mount(poses, tmp_path, root):
-    """As of `docker run -v`: the new ones are there, the old ones are gone, other files stay."""
+    """As with `docker run -v`: new files replace the old ones, and other files stay."""
     pose = 'cd "$2" && "$3" -m client pose "$4" --json "$0" --force >&2'
     script = f'echo mine > notes.txt; cp -r "$1"/. . && {pose} && ls -A "$0"'
     old = written(tmp_path / "old", *[[]] * 50)
@@ -160,7 +160,7 @@ def test_force_replaces_the_keypoints_of_a_mount(poses, tmp_path, root):
 def test_old_keypoints_stay_where_new_ones_cannot_take_their_place(
     poses, tmp_path, capsys, monkeypatch, video, refused, new_frames
 ):
-    """--force deletes none before: only files of the same names are new ones by then, and the folder can be read."""
+    """--force deletes nothing early: until then only files of the same names are new, and the folder is readable."""
     out, move = written(tmp_path / "out", *[[]] * 50), Path.replace
     before = {path.name for path in out.iterdir()}
 
@@ -179,7 +179,7 @@ def test_old_keypoints_stay_where_new_ones_cannot_take_their_place(
 
 
 def test_old_keypoints_stay_where_the_overlay_cannot_be_finished(poses, tmp_path, capsys, monkeypatch):
-    """With --force too: the overlay is finished before any of them goes."""
+    """This holds with --force too: the overlay is finished before a keypoint file is replaced."""
     out = written(tmp_path / "out", *[[]] * 50)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
@@ -195,7 +195,7 @@ def test_old_keypoints_stay_where_the_overlay_cannot_be_finished(poses, tmp_path
 
 
 def test_force_replaces_the_keypoints_of_a_folder_at_the_end(poses, tmp_path):
-    """Until the new ones are all there, the old ones stay; other files stay in any case."""
+    """The old keypoints stay until all new ones are written; other files always stay."""
     out = written(tmp_path / "out", *[[]] * 50)
     (out / "notes.txt").write_text("mine")
     broken = written(tmp_path / "broken", *[[]] * 2000)
@@ -214,7 +214,7 @@ def test_force_replaces_the_keypoints_of_a_folder_at_the_end(poses, tmp_path):
 
 
 def test_a_folder_for_logs_that_cannot_be_made_is_told(root, tmp_path, capsys):
-    """Before anything is started."""
+    """The check comes before any work."""
     (tmp_path / "file").touch()
     logs = tmp_path / "file" / "logs"
     assert run(["up", "--port", "0", "--actors", str(root / "samples" / "actors"), "--logs", str(logs)]) == 1

@@ -1,4 +1,4 @@
-"""Many frames of poses: which file is which frame, at what rate, and what is passed by or refused."""
+"""Folders and lists of keypoints: which file is which frame, at what rate, and what is skipped or rejected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from motion.frame import FrameSize
 from motion.keypoint_files.folder import known_frames, read_folder
 from motion.keypoint_files.openpose_json import BadKeypoints, KeypointsPerson, KeypointsWriter, SourceFacts, file_name
-from tests.unit.motion.keypoint_files.test_openpose_json import entry, same, somebody, text
+from tests.unit.motion.keypoint_files.test_openpose_json import entry, random_pose, same, text
 
 
 def folder_of(tmp_path, **texts):
@@ -19,8 +19,8 @@ def folder_of(tmp_path, **texts):
     return tmp_path
 
 
-def test_a_folder_s_frames_are_ordered_by_number_and_gaps_are_frames(tmp_path):
-    """Files are sorted by their number, not by name; a missing one is a frame of which nothing is known."""
+def test_files_are_ordered_by_number_and_gaps_are_frames(tmp_path):
+    """Files are sorted by number, not by name, and a missing file is a frame with unknown content."""
     read = read_folder(folder_of(tmp_path, a_9=text(entry()), a_10=text(), a_12=text(entry(), entry())))
     assert [(frame.index, len(frame.people), frame.missing) for frame in read.frames] == [
         (0, 1, False), (1, 0, False), (2, 0, True), (3, 2, False),
@@ -30,16 +30,16 @@ def test_a_folder_s_frames_are_ordered_by_number_and_gaps_are_frames(tmp_path):
 
 
 def test_names_without_numbers_are_ordered_by_name(tmp_path):
-    """Folders of pictures may be called anything."""
+    """Files without numbers are read in the order of their names."""
     read = read_folder(folder_of(tmp_path, start=text(), end=text(entry())))
     assert [len(frame.people) for frame in read.frames] == [1, 0]
 
 
 @pytest.mark.parametrize(
-    ("texts", "told"),
+    ("texts", "message"),
     [
-        ({}, "there is no file *_keypoints.json in it"),
-        ({"a_1": text(entry()), "summary": text()}, "summary_keypoints.json has no number, 1 other files have one"),
+        ({}, "contains no *_keypoints.json file"),
+        ({"a_1": text(entry()), "summary": text()}, "summary_keypoints.json has no number, but 1 other files do"),
         (
             {"a_1": text(entry()), "b_1": text()},
             "both a_1_keypoints.json and b_1_keypoints.json are frame 1; expected one video, and the frame's number",
@@ -52,26 +52,26 @@ def test_names_without_numbers_are_ordered_by_name(tmp_path):
         ({"a_1": text({"pose_keypoints_2d": [0.5, 0.5, 0.9] * 25})}, "--keypoint_scale 0"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_folder_is_named(tmp_path, texts, told):
-    """Empty folders, two videos in one, bodies of two kinds, one damaged file, fractions in place of pixels."""
+def test_invalid_folders_are_rejected(tmp_path, texts, message):
+    """The error names the problem: no files, two videos, mixed bodies, a damaged file, fractions instead of pixels."""
     with pytest.raises(BadKeypoints) as caught:
         read_folder(folder_of(tmp_path, **texts))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_written_folder_knows_its_source(tmp_path):
-    """Size, rate and times come back, and a frame missing at the end is a frame."""
+def test_a_written_folder_stores_the_facts_about_its_source(tmp_path):
+    """Size, rate and times are restored, so even a frame missing at the end still counts."""
     facts = SourceFacts(FrameSize(1920, 1080), Fraction(30000, 1001), Fraction(1, 90_000))
     writer = KeypointsWriter(tmp_path / "out", "clip", facts, (1.5, 1.5))
     for number in range(3):
-        writer.write([KeypointsPerson(somebody(number), 1)], 3003 * number)
+        writer.write([KeypointsPerson(random_pose(number), 1)], 3003 * number)
     writer.close()
     (tmp_path / "out" / file_name("clip", 2)).unlink()
     read = read_folder(tmp_path / "out", shrink_to_px=1280)
     assert read.facts == SourceFacts(facts.size, facts.frame_rate, facts.time_base, (0, 3003, 6006))
     assert [frame.missing for frame in read.frames] == [False, False, True]
     assert read.ids_known
-    assert same(read.frames[1].people[0].pose, somebody(1))
+    assert same(read.frames[1].people[0].pose, random_pose(1))
     assert read.facts.pts_of(4) == 6006 + 2 * 3003
     with pytest.raises(BadKeypoints, match="is not empty"):
         KeypointsWriter(tmp_path / "out", "clip", facts)
@@ -100,8 +100,8 @@ def test_a_written_folder_knows_its_source(tmp_path):
         "[]",
     ],
 )
-def test_a_damaged_source_file_is_named(tmp_path, content):
-    """The facts about the source are checked as well."""
+def test_a_damaged_source_file_is_rejected(tmp_path, content):
+    """The error names `dance_source.json`."""
     folder_of(tmp_path, a_1=text(entry()))
     (tmp_path / "dance_source.json").write_text(content)
     with pytest.raises(BadKeypoints, match=r"dance_source\.json"):
@@ -112,7 +112,7 @@ FACTS = SourceFacts(FrameSize(640, 480), Fraction(30), Fraction(1, 90_000))
 
 
 def numbered(tmp_path, numbers):
-    """Each frame's person stands at its number."""
+    """Write frames with these numbers; each person's x is 100 plus the frame's number."""
     for number in numbers:
         person = {"pose_keypoints_2d": [100 + number, 200, 0.9] * 25}
         (tmp_path / f"clip_{number:012d}_keypoints.json").write_text(text(person))
@@ -120,7 +120,7 @@ def numbered(tmp_path, numbers):
 
 
 def places(read):
-    """Where the only person of each frame stands; None for a frame without a file."""
+    """Return the number encoded in each frame's person; None for a frame without a file."""
     return [None if frame.missing else frame.people[0].pose.joints_px[0, 0] - 100 for frame in read.frames]
 
 
@@ -135,8 +135,8 @@ def places(read):
         ((4, 7), 1, [4, None, None, 7]),
     ],
 )
-def test_numbers_that_rise_by_a_step_are_a_clip_of_a_lower_rate(tmp_path, numbers, step, places_there):
-    """Of every third frame, 25 poses are 25 frames at a third of the rate; what else has no file is a frame."""
+def test_numbers_with_a_step_are_a_clip_at_a_lower_rate(tmp_path, numbers, step, places_there):
+    """25 poses of every third frame are 25 frames at a third of the rate; other missing numbers are frames."""
     read = read_folder(numbered(tmp_path, numbers), facts=FACTS)
     assert read.step == step
     assert read.facts is not None
@@ -145,16 +145,16 @@ def test_numbers_that_rise_by_a_step_are_a_clip_of_a_lower_rate(tmp_path, number
     assert read.facts.pts_of(2) == 6000 * step
 
 
-def test_stored_times_are_those_of_the_frames_that_are_there(tmp_path):
-    """Of a folder of ours that was thinned out, each pose keeps its own time."""
+def test_a_thinned_out_folder_keeps_its_times(tmp_path):
+    """After files were removed from a folder we wrote, each pose still has its own time."""
     written = SourceFacts(FACTS.size, FACTS.frame_rate, Fraction(1, 1000), (0, 33, 67, 100, 133, 167))
     read = read_folder(numbered(tmp_path, (1, 3, 5)), facts=written)
     assert read.facts is not None
     assert [read.facts.pts_of(frame.index) for frame in read.frames] == [33, 100, 167]
 
 
-def test_uneven_numbers_far_apart_are_no_frames(tmp_path):
-    """As of times in milliseconds: the files follow each other, and that is known."""
+def test_uneven_distant_numbers_do_not_count_frames(tmp_path):
+    """If the numbers are, for example, milliseconds, the files are consecutive frames and `counted` is set."""
     read = read_folder(numbered(tmp_path, (0, 33, 67, 100, 133, 167)), facts=FACTS)
     assert places(read) == [0, 33, 67, 100, 133, 167]
     assert read.counted
@@ -168,8 +168,8 @@ def test_uneven_numbers_far_apart_are_no_frames(tmp_path):
      "~$clip_000000000001_keypoints.json", "#clip_000000000001_keypoints.json#", "._.DS_Store",
      ".clip_000000000001_keypoints.json.swp", ".~lock.clip_000000000001_keypoints.json"],
 )  # fmt: skip
-def test_what_systems_and_editors_leave_is_passed_by(tmp_path, name):
-    """A Mac's sidecars have the name of a file of poses; none of these is one."""
+def test_files_of_systems_and_editors_are_skipped(tmp_path, name):
+    """Sidecar, backup and lock files are skipped, even if they are named like keypoint files."""
     numbered(tmp_path, (0, 1, 2))
     (tmp_path / name).write_bytes(b"\0\5\x16\7")
     assert places(read_folder(tmp_path, facts=FACTS)) == [0, 1, 2]
@@ -182,7 +182,7 @@ def listed(tmp_path, entries):
 
 
 def test_a_list_of_detections_is_read(tmp_path):
-    """AlphaPose's: several entries of one image are one frame; an image that is not named has nobody in it."""
+    """Entries of one image, in AlphaPose's format, form one frame; an image without entries has no people."""
     one, other = ({"keypoints": [x, 50, 0.9] * 26, "score": 2.5, "category_id": 1} for x in (10, 90))
     entries = [{"image_id": "10.jpg", **other}, {"image_id": "8.jpg", **one}, {"image_id": "8.jpg", **other},
                {"image_id": "11.jpg", **one}]  # fmt: skip
@@ -195,65 +195,65 @@ def test_a_list_of_detections_is_read(tmp_path):
 @pytest.mark.parametrize(
     "name", ["frame_{}.mp4.jpg", "{}.JP2", "clip.{:04d}", "a.M2TS-{:03d}.3gp.png", "x_{}.h264.webp"]
 )
-def test_a_suffix_s_digit_is_no_frame_s_number(tmp_path, name):
-    """The number is the last one before the suffixes."""
+def test_a_digit_in_a_suffix_is_not_a_frame_number(tmp_path, name):
+    """The frame's number is the last number before the suffixes."""
     entries = [{"image_id": name.format(n), "keypoints": [100 + n, 50, 0.9] * 26} for n in (3, 4, 7)]
     known = known_frames(listed(tmp_path, entries))
     assert known.numbers == [3, 4, 7]
     assert [known.frames[2].people((1.0, 1.0))[0].pose.joints_px[0, 0]] == [107]
 
 
-def test_the_files_of_a_folder_may_be_named_after_a_film(tmp_path):
-    """The 4 of mp4 is no frame's number there either."""
+def test_a_digit_in_a_video_suffix_is_not_a_frame_number(tmp_path):
+    """The 4 of mp4 in a file's name is not the frame's number."""
     folder = folder_of(tmp_path, **{"frame_0.mp4": text(), "frame_1.mp4": text()})
     assert known_frames(folder).numbers == [0, 1]
 
 
 @pytest.mark.parametrize(
-    ("images", "told"),
+    ("images", "message"),
     [
         ([f"{n:04d}_1080p.jpg" for n in range(30)], "'0000_1080p.jpg' and image_id '0001_1080p.jpg' are frame 1080"),
         (["a/7.jpg", "b/7.jpg"], "both image_id 'a/7.jpg' and image_id 'b/7.jpg' are frame 7; expected one video"),
         ([7, "7.jpg"], "both image_id 7 and image_id '7.jpg' are frame 7"),
     ],
 )
-def test_two_pictures_of_a_list_are_not_one_frame(tmp_path, images, told):
-    """Their people would be one frame's; the names are told."""
+def test_two_pictures_with_one_number_are_rejected(tmp_path, images, message):
+    """Two pictures must not be merged into one frame; the error names both."""
     entries = [{"image_id": image, "keypoints": [10, 50, 0.9] * 26} for image in images for _ in range(2)]
     with pytest.raises(BadKeypoints) as caught:
         known_frames(listed(tmp_path, entries))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_list_of_frames_is_read(tmp_path):
-    """Each entry as OpenPose writes a file, in their order."""
+    """A list of frames in OpenPose's format is read in order."""
     entries = [{"people": [entry()], "canvas_width": 9}, {"people": []}, {"people": [entry(), entry()]}]
     read = read_folder(listed(tmp_path, entries), facts=FACTS)
     assert [len(frame.people) for frame in read.frames] == [1, 0, 2]
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "message"),
     [
-        ([], "expected a list, of AlphaPose's detections or of frames as OpenPose's, got an empty list"),
-        ({"annotations": []}, "got dict"),
-        ({"people": []}, "got one frame: name its folder"),
-        ([[1, 2]], "[0]: expected an object with image_id and keypoints, got list"),
+        ([], "expected a list of AlphaPose detections or OpenPose frames, got an empty list"),
+        ({"annotations": []}, "got an object"),
+        ({"people": []}, "got one frame: pass its folder instead"),
+        ([[1, 2]], "[0]: expected an object with image_id and keypoints, got a list"),
         ([{"bbox": [1]}], "[0]: expected an object with image_id and keypoints, got bbox"),
-        ([{"image_id": "a.jpg", "keypoints": []}], "[0].image_id: expected a frame's number, or a name that has one"),
+        ([{"image_id": "a.jpg", "keypoints": []}], "[0].image_id: expected a frame number or a name with one"),
         ([{"image_id": 1, "keypoints": [1] * 408}], "[0].pose_keypoints_2d: expected 75 (25 parts)"),
         ([{"people": []}, {"people": [entry(15)]}], "[1]: people[0].pose_keypoints_2d: expected 75"),
     ],
 )
-def test_what_is_wrong_with_a_list_is_named(tmp_path, entries, told):
-    """The file, which entry, what was found and what was expected."""
+def test_invalid_lists_are_rejected(tmp_path, entries, message):
+    """The error names the file, the entry, what was found and what was expected."""
     with pytest.raises(BadKeypoints) as caught:
         read_folder(listed(tmp_path, entries), facts=FACTS)
     assert "alphapose-results.json: " in str(caught.value)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_what_is_no_folder_is_refused(tmp_path):
-    """Before anything is read."""
+def test_a_missing_folder_is_rejected(tmp_path):
+    """A path that is neither a folder nor a list raises BadKeypoints."""
     with pytest.raises(BadKeypoints, match=r"is neither a folder nor a \.json list"):
         known_frames(tmp_path / "none")

@@ -1,4 +1,4 @@
-"""What both dances promise, at every moment."""
+"""Properties of both dances at every moment."""
 
 from dataclasses import fields
 
@@ -12,7 +12,7 @@ DANCES = {"source": SOURCE_DANCE, "actor": ACTOR_DANCE}
 
 
 def _numbers(pose: KeyPose) -> Vector:
-    """All of a pose in one row."""
+    """Flatten a pose into one row."""
     values: list[float] = []
     for field in fields(KeyPose):
         value = getattr(pose, field.name)
@@ -27,14 +27,14 @@ def _numbers(pose: KeyPose) -> Vector:
 
 @pytest.mark.parametrize("dance", DANCES.values(), ids=DANCES)
 def test_a_dance_never_jumps(dance: Dance) -> None:
-    """Between pictures of 50 a second nothing changes abruptly."""
+    """At 50 pictures a second, nothing changes abruptly between two of them."""
     rows = np.stack([_numbers(dance.pose_at(float(t))) for t in np.arange(0, min(dance.seconds, 15), 0.02)])
     assert np.abs(np.diff(rows, axis=0)).max() < 0.25
 
 
 @pytest.mark.parametrize("dance", DANCES.values(), ids=DANCES)
 def test_a_dance_ends_where_it_begins(dance: Dance) -> None:
-    """So it can be looped."""
+    """A dance can be looped."""
     for seconds in (0.0, 0.3):
         again = _numbers(dance.pose_at(dance.seconds + seconds))
         np.testing.assert_allclose(again, _numbers(dance.pose_at(seconds)), atol=1e-9)
@@ -42,7 +42,7 @@ def test_a_dance_ends_where_it_begins(dance: Dance) -> None:
 
 @pytest.mark.parametrize("dance", DANCES.values(), ids=DANCES)
 def test_arm_directions_stay_unit(dance: Dance) -> None:
-    """Also half-way between opposite arms."""
+    """Arm directions are unit vectors, also half-way between opposite arms."""
     for seconds in np.linspace(0, min(dance.seconds, 20), 200):
         pose = dance.pose_at(float(seconds))
         for arm in (pose.left_arm, pose.right_arm):
@@ -55,8 +55,8 @@ def test_the_clip_lasts_six_seconds() -> None:
     assert ACTOR_DANCE.seconds == pytest.approx(60)
 
 
-def test_the_actor_has_danced_whatever_the_source_dances() -> None:
-    """A transfer is fair: the footage goes as far as the clip in squats, turns and depth, and has met its arms."""
+def test_the_footage_covers_the_clip() -> None:
+    """The training footage covers the clip's squats, turns, depths and arm poses, so that the transfer is fair."""
 
     def span(dance: Dance, name: str) -> tuple[float, float]:
         values = [getattr(pose, name) for pose in dance.key_poses]
@@ -74,7 +74,7 @@ def test_the_actor_has_danced_whatever_the_source_dances() -> None:
 
 
 def test_a_standing_foot_stands_still() -> None:
-    """While the right foot waits for the left one to arrive it does not slide."""
+    """While the left foot steps, the right foot does not slide."""
     dance = SOURCE_DANCE
     early = [dance.pose_at(dance.beat_seconds * u).right_foot for u in (0.05, 0.2, 0.4)]
     assert early[0] == early[1] == early[2]

@@ -1,4 +1,4 @@
-"""Distances, blends and rotations."""
+"""Signed distances, blends and rotations."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ from samples.renderer.geometry import Field, cone, ellipsoid, frame_along, rotat
 
 
 def test_a_rounded_cone_knows_its_distance() -> None:
-    """Beside, beyond and inside a cone of one radius, the distance is that to its axis less the radius."""
+    """Beside, beyond and inside a cone of constant radius, the distance is that to its axis minus the radius."""
     field = Field([cone(vector(0, 0, 0), vector(0, 1, 0), 0.1, 0.1, "skin")], blend_m=0.01)
     points = np.array([[0.5, 0.5, 0], [0, 1.4, 0], [0, 0.5, 0]], np.float32).T
     np.testing.assert_allclose(field.distance_m(points), [0.4, 0.3, -0.1], atol=1e-6)
 
 
 def test_an_ellipsoid_is_zero_on_its_surface() -> None:
-    """All six ends of the axes lie on the surface, and a millimetre outside is about a millimetre away."""
+    """All six ends of the axes are on the surface, and a millimetre outside is about a millimetre away."""
     radii = np.array([0.3, 0.2, 0.1])
     field = Field([ellipsoid(vector(0, 0, 0), np.eye(3), radii.tolist(), "face")], blend_m=0.01)
     ends = np.concatenate([np.diag(radii), -np.diag(radii)]).T
@@ -24,13 +24,13 @@ def test_an_ellipsoid_is_zero_on_its_surface() -> None:
 
 
 def test_a_hem_cuts_the_cone_flat() -> None:
-    """Past the far end of a hemmed cone there is nothing: the distance counts from the plane of the hem."""
+    """A hemmed cone ends at its hem: beyond it, the distance is that to the plane of the hem."""
     field = Field([cone(vector(0, 0, 0), vector(0, 1, 0), 0.1, 0.1, "top", hemmed=True)], blend_m=0.01)
     np.testing.assert_allclose(field.distance_m(np.array([[0], [1.02], [0]], np.float32)), 0.02, atol=1e-6)
 
 
 def test_a_blend_only_adds_flesh() -> None:
-    """The smooth union is nowhere thinner than its parts and nowhere swells by more than the blend times log K."""
+    """The smooth union is nowhere thinner than its parts, and nowhere thicker by more than the blend times log K."""
     upright = cone(vector(0, 0, 0), vector(0, 1, 0), 0.1, 0.05, "skin")
     level = cone(vector(0, 1, 0), vector(1, 1, 0), 0.05, 0.1, "skin")
     field = Field([upright, level], blend_m=0.02)
@@ -60,11 +60,11 @@ def test_a_turn_to_the_left_faces_the_right_of_the_picture() -> None:
     assert (rotation("y", 30) @ vector(0, 0, 1))[0] == pytest.approx(0.5)
 
 
-def test_a_frame_stands_even_when_it_faces_along_itself() -> None:
+def test_a_frame_exists_for_parallel_directions() -> None:
     axes = frame_along(vector(0, 0, 2), vector(0, 0, 1))
     np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-12)
 
 
-def test_nothing_has_no_direction() -> None:
+def test_a_zero_vector_has_no_direction() -> None:
     with pytest.raises(ValueError, match="has no direction"):
         unit(vector(0, 0, 0))

@@ -1,4 +1,4 @@
-"""Skeletons: what must hold for every body in every pose."""
+"""Properties of every body's skeleton in every pose."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def _moments(seconds: float, count: int) -> list[float]:
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
 def test_a_leg_reaches_what_is_in_reach(x: float, y: float, z: float, thigh_m: float, shin_m: float) -> None:
-    """The ankle arrives at its target when the leg is long enough, and both bones keep their lengths anyway."""
+    """The ankle reaches its target if the leg is long enough, and both bones always keep their lengths."""
     target = vector(x, y, z)
     away_m = float(np.linalg.norm(target))
     knee, ankle = bend(vector(0, 0, 0), target, thigh_m, shin_m, vector(0, 0.1, 1))
@@ -35,7 +35,7 @@ def test_a_leg_reaches_what_is_in_reach(x: float, y: float, z: float, thigh_m: f
 
 @takes
 def test_limbs_keep_their_lengths(performer: Performer, dance) -> None:
-    """Over the whole dance no bone stretches."""
+    """No bone stretches during the dance."""
     body = performer.body
     lengths = {(2, 3): body.upper_arm_m, (3, 4): body.forearm_m, (5, 6): body.upper_arm_m, (6, 7): body.forearm_m,
                (9, 10): body.thigh_m, (10, 11): body.shin_m, (12, 13): body.thigh_m, (13, 14): body.shin_m,
@@ -48,7 +48,7 @@ def test_limbs_keep_their_lengths(performer: Performer, dance) -> None:
 
 @takes
 def test_feet_are_on_the_floor(performer: Performer, dance) -> None:
-    """Every foot is where its pose puts it, a foot not lifted stands on the floor, and none goes through it."""
+    """Every foot is where its pose puts it: on the floor unless it is lifted, and never below it."""
     body = performer.body
     for seconds in _moments(dance.seconds, 90):
         pose = dance.pose_at(seconds)
@@ -61,13 +61,13 @@ def test_feet_are_on_the_floor(performer: Performer, dance) -> None:
 
 @takes
 def test_nobody_leaves_the_picture(performer: Performer, dance) -> None:
-    """Every true joint of every frame is inside by 8 % of the picture; fingers reach 4 % beyond the wrist."""
+    """Every joint of every frame is at least 8 % of the picture from its edge; fingers reach 4 % beyond the wrist."""
     size = 512
     view, body = performer.room.camera(size, size), performer.body
     count = int(dance.seconds * 15)
     joints = np.stack([joints_m(body, pose_skeleton(body, dance.pose_at(t))) for t in _moments(dance.seconds, count)])
     places = view.project_px(joints.reshape(-1, 3)).reshape(count, 25, 2)
-    # The toes come nearest to the edge, and nothing sticks out beyond them.
+    # The toes are closest to the edge, and nothing extends beyond them.
     assert places[:, :19].min() > 0.08 * size
     assert places[:, :19].max() < 0.94 * size
     assert places.max() < 0.96 * size
@@ -85,7 +85,7 @@ def test_left_is_left(performer: Performer) -> None:
 
 
 def test_the_same_pose_points_every_body_alike() -> None:
-    """The actor in the source's pose has the source's arm directions, and steps shrunk by the ratio of the legs."""
+    """The actor in the source's pose has the source's arm directions, and steps scaled by the ratio of the legs."""
     for seconds in _moments(SOURCE.dance.seconds, 30):
         pose = SOURCE.dance.pose_at(seconds)
         one, other = (joints_m(p.body, pose_skeleton(p.body, pose)) for p in (SOURCE, ACTOR))
@@ -97,7 +97,7 @@ def test_the_same_pose_points_every_body_alike() -> None:
 
 
 def test_the_two_bodies_differ() -> None:
-    """A transfer between look-alikes would prove nothing."""
+    """The bodies differ, because a transfer between equal bodies would prove nothing."""
     one, other = SOURCE.body, ACTOR.body
     assert other.leg_m < 0.92 * one.leg_m
     assert other.shoulder_half_m / other.leg_m > 1.05 * one.shoulder_half_m / one.leg_m

@@ -1,4 +1,4 @@
-"""The painter: shapes, batches and what it refuses."""
+"""The painter: shapes, batches and errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACTOR = cast("Actor", SimpleNamespace(id="a", version=3, crop=SimpleNamespace(ou
 
 
 class FakeEngine:
-    """Answers the label map, in `dtype` and of `shape`; notes the sizes of its batches."""
+    """Returns the label map with `dtype` and `shape`; records the sizes of its batches."""
 
     precision = "f32"
 
@@ -45,7 +45,7 @@ def pair(value: int) -> tuple[Picture, Picture]:
 
 @pytest.mark.parametrize(("one_by_one", "batches"), [(True, [1, 1, 1, 1]), (False, [1, 3])])
 def test_a_cpu_paints_one_by_one_and_a_gpu_together(one_by_one: bool, batches: list[int]):
-    """The warm-up is one picture; then three come alone or together, in order, each with its time."""
+    """After a warm-up of one picture, three are drawn one by one or together, in order, each with its time."""
     engine = FakeEngine()
     painted = Painter(ACTOR, engine, one_by_one=one_by_one).paint([pair(1), pair(2), pair(3)])
     assert engine.batches == batches
@@ -53,21 +53,21 @@ def test_a_cpu_paints_one_by_one_and_a_gpu_together(one_by_one: bool, batches: l
     assert all(item.compute_seconds > 0 for item in painted)
 
 
-def test_nothing_asked_is_nothing_painted():
-    """An empty batch, which a client may send, is answered with an empty one."""
+def test_an_empty_batch_is_allowed():
+    """An empty batch, which a client may send, returns an empty one."""
     for one_by_one in (True, False):
         assert Painter(ACTOR, FakeEngine(), one_by_one=one_by_one).paint([]) == []
 
 
 @pytest.mark.parametrize("engine", [FakeEngine(shape=(4, 4, 3)), FakeEngine(dtype=np.float32), FakeEngine(fails=True)])
-def test_a_network_that_breaks_the_contract_is_refused_at_load(engine: FakeEngine):
-    """Triton would pass on any shape and type; the warm-up finds them, and the actor is named."""
+def test_a_network_that_breaks_the_contract_is_rejected_at_load(engine: FakeEngine):
+    """Triton does not check shapes and types; the warm-up does, and its error names the actor."""
     with pytest.raises(ActorUnusable, match="'a' version 3"):
         Painter(ACTOR, engine, one_by_one=True)
 
 
 def test_pictures_are_checked_by_name():
-    """The message says which input, what it was, and what the actor takes."""
+    """The error names the input, its shape and type, and what the actor expects."""
     painter = Painter(ACTOR, FakeEngine(), one_by_one=True)
     painter.check("LABEL_MAP", pair(1)[0])
     for wrong in (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 6, 3), np.float32)):

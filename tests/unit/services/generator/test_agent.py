@@ -1,4 +1,4 @@
-"""The agent's decisions, on a Triton that is played."""
+"""The agent's decisions, with a fake Triton."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import cast
 
 import pytest
 
-from services.generator.agent import Ensured, GeneratorAgent
-from services.generator.agent_types import Care
+from services.generator.agent import GeneratorAgent
+from services.generator.agent_types import AgentPolicy, Ensured
 from services.generator.triton.client import TritonRefused
 from services.generator.triton.model_repository import ModelRepository
 from services.generator.triton.process import TritonFailed
@@ -25,9 +25,9 @@ from tests.tiny_actors import publish_tiny
 
 
 class World:
-    """Actors, a repository, a Triton and its process in one; it notes what the agent does, and breaks when told."""
+    """A fake store, repository, Triton and Triton process; records what the agent does, and can be broken."""
 
-    def __init__(self, versions: dict[str, list[int]], *, elsewhere: bool = False, **care: float) -> None:
+    def __init__(self, versions: dict[str, list[int]], *, elsewhere: bool = False, **policy: float) -> None:
         self.published = versions
         self.said: dict[str, Served | Exception] = {}
         self.written: dict[str, tuple[int, ...]] = {}
@@ -48,7 +48,7 @@ class World:
             cast("ActorStore", SimpleNamespace(load=self.load_actor, ids=self.ids, served=self.served)),
             cast("ModelRepository", SimpleNamespace(write=self.write, remove=self.remove)),
             self,
-            Care(**care),  # type: ignore[arg-type]
+            AgentPolicy(**policy),  # type: ignore[arg-type]
             None if elsewhere else self,
             clock=lambda: self.now,
         )
@@ -143,13 +143,13 @@ class World:
         return "the last words"
 
     def events_since(self) -> list[str]:
-        """What happened since the last call."""
+        """Return the events since the last call."""
         events, self.events = self.events, []
         return events
 
 
-async def test_damaged_actors_keep_no_other_from_being_loaded(tmp_path: Path):
-    """A round of the agent over a folder with every kind of damage: the sound actor draws, the others are refused."""
+async def test_damaged_actors_do_not_affect_the_others(tmp_path: Path):
+    """In a folder with every kind of damage, the intact actor draws, and the others are rejected."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "kind")
     for name, (damage, _) in DAMAGES.items():
@@ -157,7 +157,7 @@ async def test_damaged_actors_keep_no_other_from_being_loaded(tmp_path: Path):
         damage(store.root / name)
     world = World({"kind": [1]})
     repository = cast("ModelRepository", SimpleNamespace(write=world.write, remove=world.remove))
-    agent = GeneratorAgent(store, repository, world, Care(wanted_ids=None, max_actors=99), None)
+    agent = GeneratorAgent(store, repository, world, AgentPolicy(wanted_ids=None, max_actors=99), None)
     for _ in range(2):
         assert await agent.check()
         assert agent.loaded() == [("kind", 1)]
@@ -168,7 +168,7 @@ async def test_damaged_actors_keep_no_other_from_being_loaded(tmp_path: Path):
 
 
 async def test_ensure_loads_once_for_all_who_ask():
-    """Callers that ask at the same time wait for one load; one that goes away does not end it for the others."""
+    """Concurrent callers share one load; a caller that is cancelled does not cancel it for the others."""
     world = World({"a": [1]})
     world.loading.clear()
     first, second, leaver = (asyncio.create_task(world.agent.ensure("a")) for _ in range(3))
@@ -180,7 +180,7 @@ async def test_ensure_loads_once_for_all_who_ask():
 
 
 async def test_actor_whose_process_has_ended_is_loaded_again_at_once():
-    """No canary is due, and nobody has asked for a picture: the next round sees it all the same."""
+    """The next check detects an ended process, although no canary is due and no picture was requested."""
     world = World({"a": [1], "b": [1]}, canary_seconds=1000.0)
     await world.agent.ensure("a")
     await world.agent.ensure("b")
@@ -190,8 +190,8 @@ async def test_actor_whose_process_has_ended_is_loaded_again_at_once():
     assert world.events_since() == ["unload a", "load a (1,)", "canary a 1"]
 
 
-async def test_memory_of_the_dead_ends_in_a_restart():
-    """Up to the bound a dead process is mended by loading; beyond it Triton starts again, with everything."""
+async def test_too_much_lost_memory_causes_a_restart():
+    """Up to the limit, the agent reloads the actor of a dead process; beyond it, it restarts Triton with everything."""
     world = World({"a": [1], "b": [1]}, canary_seconds=1000.0, lost_memory_bytes=100)
     await world.agent.ensure("a")
     await world.agent.ensure("b")
@@ -207,8 +207,8 @@ async def test_memory_of_the_dead_ends_in_a_restart():
         assert world.events_since() == done
 
 
-async def test_memory_of_the_dead_is_shed_earlier_when_nobody_draws():
-    """Above a quarter of the bound Triton starts again at the first round in which no actor is in use."""
+async def test_lost_memory_is_freed_earlier_while_no_actor_is_in_use():
+    """Above a quarter of the limit, the agent restarts Triton at the first check at which no actor is in use."""
     world = World({"a": [1]}, canary_seconds=1000.0, in_use_seconds=30.0, lost_memory_bytes=100)
     await world.agent.ensure("a")
     world.ended.add("a")
@@ -216,7 +216,7 @@ async def test_memory_of_the_dead_is_shed_earlier_when_nobody_draws():
     assert await world.agent.check()
     world.events_since()
     assert await world.agent.check()
-    assert world.events_since() == []  # it was asked for just now
+    assert world.events_since() == []  # it was requested just now
     world.now += 31.0
     assert await world.agent.check()
     assert world.events_since() == ["stop", "start", "load a (1,)", "canary a 1"]
@@ -225,8 +225,8 @@ async def test_memory_of_the_dead_is_shed_earlier_when_nobody_draws():
     assert world.events_since() == []
 
 
-async def test_what_triton_gave_back_since_starts_nothing():
-    """The memory is looked at again before Triton is disturbed for it."""
+async def test_memory_that_triton_has_freed_causes_no_restart():
+    """The agent measures the lost memory again before it restarts Triton."""
     world = World({"a": [1]}, canary_seconds=1000.0, in_use_seconds=30.0, lost_memory_bytes=100)
     await world.agent.ensure("a")
     world.events_since()
@@ -241,7 +241,7 @@ async def test_what_triton_gave_back_since_starts_nothing():
 
 
 async def test_ensuring_a_loaded_actor_sends_a_canary():
-    """The answer is about now, not about when it was loaded."""
+    """`ensure` checks the actor's current state, not the state when it was loaded."""
     world = World({"a": [1]})
     await world.agent.ensure("a")
     world.events_since()
@@ -249,8 +249,8 @@ async def test_ensuring_a_loaded_actor_sends_a_canary():
     assert world.events_since() == ["canary a 1"]
 
 
-async def test_asking_is_using():
-    """A version that a session asks for now and then stays, though it draws nothing; then it makes room for another."""
+async def test_a_request_counts_as_use():
+    """A version that is requested regularly stays loaded without drawing; afterwards it makes room for another."""
     world = World({"a": [1], "b": [1]}, max_actors=1, in_use_seconds=30.0)
     await world.agent.ensure("a")
     for _ in range(6):
@@ -265,8 +265,8 @@ async def test_asking_is_using():
     assert world.agent.loaded() == [("b", 1)]
 
 
-async def test_an_old_version_that_is_asked_for_stays():
-    """A session that began with version 1 and waits goes on with it after version 2 was published."""
+async def test_an_old_version_that_is_requested_stays():
+    """An idle session that began with version 1 can continue with it after version 2 was published."""
     world = World({"a": [1]}, in_use_seconds=30.0)
     await world.agent.ensure("a", 1)
     world.published["a"] = [1, 2]
@@ -278,7 +278,7 @@ async def test_an_old_version_that_is_asked_for_stays():
 
 
 async def test_a_version_that_is_published_and_not_served_is_not_loaded():
-    """What the actor's folder says is served stays loaded, whatever is newer; who asks by number gets that one."""
+    """The served version stays loaded, even if there is a newer one; a version requested by number is loaded too."""
     world = World({"a": [1]}, in_use_seconds=30.0)
     await world.agent.ensure("a")
     world.published["a"], world.said["a"] = [1, 2], Served(1)
@@ -295,20 +295,20 @@ async def test_a_version_that_is_published_and_not_served_is_not_loaded():
     assert ("a", 2) in world.agent.loaded()
 
 
-async def test_one_actor_that_cannot_be_looked_at_stops_nothing():
-    """A name that is no actor's, or an actor that goes while it is looked at: the round goes on with the others."""
+async def test_an_unreadable_actor_does_not_stop_the_check():
+    """The check goes on with the other actors after an invalid id, or an actor that is removed meanwhile."""
     world = World({"Odd": [1], "gone": [1], "z": [1]}, wanted_ids=None)  # type: ignore[arg-type]
 
     def served(actor_id: str) -> Served:
         if actor_id == "Odd":
-            raise BadInput("actor", "'Odd' is no actor id")
+            raise BadInput("actor", "'Odd' is not an actor id")
         return Served(7 if actor_id == "gone" else 1)
 
     world.agent = GeneratorAgent(
         cast("ActorStore", SimpleNamespace(load=world.load_actor, ids=world.ids, served=served)),
         cast("ModelRepository", SimpleNamespace(write=world.write, remove=world.remove)),
         world,
-        Care(wanted_ids=None),
+        AgentPolicy(wanted_ids=None),
         world,
         clock=lambda: world.now,
     )
@@ -316,8 +316,8 @@ async def test_one_actor_that_cannot_be_looked_at_stops_nothing():
     assert world.agent.loaded() == [("z", 1)]
 
 
-async def test_drawing_for_sessions_is_proof_enough():
-    """A canary goes only to what has drawn nothing for a while."""
+async def test_drawing_for_sessions_replaces_canaries():
+    """Only versions that have drawn nothing for a while get a canary."""
     world = World({"a": [1]}, canary_seconds=10.0)
     await world.agent.ensure("a")
     world.events_since()
@@ -333,7 +333,7 @@ async def test_drawing_for_sessions_is_proof_enough():
 
 
 async def test_canaries_do_not_count_as_use():
-    """An old version that only the agent asks for pictures is let go."""
+    """An old version that draws only canaries is unloaded."""
     world = World({"a": [1]}, canary_seconds=1.0, in_use_seconds=30.0)
     await world.agent.ensure("a")
     world.published["a"] = [1, 2]
@@ -343,8 +343,8 @@ async def test_canaries_do_not_count_as_use():
     assert world.agent.loaded() == [("a", 2)]
 
 
-async def test_what_does_not_draw_is_loaded_again_then_triton_restarted():
-    """First the actor is unloaded and loaded; when that does not help, Triton is restarted with all its actors."""
+async def test_an_actor_that_does_not_draw_is_reloaded_then_triton_restarted():
+    """First the actor is unloaded and loaded; if that does not help, Triton is restarted with all its actors."""
     world = World({"a": [1], "b": [1]}, canary_seconds=10.0)
     await world.agent.ensure("a")
     await world.agent.ensure("b")
@@ -361,7 +361,7 @@ async def test_what_does_not_draw_is_loaded_again_then_triton_restarted():
 
 
 async def test_an_actor_at_fault_does_not_restart_triton(caplog: pytest.LogCaptureFixture):
-    """When the actor itself cannot be loaded any more, it is dropped; the others are not disturbed."""
+    """An actor that can no longer be loaded is dropped, without interrupting the others."""
     world = World({"a": [1], "b": [1]}, canary_seconds=10.0)
     await world.agent.ensure("a")
     await world.agent.ensure("b")
@@ -375,8 +375,8 @@ async def test_an_actor_at_fault_does_not_restart_triton(caplog: pytest.LogCaptu
         await world.agent.ensure("a")
 
 
-async def test_a_busy_actor_is_not_taken_for_dead():
-    """A canary that got no turn is no alarm while the actor draws for sessions."""
+async def test_a_busy_actor_is_not_considered_dead():
+    """A canary that times out in the queue is ignored while the actor draws for sessions."""
     world = World({"a": [1]}, canary_seconds=10.0)
     await world.agent.ensure("a")
     world.now += 11.0
@@ -391,8 +391,8 @@ async def test_a_busy_actor_is_not_taken_for_dead():
     assert world.events_since() == []
 
 
-async def test_one_silence_is_no_alarm():
-    """Health turns at once when Triton does not answer; it is restarted when it stays silent."""
+async def test_one_time_out_causes_no_restart():
+    """Health changes at the first time-out of Triton; only repeated ones cause a restart."""
     world = World({})
     world.speaks = False
     assert not await world.agent.check()
@@ -402,8 +402,8 @@ async def test_one_silence_is_no_alarm():
     assert world.events == ["stop", "start"]
 
 
-async def test_a_triton_that_lives_but_says_nothing_is_silent_too():
-    """Health turns when Triton does not say what it has loaded, as if it did not answer at all."""
+async def test_a_live_triton_without_an_index_counts_as_silent():
+    """A Triton that is live but does not report its models is treated like one that does not answer."""
     world = World({"a": [1]})
     await world.agent.ensure("a")
 
@@ -418,8 +418,8 @@ async def test_a_triton_that_lives_but_says_nothing_is_silent_too():
     assert world.events_since() == ["stop", "start", "load a (1,)", "canary a 1"]
 
 
-async def test_restarts_that_fail_are_spaced():
-    """A Triton that cannot start is tried again after growing pauses, and health stays down."""
+async def test_failed_restarts_back_off():
+    """A Triton that cannot start is restarted with exponential back-off, and stays unhealthy."""
     world = World({})
     world.alive, world.cannot_start = False, True
     starts = 0
@@ -433,8 +433,8 @@ async def test_restarts_that_fail_are_spaced():
     assert await world.agent.check()
 
 
-async def test_a_triton_elsewhere_is_never_restarted_but_filled_again():
-    """Without a process of its own the agent only reports; what another Triton lost in its restart is loaded again."""
+async def test_a_triton_elsewhere_is_never_restarted_but_reloaded():
+    """For a Triton elsewhere, the agent only reports failures, and reloads what a restart of that Triton lost."""
     world = World({"a": [1]}, elsewhere=True)
     await world.agent.ensure("a")
     world.alive = False
@@ -449,7 +449,7 @@ async def test_a_triton_elsewhere_is_never_restarted_but_filled_again():
 
 
 async def test_wanted_actors_are_loaded_as_they_are_published():
-    """All are wanted: up to the cap they are loaded, later ones too; nothing is pushed out for them."""
+    """If all actors are wanted, they are loaded up to the maximum, also later ones; none is unloaded for them."""
     world = World({"a": [1]}, wanted_ids=None, max_actors=2)  # type: ignore[arg-type]
     await world.agent.check()
     assert world.agent.loaded() == [("a", 1)]
@@ -457,21 +457,21 @@ async def test_wanted_actors_are_loaded_as_they_are_published():
     await world.agent.check()
     assert world.agent.loaded() == [("a", 1), ("b", 1)]
     await world.agent.ensure("c")
-    assert ("c", 1) in world.agent.loaded(), "whom nobody has asked for makes room at once"
+    assert ("c", 1) in world.agent.loaded(), "an actor that was never requested makes room at once"
 
 
 async def test_a_damaged_version_is_tried_once():
-    """A published version never changes, so one that cannot be loaded is not tried every second."""
+    """A published version never changes, so a damaged one is not tried again."""
     world = World({"a": [1]}, wanted_ids=None)  # type: ignore[arg-type]
     world.damaged.add(("a", 1))
     for _ in range(3):
         assert await world.agent.check()
     assert [event for event in world.events if event.startswith("load")] == ["load a (1,)"]
-    assert not world.agent.failure, "the actor is to blame, and not Triton"
+    assert not world.agent.failure, "the actor is at fault, not Triton"
 
 
-async def test_a_triton_that_draws_nothing_of_what_was_wanted_is_told():
-    """No actor is to blame: whoever starts a server hears of it before a session does. One that draws is enough."""
+async def test_a_triton_that_draws_no_wanted_actor_is_a_failure():
+    """If no actor is at fault and none draws, `failure` gives the reason; one actor that draws is enough."""
     world = World({"a": [1], "b": [1]}, wanted_ids=None)  # type: ignore[arg-type]
     world.dead |= {"a", "b"}
     world.mortally_ill |= {"a", "b"}
@@ -484,16 +484,16 @@ async def test_a_triton_that_draws_nothing_of_what_was_wanted_is_told():
     assert not world.agent.failure
 
 
-async def test_an_old_version_can_be_asked_for():
-    """A session that goes on with an old version gets it, beside the newest."""
+async def test_an_old_version_can_be_requested():
+    """A session that resumes with an old version gets it, and the newest one stays loaded."""
     world = World({"a": [1, 2]})
     await world.agent.ensure("a")
     assert await world.agent.ensure("a", 1) == Ensured(1, "bf16")
     assert world.serves["a"] == (1, 2)
 
 
-async def test_ensure_says_when_triton_cannot_draw():
-    """When nothing helps, the caller hears of it, and the next check goes on trying."""
+async def test_ensure_fails_when_triton_cannot_draw():
+    """If no repair helps, the caller gets an error, and later checks try again."""
     world = World({"a": [1]}, elsewhere=True)
     await world.agent.ensure("a")
     world.dead.add("a")
@@ -506,8 +506,8 @@ async def test_ensure_says_when_triton_cannot_draw():
     assert await world.agent.ensure("a") == Ensured(1, "bf16")
 
 
-async def test_a_canary_is_loaded_beside_what_is_served_and_both_stay():
-    """Neither has to be asked for; a rollback, or what is promoted, lets the other one go once nobody uses it."""
+async def test_a_canary_is_loaded_beside_the_served_version_and_both_stay():
+    """Neither has to be requested. After a rollback or a promotion, the other one is unloaded once it is unused."""
     world = World({"a": [1]}, in_use_seconds=30.0)
     await world.agent.ensure("a")
     world.published["a"] = [1, 2, 3]
@@ -522,8 +522,8 @@ async def test_a_canary_is_loaded_beside_what_is_served_and_both_stay():
     assert world.agent.loaded() == [("a", 1)]
 
 
-async def test_a_canary_that_cannot_be_loaded_takes_nothing_away():
-    """The version beside it is served on."""
+async def test_a_canary_that_cannot_be_loaded_does_not_affect_the_served_version():
+    """The served version stays loaded."""
     world = World({"a": [1, 2]})
     world.said["a"] = Served(1, Canary(2, 50))
     world.damaged.add(("a", 2))
@@ -532,8 +532,8 @@ async def test_a_canary_that_cannot_be_loaded_takes_nothing_away():
     assert world.agent.loaded() == [("a", 1)]
 
 
-async def test_what_is_served_stays_while_it_cannot_be_told_what_is():
-    """A damaged serving.json changes nothing about what is loaded; it is read again after a while."""
+async def test_a_damaged_serving_file_changes_nothing():
+    """While serving.json is damaged, the loaded versions stay; it is read again after a while."""
     world = World({"a": [1, 2]}, in_use_seconds=30.0)
     world.said["a"] = Served(1)
     await world.agent.ensure("a", 2)

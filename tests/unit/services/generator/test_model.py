@@ -1,4 +1,4 @@
-"""What Triton runs, with Triton's own module played."""
+"""The model that Triton runs, with a fake of Triton's own module."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class FakeRequest:
     asked: list[str] = field(default_factory=lambda: ["FRAME", "COMPUTE_SECONDS"])
 
     def is_cancelled(self) -> bool:
-        """Whether the caller has gone."""
+        """Whether the caller cancelled."""
         return self.cancelled
 
     def requested_output_names(self) -> list[str]:
-        """What the caller wants."""
+        """The outputs that the caller requests."""
         return self.asked
 
     def tensor(self, name: str) -> FakeTensor:
@@ -67,7 +67,7 @@ class FakeTritonError:
 
 
 class FakePainter:
-    """Answers its label map; or fails."""
+    """Returns the label map, or fails."""
 
     precision = "bf16"
     fails = False
@@ -86,7 +86,7 @@ class FakePainter:
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """An initialised `TritonPythonModel` with a fake painter; `model.opened` says with what it was opened."""
+    """An initialised `TritonPythonModel` with a fake painter; `model.opened` has the painter's arguments."""
     pb_utils = ModuleType("triton_python_backend_utils")
     pb_utils.TritonError = FakeTritonError  # type: ignore[attr-defined]
     pb_utils.TritonModelException = type("TritonModelException", (Exception,), {})  # type: ignore[attr-defined]
@@ -114,7 +114,7 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 def arguments(actors_root: Path) -> dict[str, str]:
-    """What the stub passes to `initialize`."""
+    """The arguments that the stub passes to `initialize`."""
     parameters = {"actors_root": str(actors_root), "device": "cpu", "threads": "2", "precision": "auto"}
     config = {"parameters": {key: {"string_value": value} for key, value in parameters.items()}}
     return {"model_name": "a", "model_version": "3", "model_config": json.dumps(config)}
@@ -126,7 +126,7 @@ def test_the_configuration_says_what_is_loaded(model: Any, tmp_path: Path):
 
 
 def test_an_unusable_actor_fails_to_load_by_name(model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Triton gets an exception whose text begins with our error's name: the agent looks for that."""
+    """Triton gets an exception whose text begins with our error's name, which the agent searches for."""
 
     def refuse(*_: object, **__: object) -> None:
         raise ActorUnusable("another label-map version")
@@ -142,7 +142,7 @@ def test_an_unusable_actor_fails_to_load_by_name(model: Any, monkeypatch: pytest
 def test_an_instance_computes_on_the_gpu_that_triton_gave_it(
     model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, visible: str | None, device: int, seen: str
 ):
-    """Triton counts the devices that it sees; the process of the instance is left with its own."""
+    """Triton numbers the devices that it sees; the instance's process sees only its own."""
     if visible is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
@@ -154,8 +154,8 @@ def test_an_instance_computes_on_the_gpu_that_triton_gave_it(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)  # so that it is undone
 
 
-def test_answers_hold_what_was_asked_for(model: Any):
-    """One response for each request, in order, with all of its items; the precision only where it is wanted."""
+def test_responses_contain_the_requested_outputs(model: Any):
+    """Each request gets one response, in order, with all of its items; the precision only if requested."""
     first, second = model.execute([FakeRequest(count=2), FakeRequest(asked=["FRAME", "PRECISION"])])
     assert set(first.outputs) == {"FRAME", "COMPUTE_SECONDS"}
     assert first.outputs["FRAME"].shape == (2, SIDE_PX, SIDE_PX, 3)
@@ -174,7 +174,7 @@ def test_answers_hold_what_was_asked_for(model: Any):
     ],
 )
 def test_a_bad_request_is_answered_alone(model: Any, bad: FakeRequest, code: str):
-    """It gets its own error and costs no work; its neighbours in the batch are drawn."""
+    """An invalid request gets its own error and is not drawn; the others in the batch are."""
     before, refused, after = model.execute([FakeRequest(), bad, FakeRequest()])
     assert refused.error.code == code
     assert before.error is after.error is None
@@ -184,7 +184,7 @@ def test_a_bad_request_is_answered_alone(model: Any, bad: FakeRequest, code: str
 
 
 def test_a_failing_network_is_an_error_for_each(model: Any, monkeypatch: pytest.MonkeyPatch):
-    """Every request of the batch hears why; the stub lives on."""
+    """Every request of the batch gets the error, and the stub stays alive."""
     monkeypatch.setattr(FakePainter, "fails", True)
     responses = model.execute([FakeRequest(), FakeRequest()])
     assert [(r.error.code, r.error.message) for r in responses] == [("internal", "the network fell ill")] * 2

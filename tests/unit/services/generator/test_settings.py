@@ -15,7 +15,7 @@ from serving.process.settings import from_environment
 
 
 def test_defaults_start_a_triton_on_free_ports():
-    """Without any variable a Triton is started here, and actors are loaded when first asked for."""
+    """Without any variables, the agent starts its own Triton, and loads actors on their first request."""
     settings = from_environment(GeneratorSettings, "GENERATOR_", {})
     assert settings.triton_address == ""
     assert settings.triton_ports().grpc == 0
@@ -26,14 +26,14 @@ def test_defaults_start_a_triton_on_free_ports():
 @pytest.mark.parametrize(
     "given", [{"TRITON_GRPC_PORT": "8001"}, {"HOST": "0.0.0.0", "INSECURE": "true"}, {"HOST": "::", "INSECURE": "true"}]
 )
-def test_a_triton_for_others_is_at_a_port(given: dict[str, str]):
-    """A port that is asked for, and a free one where other machines call."""
+def test_a_triton_for_other_machines_listens_on_a_port(given: dict[str, str]):
+    """Triton listens on the configured port, or on a free one if other machines can connect."""
     given = {f"GENERATOR_{name}": value for name, value in given.items()}
     assert not from_environment(GeneratorSettings, "GENERATOR_", given).triton_on_socket()
 
 
 def test_variables_are_read():
-    """Every field has its variable."""
+    """Every field has a variable."""
     environment = {
         "GENERATOR_ACTORS_ROOT": "/srv/actors",
         "GENERATOR_THREADS": "4",
@@ -64,20 +64,20 @@ def test_variables_are_read():
         ("LOAD_AT_START", "../etc", "load_at_start"),
         ("TRITON_ADDRESS", "triton:8001", "repository_root"),
         ("TRITON_KEY", "key.pem", "triton_certificate and triton_key"),
-        ("TRITON_CA", "ca.pem", "needs both of tls_certificate and triton_ca"),
+        ("TRITON_CA", "ca.pem", "needs both tls_certificate and triton_ca"),
         ("TRITON_REPOSITORY_KEY_FILE", "key", "needs triton_address"),
         ("TRITON_HTTP_PORT", "8000", "GENERATOR_TRITON_HTTP_PORT"),
         ("NONSENSE", "1", "GENERATOR_NONSENSE"),
     ],
 )
-def test_nonsense_is_refused_by_name(variable: str, value: str, names: str):
-    """The message names the field, or the variable that is none."""
+def test_invalid_settings_are_rejected_by_name(variable: str, value: str, names: str):
+    """The error names the field, or the unknown variable."""
     with pytest.raises(BadSettings, match=names):
         from_environment(GeneratorSettings, "GENERATOR_", {f"GENERATOR_{variable}": value})
 
 
 def test_a_triton_elsewhere_is_not_called_in_plaintext_by_accident():
-    """An address on another machine needs TLS, or plaintext asked for by name."""
+    """An address on another machine needs TLS, or an explicit setting for plaintext."""
     elsewhere = {"GENERATOR_TRITON_ADDRESS": "triton:8001", "GENERATOR_REPOSITORY_ROOT": "repository"}
     with pytest.raises(BadSettings, match=r"triton_address triton:8001 is on another machine.*insecure=true"):
         from_environment(GeneratorSettings, "GENERATOR_", elsewhere)
@@ -86,9 +86,9 @@ def test_a_triton_elsewhere_is_not_called_in_plaintext_by_accident():
 
 
 def test_an_own_triton_is_secured_as_the_agent_is():
-    """With TLS for callers the agent has to know its own Triton too, and with mutual TLS to be known by it."""
+    """If the agent serves with TLS, it must verify its own Triton; with mutual TLS, it must have a certificate too."""
     tls = {"GENERATOR_TLS_CERTIFICATE": "c", "GENERATOR_TLS_KEY": "k"}
-    with pytest.raises(BadSettings, match="needs both of tls_certificate and triton_ca"):
+    with pytest.raises(BadSettings, match="needs both tls_certificate and triton_ca"):
         from_environment(GeneratorSettings, "GENERATOR_", tls)
     known = {**tls, "GENERATOR_TRITON_CA": "ca"}
     from_environment(GeneratorSettings, "GENERATOR_", known)
@@ -108,7 +108,7 @@ def test_an_own_triton_is_secured_as_the_agent_is():
     ],
 )
 def test_the_repository_key_is_one_word(tmp_path: Path, content: bytes | None, refused: str | None):
-    """It is read from its file without the line's end; what is no key is refused, and never quoted."""
+    """The key is read without its line break; an invalid key is rejected with an error that does not quote it."""
     path = tmp_path / "key"
     if content is not None:
         path.write_bytes(content)
@@ -127,7 +127,7 @@ def test_the_repository_key_is_one_word(tmp_path: Path, content: bytes | None, r
     ("make", "said"), [(os.mkfifo, "is not a regular file"), (Path.mkdir, "is not a regular file")]
 )
 def test_a_repository_key_is_a_regular_file(tmp_path: Path, make: Callable[[Path], None], said: str):
-    """A FIFO would hold up the agent for as long as nothing is written into it."""
+    """A FIFO would block the agent until something is written to it."""
     path = tmp_path / "key"
     make(path)
     settings = GeneratorSettings(
@@ -151,7 +151,7 @@ def test_a_repository_key_is_a_regular_file(tmp_path: Path, make: Callable[[Path
 def test_the_ready_line_names_a_port_only_where_there_is_one(
     tmp_path: Path, address: str, host_and_port: tuple[str, int] | None
 ):
-    """A Triton elsewhere may listen at a socket file."""
+    """The ready line has no port if a Triton elsewhere listens on a socket file."""
     settings = GeneratorSettings(triton_address=address, repository_root=tmp_path)
     expected: dict[str, str | int] = {"triton_address": address}
     if host_and_port is not None:

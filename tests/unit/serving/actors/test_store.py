@@ -193,7 +193,7 @@ def test_what_is_published_can_be_read(tmp_path: Path):
     ("changes", "said"),
     [
         ({"frame_rate_hz": math.inf}, "frame_rate_hz: expected a number, got inf"),
-        ({"preset": "x" * 300}, "preset: expected a text of at most 200 characters, got 300"),
+        ({"preset": "x" * 300}, "preset: expected a string of at most 200 characters, got 300"),
         ({"frame_size": FrameSize(9000, 10)}, "frame_size.width_px: expected a whole number from 1 to 8192, got 9000"),
         ({"scores": {"pictures": ["x" * 100] * 20_000}}, "would have more than 1048576 bytes"),
     ],

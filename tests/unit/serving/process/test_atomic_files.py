@@ -9,9 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from serving.process.atomic_files import folder_written_whole, hidden_beside, why_unwritable, written_whole
+from serving.process.atomic_files import (
+    folder_written_whole,
+    hidden_beside,
+    read_picture,
+    why_unwritable,
+    write_picture,
+    written_whole,
+)
 
 LONGEST = ["a" * 251 + ".mp4", "ü" * 125 + ".json", "日" * 85, "x." + "y" * 253]
 
@@ -232,3 +240,12 @@ def test_a_disk_that_takes_nothing_is_known_before(tmp_path):
     )  # fmt: skip
     assert done.stdout.strip() == "File too large"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_survive_being_written(tmp_path):
+    """RGB comes back as RGB; a missing picture is an error."""
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    write_picture(tmp_path / "new" / "picture.png", picture)
+    np.testing.assert_array_equal(read_picture(tmp_path / "new" / "picture.png"), picture)
+    with pytest.raises(OSError, match="missing"):
+        read_picture(tmp_path / "missing.png")

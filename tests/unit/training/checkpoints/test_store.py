@@ -16,7 +16,7 @@ def kept(checkpoints):
 
 
 def test_last_three_are_kept(tmp_path):
-    """The newest first; a fourth pushes the first one out."""
+    """Checkpoints are read newest first, and a fourth pushes the oldest out."""
     checkpoints = Checkpoints(tmp_path / "body.pt")
     assert checkpoints.newest() is None
     for pictures in (2, 4, 6, 8):
@@ -31,8 +31,8 @@ def test_last_three_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut off", "empty", "other"])
-def test_damaged_checkpoint_is_named_and_passed_over(tmp_path, how):
-    """A flipped bit in the weights, a file that was cut off, an empty one, or something else altogether."""
+def test_damaged_checkpoint_is_named_and_skipped(tmp_path, how):
+    """A flipped bit in the weights, a truncated file, an empty one and a foreign one are all damaged."""
     told: list[str] = []
     checkpoints = Checkpoints(tmp_path / "body.pt", told.append)
     checkpoints.write(checkpoint(2))
@@ -42,14 +42,14 @@ def test_damaged_checkpoint_is_named_and_passed_over(tmp_path, how):
     torn = {"flipped": bytes(data), "cut off": bytes(data[:900]), "empty": b"", "other": b"not a checkpoint"}
     checkpoints.path.write_bytes(torn[how])
     assert kept(checkpoints) == [2]
-    assert checkpoints.passed_over
+    assert checkpoints.skipped
     (note,) = told
     assert f"{checkpoints.path} is damaged" in note
-    assert note.endswith("so it is passed over")
+    assert note.endswith("so it is skipped")
 
 
-def test_a_damaged_identity_is_passed_over(tmp_path):
-    """Wherever a bit of what is read first has flipped: the checkpoint before it says what this training is."""
+def test_a_damaged_identity_is_skipped(tmp_path):
+    """If a bit has flipped anywhere in the part read first, the checkpoint before it gives the identity."""
     checkpoints = Checkpoints(tmp_path / "body.pt")
     checkpoints.write(checkpoint(2))
     checkpoints.write(checkpoint(4))
@@ -61,7 +61,7 @@ def test_a_damaged_identity_is_passed_over(tmp_path):
 
 
 def test_a_disk_that_does_not_answer_is_no_damage(tmp_path, monkeypatch):
-    """What cannot be read now is not passed over, or hours of training would be begun anew."""
+    """A read error is raised, not skipped; otherwise hours of training would start over."""
     told: list[str] = []
     checkpoints = Checkpoints(tmp_path / "body.pt", told.append)
     checkpoints.write(checkpoint(2))
@@ -78,7 +78,7 @@ def test_a_disk_that_does_not_answer_is_no_damage(tmp_path, monkeypatch):
 
 
 def test_crash_between_two_renames_loses_nothing(tmp_path):
-    """Where the newest name is missing, the ones behind it are found."""
+    """If the newest file is missing, the older ones are found."""
     checkpoints = Checkpoints(tmp_path / "body.pt")
     for pictures in (2, 4):
         checkpoints.write(checkpoint(pictures))
@@ -87,7 +87,7 @@ def test_crash_between_two_renames_loses_nothing(tmp_path):
 
 
 def test_full_disk_leaves_the_checkpoints_there_are(tmp_path, monkeypatch):
-    """A write that fails raises, and leaves neither a half file nor a gap."""
+    """A failed write raises, and leaves neither a partial file nor a gap."""
     checkpoints = Checkpoints(tmp_path / "body.pt")
     checkpoints.write(checkpoint(2))
 
@@ -102,7 +102,7 @@ def test_full_disk_leaves_the_checkpoints_there_are(tmp_path, monkeypatch):
 
 
 def test_suspect_checkpoints_do_not_push_out_good_ones(tmp_path):
-    """While losses look wrong each checkpoint replaces the last, so that the good ones stay within reach."""
+    """While losses look wrong, each checkpoint replaces the last, so that the good ones stay available."""
     checkpoints = Checkpoints(tmp_path / "body.pt")
     for pictures, suspect in ((2, 0), (4, 0), (6, 1), (8, 3), (10, 5)):
         checkpoints.write(checkpoint(pictures, suspect))
@@ -114,7 +114,7 @@ def test_suspect_checkpoints_do_not_push_out_good_ones(tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    """Half written files of this training go; those of others stay."""
+    """Half-written files of this training are removed; those of others stay."""
     for name in (".body.77.partial.pt", ".face.77.partial.pt"):
         (tmp_path / name).write_bytes(b"half")
     Checkpoints(tmp_path / "body.pt").clean()

@@ -1,4 +1,4 @@
-"""Pairs are moved by the same motion: picture, mask, plate and pose."""
+"""Augmentation moves picture, mask, plate and pose of a pair by the same motion."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_pose_and_picture_move_alike(pose_at):
 
 
 def test_a_share_of_the_pairs_stays():
-    """About as many pairs are moved as the share says, and the same seed moves the same ones."""
+    """The share of moved pairs is about as requested, and the same seed moves the same ones."""
     jitter = Jitter(share=0.25)
     drawn = [jitter.draw(np.random.default_rng(seed), 64, 64) for seed in range(400)]
     assert 60 < sum(affine is not None for affine in drawn) < 140
@@ -34,6 +34,6 @@ def test_a_share_of_the_pairs_stays():
 
 @pytest.mark.parametrize("wrong", [{"share": 1.5}, {"turn_deg": -1.0}, {"scale": 1.0}, {"shift": 2.0}])
 def test_nonsense_is_refused(wrong):
-    """Numbers out of their range raise."""
+    """Numbers out of range raise an error."""
     with pytest.raises(ValueError, match="out of range"):
         Jitter(**wrong)

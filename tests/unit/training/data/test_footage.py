@@ -28,7 +28,7 @@ def make_film(tmp_path):
 
 
 def test_every_frame_comes_in_order(make_film):
-    """Five frames as RGB, ever brighter, at the rate of the file."""
+    """Frames come as RGB in order, at the frame rate of the file."""
     film = make_film("film.mp4", frames=5)
     frames = list(footage_frames(film))
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 5
@@ -36,8 +36,8 @@ def test_every_frame_comes_in_order(make_film):
     assert footage_facts(film).frame_rate_hz == 10
 
 
-def test_footage_that_is_cut_off_gives_what_decodes(make_film):
-    """A recording that broke off loses its last frames and raises nothing."""
+def test_truncated_footage_yields_what_decodes(make_film):
+    """A truncated recording loses its last frames without raising an error."""
     film = make_film("film.mkv", frames=40)
     film.write_bytes(film.read_bytes()[: film.stat().st_size * 2 // 3])
     lost = []
@@ -47,8 +47,8 @@ def test_footage_that_is_cut_off_gives_what_decodes(make_film):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"this is no video" * 100])
-def test_what_is_no_video_is_refused(tmp_path, content):
-    """A missing, an empty and a wrong file are each one line that names it."""
+def test_files_without_video_are_refused(tmp_path, content):
+    """The error for a missing, an empty or a foreign file is one line that names the file."""
     path = tmp_path / "not.mp4"
     if content is not None:
         path.write_bytes(content)
@@ -56,7 +56,7 @@ def test_what_is_no_video_is_refused(tmp_path, content):
         list(footage_frames(path))
 
 
-def test_fingerprints_tell_files_apart(tmp_path):
+def test_fingerprints_identify_files_by_content(tmp_path):
     """The same bytes under another name are the same footage."""
     one, same, other = tmp_path / "a", tmp_path / "b", tmp_path / "c"
     one.write_bytes(b"x"), same.write_bytes(b"x"), other.write_bytes(b"y")
@@ -66,7 +66,7 @@ def test_fingerprints_tell_files_apart(tmp_path):
 
 
 def test_whole_footage_loses_nothing(make_film):
-    """A film that decodes to its end says so."""
+    """A film that decodes to its end reports no lost frames."""
     lost = []
     list(footage_frames(make_film("film.mp4", frames=5), lambda frames, notes: lost.append(frames)))
     assert lost == [0]

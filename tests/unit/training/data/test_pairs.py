@@ -6,11 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.errors import NoBody
-from training.data.pairs import Pairs, split_footage
-from training.data.split import near_blocks, split_by_length
+from training.data.pairs import Pairs
+from training.data.split import near_blocks, split_by_length, split_footage
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A busy machine says nothing about splits."""
+"""Splits do not depend on timing, so a busy machine must not fail these tests."""
 
 
 @UNHURRIED
@@ -26,7 +26,7 @@ def test_held_out_frames_keep_their_distance(frames):
 
 
 def test_long_footage_holds_out_four_blocks_of_eight():
-    """Four blocks of eight frames, spread over the clip, three frames of gap."""
+    """Four blocks of eight frames are spread over the clip, each with a gap of three frames."""
     split = split_footage([True] * 247)
     assert [len(block) for block in split.blocks] == [8] * 4
     assert (~split.trained).sum() == 4 * (8 + 2 * 3)
@@ -63,7 +63,7 @@ def pairs_of(prepared, **options):
 
 
 def test_pairs_depend_on_the_count_alone(prepared):
-    """The pair after so many pictures is the same in a new process; another seed gives others."""
+    """The pair for a number of pictures is the same in a new process; another seed gives other pairs."""
     first, again = pairs_of(prepared).pair(42), pairs_of(prepared).pair(42)
     np.testing.assert_array_equal(first.pictures[0], again.pictures[0])
     np.testing.assert_array_equal(first.previous, again.previous)
@@ -83,14 +83,14 @@ def test_pairs_never_touch_held_out_frames_or_frames_without_a_person(prepared):
 
 
 def test_previous_picture_is_empty_half_of_the_time(prepared):
-    """Zeros stay in distribution, so that a session may begin with them at any frame."""
+    """Zeros stay in distribution, so that a session can start with them at any frame."""
     empty = [not pairs_of(prepared).pair(count).previous.any() for count in range(0, 400, 2)]
     assert 0.4 < np.mean(empty) < 0.75
     assert not any(pairs_of(prepared, previous_zeros=1.0).pair(count).previous.any() for count in range(0, 40, 2))
 
 
 def test_props_beside_the_person_are_the_plate_in_the_target(prepared):
-    """A ball far from the mask is not learnt; without a plate the frame stays as it is."""
+    """A ball far from the mask is not learned; without a plate the frame is not changed."""
     pictures = prepared.pictures.copy()
     pictures[2, 20:26, 26:31] = 255
     prepared = replace(prepared, pictures=pictures)
@@ -100,7 +100,7 @@ def test_props_beside_the_person_are_the_plate_in_the_target(prepared):
 
 
 def test_props_near_the_person_do_not_count(prepared):
-    """Within the margin a prop's pixels are left out, elsewhere and without a plate all pixels count."""
+    """Pixels of a prop within the margin are left out; all others count, and all pixels without a plate."""
     props = prepared.props.copy()
     props[:, 15:18] = 255
     prepared = replace(prepared, props=props)
@@ -114,7 +114,7 @@ def test_props_near_the_person_do_not_count(prepared):
 
 
 def test_targets_are_painted_masked_or_as_filmed(prepared):
-    """Painted ones show the plate beside the person and no prop before them, masked ones the prop, filmed ones all."""
+    """Painted targets show the plate and no prop on the person, masked ones the prop, filmed ones everything."""
     pictures = prepared.pictures.copy()
     pictures[2, 20:26, 26:31] = 255
     prepared = replace(prepared, pictures=pictures, targets=np.zeros_like(pictures))
@@ -130,14 +130,14 @@ def test_targets_are_painted_masked_or_as_filmed(prepared):
 
 
 def test_filmed_targets_count_props_too(prepared):
-    """Who learns the frames as they are is not told where the props are."""
+    """With filmed targets, pixels of props count."""
     props = np.full_like(prepared.props, 255)
     filmed = pairs_of(replace(prepared, props=props), targets="filmed")
     assert (filmed.pair(0).counted[0] == 1).all()
 
 
 def test_masks_without_a_plate_are_refused(prepared):
-    """Beside the person a masked target shows the plate, so there must be one."""
+    """A masked target shows the plate beside the person, so it needs a plate."""
     with pytest.raises(ValueError, match="masked targets show the plate"):
         pairs_of(prepared, onto_plate=False, targets="masked")
 
@@ -157,14 +157,14 @@ def test_values_lie_where_the_networks_expect_them(prepared):
 
 
 def test_footage_without_consecutive_poses_is_refused(prepared):
-    """Every second frame without a person leaves no pair."""
+    """If every second frame lacks the person, no pair is left."""
     poses = [pose if frame % 2 else None for frame, pose in enumerate(prepared.poses)]
     with pytest.raises(NoBody, match="two consecutive"):
         pairs_of(replace(prepared, poses=poses))
 
 
 def test_longer_footage_holds_out_more_blocks():
-    """A block for every 400 frames, 4 at least and 16 at most, with gaps that last an eighth of a second."""
+    """There is a block for every 400 frames, at least 4 and at most 16, with gaps of an eighth of a second."""
     for frames, rate_hz, blocks, gap in ((247, 24, 4, 3), (2800, 25, 7, 3), (9000, 120, 16, 15)):
         split = split_by_length([True] * frames, rate_hz)
         assert len(split.blocks) == blocks
@@ -174,7 +174,7 @@ def test_longer_footage_holds_out_more_blocks():
 
 
 def test_no_pair_goes_across_a_cut(prepared):
-    """A frame behind a cut is no second one, and its predecessor is no previous picture of its own pair."""
+    """A frame after a cut is not a pair's second frame, and the frame before the cut is not a previous picture."""
     cut = replace(prepared, starts=frozenset({0, 12}))
     pairs = Pairs(
         cut, split_footage([True] * len(cut), blocks=1, block_frames=1, gap_frames=1), onto_plate=True,

@@ -7,7 +7,7 @@ PLACE = np.random.default_rng(0).integers(50, 200, (60, 80, 3), np.uint8)
 
 
 def frame_with_person(x_px):
-    """The place with a white bar at `x_px`, and its mask."""
+    """Returns the place with a white bar at `x_px`, and its mask."""
     picture, mask = PLACE.copy(), np.zeros((60, 80), np.uint8)
     picture[10:50, x_px : x_px + 12] = 255
     mask[10:50, x_px : x_px + 12] = 255
@@ -15,15 +15,15 @@ def frame_with_person(x_px):
 
 
 def test_plate_keeps_no_ghost():
-    """Somebody who stands at one spot for most of the time is not in the plate."""
+    """A person who stands in one spot for most of the time is not in the plate."""
     frames = [frame_with_person(x_px) for x_px in (20, 20, 20, 20, 50)]
     plate = fit_plate(*zip(*frames, strict=True))
     np.testing.assert_array_equal(plate.picture, PLACE)
     assert plate.never_seen == 0
 
 
-def test_what_is_never_seen_is_painted_in_and_reported():
-    """A person who never moves leaves a hole; it is filled from around it, and its size is said."""
+def test_places_never_seen_are_filled_in_and_reported():
+    """A person who never moves leaves a hole, which is filled from around it and whose size is reported."""
     frames = [frame_with_person(20)] * 3
     plate = fit_plate(*zip(*frames, strict=True))
     assert 40 * 12 / (60 * 80) <= plate.never_seen < 0.2
@@ -33,7 +33,7 @@ def test_what_is_never_seen_is_painted_in_and_reported():
 
 
 def test_masks_must_match_the_pictures():
-    """No pictures, or another number of masks, is an error."""
+    """No pictures, or a different number of masks, is an error."""
     picture, mask = frame_with_person(20)
     for pictures, masks in (([], []), ([picture], [mask, mask])):
         with pytest.raises(ValueError, match="masks"):
@@ -41,7 +41,7 @@ def test_masks_must_match_the_pictures():
 
 
 def test_props_are_neither_person_nor_place():
-    """A ball is found where it is; the person and the noise of the camera are not."""
+    """A ball is found as a prop; the person and camera noise are not."""
     picture, mask = frame_with_person(20)
     noise = np.random.default_rng(1).integers(-8, 9, picture.shape)
     picture = np.clip(picture.astype(int) + noise, 0, 255).astype(np.uint8)
@@ -54,7 +54,7 @@ def test_props_are_neither_person_nor_place():
 
 
 def test_shadows_are_the_place_only_darker():
-    """Half of the light is a shadow; something dark of its own colour is a prop."""
+    """A region with half the light is a shadow; a dark object of another colour is a prop."""
     place = np.full((60, 80, 3), (180, 150, 120), np.uint8)
     picture, mask = place.copy(), np.zeros((60, 80), np.uint8)
     picture[10:20, 10:30] = place[10:20, 10:30] // 2
@@ -67,7 +67,7 @@ def test_shadows_are_the_place_only_darker():
 
 
 def test_props_close_to_the_person_reach_up_to_the_mask():
-    """The band that is too close to the person to be searched belongs to the prop beside it, the person never does."""
+    """The unsearched band close to the person belongs to the prop beside it; the person never does."""
     picture, mask = frame_with_person(20)
     picture[30:38, 32:50] = 255
     unsure = uncertain(beside_person(picture, PLACE, mask).props, mask)

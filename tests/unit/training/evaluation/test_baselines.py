@@ -9,7 +9,7 @@ PLATE = np.full((32, 32, 3), 250, np.uint8)
 
 
 def test_nearest_pose_is_the_one_least_far_away(pose_at):
-    """Of several poses the one beside the asked one; poses without a joint in common never."""
+    """The pose beside the asked one is found, never a pose without a joint in common."""
     known = [pose_at(4), pose_at(17), pose_at(28)]
     assert NearestPose(known).index(pose_at(16)) == 1
     assert NearestPose([Pose.nothing_seen(), *known]).index(pose_at(16)) == 2
@@ -19,7 +19,7 @@ def test_nearest_pose_is_the_one_least_far_away(pose_at):
 
 
 def one_by_one(asked, known):
-    """What `NearestPose` computes, pose by pose."""
+    """Computes the same as `NearestPose`, pose by pose."""
     distances_px = []
     for other in known:
         shared = (asked.seen & other.seen)[skeleton.BODY]
@@ -29,7 +29,7 @@ def one_by_one(asked, known):
 
 
 def test_all_poses_at_once_are_compared_as_one_by_one():
-    """Whichever joints are missing, the same one is the nearest."""
+    """The same pose is the nearest, whichever joints are missing."""
     random = np.random.default_rng(3)
 
     def pose():
@@ -43,7 +43,7 @@ def test_all_poses_at_once_are_compared_as_one_by_one():
 
 
 def test_grey_figure_stands_where_it_was_asked(pose_at):
-    """Grey at the torso and the head, the plate far from them, the plate itself untouched."""
+    """Torso and head are grey, the rest is the plate, and the plate itself is not changed."""
     drawn = grey_figure(pose_at(16), PLATE)
     for y, x in ((13, 16), (6, 16)):
         assert (drawn[y, x] == 128).all()
@@ -52,5 +52,5 @@ def test_grey_figure_stands_where_it_was_asked(pose_at):
 
 
 def test_nobody_is_drawn_without_a_torso():
-    """A pose without neck and hips leaves the plate."""
+    """A pose without neck and hips leaves only the plate."""
     np.testing.assert_array_equal(grey_figure(Pose.nothing_seen(), PLATE), PLATE)

@@ -1,4 +1,4 @@
-"""Evaluations of tiny actors: what is compared with what, and what is written."""
+"""Evaluations of tiny actors: the comparisons made, and the files written."""
 
 import csv
 import json
@@ -16,6 +16,7 @@ from motion.crop import Crop
 from motion.face_region import FaceRule
 from serving.actors.store import ActorStore
 from serving.errors import BadInput
+from serving.process.atomic_files import write_picture
 from tests.tiny_actors import publish_tiny
 from training.data.footage import Footage
 from training.evaluation import self_reconstruction, transfer
@@ -23,7 +24,6 @@ from training.evaluation.score_rows import measured
 from training.evaluation.self_reconstruction import evaluate_held_out, footage_of
 from training.evaluation.tables import draw_pose_bars, footnotes, markdown, tables_of, write_evaluation
 from training.evaluation.transfer import evaluate_transfer
-from training.process.atomic import write_picture
 
 
 def told(what, done, of):
@@ -47,14 +47,14 @@ def actor(tmp_path, prepared):
 
 @pytest.fixture
 def detector(monkeypatch, prepared):
-    """In the place of the detector: finds in every picture the pose that was asked for, one pixel to the right."""
+    """Replaces the detector: finds in every picture the pose that was asked for, one pixel to the right."""
     asked = {}
 
     def detected(runs):
         known = [[asked.get(picture.tobytes()) for picture in run] for run in runs]
         return [[None if pose is None else pose.transformed(1, 1, 1, 0) for pose in run] for run in known]
 
-    prepared.pictures[:, 0, 0, 0] = np.arange(len(prepared))  # so that no two are alike
+    prepared.pictures[:, 0, 0, 0] = np.arange(len(prepared))  # so that no two are equal
     for frame, picture in enumerate(prepared.pictures):
         asked[picture.tobytes()] = prepared.poses[frame]
     monkeypatch.setattr("training.evaluation.score_rows.detected", detected)
@@ -63,7 +63,7 @@ def detector(monkeypatch, prepared):
 
 
 def test_held_out_frames_are_measured_beside_their_baselines(actor, prepared, detector):
-    """The frames that training held out, and no other: the actor, without its face, a training frame, the real ones."""
+    """Only the frames that training held out are measured: for the actor, without its face, and for the baselines."""
     evaluation = evaluate_held_out(actor, prepared, None, None, told)
     rows = {row.drawn_by: row for row in evaluation.rows}
     assert list(rows) == [
@@ -78,14 +78,14 @@ def test_held_out_frames_are_measured_beside_their_baselines(actor, prepared, de
     assert real.parts["overall"].distance_px == pytest.approx(1, abs=1e-5)
     nearest = rows["nearest training frame"]
     assert likeness(nearest) > likeness(rows["the actor"])
-    assert (nearest.parts["body"].distance_px or 0) > 1  # of another frame than the one asked for
+    assert (nearest.parts["body"].distance_px or 0) > 1  # it shows another frame than the one asked for
     assert "held out in training" in evaluation.notes
     assert len(evaluation.shown) == 8
 
 
 @pytest.mark.parametrize("phase", ["drawing", "measuring"])
-def test_an_evaluation_that_is_asked_to_stop_ends_between_two_frames(actor, prepared, detector, phase):
-    """Whoever is told of its progress is told ahead of each frame, and may end it."""
+def test_an_evaluation_can_be_stopped_between_two_frames(actor, prepared, detector, phase):
+    """Progress is reported before each frame, and an exception in the callback ends the evaluation."""
     told_of = []
 
     def on_step(what, done, of):
@@ -100,7 +100,7 @@ def test_an_evaluation_that_is_asked_to_stop_ends_between_two_frames(actor, prep
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_files_that_were_trained_on_are_named(actor, prepared, detector, tmp_path, listed):
-    """Footage of one learned file and a new one is no other footage; a record of one file names it without a list."""
+    """Footage with a file from the training is noted, also if the record of one file has no list of files."""
     learned, new = tmp_path / "learned.mp4", tmp_path / "new.mp4"
     learned.write_bytes(b"learned"), new.write_bytes(b"new")
     fingerprint = Footage(files=(learned,)).fingerprint()
@@ -109,16 +109,16 @@ def test_files_that_were_trained_on_are_named(actor, prepared, detector, tmp_pat
     for files, note in (
         (
             (learned, new),
-            "the actor was trained on learned.mp4: frames of it may have been learned, and score too well",
+            "the actor was trained on learned.mp4: its frames may have been learned, so scores may be too good",
         ),
-        ((new,), "other footage than the actor was trained on"),
+        ((new,), "not the footage of the actor's training"),
     ):
         evaluation = evaluate_held_out(trained, prepared, Footage(files=files), None, told)
         assert evaluation.notes[0] == note
 
 
-def test_nothing_that_is_missing_is_left_out_quietly(actor, prepared, detector, tmp_path):
-    """Metrics without weights, and parts that nobody found, are n/a with the reason; files and plots are written."""
+def test_missing_values_are_reported(actor, prepared, detector, tmp_path):
+    """Metrics without weights and undetected parts are n/a, with the reason; files and plots are written."""
     evaluation = evaluate_held_out(actor, prepared, None, None, told)
     evaluation.not_available["LPIPS"] = "no weights"
     likeness, distance, rests_on, missed, motion = tables_of(evaluation)
@@ -152,8 +152,8 @@ def test_nothing_that_is_missing_is_left_out_quietly(actor, prepared, detector, 
     assert cv2.imread(str(paths[3])).shape[0] > 300
 
 
-def test_a_part_that_nobody_found_has_no_bar(actor, prepared, detector):
-    """A bar of no height would be the best value there is; n/a is written in its place."""
+def test_an_undetected_part_has_no_bar(actor, prepared, detector):
+    """A bar of height 0 would look like the best value; n/a is written instead."""
     missed, _, _, real = evaluate_held_out(actor, prepared, None, None, told).rows
     axes = Figure().subplots()
     draw_pose_bars(axes, [missed, real])
@@ -166,8 +166,8 @@ def test_a_part_that_nobody_found_has_no_bar(actor, prepared, detector):
 
 
 def test_footage_that_is_not_there_is_asked_for(actor, tmp_path):
-    """What the actor was trained on is used where it is still prepared."""
-    with pytest.raises(BadInput, match=r"what kind was trained on is not prepared in .*: give the footage itself"):
+    """Without the prepared footage of the training, the footage must be given."""
+    with pytest.raises(BadInput, match=r"the footage of kind's training is not prepared in .*: name the files"):
         footage_of(actor, None, tmp_path / "work", told, print)
 
 
@@ -198,7 +198,7 @@ def truth(tmp_path, prepared):
 
 
 def test_a_transfer_is_measured_against_its_right_answer(actor, prepared, detector, truth, tmp_path):
-    """A perfect transfer that lacks one frame: no difference in the others, the detector's own error told apart."""
+    """A perfect transfer without one frame scores perfectly on the others; the detector's own error is separate."""
     transferred = [*prepared.pictures[:3], None]
     evaluation = evaluate_transfer(actor, transferred, truth, tmp_path / "truth.npz", None, told)
     rows = {row.drawn_by: row for row in evaluation.rows}
@@ -212,8 +212,8 @@ def test_a_transfer_is_measured_against_its_right_answer(actor, prepared, detect
         assert evaluation.facts[f"{name}_joint_error_aligned_px"] == pytest.approx(0, abs=1e-4)
 
 
-def test_a_film_that_is_not_of_this_transfer_is_refused(actor, prepared, detector, truth, tmp_path):
-    """Another number of frames, another size, joints of something else."""
+def test_a_film_of_another_transfer_is_refused(actor, prepared, detector, truth, tmp_path):
+    """The number of frames, the frame size and the joints must match."""
     with pytest.raises(BadInput, match="has 4 frames, the transfer 2"):
         evaluate_transfer(actor, list(prepared.pictures[:2]), truth, None, None, told)
     other = replace(actor, frame_size=replace(actor.frame_size, width_px=64))
@@ -226,7 +226,7 @@ def test_a_film_that_is_not_of_this_transfer_is_refused(actor, prepared, detecto
 
 @pytest.mark.parametrize(("joints", "marked"), [(1, True), (279, True), (280, False), (560, False)])
 def test_a_distance_over_few_joints_is_marked(actor, prepared, detector, joints, marked):
-    """Below half of the joints asked for the number has a mark, and a footnote says why; n/a needs none."""
+    """A distance over fewer than half of the joints asked for has a mark and a footnote; n/a needs none."""
     evaluation = evaluate_held_out(actor, prepared, None, None, told)
     score = replace(evaluation.rows[-1].parts["face"], distance_px=1.0, joints=joints, asked=560, frames=1)
     parts = dict.fromkeys(evaluation.rows[-1].parts, replace(score, joints=560)) | {"face": score}
@@ -246,11 +246,12 @@ def test_a_distance_over_few_joints_is_marked(actor, prepared, detector, joints,
     ("distances", "mean"), [([0.0, 0.0], 0.0), ([0.0, 0.3], 0.15), ([None, 0.0], 0.0), ([None] * 2, None)]
 )
 def test_a_pose_distance_of_nothing_counts(prepared, monkeypatch, distances, mean):
-    """Found exactly where it was asked for is the best there is, and no missing value."""
+    """A distance of 0 is the best value, not a missing one."""
     told_next = iter(distances)
     monkeypatch.setattr("training.evaluation.score_rows.pose_distance", lambda one, other: next(told_next))
     runs, asked = [list(prepared.pictures[:2])], [prepared.poses[:2]]
+    monkeypatch.setattr("training.evaluation.score_rows.detected", lambda runs: asked)
     rule = FaceRule(side_per_face_size=2.0, min_side_px=8)
-    row = measured("these", runs, runs, asked, rule, None, is_real=True, has_motion=False, found=asked)
+    row = measured("these", runs, runs, asked, rule, None, is_real=True, has_motion=False)
     assert row.pose_distance == (None if mean is None else pytest.approx(mean))
     assert row.parts["body"].distance_px == 0.0

@@ -19,7 +19,7 @@ def walk():
 
 
 def test_what_moves_with_the_motion_does_not_flicker(walk):
-    """The real frames, and the same ones darker, are at the floor, though every pixel changes."""
+    """The real frames, and the same ones darker, are at the floor although every pixel changes."""
     frames, poses = walk
     assert np.abs(frames[1].astype(int) - frames[0]).mean() > 5
     assert np.mean(flicker_levels(frames, frames, poses)) < 1
@@ -27,7 +27,7 @@ def test_what_moves_with_the_motion_does_not_flicker(walk):
 
 
 def test_light_that_changes_from_frame_to_frame_flickers(walk):
-    """Twenty levels up and down again are about twenty levels."""
+    """Light that changes by 20 levels and back gives a flicker of about 20 levels."""
     frames, poses = walk
     drawn = [np.clip(frame.astype(int) + 20 * (i % 2), 0, 255).astype(np.uint8) for i, frame in enumerate(frames)]
     values = flicker_levels(drawn, frames, poses)
@@ -36,7 +36,7 @@ def test_light_that_changes_from_frame_to_frame_flickers(walk):
 
 
 def test_a_picture_that_stands_still_flickers_where_it_should_move(walk):
-    """The same picture again and again lags behind the motion."""
+    """A repeated picture lags behind the motion, which counts as flicker."""
     frames, poses = walk
     assert np.mean(flicker_levels([frames[0]] * 5, frames, poses)) > 3
     assert flicker_levels(frames[:1], frames[:1], poses[:1]) == []

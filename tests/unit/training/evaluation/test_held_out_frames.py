@@ -1,19 +1,20 @@
-"""Held-out frames: a job that is asked to stop ends between two of them."""
+"""Held-out frames: a stopped job ends between two of them, and a preview shows some of them."""
 
+import numpy as np
 import pytest
 
 from motion.frame import Picture
 from training.data.split import split_footage
-from training.evaluation.held_out_frames import HeldOut
+from training.evaluation.held_out_frames import HeldOut, preview_sheet
 
 
 class Stopped(Exception):
-    """Somebody asked."""
+    """The job was asked to stop."""
 
 
 @pytest.mark.parametrize("work", ["drawn", "refined", "scores", "pose_scores", "baselines"])
 def test_a_stop_is_heard_between_two_frames(prepared, tiny, fake_estimator, work):
-    """Whatever is done with the held-out frames, no second one is begun once somebody asked."""
+    """After a stop was requested no second frame is started, whatever is done with the frames."""
     begun: list[int] = []
 
     def check():
@@ -35,3 +36,13 @@ def test_a_stop_is_heard_between_two_frames(prepared, tiny, fake_estimator, work
         works[work]()
     if work == "pose_scores":
         assert fake_estimator.looked == 1
+
+
+def test_preview_has_one_column_per_frame():
+    """Each frame is a column of three pictures, with a caption above all columns."""
+    picture = np.zeros((32, 40, 3), np.uint8)
+    sheet = preview_sheet("1 minute", [[picture] * 3] * 2)
+    assert sheet.shape[1:] == (80, 3)
+    assert sheet.shape[0] > 96
+    with pytest.raises(ValueError, match="at least one frame"):
+        preview_sheet("", [])

@@ -14,7 +14,7 @@ def pose(offset=0.0, unseen=()):
 
 
 def test_the_papers_joints_are_counted():
-    """23 of the body, 70 of the face, 21 of either hand, 135 in all; the small toes are in none."""
+    """There are 23 joints of the body, 70 of the face, 21 of each hand and 135 in all, without the small toes."""
     assert {name: len(joints) for name, joints in PARTS.items()} == {
         "body": 23, "face": 70, "hands": 42, "overall": 135,
     }  # fmt: skip
@@ -22,7 +22,7 @@ def test_the_papers_joints_are_counted():
 
 
 def test_distances_are_means_over_the_joints_found_in_both():
-    """By hand: offsets of (3, 3) and (6, 6), one hand not found in the second frame, the face not asked for in it."""
+    """The means equal those by hand, for a hand that was not found and a face that was not asked for."""
     left = range(skeleton.LEFT_HAND.start, skeleton.LEFT_HAND.stop)
     face = range(skeleton.FACE.start, skeleton.FACE.stop)
     scores = part_scores([pose(), pose(unseen=face)], [pose(3), pose(6, unseen=left)])
@@ -37,7 +37,7 @@ def test_distances_are_means_over_the_joints_found_in_both():
 
 
 def test_nobody_found_is_everything_missed():
-    """There is no distance then, and no number in its place."""
+    """If no person is found there is no distance."""
     scores = part_scores([pose()], [None])
     assert scores["body"].distance_px is None
     assert scores["body"].missed == 23

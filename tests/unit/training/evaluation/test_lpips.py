@@ -26,7 +26,7 @@ def pictures():
 
 
 def test_the_distance_is_what_the_paper_says(alexnet, pictures):
-    """Per layer: unit features, squared difference, weighted sum over channels, mean over places; added up by hand."""
+    """The distance equals one computed by hand: unit features, squared differences, weighted sum, mean over places."""
     ours = Lpips(alexnet, linear_weights())
     shift, scale = np.array([-0.030, -0.088, -0.188]), np.array([0.458, 0.448, 0.450])
     total = 0.0
@@ -45,14 +45,14 @@ def test_the_distance_is_what_the_paper_says(alexnet, pictures):
 
 
 def test_the_linear_weights_are_there():
-    """Five layers of AlexNet's channels, none of them negative, come with a package that training needs anyway."""
+    """The weights of AlexNet's five layers come with torchmetrics, and none is negative."""
     weights = linear_weights()
     assert [tuple(weight.shape) for weight in weights] == [(1, c, 1, 1) for c in (64, 192, 384, 256, 256)]
     assert all(float(weight.min()) >= 0 for weight in weights)
 
 
 def test_without_weights_there_is_a_reason_and_no_number(tmp_path, monkeypatch):
-    """It names the file and the option."""
+    """The reason names the file and the option."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     metric, reason = open_lpips(None)
     assert metric is None
@@ -60,7 +60,7 @@ def test_without_weights_there_is_a_reason_and_no_number(tmp_path, monkeypatch):
 
 
 def test_another_file_is_refused_by_its_hash(tmp_path, alexnet, monkeypatch):
-    """What is accepted is the published file, byte for byte."""
+    """Only the published file is accepted, byte for byte."""
     path = tmp_path / "alexnet-owt-7be5be79.pth"
     torch.save(alexnet, path)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -73,7 +73,7 @@ def test_another_file_is_refused_by_its_hash(tmp_path, alexnet, monkeypatch):
 
 
 def test_pictures_too_small_for_it_are_refused(alexnet):
-    """As are pictures of two sizes."""
+    """Pictures that are too small, or of different sizes, are refused."""
     small, large = np.zeros((20, 40, 3), np.uint8), np.zeros((40, 40, 3), np.uint8)
     for one, other in ((small, small), (small, large)):
         with pytest.raises(ValueError, match="at least 32 pixels"):

@@ -11,7 +11,7 @@ RULE = FaceRule(side_per_face_size=2.0, min_side_px=8)
 
 
 def test_the_real_picture_scores_perfectly(prepared):
-    """SSIM 1 and a PSNR beyond all limits against itself; noise scores lower on body and face."""
+    """A picture scores SSIM 1 against itself; noise scores lower on body and face."""
     real, poses = list(prepared.pictures[:3]), prepared.poses[:3]
     perfect = score_pictures(real, real, poses, RULE)
     assert (perfect.frames, perfect.faces) == (3, 3)
@@ -53,7 +53,7 @@ def by_hand(picture, truth):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_ssim_with_and_without_its_border_is_that_by_hand(pose_at, seed):
-    """Both conventions, on body and face: torchmetrics' over the mirrored crop, and scikit-image's inside of it."""
+    """SSIM equals that by hand in both conventions: over the mirrored crop, and inside as in scikit-image."""
     random = np.random.default_rng(seed)
     truth = random.integers(0, 256, (32, 32, 3), np.uint8)
     truth[:, 10:22] = np.linspace(0, 255, 32, dtype=np.uint8)[:, None, None]  # the middle is smooth, the edges are not
@@ -83,7 +83,7 @@ def test_ssim_inside_is_scikit_images(pose_at):
 
 
 def test_poses_without_a_face_score_the_body_only(prepared, pose_at):
-    """No face in the pose, no face score, and that is said."""
+    """A pose without a face has no face score."""
     scores = score_pictures([prepared.plate], [prepared.plate], [pose_at(16, face=False)], RULE)
     assert (scores.faces, scores.face_ssim, scores.face_psnr_db) == (0, None, None)
 
@@ -96,7 +96,7 @@ def test_scores_need_as_many_of_everything(prepared):
 
 
 def test_body_box_stays_inside_of_the_picture(pose_at):
-    """Also for somebody at the edge, and never smaller than SSIM's window."""
+    """The box stays inside for a person at the edge, and is never smaller than SSIM's window."""
     for x_px in (-20, 0, 16, 31, 60):
         rows, columns = body_box(pose_at(x_px), 32, 32)
         assert 0 <= rows.start < rows.stop <= 32
@@ -107,13 +107,13 @@ def test_body_box_stays_inside_of_the_picture(pose_at):
 
 
 def test_pose_distance_is_in_torso_lengths(pose_at):
-    """Four pixels aside with a torso of eight is one half, whatever else was seen."""
+    """Four pixels at a torso of eight are a distance of one half, whatever else was seen."""
     assert pose_distance(pose_at(16), pose_at(16)) == 0
     assert pose_distance(pose_at(16), pose_at(20, face=False)) == pytest.approx(0.5)
 
 
 def test_unsure_joints_do_not_count(pose_at):
-    """A joint below a confidence of 0.5 in either pose is left out; without any there is no distance."""
+    """A joint with a confidence below 0.5 in either pose is left out; if none is left there is no distance."""
     asked, found = pose_at(16), pose_at(16)
     joints, confidence = found.joints_px.copy(), found.confidence.copy()
     joints[skeleton.L_ANKLE] += 100
@@ -124,7 +124,7 @@ def test_unsure_joints_do_not_count(pose_at):
 
 
 def test_detector_is_asked_of_every_run_anew(fake_estimator, pose_at):
-    """Frames without a pose are counted, distances taken over the others, one tracker per run."""
+    """Each run has its own tracker, frames without a pose are counted, and distances average over the others."""
     bright, dark = np.full((32, 32, 3), 200, np.uint8), np.zeros((32, 32, 3), np.uint8)
     scores = score_poses([[bright, dark], [bright]], [[pose_at(16), pose_at(16)], [pose_at(20)]])
     assert (scores.frames, scores.frames_with_a_pose) == (3, 2)

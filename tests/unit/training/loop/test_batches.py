@@ -3,9 +3,8 @@ import threading
 import pytest
 import torch
 
-from training.data.pairs import split_footage
-from training.loop.ahead import Ahead
-from training.loop.batches import collated, halved
+from training.data.split import split_footage
+from training.loop.batches import Ahead, collated, halved
 from training.preset_setup import pairs_for
 
 
@@ -15,7 +14,7 @@ def pairs(prepared, tiny):
 
 
 def test_batch_holds_its_pairs_side_by_side(pairs):
-    """Item for item the same tensors, in every field."""
+    """A batch contains the same tensors as its pairs, in every field."""
     one, other = pairs.pair(0), pairs.pair(2)
     batch = collated([one, other])
     assert batch.previous.shape == (2, 3, 32, 32)
@@ -30,7 +29,7 @@ def test_batch_holds_its_pairs_side_by_side(pairs):
 
 
 def test_halved_pair_has_means_of_four_pixels(pairs):
-    """Pictures are averaged; a pixel of which a quarter does not count does not count."""
+    """Pictures are averaged, and a pixel does not count if one of its four does not."""
     pair = pairs.pair(0)
     pair.counted[0][..., 0, 0] = 0
     half = halved(pair)
@@ -41,7 +40,7 @@ def test_halved_pair_has_means_of_four_pixels(pairs):
 
 
 def test_coming_batches_are_made_while_the_present_one_is_used():
-    """The next ones are begun when one is asked for, in other threads, and are the same as asked for alone."""
+    """The next batches are started in other threads, and are the same as made alone."""
     begun = threading.Event()
     names = set()
 
@@ -59,7 +58,7 @@ def test_coming_batches_are_made_while_the_present_one_is_used():
 
 
 def test_error_in_making_a_batch_is_raised_where_it_is_asked_for():
-    """Footage that cannot be read ends the training, in the thread that trains."""
+    """An error in making a batch is raised in the thread that trains."""
 
     def make(number):
         raise OSError("cannot read")

@@ -1,4 +1,4 @@
-"""What the body's training promises, looked at in one step of a tiny network."""
+"""The promises of the body's training, checked in one step of a tiny network."""
 
 from dataclasses import replace
 
@@ -7,18 +7,18 @@ import torch
 from torch import nn
 
 from services.generator.network import LocalEnhancer
-from training.data.pairs import split_footage
+from training.data.split import split_footage
 from training.loop.batches import collated
 from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing, StepAbandoned
 from training.losses import LossWeights
-from training.losses.temporal import judged_apart, judged_together
+from training.losses.temporal import paired, single
 from training.preset_setup import pairs_for
 from training.presets import coarse_stage, with_losses
 
 
 class Seen(nn.Module):
-    """In VGG19's place: five times the picture itself."""
+    """Replaces VGG19: returns the picture itself five times."""
 
     def forward(self, x_B3HW):
         return [x_B3HW] * 5
@@ -42,11 +42,11 @@ def enhanced(tiny):
 
 
 def gradients(learner):
-    return [weight.grad for network in (learner.generator, learner.judge) for weight in network.parameters()]
+    return [weight.grad for network in (learner.generator, learner.discriminator) for weight in network.parameters()]
 
 
 def test_gradient_of_two_pairs_is_the_mean_of_each(learner):
-    """A batch of 2 pulls at every weight as the two pairs do on average."""
+    """The gradients of a batch of 2 are the mean of those of its two pairs."""
     both, first, second = learner(batch=2), learner(), learner()
     second.pictures_seen = 2
     for each in (both, first, second):
@@ -57,32 +57,32 @@ def test_gradient_of_two_pairs_is_the_mean_of_each(learner):
         torch.testing.assert_close(of_both, mean, rtol=1e-3, atol=1e-5 * float(mean.abs().max()) + 1e-9)
 
 
-def test_judge_sees_a_pair_together_or_each_frame_apart():
-    """Two labels, two pictures: 12 channels of one pair; without smoothing 6 channels of two pictures."""
+def test_discriminator_sees_a_pair_together_or_each_frame_apart():
+    """The discriminator sees a pair in 12 channels, or without smoothing two pictures in 6 channels."""
     labels = (torch.full((3, 3, 2, 2), 1.0), torch.full((3, 3, 2, 2), 2.0))
     pictures = (torch.full((3, 3, 2, 2), 3.0), torch.full((3, 3, 2, 2), 4.0))
-    together, apart = judged_together(labels, pictures), judged_apart(labels, pictures)
+    together, apart = paired(labels, pictures), single(labels, pictures)
     assert together[0, ::3, 0, 0].tolist() == [1, 2, 3, 4]
     assert apart.shape == (6, 6, 2, 2)
     assert apart[[0, 3], ::3, 0, 0].tolist() == [[1, 3], [2, 4]]
 
 
-def test_losses_of_the_first_row_know_no_time(learner, tiny):
-    """pix2pixhd: whatever the picture before, the same is drawn, after training too; the judge sees one picture."""
+def test_first_row_ignores_time(learner, tiny):
+    """pix2pixhd ignores the previous picture, also after training, and its discriminator sees one picture."""
     row = with_losses(tiny, "pix2pixhd")
     trained = learner(row)
     for _ in range(3):
         trained.step(0.0)
-    assert trained.judge.judges[0].stages[0][0].weight.shape[1] == 6
+    assert trained.discriminator.judges[0].stages[0][0].weight.shape[1] == 6
     label, random = torch.rand(1, 3, 32, 32), torch.Generator().manual_seed(0)
     drawn = [trained.averaged(torch.cat([label, torch.rand(1, 3, 32, 32, generator=random)], dim=1)) for _ in range(2)]
     assert torch.equal(*drawn)
     smooth = learner(with_losses(tiny, "smoothing"))
-    assert smooth.judge.judges[0].stages[0][0].weight.shape[1] == 12
+    assert smooth.discriminator.judges[0].stages[0][0].weight.shape[1] == 12
 
 
 def test_perceptual_loss_counts_both_frames(learner, tiny):
-    """Where features are the pictures themselves it is, by hand, their L1 times the weights of the layers."""
+    """If the features are the pictures themselves, the loss is their L1 times the weights of the layers."""
     preset = replace(tiny, weights=LossWeights(perceptual=5.0, l1=10.0, opacity=0.0), person_gain=0.0)
     losses = learner(preset, vgg=Seen()).step(0.0)
     layers = 1 / 32 + 1 / 16 + 1 / 8 + 1 / 4 + 1
@@ -93,7 +93,7 @@ def test_perceptual_loss_counts_both_frames(learner, tiny):
 
 @pytest.mark.parametrize(("losses", "share"), [("pix2pixhd", 0.5), ("smoothing", 1.0)])
 def test_pixel_terms_weigh_as_much_as_the_discriminator_counts_pictures(learner, tiny, losses, share):
-    """Each is summed over a pair that is judged once, and averaged over two pictures that are judged apart."""
+    """A pixel term is summed over a pair, or averaged over two separate pictures."""
     preset = with_losses(
         replace(tiny, weights=LossWeights(perceptual=5.0, l1=10.0), person_gain=0.0, previous_zeros=1.0), losses
     )
@@ -122,7 +122,7 @@ def test_pixel_terms_weigh_as_much_as_the_discriminator_counts_pictures(learner,
 
 
 def test_feature_matching_is_summed_over_three_scales_where_asked(learner, tiny):
-    """The first step's term is three times that of the mean: same weights, same pair."""
+    """With sum, the first step's term is three times that with mean."""
     mean, total = (
         learner(replace(tiny, discriminator_scales=3, feature_matching=over)).step(0.0)["feature_matching"]
         for over in ("mean", "sum")
@@ -130,14 +130,14 @@ def test_feature_matching_is_summed_over_three_scales_where_asked(learner, tiny)
     assert total == pytest.approx(3 * mean, rel=1e-3)
 
 
-def test_terms_of_no_weight_are_not_computed(learner, tiny):
-    """What counts nothing costs nothing."""
+def test_terms_of_weight_0_are_not_computed(learner, tiny):
+    """A term of weight 0 is not computed."""
     preset = replace(tiny, weights=LossWeights(feature_matching=0.0, l1=0.0))
     assert set(learner(preset).step(0.0)) == {"adversarial", "opacity", "judge"}
 
 
 def test_enhancer_starts_warm_and_its_trunk_waits(learner, enhanced):
-    """It takes over the coarse generator's weights, which stay as they are for the first tenth, and then learn."""
+    """The enhancer takes the coarse generator's weights; they are fixed for the first tenth, and then learn."""
     coarse = learner(coarse_stage(enhanced), half_size=True)
     coarse.step(0.0)
     fine = learner(enhanced)
@@ -156,12 +156,12 @@ def test_enhancer_starts_warm_and_its_trunk_waits(learner, enhanced):
     torch.testing.assert_close(dict(trunk.state_dict()), warm, rtol=0, atol=0)
     fine.step(0.1)
     assert not torch.equal(trunk.head.conv.weight, warm["head.conv.weight"])
-    with pytest.raises(ValueError, match="nothing else does"):
+    with pytest.raises(ValueError, match="only a local enhancer"):
         coarse.warm_start(coarse)
 
 
-def test_step_that_is_given_up_changes_nothing(learner):
-    """Asked to stop while a picture is drawn, no weight, no count and no optimizer has moved."""
+def test_abandoned_step_changes_nothing(learner):
+    """A step that is stopped while drawing changes no weight, no count and no optimizer."""
     given_up, whole = learner(), learner()
     given_up.asked_to_stop = lambda: True
     with pytest.raises(StepAbandoned):
@@ -172,7 +172,7 @@ def test_step_that_is_given_up_changes_nothing(learner):
 
 
 def test_last_weights_are_served_where_none_are_averaged(learner, tiny):
-    """As the published code does: a half-life of 0 keeps no memory."""
+    """A half-life of 0 serves the last weights, as in the published code."""
     last = learner(replace(tiny, average_half_life=0.0))
     last.step(0.0)
     torch.testing.assert_close(last.averaged.state_dict(), last.generator.state_dict(), rtol=0, atol=0)

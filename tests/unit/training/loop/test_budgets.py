@@ -8,7 +8,7 @@ from training.presets import paper_1024, slim_256
 
 
 def test_minutes_are_shared_by_body_and_face():
-    """Body 85 %, face 15 %; without a face network the body has all."""
+    """The body gets 85 % of the minutes and the face 15 %; without a face network the body gets all."""
     budgets = Budgets(slim_256(), 20, None, coarse=False)
     assert budgets.of_body(100).seconds == pytest.approx(20 * 60 * 0.85)
     assert budgets.of_face(100).seconds == pytest.approx(20 * 60 * 0.15)
@@ -24,7 +24,7 @@ def test_frames_are_those_of_body_and_face_each():
 
 
 def test_paper_trains_by_epochs_where_nothing_else_is_asked():
-    """5, 30 and 5 epochs; a pair is two pictures, a crop is one. Minutes that are asked for win."""
+    """The paper's epochs are 5, 30 and 5; a pair is two pictures, a crop is one. Requested minutes win."""
     budgets = Budgets(paper_1024(), None, None, coarse=True)
     assert budgets.of_coarse(1000) == Budget(pictures=10_000)
     assert budgets.of_body(1000) == Budget(pictures=60_000)
@@ -33,12 +33,12 @@ def test_paper_trains_by_epochs_where_nothing_else_is_asked():
 
 
 def test_record_says_how_long_it_was():
-    """Minutes, frames, both, or epochs."""
-    assert Budgets(slim_256(), None, None, coarse=False).says == "15 minutes"
-    assert Budgets(slim_256(), 2.5, 700, coarse=False).says == "2.5 minutes, at most 700 frames of body and face each"
-    assert Budgets(paper_1024(), None, None, coarse=True).says == "30 epochs of body, 5 of face"
+    """The record states minutes, frames, both, or epochs."""
+    assert Budgets(slim_256(), None, None, coarse=False).text == "15 minutes"
+    assert Budgets(slim_256(), 2.5, 700, coarse=False).text == "2.5 minutes, at most 700 frames of body and face each"
+    assert Budgets(paper_1024(), None, None, coarse=True).text == "30 epochs of body, 5 of face"
 
 
 def test_small_presets_train_for_their_minutes():
-    """Neither minutes nor frames asked for: the preset's minutes."""
+    """Without minutes and frames, the preset's minutes are used."""
     assert Budgets(slim_256(), None, None, coarse=False).of_body(9).seconds == pytest.approx(15 * 60 * 0.85)

@@ -1,4 +1,4 @@
-"""What becomes of a training whose losses turn into nonsense."""
+"""A training whose losses diverge is put back once."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from training.checkpoints.store import Checkpoints
-from training.data.pairs import split_footage
+from training.data.split import split_footage
 from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing
 from training.loop.trainer import Budget, Trainer, TrainingDiverged
@@ -14,7 +14,7 @@ from training.preset_setup import pairs_for
 
 
 class Breaking(BodyLearner):
-    """Breaks its weights in the steps that begin after these numbers of pictures, once each."""
+    """Breaks its weights in the steps that start after these numbers of pictures, once each."""
 
     breaks: tuple[int, ...] = ()
 
@@ -43,7 +43,7 @@ def trainer(learner, folder, notes, pictures=10):
 
 
 def test_broken_training_is_put_back_once(breaking, tmp_path):
-    """It goes on from the last checkpoint with half of the rate and other pairs, says so, and ends in order."""
+    """It resumes from the last checkpoint with half the rate and other pairs, reports that, and finishes."""
     learner, notes, seen = breaking(4), [], []
     trainer(learner, tmp_path, notes).run(lambda step: seen.append(step.pictures_seen))
     assert learner.restores == 1
@@ -59,7 +59,7 @@ def test_broken_training_is_put_back_once(breaking, tmp_path):
 
 
 def test_broken_training_is_not_put_back_to_the_one_that_it_replaces(breaking, tmp_path):
-    """With its own checkpoint damaged, nothing good is left; the former face's checkpoint is another training's."""
+    """If its own checkpoint is damaged, none is left: the former face's checkpoint belongs to another training."""
     path = tmp_path / "face.pt"
     Trainer(breaking(), Budget(pictures=6), path, {"body": "former"}).run(lambda step: None)
     learner = breaking(2)
@@ -70,7 +70,7 @@ def test_broken_training_is_not_put_back_to_the_one_that_it_replaces(breaking, t
 
 
 def test_second_time_it_is_an_error(breaking, tmp_path):
-    """Also where the process was killed between the two; the good checkpoint stays."""
+    """A second divergence is an error, also if the process was killed in between; the good checkpoint stays."""
     trainer(breaking(4), tmp_path, [], pictures=6).run(lambda step: None)
     again = breaking(8)
     with pytest.raises(TrainingDiverged, match="put back once before"):
@@ -82,7 +82,7 @@ def test_second_time_it_is_an_error(breaking, tmp_path):
 
 
 def test_weights_that_broke_in_the_last_step_are_noticed(breaking, tmp_path):
-    """The losses of a step are of the weights before it; what is served is looked at too."""
+    """Weights that break in the last step are noticed too, although the step's losses are fine."""
     learner, notes = breaking(), []
     whole = trainer(learner, tmp_path, notes, pictures=4)
 
@@ -92,11 +92,11 @@ def test_weights_that_broke_in_the_last_step_are_noticed(breaking, tmp_path):
 
     whole.run(on_step)
     assert learner.is_finite()
-    assert "weights became no numbers" in notes[0]
+    assert "weights became NaN or infinite" in notes[0]
 
 
-def test_collapsed_judge_goes_back_behind_its_collapse(breaking, tmp_path, monkeypatch):
-    """Checkpoints from within the collapse are passed over."""
+def test_collapsed_discriminator_goes_back_to_before_its_collapse(breaking, tmp_path, monkeypatch):
+    """Checkpoints from within the collapse are skipped."""
     monkeypatch.setattr("training.loop.trainer._SAVING_PART", 1e9)
     learner, notes = breaking(), []
     real_step = learner.step

@@ -2,18 +2,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from training.data.pairs import Pairs, person_margin, split_footage
-from training.loop.face_crops import cut_faces, spread_runs
-from training.loop.face_learner import face_crop
-from training.preparation.crop_arrays import ARRAYS
+from training.data.pairs import Pairs, person_margin
+from training.data.prepared_footage import ARRAYS
+from training.data.split import split_footage
+from training.loop.face_crops import cut_faces, face_crop, spread_runs
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sets(st.integers(0, 400)), st.integers(1, 20), st.integers(0, 60))
 def test_runs_are_consecutive_frames_and_not_too_many(frames, run_frames, more):
-    """Every run is gapless, none of them is longer than allowed, and together they hold at most so many frames."""
+    """Every run is gapless and short enough, and all runs together have at most the allowed frames."""
     runs = spread_runs(sorted(frames), run_frames + more, run_frames)
     chosen = [frame for run in runs for frame in run]
     assert len(chosen) <= run_frames + more
@@ -25,7 +26,7 @@ def test_runs_are_consecutive_frames_and_not_too_many(frames, run_frames, more):
 
 
 def test_chosen_runs_are_spread_over_the_footage():
-    """Of a thousand frames a hundred come from the whole length, not from the beginning."""
+    """A hundred of a thousand frames come from the whole length, not only from the beginning."""
     starts = [run[0] for run in spread_runs(list(range(1000)), 100, 10)]
     assert len(starts) == 10
     assert np.diff(starts).max() <= 110
@@ -34,7 +35,7 @@ def test_chosen_runs_are_spread_over_the_footage():
 
 
 def test_runs_must_fit():
-    """A run longer than everything is nonsense."""
+    """A run longer than the maximum number of frames is an error."""
     with pytest.raises(ValueError, match="do not fit"):
         spread_runs([1, 2], 1, 2)
 
@@ -46,7 +47,7 @@ def pairs(prepared):
 
 
 def test_faces_have_the_targets_of_the_body(prepared, tiny, tmp_path):
-    """What moves beside the person is the plate in the face's target too, and progress counts every drawn frame."""
+    """The face's target shows the plate beside the person too, and progress counts every drawn frame."""
     prepared = replace(prepared, pictures=np.full_like(prepared.pictures, 255))
     split = split_footage([True] * len(prepared))
     pairs = Pairs(prepared, split, onto_plate=True, previous_zeros=0.5, previous_noise=0.1, seed=0)
@@ -60,7 +61,7 @@ def test_faces_have_the_targets_of_the_body(prepared, tiny, tmp_path):
 
 
 def test_stored_faces_read_back_the_same(prepared, pairs, pose_at, tiny, tmp_path):
-    """The file gives the crops as they were cut, in order, none where no face is seen, and none of an older file."""
+    """The crops read back as they were cut, in order, without frames that show no face or crops of an older file."""
     path = tmp_path / "faces.npy"
     poses = [pose_at(8 + frame / 2, face=frame != pairs.usable_frames[3]) for frame in range(len(prepared))]
     prepared = replace(prepared, poses=poses)
@@ -78,7 +79,7 @@ def test_stored_faces_read_back_the_same(prepared, pairs, pose_at, tiny, tmp_pat
 
 
 def test_presets_say_how_many_frames_have_their_face_cut(prepared, tiny, tmp_path):
-    """A number takes whole runs up to it, None every frame, however many there are."""
+    """A number takes whole runs up to it; None takes every frame."""
     frames = 120
     long = replace(
         prepared,

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from serving.errors import BadInput
-from training.data.pairs import split_footage
+from training.data.split import split_footage
 from training.loop.body_learner import BodyLearner
-from training.loop.face_learner import FaceLearner, face_crop
+from training.loop.face_crops import face_crop
+from training.loop.face_learner import FaceLearner
 from training.loop.learner import Computing
 from training.loop.trainer import Budget, Trainer, TrainingStopped
 from training.preset_setup import pairs_for
@@ -32,7 +33,7 @@ def train(learner, path, pictures, *, stop_at=None, part="body", **options):
 
 
 def test_stopped_and_continued_training_draws_the_same_curve(body, tmp_path):
-    """Stopped in the middle and continued in a new process, every loss is the very same number."""
+    """A training that is stopped and resumed in a new process has exactly the same losses."""
     whole = train(body(), tmp_path / "whole.pt", 16)
     with pytest.raises(TrainingStopped, match="8 pictures"):
         train(body(), tmp_path / "parts.pt", 16, stop_at=8)
@@ -43,7 +44,7 @@ def test_stopped_and_continued_training_draws_the_same_curve(body, tmp_path):
 
 
 def test_killed_training_goes_on_from_its_last_checkpoint(body, tmp_path):
-    """What was learnt after the last checkpoint is learnt again, to the same averaged weights."""
+    """Steps after the last checkpoint are repeated, and give the same averaged weights."""
     whole = body()
     train(whole, tmp_path / "whole.pt", 12)
     with pytest.raises(TrainingStopped):
@@ -58,21 +59,21 @@ def test_killed_training_goes_on_from_its_last_checkpoint(body, tmp_path):
 
 
 def test_training_learns(body, tiny, tmp_path):
-    """After some hundred pictures the opacity knows where the person is."""
+    """After a few hundred pictures the opacity shows where the person is."""
     curve = train(body(replace(tiny, learning_rate=5e-3)), tmp_path / "body.pt", 160)
     opacity = [losses["opacity"] for losses in curve.values()]
     assert sum(opacity[-10:]) < 0.6 * sum(opacity[:10])
 
 
 def test_published_way_trains_without_plate(body, tiny, tmp_path):
-    """Without a plate there is no opacity to learn, and the log loss may be chosen."""
+    """Without a plate there is no opacity to learn, and the log loss can be chosen."""
     published = replace(tiny, generator=replace(tiny.generator, plate=False), adversarial="log", targets="filmed")
     curve = train(body(published), tmp_path / "body.pt", 4)
     assert set(curve[4]) == {"adversarial", "feature_matching", "l1", "judge"}
 
 
 def test_checkpoint_of_something_else_is_refused(body, tmp_path):
-    """Another recipe neither goes on with weights that are not its own nor overwrites them; what differs is named."""
+    """Another recipe neither resumes from foreign weights nor overwrites them; the difference is named."""
     train(body(), tmp_path / "body.pt", 4)
     kept = (tmp_path / "body.pt").read_bytes()
     with pytest.raises(
@@ -83,13 +84,13 @@ def test_checkpoint_of_something_else_is_refused(body, tmp_path):
 
 
 def test_checkpoint_may_be_replaced_where_that_is_meant(body, tmp_path):
-    """A checkpoint that may be replaced is not continued either: training begins anew."""
+    """A checkpoint that may be replaced is not resumed either: training starts over."""
     train(body(), tmp_path / "face.pt", 4)
     assert list(train(body(), tmp_path / "face.pt", 4, part="another", replaces=True)) == [2, 4]
 
 
 def test_training_without_a_whole_checkpoint_begins_anew_and_says_so(body, tmp_path):
-    """Every damaged file is named, and then that nothing is left, also where a replaced training's lies behind it."""
+    """Every damaged file is named, and then that none is left, also if a replaced training's file remains."""
     told: list[str] = []
     train(body(), tmp_path / "face.pt", 4, part="another")
     train(body(), tmp_path / "face.pt", 2, replaces=True)
@@ -97,11 +98,11 @@ def test_training_without_a_whole_checkpoint_begins_anew_and_says_so(body, tmp_p
         path.write_bytes(b"torn")
     assert list(train(body(), tmp_path / "face.pt", 4, replaces=True, on_note=told.append)) == [2, 4]
     assert [note.split(" is damaged")[0] for note in told[:2]] == [str(tmp_path / f"face{n}.pt") for n in ("", ".1")]
-    assert told[2:] == [f"no checkpoint of this training can be used in {tmp_path}, so it begins anew"]
+    assert told[2:] == [f"no checkpoint of this training can be used in {tmp_path}, so it starts over"]
 
 
 def test_more_budget_trains_further(body, tmp_path):
-    """A finished training that is asked for more goes on behind its end."""
+    """A finished training with a larger budget continues after its end."""
     train(body(), tmp_path / "body.pt", 4)
     assert list(train(body(), tmp_path / "body.pt", 8)) == [6, 8]
     assert train(body(), tmp_path / "body.pt", 8) == {}
@@ -118,7 +119,7 @@ def test_budget_ends_at_the_first_of_its_limits():
 
 
 def test_rate_is_constant_and_then_falls(tiny):
-    """Full rate for the first half, almost none at the end."""
+    """The rate is constant for the first half, and almost 0 at the end."""
     preset = replace(tiny, learning_rate=1.0)
     assert [preset.rate_at(progress) for progress in (0, 0.5, 0.75)] == [1, 1, 0.5]
     assert 0 < preset.rate_at(1) < 0.1
@@ -142,7 +143,7 @@ def crops(prepared, tiny):
 
 
 def test_face_training_repeats_too(crops, tiny, tmp_path):
-    """The face's training is continued to the same curve as well."""
+    """The face's training resumes on the same curve too."""
     whole = train(FaceLearner(tiny, crops, Computing(seed=1)), tmp_path / "whole.pt", 6)
     with pytest.raises(TrainingStopped):
         train(FaceLearner(tiny, crops, Computing(seed=1)), tmp_path / "parts.pt", 6, stop_at=3)
@@ -151,7 +152,7 @@ def test_face_training_repeats_too(crops, tiny, tmp_path):
 
 
 def test_batches_of_the_face_are_made_ahead_and_waiting_for_them_is_timed(crops, tiny):
-    """The next ones are begun in a step, and are the same as asked for alone."""
+    """The next batches are started within a step, and are the same as made alone."""
     learner = FaceLearner(tiny, crops, Computing(seed=1, batch=2))
     alone = learner._batch(2)
     learner.step(0.0)
@@ -161,8 +162,8 @@ def test_batches_of_the_face_are_made_ahead_and_waiting_for_them_is_timed(crops,
         assert torch.equal(ahead, expected)
 
 
-def test_judge_of_the_face_may_begin_alone(crops, tiny, tmp_path):
-    """So long the network stays as it is, and a judge that is certain is no trouble; then both are trained."""
+def test_discriminator_of_the_face_may_begin_alone(crops, tiny, tmp_path):
+    """At first only the discriminator is trained, and may be certain; then both are trained."""
     learner = FaceLearner(replace(tiny, face_judge_alone=0.5), crops, Computing(seed=1))
     judged, weight = learner.step, next(learner.generator.parameters()).detach()
     before, changed, notes = weight.clone(), [], []

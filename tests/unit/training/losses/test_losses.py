@@ -4,13 +4,11 @@ import pytest
 import torch
 
 from training.losses import LossWeights
-from training.losses.adversarial import real_or_fake
-from training.losses.feature_matching import feature_matching
-from training.losses.reconstruction import opacity_l1, weighted_l1
+from training.losses.terms import feature_matching, opacity_l1, real_or_fake, weighted_l1
 
 
 def verdicts(*values):
-    """One judgement per scale, its map of verdicts filled with one value."""
+    """Outputs for each scale, with its map of verdicts filled with one value."""
     return [[torch.zeros(1, 2, 4, 4), torch.full((1, 1, 3, 3), value)] for value in values]
 
 
@@ -22,7 +20,7 @@ def test_least_squares_sums_over_scales():
 
 
 def test_log_loss_is_that_of_a_logit():
-    """A verdict of 0 is undecided: log 2, whatever it should have been."""
+    """A verdict of 0 is undecided and costs log 2, for real and drawn pictures."""
     for is_real in (True, False):
         assert real_or_fake(verdicts(0.0), is_real=is_real, loss="log") == pytest.approx(math.log(2))
 
@@ -35,16 +33,16 @@ def test_feature_matching_ignores_the_verdicts_and_averages_scales():
 
 
 def test_feature_matching_may_be_summed_over_scales():
-    """Layers that differ by 1 and 2, 4 and 0, 0.5 and 0.5: 8 together, and a third of that on average."""
+    """The scales sum to 8, and their mean is a third of that."""
     apart = ((1.0, 2.0), (4.0, 0.0), (0.5, 0.5))
     fake = [[torch.full((1, 2, 4, 4), a), torch.full((1, 3, 2, 2), b), torch.full((1, 1, 2, 2), 9.0)] for a, b in apart]
-    real = [[torch.zeros_like(layer) for layer in judgement] for judgement in fake]
+    real = [[torch.zeros_like(layer) for layer in outputs] for outputs in fake]
     assert feature_matching(fake, real, "sum") == pytest.approx(8)
     assert feature_matching(fake, real, "sum") == pytest.approx(3 * feature_matching(fake, real, "mean"))
 
 
 def test_no_gradient_flows_into_real_features():
-    """Real features are a target only."""
+    """No gradient flows into real features."""
     fake, real = torch.ones(1, 1, 2, 2, requires_grad=True), torch.zeros(1, 1, 2, 2, requires_grad=True)
     feature_matching([[fake, fake]], [[real, real]]).backward()
     assert fake.grad is not None
@@ -60,7 +58,7 @@ def test_person_counts_five_times():
 
 
 def test_pixels_that_do_not_count_cost_nothing():
-    """An error at a pixel that is left out is free, and pulls at nothing."""
+    """An error at a pixel that is left out costs nothing and gives no gradient."""
     drawn = torch.zeros(1, 3, 2, 2, requires_grad=True)
     counted = torch.tensor([[[[0.0, 1.0], [1.0, 1.0]]]])
     real = torch.zeros(1, 3, 2, 2)
@@ -72,7 +70,7 @@ def test_pixels_that_do_not_count_cost_nothing():
 
 
 def test_opacity_is_compared_with_the_mask():
-    """Half opaque where the person is everywhere costs one half."""
+    """An opacity of one half where the person is everywhere costs one half."""
     assert opacity_l1(torch.full((1, 1, 2, 2), 0.5), torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2)) == pytest.approx(
         0.5
     )

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from serving.errors import BadInput
-from training.losses.perceptual import perceptual
+from training.losses.terms import perceptual
 from training.networks import vgg
 from training.networks.vgg import Vgg19Features, name_of, perceptual_network, read_vgg_weights
 
 
 def test_features_are_those_of_vgg19():
-    """relu1_1 to relu5_1: as wide as published, each half as large as the last, under torchvision's names."""
+    """relu1_1 to relu5_1 are as wide as published, each half as large as the last, with torchvision's names."""
     with torch.device("meta"):
         network = Vgg19Features()
         features = network(torch.zeros(2, 3, 32, 48))
@@ -42,7 +42,7 @@ def test_perceptual_loss_weighs_five_layers():
 
 
 def test_random_network_is_the_same_each_time_and_keeps_sizes():
-    """From its own seed, whatever was drawn before; what goes through neither vanishes nor explodes."""
+    """Random weights come from their own seed, and activations neither vanish nor explode."""
     one = perceptual_network("random")
     torch.manual_seed(123)
     other = perceptual_network("random")
@@ -56,7 +56,7 @@ def test_random_network_is_the_same_each_time_and_keeps_sizes():
 
 
 def test_weights_of_another_file_are_refused(tmp_path):
-    """A file whose hash is not torchvision's is named, with the ways out; so is a missing one."""
+    """A foreign or missing file is named, with the ways out."""
     other = tmp_path / "vgg.pth"
     other.write_bytes(b"something else")
     for path, words in ((other, "begins with"), (tmp_path / "none.pth", "there is no file")):
@@ -67,7 +67,7 @@ def test_weights_of_another_file_are_refused(tmp_path):
 
 
 def test_weights_of_the_right_file_are_loaded(tmp_path, monkeypatch):
-    """What has the right hash is read; layers behind relu5_1 are left in the file."""
+    """A file with the right hash is read; layers after relu5_1 are ignored."""
     stored = {name: torch.full_like(value, 0.5) for name, value in Vgg19Features().state_dict().items()}
     torch.save(
         stored | {"features.30.weight": torch.zeros(1), "classifier.0.weight": torch.zeros(1)}, tmp_path / "vgg.pth"
@@ -80,7 +80,7 @@ def test_weights_of_the_right_file_are_loaded(tmp_path, monkeypatch):
 
 
 def test_weights_that_cannot_be_fetched_stop_with_the_ways_out(tmp_path, monkeypatch):
-    """Without a network the address, the reason and three ways out are said, and nothing is left behind."""
+    """Without a connection the error has the address, the reason and three ways out, and no file is left."""
 
     def unreachable(address, path, *, hash_prefix):
         assert hash_prefix == "dcbb9e9d"

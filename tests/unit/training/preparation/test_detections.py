@@ -7,12 +7,12 @@ from training.preparation.detections import find_person
 
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch):
-    """Chunks of four frames."""
+    """Uses chunks of four frames."""
     monkeypatch.setattr(detections, "CHUNK_FRAMES", 4)
 
 
 def bright(count):
-    """Frames in which the fake estimator finds somebody, but for the third."""
+    """Frames in which the fake estimator finds a person, except in the third."""
     return [np.full((32, 32, 3), 0 if frame == 2 else 200, np.uint8) for frame in range(count)]
 
 
@@ -25,7 +25,7 @@ def stop_after(frames):
 
 
 def test_every_frame_gets_a_pose_or_none(fake_estimator, tmp_path):
-    """One entry per frame, None where nobody is, and a mask for each."""
+    """There is a pose per frame, None without a person, and a mask for each frame."""
     seen = find_person(lambda: bright(10), tmp_path, lambda done: None)
     assert [pose is not None for pose in seen.poses] == [frame != 2 for frame in range(10)]
     assert seen.mask(2).max() == 0
@@ -34,7 +34,7 @@ def test_every_frame_gets_a_pose_or_none(fake_estimator, tmp_path):
 
 
 def test_interrupted_search_goes_on_behind_its_last_chunk(fake_estimator, tmp_path):
-    """After an interruption in the second chunk the first is not looked at again, and the answer is the same."""
+    """After an interruption in the second chunk the first is not searched again, and the result is the same."""
     with pytest.raises(InterruptedError):
         find_person(lambda: bright(10), tmp_path, stop_after(6))
     fake_estimator.looked = 0
@@ -48,7 +48,7 @@ def test_interrupted_search_goes_on_behind_its_last_chunk(fake_estimator, tmp_pa
 
 
 def test_finished_search_reads_no_footage(fake_estimator, tmp_path):
-    """What was seen once is known."""
+    """A second run reads the stored detections."""
     find_person(lambda: bright(5), tmp_path, lambda done: None)
     fake_estimator.looked = 0
 
@@ -61,12 +61,12 @@ def test_finished_search_reads_no_footage(fake_estimator, tmp_path):
 
 @pytest.mark.parametrize("frames", [4, 8])
 def test_footage_may_end_with_a_chunk(fake_estimator, tmp_path, frames):
-    """A whole number of chunks leaves no empty chunk behind."""
+    """A whole number of chunks leaves no empty chunk."""
     assert len(find_person(lambda: bright(frames), tmp_path, lambda done: None).poses) == frames
     assert len(list(tmp_path.glob("*.npz"))) == frames / 4
 
 
 def test_footage_without_frames_is_refused(fake_estimator, tmp_path):
-    """No frame, no size."""
+    """Footage without frames is an error."""
     with pytest.raises(ValueError, match="without frames"):
         find_person(list, tmp_path, lambda done: None)

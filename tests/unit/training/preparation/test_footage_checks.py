@@ -1,4 +1,4 @@
-"""What footage is told about itself."""
+"""The findings about footage."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 
 from motion.crop import Crop
 from motion.frame import FrameSize
-from training.preparation.footage_checks import Footing, judge, refusals
+from training.preparation.footage_checks import CheckedFootage, check_footage, refusals
 from training.preparation.frame_table import FrameTable
 
 FRAMES = 3000
@@ -16,7 +16,7 @@ YES, NO = np.ones(FRAMES, bool), np.zeros(FRAMES, bool)
 
 @pytest.fixture
 def good():
-    """Two minutes in which all is well."""
+    """Two minutes of good footage."""
     table = FrameTable(
         frame_rate_hz=25.0,
         seen=YES,
@@ -36,7 +36,7 @@ def good():
         file_starts=[0],
         measures=[],
     )
-    return Footing(
+    return CheckedFootage(
         table=table,
         frame_size=FrameSize(1920, 1080),
         crop=Crop(400, 20, 1000, 1000, 256, 256),
@@ -47,25 +47,25 @@ def good():
     )
 
 
-def level_of(footing, what):
-    (finding,) = [finding for finding in judge(footing) if finding.what == what]
+def level_of(checked, what):
+    (finding,) = [finding for finding in check_footage(checked) if finding.what == what]
     assert bool(finding.advice) == (finding.level in ("warning", "refused"))
     return finding.level, finding.measured
 
 
-def with_table(footing, **columns):
-    return replace(footing, table=replace(footing.table, **columns))
+def with_table(checked, **columns):
+    return replace(checked, table=replace(checked.table, **columns))
 
 
 def part(share):
-    """True in this share of the frames."""
+    """True in this fraction of the frames."""
     return np.arange(FRAMES) < share * FRAMES
 
 
 def test_good_footage_is_good(good):
-    """Nothing is warned of, and there is nothing to do."""
-    assert {finding.level for finding in judge(good)} == {"good"}
-    assert not refusals(judge(good))
+    """Good footage has no warning and needs no advice."""
+    assert {finding.level for finding in check_footage(good)} == {"good"}
+    assert not refusals(check_footage(good))
 
 
 @pytest.mark.parametrize(
@@ -96,36 +96,36 @@ def test_good_footage_is_good(good):
         ("cuts", {"starts": frozenset(range(0, FRAMES, 20))}, "refused", "149 within the files"),
         ("leaps", {"starts": frozenset({0, 700}), "leaps": frozenset({700})}, "warning", "1 within the files"),
         ("leaps", {"leaps": frozenset(range(20, FRAMES, 20))}, "refused", "149 within the files"),
-        ("frame rate", {"frame_rate_hz": 10.0}, "warning", "10 frames a second"),
+        ("frame rate", {"frame_rate_hz": 10.0}, "warning", "10 frames per second"),
         ("sharpness", {"sharpness": np.where(part(0.2), 50, 500).astype(np.float32)}, "warning", "20%"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_number_and_what_to_do(good, what, columns, level, words):
-    """Little of it is a warning, much of it makes training a waste of time."""
+def test_problems_are_reported_with_numbers_and_advice(good, what, columns, level, words):
+    """A small problem is a warning, a large one makes training a waste of time."""
     said = level_of(with_table(good, **columns), what)
     assert said[0] == level
     assert words in said[1]
 
 
-def test_files_begin_without_being_cuts(good):
-    """Several recordings are no cuts of one."""
+def test_the_start_of_a_file_is_not_a_cut(good):
+    """The start of a file is not a cut."""
     assert level_of(with_table(good, starts=frozenset({0, 900}), file_starts=[0, 900]), "cuts") == ("good", "none")
 
 
-def test_a_person_who_leaps_is_no_cut(good):
-    """What to do about it is something else."""
+def test_a_leap_is_not_a_cut(good):
+    """A leap has its own finding and advice."""
     leaping = with_table(good, starts=frozenset({0, 700}), leaps=frozenset({700}))
     assert level_of(leaping, "cuts") == ("good", "none")
 
 
 def test_a_moving_camera_is_fine_for_a_network_without_a_plate(good):
-    """The paper's way draws the place too."""
+    """The paper's network draws the place too, so the camera may move."""
     shaking = with_table(good, camera_shift_px=np.full(FRAMES, 40, np.float32))
     assert level_of(replace(shaking, onto_plate=False), "camera")[0] == "good"
 
 
-def test_other_people_are_counted_as_far_as_it_is_known(good):
-    """In frames that were looked at again, or in all of them where the poses tell of everybody; or it is not known."""
+def test_other_people_are_counted_where_known(good):
+    """Other people are counted in the frames searched again, or in all frames, or reported as not checked."""
     assert level_of(replace(good, others_found=3), "other people")[0] == "warning"
     assert level_of(replace(good, others_found=60), "other people")[0] == "refused"
     crowd = with_table(replace(good, looked_for_others=None), people=np.where(part(0.1), 2, 1).astype(np.int16))
@@ -133,10 +133,10 @@ def test_other_people_are_counted_as_far_as_it_is_known(good):
     assert level_of(replace(good, looked_for_others=0), "other people") == ("unknown", "not checked")
 
 
-def test_props_damage_and_hidden_places_are_warned_of(good):
-    """None of them makes training a waste of time."""
+def test_props_damage_and_hidden_places_are_warnings(good):
+    """Props, damage and hidden places are warnings and never a refusal."""
     odd = replace(good, props=400, lost_frames=7, never_seen=0.05, drawn_masks=9)
     assert {what: level_of(odd, what)[0] for what in ("props", "damage", "place", "outlines")} == dict.fromkeys(
         ("props", "damage", "place", "outlines"), "warning"
     )
-    assert not refusals(judge(odd))
+    assert not refusals(check_footage(odd))

@@ -13,19 +13,21 @@ import pytest
 
 from serving.errors import BadInput, NoBody
 from training.data import footage as reading
+from training.data import prepared_footage
 from training.data.footage import Footage, FootageFacts
-from training.preparation import crop_arrays, detections
+from training.data.prepared_footage import ARRAYS, load_prepared
+from training.data.resumable_array import RowWriter
+from training.preparation import detections
 from training.preparation import prepare as preparation
-from training.preparation.prepare import FootageRefused, load_prepared, prepare
-from training.preparation.resumable_array import RowWriter
-from training.process.disk import DiskFull
+from training.preparation.prepare import FootageRefused, prepare
+from training.process.work_folder import DiskFull
 
 FRAMES = 20
 
 
 @pytest.fixture
 def footage(tmp_path, monkeypatch, fake_estimator):
-    """Files whose "frames" are made here; returns the first one's path, all frames, and what was opened."""
+    """Files with generated frames; returns the first one's path, all frames, and the names of opened files."""
     noise = np.random.default_rng(5).integers(90, 160, (32, 40, 3)).astype(np.uint8)
     frames = {"footage.mp4": [noise.copy() for _ in range(FRAMES)], "more.mp4": [noise.copy() for _ in range(FRAMES)]}
     for name in frames:
@@ -43,7 +45,7 @@ def footage(tmp_path, monkeypatch, fake_estimator):
 
 
 def arrays(prepared):
-    return {name: np.array(getattr(prepared, name)) for name in crop_arrays.ARRAYS}
+    return {name: np.array(getattr(prepared, name)) for name in ARRAYS}
 
 
 def assert_same(one, other):
@@ -54,7 +56,7 @@ def assert_same(one, other):
 
 
 def test_preparation_gives_what_training_reads(footage, tmp_path):
-    """Arrays of one entry per frame at the network's size, a crop that holds the poses, the body's stats."""
+    """Arrays have one entry per frame at the network's size, and the crop contains all poses."""
     path, frames, _ = footage
     prepared = prepare(path, tmp_path / "work", 32, 32)
     assert prepared.pictures.shape == prepared.labels.shape == prepared.targets.shape == (FRAMES, 32, 32, 3)
@@ -69,7 +71,7 @@ def test_preparation_gives_what_training_reads(footage, tmp_path):
 
 
 def test_second_preparation_reads_nothing(footage, tmp_path):
-    """Everything is kept, so that a later run starts at once; without the footage it can still be loaded."""
+    """Everything is kept, so that a later run starts at once; it can be loaded without the footage."""
     path, _, opened = footage
     first = prepare(path, tmp_path / "work", 32, 32)
     opened.clear()
@@ -81,18 +83,18 @@ def test_second_preparation_reads_nothing(footage, tmp_path):
 
 
 def test_another_version_of_the_preparation_prepares_anew(footage, tmp_path, monkeypatch):
-    """What an older preparation left is neither used nor mixed with the new one's."""
+    """The results of an older version of preparation are neither used nor mixed with new ones."""
     path, _, opened = footage
     prepare(path, tmp_path / "work", 32, 32)
     opened.clear()
-    monkeypatch.setattr(preparation, "PREPARATION_VERSION", preparation.PREPARATION_VERSION + 1)
+    monkeypatch.setattr(prepared_footage, "PREPARATION_VERSION", prepared_footage.PREPARATION_VERSION + 1)
     prepare(path, tmp_path / "work", 32, 32)
     assert opened
     assert len(list((tmp_path / "work").iterdir())) == 2
 
 
 def test_every_pass_over_the_footage_is_reported_to_its_end(footage, tmp_path):
-    """Poses, plate, other people and crop each count up to their number."""
+    """The progress of every phase counts up to its total."""
     path, _, _ = footage
     last = {}
     prepare(path, tmp_path / "work", 32, 32, lambda what, done, of: last.update({what: (done, of)}))
@@ -106,7 +108,7 @@ def test_every_pass_over_the_footage_is_reported_to_its_end(footage, tmp_path):
 
 
 def killed_after(steps, prepare_it):
-    """Runs it in a process of its own that is killed (SIGKILL) at its n-th step; whether it came that far."""
+    """Runs it in a child process that is killed (SIGKILL) at its n-th step; returns whether it was killed."""
     child = os.fork()
     if child == 0:
         signal.alarm(60)
@@ -124,7 +126,7 @@ def killed_after(steps, prepare_it):
 
 
 def test_killed_preparation_goes_on_and_ends_with_the_same(footage, tmp_path, monkeypatch):
-    """kill -9 in every phase, again and again in one folder: what comes out is what an undisturbed run makes."""
+    """After kill -9 in every phase, in one folder, the result is that of an undisturbed run."""
     path, _, _ = footage
     both = Footage(files=(path, path.with_name("more.mp4")))
     monkeypatch.setattr(detections, "CHUNK_FRAMES", 8)
@@ -142,18 +144,18 @@ def test_killed_preparation_goes_on_and_ends_with_the_same(footage, tmp_path, mo
 
 
 def test_several_files_are_one_footage(footage, tmp_path):
-    """Their frames follow each other in the order given; the second file's first frame follows nothing."""
+    """The frames of several files follow in the given order; the second file's first frame follows nothing."""
     path, _, opened = footage
     both = Footage(files=(path, path.with_name("more.mp4")))
     prepared = prepare(both, tmp_path / "work", 32, 32)
     assert (len(prepared), prepared.starts) == (2 * FRAMES, frozenset({0, FRAMES}))
     assert prepared.report["frames_lost"] == 6
     assert opened.count("more.mp4") == 2
-    assert preparation.preparation_name(both) != preparation.preparation_name(Footage(files=both.files[::-1]))
+    assert prepared_footage.preparation_name(both) != prepared_footage.preparation_name(Footage(files=both.files[::-1]))
 
 
 def test_files_of_different_sizes_are_refused(footage, tmp_path):
-    """Which one, and both sizes, are said."""
+    """The error names the file and both sizes."""
     path, frames, _ = footage
     frames["more.mp4"] = [np.full((16, 40, 3), 100, np.uint8)] * FRAMES
     with pytest.raises(BadInput, match=r"more.mp4 is 40x16, .*footage.mp4 is 40x32"):
@@ -161,7 +163,7 @@ def test_files_of_different_sizes_are_refused(footage, tmp_path):
 
 
 def test_files_of_different_rates_are_warned_of(footage, tmp_path, monkeypatch):
-    """Every file's rate is said, unless they differ as little as cameras do."""
+    """The warning lists every file's rate, unless they differ as little as cameras do."""
     path, _, _ = footage
     rates_hz = {"footage.mp4": 30.0, "more.mp4": 29.97}
     monkeypatch.setattr(reading, "footage_facts", lambda path: FootageFacts(rates_hz[path.name], FRAMES))
@@ -170,21 +172,21 @@ def test_files_of_different_rates_are_warned_of(footage, tmp_path, monkeypatch):
     assert not any("frame rates" in note for note in notes)
     rates_hz["more.mp4"] = 60.0
     prepare(both, tmp_path / "work", 32, 32, say=notes.append)
-    assert any(note.startswith("frame rates: the files have 30, 60 frames a second; film") for note in notes)
+    assert any(note.startswith("frame rates: the files have 30, 60 frames per second; film") for note in notes)
 
 
 def test_a_high_rate_can_be_thinned(footage, tmp_path):
-    """At most twelve of twenty-four frames a second: every second one, in a folder of its own."""
+    """A limit of 12 frames per second keeps every second frame of 24, in a folder of its own."""
     path, frames, _ = footage
     frames["footage.mp4"] *= 2
     thin = Footage(files=(path,), most_frames_per_second=12)
     prepared = prepare(thin, tmp_path / "work", 32, 32)
     assert (len(prepared), prepared.frame_rate_hz) == (FRAMES, 12.0)
-    assert preparation.preparation_name(thin) != preparation.preparation_name(path)
+    assert prepared_footage.preparation_name(thin) != prepared_footage.preparation_name(path)
 
 
 def test_the_report_says_what_was_measured(footage, tmp_path):
-    """One HTML file without anything from elsewhere, a row for every frame, and the notes of what could be better."""
+    """The report is one self-contained HTML file; there is a row for every frame, and notes on what to improve."""
     path, _, _ = footage
     notes = []
     prepared = prepare(path, tmp_path / "work", 32, 32, say=notes.append)
@@ -204,7 +206,7 @@ def test_the_report_says_what_was_measured(footage, tmp_path):
 
 
 def test_what_was_decided_about_a_file_is_said_and_reported(footage, tmp_path):
-    """Once for each file, also by a later run that does not read it again; and for programs, in the facts."""
+    """The reader's decisions are reported once per file, also by a later run, and are in the facts for programs."""
     path, _, _ = footage
     said = "footage.mp4: it is interlaced & its frames are deinterlaced"
     for _ in range(2):
@@ -217,7 +219,7 @@ def test_what_was_decided_about_a_file_is_said_and_reported(footage, tmp_path):
 
 
 def test_footage_without_people_is_refused(footage, tmp_path):
-    """Nobody there is one clear sentence, with a report that shows it."""
+    """Footage without people is one clear error, with a report."""
     path, frames, _ = footage
     for frame in frames["footage.mp4"]:
         frame[:] = 0
@@ -228,7 +230,7 @@ def test_footage_without_people_is_refused(footage, tmp_path):
 
 
 def test_footage_that_would_waste_training_is_refused_unless_told_so(footage, tmp_path):
-    """Reasons, what to film again and the way out are said; told to go on, it goes on with what is there."""
+    """The refusal has reasons, advice and the way out; with `anyway` the footage is prepared."""
     path, frames, _ = footage
     short = Footage(files=(path, path.with_name("more.mp4")))
     for frame in frames["more.mp4"]:
@@ -247,13 +249,13 @@ def full(*_):
 
 @pytest.mark.parametrize("where", ["chunk", "kept", "stage"])
 def test_a_full_disk_is_one_line_and_the_job_goes_on_later(footage, tmp_path, monkeypatch, where):
-    """Wherever it fills up: nothing of what was done is lost, and nothing is damaged."""
+    """Wherever the disk fills up, no work is lost or damaged."""
     path, _, _ = footage
     undisturbed = prepare(path, tmp_path / "undisturbed", 32, 32)
     with monkeypatch.context() as patched:
         target = {
             "chunk": (detections, "_store"),
-            "kept": (preparation._Preparation, "_keep"),
+            "kept": (preparation, "write_array"),
             "stage": (RowWriter, "append"),
         }[where]
         patched.setattr(*target, full)
@@ -263,7 +265,7 @@ def test_a_full_disk_is_one_line_and_the_job_goes_on_later(footage, tmp_path, mo
 
 
 def test_too_little_room_is_told_before_anything_is_done(footage, tmp_path, monkeypatch):
-    """How much is needed, how much there is, and the ways out."""
+    """The error has the space needed, the free space and the ways out."""
     path, _, _ = footage
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
@@ -272,7 +274,7 @@ def test_too_little_room_is_told_before_anything_is_done(footage, tmp_path, monk
 
 
 def test_arrays_of_another_size_do_not_count_as_done(footage, tmp_path, monkeypatch):
-    """What is kept for one size leaves all of another size's to be written; what was seen counts for both."""
+    """Arrays of one size do not count for another size; detections count for both."""
     path, _, _ = footage
     small = prepare(path, tmp_path / "work", 32, 32)
     with (small.folder / "pictures.npy").open("r+b") as file:
@@ -283,7 +285,7 @@ def test_arrays_of_another_size_do_not_count_as_done(footage, tmp_path, monkeypa
         prepare(path, tmp_path / "work", 64, 64)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_100_000))
     seen = small.folder.parent / "seen" / "padding"
-    seen.write_bytes(bytes(200_000))  # in the place of larger sightings
+    seen.write_bytes(bytes(200_000))  # in the place of larger detections
     prepare(path, tmp_path / "work", 64, 64)
 
 
@@ -297,7 +299,7 @@ def openpose_folder(tmp_path, poses):
 
 
 def test_openposes_files_replace_our_own_detector(footage, tmp_path, fake_estimator, monkeypatch, pose_at):
-    """The same person is followed where there are two; a mask of somebody else gives way to one around the joints."""
+    """The same person is followed among two; a mask of another person is replaced by one around the joints."""
     path, _, _ = footage
     near, far = pose_at(28), pose_at(6)
     folder = openpose_folder(tmp_path, [[near], *[[far, near]] * 9, *[[near]] * 10])
@@ -320,7 +322,7 @@ def test_openposes_files_replace_our_own_detector(footage, tmp_path, fake_estima
 
 
 def test_poses_of_another_film_are_refused(footage, tmp_path, pose_at):
-    """Another number of frames, no file at all, a file that is none, and another number of folders."""
+    """Poses for another number of frames, no file, a foreign file and a wrong number of folders are refused."""
     path, _, _ = footage
     folder = openpose_folder(tmp_path, [[pose_at(16)]] * 9)
     with pytest.raises(BadInput, match="poses of 9 frames, the footage has 20"):

@@ -1,4 +1,4 @@
-"""Props in front of the person are found by what the body usually looks like there, and painted over."""
+"""Props in front of the person are found by the body's usual appearance, and painted over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _scaled(pose):
 
 @pytest.fixture
 def clip(pose_at):
-    """30 frames of a bar of one colour on a grey place; a ball is in front of it, higher and higher."""
+    """30 frames of a bar of one colour on a grey place, with a ball in front of it that rises."""
     rows, columns = np.mgrid[0:SIDE, 0:SIDE]
     pictures, clean, masks, poses = [], [], [], []
     for frame in range(30):
@@ -35,7 +35,7 @@ def clip(pose_at):
 
 
 def test_a_ball_in_front_gives_way_to_the_body(clip):
-    """What is somewhere else in every frame goes; the body's own colour comes in its place."""
+    """An object at another place in every frame is replaced by the body's own colour."""
     pictures, clean, masks, poses = clip
     texture = BodyTexture(pictures, masks, poses)
     plate, beside = np.full((SIDE, SIDE, 3), 128, np.uint8), np.zeros((SIDE, SIDE), np.uint8)
@@ -46,7 +46,7 @@ def test_a_ball_in_front_gives_way_to_the_body(clip):
 
 
 def test_a_person_without_props_stays_as_it_is(clip):
-    """Where nothing differs from the usual, not a single pixel changes."""
+    """If nothing differs from the usual, no pixel changes."""
     _, clean, masks, poses = clip
     texture = BodyTexture(clean, masks, poses)
     plate, beside = np.full((SIDE, SIDE, 3), 128, np.uint8), np.zeros((SIDE, SIDE), np.uint8)
@@ -54,7 +54,7 @@ def test_a_person_without_props_stays_as_it_is(clip):
 
 
 def test_a_prop_beside_the_person_gives_way_to_the_plate(clip):
-    """What was found beside the person is replaced by the place."""
+    """A prop beside the person is replaced by the place."""
     _, clean, masks, poses = clip
     texture = BodyTexture(clean, masks, poses)
     plate = np.full((SIDE, SIDE, 3), 128, np.uint8)
@@ -64,7 +64,7 @@ def test_a_prop_beside_the_person_gives_way_to_the_plate(clip):
 
 
 def test_frames_without_a_torso_are_left_alone(clip, pose_at):
-    """Without neck and hips nothing tells where on the body a pixel is."""
+    """Without neck and hips, pixels have no place on the body, and nothing changes."""
     pictures, _, masks, poses = clip
     texture = BodyTexture(pictures, masks, poses)
     nobody = type(poses[0]).nothing_seen()
@@ -73,6 +73,6 @@ def test_frames_without_a_torso_are_left_alone(clip, pose_at):
 
 
 def test_no_frames_are_refused():
-    """There is nothing to learn a body from."""
+    """Without a frame there is no body to learn."""
     with pytest.raises(ValueError, match="0 pictures"):
         BodyTexture([], [], [])

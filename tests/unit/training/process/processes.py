@@ -1,7 +1,7 @@
-"""Trainings in real processes: killed, stopped and run side by side. Run as a script, for it forks.
+"""Trainings in real processes: killed, stopped and run concurrently. Run it as a script, because it forks.
 
 `python processes.py FOLDER`. Each training is a forked child, so that torch is imported once; nothing is
-computed before a fork, since threads do not survive it. What the children write into FOLDER is what the tests look at.
+computed before a fork, since threads do not survive it. The tests read what the children write into FOLDER.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch._dynamo  # takes a second, and every optimizer imports it: once here, not in every child
+import torch._dynamo  # takes a second, and every optimizer imports it: import it once here, not in every child
 
 import training.loop.trainer
 from serving.process.exit_codes import EXIT_INTERRUPTED
+from serving.process.stop_signals import stop_on_signals
 from tests.unit.training.conftest import SIDE, FakeEstimator, tiny_preset, walking_bar
 from training import preset_setup
 from training.data import footage
-from training.data.pairs import split_footage
+from training.data.split import split_footage
 from training.job import JobSettings, _Job, train_actor
 from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing
 from training.loop.trainer import Budget, Trainer, TrainingStopped
 from training.preset_setup import pairs_for
 from training.process.distributed import joined
-from training.process.stop_signals import stop_on_signals
 
 KILLED = -signal.SIGKILL
 DONE = 0
@@ -42,7 +42,7 @@ PRESET = replace(tiny_preset(), generator=replace(tiny_preset().generator, enhan
 
 
 def forked(work: Callable[[], None], environment: dict[str, str] | None = None) -> int:
-    """The process id of a child that does `work`."""
+    """Fork a child that does `work`, and return its process id."""
     child = os.fork()
     if child:
         return child
@@ -57,12 +57,12 @@ def forked(work: Callable[[], None], environment: dict[str, str] | None = None) 
 
 
 def ended(child: int) -> int:
-    """How it ended: its exit code, or minus the signal that killed it."""
+    """Wait for a child; its exit code, or minus the signal that killed it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def train(folder: Path, *, at: tuple[str, int] | None = None, how: str = "") -> None:
-    """The whole job, up to its evaluation. at: the stage and the pictures seen at which `how` happens to it."""
+    """Run the whole job up to its evaluation. at: the stage and the pictures seen at which `how` happens."""
     prepared = walking_bar(folder)
     setattr(preset_setup, "prepare", lambda *arguments, **options: prepared)  # noqa: B010
     training.loop.trainer._SAVING_PART = 1e9  # type: ignore[misc]
@@ -107,7 +107,7 @@ def _signal_while_drawing() -> None:
 
 
 def resume(folder: Path) -> None:
-    """One training without a break, and one with many."""
+    """Run one training without an interruption, and one with many."""
     whole, broken = folder / "whole", folder / "broken"
     for place in (whole, broken):
         place.mkdir()
@@ -127,7 +127,7 @@ def resume(folder: Path) -> None:
 
 
 def together(folder: Path) -> None:
-    """Two processes with a batch of one each, stopped once by one of them, and continued; one with a batch of two."""
+    """Train with two processes of batch one, stopped once by one of them and continued; and with one of batch two."""
     both = folder / "both"
     for stop_at, ends in ((8, EXIT_INTERRUPTED), (0, DONE)):
         happened = two_ended(lambda rank, stop_at=stop_at: body(both, batch=1, stop_at=stop_at * rank))  # type: ignore[misc]
@@ -136,7 +136,7 @@ def together(folder: Path) -> None:
 
 
 def two_ended(work: Callable[[int], None]) -> list[int]:
-    """How two processes ended that do `work` together; each is told its rank."""
+    """Run `work` in two processes together, with their ranks, and return how they ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -146,7 +146,7 @@ def two_ended(work: Callable[[int], None]) -> list[int]:
 
 
 def body(folder: Path, *, batch: int, stop_at: int) -> None:
-    """Trains the body alone. stop_at: the pictures after which this process asks for a stop, 0 for never."""
+    """Train the body alone. stop_at: the pictures after which this process requests a stop; 0 for never."""
     prepared = walking_bar(folder)
     preset = tiny_preset()
     pairs = pairs_for(preset, prepared, split_footage([True] * len(prepared)), 1)
@@ -163,7 +163,7 @@ def body(folder: Path, *, batch: int, stop_at: int) -> None:
 
 
 def job_together(folder: Path) -> None:
-    """A whole job of two processes on new footage, all but publishing; what each of them writes is noted."""
+    """Run a whole job of two processes on new footage, without publishing, and record what each of them writes."""
     folder.mkdir()
     (folder / "footage.mp4").write_bytes(b"footage")
     happened = two_ended(partial(noted_job, folder))
@@ -171,7 +171,7 @@ def job_together(folder: Path) -> None:
 
 
 def noted_job(folder: Path, rank: int) -> None:
-    """The job as one of its processes does it; `wrote-RANK` lists what it wrote, made, renamed or removed."""
+    """Run the job as one of its processes; `wrote-RANK` lists what it wrote, created, renamed or removed."""
     work, wrote = folder / "work", set()
 
     def note(event: str, arguments: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, which are really killed, and really speak to each other."""
+"""Trainings in real processes, which are really killed and really communicate."""
 
 import csv
 import subprocess
@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).with_name("processes.py")
 
 @pytest.fixture(scope="module")
 def trained(root, tmp_path_factory):
-    """The folder of all trainings; the script asserts how its processes end."""
+    """The folder of all trainings; the script checks how its processes end."""
     folder = tmp_path_factory.mktemp("processes")
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder)],
@@ -27,14 +27,14 @@ def trained(root, tmp_path_factory):
 
 
 def curve(path):
-    """Every row of a curve without its clock, as written."""
+    """Every row of a curve as written, without its clock."""
     with path.open(newline="") as file:
         return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 
 def test_killed_training_draws_the_same_curve_to_the_last_bit(trained):
-    """kill -9 and SIGTERM in every stage, within a step, while a checkpoint is written and far from one: each loss and
-    each rate is the very number of a training without a break."""
+    """kill -9 and SIGTERM in every stage, within a step, during a checkpoint and far from one: each loss and each rate
+    equals that of an uninterrupted training."""
     for stage, steps in (("coarse", 2), ("body", 6), ("face", 16)):
         whole, broken = (curve(trained / kind / "bar" / f"{stage}-losses.csv") for kind in ("whole", "broken"))
         assert len(whole) == steps
@@ -43,8 +43,8 @@ def test_killed_training_draws_the_same_curve_to_the_last_bit(trained):
 
 
 def test_two_processes_train_as_one_with_twice_the_batch(trained):
-    """Over gloo, stopped in between by one of them: losses are those of one process with a batch of two, the weights of
-    both are the same to the last bit, and only rank 0 writes."""
+    """Two processes over gloo, stopped in between by one of them, have the losses of one process with a batch of two.
+    Their weights are bit-identical, and only rank 0 writes."""
     one, both = (curve(trained / kind / "body-losses.csv") for kind in ("one", "both"))
     assert [row["pictures"] for row in both] == ["4", "8", "12", "16"]
     assert len(one) == 4
@@ -57,7 +57,7 @@ def test_two_processes_train_as_one_with_twice_the_batch(trained):
 
 
 def test_only_the_first_process_writes(trained):
-    """In a whole job of two, rank 1 leaves the work folder alone: it reads what rank 0 prepared and drew."""
+    """In a job of two processes, rank 1 does not write to the work folder, but reads what rank 0 prepared and drew."""
     first, second = ((trained / "job" / f"wrote-{rank}").read_text().splitlines() for rank in (0, 1))
     assert {"frames.csv", "body.pt", "face.pt"} <= {name.rsplit("/", 1)[-1] for name in first}
     assert second == []

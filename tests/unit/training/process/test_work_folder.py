@@ -1,4 +1,4 @@
-"""Folders that a training writes to are looked at before anything else."""
+"""Folders that a training writes to are checked before anything else."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from training.process.work_folder import locked
 
 @pytest.mark.parametrize("name", ["file/work", "w" * 256])
 def test_a_work_folder_that_cannot_be_made_is_told(tmp_path, name):
-    """By its option."""
+    """The error names the option."""
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match=r"--work: the folder .* cannot be written: "), locked(tmp_path / name):
         pass
 
 
 def test_an_actors_folder_that_cannot_be_made_is_told_before_the_training(root, tmp_path, capsys):
-    """It is needed only at the end, which may be hours later; no footage is looked at, no work folder made."""
+    """It is needed only at the end, maybe hours later; the check reads no footage and creates no work folder."""
     (tmp_path / "file").touch()
     clip = str(root / "samples" / "source_clip.mp4")
     asked = ["train", clip, "--actor", "me", "--consent", "me", "--work", str(tmp_path / "work")]

@@ -28,7 +28,7 @@ def picture(seed):
 
 
 def spread(network):
-    """Weights large enough for a picture of contrast."""
+    """Sets weights that are large enough for a picture with contrast."""
     torch.manual_seed(0)
     for weight in network.parameters():
         torch.nn.init.normal_(weight, 0, 0.3)
@@ -45,7 +45,7 @@ def generator(tmp_path):
 
 
 def test_exported_generator_draws_what_torch_draws(generator):
-    """In float32 the two agree to rounding and to the half precision of the weights."""
+    """In float32 the two agree up to rounding and the half precision of the weights."""
     path, served = generator
     pairs = [(picture(i), picture(i + 10)) for i in range(3)]
     drawn = open_engine(path, precision="f32").run_batch(pairs)
@@ -54,7 +54,7 @@ def test_exported_generator_draws_what_torch_draws(generator):
 
 
 def test_exported_face_draws_what_torch_draws(tmp_path):
-    """The face network likewise."""
+    """The face network agrees in the same way."""
     network = spread(FaceGenerator(4, 1, 1))
     export_face(network, tmp_path / "face.onnx", SIDE)
     drawn = open_engine(tmp_path / "face.onnx", precision="f32").run(picture(0), picture(1))
@@ -64,7 +64,7 @@ def test_exported_face_draws_what_torch_draws(tmp_path):
 
 
 def test_files_speak_uint8_pictures_of_any_batch(generator, tmp_path):
-    """Inputs and outputs have their agreed names, `[batch, H, W, 3]` uint8, and two pictures at once are allowed."""
+    """Inputs and outputs have the agreed names, are `[batch, H, W, 3]` uint8, and take two pictures at once."""
     path, _ = generator
     export_face(FaceGenerator(4, 1, 1), tmp_path / "face.onnx", SIDE)
     for file, names in ((path, GENERATOR_NAMES), (tmp_path / "face.onnx", FACE_NAMES)):
@@ -88,7 +88,7 @@ def test_weights_are_stored_at_half_precision_under_their_own_names(generator):
 
 
 def test_torch_module_is_rebuilt_from_the_file(generator):
-    """The file alone is enough for an engine that runs torch, plate included."""
+    """The file alone, with its plate, is enough for an engine that runs torch."""
     path, served = generator
     rebuilt = served_generator(path, "reflection")
     assert (rebuilt.plate_13HW == served.plate_13HW).all()
@@ -99,7 +99,7 @@ def test_torch_module_is_rebuilt_from_the_file(generator):
 
 
 def test_broken_exports_are_refused(generator):
-    """An engine that draws something else than the trained network is an error with the network's name."""
+    """An engine that draws differently from the trained network is an error with the network's name."""
     path, served = generator
     pairs = [(picture(3), picture(4))]
     for side in pairs[0]:
@@ -124,7 +124,7 @@ signal.raise_signal(signal.SIGTERM)
 
 
 def test_signals_arrive_after_engines_have_gone(generator):
-    """Opening and dropping several engines leaves a process that a signal can stop without a crash."""
+    """A process that has opened and dropped several engines still stops at a signal without a crash."""
     path, _ = generator
     command = [sys.executable, "-c", ENGINES_COME_AND_GO, str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -132,7 +132,7 @@ def test_signals_arrive_after_engines_have_gone(generator):
 
 
 def test_local_enhancer_is_exported_and_rebuilt(tmp_path):
-    """It is served like any other generator, and its file alone says what it is."""
+    """A local enhancer is served like any other generator, and its file alone describes it."""
     network = spread(LocalEnhancer(6, 4, 4, 1, 1, enhancer_blocks=2))
     path = tmp_path / "generator.onnx"
     export_generator(network, picture(9), path, SIDE, SIDE)
@@ -147,7 +147,7 @@ def test_local_enhancer_is_exported_and_rebuilt(tmp_path):
 
 @pytest.mark.parametrize("kind", [GlobalGenerator, LocalEnhancer])
 def test_padding_by_zeros_is_exported_and_rebuilt(tmp_path, kind):
-    """An engine draws what the trained network draws, and so does the torch module with the actor's padding alone."""
+    """An engine draws the same as the trained network, and so does the torch module with only the actor's padding."""
     network = spread(kind(6, 4, 4, 1, 1, padding="zeros"))
     path = tmp_path / "generator.onnx"
     export_generator(network, picture(9), path, SIDE, SIDE)
@@ -159,7 +159,7 @@ def test_padding_by_zeros_is_exported_and_rebuilt(tmp_path, kind):
 
 
 def test_a_face_padded_by_zeros_is_exported_and_rebuilt(tmp_path):
-    """The face network too."""
+    """The same holds for the face network."""
     network = spread(FaceGenerator(4, 1, 1, padding="zeros"))
     export_face(network, tmp_path / "face.onnx", SIDE)
     pairs = [(picture(3), picture(4))]

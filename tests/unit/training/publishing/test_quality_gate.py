@@ -1,4 +1,4 @@
-"""Which versions may be served."""
+"""The quality gate decides which versions may be served."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 
 from serving.actors.store import ActorStore
 from tests.tiny_actors import publish_tiny
-from training.publishing.quality_gate import judged, judged_for
+from training.publishing.quality_gate import verdict_against_served, verdict_on
 
 
 def scores(ssim, *, nearest=0.6, distance=0.1):
@@ -32,8 +32,8 @@ def scores(ssim, *, nearest=0.6, distance=0.1):
     ],
 )
 def test_a_version_must_beat_the_baseline_and_keep_up_with_what_is_served(new, served, reason):
-    """Differences as small as those between two trainings do not count; every reason has its numbers."""
-    verdict = judged(new, None if served is None else served | {"version": 3})
+    """Differences as small as between two trainings do not count; every reason has its numbers."""
+    verdict = verdict_on(new, None if served is None else served | {"version": 3})
     assert verdict.passed == (not reason)
     assert reason in " ".join(verdict.reasons)
 
@@ -49,7 +49,7 @@ def test_a_version_must_beat_the_baseline_and_keep_up_with_what_is_served(new, s
     ],
 )
 def test_a_version_that_cannot_be_compared_is_not_served(tmp_path, prepared, monkeypatch, record, known):
-    """The same footage, or none of its files: compared. Some of them, or a record that does not tell: not known."""
+    """Versions are compared on the same footage or without shared files, but not on shared files or unclear records."""
     store = ActorStore(tmp_path / "actors")
     served = replace(publish_tiny(store, tmp_path, "bar"), trained=record, frame_size=prepared.frame_size)
     monkeypatch.setattr(store, "load", lambda actor_id: served)
@@ -59,27 +59,27 @@ def test_a_version_that_cannot_be_compared_is_not_served(tmp_path, prepared, mon
         pose_scores=lambda runs: SimpleNamespace(to_dict=lambda: {"distance": 0.1}),
     )
     facts = {"footage_fingerprint": "joint", "footage_file_fingerprints": ["one", "three"]}
-    verdict = judged_for(store, "bar", scores(0.7), prepared, held_out, facts)
+    verdict = verdict_against_served(store, "bar", scores(0.7), prepared, held_out, facts)
     assert verdict.passed == known
     assert (verdict.compared_with is not None) == known
     assert ("may have learned" in verdict.not_compared) != known
 
 
 def test_a_version_of_another_size_is_not_compared_and_not_served(tmp_path, prepared):
-    """Whoever films anew says so: what was served before may be the better one."""
+    """After new filming at another size, the served version may be the better one."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "bar")
     unasked: Any = None
-    verdict = judged_for(store, "bar", scores(0.7), prepared, unasked, {})
+    verdict = verdict_against_served(store, "bar", scores(0.7), prepared, unasked, {})
     assert not verdict.passed
     assert verdict.not_compared == "version 1 was filmed at another size than this footage"
 
 
-def test_a_served_version_that_does_not_draw_stands_in_nobodys_way(tmp_path, prepared):
-    """That it could not be compared is kept all the same."""
+def test_a_served_version_that_cannot_draw_does_not_block_a_new_one(tmp_path, prepared):
+    """The new version passes, and the reason for the missing comparison is kept."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "bar", label_map_version=0)
     unasked: Any = None
-    verdict = judged_for(store, "bar", scores(0.7), prepared, unasked, {})
+    verdict = verdict_against_served(store, "bar", scores(0.7), prepared, unasked, {})
     assert verdict.passed
     assert "label maps of version 0" in verdict.not_compared

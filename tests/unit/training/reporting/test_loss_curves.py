@@ -8,7 +8,7 @@ def rows(folder):
 
 
 def test_every_step_is_a_row_that_reads_back_the_same(tmp_path):
-    """Numbers keep their last bit; the columns are named."""
+    """Numbers are exact, and the columns have names."""
     curves = Curves(tmp_path, "body", 0)
     curves.add(2, 0.5, 2e-4, {"l1": 0.1 + 0.2, "judge": 1 / 3})
     curves.close()
@@ -18,7 +18,7 @@ def test_every_step_is_a_row_that_reads_back_the_same(tmp_path):
 
 
 def test_rows_behind_the_checkpoint_and_torn_rows_are_dropped(tmp_path):
-    """A run that goes on writes those steps again; other rows stay, in one table."""
+    """A resumed run writes lost steps again; other rows stay, in one table."""
     curves = Curves(tmp_path, "body", 0)
     for pictures in (2, 4, 6):
         curves.add(pictures, 1.0, 1e-4, {"judge": float(pictures)})
@@ -32,7 +32,7 @@ def test_rows_behind_the_checkpoint_and_torn_rows_are_dropped(tmp_path):
 
 
 def test_rewinding_drops_what_came_after(tmp_path):
-    """A training that was put back draws its curve on from there."""
+    """A training that was put back continues its curve from there."""
     curves = Curves(tmp_path, "body", 0)
     for pictures in (2, 4):
         curves.add(pictures, 1.0, 1e-4, {"judge": 0.0})
@@ -43,7 +43,7 @@ def test_rewinding_drops_what_came_after(tmp_path):
 
 
 def test_another_training_has_its_own_columns(tmp_path):
-    """What begins anew replaces the table."""
+    """A training that starts over replaces the table."""
     curves = Curves(tmp_path, "body", 0)
     curves.add(2, 1.0, 1e-4, {"judge": 0.0})
     curves.close()
@@ -55,7 +55,7 @@ def test_another_training_has_its_own_columns(tmp_path):
 
 
 def test_a_full_disk_ends_the_file_for_tensorboard_quietly():
-    """Its thread would die of the error, and then keep the training waiting; the table's rows bring the error."""
+    """A full disk does not block TensorBoard's thread; writing a row of the table raises the error."""
     file = _ForgivingFile("forgiving:/dev/full")
     file.write(bytes(100_000))
     file.flush()
@@ -63,7 +63,7 @@ def test_a_full_disk_ends_the_file_for_tensorboard_quietly():
 
 
 def test_scalars_and_pictures_are_there_for_tensorboard(tmp_path):
-    """Losses, waiting times, scores and the sheet of held-out frames are in an event file."""
+    """An event file contains losses, waiting times, scores and the sheet of held-out frames."""
     curves = Curves(tmp_path, "body", 0)
     curves.add(2, 1.0, 1e-4, {"judge": 0.25})
     curves.show(2, {"body_ssim": 0.5}, np.zeros((8, 8, 3), np.uint8))

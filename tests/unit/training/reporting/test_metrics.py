@@ -1,4 +1,4 @@
-"""What a training shows of itself to Prometheus, while it runs and where it is told."""
+"""The Prometheus metrics of a training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.reporting.progress import Progress
 
 @pytest.fixture
 def port(monkeypatch) -> int:
-    """A free port, at which metrics are asked for."""
+    """A free port for the metrics."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free = int(probe.getsockname()[1])
@@ -28,7 +28,7 @@ def port(monkeypatch) -> int:
 
 
 def page(port):
-    """Values by name and labels."""
+    """The values by name and labels."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text = answer.read().decode()
     families = text_string_to_metric_families(text)
@@ -41,7 +41,7 @@ def page(port):
 
 
 def test_training_shows_phase_losses_and_time_left(port):
-    """The phase of now is 1 and the one before 0; notes do not touch the time left; the page ends with the training."""
+    """The current phase is 1, the one before 0; notes do not change the time left; serving ends with training."""
     told = []
     with metrics.served(told.append) as keep:
         keep(Progress(phase="poses", part=0.5))
@@ -57,7 +57,7 @@ def test_training_shows_phase_losses_and_time_left(port):
 
 
 def test_unknown_time_left_is_no_number(port):
-    """A phase whose end is not known shows NaN, not the estimate of the phase before."""
+    """A phase with an unknown end shows NaN, not the estimate of the phase before."""
     with metrics.served(lambda progress: None) as keep:
         keep(Progress(phase="body", seconds_left=90.0))
         keep(Progress(phase="evaluating"))
@@ -65,7 +65,7 @@ def test_unknown_time_left_is_no_number(port):
 
 
 def test_steps_scores_and_checkpoints_are_counted(port):
-    """Pictures count by what a step drew, also behind earlier ones; a face that is not seen has no score."""
+    """Pictures count as drawn in a step; a face that is not seen has no score."""
     learner = SimpleNamespace(pictures_seen=1000)
     with metrics.served(lambda progress: None):
         before = page(port)
@@ -82,7 +82,7 @@ def test_steps_scores_and_checkpoints_are_counted(port):
 
 
 def test_pictures_of_several_machines_add_up(monkeypatch):
-    """One process of a machine counts for all of it: 4 of 6 processes drew 8 of 12 pictures."""
+    """One process counts for all of its machine: 4 of 6 processes drew 8 of 12 pictures."""
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     monkeypatch.setenv("WORLD_SIZE", "6")
     learner = SimpleNamespace(pictures_seen=0)
@@ -93,7 +93,7 @@ def test_pictures_of_several_machines_add_up(monkeypatch):
 
 
 def test_nothing_is_served_unless_asked_for(monkeypatch):
-    """Without a port there is no server; of processes that train together, the first of a machine alone has one."""
+    """Without a port there is no server; of several processes, only the first on a machine has one."""
     monkeypatch.delenv("TRAINING_METRICS_PORT", raising=False)
     served = []
     monkeypatch.setattr(metrics, "start_http_server", lambda *where: served.append(where))
@@ -118,7 +118,7 @@ def test_a_port_that_is_taken_is_named(port):
 
 @pytest.mark.parametrize("wrong", ["many", "70000"])
 def test_a_port_that_is_none_is_refused(monkeypatch, wrong):
-    """What is no port is named."""
+    """An invalid port is named."""
     monkeypatch.setenv("TRAINING_METRICS_PORT", wrong)
     with pytest.raises(BadSettings, match=wrong), metrics.served(lambda progress: None):
         pass

@@ -1,4 +1,4 @@
-"""The word that Triton asks of whoever loads models, and where it can be read."""
+"""The key for loading models, and who can read it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAITS = "import sys; sys.stdin.readline(); print(sys.argv[1])"
 
 @pytest.fixture
 def child() -> Iterator[tuple[psutil.Popen, str]]:
-    """A process with the word among its arguments, and the word."""
+    """A process with the key among its arguments, and the key."""
     key = fresh_key()
     options = fenced(key)
     with psutil.Popen(
@@ -31,15 +31,15 @@ def child() -> Iterator[tuple[psutil.Popen, str]]:
             process.kill()
 
 
-def test_each_key_is_another():
-    """64 digits, as the init container of deploy/ makes them."""
+def test_each_key_is_different():
+    """Keys have 64 digits, like those of the init container in deploy/."""
     keys = {fresh_key() for _ in range(100)}
     assert len(keys) == 100
     assert all(len(key) == 64 and int(key, 16) >= 0 for key in keys)
 
 
-def test_http_is_off_and_everything_but_drawing_asks_for_the_key():
-    """The words of deploy/35-triton.yaml, with this key."""
+def test_http_is_off_and_everything_but_inference_requires_the_key():
+    """The options are those of deploy/35-triton.yaml, with this key."""
     options = ("--allow-http=false", "--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=ab")
     assert fenced("ab") == options
     assert key_header("ab") == {"triton-grpc-protocol-dance": "ab"}
@@ -47,7 +47,7 @@ def test_http_is_off_and_everything_but_drawing_asks_for_the_key():
 
 
 def test_the_key_is_overwritten_among_the_arguments(child: tuple[psutil.Popen, str]):
-    """Whoever looks at the process finds letters in its place, and the other arguments as they were."""
+    """Other users see letters in place of the key, and the other arguments unchanged."""
     process, key = child
     before = process.cmdline()
     assert key in before[3]
@@ -58,8 +58,8 @@ def test_the_key_is_overwritten_among_the_arguments(child: tuple[psutil.Popen, s
     assert process.returncode == 0
 
 
-def test_a_key_that_cannot_be_hidden_is_told(caplog: pytest.LogCaptureFixture):
-    """A process that is gone, or that a hardened system lets nobody write into."""
+def test_a_key_that_cannot_be_hidden_is_logged(caplog: pytest.LogCaptureFixture):
+    """A warning is logged if the process has ended, or a hardened system forbids writing to its memory."""
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     with caplog.at_level(logging.WARNING):

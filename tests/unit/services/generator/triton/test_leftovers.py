@@ -1,4 +1,4 @@
-"""What killed processes left is known by its lock, which nothing holds any more; what others have stays."""
+"""Leftovers of killed processes are recognised by their released locks; files of live processes are kept."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ print(*sorted(path.name for path in leftovers.sweep()), sep="\\n")
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A temporary folder and a shared memory for this test alone; nothing of the machine's is looked at."""
+    """A temporary folder and a shared memory of this test's own, instead of the machine's."""
     temporary, shared = tmp_path / "tmp", tmp_path / "shm"
     for folder in (temporary, shared):
         folder.mkdir()
@@ -55,7 +55,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
 
 @contextmanager
 def maker(places: tuple[Path, Path], *within: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that has made three folders and a region; `within` is what it is started by."""
+    """A process that has made three folders and a region; `within` is the command that starts it."""
     command = [*within, sys.executable, "-c", MAKER, *map(str, places)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -67,12 +67,12 @@ def maker(places: tuple[Path, Path], *within: str) -> Iterator[subprocess.Popen[
 
 
 def names_in(*folders: Path) -> list[str]:
-    """What lies there, sorted."""
+    """Return the sorted names in these folders."""
     return sorted(path.name for folder in folders for path in folder.iterdir())
 
 
 def another_pid_namespace() -> tuple[str, ...]:
-    """What starts a command with process ids of its own, as a container has; the test is skipped where none can."""
+    """A prefix that runs a command in its own process namespace, like a container; skips if that is not allowed."""
     command = ("unshare", "--pid", "--fork", "--kill-child")
     if os.geteuid() != 0 or subprocess.run([*command, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("only root can make a namespace of process ids, and not in every container")
@@ -81,7 +81,7 @@ def another_pid_namespace() -> tuple[str, ...]:
 
 @pytest.mark.parametrize("in_another_namespace", [False, True])
 def test_what_a_killed_process_left_is_removed(places: tuple[Path, Path], in_another_namespace: bool):
-    """Folders with all that is in them, and regions with their lock; while their maker lives they stay."""
+    """Folders with their contents and regions with their locks are removed, but not while their process lives."""
     within = another_pid_namespace() if in_another_namespace else ()
     sweeper = [*within, sys.executable, "-c", SWEEPER, *map(str, places)]
     with maker(places) as process:
@@ -97,7 +97,7 @@ def test_what_a_killed_process_left_is_removed(places: tuple[Path, Path], in_ano
 
 
 def test_what_lives_in_another_container_stays(places: tuple[Path, Path]):
-    """Its process ids are others, its locks are not."""
+    """Locks work between containers, although process ids differ."""
     with maker(places, *another_pid_namespace()) as process:
         made = names_in(*places)
         assert sweep() == []
@@ -109,7 +109,7 @@ def test_what_lives_in_another_container_stays(places: tuple[Path, Path]):
 
 
 def test_what_this_process_has_stays(places: tuple[Path, Path]):
-    """Until it is removed, which leaves nothing."""
+    """This process's files stay until `remove`, which leaves nothing."""
     with plain_folder("socket") as folder, Regions() as regions:
         (folder / "file").touch()
         (places[1] / f"{regions.prefix}one").touch()
@@ -121,7 +121,7 @@ def test_what_this_process_has_stays(places: tuple[Path, Path]):
 
 
 def test_what_lost_its_lock_file_is_removed(places: tuple[Path, Path]):
-    """Killed before it was made, or while it was removed."""
+    """A process may be killed before it makes the lock file, or while it removes the folder."""
     temporary, shared = places
     left = [temporary / f"dance-triton-{TOKEN}", shared / f"dance_{TOKEN}_one", shared / f"dance_{TOKEN}_two"]
     left[0].mkdir()
@@ -141,7 +141,7 @@ def test_what_lost_its_lock_file_is_removed(places: tuple[Path, Path]):
     ],
 )  # fmt: skip
 def test_a_name_that_is_not_ours_stays_and_harms_nothing(places: tuple[Path, Path], name: str):
-    """Any user can make one in /tmp; the images' own Triton names its shared memory `dance_` and what it likes."""
+    """Any user can make such names in /tmp; the images' Triton uses `dance_` and arbitrary text for shared memory."""
     for place in places:
         (place / name).mkdir()
     assert sweep() == []
@@ -149,7 +149,7 @@ def test_a_name_that_is_not_ours_stays_and_harms_nothing(places: tuple[Path, Pat
 
 
 def test_odd_things_with_our_names_harm_nothing(places: tuple[Path, Path]):
-    """A link leads nowhere else, a file is no folder, and what hinders one removal does not hinder the next."""
+    """Links are not followed, files are not treated as folders, and one failed removal does not affect the next."""
     temporary, shared = places
     outside = temporary / "kept"
     outside.mkdir()
@@ -173,7 +173,7 @@ def test_odd_things_with_our_names_harm_nothing(places: tuple[Path, Path]):
 
 
 def test_a_sweep_never_fails_a_start(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
-    """Not where a place cannot be read, nor where there is no folder for temporary files, nor whatever else happens."""
+    """`sweep` never raises: not for an unreadable folder, a missing temporary folder, or unexpected errors."""
     monkeypatch.setattr(leftovers, "places", lambda: (places[0] / "missing",))
     assert sweep() == []
     monkeypatch.undo()
@@ -193,7 +193,7 @@ def test_a_sweep_never_fails_a_start(places: tuple[Path, Path], monkeypatch: pyt
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_what_another_user_owns_stays(places: tuple[Path, Path]):
-    """Also for root, who could remove it; and so does a region whose lock file another user made."""
+    """This holds even for root, and for a region whose lock file belongs to another user."""
     temporary, shared = places
     folder, region, lock = (
         temporary / f"dance-triton-{TOKEN}",
@@ -211,7 +211,7 @@ def test_what_another_user_owns_stays(places: tuple[Path, Path]):
 
 
 def test_a_folder_that_a_sweep_takes_first_is_made_again(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
-    """Between making it and locking it, another process may find it without a lock and remove it."""
+    """Another process may find the folder before it is locked, and remove it."""
     swept: list[Path] = []
     flock, mkdir = fcntl.flock, Path.mkdir
 
@@ -247,7 +247,7 @@ def test_a_folder_that_a_sweep_takes_first_is_made_again(places: tuple[Path, Pat
 
 
 def test_names_say_that_they_are_ours(places: tuple[Path, Path]):
-    """No name comes twice; only this user can enter or read; no child gets the lock."""
+    """Names are unique, only this user has access, and child processes do not inherit the lock."""
     temporary, shared = places
     with plain_folder("triton") as first, plain_folder("triton") as second, Regions() as regions, Regions() as others:
         assert first != second
@@ -271,7 +271,7 @@ def test_names_say_that_they_are_ours(places: tuple[Path, Path]):
 
 @pytest.mark.parametrize("named", ["x" * 60, "spa ce", "Ünterlagen", "two\nlines"])
 def test_a_folder_lies_where_its_path_can_be_used(tmp_path: Path, named: str):
-    """In the next place, where the path of the first is too long or not plain; it says so where none will do."""
+    """If a parent's path is too long or not plain, the next one is used; the error lists all if none is suitable."""
     odd, plain = tmp_path / named, tmp_path / "p"
     odd.mkdir()
     plain.mkdir()
@@ -281,12 +281,12 @@ def test_a_folder_lies_where_its_path_can_be_used(tmp_path: Path, named: str):
         assert len(str(folder)) == most_bytes
         assert folder.stat().st_mode & 0o777 == 0o700
     assert names_in(odd, plain) == []
-    with pytest.raises(BadSettings, match=r"(?s)TMPDIR.*path is plain.*longer than.*Set TMPDIR"):
+    with pytest.raises(BadSettings, match=r"(?s)TMPDIR.*plain path.*longer than.*Set TMPDIR"):
         plain_folder("socket", most_bytes - 1, (odd, plain))
 
 
-def test_a_place_without_locks_is_passed_over(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
-    """What could not be held could be removed by others; nothing of it is left, and the reason is told."""
+def test_a_place_without_locks_is_skipped(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
+    """Other processes could remove an unlocked folder, so it is removed again, and the error gives the reason."""
 
     def none(descriptor: int, operation: int) -> None:
         raise OSError(37, "No locks available")

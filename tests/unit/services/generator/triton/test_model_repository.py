@@ -1,4 +1,4 @@
-"""What the agent writes for Triton."""
+"""The model repository that the agent writes for Triton."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from services.generator.triton.model_repository import MAX_BATCH_SIZE, EngineOpt
 
 
 def parsed(text: str) -> model_config_pb2.ModelConfig:
-    """The configuration as Triton reads it."""
+    """Parse the configuration the way Triton does."""
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
 @pytest.mark.parametrize("name", ["plain", 'wéird "quoted" \\ folder'])
 def test_the_configuration_is_the_contract(tmp_path: Path, name: str):
-    """Names, types and batch size are those of the contract; any folder name survives the quoting."""
+    """Names, types and batch size match the contract; any folder name can be quoted."""
     config = parsed(config_pbtxt("juggler", [3, 1], tmp_path / name, EngineOptions(threads=4, precision="bf16")))
     assert (config.name, config.backend, config.max_batch_size) == ("juggler", "python", MAX_BATCH_SIZE)
     assert [(i.name, model_config_pb2.DataType.Name(i.data_type)) for i in config.input] == [
@@ -38,7 +38,7 @@ def test_the_configuration_is_the_contract(tmp_path: Path, name: str):
 
 @pytest.mark.parametrize(("device", "kind"), [("cpu", "KIND_CPU"), ("gpu", "KIND_GPU")])
 def test_the_device_decides_the_instance(tmp_path: Path, device: str, kind: str):
-    """One instance, on the device that was asked for. Only a GPU gets Triton's batcher, without a delay."""
+    """There is one instance, on the requested device. Only a GPU gets Triton's batcher, without a delay."""
     config = parsed(config_pbtxt("a", [1], tmp_path, EngineOptions(device=device)))  # type: ignore[arg-type]
     assert config.HasField("dynamic_batching") == (device == "gpu")
     assert config.dynamic_batching.max_queue_delay_microseconds == 0
@@ -47,7 +47,7 @@ def test_the_device_decides_the_instance(tmp_path: Path, device: str, kind: str)
 
 
 def test_entries_are_written_over_and_removed(tmp_path: Path):
-    """Writing again names the new versions; each has its model.py; nothing half written stays; removing is complete."""
+    """Writing again replaces the versions; each has a model.py; no partial files remain; removing is complete."""
     repository = ModelRepository(tmp_path / "repository", tmp_path / "actors", EngineOptions())
     repository.write("a", [1])
     repository.write("a", [1, 2])

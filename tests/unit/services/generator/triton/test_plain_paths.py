@@ -1,4 +1,4 @@
-"""The folder of plain paths that Triton is given."""
+"""The folder of plain paths for Triton."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ODD = ["mit leer zeichen", "Tänzer", "it's", 'a"b', "a$HOME", "a;b", "a&b", "a(
 
 @pytest.mark.parametrize("name", ODD)
 def test_every_folder_gets_a_plain_path(tmp_path: Path, name: str):
-    """Spaces, umlauts and whatever a shell would read as its own; removing the links leaves the folder."""
+    """This includes spaces, umlauts and shell syntax; removing the links keeps the folder."""
     plain = tmp_path / "tmp"
     plain.mkdir()
     odd = tmp_path / name
@@ -35,8 +35,8 @@ def test_every_folder_gets_a_plain_path(tmp_path: Path, name: str):
     assert (odd / "file").exists()
 
 
-def test_without_a_place_it_says_so_at_once(tmp_path: Path):
-    """Which places were tried, why none will do, and which variable names another."""
+def test_without_a_place_the_error_says_why(tmp_path: Path):
+    """The error lists the places that were tried, why each is unsuitable, and the variable to set."""
     odd = tmp_path / "Tänzer"
     odd.mkdir()
     with pytest.raises(BadSettings, match=r"TMPDIR.*not plain.*No such file.*Set TMPDIR"):
@@ -44,7 +44,7 @@ def test_without_a_place_it_says_so_at_once(tmp_path: Path):
 
 
 def test_its_python_starts_in_ascii_beside_an_odd_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """With the encoding of Triton's stub, it imports what this Python does, from a folder with an umlaut too."""
+    """With the encoding of Triton's stub, it has this Python's import path, also with an umlaut in a folder's name."""
     odd = tmp_path / "Tänzer: und mehr"
     odd.mkdir()
     (odd / "found_there.py").write_text("")

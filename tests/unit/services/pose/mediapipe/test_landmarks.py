@@ -1,4 +1,4 @@
-"""MediaPipe's landmarks become our joints."""
+"""Conversion of MediaPipe's landmarks to our joints."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.frame import FrameSize
 from motion.pose import Pose
-from services.pose.mediapipe.carrying import carried
-from services.pose.mediapipe.landmarks import body_extent_px, body_pose, landmarks_array, with_face_and_hands
+from services.pose.mediapipe.landmarks import body_extent_px, body_pose, carried, landmarks_array, with_face_and_hands
 
 SIZE = FrameSize(200, 100)
 
@@ -23,7 +22,7 @@ def body_landmarks() -> NDArray[np.float32]:
     return np.stack([count / 100, count / 50, np.ones(33, np.float32)], axis=1)
 
 
-def test_a_list_becomes_an_array_and_nothing_stays_nothing():
+def test_a_list_becomes_an_array_and_none_stays_none():
     """A landmark list becomes [N, 3]; None stays None."""
     marks = SimpleNamespace(landmark=[SimpleNamespace(x=0.25, y=0.5, visibility=0.75)] * 2)
     array = landmarks_array(marks)
@@ -47,7 +46,7 @@ def test_left_and_right_are_the_persons_own():
 
 
 def test_neck_and_middle_of_the_hips_are_means_with_the_smaller_visibility():
-    """Joints that MediaPipe does not have lie between two that it has."""
+    """Joints that MediaPipe does not have are the midpoints of two that it has."""
     body = body_landmarks()
     body[23, 2] = 0.5
     pose = body_pose(body, SIZE, 0.3)
@@ -64,7 +63,7 @@ def test_small_toes_are_never_seen():
 
 @pytest.mark.parametrize(("column", "value"), [(0, -0.01), (0, 1.01), (1, -0.01), (1, 1.2), (2, 0.29)])
 def test_guessed_joints_are_unseen(column, value):
-    """A joint outside of the frame, or hardly visible, was guessed and counts as unseen."""
+    """A joint outside the frame or with low visibility was guessed, and counts as unseen."""
     body = body_landmarks()
     body[16, column] = value
     pose = body_pose(body, SIZE, 0.3)
@@ -73,7 +72,7 @@ def test_guessed_joints_are_unseen(column, value):
 
 
 def test_face_and_hands_are_added_to_the_body():
-    """The mesh's chosen points and the hands' points get confidence 1; points outside of the frame stay unseen."""
+    """The selected mesh points and the hands' points have confidence 1; points outside the frame stay unseen."""
     body = body_pose(body_landmarks(), SIZE, 0.3)
     face = np.full((478, 3), 0.5, np.float32)
     face[127] = (1.5, 0.5, 0)
@@ -87,7 +86,7 @@ def test_face_and_hands_are_added_to_the_body():
 
 
 def test_the_extent_is_the_longer_side():
-    """Somebody lying down is as large as somebody standing; nobody has no extent."""
+    """A person lying down is as large as one standing; a pose without joints has extent 0."""
     pose = body_pose(body_landmarks(), SIZE, 0.3)
     assert body_extent_px(pose) == pytest.approx(64)
     assert body_extent_px(pose.transformed(3, 1)) == pytest.approx(64 * 3, rel=0.2)
@@ -118,8 +117,8 @@ def test_carried_parts_follow_head_and_wrists():
     np.testing.assert_array_equal(result.joints_px[skeleton.BODY], now.joints_px[skeleton.BODY])
 
 
-def test_nothing_is_carried_along_with_a_missing_wrist():
-    """A hand whose wrist is gone stays unseen."""
+def test_a_hand_is_not_carried_without_its_wrist():
+    """A hand whose wrist is unseen stays unseen."""
     before = whole_pose()
     confidence = before.confidence.copy()
     confidence[skeleton.R_WRIST] = 0

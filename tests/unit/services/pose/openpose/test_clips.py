@@ -1,4 +1,4 @@
-"""A real network on real footage: who is there, who is who, and nobody where nobody is."""
+"""A real network on real footage: people are found and tracked, and nothing else is taken for a person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.real_clips, pytest.mark.slow, pytest.mark.timeout(1800
 
 @pytest.fixture
 def look(root: Path, clips: Path, tmp_path: Path) -> LookRequest:
-    """The project's card for the network beside the clips; skips where there is none."""
+    """The project's card for the network beside the clips; skips if there is none."""
     network = clips.parent / "models" / NETWORK
     if not network.is_file():
         pytest.skip(f"no network: {network} does not exist")
@@ -30,7 +30,7 @@ def look(root: Path, clips: Path, tmp_path: Path) -> LookRequest:
 
 
 def test_two_people_are_two_and_the_dancer_is_one(clips, look):
-    """The man in front is the dancer wherever he is found, the woman behind never is; nobody else is seen."""
+    """The man in front is the dancer in all frames where he is found, the woman in none; there are no other people."""
     ids: Counter[int] = Counter()
     dancers = set()
     with Looking(str(clips / "hard_two_people.mp4"), look) as looking:
@@ -40,13 +40,13 @@ def test_two_people_are_two_and_the_dancer_is_one(clips, look):
             if estimate.dancer is not None:
                 dancers.add(estimate.person_ids[estimate.dancer_index])
                 seen = estimate.dancer.joints_px[skeleton.BODY][estimate.dancer.seen[skeleton.BODY]]
-                # The woman stands at the left, above a line that his feet are always below.
+                # The woman is at the left, above a line; the man's feet are always below it.
                 assert seen[:, 1].max() > 0.5 * looked.seen.shape[0]
     assert len(dancers) == 1
     assert len(ids) == 2
 
 
-def test_cars_are_nobody(clips, look):
-    """Not one person in a clip of cars."""
+def test_cars_are_not_people(clips, look):
+    """No person is found in a clip of cars."""
     with Looking(str(clips / "hard_no_person.mp4"), look) as looking:
         assert not any(looked.estimate.people for looked in looking.frames())

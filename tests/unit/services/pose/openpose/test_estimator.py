@@ -1,10 +1,11 @@
-"""People are found where a network sees them, with every runtime, and a card that does not fit is named."""
+"""People are found with every runtime, and errors in a card are reported by file and field."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import threading
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -35,10 +36,10 @@ def estimator(tmp_path, *, one_output=False, **changes) -> OpenPoseEstimator:
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("scale", [1, 3])
 def test_joints_lie_where_the_picture_has_them(tmp_path, runtime, scale):
-    """In pixels of the original picture, whatever the network's size; parts under their names; two people are two."""
+    """Joints are in pixels of the original picture, for any network size; two people are found as two."""
     picture = two_hands((20, 52, 20), (70, 110, 44))
     picture = np.repeat(np.repeat(picture, scale, axis=0), scale, axis=1)
-    with estimator(tmp_path, runtime=runtime) as found:
+    with closing(estimator(tmp_path, runtime=runtime)) as found:
         estimate = found.estimate(picture)
     people = sorted(estimate.people, key=lambda pose: pose.joints_px[skeleton.R_WRIST][0])
     assert len(people) == 2
@@ -49,17 +50,17 @@ def test_joints_lie_where_the_picture_has_them(tmp_path, runtime, scale):
     assert estimate.compute_seconds > found.spent.network_seconds > 0
 
 
-def test_nobody_is_an_answer(tmp_path):
-    """A black picture has no people in it."""
-    with estimator(tmp_path) as found:
+def test_a_picture_without_people_is_not_an_error(tmp_path):
+    """A black picture has no people."""
+    with closing(estimator(tmp_path)) as found:
         assert found.estimate(np.zeros((64, 128, 3), np.uint8)).people == []
 
 
 def test_the_aspect_ratio_is_kept(tmp_path):
-    """A picture of any shape is brought to the short side, or below the longest one, and filled up."""
+    """A picture of any shape is scaled to the short side, or below the longest side, and padded."""
     from motion.frame import FrameSize
 
-    with estimator(tmp_path) as found:
+    with closing(estimator(tmp_path)) as found:
         model = found._model
         for size, inner, outer in (
             ((1280, 720), (114, 64), (128, 64)),
@@ -72,13 +73,13 @@ def test_the_aspect_ratio_is_kept(tmp_path):
 
 
 def test_one_output_holds_maps_then_fields(tmp_path):
-    """As Caffe's BODY_25 gives them: maps of the parts, of the background, then the fields."""
-    with estimator(tmp_path, one_output=True, outputs={"heatmaps": "both", "pafs": "both"}) as found:
+    """One output may hold everything, as Caffe's BODY_25: the parts' maps, the background's map, then the fields."""
+    with closing(estimator(tmp_path, one_output=True, outputs={"heatmaps": "both", "pafs": "both"})) as found:
         assert len(found.estimate(two_hands((20, 52, 20))).people) == 1
 
 
 def test_opencv_runs_a_network_of_fixed_size(tmp_path):
-    """OpenCV's dnn, which also reads Caffe's files, gives the same people."""
+    """OpenCV's dnn module, which can also read Caffe's files, finds the same people."""
     path = write_paf_network(tmp_path / "fixed.onnx", height=64, width=128)
     card = read_card(write_card(tmp_path, paf_card(path, runtime="opencv")))
     assert isinstance(card, OpenPoseCard)
@@ -92,12 +93,12 @@ def test_opencv_runs_a_network_of_fixed_size(tmp_path):
 
 
 def test_colours_mean_and_deviation_are_the_card_s(tmp_path):
-    """BGR turns red into the third channel, so the network sees nobody in a picture made for RGB."""
+    """With BGR, red is the third channel, so the network finds no people in a picture made for RGB."""
     facts = {"short_side_px": 64, "longest_side_px": 128, "multiple_of": 16}
-    with estimator(tmp_path, input={"colour": "BGR", **facts}) as found:
+    with closing(estimator(tmp_path, input={"colour": "BGR", **facts})) as found:
         assert found.estimate(two_hands((20, 52, 20))).people == []
         assert len(found.estimate(np.ascontiguousarray(two_hands((20, 52, 20))[..., ::-1])).people) == 1
-    with estimator(tmp_path, input={"colour": "RGB", "mean": [255, 255, 255], **facts}) as found:
+    with closing(estimator(tmp_path, input={"colour": "RGB", "mean": [255, 255, 255], **facts})) as found:
         assert found.estimate(two_hands((20, 52, 20))).people == []
 
 
@@ -111,20 +112,20 @@ def test_colours_mean_and_deviation_are_the_card_s(tmp_path):
         ({"model": {}}, "model.path: expected either a path or an address"),
         ({"model": {"address": "https://example.org/a.onnx"}}, "model.sha256: is missing; an address needs one"),
         ({"model": {"path": "tiny.onnx", "sha256": "12"}}, "model.sha256: expected 64 hexadecimal digits"),
-        ({"model": {"path": "tiny.onnx", "sha256": "0" * 64}}, "has other bytes than the model card says"),
-        ({"model": {"path": "other.onnx"}}, "there is no such file"),
-        ({"parts": ["RWrist", "Tail"]}, "parts: expected different names"),
-        ({"limbs": [[0, 2, 0, 1]]}, "limbs[0]: expected two of 2 parts"),
+        ({"model": {"path": "tiny.onnx", "sha256": "0" * 64}}, "does not match the model card"),
+        ({"model": {"path": "other.onnx"}}, "which the model card names, does not exist"),
+        ({"parts": ["RWrist", "Tail"]}, "parts: expected at least two different names"),
+        ({"limbs": [[0, 2, 0, 1]]}, "limbs[0]: expected two different parts, 0 to 1, got [0, 2]"),
         ({"limbs": [[0, 1, 0]]}, "limbs[0]: expected [part, part, x channel, y channel]"),
         ({"limbs": [[0, 1, 0, 9]]}, "expected 2 maps and 10 fields"),
         ({"outputs": {"heatmaps": "heatmaps", "pafs": "fields"}}, "has no output 'fields'"),
         ({"input": {"colour": "RGB"}}, "input.short_side_px: is missing"),
         ({"input": {"colour": "CMYK"}}, "input.colour: expected BGR or RGB"),
-        ({"colour": "blue"}, "colour: is no field of a card"),
+        ({"colour": "blue"}, "colour: is not a field of a model card"),
     ],
 )  # fmt: skip
-def test_a_card_that_does_not_fit_is_named_at_the_start(tmp_path, changes, told):
-    """By file and field, before any frame is looked at."""
+def test_an_invalid_card_is_rejected_at_the_start(tmp_path, changes, told):
+    """The error names file and field, before any frame is processed."""
     with pytest.raises(BadSettings) as caught:
         estimator(tmp_path, **changes)
     assert told in str(caught.value)
@@ -136,12 +137,12 @@ def test_a_card_that_does_not_fit_is_named_at_the_start(tmp_path, changes, told)
         ("[" * 100_000, "is nested more than 64 levels deep"),
         ('{"input": {"mean": [1e400, 0, 0]}}', "input.mean[0]: expected a number, got inf"),
         ('{"format": "a", "format": "b"}', "has two fields format"),
-        ("[]", "must be an object"),
+        ("[]", "must be a JSON object"),
         (" " * 2**21, "has 2097152 bytes, at most 1048576 are read"),
     ],
 )
-def test_a_card_that_is_no_document_is_named(tmp_path, text, told):
-    """By the file; nothing without end is read."""
+def test_a_card_that_is_not_a_valid_document_is_rejected(tmp_path, text, told):
+    """The error names the file, and the reader has limits of size and nesting."""
     path = tmp_path / "card.json"
     path.write_text(text)
     with pytest.raises(BadSettings, match=re.escape(told)) as caught:
@@ -150,16 +151,16 @@ def test_a_card_that_is_no_document_is_named(tmp_path, text, told):
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "opencv"])
-def test_a_damaged_network_is_named(tmp_path, runtime):
-    """Noise in place of a network."""
+def test_a_damaged_network_is_rejected(tmp_path, runtime):
+    """A file of noise is rejected by each runtime."""
     (tmp_path / "tiny.onnx").write_bytes(bytes(range(256)))
     card = write_card(tmp_path, paf_card(tmp_path / "tiny.onnx", runtime=runtime))
     with pytest.raises(BadSettings, match=f"{runtime} cannot read this network"):
         open_model(card, cache=None, threads=1)
 
 
-def test_the_project_s_cards_are_sound(root):
-    """Each can be read, and says under which licence its network is used."""
+def test_the_project_s_cards_are_valid(root):
+    """Each card can be read, and names its network's licence."""
     cards = sorted((root / "services/pose/cards").glob("*.json"))
     assert len(cards) == 3
     for path in cards:
@@ -171,7 +172,7 @@ def test_the_project_s_cards_are_sound(root):
 
 
 def test_a_network_is_fetched_once_from_its_address(tmp_path):
-    """With the right bytes it is kept; with other bytes nothing is; a plain http address elsewhere is refused."""
+    """A download is kept if its checksum is right, else deleted; plain http to other machines is rejected."""
     served, cache = tmp_path / "served", tmp_path / "cache"
     served.mkdir()
     path = write_paf_network(served / "tiny.onnx")
@@ -186,12 +187,12 @@ def test_a_network_is_fetched_once_from_its_address(tmp_path):
     thread.start()
     try:
         address = f"http://127.0.0.1:{server.server_port}/tiny.onnx"
-        with pytest.raises(BadSettings, match="has other bytes"):
+        with pytest.raises(BadSettings, match="does not match the model card"):
             ModelFile(path=None, address=address, sha256="0" * 64).local(cache)
         assert list(cache.iterdir()) == []
         fetched = ModelFile(path=None, address=address, sha256=digest).local(cache)
         assert fetched.read_bytes() == path.read_bytes()
-        with pytest.raises(BadSettings, match="cannot be fetched"):
+        with pytest.raises(BadSettings, match="cannot be downloaded"):
             ModelFile(path=None, address=f"{address}.gone", sha256="0" * 64).local(cache)
     finally:
         server.shutdown()
@@ -203,15 +204,15 @@ def test_a_network_is_fetched_once_from_its_address(tmp_path):
 
 
 def test_backends_are_opened_from_their_cards(tmp_path):
-    """A card stands for its own backend only, and the licence is told."""
+    """A card is accepted only for its own backend, and its licence notice is passed on."""
     card = write_card(tmp_path, paf_card(write_paf_network(tmp_path / "tiny.onnx")))
     told: list[str] = []
     backends = open_backends({PoseBackend.OPENPOSE: card, PoseBackend.RTMPOSE: None}, told=told.append)
     assert told == ["backend openpose uses tiny: by using it you accept its licence, Apache-2.0"]
     assert [backends.serves(backend) for backend in PoseBackend] == [True, True, False]
-    look = backends.look(PoseBackend.OPENPOSE, PoseDetail.HOLISTIC, PoseRules())
-    assert look.detail is PoseDetail.BODY
-    made = backends.make(look)
+    config = backends.config(PoseBackend.OPENPOSE, PoseDetail.HOLISTIC, PoseRules())
+    assert config.detail is PoseDetail.BODY
+    made = backends.make(config)
     assert made.detail is PoseDetail.BODY
     made.close()
     with pytest.raises(BadSettings, match="is a card for the backend openpose, expected rtmpose"):

@@ -1,4 +1,4 @@
-"""Maps that are drawn from known people give exactly these people back."""
+"""Grouping finds exactly the people from which the maps were drawn."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from benchmarks.drawn_people import HEIGHT, LIMBS, PAIRS, PARTS, STANDING, WIDTH
 from services.pose.openpose.grouping import Grouped, GroupingRules, find_peaks, group
 
 NEAREST_CELLS = 3.0
-"""Two joints of one part that are nearer than this are one maximum of a map of this width."""
+"""Two joints of one part that are closer than this form one maximum in a map of this width."""
 MOST_OFF_CELLS = 0.3
 
 
-def told_apart(person: np.ndarray, others: list[np.ndarray]) -> bool:
-    """Whether maps can tell who of them has which joint.
+def unambiguous(person: np.ndarray, others: list[np.ndarray]) -> bool:
+    """Whether the maps are unambiguous: they determine which joint belongs to whom.
 
-    Two joints of one part must be two maxima. And where a line from somebody's joint to somebody else's runs along both
-    of their limbs, as when two arms lie in one line, the fields say the same of the right and of the wrong pair.
+    Two joints of one part must form two maxima. And if a line from one person's joint to another's runs along both of
+    their limbs, as with two arms in one line, the fields support the right and the wrong pair alike.
     """
     if not others:
         return True
@@ -41,7 +41,7 @@ def told_apart(person: np.ndarray, others: list[np.ndarray]) -> bool:
 
 
 def check_exact(people: list[np.ndarray], grouped: Grouped) -> None:
-    """As many people, and each with its own joints and no other."""
+    """Assert that the same number of people is found, each with exactly their own joints."""
     assert len(grouped) == len(people)
     cost = np.zeros((len(people), len(people)))
     for i, person in enumerate(people):
@@ -56,12 +56,12 @@ def check_exact(people: list[np.ndarray], grouped: Grouped) -> None:
 
 
 def at(x: float, y: float, height: float) -> np.ndarray:
-    """Somebody standing with the head's top at (x, y), in cells."""
+    """Return a standing person with the top of the head at (x, y), in cells."""
     return STANDING * height + (x, y)
 
 
 def turned(joints: np.ndarray, shoulder: int, arm: tuple[int, ...], degrees: float) -> np.ndarray:
-    """An arm turned about its shoulder."""
+    """Turn an arm about its shoulder."""
     angle = np.radians(degrees)
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     joints = joints.copy()
@@ -71,7 +71,7 @@ def turned(joints: np.ndarray, shoulder: int, arm: tuple[int, ...], degrees: flo
 
 @st.composite
 def crowds(draw) -> list[np.ndarray]:
-    """1 to 20 people of different sizes with their arms anywhere, who overlap and cross, some without some joints."""
+    """1 to 20 people of different sizes and arm poses, who overlap and cross; some lack joints."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     wanted = draw(st.integers(1, 20))
     people: list[np.ndarray] = []
@@ -86,9 +86,9 @@ def crowds(draw) -> list[np.ndarray]:
         person = turned(person, 5, (6, 7), rng.uniform(-150, 60))
         if not (person[:, 0].min() >= 0.5 and person[:, 0].max() <= WIDTH - 1.5 and person[:, 1].min() >= 0.5):
             continue
-        # Hands, feet and ears go missing: nothing hangs on them.
+        # Only end points of limbs may be missing: hands, feet and ears.
         person[rng.permutation([4, 7, 10, 13, 16, 17])[: rng.integers(0, 4)]] = np.nan
-        if told_apart(person, people):
+        if unambiguous(person, people):
             people.append(person)
     return people
 
@@ -96,34 +96,33 @@ def crowds(draw) -> list[np.ndarray]:
 @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(crowds())
 def test_a_drawn_crowd_is_found_exactly(people):
-    """1 to 20 people, crossing limbs, missing joints, touching bodies: the same people, and each joint with its own."""
+    """1 to 20 people with crossing limbs, missing joints and touching bodies are found, each with their own joints."""
     check_exact(people, group(*draw_maps(people), LIMBS))
 
 
-@pytest.mark.parametrize("assignment", ["greedy", "optimal"])
-def test_crossed_arms_stay_with_their_owners(assignment):
+def test_crossed_arms_stay_with_their_owners():
     """Two people whose forearms cross at a right angle keep their own hands."""
     left, right = at(30, 4, 36), at(46, 4, 36)
     left[[6, 7]] = (36, 14), (42, 20)
     right[[3, 4]] = (42, 14), (36, 20)
-    check_exact([left, right], group(*draw_maps([left, right]), LIMBS, GroupingRules(assignment=assignment)))
+    check_exact([left, right], group(*draw_maps([left, right]), LIMBS))
 
 
-def test_two_who_touch_are_two():
-    """Shoulder to shoulder, with the bodies' fields side by side."""
+def test_touching_people_are_separate():
+    """Two people shoulder to shoulder, whose fields are side by side, are found as two."""
     people = [at(30, 4, 36), at(30 + 0.36 * 36, 4, 36)]
     check_exact(people, group(*draw_maps(people), LIMBS))
 
 
-def test_an_empty_map_holds_nobody():
-    """No peak, no person, and no error."""
+def test_an_empty_map_has_no_people():
+    """Maps without peaks cause no error."""
     found = group(np.zeros((PARTS, HEIGHT, WIDTH), np.float32), np.zeros((38, HEIGHT, WIDTH), np.float32), LIMBS)
     assert len(found) == 0
     assert found.positions.shape == (0, PARTS, 2)
 
 
 def test_peaks_lie_between_cells():
-    """A Gaussian's middle is found to a hundredth of a cell; a plateau is one peak; a faint one is none."""
+    """A Gaussian's centre is found to a hundredth of a cell; a plateau is one peak; a faint maximum is none."""
     maps = np.zeros((PARTS, HEIGHT, WIDTH), np.float32)
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     maps[3] = np.exp(-((columns - 20.31) ** 2 + (rows - 11.77) ** 2) / 2)
@@ -136,7 +135,7 @@ def test_peaks_lie_between_cells():
 
 
 def test_a_limb_needs_the_field_along_most_of_its_line():
-    """Two joints whose field breaks off half way are not one limb; so the person falls apart and is dropped."""
+    """Two joints whose field ends half-way do not form a limb, so the person falls apart and is dropped."""
     person = at(40, 4, 36)
     heatmaps, fields = draw_maps([person])
     whole = group(heatmaps, fields, LIMBS)
@@ -147,7 +146,7 @@ def test_a_limb_needs_the_field_along_most_of_its_line():
 
 
 def test_faint_people_and_pieces_are_dropped():
-    """Fewer joints than `min_parts`, or a lower score than `min_person_score`, is nobody."""
+    """People with fewer joints than `min_parts`, or a lower score than `min_person_score`, are dropped."""
     person = at(40, 4, 36)
     piece = np.full_like(person, np.nan)
     piece[[1, 2, 3]] = person[[1, 2, 3]]
@@ -158,7 +157,7 @@ def test_faint_people_and_pieces_are_dropped():
 
 
 @pytest.mark.parametrize("nonsense", [{"min_peak": -1}, {"line_samples": 1}, {"min_parts": 0}])
-def test_nonsense_rules_are_refused_by_name(nonsense):
-    """The message names the rule."""
+def test_invalid_rules_are_rejected_by_name(nonsense):
+    """The error names the rule."""
     with pytest.raises(ValueError, match=next(iter(nonsense))):
         GroupingRules(**nonsense)

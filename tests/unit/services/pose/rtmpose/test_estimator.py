@@ -1,6 +1,8 @@
-"""Top-down whole-body poses: 133 points become our joints, in pixels of the original picture."""
+"""Top-down whole-body poses: 133 points are mapped to our joints, in pixels of the original picture."""
 
 from __future__ import annotations
+
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -30,8 +32,8 @@ def spot(x_px: int, y_px: int, width_px: int = 320, height_px: int = 240) -> np.
 
 
 def test_points_lie_where_the_network_sees_them(tmp_path):
-    """Through the crop and back: all joints at the bright spot, in pixels of the picture."""
-    with estimator(tmp_path) as found:
+    """All joints are found at the bright spot, in pixels of the picture and not of the crop."""
+    with closing(estimator(tmp_path)) as found:
         (pose,) = found.estimate(spot(150, 90)).people
     assert pose.seen[[skeleton.NOSE, skeleton.NECK, skeleton.MID_HIP, skeleton.L_HEEL]].all()
     assert pose.seen[skeleton.FACE].all()
@@ -40,8 +42,8 @@ def test_points_lie_where_the_network_sees_them(tmp_path):
     assert off_px < 15  # a pixel of the crop is eight of the picture
 
 
-def test_a_detector_says_who_is_looked_at(tmp_path):
-    """Its boxes are in its own pixels; other things, faint boxes and doubles are left out."""
+def test_a_detector_finds_the_people(tmp_path):
+    """Its boxes are in pixels of its input; other classes, low scores and duplicates are ignored."""
     boxes = [[0, 0, 32, 48, 0.9], [1, 0, 32, 47, 0.8], [32, 0, 64, 48, 0.7], [20, 0, 60, 48, 0.2], [8, 8, 20, 20, 0.9]]
     write_detector(tmp_path / "detector.onnx", boxes, [0, 0, 0, 0, 7])
     detector = {
@@ -49,7 +51,7 @@ def test_a_detector_says_who_is_looked_at(tmp_path):
         "labels": "labels", "person_label": 0, "min_score": 0.5,
     }  # fmt: skip
     picture = spot(60, 90) | spot(250, 200)
-    with estimator(tmp_path, detector=detector) as found:
+    with closing(estimator(tmp_path, detector=detector)) as found:
         people = found.estimate(picture).people
     assert len(people) == 2
     for pose, place in zip(people, ((60, 90), (250, 200)), strict=True):
@@ -57,15 +59,15 @@ def test_a_detector_says_who_is_looked_at(tmp_path):
 
 
 def test_without_a_detector_the_last_frame_s_people_are_followed(tmp_path):
-    """Where nobody was found the next picture is looked at as a whole."""
-    with estimator(tmp_path) as found:
+    """After a picture without people, the whole next picture is searched."""
+    with closing(estimator(tmp_path)) as found:
         assert found.estimate(np.zeros((240, 320, 3), np.uint8)).people == []
         assert len(found.estimate(spot(150, 90)).people) == 1
         assert len(found.estimate(spot(152, 92)).people) == 1
 
 
 def test_133_points_become_our_joints():
-    """COCO's body, its feet, the face's 68 and the hands, each under its own name; the pupils are the eyes' middles."""
+    """COCO's body, feet, the face's 68 points and the hands map to our joints; pupils are the means of the eyes."""
     points = np.stack([np.arange(133.0), 2 * np.arange(133.0)], axis=1).astype(np.float32)
     scores = np.full(133, 0.8, np.float32)
     pose = whole_body_pose(points, scores, FrameSize(400, 400), 0.3)
@@ -89,7 +91,7 @@ def test_133_points_become_our_joints():
 
 
 def test_simcc_maps_are_read_at_their_maxima():
-    """x and y are places over the split, the score the smaller of both maxima, nothing below 0."""
+    """x and y are bins divided by the split; the score is the smaller of both maxima, at least 0."""
     maps_x, maps_y = np.zeros((1, 2, 8), np.float32), np.zeros((1, 2, 12), np.float32)
     maps_x[0, 0, 5], maps_y[0, 0, 9], maps_x[0, 1], maps_y[0, 1] = 0.7, 0.4, -1, -1
     points, scores = simcc_points(maps_x, maps_y, 2)
@@ -98,7 +100,7 @@ def test_simcc_maps_are_read_at_their_maxima():
 
 
 def test_boxes_of_one_person_are_one():
-    """Of two that lie on each other the first stays; none is no error."""
+    """Of two overlapping boxes, the first is kept; an empty list is allowed."""
     boxes = list(np.array([[0, 0, 10, 10], [1, 0, 10, 10], [20, 0, 30, 10]], np.float32))
     assert apart(boxes).tolist() == [[0, 0, 10, 10], [20, 0, 30, 10]]
     assert apart([]).shape == (0, 4)
@@ -109,13 +111,13 @@ def test_boxes_of_one_person_are_one():
     [
         ({"points": "coco-17"}, "points: expected coco-wholebody-133"),
         ({"outputs": {"simcc_x": "a", "simcc_y": "simcc_y", "split": 2}}, "has no output 'a'"),
-        ({"input": {"colour": "RGB", "width_px": 96, "height_px": 64}}, "does not take what the card says"),
-        ({"detector": NO_DETECTOR | {"input": {"colour": "BGR", "side_px": 64}}}, "there is no such file"),
+        ({"input": {"colour": "RGB", "width_px": 96, "height_px": 64}}, "the network rejects the input"),
+        ({"detector": NO_DETECTOR | {"input": {"colour": "BGR", "side_px": 64}}}, "which the model card names"),
         ({"detector": NO_DETECTOR | {"input": {"colour": "BGR"}}}, "detector.input.side_px: is missing"),
     ],
 )  # fmt: skip
-def test_a_card_that_does_not_fit_is_named_at_the_start(tmp_path, changes, told):
-    """By file and field, before any frame is looked at."""
+def test_an_invalid_card_is_rejected_at_the_start(tmp_path, changes, told):
+    """The error names file and field, before any frame is processed."""
     with pytest.raises(BadSettings) as caught:
         estimator(tmp_path, **changes)
     assert told in str(caught.value)

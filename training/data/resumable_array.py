@@ -1,4 +1,4 @@
-"""NumPy files that are written from their first row to their last, and can be gone on with after a kill.
+"""NumPy files that are written row by row, and continued after a kill.
 
 Rows are appended with plain writes: a mapped file that grows into a full disk kills the process, and its pages count as
 this process's memory.
@@ -21,7 +21,7 @@ _ROWS_AT_ONCE: Final = 64
 
 
 def write_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], parts: Iterable[NDArray[Any]]) -> None:
-    """Writes a .npy file of this shape whose rows come in parts; it is whole or absent. Raises OSError."""
+    """Write a .npy file of this shape atomically, from parts of its rows. Raises OSError."""
     with written_whole(path) as partial, partial.open("wb") as file:
         _write_header(file, shape, dtype)
         for part in parts:
@@ -29,10 +29,9 @@ def write_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], parts:
 
 
 class RowWriter:
-    """Appends rows, `[*row_shape]` each, to a .npy file that will hold `rows` of them.
+    """A context manager that appends rows, `[*row_shape]` each, to a .npy file of `rows` rows. Raises OSError.
 
-    rows_done: how many whole ones are in the file. After a kill the next writer of the same path goes on behind them.
-    A context manager; `whole` says whether all rows are there. Raises OSError.
+    rows_done: the number of whole rows in the file. After a kill the next writer of the same path continues there.
     """
 
     def __init__(self, path: Path, rows: int, row_shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> None:
@@ -47,25 +46,25 @@ class RowWriter:
             self._start = _read_header(file)[0]
         self._file = path.open("r+b")
         self.rows_done = max(0, min(rows, (path.stat().st_size - self._start) // self._row_bytes))
-        self.forget_behind(self.rows_done)
+        self.truncate(self.rows_done)
 
     @property
     def whole(self) -> bool:
         """Whether every row is written."""
         return self.rows_done == self._shape[0]
 
-    def forget_behind(self, rows: int) -> None:
-        """Keeps the first `rows` rows; the next one is written behind them."""
+    def truncate(self, rows: int) -> None:
+        """Keep the first `rows` rows; the next one is written after them."""
         self.rows_done = rows
         self._file.truncate(self._start + rows * self._row_bytes)
         self._file.seek(0, 2)
 
     def append(self, row: NDArray[Any]) -> None:
-        """Writes the next row. Raises ValueError for another shape, or where all rows are there."""
+        """Write the next row. Raises ValueError for another shape, or if all rows are written."""
         if row.shape != self._shape[1:] or self.whole:
             raise ValueError(f"row {self.rows_done} of {self._shape} cannot be of shape {row.shape}")
         self._file.write(np.ascontiguousarray(row, self._dtype).tobytes())
-        self._file.flush()  # a kill must not lose what is counted as done
+        self._file.flush()  # a kill must not lose a row that is counted as done
         self.rows_done += 1
 
     def __enter__(self) -> RowWriter:
@@ -83,7 +82,7 @@ class RowWriter:
 
 
 def read_rows(path: Path, first: int = 0) -> Iterator[NDArray[Any]]:
-    """The rows of a .npy file from `first` on, read a few at a time. Raises OSError, ValueError for a damaged file."""
+    """The rows of a .npy file from `first`, read a few at a time. Raises OSError, ValueError for a damaged file."""
     with path.open("rb") as file:
         start, shape, dtype = _read_header(file)
         row_bytes = int(np.prod(shape[1:])) * dtype.itemsize
@@ -101,7 +100,7 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any])
 
 
 def _read_header(file: IO[bytes]) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
-    """Where the values start, their shape and type."""
+    """The offset of the values, their shape and type."""
     read_magic(file)  # type: ignore[no-untyped-call]
     shape, _, dtype = read_array_header_1_0(file)  # type: ignore[no-untyped-call]
     return file.tell(), shape, dtype

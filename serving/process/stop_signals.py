@@ -1,4 +1,4 @@
-"""Stopping a long job by a signal: it is asked to stop, and comes to a good end by itself."""
+"""Stop a long job by a signal: the first one requests a stop, so that the job can end in good order."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 class StopRequest:
-    """Answers, when called, whether a signal has asked to stop.
+    """Returns, when called, whether a signal has requested a stop.
 
-    number: which one asked first, None before.
+    number: the first signal; None before.
     """
 
     def __init__(self) -> None:
@@ -26,12 +26,12 @@ class StopRequest:
 
     @property
     def by_system(self) -> bool:
-        """Whether the system that runs the job asked, by SIGTERM, and not a person by Ctrl-C."""
+        """Whether the system that runs the job requested it, by SIGTERM, and not a person, by Ctrl-C."""
         return self.number == signal.SIGTERM
 
 
 def checked(items: Iterable[T], check: Callable[[], None]) -> Iterator[T]:
-    """The items, one by one. check: called ahead of each; it raises where the work on them is to stop."""
+    """Yield the items. check: called before each item; it raises to stop the work."""
     for item in items:
         check()
         yield item
@@ -39,9 +39,9 @@ def checked(items: Iterable[T], check: Callable[[], None]) -> Iterator[T]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """While inside, SIGINT and SIGTERM make the given request answer True; a second signal raises KeyboardInterrupt.
+    """While the context lasts, SIGINT or SIGTERM makes the request return True; a second one raises KeyboardInterrupt.
 
-    Outside of the main thread signals cannot be caught: there it always answers False.
+    Signals can only be caught in the main thread; in other threads the request always returns False.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

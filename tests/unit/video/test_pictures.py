@@ -1,33 +1,30 @@
-"""Colours, fields, transparency and shapes: the pictures that come out."""
+"""Colours, transparency and rotation are converted to correct pictures."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
-from av.filter import Graph
 from av.video.reformatter import Colorspace
 
 from motion.frame import Picture
 from tests.unit.video.films import write_film
-from video.deinterlace import Deinterlacer
 from video.pictures import PictureMaker, turned
 from video.reader import VideoReader
 
-# RGB; what no display of BT.709 shows is not among them.
+# RGB, all within the gamut of BT.709.
 COLOURS = [(0, 0, 0), (40, 40, 40), (128, 128, 128), (200, 200, 200), (250, 250, 250), (200, 60, 30), (30, 150, 60),
            (40, 60, 200), (230, 180, 150), (90, 60, 50)]  # fmt: skip
 TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
 """ITU-R BT.2087."""
 LUMA_BT2020 = np.array([0.2627, 0.6780, 0.0593])
 WHITE_CD_M2 = 203.0
-"""ITU-R BT.2408: what is white in ordinary video."""
+"""ITU-R BT.2408: reference white of standard video."""
 
 
 def pq(light_cd_m2: np.ndarray) -> np.ndarray:
@@ -47,12 +44,12 @@ def hlg(light_cd_m2: np.ndarray) -> np.ndarray:
 
 
 def plain(light_cd_m2: np.ndarray) -> np.ndarray:
-    """BT.1886, as ordinary video is shown."""
+    """BT.1886, the transfer function of standard video."""
     return (light_cd_m2 / WHITE_CD_M2) ** (1 / 2.4)
 
 
 def bt2020_frame(transfer: Callable[[np.ndarray], np.ndarray], code: int) -> Any:
-    """COLOURS, 16 pixels wide each, as BT.2020 of ten bits with this transfer function."""
+    """Return COLOURS, each 16 pixels wide, as ten-bit BT.2020 with this transfer function."""
     light = (np.array(COLOURS) / 255) ** 2.4 @ TO_BT2020.T * WHITE_CD_M2
     rgb = transfer(light)
     luma = rgb @ LUMA_BT2020
@@ -67,17 +64,17 @@ def bt2020_frame(transfer: Callable[[np.ndarray], np.ndarray], code: int) -> Any
 
 
 @pytest.mark.parametrize(
-    ("transfer", "code", "says"), [(hlg, 18, "HDR (HLG)"), (pq, 16, "HDR (PQ)"), (plain, 14, "colours are BT.2020")]
+    ("transfer", "code", "note"), [(hlg, 18, "HDR (HLG)"), (pq, 16, "HDR (PQ)"), (plain, 14, "colours are BT.2020")]
 )
-def test_hdr_and_wide_gamuts_become_ordinary_video(transfer, code, says):
-    """What was ordinary video before it became HDR comes back: white is white, and colours are within 20 levels."""
+def test_hdr_and_wide_gamuts_become_standard_video(transfer, code, note):
+    """Standard video converted to HDR is restored: greys within 3 levels, colours within 20."""
     maker = PictureMaker("film", None)
     picture = maker.picture(bt2020_frame(transfer, code))
     seen = picture[8, 8::16].astype(int)
     assert np.abs(seen - COLOURS).max() <= 20
     assert np.abs(seen[:5] - COLOURS[:5]).max() <= 3
     assert len(maker.notes) == 1
-    assert says in maker.notes[0]
+    assert note in maker.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -90,23 +87,25 @@ def test_hdr_and_wide_gamuts_become_ordinary_video(transfer, code, says):
         (2, 16, 9, 9, None),
     ],
 )
-def test_the_note_names_the_matrix_that_is_taken(kind, transfer, primaries, taken, name):
-    """ICtCp and constant luminance of BT.2020 are read as plain BT.2020; what says nothing gets no such note."""
+def test_the_note_names_the_assumed_matrix(kind, transfer, primaries, taken, name):
+    """ICtCp and constant-luminance BT.2020 are read as plain BT.2020, with a note; unspecified matrices get no note."""
     frame: Any = av.VideoFrame(64, 48, "yuv420p")
     frame.colorspace, frame.color_trc, frame.color_primaries = kind, transfer, primaries
     maker = PictureMaker("film", None)
     maker.picture(frame)
-    said = [note for note in maker.notes if "ITU-T H.273" in note]
-    assert said == ([] if name is None else [f"its colours are of kind {kind} of ITU-T H.273: they are read as {name}"])
+    matrix_notes = [note for note in maker.notes if "ITU-T H.273" in note]
+    assert matrix_notes == (
+        [] if name is None else [f"its colour matrix is number {kind} of ITU-T H.273: it is read as {name}"]
+    )
     assert int(frame.colorspace) == taken
 
 
 @pytest.mark.real_clips
-def test_hdr_of_a_telephone_comes_close_to_its_sdr():
-    """The same second as HLG and as SDR: 36 dB apart, and 19 where HLG is taken for SDR."""
+def test_phone_hdr_is_close_to_its_sdr():
+    """A clip as HLG matches the same clip as SDR at 36 dB; it would be 19 dB if HLG were read as SDR."""
     folder = Path(os.environ.get("DANCE_TEST_DATA", Path(__file__).resolve().parents[4] / "shared")) / "cases"
     if not folder.is_dir():
-        pytest.skip(f"{folder} does not exist (DANCE_TEST_DATA names the folder above it)")
+        pytest.skip(f"{folder} does not exist (set DANCE_TEST_DATA to its parent folder)")
     pictures = []
     for name in ("hdr_hlg.mov", "hdr_as_sdr.mp4"):
         with VideoReader(str(folder / name)) as reader:
@@ -129,8 +128,8 @@ def stripes(width_px: int = 160, height_px: int = 96) -> Picture:
         (Colorspace.ITU709, 2, False, (1280, 720)),
     ],
 )
-def test_matrix_and_range_are_honoured(tmp_path, matrix, tag, full, size):
-    """BT.601 and BT.709, limited and full; where nothing is said, large pictures are BT.709 and small ones BT.601."""
+def test_matrix_and_range_are_respected(tmp_path, matrix, tag, full, size):
+    """BT.601, BT.709, limited and full range are respected; unspecified pictures are BT.709 if large, else BT.601."""
 
     def setup(stream):
         stream.codec_context.colorspace, stream.codec_context.color_range = tag, 2 if full else 1
@@ -151,89 +150,6 @@ def test_matrix_and_range_are_honoured(tmp_path, matrix, tag, full, size):
     assert np.abs(pixels[8, width_px // 2 :: width_px].astype(int) - COLOURS).max() <= 4
 
 
-def combs(pixels: Picture) -> float:
-    """How much lines differ from those beside them more than from those two away, in levels."""
-    lines = pixels[..., 1].astype(float)
-    return float(np.abs(np.diff(lines, axis=0)).mean() - np.abs(lines[2:] - lines[:-2]).mean())
-
-
-def block(left_px: float) -> Picture:
-    made = np.zeros((48, 96, 3), np.uint8)
-    made[:, round(left_px) : round(left_px) + 24] = 255
-    return made
-
-
-def woven(number: int, *, bottom_first: bool) -> Picture:
-    """Two moments in one frame, a line of each: the block goes on by four pixels in between."""
-    first, second = block(8 * number), block(8 * number + 4)
-    made = first.copy()
-    made[0 if bottom_first else 1 :: 2] = second[0 if bottom_first else 1 :: 2]
-    return made
-
-
-def flagged(frame: Any, bottom_first: bool) -> Any:
-    """The frame, which then says that it is interlaced, and how."""
-    graph = Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))
-    fields = graph.add("setfield", "bff" if bottom_first else "tff")
-    graph.link_nodes(source, fields, graph.add("buffersink")).configure()
-    graph.vpush(frame)
-    return graph.vpull()
-
-
-@pytest.mark.parametrize(
-    ("codec", "pix_fmt"), [("libx264", "yuv420p"), ("mpeg2video", "yuv420p"), ("prores_ks", "yuv422p10le")]
-)
-@pytest.mark.parametrize("bottom_first", [False, True])
-def test_interlaced_frames_lose_their_combs(tmp_path, codec, pix_fmt, bottom_first):
-    """Each becomes the picture of its first field, whichever that is; all are there, at their times; said once."""
-    pictures = [woven(number, bottom_first=bottom_first) for number in range(8)]
-    path = write_film(
-        tmp_path / ("a.mov" if codec == "prores_ks" else "a.ts"), pictures, codec=codec, pix_fmt=pix_fmt, rate_hz=25,
-        options={"flags": "+ilme+ildct", "b": "5M"}, prepare=lambda frame: flagged(frame, bottom_first),
-    )  # fmt: skip
-    with VideoReader(str(path)) as reader:
-        frames = list(reader.frames())
-        assert reader.notes == ("it is interlaced: its frames are deinterlaced",)
-    assert [round(frame.seconds * 25, 3) for frame in frames] == list(range(8))
-    assert combs(pictures[4]) > 20
-    for number in range(1, 7):
-        assert combs(frames[number].pixels) < 3
-        assert np.abs(frames[number].pixels.astype(float) - block(8 * number)).mean() < 8
-
-
-def test_progressive_frames_of_an_interlaced_file_stay_as_they_are(tmp_path):
-    """A camera that changes its mode: lines of one pixel, which a deinterlacer would blur, are whole."""
-    fine = np.zeros((48, 96, 3), np.uint8)
-    fine[::2] = 255
-    moving = [woven(number, bottom_first=False) for number in range(4)]
-    fields = {"flags": "+ilme+ildct"}
-    first = write_film(
-        tmp_path / "1.ts", moving, options=fields, rate_hz=25, prepare=lambda frame: flagged(frame, False)
-    )
-    second = write_film(tmp_path / "2.ts", [fine] * 4, options={"crf": "5"}, rate_hz=25)
-    whole = tmp_path / "whole.ts"
-    whole.write_bytes(first.read_bytes() + second.read_bytes())
-    with VideoReader(str(whole)) as reader:
-        frames = list(reader.frames())
-    assert len(frames) == 8
-    assert [round(frame.seconds * 25, 3) for frame in frames] == list(range(8))
-    assert np.abs(frames[6].pixels.astype(int) - fine).mean() < 8
-
-
-def test_only_interlaced_frames_wait_for_the_next_one():
-    """A progressive frame comes at once, so that live sources have no delay from us; an interlaced one is not lost."""
-    deinterlacer = Deinterlacer(Fraction(1, 25))
-    frames: list[Any] = []
-    for number in range(4):
-        frame: Any = av.VideoFrame.from_ndarray(block(8 * number), "rgb24").reformat(format="yuv420p")
-        frame.pts, frame.time_base = number, Fraction(1, 25)
-        frames.append(flagged(frame, False) if number >= 2 else frame)
-    ready = [len(list(deinterlacer.frames(frame))) for frame in frames]
-    assert ready == [1, 1, 0, 1]
-    assert len(list(deinterlacer.rest())) == 1
-
-
 def half_transparent() -> Picture:
     made = np.full((48, 64, 4), 200, np.uint8)
     made[..., 3] = 255
@@ -247,25 +163,25 @@ def half_transparent() -> Picture:
     [("a.mov", "prores_ks", "yuva444p10le"), ("a.mov", "qtrle", "argb"), ("a.mkv", "ffv1", "yuva420p"),
      ("a.apng", "apng", "rgba")],
 )  # fmt: skip
-def test_transparent_places_are_black_and_said(tmp_path, name, codec, pix_fmt):
-    """Half transparent is half as bright."""
+def test_transparent_pixels_become_black(tmp_path, name, codec, pix_fmt):
+    """Transparent pixels become black and half-transparent ones half as bright, with a note."""
     path = write_film(tmp_path / name, [half_transparent()] * 2, codec=codec, pix_fmt=pix_fmt)
     with VideoReader(str(path)) as reader:
         pixels = next(reader.frames()).pixels
-        assert reader.notes == ("it is transparent in places: they become black",)
+        assert reader.notes == ("it is partly transparent: transparent pixels become black",)
     assert np.abs(pixels[24, [8, 24, 56], 1].astype(int) - [200, 100, 0]).max() <= 6
 
 
-def test_transparency_that_is_not_read_is_said(tmp_path):
-    """WebM keeps it beside the pictures."""
+def test_unreadable_transparency_is_noted(tmp_path):
+    """WebM stores alpha separately, which is not read; there is a note about it."""
     path = write_film(tmp_path / "a.webm", [half_transparent()] * 2, codec="libvpx-vp9", pix_fmt="yuva420p")
     with VideoReader(str(path)) as reader:
         next(reader.frames())
-        assert ["transparent in places, which is not read" in note for note in reader.notes] == [True]
+        assert ["alpha channel cannot be read" in note for note in reader.notes] == [True]
 
 
-def test_frames_that_are_opaque_say_nothing(tmp_path):
-    """An alpha channel alone is no news."""
+def test_opaque_frames_have_no_note(tmp_path):
+    """An alpha channel that is opaque everywhere is not mentioned."""
     opaque = np.full((48, 64, 4), 255, np.uint8)
     path = write_film(tmp_path / "a.mov", [opaque] * 2, codec="qtrle", pix_fmt="argb")
     with VideoReader(str(path)) as reader:
@@ -275,8 +191,8 @@ def test_frames_that_are_opaque_say_nothing(tmp_path):
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, -90])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_display_matrices_turn_and_mirror(degrees, mirrored):
-    """Pixels go where the matrix sends their places: (x, y) to (a x + c y, b x + d y)."""
+def test_display_matrices_rotate_and_mirror(degrees, mirrored):
+    """The matrix moves the pixel at (x, y) to (a x + c y, b x + d y)."""
     pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
     cos, sin = round(np.cos(np.radians(degrees))), round(np.sin(np.radians(degrees)))
     flip = -1 if mirrored else 1

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from training.preparation.resumable_array import RowWriter, read_rows, write_array
+from training.data.resumable_array import RowWriter, read_rows, write_array
 
 
 def row(value):
     return np.full((2, 3), value, np.uint8)
 
 
-def test_rows_are_gone_on_with_after_a_kill(tmp_path):
-    """A row that was cut in half is written again; the file is one that NumPy reads."""
+def test_rows_continue_after_a_kill(tmp_path):
+    """A partial row is written again, and NumPy can read the file."""
     path = tmp_path / "a.npy"
     with RowWriter(path, 4, (2, 3)) as rows:
         rows.append(row(0))
@@ -27,8 +27,8 @@ def test_rows_are_gone_on_with_after_a_kill(tmp_path):
     assert [int(r[0, 0]) for r in read_rows(path, 2)] == [8, 9]
 
 
-def test_rows_of_another_shape_are_not_gone_on_with(tmp_path):
-    """What another recipe left is begun anew, also where it is no such file at all."""
+def test_rows_of_another_shape_are_not_continued(tmp_path):
+    """A file of another shape, or a foreign file, is started over."""
     path = tmp_path / "a.npy"
     with RowWriter(path, 4, (2, 3)) as rows:
         rows.append(row(1))
@@ -41,8 +41,8 @@ def test_rows_of_another_shape_are_not_gone_on_with(tmp_path):
             rows.append(np.zeros((3, 2), np.uint8))
 
 
-def test_a_file_that_ends_early_is_told(tmp_path):
-    """And not read as shorter."""
+def test_a_truncated_file_is_an_error(tmp_path):
+    """A truncated file is an error, not a shorter array."""
     path = tmp_path / "a.npy"
     write_array(path, (70, 2), np.dtype(np.float32), [np.ones((40, 2)), np.zeros((30, 2))])
     assert np.load(path).sum() == 80

@@ -1,13 +1,15 @@
+"""Signals that stop a long job."""
+
 import signal
 
 import pytest
 
-from training.process.stop_signals import stop_on_signals
+from serving.process.stop_signals import stop_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_first_signal_asks_and_second_interrupts(number):
-    """The first signal is a question to come to an end, the second one is a command."""
+    """The first signal requests a stop, and the second one interrupts."""
     with stop_on_signals() as should_stop:
         assert not should_stop()
         signal.raise_signal(number)
@@ -18,7 +20,7 @@ def test_first_signal_asks_and_second_interrupts(number):
 
 
 def test_handlers_are_put_back():
-    """Afterwards signals do what they did before."""
+    """Afterwards, the previous handlers are back."""
     before = signal.getsignal(signal.SIGTERM)
     with stop_on_signals():
         assert signal.getsignal(signal.SIGTERM) is not before

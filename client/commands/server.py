@@ -1,0 +1,143 @@
+"""`dance up`, `dance actors` and `dance doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from client.commands.options import DEFAULT_ACTORS, ActorsFolder, Credentials, Logs, PoseNetworks, Server
+from client.connection.server_access import ServerAccess
+from client.connection.session import DanceClient
+from client.connection.types import ActorListing
+from client.doctor.checks import PROCESSES, Patient, check_address, examine, parse_stages
+from client.doctor.environment import Finding
+from client.errors import CommandError, UsageError
+from client.local_stack.actors_folder import actors_here, check_folder
+from client.local_stack.port_file import health_addresses, noted
+from client.local_stack.server_for_command import hosted
+from client.local_stack.stack import check_port_free
+from client.terminal.display import Display
+from client.terminal.signals import Interrupts, run
+from motion.people.dancer_choice import DancerChoice
+from serving.actors.actor_id import checked_actor_id
+from serving.actors.store import ActorStore
+from serving.process.option_groups import option_groups
+
+
+@option_groups
+def up(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the orchestrator; 0 takes a free one.")] = 50050,
+    actors: ActorsFolder = DEFAULT_ACTORS,
+    networks: PoseNetworks,
+    logs: Logs = None,
+) -> None:
+    """Start all services here; Ctrl-C stops them."""
+    display = Display()
+    check_port_free(port)
+    check_folder(actors)
+    settings = networks.models(None, display, dancer=DancerChoice()).settings
+    if networks.backend is not None:
+        backend = networks.backend.value
+        settings |= {"ORCHESTRATOR_POSE_BACKEND": backend, "POSE_BACKEND": backend}
+
+    known = ", ".join(ActorStore(actors).ids()) or "none yet"
+
+    async def serve(interrupts: Interrupts) -> None:
+        async with hosted(actors, logs, display, port=port, settings=settings, load_at_start="all") as stack:
+            display.note(f"serving at {stack.address} (actors: {known}; logs: {stack.logs}); Ctrl-C ends it")
+            with noted(stack.address, stack.ready):
+                await stack.run(interrupts.first())
+            display.note("ending")
+
+    run(serve)
+
+
+@option_groups
+def actors_command(
+    context: typer.Context,
+    *,
+    server: Server = None,
+    credentials: Credentials,
+    actors: ActorsFolder = DEFAULT_ACTORS,
+) -> None:
+    """List the actors of a server, or of a folder here. The commands below set which versions are served."""
+    if context.invoked_subcommand is not None:
+        if server is not None:
+            raise UsageError(f"dance actors {context.invoked_subcommand} works on a folder (--actors), not on a server")
+        return
+    access = credentials.access(server)
+
+    async def listed(wanted: ServerAccess) -> list[ActorListing]:
+        async with DanceClient(wanted) as client:
+            return await client.actors()
+
+    found = run(lambda _: listed(access)) if access else actors_here(actors)
+    if not found:
+        raise CommandError(f"there are no actors {'at ' + server if server else 'in ' + str(actors)}")
+    _show_actors(found, Display())
+
+
+@option_groups
+def doctor_command(
+    *,
+    server: Annotated[
+        str,
+        typer.Option(
+            "--server",
+            metavar="HOST:PORT",
+            envvar="DANCE_SERVER",
+            help="An orchestrator; default: that of `dance up` here.",
+        ),
+    ] = "127.0.0.1:50050",
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            "--stages", metavar="NAME=HOST:PORT,...", help="Health ports; default: those of the `dance up` at --server."
+        ),
+    ] = None,
+    actor: Annotated[
+        str, typer.Option("--actor", help="The actor to test with; default: the first one available.")
+    ] = "",
+    credentials: Credentials,
+) -> None:
+    """Check a running deployment stage by stage; report what is wrong and what to do."""
+    display = Display()
+    check_address(server, option="--server")
+    if actor:
+        checked_actor_id(actor, field="--actor")
+    health = health_addresses(server) if stages is None else parse_stages(stages)
+    access = credentials.access(server)
+    assert access is not None
+    patient = Patient(server=access, health=health, actor=actor)
+
+    async def examined() -> list[Finding]:
+        findings = []
+        async for finding in examine(patient):
+            display.finding(finding.check, finding.text, finding.advice, ok=finding.ok)
+            findings.append(finding)
+        return findings
+
+    findings = run(lambda _: examined())
+    missing = [name for name in PROCESSES if name not in health]
+    if missing:
+        display.note(f"not checked: the health of {', '.join(missing)}; --stages names their health ports")
+    wrong = [finding for finding in findings if not finding.ok]
+    if wrong:
+        raise CommandError(f"{len(wrong)} of {len(findings)} checks failed: {', '.join(f.check for f in wrong)}")
+
+
+def _show_actors(actors: Sequence[ActorListing], display: Display) -> None:
+    rows: list[list[str | Text]] = []
+    for actor in actors:
+        sizes = [
+            "" if size is None else f"{size.width_px}x{size.height_px}"
+            for size in (actor.stage_size, actor.full_frame_size)
+        ]
+        share = f"{actor.served_percent:g} %" if actor.served_percent else ""
+        state = Text(actor.unavailable or "ready")
+        rows.append([actor.actor, str(actor.version), actor.preset, *sizes, share, state])
+    display.table(("actor", "version", "preset", "picture", "full frame", "new sessions", "state"), rows)
