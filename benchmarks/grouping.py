@@ -34,7 +34,7 @@ def crowd(count: int, seed: int = 0) -> list[Floats]:
 
 
 def group_in_loops(heatmaps: Maps, fields: Maps, rules: GroupingRules) -> Grouped:
-    """`services.pose.grouping.group` as in the paper: one loop over cells, and two over the joints of a limb."""
+    """`services.pose.openpose.grouping.group` as in the paper: a loop over cells, two over the joints of a limb."""
     parts, height, width = heatmaps.shape
     found: list[tuple[int, float, float, float]] = []
     for part in range(parts):

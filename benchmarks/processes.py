@@ -32,7 +32,7 @@ async def running(logs: Path, module: str, *arguments: str, **environment: str) 
     Raises StackFailed if it does not start.
     """
     spec = ProcessSpec(module, (sys.executable, "-P", "-m", module, *arguments), environment)
-    process = ManagedProcess(spec, logs / f"{module}.log")
+    process = ManagedProcess(spec, logs / f"{'-'.join((module, *arguments[:1])).replace('/', '_')}.log")
     try:
         await process.start()
         ready = await process.ready(_READY_SECONDS)
