@@ -17,7 +17,7 @@ from client.cluster.footage_upload import LASTS_SECONDS, Upload
 from client.cluster.job_status import TrainingJob, show_jobs
 from client.cluster.job_template import FOOTAGE_FOLDER, on_cluster, read_template, render, upload_pod
 from client.cluster.job_watcher import Watcher
-from client.cluster.kubernetes_api import Cluster
+from client.cluster.kubernetes_api import Cluster, connected
 from client.cluster.options import ClusterAccess, ClusterTraining, job_name
 from client.errors import ClusterError, CommandError, Interrupted, UsageError
 from client.terminal.display import Display
@@ -38,7 +38,7 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
     submission = uuid.uuid4().hex
     footage = _in_volume(asked)
     name = asked.job_name
-    with asked.access.connected() as cluster, _signals() as signals:
+    with connected(asked.access) as cluster, _signals() as signals:
         with signals.end_with("nothing was started; the same command continues the upload"):
             _refuse_running(cluster, name, asked.access)
             if not footage.files:
@@ -54,13 +54,13 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
 
 def watch_job(name: str, access: ClusterAccess, patience_seconds: float, display: Display) -> None:
     """Watch a Job, found by its name or its actor's, until it ends. Raises as `train_on_cluster` does."""
-    with access.connected() as cluster, _signals() as signals:
+    with connected(access) as cluster, _signals() as signals:
         _watch(cluster, _found(cluster, name).name, access, patience_seconds, display, signals)
 
 
 def cancel_job(name: str, access: ClusterAccess, display: Display) -> None:
     """Delete a Job, found by its name or its actor's. Its checkpoints stay in the footage volume."""
-    with access.connected() as cluster:
+    with connected(access) as cluster:
         job = _found(cluster, name)
         cluster.delete_job(job.name)
     kept = "" if job.ended else "; it writes its checkpoint, from which the same `dance train` continues"
@@ -69,7 +69,7 @@ def cancel_job(name: str, access: ClusterAccess, display: Display) -> None:
 
 def list_jobs(access: ClusterAccess, display: Display) -> None:
     """Show all trainings of the namespace."""
-    with access.connected() as cluster:
+    with connected(access) as cluster:
         found = cluster.jobs()
     show_jobs(found, display)
 

@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from client.cluster.job_status import JOB_LABEL, TrainingJob, TrainingPod, job_from, pod_from
 from client.cluster.job_template import CONTAINER, SELECTOR
+from client.cluster.options import ClusterAccess
 from client.errors import ClusterError, UsageError
 from serving.transport.tls import is_loopback
 
@@ -184,16 +185,17 @@ class Cluster:
 _STRICT: Final[dict[str, Any]] = {"field_validation": "Strict"}
 
 
-def connected(namespace: str, *, kubeconfig: Path | None = None, context: str | None = None) -> Cluster:
+def connected(access: ClusterAccess) -> Cluster:
     """Connect to kubeconfig's cluster, or in a pod without one to the pod's own. Raises ClusterError without either."""
     configuration = api.Configuration()
+    kubeconfig = access.kubeconfig
     try:
         if kubeconfig is None and not _has_kubeconfig():
             config.load_incluster_config(client_configuration=configuration)
         else:
             config.load_kube_config(
                 config_file=None if kubeconfig is None else str(kubeconfig),
-                context=context,
+                context=access.context,
                 client_configuration=configuration,
             )
     except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
@@ -205,7 +207,7 @@ def connected(namespace: str, *, kubeconfig: Path | None = None, context: str | 
     if is_loopback(urlsplit(configuration.host).hostname or "") and configuration.proxy in getproxies().values():
         configuration.no_proxy = "*"  # the environment's proxy cannot reach a cluster on this machine
     configuration.retries = False  # `client/cluster/job_watcher.py` decides how long to retry
-    return Cluster(api.ApiClient(configuration), namespace)
+    return Cluster(api.ApiClient(configuration), access.namespace)
 
 
 def _has_kubeconfig() -> bool:

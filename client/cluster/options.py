@@ -7,14 +7,11 @@ import shlex
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from training.options import TrainRequest
-
-if TYPE_CHECKING:
-    from client.cluster.kubernetes_api import Cluster
 
 NAMESPACE: Final = "everybody-dance"
 PATIENCE_SECONDS: Final = 600.0
@@ -43,12 +40,6 @@ class ClusterAccess:
         Path | None,
         typer.Option("--kubeconfig", help="Default: KUBECONFIG, ~/.kube/config, then the pod's own rights."),
     ] = None
-
-    def connected(self) -> Cluster:
-        """Connect to the cluster. Raises ClusterError if none is configured."""
-        from client.cluster.kubernetes_api import connected
-
-        return connected(self.namespace, kubeconfig=self.kubeconfig, context=self.context)
 
     def command(self, *words: str) -> str:
         """A `dance jobs` command line with the same access."""

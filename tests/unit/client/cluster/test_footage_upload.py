@@ -15,6 +15,7 @@ import pytest
 from client.__main__ import run
 from client.cluster.footage_upload import _TAKE, Upload
 from client.cluster.job_template import read_template, upload_pod
+from client.cluster.kubernetes_api import connected
 from client.cluster.options import ClusterAccess, ClusterTraining
 from client.errors import ClusterError
 from tests.unit.client.cluster.containerd import Exec
@@ -43,7 +44,7 @@ class Sender:
             training=TrainRequest(footage=FootageRequest(files=[footage]), actor="me", consent="ours"), access=access
         )
         pod = upload_pod(read_template(), request, 60)
-        self.upload = Upload(access.connected(), pod, self.said.append, self.counts.append)
+        self.upload = Upload(connected(access), pod, self.said.append, self.counts.append)
 
     def there(self) -> list[Path]:
         """Every file in the volume."""
