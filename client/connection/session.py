@@ -265,7 +265,8 @@ class TransferSession:
                 if error is self._source_failure:
                     raise
                 # With a look-ahead the server has to wait for more frames, which a slow camera may not have yet.
-                if hasattr(self, "accepted") and len(self._under_way) <= self.accepted.look_ahead_frames:
+                waiting = hasattr(self, "accepted") and not self._frames_ended
+                if waiting and len(self._under_way) <= self.accepted.look_ahead_frames:
                     continue
                 raise _silent(self._address, limit_seconds) from error
 
@@ -278,9 +279,10 @@ class TransferSession:
 
     async def close(self) -> None:
         """End the stream and its tasks at once. Frames in flight get no answer."""
+        if self._sending is not None:
+            self._sending.cancel()  # before any await, which a second cancellation may interrupt
         await self._stream.close()
         if self._sending is not None:
-            self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
 
 

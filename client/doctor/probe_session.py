@@ -43,12 +43,12 @@ async def probe(session: TransferSession) -> AsyncIterator[tuple[Answer, float]]
     picture, in which the pose stage finds no person.
     """
     answered = asyncio.Event()
+    grey = encode_picture(np.full((_HEIGHT_PX, _WIDTH_PX, 3), 128, np.uint8), PictureEncoding.JPEG)
 
     async def frames() -> AsyncIterator[SentFrame]:
         yield PosedFrame(0, _standing(), FrameSize(_WIDTH_PX, _HEIGHT_PX))
         await answered.wait()
-        grey = np.full((_HEIGHT_PX, _WIDTH_PX, 3), 128, np.uint8)
-        yield Frame(1, encode_picture(grey, PictureEncoding.JPEG))
+        yield Frame(1, grey)
 
     began_s = time.perf_counter()
     async with aclosing(session.answers(frames())) as answers:

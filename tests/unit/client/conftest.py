@@ -42,6 +42,7 @@ class Behaviour:
     max_frames_in_flight: int = 4
     owes_answers: bool = False
     leaves_after: int | None = None
+    never_ends: bool = False
     fit_takes_nothing: bool = False
     fit_never_answers: bool = False
     seen_configs: list[transfer_pb2.TransferConfig] = field(default_factory=list)
@@ -112,6 +113,8 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             yield transfer_pb2.TransferResponse(answer=self._answer(request.frame, config))
             if request.frame.sequence == behaviour.leaves_after:
                 return
+        if behaviour.never_ends:
+            behaviour.go_on.wait(10)
 
     def _answer(self, frame, config):
         answer = transfer_pb2.TransferAnswer(sequence=frame.sequence, frame_seconds=0.01)

@@ -67,6 +67,18 @@ async def test_silent_server_ends_the_session(serve, monkeypatch):
                 pass
 
 
+async def test_a_server_that_never_ends_the_stream_ends_the_session(serve, monkeypatch):
+    """After the last answer, the wait for the end of the stream has the time limit of an answer."""
+    monkeypatch.setattr("client.connection.session._ANSWER_SECONDS", 0.2)
+    address = serve(never_ends=True).address
+    async with DanceClient(address) as client, client.transfer(TransferOptions(actor="juggler")) as session:
+        answers = session.answers(frames(3))
+        seen = [(await anext(answers)).sequence for _ in range(3)]
+        with pytest.raises(ServerError, match="silent"):
+            await anext(answers)
+    assert seen == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("fake", "limit"), [("fit_takes_nothing", "_ANSWER_SECONDS"), ("fit_never_answers", "_FIT_SECONDS")]
 )
@@ -107,6 +119,36 @@ async def test_leaving_early_ends_all_tasks(serve):
             if answer.sequence == 3:
                 break
     assert {task for task in asyncio.all_tasks() - before if task.get_name().startswith("transfer ")} == set()
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+async def test_a_close_that_is_cancelled_ends_the_sending_task(serve, turns):
+    """A second cancellation during the close, some turns of the loop after the first, leaves no task that sends."""
+    full = asyncio.Event()
+
+    async def endless() -> AsyncIterator[Frame]:
+        async for frame in frames(1000):
+            yield frame
+            if frame.sequence == 3:  # four are in flight, and one has been answered
+                full.set()
+
+    async def run(client: DanceClient) -> None:
+        async with client.transfer(TransferOptions(actor="juggler")) as session:
+            async for _ in session.answers(endless()):
+                await asyncio.Event().wait()
+
+    async with DanceClient(serve().address) as client:
+        running = asyncio.create_task(run(client))
+        await full.wait()  # the sending task now waits for room
+        await asyncio.sleep(0)
+        tasks = {task for task in asyncio.all_tasks() if task.get_name() == "transfer frames"}
+        running.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait({running})
+        _, left = await asyncio.wait(tasks, timeout=1)
+        assert not left
 
 
 async def test_stopped_live_feed_ends(make_video):
