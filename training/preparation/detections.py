@@ -163,10 +163,7 @@ class _Look:
             else:
                 rows = self._looked(pictures)
                 if rows:
-                    with written_whole(path) as partial:
-                        np.savez_compressed(
-                            partial, **{name: np.stack([row[name] for row in rows]) for name in rows[0]}
-                        )
+                    _store(path, rows)
                 del rows
                 give_freed_back()  # a tracker that has ended leaves a hundred megabytes in free blocks
             if self._done - before < CHUNK_FRAMES:
@@ -216,6 +213,11 @@ def _reduced(mask: NDArray[np.float32] | None, size: FrameSize) -> Mask:
         return np.zeros((height_px, width_px), np.uint8)
     reduced = cv2.resize(mask, (width_px, height_px), interpolation=cv2.INTER_AREA)
     return np.asarray(np.rint(np.clip(reduced, 0, 1) * 255), np.uint8)
+
+
+def _store(path: Path, rows: list[dict[str, Any]]) -> None:
+    with written_whole(path) as partial:
+        np.savez_compressed(partial, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
 
 
 def _values(pose: Pose | None) -> NDArray[np.float32]:
