@@ -165,8 +165,7 @@ def with_adversarial(preset: Preset, adversarial: str) -> Preset:
 def with_feature_matching(preset: Preset, over_scales: str) -> Preset:
     """The preset with the "mean" or the "sum" of the discriminators' feature matching. Raises BadInput for others."""
     _check_choice("feature-matching", over_scales, get_args(OverScales))
-    chosen: OverScales = over_scales  # type: ignore[assignment]
-    return replace(preset, feature_matching=chosen)
+    return replace(preset, feature_matching=over_scales)  # type: ignore[arg-type]
 
 
 def _check_choice(option: str, chosen: str, known: Iterable[str], *, what: str = "") -> None:

@@ -50,11 +50,6 @@ def padding_of(identity: Identity) -> Padding:
     return "zeros" if identity.get(_PADDING_OF_THE_BODY) == "zeros" else "reflection"
 
 
-def all_of_it(identity: Identity) -> Identity:
-    """The whole identity."""
-    return identity
-
-
 def of_the_body(identity: Identity) -> Identity:
     """The identity without what concerns only the face, so that an existing body can get a face network, or another.
 

@@ -10,7 +10,7 @@ import errno
 import os
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 from zlib import error as zlib_error
@@ -102,12 +102,7 @@ class Checkpoints:
 
         A checkpoint whose losses looked wrong is replaced by the next one, so that those before it are not lost.
         """
-        stored = {
-            "identity": checkpoint.identity,
-            "seconds": checkpoint.seconds,
-            "suspect": checkpoint.suspect,
-            "learner": checkpoint.learner,
-        }
+        stored = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
         with written_whole(self.path) as partial:
             with partial.open("wb") as file:
                 torch.save(stored, file)

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from motion.crop import Crop
-from motion.frame import Picture
+from motion.frame import ZERO_LEVEL, Picture
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
 from serving.actors.store import Actor
 from serving.inference.engine import open_engine
-from training.networks.recurrent_drawing import Run, refine_face
-
-
-@dataclass(slots=True)
-class DrawingTimes:
-    """Seconds for each picture that was drawn, including its label map, and for each face that was refined."""
-
-    body_seconds: list[float] = field(default_factory=list)
-    face_seconds: list[float] = field(default_factory=list)
-
-    @property
-    def frames_per_second(self) -> float | None:
-        """The speed of one session that waits for nothing else, by the median times; None if nothing was drawn."""
-        if not self.body_seconds:
-            return None
-        return 1 / float(np.median(self.body_seconds) + (np.median(self.face_seconds) if self.face_seconds else 0))
+from training.networks.recurrent_drawing import refine_face
 
 
 class PublishedActor:
@@ -37,7 +21,9 @@ class PublishedActor:
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
-        self.times = DrawingTimes()
+        # For each picture that was drawn, including its label map, and for each face that was refined.
+        self._body_seconds: list[float] = []
+        self._face_seconds: list[float] = []
         self._draw = open_engine(actor.generator_path)
         self._refine = None if actor.face is None else open_engine(actor.face_path)
 
@@ -46,6 +32,13 @@ class PublishedActor:
         """The precision of the body's arithmetic."""
         return self._draw.precision
 
+    @property
+    def frames_per_second(self) -> float | None:
+        """The speed of one session that waits for nothing else, by the median times; None if nothing was drawn."""
+        if not self._body_seconds:
+            return None
+        return 1 / float(np.median(self._body_seconds) + (np.median(self._face_seconds) if self._face_seconds else 0))
+
     def run(self, poses: Iterable[Pose]) -> tuple[list[Picture], list[Picture]]:
         """Draw consecutive poses, in pixels of the actor's footage, the first one on the empty picture.
 
@@ -53,14 +46,14 @@ class PublishedActor:
         refined faces, which are equal if the actor has no face network.
         """
         crop = self.actor.crop
-        run = Run(self._draw.run)
-        unrefined, refined = [], []
+        unrefined: list[Picture] = []
+        refined: list[Picture] = []
         for pose in poses:
             on_crop = crop.to_crop(pose)
             began = time.perf_counter()
             label = draw_label_map(on_crop, crop.out_width_px, crop.out_height_px)
-            picture = run.next(label)
-            self.times.body_seconds.append(time.perf_counter() - began)
+            picture = self._draw.run(label, unrefined[-1] if unrefined else np.full_like(label, ZERO_LEVEL))
+            self._body_seconds.append(time.perf_counter() - began)
             unrefined.append(picture)
             refined.append(self._refined(label, picture, on_crop))
         return unrefined, refined
@@ -71,7 +64,7 @@ class PublishedActor:
         began = time.perf_counter()
         refined = refine_face(self._refine.run, label, picture, pose, self.actor.face_rule)
         if refined is not picture:
-            self.times.face_seconds.append(time.perf_counter() - began)
+            self._face_seconds.append(time.perf_counter() - began)
         return refined
 
 

@@ -95,10 +95,8 @@ class HeldOut:
         return preview_sheet(caption, columns)
 
     def _scored(self, pictures: list[Picture]) -> PictureScores:
-        return score_pictures(pictures, self._real(), checked(self._poses(), self._check), self._rule)
-
-    def _real(self) -> list[Picture]:
-        return [self._prepared.pictures[frame] for frame in self.frames]
+        real = [self._prepared.pictures[frame] for frame in self.frames]
+        return score_pictures(pictures, real, checked(self._poses(), self._check), self._rule)
 
     def _poses(self) -> list[Pose]:
         return [self._prepared.crop_pose(frame) for frame in self.frames]

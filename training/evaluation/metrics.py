@@ -118,6 +118,13 @@ def pose_distance(asked: Pose, found: Pose) -> float | None:
     return float(np.linalg.norm(offsets_px, axis=1).mean()) / torso_px
 
 
+def mean_pose_distance(asked: Sequence[Pose], found: Sequence[Pose | None]) -> float | None:
+    """The mean `pose_distance` of the frames that have one; None without any."""
+    each = (pose_distance(one, other) for one, other in zip(asked, found, strict=True) if other is not None)
+    distances = [distance for distance in each if distance is not None]
+    return float(np.mean(distances)) if distances else None
+
+
 @dataclass(frozen=True, slots=True)
 class PoseScores:
     """The detector's results on drawn frames. distance: mean `pose_distance` in torso lengths, None without one."""
@@ -136,20 +143,12 @@ def score_poses(runs: Iterable[Iterable[Picture]], asked: Sequence[Sequence[Pose
 
     runs: `[H, W, 3]` uint8 RGB each. asked: one pose per picture, in its pixels.
     """
-    distances: list[float] = []
-    frames = found = 0
-    for pictures, poses in zip(runs, asked, strict=True):
+    found: list[Pose | None] = []
+    for pictures in runs:
         with PoseEstimator(PoseDetail.BODY) as estimator:
-            for picture, pose in zip(pictures, poses, strict=True):
-                frames += 1
-                dancer = estimator.estimate(picture).dancer
-                if dancer is None:
-                    continue
-                found += 1
-                distance = pose_distance(pose, dancer)
-                if distance is not None:
-                    distances.append(distance)
-    return PoseScores(frames, found, float(np.mean(distances)) if distances else None)
+            found += [estimator.estimate(picture).dancer for picture in pictures]
+    distance = mean_pose_distance([pose for run in asked for pose in run], found)
+    return PoseScores(len(found), sum(pose is not None for pose in found), distance)
 
 
 def _rounded(scores: PictureScores | PoseScores) -> dict[str, float | int | None]:

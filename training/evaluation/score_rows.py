@@ -17,7 +17,7 @@ from serving.process.stop_signals import checked
 from training.evaluation.flicker import flicker_levels
 from training.evaluation.keypoints import PartScore, detected, part_scores
 from training.evaluation.lpips import SMALLEST_SIDE_PX, Lpips
-from training.evaluation.metrics import PictureScores, body_box, pose_distance, score_pictures
+from training.evaluation.metrics import PictureScores, body_box, mean_pose_distance, score_pictures
 
 Runs = Sequence[Sequence[Picture]]
 Source = tuple[str, Runs, dict[str, Any]]
@@ -88,8 +88,6 @@ def measured(
     poses = [pose for run in asked for pose in run]
     found = detected(checked(run, check) for run in runs)
     flat_found = [pose for run in found for pose in run]
-    distances = [pose_distance(one, other) for one, other in zip(poses, flat_found, strict=True) if other is not None]
-    torso = [distance for distance in distances if distance is not None]
     flicker: list[float] = []
     if has_motion:
         for drawn_run, real_run, asked_run in zip(checked(runs, check), real, asked, strict=True):
@@ -103,7 +101,7 @@ def measured(
         face_lpips=face_lpips,
         parts=part_scores(poses, flat_found),
         frames_with_a_pose=sum(pose is not None for pose in flat_found),
-        pose_distance=float(np.mean(torso)) if torso else None,
+        pose_distance=mean_pose_distance(poses, flat_found),
         flicker_levels=float(np.mean(flicker)) if flicker else None,
         has_motion=has_motion,
         frames_per_second=frames_per_second,

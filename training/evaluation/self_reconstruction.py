@@ -115,7 +115,7 @@ def evaluate_held_out(
     known = [i for i, pose in enumerate(prepared.poses) if pose is not None and i not in near]
     nearest_pose = NearestPose([prepared.crop_pose(i) for i in known])
     nearest = [[np.asarray(prepared.pictures[known[nearest_pose.index(pose)]]) for pose in run] for run in asked]
-    speed = acting.times.frames_per_second
+    speed = acting.frames_per_second
     sources: list[Source] = [
         ("the actor", refined, {"frames_per_second": speed}),
         ("nearest training frame" if trained_on_rest else "nearest other frame", nearest, {}),

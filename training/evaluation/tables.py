@@ -27,7 +27,13 @@ FEW: Final = "*"
 _OF_PICTURES: Final = (
     "body_ssim", "body_ssim_inside", "body_psnr_db", "face_ssim", "face_ssim_inside", "face_psnr_db"
 )  # fmt: skip
-_MEASURES: Final = ("SSIM", "SSIM inside", "LPIPS", "PSNR dB")
+_MEASURES: Final = {
+    "ssim": ("SSIM", 3),
+    "ssim_inside": ("SSIM inside", 3),
+    "lpips": ("LPIPS", 4),
+    "psnr_db": ("PSNR dB", 1),
+}
+"""The measures of body and face: the heading of each, and its digits."""
 _LIKENESS: Final = (*_OF_PICTURES, "body_lpips", "face_lpips")
 
 
@@ -50,7 +56,7 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
     rows, width_px, height_px = evaluation.rows, *evaluation.picture_size
     likeness = Table(
         "Likeness to the real frames (SSIM and PSNR: more is better; LPIPS: less)",
-        ("drawn by", *(f"{part} {measure}" for part in ("body", "face") for measure in _MEASURES)),
+        ("drawn by", *(f"{part} {measure}" for part in ("body", "face") for measure, _ in _MEASURES.values())),
         [_likeness(row) for row in rows if row.pictures is not None],
     )
     distance = Table(
@@ -150,19 +156,9 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _likeness(row: EvaluationRow) -> tuple[str, ...]:
-    scores = row.pictures
-    assert scores is not None
-    return (
-        row.drawn_by,
-        _number(scores.body_ssim, 3),
-        _number(scores.body_ssim_inside, 3),
-        _number(row.body_lpips, 4),
-        _number(scores.body_psnr_db, 1),
-        _number(scores.face_ssim, 3),
-        _number(scores.face_ssim_inside, 3),
-        _number(row.face_lpips, 4),
-        _number(scores.face_psnr_db, 1),
-    )
+    values = _flat(row)
+    columns = [(f"{part}_{name}", digits) for part in ("body", "face") for name, (_, digits) in _MEASURES.items()]
+    return (row.drawn_by, *(_number(values[name], digits) for name, digits in columns))
 
 
 def _number(value: float | None, digits: int, *, absent: str = NOT_AVAILABLE) -> str:

@@ -12,13 +12,13 @@ the same weights the steps are the same until the rate falls or such a late star
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
 from serving.errors import DanceError
-from training.checkpoints.identity import AS_EVER, Concern, Identity, all_of_it, refuse_another
+from training.checkpoints.identity import AS_EVER, Concern, Identity, refuse_another
 from training.checkpoints.store import Checkpoint, Checkpoints
 from training.loop.divergence import Watch
 from training.loop.learner import Learner, StepAbandoned
@@ -92,7 +92,7 @@ class Trainer:
         checkpoint_path: Path,
         identity: Identity,
         *,
-        concern: Concern = all_of_it,
+        concern: Concern = dict,
         replaces: bool = False,
         checkpoint_every_seconds: float = CHECKPOINT_EVERY_SECONDS,
         on_note: Callable[[str], None] = lambda note: None,
@@ -173,7 +173,7 @@ class Trainer:
                 trouble = "weights became NaN or infinite"
             else:
                 try:
-                    with metrics.step(self.learner):
+                    with metrics.step(self.learner.pictures_per_step):
                         losses = self.learner.step(progress)
                 except StepAbandoned:
                     self._stop()
@@ -209,7 +209,9 @@ class Trainer:
                 f"after {at} pictures {trouble}, although the training had been put back once before. Use a lower "
                 "learning rate, another seed or other losses, in another --work folder"
             )
-        good = self._shared(next((found for found in self._own() if found.suspect == 0), None))
+        # Checkpoints of a training that this one replaces may still lie behind its own.
+        stored = self._checkpoints.read() if self._ranks.is_first else ()
+        good = self._shared(next((found for found in stored if self._is_own(found) and found.suspect == 0), None))
         if good is None:
             raise TrainingDiverged(f"after {at} pictures {trouble}, and there is no good checkpoint to go back to")
         self._load(good)
@@ -225,13 +227,6 @@ class Trainer:
 
     def _is_own(self, found: Checkpoint) -> bool:
         return self._concern(found.identity) == self._concern(self._identity)
-
-    def _own(self) -> Iterator[Checkpoint]:
-        """This training's checkpoints that rank 0 can use, newest first; none at other ranks, which follow rank 0.
-
-        Those of a training that this one replaces come after them until they are pushed out.
-        """
-        return filter(self._is_own, self._checkpoints.read()) if self._ranks.is_first else iter(())
 
     def _shared(self, found: Checkpoint | None) -> Checkpoint | None:
         """The checkpoint that rank 0 found, in every process; what others find does not count."""

@@ -16,24 +16,12 @@ Draw = Callable[[Picture, Picture], Picture]
 """Takes a label map and the previous picture (or a face) and returns the next; `[H, W, 3]` uint8 RGB each."""
 
 
-class Run:
-    """Draws consecutive frames, the first one on the empty picture."""
-
-    def __init__(self, draw: Draw) -> None:
-        self._draw = draw
-        self._previous: Picture | None = None
-
-    def next(self, label: Picture) -> Picture:
-        """Draw the picture of the next label map."""
-        previous = np.full_like(label, ZERO_LEVEL) if self._previous is None else self._previous
-        self._previous = self._draw(label, previous)
-        return self._previous
-
-
 def draw_run(draw: Draw, labels: Iterable[Picture]) -> list[Picture]:
     """The pictures of consecutive label maps, the first one drawn on the empty picture."""
-    run = Run(draw)
-    return [run.next(label) for label in labels]
+    drawn: list[Picture] = []
+    for label in labels:
+        drawn.append(draw(label, drawn[-1] if drawn else np.full_like(label, ZERO_LEVEL)))
+    return drawn
 
 
 def refine_face(refine: Draw, label: Picture, picture: Picture, pose: Pose, rule: FaceRule) -> Picture:

@@ -135,17 +135,6 @@ def find_person(
     return Detections([seen])
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """The data kept for one frame."""
-
-    pose: Pose | None
-    mask: Mask
-    measures: NDArray[np.float32]
-    people: int
-    drawn: bool
-
-
 @dataclass(slots=True)
 class _Look:
     """One pass over the frames of a file, which writes its chunks into the folder."""
@@ -183,8 +172,9 @@ class _Look:
             raise ValueError("footage without frames")
         return {"frames": self._done, "width_px": self._last.shape[1], "height_px": self._last.shape[0]}
 
-    def _looked(self, pictures: Iterable[Picture]) -> list[_Row]:
-        rows: list[_Row] = []
+    def _looked(self, pictures: Iterable[Picture]) -> list[dict[str, Any]]:
+        """The arrays kept for each frame, by name."""
+        rows: list[dict[str, Any]] = []
         with PoseEstimator(PoseDetail.HOLISTIC, with_mask=True) as estimator:
             for picture in pictures:
                 size = FrameSize(picture.shape[1], picture.shape[0])
@@ -200,7 +190,8 @@ class _Look:
                 measures = np.full(len(MEASURES), np.nan, np.float32)
                 if self._meter is not None:
                     measures = self._meter.measured(self._done, picture, mask, pose)
-                rows.append(_Row(pose, mask, measures, people, drawn))
+                facts = {"people": np.int16(people), "drawn": np.bool_(drawn)}
+                rows.append({"poses": _values(pose), "masks": mask, "measures": measures} | facts)
                 self._count(picture, self._on_frame)
         return rows
 
@@ -224,16 +215,9 @@ def _reduced(mask: NDArray[np.float32] | None, size: FrameSize) -> Mask:
     return np.asarray(np.rint(np.clip(reduced, 0, 1) * 255), np.uint8)
 
 
-def _store(path: Path, rows: list[_Row]) -> None:
+def _store(path: Path, rows: list[dict[str, Any]]) -> None:
     with written_whole(path) as partial:
-        np.savez_compressed(
-            partial,
-            poses=np.stack([_values(row.pose) for row in rows]),
-            masks=np.stack([row.mask for row in rows]),
-            measures=np.stack([row.measures for row in rows]),
-            people=np.array([row.people for row in rows], np.int16),
-            drawn=np.array([row.drawn for row in rows], bool),
-        )
+        np.savez_compressed(partial, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
 
 
 def _values(pose: Pose | None) -> NDArray[np.float32]:

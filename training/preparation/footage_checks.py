@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -24,10 +24,6 @@ class Finding:
     what: str
     measured: str
     advice: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        """The fields by name."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +65,11 @@ def check_footage(checked: CheckedFootage) -> list[Finding]:
     if table.seen.any():
         found += [_length(table), _whole_body(table), _size(checked), _faces(table), _hands(table)]
         found += [_others(checked), _movement(table)]
-    found += [_camera(checked), _light(checked), _cuts(table), _leaps(table), _rate(table), _sharpness(table)]
+    found += [_camera(checked), _light(checked)]
+    advice = "use the camera's own recording, not an edited one, in light that does not jump"
+    found.append(_breaks("cuts", table.cuts, table, advice))
+    advice = "film alone, and do not edit: the detector switches to another person, or the recording jumps"
+    found += [_breaks("leaps", len(table.leaps), table, advice), _rate(table), _sharpness(table)]
     if any(abs(rate_hz / table.frame_rate_hz - 1) > _RATES_DIFFER for rate_hz in checked.rates_hz):
         rates = ", ".join(f"{rate_hz:.4g}" for rate_hz in checked.rates_hz)
         advice = "film all of them at one rate, or thin faster ones with --frame-rate: all are timed like the first one"
@@ -204,16 +204,6 @@ def _light(checked: CheckedFootage) -> Finding:
     level = _level(change, 10.0, 50.0) if checked.onto_plate else _level(change, 10.0)
     advice = "film in even light: no clouds at a window, no automatic exposure"
     return _finding(level, "light", f"changes by {change:.0f} of 255 levels", advice)
-
-
-def _cuts(table: FrameTable) -> Finding:
-    advice = "use the camera's own recording, not an edited one, in light that does not jump"
-    return _breaks("cuts", table.cuts, table, advice)
-
-
-def _leaps(table: FrameTable) -> Finding:
-    advice = "film alone, and do not edit: the detector switches to another person, or the recording jumps"
-    return _breaks("leaps", len(table.leaps), table, advice)
 
 
 def _breaks(name: str, count: int, table: FrameTable, advice: str) -> Finding:

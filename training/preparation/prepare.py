@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -303,7 +303,7 @@ class _Preparation:
                 "frames_lost": seen.lost_frames,
                 "notes": list(seen.notes),
                 "plate_never_seen": round(checked.never_seen or 0.0, 4),
-                "findings": [finding.to_dict() for finding in findings],
+                "findings": [asdict(finding) for finding in findings],
             },
         }
         with written_whole(folder / COMPLETE_FILE) as partial:

@@ -61,16 +61,15 @@ class BodyTexture:
     """The usual colour of every place on the body, and how much it varies.
 
     pictures: `[H, W, 3]` uint8 RGB. masks: `[H, W]` uint8, 255 on the person. poses: in pixels of the pictures.
-    Reads at most 240 frames, evenly spread. Raises ValueError without a frame.
+    Raises ValueError without a frame.
     """
 
     def __init__(self, pictures: Sequence[Picture], masks: Sequence[Mask], poses: Sequence[Pose]) -> None:
         if not len(pictures) or not len(pictures) == len(masks) == len(poses):
             raise ValueError(f"got {len(pictures)} pictures, {len(masks)} masks and {len(poses)} poses")
         count = len(_LIMBS) * _ALONG_BINS * _ACROSS_BINS
-        chosen = np.unique(np.linspace(0, len(pictures) - 1, MOST_FRAMES).astype(int))
-        means = np.full((len(chosen), count, 3), np.nan, np.float32)
-        for row, frame in enumerate(chosen.tolist()):
+        means = np.full((len(pictures), count, 3), np.nan, np.float32)
+        for frame in range(len(pictures)):
             places = _places(masks[frame], poses[frame])
             if places is None:
                 continue
@@ -79,7 +78,7 @@ class BodyTexture:
             colours = pictures[frame][places.rows, places.columns].astype(np.float64)
             for channel in range(3):
                 sums = np.bincount(places.bins, weights=colours[:, channel], minlength=count)
-                means[row, seen, channel] = sums[seen] / hits[seen]
+                means[frame, seen, channel] = sums[seen] / hits[seen]
         frames_seen = np.isfinite(means[..., 0]).sum(axis=0)
         # Heads turn: hair in the usual place of the face is not a prop.
         head = np.arange(count) // (_ALONG_BINS * _ACROSS_BINS) == _LIMBS.index((skeleton.NECK, skeleton.NOSE))

@@ -59,19 +59,17 @@ class Ranks:
 
     def agreed(self, values: Sequence[float]) -> list[float]:
         """The largest of each value over all processes: for clocks, and for whether any process should stop."""
-        if self.count == 1:
-            return list(values)
-        agreed = torch.tensor(values, dtype=torch.float64)
-        dist.all_reduce(agreed, dist.ReduceOp.MAX, group=self.control)
-        return [float(value) for value in agreed]
+        return self._reduced(values, dist.ReduceOp.MAX)
 
     def mean(self, values: Sequence[float]) -> list[float]:
         """The mean of each value over all processes, for display."""
-        if self.count == 1:
-            return list(values)
-        mean = torch.tensor(values, dtype=torch.float64)
-        dist.all_reduce(mean, group=self.control)
-        return [float(value) / self.count for value in mean]
+        return [value / self.count for value in self._reduced(values, dist.ReduceOp.SUM)]
+
+    def _reduced(self, values: Sequence[float], operation: Any) -> list[float]:
+        reduced = torch.tensor(values, dtype=torch.float64)
+        if self.count > 1:
+            dist.all_reduce(reduced, operation, group=self.control)
+        return [float(value) for value in reduced]
 
     def wait(self) -> None:
         """Wait until every process arrives. Raises RuntimeError if one of them has ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -157,7 +157,7 @@ def _evaluated_and_published(
     scores |= held_out.baselines()
     on_step(6, STEPS)
     verdict = verdict_against_served(store, trained.actor_id, scores, prepared, held_out, trained.record)
-    scores["gate"] = verdict.to_dict() | {"served_anyway": serve_anyway and not verdict.passed}
+    scores["gate"] = asdict(verdict) | {"served_anyway": serve_anyway and not verdict.passed}
     on_step(7, STEPS)
     with written_whole(folder / "evaluation.json") as partial:
         partial.write_text(json.dumps(scores, indent=2) + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from serving.actors.store import Actor, ActorStore
@@ -30,10 +30,6 @@ class Verdict:
     reasons: list[str]
     compared_with: dict[str, Any] | None
     not_compared: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The verdict as stored in an actor's scores."""
-        return asdict(self)
 
 
 def verdict_on(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
@@ -56,12 +56,6 @@ class TrainingMetricsSettings:
             raise ValueError(f"port must lie in 0 to 65535, got {self.port}")
 
 
-class Trained(Protocol):
-    """A network in training. pictures_seen: the number of pictures drawn in training by all processes."""
-
-    pictures_seen: int
-
-
 @contextmanager
 def served(on_progress: OnProgress) -> Iterator[OnProgress]:
     """Serve the metrics inside the context; yields an `on_progress` that updates them and calls the given one.
@@ -87,14 +81,14 @@ def served(on_progress: OnProgress) -> Iterator[OnProgress]:
 
 
 @contextmanager
-def step(learner: Trained) -> Iterator[None]:
-    """Time one step of a network's training, and count the pictures drawn in it."""
-    before, started_s = learner.pictures_seen, time.perf_counter()
+def step(pictures: int) -> Iterator[None]:
+    """Time one step of a network's training, and count the pictures that all processes draw in it."""
+    started_s = time.perf_counter()
     yield
     STEP_SECONDS.observe(time.perf_counter() - started_s)
     # Set by torchrun: one process counts for all of this machine, so that machines add up to the training.
     part = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) / int(os.environ.get("WORLD_SIZE", "1"))
-    FRAMES_SEEN.inc((learner.pictures_seen - before) * part)
+    FRAMES_SEEN.inc(pictures * part)
 
 
 def checkpoint_written() -> None:

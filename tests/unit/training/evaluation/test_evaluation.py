@@ -248,7 +248,7 @@ def test_a_distance_over_few_joints_is_marked(actor, prepared, detector, joints,
 def test_a_pose_distance_of_nothing_counts(prepared, monkeypatch, distances, mean):
     """A distance of 0 is the best value, not a missing one."""
     told_next = iter(distances)
-    monkeypatch.setattr("training.evaluation.score_rows.pose_distance", lambda one, other: next(told_next))
+    monkeypatch.setattr("training.evaluation.metrics.pose_distance", lambda one, other: next(told_next))
     runs, asked = [list(prepared.pictures[:2])], [prepared.poses[:2]]
     monkeypatch.setattr("training.evaluation.score_rows.detected", lambda runs: asked)
     rule = FaceRule(side_per_face_size=2.0, min_side_px=8)
