@@ -48,13 +48,12 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         self._batcher: Batcher[FaceNetwork, FaceCrop, Picture | BadPicture] = Batcher(
             _refined, max_batch=settings.max_batch, max_waiting=settings.max_waiting
         )
-        device = settings.chosen_device()
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="open")
         self._networks = FaceNetworks(
             ActorStore(settings.actors_root),
-            partial(open_face_network, device=device, threads=settings.threads, precision=settings.chosen_precision()),
+            partial(open_face_network, device=settings.device, threads=settings.threads, precision=settings.precision),
             # CUDA graphs must not be recorded while another thread computes on the GPU.
-            self._batcher.worker if device == "gpu" else self._opener,
+            self._batcher.worker if settings.device == "gpu" else self._opener,
             max_networks=settings.max_networks,
             max_waiting=settings.max_waiting,
         )

@@ -15,10 +15,9 @@ import sys
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 LogFormat = Literal["json", "text"]
-LOG_FORMATS: Final = get_args(LogFormat)
 
 SESSION: Final[ContextVar[str]] = ContextVar("session", default="")
 """Id of the current session; empty without one."""
@@ -54,7 +53,7 @@ def facts(**named: Any) -> dict[str, Any]:
 
 
 def configure(level: str, log_format: str) -> None:
-    """Make the whole process log to stderr. level: a name of `logging`. log_format: one of LOG_FORMATS."""
+    """Make the whole process log to stderr. level: a name of `logging`. log_format: "json" or "text"."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     handler.addFilter(_caller_gone)

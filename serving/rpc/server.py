@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 import grpc
 import grpc.aio
@@ -23,6 +22,7 @@ from prometheus_client import start_http_server
 from serving.errors import BadSettings, DanceError
 from serving.observability import logs, metrics, tracing
 from serving.process.memory import collect_only_what_comes
+from serving.process.settings import NOT_NEGATIVE, Port, check, from_environment
 from serving.rpc.authentication import Guarded, IdentityInterceptor
 from serving.rpc.call_context import ContextInterceptor
 from serving.rpc.error_status import ErrorInterceptor
@@ -50,15 +50,15 @@ class ServerSettings:
     """The settings of every process. Port 0 takes a free one, which the ready line names."""
 
     host: str = "127.0.0.1"
-    port: int = 0
-    health_port: int = 0
-    metrics_port: int = 0
-    drain_seconds: float = 20.0
+    port: Port = 0
+    health_port: Port = 0
+    metrics_port: Port = 0
+    drain_seconds: Annotated[float, NOT_NEGATIVE] = 20.0
     """How long running calls may go on after SIGTERM."""
-    drain_delay_seconds: float = 0.0
+    drain_delay_seconds: Annotated[float, NOT_NEGATIVE] = 0.0
     """How long new calls are still served after SIGTERM, while health is NOT_SERVING: Kubernetes needs some seconds to
     tell all callers that a pod is leaving."""
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     tls_certificate: Path | None = None
     """PEM, followed by the intermediate certificates. Read again when it changes; running calls go on."""
@@ -68,26 +68,17 @@ class ServerSettings:
     """Callers must present a certificate signed by one of these. None: they need none."""
     insecure: bool = False
     """Accept calls in plaintext from other machines. Health and metrics are always plaintext."""
-    log_format: str = "text"
+    log_format: logs.LogFormat = "text"
     """"text" for people, who start a process by hand or read the files of `dance up`; "json", one object per line, for
     log collectors."""
-    max_connection_age_seconds: float = 0.0
+    max_connection_age_seconds: Annotated[float, NOT_NEGATIVE] = 0.0
     """Replace connections older than this, so that callers find new replicas; running calls go on. 0: never. For stages
     that have a headless Service."""
     traces_endpoint: str = ""
     """The gRPC port of an OTLP collector, host:port or URL; empty for no traces. Needs the extra "tracing"."""
 
     def __post_init__(self) -> None:
-        for name in ("port", "health_port", "metrics_port"):
-            if not 0 <= getattr(self, name) <= 65535:
-                raise ValueError(f"{name} must lie in 0 to 65535, got {getattr(self, name)}")
-        for name in ("drain_seconds", "drain_delay_seconds", "max_connection_age_seconds"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-            raise ValueError(f"log_level must be DEBUG, INFO, WARNING or ERROR, got {self.log_level!r}")
-        if self.log_format not in logs.LOG_FORMATS:
-            raise ValueError(f"log_format must be json or text, got {self.log_format!r}")
+        check(self)
         if self.tls() is None and not self.insecure and not is_loopback(self.host):
             raise ValueError(
                 f"host {self.host} can be reached from other machines: that needs tls_certificate and tls_key, "
@@ -103,6 +94,9 @@ class ServerSettings:
     def tls(self) -> ServerTls | None:
         """Return the server's certificate and key; None for plaintext. Raises ValueError if one of them is missing."""
         return server_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
+
+
+SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 
 
 class Service(Protocol):
@@ -209,24 +203,22 @@ async def _keeping_health(service: SelfChecking, own_health: Health) -> AsyncIte
             await task
 
 
-def run_service(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:
-    """The body of every `__main__.py`: build the service, serve until SIGTERM or SIGINT, exit.
+def run_service(service_type: Callable[[SettingsT], Service], settings_type: type[SettingsT], prefix: str) -> None:
+    """The body of every `__main__.py`: read the settings `PREFIX*`, serve until SIGTERM or SIGINT, exit.
 
     Prints one line when ready: `ready name=pose port=... health_port=... metrics_port=...`. A bad setting ends the
     process with one line on stderr and exit code 2, any other DanceError with exit code 1. A second signal, at least a
     second after the first, ends the process at once.
     """
     try:
-        asyncio.run(_serve_until_signal(build))
-    except BadSettings as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+        settings = from_environment(settings_type, prefix)
+        asyncio.run(_serve_until_signal(lambda: service_type(settings), settings))
     except DanceError as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from error
+        raise SystemExit(2 if isinstance(error, BadSettings) else 1) from error
 
 
-async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:
+async def _serve_until_signal(make_service: Callable[[], Service], settings: ServerSettings) -> None:
     loop = asyncio.get_running_loop()
     asked_to_end = asyncio.Event()
     first_at_s = 0.0
@@ -241,7 +233,7 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    service, settings = await build()
+    service = make_service()
     logs.configure(settings.log_level, settings.log_format)
     async with running(service, settings) as server:
         collect_only_what_comes()

@@ -139,7 +139,7 @@ def test_session_ids_are_random_and_harmless():
 def test_an_unknown_format_is_refused():
     """Any format except json and text is refused, and the error names the setting."""
     with pytest.raises(ValueError, match="log_format must be json or text, got 'xml'"):
-        ServerSettings(log_format="xml")
+        ServerSettings(log_format="xml")  # type: ignore[arg-type]
 
 
 PROCESS = """
@@ -155,10 +155,8 @@ class Service:
         return {}
     async def close(self): pass
 
-async def build():
-    return Service(), ServerSettings(log_format="json")
-
-run_service(build)
+os.environ["X_LOG_FORMAT"] = "json"
+run_service(lambda settings: Service(), ServerSettings, "X_")
 """
 
 

@@ -295,10 +295,7 @@ class Service:
         await asyncio.sleep(0.05)
         print("closed", flush=True)
 
-async def build():
-    return Service(), ServerSettings()
-
-run_service(build)
+run_service(lambda settings: Service(), ServerSettings, "X_")
 """
 
 
