@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,7 +13,7 @@ import grpc.aio
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
 from orchestrator.edge.admission import Places
-from orchestrator.edge.bearer_tokens import BearerTokens, token_check
+from orchestrator.edge.bearer_tokens import token_check
 from orchestrator.edge.converters import config_from_proto, fitted_to_proto, pose_choice_from_proto, summary_to_proto
 from orchestrator.edge.session_log import SessionLog
 from orchestrator.edge.transfer_client import Intake, TransferClient
@@ -31,6 +31,7 @@ from serving.errors import BadInput, DanceError, Draining
 from serving.observability import metrics
 from serving.process.memory import Sweeper, give_freed_back
 from serving.rpc.health import Health, follow
+from serving.rpc.server import Service
 from serving.rpc.server_stream import RequestReader, ResponseWriter
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
@@ -46,13 +47,11 @@ _IDLE_SECONDS = 1.0
 """The wait after the last session before freed memory is returned: another session may follow at once."""
 
 
-class TransferService(transfer_pb2_grpc.TransferServiceServicer):
+class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
     """Serves `Transfer`, `ListActors` and `FitBody`; one `Session` per Transfer stream."""
 
     name: str = "orchestrator"
     full_names: tuple[str, ...] = ("dance.v1.TransferService",)
-    token_check: BearerTokens | None
-    """See `serving.rpc.authentication.Guarded`."""
 
     def __init__(self, settings: OrchestratorSettings) -> None:
         self._settings = settings
@@ -80,12 +79,9 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         """See `serving.rpc.server.Service`."""
         transfer_pb2_grpc.add_TransferServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
-    async def warm_up(self) -> None:
-        """Do nothing: the stages have their own warm-ups and health checks."""
-
     @property
     def ready_at_start(self) -> bool:
-        """False: `keep_health` first checks that the stages can be reached. See `serving.rpc.health.Awaiting`."""
+        """False: `keep_health` first checks that the stages can be reached."""
         return False
 
     async def keep_health(self, health: Health) -> None:
@@ -116,10 +112,6 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self._draining = True
         for ending in self._endings:
             ending.drain()
-
-    def ready_facts(self) -> Mapping[str, str | int]:
-        """Nothing besides the ports."""
-        return {}
 
     async def Transfer(
         self, requests: AsyncIterator[transfer_pb2.TransferRequest], context: grpc.aio.ServicerContext

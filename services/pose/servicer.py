@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +26,7 @@ from serving.observability import metrics
 from serving.pictures.codec import decode_picture
 from serving.rpc import converters
 from serving.rpc.health import Health, follow
+from serving.rpc.server import Service
 from serving.rpc.server_stream import ServerStream, StreamPlaces
 
 ESTIMATES: Final = Counter(
@@ -51,7 +52,7 @@ class _Decoded:
 _Prepared = pose_pb2.EstimateConfig | _Decoded | pose_pb2.EstimateRequest
 
 
-class PoseService(pose_pb2_grpc.PoseServiceServicer):
+class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
     """Serves `Estimate`: each stream has an estimator in its own thread. Raises BadSettings for model cards.
 
     factory: creates MediaPipe estimators.
@@ -91,10 +92,6 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         """End all threads."""
         await self._pool.close()
         await asyncio.to_thread(self._decoders.shutdown)
-
-    def ready_facts(self) -> Mapping[str, str | int]:
-        """Return no facts besides the ports."""
-        return {}
 
     async def Estimate(
         self, requests: AsyncIterator[pose_pb2.EstimateRequest], context: grpc.aio.ServicerContext

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol
 
 import grpc
 import grpc.aio
@@ -32,16 +32,6 @@ class TokenCheck(Protocol):
 
     def client(self, token: str) -> str:
         """Return the client that the token belongs to. Raises Unauthenticated, whose message never contains it."""
-        ...
-
-
-@runtime_checkable
-class Guarded(Protocol):
-    """A service whose callers must present a token."""
-
-    @property
-    def token_check(self) -> TokenCheck | None:
-        """None if no token is required."""
         ...
 
 

@@ -44,7 +44,7 @@ async def session_of(call: Any) -> str:
 
 
 class CarryingChannel:
-    """A channel for generated stubs that adds `outgoing_metadata` to every call.
+    """A channel for the stages' stubs that adds `outgoing_metadata` to every call.
 
     It replaces a client interceptor, for which grpcio adds a queue and two tasks to every stream.
     """
@@ -53,16 +53,11 @@ class CarryingChannel:
         self._channel = channel
 
     def unary_unary(self, *args: Any, **named: Any) -> Callable[..., Any]:
-        """See grpc.aio.Channel; the next three are alike."""
+        """See grpc.aio.Channel."""
         return _carrying(self._channel.unary_unary(*args, **named), whole_session=False)
 
-    def unary_stream(self, *args: Any, **named: Any) -> Callable[..., Any]:
-        return _carrying(self._channel.unary_stream(*args, **named), whole_session=True)
-
-    def stream_unary(self, *args: Any, **named: Any) -> Callable[..., Any]:
-        return _carrying(self._channel.stream_unary(*args, **named), whole_session=True)
-
     def stream_stream(self, *args: Any, **named: Any) -> Callable[..., Any]:
+        """See grpc.aio.Channel."""
         return _carrying(self._channel.stream_stream(*args, **named), whole_session=True)
 
 

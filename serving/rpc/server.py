@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import grpc
 import grpc.aio
@@ -23,10 +23,10 @@ from serving.errors import BadSettings, DanceError
 from serving.observability import logs, metrics, tracing
 from serving.process.memory import collect_only_what_comes
 from serving.process.settings import NOT_NEGATIVE, Port, check, from_environment
-from serving.rpc.authentication import Guarded, IdentityInterceptor
+from serving.rpc.authentication import IdentityInterceptor, TokenCheck
 from serving.rpc.call_context import ContextInterceptor
 from serving.rpc.error_status import ErrorInterceptor
-from serving.rpc.health import Awaiting, Health, SelfChecking
+from serving.rpc.health import Health
 from serving.transport.tls import ServerTls, is_loopback, server_credentials, server_tls
 
 _log = logging.getLogger(__name__)
@@ -99,43 +99,41 @@ class ServerSettings:
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 
 
-class Service(Protocol):
-    """What a process serves."""
+class Service:
+    """What a process serves: the base class of the servicers.
 
-    @property
-    def name(self) -> str:
-        """The process's name, for people: "pose"."""
-        ...
+    name: the process's name, for people, such as "pose". full_names: the gRPC services, for reflection, such as
+    "dance.v1.PoseService". token_check: checks the callers' tokens; None if they need none.
+    """
 
-    @property
-    def full_names(self) -> tuple[str, ...]:
-        """The names of the gRPC services, for reflection: "dance.v1.PoseService"."""
-        ...
+    name: str
+    full_names: tuple[str, ...]
+    token_check: TokenCheck | None = None
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicers to the server."""
-        ...
+        raise NotImplementedError
 
     async def warm_up(self) -> None:
         """Process a first frame, so that the first caller does not wait for caches and compilers."""
-        ...
 
-    async def close(self) -> None:
-        """Release what the service started. Called once, after the last call has ended."""
-        ...
+    @property
+    def ready_at_start(self) -> bool:
+        """Whether the service can serve when `warm_up` has ended. If not, health waits for `keep_health`."""
+        return True
+
+    async def keep_health(self, health: Health) -> None:
+        """Run while the server serves, and report SERVING or NOT_SERVING whenever a dependency breaks or recovers."""
 
     def ready_facts(self) -> Mapping[str, str | int]:
         """Return more fields for the ready line, such as another port."""
-        ...
-
-
-@runtime_checkable
-class Drainable(Protocol):
-    """A service with long calls, which can be told to end early."""
+        return {}
 
     async def drain(self) -> None:
-        """Tell running calls to end, and refuse new ones. Does not wait for them."""
-        ...
+        """Tell long calls to end, and refuse new ones. Does not wait for them."""
+
+    async def close(self) -> None:
+        """Release what the service started. Called once, after the last call has ended."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ class RunningServer:
 async def running(service: Service, settings: ServerSettings) -> AsyncIterator[RunningServer]:
     """Serve `service` while the context lasts; on leaving, running calls get `drain_seconds` to end.
 
-    The body begins after the warm-up, when health is SERVING; for an `Awaiting` service it may still be NOT_SERVING.
+    The body begins after the warm-up, when health is SERVING; without `ready_at_start` it may still be NOT_SERVING.
     Raises BadSettings for a port that is in use.
     """
     async with AsyncExitStack() as stack:
@@ -180,20 +178,18 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         await server.start()
         # stop() refuses new calls, lets running ones end, then cancels them; it also ends when the body raised.
         stack.push_async_callback(server.stop, settings.drain_seconds)
-        if isinstance(service, Drainable):
-            stack.push_async_callback(service.drain)
+        stack.push_async_callback(service.drain)
         # New calls are still served until all callers have seen NOT_SERVING.
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_seconds)
         await stack.enter_async_context(metrics.watching_event_loop())
-        await own_health.set(not isinstance(service, Awaiting) or service.ready_at_start)
+        await own_health.set(service.ready_at_start)
         stack.push_async_callback(own_health.set, False)
-        if isinstance(service, SelfChecking):
-            await stack.enter_async_context(_keeping_health(service, own_health))
+        await stack.enter_async_context(_keeping_health(service, own_health))
         yield RunningServer(port, health_port, metrics_port, own_health)
 
 
 @asynccontextmanager
-async def _keeping_health(service: SelfChecking, own_health: Health) -> AsyncIterator[None]:
+async def _keeping_health(service: Service, own_health: Health) -> AsyncIterator[None]:
     task = asyncio.create_task(service.keep_health(own_health), name="health")
     try:
         yield
@@ -252,14 +248,13 @@ async def _serve_until_signal(make_service: Callable[[], Service], settings: Ser
 
 
 def _interceptors(service: Service) -> list[grpc.aio.ServerInterceptor]:
-    check = service.token_check if isinstance(service, Guarded) else None
-    return [ErrorInterceptor(), ContextInterceptor(), *([] if check is None else [IdentityInterceptor(check)])]
+    identity = [IdentityInterceptor(service.token_check)] if service.token_check else []
+    return [ErrorInterceptor(), ContextInterceptor(), *identity]
 
 
 def _reflects(service: Service, settings: ServerSettings) -> bool:
     """Whether reflection is served: only to callers on this machine and to authenticated ones."""
-    checked = isinstance(service, Guarded) and service.token_check is not None
-    return is_loopback(settings.host) or checked or settings.tls_client_ca is not None
+    return is_loopback(settings.host) or service.token_check is not None or settings.tls_client_ca is not None
 
 
 def _bound(

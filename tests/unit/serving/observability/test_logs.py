@@ -144,19 +144,17 @@ def test_an_unknown_format_is_refused():
 
 PROCESS = """
 import asyncio, os, signal
-from serving.rpc.server import ServerSettings, run_service
+from serving.rpc.server import ServerSettings, Service, run_service
 
-class Service:
+class Example(Service):
     name, full_names = "example", ()
     def register(self, server): pass
-    async def warm_up(self): pass
     def ready_facts(self):
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
         return {}
-    async def close(self): pass
 
 os.environ["X_LOG_FORMAT"] = "json"
-run_service(lambda settings: Service(), ServerSettings, "X_")
+run_service(lambda settings: Example(), ServerSettings, "X_")
 """
 
 
