@@ -15,7 +15,7 @@ from dance.v1 import transfer_pb2, transfer_pb2_grpc
 from orchestrator.edge.admission import Places
 from orchestrator.edge.bearer_tokens import token_check
 from orchestrator.edge.converters import config_from_proto, fitted_to_proto, pose_choice_from_proto, summary_to_proto
-from orchestrator.edge.session_log import SessionLog
+from orchestrator.edge.session_log import SessionLog, begin_at_zero
 from orchestrator.edge.transfer_client import Intake, TransferClient
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.session.body_fit import ClipFit
@@ -72,7 +72,7 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
         self._readers: set[asyncio.Task[None]] = set()
         self._sweeper = Sweeper()
         self._giving_back: asyncio.TimerHandle | None = None
-        metrics.begin_at_zero()
+        begin_at_zero()
         metrics.SESSION_CAPACITY.set(settings.max_sessions)
 
     def register(self, server: grpc.aio.Server) -> None:

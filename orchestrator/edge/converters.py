@@ -26,10 +26,7 @@ _MODES: Final = {
     transfer_pb2.TRANSFER_MODE_LOSSLESS: TransferMode.LOSSLESS,
     transfer_pb2.TRANSFER_MODE_LIVE: TransferMode.LIVE,
 }
-_MODE_TO_PROTO: Final = {
-    TransferMode.LOSSLESS: transfer_pb2.TRANSFER_MODE_LOSSLESS,
-    TransferMode.LIVE: transfer_pb2.TRANSFER_MODE_LIVE,
-}
+_MODE_TO_PROTO: Final = {mode: number for number, mode in _MODES.items()}
 _REASON_TO_PROTO: Final[dict[NoPictureReason, Any]] = {
     reason: transfer_pb2.NoPictureReason.Value(f"NO_PICTURE_REASON_{reason.name}") for reason in NoPictureReason
 }

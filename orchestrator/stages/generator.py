@@ -46,13 +46,13 @@ async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Ac
         with stage_errors(GeneratorStage.name, None, seconds):
             answer = await stub.EnsureActor(request, timeout=seconds)
     except StageRefused as refusal:
-        if refusal.refused_with is StatusCode.NOT_FOUND:
+        if refusal.stage_code is StatusCode.NOT_FOUND:
             raise ActorNotFound(refusal.reason) from refusal
-        if refusal.refused_with is StatusCode.FAILED_PRECONDITION:
+        if refusal.stage_code is StatusCode.FAILED_PRECONDITION:
             raise ActorUnusable(refusal.reason) from refusal
         raise
     except StageUnavailable as error:
-        if error.code_of_stage is StatusCode.RESOURCE_EXHAUSTED:
+        if error.stage_code is StatusCode.RESOURCE_EXHAUSTED:
             reason = error.reason.removeprefix("RESOURCE_EXHAUSTED: ")
             raise AtCapacity(f"stage {error.stage}: {reason}") from error
         raise
@@ -154,7 +154,7 @@ class GeneratorStage:
 
 def _retryable_if_unloaded(error: StageError) -> StageError:
     """Make NOT_FOUND retryable: an actor that Triton has unloaded can be loaded again."""
-    if isinstance(error, StageRefused) and error.refused_with is StatusCode.NOT_FOUND:
+    if isinstance(error, StageRefused) and error.stage_code is StatusCode.NOT_FOUND:
         return StageUnavailable(error.stage, error.sequence, error.reason)
     return error
 

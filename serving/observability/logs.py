@@ -96,9 +96,6 @@ class JsonFormatter(logging.Formatter):
 class TextFormatter(logging.Formatter):
     """A line for people: time, level, logger, message, then the other fields of `JsonFormatter` as name=value."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: ")
-
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
         named = {**_where(record), **_facts(record)}

@@ -16,7 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from serving.errors import AtCapacity, BadInput, DanceError
+from serving.errors import AtCapacity, BadInput, DanceError, first_error
 from serving.observability import logs
 from serving.rpc.handler_wrapping import wrapped
 
@@ -134,11 +134,11 @@ def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> No
     """
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    grouped = _single(error)
-    if isinstance(grouped, DanceError):
-        if _told(grouped) != str(grouped):
-            _log.warning("%s failed; its caller gets this text without paths: %s", method, grouped)
-        status = rpc_status.to_status(status_of(grouped))
+    ours = first_error(error)
+    if isinstance(ours, DanceError):
+        if _told(ours) != str(ours):
+            _log.warning("%s failed; its caller gets this text without paths: %s", method, ours)
+        status = rpc_status.to_status(status_of(ours))
         context.set_trailing_metadata(status.trailing_metadata)
         context.set_code(status.code)
         context.set_details(status.details)
@@ -148,14 +148,3 @@ def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> No
     where = f" under session {session}" if session else ""
     context.set_code(grpc.StatusCode.INTERNAL)
     context.set_details(f"internal error; the server's log has the details{where}")
-
-
-def _single(error: BaseException) -> BaseException:
-    """Return the first of our errors in a (nested) exception group, as task groups raise; else the error itself."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    ours, _ = error.split(DanceError)
-    first: BaseException = ours or error
-    while ours is not None and isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first
