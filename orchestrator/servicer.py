@@ -56,16 +56,18 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
     def __init__(self, settings: OrchestratorSettings) -> None:
         self._settings = settings
         self.token_check = token_check(settings)
-        self._connections = Connections(settings)
-        self._actors = ActorStore(settings.actors_root)
         self._threads = Threads(
             draw=ThreadPoolExecutor(settings.label_map_threads, thread_name_prefix="draw"),
             encode=ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode"),
             disk=ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk"),
         )
-        key_file = settings.checkpoint_key_file
-        self._sealer = CheckpointSealer.from_file(key_file, setting="ORCHESTRATOR_CHECKPOINT_KEY_FILE")
-        self._shared = SharedResources(settings, self._connections, self._actors, self._threads, self._sealer)
+        self._shared = SharedResources(
+            settings=settings,
+            connections=Connections(settings),
+            actors=ActorStore(settings.actors_root),
+            threads=self._threads,
+            sealer=CheckpointSealer.from_file(settings.checkpoint_key_file, setting="ORCHESTRATOR_CHECKPOINT_KEY_FILE"),
+        )
         self._endings: set[Ending] = set()
         self._draining = False
         self._places = Places(most=settings.max_sessions, most_per_client=settings.max_sessions_per_client)
@@ -87,14 +89,14 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
     async def keep_health(self, health: Health) -> None:
         """Report SERVING while sessions are accepted: every stage was reached once, and none is away for long."""
         settings = self._settings
-        probes = self._connections.probes()
+        probes = self._shared.connections.probes()
         stages = Reachability(
             probes,
             addresses={stage: getattr(settings, f"{stage}_address") for stage in probes},
             unready_after_seconds=settings.unready_after_seconds,
             now_s=asyncio.get_running_loop().time,
         )
-        await self._connections.connect(within_seconds=settings.watch_seconds)
+        await self._shared.connections.connect(within_seconds=settings.watch_seconds)
         await follow(health, stages.trouble, every_seconds=settings.watch_seconds)
 
     async def close(self) -> None:
@@ -103,7 +105,7 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
             await asyncio.wait(self._readers)
         if self._giving_back is not None:
             self._giving_back.cancel()
-        await self._connections.close()
+        await self._shared.connections.close()
         for threads in (self._threads.draw, self._threads.encode, self._threads.disk):
             await asyncio.to_thread(threads.shutdown)
 
@@ -138,7 +140,7 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
         config = config_from_proto((await self._first(reader)).config, self._settings)
         resumed = None
         if config.checkpoint:  # takes some milliseconds: a checksum over it, and a picture to decode
-            opening = partial(self._sealer.open, config.checkpoint, config, log.client)
+            opening = partial(self._shared.sealer.open, config.checkpoint, config, log.client)
             resumed = await asyncio.get_running_loop().run_in_executor(self._threads.disk, opening)
         intake = Intake(self._settings.picture_limits(), config.frame_rate_hz, resumed)
         client = TransferClient(reader, writer, intake, config.returns, log)
@@ -178,7 +180,7 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
             choice = pose_choice_from_proto(config.pose_backend, config.dancer, settings, field="config")
             log.opened()
             intake = Intake(settings.picture_limits(), _ANY_RATE_HZ)
-            pose = PoseStage(self._connections.pose, choice, settings, live=False)
+            pose = PoseStage(self._shared.connections.pose, choice, settings, live=False)
 
             async def next_frame(seconds: float) -> InFlightFrame | None:
                 request = await reader.take(seconds)
@@ -248,4 +250,4 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
         return self._places.refusal(client)
 
     def _summaries(self) -> list[transfer_pb2.ActorSummary]:
-        return [summary_to_proto(listed) for listed in self._actors.listed()]
+        return [summary_to_proto(listed) for listed in self._shared.actors.listed()]

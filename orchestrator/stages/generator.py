@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 import numpy as np
 from dance.v1 import agent_pb2, agent_pb2_grpc
 from grpc import StatusCode
-from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
+from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 
 from motion.frame import Picture
@@ -113,7 +113,7 @@ class GeneratorStage:
         while True:
             try:
                 with stage_errors(self.name, frame.sequence, self._seconds):
-                    frame.generated, compute_seconds = self._picture(frame, await self._infer(inputs))
+                    frame.generated, compute_seconds = await self._infer(frame, inputs)
                 break
             except StageError as error:
                 await self._patience.again(_retryable_if_unloaded(error))
@@ -132,13 +132,11 @@ class GeneratorStage:
         except DanceError as error:  # the next attempt's own error is the one that counts
             _log.info("the agent cannot check the actor %s: %s", self._model, error)
 
-    async def _infer(self, inputs: list[InferInput]) -> InferResult:
-        return await self._triton.infer(
+    async def _infer(self, frame: InFlightFrame, inputs: list[InferInput]) -> tuple[Picture, float]:
+        """Return the picture and its compute time in seconds. Raises StageBroken for invalid outputs."""
+        result = await self._triton.infer(
             self._model, inputs, model_version=self._version, outputs=_OUTPUTS, client_timeout=self._seconds
         )
-
-    def _picture(self, frame: InFlightFrame, result: InferResult) -> tuple[Picture, float]:
-        """Return the picture and its compute time in seconds. Raises StageBroken for invalid outputs."""
         try:
             drawn, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
         except ValueError as error:

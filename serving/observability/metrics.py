@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Final, TypeVar
 
@@ -74,20 +72,9 @@ def child(metric: MetricT, *labels: str) -> MetricT:
     return metric.labels(*labels)
 
 
-@asynccontextmanager
-async def watching_event_loop(every_seconds: float = 0.25) -> AsyncIterator[None]:
-    """Observe `dance_event_loop_lag_seconds` while the context lasts."""
-
-    async def watch() -> None:
-        while True:
-            asked_at = time.perf_counter()
-            await asyncio.sleep(every_seconds)
-            EVENT_LOOP_LAG.observe(max(0.0, time.perf_counter() - asked_at - every_seconds))
-
-    task = asyncio.create_task(watch(), name="event loop lag")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+async def watch_event_loop(every_seconds: float = 0.25) -> None:
+    """Observe `dance_event_loop_lag_seconds` until cancelled."""
+    while True:
+        asked_at = time.perf_counter()
+        await asyncio.sleep(every_seconds)
+        EVENT_LOOP_LAG.observe(max(0.0, time.perf_counter() - asked_at - every_seconds))

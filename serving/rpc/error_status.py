@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +18,7 @@ from grpc_status import rpc_status
 
 from serving.errors import AtCapacity, BadInput, DanceError, first_error
 from serving.observability import logs
-from serving.rpc.handler_wrapping import wrapped
+from serving.rpc.handler_wrapping import AroundCalls
 
 _log = logging.getLogger(__name__)
 _RETRY_AFTER_SECONDS: Final = 2
@@ -106,25 +106,18 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
     return Refusal(field, retry_after_seconds)
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class ErrorInterceptor(AroundCalls):
     """Turns a DanceError into its status, for all four kinds of calls; any other error is logged and is INTERNAL."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
-        """See grpc.aio.ServerInterceptor."""
-        handler = await continuation(handler_call_details)
-
-        @asynccontextmanager
-        async def ending(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
-            try:
-                yield
-            except Exception as error:
-                _end(context, error, handler_call_details.method)
-
-        return None if handler is None else wrapped(handler, ending)
+    @asynccontextmanager
+    async def around(
+        self, details: grpc.HandlerCallDetails, request: Any, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[None]:
+        """See `AroundCalls`."""
+        try:
+            yield
+        except Exception as error:
+            _end(context, error, details.method)
 
 
 def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:

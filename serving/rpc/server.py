@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -21,6 +21,7 @@ from prometheus_client import start_http_server
 
 from serving.errors import BadSettings, DanceError
 from serving.observability import logs, metrics, tracing
+from serving.process.background import in_background
 from serving.process.memory import collect_only_what_comes
 from serving.process.settings import NOT_NEGATIVE, Port, check, from_environment
 from serving.rpc.authentication import IdentityInterceptor, TokenCheck
@@ -181,22 +182,11 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         stack.push_async_callback(service.drain)
         # New calls are still served until all callers have seen NOT_SERVING.
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_seconds)
-        await stack.enter_async_context(metrics.watching_event_loop())
+        await stack.enter_async_context(in_background(metrics.watch_event_loop(), "event loop lag"))
         await own_health.set(service.ready_at_start)
         stack.push_async_callback(own_health.set, False)
-        await stack.enter_async_context(_keeping_health(service, own_health))
+        await stack.enter_async_context(in_background(service.keep_health(own_health), "health"))
         yield RunningServer(port, health_port, metrics_port, own_health)
-
-
-@asynccontextmanager
-async def _keeping_health(service: Service, own_health: Health) -> AsyncIterator[None]:
-    task = asyncio.create_task(service.keep_health(own_health), name="health")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def run_service(service_type: Callable[[SettingsT], Service], settings_type: type[SettingsT], prefix: str) -> None:
@@ -262,14 +252,9 @@ def _bound(
 ) -> int:
     address = f"{host}:{port}"
     try:
-        if credentials is None:
-            bound = server.add_insecure_port(address)
-        else:
-            bound = server.add_secure_port(address, credentials)
+        bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError as error:
-        raise BadSettings(field, f"{host}:{port} cannot be listened on; is it in use?") from error
-    if bound == 0:
-        raise BadSettings(field, f"{host}:{port} cannot be listened on; is it in use?")
+        raise BadSettings(field, f"{address} cannot be listened on; is it in use?") from error
     return int(bound)
 
 
