@@ -166,8 +166,12 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
         self, request: transfer_pb2.ListActorsRequest, context: grpc.aio.ServicerContext
     ) -> transfer_pb2.ListActorsResponse:
         """See transfer.proto. A version that cannot be served is listed with the reason."""
-        summaries = await asyncio.get_running_loop().run_in_executor(self._threads.disk, self._summaries)
-        return transfer_pb2.ListActorsResponse(actors=summaries)
+
+        def summaries() -> list[transfer_pb2.ActorSummary]:
+            return [summary_to_proto(listed) for listed in self._shared.actors.listed()]
+
+        found = await asyncio.get_running_loop().run_in_executor(self._threads.disk, summaries)
+        return transfer_pb2.ListActorsResponse(actors=found)
 
     async def FitBody(
         self, requests: AsyncIterator[transfer_pb2.FitBodyRequest], context: grpc.aio.ServicerContext
@@ -215,7 +219,10 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
         reader.task.add_done_callback(self._readers.discard)
         failure: BaseException | None = None
         try:
-            if (refusal := self._refusal(log.client)) is not None:
+            refusal: DanceError | None = self._places.refusal(log.client)
+            if self._draining:
+                refusal = Draining("this server is shutting down; another one may be available")
+            if refusal is not None:
                 await reader.drop_rest(_REFUSED_WITHIN_SECONDS)
                 raise refusal
             with self._places.hold(log.client), metrics.SESSIONS.track_inprogress():
@@ -243,11 +250,3 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
         if self._giving_back is not None:
             self._giving_back.cancel()
         self._giving_back = loop.call_later(_IDLE_SECONDS, give_back)
-
-    def _refusal(self, client: str) -> DanceError | None:
-        if self._draining:
-            return Draining("this server is shutting down; another one may be available")
-        return self._places.refusal(client)
-
-    def _summaries(self) -> list[transfer_pb2.ActorSummary]:
-        return [summary_to_proto(listed) for listed in self._shared.actors.listed()]
