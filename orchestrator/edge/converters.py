@@ -114,7 +114,7 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
         actor_version=config.actor_version,
         mode=_MODE_TO_PROTO[config.mode],
         output=transfer_pb2.OutputFormat(
-            encoding=converters.encoding_to_proto(config.output.encoding),
+            encoding=converters.ENCODING_TO_PROTO[config.output.encoding],
             jpeg_quality=config.output.jpeg_quality if config.output.encoding is PictureEncoding.JPEG else 0,
             full_frame=config.output.full_frame,
         ),

@@ -10,7 +10,7 @@ from motion.documents import BadDocument, read_bounded
 from services.generator.triton.model_repository import EngineOptions
 from services.generator.triton.process import TritonPorts
 from serving.actors.actor_id import checked_actor_id
-from serving.errors import BadInput, BadSettings
+from serving.errors import BadSettings
 from serving.inference.precision import Device, Precision
 from serving.process.settings import NOT_NEGATIVE, AtLeastOne, Port, Positive
 from serving.rpc.server import ServerSettings
@@ -90,10 +90,7 @@ class GeneratorSettings(ServerSettings):
                 raise ValueError(f"triton_address: {error}") from error
         self._check_security()
         for actor_id in self.listed_actors():
-            try:
-                checked_actor_id(actor_id, field="load_at_start")
-            except BadInput as error:
-                raise ValueError(str(error)) from error
+            checked_actor_id(actor_id, field="load_at_start")
 
     def _check_security(self) -> None:
         tls, calling = self.tls(), self.triton_tls()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from serving.errors import BadSettings
+from serving.errors import BadInput, BadSettings
 
 Settings = TypeVar("Settings")
 
@@ -57,7 +57,8 @@ def from_environment(
     """Return an instance of the dataclass `settings_type` with every field that the environment sets.
 
     Raises BadSettings, naming the variable, for a value of the wrong type, for a value that `__post_init__` refuses
-    with ValueError, and for a variable with our prefix that is not a field: a misspelt setting must not be silent.
+    with ValueError or BadInput, and for a variable with our prefix that is not a field: a misspelt setting must not be
+    silent.
     """
     environment = os.environ if environment is None else environment
     hints = typing.get_type_hints(settings_type)
@@ -74,7 +75,7 @@ def from_environment(
         values[fields[variable]] = _parsed(variable, text, hints[fields[variable]])
     try:
         return settings_type(**values)
-    except ValueError as error:
+    except (ValueError, BadInput) as error:
         raise BadSettings(f"{prefix}*", str(error)) from error
 
 
