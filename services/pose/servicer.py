@@ -67,7 +67,7 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
         self._backends = open_backends(
             settings.cards(), cache=settings.model_cache, threads=settings.network_threads, mediapipe=factory
         )
-        default = self._backends.config(settings.default_backend, PoseDetail.HOLISTIC, settings.rules())
+        default = self._backends.config(PoseBackend(settings.backend), PoseDetail.HOLISTIC, settings.rules())
         self._pool = WorkerPool(default, self._backends.make)
         self._decoders = ThreadPoolExecutor(settings.decoding_threads, thread_name_prefix="decode")
         self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
@@ -159,7 +159,7 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
         """Convert the stream's config. Raises NotServed and BadInput, which name the field."""
         if config.backend not in pose_pb2.PoseBackend.values():
             raise BadInput("config.backend", f"{config.backend} is not a pose backend")
-        backend = converters.BACKEND_FROM_PROTO.get(config.backend, self._settings.default_backend)
+        backend = converters.BACKEND_FROM_PROTO.get(config.backend, PoseBackend(self._settings.backend))
         if not self._backends.serves(backend):
             served = ", ".join(other.name for other in PoseBackend if self._backends.serves(other))
             raise NotServed(

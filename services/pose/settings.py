@@ -60,15 +60,10 @@ class PoseSettings(ServerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.cards().get(self.default_backend, self) is None:
+        if self.cards().get(PoseBackend(self.backend), self) is None:
             raise ValueError(f"backend {self.backend} needs {self.backend}_card, the model card of its network")
         self.rules()
         self.tracking_rules()
-
-    @property
-    def default_backend(self) -> PoseBackend:
-        """The backend of streams that do not name one."""
-        return PoseBackend(self.backend)
 
     def cards(self) -> dict[PoseBackend, Path | None]:
         """Return the model card of each backend that needs one."""
