@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,9 +13,9 @@ import grpc.aio
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
 from orchestrator.edge.admission import Places
-from orchestrator.edge.bearer_tokens import BearerTokens, token_check
+from orchestrator.edge.bearer_tokens import token_check
 from orchestrator.edge.converters import config_from_proto, fitted_to_proto, pose_choice_from_proto, summary_to_proto
-from orchestrator.edge.session_log import SessionLog
+from orchestrator.edge.session_log import SessionLog, begin_at_zero
 from orchestrator.edge.transfer_client import Intake, TransferClient
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.session.body_fit import ClipFit
@@ -31,6 +31,7 @@ from serving.errors import BadInput, DanceError, Draining
 from serving.observability import metrics
 from serving.process.memory import Sweeper, give_freed_back
 from serving.rpc.health import Health, follow
+from serving.rpc.server import Service
 from serving.rpc.server_stream import RequestReader, ResponseWriter
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
@@ -46,59 +47,56 @@ _IDLE_SECONDS = 1.0
 """The wait after the last session before freed memory is returned: another session may follow at once."""
 
 
-class TransferService(transfer_pb2_grpc.TransferServiceServicer):
+class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
     """Serves `Transfer`, `ListActors` and `FitBody`; one `Session` per Transfer stream."""
 
     name: str = "orchestrator"
     full_names: tuple[str, ...] = ("dance.v1.TransferService",)
-    token_check: BearerTokens | None
-    """See `serving.rpc.authentication.Guarded`."""
 
     def __init__(self, settings: OrchestratorSettings) -> None:
         self._settings = settings
         self.token_check = token_check(settings)
-        self._connections = Connections(settings)
-        self._actors = ActorStore(settings.actors_root)
         self._threads = Threads(
             draw=ThreadPoolExecutor(settings.label_map_threads, thread_name_prefix="draw"),
             encode=ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode"),
             disk=ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk"),
         )
-        key_file = settings.checkpoint_key_file
-        self._sealer = CheckpointSealer.from_file(key_file, setting="ORCHESTRATOR_CHECKPOINT_KEY_FILE")
-        self._shared = SharedResources(settings, self._connections, self._actors, self._threads, self._sealer)
+        self._shared = SharedResources(
+            settings=settings,
+            connections=Connections(settings),
+            actors=ActorStore(settings.actors_root),
+            threads=self._threads,
+            sealer=CheckpointSealer.from_file(settings.checkpoint_key_file, setting="ORCHESTRATOR_CHECKPOINT_KEY_FILE"),
+        )
         self._endings: set[Ending] = set()
         self._draining = False
         self._places = Places(most=settings.max_sessions, most_per_client=settings.max_sessions_per_client)
         self._readers: set[asyncio.Task[None]] = set()
         self._sweeper = Sweeper()
         self._giving_back: asyncio.TimerHandle | None = None
-        metrics.begin_at_zero()
+        begin_at_zero()
         metrics.SESSION_CAPACITY.set(settings.max_sessions)
 
     def register(self, server: grpc.aio.Server) -> None:
         """See `serving.rpc.server.Service`."""
         transfer_pb2_grpc.add_TransferServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
-    async def warm_up(self) -> None:
-        """Do nothing: the stages have their own warm-ups and health checks."""
-
     @property
     def ready_at_start(self) -> bool:
-        """False: `keep_health` first checks that the stages can be reached. See `serving.rpc.health.Awaiting`."""
+        """False: `keep_health` first checks that the stages can be reached."""
         return False
 
     async def keep_health(self, health: Health) -> None:
         """Report SERVING while sessions are accepted: every stage was reached once, and none is away for long."""
         settings = self._settings
-        probes = self._connections.probes()
+        probes = self._shared.connections.probes()
         stages = Reachability(
             probes,
             addresses={stage: getattr(settings, f"{stage}_address") for stage in probes},
             unready_after_seconds=settings.unready_after_seconds,
             now_s=asyncio.get_running_loop().time,
         )
-        await self._connections.connect(within_seconds=settings.watch_seconds)
+        await self._shared.connections.connect(within_seconds=settings.watch_seconds)
         await follow(health, stages.trouble, every_seconds=settings.watch_seconds)
 
     async def close(self) -> None:
@@ -107,7 +105,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             await asyncio.wait(self._readers)
         if self._giving_back is not None:
             self._giving_back.cancel()
-        await self._connections.close()
+        await self._shared.connections.close()
         for threads in (self._threads.draw, self._threads.encode, self._threads.disk):
             await asyncio.to_thread(threads.shutdown)
 
@@ -116,10 +114,6 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self._draining = True
         for ending in self._endings:
             ending.drain()
-
-    def ready_facts(self) -> Mapping[str, str | int]:
-        """Nothing besides the ports."""
-        return {}
 
     async def Transfer(
         self, requests: AsyncIterator[transfer_pb2.TransferRequest], context: grpc.aio.ServicerContext
@@ -146,7 +140,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         config = config_from_proto((await self._first(reader)).config, self._settings)
         resumed = None
         if config.checkpoint:  # takes some milliseconds: a checksum over it, and a picture to decode
-            opening = partial(self._sealer.open, config.checkpoint, config, log.client)
+            opening = partial(self._shared.sealer.open, config.checkpoint, config, log.client)
             resumed = await asyncio.get_running_loop().run_in_executor(self._threads.disk, opening)
         intake = Intake(self._settings.picture_limits(), config.frame_rate_hz, resumed)
         client = TransferClient(reader, writer, intake, config.returns, log)
@@ -172,8 +166,12 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         self, request: transfer_pb2.ListActorsRequest, context: grpc.aio.ServicerContext
     ) -> transfer_pb2.ListActorsResponse:
         """See transfer.proto. A version that cannot be served is listed with the reason."""
-        summaries = await asyncio.get_running_loop().run_in_executor(self._threads.disk, self._summaries)
-        return transfer_pb2.ListActorsResponse(actors=summaries)
+
+        def summaries() -> list[transfer_pb2.ActorSummary]:
+            return [summary_to_proto(listed) for listed in self._shared.actors.listed()]
+
+        found = await asyncio.get_running_loop().run_in_executor(self._threads.disk, summaries)
+        return transfer_pb2.ListActorsResponse(actors=found)
 
     async def FitBody(
         self, requests: AsyncIterator[transfer_pb2.FitBodyRequest], context: grpc.aio.ServicerContext
@@ -186,7 +184,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             choice = pose_choice_from_proto(config.pose_backend, config.dancer, settings, field="config")
             log.opened()
             intake = Intake(settings.picture_limits(), _ANY_RATE_HZ)
-            pose = PoseStage(self._connections.pose, choice, settings, live=False)
+            pose = PoseStage(self._shared.connections.pose, choice, settings, live=False)
 
             async def next_frame(seconds: float) -> InFlightFrame | None:
                 request = await reader.take(seconds)
@@ -221,7 +219,10 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         reader.task.add_done_callback(self._readers.discard)
         failure: BaseException | None = None
         try:
-            if (refusal := self._refusal(log.client)) is not None:
+            refusal: DanceError | None = self._places.refusal(log.client)
+            if self._draining:
+                refusal = Draining("this server is shutting down; another one may be available")
+            if refusal is not None:
                 await reader.drop_rest(_REFUSED_WITHIN_SECONDS)
                 raise refusal
             with self._places.hold(log.client), metrics.SESSIONS.track_inprogress():
@@ -249,11 +250,3 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         if self._giving_back is not None:
             self._giving_back.cancel()
         self._giving_back = loop.call_later(_IDLE_SECONDS, give_back)
-
-    def _refusal(self, client: str) -> DanceError | None:
-        if self._draining:
-            return Draining("this server is shutting down; another one may be available")
-        return self._places.refusal(client)
-
-    def _summaries(self) -> list[transfer_pb2.ActorSummary]:
-        return [summary_to_proto(listed) for listed in self._actors.listed()]

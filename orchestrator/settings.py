@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 from motion.pose_choice import PoseBackend
 from serving.pictures.codec import PictureLimits
+from serving.process.settings import NOT_NEGATIVE, AtLeastOne, FinitePositive, one_of
 from serving.rpc.server import MESSAGE_LIMIT_BYTES, ServerSettings
 from serving.transport.addresses import checked_address
 from serving.transport.tls import ChannelTls, channel_tls, is_local
@@ -50,98 +50,77 @@ class OrchestratorSettings(ServerSettings):
     jwt_audience: str = ""
     """The required `aud` of every JWT; mandatory with `jwt_keys_file`."""
 
-    max_sessions: int = 8
+    max_sessions: AtLeastOne = 8
     """Concurrent Transfer and FitBody streams; more are refused."""
-    max_sessions_per_client: int = 4
+    max_sessions_per_client: AtLeastOne = 4
     """The same per client, identified by token or certificate. Anonymous clients have only the limit above."""
-    max_look_ahead_frames: int = 30
+    max_look_ahead_frames: Annotated[int, NOT_NEGATIVE] = 30
     """Look-ahead beyond this is refused, because every frame of it is held in memory."""
-    max_frame_side_px: int = 4096
+    max_frame_side_px: AtLeastOne = 4096
     """The longest side of a picture, read from its header before anything is decoded."""
-    max_frame_bytes: int = 12 * 2**20
+    max_frame_bytes: AtLeastOne = 12 * 2**20
     """The size of an encoded picture. A picture beyond this limit or the one above is answered BAD_FRAME."""
-    lossless_frames_in_flight: int = 6
+    lossless_frames_in_flight: AtLeastOne = 6
     """In addition to the look-ahead. One per slow stage, so that all stages can work at the same time."""
-    live_frames_in_flight: int = 2
+    live_frames_in_flight: AtLeastOne = 2
     """Each additional frame adds the slowest stage's time to the latency."""
-    label_map_threads: int = 2
+    label_map_threads: AtLeastOne = 2
     """Threads that draw label maps, shared by all sessions."""
-    encode_threads: int = 2
+    encode_threads: AtLeastOne = 2
     """Threads that encode answers, shared by all sessions; small answers need none."""
-    max_checkpoint_bytes: int = 8 * 2**20
+    max_checkpoint_bytes: AtLeastOne = 8 * 2**20
     """The size of a checkpoint that a client sends. It holds the network's last picture, as a PNG, and about 10 kB."""
     checkpoint_key_file: Path | None = None
     """Keys that seal checkpoints, in hexadecimal, one per line; the first seals, all open. If all replicas have the
     same file, a session can resume on any of them. None: a random key, so that only this process can resume."""
-    pose_backend: str = "mediapipe"
+    pose_backend: Annotated[str, one_of(*(backend.value for backend in PoseBackend))] = "mediapipe"
     """The backend of sessions that name none: mediapipe, openpose or rtmpose. The pose service must have it."""
-    max_fit_frames: int = 100_000
+    max_fit_frames: AtLeastOne = 100_000
     """Frames of one FitBody clip: about an hour at 25 fps. Each frame with a body takes about 150 bytes."""
 
-    open_seconds: float = 60.0
+    open_seconds: FinitePositive = 60.0
     """Time-out for a stage to accept a session's config; the pose stage may have to load its networks."""
-    actor_seconds: float = 120.0
+    actor_seconds: FinitePositive = 120.0
     """Time-out for the agent to load an actor."""
-    renew_actor_seconds: float = 10.0
+    renew_actor_seconds: FinitePositive = 10.0
     """How often a session renews its actor with the agent, which may otherwise unload it. It must stay well below the
     agent's `in_use_seconds`."""
-    pose_seconds: float = 10.0
+    pose_seconds: FinitePositive = 10.0
     """Time-out for the answer to one frame; likewise for the next three stages."""
-    normalize_seconds: float = 5.0
-    generator_seconds: float = 30.0
-    face_seconds: float = 10.0
-    away_seconds: float = 20.0
+    normalize_seconds: FinitePositive = 5.0
+    generator_seconds: FinitePositive = 30.0
+    face_seconds: FinitePositive = 10.0
+    away_seconds: FinitePositive = 20.0
     """How long a failing stage is retried, on any replica. Then the session ends with an error that names the stage."""
-    answer_seconds: float = 30.0
+    answer_seconds: FinitePositive = 30.0
     """Time-out for a client to read one answer. A client that stops reading blocks only its own session."""
-    config_seconds: float = 10.0
+    config_seconds: FinitePositive = 10.0
     """Time-out for a client to send its config."""
-    idle_seconds: float = 60.0
+    idle_seconds: FinitePositive = 60.0
     """A session ends if its client sends nothing for this long and no answer is due."""
-    session_seconds: float = 4 * 3600.0
+    session_seconds: FinitePositive = 4 * 3600.0
     """The longest duration of a session."""
-    unready_after_seconds: float = 10.0
+    unready_after_seconds: FinitePositive = 10.0
     """A stage that cannot be reached for this long makes this process NOT_SERVING until it is back. The process is also
     NOT_SERVING until every stage has been reached once."""
-    watch_seconds: float = 1.0
+    watch_seconds: FinitePositive = 1.0
     """How often the reachability of the stages is checked."""
-    traces_every_n_frames: int = 25
+    traces_every_n_frames: AtLeastOne = 25
     """With tracing on: every n-th frame of a session gets spans."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("max_sessions", "max_frame_side_px", "max_frame_bytes", "lossless_frames_in_flight",
-                     "live_frames_in_flight", "label_map_threads", "encode_threads", "max_fit_frames",
-                     "max_checkpoint_bytes", "traces_every_n_frames"):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.max_frame_bytes > LARGEST_PICTURES_BYTES:
             # gRPC rejects a larger message, and the whole session with it.
             raise ValueError(f"max_frame_bytes must be at most {LARGEST_PICTURES_BYTES}, got {self.max_frame_bytes}")
-        if self.max_look_ahead_frames < 0:
-            raise ValueError(f"max_look_ahead_frames must not be negative, got {self.max_look_ahead_frames}")
-        for name in (field.name for field in fields(self) if field.name.endswith("_seconds")):
-            if name.startswith("drain_") or name == "max_connection_age_seconds":
-                continue  # 0 is valid: no drain time, or no limit on a connection's age
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.pose_backend not in {backend.value for backend in PoseBackend}:
-            raise ValueError(f"pose_backend must be mediapipe, openpose or rtmpose, got {self.pose_backend!r}")
         for name in _STAGE_ADDRESSES:
             try:
                 checked_address(getattr(self, name))
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
-        self._check_access()
-
-    def _check_access(self) -> None:
-        if self.max_sessions_per_client < 1:
-            raise ValueError(f"max_sessions_per_client must be at least 1, got {self.max_sessions_per_client}")
-        if self.stage_tls() is None and not self.stage_insecure:
-            for name in _STAGE_ADDRESSES:
-                if not is_local(getattr(self, name)):
-                    what = f"{name} {getattr(self, name)} is on another machine"
-                    raise ValueError(f"{what}: set stage_ca for TLS, or stage_insecure=true for plaintext")
+            if self.stage_tls() is None and not self.stage_insecure and not is_local(getattr(self, name)):
+                what = f"{name} {getattr(self, name)} is on another machine"
+                raise ValueError(f"{what}: set stage_ca for TLS, or stage_insecure=true for plaintext")
         if self.jwt_keys_file is not None and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError("jwt_keys_file needs jwt_issuer and jwt_audience")
         if self.jwt_keys_file is None and (self.jwt_issuer or self.jwt_audience):

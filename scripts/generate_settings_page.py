@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import typing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,8 +67,9 @@ def settings_of(path: str, class_name: str) -> list[Setting]:
     tree = ast.parse((ROOT / path).read_text())
     (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
     found: list[Setting] = []
-    module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
-    defaults = {field.name: field.default for field in dataclasses.fields(getattr(module, class_name))}
+    settings_type = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), class_name)
+    defaults = {field.name: field.default for field in dataclasses.fields(settings_type)}
+    hints = typing.get_type_hints(settings_type)
     for node, following in zip(body, [*body[1:], None], strict=True):
         if not isinstance(node, ast.AnnAssign):
             continue
@@ -75,8 +77,15 @@ def settings_of(path: str, class_name: str) -> list[Setting]:
         meaning = ""
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
             meaning = " ".join(str(following.value.value).split())
-        found.append(Setting(name, ast.unparse(node.annotation), _shown(defaults[name]), meaning))
+        found.append(Setting(name, _kind(hints[name]), _shown(defaults[name]), meaning))
     return found
+
+
+def _kind(hint: Any) -> str:
+    """The name of a field's type, without its limits and without None."""
+    if typing.get_origin(hint) is typing.Literal:
+        return "str"
+    return str((typing.get_args(hint) or (hint,))[0].__name__)
 
 
 def _shown(default: Any) -> str:
@@ -100,10 +109,7 @@ def page() -> str:
 
 
 def _table(prefix: str, settings: list[Setting]) -> list[str]:
-    rows = [
-        f"| `{prefix}{one.name.upper()}` | {one.kind.replace(' | None', '')} | {one.default} | {one.meaning} |"
-        for one in settings
-    ]
+    rows = [f"| `{prefix}{one.name.upper()}` | {one.kind} | {one.default} | {one.meaning} |" for one in settings]
     return ["| variable | type | default | |", "|---|---|---|---|", *rows]
 
 

@@ -129,29 +129,25 @@ class StageError(DanceError):
     """A stage failed.
 
     stage: its name. sequence: the frame it was working on, or None if the failure belongs to no single frame.
+    stage_code: the stage's own status, if it sent one. It never becomes ours, because a client would take it to be
+    about its request.
     """
 
     code = StatusCode.UNAVAILABLE
 
-    def __init__(self, stage: str, sequence: int | None, reason: str) -> None:
+    def __init__(self, stage: str, sequence: int | None, reason: str, stage_code: StatusCode | None = None) -> None:
         where = "" if sequence is None else f" at frame {sequence}"
         super().__init__(f"stage {stage} failed{where}: {reason}")
         self.stage = stage
         self.sequence = sequence
         self.reason = reason
+        self.stage_code = stage_code
 
 
 class StageUnavailable(StageError):
-    """The stage could not be reached, died, or is full.
-
-    code_of_stage: the stage's own status, if it sent one.
-    """
+    """The stage could not be reached, died, or is full."""
 
     retryable = True
-
-    def __init__(self, stage: str, sequence: int | None, reason: str, code_of_stage: StatusCode | None = None) -> None:
-        super().__init__(stage, sequence, reason)
-        self.code_of_stage = code_of_stage
 
 
 class StageTimeout(StageError):
@@ -162,18 +158,20 @@ class StageTimeout(StageError):
 
 
 class StageRefused(StageError):
-    """The stage refused its input; a retry would not help.
-
-    refused_with: the stage's own status. It never becomes ours, because a client would take it to be about its request.
-    """
-
-    def __init__(self, stage: str, sequence: int | None, reason: str, code: StatusCode) -> None:
-        super().__init__(stage, sequence, reason)
-        self.refused_with = code
+    """The stage refused its input; a retry would not help."""
 
 
 class StageBroken(StageError):
     """The stage's answer is invalid; a retry would not help."""
+
+
+def first_error(error: BaseException) -> BaseException:
+    """Return the first error in a (nested) exception group, one of ours if there is any; else the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        error = error.subgroup(DanceError) or error
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def is_final(error: BaseException) -> bool:

@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,8 +79,8 @@ class SignedTokens:
         try:
             claims = jwt.decode(
                 token,
-                key.key,
-                algorithms=[key.algorithm],
+                key,
+                algorithms=[key.algorithm_name],
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=_CLOCKS_DIFFER_SECONDS,
@@ -122,20 +121,11 @@ def token_check(settings: OrchestratorSettings) -> BearerTokens | None:
     """Build the token check from the settings; None if calls need no token. Raises BadSettings."""
     if settings.tokens_file is None and settings.jwt_keys_file is None:
         return None
-    listed = signed = None
-    if settings.tokens_file is not None:
-        listed = ListedTokens(settings.tokens_file)
+    listed = None if settings.tokens_file is None else ListedTokens(settings.tokens_file)
+    signed = None
     if settings.jwt_keys_file is not None:
         signed = SignedTokens(settings.jwt_keys_file, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     return BearerTokens(listed, signed)
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """A key and the only algorithm it may be used with."""
-
-    key: Any
-    algorithm: str
 
 
 def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
@@ -158,14 +148,14 @@ def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
     return list(entries.items())
 
 
-def _key_set(contents: Sequence[bytes]) -> dict[str | None, _Key]:
+def _key_set(contents: Sequence[bytes]) -> dict[str | None, jwt.PyJWK]:
     """Return the keys by id; a single key is also stored under None."""
     try:
         stored = parsed(contents[0])["keys"]
         entries = [dict(entry) for entry in stored]
     except (ValueError, TypeError, KeyError):
         raise ValueError('the key set is not JSON of the form {"keys": [...]}') from None
-    keys: dict[str | None, _Key] = {}
+    keys: dict[str | None, jwt.PyJWK] = {}
     signing = [entry for entry in entries if entry.get("use", "sig") == "sig"]
     for number, entry in enumerate(signing, 1):
         kid = entry.get("kid")
@@ -181,7 +171,7 @@ def _key_set(contents: Sequence[bytes]) -> dict[str | None, _Key]:
     return keys
 
 
-def _key(entry: Mapping[str, Any], what: str) -> _Key:
+def _key(entry: Mapping[str, Any], what: str) -> jwt.PyJWK:
     kind = entry.get("kty")
     algorithm = _ALGORITHMS.get(kind) if isinstance(kind, str) else None
     curve = _CURVES.get(str(kind))
@@ -190,14 +180,14 @@ def _key(entry: Mapping[str, Any], what: str) -> _Key:
     if kind != "oct" and "d" in entry:
         raise ValueError(f"{what} is a private key; put only its public half into the key set")
     try:
-        key = jwt.PyJWK(dict(entry), algorithm).key
+        key = jwt.PyJWK(dict(entry), algorithm)
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         raise ValueError(f"{what} cannot be read as a {kind} key") from None
-    if isinstance(key, RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
-        raise ValueError(f"{what} has {key.key_size} bits, expected at least {_LEAST_RSA_BITS}")
-    if isinstance(key, bytes) and len(key) < _LEAST_SECRET_BYTES:
-        raise ValueError(f"{what} has {len(key)} bytes, expected at least {_LEAST_SECRET_BYTES}")
-    return _Key(key, algorithm)
+    if isinstance(key.key, RSAPublicKey) and key.key.key_size < _LEAST_RSA_BITS:
+        raise ValueError(f"{what} has {key.key.key_size} bits, expected at least {_LEAST_RSA_BITS}")
+    if isinstance(key.key, bytes) and len(key.key) < _LEAST_SECRET_BYTES:
+        raise ValueError(f"{what} has {len(key.key)} bytes, expected at least {_LEAST_SECRET_BYTES}")
+    return key
 
 
 _REFUSALS: Final[tuple[tuple[type[jwt.PyJWTError], str, str], ...]] = (

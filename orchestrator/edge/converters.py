@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
@@ -26,10 +26,7 @@ _MODES: Final = {
     transfer_pb2.TRANSFER_MODE_LOSSLESS: TransferMode.LOSSLESS,
     transfer_pb2.TRANSFER_MODE_LIVE: TransferMode.LIVE,
 }
-_MODE_TO_PROTO: Final = {
-    TransferMode.LOSSLESS: transfer_pb2.TRANSFER_MODE_LOSSLESS,
-    TransferMode.LIVE: transfer_pb2.TRANSFER_MODE_LIVE,
-}
+_MODE_TO_PROTO: Final = {mode: number for number, mode in _MODES.items()}
 _REASON_TO_PROTO: Final[dict[NoPictureReason, Any]] = {
     reason: transfer_pb2.NoPictureReason.Value(f"NO_PICTURE_REASON_{reason.name}") for reason in NoPictureReason
 }
@@ -117,19 +114,14 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
         actor_version=config.actor_version,
         mode=_MODE_TO_PROTO[config.mode],
         output=transfer_pb2.OutputFormat(
-            encoding=converters.encoding_to_proto(config.output.encoding),
+            encoding=converters.ENCODING_TO_PROTO[config.output.encoding],
             jpeg_quality=config.output.jpeg_quality if config.output.encoding is PictureEncoding.JPEG else 0,
             full_frame=config.output.full_frame,
         ),
         source_body=None if config.source_body is None else converters.body_stats_to_proto(config.source_body),
         dancer=converters.dancer_choice_to_proto(config.pose.dancer),
         look_ahead_frames=config.look_ahead_frames,
-        return_options=transfer_pb2.ReturnOptions(
-            source_pose=config.returns.source_pose,
-            normalized_pose=config.returns.normalized_pose,
-            stage_times=config.returns.stage_times,
-            label_map=config.returns.label_map,
-        ),
+        return_options=transfer_pb2.ReturnOptions(**asdict(config.returns)),
         pose_backend=converters.BACKEND_TO_PROTO[config.pose.backend],
         pose_detail=converters.DETAIL_TO_PROTO[config.pose.detail],
         face_and_hands_every_n=config.pose.face_and_hands_every_n,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import grpc.aio
 
+from motion.frame import NoPictureReason
 from orchestrator.session.ending import EndReason
 from serving.errors import DanceError, StageError
 from serving.observability import logs, metrics, tracing
@@ -17,6 +18,16 @@ from serving.rpc.call_context import SESSION_METADATA
 _log = logging.getLogger(__name__)
 
 _OUR_FAULT: Final = frozenset({EndReason.STAGE_FAILED, EndReason.STAGE_TIMEOUT, EndReason.BROKEN})
+
+
+def begin_at_zero() -> None:
+    """Create the orchestrator's counters at zero. Prometheus computes no rate for a counter's first event otherwise."""
+    for stage in ("pose", "normalize", "generator", "face"):
+        metrics.STAGE_RETRIES.labels(stage)
+    for result in ("picture", *(reason.value for reason in NoPictureReason)):
+        metrics.FRAMES.labels(result)
+    for reason in EndReason:
+        metrics.SESSION_ENDS.labels(reason.value)
 
 
 class SessionLog:

@@ -126,7 +126,7 @@ class TransferClient:
         if frame.trace is not None:
             frame.trace.end(result)
         self._log.answered += 1
-        metrics.frames_with(result).inc()
+        metrics.child(metrics.FRAMES, result).inc()
         metrics.FRAME_DURATION.observe(time.perf_counter() - frame.arrived_at_s)
         for remark in frame.remarks:
-            metrics.remarks_of(remark.value).inc()
+            metrics.child(metrics.REMARKS, remark.value).inc()

@@ -107,10 +107,9 @@ class InFlightFrame:
         """Note that `stage` has answered, and record its times here, in the metrics and in the trace."""
         total_seconds = time.perf_counter() - self.entered_at_s
         self.times.append(StageTime(stage, compute_seconds, self.waited_seconds, total_seconds))
-        duration, compute, queue = metrics.stage_answers(stage)
-        duration.observe(total_seconds)
-        compute.observe(compute_seconds)
-        queue.observe(self.waited_seconds)
+        metrics.child(metrics.STAGE_DURATION, stage, "ok").observe(total_seconds)
+        metrics.child(metrics.STAGE_COMPUTE, stage).observe(compute_seconds)
+        metrics.child(metrics.STAGE_QUEUE, stage).observe(self.waited_seconds)
         if self.trace is not None:
             self.trace.stage(stage, self.entered_at_s, compute_seconds, self.waited_seconds)
 

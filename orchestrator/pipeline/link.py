@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
-from serving.errors import DanceError
+from serving.errors import first_error
 
 T = TypeVar("T")
 
@@ -119,20 +119,11 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
 
 async def run_together(*parts: Coroutine[Any, Any, None]) -> None:
     """Run all parts as tasks that end together. Raises the first failure itself; our own errors take precedence."""
-    failure: BaseException
     try:
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part)
         return
     except BaseExceptionGroup as failures:
-        failure = _first(failures)
+        failure = first_error(failures)
     raise failure
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    ours = failures.subgroup(DanceError)
-    first: BaseException = ours or failures
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first

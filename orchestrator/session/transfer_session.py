@@ -29,6 +29,7 @@ from orchestrator.stages.pose import PoseStage
 from serving.actors.store import Actor, ActorStore
 from serving.errors import BadInput, DanceError, StageError, StageTimeout
 from serving.observability import metrics
+from serving.process.background import in_background
 
 _DEPTH: Final = 2
 """Of every link: frames in a link only wait. See docs/decisions/0005-frames-in-flight.md."""
@@ -206,15 +207,14 @@ class Session:
         When the server drains, no further frame is taken, the frames in flight are answered, and the client is told
         where to resume. If the client has already half-closed, the session ends as it would without a drain.
         """
-        renewing = asyncio.create_task(self._keep_actor(), name="keeping the actor loaded")
-        try:
-            async with lasting(self._shared.settings.session_seconds):
-                await run_together(self._feed(), self._play(), self._drain())
-        except _AllAnswered:
-            await self._hand_over()
-        finally:
-            renewing.cancel()
-            await asyncio.wait({renewing})
+        settings = self._shared.settings
+        feeding = feed(self._door, self._next_frame, settings.idle_seconds, self._owes_answers)
+        async with in_background(self._keep_actor(), "keeping the actor loaded"):
+            try:
+                async with lasting(settings.session_seconds):
+                    await run_together(feeding, self._play(), self._drain())
+            except _AllAnswered:
+                await self._hand_over()
 
     async def close(self) -> None:
         """End the stages' streams and discard unanswered frames."""
@@ -250,9 +250,6 @@ class Session:
             # The actor is loaded: a session need not end because the agent is briefly unavailable.
             with suppress(DanceError):
                 await self._ensure_actor()
-
-    async def _feed(self) -> None:
-        await feed(self._door, self._next_frame, self._shared.settings.idle_seconds, self._owes_answers)
 
     async def _play(self) -> None:
         await play(self._door, self._stages, self._deliver, depth=_DEPTH)

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.link import Link, LinkEnded, run_together
 from orchestrator.pipeline.play import Inbox
+from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.failures import Patience, stage_errors
-from serving.errors import DanceError, StageError, StageUnavailable
+from serving.errors import BadInput, DanceError, StageBroken, StageError, StageUnavailable
 from serving.rpc.client_stream import ClientStream
 
 RequestT = TypeVar("RequestT")
@@ -26,8 +27,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
     again. If an idle stage ends its stream while it owes no answer, a new one is opened at the next frame.
 
     method: the stub's method. in_flight: frames sent and not answered, in addition to `look_ahead`. look_ahead: how
-    many later frames the stage needs before it answers a frame. open_seconds, answer_seconds: how long the stage may be
-    silent. away_seconds: how long it may keep failing.
+    many later frames the stage needs before it answers a frame. answer_seconds: how long the stage may be silent.
     """
 
     name: ClassVar[str]
@@ -35,18 +35,17 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
     def __init__(
         self,
         method: Any,
+        settings: OrchestratorSettings,
         *,
         in_flight: int,
         look_ahead: int,
-        open_seconds: float,
         answer_seconds: float,
-        away_seconds: float,
     ) -> None:
         self._method = method
         self._look_ahead = look_ahead
-        self._open_seconds = open_seconds
+        self._open_seconds = settings.open_seconds
         self._answer_seconds = answer_seconds
-        self._patience = Patience(away_seconds)
+        self._patience = Patience(settings.away_seconds)
         self._max_unanswered = in_flight + look_ahead
         self._room = asyncio.Semaphore(self._max_unanswered)
         self._unanswered: deque[InFlightFrame] = deque()
@@ -68,7 +67,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
 
     @abstractmethod
     def _take_answer(self, frame: InFlightFrame, response: ResponseT) -> None:
-        """Write the answer into the frame. Raises StageError if it is invalid."""
+        """Write the answer into the frame. Raises StageError or BadInput if it is invalid."""
 
     async def open(self) -> None:
         """Open the stream and wait until its config is accepted. Raises StageError."""
@@ -180,7 +179,11 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
     async def _collect(self, asked: Link[InFlightFrame], outbox: Link[InFlightFrame]) -> None:
         async for frame, _ in asked:
             if self._unanswered and self._unanswered[0] is frame:
-                self._take_answer(frame, await self._answered(frame))
+                response = await self._answered(frame)
+                try:
+                    self._take_answer(frame, response)
+                except BadInput as error:  # the stage is at fault, not the client
+                    raise StageBroken(self.name, frame.sequence, str(error)) from error
                 self._unanswered.popleft()
                 self._room.release()
             self._leaves(frame)

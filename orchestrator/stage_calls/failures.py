@@ -13,7 +13,7 @@ import grpc.aio
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
-from serving.errors import StageError, StageRefused, StageTimeout, StageUnavailable
+from serving.errors import BadInput, StageBroken, StageError, StageRefused, StageTimeout, StageUnavailable
 from serving.observability import logs, metrics, tracing
 from serving.process.backoff import Backoff
 
@@ -54,6 +54,8 @@ def status_code(error: InferenceServerException) -> StatusCode:
 def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[None]:
     """Turn the failure of a call to `stage` about one frame into a StageError, and count it.
 
+    BadInput is about the stage's answer, so the stage is at fault and not the client.
+
     seconds: the call's time limit, for the message. sequence: None where no single frame is concerned.
     """
     started_s = time.perf_counter()
@@ -62,6 +64,8 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
             yield
         except grpc.aio.AioRpcError as error:
             raise stage_error(stage, sequence, error.code(), error.details() or "") from error
+        except BadInput as error:
+            raise StageBroken(stage, sequence, str(error)) from error
         except InferenceServerException as error:
             raise stage_error(stage, sequence, status_code(error), error.message() or "") from error
         except TimeoutError as error:

@@ -14,7 +14,7 @@ from orchestrator.pipeline.ordered_work import OrderedStage
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.failures import Patience, stage_errors
 from serving.actors.store import Actor
-from serving.errors import BadInput, StageBroken, StageError
+from serving.errors import StageBroken, StageError
 from serving.pictures.codec import decode_picture, encode_picture
 from serving.rpc import converters
 
@@ -59,10 +59,7 @@ class FaceStage(OrderedStage):
         frame.leave(self.name, answer.compute_seconds)
 
     def _refined(self, frame: InFlightFrame, answer: face_pb2.RefineResponse, shape: tuple[int, ...]) -> Picture:
-        try:
-            refined = decode_picture(converters.picture_from_proto(answer.face, field="face"), field="face")
-        except BadInput as error:
-            raise StageBroken(self.name, frame.sequence, str(error)) from error
+        refined = decode_picture(converters.picture_from_proto(answer.face, field="face"), field="face")
         if refined.shape != shape:
             raise StageBroken(self.name, frame.sequence, f"expected {shape}, got {refined.shape}")
         return refined

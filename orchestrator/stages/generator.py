@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 import numpy as np
 from dance.v1 import agent_pb2, agent_pb2_grpc
 from grpc import StatusCode
-from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
+from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 
 from motion.frame import Picture
@@ -46,13 +46,13 @@ async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Ac
         with stage_errors(GeneratorStage.name, None, seconds):
             answer = await stub.EnsureActor(request, timeout=seconds)
     except StageRefused as refusal:
-        if refusal.refused_with is StatusCode.NOT_FOUND:
+        if refusal.stage_code is StatusCode.NOT_FOUND:
             raise ActorNotFound(refusal.reason) from refusal
-        if refusal.refused_with is StatusCode.FAILED_PRECONDITION:
+        if refusal.stage_code is StatusCode.FAILED_PRECONDITION:
             raise ActorUnusable(refusal.reason) from refusal
         raise
     except StageUnavailable as error:
-        if error.code_of_stage is StatusCode.RESOURCE_EXHAUSTED:
+        if error.stage_code is StatusCode.RESOURCE_EXHAUSTED:
             reason = error.reason.removeprefix("RESOURCE_EXHAUSTED: ")
             raise AtCapacity(f"stage {error.stage}: {reason}") from error
         raise
@@ -113,7 +113,7 @@ class GeneratorStage:
         while True:
             try:
                 with stage_errors(self.name, frame.sequence, self._seconds):
-                    frame.generated, compute_seconds = self._picture(frame, await self._infer(inputs))
+                    frame.generated, compute_seconds = await self._infer(frame, inputs)
                 break
             except StageError as error:
                 await self._patience.again(_retryable_if_unloaded(error))
@@ -132,13 +132,11 @@ class GeneratorStage:
         except DanceError as error:  # the next attempt's own error is the one that counts
             _log.info("the agent cannot check the actor %s: %s", self._model, error)
 
-    async def _infer(self, inputs: list[InferInput]) -> InferResult:
-        return await self._triton.infer(
+    async def _infer(self, frame: InFlightFrame, inputs: list[InferInput]) -> tuple[Picture, float]:
+        """Return the picture and its compute time in seconds. Raises StageBroken for invalid outputs."""
+        result = await self._triton.infer(
             self._model, inputs, model_version=self._version, outputs=_OUTPUTS, client_timeout=self._seconds
         )
-
-    def _picture(self, frame: InFlightFrame, result: InferResult) -> tuple[Picture, float]:
-        """Return the picture and its compute time in seconds. Raises StageBroken for invalid outputs."""
         try:
             drawn, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
         except ValueError as error:
@@ -154,7 +152,7 @@ class GeneratorStage:
 
 def _retryable_if_unloaded(error: StageError) -> StageError:
     """Make NOT_FOUND retryable: an actor that Triton has unloaded can be loaded again."""
-    if isinstance(error, StageRefused) and error.refused_with is StatusCode.NOT_FOUND:
+    if isinstance(error, StageRefused) and error.stage_code is StatusCode.NOT_FOUND:
         return StageUnavailable(error.stage, error.sequence, error.reason)
     return error
 

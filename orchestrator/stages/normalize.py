@@ -13,7 +13,7 @@ from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture, Rema
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.bidi_stage import StreamStage
 from serving.actors.store import Actor
-from serving.errors import BadInput, StageBroken
+from serving.errors import StageBroken
 from serving.rpc import converters
 
 SURE: Final = 0.8
@@ -38,11 +38,10 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
     ) -> None:
         super().__init__(
             stub.Normalize,
+            settings,
             in_flight=2,
             look_ahead=config.look_ahead_frames,
-            open_seconds=settings.open_seconds,
             answer_seconds=settings.normalize_seconds,
-            away_seconds=settings.away_seconds,
         )
         self._config = config
         self._actor = actor
@@ -83,10 +82,7 @@ class NormalizeStage(StreamStage[normalize_pb2.NormalizeRequest, normalize_pb2.N
             raise StageBroken(self.name, frame.sequence, "it answered another frame")
         self._state = answer.state_after
         if frame.no_picture is None and answer.HasField("pose"):
-            try:
-                frame.normalized_pose = converters.pose_from_proto(answer.pose)
-            except BadInput as error:  # the stage is at fault, not the client
-                raise StageBroken(self.name, frame.sequence, str(error)) from error
+            frame.normalized_pose = converters.pose_from_proto(answer.pose)
             frame.transform = Transform(answer.transform.scale, answer.transform.foot_y, answer.transform.hip_x)
             frame.remarks.extend(_remarks(answer))
         elif frame.no_picture is None:

@@ -15,7 +15,7 @@ from orchestrator.config import PoseConfig
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture, Remark
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.bidi_stage import StreamStage
-from serving.errors import BadInput, NotServed, StageBroken, StageRefused
+from serving.errors import NotServed, StageBroken, StageRefused
 from serving.rpc import converters
 
 
@@ -43,11 +43,10 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
     ) -> None:
         super().__init__(
             stub.Estimate,
+            settings,
             in_flight=1 if live else 2,
             look_ahead=0,
-            open_seconds=settings.open_seconds,
             answer_seconds=settings.pose_seconds,
-            away_seconds=settings.away_seconds,
         )
         self.config = config
         self._dancer_at = dancer_at
@@ -57,7 +56,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         try:
             await super().open()
         except StageRefused as error:
-            if error.refused_with is StatusCode.UNIMPLEMENTED:
+            if error.stage_code is StatusCode.UNIMPLEMENTED:
                 reason = error.reason.removeprefix("UNIMPLEMENTED: ")
                 # The field has another name in the client's config than in the pose service's.
                 raise NotServed(reason.replace("config.backend:", "config.pose_backend:")) from error
@@ -101,10 +100,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         if estimate.bad_picture:
             frame.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
         elif estimate.dancer_index >= 0:
-            try:
-                frame.source_pose = converters.pose_from_proto(estimate.people[estimate.dancer_index].pose)
-            except BadInput as error:  # the stage is at fault, not the client
-                raise StageBroken(self.name, frame.sequence, str(error)) from error
+            frame.source_pose = converters.pose_from_proto(estimate.people[estimate.dancer_index].pose)
             if frame.size is not None:
                 self._dancer_at = place_of(frame.source_pose, frame.size)
         frame.dancer_at = self._dancer_at

@@ -7,15 +7,7 @@ if __name__ == "__main__":  # before the imports: a signal during them would end
 
 from services.face.servicer import FaceService
 from services.face.settings import FaceSettings
-from serving.process.settings import from_environment
 from serving.rpc.server import run_service
 
-
-async def build() -> tuple[FaceService, FaceSettings]:
-    """Build the service and its settings. Raises BadSettings."""
-    settings = from_environment(FaceSettings, "FACE_")
-    return FaceService(settings), settings
-
-
 if __name__ == "__main__":
-    run_service(build)
+    run_service(FaceService, FaceSettings, "FACE_")

@@ -20,12 +20,13 @@ from services.generator.triton.plain_paths import Links
 from services.generator.triton.process import TritonFailed, TritonServer
 from serving.actors.store import ActorStore
 from serving.rpc.health import Health
+from serving.rpc.server import Service
 from serving.transport.addresses import hosts_of
 
 _log = logging.getLogger(__name__)
 
 
-class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
+class AgentService(Service, agent_pb2_grpc.GeneratorAgentServiceServicer):
     """Serves `EnsureActor`; runs the agent, and Triton unless it runs elsewhere. See `serving.rpc.server.Service`."""
 
     name: str = "generator"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Annotated, Final
 
 from motion.documents import BadDocument, read_bounded
 from services.generator.triton.model_repository import EngineOptions
 from services.generator.triton.process import TritonPorts
 from serving.actors.actor_id import checked_actor_id
-from serving.errors import BadInput, BadSettings
+from serving.errors import BadSettings
 from serving.inference.precision import Device, Precision
+from serving.process.settings import NOT_NEGATIVE, AtLeastOne, Port, Positive
 from serving.rpc.server import ServerSettings
 from serving.transport.addresses import checked_address
 from serving.transport.tls import ChannelTls, channel_tls, is_local, is_loopback
@@ -30,10 +31,10 @@ class GeneratorSettings(ServerSettings):
 
     triton_address: str = ""
     """host:port of the gRPC service of a Triton that runs elsewhere, such as a sidecar container. Empty: start one."""
-    triton_grpc_port: int = 0
+    triton_grpc_port: Port = 0
     """gRPC port of the agent's own Triton. 0: on loopback without TLS, a socket file that only this user can open; else
     a free port."""
-    triton_metrics_port: int = 0
+    triton_metrics_port: Port = 0
     """Metrics port of the agent's own Triton; 0 takes a free port."""
     triton_ca: Path | None = None
     """PEM of the CA that signed Triton's certificate. The agent's own Triton serves with `tls_certificate` and requires
@@ -43,7 +44,7 @@ class GeneratorSettings(ServerSettings):
     triton_key: Path | None = None
     triton_log: Path | None = None
     """Triton's log file. None: a file in a temporary folder, which is removed at the end."""
-    triton_exit_seconds: int = 5
+    triton_exit_seconds: AtLeastOne = 5
     """How long requests in flight may take when Triton stops."""
     triton_repository_key_file: Path | None = None
     """File with the key that lets the agent load actors in a Triton elsewhere, read at each use: the KEY in
@@ -52,50 +53,32 @@ class GeneratorSettings(ServerSettings):
     repository_root: Path | None = None
     """Triton's model repository, which the agent writes. None: a temporary folder. A Triton elsewhere shares it."""
 
-    device: str = "cpu"
+    device: Device = "cpu"
     """"cpu" or "gpu"; neither falls back to the other."""
-    threads: int = 2
+    threads: AtLeastOne = 2
     """Threads of each actor's engine on a CPU."""
-    precision: str = "auto"
+    precision: Precision = "auto"
     """"bf16", "f32", or "auto": bf16 if the CPU supports it, else f32."""
 
     load_at_start: str = "none"
     """"none": load actors on their first request. "all", or ids separated by commas: at start and when published."""
-    max_actors: int = 4
+    max_actors: AtLeastOne = 4
     """Actors loaded at the same time. On a CPU each version is a process of about 230 MB plus its network."""
-    in_use_seconds: float = 30.0
+    in_use_seconds: Annotated[float, NOT_NEGATIVE] = 30.0
     """A version is in use, and stays loaded, for this long after it drew a picture or was requested."""
-    watch_seconds: float = 0.5
+    watch_seconds: Positive = 0.5
     """How often the agent checks the actors' folder, Triton and the processes of its actors."""
-    canary_seconds: float = 10.0
+    canary_seconds: Positive = 10.0
     """The agent requests a canary picture from a loaded version that has drawn nothing for this long."""
-    answer_seconds: float = 2.0
+    answer_seconds: Positive = 2.0
     """Triton is restarted if it does not answer within this time, three times in a row."""
-    canary_timeout_seconds: float = 15.0
+    canary_timeout_seconds: Positive = 15.0
     """A canary that takes longer has failed."""
-    load_timeout_seconds: float = 60.0
+    load_timeout_seconds: Positive = 60.0
     """Time-out for loading an actor."""
 
     def __post_init__(self) -> None:
         ServerSettings.__post_init__(self)
-        for name in ("triton_grpc_port", "triton_metrics_port"):
-            if not 0 <= getattr(self, name) <= 65535:
-                raise ValueError(f"{name} must lie in 0 to 65535, got {getattr(self, name)}")
-        for name in ("threads", "max_actors", "triton_exit_seconds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in (
-            *("watch_seconds", "canary_seconds", "answer_seconds"),
-            *("canary_timeout_seconds", "load_timeout_seconds"),
-        ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.in_use_seconds < 0:
-            raise ValueError(f"in_use_seconds must not be negative, got {self.in_use_seconds}")
-        if self.device not in get_args(Device):
-            raise ValueError(f"device must be cpu or gpu, got {self.device!r}")
-        if self.precision not in get_args(Precision):
-            raise ValueError(f"precision must be auto, bf16 or f32, got {self.precision!r}")
         if self.triton_address and self.repository_root is None:
             raise ValueError("triton_address needs repository_root, the model repository that this Triton reads")
         if self.triton_repository_key_file is not None and not self.triton_address:
@@ -107,10 +90,7 @@ class GeneratorSettings(ServerSettings):
                 raise ValueError(f"triton_address: {error}") from error
         self._check_security()
         for actor_id in self.listed_actors():
-            try:
-                checked_actor_id(actor_id, field="load_at_start")
-            except BadInput as error:
-                raise ValueError(str(error)) from error
+            checked_actor_id(actor_id, field="load_at_start")
 
     def _check_security(self) -> None:
         tls, calling = self.tls(), self.triton_tls()
@@ -151,9 +131,7 @@ class GeneratorSettings(ServerSettings):
 
     def engine_options(self) -> EngineOptions:
         """Return how the models run their networks."""
-        return EngineOptions(
-            device=cast("Device", self.device), threads=self.threads, precision=cast("Precision", self.precision)
-        )
+        return EngineOptions(device=self.device, threads=self.threads, precision=self.precision)
 
     def triton_ports(self) -> TritonPorts:
         """Return where the agent's own Triton listens."""

@@ -8,16 +8,8 @@ if __name__ == "__main__":  # before the imports: a signal during them would end
 from services.normalize.servicer import NormalizeService
 from services.normalize.settings import NormalizeSettings
 from serving.process.memory import keep_freed_memory
-from serving.process.settings import from_environment
 from serving.rpc.server import run_service
-
-
-async def build() -> tuple[NormalizeService, NormalizeSettings]:
-    """Build the service and its settings. Raises BadSettings."""
-    settings = from_environment(NormalizeSettings, "NORMALIZE_")
-    return NormalizeService(settings), settings
-
 
 if __name__ == "__main__":
     keep_freed_memory()
-    run_service(build)
+    run_service(NormalizeService, NormalizeSettings, "NORMALIZE_")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from services.normalize.rules import NormalizeRules
+from serving.process.settings import NOT_NEGATIVE, AtLeastOne, Positive
 from serving.rpc.server import ServerSettings
 
 
@@ -14,11 +16,11 @@ class NormalizeSettings(ServerSettings):
 
     max_connection_age_seconds: float = 300.0
     """See `ServerSettings`: orchestrators find new replicas of this service within this time."""
-    max_streams: int = 64
+    max_streams: AtLeastOne = 64
     """Concurrent streams; more are refused. A frame takes 1 to 2 ms of CPU, gRPC included."""
-    max_look_ahead_frames: int = 30
+    max_look_ahead_frames: Annotated[int, NOT_NEGATIVE] = 30
     """Look-ahead beyond this is refused: every frame of it holds a pose in memory."""
-    idle_seconds: float = 300.0
+    idle_seconds: Positive = 300.0
     """A stream ends if its client neither sends nor reads for this long."""
     median_window_seconds: float = 0.1
     """With look-ahead: width of the centred median, at most 7 frames. If it holds fewer than 3, One-Euro smooths."""
@@ -35,12 +37,6 @@ class NormalizeSettings(ServerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_streams < 1:
-            raise ValueError(f"max_streams must be at least 1, got {self.max_streams}")
-        if self.max_look_ahead_frames < 0:
-            raise ValueError(f"max_look_ahead_frames must not be negative, got {self.max_look_ahead_frames}")
-        if self.idle_seconds <= 0:
-            raise ValueError(f"idle_seconds must be positive, got {self.idle_seconds}")
         self.rules()
 
     def rules(self) -> NormalizeRules:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +26,7 @@ from serving.observability import metrics
 from serving.pictures.codec import decode_picture
 from serving.rpc import converters
 from serving.rpc.health import Health, follow
+from serving.rpc.server import Service
 from serving.rpc.server_stream import ServerStream, StreamPlaces
 
 ESTIMATES: Final = Counter(
@@ -51,7 +52,7 @@ class _Decoded:
 _Prepared = pose_pb2.EstimateConfig | _Decoded | pose_pb2.EstimateRequest
 
 
-class PoseService(pose_pb2_grpc.PoseServiceServicer):
+class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
     """Serves `Estimate`: each stream has an estimator in its own thread. Raises BadSettings for model cards.
 
     factory: creates MediaPipe estimators.
@@ -66,7 +67,7 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         self._backends = open_backends(
             settings.cards(), cache=settings.model_cache, threads=settings.network_threads, mediapipe=factory
         )
-        default = self._backends.config(settings.default_backend, PoseDetail.HOLISTIC, settings.rules())
+        default = self._backends.config(PoseBackend(settings.backend), PoseDetail.HOLISTIC, settings.rules())
         self._pool = WorkerPool(default, self._backends.make)
         self._decoders = ThreadPoolExecutor(settings.decoding_threads, thread_name_prefix="decode")
         self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
@@ -91,10 +92,6 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         """End all threads."""
         await self._pool.close()
         await asyncio.to_thread(self._decoders.shutdown)
-
-    def ready_facts(self) -> Mapping[str, str | int]:
-        """Return no facts besides the ports."""
-        return {}
 
     async def Estimate(
         self, requests: AsyncIterator[pose_pb2.EstimateRequest], context: grpc.aio.ServicerContext
@@ -162,7 +159,7 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         """Convert the stream's config. Raises NotServed and BadInput, which name the field."""
         if config.backend not in pose_pb2.PoseBackend.values():
             raise BadInput("config.backend", f"{config.backend} is not a pose backend")
-        backend = converters.BACKEND_FROM_PROTO.get(config.backend, self._settings.default_backend)
+        backend = converters.BACKEND_FROM_PROTO.get(config.backend, PoseBackend(self._settings.backend))
         if not self._backends.serves(backend):
             served = ", ".join(other.name for other in PoseBackend if self._backends.serves(other))
             raise NotServed(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from motion.people.person_tracking import TrackingRules
 from motion.pose_choice import PoseBackend
 from services.pose.estimator import PoseRules
 from serving.pictures.codec import PictureLimits
+from serving.process.settings import AtLeastOne, Positive, one_of
 from serving.rpc.server import ServerSettings
 
 
@@ -18,15 +20,15 @@ class PoseSettings(ServerSettings):
 
     max_connection_age_seconds: float = 300.0
     """See `ServerSettings`: the orchestrators find new replicas of this service within that time."""
-    max_streams: int = 8
+    max_streams: AtLeastOne = 8
     """Maximum number of open streams; more are rejected. Each has its own tracker, about 46 ms of CPU a frame."""
-    max_frames_waiting: int = 2
+    max_frames_waiting: AtLeastOne = 2
     """Decoded frames that a stream holds before its sender must wait."""
-    idle_seconds: float = 300.0
+    idle_seconds: Positive = 300.0
     """A stream that sends nothing for this long is ended."""
-    decoding_threads: int = 2
+    decoding_threads: AtLeastOne = 2
     """Threads that decode pictures, shared by all streams."""
-    max_side_px: int = 4096
+    max_side_px: AtLeastOne = 4096
     """Maximum length of a picture's longer side."""
     min_detection_confidence: float = 0.7
     """Confidence of MediaPipe's detector at which it starts tracking a person; at 0.5 it takes furniture for people."""
@@ -38,7 +40,7 @@ class PoseSettings(ServerSettings):
     """Body joints less visible than this are unseen."""
     face_and_hands_every_n: int = 3
     """Default for streams with detail LIVE whose config does not set it."""
-    backend: str = "mediapipe"
+    backend: Annotated[str, one_of(*(backend.value for backend in PoseBackend))] = "mediapipe"
     """Backend of streams that do not name one: mediapipe, openpose or rtmpose."""
     openpose_card: Path | None = None
     """The model card of the backend openpose; without one it is not served."""
@@ -46,35 +48,22 @@ class PoseSettings(ServerSettings):
     """The model card of the backend rtmpose; without one it is not served."""
     model_cache: Path | None = None
     """Folder for networks that a card names by address; default: below .cache in the home folder."""
-    network_threads: int = 2
+    network_threads: AtLeastOne = 2
     """Threads of a network of openpose or rtmpose."""
     remember_seconds: float = 3.0
     """For backends that find several people: how long a person out of sight keeps their id. A dancer lost for longer is
     given up, and another one is chosen."""
-    stuck_seconds: float = 30.0
+    stuck_seconds: Positive = 30.0
     """The process is NOT_SERVING while an estimator takes longer than this for one picture."""
-    watch_seconds: float = 1.0
+    watch_seconds: Positive = 1.0
     """How often the estimators are checked."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("max_streams", "max_frames_waiting", "decoding_threads", "max_side_px", "network_threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("idle_seconds", "stuck_seconds", "watch_seconds"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.backend not in {backend.value for backend in PoseBackend}:
-            raise ValueError(f"backend must be mediapipe, openpose or rtmpose, got {self.backend!r}")
-        if self.cards().get(self.default_backend, self) is None:
+        if self.cards().get(PoseBackend(self.backend), self) is None:
             raise ValueError(f"backend {self.backend} needs {self.backend}_card, the model card of its network")
         self.rules()
         self.tracking_rules()
-
-    @property
-    def default_backend(self) -> PoseBackend:
-        """The backend of streams that do not name one."""
-        return PoseBackend(self.backend)
 
     def cards(self) -> dict[PoseBackend, Path | None]:
         """Return the model card of each backend that needs one."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -113,18 +115,25 @@ class Actor:
 
     def read_plate(self) -> Picture:
         """Return the plate, `[H, W, 3]` uint8 RGB of the footage's size. Raises ActorUnusable."""
-        size = self.frame_size
-        try:
+        size, where = self.frame_size, f"actor {self.id!r} version {self.version}"
+        with unusable(f"{where}: {PLATE_FILE}"):
             data = read_bounded(self.plate_path, _PLATE_LIMITS.max_bytes)
-            plate = EncodedPicture(PictureEncoding.PNG, size.width_px, size.height_px, data)
+        plate = EncodedPicture(PictureEncoding.PNG, size.width_px, size.height_px, data)
+        try:
             return decode_picture(plate, _PLATE_LIMITS, field=PLATE_FILE)
-        except OSError as error:
-            reason = f"{PLATE_FILE} cannot be read: {error.strerror}"
-        except BadDocument as error:
-            reason = f"{PLATE_FILE} {error}"
         except BadPicture as error:
-            reason = str(error)
-        raise ActorUnusable(f"actor {self.id} version {self.version}: {reason}")
+            raise ActorUnusable(f"{where}: {error}") from error
+
+
+@contextmanager
+def unusable(what: str) -> Iterator[None]:
+    """Turn errors of reading and checking a file into ActorUnusable. what: the actor and the file, for the message."""
+    try:
+        yield
+    except OSError as error:
+        raise ActorUnusable(f"{what} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ActorUnusable(f"{what}: {error}") from error
 
 
 def check_files(actor: Actor) -> None:
@@ -137,12 +146,8 @@ def check_files(actor: Actor) -> None:
     if missing:
         raise ActorUnusable(f"{where} lacks {', '.join(missing)}")
     for path, most_bytes in limits.items():
-        try:
+        with unusable(f"{where}: {path.name}"):
             check_size(path, most_bytes)
-        except OSError as error:
-            raise ActorUnusable(f"{where}: {path.name} cannot be read: {error.strerror}") from error
-        except BadDocument as error:
-            raise ActorUnusable(f"{where}: {path.name} {error}") from error
 
 
 def actor_text(actor: Actor) -> str:
@@ -151,10 +156,8 @@ def actor_text(actor: Actor) -> str:
     where = f"actor {actor.id!r} cannot be published: {METADATA_FILE}"
     if len(text.encode()) > MOST_BYTES:
         raise ActorUnusable(f"{where} would have more than {MOST_BYTES} bytes")
-    try:
+    with unusable(where):
         _actor(Fields.of(parsed(text)), actor.id, actor.version, actor.folder)
-    except ValueError as error:
-        raise ActorUnusable(f"{where}: {error}") from error
     return text
 
 
@@ -193,16 +196,12 @@ def _storable(value: Any) -> Any:
 def read_actor(actor_id: str, version: int, folder: Path) -> Actor:
     """Read and check actor.json. Raises ActorUnusable."""
     where = f"actor {actor_id!r} version {version}"
-    try:
+    with unusable(f"{where}: {METADATA_FILE}"):
         stored = Fields.of(read_document(folder / METADATA_FILE, null_for_infinite_in=_RECORDS))
         format_ = stored.whole("format", 0, LAST_VERSION)
         if format_ != FORMAT:
             raise ActorUnusable(f"{where} is stored in format {format_}, this server reads format {FORMAT}")
         return _actor(stored, actor_id, version, folder)
-    except OSError as error:
-        raise ActorUnusable(f"{where}: {METADATA_FILE} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ActorUnusable(f"{where}: {METADATA_FILE}: {error}") from error
 
 
 def _actor(stored: Fields, actor_id: str, version: int, folder: Path) -> Actor:

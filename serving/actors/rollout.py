@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from motion.documents import Fields, read_document
+from serving.actors.actor import unusable
 from serving.actors.actor_id import LAST_VERSION
 from serving.errors import ActorUnusable, BadInput
 from serving.process.atomic_files import written_whole
@@ -89,19 +90,17 @@ def read_served(home: Path, versions: list[int]) -> Served:
 
     Raises ActorUnusable, naming the file, when it cannot be read or names a missing version.
     """
-    try:
-        served = _from_json(Fields.of(read_document(home / SERVING_FILE)))
-    except FileNotFoundError as error:
-        if (home / SERVING_FILE).is_symlink():
-            raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} is a link that leads nowhere") from error
-        return Served(versions[-1], previous=versions[-2] if len(versions) > 1 else 0)
-    except OSError as error:
-        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE}: {error}") from error
+    what = f"actor {home.name!r}: {SERVING_FILE}"
+    with unusable(what):
+        try:
+            served = _from_json(Fields.of(read_document(home / SERVING_FILE)))
+        except FileNotFoundError as error:
+            if (home / SERVING_FILE).is_symlink():
+                raise ActorUnusable(f"{what} is a link that leads nowhere") from error
+            return Served(versions[-1], previous=versions[-2] if len(versions) > 1 else 0)
     missing = [version for version in served.versions if version not in versions]
     if missing:
-        raise ActorUnusable(f"actor {home.name!r}: {SERVING_FILE} names version {missing[0]}, which is not there")
+        raise ActorUnusable(f"{what} names version {missing[0]}, which is not there")
     return served
 
 

@@ -26,6 +26,7 @@ from serving.actors.actor import (
     actor_text,
     check_files,
     read_actor,
+    unusable,
 )
 from serving.actors.actor_id import LAST_VERSION, checked_actor_id, is_actor_id, is_number, is_version
 from serving.actors.rollout import SERVING_FILE, Served, gated, read_served, write_served
@@ -69,12 +70,7 @@ class ActorStore:
 
         Folders whose names are not actor ids are ignored. Raises ActorUnusable if the store itself cannot be read.
         """
-        try:
-            names = [entry.name for entry in self.root.iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise ActorUnusable(f"the actors' folder cannot be read: {error.strerror}") from error
+        names = _names_in(self.root, "the actors' folder")
         return sorted(name for name in names if is_actor_id(name) and self._is_actor(self.root / name))
 
     def versions(self, actor_id: str) -> list[int]:
@@ -216,12 +212,7 @@ class ActorStore:
     @staticmethod
     def _numbers_in(home: Path) -> list[str]:
         """Return the names of folders that may hold a version. Raises ActorUnusable if `home` cannot be read."""
-        try:
-            names = [entry.name for entry in home.iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise ActorUnusable(f"actor {home.name!r}: its folder cannot be read: {error.strerror}") from error
+        names = _names_in(home, f"actor {home.name!r}: its folder")
         return sorted(name for name in names if is_number(name) and _is_there(home / name / METADATA_FILE))
 
     @classmethod
@@ -238,6 +229,13 @@ class ActorStore:
 
 def _no_version(actor_id: str, name: str) -> str:
     return f"actor {actor_id!r}: folder {name[:20]}: versions are whole numbers from 1 to {LAST_VERSION}"
+
+
+def _names_in(folder: Path, what: str) -> list[str]:
+    """Return the names in a folder; none if there is no folder. Raises ActorUnusable if `what` cannot be read."""
+    with unusable(what), suppress(FileNotFoundError, NotADirectoryError):
+        return [entry.name for entry in folder.iterdir()]
+    return []
 
 
 def _is_there(path: Path) -> bool:

@@ -15,10 +15,9 @@ import sys
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 LogFormat = Literal["json", "text"]
-LOG_FORMATS: Final = get_args(LogFormat)
 
 SESSION: Final[ContextVar[str]] = ContextVar("session", default="")
 """Id of the current session; empty without one."""
@@ -54,15 +53,11 @@ def facts(**named: Any) -> dict[str, Any]:
 
 
 def configure(level: str, log_format: str) -> None:
-    """Make the whole process log to stderr. level: a name of `logging`. log_format: one of LOG_FORMATS."""
+    """Make the whole process log to stderr. level: a name of `logging`. log_format: "json" or "text"."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     handler.addFilter(_caller_gone)
-    root = logging.getLogger()
-    for other in list(root.handlers):
-        root.removeHandler(other)
-    root.addHandler(handler)
-    root.setLevel(level)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def _caller_gone(record: logging.LogRecord) -> bool:
@@ -96,9 +91,6 @@ class JsonFormatter(logging.Formatter):
 
 class TextFormatter(logging.Formatter):
     """A line for people: time, level, logger, message, then the other fields of `JsonFormatter` as name=value."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: ")
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from functools import cache
-from typing import Final
+from typing import Final, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram, Info
+
+MetricT = TypeVar("MetricT", Counter, Histogram)
 
 FRAME_BUCKETS_SECONDS: Final = (
     0.001, 0.002, 0.004, 0.008, 0.01, 0.013, 0.016, 0.02, 0.025, 0.033, 0.04, 0.05, 0.065, 0.08, 0.1, 0.16, 0.25, 0.5,
@@ -66,52 +66,15 @@ EVENT_LOOP_LAG = Histogram("dance_event_loop_lag_seconds", "How late a timer fir
 BUILD_INFO = Info("dance_build", "The version, and the service that runs here")
 
 
-def begin_at_zero() -> None:
-    """Create the orchestrator's counters at zero. Prometheus computes no rate for a counter's first event otherwise."""
-    for stage in ("pose", "normalize", "generator", "face"):
-        STAGE_RETRIES.labels(stage)
-    for result in ("picture", "no_person", "dropped", "bad_frame", "not_placed"):
-        FRAMES.labels(result)
-    for reason in ("finished", "cancelled", "full", "refused", "stage_failed", "stage_timeout", "broken",
-                   "drained", "draining", "client_silent", "too_long", "never_read"):  # fmt: skip
-        SESSION_ENDS.labels(reason)
-
-
 @cache
-def stage_answers(stage: str) -> tuple[Histogram, Histogram, Histogram]:
-    """Return `dance_stage_duration_seconds` (outcome ok), `..._compute_seconds` and `..._queue_seconds` of one stage.
-
-    They are cached, because looking up a child by its labels takes longer than observing it.
-    """
-    return STAGE_DURATION.labels(stage, "ok"), STAGE_COMPUTE.labels(stage), STAGE_QUEUE.labels(stage)
+def child(metric: MetricT, *labels: str) -> MetricT:
+    """Return a metric's child for these labels. Cached: looking it up takes longer than observing it."""
+    return metric.labels(*labels)
 
 
-@cache
-def frames_with(result: str) -> Counter:
-    """Return `dance_frames` of one result."""
-    return FRAMES.labels(result)
-
-
-@cache
-def remarks_of(remark: str) -> Counter:
-    """Return `dance_frame_remarks` of one remark."""
-    return REMARKS.labels(remark)
-
-
-@asynccontextmanager
-async def watching_event_loop(every_seconds: float = 0.25) -> AsyncIterator[None]:
-    """Observe `dance_event_loop_lag_seconds` while the context lasts."""
-
-    async def watch() -> None:
-        while True:
-            asked_at = time.perf_counter()
-            await asyncio.sleep(every_seconds)
-            EVENT_LOOP_LAG.observe(max(0.0, time.perf_counter() - asked_at - every_seconds))
-
-    task = asyncio.create_task(watch(), name="event loop lag")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+async def watch_event_loop(every_seconds: float = 0.25) -> None:
+    """Observe `dance_event_loop_lag_seconds` until cancelled."""
+    while True:
+        asked_at = time.perf_counter()
+        await asyncio.sleep(every_seconds)
+        EVENT_LOOP_LAG.observe(max(0.0, time.perf_counter() - asked_at - every_seconds))

@@ -120,11 +120,6 @@ def install(provider: Any) -> Callable[[], None]:
     return uninstall
 
 
-def carries_trace(carried: Mapping[str, Any]) -> bool:
-    """Whether a call with this metadata is part of a trace, and traces are on."""
-    return _active is not None and _TRACEPARENT in carried
-
-
 def outgoing(*, whole_session: bool) -> tuple[tuple[str, str], ...]:
     """Return metadata that makes a called process's span a child of the current frame, else of the session.
 
@@ -146,8 +141,8 @@ def outgoing(*, whole_session: bool) -> tuple[tuple[str, str], ...]:
 
 @contextmanager
 def serving_call(method: str, carried: Mapping[str, Any]) -> Iterator[None]:
-    """Make a span for a call that `carries_trace`."""
-    if _active is None:
+    """Make a span for a call, if its metadata `carried` is part of a trace and traces are on."""
+    if _active is None or _TRACEPARENT not in carried:
         yield
         return
     parent = _active.propagator.extract({_TRACEPARENT: str(carried[_TRACEPARENT])})
@@ -204,8 +199,8 @@ class FrameTrace:
         self._active = active
         self._session = session
         self._sequence = sequence
-        self._parent = active.api.set_span_in_context(session.span)
-        self.span = active.tracer.start_span("frame", self._parent, attributes={"dance.sequence": _told(sequence)})
+        parent = active.api.set_span_in_context(session.span)
+        self.span = active.tracer.start_span("frame", parent, attributes={"dance.sequence": _told(sequence)})
 
     def stage(self, name: str, started_s: float, compute_seconds: float, queue_seconds: float) -> None:
         """Add a stage's span, which ends now. started_s: on `time.perf_counter`."""

@@ -36,10 +36,7 @@ class ReloadedFiles(Generic[Parsed]):
         self._parse = parse
         self._lock = threading.Lock()
         self._stamp = self._stamped()
-        try:
-            self._value = self._read()
-        except (OSError, ValueError) as error:
-            raise BadSettings(setting, _reason(error)) from None
+        self._value = self._read()
 
     def current(self) -> Parsed:
         """Return the newest good state."""
@@ -50,14 +47,19 @@ class ReloadedFiles(Generic[Parsed]):
             self._stamp = stamp
             try:
                 self._value = self._read()
-            except (OSError, ValueError) as error:
-                _log.error("%s changed and is not taken, the earlier state stays: %s", self._setting, _reason(error))
+            except BadSettings as error:
+                _log.error("%s changed and is not taken, the earlier state stays: %s", self._setting, error)
             else:
                 _log.info("%s was read again", self._setting)
             return self._value
 
     def _read(self) -> Parsed:
-        return self._parse([_read(path) for path in self._paths])
+        try:
+            return self._parse([_read(path) for path in self._paths])
+        except OSError as error:
+            raise BadSettings(self._setting, f"{error.filename} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise BadSettings(self._setting, str(error)) from None
 
     def _stamped(self) -> _Stamp:
         return tuple(_stamp_of(path) for path in self._paths)
@@ -76,7 +78,3 @@ def _stamp_of(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return f"{error.filename} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)

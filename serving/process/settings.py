@@ -1,22 +1,54 @@
 """Settings: frozen dataclasses, read once from the environment when a process starts.
 
 The field `max_in_flight: int` of a settings class with the prefix `POSE_` is the variable `POSE_MAX_IN_FLIGHT`. No
-other code reads `os.environ`.
+other code reads `os.environ`. The type of a field may limit its values: `threads: AtLeastOne = 2`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from serving.errors import BadSettings
+from serving.errors import BadInput, BadSettings
 
 Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A limit on a setting, in the form `Annotated[type, Rule(...)]`. must: the words after "must" in the error."""
+
+    must: str
+    holds: Callable[[Any], bool]
+
+
+NOT_NEGATIVE: Final = Rule("not be negative", lambda value: 0 <= value < math.inf)
+AtLeastOne = Annotated[int, Rule("be at least 1", lambda value: value >= 1)]
+Port = Annotated[int, Rule("lie in 0 to 65535", lambda value: 0 <= value <= 65535)]
+Positive = Annotated[float, Rule("be positive", lambda value: value > 0)]
+FinitePositive = Annotated[float, Rule("be positive", lambda value: 0 < value < math.inf)]
+
+
+def check(settings: Any) -> None:
+    """Raise ValueError for a field that breaks a rule of its type or is not a value of its `Literal`."""
+    for name, hint in typing.get_type_hints(type(settings), include_extras=True).items():
+        rules = [one_of(*typing.get_args(hint))] if typing.get_origin(hint) is Literal else ()
+        for rule in (*rules, *getattr(hint, "__metadata__", ())):
+            value = getattr(settings, name)
+            if not rule.holds(value):
+                raise ValueError(f"{name} must {rule.must}, got {value!r}")
+
+
+def one_of(*choices: str) -> Rule:
+    """Return the rule that a setting must be one of `choices`."""
+    return Rule(f"be {', '.join(choices[:-1])} or {choices[-1]}", choices.__contains__)
 
 
 def from_environment(
@@ -25,7 +57,8 @@ def from_environment(
     """Return an instance of the dataclass `settings_type` with every field that the environment sets.
 
     Raises BadSettings, naming the variable, for a value of the wrong type, for a value that `__post_init__` refuses
-    with ValueError, and for a variable with our prefix that is not a field: a misspelt setting must not be silent.
+    with ValueError or BadInput, and for a variable with our prefix that is not a field: a misspelt setting must not be
+    silent.
     """
     environment = os.environ if environment is None else environment
     hints = typing.get_type_hints(settings_type)
@@ -42,7 +75,7 @@ def from_environment(
         values[fields[variable]] = _parsed(variable, text, hints[fields[variable]])
     try:
         return settings_type(**values)
-    except ValueError as error:
+    except (ValueError, BadInput) as error:
         raise BadSettings(f"{prefix}*", str(error)) from error
 
 
@@ -68,6 +101,6 @@ def _parsed(variable: str, text: str, hint: Any) -> Any:
             raise BadSettings(variable, f"expected {hint.__name__}, got {text!r}") from error
     if hint is Path:
         return Path(text)
-    if hint is str:
+    if hint is str or typing.get_origin(hint) is Literal:
         return text
     raise TypeError(f"{variable}: settings of type {hint} cannot be read from the environment")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol
 
 import grpc
 import grpc.aio
 from prometheus_client import Counter
 
 from serving.errors import Unauthenticated
-from serving.rpc.handler_wrapping import wrapped
+from serving.rpc.handler_wrapping import AroundCalls
 from serving.rpc.server_stream import RequestReader
 
 ANONYMOUS: Final = "anonymous"
@@ -35,16 +35,6 @@ class TokenCheck(Protocol):
         ...
 
 
-@runtime_checkable
-class Guarded(Protocol):
-    """A service whose callers must present a token."""
-
-    @property
-    def token_check(self) -> TokenCheck | None:
-        """None if no token is required."""
-        ...
-
-
 def client_of(context: grpc.aio.ServicerContext) -> str:
     """Return the name of the caller of the current call.
 
@@ -59,7 +49,7 @@ def client_of(context: grpc.aio.ServicerContext) -> str:
     return f"certificate:{next(iter(names)).decode(errors='replace')}" if names else ANONYMOUS
 
 
-class IdentityInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class IdentityInterceptor(AroundCalls):
     """Refuses every call, of any kind and service, without a valid token; see `client_of`.
 
     The token is read from the metadata `authorization: Bearer TOKEN`. Comes after `ErrorInterceptor`.
@@ -68,24 +58,18 @@ class IdentityInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     def __init__(self, check: TokenCheck) -> None:
         self._check = check
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
-        """See grpc.aio.ServerInterceptor."""
-        handler = await continuation(handler_call_details)
-        return None if handler is None else wrapped(handler, self._authenticated)
-
     @asynccontextmanager
-    async def _authenticated(self, requests: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+    async def around(
+        self, details: grpc.HandlerCallDetails, request: Any, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[None]:
+        """See `AroundCalls`."""
         try:
             _proven.set(self._check.client(_bearer_token(context)))
         except Unauthenticated as error:
             REFUSALS.labels(error.reason).inc()
-            if hasattr(requests, "__aiter__"):
+            if hasattr(request, "__aiter__"):
                 # If requests were still on their way, grpc would report INTERNAL to the client and hide the refusal.
-                reader = RequestReader(requests)
+                reader = RequestReader(request)
                 await reader.drop_rest(_REFUSED_WITHIN_SECONDS)
                 reader.close()
             raise

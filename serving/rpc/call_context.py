@@ -6,7 +6,7 @@ CarryingChannel(channel): metadata     ──►     ContextInterceptor: context
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 
 from serving.observability import logs, tracing
-from serving.rpc.handler_wrapping import wrapped
+from serving.rpc.handler_wrapping import AroundCalls
 
 SESSION_METADATA: Final = "dance-session"
 SEQUENCE_METADATA: Final = "dance-sequence"
@@ -44,7 +44,7 @@ async def session_of(call: Any) -> str:
 
 
 class CarryingChannel:
-    """A channel for generated stubs that adds `outgoing_metadata` to every call.
+    """A channel for the stages' stubs that adds `outgoing_metadata` to every call.
 
     It replaces a client interceptor, for which grpcio adds a queue and two tasks to every stream.
     """
@@ -53,16 +53,11 @@ class CarryingChannel:
         self._channel = channel
 
     def unary_unary(self, *args: Any, **named: Any) -> Callable[..., Any]:
-        """See grpc.aio.Channel; the next three are alike."""
+        """See grpc.aio.Channel."""
         return _carrying(self._channel.unary_unary(*args, **named), whole_session=False)
 
-    def unary_stream(self, *args: Any, **named: Any) -> Callable[..., Any]:
-        return _carrying(self._channel.unary_stream(*args, **named), whole_session=True)
-
-    def stream_unary(self, *args: Any, **named: Any) -> Callable[..., Any]:
-        return _carrying(self._channel.stream_unary(*args, **named), whole_session=True)
-
     def stream_stream(self, *args: Any, **named: Any) -> Callable[..., Any]:
+        """See grpc.aio.Channel."""
         return _carrying(self._channel.stream_stream(*args, **named), whole_session=True)
 
 
@@ -74,33 +69,24 @@ def _carrying(method: Callable[..., Any], *, whole_session: bool) -> Callable[..
     return call
 
 
-class ContextInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class ContextInterceptor(AroundCalls):
     """Sets context variables from a call's metadata, so that all its log records carry them.
 
     Comes after `ErrorInterceptor`, so that a call's span has the error that ended it. An invalid session id is ignored,
     because a caller may send anything.
     """
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
-        """See grpc.aio.ServerInterceptor. grpcio runs the handler in the same context."""
-        carried = dict(handler_call_details.invocation_metadata or ())
+    @asynccontextmanager
+    async def around(
+        self, details: grpc.HandlerCallDetails, request: Any, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[None]:
+        """See `AroundCalls`."""
+        carried = dict(details.invocation_metadata or ())
         session = carried.get(SESSION_METADATA, "")
         if isinstance(session, str) and logs.is_session_id(session):
             logs.SESSION.set(session)
         sequence = carried.get(SEQUENCE_METADATA, "")
         if isinstance(sequence, str) and sequence.isdecimal() and len(sequence) <= 20:
             logs.SEQUENCE.set(int(sequence))
-        handler = await continuation(handler_call_details)
-        if handler is None or not tracing.carries_trace(carried):
-            return handler
-
-        @asynccontextmanager
-        async def traced(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
-            with tracing.serving_call(handler_call_details.method, carried):
-                yield
-
-        return wrapped(handler, traced)
+        with tracing.serving_call(details.method, carried):
+            yield

@@ -42,12 +42,12 @@ DETAIL_TO_PROTO: Final = {
     PoseDetail.LIVE: pose_pb2.POSE_DETAIL_LIVE,
 }
 DETAIL_FROM_PROTO: Final[dict[int, PoseDetail]] = {number: detail for detail, number in DETAIL_TO_PROTO.items()}
-_ENCODING_TO_PROTO = {
+ENCODING_TO_PROTO: Final = {
     PictureEncoding.JPEG: frame_pb2.PICTURE_ENCODING_JPEG,
     PictureEncoding.PNG: frame_pb2.PICTURE_ENCODING_PNG,
     PictureEncoding.RAW: frame_pb2.PICTURE_ENCODING_RAW,
 }
-_ENCODING_FROM_PROTO: dict[int, PictureEncoding] = {number: encoding for encoding, number in _ENCODING_TO_PROTO.items()}
+_ENCODING_FROM_PROTO: dict[int, PictureEncoding] = {number: encoding for encoding, number in ENCODING_TO_PROTO.items()}
 
 # Protobuf encodes a list of floats as their consecutive bytes, as numpy stores them. Copying the encoded bytes takes a
 # twentieth of the time of converting 411 Python floats.
@@ -65,11 +65,6 @@ def encoding_from_proto(number: int, *, field: str) -> PictureEncoding:
     if number not in _ENCODING_FROM_PROTO:
         raise BadInput(field, f"expected JPEG, PNG or RAW, got {number}")
     return _ENCODING_FROM_PROTO[number]
-
-
-def encoding_to_proto(encoding: PictureEncoding) -> frame_pb2.PictureEncoding:
-    """Return the enum value of `encoding`."""
-    return _ENCODING_TO_PROTO[encoding]
 
 
 def picture_from_proto(message: frame_pb2.Picture, *, field: str = "picture") -> EncodedPicture:
@@ -93,7 +88,7 @@ def fill_picture(message: frame_pb2.Picture, picture: EncodedPicture) -> None:
     Passing a message to another one's constructor serialises and parses it again, at each level; this copies the bytes
     once.
     """
-    message.encoding = _ENCODING_TO_PROTO[picture.encoding]
+    message.encoding = ENCODING_TO_PROTO[picture.encoding]
     message.width_px = picture.width_px
     message.height_px = picture.height_px
     message.data = picture.data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,9 +16,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from serving.errors import AtCapacity, BadInput, DanceError
+from serving.errors import AtCapacity, BadInput, DanceError, first_error
 from serving.observability import logs
-from serving.rpc.handler_wrapping import wrapped
+from serving.rpc.handler_wrapping import AroundCalls
 
 _log = logging.getLogger(__name__)
 _RETRY_AFTER_SECONDS: Final = 2
@@ -106,25 +106,18 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
     return Refusal(field, retry_after_seconds)
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class ErrorInterceptor(AroundCalls):
     """Turns a DanceError into its status, for all four kinds of calls; any other error is logged and is INTERNAL."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
-        """See grpc.aio.ServerInterceptor."""
-        handler = await continuation(handler_call_details)
-
-        @asynccontextmanager
-        async def ending(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[None]:
-            try:
-                yield
-            except Exception as error:
-                _end(context, error, handler_call_details.method)
-
-        return None if handler is None else wrapped(handler, ending)
+    @asynccontextmanager
+    async def around(
+        self, details: grpc.HandlerCallDetails, request: Any, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[None]:
+        """See `AroundCalls`."""
+        try:
+            yield
+        except Exception as error:
+            _end(context, error, details.method)
 
 
 def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:
@@ -134,11 +127,11 @@ def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> No
     """
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    grouped = _single(error)
-    if isinstance(grouped, DanceError):
-        if _told(grouped) != str(grouped):
-            _log.warning("%s failed; its caller gets this text without paths: %s", method, grouped)
-        status = rpc_status.to_status(status_of(grouped))
+    ours = first_error(error)
+    if isinstance(ours, DanceError):
+        if _told(ours) != str(ours):
+            _log.warning("%s failed; its caller gets this text without paths: %s", method, ours)
+        status = rpc_status.to_status(status_of(ours))
         context.set_trailing_metadata(status.trailing_metadata)
         context.set_code(status.code)
         context.set_details(status.details)
@@ -148,14 +141,3 @@ def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> No
     where = f" under session {session}" if session else ""
     context.set_code(grpc.StatusCode.INTERNAL)
     context.set_details(f"internal error; the server's log has the details{where}")
-
-
-def _single(error: BaseException) -> BaseException:
-    """Return the first of our errors in a (nested) exception group, as task groups raise; else the error itself."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    ours, _ = error.split(DanceError)
-    first: BaseException = ours or error
-    while ours is not None and isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from grpc_health.v1 import health, health_pb2
 
@@ -34,25 +34,6 @@ class Health:
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in self._names:
             await self.servicer.set(name, status)
-
-
-@runtime_checkable
-class SelfChecking(Protocol):
-    """A service whose health changes while it serves, because it depends on something that may break and recover."""
-
-    async def keep_health(self, health: Health) -> None:
-        """Run while the server serves, and report SERVING or NOT_SERVING whenever that changes."""
-        ...
-
-
-@runtime_checkable
-class Awaiting(SelfChecking, Protocol):
-    """A self-checking service that may start before its dependencies are there."""
-
-    @property
-    def ready_at_start(self) -> bool:
-        """Whether they were there when `warm_up` ended. If not, health waits for `keep_health`."""
-        ...
 
 
 async def follow(health: Health, trouble: Callable[[], Awaitable[str]], *, every_seconds: float) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import grpc
 import grpc.aio
@@ -22,11 +21,13 @@ from prometheus_client import start_http_server
 
 from serving.errors import BadSettings, DanceError
 from serving.observability import logs, metrics, tracing
+from serving.process.background import in_background
 from serving.process.memory import collect_only_what_comes
-from serving.rpc.authentication import Guarded, IdentityInterceptor
+from serving.process.settings import NOT_NEGATIVE, Port, check, from_environment
+from serving.rpc.authentication import IdentityInterceptor, TokenCheck
 from serving.rpc.call_context import ContextInterceptor
 from serving.rpc.error_status import ErrorInterceptor
-from serving.rpc.health import Awaiting, Health, SelfChecking
+from serving.rpc.health import Health
 from serving.transport.tls import ServerTls, is_loopback, server_credentials, server_tls
 
 _log = logging.getLogger(__name__)
@@ -50,15 +51,15 @@ class ServerSettings:
     """The settings of every process. Port 0 takes a free one, which the ready line names."""
 
     host: str = "127.0.0.1"
-    port: int = 0
-    health_port: int = 0
-    metrics_port: int = 0
-    drain_seconds: float = 20.0
+    port: Port = 0
+    health_port: Port = 0
+    metrics_port: Port = 0
+    drain_seconds: Annotated[float, NOT_NEGATIVE] = 20.0
     """How long running calls may go on after SIGTERM."""
-    drain_delay_seconds: float = 0.0
+    drain_delay_seconds: Annotated[float, NOT_NEGATIVE] = 0.0
     """How long new calls are still served after SIGTERM, while health is NOT_SERVING: Kubernetes needs some seconds to
     tell all callers that a pod is leaving."""
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     tls_certificate: Path | None = None
     """PEM, followed by the intermediate certificates. Read again when it changes; running calls go on."""
@@ -68,26 +69,17 @@ class ServerSettings:
     """Callers must present a certificate signed by one of these. None: they need none."""
     insecure: bool = False
     """Accept calls in plaintext from other machines. Health and metrics are always plaintext."""
-    log_format: str = "text"
+    log_format: logs.LogFormat = "text"
     """"text" for people, who start a process by hand or read the files of `dance up`; "json", one object per line, for
     log collectors."""
-    max_connection_age_seconds: float = 0.0
+    max_connection_age_seconds: Annotated[float, NOT_NEGATIVE] = 0.0
     """Replace connections older than this, so that callers find new replicas; running calls go on. 0: never. For stages
     that have a headless Service."""
     traces_endpoint: str = ""
     """The gRPC port of an OTLP collector, host:port or URL; empty for no traces. Needs the extra "tracing"."""
 
     def __post_init__(self) -> None:
-        for name in ("port", "health_port", "metrics_port"):
-            if not 0 <= getattr(self, name) <= 65535:
-                raise ValueError(f"{name} must lie in 0 to 65535, got {getattr(self, name)}")
-        for name in ("drain_seconds", "drain_delay_seconds", "max_connection_age_seconds"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-            raise ValueError(f"log_level must be DEBUG, INFO, WARNING or ERROR, got {self.log_level!r}")
-        if self.log_format not in logs.LOG_FORMATS:
-            raise ValueError(f"log_format must be json or text, got {self.log_format!r}")
+        check(self)
         if self.tls() is None and not self.insecure and not is_loopback(self.host):
             raise ValueError(
                 f"host {self.host} can be reached from other machines: that needs tls_certificate and tls_key, "
@@ -105,43 +97,44 @@ class ServerSettings:
         return server_tls(self.tls_certificate, self.tls_key, self.tls_client_ca)
 
 
-class Service(Protocol):
-    """What a process serves."""
+SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 
-    @property
-    def name(self) -> str:
-        """The process's name, for people: "pose"."""
-        ...
 
-    @property
-    def full_names(self) -> tuple[str, ...]:
-        """The names of the gRPC services, for reflection: "dance.v1.PoseService"."""
-        ...
+class Service:
+    """What a process serves: the base class of the servicers.
+
+    name: the process's name, for people, such as "pose". full_names: the gRPC services, for reflection, such as
+    "dance.v1.PoseService". token_check: checks the callers' tokens; None if they need none.
+    """
+
+    name: str
+    full_names: tuple[str, ...]
+    token_check: TokenCheck | None = None
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicers to the server."""
-        ...
+        raise NotImplementedError
 
     async def warm_up(self) -> None:
         """Process a first frame, so that the first caller does not wait for caches and compilers."""
-        ...
 
-    async def close(self) -> None:
-        """Release what the service started. Called once, after the last call has ended."""
-        ...
+    @property
+    def ready_at_start(self) -> bool:
+        """Whether the service can serve when `warm_up` has ended. If not, health waits for `keep_health`."""
+        return True
+
+    async def keep_health(self, health: Health) -> None:
+        """Run while the server serves, and report SERVING or NOT_SERVING whenever a dependency breaks or recovers."""
 
     def ready_facts(self) -> Mapping[str, str | int]:
         """Return more fields for the ready line, such as another port."""
-        ...
-
-
-@runtime_checkable
-class Drainable(Protocol):
-    """A service with long calls, which can be told to end early."""
+        return {}
 
     async def drain(self) -> None:
-        """Tell running calls to end, and refuse new ones. Does not wait for them."""
-        ...
+        """Tell long calls to end, and refuse new ones. Does not wait for them."""
+
+    async def close(self) -> None:
+        """Release what the service started. Called once, after the last call has ended."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +151,7 @@ class RunningServer:
 async def running(service: Service, settings: ServerSettings) -> AsyncIterator[RunningServer]:
     """Serve `service` while the context lasts; on leaving, running calls get `drain_seconds` to end.
 
-    The body begins after the warm-up, when health is SERVING; for an `Awaiting` service it may still be NOT_SERVING.
+    The body begins after the warm-up, when health is SERVING; without `ready_at_start` it may still be NOT_SERVING.
     Raises BadSettings for a port that is in use.
     """
     async with AsyncExitStack() as stack:
@@ -186,47 +179,32 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         await server.start()
         # stop() refuses new calls, lets running ones end, then cancels them; it also ends when the body raised.
         stack.push_async_callback(server.stop, settings.drain_seconds)
-        if isinstance(service, Drainable):
-            stack.push_async_callback(service.drain)
+        stack.push_async_callback(service.drain)
         # New calls are still served until all callers have seen NOT_SERVING.
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_seconds)
-        await stack.enter_async_context(metrics.watching_event_loop())
-        await own_health.set(not isinstance(service, Awaiting) or service.ready_at_start)
+        await stack.enter_async_context(in_background(metrics.watch_event_loop(), "event loop lag"))
+        await own_health.set(service.ready_at_start)
         stack.push_async_callback(own_health.set, False)
-        if isinstance(service, SelfChecking):
-            await stack.enter_async_context(_keeping_health(service, own_health))
+        await stack.enter_async_context(in_background(service.keep_health(own_health), "health"))
         yield RunningServer(port, health_port, metrics_port, own_health)
 
 
-@asynccontextmanager
-async def _keeping_health(service: SelfChecking, own_health: Health) -> AsyncIterator[None]:
-    task = asyncio.create_task(service.keep_health(own_health), name="health")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-def run_service(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:
-    """The body of every `__main__.py`: build the service, serve until SIGTERM or SIGINT, exit.
+def run_service(service_type: Callable[[SettingsT], Service], settings_type: type[SettingsT], prefix: str) -> None:
+    """The body of every `__main__.py`: read the settings `PREFIX*`, serve until SIGTERM or SIGINT, exit.
 
     Prints one line when ready: `ready name=pose port=... health_port=... metrics_port=...`. A bad setting ends the
     process with one line on stderr and exit code 2, any other DanceError with exit code 1. A second signal, at least a
     second after the first, ends the process at once.
     """
     try:
-        asyncio.run(_serve_until_signal(build))
-    except BadSettings as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+        settings = from_environment(settings_type, prefix)
+        asyncio.run(_serve_until_signal(lambda: service_type(settings), settings))
     except DanceError as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from error
+        raise SystemExit(2 if isinstance(error, BadSettings) else 1) from error
 
 
-async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, ServerSettings]]]) -> None:
+async def _serve_until_signal(make_service: Callable[[], Service], settings: ServerSettings) -> None:
     loop = asyncio.get_running_loop()
     asked_to_end = asyncio.Event()
     first_at_s = 0.0
@@ -241,7 +219,7 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    service, settings = await build()
+    service = make_service()
     logs.configure(settings.log_level, settings.log_format)
     async with running(service, settings) as server:
         collect_only_what_comes()
@@ -260,14 +238,13 @@ async def _serve_until_signal(build: Callable[[], Awaitable[tuple[Service, Serve
 
 
 def _interceptors(service: Service) -> list[grpc.aio.ServerInterceptor]:
-    check = service.token_check if isinstance(service, Guarded) else None
-    return [ErrorInterceptor(), ContextInterceptor(), *([] if check is None else [IdentityInterceptor(check)])]
+    identity = [IdentityInterceptor(service.token_check)] if service.token_check else []
+    return [ErrorInterceptor(), ContextInterceptor(), *identity]
 
 
 def _reflects(service: Service, settings: ServerSettings) -> bool:
     """Whether reflection is served: only to callers on this machine and to authenticated ones."""
-    checked = isinstance(service, Guarded) and service.token_check is not None
-    return is_loopback(settings.host) or checked or settings.tls_client_ca is not None
+    return is_loopback(settings.host) or service.token_check is not None or settings.tls_client_ca is not None
 
 
 def _bound(
@@ -275,14 +252,9 @@ def _bound(
 ) -> int:
     address = f"{host}:{port}"
     try:
-        if credentials is None:
-            bound = server.add_insecure_port(address)
-        else:
-            bound = server.add_secure_port(address, credentials)
+        bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError as error:
-        raise BadSettings(field, f"{host}:{port} cannot be listened on; is it in use?") from error
-    if bound == 0:
-        raise BadSettings(field, f"{host}:{port} cannot be listened on; is it in use?")
+        raise BadSettings(field, f"{address} cannot be listened on; is it in use?") from error
     return int(bound)
 
 

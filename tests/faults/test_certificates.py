@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -23,14 +22,14 @@ from orchestrator.stage_calls.connections import Connections
 from serving.errors import BadSettings
 from serving.rpc.authentication import client_of
 from serving.rpc.channels import open_channel
-from serving.rpc.server import RunningServer, ServerSettings, running
+from serving.rpc.server import RunningServer, ServerSettings, Service, running
 from serving.transport.tls import ChannelTls
 from tests.certificates import Authority, Signed
 
 PATIENCE_SECONDS = 30
 
 
-class Echo(transfer_pb2_grpc.TransferServiceServicer):
+class Echo(Service, transfer_pb2_grpc.TransferServiceServicer):
     """Answers every request at once, with the caller's name."""
 
     name = "echo"
@@ -45,13 +44,6 @@ class Echo(transfer_pb2_grpc.TransferServiceServicer):
 
     def register(self, server: grpc.aio.Server) -> None:
         transfer_pb2_grpc.add_TransferServiceServicer_to_server(self, server)
-
-    async def warm_up(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    def ready_facts(self) -> Mapping[str, str | int]:
-        return {}
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ async def test_bombs_are_bad_frames_and_the_session_goes_on(stack: Stack) -> Non
     await dancing.accepted()
     for t, picture in enumerate(pictures, start=1):
         sent = frame_pb2.Picture(
-            encoding=converters.encoding_to_proto(picture.encoding),
+            encoding=converters.ENCODING_TO_PROTO[picture.encoding],
             width_px=picture.width_px,
             height_px=picture.height_px,
             data=picture.data,

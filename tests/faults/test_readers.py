@@ -75,7 +75,7 @@ async def test_slow_reader_gets_every_answer_and_costs_bounded_memory(
     LOSSLESS: all are drawn. LIVE: the newest are, the others are answered DROPPED, and counted.
     """
     publish_actor(tmp_path, "ben", face=False, size=LARGE)
-    dropped_before = metrics.frames_with("dropped")._value.get()
+    dropped_before = metrics.FRAMES.labels("dropped")._value.get()
     async with stack_of(tmp_path) as stack, caller(stack.address) as stub:
         dancing, limit = await begun(stub, mode)
         sending = asyncio.create_task(flood(dancing, mode))
@@ -89,7 +89,7 @@ async def test_slow_reader_gets_every_answer_and_costs_bounded_memory(
         assert await dancing.rest() == []
     assert [answer.sequence for answer in answers] == list(range(FRAMES[mode]))
     dropped = [answer for answer in answers if answer.no_picture.reason == DROPPED]
-    assert metrics.frames_with("dropped")._value.get() - dropped_before == len(dropped)
+    assert metrics.FRAMES.labels("dropped")._value.get() - dropped_before == len(dropped)
     assert (not dropped) if mode == "LOSSLESS" else dropped
     assert answers[-1].WhichOneof("result") == "picture"
 

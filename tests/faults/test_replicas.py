@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dance.v1 import agent_pb2, agent_pb2_grpc, transfer_pb2
 
 from serving.actors.store import ActorStore
 from serving.rpc.channels import open_channel
-from serving.rpc.server import RunningServer, ServerSettings, running
+from serving.rpc.server import RunningServer, ServerSettings, Service, running
 from serving.transport.tls import is_local
 from tests.faults.dancer import dance, moving_poses, pictures_of
 from tests.faults.deployment import MODULES, SECOND, Deployment
@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 25.0
 """Less than the 30 s that gRPC waits by default before it resolves a name again."""
 
 
-class Named(agent_pb2_grpc.GeneratorAgentServiceServicer):
+class Named(Service, agent_pb2_grpc.GeneratorAgentServiceServicer):
     """Answers its own name."""
 
     full_names = ("dance.v1.GeneratorAgentService",)
@@ -36,15 +36,6 @@ class Named(agent_pb2_grpc.GeneratorAgentServiceServicer):
 
     def register(self, server: grpc.aio.Server) -> None:
         agent_pb2_grpc.add_GeneratorAgentServiceServicer_to_server(self, server)
-
-    async def warm_up(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-    def ready_facts(self) -> Mapping[str, str | int]:
-        return {}
 
     async def EnsureActor(self, request, context) -> agent_pb2.EnsureActorResponse:  # noqa: N802
         return agent_pb2.EnsureActorResponse(precision=self.name)

@@ -30,7 +30,7 @@ async def version_of(stack: Stack, **fields) -> int:
 
 async def test_sessions_are_shared_between_a_canary_and_the_version_beside_it(stack: Stack):
     """Both versions are danced, each session is told which, and a session that requests a version gets it."""
-    store = stack.service._actors
+    store = stack.service._shared.actors
     assert await version_of(stack) == 2
     store.serve("ben", Served(1, Canary(2, 50)))
     assert {await version_of(stack) for _ in range(24)} == {1, 2}
@@ -41,7 +41,7 @@ async def test_sessions_are_shared_between_a_canary_and_the_version_beside_it(st
 
 async def test_a_session_keeps_its_version(stack: Stack):
     """A session keeps the version it began with, even when it resumes from its checkpoint after a rollback."""
-    store = stack.service._actors
+    store = stack.service._shared.actors
     dancing = Dancing(stack.stub)
     await dancing.send(configured("ben", checkpoint_every_frames=1), pose_frame(0, somebody()))
     assert (await dancing.accepted()).config.actor_version == 2
@@ -55,7 +55,7 @@ async def test_a_session_keeps_its_version(stack: Stack):
 
 async def test_the_list_says_what_new_sessions_get(stack: Stack):
     """The canary gets its share of sessions; the ends of sessions are counted by version."""
-    store = stack.service._actors
+    store = stack.service._shared.actors
     store.serve("ben", Served(1, Canary(2, 20)))
     listed = (await stack.stub.ListActors(transfer_pb2.ListActorsRequest())).actors
     assert {actor.actor_version: actor.served_percent for actor in listed} == {1: 80, 2: 20}

@@ -149,7 +149,7 @@ def test_a_plate_is_checked_before_it_is_decoded(tmp_path: Path):
     small = encode_picture(np.zeros((8, 8, 3), np.uint8), PictureEncoding.PNG).data
     for data, said in ((header, "its header says 60000x60000"), (small, "its header says 8x8"), (b"GIF", "not a PNG")):
         actor.plate_path.write_bytes(data)
-        with pytest.raises(ActorUnusable, match=f"actor kind version 1: plate.png.*{said}"):
+        with pytest.raises(ActorUnusable, match=f"actor 'kind' version 1: plate.png.*{said}"):
             actor.read_plate()
     actor.plate_path.unlink()
     with pytest.raises(ActorUnusable, match=r"plate.png cannot be read: No such file"):

@@ -139,26 +139,22 @@ def test_session_ids_are_random_and_harmless():
 def test_an_unknown_format_is_refused():
     """Any format except json and text is refused, and the error names the setting."""
     with pytest.raises(ValueError, match="log_format must be json or text, got 'xml'"):
-        ServerSettings(log_format="xml")
+        ServerSettings(log_format="xml")  # type: ignore[arg-type]
 
 
 PROCESS = """
 import asyncio, os, signal
-from serving.rpc.server import ServerSettings, run_service
+from serving.rpc.server import ServerSettings, Service, run_service
 
-class Service:
+class Example(Service):
     name, full_names = "example", ()
     def register(self, server): pass
-    async def warm_up(self): pass
     def ready_facts(self):
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
         return {}
-    async def close(self): pass
 
-async def build():
-    return Service(), ServerSettings(log_format="json")
-
-run_service(build)
+os.environ["X_LOG_FORMAT"] = "json"
+run_service(lambda settings: Example(), ServerSettings, "X_")
 """
 
 

@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from grpc_status import rpc_status
 from serving.errors import AtCapacity, BadInput, BadSettings, DanceError
 from serving.rpc.channels import open_channel
 from serving.rpc.health import LIVE, Health
-from serving.rpc.server import ServerSettings, running
+from serving.rpc.server import ServerSettings, Service, running
 
 
 class Raises(transfer_pb2_grpc.TransferServiceServicer):
@@ -39,7 +38,7 @@ class Raises(transfer_pb2_grpc.TransferServiceServicer):
         raise self.error
 
 
-class Example:
+class Example(Service):
     """A service of one servicer that records what happens."""
 
     name = "example"
@@ -60,9 +59,6 @@ class Example:
 
     async def close(self) -> None:
         self.happened.append("closed")
-
-    def ready_facts(self) -> Mapping[str, str | int]:
-        return {}
 
 
 def _read(url: str) -> bytes:
@@ -279,14 +275,13 @@ def test_half_of_tls_is_refused(names: list[str]):
 ENDED_TWICE = """
 import asyncio, os, signal, sys
 from serving.rpc import server
-from serving.rpc.server import ServerSettings, run_service
+from serving.rpc.server import ServerSettings, Service, run_service
 
 server._SAME_SIGNAL_SECONDS = float(sys.argv[1])
 
-class Service:
+class Example(Service):
     name, full_names = "example", ()
     def register(self, server): pass
-    async def warm_up(self): pass
     def ready_facts(self):
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
         return {}
@@ -295,10 +290,7 @@ class Service:
         await asyncio.sleep(0.05)
         print("closed", flush=True)
 
-async def build():
-    return Service(), ServerSettings()
-
-run_service(build)
+run_service(lambda settings: Example(), ServerSettings, "X_")
 """
 
 
