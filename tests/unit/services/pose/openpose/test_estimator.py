@@ -121,7 +121,7 @@ def test_colours_mean_and_deviation_are_the_card_s(tmp_path):
         ({"outputs": {"heatmaps": "heatmaps", "pafs": "fields"}}, "has no output 'fields'"),
         ({"input": {"colour": "RGB"}}, "input.short_side_px: is missing"),
         ({"input": {"colour": "CMYK"}}, "input.colour: expected BGR or RGB"),
-        ({"colour": "blue"}, "colour: is not a field of a model card"),
+        ({"colour": "blue"}, "colour: no such field"),
     ],
 )  # fmt: skip
 def test_an_invalid_card_is_rejected_at_the_start(tmp_path, changes, told):
