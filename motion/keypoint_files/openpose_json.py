@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.documents import BadDocument, Fields, parsed, read_bounded, shortened
+from motion.documents import BadDocument, Fields, is_number, parsed, read_bounded, shortened
 from motion.frame import FrameSize
 from motion.pose import Pose
 
@@ -262,21 +262,14 @@ def _lay(joints_px: NDArray[Any], confidence: NDArray[Any], part: slice, triples
         joints_px[part], confidence[part] = triples[:, :2], triples[:, 2]
 
 
-def _values(entry: Mapping[str, Any], key: str) -> Any:
-    """Return the list at `key`; OpenPose before 1.2 omits the "_2d"."""
-    return entry.get(key, entry.get(key.removesuffix("_2d"), []))
-
-
 def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, ...]) -> NDArray[np.float64]:
     """Return x, y and confidence as `[N, 3]`; `[0, 3]` for a missing part."""
-    values = _values(entry, key)
+    values = entry.get(key, entry.get(key.removesuffix("_2d")))  # OpenPose before 1.2 omits the "_2d"
     field = f"{where}.{key}"
-    if values is None:
+    if values is None or values == []:
         return np.zeros((0, 3))
     if not isinstance(values, list):
         raise BadKeypoints(f"{field}: expected a list of numbers, got {shortened(values)}")
-    if not values:
-        return np.zeros((0, 3))
     if len(values) not in {3 * count for count in counts}:
         expected = " or ".join(f"{3 * count} ({count} parts)" for count in counts)
         raise BadKeypoints(f"{field}: expected {expected} numbers, got {len(values)}")
@@ -284,7 +277,7 @@ def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, 
         joints = (values[first : first + 3] for first in range(0, len(values), 3))
         values = [number for joint in joints for number in ([0, 0, 0] if joint == [None] * 3 else joint)]
     for index, value in enumerate(values):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
+        if not is_number(value) or not abs(value) < _NO_NUMBER:
             raise BadKeypoints(f"{field}[{index}]: expected a number, got {shortened(value)}")
     triples = np.array(values, np.float64).reshape(-1, 3)
     farthest_px = np.abs(triples[:, :2]).max()

@@ -19,19 +19,18 @@ from typing import IO, Final, Self
 
 import grpc
 import psutil
-import tritonclient.grpc.aio as triton_grpc
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
 from services.generator.triton.access_key import fenced, fresh_key, hide
+from services.generator.triton.client import connected
 from services.generator.triton.install import TritonInstall, joined, library_folder
 from services.generator.triton.leftovers import SHARED_MEMORY, Regions
 from services.generator.triton.plain_paths import Links
 from serving.errors import BadSettings, DanceError
 from serving.process import memory
 from serving.process.parent_death import adopted
-from serving.rpc.channels import CHANNEL_OPTIONS
-from serving.transport.tls import ChannelTls, ServerTls, channel_credentials
+from serving.transport.tls import ChannelTls, ServerTls
 
 _log = logging.getLogger(__name__)
 
@@ -275,10 +274,7 @@ class TritonServer:
 
     async def _answering(self, process: Process) -> None:
         ended = asyncio.create_task(process.wait())
-        creds = None if self._call_with is None else channel_credentials(self._call_with)
-        client = triton_grpc.InferenceServerClient(
-            self.address, ssl=creds is not None, creds=creds, channel_args=list(CHANNEL_OPTIONS)
-        )
+        client = connected(self.address, self._call_with)
         try:
             async with asyncio.timeout(self._start_seconds):
                 while not ended.done():
