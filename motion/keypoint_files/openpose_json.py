@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.documents import BadDocument, Fields, is_number, parsed, read_bounded, shortened
 from motion.frame import FrameSize
-from motion.pose import Pose
+from motion.pose import Pose, body_25
 
 _VERSIONS: Final = (1.1, 1.2, 1.3)
 _OTHER_VERSIONS: Final = (0.1,)
@@ -243,7 +243,8 @@ def person_of(entry: Any, where: str, scale: tuple[float, float]) -> KeypointsPe
     joints_px = np.zeros((skeleton.JOINT_COUNT, 2))
     confidence = np.zeros(skeleton.JOINT_COUNT)
     body = _triples(entry, BODY_KEY, where, _BODY_COUNTS)
-    _lay(joints_px, confidence, skeleton.BODY, body_25_of(body) if len(body) in skeleton.OTHER_BODIES else body)
+    other = skeleton.OTHER_BODIES.get(len(body))
+    _lay(joints_px, confidence, skeleton.BODY, body if other is None else body_25(body, *other))
     for key, part in _EXTRA_KEYS:
         counts = _FACE_COUNTS if part is skeleton.FACE else (part.stop - part.start,)
         found = _triples(entry, key, where, counts)
@@ -289,22 +290,6 @@ def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, 
     triples[:, 2] = np.minimum(triples[:, 2], 1)
     triples[triples[:, 2] == 0] = 0
     return triples
-
-
-def body_25_of(parts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Convert a body of another format, `[N, 3]` with N in `skeleton.OTHER_BODIES`, to BODY_25, `[25, 3]`.
-
-    A midpoint, such as that of the hips, has the smaller confidence of its two joints, and is missing if either is.
-    """
-    pairs, middles = skeleton.OTHER_BODIES[len(parts)]
-    body = np.zeros((skeleton.BODY_COUNT, 3))
-    to, source = np.array(pairs).T
-    body[to] = parts[source]
-    for joint, first, second in middles:
-        one, other = parts[first], parts[second]
-        if one[2] > 0 and other[2] > 0:
-            body[joint] = [*((one[:2] + other[:2]) / 2), min(one[2], other[2])]
-    return body
 
 
 def _numbers(pose: Pose, part: slice, scale: tuple[float, float]) -> list[float]:

@@ -163,11 +163,10 @@ class TritonServer:
         if self._process is not None:
             raise RuntimeError("this Triton has already been started")
         install = await asyncio.to_thread(TritonInstall.find)
-        _require_free(self.host, self._wanted_ports)
         all_wanted = 0 not in (self._wanted_ports.grpc, self._wanted_ports.metrics)
         attempts = 1 if all_wanted else _STARTS_ON_FREE_PORTS
         for attempt in range(1, attempts + 1):
-            self.ports = _with_free_ports(self.host, self._wanted_ports)
+            self.ports = _free_ports(self.host, self._wanted_ports)
             try:
                 await self._start_once(install)
                 break
@@ -303,31 +302,22 @@ def _tls_arguments(tls: ServerTls, links: Links) -> list[str]:
     return ["--grpc-use-ssl-mutual=true", *own, f"--grpc-root-cert={links.to(tls.client_ca, 'tls', 'ca')}"]
 
 
-def _require_free(host: str, ports: TritonPorts) -> None:
-    for name, port in (("grpc", ports.grpc), ("metrics", ports.metrics)):
-        if port == 0:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _free_ports(host: str, wanted: TritonPorts) -> TritonPorts:
+    """Return the wanted ports, with free ones for 0. Raises BadSettings if a wanted port is in use."""
+    with contextlib.ExitStack() as stack:  # holds all ports until all are chosen, so that no two are equal
+
+        def chosen(name: str, port: int) -> int:
+            probe = stack.enter_context(socket.socket())
+            if port:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
             except OSError as error:
-                raise BadSettings(
-                    f"triton_{name}_port", f"{host}:{port} cannot be listened on; is it in use?"
-                ) from error
-
-
-def _with_free_ports(host: str, wanted: TritonPorts) -> TritonPorts:
-    with contextlib.ExitStack() as stack:  # holds all ports until all are chosen, so that no two are equal
-
-        def chosen(port: int) -> int:
-            if port:
-                return port
-            probe = stack.enter_context(socket.socket())
-            probe.bind((host, 0))
+                where = f"{host}:{port}"
+                raise BadSettings(f"triton_{name}_port", f"{where} cannot be listened on; is it in use?") from error
             return int(probe.getsockname()[1])
 
-        return TritonPorts(grpc=chosen(wanted.grpc), metrics=chosen(wanted.metrics))
+        return TritonPorts(grpc=chosen("grpc", wanted.grpc), metrics=chosen("metrics", wanted.metrics))
 
 
 async def _end(process: Process, within_seconds: float) -> None:

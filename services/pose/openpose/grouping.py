@@ -8,7 +8,7 @@ Letters in shapes: `P` parts, `L` limbs, `H` and `W` the maps' cells, `N` peaks,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -128,12 +128,14 @@ def connections(peaks: Peaks, fields: Floats, limbs: Sequence[Limb]) -> list[Con
     scores, accepted = _line_integrals(peaks, fields, limbs, kinds, starts, ends)
     kept = np.flatnonzero(accepted)
     kinds, starts, ends, scores = kinds[kept], starts[kept], ends[kept], scores[kept]
-    bounds = np.searchsorted(kinds, np.arange(len(limbs) + 1))
     found: list[Connection] = []
-    for kind, (low, high) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-        if low < high:
-            for start, end, score in _greedy(starts[low:high], ends[low:high], scores[low:high]):
-                found.append(Connection(kind, start, end, score))
+    taken: set[tuple[int, int]] = set()  # limb and peak
+    order = np.lexsort((-scores, kinds))  # each limb's best line first
+    columns = (column[order].tolist() for column in (kinds, starts, ends, scores))
+    for kind, start, end, score in zip(*columns, strict=True):
+        if (kind, start) not in taken and (kind, end) not in taken:
+            taken |= {(kind, start), (kind, end)}
+            found.append(Connection(kind, start, end, score))
     return found
 
 
@@ -189,16 +191,6 @@ def _line_integrals(
     scores[promising] = mean
     accepted[promising] = aligned & (mean > 0)
     return scores, accepted
-
-
-def _greedy(starts: Ints, ends: Ints, scores: Floats) -> Iterator[tuple[int, int, float]]:
-    """The best line first; each peak once."""
-    taken: set[int] = set()  # the two parts' peaks have numbers of their own
-    order = np.argsort(-scores, kind="stable")
-    for start, end, score in zip(starts[order].tolist(), ends[order].tolist(), scores[order].tolist(), strict=True):
-        if start not in taken and end not in taken:
-            taken |= {start, end}
-            yield start, end, score
 
 
 def assembled(
