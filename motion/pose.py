@@ -92,7 +92,7 @@ def body_25(
     for joint, source in pairs:
         body[joint] = parts[source]
     for joint, first, second in middles:
-        one, other = parts[first], parts[second]
-        if one[2] > 0 and other[2] > 0:
-            body[joint] = [*((one[:2] + other[:2]) / 2), min(one[2], other[2])]
+        both = parts[[first, second]]
+        if (both[:, 2] > 0).all():
+            body[joint] = [*both[:, :2].mean(axis=0), both[:, 2].min()]
     return body

@@ -123,7 +123,7 @@ class SoundTrack:
         yield from (self._moved(one, self._timeline.parts - 1, start) for one in held)
 
     def _moved(self, packet: Any, part: int, start: Fraction) -> Any:
-        move(packet, self._timeline.offset_seconds(part) + start)
+        move(packet, self._timeline.offsets_seconds[part] + start)
         return packet
 
     def _in_order(self) -> Iterator[Any]:

@@ -120,7 +120,7 @@ def people_of(document: Any, file: str, scale: tuple[float, float]) -> list[Keyp
     if not isinstance(document, dict):
         raise BadKeypoints(f"{file}: expected an object, got {shortened(document)}")
     version = document.get("version")
-    if version is not None and not _is_known(version):
+    if version is not None and str(version) not in map(str, (*_VERSIONS, *_OTHER_VERSIONS)):
         raise BadKeypoints(
             f"{file}: version: expected one of {', '.join(map(str, _VERSIONS))}, got {shortened(version)}"
         )
@@ -129,12 +129,6 @@ def people_of(document: Any, file: str, scale: tuple[float, float]) -> list[Keyp
         has = f"; the object has {', '.join(map(str, document))[:80]}" if people is None and document else ""
         raise BadKeypoints(f"{file}: people: expected a list, got {shortened(people)}{has}")
     return [person_of(entry, f"{file}: people[{index}]", scale) for index, entry in enumerate(people)]
-
-
-def _is_known(version: Any) -> bool:
-    if isinstance(version, str):
-        return version in map(str, (*_VERSIONS, *_OTHER_VERSIONS))
-    return not isinstance(version, bool) and version in (*_VERSIONS, *_OTHER_VERSIONS)
 
 
 def people_text(people: Sequence[KeypointsPerson], scale: tuple[float, float] = (1.0, 1.0)) -> str:

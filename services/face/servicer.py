@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -25,6 +25,7 @@ from serving.observability import metrics
 from serving.pictures.codec import decode_picture
 from serving.rpc import converters
 from serving.rpc.health import Health, follow
+from serving.rpc.server import Service
 
 BATCH_SIZES = Histogram("dance_face_batch_faces", "Faces that one run of a network had", buckets=(1, 2, 3, 4, 6, 8, 16))
 
@@ -36,7 +37,7 @@ COMPUTE = Histogram(
 )
 
 
-class FaceService(face_pb2_grpc.FaceServiceServicer):
+class FaceService(face_pb2_grpc.FaceServiceServicer, Service):
     """Serves `Refine`. See `serving.rpc.server.Service`."""
 
     name: str = "face"
@@ -99,10 +100,6 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         await self._networks.close()
         await self._batcher.close()
         await asyncio.to_thread(self._opener.shutdown)
-
-    def ready_facts(self) -> Mapping[str, str | int]:
-        """Nothing besides the ports."""
-        return {}
 
     async def Refine(
         self, request: face_pb2.RefineRequest, context: grpc.aio.ServicerContext

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Final
 
 import grpc.aio
@@ -17,6 +17,7 @@ from services.normalize.settings import NormalizeSettings
 from serving.errors import BadInput
 from serving.observability import metrics
 from serving.rpc import converters
+from serving.rpc.server import Service
 from serving.rpc.server_stream import ServerStream, StreamPlaces
 
 ANSWERS: Final = Counter("dance_normalize_poses", "Answered pose frames by result: pose or nobody", ["result"])
@@ -30,7 +31,7 @@ COMPUTE: Final = Histogram(
 _READ_AHEAD: Final = 2
 
 
-class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
+class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer, Service):
     """Serves `Normalize`: one `Normalizer` per stream, on the event loop, because a frame takes less than 1 ms."""
 
     name: str = "normalize"
@@ -53,10 +54,6 @@ class NormalizeService(normalize_pb2_grpc.NormalizeServiceServicer):
 
     async def close(self) -> None:
         """Do nothing: no threads or connections were opened."""
-
-    def ready_facts(self) -> Mapping[str, str | int]:
-        """Nothing besides the ports."""
-        return {}
 
     async def Normalize(
         self, requests: AsyncIterator[normalize_pb2.NormalizeRequest], context: grpc.aio.ServicerContext

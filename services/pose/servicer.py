@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +26,7 @@ from serving.observability import metrics
 from serving.pictures.codec import decode_picture
 from serving.rpc import converters
 from serving.rpc.health import Health, follow
+from serving.rpc.server import Service
 from serving.rpc.server_stream import ServerStream, StreamPlaces
 
 ESTIMATES: Final = Counter(
@@ -51,7 +52,7 @@ class _Decoded:
 _Prepared = pose_pb2.EstimateConfig | _Decoded | pose_pb2.EstimateRequest
 
 
-class PoseService(pose_pb2_grpc.PoseServiceServicer):
+class PoseService(pose_pb2_grpc.PoseServiceServicer, Service):
     """Serves `Estimate`: each stream has an estimator in its own thread. Raises BadSettings for model cards.
 
     factory: creates MediaPipe estimators.
@@ -91,10 +92,6 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
         """End all threads."""
         await self._pool.close()
         await asyncio.to_thread(self._decoders.shutdown)
-
-    def ready_facts(self) -> Mapping[str, str | int]:
-        """Return no facts besides the ports."""
-        return {}
 
     async def Estimate(
         self, requests: AsyncIterator[pose_pb2.EstimateRequest], context: grpc.aio.ServicerContext
@@ -143,19 +140,16 @@ class PoseService(pose_pb2_grpc.PoseServiceServicer):
 
     def _decoded(self, frame: frame_pb2.Frame) -> _Decoded:
         started = time.perf_counter()
-        where = f"frame[{frame.sequence}].picture"
+        where = f"frame[{frame.sequence}]"
         picture: Picture | BadPicture
         try:
-            picture = decode_picture(
-                converters.picture_from_proto(frame.picture, field=where), self._limits, field=where
-            )
+            encoded = converters.picture_from_proto(frame.picture, field=f"{where}.picture")
+            picture = decode_picture(encoded, self._limits, field=f"{where}.picture")
         except BadPicture as error:
             picture = error
         captured_at_s = None
         if frame.HasField("captured_at"):
-            captured_at_s = converters.seconds_from_proto(
-                frame.captured_at, field=f"frame[{frame.sequence}].captured_at"
-            )
+            captured_at_s = converters.seconds_from_proto(frame.captured_at, field=f"{where}.captured_at")
         return _Decoded(frame.sequence, captured_at_s, picture, time.perf_counter() - started)
 
     def _estimator_config(self, config: pose_pb2.EstimateConfig) -> EstimatorConfig:

@@ -131,8 +131,8 @@ class Service(Protocol):
         ...
 
     def ready_facts(self) -> Mapping[str, str | int]:
-        """Return more fields for the ready line, such as another port."""
-        ...
+        """Return more fields for the ready line, such as another port; none by default."""
+        return {}
 
 
 @runtime_checkable

@@ -86,10 +86,6 @@ class TritonServer:
         call_with: ChannelTls | None = None,
         socket: Path | None = None,
     ) -> None:
-        if (tls is None) != (call_with is None):
-            raise ValueError("expected both tls and call_with, or neither")
-        if socket is not None and tls is not None:
-            raise ValueError("expected socket or tls: a socket file has no TLS")
         self.log_path = log_path
         self.host = host
         self.ports = self._wanted_ports = ports or TritonPorts()
