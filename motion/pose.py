@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from motion import skeleton
 
 Joints = NDArray[np.float32]
-_Floats = TypeVar("_Floats", np.float32, np.float64)
 
 MAX_POSITION_PX = 1e6
 """The largest plausible distance of a seen joint from the frame's corner, in x or y; larger values overflow when drawn.
@@ -81,8 +80,8 @@ class Pose:
 
 
 def body_25(
-    parts: NDArray[_Floats], pairs: Iterable[tuple[int, int]], middles: Iterable[tuple[int, int, int]]
-) -> NDArray[_Floats]:
+    parts: NDArray[Any], pairs: Iterable[tuple[int, int]], middles: Iterable[tuple[int, int, int]]
+) -> NDArray[Any]:
     """Convert a body of another format, `[N, 3]` of x, y and confidence, to BODY_25, `[25, 3]`.
 
     pairs, middles: as in `skeleton.OTHER_BODIES`. A midpoint, such as that of the hips, has the smaller confidence of

@@ -140,7 +140,7 @@ class AgentService(agent_pb2_grpc.GeneratorAgentServiceServicer):
                 facts |= {"triton_host": hosts[0], "triton_port": int(address.rpartition(":")[2])}
             return facts
         on_socket = self._settings.triton_on_socket()
-        port = {} if on_socket else {"triton_host": own.host, "triton_port": own.ports.grpc}
+        port: dict[str, str | int] = {} if on_socket else {"triton_host": own.host, "triton_port": own.ports.grpc}
         return {"triton_address": own.address, **port, "triton_metrics_port": own.ports.metrics}
 
     async def EnsureActor(
