@@ -76,7 +76,7 @@ sample-actor: install ## draw the sample actor's footage and train the sample ac
 	$(BIN)/python -m samples.make footage -o out/sample/actor_footage.mp4
 	rm -rf out/sample/actors
 	$(BIN)/dance train out/sample/actor_footage.mp4 --actor sample --minutes 20 --actors out/sample/actors --work out/sample \
-		--consent "Nobody's: the sample actor is drawn by samples/renderer/draw.py."
+		--consent "Not needed: the sample actor is drawn by samples/renderer/draw.py."
 	rm -rf samples/actors/sample/1 && cp -r out/sample/actors/sample/1 samples/actors/sample/1
 
 clean: ## remove what was built here, except actors

@@ -1,7 +1,7 @@
 # docker buildx bake              builds every image
-# docker buildx bake pose face    these
+# docker buildx bake pose face    builds these
 # REGISTRY=registry.example/me docker buildx bake --push
-# The names are those of scripts/images.py, which also writes them into the manifests.
+# scripts/images.py uses the same names and also writes them into the manifests.
 variable "REGISTRY" {
   default = ""
 }
@@ -14,67 +14,31 @@ variable "REVISION" {
   default = "unknown"
 }
 
-function "tags" {
-  params = [name]
-  result = [REGISTRY == "" ? "everybody-dance/${name}:${VERSION}" : "${REGISTRY}/everybody-dance-${name}:${VERSION}"]
-}
-
 group "default" {
-  targets = ["pose", "normalize", "face", "orchestrator", "agent", "triton", "triton-cpu", "training"]
+  targets = ["images"]
 }
 
-target "ours" {
-  context = "."
+target "images" {
+  name = image.name
+  matrix = {
+    image = [
+      { name = "pose", extras = "pose" },
+      { name = "normalize", extras = "normalize" },
+      { name = "face", extras = "face" },
+      { name = "orchestrator", extras = "orchestrator" },
+      { name = "agent", extras = "generator" },
+      { name = "triton", extras = "generator,gpu" },
+      { name = "triton-cpu", extras = "generator,triton" },
+      { name = "training", extras = "training" },
+    ]
+  }
+  context    = "."
+  dockerfile = image.name == "triton" ? "services/generator/Dockerfile.triton" : "Dockerfile"
+  target     = image.name
   args = {
+    EXTRAS   = image.extras
     VERSION  = VERSION
     REVISION = REVISION
   }
-}
-
-target "pose" {
-  inherits   = ["ours"]
-  dockerfile = "services/pose/Dockerfile"
-  tags       = tags("pose")
-}
-
-target "normalize" {
-  inherits   = ["ours"]
-  dockerfile = "services/normalize/Dockerfile"
-  tags       = tags("normalize")
-}
-
-target "face" {
-  inherits   = ["ours"]
-  dockerfile = "services/face/Dockerfile"
-  tags       = tags("face")
-}
-
-target "orchestrator" {
-  inherits   = ["ours"]
-  dockerfile = "orchestrator/Dockerfile"
-  tags       = tags("orchestrator")
-}
-
-target "agent" {
-  inherits   = ["ours"]
-  dockerfile = "services/generator/Dockerfile.agent"
-  tags       = tags("agent")
-}
-
-target "triton" {
-  inherits   = ["ours"]
-  dockerfile = "services/generator/Dockerfile.triton"
-  tags       = tags("triton")
-}
-
-target "triton-cpu" {
-  inherits   = ["ours"]
-  dockerfile = "services/generator/Dockerfile.triton-cpu"
-  tags       = tags("triton-cpu")
-}
-
-target "training" {
-  inherits   = ["ours"]
-  dockerfile = "training/Dockerfile"
-  tags       = tags("training")
+  tags = [REGISTRY == "" ? "everybody-dance/${image.name}:${VERSION}" : "${REGISTRY}/everybody-dance-${image.name}:${VERSION}"]
 }

@@ -1,12 +1,12 @@
-"""A process that moves the chain's messages and does nothing else: what gRPC alone costs.
+"""A process that only moves the pipeline's messages, to measure the cost of gRPC alone.
 
-`python -m benchmarks.bare_relay echo BYTES` answers every message of a stream with so many bytes.
+`python -m benchmarks.bare_relay echo BYTES` answers every message of a stream with that many bytes.
 `python -m benchmarks.bare_relay relay NORMALIZE STAGES POSE TENSORS CROPS ANSWER` makes the orchestrator's calls for
-each message of its one client: a message to pose, one to normalize, a call of the generator, a call of the face stage,
-an answer. NORMALIZE and STAGES are addresses, the rest are the sizes in bytes of what it sends.
+each message of its single client: a message to pose, one to normalize, a call of the generator, a call of the face
+stage, and an answer. NORMALIZE and STAGES are addresses; the rest are the sizes in bytes of the messages that it sends.
 
-Both print `ready port=...`. Messages are bytes that nobody reads or builds and frames do not overlap, so no service on
-`grpc.aio` that moves as much can be cheaper.
+Both print `ready port=... health_port=...`. They neither build nor parse messages, and frames do not overlap, so no
+service on `grpc.aio` that moves as much can be cheaper.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
+from grpc_health.v1 import health, health_pb2_grpc
 
 from serving.rpc.channels import open_channel
 from serving.rpc.server import SERVER_OPTIONS
@@ -31,19 +32,19 @@ Behaviour = Callable[[Any, Any], Any]
 
 
 def path(method: str) -> str:
-    """A method's full name, as a channel wants it."""
+    """Return the full name of a method, as a channel expects it."""
     return f"/{SERVICE}/{method}"
 
 
 def handlers(streams: Mapping[str, Behaviour], unary: Mapping[str, Behaviour]) -> grpc.GenericRpcHandler:
-    """Methods that take and give plain bytes."""
+    """Return a handler for methods that receive and return plain bytes."""
     methods = {name: grpc.stream_stream_rpc_method_handler(behaviour) for name, behaviour in streams.items()}
     methods |= {name: grpc.unary_unary_rpc_method_handler(behaviour) for name, behaviour in unary.items()}
     return grpc.method_handlers_generic_handler(SERVICE, methods)
 
 
 def echo(answer_bytes: int) -> Behaviour:
-    """A stream that answers each message with so many zeros."""
+    """Return a stream handler that answers each message with that many zeros."""
     answer = bytes(answer_bytes)
 
     async def behaviour(requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
@@ -54,7 +55,7 @@ def echo(answer_bytes: int) -> Behaviour:
 
 
 def constant(answer_bytes: int) -> Behaviour:
-    """A method that answers so many zeros."""
+    """Return a unary handler that answers with that many zeros."""
     answer = bytes(answer_bytes)
 
     async def behaviour(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
@@ -64,8 +65,10 @@ def constant(answer_bytes: int) -> Behaviour:
 
 
 def relay(normalize: str, stages: str, sizes: tuple[int, int, int, int]) -> Behaviour:
-    """The orchestrator's calls, one after the other. sizes: of a pose, the generator's and the face's inputs, an
-    answer."""
+    """Return a handler that makes the orchestrator's calls, one after another.
+
+    sizes: bytes of a pose, the generator's inputs, the face's inputs, and an answer.
+    """
     to_normalize, to_stages = open_channel(normalize), open_channel(stages)
     to_generator, to_face = to_stages.unary_unary(path(GENERATOR)), to_stages.unary_unary(path(FACE))
     pose, tensors, crops, answer = (bytes(size) for size in sizes)
@@ -86,7 +89,7 @@ def relay(normalize: str, stages: str, sizes: tuple[int, int, int, int]) -> Beha
 
 
 async def main(role: str, *arguments: str) -> None:
-    """Serves on a free port until SIGTERM."""
+    """Serve on a free port until SIGTERM."""
     if role == "echo":
         handler = handlers({NORMALIZE: echo(int(arguments[0]))}, {})
     else:
@@ -94,11 +97,12 @@ async def main(role: str, *arguments: str) -> None:
         handler = handlers({TRANSFER: relay(normalize, stages, (int(pose), int(tensors), int(crops), int(answer)))}, {})
     server = grpc.aio.server(options=SERVER_OPTIONS)
     server.add_generic_rpc_handlers((handler,))
+    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    print(f"ready port={port}", flush=True)
+    print(f"ready port={port} health_port={port}", flush=True)
     await ended.wait()
     await server.stop(0)
 

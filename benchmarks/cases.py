@@ -1,14 +1,14 @@
-"""What is measured: an actor of a given network, and a clip as a client would send it."""
+"""The subjects of the benchmarks: an actor with a given network, and a clip as a client sends it."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from motion.body import BodyStats
 from motion.frame import Frame, PictureEncoding
 from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
 from serving.pictures.codec import encode_picture
@@ -21,7 +21,7 @@ SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 
 @dataclass(frozen=True)
 class Case:
-    """A network at a size. shape: None takes the sample actor as it is, else random weights of this shape."""
+    """A network at a size. shape: of random weights; None for the sample actor as it is."""
 
     name: str
     actor: str
@@ -31,7 +31,7 @@ class Case:
 
 CASES = (
     Case("slim 256x256", "sample", None, 256),
-    # On a CPU without bf16 its generator takes about as long as slim does with it, so that pose weighs as much there.
+    # Without bf16, its generator takes a CPU about as long as slim does with bf16, so pose has the same share.
     Case("light 256x256", "light-256", NetworkShape(8, 3, 6, plate=True), 256),
     Case("slim 512x512", "slim-512", NetworkShape(32, 3, 6, plate=True), 512),
     Case("full 512x512", "full-512", NetworkShape(64, 4, 9, plate=True), 512),
@@ -39,7 +39,7 @@ CASES = (
 
 
 def make_actor(case: Case, store: ActorStore) -> Actor:
-    """Publishes the case's actor into `store`: the sample actor, with another generator where the case has one."""
+    """Publish the case's actor in `store`: the sample actor, with another generator if the case has one."""
     sample = ActorStore(SAMPLES / "actors").load("sample")
     files = {name: sample.folder / name for name in (GENERATOR_FILE, FACE_FILE, PLATE_FILE)}
     if case.shape is None:
@@ -56,17 +56,22 @@ def make_actor(case: Case, store: ActorStore) -> Actor:
 
 @dataclass(frozen=True)
 class Clip:
-    """A source as a client sends it: JPEGs, and the body stats of the whole clip once they are known."""
+    """A source as a client sends it: JPEGs at a frame rate."""
 
     frames: list[Frame]
     frame_rate_hz: float
-    body: BodyStats | None = None
 
 
 def read_clip(path: Path = SAMPLES / "source_clip.mp4") -> Clip:
-    """The clip's frames as JPEGs of quality 95."""
+    """Read a clip's frames as JPEGs of quality 95."""
     with VideoReader(str(path)) as reader:
         rate_hz = reader.frame_rate_hz
         pictures = [frame.pixels for frame in reader.frames()]
     frames = [Frame(i, encode_picture(pixels, PictureEncoding.JPEG, 95)) for i, pixels in enumerate(pictures)]
     return Clip(frames, rate_hz)
+
+
+async def stream(frames: Sequence[Frame]) -> AsyncIterator[Frame]:
+    """Yield the frames as a client's source does."""
+    for frame in frames:
+        yield frame

@@ -1,10 +1,10 @@
-"""What does the chain itself cost, against gRPC alone?
+"""What does the pipeline itself cost, compared with gRPC alone?
 
-The number is a ratio: CPU time a frame of orchestrator + normalize, divided by that of two bare processes that move
-messages of the same sizes over as many calls and streams and do nothing else (`benchmarks.bare_relay`). Both stand
-before the same stages that answer at once, both get frames at the same rate, in turns, in one run: what else the
-machine does is the same for both. Milliseconds depend on it, and on the rate: between two frames caches get cold. The
-ratio compares two runs of one table only, at the same rate. docs/decisions/0007-what-a-frame-costs.md.
+The result is a ratio: the CPU time a frame of orchestrator + normalize, divided by that of two bare processes that only
+move messages of the same sizes over as many calls and streams (`benchmarks.bare_relay`). Both use stages that answer at
+once and get frames at the same rate, in turns, in one run, so other load on the machine affects both alike.
+Milliseconds do depend on that load and on the rate, because caches get cold between frames. Only compare ratios of one
+table at one rate. docs/decisions/0007-what-a-frame-costs.md explains this.
 
 Prints a table in Markdown. `python -m benchmarks.chain_cost --help`.
 """
@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,19 +23,16 @@ from typing import Annotated, Any, Final
 import cv2
 import grpc.aio
 import numpy as np
-import psutil
 import typer
 from dance.v1 import frame_pb2, transfer_pb2, transfer_pb2_grpc
 
-from benchmarks import bare_relay
+from benchmarks import bare_relay, table
+from benchmarks.posing import idle_actor
+from benchmarks.processes import cpu_seconds, running
 from benchmarks.stand_ins import add_stand_ins, dancer
-from motion.body import BodyStats
-from motion.crop import Crop
-from motion.face_region import FaceRule
 from motion.frame import FrameSize, PictureEncoding
-from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
+from serving.actors.store import ActorStore
 from serving.pictures.codec import encode_picture
-from serving.process.parent_death import adopted
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
 from serving.rpc.server import SERVER_OPTIONS
@@ -48,7 +44,7 @@ _JPEG_QUALITY: Final = 80
 _CROP_PX: Final = 128
 _RATE_HZ: Final = 25.0
 _NORMALIZED_BYTES: Final = 6_000
-"""A normalised pose with `state_after`, whose size changes from frame to frame."""
+"""The size of a normalised pose with `state_after`, which varies from frame to frame."""
 
 Send = Callable[[int], Awaitable[None]]
 Receive = Callable[[], Awaitable[None]]
@@ -56,7 +52,7 @@ Receive = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Way:
-    """One way for frames: how to send one, how to receive an answer, and the two processes in between."""
+    """One path for frames: how to send a frame and receive an answer, and the two processes on the path."""
 
     send: Send
     receive: Receive
@@ -65,7 +61,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Round:
-    """CPU time a frame."""
+    """CPU time a frame of each process."""
 
     orchestrator_ms: float
     relay_ms: float
@@ -74,14 +70,14 @@ class Round:
 
 
 def main(
-    frames: Annotated[int, typer.Option(min=20, help="Frames of a round.")] = 200,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the medians are reported.")] = 3,
+    frames: Annotated[int, typer.Option(min=20, help="Frames in a round.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the report shows medians.")] = 3,
     rate: Annotated[float, typer.Option(min=0, help="Frames a second; 0 sends as fast as answers come.")] = 20.0,
 ) -> None:
-    """CPU a frame of orchestrator and normalize against bare gRPC, at 256x256 and 512x512."""
+    """Compare the CPU time a frame of orchestrator and normalize with bare gRPC, at 256x256 and 512x512."""
     print(f"{frames} frames at {f'{rate:g} a second' if rate else 'full speed'}, medians of {rounds} rounds\n")
-    print("| size | orchestrator | bare relay | ratio | normalize | bare echo | ratio | together | bare | ratio |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    pairs = ("orchestrator", "bare relay", "ratio", "normalize", "bare echo", "ratio", "together", "bare", "ratio")
+    print(table.header("size", *pairs))
     for side_px in SIDES_PX:
         with tempfile.TemporaryDirectory() as folder:
             rows = asyncio.run(_measure(side_px, Path(folder), frames, rounds, rate))
@@ -89,13 +85,13 @@ def main(
 
 
 async def _measure(side_px: int, root: Path, frames: int, rounds: int, rate_hz: float) -> list[Round]:
-    publish(root, side_px)
+    idle_actor(ActorStore(root / "actors"), "anna", side_px)
     request = _request_maker()
     async with AsyncExitStack() as closing:
         chain = await closing.enter_async_context(_chain(root, request))
-        bare = await closing.enter_async_context(_bare(side_px, request(0).ByteSize(), side_px**2 // 4))
+        bare = await closing.enter_async_context(_bare(side_px, root, request(0).ByteSize(), side_px**2 // 4))
         for way in (chain, bare):
-            await _lead(way, 0, WARM_UP_FRAMES, rate_hz)
+            await _exchange(way, 0, WARM_UP_FRAMES, rate_hz)
         costs = []
         for number in range(rounds):
             first = WARM_UP_FRAMES + number * frames
@@ -106,14 +102,14 @@ async def _measure(side_px: int, root: Path, frames: int, rounds: int, rate_hz: 
 
 
 async def _cost_ms(way: Way, first: int, frames: int, rate_hz: float) -> tuple[float, float]:
-    before = [_cpu_seconds(pid) for pid in way.pids]
-    await _lead(way, first, frames, rate_hz)
-    first_ms, second_ms = (1000 * (_cpu_seconds(pid) - b) / frames for pid, b in zip(way.pids, before, strict=True))
+    before = [cpu_seconds(pid) for pid in way.pids]
+    await _exchange(way, first, frames, rate_hz)
+    first_ms, second_ms = (1000 * (cpu_seconds(pid) - b) / frames for pid, b in zip(way.pids, before, strict=True))
     return first_ms, second_ms
 
 
-async def _lead(way: Way, first: int, frames: int, rate_hz: float) -> None:
-    """Sends frames and takes as many answers, while it sends."""
+async def _exchange(way: Way, first: int, frames: int, rate_hz: float) -> None:
+    """Send frames and receive as many answers at the same time."""
 
     async def send() -> None:
         for sequence in range(first, first + frames):
@@ -131,13 +127,12 @@ async def _lead(way: Way, first: int, frames: int, rate_hz: float) -> None:
 async def _chain(root: Path, request: Callable[[int], transfer_pb2.TransferRequest]) -> AsyncIterator[Way]:
     async with AsyncExitStack() as closing:
         stages = await closing.enter_async_context(_served(add_stand_ins))
-        normalize = await closing.enter_async_context(_process("services.normalize"))
+        normalize = await closing.enter_async_context(running(root, "services.normalize"))
         addresses = dict.fromkeys(("POSE", "TRITON", "FACE", "AGENT"), stages)
         addresses["NORMALIZE"] = normalize.address
         settings = {f"ORCHESTRATOR_{name}_ADDRESS": address for name, address in addresses.items()}
-        orchestrator = await closing.enter_async_context(
-            _process("orchestrator", environment={**settings, "ORCHESTRATOR_ACTORS_ROOT": str(root)})
-        )
+        settings["ORCHESTRATOR_ACTORS_ROOT"] = str(root / "actors")
+        orchestrator = await closing.enter_async_context(running(root, "orchestrator", **settings))
         channel = await closing.enter_async_context(open_channel(orchestrator.address))
         call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer()  # type: ignore[no-untyped-call]
         closing.callback(call.cancel)
@@ -154,7 +149,7 @@ async def _chain(root: Path, request: Callable[[int], transfer_pb2.TransferReque
 
 
 @asynccontextmanager
-async def _bare(side_px: int, request_bytes: int, answer_bytes: int) -> AsyncIterator[Way]:
+async def _bare(side_px: int, logs: Path, request_bytes: int, answer_bytes: int) -> AsyncIterator[Way]:
     pose_bytes = converters.pose_to_proto(dancer(0, _SOURCE.width_px, _SOURCE.height_px)).ByteSize()
     picture_bytes, crop_bytes = side_px * side_px * 3, _CROP_PX * _CROP_PX * 3
 
@@ -169,37 +164,14 @@ async def _bare(side_px: int, request_bytes: int, answer_bytes: int) -> AsyncIte
     async with AsyncExitStack() as closing:
         stages = await closing.enter_async_context(_served(add))
         module = "benchmarks.bare_relay"
-        echo = await closing.enter_async_context(_process(module, "echo", str(_NORMALIZED_BYTES)))
-        sizes = (pose_bytes, 2 * picture_bytes, 2 * crop_bytes, answer_bytes)
-        relay = await closing.enter_async_context(_process(module, "relay", echo.address, stages, *map(str, sizes)))
+        echo = await closing.enter_async_context(running(logs, module, "echo", str(_NORMALIZED_BYTES)))
+        words = (echo.address, stages, *map(str, (pose_bytes, 2 * picture_bytes, 2 * crop_bytes, answer_bytes)))
+        relay = await closing.enter_async_context(running(logs, module, "relay", *words))
         channel = await closing.enter_async_context(open_channel(relay.address))
         call = channel.stream_stream(bare_relay.path(bare_relay.TRANSFER))()
         closing.callback(call.cancel)
         message = bytes(request_bytes)
         yield Way(lambda _: call.write(message), call.read, (relay.pid, echo.pid))
-
-
-def publish(root: Path, side_px: int) -> Actor:
-    """An actor with a face whose networks nobody loads."""
-    weights, plate = root / ".weights", root / ".plate.png"
-    weights.write_bytes(b"not a network; the stages are stand-ins")
-    cv2.imwrite(str(plate), np.zeros((_SOURCE.height_px, _SOURCE.width_px, 3), np.uint8))
-    shape = NetworkShape(base_channels=4, downsamplings=1, blocks=1)
-    actor = Actor(
-        id="anna",
-        version=0,
-        folder=root,
-        label_map_version=1,
-        crop=Crop((_SOURCE.width_px - _SOURCE.height_px) // 2, 0, 720, 720, side_px, side_px),
-        frame_size=_SOURCE,
-        frame_rate_hz=_RATE_HZ,
-        body=BodyStats(near_ankle_y=0.9, far_ankle_y=0.7, near_height=0.6, far_height=0.5, hip_x=0.5, frames=100),
-        face_rule=FaceRule(side_per_face_size=1.5, min_side_px=8, crop_px=_CROP_PX),
-        generator=shape,
-        face=shape,
-        preset="stand-in",
-    )
-    return ActorStore(root).publish(actor, {GENERATOR_FILE: weights, PLATE_FILE: plate, FACE_FILE: weights})
 
 
 def _request_maker() -> Callable[[int], transfer_pb2.TransferRequest]:
@@ -214,41 +186,9 @@ def _request_maker() -> Callable[[int], transfer_pb2.TransferRequest]:
     )
 
 
-@dataclass(frozen=True)
-class _Child:
-    pid: int
-    address: str
-
-
-@asynccontextmanager
-async def _process(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[_Child]:
-    """A Python process that prints a ready line with its port."""
-    child = await asyncio.create_subprocess_exec(
-        *adopted(sys.executable, "-m", module, *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**_inherited(), **(environment or {})},
-    )
-    try:
-        assert child.stdout is not None
-        line = (await child.stdout.readline()).decode()
-        if not line.startswith("ready "):
-            raise RuntimeError(f"{module} did not start")
-        port = dict(word.split("=", 1) for word in line.split()[1:])["port"]
-        yield _Child(child.pid, f"127.0.0.1:{port}")
-    finally:
-        if child.returncode is None:
-            child.terminate()
-        await child.wait()
-
-
-def _inherited() -> Mapping[str, str]:
-    return psutil.Process().environ()
-
-
 @asynccontextmanager
 async def _served(add: Callable[[grpc.aio.Server], Any]) -> AsyncIterator[str]:
-    """A server in this process; its address."""
+    """Run a server in this process and return its address."""
     server = grpc.aio.server(options=SERVER_OPTIONS)
     add(server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -259,13 +199,8 @@ async def _served(add: Callable[[grpc.aio.Server], Any]) -> AsyncIterator[str]:
         await server.stop(0)
 
 
-def _cpu_seconds(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
-
-
 def _row(side_px: int, rounds: list[Round]) -> str:
-    """Medians; ratios are medians of each round's own."""
+    """Return a row of medians; each ratio is the median of the rounds' ratios."""
     columns = [f"{side_px}x{side_px}"]
     for pairs in (
         [(one.orchestrator_ms, one.relay_ms) for one in rounds],
@@ -275,7 +210,7 @@ def _row(side_px: int, rounds: list[Round]) -> str:
         ours_ms, bare_ms = (statistics.median(values) for values in zip(*pairs, strict=True))
         ratio = statistics.median(ours / bare for ours, bare in pairs)
         columns += [f"{ours_ms:.2f} ms", f"{bare_ms:.2f} ms", f"{ratio:.1f}"]
-    return f"| {' | '.join(columns)} |"
+    return table.row(*columns)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Confidence maps and part affinity fields drawn from known skeletons, as a perfect network would give them."""
+"""Confidence maps and part affinity fields drawn from known skeletons, as a perfect network would return them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEIGHT, WIDTH = 46, 82
 PEAK_DEVIATION = 0.9
 LIMB_HALF_WIDTH = 0.9
 
-# COCO-18 of somebody who stands, in fractions of their height: x from the middle, y from the head down.
+# COCO-18 of a standing person, in fractions of the height: x from the middle, y from the head down.
 STANDING = np.array(
     [
         (0, 0.08), (0, 0.2), (-0.13, 0.2), (-0.2, 0.36), (-0.22, 0.5), (0.13, 0.2), (0.2, 0.36), (0.22, 0.5),
@@ -34,9 +34,9 @@ STANDING = np.array(
 
 
 def draw_maps(people: Sequence[Floats], height: int = HEIGHT, width: int = WIDTH) -> tuple[Maps, Maps]:
-    """`[P, H, W]` and `[2 L, H, W]` float32 of people `[P, 2]` in cells; a part that is NaN is missing.
+    """Return maps `[P, H, W]` and fields `[2 L, H, W]`, float32, of people `[P, 2]` in cells; NaN is a missing part.
 
-    Where people overlap, confidence is the larger one and the field the mean, as in the paper's section 3.
+    Where people overlap, confidence is the maximum and the field is the mean, as in section 3 of the paper.
     """
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
     heatmaps = np.zeros((PARTS, height, width))

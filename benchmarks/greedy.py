@@ -1,19 +1,16 @@
-"""Can one greedy session, or a crowd at the door, starve the others? Modest sessions, alone and beside them.
+"""Can one greedy session, or a crowd of refused clients, starve others? Measures modest sessions alone and beside them.
 
-Real processes, poses in place of pictures, and networks that do nothing, as in `benchmarks.sessions`. The modest ones
-dance 5 frames a second each; the greedy one sends as fast as it is let, and wants the largest answers there are; the
-crowd opens sessions on a server that is full. Prints a table in Markdown. `python -m benchmarks.greedy --help`.
+Real processes, poses instead of pictures, and networks that do nothing, as in `benchmarks.sessions`. Each modest
+session sends 5 frames a second. The greedy one sends as fast as the server lets it and requests the largest possible
+answers. The crowd opens sessions on a full server. Prints a table in Markdown. `python -m benchmarks.greedy --help`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Annotated
 
 import grpc.aio
@@ -21,107 +18,65 @@ import numpy as np
 import typer
 from dance.v1 import frame_pb2, transfer_pb2
 
-from benchmarks.posing import PosingSession, idle_actor
-from client.local_stack.stack import local_stack
-from serving.actors.store import ActorStore
+from benchmarks import table
+from benchmarks.posing import PosingSession, idle_stack, opened
 from serving.rpc.channels import open_channel
 
 MODEST = 3
 _PAUSE_SECONDS = 0.2
 _CROWD = 8
+_ACTOR = "idle-256"
 
 
-def main(frames: Annotated[int, typer.Option(min=20, help="Of each modest session, in each case.")] = 60) -> None:
-    """Modest sessions alone, beside a greedy one, and while a crowd is refused."""
-    os.environ["ORCHESTRATOR_MAX_SESSIONS"] = str(MODEST + 1)
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_measure(Path(folder), frames))
+def main(frames: Annotated[int, typer.Option(min=20, help="Frames of each modest session in each case.")] = 60) -> None:
+    """Measure modest sessions alone, beside a greedy one, and while a crowd is refused."""
+    asyncio.run(_measure(frames))
 
 
-async def _measure(root: Path, frames: int) -> None:
-    store = ActorStore(root / "actors")
-    idle_actor(store, "idle", 256)
-    async with local_stack(root / "actors", root / "logs") as stack, open_channel(stack.address) as channel:
-        async with _opened(channel, MODEST) as modest:
-            await _dance(modest, 20)
-            print(
-                "| modest sessions | a frame's time p50 | p95 | p95 / p95 alone | beside them |\n|---|---|---|---|---|"
-            )
-            alone_ms = await _dance(modest, frames)
-            _row("alone", alone_ms, alone_ms, "")
-            async with _greedy(stack.address) as counts:
-                began_s = time.perf_counter()
-                beside_ms = await _dance(modest, frames)
-                rate = counts[0] / (time.perf_counter() - began_s)
-            _row("beside a greedy one", beside_ms, alone_ms, f"it dances {rate:.0f} frames a second")
-            async with _opened(channel, 1), _crowd(stack.address) as refused_ms:
-                beside_ms = await _dance(modest, frames)
-        p95 = np.percentile(refused_ms, 95)
-        _row("while a crowd is refused", beside_ms, alone_ms, f"{len(refused_ms)} refusals, p95 {p95:.0f} ms")
-
-
-def _row(name: str, taken_ms: list[float], alone_ms: list[float], beside: str) -> None:
-    p50, p95 = np.percentile(taken_ms, (50, 95))
-    print(f"| {name} | {p50:.1f} ms | {p95:.1f} ms | {p95 / np.percentile(alone_ms, 95):.2f} | {beside} |", flush=True)
-
-
-class _Modest:
-    """A session that sends its next frame a while after the last one's answer."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self.session = PosingSession(channel)
-        self._sequence = 0
-
-    async def dance(self, frames: int, phase: float) -> list[float]:
-        """Milliseconds from sending a frame to its answer. phase: of the pause that it begins late."""
-        await asyncio.sleep(phase * _PAUSE_SECONDS)
-        taken_ms = []
-        for _ in range(frames):
+async def _measure(frames: int) -> None:
+    async with idle_stack(256, max_sessions=MODEST + 1) as (stack, channel), opened(channel, _ACTOR, MODEST) as modest:
+        await _dance(modest, 20)
+        print(table.header("modest sessions", "a frame's time p50", "p95", "p95 / p95 alone", "beside them"))
+        alone_ms = await _dance(modest, frames)
+        _print_row("alone", alone_ms, alone_ms, "")
+        async with _greedy(stack.address) as counts:
             began_s = time.perf_counter()
-            await self.session.send(self._sequence)
-            await self.session.answer()
-            taken_ms.append(1000 * (time.perf_counter() - began_s))
-            self._sequence += 1
-            await asyncio.sleep(_PAUSE_SECONDS)
-        return taken_ms
+            beside_ms = await _dance(modest, frames)
+            rate = counts[0] / (time.perf_counter() - began_s)
+        _print_row("beside a greedy one", beside_ms, alone_ms, f"it gets {rate:.0f} frames a second")
+        async with opened(channel, _ACTOR, 1), _crowd(stack.address) as refused_ms:
+            beside_ms = await _dance(modest, frames)
+    p95 = np.percentile(refused_ms, 95)
+    _print_row("while a crowd is refused", beside_ms, alone_ms, f"{len(refused_ms)} refusals, p95 {p95:.0f} ms")
 
 
-@asynccontextmanager
-async def _opened(channel: grpc.aio.Channel, count: int) -> AsyncIterator[list[_Modest]]:
-    """So many sessions, open while the context lasts."""
-    opened: list[_Modest] = []
-    while len(opened) < count:
-        modest = _Modest(channel)
-        try:
-            await modest.session.open("idle")
-        except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
-                raise
-            await asyncio.sleep(0.2)  # the place of the session before is not free yet
-        else:
-            opened.append(modest)
-    try:
-        yield opened
-    finally:
-        for one in opened:
-            one.session.close()
+def _print_row(name: str, taken_ms: list[float], alone_ms: list[float], beside: str) -> None:
+    p50, p95 = np.percentile(taken_ms, (50, 95))
+    ratio = p95 / np.percentile(alone_ms, 95)
+    print(table.row(name, f"{p50:.1f} ms", f"{p95:.1f} ms", f"{ratio:.2f}", beside), flush=True)
 
 
-async def _dance(modest: list[_Modest], frames: int) -> list[float]:
-    taken = await asyncio.gather(*(one.dance(frames, n / len(modest)) for n, one in enumerate(modest)))
-    return [each for session in taken for each in session]
+async def _dance(modest: list[PosingSession], frames: int) -> list[float]:
+    """Return the milliseconds from sending each frame to its answer; the sessions start at even distances."""
+
+    async def dance(session: PosingSession, delay_seconds: float) -> list[float]:
+        await asyncio.sleep(delay_seconds)
+        return [1000 * seconds async for _, seconds in session.paced(frames, _PAUSE_SECONDS)]
+
+    each = await asyncio.gather(*(dance(one, n / len(modest) * _PAUSE_SECONDS) for n, one in enumerate(modest)))
+    return [taken_ms for session in each for taken_ms in session]
 
 
 @asynccontextmanager
 async def _greedy(address: str) -> AsyncIterator[list[int]]:
-    """A session that never waits, while the context lasts; how many answers it got so far."""
+    """Run a session that never waits until the context ends; return the count of its answers so far."""
     counts = [0]
 
     async def dance() -> None:
         async with open_channel(address) as channel:
             session = PosingSession(channel)
             output = transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW, full_frame=True)
-            await session.open("idle", output=output, look_ahead_frames=30)
+            await session.open(_ACTOR, output=output, look_ahead_frames=30)
             sending = asyncio.create_task(send(session))
             try:
                 while True:
@@ -132,10 +87,8 @@ async def _greedy(address: str) -> AsyncIterator[list[int]]:
                 session.close()
 
     async def send(session: PosingSession) -> None:
-        sequence = 0
         while True:
-            await session.send(sequence)
-            sequence += 1
+            await session.send()
 
     task = asyncio.create_task(dance())
     try:
@@ -148,7 +101,7 @@ async def _greedy(address: str) -> AsyncIterator[list[int]]:
 
 @asynccontextmanager
 async def _crowd(address: str) -> AsyncIterator[list[float]]:
-    """Clients that open sessions again and again, ten times a second each; milliseconds until each refusal."""
+    """Run clients that each open ten sessions a second; return the milliseconds until each refusal."""
     refused_ms: list[float] = []
 
     async def knock() -> None:
@@ -157,8 +110,8 @@ async def _crowd(address: str) -> AsyncIterator[list[float]]:
                 began_s = time.perf_counter()
                 session = PosingSession(channel)
                 try:
-                    await session.open("idle")
-                    await session.send(0)
+                    await session.open(_ACTOR)
+                    await session.send()
                     await session.answer()
                 except grpc.aio.AioRpcError as error:
                     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:

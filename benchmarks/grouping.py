@@ -1,8 +1,8 @@
-"""How long does grouping take, beside the same written as plain loops? `python -m benchmarks.grouping`.
+"""How long does grouping take, compared with plain loops? `python -m benchmarks.grouping`.
 
-20 people in maps of 46 x 82 cells, drawn from known skeletons. Both versions run in turns, in one process; their people
-are compared, so that no time is gained by finding less. "CPU" is what the thread itself used: on a machine that others
-use too, the other one also counts their turns.
+20 people in maps of 46 x 82 cells, drawn from known skeletons. Both versions run in turns in one process, and their
+results are compared, so neither can save time by finding less. "CPU" is the time of the thread itself; on a shared
+machine, the clock also counts the time of other programs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GOAL_MS = 10.0
 
 
 def crowd(count: int, seed: int = 0) -> list[Floats]:
-    """So many people in two rows, who overlap: COCO-18, `[18, 2]` in cells."""
+    """Return that many overlapping people in two rows: COCO-18, `[18, 2]` in cells."""
     rng = np.random.default_rng(seed)
     columns = math.ceil(count / 2)
     people = []
@@ -44,7 +44,7 @@ def crowd(count: int, seed: int = 0) -> list[Floats]:
 
 
 def group_in_loops(heatmaps: Maps, fields: Maps) -> Grouped:
-    """Group as the paper does: loop over cells, and over the two joints of a limb."""
+    """`services.pose.openpose.grouping.group` as in the paper: a loop over cells, two over the joints of a limb."""
     parts, height, width = heatmaps.shape
     found: list[tuple[int, float, float, float]] = []
     for part in range(parts):
@@ -83,9 +83,9 @@ def _is_peak(heatmap: Maps, x: int, y: int) -> bool:
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
             if (dx or dy) and 0 <= x + dx < width and 0 <= y + dy < height:
-                behind = (dy, dx) > (0, 0) if dy >= 0 else False
+                later = (dy, dx) > (0, 0) if dy >= 0 else False
                 neighbour = heatmap[y + dy, x + dx]
-                if neighbour > heatmap[y, x] or (behind and neighbour == heatmap[y, x]):
+                if neighbour > heatmap[y, x] or (later and neighbour == heatmap[y, x]):
                     return False
     return True
 
@@ -122,7 +122,7 @@ def _line_integral(
 
 
 def main() -> None:
-    """Prints both times and their ratio."""
+    """Print both times and their ratio."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--people", type=int, default=20)
     arguments.add_argument("--rounds", type=int, default=5)

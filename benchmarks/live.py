@@ -1,7 +1,7 @@
-"""Real-time? A clip played as a camera at its own rate, through a LIVE session; how often, and how late, it is danced.
+"""Is the pipeline real-time? Plays a clip as a camera at its own rate through a LIVE session; measures rate and delay.
 
 A frame's clock starts when the player offers it, as a camera would, and stops when its answer's JPEG is decoded and
-could be shown. The source's body is estimated as it runs, as for any stranger. `python -m benchmarks.live --help`.
+ready to show. The source's body is estimated during the session. `python -m benchmarks.live --help`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmarks import table
 from benchmarks.cases import CASES, SAMPLES, make_actor
 from client.connection.session import DanceClient
 from client.connection.types import TransferOptions
@@ -32,7 +33,7 @@ WARM_UP_FRAMES = 25
 
 @dataclass
 class Shown:
-    """What became of a camera's frames. lateness_seconds: of those that were shown, from camera to screen."""
+    """What happened to a camera's frames. lateness_seconds: of shown frames, from camera to screen."""
 
     offered: int = 0
     skipped: int = 0
@@ -43,7 +44,7 @@ class Shown:
 
 
 class _Camera(LiveFeed):
-    """Notes when each frame was there."""
+    """Records when each frame was offered."""
 
     def __init__(self, reader: VideoReader, options: FeedOptions) -> None:
         self.offered_at_s: dict[int, float] = {}
@@ -55,30 +56,27 @@ class _Camera(LiveFeed):
 
 
 def main(
-    source: Annotated[Path, typer.Argument(help="The clip that is played.")] = SAMPLES / "source_clip.mp4",
-    rounds: Annotated[int, typer.Option(min=1, help="How often it is played.")] = 3,
+    source: Annotated[Path, typer.Argument(help="The clip to play.")] = SAMPLES / "source_clip.mp4",
+    rounds: Annotated[int, typer.Option(min=1, help="How often to play it.")] = 3,
 ) -> None:
-    """Frames a second and lateness of a LIVE session at 256x256."""
+    """Measure frames a second and delay of a LIVE session at 256x256."""
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_measure(Path(folder), source, rounds))
 
 
 async def _measure(root: Path, source: Path, rounds: int) -> None:
     actor = make_actor(CASES[0], ActorStore(root / "actors"))
-    print("| camera | shown a second | offered, shown, skipped, dropped | camera to screen p50 | p95 |")
-    print("|---|---|---|---|---|")
+    print(table.header("camera", "shown a second", "offered, shown, skipped, dropped", "camera to screen p50", "p95"))
     async with local_stack(root / "actors", root / "logs") as stack, DanceClient(stack.address) as client:
         for number in range(rounds + 1):
             shown = await _played(client, actor.id, source)
             if number == 0:
-                continue  # the first round finds everything cold
+                continue  # the first round starts with cold caches
             late_ms = 1000 * np.array(shown.lateness_seconds)
             counts = f"{shown.offered}, {len(late_ms)}, {shown.skipped}, {shown.dropped}"
-            print(
-                f"| {shown.offered / shown.seconds:.1f} a second | {len(late_ms) / shown.seconds:.1f} | {counts} "
-                f"| {np.percentile(late_ms, 50):.0f} ms | {np.percentile(late_ms, 95):.0f} ms |",
-                flush=True,
-            )
+            rates = f"{shown.offered / shown.seconds:.1f} a second", f"{len(late_ms) / shown.seconds:.1f}"
+            delays = [f"{np.percentile(late_ms, q):.0f} ms" for q in (50, 95)]
+            print(table.row(*rates, counts, *delays), flush=True)
 
 
 async def _played(client: DanceClient, actor: str, source: Path) -> Shown:

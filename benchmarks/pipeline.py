@@ -1,7 +1,7 @@
-"""How fast is the pipeline, against the same models in a plain loop, and what does the chain itself cost?
+"""How fast is the pipeline, compared with the same models in a plain loop, and what does the pipeline itself cost?
 
-Everything is measured in one run, in turns, so that ratios hold on a machine that others use too. Prints a report in
-Markdown. `python -m benchmarks.pipeline --help`.
+One run measures everything in turns, so ratios also hold on a shared machine. Prints a report in Markdown.
+`python -m benchmarks.pipeline --help`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ import psutil
 import tritonclient.grpc as triton
 import typer
 
-from benchmarks import plain_loop, wire_sizes
-from benchmarks.cases import CASES, Case, Clip, make_actor, read_clip
+from benchmarks import plain_loop, table, wire_sizes
+from benchmarks.cases import CASES, Case, Clip, make_actor, read_clip, stream
+from benchmarks.processes import cpu_seconds
 from client.connection.session import DanceClient
 from client.connection.types import TransferOptions
 from client.local_stack.stack import LocalStack, local_stack
@@ -38,12 +39,12 @@ from serving.rpc.channels import CHANNEL_OPTIONS
 WARM_UP_FRAMES = 10
 CHAIN = ("orchestrator", "normalize")
 TOGETHER = 4
-"""Sessions at the same time, beside one alone; the plain loop has as many clips, one after another."""
+"""Simultaneous sessions, in addition to one alone; the plain loop has as many clips, one after another."""
 
 
 @dataclass
 class Rates:
-    """Frames per second of one case, one entry a round, and what the chain's processes used of the CPU."""
+    """Frames per second of one case and CPU time of the pipeline's processes, one entry for each round."""
 
     pipeline: list[float] = field(default_factory=list)
     plain: list[float] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Rates:
 
 @dataclass
 class GeneratorTimes:
-    """Milliseconds a picture: PyTorch eager float32, our engine in this process, and through Triton."""
+    """Milliseconds a picture: PyTorch eager float32, our engine in this process, and our engine through Triton."""
 
     eager_ms: float
     engine_ms: float
@@ -65,11 +66,11 @@ class GeneratorTimes:
 
 def main(
     frames: Annotated[int, typer.Option(min=20, help="Frames of the sample clip in a round.")] = 100,
-    slow_frames: Annotated[int, typer.Option(min=2, help="Frames of a round of the eager loop at 512x512.")] = 6,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the medians are reported.")] = 3,
-    case: Annotated[list[str] | None, typer.Option(help="Only this case; may be given several times.")] = None,
+    slow_frames: Annotated[int, typer.Option(min=2, help="Frames in a round of the eager loop at 512x512.")] = 6,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the report shows medians.")] = 3,
+    case: Annotated[list[str] | None, typer.Option(help="Measure only this case; repeat for several.")] = None,
 ) -> None:
-    """Pipeline against plain loop, generator against PyTorch, CPU and bytes of the chain."""
+    """Compare pipeline and plain loop, generator and PyTorch; measure CPU and bytes of the pipeline."""
     chosen = [one for one in CASES if not case or one.name in case]
     if not chosen:
         raise typer.BadParameter(f"known cases: {', '.join(one.name for one in CASES)}")
@@ -92,7 +93,7 @@ async def _measure(
     rates = Rates()
     served, eager = plain_loop.served_networks(actor), plain_loop.eager_networks(actor)
     async with local_stack(root / "actors", root / "logs") as stack, DanceClient(stack.address) as client:
-        body = (await client.fit_body(_each(clip.frames))).body
+        body = (await client.fit_body(stream(clip.frames))).body
         sizes = await wire_sizes.per_frame(stack, root, actor, clip, body)
         await _pipeline_rate(stack, client, actor, clip, body, frames[:WARM_UP_FRAMES], Rates())
         for number in range(rounds):
@@ -101,7 +102,7 @@ async def _measure(
             plain = functools.partial(plain_loop.frames_per_second, actor, clip, body, served, frames, counted_from)
             rates.plain.append(await asyncio.to_thread(plain))
             rates.pipeline_together.append(await _together_rate(client, actor, clip, body, frames))
-            # As many frames each: the clips' own rates, one after another, are their harmonic mean.
+            # All clips have the same number of frames, so their joint rate is the harmonic mean.
             rates.plain_together.append(
                 statistics.harmonic_mean([await asyncio.to_thread(plain) for _ in range(TOGETHER)])
             )
@@ -111,8 +112,8 @@ async def _measure(
                 )
             )
             measured = {name: values[-1] for name, values in vars(rates).items() if isinstance(values, list)}
-            told = ", ".join(f"{name} {value:.2f}" for name, value in measured.items())
-            print(f"{case.name}, round {number + 1} of {rounds}, frames/s: {told}", file=sys.stderr, flush=True)
+            rates_now = ", ".join(f"{name} {value:.2f}" for name, value in measured.items())
+            print(f"{case.name}, round {number + 1} of {rounds}, frames/s: {rates_now}", file=sys.stderr, flush=True)
         times = await asyncio.to_thread(
             _generator_times, actor, stack.ready["generator"].addresses["triton_address"], rounds
         )
@@ -128,24 +129,24 @@ async def _pipeline_rate(
     frames: list[Frame],
     rates: Rates,
 ) -> None:
-    """One session over `frames`, the first ones not counted; adds its rate and the chain's CPU time to `rates`."""
+    """Run one session over `frames`; add its rate and CPU time without the first frames to `rates`."""
     options = TransferOptions(actor=actor.id, source_body=body, frame_rate_hz=clip.frame_rate_hz)
     started, counted_from = 0.0, min(WARM_UP_FRAMES, len(frames) // 2)
     before: dict[str, float] = {}
     async with client.transfer(options) as session:
-        async for answer in session.answers(_each(frames)):
+        async for answer in session.answers(stream(frames)):
             if answer.sequence == counted_from - 1:
                 started = time.perf_counter()
-                before = {name: _cpu_seconds(stack.pids[name]) for name in CHAIN}
+                before = {name: cpu_seconds(stack.pids[name]) for name in CHAIN}
     counted = len(frames) - counted_from
     rates.pipeline.append(counted / (time.perf_counter() - started))
     for name in CHAIN:
-        used_seconds = _cpu_seconds(stack.pids[name]) - before[name]
+        used_seconds = cpu_seconds(stack.pids[name]) - before[name]
         rates.cpu_ms_per_frame[name].append(1000 * used_seconds / counted)
 
 
 async def _together_rate(client: DanceClient, actor: Actor, clip: Clip, body: BodyStats, frames: list[Frame]) -> float:
-    """Frames a second of several sessions; each has danced its first frames before the time of all begins."""
+    """Return the frames a second of several sessions; timing starts when each has answers for its first frames."""
     counted_from = min(WARM_UP_FRAMES, len(frames) // 2)
     warm = asyncio.Barrier(TOGETHER + 1)
 
@@ -210,49 +211,36 @@ def _through_triton(client: triton.InferenceServerClient, actor: Actor, first: P
     return client.infer(actor.id, inputs, model_version=str(actor.version), outputs=outputs).as_numpy("FRAME")
 
 
-async def _each(frames: list[Frame]) -> AsyncIterator[Frame]:
-    for frame in frames:
-        yield frame
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of the process itself."""
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
-
-
 def _report(case: Case, rates: Rates, times: GeneratorTimes, sizes: dict[str, int]) -> None:
     large = case.side_px > 256
     pipeline, plain, eager = (statistics.median(values) for values in (rates.pipeline, rates.plain, rates.eager))
-    # A ratio of each round's own numbers: what else ran on the machine was the same for both.
+    # Ratios are taken within a round, because other load on the machine is the same for both.
     against_plain = statistics.median(a / b for a, b in zip(rates.pipeline, rates.plain, strict=True))
     against_eager = statistics.median(a / b for a, b in zip(rates.pipeline, rates.eager, strict=True))
     cpu_ms = {name: statistics.median(values) for name, values in rates.cpu_ms_per_frame.items()}
     print(f"## {case.name}, inference in {times.precision}\n")
-    print("| what | value | goal |\n|---|---|---|")
-    print(f"| pipeline | {pipeline:.2f} frames/s | |")
-    print(f"| plain loop, same models | {plain:.2f} frames/s | |")
-    print(f"| plain loop, generator in PyTorch eager float32 | {eager:.3f} frames/s | |")
-    print(f"| pipeline / plain loop | {against_plain:.2f} | 1.0 |")
     together, one_by_one = (statistics.median(rates.pipeline_together), statistics.median(rates.plain_together))
     against_one_by_one = statistics.median(
         a / b for a, b in zip(rates.pipeline_together, rates.plain_together, strict=True)
     )
-    print(f"| pipeline, {TOGETHER} sessions at the same time | {together:.2f} frames/s, all together | |")
-    print(f"| plain loop, {TOGETHER} clips one after another | {one_by_one:.2f} frames/s | |")
-    print(f"| pipeline / plain loop, {TOGETHER} sessions | {against_one_by_one:.2f} | 1.3 |")
-    print(f"| pipeline / eager loop | {against_eager:.2f} | {4 if large else 2.5} |")
-    print(f"| generator, PyTorch eager float32 | {times.eager_ms:.1f} ms | |")
-    print(f"| generator, engine in process | {times.engine_ms:.1f} ms, {times.eager_ms / times.engine_ms:.1f}x | |")
-    goal = 8 if large else 6
-    print(
-        f"| generator, through Triton | {times.triton_ms:.1f} ms, {times.eager_ms / times.triton_ms:.1f}x | {goal}x |"
-    )
-    print(f"| CPU of orchestrator + normalize | {sum(cpu_ms.values()):.2f} ms a frame | {6 if large else 3} ms |")
-    for name, value in cpu_ms.items():
-        print(f"| - {name} | {value:.2f} ms a frame | |")
-    for hop, size in sizes.items():
-        print(f"| bytes, {hop} | {size:,} a frame | |")
+    engine, through_triton = (f"{ms:.1f} ms, {times.eager_ms / ms:.1f}x" for ms in (times.engine_ms, times.triton_ms))
+    lines = [
+        ("pipeline", f"{pipeline:.2f} frames/s", ""),
+        ("plain loop, same models", f"{plain:.2f} frames/s", ""),
+        ("plain loop, generator in PyTorch eager float32", f"{eager:.3f} frames/s", ""),
+        ("pipeline / plain loop", f"{against_plain:.2f}", "1.0"),
+        (f"pipeline, {TOGETHER} sessions at the same time", f"{together:.2f} frames/s, all together", ""),
+        (f"plain loop, {TOGETHER} clips one after another", f"{one_by_one:.2f} frames/s", ""),
+        (f"pipeline / plain loop, {TOGETHER} sessions", f"{against_one_by_one:.2f}", "1.3"),
+        ("pipeline / eager loop", f"{against_eager:.2f}", "4" if large else "2.5"),
+        ("generator, PyTorch eager float32", f"{times.eager_ms:.1f} ms", ""),
+        ("generator, engine in process", engine, ""),
+        ("generator, through Triton", through_triton, "8x" if large else "6x"),
+        ("CPU of orchestrator + normalize", f"{sum(cpu_ms.values()):.2f} ms a frame", "6 ms" if large else "3 ms"),
+        *((f"- {name}", f"{value:.2f} ms a frame", "") for name, value in cpu_ms.items()),
+        *((f"bytes, {hop}", f"{size:,} a frame", "") for hop, size in sizes.items()),
+    ]
+    print("\n".join([table.header("what", "value", "goal"), *(table.row(*line) for line in lines)]))
     print(flush=True)
 
 

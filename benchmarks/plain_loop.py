@@ -1,4 +1,4 @@
-"""What the pipeline is measured against: the same models called one after another, in one process, frame by frame."""
+"""The baseline of the pipeline: the same models, called one after another in one process, frame by frame."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THREADS = 2
 
 
 def served_networks(actor: Actor) -> tuple[Draw, Draw]:
-    """Generator and face network as they are served, called in this process."""
+    """Return generator and face network as served, but called in this process."""
     return (
         open_engine(actor.generator_path, threads=THREADS).run,
         open_engine(actor.face_path, threads=THREADS).run,
@@ -36,14 +36,14 @@ def served_networks(actor: Actor) -> tuple[Draw, Draw]:
 
 
 def eager_networks(actor: Actor) -> tuple[Draw, Draw]:
-    """The generator in PyTorch, eager, float32, as the published code runs it; the face network as it is served."""
+    """Return the generator in eager float32 PyTorch, as the published code runs it, and the face network as served."""
     return eager(served_generator(actor.generator_path, actor.generator.padding)), open_engine(
         actor.face_path, threads=THREADS
     ).run
 
 
 def eager(module: torch.nn.Module) -> Draw:
-    """One picture at a time through a torch module."""
+    """Return a function that draws one picture at a time with a torch module."""
     module.eval()
 
     def draw(first: Picture, second: Picture) -> Picture:
@@ -71,7 +71,7 @@ class PlainLoop:
         self._previous: Picture = np.full((crop.out_height_px, crop.out_width_px, 3), 128, np.uint8)
 
     def frame(self, frame: Frame) -> bytes:
-        """The answer's JPEG; empty where nobody is there."""
+        """Return the answer's JPEG; empty if the frame shows no person."""
         pixels = decode_picture(frame.picture)
         pose = self._estimator.estimate(pixels).dancer
         size = FrameSize(pixels.shape[1], pixels.shape[0])
@@ -90,14 +90,14 @@ class PlainLoop:
         return encode_picture(drawn, PictureEncoding.JPEG, 95).data
 
     def close(self) -> None:
-        """Ends the tracker."""
+        """Close the tracker."""
         self._estimator.close()
 
 
 def frames_per_second(
     actor: Actor, clip: Clip, body: BodyStats, networks: tuple[Draw, Draw], frames: Sequence[Frame], warm_up: int
 ) -> float:
-    """The loop's rate over `frames`, after `warm_up` frames that are not counted."""
+    """Return the loop's rate over `frames`, without the first `warm_up` frames."""
     loop = PlainLoop(actor, body, clip.frame_rate_hz, networks)
     try:
         for frame in frames[:warm_up]:

@@ -1,4 +1,4 @@
-"""Stages that answer at once, for measuring the chain alone: pose, generator, face and agent in one server."""
+"""Stages that answer at once, to measure the pipeline alone: pose, generator, face and agent in one server."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BODY: Final = (
     (0.52, 0.17), (0.47, 0.17), (0.53, 0.17), (0.56, 0.87), (0.58, 0.87), (0.55, 0.86), (0.44, 0.87), (0.42, 0.87),
     (0.45, 0.86),
 )  # fmt: skip
-"""Somebody who stands, in fractions of a square."""
+"""A standing person, in fractions of a square."""
 
 _STEP_PER_FRAME: Final = 0.1
-"""Radians: the dancer sways, so that no two frames are alike."""
+"""Radians: the dancer sways, so no two frames are equal."""
 
 
-def dancer(sequence: int, width_px: int, height_px: int) -> Pose:
-    """Somebody with face and hands in the middle of a frame of this size, who sways from frame to frame."""
+def dancer(sequence: int, width_px: int, height_px: int, *, hands: bool = True) -> Pose:
+    """Return a person in the middle of a frame of this size, who sways from frame to frame."""
     places = np.zeros((skeleton.JOINT_COUNT, 2))
     places[skeleton.BODY] = _BODY
     around = np.linspace(0, 2 * np.pi, skeleton.FACE_COUNT, endpoint=False)
@@ -37,11 +37,14 @@ def dancer(sequence: int, width_px: int, height_px: int) -> Pose:
     places[skeleton.RIGHT_HAND] = places[skeleton.R_WRIST] + fan
     places[:, 0] += 0.08 * np.sin(_STEP_PER_FRAME * sequence)
     joints_px = places * height_px + [(width_px - height_px) / 2, 0]
-    return Pose(joints_px.astype(np.float32), np.full(skeleton.JOINT_COUNT, 0.9, np.float32))
+    confidence = np.full(skeleton.JOINT_COUNT, 0.9, np.float32)
+    if not hands:
+        confidence[skeleton.LEFT_HAND] = confidence[skeleton.RIGHT_HAND] = 0
+    return Pose(joints_px.astype(np.float32), confidence)
 
 
 class StandInPose(pose_pb2_grpc.PoseServiceServicer):
-    """Sees the dancer in every frame, without a look at it."""
+    """Returns the dancer for every frame, without reading the frame."""
 
     async def Estimate(  # noqa: N802
         self, requests: AsyncIterator[pose_pb2.EstimateRequest], context: grpc.aio.ServicerContext
@@ -61,7 +64,7 @@ class StandInPose(pose_pb2_grpc.PoseServiceServicer):
 
 
 class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """Gives the label map back as the picture."""
+    """Returns the label map as the picture."""
 
     async def ModelInfer(  # noqa: N802
         self, request: service_pb2.ModelInferRequest, context: grpc.aio.ServicerContext
@@ -75,7 +78,7 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
 
 
 class StandInFace(face_pb2_grpc.FaceServiceServicer):
-    """Gives the face back as it is."""
+    """Returns the face unchanged."""
 
     async def Refine(  # noqa: N802
         self, request: face_pb2.RefineRequest, context: grpc.aio.ServicerContext
@@ -85,7 +88,7 @@ class StandInFace(face_pb2_grpc.FaceServiceServicer):
 
 
 class StandInAgent(agent_pb2_grpc.GeneratorAgentServiceServicer):
-    """Says that every actor is loaded."""
+    """Reports every actor as loaded."""
 
     async def EnsureActor(  # noqa: N802
         self, request: agent_pb2.EnsureActorRequest, context: grpc.aio.ServicerContext
@@ -95,7 +98,7 @@ class StandInAgent(agent_pb2_grpc.GeneratorAgentServiceServicer):
 
 
 def add_stand_ins(server: grpc.aio.Server) -> None:
-    """Adds all four to a server."""
+    """Add all four services to a server."""
     pose_pb2_grpc.add_PoseServiceServicer_to_server(StandInPose(), server)  # type: ignore[no-untyped-call]
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(StandInTriton(), server)
     face_pb2_grpc.add_FaceServiceServicer_to_server(StandInFace(), server)  # type: ignore[no-untyped-call]

@@ -1,21 +1,21 @@
-"""What does each element of the small presets' training recipe bring? The recipe, and the recipe without each of them.
+"""What does each element of the small presets' training recipe contribute? Trains the recipe without each of them.
 
-Every row trains the body's network of slim-256 anew, from the same seed, for the same number of training seconds: that
-is what a user pays, so an element that makes steps slower must earn it. The table shows how many pictures each row had
-time to draw; where other programs run beside the measurement, `--steps` gives every row the same number of steps.
+Every row trains the body network of slim-256 from scratch, from the same seed, for the same number of seconds. Seconds
+are what a user pays, so an element that makes steps slower must be worth it. The table shows how many pictures each row
+had time to draw. If other programs run at the same time, `--steps` gives every row the same number of steps instead.
 Only "averaging" trains nothing: it scores the full recipe's checkpoint with its last weights.
 
-What builds on an element goes with it: without a plate there is no opacity to supervise, no pair can be moved, and
-targets are the pictures as filmed; without masks nothing tells where props may be painted over.
+Removing an element also removes what depends on it. Without a plate, there is no opacity to supervise, no pair can be
+moved, and targets are the pictures as filmed. Without masks, it is unknown where props may be painted over.
 
 All rows are scored on the same held-out frames, each drawn on the network's own previous output, on the crop around the
-body, against the unmodified pictures of the full recipe's stage at 256x256. A network that sees the whole frame has the
-same number of pixels, in the frame's shape, so that it costs the same and wastes nothing; its pictures are laid onto
-the frame at the footage's size, as `dance transfer --full-frame` does, and the crop is cut out of that as it is cut
-out of the footage. So it is compared on the same crops with the same real pixels, and pays with softness, of
-the person and of the place around, for the pixels that it spent elsewhere.
+body, against the unmodified pictures of the full recipe's crop at 256x256. A network that sees the whole frame has the
+same number of pixels in the frame's shape, so it costs the same. Its pictures are pasted onto the frame at the
+footage's size, as `dance transfer --full-frame` does, and the crop is cut from the result as it is cut from the
+footage. It is therefore compared on the same crops with the same real pixels, and is softer, in the person and the
+background, because it spends pixels elsewhere.
 
-Stopped, the same command goes on. `--only NAME` measures one row again.
+After a stop, the same command resumes. `--only NAME` measures one row again.
 
 `python -m benchmarks.training_recipe FOOTAGE`
 """
@@ -27,12 +27,13 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, get_type_hints
 
 import typer
 
+from benchmarks import table
 from motion.crop import Crop
 from motion.frame import FrameSize, Picture
 from serving.errors import BadInput, DanceError
@@ -56,10 +57,10 @@ _PICTURES_PER_STEP: Final = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
-    """One row: the recipe with an element taken out.
+    """One row: the recipe without one element.
 
-    change: gives its preset, from the full recipe's and the footage's size. last_weights: score the weights of the last
-    step, not their average. trained_as: whose training is scored, where it is not its own.
+    change: returns its preset from the full recipe's preset and the footage's size. last_weights: score the weights of
+    the last step, not their average. trained_as: the row whose training is scored, if it is not its own.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Variant:
 
     @property
     def training(self) -> str:
-        """The name of the training that is scored."""
+        """The name of the row whose training is scored."""
         return self.trained_as or self.name
 
 
@@ -85,7 +86,7 @@ def _without_plate(preset: Preset, frame: FrameSize) -> Preset:
 
 
 def _on_whole_frame(preset: Preset, frame: FrameSize) -> Preset:
-    """As many pixels as before, as nearly as the network can halve them, in the frame's shape."""
+    """Return a preset with about as many pixels, in the frame's shape and in sides that the network can halve."""
     multiple = 2**preset.generator.downsamplings
     shape = frame.width_px / frame.height_px
     height_px = max(1, round(math.sqrt(preset.width_px * preset.height_px / shape) / multiple)) * multiple
@@ -105,10 +106,10 @@ VARIANTS: Final = (
         says="no opacity supervision",
         change=lambda preset, frame: replace(preset, weights=replace(preset.weights, opacity=0.0)),
     ),
-    Variant(name="stage", says="the whole frame in place of the actor's crop", change=_on_whole_frame),
+    Variant(name="stage", says="the whole frame instead of the actor's crop", change=_on_whole_frame),
     Variant(
         name="weighting",
-        says="the person's pixels weigh as much as the place's",
+        says="the person's pixels weigh as much as the background's",
         change=lambda preset, frame: replace(preset, person_gain=0.0),
     ),
     Variant(
@@ -124,16 +125,16 @@ VARIANTS: Final = (
     Variant(name="moving", says="no pair is moved (jitter)", change=lambda preset, frame: replace(preset, jitter=None)),
     Variant(
         name="previous",
-        says="the previous picture is never zeros where there is one",
+        says="the previous picture is never replaced by zeros",
         change=lambda preset, frame: replace(preset, previous_zeros=0.0),
     ),
-    Variant(name="averaging", says="the last weights in place of averaged ones", last_weights=True, trained_as=_FULL),
+    Variant(name="averaging", says="the last weights instead of averaged ones", last_weights=True, trained_as=_FULL),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of results, as it is kept. measured: what it belongs to: footage, recipe, seed and budget."""
+    """A stored row of results. measured: the fingerprint of its footage, recipe, seed and budget."""
 
     name: str
     measured: str
@@ -144,7 +145,7 @@ class Row:
 
 
 class Results:
-    """The rows that are known, in a CSV file that is written whole each time."""
+    """The known rows, in a CSV file that is rewritten as a whole."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -153,37 +154,31 @@ class Results:
             with path.open(newline="") as file:
                 for one in csv.DictReader(file):
                     self.rows[one["name"]] = Row(
-                        one["name"],
-                        one["measured"],
-                        int(one["pictures"]),
-                        float(one["minutes"]),
-                        float(one["body_ssim"]),
-                        float(one["body_psnr_db"]),
+                        **{name: kind(one[name]) for name, kind in get_type_hints(Row).items()}
                     )
 
     def put(self, row: Row) -> None:
-        """Adds a row, or replaces the one of its name."""
+        """Add a row, or replace the row of the same name."""
         self.rows[row.name] = row
         self._write()
 
     def drop(self, names: Iterable[str]) -> None:
-        """Forgets these rows."""
+        """Remove these rows."""
         for name in names:
             self.rows.pop(name, None)
         self._write()
 
     def _write(self) -> None:
-        names = [field.name for field in fields(Row)]
         with written_whole(self._path) as partial, partial.open("w", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(names)
-            table.writerows([[getattr(row, name) for name in names] for row in self.rows.values()])
+            writer = csv.DictWriter(file, list(get_type_hints(Row)))
+            writer.writeheader()
+            writer.writerows(map(asdict, self.rows.values()))
 
 
 class Measurement:
-    """Measures rows on one footage, one after the other; all that is known stays in `work`.
+    """Measures rows on one footage, one after another, and keeps all results in `work`.
 
-    Raises BadInput where `work` holds rows of another footage, recipe, seed or budget.
+    Raises BadInput if `work` contains rows of another footage, recipe, seed or budget.
     """
 
     def __init__(
@@ -204,10 +199,10 @@ class Measurement:
         self._stage_of_all: PreparedFootage | None = None
 
     def again(self, name: str) -> None:
-        """Measures one row again, and the rows of its training. An unfinished repetition goes on."""
+        """Measure one row again, and all rows that share its training. Resumes an unfinished repetition."""
         names = [variant.name for variant in VARIANTS if name in (variant.name, variant.training)]
         if name in self.results.rows:
-            # The checkpoint first: a row without it is measured anew, a checkpoint with its row never is.
+            # Remove the checkpoint first: a row without one is trained again, but a checkpoint with a row never is.
             if VARIANTS_BY_NAME[name].training == name:
                 for path in Checkpoints(self._checkpoint(name)).paths():
                     path.unlink()
@@ -215,15 +210,15 @@ class Measurement:
         self.run(names)
 
     def run(self, names: Iterable[str]) -> None:
-        """Measures these rows, besides those that are known. Raises TrainingStopped when asked to stop."""
+        """Measure these rows, except known ones. Raises TrainingStopped when asked to stop."""
         fingerprints = {name: self._fingerprint(VARIANTS_BY_NAME[name]) for name in names}
         for name, measured in fingerprints.items():
             known = self.results.rows.get(name)
             if known is not None and known.measured != measured:
                 raise BadInput(
                     "work",
-                    f"{self._work} holds a row {name!r} of another footage, recipe, seed or budget: choose another "
-                    "--work folder, or delete that one",
+                    f"{self._work} contains a row {name!r} of another footage, recipe, seed or budget: choose another "
+                    "--work folder, or delete this one",
                 )
         for name, measured in fingerprints.items():
             if name not in self.results.rows:
@@ -235,7 +230,7 @@ class Measurement:
     def _measured(self, variant: Variant, measured: str) -> Row:
         reference = self._prepared(self._full)
         preset = self._preset(variant)
-        # Equal for all: which frames are held out depends on the poses alone.
+        # The split is the same for all rows: the held-out frames only depend on the poses.
         split = reference.split()
         prepared = self._prepared(preset)
         computed = computable(preset, _DEVICE)
@@ -272,7 +267,7 @@ class Measurement:
         def on_progress(what: str, done: int, of: int | None) -> None:
             self._say(f"{what}: frame {done}" + (f" of {of}" if of else ""))
             if self._should_stop():
-                raise TrainingStopped("stopped; what was done so far is kept")
+                raise TrainingStopped("stopped; the results so far are kept")
 
         def prepared() -> PreparedFootage:
             return prepared_for(preset, self._footage, self._work / "footage", on_progress)
@@ -291,16 +286,16 @@ VARIANTS_BY_NAME: Final = {variant.name: variant for variant in VARIANTS}
 
 
 def seen_on(crop: Crop, prepared: PreparedFootage, picture: Picture) -> Picture:
-    """What `crop` shows of a picture that was drawn for the crop of `prepared`; `[H, W, 3]` uint8 RGB both."""
+    """Return what `crop` shows of a picture drawn for the crop of `prepared`; both `[H, W, 3]` uint8 RGB."""
     if crop == prepared.crop:
         return picture
     return crop.cut(prepared.crop.paste(picture, prepared.plate))
 
 
 def table_of(rows: dict[str, Row]) -> str:
-    """The rows in Markdown, in the order of `VARIANTS`, with their differences from the full recipe if it is there."""
+    """Return the rows in Markdown, in the order of `VARIANTS`, with differences from the full recipe if it is known."""
     full = rows.get(_FULL)
-    lines = ["| | recipe | body SSIM | | body PSNR | | pictures drawn | minutes |", "|---|---|---|---|---|---|---|---|"]
+    lines = [table.header("", "recipe", "body SSIM", "", "body PSNR", "", "pictures drawn", "minutes")]
     for variant in VARIANTS:
         row = rows.get(variant.name)
         if row is None:
@@ -308,10 +303,8 @@ def table_of(rows: dict[str, Row]) -> str:
         ssim, psnr_db = "", ""
         if full is not None and row is not full:
             ssim, psnr_db = f"{row.body_ssim - full.body_ssim:+.3f}", f"{row.body_psnr_db - full.body_psnr_db:+.2f}"
-        lines.append(
-            f"| {variant.name} | {variant.says} | {row.body_ssim:.3f} | {ssim} | {row.body_psnr_db:.2f} dB | {psnr_db} "
-            f"| {row.pictures} | {row.minutes:.1f} |"
-        )
+        scores = (f"{row.body_ssim:.3f}", ssim, f"{row.body_psnr_db:.2f} dB", psnr_db)
+        lines.append(table.row(variant.name, variant.says, *scores, str(row.pictures), f"{row.minutes:.1f}"))
     return "\n".join(lines)
 
 
@@ -324,7 +317,7 @@ def _training(name: str, step: Step) -> str:
 
 
 class _Status:
-    """What goes on, on stderr: one line that is rewritten on a terminal, else a new line every half minute."""
+    """Progress on stderr: a line that is rewritten on a terminal, otherwise a new line every half minute."""
 
     def __init__(self) -> None:
         self._rewrites = sys.stderr.isatty()
@@ -332,7 +325,7 @@ class _Status:
         self._said_at = -math.inf
 
     def say(self, text: str) -> None:
-        """Shown, unless something was shown a moment ago."""
+        """Show the text, unless another one was shown very recently."""
         now = time.monotonic()
         if now - self._said_at < self._every_seconds:
             return
@@ -341,28 +334,28 @@ class _Status:
         sys.stderr.flush()
 
     def end(self) -> None:
-        """Leaves the line free for what comes."""
+        """Clear the line."""
         if self._rewrites:
             sys.stderr.write("\r\033[K")
 
 
 def main(
-    footage: Annotated[Path, typer.Argument(help="Video of one person before a camera that stands still.")],
-    minutes: Annotated[float, typer.Option(min=0.01, help="Of training for each row.")] = 4.0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Of training for each row, in place of minutes.")] = None,
-    only: Annotated[str | None, typer.Option(help="Measure this row alone, and again if it is known.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights and pairs, the same for all rows.")] = 0,
+    footage: Annotated[Path, typer.Argument(help="Video of one person, filmed by a camera that does not move.")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of training for each row.")] = 4.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps for each row, not minutes.")] = None,
+    only: Annotated[str | None, typer.Option(help="Measure only this row, again if it is known.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and pairs, the same for all rows.")] = 0,
     work: Annotated[
         Path, typer.Option(help="Folder of results, checkpoints, previews and the prepared footage.")
     ] = Path("out/training_recipe"),
 ) -> None:
-    """Prints what each element of the training recipe brings on this footage, as a table in Markdown."""
+    """Print what each element of the training recipe contributes on this footage, as a table in Markdown."""
     status = _Status()
     budget = Budget(seconds=minutes * 60) if steps is None else Budget(pictures=steps * _PICTURES_PER_STEP)
     settle(_DEVICE)
     try:
         if only is not None and only not in VARIANTS_BY_NAME:
-            raise BadInput("only", f"there is no row {only!r}; there are: {', '.join(VARIANTS_BY_NAME)}")
+            raise BadInput("only", f"unknown row {only!r}; the rows are {', '.join(VARIANTS_BY_NAME)}")
         with stop_on_signals() as should_stop, locked(work):
             measurement = Measurement(
                 footage, work, budget, seed=seed, preset=slim_256(), say=status.say, should_stop=should_stop
@@ -373,7 +366,7 @@ def main(
                 measurement.again(only)
     except TrainingStopped:
         status.end()
-        typer.echo("stopped; the same command goes on", err=True)
+        typer.echo("stopped; the same command resumes", err=True)
         raise typer.Exit(130) from None
     except (DanceError, OSError) as error:
         status.end()

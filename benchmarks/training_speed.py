@@ -1,17 +1,18 @@
-"""How many frames a second does training see? Ours, against a plain loop in the manner of the published code.
+"""How many frames a second does training see, compared with a plain loop in the style of the published code?
 
-Both train the body's network of a preset on the same pairs, with the same losses, batch and size, in one process, in
-turns: a block of steps each, so that whatever else runs on the machine hits both. A frame is seen when the generator
-has drawn it in training. Seconds of all cores for each frame stand beside it, for machines that others
-use too.
+Both train the body network of a preset on the same pairs, with the same losses, batch and size. They run blocks of
+steps in turns in one process, so other load on the machine affects both alike. A frame counts as seen when the
+generator has drawn it in training. The report also has the CPU seconds of each frame over all cores, for shared
+machines.
 
-The plain loop does as the published code of pix2pixHD and its descendants does: float32, PyTorch's own layers, the next
-pair is read when the last step is done, the judge looks three times at each pair (drawn ones for itself, real ones, and
-drawn ones for the generator, which computes gradients of the judge that nobody uses), Adam weight by weight.
+The plain loop works like the published code of pix2pixHD and its descendants: float32, PyTorch's own layers, reading
+the next pair after the last step, three runs of the discriminator for each pair (drawn pictures for its own loss, real
+ones, and drawn ones for the generator's loss, which also computes discriminator gradients that are discarded), and Adam
+weight by weight.
 
-Ours: bf16 where the machine computes it, channels last, the layers of `training/networks/cpu_layers.py` on a CPU,
-pairs read ahead,
-two looks of the judge for the generator's step and one for its own, fused Adam, averaged weights.
+Our training: bf16 if the machine supports it, channels last, the layers of `training/networks/cpu_layers.py` on a CPU,
+pairs read ahead, two runs of the discriminator for the generator's step and one for its own, fused Adam, averaged
+weights.
 
 `python -m benchmarks.training_speed`
 """
@@ -33,6 +34,7 @@ import typer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import table
 from benchmarks.stand_ins import dancer
 from motion.body import BodyStats
 from motion.crop import whole_frame_crop
@@ -60,7 +62,7 @@ _OURS: Final = "ours"
 
 
 class PlainLoop:
-    """The training of `BodyLearner`, written plainly: what is above says how."""
+    """The training of `BodyLearner` as a plain loop; the module's docstring describes it."""
 
     def __init__(self, preset: Preset, pairs: Pairs, device: str, batch: int, vgg: nn.Module | None) -> None:
         torch.manual_seed(0)
@@ -78,7 +80,7 @@ class PlainLoop:
         self.pictures_seen = 0
 
     def step(self) -> None:
-        """One step of both networks."""
+        """Train both networks for one step."""
         preset, weights = self._preset, self._preset.weights
         items = [self._pairs.pair(self.pictures_seen + 2 * item) for item in range(self._batch)]
         pair = on_device(_contiguous(collated(items)), self._device)
@@ -111,7 +113,7 @@ class PlainLoop:
             real_or_fake(on_real, is_real=True, loss=preset.adversarial)
             + real_or_fake(on_drawn_alone, is_real=False, loss=preset.adversarial)
         )
-        # The judge gets gradients of the generator's loss too: computed, and thrown away.
+        # This also computes the discriminator's gradients of the generator's loss, which are then discarded.
         for optimizer, loss in zip(self._optimizers, (weights.total(terms), of_discriminator), strict=True):
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -125,7 +127,7 @@ class PlainLoop:
 
 
 def standing_footage(preset: Preset) -> PreparedFootage:
-    """A dancer who sways before noise, as preparation would leave it."""
+    """Return prepared footage of a swaying dancer in front of noise."""
     width_px, height_px = preset.width_px, preset.height_px
     random = np.random.default_rng(0)
     plate = random.integers(0, 256, (height_px, width_px, 3), np.uint8)
@@ -153,14 +155,14 @@ def standing_footage(preset: Preset) -> PreparedFootage:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some steps of one loop. cpu_seconds: of all threads, for each frame; it tells little of a GPU."""
+    """Some steps of one loop. cpu_seconds: of all threads, for each frame; not meaningful on a GPU."""
 
     frames_per_second: float
     cpu_seconds: float
 
 
 def measured(step: Callable[[], object], steps: int, frames_per_step: int, device: str) -> Block:
-    """`steps` steps, the device's work done."""
+    """Measure `steps` steps, including the device's work."""
     began, cpu_began = time.perf_counter(), time.process_time()
     for _ in range(steps):
         step()
@@ -171,7 +173,7 @@ def measured(step: Callable[[], object], steps: int, frames_per_step: int, devic
 
 
 def _contiguous(pair: Pair) -> Pair:
-    """Channels first in memory, as the published code has them."""
+    """Return the pair with channels first in memory, as in the published code."""
     return Pair(
         labels=(pair.labels[0].contiguous(), pair.labels[1].contiguous()),
         pictures=(pair.pictures[0].contiguous(), pair.pictures[1].contiguous()),
@@ -198,15 +200,15 @@ def _machine(device: str) -> str:
 
 
 def main(
-    preset: Annotated[str, typer.Option(help="Whose network, losses and size.")] = "slim-256",
+    preset: Annotated[str, typer.Option(help="The preset whose network, losses and size are used.")] = "slim-256",
     batch: Annotated[int, typer.Option(min=1, help="Pairs in a step.")] = 1,
-    steps: Annotated[int, typer.Option(min=1, help="In each block.")] = 4,
-    rounds: Annotated[int, typer.Option(min=1, help="Blocks of each.")] = 5,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in each block.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="Blocks of each loop.")] = 5,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    compiled: Annotated[bool, typer.Option("--compile", help="Ours with torch.compile.")] = False,
-    perceptual: Annotated[str, typer.Option(help="none or random; random is as much work as the real one.")] = "none",
+    compiled: Annotated[bool, typer.Option("--compile", help="Run our training with torch.compile.")] = False,
+    perceptual: Annotated[str, typer.Option(help="none or random; random costs as much as the real one.")] = "none",
 ) -> None:
-    """Prints frames seen per second of both, and their ratio."""
+    """Print the frames seen per second of both loops, and their ratio."""
     settle(device)
     asked = with_perceptual(preset_named(preset), perceptual)
     ours = computable(asked, device)
@@ -230,23 +232,21 @@ def main(
         f"{asked.name}, {asked.width_px}x{asked.height_px}, batch {batch}, perceptual {perceptual}; "
         f"ours in {ours.precision}{', compiled' if compiled else ''}; {rounds} x {steps} steps of each, in turns\n"
     )
-    print("| loop | frames seen a second | slowest and fastest block | ratio | CPU seconds a frame | ratio |")
-    print("|---|---|---|---|---|---|")
+    columns = ("frames seen a second", "slowest and fastest block", "ratio", "CPU seconds a frame", "ratio")
+    print(table.header("loop", *columns))
     rates = {name: statistics.median(block.frames_per_second for block in of_loop) for name, of_loop in blocks.items()}
     costs = {name: statistics.median(block.cpu_seconds for block in of_loop) for name, of_loop in blocks.items()}
     for name, of_loop in blocks.items():
         every = [block.frames_per_second for block in of_loop]
         gain, saved = rates[name] / rates[_PLAIN], costs[_PLAIN] / costs[name]
-        print(
-            f"| {name} | {rates[name]:.2f} | {min(every):.2f} to {max(every):.2f} | {gain:.2f} "
-            f"| {costs[name]:.2f} | {saved:.2f} |"
-        )
-    print(f"\nreading one pair takes {1000 * reading.cpu_seconds:.1f} ms of a core, beside the step before")
+        span = f"{min(every):.2f} to {max(every):.2f}"
+        print(table.row(name, f"{rates[name]:.2f}", span, *(f"{one:.2f}" for one in (gain, costs[name], saved))))
+    print(f"\nreading one pair takes {1000 * reading.cpu_seconds:.1f} ms of a core, during the previous step")
     with FlopCounterMode(display=False) as counter:
         plain.step()
     tera = counter.get_total_flops() / frames / 1e12
     achieved = tera * rates[_OURS]
-    print(f"the plain loop counts {tera:.3f} TFLOP a frame: ours does the work of {achieved:.2f} TFLOP/s of it")
+    print(f"the plain loop needs {tera:.3f} TFLOP a frame; at our rate that is {achieved:.2f} TFLOP/s")
     peak = next((peak for name, peak in _BF16_PEAK_TFLOPS.items() if name in _machine(device)), None)
     if device == "cuda" and peak is not None:
         print(f"that is {achieved / peak:.1%} of the chip's {peak:.0f} TFLOP/s in bf16")

@@ -1,17 +1,15 @@
-"""How many bytes each hop moves per frame: a real session whose every connection runs through a counting relay."""
+"""How many bytes does each hop move per frame? A real session with a counting relay in every connection."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
-from benchmarks.cases import Clip
+from benchmarks.cases import Clip, stream
+from benchmarks.processes import running
 from client.connection.session import DanceClient
 from client.connection.types import TransferOptions
-from client.local_stack.processes import ManagedProcess, ProcessSpec
 from client.local_stack.stack import HOST, LocalStack
 from motion.body import BodyStats
 from motion.frame import Frame
@@ -19,15 +17,15 @@ from serving.actors.store import Actor
 
 FRAMES = 40
 _SETUP_FRAMES = 10
-"""Frames of the session that is subtracted, so that connecting, config and health do not count."""
+"""Frames of the session that is subtracted, so that the connection, config and health checks do not count."""
 
-_BEHIND = {"POSE": "pose", "NORMALIZE": "normalize", "FACE": "face", "AGENT": "generator"}
+_PROCESSES = {"POSE": "pose", "NORMALIZE": "normalize", "FACE": "face", "AGENT": "generator"}
 
 
 class CountingRelay:
-    """Passes every connection on to `onward`, and counts the bytes in both directions. An async context manager.
+    """Forward every connection to `onward` and count the bytes in both directions; an async context manager.
 
-    onward: host:port, or `unix:` and a socket file.
+    onward: host:port, or `unix:` and the path of a socket.
     """
 
     def __init__(self, onward: str) -> None:
@@ -38,7 +36,7 @@ class CountingRelay:
 
     @property
     def address(self) -> str:
-        """Where to connect to instead of `onward`."""
+        """The address to use instead of `onward`."""
         assert self._server is not None
         return f"{HOST}:{self._server.sockets[0].getsockname()[1]}"
 
@@ -75,22 +73,19 @@ class CountingRelay:
 
 
 async def per_frame(stack: LocalStack, root: Path, actor: Actor, clip: Clip, body: BodyStats) -> dict[str, int]:
-    """Bytes per frame by hop, HTTP/2 and TCP payload included, with what `dance transfer` asks for.
+    """Return the bytes per frame of each hop, including HTTP/2, with the options of `dance transfer`.
 
-    A second orchestrator runs beside the stack's, connected to the same services through relays; the difference of a
-    long and a short session is divided by the difference of their frames.
+    A second orchestrator uses the stack's services through relays. The result is the difference between a long and a
+    short session, divided by the difference of their frames.
     """
     async with AsyncExitStack() as closing:
-        behind = {name: f"{HOST}:{stack.ready[process].ports['port']}" for name, process in _BEHIND.items()}
-        behind["TRITON"] = stack.ready["generator"].addresses["triton_address"]
-        relays = {name: await closing.enter_async_context(CountingRelay(onward)) for name, onward in behind.items()}
+        onward = {name: f"{HOST}:{stack.ready[process].ports['port']}" for name, process in _PROCESSES.items()}
+        onward["TRITON"] = stack.ready["generator"].addresses["triton_address"]
+        relays = {name: await closing.enter_async_context(CountingRelay(address)) for name, address in onward.items()}
         environment = {f"ORCHESTRATOR_{name}_ADDRESS": relay.address for name, relay in relays.items()}
         environment["ORCHESTRATOR_ACTORS_ROOT"] = str(root / "actors")
-        command = (sys.executable, "-P", "-m", "orchestrator")
-        process = ManagedProcess(ProcessSpec("orchestrator", command, environment), root / "relayed.log")
-        closing.push_async_callback(process.end, 10.0)
-        await process.start()
-        front = CountingRelay(f"{HOST}:{(await process.ready(60.0)).ports['port']}")
+        orchestrator = await closing.enter_async_context(running(root, "orchestrator", **environment))
+        front = CountingRelay(orchestrator.address)
         relays = {"CLIENT": await closing.enter_async_context(front), **relays}
         counted = []
         async with DanceClient(front.address) as client:
@@ -118,10 +113,6 @@ async def per_frame(stack: LocalStack, root: Path, actor: Actor, clip: Clip, bod
 
 
 async def _dance(client: DanceClient, options: TransferOptions, frames: list[Frame]) -> None:
-    async def each() -> AsyncIterator[Frame]:
-        for frame in frames:
-            yield frame
-
     async with client.transfer(options) as session:
-        async for _ in session.answers(each()):
+        async for _ in session.answers(stream(frames)):
             pass

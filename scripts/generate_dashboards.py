@@ -1,64 +1,58 @@
-"""Writes the dashboards' ConfigMaps below deploy/ from deploy/dashboards; `--check` fails where one lags behind.
+"""Write the ConfigMaps of the dashboards in deploy/dashboards; with `--check`, fail if one is out of date.
 
 python scripts/generate_dashboards.py [--check]
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import textwrap
 from pathlib import Path
 from typing import Final
 
-from deploy.dashboards.panels import Dashboard
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from deploy.dashboards.stages import STAGES_DASHBOARD
 from deploy.dashboards.training import TRAINING
 from deploy.dashboards.transfer import TRANSFER
 from deploy.dashboards.triton import TRITON
+from scripts.generated_files import ROOT, write_or_check
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 DASHBOARDS: Final = (TRANSFER, STAGES_DASHBOARD, TRITON, TRAINING)
 FIRST_NUMBER: Final = 81
-"""The manifests are applied in the order of their names: dashboards before the Grafana that mounts them."""
+"""kubectl applies manifests in the order of their names: dashboards come before the Grafana that mounts them."""
+
+
+def name_of(dashboard: Dashboard) -> str:
+    """Return `stages` for the dashboard with the uid `dance-stages`."""
+    return str(dashboard.uid).removeprefix("dance-")
 
 
 def path_of(dashboard: Dashboard) -> Path:
-    """Of its ConfigMap."""
+    """Return the path of the dashboard's ConfigMap."""
     number = FIRST_NUMBER + DASHBOARDS.index(dashboard)
-    return ROOT / "deploy" / f"{number}-grafana-dashboard-{dashboard.name}.yaml"
+    return ROOT / "deploy" / f"{number}-grafana-dashboard-{name_of(dashboard)}.yaml"
 
 
 def manifest(dashboard: Dashboard) -> str:
-    """Its ConfigMap. The label is the one by which Grafana's sidecar finds dashboards, in clusters that have it."""
-    model = json.dumps(dashboard.to_json(), indent=1)
+    """Return the dashboard's ConfigMap. Where a cluster runs Grafana's sidecar, the sidecar finds it by its label."""
+    model = JSONEncoder(indent=1).encode(dashboard)
     return (
-        "# Written by `python scripts/generate_dashboards.py` from deploy/dashboards; a test keeps the two together.\n"
+        "# Generated from deploy/dashboards by `python scripts/generate_dashboards.py`; a test compares them.\n"
         "apiVersion: v1\n"
         "kind: ConfigMap\n"
         "metadata:\n"
-        f"  name: grafana-dashboard-{dashboard.name}\n"
+        f"  name: grafana-dashboard-{name_of(dashboard)}\n"
         "  namespace: everybody-dance\n"
         "  labels:\n"
         "    app.kubernetes.io/name: grafana\n"
         "    app.kubernetes.io/part-of: everybody-dance\n"
         '    grafana_dashboard: "1"\n'
         "data:\n"
-        f"  {dashboard.name}.json: |\n"
+        f"  {name_of(dashboard)}.json: |\n"
         f"{textwrap.indent(model, '    ')}\n"
     )
 
 
-def main() -> None:
-    """Writes the manifests, or compares them."""
-    checking = "--check" in sys.argv[1:]
-    for dashboard in DASHBOARDS:
-        path = path_of(dashboard)
-        if not checking:
-            path.write_text(manifest(dashboard))
-        elif not path.exists() or path.read_text() != manifest(dashboard):
-            sys.exit(f"deploy/{path.name} lags behind: python scripts/generate_dashboards.py writes it")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check({path_of(dashboard): manifest(dashboard) for dashboard in DASHBOARDS})

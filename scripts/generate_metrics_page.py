@@ -1,4 +1,4 @@
-"""Writes docs/metrics.md from the metrics that the code has; `--check` fails where the page lags behind.
+"""Write docs/metrics.md from the metrics in the code; with `--check`, fail if the page is out of date.
 
 python scripts/generate_metrics_page.py [--check]
 """
@@ -6,12 +6,11 @@ python scripts/generate_metrics_page.py [--check]
 from __future__ import annotations
 
 import ast
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+from scripts.generated_files import ROOT, write_or_check
+
 PAGE: Final = ROOT / "docs" / "metrics.md"
 KINDS: Final = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram", "Info": "info"}
 FOLDERS: Final = ("serving", "orchestrator", "services", "training")
@@ -47,7 +46,7 @@ The metrics of `serving/observability/metrics.py` exist in every process:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric as the code declares it. name: as Prometheus shows it. source: the file, from the root."""
+    """One metric as the code declares it. name: in Prometheus. source: the file, relative to the root."""
 
     name: str
     kind: str
@@ -57,12 +56,12 @@ class Metric:
 
     @property
     def unit(self) -> str:
-        """Of its values."""
+        """The unit of its values; "1" if it has none."""
         return next((unit for suffix, unit in UNITS.items() if self.name.endswith(suffix)), "1")
 
 
 def declared() -> list[Metric]:
-    """All metrics of the code, in the order of their files and names."""
+    """Return all metrics in the code, ordered by file and name."""
     found: list[Metric] = []
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -88,7 +87,7 @@ def _metric(call: ast.Call, source: str) -> Metric:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     lines = [INTRODUCTION]
     source = ""
     for metric in declared():
@@ -101,13 +100,5 @@ def page() -> str:
     return text.replace("|\n## ", "|\n\n## ")
 
 
-def main() -> None:
-    """Writes the page, or compares it."""
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page())
-    elif not PAGE.exists() or PAGE.read_text() != page():
-        sys.exit("docs/metrics.md lags behind the code: python scripts/generate_metrics_page.py writes it")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check({PAGE: page()})

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the settings and options in the code; `--check` fails if the page is out of date.
+"""Write docs/settings.md from the settings and options in the code; with `--check`, fail if the page is out of date.
 
 python scripts/generate_settings_page.py [--check]
 """
@@ -8,18 +8,16 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import typer
 
 from client.commands.app import app
+from scripts.generated_files import ROOT, write_or_check
 from training.losses import LossWeights
 from training.presets import PRESETS, Preset, preset_named
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "settings.md"
 EVERY: Final = ("serving/rpc/server.py", "ServerSettings")
 PROCESSES: Final = (
@@ -64,7 +62,7 @@ class Setting:
 
 
 def settings_of(path: str, class_name: str) -> list[Setting]:
-    """The fields of a settings class, in order, each with the string that follows it."""
+    """Return the fields of a settings class in order, each with the string literal that follows it."""
     tree = ast.parse((ROOT / path).read_text())
     (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
     found: list[Setting] = []
@@ -74,27 +72,23 @@ def settings_of(path: str, class_name: str) -> list[Setting]:
         if not isinstance(node, ast.AnnAssign):
             continue
         name = ast.unparse(node.target)
-        said = ""
+        meaning = ""
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-            said = " ".join(str(following.value.value).split())
-        found.append(Setting(name, ast.unparse(node.annotation), _shown(defaults[name]), said))
+            meaning = " ".join(str(following.value.value).split())
+        found.append(Setting(name, ast.unparse(node.annotation), _shown(defaults[name]), meaning))
     return found
 
 
 def _shown(default: Any) -> str:
     if default is None:
         return "none"
-    return (
-        str(default).lower()
-        if isinstance(default, bool)
-        else f"{default:g}"
-        if isinstance(default, float)
-        else str(default)
-    )
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     lines = [INTRODUCTION, "## Every server", "", EVERY_SERVER, ""]
     lines += _table("", settings_of(*EVERY))
     for prefix, path, class_name in (*PROCESSES, *OTHERS):
@@ -182,13 +176,5 @@ def _loss_weights() -> list[str]:
     ]  # fmt: skip
 
 
-def main() -> None:
-    """Writes the page, or compares it."""
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page())
-    elif not PAGE.exists() or PAGE.read_text() != page():
-        raise SystemExit(f"error: {PAGE.name} is out of date: run python scripts/{Path(__file__).name}")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check({PAGE: page()})

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Builds our images, pushes them to a registry of yours, or loads them into kind or k3s.
+"""Build the images, push them to your registry, or load them into kind or k3s.
 
     python scripts/images.py build [NAME ...]
-    python scripts/images.py push --registry registry.example/me   # builds, pushes, and names them in the manifests
+    python scripts/images.py push --registry registry.example/me   # build, push, and write the names into the manifests
     python scripts/images.py load-kind [--cluster NAME]
     python scripts/images.py load-k3s
-    python scripts/images.py names [--registry R]                  # names them in the manifests, nothing else
+    python scripts/images.py names [--registry R]                  # only write the names into the manifests
 
-Needs nothing but Python and docker, podman or buildah. docs/images.md says more.
+This needs only Python and docker, podman or buildah. docs/images.md describes the images.
 """
 
 from __future__ import annotations
@@ -26,65 +26,71 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PROJECT: Final = "everybody-dance"
-DOCKERFILES: Final = {
-    "pose": "services/pose/Dockerfile",
-    "normalize": "services/normalize/Dockerfile",
-    "face": "services/face/Dockerfile",
-    "orchestrator": "orchestrator/Dockerfile",
-    "agent": "services/generator/Dockerfile.agent",
-    "triton": "services/generator/Dockerfile.triton",
-    "triton-cpu": "services/generator/Dockerfile.triton-cpu",
-    "training": "training/Dockerfile",
+EXTRAS: Final = {
+    "pose": "pose",
+    "normalize": "normalize",
+    "face": "face",
+    "orchestrator": "orchestrator",
+    "agent": "generator",
+    "triton": "generator,gpu",
+    "triton-cpu": "generator,triton",
+    "training": "training",
 }
+"""The images, and the extras of pyproject.toml that each one installs."""
 ENGINES: Final = ("docker", "podman", "buildah")
 _FOLDERS: Final = ("deploy", "overlays")
 _HOST: Final = r"[a-z0-9][a-z0-9.-]*(?::\d+)?"
 _FOLDER: Final = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 _REGISTRY: Final = re.compile(rf"{_HOST}(?:/{_FOLDER})*")
-# An image of ours: as it is named first, or as `image_name` names it for a registry. `everybody-dance-training` without
-# a registry may be the name of anything.
+# One of our images: with its plain name, or with the name that `image_name` makes for a registry. Without a registry,
+# `everybody-dance-training` may be the name of something else.
 _IMAGE: Final = re.compile(
     rf"(?<![\w./:-])(?:{PROJECT}/|{_HOST}/(?:{_FOLDER}/)*?{PROJECT}-)"
-    rf"(?P<name>{'|'.join(sorted(DOCKERFILES, key=len, reverse=True))})(?P<tag>:[\w.-]+)?(?![\w/-])"
+    rf"(?P<name>{'|'.join(sorted(EXTRAS, key=len, reverse=True))})(?P<tag>:[\w.-]+)?(?![\w/-])"
 )
 
 
 class Mistake(Exception):
-    """What the user is told, in one line."""
+    """An error message for the user, in one line."""
 
 
 Run = Callable[[Sequence[str]], None]
 
 
 def run(command: Sequence[str]) -> None:
-    """Runs it, its output to the terminal. Raises Mistake."""
+    """Run a command with its output on the terminal. Raises Mistake."""
     print("+ " + " ".join(command), flush=True)
     try:
         subprocess.run(command, check=True, cwd=ROOT)
     except FileNotFoundError as error:
         raise Mistake(f"{command[0]} is not installed") from error
     except subprocess.CalledProcessError as error:
-        raise Mistake(f"`{' '.join(command[:3])} ...` ended with exit code {error.returncode}") from error
+        raise Mistake(f"`{' '.join(command[:3])} ...` failed with exit code {error.returncode}") from error
 
 
 def version_of(root: Path) -> str:
-    """The project's version, which is every image's tag."""
+    """Return the project's version, the tag of every image."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     return str(project["version"])
 
 
 def image_name(name: str, version: str, registry: str = "") -> str:
-    """`everybody-dance/pose:0.2.0`, or with a registry `registry.example/me/everybody-dance-pose:0.2.0`.
+    """Return `everybody-dance/pose:0.2.0`, or with a registry `registry.example/me/everybody-dance-pose:0.2.0`.
 
-    With a registry the name is one word, since some registries allow no folders below an account.
+    With a registry, the name has one path segment, because some registries do not allow folders below an account.
     """
     return f"{registry}/{PROJECT}-{name}:{version}" if registry else f"{PROJECT}/{name}:{version}"
 
 
-def set_names(root: Path, version: str, registry: str) -> list[Path]:
-    """Names the images of `registry` ("" for none) in every manifest below deploy/ and overlays/.
+def dockerfile_of(name: str) -> str:
+    """Return the path of the image's Dockerfile; the image is its target of the same name."""
+    return "services/generator/Dockerfile.triton" if name == "triton" else "Dockerfile"
 
-    Returns the files that changed. Doing it again changes nothing; another registry takes the place of an earlier one.
+
+def set_names(root: Path, version: str, registry: str) -> list[Path]:
+    """Write the image names for `registry` ("" for the plain names) into every manifest in deploy/ and overlays/.
+
+    Returns the changed files. A second call changes nothing; another registry replaces an earlier one.
     """
 
     def named(match: re.Match[str]) -> str:
@@ -103,7 +109,7 @@ def set_names(root: Path, version: str, registry: str) -> list[Path]:
 
 
 def manifests(root: Path) -> list[Path]:
-    """Every manifest, also Kustomize's."""
+    """Return every manifest, including Kustomize's."""
     files = (path for folder in _FOLDERS for path in (root / folder).rglob("*") if path.is_file())
     return sorted(p for p in files if p.suffix in (".yaml", ".yml") or p.name == "Kustomization")
 
@@ -116,21 +122,23 @@ class Engine:
     run: Run
 
     def build(self, name: str, version: str, revision: str) -> None:
-        """Builds one image under its plain name."""
+        """Build one image under its plain name."""
         words = ["bud", "--format", "docker"] if self.program == "buildah" else ["build"]
         if self.program == "podman":
-            words += ["--format", "docker"]  # the other format has no health command
-        labels = [f"--build-arg=VERSION={version}", f"--build-arg=REVISION={revision}"]
-        self.run([self.program, *words, *labels, "--file", DOCKERFILES[name], "--tag", image_name(name, version), "."])
+            words += ["--format", "docker"]  # the OCI format has no health command
+        arguments = {"EXTRAS": EXTRAS[name], "VERSION": version, "REVISION": revision}
+        words += [f"--build-arg={key}={value}" for key, value in arguments.items()]
+        words += ["--file", dockerfile_of(name), "--target", name, "--tag", image_name(name, version), "."]
+        self.run([self.program, *words])
 
     def push(self, name: str, version: str, registry: str) -> None:
-        """Pushes a built image under its name at `registry`."""
+        """Push a built image under its name in `registry`."""
         there = image_name(name, version, registry)
         self.run([self.program, "tag", image_name(name, version), there])
         self.run([self.program, "push", there])
 
     def save(self, name: str, version: str, path: Path) -> None:
-        """Writes a built image as an archive that says where Kubernetes looks for it: at docker.io."""
+        """Write a built image to an archive under the name that Kubernetes expects: at docker.io."""
         image, there = image_name(name, version), f"docker.io/{image_name(name, version)}"
         if self.program == "buildah":
             self.run(["buildah", "push", image, f"docker-archive:{path}:{there}"])
@@ -142,7 +150,7 @@ class Engine:
 
 
 def engine(wanted: str | None, runs: Run = run) -> Engine:
-    """The engine that was asked for, or the first one that is installed. Raises Mistake."""
+    """Return the wanted engine, or else the first installed one. Raises Mistake."""
     for program in ENGINES if wanted is None else (wanted,):
         if shutil.which(program) is not None:
             return Engine(program, runs)
@@ -150,19 +158,19 @@ def engine(wanted: str | None, runs: Run = run) -> Engine:
 
 
 def revision_of(root: Path) -> str:
-    """The commit, "unknown" outside a checkout; "-dirty" behind it when files differ."""
-    said = subprocess.run(
+    """Return the commit, with the suffix "-dirty" if files differ from it; "unknown" outside a checkout."""
+    described = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         capture_output=True,
         text=True,
         cwd=root,
         check=False,
     )
-    return said.stdout.strip() if said.returncode == 0 else "unknown"
+    return described.stdout.strip() if described.returncode == 0 else "unknown"
 
 
 def load(names: Iterable[str], version: str, made: Engine, into: Callable[[Path], Sequence[str]]) -> None:
-    """Saves each image and hands the archive to the command that `into` makes; archives are large, so one at a time."""
+    """Save each image and run the command that `into` makes for its archive; one by one, because archives are large."""
     for name in names:
         with tempfile.TemporaryDirectory(prefix="dance-image-") as folder:
             archive = Path(folder) / f"{name}.tar"
@@ -171,20 +179,20 @@ def load(names: Iterable[str], version: str, made: Engine, into: Callable[[Path]
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     whole = argparse.ArgumentParser(prog="python scripts/images.py", description=(__doc__ or "").splitlines()[0])
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command, what in (
-        ("build", "build"),
-        ("push", "build, push to a registry, and name them in the manifests below deploy/ and overlays/"),
+        ("build", "build images"),
+        ("push", "build, push to a registry, and write the names into the manifests in deploy/ and overlays/"),
         ("load-kind", "load built images into a kind cluster"),
-        ("load-k3s", "load built images into the k3s of this machine"),
-        ("names", "name them in the manifests, nothing else; without a registry as they are first"),
+        ("load-k3s", "load built images into this machine's k3s"),
+        ("names", "only write the names into the manifests; without a registry, the plain names"),
     ):
         one = commands.add_parser(command, help=what, description=what)
         if command != "names":
-            one.add_argument("names", nargs="*", metavar="NAME", help=f"default: all: {', '.join(DOCKERFILES)}")
-            one.add_argument("--engine", choices=ENGINES, help="default: the first that is installed")
+            one.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(EXTRAS)}")
+            one.add_argument("--engine", choices=ENGINES, help="default: the first installed one")
         if command in ("push", "names"):
             one.add_argument("--registry", required=command == "push", default="", help="registry.example/me")
         if command == "load-kind":
@@ -193,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None, runs: Run = run, root: Path = ROOT) -> int:
-    """The exit code."""
+    """Run one command line and return the exit code."""
     options = parser().parse_args(arguments)
     try:
         carry_out(options, runs, root)
@@ -204,18 +212,18 @@ def main(arguments: Sequence[str] | None = None, runs: Run = run, root: Path = R
 
 
 def carry_out(options: argparse.Namespace, runs: Run, root: Path) -> None:
-    """What the command line asks for. Raises Mistake."""
+    """Run the chosen command. Raises Mistake."""
     version = version_of(root)
     registry = getattr(options, "registry", "").removesuffix("/")
     if (registry or options.command == "push") and _REGISTRY.fullmatch(registry) is None:
-        raise Mistake(f"--registry {registry!r} is none: expected host[:port][/path] in small letters")
+        raise Mistake(f"--registry {registry!r} is invalid: expected host[:port][/path] in lower case")
     if options.command == "names":
-        _tell(set_names(root, version, registry), root)
+        _report(set_names(root, version, registry), root)
         return
-    unknown = [name for name in options.names if name not in DOCKERFILES]
+    unknown = [name for name in options.names if name not in EXTRAS]
     if unknown:
-        raise Mistake(f"there is no image {unknown[0]}; there are: {', '.join(DOCKERFILES)}")
-    names = options.names or list(DOCKERFILES)
+        raise Mistake(f"unknown image {unknown[0]}; the images are {', '.join(EXTRAS)}")
+    names = options.names or list(EXTRAS)
     made = engine(options.engine, runs)
     if options.command in ("build", "push"):
         for name in names:
@@ -223,18 +231,18 @@ def carry_out(options: argparse.Namespace, runs: Run, root: Path) -> None:
     if options.command == "push":
         for name in names:
             made.push(name, version, registry)
-        _tell(set_names(root, version, registry), root)
+        _report(set_names(root, version, registry), root)
     elif options.command == "load-kind":
         load(names, version, made, lambda path: ["kind", "load", "image-archive", str(path), "--name", options.cluster])
     elif options.command == "load-k3s":
         load(names, version, made, lambda path: ["k3s", "ctr", "images", "import", str(path)])
 
 
-def _tell(changed: Sequence[Path], root: Path) -> None:
+def _report(changed: Sequence[Path], root: Path) -> None:
     for path in changed:
-        print(f"named the images in {path.relative_to(root)}")
+        print(f"wrote the image names into {path.relative_to(root)}")
     if not changed:
-        print("no manifest had to be changed")
+        print("all manifests already had these image names")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the virtual environment given as $1 with the tested set of packages. Looks for missing system libraries before
-# anything else: installs them as root on Debian or Ubuntu, else names the command that does.
+# Create the virtual environment $1 with the tested set of packages. First install missing system libraries as root on
+# Debian or Ubuntu; otherwise, print the command that installs them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${1:?the folder of the virtual environment}
@@ -13,9 +13,9 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 12):
 PY
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-# Asked once, and not in a pipe: a grep that leaves at its first hit fails the pipe, and the library would count as missing.
+# Run ldconfig once and without a pipe: grep exits at the first match, which fails the pipe, and the library would seem missing.
 known=$(PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null) || known=
-has_library() { # in the loader's cache, or beside the interpreter
+has_library() { # in the loader's cache, or in the interpreter's library folder
   [[ "$known" == *"$1"* ]] || [ -e "$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR") or "")')/$1" ]
 }
 missing=()

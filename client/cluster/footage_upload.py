@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from client.cluster import kubernetes_api
+from client.cluster.job_status import sentence
 from client.cluster.job_template import FOOTAGE_FOLDER, UPLOAD_POD
-from client.cluster.kubernetes_api import Cluster
+from client.cluster.kubernetes_api import Cluster, Outage
+from client.cluster.options import PATIENCE_SECONDS
 from client.cluster.pod_exec import Command
 from client.errors import ClusterError
 
 LASTS_SECONDS: Final = 6 * 3600
 """The pod ends by itself after this time, whatever happens to the client."""
 
+_POLL_SECONDS: Final = 1.0
 _PIECE_BYTES: Final = 32 * 1024
 """Size of a WebSocket message that every version of the API server accepts."""
 
@@ -52,9 +54,7 @@ class Upload:
     pod: dict[str, Any]
     say: Callable[[str], None]
     on_bytes: Callable[[int], None] = lambda sent_bytes: None
-    patience_seconds: float = 300.0
-    poll_seconds: float = 1.0
-    now_seconds: Callable[[], float] = time.monotonic
+    patience_seconds: float = PATIENCE_SECONDS
     _made: bool = False
     _waiting_for: str = ""
 
@@ -78,7 +78,7 @@ class Upload:
 
     def _brought(self, file: BinaryIO, size_bytes: int, digest: str, folder: str, name: str) -> None:
         furthest, damaged = -1, 0
-        lost_at: float | None = None
+        outage = Outage(self.patience_seconds, self.say, _POLL_SECONDS, "The same command continues")
         while True:
             try:
                 self._have_pod()
@@ -88,7 +88,8 @@ class Upload:
                     return
                 begun = int(there)
                 if begun > furthest:  # more than ever has arrived: the connection works again
-                    furthest, lost_at = begun, None
+                    furthest = begun
+                    outage.over()
                 if begun < size_bytes:
                     self._send(file, begun, size_bytes, folder, name)
                 arrived = self._run(_CHECK, folder, name, digest).strip()
@@ -104,17 +105,7 @@ class Upload:
                 self.say(f"{name} arrived damaged; it is sent again")
                 furthest = -1
             except ClusterError as error:
-                if not error.retryable:
-                    raise
-                now = self.now_seconds()
-                if lost_at is None:
-                    lost_at = now
-                    self.say(f"reconnecting: {error}")
-                if now - lost_at >= self.patience_seconds:
-                    raise ClusterError(
-                        f"{error}; retried for {self.patience_seconds:g} s. The same command continues"
-                    ) from error
-                self._pause()
+                outage.wait(error)
 
     def _send(self, file: BinaryIO, begun: int, size_bytes: int, folder: str, name: str) -> None:
         file.seek(begun)
@@ -131,13 +122,8 @@ class Upload:
         with self._command(script, *arguments) as command:
             return command.output()
 
-    @contextmanager
-    def _command(self, script: str, *arguments: str, stdin: bool = False) -> Iterator[Command]:
-        command = Command(self.cluster, UPLOAD_POD, ["sh", "-c", script, "sh", *arguments], stdin=stdin)
-        try:
-            yield command
-        finally:
-            command.close()
+    def _command(self, script: str, *arguments: str, stdin: bool = False) -> closing[Command]:
+        return closing(Command(self.cluster, UPLOAD_POD, ["sh", "-c", script, "sh", *arguments], stdin=stdin))
 
     def _have_pod(self) -> None:
         """Wait until the pod runs. A pod that exists already is shared with its creator."""
@@ -176,9 +162,9 @@ class Upload:
         said = [scheduled] if scheduled.get("status") == "False" else []
         waits = ((c.get("state") or {}).get("waiting", {}) for c in status.get("containerStatuses") or [])
         said += [wait for wait in waits if wait.get("reason") not in (None, "ContainerCreating", "PodInitializing")]
-        why = "; ".join(": ".join(str(one[key]) for key in ("reason", "message") if one.get(key)) for one in said)
+        why = "; ".join(sentence(one) for one in said)
         if why and why != self._waiting_for:
-            self.say(f"waiting for {UPLOAD_POD}: {' '.join(why.split())}")
+            self.say(f"waiting for {UPLOAD_POD}: {why}")
         self._waiting_for = why
 
     def _remove_pod(self) -> None:
@@ -190,4 +176,4 @@ class Upload:
             self.say(f"{UPLOAD_POD} was not removed; it will end by itself ({error})")
 
     def _pause(self) -> None:
-        kubernetes_api.pause(self.poll_seconds)
+        kubernetes_api.pause(_POLL_SECONDS)

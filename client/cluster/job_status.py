@@ -135,7 +135,7 @@ def pod_from(document: Mapping[str, Any]) -> TrainingPod:
         ended_why=(ended or {}).get("reason", "") or status.get("reason", ""),
         ended_at=(ended or {}).get("finishedAt") or "",
         waiting_for=waiting_for,
-        disrupted=_sentence(disrupted) if disrupted.get("status") == "True" else "",
+        disrupted=sentence(disrupted) if disrupted.get("status") == "True" else "",
         phase=status.get("phase", "Pending"),
     )
 
@@ -143,14 +143,15 @@ def pod_from(document: Mapping[str, Any]) -> TrainingPod:
 def _waiting_for(conditions: Mapping[str, Any], state: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        return f"no node accepts it ({_sentence(scheduled)})"
+        return f"no node accepts it ({sentence(scheduled)})"
     waiting = state.get("waiting", {})
     if waiting.get("reason") in (None, "ContainerCreating", "PodInitializing"):
         return "its image and volumes" if scheduled else "a node"
-    return _sentence(waiting)
+    return sentence(waiting)
 
 
-def _sentence(said: Mapping[str, Any]) -> str:
+def sentence(said: Mapping[str, Any]) -> str:
+    """Reason and message of a condition or a waiting container, on one line."""
     return ": ".join(" ".join(str(said[key]).split()) for key in ("reason", "message") if said.get(key))
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import yaml
 
-from client.errors import CommandError, UsageError
+from client.cluster.options import ClusterTraining
+from client.errors import CommandError
 from training.options import FootageRequest, TrainRequest
 
 TEMPLATE: Final = Path(__file__).resolve().parents[2] / "deploy" / "jobs" / "train.yaml"
@@ -31,47 +30,8 @@ _GPU: Final = "nvidia.com/gpu"
 _RENDEZVOUS_PORT: Final = 29500
 _INDEX_NOTE: Final = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 _ATTEMPTS: Final = 3
-_LONGEST_NAME: Final = 52
-"""Pods of an Indexed Job have the host name <name>-<index>, of at most 63 characters."""
 
 Document = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobRequest:
-    """A training as a Job.
-
-    training: with paths as the pod sees them. image: None takes the template's. gpus: per pod; 0 trains on CPUs.
-    nodes: pods that train together. name: empty derives one from the actor. submission: stored with the Job.
-    """
-
-    training: TrainRequest
-    namespace: str
-    image: str | None = None
-    gpus: int = 1
-    nodes: int = 1
-    name: str = ""
-    submission: str = ""
-
-    def __post_init__(self) -> None:
-        if self.gpus < 0:
-            raise UsageError(f"--gpus must not be negative, got {self.gpus}")
-        if self.nodes < 1:
-            raise UsageError(f"--nodes must be at least 1, got {self.nodes}")
-
-    @property
-    def job_name(self) -> str:
-        """`name`, or one derived from the actor, so that only one training at a time trains an actor."""
-        return self.name or job_name(self.training.actor)
-
-
-def job_name(actor: str) -> str:
-    """The name of the Job that trains `actor`; unique per actor."""
-    word = re.sub(r"[^a-z0-9]+", "-", actor).strip("-")
-    name = f"train-{word}"
-    if word != actor or len(name) > _LONGEST_NAME:
-        name = f"{name[: _LONGEST_NAME - 7].rstrip('-')}-{sha256(actor.encode()).hexdigest()[:6]}"
-    return name
 
 
 def on_cluster(training: TrainRequest, footage: FootageRequest, gpus: int) -> TrainRequest:
@@ -111,16 +71,16 @@ def read_template(path: Path | None = None) -> Document:
     return template
 
 
-def render(template: Mapping[str, Any], request: JobRequest) -> Document:
-    """The Job for `request`, made from `template`, which stays unchanged."""
+def render(template: Mapping[str, Any], request: ClusterTraining, submission: str = "") -> Document:
+    """The Job for `request`, made from `template`, which stays unchanged. submission: stored with the Job, if any."""
     job: Document = copy.deepcopy(dict(template))
     job["metadata"]["name"] = request.job_name
-    job["metadata"]["namespace"] = request.namespace
+    job["metadata"]["namespace"] = request.access.namespace
     job["metadata"].setdefault("annotations", {})[ACTOR_NOTE] = request.training.actor
     for metadata in (job["metadata"], job["spec"]["template"].setdefault("metadata", {})):
         metadata["labels"] = metadata.get("labels", {}) | LABELS
-    if request.submission:
-        job["metadata"]["annotations"][SUBMISSION_NOTE] = request.submission
+    if submission:
+        job["metadata"]["annotations"][SUBMISSION_NOTE] = submission
     container = _container(job)
     if request.image is not None:
         container["image"] = request.image
@@ -131,7 +91,7 @@ def render(template: Mapping[str, Any], request: JobRequest) -> Document:
     return job
 
 
-def upload_pod(template: Mapping[str, Any], request: JobRequest, lasts_seconds: int) -> Document:
+def upload_pod(template: Mapping[str, Any], request: ClusterTraining, lasts_seconds: int) -> Document:
     """A pod with the template's image, rights and footage volume that waits for commands, and then ends by itself."""
     job = copy.deepcopy(dict(template))
     spec, container = _pod_spec(job), _container(job)
@@ -141,7 +101,7 @@ def upload_pod(template: Mapping[str, Any], request: JobRequest, lasts_seconds: 
         "kind": "Pod",
         "metadata": {
             "name": UPLOAD_POD,
-            "namespace": request.namespace,
+            "namespace": request.access.namespace,
             "labels": {"app.kubernetes.io/name": UPLOAD_POD, "app.kubernetes.io/part-of": "everybody-dance"},
         },
         "spec": {
@@ -200,7 +160,7 @@ def _set_gpus(spec: Document, container: Document, gpus: int) -> None:
     spec |= {"tolerations": tolerations} if tolerations else {}
 
 
-def _train_together(job: Document, request: JobRequest) -> None:
+def _train_together(job: Document, request: ClusterTraining) -> None:
     """Run several processes by torchrun, whose environment sets their number and where they meet."""
     container = _container(job)
     container["command"] = ["python", "-m", "training.torchrun", "-m", "training"]

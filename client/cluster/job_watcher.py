@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,12 +10,13 @@ from typing import Final
 
 from client.cluster import kubernetes_api
 from client.cluster.job_status import TrainingJob, TrainingPod
-from client.cluster.kubernetes_api import Cluster, LogSilent
+from client.cluster.kubernetes_api import Cluster, LogSilent, Outage
 from client.cluster.options import PATIENCE_SECONDS
 from client.errors import ClusterError, JobFailed
 from serving.process.exit_codes import EXIT_FAILED, EXIT_FINAL
 from training.reporting.progress_display import Showing
 
+_POLL_SECONDS: Final = 2.0
 _SILENCE_SECONDS: Final = 45.0
 """A training logs every ten seconds, except in its longest steps. Reading the log again is cheap."""
 
@@ -56,24 +56,16 @@ class LogPlace:
 
 @dataclass(slots=True)
 class Watcher:
-    """Watches one Job.
-
-    patience_seconds: how long to retry when the cluster is lost. poll_seconds: how often to poll a Job that has no log
-    to show.
-    """
+    """Watches one Job. patience_seconds: how long to retry when the cluster is lost."""
 
     cluster: Cluster
     showing: Showing
     patience_seconds: float = PATIENCE_SECONDS
-    poll_seconds: float = 2.0
-    silence_seconds: float = _SILENCE_SECONDS
-    now_seconds: Callable[[], float] = time.monotonic
     _places: dict[str, LogPlace] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
     _told: set[str] = field(default_factory=set)
     _log_failures: Counter[str] = field(default_factory=Counter)
     _waiting_for: str = ""
-    _lost_at: float | None = None
     _codes: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def watch(self, name: str) -> TrainingJob:
@@ -83,6 +75,8 @@ class Watcher:
         unreachable or the Job does not exist.
         """
         uid = ""
+        continues = f"The training continues: dance jobs watch {name}"
+        outage = Outage(self.patience_seconds, self.showing.say, _POLL_SECONDS, continues)
         while True:
             try:
                 job = self.cluster.job(name)
@@ -90,12 +84,13 @@ class Watcher:
                     raise JobFailed(f"{name} was cancelled, and another one of that name began", EXIT_FAILED)
                 uid = job.uid
                 pods = self.cluster.pods(name)
-                self._back()
+                if outage.over():
+                    self.showing.say("connected again")
                 followed = self._followed(job, pods)
             except ClusterError as error:
                 if error.status == 404 and uid:
                     raise JobFailed(f"{name} was cancelled", EXIT_FAILED) from error
-                self._lost(error, name)
+                outage.wait(error)
                 continue
             if followed:
                 continue
@@ -126,7 +121,7 @@ class Watcher:
         self._say_once(f"{pod.name} runs", about=f"start of {pod.name}")
         text_of = self._places.setdefault(pod.name, LogPlace()).reader()
         try:
-            for line in self.cluster.log(pod.name, silence_seconds=self.silence_seconds):
+            for line in self.cluster.log(pod.name, silence_seconds=_SILENCE_SECONDS):
                 text = text_of(line)
                 if text is not None:
                     self._log_heard(pod)
@@ -186,32 +181,13 @@ class Watcher:
         why = job.why or job.reason or "the cluster gives no reason"
         raise JobFailed(f"{job.name} failed with exit code {code}: {why}", code)
 
-    def _lost(self, error: ClusterError, name: str) -> None:
-        if not error.retryable:
-            raise error
-        now = self.now_seconds()
-        if self._lost_at is None:
-            self._lost_at = now
-            self.showing.say(f"reconnecting: {error}")
-        if now - self._lost_at >= self.patience_seconds:
-            raise ClusterError(
-                f"{error}; retried for {self.patience_seconds:g} s. The training continues: dance jobs watch {name}",
-                error.status,
-            ) from error
-        self._pause()
-
-    def _back(self) -> None:
-        if self._lost_at is not None:
-            self._lost_at = None
-            self.showing.say("connected again")
-
     def _say_once(self, text: str, *, about: str) -> None:
         if about not in self._told:
             self._told.add(about)
             self.showing.say(text)
 
     def _pause(self) -> None:
-        kubernetes_api.pause(self.poll_seconds)
+        kubernetes_api.pause(_POLL_SECONDS)
 
 
 def _ended(pod: TrainingPod, job: TrainingJob) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -15,18 +15,10 @@ from typing import Final
 from client.cluster import kubernetes_api
 from client.cluster.footage_upload import LASTS_SECONDS, Upload
 from client.cluster.job_status import TrainingJob, show_jobs
-from client.cluster.job_template import (
-    FOOTAGE_FOLDER,
-    JobRequest,
-    job_name,
-    on_cluster,
-    read_template,
-    render,
-    upload_pod,
-)
+from client.cluster.job_template import FOOTAGE_FOLDER, on_cluster, read_template, render, upload_pod
 from client.cluster.job_watcher import Watcher
-from client.cluster.kubernetes_api import Cluster
-from client.cluster.options import ClusterAccess, ClusterTraining
+from client.cluster.kubernetes_api import Cluster, connected
+from client.cluster.options import ClusterAccess, ClusterTraining, job_name
 from client.errors import ClusterError, CommandError, Interrupted, UsageError
 from client.terminal.display import Display
 from serving.actors.actor_id import is_actor_id
@@ -43,23 +35,16 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
     Raises JobFailed with the Job's own exit code, Interrupted on Ctrl-C (the Job continues), and ClusterError.
     """
     template = read_template(asked.template)
-    request = JobRequest(
-        training=asked.training,
-        namespace=asked.access.namespace,
-        image=asked.image,
-        gpus=asked.gpus,
-        nodes=asked.nodes,
-        submission=uuid.uuid4().hex,
-    )
+    submission = uuid.uuid4().hex
     footage = _in_volume(asked)
-    name = request.job_name
-    with asked.access.connected() as cluster, _signals() as signals:
+    name = asked.job_name
+    with connected(asked.access) as cluster, _signals() as signals:
         with signals.end_with("nothing was started; the same command continues the upload"):
             _refuse_running(cluster, name, asked.access)
             if not footage.files:
-                footage = _uploaded(cluster, template, request, asked, display)
-            request = replace(request, training=on_cluster(asked.training, footage, asked.gpus))
-            job = _submitted(cluster, render(template, request), request.submission, asked, display)
+                footage = _uploaded(cluster, template, asked, display)
+            on_it = replace(asked, training=on_cluster(asked.training, footage, asked.gpus))
+            job = _submitted(cluster, render(template, on_it, submission), submission, asked, display)
         display.note(f"{job.name} is on the cluster, in {asked.access.namespace}")
         if asked.detach:
             display.note(f"to watch it: {asked.access.command('watch', name)}")
@@ -69,13 +54,13 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
 
 def watch_job(name: str, access: ClusterAccess, patience_seconds: float, display: Display) -> None:
     """Watch a Job, found by its name or its actor's, until it ends. Raises as `train_on_cluster` does."""
-    with access.connected() as cluster, _signals() as signals:
+    with connected(access) as cluster, _signals() as signals:
         _watch(cluster, _found(cluster, name).name, access, patience_seconds, display, signals)
 
 
 def cancel_job(name: str, access: ClusterAccess, display: Display) -> None:
     """Delete a Job, found by its name or its actor's. Its checkpoints stay in the footage volume."""
-    with access.connected() as cluster:
+    with connected(access) as cluster:
         job = _found(cluster, name)
         cluster.delete_job(job.name)
     kept = "" if job.ended else "; it writes its checkpoint, from which the same `dance train` continues"
@@ -84,7 +69,7 @@ def cancel_job(name: str, access: ClusterAccess, display: Display) -> None:
 
 def list_jobs(access: ClusterAccess, display: Display) -> None:
     """Show all trainings of the namespace."""
-    with access.connected() as cluster:
+    with connected(access) as cluster:
         found = cluster.jobs()
     show_jobs(found, display)
 
@@ -105,9 +90,9 @@ def _watch(
 
 
 def _uploaded(
-    cluster: Cluster, template: dict[str, object], request: JobRequest, asked: ClusterTraining, display: Display
+    cluster: Cluster, template: dict[str, object], asked: ClusterTraining, display: Display
 ) -> FootageRequest:
-    pod = upload_pod(template, request, LASTS_SECONDS)
+    pod = upload_pod(template, asked, LASTS_SECONDS)
     paths = []
     for file in asked.training.footage.files:
         with display.bytes_progress(f"uploading {file.name}", file.stat().st_size) as on_bytes:
@@ -148,13 +133,8 @@ def _submitted(
 
 
 def _refuse_running(cluster: Cluster, name: str, access: ClusterAccess) -> None:
-    try:
-        there = cluster.job(name)
-    except ClusterError as error:
-        if error.status == 404:
-            return
-        raise
-    if not there.ended and not there.going:
+    there = _job_or_none(cluster, name)
+    if there is not None and not there.ended and not there.going:
         raise _running(name, access)
 
 
@@ -166,19 +146,20 @@ def _running(name: str, access: ClusterAccess) -> CommandError:
 
 
 def _found(cluster: Cluster, name: str) -> TrainingJob:
+    job = _job_or_none(cluster, name) or (_job_or_none(cluster, job_name(name)) if is_actor_id(name) else None)
+    if job is None:
+        known = ", ".join(job.name for job in cluster.jobs()) or "none"
+        raise CommandError(f"there is no training {name!r} in {cluster.namespace}; there are: {known}")
+    return job
+
+
+def _job_or_none(cluster: Cluster, name: str) -> TrainingJob | None:
     try:
         return cluster.job(name)
     except ClusterError as error:
-        if error.status != 404:
-            raise
-        if is_actor_id(name):
-            try:
-                return cluster.job(job_name(name))
-            except ClusterError as second:
-                if second.status != 404:
-                    raise
-        known = ", ".join(job.name for job in cluster.jobs()) or "none"
-        raise CommandError(f"there is no training {name!r} in {cluster.namespace}; there are: {known}") from error
+        if error.status == 404:
+            return None
+        raise
 
 
 def _in_volume(asked: ClusterTraining) -> FootageRequest:
@@ -238,13 +219,9 @@ class _Signals:
 @contextmanager
 def _signals() -> Iterator[_Signals]:
     signals = _Signals()
-    if threading.current_thread() is not threading.main_thread():
-        yield signals
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Callable[..., object] | int | None] = {
-        number: signal.signal(number, signals.on_signal) for number in numbers
-    }
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+    before = {number: signal.signal(number, signals.on_signal) for number in numbers}
     try:
         yield signals
     finally:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -20,6 +21,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from client.cluster.job_status import JOB_LABEL, TrainingJob, TrainingPod, job_from, pod_from
 from client.cluster.job_template import CONTAINER, SELECTOR
+from client.cluster.options import ClusterAccess
 from client.errors import ClusterError, UsageError
 from serving.transport.tls import is_loopback
 
@@ -32,6 +34,37 @@ _ACCESS: Final = "deploy/60-training-access.yaml"
 def pause(seconds: float) -> None:
     """Wait between two polls of the cluster."""
     threading.Event().wait(seconds)
+
+
+@dataclass(slots=True)
+class Outage:
+    """Waits for a lost cluster, for at most `patience_seconds`. say: called once for each outage, with its cause.
+
+    continues: what continues without the client, or how; it ends the message of the final error.
+    """
+
+    patience_seconds: float
+    say: Callable[[str], None]
+    poll_seconds: float
+    continues: str
+    _began_s: float | None = None
+
+    def wait(self, error: ClusterError) -> None:
+        """Pause before the next attempt. Raises ClusterError if a retry does not help, or patience has run out."""
+        if not error.retryable:
+            raise error
+        if self._began_s is None:
+            self._began_s = time.monotonic()
+            self.say(f"reconnecting: {error}")
+        if time.monotonic() - self._began_s >= self.patience_seconds:
+            message = f"{error}; retried for {self.patience_seconds:g} s. {self.continues}"
+            raise ClusterError(message, error.status) from error
+        pause(self.poll_seconds)
+
+    def over(self) -> bool:
+        """End the outage: the cluster answers. Returns whether there was one."""
+        was_lost, self._began_s = self._began_s is not None, None
+        return was_lost
 
 
 class LogSilent(ClusterError):
@@ -50,7 +83,7 @@ class Cluster:
     def __enter__(self) -> Cluster:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.api_client.rest_client.pool_manager.clear()
 
     @property
@@ -152,16 +185,17 @@ class Cluster:
 _STRICT: Final[dict[str, Any]] = {"field_validation": "Strict"}
 
 
-def connected(namespace: str, *, kubeconfig: Path | None = None, context: str | None = None) -> Cluster:
+def connected(access: ClusterAccess) -> Cluster:
     """Connect to kubeconfig's cluster, or in a pod without one to the pod's own. Raises ClusterError without either."""
     configuration = api.Configuration()
+    kubeconfig = access.kubeconfig
     try:
         if kubeconfig is None and not _has_kubeconfig():
             config.load_incluster_config(client_configuration=configuration)
         else:
             config.load_kube_config(
                 config_file=None if kubeconfig is None else str(kubeconfig),
-                context=context,
+                context=access.context,
                 client_configuration=configuration,
             )
     except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
@@ -173,7 +207,7 @@ def connected(namespace: str, *, kubeconfig: Path | None = None, context: str | 
     if is_loopback(urlsplit(configuration.host).hostname or "") and configuration.proxy in getproxies().values():
         configuration.no_proxy = "*"  # the environment's proxy cannot reach a cluster on this machine
     configuration.retries = False  # `client/cluster/job_watcher.py` decides how long to retry
-    return Cluster(api.ApiClient(configuration), namespace)
+    return Cluster(api.ApiClient(configuration), access.namespace)
 
 
 def _has_kubeconfig() -> bool:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from training.options import TrainRequest
 
-if TYPE_CHECKING:
-    from client.cluster.kubernetes_api import Cluster
-
 NAMESPACE: Final = "everybody-dance"
 PATIENCE_SECONDS: Final = 600.0
+_LONGEST_NAME: Final = 52
+"""Pods of an Indexed Job have the host name <name>-<index>, of at most 63 characters."""
 
 Patience = Annotated[
     float, typer.Option("--patience", min=0, metavar="SECONDS", help="How long to retry when the cluster is lost.")
@@ -40,12 +41,6 @@ class ClusterAccess:
         typer.Option("--kubeconfig", help="Default: KUBECONFIG, ~/.kube/config, then the pod's own rights."),
     ] = None
 
-    def connected(self) -> Cluster:
-        """Connect to the cluster. Raises ClusterError if none is configured."""
-        from client.cluster.kubernetes_api import connected
-
-        return connected(self.namespace, kubeconfig=self.kubeconfig, context=self.context)
-
     def command(self, *words: str) -> str:
         """A `dance jobs` command line with the same access."""
         options = [] if self.namespace == NAMESPACE else ["--namespace", self.namespace]
@@ -60,11 +55,12 @@ class ClusterTraining:
 
     training: with the footage's local paths; with `footage_path`, its keypoints are folders in the footage volume.
     footage_path: the files' paths in the cluster's footage volume, absolute or relative to it; without any, the footage
-    is uploaded. image: None takes the template's. gpus: per pod; 0 trains on CPUs. nodes: pods that train together.
+    is uploaded. name: of the Job; empty derives one from the actor.
     """
 
     training: TrainRequest
     access: ClusterAccess
+    name: str = ""
     gpus: Annotated[int, typer.Option("--gpus", min=0, help="GPUs per pod; 0 trains on CPUs.")] = 1
     nodes: Annotated[int, typer.Option("--nodes", min=1, help="Number of pods that train together.")] = 1
     footage_path: Annotated[
@@ -84,3 +80,17 @@ class ClusterTraining:
     ] = None
     detach: Annotated[bool, typer.Option("--detach", help="Do not watch the Job.")] = False
     patience_seconds: Patience = PATIENCE_SECONDS
+
+    @property
+    def job_name(self) -> str:
+        """`name`, or one derived from the actor, so that only one training at a time trains an actor."""
+        return self.name or job_name(self.training.actor)
+
+
+def job_name(actor: str) -> str:
+    """The name of the Job that trains `actor`; unique per actor."""
+    word = re.sub(r"[^a-z0-9]+", "-", actor).strip("-")
+    name = f"train-{word}"
+    if word != actor or len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 7].rstrip('-')}-{sha256(actor.encode()).hexdigest()[:6]}"
+    return name

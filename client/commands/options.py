@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from client.connection.server_access import ServerAccess, named_server
+from client.connection.server_access import ServerAccess
 from client.errors import UsageError
 from client.media.keypoints_source import GivenFacts, parsed_rate, parsed_size
 from client.media.source import Source
@@ -16,10 +16,11 @@ from client.poses.local_estimation import PoseModels, pose_models
 from client.terminal.display import Display
 from motion.people.dancer_choice import DancerChoice, DancerRule
 from motion.pose_choice import PoseBackend
+from serving.transport.addresses import checked_address
+from serving.transport.tls import channel_tls
 from training.options import DEFAULT_ACTORS as DEFAULT_ACTORS
 from training.options import ActorsFolder as ActorsFolder
 
-ActorName = Annotated[str, typer.Option("--actor", help="The actor who dances.")]
 Server = Annotated[
     str | None,
     typer.Option(
@@ -28,9 +29,6 @@ Server = Annotated[
 ]
 Logs = Annotated[Path | None, typer.Option("--logs", help="Folder for the processes' logs; default: a new one.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]
-MaxSide = Annotated[
-    int, typer.Option("--max-side", min=64, help="Shrink larger frames to this longer side before they are sent.")
-]
 Dancer = Annotated[
     str,
     typer.Option(
@@ -75,15 +73,22 @@ class Credentials:
     ] = False
 
     def access(self, server: str | None) -> ServerAccess | None:
-        """The access to `server`; None for None. Raises UsageError."""
-        return named_server(
-            server,
-            ca=self.tls_ca,
-            certificate=self.tls_certificate,
-            key=self.tls_key,
-            token_file=self.token_file,
-            insecure=self.insecure,
-        )
+        """The access to `server`; None for None. Raises UsageError for options that conflict."""
+        if server is None:
+            for name in ("tls_ca", "tls_certificate", "tls_key", "token_file"):
+                if getattr(self, name) is not None:
+                    option = "--" + name.replace("_", "-")
+                    raise UsageError(f"{option} is for a server that runs elsewhere: name it with --server")
+            return None
+        try:
+            checked_address(server)
+        except ValueError as error:
+            raise UsageError(f"--server: {error}") from error
+        try:
+            tls = channel_tls("--tls-", self.tls_ca, self.tls_certificate, self.tls_key)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return ServerAccess(server, tls, self.token_file, self.insecure)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from client.commands.jobs import cluster_client
 from client.errors import UsageError
 from client.terminal.display import Display
 from client.training.evaluate import EvaluateRequest, evaluate
-from client.training.scores import score_rows, show_scores
+from client.training.scores import show_scores
 from client.training.train import prepare, train
 from serving.process.option_groups import option_groups, option_hints
 from training.options import DEFAULT_PRESET, DEFAULT_WORK, FOOTAGE, PRESETS, FootageRequest, TrainRequest, WorkFolder
@@ -97,7 +97,7 @@ def train_command(
     if done is None:
         return
     published, preview = done
-    show_scores(score_rows(published.scores), display)
+    show_scores(published.scores, display)
     display.out.print(f"drawn beside the truth: {preview}")
     display.out.print(f"published {published.id} version {published.version} in {published.folder}")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,32 +13,28 @@ import typer
 
 from client.commands.options import (
     DEFAULT_ACTORS,
-    ActorName,
     ActorsFolder,
     Credentials,
     Force,
     Logs,
-    MaxSide,
     PoseNetworks,
     Server,
     SourceFacts,
 )
-from client.connection.retry import PATIENCE_SECONDS
 from client.connection.types import PoseChoice
 from client.errors import CommandError, UsageError
 from client.local_stack.actors_folder import plate_of
 from client.local_stack.server_for_command import with_server
 from client.media.source import Source
-from client.media.video_writer import checked_output
+from client.media.video_writer import check_video_output
 from client.terminal.display import Display
 from client.terminal.output_files import refuse_existing, write_text_whole
 from client.terminal.signals import run
 from client.transfer.preview_window import display_exists
 from client.transfer.report import show_report
-from client.transfer.run import CHECKPOINT_EVERY_FRAMES, TransferJob, fit, lost_warning, transfer
+from client.transfer.run import MaxSide, TransferJob, fit, lost_warning, transfer
 from motion.body import BodyStats
 from motion.documents import Fields, read_document
-from motion.pose_choice import PoseDetail
 from serving.actors.actor_id import checked_actor_id
 from serving.process.option_groups import option_groups
 from video.opening import is_endless
@@ -52,84 +50,45 @@ def transfer_command(
         ),
     ],
     *,
-    actor: ActorName,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: SOURCE's name, a dot, the actor.")] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Show source, skeleton and actor side by side.")] = False,
-    live: Annotated[bool, typer.Option("--live", help="Play at the source's own rate; drop late frames.")] = False,
-    full_frame: Annotated[bool, typer.Option("--full-frame", help="Pictures at the footage's full size.")] = False,
-    detail: Annotated[
-        PoseDetail | None, typer.Option(help="Parts of the body to find; default: holistic, with --live live.")
-    ] = None,
-    look_ahead: Annotated[
-        int | None, typer.Option(min=0, max=15, help="Frames to look ahead for smoothing; default: by frame rate.")
-    ] = None,
+    job: Callable[..., TransferJob],
     body: Annotated[Path | None, typer.Option(help="Body stats of the source, from `dance fit`.")] = None,
-    one_pass: Annotated[
-        bool, typer.Option("--one-pass", help="Measure the body during the dance, not in a pass before it.")
-    ] = False,
-    actor_version: Annotated[int, typer.Option(min=0, help="0: a served version, see `dance actors`.")] = 0,
     networks: PoseNetworks,
     facts: SourceFacts,
-    patience: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long to retry when the server is lost.")
-    ] = PATIENCE_SECONDS,
-    checkpoint_every: Annotated[
-        int,
-        typer.Option(min=0, metavar="N", help="Most frames to send again after a lost connection; 0 gives up instead."),
-    ] = CHECKPOINT_EVERY_FRAMES,
     server: Server = None,
     credentials: Credentials,
     actors: ActorsFolder = DEFAULT_ACTORS,
-    max_side: MaxSide = 1280,
-    force: Force = False,
     logs: Logs = None,
 ) -> None:
     """Make the actor dance what SOURCE dances."""
     display = Display()
+    shown = facts.source(source)
+    asked = job(source=shown, body=None)
+    actor, out = asked.actor, asked.out
     checked_actor_id(actor, field="--actor")
     access = credentials.access(server)
-    if is_endless(source) and not live:
+    if is_endless(source) and not asked.live:
         raise UsageError(f"{source} is a camera or a stream: that needs --live")
-    if live and look_ahead:
+    if asked.live and asked.look_ahead_frames:
         raise UsageError("--live cannot look ahead")
-    if out is None and not live:
+    if out is None and not asked.live:
         out = Path(f"{Path(source).stem}.{actor}.mp4")
-    if live and out is None and not display_exists():
+    if asked.live and out is None and not display_exists():
         raise CommandError("there is no display for a preview; -o FILE records the live session")
-    shown = facts.source(source)
-    if shown.is_keypoints and live:
+    if shown.is_keypoints and asked.live:
         raise UsageError(f"{source} is keypoints: --live is for cameras, streams and videos")
     for remark in shown.check():  # report problems of the source before anything starts
         display.note(remark)
     if out is not None:
-        checked_output(out, source, force=force)
+        check_video_output(out, source, force=asked.replace_out)
     pose, settings = _pose_choice(shown, networks, server, display)
     plate = None
     if not server:
-        plate = partial(plate_of, actors, actor, full_frame=full_frame)
-        plate(actor_version)  # report problems of the actor before anything starts
-    job = TransferJob(
-        source=shown,
-        actor=actor,
-        actor_version=actor_version,
-        out=out,
-        replace_out=force,
-        compare=compare,
-        live=live,
-        full_frame=full_frame,
-        detail=detail or (PoseDetail.LIVE if live else PoseDetail.HOLISTIC),
-        look_ahead_frames=look_ahead,
-        body=None if body is None else _read_body(body),
-        one_pass=one_pass,
-        pose=pose,
-        max_side_px=max_side,
-        plate=plate,
-        patience_seconds=patience,
-        checkpoint_every_frames=checkpoint_every,
-    )
+        plate = partial(plate_of, actors, actor, full_frame=asked.full_frame)
+        plate(asked.actor_version)  # report problems of the actor before anything starts
+    asked = replace(asked, out=out, body=None if body is None else _read_body(body), pose=pose, plate=plate)
     report = run(
         lambda interrupts: with_server(
-            access, actors, logs, display, lambda found: transfer(job, found, display, interrupts), settings, actor
+            access, actors, logs, display, lambda found: transfer(asked, found, display, interrupts), settings, actor
         )
     )
     show_report(report, display)

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
-from types import TracebackType
 from typing import Final
 
 from client.connection.retry import Patience
@@ -146,9 +145,7 @@ class ResumingSession:
         self._tell_connected()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         if self._stream is not None:
             await self._stream.close()
 
@@ -233,7 +230,7 @@ class ResumingSession:
                 self._told_failure = True
                 await asyncio.sleep(wait_seconds)
                 await self._client.reconnect()
-                connect_seconds = max(self._patience.left_seconds, _LEAST_CONNECT_SECONDS)
+                connect_seconds = min(CONNECT_SECONDS, max(self._patience.left_seconds, _LEAST_CONNECT_SECONDS))
             stream = self._client.transfer(self._next_options(), connect_seconds=connect_seconds)
             try:
                 self._stream = await stream.__aenter__()

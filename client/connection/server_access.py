@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from client.errors import CommandError, UsageError
 from motion.documents import BadDocument, read_bounded
-from serving.transport.addresses import checked_address
-from serving.transport.tls import ChannelTls, channel_tls, is_local
+from serving.transport.tls import ChannelTls, is_local
 
 _MOST_TOKEN_BYTES: Final = 2**14
 """More than gRPC's default limit for metadata."""
@@ -74,30 +73,3 @@ class _StubWithMetadata:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._stub, name)
         return lambda *arguments, **more: method(*arguments, metadata=self._access.metadata(), **more)
-
-
-def named_server(
-    address: str | None,
-    *,
-    ca: Path | None,
-    certificate: Path | None,
-    key: Path | None,
-    token_file: Path | None,
-    insecure: bool,
-) -> ServerAccess | None:
-    """Return the server that the command line names, or None. Raises UsageError for options that conflict."""
-    if address is None:
-        given = {"--tls-ca": ca, "--tls-certificate": certificate, "--tls-key": key, "--token-file": token_file}
-        for option, value in given.items():
-            if value is not None:
-                raise UsageError(f"{option} is for a server that runs elsewhere: name it with --server")
-        return None
-    try:
-        checked_address(address)
-    except ValueError as error:
-        raise UsageError(f"--server: {error}") from error
-    try:
-        tls = channel_tls("--tls-", ca, certificate, key)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    return ServerAccess(address, tls, token_file, insecure)

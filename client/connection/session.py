@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Final
 
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
@@ -70,9 +69,7 @@ class DanceClient:
     async def __aenter__(self) -> DanceClient:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._channel.close()
 
     async def actors(self) -> list[ActorListing]:
@@ -100,11 +97,12 @@ class DanceClient:
         takes no frame, or sends no answer, for too long.
         """
         call = self._stub.FitBody()
+        dancer = converters.dancer_choice_to_proto(pose.dancer)
+        config = transfer_pb2.FitBodyConfig(pose_backend=_backend_to_proto(pose.backend), dancer=dancer)
         try:
             with server_errors(self.address):
                 with suppress(asyncio.InvalidStateError):  # the call has ended: its status follows
-                    config = transfer_pb2.FitBodyRequest(config=_fit_config(pose))
-                    await self._within(_ANSWER_SECONDS, call.write(config))
+                    await self._within(_ANSWER_SECONDS, call.write(transfer_pb2.FitBodyRequest(config=config)))
                     async for frame in frames:
                         request = transfer_pb2.FitBodyRequest(frame=_transfer_frame(frame))
                         await self._within(_ANSWER_SECONDS, call.write(request))
@@ -120,7 +118,7 @@ class DanceClient:
             async with asyncio.timeout(limit_seconds):
                 return await step
         except TimeoutError as error:
-            raise ServerError(f"{self.address} has been silent for {limit_seconds:.0f} s", retryable=True) from error
+            raise _silent(self.address, limit_seconds) from error
 
     def transfer(
         self,
@@ -135,14 +133,7 @@ class DanceClient:
         connect_seconds: time limit for reaching the server. accept_seconds, answer_seconds: for its acceptance of the
         session, and for each answer.
         """
-        return TransferSession(
-            self._stub,
-            self.address,
-            options,
-            connect_seconds=min(connect_seconds, CONNECT_SECONDS),
-            accept_seconds=accept_seconds or _ACCEPT_SECONDS,
-            answer_seconds=answer_seconds or _ANSWER_SECONDS,
-        )
+        return TransferSession(self._stub, self.address, options, connect_seconds, accept_seconds, answer_seconds)
 
 
 class TransferSession:
@@ -164,17 +155,16 @@ class TransferSession:
         stub: Any,
         address: str,
         options: TransferOptions,
-        *,
         connect_seconds: float,
-        accept_seconds: float,
-        answer_seconds: float,
+        accept_seconds: float | None,
+        answer_seconds: float | None,
     ) -> None:
         self._stub = stub
         self._address = address
         self._options = options
         self._connect_seconds = connect_seconds
-        self._accept_seconds = accept_seconds
-        self._answer_seconds = answer_seconds
+        self._accept_seconds = accept_seconds or _ACCEPT_SECONDS
+        self._answer_seconds = answer_seconds or _ANSWER_SECONDS
         self._stream: ClientStream[transfer_pb2.TransferRequest, transfer_pb2.TransferResponse]
         self._source_failure: Exception | None = None
         self._under_way: deque[int] = deque()
@@ -186,7 +176,12 @@ class TransferSession:
         self._stream = ClientStream(self._stub.Transfer(), depth=_MOST_RECEIVED, name="transfer")
         try:
             with server_errors(self._address):
-                await self._write_config()
+                try:
+                    async with asyncio.timeout(self._connect_seconds):
+                        await self._stream.send(transfer_pb2.TransferRequest(config=_config(self._options)))
+                except TimeoutError as error:
+                    reason = f"no connection within {self._connect_seconds:.0f} s"
+                    raise ServerError(f"no server answers at {self._address} ({reason})", retryable=True) from error
                 first = await self._next(self._accept_seconds)
                 if first is None or first.WhichOneof("response") != "accepted":
                     raise ServerError(f"{self._address} did not accept the session and sent no error")
@@ -196,18 +191,8 @@ class TransferSession:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
-
-    async def _write_config(self) -> None:
-        try:
-            async with asyncio.timeout(self._connect_seconds):
-                await self._stream.send(transfer_pb2.TransferRequest(config=_config(self._options)))
-        except TimeoutError as error:
-            reason = f"no connection within {self._connect_seconds:.0f} s"
-            raise ServerError(f"no server answers at {self._address} ({reason})", retryable=True) from error
 
     async def answers(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer, None]:
         """Send `frames` and yield their answers. Call it once.
@@ -235,15 +220,11 @@ class TransferSession:
             raise ServerError(f"{self._address} ended the session after {answered} frames, before their end")
 
     async def _drained(self, draining: transfer_pb2.Draining, last: int, sending: asyncio.Task[None]) -> ServerError:
+        """Half-close, which a draining server waits for. Returns the error to raise once the stream has ended."""
         next_sequence = draining.next_sequence
         if next_sequence <= last or (self._under_way and next_sequence > self._under_way[0]):
             said = f"it wants frame {next_sequence} next, after the answer to frame {last}"
             return ServerError(f"{self._address} broke the contract: {said}")
-        await self._part(sending)
-        return ServerDraining(f"{self._address} is shutting down", draining.checkpoint, next_sequence)
-
-    async def _part(self, sending: asyncio.Task[None]) -> None:
-        """Half-close, which a server that sent `draining` waits for, and wait for the stream to end."""
         self._parting = True
         if not self._unstoppable:
             sending.cancel()
@@ -253,6 +234,7 @@ class TransferSession:
                 await self._stream.half_close()
                 while await self._stream.receive() is not None:
                     pass
+        return ServerDraining(f"{self._address} is shutting down", draining.checkpoint, next_sequence)
 
     async def _send(self, frames: AsyncIterator[SentFrame], room: asyncio.Semaphore) -> None:
         try:
@@ -285,14 +267,12 @@ class TransferSession:
                 # With a look-ahead the server has to wait for more frames, which a slow camera may not have yet.
                 if hasattr(self, "accepted") and len(self._under_way) <= self.accepted.look_ahead_frames:
                     continue
-                silence = f"{self._address} has been silent for {limit_seconds:.0f} s"
-                raise ServerError(silence, retryable=True) from error
+                raise _silent(self._address, limit_seconds) from error
 
     async def session_id(self) -> str:
         """Return the id of this session in the server's logs, or "" if the server sent none."""
         try:
-            async with asyncio.timeout(_SESSION_ID_SECONDS):
-                return await session_of(self._stream.call)
+            return await asyncio.wait_for(session_of(self._stream.call), _SESSION_ID_SECONDS)
         except (AioRpcError, TimeoutError):
             return ""
 
@@ -304,23 +284,20 @@ class TransferSession:
             await asyncio.gather(self._sending, return_exceptions=True)
 
 
+def _silent(address: str, limit_seconds: float) -> ServerError:
+    return ServerError(f"{address} has been silent for {limit_seconds:.0f} s", retryable=True)
+
+
 def _backend_to_proto(backend: PoseBackend | None) -> pose_pb2.PoseBackend:
     """Return the enum value; None leaves the choice to the server."""
     return pose_pb2.POSE_BACKEND_UNSPECIFIED if backend is None else converters.BACKEND_TO_PROTO[backend]
 
 
-def _fit_config(pose: PoseChoice) -> transfer_pb2.FitBodyConfig:
-    return transfer_pb2.FitBodyConfig(
-        pose_backend=_backend_to_proto(pose.backend), dancer=converters.dancer_choice_to_proto(pose.dancer)
-    )
-
-
 def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
-    mode = transfer_pb2.TRANSFER_MODE_LIVE if options.live else transfer_pb2.TRANSFER_MODE_LOSSLESS
     return transfer_pb2.TransferConfig(
         actor=options.actor,
         actor_version=options.actor_version,
-        mode=mode,
+        mode=transfer_pb2.TRANSFER_MODE_LIVE if options.live else transfer_pb2.TRANSFER_MODE_LOSSLESS,
         output=transfer_pb2.OutputFormat(
             encoding=frame_pb2.PICTURE_ENCODING_JPEG,
             jpeg_quality=options.jpeg_quality,
@@ -340,12 +317,12 @@ def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
 
 def _accepted(message: transfer_pb2.TransferAccepted, options: TransferOptions) -> Accepted:
     size = message.full_frame_size if options.full_frame else message.stage_size
-    look_ahead_frames = message.config.look_ahead_frames
+    config = message.config
     return Accepted(
-        actor_version=message.config.actor_version,
-        checkpoint_every_frames=message.config.checkpoint_every_frames,
-        look_ahead_frames=look_ahead_frames,
-        max_frames_in_flight=max(message.limits.max_frames_in_flight, look_ahead_frames + _LEAST_IN_FLIGHT),
+        actor_version=config.actor_version,
+        checkpoint_every_frames=config.checkpoint_every_frames,
+        look_ahead_frames=config.look_ahead_frames,
+        max_frames_in_flight=max(message.limits.max_frames_in_flight, config.look_ahead_frames + _LEAST_IN_FLIGHT),
         max_frame_side_px=message.limits.max_frame_side_px,
         picture_size=converters.frame_size_from_proto(size, field="accepted.stage_size"),
         server_version=message.server_version,

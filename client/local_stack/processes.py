@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ from serving.rpc.channels import open_channel
 
 _READY: Final = b"ready "
 _LOG_TAIL_LINES: Final = 8
-_LOOK_AGAIN_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,7 @@ class ManagedProcess:
 
     async def died(self) -> StackFailed:
         """Wait until the process ends by itself, and return the error to raise."""
-        code = await self.exit_code()
-        return self._failed(f"ended by itself ({_ending(code)})")
+        return self._failed(f"ended by itself ({_ending(await self.exit_code())})")
 
     async def exit_code(self) -> int:
         """Wait until the process ends by itself. Negative if a signal killed it."""
@@ -140,12 +140,9 @@ class ManagedProcess:
 
     def kill(self) -> None:
         """Send SIGKILL to what is left of its group."""
-        if self._child is None:
-            return
-        try:
-            os.killpg(self._child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return  # nothing is left
+        if self._child is not None:
+            with suppress(ProcessLookupError):  # nothing is left
+                os.killpg(self._child.pid, signal.SIGKILL)
 
     def log_tail(self) -> tuple[str, ...]:
         """The last lines of the log."""
@@ -163,7 +160,7 @@ class ManagedProcess:
                     return Ready.parsed(line.decode(errors="replace"))
             if ended:
                 raise self._failed(f"did not start ({_ending(child.returncode)})")
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _serving(self, health_port: int) -> None:
         child = self._running()
@@ -177,7 +174,7 @@ class ManagedProcess:
                 except grpc.aio.AioRpcError as error:
                     if child.returncode is not None:
                         raise self._failed(f"did not start ({_ending(child.returncode)})") from error
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
 
     def _running(self) -> asyncio.subprocess.Process:
         if self._child is None:

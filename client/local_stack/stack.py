@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from client.errors import ServerError, StackFailed
@@ -75,9 +75,7 @@ class LocalStack:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.end()
 
     @property
@@ -155,14 +153,9 @@ def local_stack(
     root = str(actors_root.resolve())
 
     def orchestrator(ready: Mapping[str, Ready]) -> ProcessSpec:
+        names = {"POSE": "pose", "NORMALIZE": "normalize", "FACE": "face", "AGENT": "generator"}
         addresses = {
-            f"ORCHESTRATOR_{key}_ADDRESS": f"{HOST}:{ready[name].ports[port_name]}"
-            for key, name, port_name in (
-                ("POSE", "pose", "port"),
-                ("NORMALIZE", "normalize", "port"),
-                ("FACE", "face", "port"),
-                ("AGENT", "generator", "port"),
-            )
+            f"ORCHESTRATOR_{key}_ADDRESS": f"{HOST}:{ready[name].ports['port']}" for key, name in names.items()
         }
         addresses["ORCHESTRATOR_TRITON_ADDRESS"] = ready["generator"].addresses["triton_address"]
         own = {"ORCHESTRATOR_PORT": str(port), "ORCHESTRATOR_ACTORS_ROOT": root}

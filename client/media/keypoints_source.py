@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 from client.connection.types import PosedFrame
 from client.errors import CommandError, UsageError
@@ -72,7 +71,6 @@ class KeypointsReader:
 
     def __init__(self, source: str, given: GivenFacts) -> None:
         self.source = source
-        self.start_seconds = 0.0
         self.notes: tuple[str, ...] = ()
         self._path = Path(source)
         try:
@@ -87,18 +85,14 @@ class KeypointsReader:
         known_frames(self._path)  # fail on a folder without frames before asking for their size
         stored = read_source_facts(self._path)
         if stored is None:
-            for value, option in ((given.size, "--frame-size"), (given.frame_rate, "--frame-rate")):
-                if value is None:
-                    what = "the size of its frames" if option == "--frame-size" else "its frame rate"
-                    raise UsageError(f"{self.source} does not contain {what}: add {option}")
-            assert given.size is not None
-            assert given.frame_rate is not None
+            if given.size is None:
+                raise UsageError(f"{self.source} does not contain the size of its frames: add --frame-size")
+            if given.frame_rate is None:
+                raise UsageError(f"{self.source} does not contain its frame rate: add --frame-rate")
             return SourceFacts(given.size, given.frame_rate, _TIME_BASE)
-        if given.size is not None:
-            stored = replace(stored, size=given.size)
         if given.frame_rate is not None:
-            stored = SourceFacts(stored.size, given.frame_rate, _TIME_BASE)
-        return stored
+            return SourceFacts(given.size or stored.size, given.frame_rate, _TIME_BASE)
+        return replace(stored, size=given.size or stored.size)
 
     @property
     def size(self) -> FrameSize:
@@ -159,7 +153,7 @@ class KeypointsReader:
     def __enter__(self) -> KeypointsReader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

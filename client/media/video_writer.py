@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import av
@@ -13,8 +12,9 @@ import numpy as np
 from av.video.reformatter import Colorspace
 
 from client.errors import UnwritableVideo
+from client.terminal.output_files import refuse_existing
 from motion.frame import Picture
-from serving.process.atomic_files import hidden_beside, why_unwritable
+from serving.process.atomic_files import hidden_beside
 from video.opening import file_address, reason
 from video.sound import SoundTrack
 
@@ -28,29 +28,20 @@ _SOUND_COPIED: Final = {
 }
 
 
-def checked_output(out: Path, source: str | None, *, force: bool) -> Path:
-    """Return `out`. Raises UnwritableVideo if writing it would overwrite something or cannot work.
+def check_video_output(out: Path, source: str, *, force: bool) -> None:
+    """Check the output before work begins. Raises CommandError if writing it would overwrite something or cannot work.
 
     An existing file is refused without `force`; the source itself is always refused.
     """
     if out.suffix.lower() not in CONTAINERS:
         raise UnwritableVideo(f"{out} must end in {', '.join(CONTAINERS)}")
-    unwritable = why_unwritable(out)
-    if unwritable is not None:
-        raise UnwritableVideo(f"{out} cannot be written: {unwritable}")
-    if source is not None and out.exists() and Path(source).exists() and out.samefile(source):
-        raise UnwritableVideo(f"{out} is the source itself; choose another output")
-    if out.is_dir():
-        raise UnwritableVideo(f"{out} is a folder")
-    if out.exists() and not force:
-        raise UnwritableVideo(f"{out} exists already; --force overwrites it")
+    refuse_existing([out], force=force, sources=[source])
     try:
         av.codec.Codec(_ENCODER, "w")
     except av.error.FFmpegError as error:
         raise UnwritableVideo(
             f"{out} cannot be written: this PyAV has no encoder {_ENCODER}; install PyAV's wheel"
         ) from error
-    return out
 
 
 class Recording:
@@ -92,7 +83,7 @@ class Recording:
     def __enter__(self) -> Recording:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         if not self._kept:
             try:
                 self._container.close()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
+from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from rich.table import Table
+import typer
 
 from client.errors import CommandError, Interrupted, UsageError
-from client.poses.local_estimation import Looked, Looking, LookRequest, opened_backends
-from client.poses.scores import PoseScores, Seen, scored
+from client.poses.local_estimation import EstimationOptions, PoseModels, VideoEstimator, opened_backends
+from client.poses.scores import FoundPeople, scored
 from client.terminal.display import Display
 from motion.keypoint_files.folder import read_folder
 from motion.keypoint_files.openpose_json import BadKeypoints, shrunk_size
@@ -21,56 +22,69 @@ from motion.people.dancer_choice import DancerChoice
 from motion.pose import Pose
 from motion.pose_choice import PoseBackend
 
-HEADINGS: Final = (
-    "clip", "backend", "frames", "with a pose", "people a frame", "ids", "dancer in", "lost in", "changes", "jitter",
-    "PCK@0.2", "OKS", "ms a frame", "of which network", "after it",
+_COLUMNS: Final = (
+    ("backend", ""), ("frames", ""), ("with a pose", ""), ("people a frame", ".2f"), ("ids", ""), ("dancer in", ""),
+    ("lost in", ""), ("changes", ""), ("jitter", ".0f"), ("PCK@0.2", ".2f"), ("OKS", ".2f"), ("ms a frame", ".0f"),
+    ("of which network", ".0f"), ("after it", ".1%"),
 )  # fmt: skip
+"""The heading and the number format of each field of `PoseScores`, in the order of the fields."""
+HEADINGS: Final = ("clip", *(heading for heading, _ in _COLUMNS))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationJob:
+class EvaluationJob(EstimationOptions):
     """The options of one `dance evaluate-pose`.
 
-    truth: for each clip a folder of keypoints with one person per file, or None; without it the first backend is the
-    reference. frames: the number of frames of each clip to use; None for all.
+    truth: for each clip a folder of keypoints with one person per file; without it the first backend is the reference.
     """
 
-    clips: Sequence[str]
-    backends: Sequence[PoseBackend]
-    look: LookRequest
-    truth: Sequence[Path | None] = field(default_factory=tuple)
-    frames: int | None = None
+    clips: Annotated[list[str], typer.Argument(help="Video files.")]
+    backends: Annotated[
+        str | None,
+        typer.Option("--backends", metavar="NAME,...", help="Default: mediapipe and every backend with a card."),
+    ] = None
+    truth: Annotated[
+        list[Path],
+        typer.Option(
+            "--truth",
+            metavar="DIR",
+            help="True joints of a clip, as OpenPose JSON; once for each clip, in order.",
+        ),
+    ] = field(default_factory=list)
+    frames: Annotated[int | None, typer.Option("--frames", min=1, help="At most this many of each clip.")] = None
 
 
-def evaluate(job: EvaluationJob, display: Display, should_stop: Callable[[], bool]) -> list[tuple[str, PoseScores]]:
-    """The scores of each backend on each clip.
+def evaluate(job: EvaluationJob, display: Display, should_stop: Callable[[], bool]) -> list[tuple[str, ...]]:
+    """A row for each backend on each clip, with the columns of HEADINGS.
 
     The backends take turns frame by frame, so that other load on the machine affects all of them alike. Raises
     CommandError, and Interrupted when stopped.
     """
-    backends = opened_backends(job.look.models)
+    compared = _parsed_backends(job.backends, job.models)
+    backends = opened_backends(job.models)
     rows = []
-    for number, clip in enumerate(job.clips):
-        folder = job.truth[number] if number < len(job.truth) else None
-        truth = None if folder is None else true_poses(folder, job.look.max_side_px)
+    for clip, folder in zip_longest(job.clips, job.truth):
+        truth = None if folder is None else true_poses(folder, job.max_side_px)
         with ExitStack() as closing:
-            lookers = [
-                closing.enter_context(Looking(clip, _for(job.look, backend), backends)) for backend in job.backends
+            estimators = [
+                closing.enter_context(VideoEstimator(clip, _for(job, backend), backends)) for backend in compared
             ]
-            expected = lookers[0].reader.expected_frames
-            line = closing.enter_context(display.progress(Path(clip).name, expected))
-            seen: list[list[Seen]] = [[] for _ in job.backends]
-            for looked in _side_by_side(lookers, job.frames):
-                for mine, one in zip(seen, looked, strict=True):
-                    mine.append(_seen(one))
+            reader = estimators[0].reader
+            line = closing.enter_context(display.progress(Path(clip).name, reader.expected_frames))
+            frames_of: list[list[FoundPeople]] = [[] for _ in compared]
+            in_turn = zip(*(estimator.frames() for estimator in estimators), strict=True)
+            for frames in islice(in_turn, job.frames):
+                for mine, frame in zip(frames_of, frames, strict=True):
+                    mine.append(frame.found)
                 line.advance()
                 if should_stop():
                     raise Interrupted(f"stopped in {clip}")
-            display.source_notes(clip, lookers[0].reader.notes)
-        reference = [frame.dancer for frame in seen[0]] if truth is None else truth
-        for place, (backend, mine) in enumerate(zip(job.backends, seen, strict=True)):
-            against = None if truth is None and place == 0 else reference
-            rows.append((Path(clip).stem, scored(backend.value, mine, against)))
+            display.source_notes(clip, reader.notes)
+        reference = [found.dancer for found in frames_of[0]] if truth is None else truth
+        for place, (backend, mine) in enumerate(zip(compared, frames_of, strict=True)):
+            scores = scored(backend.value, mine, None if truth is None and place == 0 else reference)
+            cells = (_cell(value, spec) for value, (_, spec) in zip(astuple(scores), _COLUMNS, strict=True))
+            rows.append((Path(clip).stem, *cells))
     return rows
 
 
@@ -89,75 +103,26 @@ def true_poses(folder: Path, max_side_px: int) -> list[Pose | None]:
     return [frame.people[0].pose if frame.people else None for frame in known.frames]
 
 
-def _for(look: LookRequest, backend: PoseBackend) -> LookRequest:
+def _for(job: EvaluationJob, backend: PoseBackend) -> EvaluationJob:
     # MediaPipe finds one person at most, so there is no choice.
-    dancer = DancerChoice() if backend is PoseBackend.MEDIAPIPE else look.dancer
-    return replace(look, models=replace(look.models, backend=backend), dancer=dancer)
+    dancer = DancerChoice() if backend is PoseBackend.MEDIAPIPE else job.dancer
+    return replace(job, models=replace(job.models, backend=backend), dancer=dancer)
 
 
-def _side_by_side(lookers: Sequence[Looking], frames: int | None) -> Iterator[tuple[Looked, ...]]:
-    for number, looked in enumerate(zip(*(looker.frames() for looker in lookers), strict=True)):
-        if number == frames:
-            return
-        yield looked
+def _cell(value: str | float, spec: str) -> str:
+    return "" if isinstance(value, float) and math.isnan(value) else format(value, spec)
 
 
-def _seen(looked: Looked) -> Seen:
-    estimate = looked.estimate
-    return Seen(
-        people=tuple(estimate.people),
-        person_ids=estimate.person_ids or (1,) * len(estimate.people),
-        dancer_index=estimate.dancer_index,
-        lost=estimate.dancer_lost,
-        changed=estimate.dancer_changed,
-        seconds=estimate.compute_seconds,
-        prepare_seconds=looked.prepare_seconds,
-        network_seconds=looked.network_seconds,
-    )
-
-
-def cells(clip: str, scores: PoseScores) -> tuple[str, ...]:
-    """A row of the table with the columns of HEADINGS."""
-    return (
-        clip,
-        scores.backend,
-        str(scores.frames),
-        str(scores.with_people),
-        _told(scores.people, 2),
-        str(scores.ids),
-        str(scores.with_dancer),
-        str(scores.lost),
-        str(scores.changes),
-        _told(scores.jitter, 0),
-        _told(scores.pck, 2),
-        _told(scores.oks, 2),
-        _told(scores.frame_ms, 0),
-        _told(scores.network_ms, 0),
-        "" if math.isnan(scores.beside_network) else f"{scores.beside_network:.1%}",
-    )
-
-
-def table_of(rows: Sequence[tuple[str, PoseScores]]) -> Table:
-    """The scores as a table for a terminal."""
-    table = Table()
-    for number, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if number < 2 else "right")
-    for clip, scores in rows:
-        table.add_row(*cells(clip, scores))
-    return table
-
-
-def markdown_of(rows: Sequence[tuple[str, PoseScores]]) -> str:
-    """The scores as a Markdown table."""
+def markdown_of(rows: Sequence[tuple[str, ...]]) -> str:
+    """The rows as a Markdown table."""
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * len(HEADINGS)}"]
-    lines += [f"| {' | '.join(cells(clip, scores))} |" for clip, scores in rows]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
-def parsed_backends(text: str | None, look: LookRequest) -> list[PoseBackend]:
+def _parsed_backends(text: str | None, models: PoseModels) -> list[PoseBackend]:
     """Parse "mediapipe,openpose"; None means MediaPipe and every backend with a card. Raises UsageError."""
     if text is None:
-        return [PoseBackend.MEDIAPIPE, *look.models.cards]
+        return [PoseBackend.MEDIAPIPE, *models.cards]
     try:
         backends = [PoseBackend(name.strip()) for name in text.split(",")]
     except ValueError as error:
@@ -166,7 +131,3 @@ def parsed_backends(text: str | None, look: LookRequest) -> list[PoseBackend]:
     if len(set(backends)) < len(backends):
         raise UsageError(f"--backends: expected each name once, got {text!r}")
     return backends
-
-
-def _told(value: float, digits: int) -> str:
-    return "" if math.isnan(value) else f"{value:.{digits}f}"

@@ -6,23 +6,23 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from client.errors import Interrupted, UnwritableVideo
 from client.media.keypoints_source import KeypointsReader, drawn, followed_frames
 from client.media.overlay import draw_people
-from client.media.source import Source
+from client.media.source import Reader, Source
 from client.media.video_writer import Recording
-from client.poses.local_estimation import Looking, LookRequest
+from client.poses.local_estimation import EstimatedFrame, EstimationOptions, VideoEstimator
+from client.poses.scores import FoundPeople
 from client.terminal.display import Display
 from client.terminal.output_files import check_writable, stopped_name
-from motion.frame import FrameSize, Picture
 from motion.keypoint_files.folder import keypoint_files
 from motion.keypoint_files.openpose_json import SOURCE_FILE, KeypointsPerson, KeypointsWriter, SourceFacts, shrunk_size
-from motion.pose import Pose
 from serving.process.atomic_files import folder_written_whole
 
 _LEAST_FILE_BYTES: Final = 4096
@@ -30,14 +30,17 @@ _LEAST_FILE_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PoseJob:
-    """The options of one `dance pose`. json: folder to write; overlay: video to write; at least one is set."""
+class PoseJob(EstimationOptions):
+    """The options of one `dance pose`; at least one of `json` and `overlay` is set."""
 
     source: Source
-    look: LookRequest
-    json: Path | None
-    overlay: Path | None
-    replace: bool
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="DIR", help="Write OpenPose JSON there, one file per frame.")
+    ] = None
+    overlay: Annotated[
+        Path | None, typer.Option("--overlay", metavar="VIDEO", help="Write the frames with all people drawn on them.")
+    ] = None
+    replace: Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")] = False
 
 
 @dataclass(slots=True)
@@ -56,6 +59,15 @@ class PoseReport:
     notes: tuple[str, ...] = ()
     ids: set[int] = field(default_factory=set)
 
+    def add(self, found: FoundPeople) -> None:
+        """Count one frame."""
+        self.frames += 1
+        self.frames_with_people += bool(found.people)
+        self.frames_with_dancer += found.dancer_index >= 0
+        self.frames_lost += found.lost
+        self.changes += found.changed
+        self.ids.update(found.person_ids)
+
     def summary(self) -> str:
         """One line for the user."""
         parts = [f"{self.frames} frames", f"people in {self.frames_with_people}", f"{len(self.ids)} people"]
@@ -67,29 +79,6 @@ class PoseReport:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """One frame. The poses are in pixels of `picture`."""
-
-    pts: int
-    picture: Picture
-    people: list[Pose]
-    ids: list[int]
-    dancer_index: int
-    lost: bool
-    changed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """Facts about the source's frames, and their expected number."""
-
-    size: FrameSize
-    frame_rate: Fraction
-    time_base: Fraction
-    expected_frames: int | None
-
-
 def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) -> PoseReport:
     """Estimate the poses of every frame and write the requested outputs.
 
@@ -98,40 +87,37 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
     """
     report = PoseReport()
     with ExitStack() as closing:
-        origin, frames = _opened(job, closing, report)
-        max_side_px = job.look.max_side_px
+        reader, frames = _opened(job, closing)
+        # Wait for the first frame: it sets the size, and a source that cannot be decoded must leave no folder.
+        first = next(frames)
         writer: KeypointsWriter | None = None
         recording: Recording | None = None
         if job.overlay is not None:
             recording = closing.enter_context(
-                Recording(
-                    job.overlay,
-                    time_base=origin.time_base,
-                    frame_rate=origin.frame_rate,
-                    replace=job.replace,
-                )
+                Recording(job.overlay, time_base=reader.time_base, frame_rate=reader.frame_rate, replace=job.replace)
             )
-        line = closing.enter_context(display.progress("finding poses", origin.expected_frames))
+        line = closing.enter_context(display.progress("finding poses", reader.expected_frames))
         if job.json is not None:
-            check_writable(job.json, _LEAST_FILE_BYTES * (origin.expected_frames or 0), is_folder=True)
-        stopped = False
-        for found in frames:
-            if job.json is not None:
-                # Wait for the first frame: it sets the size, and a source that cannot be decoded must leave no folder.
-                if writer is None:
-                    folder = closing.enter_context(_folder(job.json, replace=job.replace))
-                    writer = _writer(job, folder, origin, found.picture, max_side_px)
-                _write(writer, found)
+            check_writable(job.json, _LEAST_FILE_BYTES * (reader.expected_frames or 0), is_folder=True)
+            folder = closing.enter_context(_folder(job.json, replace=job.replace))
+            scale = first.size.width_px / first.picture.shape[1], first.size.height_px / first.picture.shape[0]
+            facts = SourceFacts(first.size, reader.frame_rate, reader.time_base)
+            writer = KeypointsWriter(folder, Path(job.source.name).stem, facts, scale)
+        for frame in chain([first], frames):
+            found = frame.found
+            if writer is not None:
+                people = zip(found.people, found.person_ids, strict=True)
+                writer.write([KeypointsPerson(pose, number) for pose, number in people], frame.pts)
             if recording is not None:
-                recording.write(_overlay(found), found.pts)
-            _count(report, found)
+                note = "dancer lost" if found.lost else "another dancer" if found.changed else ""
+                overlay = draw_people(frame.picture, found.people, found.person_ids, found.dancer_index, note)
+                recording.write(overlay, frame.pts)
+            report.add(found)
             line.advance()
             if should_stop():
-                stopped = True
-                break
-        if stopped:
-            kept = " and ".join(str(path) for path in _kept_until_stop(job, writer, recording))
-            raise Interrupted(f"stopped after {report.frames} frames, which {kept} hold")
+                kept = " and ".join(str(path) for path in _kept_until_stop(job, writer, recording))
+                raise Interrupted(f"stopped after {report.frames} frames, which {kept} hold")
+        report.damaged, report.notes = reader.lost_frames, reader.notes
         if writer is not None:
             writer.close()
         if recording is not None:
@@ -139,48 +125,21 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
     return report
 
 
-def _opened(job: PoseJob, closing: ExitStack, report: PoseReport) -> tuple[_Origin, Iterator[_Found]]:
-    if not job.source.is_keypoints:
-        looking = closing.enter_context(Looking(job.source.name, job.look))
-        reader = looking.reader
-        frames = _looked(looking, report)
-        first = next(frames)
-        size = FrameSize(first[1].shape[1], first[1].shape[0])
-        origin = _Origin(size, reader.frame_rate, reader.time_base, reader.expected_frames)
-        return origin, chain([first[0]], (found for found, _ in frames))
-    keypoints = job.source.open()
-    assert isinstance(keypoints, KeypointsReader)
-    report.damaged = keypoints.lost_frames
-    origin = _Origin(keypoints.size, keypoints.frame_rate, keypoints.time_base, keypoints.expected_frames)
-    return origin, _read(keypoints, job)
+def _opened(job: PoseJob, closing: ExitStack) -> tuple[Reader, Iterator[EstimatedFrame]]:
+    if job.source.is_keypoints:
+        reader = job.source.open()
+        assert isinstance(reader, KeypointsReader)
+        return reader, _read(reader, job)
+    estimator = closing.enter_context(VideoEstimator(job.source.name, job))
+    return estimator.reader, estimator.frames()
 
 
-def _looked(looking: Looking, report: PoseReport) -> Iterator[tuple[_Found, Picture]]:
-    """Each frame, with its picture as decoded from the video."""
-    for looked in looking.frames():
-        estimate = looked.estimate
-        ids = list(estimate.person_ids) or [1] * len(estimate.people)
-        found = _Found(
-            looked.source.pts,
-            looked.seen,
-            estimate.people,
-            ids,
-            estimate.dancer_index,
-            estimate.dancer_lost,
-            estimate.dancer_changed,
-        )
-        yield found, looked.source.pixels
-    report.damaged = looking.reader.lost_frames
-    report.notes = looking.reader.notes
-
-
-def _read(keypoints: KeypointsReader, job: PoseJob) -> Iterator[_Found]:
-    size = shrunk_size(keypoints.size, job.look.max_side_px)
-    for shown in followed_frames(keypoints, job.look.dancer, job.look.max_side_px):
+def _read(keypoints: KeypointsReader, job: PoseJob) -> Iterator[EstimatedFrame]:
+    size = shrunk_size(keypoints.size, job.max_side_px)
+    for shown in followed_frames(keypoints, job.dancer, job.max_side_px):
         who = shown.who
-        picture = drawn(shown, size)
-        people = list(shown.people)
-        yield _Found(shown.pts, picture, people, list(who.person_ids), who.dancer_index, who.lost, who.changed)
+        found = FoundPeople(shown.people, who.person_ids, who.dancer_index, who.lost, who.changed)
+        yield EstimatedFrame(shown.pts, keypoints.size, drawn(shown, size), found)
 
 
 @contextmanager
@@ -210,28 +169,3 @@ def _kept_until_stop(job: PoseJob, writer: KeypointsWriter | None, recording: Re
         recording.out = stopped_name(recording.out)
         recording.keep()
         yield recording.out
-
-
-def _writer(job: PoseJob, folder: Path, origin: _Origin, picture: Picture, max_side_px: int) -> KeypointsWriter:
-    scale = origin.size.width_px / picture.shape[1], origin.size.height_px / picture.shape[0]
-    facts = SourceFacts(origin.size, origin.frame_rate, origin.time_base)
-    return KeypointsWriter(folder, Path(job.source.name).stem, facts, scale)
-
-
-def _write(writer: KeypointsWriter, found: _Found) -> None:
-    people = [KeypointsPerson(pose, number) for pose, number in zip(found.people, found.ids, strict=True)]
-    writer.write(people, found.pts)
-
-
-def _overlay(found: _Found) -> Picture:
-    note = "dancer lost" if found.lost else "another dancer" if found.changed else ""
-    return draw_people(found.picture, found.people, found.ids, found.dancer_index, note)
-
-
-def _count(report: PoseReport, found: _Found) -> None:
-    report.frames += 1
-    report.frames_with_people += bool(found.people)
-    report.frames_with_dancer += found.dancer_index >= 0
-    report.frames_lost += found.lost
-    report.changes += found.changed
-    report.ids.update(found.ids)

@@ -6,21 +6,24 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from client.errors import CommandError, UsageError
 from client.media.frame_feed import JPEG_QUALITY, shrunk
+from client.poses.scores import FoundPeople
 from motion.frame import FrameSize, Picture, PictureEncoding
-from motion.people.dancer_choice import DancerChoice, DancerRule
+from motion.people.dancer_choice import DancerChoice
 from motion.people.person_tracking import DancerTracker
 from motion.pose_choice import PoseBackend, PoseDetail
 from serving.pictures.codec import decode_picture, encode_picture
 from serving.process.entry import importing
-from video.reader import SourceFrame, VideoReader
+from video.reader import VideoReader
 
 if TYPE_CHECKING:
     from services.pose.backends import Backends
-    from services.pose.estimator import Estimate, PeopleEstimator
+    from services.pose.estimator import PeopleEstimator
 
 _SETTING: Final = {PoseBackend.OPENPOSE: "POSE_OPENPOSE_CARD", PoseBackend.RTMPOSE: "POSE_RTMPOSE_CARD"}
 
@@ -71,67 +74,75 @@ def pose_models(backend: PoseBackend | None, cards: list[Path]) -> PoseModels:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
-    """One frame: as decoded, as a server would see it, and the people found in it.
+class EstimatedFrame:
+    """One frame and the people found in it.
 
-    seen: `[H, W, 3]` uint8 RGB, shrunk and encoded as JPEG once, as `dance transfer` sends it; poses are in its pixels.
-    prepare_seconds, network_seconds: the parts of the compute time before and in the network.
+    size: of the source's frame. picture: `[H, W, 3]` uint8 RGB, shrunk and encoded as JPEG once, as `dance transfer`
+    sends it; poses are in its pixels.
     """
 
-    source: SourceFrame
-    seen: Picture
-    estimate: Estimate
-    prepare_seconds: float
-    network_seconds: float
+    pts: int
+    size: FrameSize
+    picture: Picture
+    found: FoundPeople
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LookRequest:
+class EstimationOptions:
     """How to estimate poses. max_side_px: larger frames are shrunk first."""
 
     models: PoseModels
-    detail: PoseDetail = PoseDetail.HOLISTIC
     dancer: DancerChoice = field(default_factory=DancerChoice)
-    max_side_px: int = 1280
+    detail: Annotated[PoseDetail, typer.Option("--detail", help="Parts of the body to find.")] = PoseDetail.HOLISTIC
+    max_side_px: Annotated[
+        int, typer.Option("--max-side", min=64, help="Shrink larger frames to this longer side first.")
+    ] = 1280
 
 
-class Looking:
+class VideoEstimator:
     """A video with its pose estimator; a context manager. Finds the same poses as a server with that backend.
 
-    Raises UnreadableVideo, BadSettings for a model card, UsageError for a dancer that the backend cannot choose, and
-    CommandError without the extra [pose].
+    Raises UnreadableVideo, BadSettings for a model card, UsageError for a backend without its card, and CommandError
+    without the extra [pose].
     """
 
-    def __init__(self, source: str, request: LookRequest, backends: Backends | None = None) -> None:
-        self._request = request
+    def __init__(self, source: str, options: EstimationOptions, backends: Backends | None = None) -> None:
+        self._options = options
         with ExitStack() as closing:
             self.reader = closing.enter_context(VideoReader(source))
-            backends = opened_backends(request.models) if backends is None else backends
-            self._estimator, self._tracker = _started(backends, request)
+            backends = opened_backends(options.models) if backends is None else backends
+            self._estimator, self._tracker = _started(backends, options)
             closing.callback(self._estimator.close)
             self._closing = closing.pop_all()
 
-    def __enter__(self) -> Looking:
+    def __enter__(self) -> VideoEstimator:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._closing.close()
 
-    def frames(self) -> Iterator[Looked]:
+    def frames(self) -> Iterator[EstimatedFrame]:
         """Every frame, in order; call it once. Raises UnreadableVideo if no frame can be decoded."""
         from services.pose.estimator import tracked
 
         for source in self.reader.frames():
-            encoded = encode_picture(
-                shrunk(source.pixels, self._request.max_side_px), PictureEncoding.JPEG, JPEG_QUALITY
-            )
-            seen = decode_picture(encoded)
-            estimate = self._estimator.estimate(seen)
+            pixels = shrunk(source.pixels, self._options.max_side_px)
+            picture = decode_picture(encode_picture(pixels, PictureEncoding.JPEG, JPEG_QUALITY))
+            estimate = self._estimator.estimate(picture)
             if self._tracker is not None:
-                size = FrameSize(seen.shape[1], seen.shape[0])
+                size = FrameSize(picture.shape[1], picture.shape[0])
                 estimate = tracked(estimate, self._tracker, size, max(0.0, source.seconds))
-            spent = self._estimator.spent
-            yield Looked(source, seen, estimate, spent.prepare_seconds, spent.network_seconds)
+            found = FoundPeople(
+                estimate.people,
+                estimate.person_ids or (1,) * len(estimate.people),
+                estimate.dancer_index,
+                estimate.dancer_lost,
+                estimate.dancer_changed,
+                estimate.compute_seconds,
+                self._estimator.spent.prepare_seconds,
+                self._estimator.spent.network_seconds,
+            )
+            yield EstimatedFrame(source.pts, FrameSize(source.pixels.shape[1], source.pixels.shape[0]), picture, found)
 
 
 def opened_backends(models: PoseModels) -> Backends:
@@ -146,13 +157,11 @@ def opened_backends(models: PoseModels) -> Backends:
     return backends.open_backends(models.cards, told=lambda notice: None)
 
 
-def _started(backends: Backends, request: LookRequest) -> tuple[PeopleEstimator, DancerTracker | None]:
+def _started(backends: Backends, options: EstimationOptions) -> tuple[PeopleEstimator, DancerTracker | None]:
     from services.pose.estimator import PoseRules
 
-    backend = request.models.chosen
+    backend = options.models.chosen
     if not backends.serves(backend):
         raise UsageError(f"--pose-backend {backend.value} needs --pose-model with the model card of its network")
-    if not backend.finds_several and request.dancer.rule is not DancerRule.LARGEST:
-        raise UsageError("--dancer: mediapipe finds one person; --pose-backend openpose or rtmpose finds several")
-    config = backends.config(backend, request.detail, PoseRules())
-    return backends.make(config), DancerTracker(request.dancer) if backend.finds_several else None
+    config = backends.config(backend, options.detail, PoseRules())
+    return backends.make(config), DancerTracker(options.dancer) if backend.finds_several else None

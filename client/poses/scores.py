@@ -13,14 +13,17 @@ from motion.pose_metrics import oks, pck, torso_px
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What a backend found in one frame. seconds: the whole compute time, which includes the other two."""
+class FoundPeople:
+    """The people found in one frame; `person_ids` and `dancer_index` refer to `people`, -1 means no dancer.
 
-    people: tuple[Pose, ...]
-    person_ids: tuple[int, ...]
+    seconds: the whole compute time, which includes the other two.
+    """
+
+    people: Sequence[Pose]
+    person_ids: Sequence[int]
     dancer_index: int
-    lost: bool = False
-    changed: bool = False
+    lost: bool
+    changed: bool
     seconds: float = 0.0
     prepare_seconds: float = 0.0
     network_seconds: float = 0.0
@@ -43,11 +46,11 @@ class PoseScores:
     backend: str
     frames: int
     with_people: int
+    people: float
+    ids: int
     with_dancer: int
     lost: int
     changes: int
-    people: float
-    ids: int
     jitter: float
     pck: float
     oks: float
@@ -56,27 +59,27 @@ class PoseScores:
     beside_network: float
 
 
-def scored(backend: str, seen: Sequence[Seen], reference: Sequence[Pose | None] | None) -> PoseScores:
-    """Score what was found in each frame.
+def scored(backend: str, frames: Sequence[FoundPeople], reference: Sequence[Pose | None] | None) -> PoseScores:
+    """Score the people found in each frame.
 
     reference: the true pose of each frame, None for a frame without a person; or None without a reference.
     """
-    pairs = [] if reference is None else _pairs(seen, reference)
-    after_ms = _median([(s.seconds - s.prepare_seconds - s.network_seconds) * 1000 for s in seen])
-    network_ms = _median([s.network_seconds * 1000 for s in seen])
+    pairs = [] if reference is None else _pairs(frames, reference)
+    after_ms = _median([(f.seconds - f.prepare_seconds - f.network_seconds) * 1000 for f in frames])
+    network_ms = _median([f.network_seconds * 1000 for f in frames])
     return PoseScores(
         backend=backend,
-        frames=len(seen),
-        with_people=sum(bool(s.people) for s in seen),
-        with_dancer=sum(s.dancer_index >= 0 for s in seen),
-        lost=sum(s.lost for s in seen),
-        changes=sum(s.changed for s in seen),
-        people=float(np.mean([len(s.people) for s in seen])) if seen else float("nan"),
-        ids=len({number for s in seen for number in s.person_ids}),
-        jitter=jitter([s.dancer for s in seen]),
+        frames=len(frames),
+        with_people=sum(bool(f.people) for f in frames),
+        people=float(np.mean([len(f.people) for f in frames])) if frames else float("nan"),
+        ids=len({number for f in frames for number in f.person_ids}),
+        with_dancer=sum(f.dancer_index >= 0 for f in frames),
+        lost=sum(f.lost for f in frames),
+        changes=sum(f.changed for f in frames),
+        jitter=jitter([f.dancer for f in frames]),
         pck=_mean([pck(found, truth) for found, truth in pairs]),
         oks=_mean([oks(found, truth) for found, truth in pairs]),
-        frame_ms=_median([s.seconds * 1000 for s in seen]),
+        frame_ms=_median([f.seconds * 1000 for f in frames]),
         network_ms=network_ms,
         beside_network=after_ms / network_ms if network_ms > 0 else float("nan"),
     )
@@ -101,10 +104,10 @@ def jitter(poses: Sequence[Pose | None]) -> float:
     return _median(shakes)
 
 
-def _pairs(seen: Sequence[Seen], reference: Sequence[Pose | None]) -> list[tuple[Pose, Pose]]:
+def _pairs(frames: Sequence[FoundPeople], reference: Sequence[Pose | None]) -> list[tuple[Pose, Pose]]:
     """Found and true pose of each frame that has both; of several people, the one most like the truth."""
     pairs = []
-    for frame, truth in zip(seen, reference, strict=False):
+    for frame, truth in zip(frames, reference, strict=False):
         if truth is not None and truth.seen[skeleton.BODY].any() and frame.people:
             pairs.append((max(frame.people, key=lambda pose: np.nan_to_num(oks(pose, truth))), truth))
     return pairs

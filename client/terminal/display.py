@@ -122,30 +122,23 @@ class Display:
             yield lambda done_bytes: progress.update(task, completed=done_bytes)
 
     def table(
-        self, headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, title: str = "", numbers: bool = False
+        self,
+        headings: Sequence[str],
+        rows: Iterable[Sequence[str | Text]],
+        *,
+        title: str = "",
+        names: int | None = None,
     ) -> None:
-        """One table. numbers: all columns but the first hold numbers, aligned to the right."""
+        """Print one table. names: the number of columns before those with numbers, which are aligned to the right."""
         table = Table(title=title or None, title_justify="left")
         for index, heading in enumerate(headings):
-            is_number = numbers and index > 0
-            table.add_column(heading, justify="right" if is_number else "left", no_wrap=numbers and index == 0)
+            is_number = names is not None and index >= names
+            # In a narrow terminal, headings and names wrap, so that no number is cut short.
+            wrapped = heading.replace(" ", "\n") if is_number and self.out.is_terminal else heading
+            table.add_column(wrapped, justify="right" if is_number else "left", no_wrap=is_number)
         for row in rows:
             table.add_row(*row)
         self.out.print(table)
-
-    def tables(self, title: str, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]) -> None:
-        """Print tables below a common title: each has a title, headings and rows."""
-        self.out.print(Text(title, "bold"))
-        for name, headings, rows in tables:
-            table = Table(title=name, title_justify="left")
-            # In a narrow terminal, headings and names wrap, so that no number is cut short.
-            table.add_column(headings[0])
-            for heading in headings[1:]:
-                wrapped = heading.replace(" ", "\n") if self.out.is_terminal else heading
-                table.add_column(wrapped, justify="right", no_wrap=True)
-            for row in rows:
-                table.add_row(*row)
-            self.out.print(table)
 
 
 class _FrameRate(ProgressColumn):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.text import Text
 
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
@@ -121,7 +122,9 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
         for _, evaluation in evaluations:  # before the files, so that a full disk loses no measurement
             if reason:
                 evaluation.not_available["LPIPS"] = reason
-            display.tables(evaluation.title, [(t.title, t.headings, t.rows) for t in tables_of(evaluation)])
+            display.out.print(Text(evaluation.title, "bold"))
+            for table in tables_of(evaluation):
+                display.table(table.headings, table.rows, title=table.title, names=1)
             for what, why in evaluation.not_available.items():
                 display.note(f"{what} is not available: {why}")
             for line in (*footnotes(evaluation), *evaluation.notes, *fact_lines(evaluation)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Final
 
@@ -95,15 +94,12 @@ class TransferReport:
     def stages(self) -> list[StageRow]:
         """A row for each stage that reported times, in the order of the pipeline."""
         order = {stage: place for place, stage in enumerate(_STAGE_ORDER)}
-        stages = sorted(self._times, key=lambda stage: (order.get(stage, len(order)), stage))
-        return [_row(stage, self._times[stage]) for stage in stages]
-
-
-def _row(stage: str, times: Sequence[tuple[float, float, float]]) -> StageRow:
-    median, high = np.percentile(np.array(times) * 1000, [50, 95], axis=0)
-    return StageRow(
-        stage, len(times), float(median[0]), float(high[0]), float(median[1]), float(high[1]), float(median[2])
-    )
+        rows = []
+        for stage in sorted(self._times, key=lambda stage: (order.get(stage, len(order)), stage)):
+            times_ms = np.array(self._times[stage]) * 1000
+            median, high = np.percentile(times_ms, [50, 95], axis=0).tolist()
+            rows.append(StageRow(stage, len(times_ms), median[0], high[0], median[1], high[1], median[2]))
+        return rows
 
 
 def show_report(report: TransferReport, display: Display) -> None:
@@ -111,7 +107,7 @@ def show_report(report: TransferReport, display: Display) -> None:
     rows = [(row.stage, str(row.frames), *(f"{time:.1f}" for time in astuple(row)[2:])) for row in report.stages()]
     headings = ("stage", "frames", "compute p50", "compute p95", "queue p50", "queue p95", "stage p50")
     if rows:
-        display.table(headings, rows, title="milliseconds per frame", numbers=True)
+        display.table(headings, rows, title="milliseconds per frame", names=1)
     display.out.print(Text(_summary(report)))
     if report.remarks:
         remarks = ", ".join(f"{name} {count}" for name, count in report.remarks.most_common())

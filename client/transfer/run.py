@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import grpc
+import typer
 
 from client.connection.resuming_session import ResumingSession
 from client.connection.retry import PATIENCE_SECONDS, Patience
@@ -38,6 +39,9 @@ from video.sound import SoundTrack
 _SMOOTHING_SECONDS: Final = 0.05
 """Half the window of the centred median. A window beyond about 0.1 s would smooth away fast moves."""
 _MOST_LOOK_AHEAD_FRAMES: Final = 3
+MaxSide = Annotated[
+    int, typer.Option("--max-side", min=64, help="Shrink larger frames to this longer side before they are sent.")
+]
 CHECKPOINT_EVERY_FRAMES: Final = 25
 """One second of video: little to send again, and a checkpoint is hardly larger than an answer."""
 
@@ -46,38 +50,50 @@ CHECKPOINT_EVERY_FRAMES: Final = 25
 class TransferJob:
     """The options of one `dance transfer`.
 
-    out: the file to write; None for a live session that is only shown. replace_out: whether `out` may exist.
+    out: the file to write; None for a live session that is only shown.
     body: the source's body stats, if known; otherwise a first pass measures them, unless `one_pass` or `live`.
-    look_ahead_frames: None chooses by frame rate.
     plate: returns a version's empty background in the size of the answers. It is shown until the first answer with a
     picture. None if only the server has it; then the first picture is used.
-    patience_seconds: how long to retry a server that went away; 0 for not at all.
-    pose: how the server estimates poses; not used for keypoints.
-    checkpoint_every_frames: how often to request a checkpoint; with 0 a lost connection ends the transfer of a file.
+    pose: how the server estimates poses; the default for keypoints.
     """
 
     source: Source
-    actor: str
-    actor_version: int = 0
-    out: Path | None = None
-    replace_out: bool = False
-    compare: bool = False
-    live: bool = False
-    full_frame: bool = False
-    detail: PoseDetail = PoseDetail.HOLISTIC
-    look_ahead_frames: int | None = None
+    actor: Annotated[str, typer.Option("--actor", help="The actor who dances.")]
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: SOURCE's name, a dot, the actor.")] = None
+    compare: Annotated[bool, typer.Option("--compare", help="Show source, skeleton and actor side by side.")] = False
+    live: Annotated[bool, typer.Option("--live", help="Play at the source's own rate; drop late frames.")] = False
+    full_frame: Annotated[bool, typer.Option("--full-frame", help="Pictures at the footage's full size.")] = False
+    detail: Annotated[
+        PoseDetail | None,
+        typer.Option("--detail", help="Parts of the body to find; default: holistic, with --live live."),
+    ] = None
+    look_ahead_frames: Annotated[
+        int | None,
+        typer.Option("--look-ahead", min=0, max=15, help="Frames to look ahead for smoothing; default: by frame rate."),
+    ] = None
     body: BodyStats | None = None
-    one_pass: bool = False
+    one_pass: Annotated[
+        bool, typer.Option("--one-pass", help="Measure the body during the dance, not in a pass before it.")
+    ] = False
+    actor_version: Annotated[
+        int, typer.Option("--actor-version", min=0, help="0: a served version, see `dance actors`.")
+    ] = 0
     pose: PoseChoice = field(default_factory=PoseChoice)
-    max_side_px: int = 1280
+    max_side_px: MaxSide = 1280
     plate: Callable[[int], Picture] | None = None
-    patience_seconds: float = PATIENCE_SECONDS
-    checkpoint_every_frames: int = CHECKPOINT_EVERY_FRAMES
-
-    @property
-    def sent_pose(self) -> PoseChoice:
-        """What to request from the server: the defaults if the client sends poses."""
-        return PoseChoice() if self.source.is_keypoints else self.pose
+    patience_seconds: Annotated[
+        float, typer.Option("--patience", min=0, metavar="SECONDS", help="How long to retry when the server is lost.")
+    ] = PATIENCE_SECONDS
+    checkpoint_every_frames: Annotated[
+        int,
+        typer.Option(
+            "--checkpoint-every",
+            min=0,
+            metavar="N",
+            help="Most frames to send again after a lost connection; 0 gives up instead.",
+        ),
+    ] = CHECKPOINT_EVERY_FRAMES
+    replace_out: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False
 
 
 def lost_warning(source: Source, lost: int) -> str:
@@ -126,15 +142,29 @@ async def fit(
     with source.open() as reader:
         expected_frames = reader.expected_frames
     most_frames = 0
+
+    async def counted(feed: FileFeed) -> AsyncIterator[SentFrame]:
+        """Count each frame once the server has taken it. A frame beyond all earlier attempts is progress."""
+        nonlocal most_frames
+        taken = 0
+        async for frame in feed:
+            yield frame
+            taken += 1
+            line.advance()
+            line.interrupted(None)
+            patience.connected()
+            if taken > most_frames:
+                most_frames = taken
+                patience.progress()
+
     with display.progress("measuring the body", expected_frames) as line:
         while True:
             with source.open() as reader, ExitStack() as closing:
                 feed = source.feed(reader, FeedOptions(max_side_px=max_side_px))
                 closing.callback(feed.close)
-                counted = _Counted(feed, line, patience, most_frames)
                 try:
                     async with DanceClient(server) as client:
-                        fitted = await client.fit_body(counted, pose)
+                        fitted = await client.fit_body(counted(feed), pose)
                         on_notes(reader.notes)
                         return fitted, reader.lost_frames
                 except ServerError as error:
@@ -142,45 +172,14 @@ async def fit(
                         raise NoBodyFound(f"{source.name}: {error}") from error
                     wait_seconds = patience.wait_after(error)
                     line.interrupted(error)
-            most_frames = max(most_frames, counted.taken)
             await asyncio.sleep(wait_seconds)
             line.restart()
-
-
-class _Counted:
-    """Frames, counted once the server has taken them. A frame beyond all earlier attempts counts as progress."""
-
-    def __init__(
-        self, frames: AsyncIterator[SentFrame], line: ProgressLine, patience: Patience, most_before: int
-    ) -> None:
-        self.taken = 0
-        self._frames = frames
-        self._line = line
-        self._patience = patience
-        self._most_before = most_before
-        self._given = False
-
-    def __aiter__(self) -> _Counted:
-        return self
-
-    async def __anext__(self) -> SentFrame:
-        if self._given:
-            self.taken += 1
-            self._line.advance()
-            self._line.interrupted(None)
-            self._patience.connected()
-            if self.taken > self._most_before:
-                self._patience.progress()
-        self._given = False
-        frame = await anext(self._frames)
-        self._given = True
-        return frame
 
 
 async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) -> BodyStats:
     patience = Patience(job.patience_seconds, reached=True)
     try:
-        fitted, _ = await fit(job.source, client.server, display, job.max_side_px, job.sent_pose, patience)
+        fitted, _ = await fit(job.source, client.server, display, job.max_side_px, job.pose, patience)
     except NoBodyFound as error:
         raise NoBodyFound(
             f"{error}; use --body with the result of `dance fit` on another clip of the same person"
@@ -222,12 +221,13 @@ class _Run:
 
     async def run(self, client: DanceClient, body: BodyStats | None) -> TransferReport:
         job, report = self._job, self._report
+        expected_frames = None if job.live else self._reader.expected_frames
         with ExitStack() as closing:
             window = self._window(closing)
             recording = self._recording(closing)
             closing.callback(self._writing.shutdown, cancel_futures=True)
             patience = Patience(job.patience_seconds, reached=True)
-            with self._display.progress(f"dancing as {job.actor}", self._expected()) as line:
+            with self._display.progress(f"dancing as {job.actor}", expected_frames) as line:
                 async with ResumingSession(client, self._options(body), patience, line.interrupted) as session:
                     report.precision = session.accepted.generator_precision
                     feed = self._feed(session)
@@ -236,7 +236,7 @@ class _Run:
                         recording,
                         compare=job.compare,
                         plate=None if job.plate is None else job.plate(session.accepted.actor_version),
-                        source_again=lambda: self._sent_again(feed),
+                        source_again=lambda: job.source.pictures(feed.max_side_px),
                         hold_beginning=not job.live,
                     )
                     await self._play(feed, session, film, window, line)
@@ -298,8 +298,8 @@ class _Run:
             full_frame=job.full_frame,
             source_body=body,
             look_ahead_frames=0 if job.live else look_ahead_frames,
-            detail=job.detail,
-            pose=job.sent_pose,
+            detail=job.detail or (PoseDetail.LIVE if job.live else PoseDetail.HOLISTIC),
+            pose=job.pose,
             frame_rate_hz=rate_hz,
             label_maps=job.compare,
             checkpoint_every_frames=job.checkpoint_every_frames,
@@ -346,15 +346,9 @@ class _Run:
             feed.stop()
             session.stop()
 
-    def _expected(self) -> int | None:
-        return None if self._job.live else self._reader.expected_frames
-
     def _tell_size(self, feed: FileFeed) -> None:
         width_px, height_px = feed.shrunk_from or (0, 0)
         side_px = feed.max_side_px
         self._display.note(
             f"frames of {width_px}x{height_px} are shrunk to a long side of {side_px} before they are sent (--max-side)"
         )
-
-    def _sent_again(self, feed: FileFeed) -> Iterator[Picture]:
-        yield from self._job.source.pictures(feed.max_side_px)

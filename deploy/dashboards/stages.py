@@ -1,12 +1,11 @@
-"""The dashboard "Stages": where a frame's time goes, stage by stage."""
+"""The dashboard "Stages": where a frame spends its time, stage by stage."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from deploy.dashboards.panels import Dashboard, Panel, Query, bars, choice, heat, lines, quantiles, row
+from deploy.dashboards.panels import NAMESPACE, PODS, Panel, bars, board, choice, heat, lines, quantiles, query, row
 
-_OF: Final = 'namespace="$namespace", pod=~"$pod"'
 STAGES: Final = ("pose", "normalize", "label_map", "generator", "face", "encode")
 
 
@@ -18,42 +17,48 @@ def _mean(metric: str, selector: str, by: str = "stage") -> str:
 
 
 def _row_of(stage: str) -> tuple[Panel, ...]:
-    of = f'{_OF}, stage="{stage}"'
+    of = f'{PODS}, stage="{stage}"'
     answered = f'{of}, outcome="ok"'
     return (
         row(stage),
         lines(
             "Duration",
-            "From a frame's leaving the link before the stage to the stage's answer.",
+            "From the moment a frame leaves the link before the stage until the stage answers.",
             "s",
             *quantiles("dance_stage_duration_seconds", answered),
             width=6,
         ),
         lines(
             "Queue",
-            "How long a frame lay before the stage.",
+            "How long frames wait before the stage.",
             "s",
             *quantiles("dance_stage_queue_seconds", of),
             width=6,
         ),
         lines(
             "Share of the frame budget",
-            "Mean time in parts of what one frame may take: the stage's own work, and all until its answer. A stage "
-            "above 100 % cannot keep the rate.",
+            "Mean time as a share of the frame budget: the stage's own work, and the total until its answer. A stage "
+            "above 100 % cannot keep up with the frame rate.",
             "percentunit",
-            Query(f"({_mean('dance_stage_compute_seconds', of)}) / $budget", "own work"),
-            Query(f"({_mean('dance_stage_duration_seconds', answered)}) / $budget", "until the answer"),
+            query(f"({_mean('dance_stage_compute_seconds', of)}) / $budget", "own work"),
+            query(f"({_mean('dance_stage_duration_seconds', answered)}) / $budget", "until the answer"),
             width=6,
             limit=1,
         ),
-        heat("Where answers lie", "Answers by how long they took.", "dance_stage_duration_seconds", answered, width=6),
+        heat(
+            "Distribution of answer times",
+            "Answers by how long they took.",
+            "dance_stage_duration_seconds",
+            answered,
+            width=6,
+        ),
     )
 
 
-STAGES_DASHBOARD: Final = Dashboard(
+STAGES_DASHBOARD: Final = board(
     name="stages",
     title="Dance: Stages",
-    description="Where a frame's time goes: each stage as the orchestrators see it, then the services' own view.",
+    description="Where a frame spends its time: stages as the orchestrators see them, then the services' own view.",
     pods_with="dance_build_info",
     variables=(
         choice(
@@ -66,24 +71,24 @@ STAGES_DASHBOARD: Final = Dashboard(
         row("All stages"),
         bars(
             "Share of the frame budget",
-            "A stage's own work on a frame, mean, in parts of what one frame may take. The longest one sets the rate.",
+            "Mean own work of each stage on a frame, as a share of the frame budget. The slowest sets the rate.",
             "percentunit",
-            Query(f"({_mean('dance_stage_compute_seconds', _OF)}) / $budget", "{{stage}}"),
+            query(f"({_mean('dance_stage_compute_seconds', PODS)}) / $budget", "{{stage}}"),
             warn=1,
             largest=1.5,
         ),
         lines(
             "p99 by stage, 5 min",
-            "Of all pods of the namespace, as recorded for alerts.",
+            "All pods of the namespace, from the rule recorded for alerts.",
             "s",
-            Query('dance:stage_duration_seconds:p99_rate5m{namespace="$namespace"}', "{{stage}}"),
+            query(f"dance:stage_duration_seconds:p99_rate5m{{{NAMESPACE}}}", "{{stage}}"),
         ),
         lines(
             "Answers a second",
-            "Attempts that ended well, by stage.",
+            "Successful attempts, by stage.",
             "short",
-            Query(
-                f'sum by (stage) (rate(dance_stage_duration_seconds_count{{{_OF}, outcome="ok"}}[$__rate_interval]))',
+            query(
+                f'sum by (stage) (rate(dance_stage_duration_seconds_count{{{PODS}, outcome="ok"}}[$__rate_interval]))',
                 "{{stage}}",
             ),
         ),
@@ -91,12 +96,12 @@ STAGES_DASHBOARD: Final = Dashboard(
         row("The services themselves"),
         lines(
             "Own work, p95",
-            "What each service measures of its own work on a frame, without waiting.",
+            "Work on a frame as each service measures it, without waiting time.",
             "s",
             *(
-                Query(
+                query(
                     f"histogram_quantile(0.95, sum by (le) "
-                    f"(rate(dance_{name}_compute_seconds_bucket{{{_OF}}}[$__rate_interval])))",
+                    f"(rate(dance_{name}_compute_seconds_bucket{{{PODS}}}[$__rate_interval])))",
                     name,
                 )
                 for name in ("pose", "normalize", "face")
@@ -105,30 +110,30 @@ STAGES_DASHBOARD: Final = Dashboard(
         ),
         lines(
             "Open streams",
-            "Of services with streams; POSE_MAX_STREAMS is the limit of each pose pod.",
+            "Open streams by stage. POSE_MAX_STREAMS is the limit of each pose pod.",
             "short",
-            Query(f"sum by (stage) (dance_streams{{{_OF}}})", "{{stage}}"),
+            query(f"sum by (stage) (dance_streams{{{PODS}}})", "{{stage}}"),
             width=6,
         ),
         lines(
-            "What was seen and answered",
-            "Frames of pose, poses of normalize, crops of face, by result.",
+            "Results by service",
+            "Frames of the pose service, poses of normalize and crops of face, by result.",
             "short",
-            Query(f"sum by (result) (rate(dance_pose_estimates_total{{{_OF}}}[$__rate_interval]))", "pose {{result}}"),
-            Query(
-                f"sum by (result) (rate(dance_normalize_poses_total{{{_OF}}}[$__rate_interval]))",
+            query(f"sum by (result) (rate(dance_pose_estimates_total{{{PODS}}}[$__rate_interval]))", "pose {{result}}"),
+            query(
+                f"sum by (result) (rate(dance_normalize_poses_total{{{PODS}}}[$__rate_interval]))",
                 "normalize {{result}}",
             ),
-            Query(
-                f"sum by (result) (rate(dance_face_refinements_total{{{_OF}}}[$__rate_interval]))", "face {{result}}"
+            query(
+                f"sum by (result) (rate(dance_face_refinements_total{{{PODS}}}[$__rate_interval]))", "face {{result}}"
             ),
             width=6,
         ),
         lines(
             "Faces in a batch",
-            "Mean faces that one run of a face network had.",
+            "Mean number of faces in one run of a face network.",
             "short",
-            Query(_mean("dance_face_batch_faces", _OF, by="pod"), "{{pod}}"),
+            query(_mean("dance_face_batch_faces", PODS, by="pod"), "{{pod}}"),
             width=6,
         ),
     ),

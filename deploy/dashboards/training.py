@@ -1,94 +1,96 @@
-"""The dashboard "Training": how far a training is, how fast, and how good."""
+"""The dashboard "Training": progress, speed and quality of a training run."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from deploy.dashboards.panels import Dashboard, Query, lines, number, quantiles, row
+from deploy.dashboards.panels import NAMESPACE, PODS, board, lines, number, quantiles, query, row
 
-_OF: Final = 'namespace="$namespace", pod=~"$pod"'
-_JOBS: Final = 'namespace="$namespace"'
-
-TRAINING: Final = Dashboard(
+TRAINING: Final = board(
     name="training",
     title="Dance: Training",
-    description="Trainings while they run: how far, how fast, how good, and whether their Jobs live.",
+    description="Running trainings: progress, speed, quality, and the state of their Jobs.",
     pods_with="dance_training_phase",
     panels=(
         number(
             "Phase",
-            "What the training does now.",
+            "The current phase of the training.",
             "none",
-            Query(f"sum by (phase) (dance_training_phase{{{_OF}}} == 1)", "{{phase}}"),
+            query(f"sum by (phase) (dance_training_phase{{{PODS}}} == 1)", "{{phase}}"),
             width=6,
         ),
         number(
             "Time left in this phase",
-            "An estimate from the speed so far.",
+            "Estimated from the speed so far.",
             "s",
-            Query(f"max(dance_training_seconds_left{{{_OF}}})"),
+            query(f"max(dance_training_seconds_left{{{PODS}}})"),
             width=6,
         ),
         number(
             "Pictures seen",
-            "Drawn in training by this process.",
+            "Pictures this process has trained on.",
             "short",
-            Query(f"sum(dance_training_frames_seen_total{{{_OF}}})"),
+            query(f"sum(dance_training_frames_seen_total{{{PODS}}})"),
             width=6,
         ),
         number(
             "Age of the checkpoint",
-            "What would be lost now. One is written every minute.",
+            "The work that a crash would lose now. A checkpoint is written every minute.",
             "s",
-            Query(f"max(time() - (dance_training_checkpoint_timestamp_seconds{{{_OF}}} > 0))"),
+            query(f"max(time() - (dance_training_checkpoint_timestamp_seconds{{{PODS}}} > 0))"),
             width=6,
             warn=600,
         ),
-        row("How good"),
+        row("Quality"),
         lines(
             "Losses",
-            "Of the last step, by name.",
+            "Losses of the last step, by name.",
             "short",
-            Query(f"avg by (name) (dance_training_loss{{{_OF}}})", "{{name}}"),
+            query(f"avg by (name) (dance_training_loss{{{PODS}}})", "{{name}}"),
             width=12,
         ),
         lines(
-            "Likeness of held-out frames (SSIM)",
-            "1 is the same picture; body and face crops.",
+            "Similarity on held-out frames (SSIM)",
+            "1 means identical. Body and face crops.",
             "short",
-            Query(f'max by (metric) (dance_training_score{{{_OF}, metric=~".*_ssim"}})', "{{metric}}"),
+            query(f'max by (metric) (dance_training_score{{{PODS}, metric=~".*_ssim"}})', "{{metric}}"),
             width=6,
             largest=1,
         ),
         lines(
-            "Likeness of held-out frames (PSNR)",
-            "In decibels; body and face crops.",
+            "Similarity on held-out frames (PSNR)",
+            "In decibels. Body and face crops.",
             "short",
-            Query(f'max by (metric) (dance_training_score{{{_OF}, metric=~".*_psnr_db"}})', "{{metric}}"),
+            query(f'max by (metric) (dance_training_score{{{PODS}, metric=~".*_psnr_db"}})', "{{metric}}"),
             width=6,
         ),
-        row("How fast"),
+        row("Speed"),
         lines(
             "Pictures a second",
-            "Drawn in training; evaluation in between shows as dips.",
+            "Training speed. Evaluation shows as dips.",
             "short",
-            Query(f"sum by (pod) (rate(dance_training_frames_seen_total{{{_OF}}}[$__rate_interval]))", "{{pod}}"),
+            query(f"sum by (pod) (rate(dance_training_frames_seen_total{{{PODS}}}[$__rate_interval]))", "{{pod}}"),
         ),
-        lines("Duration of a step", "", "s", *quantiles("dance_training_step_seconds", _OF)),
+        lines(
+            "Duration of a step",
+            "p50, p95 and p99 of one training step.",
+            "s",
+            *quantiles("dance_training_step_seconds", PODS),
+        ),
         lines(
             "Time left in this phase",
-            "It rises where the training slows down.",
+            "It rises when the training slows down.",
             "s",
-            Query(f"max by (pod) (dance_training_seconds_left{{{_OF}}})", "{{pod}}"),
+            query(f"max by (pod) (dance_training_seconds_left{{{PODS}}})", "{{pod}}"),
         ),
         row("Jobs"),
         lines(
             "Jobs by state",
-            "From kube-state-metrics, where the cluster has it.",
+            "From kube-state-metrics, if the cluster runs it.",
             "short",
-            Query(f"sum(kube_job_status_active{{{_JOBS}}})", "pods at work"),
-            Query(f"sum(kube_job_status_failed{{{_JOBS}}})", "pods that failed"),
-            Query(f"sum(kube_job_status_succeeded{{{_JOBS}}})", "pods that finished"),
+            query(f"sum(kube_job_status_active{{{NAMESPACE}}})", "active pods"),
+            query(f"sum(kube_job_status_failed{{{NAMESPACE}}})", "failed pods"),
+            query(f"sum(kube_job_status_succeeded{{{NAMESPACE}}})", "finished pods"),
             width=24,
         ),
     ),

@@ -1,143 +1,141 @@
-"""The dashboard "Triton and GPU": what Triton says of itself, its GPU, and the agent that keeps its actors."""
+"""The dashboard "Triton and GPU": Triton's own metrics, its GPU, and the agent that loads actors."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from deploy.dashboards.panels import Dashboard, Query, lines, row
-
-_OF: Final = 'namespace="$namespace", pod=~"$pod"'
+from deploy.dashboards.panels import NAMESPACE, PODS, board, lines, query, row
 
 
 def _a_request(counter: str) -> str:
-    """Mean seconds of a part of a request: Triton counts microseconds."""
+    """Mean seconds of one part of a request; Triton counts microseconds."""
     return (
-        f"sum by (model) (rate({counter}{{{_OF}}}[$__rate_interval])) / 1e6 / "
-        f"(sum by (model) (rate(nv_inference_request_success{{{_OF}}}[$__rate_interval])) > 0)"
+        f"sum by (model) (rate({counter}{{{PODS}}}[$__rate_interval])) / 1e6 / "
+        f"(sum by (model) (rate(nv_inference_request_success{{{PODS}}}[$__rate_interval])) > 0)"
     )
 
 
-TRITON: Final = Dashboard(
+TRITON: Final = board(
     name="triton",
     title="Dance: Triton and GPU",
-    description="What Triton says of itself and its GPU. A model is an actor, a request is a picture.",
+    description="Metrics of Triton and its GPU. A model is an actor; a request is a picture.",
     pods_with="nv_inference_request_success",
     panels=(
         row("Requests"),
         lines(
             "Pictures a second by actor",
-            "Requests that were answered, the agent's canaries among them.",
+            "Answered requests, including the agent's canaries.",
             "short",
-            Query(f"sum by (model) (rate(nv_inference_request_success{{{_OF}}}[$__rate_interval]))", "{{model}}"),
+            query(f"sum by (model) (rate(nv_inference_request_success{{{PODS}}}[$__rate_interval]))", "{{model}}"),
         ),
         lines(
             "Failed requests",
-            "By Triton's reason.",
+            "By the reason that Triton reports.",
             "short",
-            Query(f"sum by (reason) (rate(nv_inference_request_failure{{{_OF}}}[$__rate_interval]))", "{{reason}}"),
+            query(f"sum by (reason) (rate(nv_inference_request_failure{{{PODS}}}[$__rate_interval]))", "{{reason}}"),
         ),
         lines(
             "Waiting requests",
-            "Asked of Triton, and not yet begun.",
+            "Requests that Triton has received but not started.",
             "short",
-            Query(f"sum by (model) (nv_inference_pending_request_count{{{_OF}}})", "{{model}}"),
+            query(f"sum by (model) (nv_inference_pending_request_count{{{PODS}}})", "{{model}}"),
         ),
         row("Time"),
         lines(
             "Mean time of a request, by part",
-            "Triton counts microseconds, so these are means.",
+            "Means, because Triton only counts total microseconds.",
             "s",
             *(
-                Query(f"sum({_a_request(f'nv_inference_{part}_duration_us')})", part)
+                query(f"sum({_a_request(f'nv_inference_{part}_duration_us')})", part)
                 for part in ("queue", "compute_input", "compute_infer", "compute_output")
             ),
             stacked=True,
         ),
         lines(
             "Quantiles of a request",
-            "Triton's own, of its last minutes; it has them when started with summary_latencies=true.",
+            "Triton's own quantiles over the last minutes. They need summary_latencies=true at Triton's start.",
             "s",
-            Query(
-                f'max by (quantile) (nv_inference_request_summary_us{{{_OF}, quantile=~"0.5|0.95|0.99"}}) / 1e6',
+            query(
+                f'max by (quantile) (nv_inference_request_summary_us{{{PODS}, quantile=~"0.5|0.95|0.99"}}) / 1e6',
                 "p{{quantile}}",
             ),
         ),
         lines(
             "Mean queue time by actor",
-            "More than 20 ms: half of a frame's budget is spent waiting for other sessions.",
+            "Above 20 ms, half of the frame budget is spent waiting for other sessions.",
             "s",
-            Query(_a_request("nv_inference_queue_duration_us"), "{{model}}"),
+            query(_a_request("nv_inference_queue_duration_us"), "{{model}}"),
             limit=0.02,
         ),
         row("Batches and the host"),
         lines(
             "Pictures in a batch",
-            "Mean over the runs of each network. Above 1 where sessions with one actor draw together.",
+            "Mean batch size of each network. Above 1, sessions with the same actor share runs.",
             "short",
-            Query(
-                f"sum by (model) (rate(nv_inference_count{{{_OF}}}[$__rate_interval])) / "
-                f"(sum by (model) (rate(nv_inference_exec_count{{{_OF}}}[$__rate_interval])) > 0)",
+            query(
+                f"sum by (model) (rate(nv_inference_count{{{PODS}}}[$__rate_interval])) / "
+                f"(sum by (model) (rate(nv_inference_exec_count{{{PODS}}}[$__rate_interval])) > 0)",
                 "{{model}}",
             ),
         ),
         lines(
             "CPU of the host",
-            "Used part of all cores, as Triton sees it.",
+            "Share of all cores in use, as Triton sees it.",
             "percentunit",
-            Query(f"max by (pod) (nv_cpu_utilization{{{_OF}}})", "{{pod}}"),
+            query(f"max by (pod) (nv_cpu_utilization{{{PODS}}})", "{{pod}}"),
             largest=1,
         ),
         lines(
             "Memory of the host",
-            "As Triton sees it.",
+            "Memory as Triton sees it.",
             "bytes",
-            Query(f"max by (pod) (nv_cpu_memory_used_bytes{{{_OF}}})", "{{pod}} used"),
-            Query(f"max by (pod) (nv_cpu_memory_total_bytes{{{_OF}}})", "{{pod}} there"),
+            query(f"max by (pod) (nv_cpu_memory_used_bytes{{{PODS}}})", "{{pod}} used"),
+            query(f"max by (pod) (nv_cpu_memory_total_bytes{{{PODS}}})", "{{pod}} total"),
         ),
         row("GPU"),
         lines(
             "GPU utilisation",
-            "Part of the time in which anything ran on it.",
+            "Share of the time in which the GPU was busy.",
             "percentunit",
-            Query(f"max by (pod, gpu_uuid) (nv_gpu_utilization{{{_OF}}})", "{{pod}} {{gpu_uuid}}"),
+            query(f"max by (pod, gpu_uuid) (nv_gpu_utilization{{{PODS}}})", "{{pod}} {{gpu_uuid}}"),
             largest=1,
         ),
         lines(
             "GPU memory",
-            "Used, and there.",
+            "Memory used and total memory.",
             "bytes",
-            Query(f"max by (pod, gpu_uuid) (nv_gpu_memory_used_bytes{{{_OF}}})", "{{pod}} used"),
-            Query(f"max by (pod, gpu_uuid) (nv_gpu_memory_total_bytes{{{_OF}}})", "{{pod}} there"),
+            query(f"max by (pod, gpu_uuid) (nv_gpu_memory_used_bytes{{{PODS}}})", "{{pod}} used"),
+            query(f"max by (pod, gpu_uuid) (nv_gpu_memory_total_bytes{{{PODS}}})", "{{pod}} total"),
         ),
         lines(
             "GPU power",
-            "Used, and its limit.",
+            "Power used and the power limit.",
             "watt",
-            Query(f"max by (pod, gpu_uuid) (nv_gpu_power_usage{{{_OF}}})", "{{pod}} used"),
-            Query(f"max by (pod, gpu_uuid) (nv_gpu_power_limit{{{_OF}}})", "{{pod}} limit"),
+            query(f"max by (pod, gpu_uuid) (nv_gpu_power_usage{{{PODS}}})", "{{pod}} used"),
+            query(f"max by (pod, gpu_uuid) (nv_gpu_power_limit{{{PODS}}})", "{{pod}} limit"),
         ),
         row("The agent"),
         lines(
             "Loaded versions of actors",
             "GENERATOR_MAX_ACTORS is the limit of each pod.",
             "short",
-            Query('sum by (pod) (dance_generator_loaded_versions{namespace="$namespace"})', "{{pod}}"),
+            query(f"sum by (pod) (dance_generator_loaded_versions{{{NAMESPACE}}})", "{{pod}}"),
         ),
         lines(
             "Canaries",
-            "Pictures asked for as a proof of life.",
+            "Test pictures that the agent requests to check that Triton works.",
             "short",
-            Query(
-                'sum by (outcome) (increase(dance_generator_canaries_total{namespace="$namespace"}[$__rate_interval]))',
+            query(
+                f"sum by (outcome) (increase(dance_generator_canaries_total{{{NAMESPACE}}}[$__rate_interval]))",
                 "{{outcome}}",
             ),
         ),
         lines(
-            "Healings",
-            "An actor was loaded again, or Triton started again.",
+            "Repairs",
+            "Actors that were reloaded, and restarts of Triton.",
             "short",
-            Query(
-                'sum by (by) (increase(dance_generator_healings_total{namespace="$namespace"}[$__rate_interval]))',
+            query(
+                f"sum by (by) (increase(dance_generator_healings_total{{{NAMESPACE}}}[$__rate_interval]))",
                 "{{by}}",
             ),
         ),

@@ -19,7 +19,8 @@ import psutil
 import pytest
 from dance.v1 import agent_pb2, agent_pb2_grpc
 
-from client.cluster.job_template import JobRequest, on_cluster, read_template, render
+from client.cluster.job_template import on_cluster, read_template, render
+from client.cluster.options import ClusterAccess, ClusterTraining
 from serving.actors.store import ActorStore
 from serving.process.exit_codes import EXIT_FINAL, EXIT_INTERRUPTED
 from serving.transport.proxies import NO_PROXY
@@ -39,7 +40,7 @@ def job(**asked: Any) -> dict[str, Any]:
         consent="ours, $(HOME) and all",
         publish_anyway=True,
     )
-    request = JobRequest(training=on_cluster(training, FOOTAGE, 0), namespace="n", gpus=0)
+    request = ClusterTraining(training=on_cluster(training, FOOTAGE, 0), access=ClusterAccess(namespace="n"), gpus=0)
     return render(read_template(), replace(request, **asked))
 
 
@@ -120,9 +121,9 @@ def test_the_very_command_trains_on_real_pictures(root, tmp_path):
         footage_anyway=True,
         publish_anyway=True,
     )
-    asked = JobRequest(
+    asked = ClusterTraining(
         training=on_cluster(training, FootageRequest(files=[Path("/footage/uploads/clip.mp4")]), 0),
-        namespace="n",
+        access=ClusterAccess(namespace="n"),
         gpus=0,
     )
     pod = Pod(render(read_template(), asked), tmp_path, "training")

@@ -35,7 +35,7 @@ from tests.contract.test_triton_leftovers import zombies_of
 from tests.faults.deployment import free_ports
 from tests.shared_memory import prefixes_of
 from tests.unit.deploy.manifests import applied, deployment, environment, pods
-from tests.unit.images.dockerfiles import DOCKERFILES, Dockerfile
+from tests.unit.images.dockerfiles import Dockerfile
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("pytriton") is None, reason="nvidia-pytriton is not installed")
 
@@ -114,7 +114,7 @@ async def test_the_cpu_image_and_its_overlay(store: ActorStore, actor_id: str, t
     """Triton listens on the port of the image and the overlay, for other containers."""
     overlay = deployment("cpu-only")
     (pod,) = [pod for pod in pods(overlay) if pod.name == "triton"]
-    image = Dockerfile(root / DOCKERFILES["triton-cpu"]).environment
+    image = Dockerfile(root, "triton-cpu").environment
     for given in (image, image | environment(overlay, pod.containers(init=False)[0])):
         ports = dict(zip(("8001", "8002"), map(str, free_ports(2)), strict=True))
         own = {name: ports.get(value, value) for name, value in given.items() if name.startswith("GENERATOR_TRITON")}
@@ -176,7 +176,7 @@ def _of_the_tls_overlay(root: Path) -> Container:
 
 
 def _of_the_image(root: Path) -> Container:
-    (command,) = Dockerfile(root / DOCKERFILES["triton"]).all("CMD")
+    (command,) = Dockerfile(root, "triton").all("CMD")
     return Container(json.loads(command), {})
 
 

@@ -1,7 +1,7 @@
-"""Builds and runs our images without a container engine: buildah in chroots, on a base that debootstrap makes.
+"""Build and run our images without a container engine: buildah in chroots, on a base that debootstrap makes.
 
-Nothing is pulled. What this machine's pip and apt need, such as an index of its own and who signs for it, is mounted
-into the builds at a path of its own: no image is the wiser.
+Nothing is pulled. This machine's settings for pip and apt, such as a package index and its certificates, are mounted
+into the builds, so they do not end up in any image.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.images import EXTRAS, dockerfile_of
+
 USER = "10001:10001"
 MACHINE = "/machine"
-"""Where the machine's settings are mounted."""
+"""The mount point of the machine's settings."""
 PIP_KEYS = (
     "cert",
     "client-cert",
@@ -38,23 +40,23 @@ NEEDED = ("buildah", "debootstrap")
 
 
 def missing() -> str:
-    """Why images cannot be built here; empty when they can."""
+    """Return the reason why this machine cannot build images, or an empty string."""
     tools = [tool for tool in NEEDED if shutil.which(tool) is None]
     if tools:
         return f"{' and '.join(tools)} {'is' if len(tools) == 1 else 'are'} not installed"
-    return "" if os.geteuid() == 0 else "only root can make a base with debootstrap"
+    return "" if os.geteuid() == 0 else "debootstrap needs root to make a base"
 
 
 @dataclass
 class MachineSettings:
-    """What pip and apt are told on this machine, put into `folder` for a build. mounts: source and target."""
+    """This machine's settings of pip and apt, copied to `folder` for a build. mounts: source and target."""
 
     folder: Path
     mounts: list[tuple[Path, str]] = field(default_factory=list)
     _files: int = 0
 
     def write(self) -> None:
-        """Looks for the settings and writes `pip.conf` and `apt.conf`; both may be empty."""
+        """Find the settings and write `pip.conf` and `apt.conf`; both may be empty."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.mounts = [(self.folder, MACHINE)]
@@ -63,7 +65,7 @@ class MachineSettings:
         (self.folder / "apt.conf").write_text("".join(self._inside(line, "apt") + "\n" for line in _apt_settings()))
 
     def _inside(self, value: str, key: str) -> str:
-        """The setting with what lies on this machine's disk replaced by where it is mounted."""
+        """Return the setting with paths of this machine replaced by the paths where they are mounted."""
 
         def replaced(match: re.Match[str]) -> str:
             scheme, path = match.group(1) or "", Path(match.group(2))
@@ -74,7 +76,7 @@ class MachineSettings:
                 return f"{scheme}{MACHINE}/{copy.name}"
             if not path.is_dir():
                 return match.group(0)
-            # The pages of an index may point to files beside it.
+            # The pages of an index may link to files next to it.
             source = path.parent if key.endswith("index-url") and path.parent != Path("/") else path
             target = f"{MACHINE}{len(self.mounts)}"
             self.mounts.append((source, target))
@@ -105,7 +107,7 @@ def _apt_settings() -> list[str]:
 
 
 class Buildah:
-    """A store of images of its own below `folder`; `remove` takes all of it away."""
+    """A private store of images in `folder`; `remove` deletes it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -113,12 +115,12 @@ class Buildah:
         self.machine.write()
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line of one buildah command on this store."""
+        """Return the command line of a buildah command on this store."""
         store = ["--root", str(self.folder / "store"), "--runroot", str(self.folder / "run"), "--storage-driver", "vfs"]
         return [shutil.which("buildah") or "buildah", *store, *arguments]
 
     def run(self, *arguments: str, timeout_s: float = 1800.0) -> str:
-        """Its output. Raises AssertionError with the end of what it said."""
+        """Run a command and return its output. Raises AssertionError with the end of the output."""
         environment = {**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self.folder)}
         done = subprocess.run(
             self.command(*arguments), capture_output=True, text=True, timeout=timeout_s, env=environment, check=False
@@ -127,11 +129,11 @@ class Buildah:
         return done.stdout
 
     def has(self, image: str) -> bool:
-        """Whether the store holds it."""
+        """Return whether the store contains the image."""
         return image in self.run("images", "--format", "{{.Name}}:{{.Tag}}").split()
 
     def make_base(self, name: str) -> None:
-        """Commits a minimal Debian bookworm with Python 3.11 under the name that a FROM asks for."""
+        """Commit a minimal Debian bookworm with Python 3.11 under the name that a FROM uses."""
         container = self.run("from", "scratch").strip()
         root = self.run("mount", container).strip()
         made = subprocess.run(
@@ -148,37 +150,38 @@ class Buildah:
         self.run("config", *(word for setting in settings for word in ("--env", setting)), container)
         self.run("commit", "--format", "docker", "--rm", container, name)
 
-    def build(self, root: Path, dockerfile: str, image: str, **build_arguments: str) -> float:
-        """Builds `dockerfile` of the checkout `root` as `image`; returns the seconds it took."""
-        arguments = [f"--build-arg={name}={value}" for name, value in build_arguments.items()]
+    def build(self, root: Path, name: str, image: str, **build_arguments: str) -> float:
+        """Build the image `name` of the checkout `root` as `image`; return the seconds it took."""
+        build_arguments["EXTRAS"] = EXTRAS[name]
+        arguments = [f"--build-arg={key}={value}" for key, value in build_arguments.items()]
         began_s = time.monotonic()
         self.run(
             *("bud", "--pull-never", "--network", "host", "--isolation", "chroot", "--format", "docker"),
             *(*arguments, *(f"--volume={source}:{target}:ro" for source, target in self.machine.mounts)),
-            *("--file", str(root / dockerfile), "--tag", image),
+            *("--file", str(root / dockerfile_of(name)), "--target", name, "--tag", image),
             str(root),
         )
         return time.monotonic() - began_s
 
     def size_bytes(self, container: str) -> int:
-        """Of all files in its root."""
-        said = subprocess.run(
+        """Return the size of all files in the container's root."""
+        du = subprocess.run(
             ["du", "--summarize", "--bytes", str(self.root_of(container))], capture_output=True, text=True, check=True
         )
-        return int(said.stdout.split()[0])
+        return int(du.stdout.split()[0])
 
     def config(self, image: str) -> Mapping[str, Any]:
-        """Its configuration as Docker has it: User, Entrypoint, Healthcheck, Labels, ..."""
+        """Return the image's configuration in Docker's format: User, Entrypoint, Healthcheck, Labels, ..."""
         described = json.loads(self.run("inspect", "--type", "image", image))
         found: Mapping[str, Any] = described["Docker"]["config"]
         return found
 
     def container(self, image: str) -> str:
-        """A container of the image, not started."""
+        """Create a container of the image without starting it."""
         return self.run("from", "--pull-never", image).strip()
 
     def root_of(self, container: str) -> Path:
-        """Its root folder, mounted."""
+        """Mount the container and return its root folder."""
         return Path(self.run("mount", container).strip())
 
     def inside(
@@ -188,7 +191,7 @@ class Buildah:
         environment: Mapping[str, str],
         volumes: Sequence[str] = (),
     ) -> list[str]:
-        """The command line that runs `command` in the container, as the user of our images, on the host's network.
+        """Return the command line that runs `command` in the container as our images' user, on the host's network.
 
         volumes: `source:target:ro` or `:rw`.
         """
@@ -209,12 +212,12 @@ class Buildah:
         )
 
     def remove_images(self, *images: str) -> None:
-        """With their containers; what else there is in the store stays."""
+        """Remove the images and all containers; other images stay."""
         self.run("rm", "--all")
         self.run("rmi", "--force", *images)
 
     def remove(self) -> None:
-        """Everything."""
+        """Remove the whole store."""
         self.run("rm", "--all")
         self.run("rmi", "--all", "--force")
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Every Dockerfile builds, and what is inside works on a frame, as the user that Kubernetes runs it as.
+"""Every image builds, and its process handles a frame as the user that Kubernetes runs it as.
 
-Each takes minutes, and some gigabytes of disk while it is built; `-k normalize` builds one. The base is made anew each
-time, unless DANCE_IMAGES_STORE names a folder to keep it in.
+Each build takes minutes and some gigabytes of disk; `-k normalize` builds one image. The base is made again each time,
+unless DANCE_IMAGES_STORE names a folder that keeps it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.faults.dancer import dance, pictures_of
 from tests.faults.deployment import HOST, Deployment, free_ports
 from tests.images.buildah import Buildah, missing
 from tests.tiny_actors import publish_tiny
-from tests.unit.images.dockerfiles import DOCKERFILES, Dockerfile
+from tests.unit.images.dockerfiles import Dockerfile
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,7 +38,7 @@ UID = 10001
 PROCESSES = {
     "pose": "pose", "normalize": "normalize", "face": "face", "triton-cpu": "generator", "orchestrator": "orchestrator",
 }  # fmt: skip
-"""By image: the process of a deployment that it takes the place of."""
+"""The process of a deployment that each image replaces."""
 
 DRAWS = """\
 import sys
@@ -49,8 +49,8 @@ from dance.v1 import frame_pb2
 from services.generator.actor_network import Painter
 from serving.actors.store import ActorStore
 actor = ActorStore(Path(sys.argv[1])).load("tiny")
-nobody = np.full((actor.crop.out_height_px, actor.crop.out_width_px, 3), 255, np.uint8)
-(painted,) = Painter.open(actor, device="cpu", threads=1, precision="f32").paint([(nobody, nobody)])
+blank = np.full((actor.crop.out_height_px, actor.crop.out_width_px, 3), 255, np.uint8)
+(painted,) = Painter.open(actor, device="cpu", threads=1, precision="f32").paint([(blank, blank)])
 print("drew", painted.frame.shape, torch.__version__)
 """
 TRAINS = """\
@@ -68,7 +68,7 @@ print("published", published.id, published.version)
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[Buildah]:
-    """A store with a base in it; all of it goes at the end, unless DANCE_IMAGES_STORE names a folder to keep it in."""
+    """A store that contains the base. It is removed at the end, unless DANCE_IMAGES_STORE names a folder for it."""
     kept = os.environ.get("DANCE_IMAGES_STORE")
     buildah = Buildah(Path(kept or tempfile.mkdtemp(prefix="dance-images-")))
     try:
@@ -82,7 +82,7 @@ def store() -> Iterator[Buildah]:
 
 @dataclass
 class Built:
-    """An image, a container of it, and a folder that the user inside can read; `writable` it can write."""
+    """An image, a container of it, and a folder that the user inside can read."""
 
     store: Buildah
     name: str
@@ -92,36 +92,36 @@ class Built:
 
     @property
     def writable(self) -> Path:
-        """Made for the user inside."""
+        """A folder that the user inside can write."""
         path = self.folder / "writable"
         path.mkdir(exist_ok=True)
         path.chmod(0o777)
         return path
 
     def command(self, *words: str, environment: Mapping[str, str] | None = None) -> list[str]:
-        """The command line that runs `words` inside."""
+        """Return the command line that runs `words` inside."""
         volumes = [f"{self.folder}:{self.folder}:ro", f"{self.writable}:{self.writable}:rw"]
         return self.store.inside(self.container, words, environment or {}, volumes)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Runs `words` inside, to their end."""
+        """Run `words` inside to their end."""
         return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=1800, check=False)
 
     @property
     def entry_point(self) -> tuple[str, ...]:
-        """What the image runs."""
+        """The command that the image runs."""
         (words,) = self.dockerfile.all("ENTRYPOINT")
         return tuple(json.loads(words))
 
 
 @pytest.fixture
 def built(request: pytest.FixtureRequest, store: Buildah, root: Path) -> Iterator[Built]:
-    """The image that the test names, built; it goes with its containers."""
+    """The image that the test names; it is removed with its containers after the test."""
     name = request.param
-    dockerfile = Dockerfile(root / DOCKERFILES[name])
+    dockerfile = Dockerfile(root, name)
     image = f"everybody-dance/{name}:0.2.0"
-    arguments = {} if dockerfile.base in OURS else {"BASE": OURS}  # as far as NVIDIA's base is not needed
-    seconds = store.build(root, DOCKERFILES[name], image, **arguments)
+    arguments = {} if dockerfile.base in OURS else {"BASE": OURS}  # the parts that work without NVIDIA's base
+    seconds = store.build(root, name, image, **arguments)
     folder = Path(tempfile.mkdtemp(prefix="dance-inside-"))
     folder.chmod(0o755)
     try:
@@ -136,7 +136,7 @@ def built(request: pytest.FixtureRequest, store: Buildah, root: Path) -> Iterato
 
 
 def assert_closed(store: Buildah, image: str, container: str, dockerfile: Dockerfile) -> None:
-    """What the image says of itself, and what is not in it."""
+    """Check the image's configuration, and that it contains nothing it should not."""
     config = store.config(image)
     assert config["User"] == "10001:10001"
     labels = config["Labels"]
@@ -155,7 +155,7 @@ def assert_closed(store: Buildah, image: str, container: str, dockerfile: Docker
 
 
 def assert_untouched(store: Buildah, container: str) -> None:
-    """Whatever ran inside has written to /tmp alone, so that a root file system that cannot be written does."""
+    """Check that processes inside wrote only to /tmp, so a read-only root file system is enough."""
     root = store.root_of(container)
     search = ["find", str(root), "-xdev", "-uid", str(UID), "-type", "f", "-not", "-path", f"{root}/tmp/*"]
     found = subprocess.run(search, capture_output=True, text=True, check=True)
@@ -163,14 +163,14 @@ def assert_untouched(store: Buildah, container: str) -> None:
 
 
 def actors_in(folder: Path) -> Path:
-    """A folder of actors with one tiny actor."""
+    """Make a folder of actors with one tiny actor."""
     (folder / "parts").mkdir()
     publish_tiny(ActorStore(folder / "actors"), folder / "parts", "tiny", bias=3)
     return folder / "actors"
 
 
 async def danced(deployment: Deployment, root: Path) -> None:
-    """Frames of the sample clip come back as pictures, with a face."""
+    """Check that frames of the sample clip come back as pictures."""
     answers, _, _ = await dance(deployment.address, pictures_of(root / "samples" / "source_clip.mp4", FRAMES))
     assert [answer.sequence for answer in answers] == list(range(FRAMES))
     assert [answer.WhichOneof("result") for answer in answers].count("picture") >= FRAMES - 1
@@ -178,7 +178,7 @@ async def danced(deployment: Deployment, root: Path) -> None:
 
 @pytest.mark.parametrize(("built", "name"), list(PROCESSES.items()), indirect=["built"])
 async def test_a_service_works_inside_its_image(built: Built, name: str, root: Path):
-    """It takes its place in a chain whose other processes run outside; says how it is; ends in order."""
+    """It works in a pipeline whose other processes run outside, reports its health, and shuts down cleanly."""
     prefix = name.upper()
 
     def inside(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -194,7 +194,7 @@ async def test_a_service_works_inside_its_image(built: Built, name: str, root: P
         sick = built.run("python", "-m", "serving.rpc.health_probe", f"{HOST}:{closed}")
         assert sick.returncode == 1
         assert "UNAVAILABLE" in sick.stderr + sick.stdout
-        # buildah would not pass it on.
+        # Signal the process itself, because buildah does not forward signals.
         family = deployment.victims(name)[0].children(recursive=True)
         first = next(one for one in family if one.uids().real == UID and not one.cmdline()[0].startswith("buildah"))
         first.terminate()
@@ -203,7 +203,7 @@ async def test_a_service_works_inside_its_image(built: Built, name: str, root: P
 
 @pytest.mark.parametrize("built", ["agent"], indirect=True)
 async def test_the_agent_works_beside_a_triton(built: Built, root: Path):
-    """Triton runs elsewhere; they share the repository, and the agent loads what is danced."""
+    """Triton runs outside and shares the repository; the agent loads the actor that a session needs."""
     repository, actors = built.writable / "models", actors_in(built.folder)
     repository.mkdir()
     repository.chmod(0o777)
@@ -233,8 +233,8 @@ async def test_the_agent_works_beside_a_triton(built: Built, root: Path):
 
 
 @pytest.mark.parametrize("built", ["triton"], indirect=True)
-def test_what_triton_runs_draws_inside_its_image(built: Built):
-    """On a base of ours in NVIDIA's place: the isolated interpreter of the stub finds our packages, and they draw."""
+def test_the_model_draws_inside_tritons_image(built: Built):
+    """With our base instead of NVIDIA's, the stub's isolated interpreter finds our packages and draws."""
     actors = actors_in(built.folder)
     (built.folder / "draws.py").write_text(DRAWS)
     drew = built.run("python3", "-I", str(built.folder / "draws.py"), str(actors))
@@ -244,7 +244,7 @@ def test_what_triton_runs_draws_inside_its_image(built: Built):
 
 @pytest.mark.parametrize("built", ["training"], indirect=True)
 def test_training_works_inside_its_image(built: Built, root: Path):
-    """Footage in, an actor out: with two pictures' worth of training, but through every phase."""
+    """Two pictures of training go through every phase and publish an actor."""
     shutil.copyfile(root / "samples" / "source_clip.mp4", built.folder / "clip.mp4")
     (built.folder / "trains.py").write_text(TRAINS)
     trained = built.run("python", str(built.folder / "trains.py"), str(built.folder / "clip.mp4"), str(built.writable))

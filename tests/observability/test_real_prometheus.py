@@ -1,4 +1,4 @@
-"""A real Prometheus with the configuration of deploy/ asks a real stack, while it dances and something is trained."""
+"""A real Prometheus with the configuration of deploy/ scrapes a real stack during transfers and a training."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import simplejpeg
 from dance.v1 import frame_pb2, transfer_pb2
 
 from client.local_stack.processes import ManagedProcess, ProcessSpec
-from scripts.local_prometheus import LocalPrometheus
 from serving.actors.store import ActorStore
 from tests.faults.dancer import dance, moving_poses
 from tests.faults.deployment import HOST, Deployment, free_ports
 from tests.observability.expressions import panel_expressions, rule_expressions
+from tests.observability.local_prometheus import LocalPrometheus
 from tests.tiny_actors import publish_tiny
 from video.reader import VideoReader
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("prometheus") is None, reason="there is no Prometheus here (Debian's package prometheus)"
+    shutil.which("prometheus") is None, reason="Prometheus is not installed (Debian's package prometheus)"
 )
 
 PATIENCE_SECONDS = 200.0
@@ -35,13 +35,13 @@ POSES = 40
 
 NOT_HERE = {
     "grafana": "Grafana has no Debian package and no wheel",
-    "kube-state-metrics": "there is no Kubernetes here",
+    "kube-state-metrics": "the test runs without Kubernetes",
 }
-"""Scrape jobs without a target, and why."""
+"""Scrape jobs without a target, with the reason."""
 
-GPU = "Triton has GPU metrics on a GPU only"
-TLS = "this stack speaks plaintext, so it has no certificate"
-KUBERNETES = "kube-state-metrics is Kubernetes' own"
+GPU = "Triton only has GPU metrics on a GPU"
+TLS = "this stack uses plaintext, so it has no certificate"
+KUBERNETES = "kube-state-metrics needs Kubernetes"
 WITHOUT_DATA = {
     "transfer / Processes / Certificates expire in / A": TLS,
     "triton / GPU / GPU utilisation / A": GPU,
@@ -54,13 +54,13 @@ WITHOUT_DATA = {
     "training / Jobs / Jobs by state / C": KUBERNETES,
     "DanceCertificateExpires": TLS,
     "DanceTrainingJobFailed": KUBERNETES,
-    "DanceServiceAbsent": "absent() answers where something is away, and here is everything",
+    "DanceServiceAbsent": "absent() only has data if something is absent",
 }
-"""Expressions that cannot have data here, and why. Nothing else may stand in it."""
+"""Expressions that cannot have data in this test, with the reason; an entry that does have data is an error."""
 
 
 def sample_clip(root: Path) -> list[transfer_pb2.TransferFrame]:
-    """The first frames of the sample clip, as a client sends them."""
+    """Return the first frames of the sample clip, as a client sends them."""
     with VideoReader(str(root / "samples" / "source_clip.mp4")) as reader:
         pictures = [frame.pixels for frame in islice(reader.frames(), PICTURES)]
     return [
@@ -79,7 +79,7 @@ def sample_clip(root: Path) -> list[transfer_pb2.TransferFrame]:
 
 @asynccontextmanager
 async def training(folder: Path, port: int) -> AsyncIterator[ManagedProcess]:
-    """A process that trains a tiny network for as long as the context lasts."""
+    """Run a process that trains a tiny network until the context ends."""
     environment = {"TRAINING_METRICS_PORT": str(port), "TRAINING_METRICS_HOST": HOST}
     command = (sys.executable, "-m", "tests.observability.tiny_training", str(folder))
     process = ManagedProcess(ProcessSpec("training", command, environment), folder / "training.log")
@@ -91,14 +91,14 @@ async def training(folder: Path, port: int) -> AsyncIterator[ManagedProcess]:
 
 
 @pytest.mark.timeout(300)
-async def test_everything_that_is_drawn_and_watched_has_data(root: Path, tmp_path: Path) -> None:
-    """Every target is up; every expression of every panel, rule and alert has a number, or cannot have one, and why."""
+async def test_every_panel_and_rule_has_data(root: Path, tmp_path: Path) -> None:
+    """Every target is up, and every expression of every panel, rule and alert has data unless it cannot."""
     for name in ("files", "training", "prometheus"):
         (tmp_path / name).mkdir()
     publish_tiny(ActorStore(tmp_path / "actors"), tmp_path / "files", "tiny")
     (training_port,) = free_ports(1)
     asked = panel_expressions() | rule_expressions()
-    assert set(WITHOUT_DATA) <= set(asked), "the list names something that does not exist"
+    assert set(WITHOUT_DATA) <= set(asked), "WITHOUT_DATA names an expression that does not exist"
     clip = await asyncio.to_thread(sample_clip, root)
     async with (
         training(tmp_path / "training", training_port) as trained,
@@ -115,7 +115,7 @@ async def test_everything_that_is_drawn_and_watched_has_data(root: Path, tmp_pat
         }
         targets |= {name: [] for name in NOT_HERE}
         with LocalPrometheus(tmp_path / "prometheus", targets) as prometheus:
-            missing, down = set(asked), {"all": "not asked yet"}
+            missing, down = set(asked), {"all": "not scraped yet"}
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     while missing - set(WITHOUT_DATA) or down:
@@ -130,21 +130,21 @@ async def test_everything_that_is_drawn_and_watched_has_data(root: Path, tmp_pat
         training_log = trained.log_tail()
     assert not down, (down, training_log)
     assert not missing - set(WITHOUT_DATA), sorted(missing - set(WITHOUT_DATA))
-    assert not set(WITHOUT_DATA) - missing, "these have data, so they need no reason"
+    assert not set(WITHOUT_DATA) - missing, "these have data: remove them from WITHOUT_DATA"
     assert not {rule["name"]: rule["lastError"] for rule in rules if rule["health"] != "ok"}
     assert {one["namespace"] for one in labels} == {"everybody-dance"}
     assert all(one["pod"] == HOST for one in labels)
 
 
 def next_evaluation(prometheus: LocalPrometheus) -> None:
-    """Waits until Prometheus has looked at everything once more."""
+    """Wait until Prometheus has evaluated all rules once more."""
     before, give_up_at_s = prometheus.evaluations(), time.monotonic() + PATIENCE_SECONDS
     while prometheus.evaluations() == before and time.monotonic() < give_up_at_s:
         time.sleep(0.1)
 
 
 def targets_down(prometheus: LocalPrometheus) -> dict[str, str]:
-    """What is wrong, by target; empty where all that were asked answer."""
+    """Return the error of each target that is down or missing; empty if all are up."""
     targets = prometheus.targets()
     expected = {"orchestrator", "pose", "normalize", "face", "agent", "triton", "training", "prometheus"}
     absent = expected - {target["labels"]["job"] for target in targets}
@@ -156,5 +156,5 @@ def targets_down(prometheus: LocalPrometheus) -> dict[str, str]:
 
 
 def without_data(prometheus: LocalPrometheus, asked: dict[str, str]) -> set[str]:
-    """The names of expressions that have no number now."""
+    """Return the names of the expressions that have no number now."""
     return {name for name, expr in asked.items() if not any(series.finite for series in prometheus.now(expr))}

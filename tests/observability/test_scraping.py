@@ -1,4 +1,4 @@
-"""Whom Prometheus asks: names and ports of deploy/, and a local configuration that differs in addresses only."""
+"""The scrape configuration: its names and ports match deploy/, and the local copy differs only in addresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.local_prometheus import deployed_files, local_configuration
+from tests.observability.local_prometheus import deployed_files, local_configuration
 
 JOBS = {"orchestrator", "pose", "normalize", "face", "agent", "triton", "training", "prometheus", "grafana"}
 NOT_OURS = {"kube-state-metrics"}
@@ -23,7 +23,7 @@ def config() -> dict:
 
 @pytest.fixture
 def asked(config: dict) -> dict[str, tuple[str, int]]:
-    """Service and port, by scrape job, of those that are found by DNS."""
+    """Service and port of the scrape jobs that use DNS, by job."""
     found = {}
     for job in config["scrape_configs"]:
         if "dns_sd_configs" in job and job["job_name"] not in NOT_OURS:
@@ -35,8 +35,8 @@ def asked(config: dict) -> dict[str, tuple[str, int]]:
     return found
 
 
-def test_every_process_is_asked(config: dict, asked: dict[str, tuple[str, int]]):
-    """Services and orchestrator on 9464, Triton on its own port, in the pod of its agent."""
+def test_every_process_is_scraped(config: dict, asked: dict[str, tuple[str, int]]):
+    """Prometheus scrapes services and orchestrator on 9464, and Triton on its own port in its agent's pod."""
     assert {job["job_name"] for job in config["scrape_configs"]} == JOBS | NOT_OURS
     assert asked == {
         "orchestrator": ("orchestrator-pods", METRICS_PORT),
@@ -51,7 +51,7 @@ def test_every_process_is_asked(config: dict, asked: dict[str, tuple[str, int]])
 
 
 def test_names_and_ports_are_those_of_the_manifests(root: Path, asked: dict[str, tuple[str, int]]):
-    """Each name is a Service, and each port one of the pods behind it."""
+    """Each name is a Service, and each port is a port of its pods."""
     documents = [
         document
         for path in sorted((root / "deploy").glob("*.yaml"))
@@ -60,17 +60,17 @@ def test_names_and_ports_are_those_of_the_manifests(root: Path, asked: dict[str,
     ]
     selectors = {d["metadata"]["name"]: d["spec"]["selector"] for d in documents if d["kind"] == "Service"}
     if "orchestrator-pods" not in selectors:
-        pytest.skip("the Services of the pipeline are not among the manifests")
+        pytest.skip("the manifests do not contain the pipeline's Services")
     templates = [d["spec"]["template"] for d in documents if d["kind"] == "Deployment"]
     for job, (service, port) in asked.items():
-        assert service in selectors, f"{job} asks {service}, which is no Service"
-        behind = [t for t in templates if selectors[service].items() <= t["metadata"]["labels"].items()]
-        ports = {p["containerPort"] for t in behind for c in t["spec"]["containers"] for p in c.get("ports", ())}
-        assert port in ports or job == "training", f"{job} asks port {port} of {service}, which has {sorted(ports)}"
+        assert service in selectors, f"{job} scrapes {service}, which is not a Service"
+        serving = [t for t in templates if selectors[service].items() <= t["metadata"]["labels"].items()]
+        ports = {p["containerPort"] for t in serving for c in t["spec"]["containers"] for p in c.get("ports", ())}
+        assert port in ports or job == "training", f"{job} scrapes port {port} of {service}, which has {sorted(ports)}"
 
 
 def test_only_addresses_and_intervals_differ_on_this_machine(config: dict, tmp_path: Path):
-    """What the test with a real Prometheus uses is the deployed configuration in everything else."""
+    """The configuration for local tests equals the deployed one in everything else."""
     targets = {job["job_name"]: [f"127.0.0.1:{n}"] for n, job in enumerate(config["scrape_configs"], 1)}
     local = yaml.safe_load(local_configuration(deployed_files()["prometheus.yml"], tmp_path, targets, 0.5))
     assert local["global"]["scrape_interval"] == "500ms"
@@ -85,14 +85,14 @@ def test_only_addresses_and_intervals_differ_on_this_machine(config: dict, tmp_p
         assert job == there
 
 
-def test_targets_that_are_forgotten_are_named(tmp_path: Path):
-    """A scrape job without a word about its targets is a mistake, and so is one that there is not."""
+def test_missing_targets_are_named(tmp_path: Path):
+    """Targets must name every scrape job of the configuration, and only those."""
     with pytest.raises(ValueError, match="stranger"):
         local_configuration(deployed_files()["prometheus.yml"], tmp_path, {"stranger": []}, 1.0)
 
 
 def test_labels_are_made_of_names_and_addresses(config: dict):
-    """The namespace is the second word of the DNS name, the pod its address."""
+    """The namespace label is the second part of the DNS name; the pod label is the address."""
     pod, namespace = next(job for job in config["scrape_configs"] if job["job_name"] == "pose")["relabel_configs"]
     address, name = "10.0.3.7:9464", "pose.everybody-dance.svc.cluster.local"
     found = re.fullmatch(pod["regex"], address), re.fullmatch(namespace["regex"], name)

@@ -1,4 +1,4 @@
-"""`python -m tests.observability.tiny_training FOLDER`: the real training of a tiny network, until it is ended."""
+"""`python -m tests.observability.tiny_training FOLDER`: train a tiny network with the real trainer until terminated."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from training.reporting import held_out_scores
 from training.reporting.progress import Progress
 
 PICTURES = 100_000
-"""More than any test waits for."""
+"""Longer than any test waits."""
 
 
 def main() -> None:
-    """Trains as `TRAINING_METRICS_PORT` shows; scores and checkpoints come every moment instead of every minute."""
+    """Train with metrics on `TRAINING_METRICS_PORT`, and with scores and checkpoints every second, not every minute."""
     folder = Path(sys.argv[1])
     (folder / "footage.mp4").write_bytes(b"footage")
     preset_setup.prepare = lambda *arguments, **options: walking_bar(folder)  # type: ignore[attr-defined]
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def told(progress: Progress) -> None:
-    """Nobody reads it. A pause leaves the cores to the stack that runs beside it."""
+    """Ignore the progress, and pause to leave CPU time to the stack that runs at the same time."""
     time.sleep(0.1)
 
 

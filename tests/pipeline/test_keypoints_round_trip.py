@@ -12,7 +12,7 @@ import numpy as np
 from client.connection.types import PoseChoice
 from client.media.source import Source
 from client.poses.extract import PoseJob, find_poses
-from client.poses.local_estimation import LookRequest, pose_models
+from client.poses.local_estimation import pose_models
 from client.terminal.display import Display
 from client.terminal.signals import Interrupts
 from client.transfer.run import TransferJob, transfer
@@ -55,8 +55,9 @@ async def test_json_and_the_direct_way_are_the_same_bytes(tmp_path: Path) -> Non
     publish_actor(tmp_path / "actors", "ben")
     outs, poses = [], []
     try:
-        look = LookRequest(models=pose_models(None, [card]), dancer=DANCER, max_side_px=200)
-        job = PoseJob(source=Source(str(clip)), look=look, json=tmp_path / "json", overlay=None, replace=False)
+        models = pose_models(None, [card])
+        source, json = Source(str(clip)), tmp_path / "json"
+        job = PoseJob(source=source, models=models, dancer=DANCER, max_side_px=200, json=json)
         report = await asyncio.to_thread(find_poses, job, Display(), lambda: False)
         assert (report.frames, report.frames_lost) == (8, 2)
         async with stack_of(tmp_path / "actors", pose_address=f"127.0.0.1:{port}") as stack:

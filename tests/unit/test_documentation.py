@@ -17,6 +17,7 @@ PAGES: Final = sorted(
 )
 PRESENT: Final = [page for page in PAGES if page != "CHANGELOG.md"]
 """The pages about what there is; the changelog also names what there was."""
+_NOT_TEXT: Final = {".md", ".mp4", ".onnx", ".png", ".jpg", ".npz", ".npy", ".lock"}
 
 
 def wrong_links(text: str, page: Path) -> list[str]:
@@ -55,14 +56,18 @@ def test_commands_exist(page: str):
 
 @pytest.mark.parametrize("page", PRESENT)
 def test_files_named_in_code_exist(page: str):
-    """A path such as `motion/labelmap.py` in a code span is a file, from the root or from the page's folder."""
+    """A path such as `motion/labelmap.py` is a file from the root or the page's folder; `link.py` is one below it."""
     text = (ROOT / page).read_text()
     spans = [(number, span) for number, line in prose(text) for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", line)]
-    paths = [(number, span) for number, span in spans if re.fullmatch(r"[\w.-]+(/[\w.-]+)+\.(py|proto|yaml|sh)", span)]
+    paths = [(number, span) for number, span in spans if re.fullmatch(r"[\w.-]+(/[\w.-]+)*\.(py|proto|sh)", span)]
+    near = (ROOT / page).parent
+    below = {
+        path.name for folder in (FOLDERS if near in (ROOT, ROOT / "docs") else [near]) for path in folder.rglob("*")
+    }
     missing = [
         f"line {number}: {path}"
         for number, path in paths
-        if not any((folder / path).exists() for folder in (ROOT, (ROOT / page).parent))
+        if not ((ROOT / path).exists() or (near / path).exists() or path in below)
     ]
     assert not missing, f"{page}, {'; '.join(missing)}"
 
@@ -70,11 +75,13 @@ def test_files_named_in_code_exist(page: str):
 def test_the_source_names_pages_that_exist():
     """Every `docs/...md` in code, manifests and scripts is a page, and its anchor a heading."""
     missing = []
-    kinds = {".py", ".yaml", ".yml", ".proto", ".sh", ".toml", ".hcl", ""}
     folders = [folder for folder in FOLDERS if folder.name not in ("docs", "tests")]
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix in kinds]
-    files += [ROOT / "Makefile", ROOT / "compose.yaml", ROOT / "docker-bake.hcl"]
+    files = [
+        path for folder in [ROOT, *folders] for path in (folder.glob("*") if folder == ROOT else folder.rglob("*"))
+    ]
     for file in files:
+        if not file.is_file() or file.suffix in _NOT_TEXT or "__pycache__" in file.parts:
+            continue
         for page, anchor in re.findall(r"\bdocs/([\w./-]+\.md)(?:#([\w-]+))?", file.read_text()):
             there = ROOT / "docs" / page
             if not there.is_file() or (anchor and anchor not in anchors(there.read_text())):
@@ -83,7 +90,7 @@ def test_the_source_names_pages_that_exist():
 
 
 def test_the_index_has_every_page():
-    """docs/README.md links every page in docs/, directly or by the front page of its folder."""
+    """docs/README.md links every page in docs/, some through the front page of results/; decisions/ as a folder."""
     index = {target.partition("#")[0] for _, target in links((ROOT / "docs" / "README.md").read_text())}
     fronts = {path for path in index if path.endswith("README.md")}
     for front in fronts:

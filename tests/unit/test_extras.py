@@ -40,6 +40,7 @@ OPTIONAL = {
     "motion/people/person_tracking.py": {"scipy"},
     # Imported lazily by the engines, which only some parts use.
     "serving/inference/engine.py": {"torch"},
+    "serving/inference/conv_blocks.py": {"torch"},
     "serving/inference/silent_libraries.py": {"onnxruntime", "openvino"},
     "serving/inference/torch_engine.py": {"torch"},
     "serving/inference/onnx_weights.py": {"onnx"},

@@ -127,7 +127,6 @@ def spread_runs(frames: Sequence[int], most: int, run_frames: int, starts: Conta
     if sum(map(len, runs)) <= most:
         return runs
     # Chosen by the position of their frames among all frames, so many short runs weigh no more than few long ones.
-
     middles = np.cumsum([len(run) for run in runs]) - np.array([len(run) / 2 for run in runs])
     wanted = (np.arange(most // run_frames) + 0.5) / (most // run_frames) * len(frames)
     return [runs[i] for i in sorted({int(np.abs(middles - place).argmin()) for place in wanted})]

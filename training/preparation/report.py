@@ -144,7 +144,7 @@ def _findings_table(findings: Sequence[Finding]) -> str:
 
 
 def _strip(seen: NDArray[np.bool_], starts: frozenset[int], split: Split | None) -> str:
-    """A strip that shows missing people, the starts of files, cuts and jumps, and held-out blocks."""
+    """A strip that shows missing people, the starts of files, cuts and leaps, and held-out blocks."""
     scale = _CURVE_WIDTH / len(seen)
     shapes = [f"<rect width={_CURVE_WIDTH} height=18 fill='#b7e1c0'/>"]
     edges = np.flatnonzero(np.diff(np.concatenate([[0], ~seen, [0]]).astype(int)))
@@ -157,7 +157,7 @@ def _strip(seen: NDArray[np.bool_], starts: frozenset[int], split: Split | None)
             for b in split.blocks
         ]
     shapes += [f"<rect x={start * scale:.1f} width=1 height=18 fill='#000'/>" for start in sorted(starts - {0})]
-    words = "person seen (green) or not (red); cuts, jumps and starts of files (black); held out for scores (blue)"
+    words = "person seen (green) or not (red); cuts, leaps and starts of files (black); held out for scores (blue)"
     return f"<p>{words}</p><svg width={_CURVE_WIDTH} height=28>{''.join(shapes)}</svg>"
 
 

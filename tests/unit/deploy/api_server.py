@@ -1,7 +1,7 @@
-"""A stand-in for Kubernetes' API server, for `kubectl apply` and `delete`: it keeps what it is sent, with defaults.
+"""A stand-in for Kubernetes' API server, for `kubectl apply` and `delete`: it stores documents and adds defaults.
 
-What the real one adds is written down here by hand, for the kinds and fields that deploy/ uses; nothing is validated,
-the schemas are checked elsewhere. kubectl is the real one, and so is how it finds out whether anything is to change.
+The defaults are written by hand, for the kinds and fields that deploy/ uses. It validates nothing, because other tests
+check the schemas. kubectl is real, and so is its decision whether anything must change.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from tests.unit.deploy.manifests import Document
 
-# Plural names, by group and version, as discovery tells them; True: namespaced.
+# Plural names by group and version, as in API discovery; True: namespaced.
 RESOURCES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
     "v1": {
         "Namespace": ("namespaces", False),
@@ -48,7 +48,7 @@ _SUFFIXES: Final = {
 
 
 class ApiServer:
-    """What has been applied, by its path."""
+    """The applied documents, by path."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -58,7 +58,7 @@ class ApiServer:
 
 @contextmanager
 def serving() -> Iterator[ApiServer]:
-    """Serves on a free port while the context lasts."""
+    """Serve on a free port until the context ends."""
     api = ApiServer()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api))
     api.url = f"http://127.0.0.1:{server.server_port}"
@@ -95,7 +95,7 @@ def _handler(api: ApiServer) -> type[BaseHTTPRequestHandler]:
         def do_DELETE(self) -> None:
             self._body()
             gone = api.stored.pop(self.path.partition("?")[0], None)
-            if gone is not None and gone["kind"] == "Namespace":  # with everything in it
+            if gone is not None and gone["kind"] == "Namespace":  # and everything in it
                 inside = f"/namespaces/{gone['metadata']['name']}/"
                 api.stored = {path: kept for path, kept in api.stored.items() if inside not in path}
             self._answer(200 if gone else 404, gone or _NOT_FOUND)
@@ -112,7 +112,7 @@ def _handler(api: ApiServer) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Says nothing."""
+            """Suppress the log."""
 
     return Handler
 
@@ -137,7 +137,7 @@ def _discovery(path: str) -> Document | None:
 
 
 def defaulted(document: Document) -> Document:
-    """The document as the API server would keep it, as far as deploy/ is concerned."""
+    """Return the document as the API server would store it, for the kinds in deploy/."""
     kind, spec = document["kind"], document.get("spec", {})
     document["metadata"] |= {"uid": "0", "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
     if kind == "Namespace":
@@ -234,13 +234,13 @@ def _default(target: Document, **values: Any) -> None:
 
 
 def amount(text: str) -> Decimal:
-    """A quantity of Kubernetes, as a number of cores or bytes."""
+    """Return a Kubernetes quantity as a number of cores or bytes."""
     number, suffix = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", text).groups()  # type: ignore[union-attr]
     return Decimal(number) * _SUFFIXES[suffix]
 
 
 def _quantities(amounts: Document, *names: str) -> None:
-    """Writes amounts as the API server does: in the largest unit that leaves a whole number."""
+    """Write quantities as the API server does: in the largest unit that keeps them whole."""
     for name in names or tuple(amounts):
         value, suffix = amount(str(amounts[name])), re.sub(r"[0-9.]", "", str(amounts[name]))
         units = ("Ti", "Gi", "Mi", "Ki", "") if suffix.endswith("i") else ("", "m")

@@ -1,4 +1,4 @@
-"""The documents below deploy/ and overlays/, and what is asked of them again and again."""
+"""The documents in deploy/ and overlays/, and common queries on them."""
 
 from __future__ import annotations
 
@@ -25,67 +25,67 @@ Document = dict[str, Any]
 
 
 def read(path: Path) -> list[Document]:
-    """The documents of one file."""
+    """Return the documents of one file."""
     return [document for document in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader) if document]
 
 
 def files_of_deploy() -> list[Path]:
-    """What `kubectl apply -f deploy/` reads, in its order: the folder itself, not what lies below it."""
+    """Return the files that `kubectl apply -f deploy/` reads, in order, without subfolders."""
     return sorted(path for path in DEPLOY.iterdir() if path.suffix in (".yaml", ".yml", ".json"))
 
 
 def files_below_deploy() -> list[Path]:
-    """What is applied by itself, file by file or folder by folder: jobs and what is optional."""
+    """Return the files that are applied separately: jobs and optional manifests."""
     return sorted(path for path in DEPLOY.rglob("*.yaml") if path.parent != DEPLOY)
 
 
 @cache
 def applied() -> list[Document]:
-    """What `kubectl apply -f deploy/` applies. Parsed once: to be copied by whoever changes it."""
+    """Return what `kubectl apply -f deploy/` applies. It is parsed once, so callers must copy it before changes."""
     return [document for path in files_of_deploy() for document in read(path)]
 
 
 def overlays() -> list[str]:
-    """The names of the overlays."""
+    """Return the names of the overlays."""
     return sorted(path.parent.name for path in OVERLAYS.glob("*/kustomization.yaml"))
 
 
 @cache
 def _kustomized(folder: Path) -> str:
     if shutil.which("kubectl") is None:
-        pytest.skip("there is no kubectl, whose `kustomize` builds the overlays: docs/deploy.md says how to get one")
+        pytest.skip("kubectl, which builds the overlays, is not installed: see docs/deploy.md")
     built = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    assert not built.stderr, built.stderr  # it warns of what the next version will refuse
+    assert not built.stderr, built.stderr  # a warning announces an error of the next version
     return built.stdout
 
 
 def kustomized(folder: Path) -> list[Document]:
-    """What `kubectl apply -k folder` applies. Skips without kubectl."""
+    """Return what `kubectl apply -k folder` applies. Skips the test without kubectl."""
     return list(yaml.load_all(_kustomized(folder), Loader=yaml.CSafeLoader))
 
 
 @cache
 def deployment(name: str) -> list[Document]:
-    """A whole deployment: "deploy" itself or an overlay, each with the jobs, which run beside any of them."""
+    """Return a whole deployment: "deploy" or an overlay, with the jobs, which can run with any of them."""
     documents = applied() if name == "deploy" else kustomized(OVERLAYS / name)
     jobs = [document for path in sorted((DEPLOY / "jobs").glob("*.yaml")) for document in read(path)]
     return [*documents, *(job for job in jobs if job.get("kind") in WORKLOADS)]
 
 
 def of_kind(documents: list[Document], *kinds: str) -> list[Document]:
-    """The documents of these kinds."""
+    """Return the documents of these kinds."""
     return [document for document in documents if document["kind"] in kinds]
 
 
 def called(document: Document) -> str:
-    """Kind and name, for messages."""
+    """Return kind and name, for messages."""
     return f"{document['kind']}/{document['metadata']['name']}"
 
 
 @dataclass(frozen=True)
 class Pod:
-    """The pod that a workload makes. where: the workload, for messages."""
+    """The pod template of a workload. where: the workload, for messages."""
 
     where: str
     workload: Document
@@ -94,20 +94,20 @@ class Pod:
 
     @property
     def name(self) -> str:
-        """What its label calls it."""
+        """The name in the pod's label."""
         return self.labels.get(NAME_LABEL, "")
 
     def containers(self, *, init: bool = True) -> list[Document]:
-        """All of them, or only those that stay."""
+        """Return all containers, or only those that keep running."""
         return [*(self.spec.get("initContainers", []) if init else []), *self.spec["containers"]]
 
     def ports(self) -> dict[str, int]:
-        """Container ports by name."""
+        """Return the container ports by name."""
         return {port["name"]: port["containerPort"] for c in self.containers() for port in c.get("ports", [])}
 
 
 def pods(documents: list[Document]) -> list[Pod]:
-    """Every pod template."""
+    """Return every pod template."""
     found = []
     for document in of_kind(documents, *WORKLOADS, "CronJob"):
         spec = document["spec"]["jobTemplate"]["spec"] if document["kind"] == "CronJob" else document["spec"]
@@ -121,12 +121,12 @@ def pods(documents: list[Document]) -> list[Pod]:
 
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
-    """Whether labels have all that a selector asks for."""
+    """Return whether labels satisfy a selector."""
     return selector.items() <= labels.items()
 
 
 def environment(documents: list[Document], container: Document, *, optional: bool = True) -> dict[str, str]:
-    """The container's variables: its ConfigMaps' keys, then its own. optional: whether optional Secrets are there."""
+    """Return the container's variables: keys of its ConfigMaps, then its own. optional: include optional Secrets."""
     maps = {document["metadata"]["name"]: document for document in of_kind(documents, "ConfigMap")}
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
@@ -148,7 +148,7 @@ def environment(documents: list[Document], container: Document, *, optional: boo
 
 
 def words(tree: Any) -> Iterator[str]:
-    """Every string in a document."""
+    """Return every string in a document."""
     if isinstance(tree, dict):
         for value in tree.values():
             yield from words(value)

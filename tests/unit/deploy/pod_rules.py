@@ -1,4 +1,4 @@
-"""What every pod must be like, wherever it runs: restricted, bounded, of an exact image. Each rule returns faults."""
+"""Rules for every pod: restricted, with limits, with an exact image. Each rule returns its violations."""
 
 from __future__ import annotations
 
@@ -6,20 +6,10 @@ import re
 import tomllib
 from typing import Final
 
+from scripts.images import EXTRAS
 from serving.rpc.server import VERSION
 from tests.unit.deploy.manifests import ROOT, Document, Pod, of_kind, pods
 
-# Our images, and what each is made from.
-IMAGES: Final = {
-    "pose": "services/pose/Dockerfile",
-    "normalize": "services/normalize/Dockerfile",
-    "face": "services/face/Dockerfile",
-    "orchestrator": "orchestrator/Dockerfile",
-    "agent": "services/generator/Dockerfile.agent",
-    "triton": "services/generator/Dockerfile.triton",
-    "triton-cpu": "services/generator/Dockerfile.triton-cpu",
-    "training": "training/Dockerfile",
-}
 PREFIX: Final = "everybody-dance/"
 _VOLUMES: Final = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
@@ -29,7 +19,7 @@ _BINARY: Final = re.compile(r"([1-9][0-9]*)(Ki|Mi|Gi|Ti)")
 
 
 def restricted(documents: list[Document]) -> list[str]:
-    """The pod security standard "restricted", and a root file system that nobody writes to."""
+    """Every pod meets the pod security standard "restricted" and has a read-only root file system."""
     faults = []
     for pod in pods(documents):
         spec, own = pod.spec, pod.spec.get("securityContext", {})
@@ -63,7 +53,7 @@ def restricted(documents: list[Document]) -> list[str]:
 
 
 def accounts(documents: list[Document]) -> list[str]:
-    """Every pod has an account of its own, which exists, and a token only where a Role is bound to it."""
+    """Every pod has its own, existing account, and a token only if a Role is bound to the account."""
     known = {document["metadata"]["name"] for document in of_kind(documents, "ServiceAccount")}
     bindings = of_kind(documents, "RoleBinding", "ClusterRoleBinding")
     bound = {subject["name"] for binding in bindings for subject in binding.get("subjects", [])}
@@ -71,14 +61,14 @@ def accounts(documents: list[Document]) -> list[str]:
     for pod in pods(documents):
         account = pod.spec.get("serviceAccountName", "default")
         if account not in known:
-            faults.append(f"{pod.where}: there is no ServiceAccount {account}")
+            faults.append(f"{pod.where}: ServiceAccount {account} does not exist")
         if pod.spec.get("automountServiceAccountToken") is not False and account not in bound:
-            faults.append(f"{pod.where}: a token that nobody needs")
+            faults.append(f"{pod.where}: has an unused token")
     return faults
 
 
 def bounded(documents: list[Document]) -> list[str]:
-    """Every container says what it needs and what it may have at most; every emptyDir has a limit."""
+    """Every container has requests and limits; every emptyDir has a size limit."""
     faults = []
     for pod in pods(documents):
         for container in pod.containers():
@@ -98,7 +88,7 @@ def bounded(documents: list[Document]) -> list[str]:
 
 
 def images(documents: list[Document]) -> list[str]:
-    """Our images exist, in this version; others have an exact tag."""
+    """Our images exist in this version; other images have an exact tag."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         assert tomllib.load(file)["project"]["version"] == VERSION
     faults = []
@@ -108,13 +98,13 @@ def images(documents: list[Document]) -> list[str]:
             name, _, tag = image.rpartition(":")
             if not name or "/" in tag or not re.search(r"\d", tag) or "latest" in tag:
                 faults.append(f"{pod.where} {container['name']}: {image} has no exact tag")
-            elif image.startswith(PREFIX) and (name.removeprefix(PREFIX) not in IMAGES or tag != VERSION):
-                faults.append(f"{pod.where} {container['name']}: there is no image {image}")
+            elif image.startswith(PREFIX) and (name.removeprefix(PREFIX) not in EXTRAS or tag != VERSION):
+                faults.append(f"{pod.where} {container['name']}: unknown image {image}")
     return faults
 
 
 def only_triton_has_a_gpu(documents: list[Document]) -> list[str]:
-    """A cluster with one GPU comes up; what asks for one gets to its node, and rolls without a second one."""
+    """A cluster with one GPU is enough: pods that request it can be scheduled and updated without a second GPU."""
     faults = []
     for pod in pods(documents):
         asks = [
@@ -125,26 +115,26 @@ def only_triton_has_a_gpu(documents: list[Document]) -> list[str]:
             if resource.startswith("nvidia.com/")
         ]
         if pod.workload["kind"] == "Job" or not asks:
-            continue  # a training job asks for one by itself, and waits for it
+            continue  # a training job requests its own GPU and waits for it
         if pod.name != "triton":
-            faults.append(f"{pod.where}: asks for a GPU")
+            faults.append(f"{pod.where}: requests a GPU")
         if "nvidia.com/gpu.present" not in pod.spec.get("nodeSelector", {}):
             faults.append(f"{pod.where}: no nodeSelector for nodes with GPUs")
         if not any(toleration.get("key") == "nvidia.com/gpu" for toleration in pod.spec.get("tolerations", [])):
             faults.append(f"{pod.where}: does not tolerate nodes with GPUs")
         surge = pod.workload["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxSurge")
         if "nvidia.com/gpu" in asks and surge != 0:
-            faults.append(f"{pod.where}: maxSurge {surge} needs a GPU more")
+            faults.append(f"{pod.where}: maxSurge {surge} needs an additional GPU")
     return faults
 
 
 def quantities(documents: list[Document]) -> list[str]:
-    """Amounts are written as the API server writes them back; else applying again would always find a difference."""
+    """Quantities are written as the API server returns them; otherwise each apply would find a difference."""
     faults = []
 
     def look(where: str, value: object) -> None:
         if not isinstance(value, str):
-            faults.append(f"{where}: {value!r} is no string")
+            faults.append(f"{where}: {value!r} is not a string")
             return
         decimal, binary = _DECIMAL.fullmatch(value), _BINARY.fullmatch(value)
         thousands = bool(decimal) and re.fullmatch(r"[0-9]*000m", value) is not None
@@ -166,7 +156,7 @@ def quantities(documents: list[Document]) -> list[str]:
 
 
 def spread(documents: list[Document]) -> list[str]:
-    """Replicas of what serves are spread over nodes, and not all taken away at the same time."""
+    """Replicas of services are spread over nodes and are not all evicted at the same time."""
     faults = []
     guarded = [d["spec"]["selector"]["matchLabels"].items() for d in of_kind(documents, "PodDisruptionBudget")]
     for pod in pods(documents):

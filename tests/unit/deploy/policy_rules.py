@@ -1,4 +1,4 @@
-"""Who may talk to whom, against the pipeline's edges. Each rule returns faults."""
+"""Rules for network policies: they must match the pipeline's edges. Each rule returns its violations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Edge = tuple[str, str, int]
 
 
 def pipeline(documents: list[Document]) -> set[Edge]:
-    """The edges of the picture in docs/ARCHITECTURE.md, as the orchestrator is told to call them."""
+    """Return the edges of the picture in docs/ARCHITECTURE.md, from the orchestrator's settings."""
     edges = {(ANYBODY, "orchestrator", 50050)}
     for _, _, settings in processes(documents):
         if isinstance(settings, OrchestratorSettings):
@@ -27,7 +27,7 @@ def pipeline(documents: list[Document]) -> set[Edge]:
 
 
 def scraping(documents: list[Document]) -> set[Edge]:
-    """Prometheus to each port of metrics, also of Triton itself."""
+    """Return the edges from Prometheus to each metrics port, including Triton's own."""
     edges = {
         ("prometheus", pod.name, number)
         for pod in pods(documents)
@@ -38,7 +38,7 @@ def scraping(documents: list[Document]) -> set[Edge]:
 
 
 def allowed(documents: list[Document], direction: str) -> set[Edge]:
-    """The edges that the policies let in ("ingress") or out ("egress"), between our own pods and from anybody."""
+    """Return the edges that policies allow ("ingress" or "egress"), between our own pods and from anywhere."""
     edges: set[Edge] = set()
     for policy in of_kind(documents, "NetworkPolicy"):
         owners = _owners(policy["spec"]["podSelector"])
@@ -52,7 +52,7 @@ def allowed(documents: list[Document], direction: str) -> set[Edge]:
 
 
 def _owners(selector: Document) -> set[str]:
-    """Whose policy it is: by name, by several names, or everybody's."""
+    """Return the pods that a policy selects: one name, several names, or all pods."""
     if selector == {}:
         return NAMES
     if "matchExpressions" in selector:
@@ -63,25 +63,25 @@ def _owners(selector: Document) -> set[str]:
 
 
 def _name(peer: Document) -> str | None:
-    """Of our own pods; None for what lies outside the namespace."""
+    """Return the selected pods of ours; None for peers outside the namespace."""
     if "namespaceSelector" in peer or "ipBlock" in peer:
         return None
     return str(peer["podSelector"].get("matchLabels", {}).get(NAME_LABEL, "*"))
 
 
 def edges(documents: list[Document]) -> list[str]:
-    """Exactly the edges of the pipeline and of Prometheus are open, on both of their ends."""
+    """Exactly the edges of the pipeline and of Prometheus are open, at both ends."""
     ours = NAMES - {"prometheus", "grafana"}
     let_in = {edge for edge in allowed(documents, "ingress") if edge[1] in ours}
     let_out = {edge for edge in allowed(documents, "egress") if edge[0] in ours}
     scraped = scraping(documents)
     monitored = any(pod.name == "prometheus" for pod in pods(documents))
     wanted = pipeline(documents) | scraped | {("training", "training", ANY_PORT)}
-    faults = [f"nobody lets {edge} in" for edge in sorted(wanted - let_in)]
-    faults += [f"{edge} is let in, and nobody needs it" for edge in sorted(let_in - wanted)]
+    faults = [f"no policy allows {edge} at its target" for edge in sorted(wanted - let_in)]
+    faults += [f"a policy allows {edge} at its target without need" for edge in sorted(let_in - wanted)]
     wanted_out = {edge for edge in wanted if edge[0] in ours}
-    faults += [f"nobody lets {edge} out" for edge in sorted(wanted_out - let_out)]
-    faults += [f"{edge} is let out, and nobody needs it" for edge in sorted(let_out - wanted_out)]
+    faults += [f"no policy allows {edge} at its source" for edge in sorted(wanted_out - let_out)]
+    faults += [f"a policy allows {edge} at its source without need" for edge in sorted(let_out - wanted_out)]
     if monitored:
         out = {edge for edge in allowed(documents, "egress") if edge[0] == "prometheus"}
         faults += [
@@ -93,7 +93,7 @@ def edges(documents: list[Document]) -> list[str]:
 
 
 def shut(documents: list[Document]) -> list[str]:
-    """Whatever no policy names may neither be reached nor reach anything, but for DNS."""
+    """Pods that no policy names have no traffic except DNS."""
     if {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} not in [
         policy["spec"] for policy in of_kind(documents, "NetworkPolicy")
     ]:
@@ -109,7 +109,7 @@ def shut(documents: list[Document]) -> list[str]:
         if spec["podSelector"] == {} and spec.get("egress"):
             ports = {port["port"] for rule in spec["egress"] for port in rule.get("ports", [{"port": ANY_PORT}])}
             if ports != {53}:
-                faults.append(f"{policy['metadata']['name']}: everybody may go to {ports}")
+                faults.append(f"{policy['metadata']['name']}: allows all pods to reach {ports}")
         if {} in spec.get("ingress", []):
-            faults.append(f"{policy['metadata']['name']}: lets everybody in everywhere")
+            faults.append(f"{policy['metadata']['name']}: allows all traffic to all pods")
     return faults

@@ -1,4 +1,4 @@
-"""What the manifests tell the processes, against what the code takes. Each rule returns faults."""
+"""Rules for settings in the manifests: the code must accept them. Each rule returns its violations."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _OF_TORCHRUN: Final = "PET_"
 
 
 def module_of(container: Document) -> str | None:
-    """Which module the container runs; None where it runs something else."""
+    """Return the module that the container runs; None if it runs something else."""
     command = [*container.get("command", []), *container.get("args", [])]
     return command[2] if command[:2] == ["python", "-m"] and len(command) > 2 else None
 
 
 def processes(documents: list[Document]) -> Iterator[tuple[Pod, Document, ServerSettings]]:
-    """Every container of a gRPC process with the settings that its environment makes. Raises BadSettings."""
+    """Return every container of a gRPC process with the settings from its environment. Raises BadSettings."""
     for pod in pods(documents):
         for container in pod.containers(init=False):
             module = module_of(container)
@@ -52,7 +52,7 @@ def processes(documents: list[Document]) -> Iterator[tuple[Pod, Document, Server
 
 
 def commands(documents: list[Document]) -> list[str]:
-    """`python -m` names modules that are there and can be run."""
+    """`python -m` names existing modules that can run."""
     faults = []
     for pod in pods(documents):
         for container in pod.containers():
@@ -61,7 +61,7 @@ def commands(documents: list[Document]) -> list[str]:
                 continue
             path = ROOT / module.replace(".", "/")
             if not ((path / "__main__.py").exists() or path.with_suffix(".py").exists() or _installed(module)):
-                faults.append(f"{pod.where} {container['name']}: there is no module {module}")
+                faults.append(f"{pod.where} {container['name']}: module {module} does not exist")
     return faults
 
 
@@ -74,7 +74,7 @@ def _installed(module: str) -> bool:
 
 
 def variables(documents: list[Document]) -> list[str]:
-    """The environment of each of our containers is one that its process starts with."""
+    """The process of each of our containers accepts its environment."""
     faults = []
     try:
         for _ in processes(documents):
@@ -89,27 +89,27 @@ def variables(documents: list[Document]) -> list[str]:
             module = module_of(container)
             for name in environment(documents, container):
                 if any(f"${name}" in word for word in container.get("args", [])):
-                    continue  # its script reads it
+                    continue  # read by its script
                 owner = next((prefixes[prefix] for prefix in prefixes if name.startswith(prefix)), None)
                 if owner is not None and owner != module:
                     faults.append(f"{pod.where} {container['name']}: {name} is a setting of {owner}")
                 elif owner is None and not (
                     name in _OF_EVERYBODY | _read_by_the_code() or name.startswith(_OF_TORCHRUN)
                 ):
-                    faults.append(f"{pod.where} {container['name']}: nobody reads {name}")
+                    faults.append(f"{pod.where} {container['name']}: no process reads {name}")
     return faults
 
 
 @cache
 def _read_by_the_code() -> frozenset[str]:
-    """Names that stand in the code as they are, such as those of the training container."""
+    """The manifests contain the names that the code uses, such as that of the training container."""
     folders = ("client", "serving", "services", "orchestrator", "training")
     text = "".join(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
     return frozenset(re.findall(r"[\"'`]([A-Z][A-Z0-9_]{3,})[\"'`=]", text))
 
 
 def files(documents: list[Document]) -> list[str]:
-    """Whatever a setting names as a file or folder lies on a volume; the actors are where the volume of actors is."""
+    """Files and folders in settings are on a volume, and the actors are on the volume of actors."""
     faults = []
     for pod, container, settings in _accepted(documents):
         mounts = {mount["mountPath"]: mount for mount in container.get("volumeMounts", [])}
@@ -119,7 +119,7 @@ def files(documents: list[Document]) -> list[str]:
                 continue
             at = [mount for mount in mounts if PurePosixPath(str(path)).is_relative_to(mount)]
             if not at:
-                faults.append(f"{pod.where} {container['name']}: {name} {path} lies on no volume")
+                faults.append(f"{pod.where} {container['name']}: {name} {path} is not on a volume")
             elif name == "actors_root" and (mounts[at[0]]["name"] != "actors" or not mounts[at[0]].get("readOnly")):
                 faults.append(f"{pod.where} {container['name']}: {path} is not the volume of actors, read-only")
     return faults
@@ -138,11 +138,11 @@ def _accepted(documents: list[Document]) -> Iterator[tuple[Pod, Document, Any]]:
     try:
         yield from processes(documents)
     except BadSettings:
-        return  # `variables` says so
+        return  # `variables` reports it
 
 
 def listening(documents: list[Document]) -> list[str]:
-    """Processes listen where the containers' ports are, for other machines to reach."""
+    """Processes listen on the containers' ports, on addresses that other machines can reach."""
     faults = []
     for pod, container, settings in _accepted(documents):
         numbers = {port["containerPort"] for port in container.get("ports", [])}
@@ -155,7 +155,7 @@ def listening(documents: list[Document]) -> list[str]:
 
 
 def addresses(documents: list[Document]) -> list[str]:
-    """What the orchestrator calls is a port of a headless Service, so that calls go to all replicas."""
+    """The orchestrator's addresses are ports of headless Services, so calls go to all replicas."""
     faults = []
     services = {service["metadata"]["name"]: service["spec"] for service in of_kind(documents, "Service")}
     certificates = {d["spec"]["secretName"]: d["spec"] for d in of_kind(documents, "Certificate")}
@@ -167,7 +167,7 @@ def addresses(documents: list[Document]) -> list[str]:
             found = re.fullmatch(rf"dns:///([a-z-]+)\.{NAMESPACE}\.svc\.cluster\.local:(\d+)", address)
             spec = services.get(found[1]) if found else None
             if found is None or spec is None:
-                faults.append(f"{pod.where}: {stage} at {address} is no Service")
+                faults.append(f"{pod.where}: {stage} at {address} is not a Service")
                 continue
             if spec.get("clusterIP") != "None":
                 faults.append(f"{pod.where}: {stage} at {address} is not headless")
@@ -180,7 +180,7 @@ def addresses(documents: list[Document]) -> list[str]:
 
 
 def graces(documents: list[Document]) -> list[str]:
-    """Pods have the time that their processes need to end well; the orchestrator 120 s, Triton 75 s at least."""
+    """Pods have enough time to shut down cleanly: the orchestrator at least 120 s, Triton at least 75 s."""
     faults = []
     least = {"orchestrator": 120, "triton": 75}
     for pod, container, settings in _accepted(documents):
@@ -190,11 +190,11 @@ def graces(documents: list[Document]) -> list[str]:
         if pod.spec.get("terminationGracePeriodSeconds", 30) < needed:
             faults.append(f"{pod.where}: {container['name']} needs {needed:g} s to end")
         if settings.drain_delay_seconds < 5:
-            faults.append(f"{pod.where}: {container['name']} is gone before everybody knows")
+            faults.append(f"{pod.where}: {container['name']} ends before its callers notice")
     for pod in pods(documents):
         given = pod.spec.get("terminationGracePeriodSeconds", 30)
         if pod.workload["kind"] == "Deployment" and given < least.get(pod.name, 0):
-            faults.append(f"{pod.where}: {given} s to end, {least[pod.name]} are needed")
+            faults.append(f"{pod.where}: has {given} s to end but needs {least[pod.name]}")
         for container in pod.containers():
             exits = [word for word in container.get("args", []) if word.startswith("--exit-timeout-secs=")]
             stop = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
@@ -204,7 +204,7 @@ def graces(documents: list[Document]) -> list[str]:
 
 
 def room(documents: list[Document]) -> list[str]:
-    """All pose and normalize streams together are enough for all sessions; several Tritons all have every actor."""
+    """The pose and normalize streams are enough for all sessions; each of several Tritons loads every actor."""
     faults: list[str] = []
     places: dict[str, int] = {}
     for pod, _, settings in _accepted(documents):
@@ -229,7 +229,7 @@ def room(documents: list[Document]) -> list[str]:
 
 
 def triton(documents: list[Document]) -> list[str]:
-    """A Triton in a container of its own and its agent agree: on the repository, the key, the port, who loads."""
+    """A Triton in its own container and its agent agree on the repository, the key, the port and who loads models."""
     faults = []
     for pod, agent, settings in _accepted(documents):
         if not isinstance(settings, GeneratorSettings) or not settings.triton_address:
@@ -245,11 +245,11 @@ def triton(documents: list[Document]) -> list[str]:
         if not there["models"].get("readOnly") or at.get("models") != there["models"]["mountPath"]:
             faults.append(f"{pod.where}: the repository is not shared, or Triton may write to it")
         if there["actors"]["mountPath"] != str(settings.actors_root) or not there["actors"].get("readOnly"):
-            faults.append(f"{pod.where}: Triton finds no actors at {settings.actors_root}")
+            faults.append(f"{pod.where}: Triton does not find the actors at {settings.actors_root}")
         if words.get("--model-control-mode") != "explicit" or words.get("--allow-http") != "false":
-            faults.append(f"{pod.where}: others than the agent could load models")
+            faults.append(f"{pod.where}: other clients than the agent could load models")
         if f"model-repository,shared-memory,trace,logging:{REPOSITORY_KEY}=" not in script:
-            faults.append(f"{pod.where}: loading models is not restricted to who has the key")
+            faults.append(f"{pod.where}: loading models does not require the key")
         if str(settings.triton_repository_key_file) not in script:
             faults.append(f"{pod.where}: the agent and Triton have different keys")
         if settings.triton_address != f"127.0.0.1:{words.get('--grpc-port')}":
@@ -257,12 +257,12 @@ def triton(documents: list[Document]) -> list[str]:
         if pod.ports().get("metrics") != int(words.get("--metrics-port", 0)):
             faults.append(f"{pod.where}: Triton's metrics are not at its port")
         if "/dev/shm" not in {m["mountPath"] for m in server["volumeMounts"]}:
-            faults.append(f"{pod.where}: Triton needs more shared memory than a pod has by itself")
+            faults.append(f"{pod.where}: Triton needs more shared memory than a pod's default")
         secured = words.get("--grpc-use-ssl-mutual") == "true"
         if secured != (settings.triton_ca is not None):
             faults.append(f"{pod.where}: only one of Triton and its agent uses TLS")
         for name in ("--grpc-server-cert", "--grpc-server-key", "--grpc-root-cert"):
             mounted = [m["mountPath"] for m in server["volumeMounts"]]
             if secured and not any(PurePosixPath(words[name]).is_relative_to(path) for path in mounted):
-                faults.append(f"{pod.where}: {words[name]} lies on no volume")
+                faults.append(f"{pod.where}: {words[name]} is not on a volume")
     return faults

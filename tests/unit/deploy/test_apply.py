@@ -1,4 +1,4 @@
-"""`kubectl apply -f deploy/`, the first time and again, against a stand-in for the API server."""
+"""`kubectl apply -f deploy/`, once and again, against a stand-in for the API server."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import pytest
 from tests.unit.deploy.api_server import ApiServer, serving
 from tests.unit.deploy.manifests import DEPLOY, ROOT, applied, called
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl: see docs/deploy.md")
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed: see docs/deploy.md")
 
 
 @pytest.fixture
 def api() -> Iterator[ApiServer]:
-    """Nothing has been applied to it."""
+    """An API server without any documents."""
     with serving() as api:
         yield api
 
 
 def kubectl(api: ApiServer, home: Path, *words: str | Path) -> list[str]:
-    """What kubectl says, by lines; it runs in `home`."""
+    """Run kubectl in `home` and return its output lines."""
     command = ["kubectl", "--server", api.url, "--cache-dir", str(home / "cache"), *map(str, words)]
     environment = {**os.environ, "HOME": str(home), "KUBECONFIG": str(home / "none")}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, timeout=60, check=False)
@@ -35,12 +35,12 @@ def kubectl(api: ApiServer, home: Path, *words: str | Path) -> list[str]:
 
 
 def apply(api: ApiServer, what: Path, home: Path) -> list[str]:
-    """What kubectl says: kind, name and what was done, a line each."""
+    """Return kubectl's output lines: kind, name and action."""
     return kubectl(api, home, "apply", "--validate=false", "-f", what)
 
 
 def test_applying_twice_changes_nothing(api: ApiServer, tmp_path: Path):
-    """The first time makes everything, in an order that works; the second time finds nothing to do.
+    """The first run creates everything in a working order; the second run finds nothing to do.
 
     But for PodDisruptionBudgets: kubectl replaces their selectors as a whole, and sends what is there already.
     """
@@ -63,8 +63,8 @@ def test_applying_twice_changes_nothing(api: ApiServer, tmp_path: Path):
         ("NetworkPolicy/dns", "{ protocol: TCP, port: 53 }", "{ port: 53 }"),
     ],
 )
-def test_a_change_that_is_none_would_be_seen(api: ApiServer, tmp_path: Path, name: str, old: str, new: str):
-    """What the server writes in another way, or adds to a list that is replaced as a whole, comes back each time."""
+def test_a_spurious_difference_would_be_seen(api: ApiServer, tmp_path: Path, name: str, old: str, new: str):
+    """Values that the server rewrites, or adds to a list that is replaced as a whole, differ each time."""
     assert name in map(called, applied())
     for path in DEPLOY.glob("*.yaml"):
         if old in (text := path.read_text()) and name.partition("/")[0] in text:
@@ -79,19 +79,19 @@ OPTIONAL = sorted({path.parent for path in (DEPLOY / "optional").rglob("*.yaml")
 
 
 @pytest.mark.parametrize("folder", OPTIONAL, ids=lambda folder: folder.name)
-def test_applying_what_is_optional_twice_changes_nothing(api: ApiServer, tmp_path: Path, folder: Path):
-    """kubectl replaces whole lists of kinds that Kubernetes does not have: defaults of their items are written out."""
+def test_applying_optional_files_twice_changes_nothing(api: ApiServer, tmp_path: Path, folder: Path):
+    """kubectl replaces whole lists in custom resources, so the manifests write out the defaults of their items."""
     assert {line.rpartition(" ")[2] for line in apply(api, folder, tmp_path)} == {"created"}
     assert {line.rpartition(" ")[2] for line in apply(api, folder, tmp_path)} == {"unchanged"}, api.patches
 
 
 def kept(api: ApiServer) -> set[str]:
-    """What is left of deploy/, as kind/name."""
+    """Return the remaining documents of deploy/, as kind/name."""
     return {called(document) for document in api.stored.values()}
 
 
 def removing() -> list[str]:
-    """The words of the command in docs/deploy.md that removes everything but the data."""
+    """Return the command in docs/deploy.md that removes everything except the data."""
     (line,) = re.findall(r"^kubectl (delete -f deploy/ .*?)(?: +#.*)?$", (ROOT / "docs/deploy.md").read_text(), re.M)
     return shlex.split(line)
 
@@ -101,7 +101,7 @@ DATA = {"Namespace/everybody-dance", "PersistentVolumeClaim/actors", "Persistent
 
 @pytest.fixture
 def part(tmp_path: Path) -> Path:
-    """A folder whose deploy/ has a few files of ours: kubectl takes a second for thirty of them."""
+    """A folder whose deploy/ has only a few of our files, because kubectl takes a second for thirty."""
     (tmp_path / "deploy").mkdir()
     for name in ("00-namespace.yaml", "15-volumes.yaml", "25-normalize.yaml"):
         shutil.copy(DEPLOY / name, tmp_path / "deploy")
@@ -109,7 +109,7 @@ def part(tmp_path: Path) -> Path:
 
 
 def test_removing_the_deployment_keeps_actors_and_footage(api: ApiServer, part: Path):
-    """By the documented command; what is applied afterwards finds them."""
+    """The documented command keeps the volumes, and applying again finds them."""
     made = apply(api, part / "deploy", part)
     assert kept(api) > DATA
     kubectl(api, part, *removing())
@@ -121,14 +121,14 @@ def test_removing_the_deployment_keeps_actors_and_footage(api: ApiServer, part: 
 
 
 def test_without_the_selector_everything_goes(api: ApiServer, part: Path):
-    """What docs/deploy.md warns of."""
+    """Deleting deploy/ deletes the volumes, as docs/deploy.md warns."""
     apply(api, part / "deploy", part)
     kubectl(api, part, "delete", "--ignore-not-found", "-f", "deploy/")
     assert kept(api) == set()
 
 
 def test_the_data_and_nothing_else_is_kept():
-    """In all of deploy/: the label that the documented command passes over."""
+    """Only the data in deploy/ has the label that the documented command excludes."""
     (selector,) = [word for word in removing() if word.startswith("!")]
     labelled = {called(d) for d in applied() if selector[1:] in d["metadata"].get("labels", {})}
     assert labelled == DATA

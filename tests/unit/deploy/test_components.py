@@ -1,4 +1,4 @@
-"""Components of overlays build together in any order, and make the same of it."""
+"""Components of overlays build together in any order, with the same result."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import yaml
 from tests.unit.deploy.manifests import OVERLAYS, Document, called
 from tests.unit.deploy.test_manifests import RULES
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl: see docs/deploy.md")
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed: see docs/deploy.md")
 
-# Together; any part of these too. What is in no common set contradicts: two numbers of GPUs, a GPU's share without a
-# GPU, a fixed number of replicas that something scales, a scaler that asks a Prometheus that is left out.
+# The largest valid sets; every subset is valid, too. Components without a common set contradict each other: two numbers
+# of GPUs, a GPU share without a GPU, a fixed number of autoscaled replicas, an autoscaler without our Prometheus.
 TOGETHER = (
     ("one-node", "tls", "external-prometheus", "several-gpus"),
     ("one-node", "tls", "external-prometheus", "time-sliced-gpu"),
@@ -29,7 +29,7 @@ TOGETHER = (
 
 
 def built(folder: Path, components: tuple[str, ...]) -> list[Document]:
-    """What an overlay of these makes, sorted."""
+    """Return what an overlay of these components makes, sorted."""
     up = Path(os.path.relpath(OVERLAYS, folder))
     needed = {"tls": "cert-manager", "autoscaled": "hpa"}
     optional = [f"optional/{needed[name]}" for name in sorted(needed) if name in components]
@@ -46,19 +46,19 @@ def built(folder: Path, components: tuple[str, ...]) -> list[Document]:
 
 
 def parts() -> Iterator[tuple[str, ...]]:
-    """Every set that can be put together, once."""
+    """Return every valid combination of components once."""
     for size in range(1, 6):
         yield from sorted(set(chain.from_iterable(combinations(sorted(together), size) for together in TOGETHER)))
 
 
-def test_every_component_is_among_them():
-    """And the sets name no other."""
+def test_the_sets_contain_every_component():
+    """The combinations contain every component and no others."""
     assert set(chain.from_iterable(TOGETHER)) == {path.name for path in (OVERLAYS / "components").iterdir()}
 
 
 @pytest.mark.parametrize("components", TOGETHER, ids="+".join)
 def test_forwards_and_backwards_is_the_same(components: tuple[str, ...], tmp_path: Path):
-    """Each two of them come in both orders."""
+    """Every two components appear in both orders."""
     forwards = built(tmp_path, components)
     assert built(tmp_path, components[::-1]) == forwards
     assert [fault for rule in RULES for fault in rule(forwards)] == []
@@ -67,7 +67,7 @@ def test_forwards_and_backwards_is_the_same(components: tuple[str, ...], tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("components", list(parts()), ids="+".join)
 def test_every_order_of_every_part_is_the_same(components: tuple[str, ...], tmp_path: Path):
-    """All of them, one by one; and what they make keeps every rule."""
+    """Every combination gives the same result in every order and satisfies every rule."""
     first = built(tmp_path, components)
     for order in permutations(components):
         assert built(tmp_path, order) == first, order

@@ -19,26 +19,26 @@ from tests.unit.deploy.manifests import (
 
 
 def test_the_base_lists_every_file():
-    """A file that is applied by hand but is not in the Kustomization would be missing from every overlay."""
+    """The Kustomization lists every file that `-f deploy/` applies, so no overlay misses one."""
     (base,) = read(DEPLOY / "Kustomization")
     assert base["resources"] == [path.name for path in files_of_deploy()]
 
 
 def test_both_ways_apply_the_same():
-    """`kubectl apply -f deploy/` and `kubectl apply -k deploy/` differ in nothing."""
+    """`kubectl apply -f deploy/` and `kubectl apply -k deploy/` apply the same documents."""
     assert sorted(kustomized(DEPLOY), key=called) == sorted(applied(), key=called)
 
 
 @pytest.mark.parametrize("folder", sorted(path.parent for path in (DEPLOY / "optional").rglob("Kustomization")))
-def test_what_is_optional_is_listed_too(folder):
-    """The Kustomization beside some of it lists all manifests of its folder."""
+def test_optional_files_are_listed_too(folder):
+    """A Kustomization in deploy/optional lists all manifests of its folder."""
     (listed,) = read(folder / "Kustomization")
     there = {path.name for path in folder.glob("*.yaml")}
     assert set(listed["resources"]) == there
 
 
 def test_every_variation_is_used_and_says_what_it_is():
-    """Each component is in an overlay, and each overlay begins with the command that applies it."""
+    """Each component is in an overlay, and each overlay starts with the command that applies it."""
     used = set()
     for name in overlays():
         path = OVERLAYS / name / "kustomization.yaml"
@@ -51,7 +51,7 @@ def test_every_variation_is_used_and_says_what_it_is():
 
 @pytest.mark.parametrize("name", overlays())
 def test_an_overlay_changes_something(name: str):
-    """A patch whose target was renamed would do nothing, and say nothing."""
+    """Every patch has a target; a patch with a renamed target would silently do nothing."""
     assert deployment(name) != deployment("deploy")
     for component in read(OVERLAYS / name / "kustomization.yaml")[0]["components"]:
         folder = (OVERLAYS / name / component).resolve()
@@ -70,8 +70,8 @@ def _targets(folder, patch) -> set[str]:
     return set()
 
 
-def test_the_documentation_knows_every_file(root):
-    """deploy/README.md says what each file is for."""
+def test_the_readme_describes_every_file(root):
+    """deploy/README.md describes every file."""
     text = (ROOT / "deploy" / "README.md").read_text()
     files = [path for path in DEPLOY.rglob("*") if path.suffix == ".yaml" and "dashboards" not in path.parts]
     missing = [path.relative_to(DEPLOY).as_posix() for path in files if f"`{_shown(path)}`" not in text]

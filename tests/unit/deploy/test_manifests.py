@@ -19,6 +19,7 @@ from tests.unit.deploy.manifests import (
     read,
 )
 from tests.unit.deploy.wiring_rules import NAMES
+from tests.unit.images.dockerfiles import Dockerfile
 
 RULES = [
     pod_rules.restricted,
@@ -54,20 +55,20 @@ RULES = [
 
 @pytest.mark.parametrize("name", ["deploy", *overlays()])
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_a_deployment_keeps_the_rule(rule, name: str):
-    """Each rule is a sentence of its own; it returns what breaks it."""
+def test_a_deployment_satisfies_the_rule(rule, name: str):
+    """Every deployment satisfies every rule; each rule returns its violations."""
     assert rule(deployment(name)) == []
 
 
 @pytest.mark.parametrize("path", files_below_deploy(), ids=lambda path: path.name)
-def test_what_is_applied_by_itself_keeps_the_rules_of_pods(path):
-    """Its namespace takes no other pods; and it has the namespace and labels of everything else."""
+def test_separately_applied_files_satisfy_the_pod_rules(path):
+    """Files that are applied separately satisfy the namespace's rules and have its namespace and labels."""
     for rule in (pod_rules.restricted, pod_rules.bounded, pod_rules.images, wiring_rules.identities):
         assert rule(read(path)) == []
 
 
 def test_every_process_is_deployed():
-    """The five Deployments of the pipeline, each with the process that its name says."""
+    """The pipeline has five Deployments, each with the process that its name suggests."""
     found = {(pod.name, settings_rules.module_of(c)) for pod in pods(deployment("deploy")) for c in pod.containers()}
     assert found >= {
         ("pose", "services.pose"),
@@ -79,7 +80,7 @@ def test_every_process_is_deployed():
 
 
 def test_the_order_is_right_for_a_first_apply():
-    """The namespace first; what a pod needs to start, before the pods; and the documents of a kind of things last."""
+    """The namespace comes first, and everything that a pod needs to start comes before the pod."""
     files = files_of_deploy()
     assert [path.name[:3] for path in files] == sorted(path.name[:3] for path in files)
     assert all(path.name[:2].isdigit() and path.name[2] == "-" for path in files)
@@ -90,7 +91,7 @@ def test_the_order_is_right_for_a_first_apply():
     for pod in pods(deployment("deploy")):
         own = place.get((pod.workload["kind"], pod.workload["metadata"]["name"]))
         if own is None:
-            continue  # a job, applied by itself
+            continue  # a job, applied separately
         needed = [("ServiceAccount", pod.spec["serviceAccountName"])]
         needed += [
             ("ConfigMap", source["configMapRef"]["name"])
@@ -105,25 +106,13 @@ def test_the_order_is_right_for_a_first_apply():
         assert [one for one in needed if place[one] > own] == [], pod.where
 
 
-def test_every_image_has_its_dockerfile():
-    """What the manifests call an image, the tree can build."""
-    files = {name: ROOT / path for name, path in pod_rules.IMAGES.items()}
-    if not any(path.exists() for path in files.values()):
-        pytest.skip("there are no Dockerfiles in this tree")
-    assert [name for name, path in files.items() if not path.exists()] == []
-
-
 def test_triton_keeps_freed_pages_in_its_image_too():
-    """Where our own process does not start it, the image says what `serving.process.memory` says."""
-    dockerfile = ROOT / pod_rules.IMAGES["triton"]
-    if not dockerfile.exists():
-        pytest.skip("there are no Dockerfiles in this tree")
-    words = dockerfile.read_text().split()
-    assert {f"{name}={value}" for name, value in memory.IN_ENVIRONMENT.items()} <= set(words)
+    """The Triton image, which our own process does not start, sets the variables of `serving.process.memory`."""
+    assert memory.IN_ENVIRONMENT.items() <= Dockerfile(ROOT, "triton").environment.items()
 
 
 def test_gpu_and_cpu_differ_where_they_must():
-    """Without a GPU nothing asks for one, and actors are drawn on the CPU."""
+    """Without a GPU, no pod requests one, and the CPU draws the actors."""
     for name, device in (("deploy", "gpu"), ("cpu-only", "cpu"), ("one-node-cpu", "cpu")):
         documents = deployment(name)
         drawn_on = {s.device for _, _, s in settings_rules.processes(documents) if isinstance(s, GeneratorSettings)}
@@ -134,7 +123,7 @@ def test_gpu_and_cpu_differ_where_they_must():
 
 
 def test_one_node_needs_no_shared_storage():
-    """Its volumes can be mounted by one node only, which every storage class can."""
+    """Its volumes only need to be mounted by one node, which every storage class supports."""
     for name in ("one-node", "one-node-cpu"):
         claims = of_kind(deployment(name), "PersistentVolumeClaim")
         assert {mode for claim in claims for mode in claim["spec"]["accessModes"]} == {"ReadWriteOnce"}
@@ -147,7 +136,7 @@ def test_one_node_needs_no_shared_storage():
 
 
 def test_an_external_prometheus_replaces_ours():
-    """Neither Prometheus nor Grafana is left, nor anything that belongs to them; all pods are scraped nevertheless."""
+    """Prometheus, Grafana and their resources are removed, but all pods are still scraped."""
     documents = deployment("external-prometheus")
     left = [d["metadata"]["name"] for d in documents if _name_of(d) in ("prometheus", "grafana")]
     assert left == []
@@ -156,7 +145,7 @@ def test_an_external_prometheus_replaces_ours():
 
 
 def test_tls_leaves_no_plaintext():
-    """Every server proves itself, every stage asks who calls, and nobody asks for plaintext by name."""
+    """Every server has a certificate, every stage verifies its callers, and no setting allows plaintext."""
     for _, _, settings in settings_rules.processes(deployment("tls")):
         assert settings.tls() is not None
         assert not settings.insecure

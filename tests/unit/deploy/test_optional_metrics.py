@@ -1,4 +1,4 @@
-"""What scales reads numbers that exist."""
+"""Autoscalers use metrics that exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.deploy.manifests import DEPLOY, ROOT, Document, of_kind, read, words
 
-# Triton's own: tests/contract/test_triton_pod.py finds them in a running one.
+# Triton's own metrics; tests/contract/test_triton_pod.py finds them in a running Triton.
 OF_TRITON = {"nv_inference_queue_duration_us", "nv_inference_request_success"}
 ADAPTER = DEPLOY / "optional" / "hpa" / "prometheus-adapter.values"
 STAGES = {"pose", "normalize", "label_map", "generator", "face", "encode"}
@@ -18,41 +18,41 @@ STAGES = {"pose", "normalize", "label_map", "generator", "face", "encode"}
 
 @cache
 def known() -> frozenset[str]:
-    """Every series that the code makes."""
+    """Every series that the code exports."""
     declared = runpy.run_path(str(ROOT / "scripts" / "generate_metrics_page.py"))["declared"]()
     suffixes = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("",), "gauge": ("",), "info": ("",)}
     return frozenset(f"{one.name}{suffix}" for one in declared for suffix in suffixes[one.kind]) | OF_TRITON
 
 
 def unknown(text: str) -> set[str]:
-    """Series and stages in an expression that nobody makes."""
+    """Return the series and stages in an expression that do not exist."""
     named = set(re.findall(r"\b(?:dance|nv)_[a-z_]+", text))
     return (named - known()) | (set(re.findall(r'stage="([a-z_]*)"', text)) - STAGES)
 
 
 def rules_of_the_adapter() -> list[Document]:
-    """The rules of the values file."""
+    """The rules in the values file."""
     (values,) = read(ADAPTER)
     rules: list[Document] = values["rules"]["external"]
     return rules
 
 
 @pytest.mark.parametrize("rule", rules_of_the_adapter(), ids=lambda rule: rule["name"]["as"])
-def test_the_adapter_asks_for_series_that_exist(rule):
-    """A query about a metric that was renamed would be empty, and nothing would ever scale."""
+def test_the_adapter_queries_series_that_exist(rule):
+    """Every query uses existing metrics; a renamed metric would silently disable scaling."""
     assert unknown(rule["seriesQuery"]) == set()
     assert unknown(rule["metricsQuery"]) == set()
 
 
 def test_every_hpa_names_a_metric_of_the_adapter():
-    """And every rule of the adapter is for an HPA."""
+    """Every HPA has a rule in the adapter, and every rule belongs to an HPA."""
     hpas = of_kind(read(DEPLOY / "optional" / "hpa" / "hpa.yaml"), "HorizontalPodAutoscaler")
     asked = {metric["external"]["metric"]["name"] for hpa in hpas for metric in hpa["spec"]["metrics"]}
     assert asked == {rule["name"]["as"] for rule in rules_of_the_adapter()}
 
 
-def test_keda_asks_what_the_hpas_ask():
-    """Both scale the same Deployments by the same expressions."""
+def test_keda_uses_the_queries_of_the_hpas():
+    """HPA and KEDA scale the same Deployments by the same expressions."""
     by_rule = {" ".join(rule["metricsQuery"].split()) for rule in rules_of_the_adapter()}
     scaled = of_kind(read(DEPLOY / "optional" / "keda" / "scaled-objects.yaml"), "ScaledObject")
     queries = {" ".join(t["metadata"]["query"].split()) for one in scaled for t in one["spec"]["triggers"]}
@@ -75,12 +75,12 @@ def test_keda_asks_what_the_hpas_ask():
     "text", ["sum(dance_session)", "rate(dance_stage_queue_seconds[1m])", "nv_queue_us", 'dance_streams{stage="poses"}']
 )
 def test_a_metric_that_does_not_exist_is_found(text: str):
-    """A misspelt name, a histogram without its suffix, a stage that is none."""
+    """The check finds a misspelt name, a histogram without its suffix, and an unknown stage."""
     assert unknown(text)
 
 
-def test_prometheus_is_asked_where_it_is():
-    """Of everything below optional/ that names our Prometheus, by its Service and port."""
+def test_prometheus_addresses_name_its_service_and_port():
+    """Everything in optional/ that uses our Prometheus names its Service and port."""
     for path in sorted((DEPLOY / "optional").rglob("*.yaml")):
         for word in words(read(path)):
             if "http://prometheus" in word:

@@ -1,4 +1,4 @@
-"""Every rule finds what it is there for: the manifests, with one thing broken, are refused by it."""
+"""Every rule can fail: it rejects manifests with one specific error."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Break = Callable[[Callable[[str], Any]], Any]
 
 
 def spec_of(document: Document) -> Document:
-    """Of the pods of a Deployment."""
+    """Return the spec of a Deployment's pods."""
     spec: Document = document["spec"]["template"]["spec"]
     return spec
 
 
 def first(document: Document) -> Document:
-    """The first container of a Deployment's pods."""
+    """Return the first container of a Deployment's pods."""
     container: Document = spec_of(document)["containers"][0]
     return container
 
 
 def at(document: Document, *path: str | int) -> Any:
-    """What lies at a path."""
+    """Return the value at a path."""
     for key in path:
         document = document[key]  # type: ignore[index]
     return document
@@ -180,7 +180,7 @@ CASES: list[tuple[str, Callable, Break]] = [
 
 @pytest.mark.parametrize(("rule", "break_it"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_the_rule_finds_it(rule: Callable[[list[Document]], list[str]], break_it: Break):
-    """Without the change there is no fault, with it there is one."""
+    """The rule accepts the manifests and rejects them with the change."""
     documents = copy.deepcopy(applied())
     assert rule(documents) == []
     break_it(lambda name: next(document for document in documents if called(document) == name))
@@ -188,5 +188,5 @@ def test_the_rule_finds_it(rule: Callable[[list[Document]], list[str]], break_it
 
 
 def test_every_rule_is_broken_once():
-    """A rule that nothing can break would be no rule."""
+    """Every rule has a case that violates it."""
     assert {rule.__name__ for rule in RULES} == {rule.__name__ for _, rule, _ in CASES}

@@ -1,4 +1,4 @@
-"""Every document is what the API server of each supported version of Kubernetes takes, without an unknown field."""
+"""Every document matches the schemas of each supported version of Kubernetes, without unknown fields."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.unit.deploy.manifests import (
 
 VERSIONS = ("1.30", "1.33", "1.37")
 
-# Kinds that come with something else. Their schemas are in no package: apiVersion, and which fields of spec there must
-# be, and which more there may be, are what is checked of them.
+# Kinds of other projects. No package has their schemas, so only apiVersion and the required and optional fields of spec
+# are checked.
 FOREIGN = {
     ("monitoring.coreos.com/v1", "ServiceMonitor"): ({"selector", "endpoints"}, {"jobLabel", "namespaceSelector"}),
     ("keda.sh/v1alpha1", "ScaledObject"): (
@@ -45,7 +45,7 @@ FOREIGN = {
 
 @pytest.fixture(autouse=True)
 def schemas_are_read_once(monkeypatch: pytest.MonkeyPatch):
-    """The package reads two megabytes for each document; a hundred documents would take ten seconds."""
+    """Cache the schemas: the package reads two megabytes per document, ten seconds for a hundred documents."""
     monkeypatch.setattr(utils, "schema_contents", _schema)
 
 
@@ -58,7 +58,7 @@ _read_schema = utils.schema_contents
 
 
 def faults(document: Document, version: str) -> list[str]:
-    """What is wrong with one document."""
+    """Return the errors of one document."""
     foreign = FOREIGN.get((document["apiVersion"], document["kind"]))
     if foreign is not None:
         needed, more = foreign
@@ -76,19 +76,19 @@ def faults(document: Document, version: str) -> list[str]:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("path", [*files_of_deploy(), *files_below_deploy()], ids=lambda p: str(p.relative_to(DEPLOY)))
 def test_every_document_is_valid(path: Path, version: str):
-    """Strictly: a field that does not exist is a fault too."""
+    """Documents are valid, and unknown fields are errors."""
     assert [fault for document in read(path) for fault in faults(document, version)] == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("overlay", overlays())
 def test_what_an_overlay_makes_is_valid(overlay: str, version: str):
-    """Patches change documents that were valid; what comes out must be too."""
+    """Patched documents are valid, too."""
     assert [fault for document in deployment(overlay) for fault in faults(document, version)] == []
 
 
 def test_deploy_has_core_kinds_only():
-    """A kind that a cluster may not have makes `kubectl apply -f deploy/` end with an error: it belongs below it."""
+    """Custom resources are in subfolders, because a missing kind makes `kubectl apply -f deploy/` fail."""
     foreign = {kind for _, kind in FOREIGN} | {"Job", "Kustomization"}
     assert [called(document) for document in applied() if document["kind"] in foreign] == []
     assert not list(DEPLOY.glob("kustomization.y*ml")), "kubectl apply -f would read it: name it Kustomization"
@@ -106,7 +106,7 @@ def test_deploy_has_core_kinds_only():
     ],
 )
 def test_an_invalid_document_is_found(break_it, said: str):
-    """Unknown fields, missing ones, wrong types, wrong versions."""
+    """The check finds unknown and missing fields, wrong types and wrong versions."""
     document = copy.deepcopy(next(one for one in applied() if called(one) == "Deployment/pose"))
     break_it(document)
     found = faults(document, VERSIONS[-1])
@@ -115,6 +115,6 @@ def test_an_invalid_document_is_found(break_it, said: str):
 
 
 def test_an_invalid_foreign_document_is_found():
-    """Of kinds without a schema at least the fields are known."""
+    """For kinds without a schema, at least the field names are checked."""
     document = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "x"}}
     assert faults({**document, "spec": {"scaleTargetRef": {}, "trigger": []}}, VERSIONS[0])

@@ -1,4 +1,4 @@
-"""The few lines of shell in the manifests, run as they stand there, with other folders."""
+"""The shell scripts in the manifests, run unchanged except for their folders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.deploy.manifests import ROOT, applied, pods
 
 
 def script(pod_name: str, container_name: str) -> str:
-    """What the container gives to a shell as `-euc`."""
+    """Return the script that the container passes to a shell with `-euc`."""
     (pod,) = [pod for pod in pods(applied()) if pod.name == pod_name]
     (container,) = [container for container in pod.containers() if container["name"] == container_name]
     command = [*container.get("command", []), *container.get("args", [])]
@@ -29,12 +29,12 @@ def script(pod_name: str, container_name: str) -> str:
 
 
 def seeding_below(folder: Path) -> str:
-    """The seeding script with its folders below another one."""
+    """Return the seeding script with its folders inside another folder."""
     return re.sub(r"((?:/app/samples)?/actors/)", rf"{folder}\1", script("orchestrator", "sample-actor"))
 
 
 def run(text: str) -> int:
-    """The exit code."""
+    """Run a script and return its exit code."""
     return subprocess.run(["sh", "-euc", text], check=False, capture_output=True).returncode
 
 
@@ -49,7 +49,7 @@ def seeding(tmp_path: Path) -> Callable[[], int]:
 
 
 def test_an_empty_volume_gets_the_sample_actor(seeding, tmp_path: Path):
-    """Whole, and with nothing else left over; the second time changes nothing."""
+    """The whole actor is copied, without leftovers; a second run changes nothing."""
     assert seeding() == 0
     assert (tmp_path / "actors" / "sample" / "1" / "actor.json").read_text() == "new"
     assert sorted(path.name for path in (tmp_path / "actors").iterdir()) == [".seeded", "sample"]
@@ -58,8 +58,8 @@ def test_an_empty_volume_gets_the_sample_actor(seeding, tmp_path: Path):
     assert (tmp_path / "actors" / "sample" / "1" / "actor.json").read_text() == "trained again"
 
 
-def test_an_actor_that_is_there_is_left_alone(seeding, tmp_path: Path):
-    """Somebody's own actor of that name is not mixed with ours."""
+def test_an_existing_actor_is_left_alone(seeding, tmp_path: Path):
+    """An existing actor of that name is not mixed with ours."""
     own = tmp_path / "actors" / "sample" / "7"
     own.mkdir(parents=True)
     (own / "actor.json").write_text("old")
@@ -67,8 +67,8 @@ def test_an_actor_that_is_there_is_left_alone(seeding, tmp_path: Path):
     assert [path.name for path in (tmp_path / "actors" / "sample").iterdir()] == ["7"]
 
 
-def test_an_actor_that_was_removed_stays_away(seeding, tmp_path: Path):
-    """The volume is seeded once."""
+def test_a_deleted_actor_stays_away(seeding, tmp_path: Path):
+    """A deleted sample actor does not come back, because the volume is seeded once."""
     assert seeding() == 0
     subprocess.run(["rm", "-r", str(tmp_path / "actors" / "sample")], check=True)
     assert seeding() == 0
@@ -76,7 +76,7 @@ def test_an_actor_that_was_removed_stays_away(seeding, tmp_path: Path):
 
 
 def test_of_two_at_the_same_time_one_wins(seeding, tmp_path: Path):
-    """The one that finds another's actor in its place leaves it, and leaves nothing of its own behind."""
+    """A pod that finds another pod's copy keeps it and removes its own."""
     theirs = tmp_path / "actors" / "sample" / "1"
     slow_copy = tmp_path / "copy"
     slow_copy.write_text(f'#!/bin/sh\ncp "$@"\nmkdir -p {theirs}\necho theirs > {theirs}/actor.json\n')
@@ -87,13 +87,13 @@ def test_of_two_at_the_same_time_one_wins(seeding, tmp_path: Path):
 
 
 def test_a_volume_that_cannot_be_written_is_an_error(seeding, tmp_path: Path):
-    """Not a deployment without actors, which would be found out much later."""
+    """A failed copy fails the pod, instead of starting a deployment without actors."""
     (tmp_path / "actors").rmdir()
     assert seeding() != 0
 
 
-def test_each_pod_has_a_key_of_its_own(tmp_path: Path):
-    """64 hexadecimal digits, readable for its owner alone."""
+def test_each_pod_has_its_own_key(tmp_path: Path):
+    """The key has 64 hexadecimal digits, and only its owner can read it."""
     keys = []
     for number in range(2):
         folder = tmp_path / str(number)
@@ -107,7 +107,7 @@ def test_each_pod_has_a_key_of_its_own(tmp_path: Path):
 
 
 async def test_actors_come_back_whole_by_the_commands_of_the_page(tmp_path: Path):
-    """As containerd runs them, whose commands hear nothing more once an output of theirs has ended."""
+    """The upload works under containerd, which closes stdin as soon as an output of the command ends."""
     page = (ROOT / "docs" / "deploy.md").read_text()
     words = [
         shlex.split(line, comments=True) for line in page.splitlines() if " exec " in line and "actors-shell" in line
@@ -137,8 +137,8 @@ async def test_actors_come_back_whole_by_the_commands_of_the_page(tmp_path: Path
 @pytest.mark.parametrize(
     "more", ["", "--grpc-use-ssl-mutual=true --grpc-server-cert=/run/tls/tls.crt"], ids=["plaintext", "tls"]
 )
-def test_triton_gets_further_arguments_as_words(tmp_path: Path, more: str):
-    """Those of overlays/tls, between its own and the one with the key; none is no empty word."""
+def test_triton_gets_additional_arguments_as_words(tmp_path: Path, more: str):
+    """The arguments of overlays/tls come between Triton's own and the key; if there are none, no empty word appears."""
     (tmp_path / "key").write_text("0f1e")
     (tmp_path / "tritonserver").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (tmp_path / "tritonserver").chmod(0o755)

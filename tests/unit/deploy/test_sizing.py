@@ -1,4 +1,4 @@
-"""What the pods ask for, summed up out of the manifests; docs/deploy.md has the same numbers."""
+"""The sums of the pods' requests in the manifests; docs/deploy.md has the same numbers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from tests.unit.deploy.api_server import amount
 from tests.unit.deploy.manifests import OVERLAYS, ROOT, Document, Pod, applied, kustomized, of_kind, pods
 
-# What the table shows. Overlays that only scale or encrypt ask for the same as what they are made of.
+# The overlays in the table. Overlays that only scale or encrypt have the same requests as their base.
 SHOWN = ("deploy", "cpu-only", "one-node", "one-node-cpu", "two-cores", "several-gpus", "external-prometheus")
 _MONITORING = ("prometheus", "grafana")
 
 
 class Asked(NamedTuple):
-    """Requests of pods."""
+    """The requests of pods."""
 
     cpu: Decimal
     memory_gib: Decimal
@@ -32,7 +32,7 @@ def _short(number: Decimal) -> str:
 
 
 def asked_by(pod: Pod) -> Asked:
-    """One pod: all containers that stay together, or one that prepares them, if it alone asks for more."""
+    """Return the requests of a pod: the sum of its containers, or an init container if it alone requests more."""
 
     def asked(container: Document, resource: str) -> Decimal:
         return amount(container["resources"]["requests"].get(resource, "0"))
@@ -49,7 +49,7 @@ def asked_by(pod: Pod) -> Asked:
 
 
 def surge(workload: Document) -> int:
-    """How many pods there are beyond the number of replicas, while an update runs."""
+    """Return the number of additional pods during an update."""
     strategy = workload["spec"].get("strategy", {})
     if workload["kind"] != "Deployment" or strategy.get("type") == "Recreate":
         return 0
@@ -60,7 +60,7 @@ def surge(workload: Document) -> int:
 
 
 def total(documents: list[Document], *, updating: bool = False, monitoring: bool = True) -> Asked:
-    """All pods of the Deployments. updating: of all of them at once."""
+    """Return the requests of all pods. updating: during an update of all Deployments at once."""
     cpu = memory_gib = Decimal(0)
     for pod in pods(of_kind(documents, "Deployment", "StatefulSet")):
         if not monitoring and pod.name in _MONITORING:
@@ -72,21 +72,21 @@ def total(documents: list[Document], *, updating: bool = False, monitoring: bool
 
 
 def documents_of(name: str) -> list[Document]:
-    """What is applied, without Jobs."""
+    """Return the applied documents without Jobs."""
     return applied() if name == "deploy" else kustomized(OVERLAYS / name)
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_the_page_has_what_is_asked_for(name: str):
-    """A row for each: while nothing happens, and while an update of everything runs."""
+def test_the_page_lists_the_requests(name: str):
+    """docs/deploy.md has a row for each overlay: in normal operation, and during an update of everything."""
     documents = documents_of(name)
     command = "-f deploy/" if name == "deploy" else f"overlays/{name}"
     row = f"| `{command}` | {total(documents)} | {total(documents, updating=True)} |"
     assert row in (ROOT / "docs" / "deploy.md").read_text()
 
 
-def test_the_prerequisite_is_what_the_pipeline_asks_for():
-    """Rounded up, and without Prometheus and Grafana, as the page says."""
+def test_the_prerequisite_covers_the_requests():
+    """The page has the requests rounded up, without Prometheus and Grafana."""
     found = re.search(
         r"^\| (\d+) cores and (\d+) GiB that pods can request", (ROOT / "docs/deploy.md").read_text(), re.M
     )
@@ -96,7 +96,7 @@ def test_the_prerequisite_is_what_the_pipeline_asks_for():
 
 
 def test_two_cores_are_enough_for_two_cores():
-    """Half of them, since the system's own pods ask too. An update asks for no more."""
+    """The overlay leaves half of the cores to the system's pods, and an update requests no more."""
     documents = documents_of("two-cores")
     assert total(documents).cpu <= 1
     assert total(documents, updating=True) == total(documents)
@@ -105,7 +105,7 @@ def test_two_cores_are_enough_for_two_cores():
 
 
 def test_requests_are_summed_as_the_scheduler_does():
-    """Containers together; an init container counts where it asks for more; a percentage of replicas is rounded up."""
+    """Containers add up, an init container counts if it requests more, and percentages of replicas round up."""
     spec = {
         "initContainers": [{"resources": {"requests": {"cpu": "2", "memory": "1Gi"}}}],
         "containers": [{"resources": {"requests": {"cpu": cpu, "memory": "1Gi"}}} for cpu in ("500m", "1")],

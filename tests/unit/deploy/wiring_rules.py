@@ -1,4 +1,4 @@
-"""What refers to what: labels, ports, volumes, ConfigMaps, Secrets, accounts. Each rule returns faults."""
+"""Rules for references: labels, ports, volumes, ConfigMaps, Secrets, accounts. Each rule returns its violations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.deploy.manifests import (
 )
 
 NEEDED: Final = {"orchestrator-tokens"}
-"""The Secrets of the user's without which pods do not start: of overlays/tls alone."""
+"""The user's Secrets that pods need to start; only overlays/tls has any."""
 NAMES: Final = {
     "pose", "normalize", "face", "triton", "orchestrator", "training", "prometheus", "grafana",
 }  # fmt: skip
@@ -30,12 +30,12 @@ _ELSEWHERE: Final = {"gpu-operator", "kube-system", "monitoring", "keda"}
 
 
 def selectors(documents: list[Document]) -> list[str]:
-    """Selectors find the pods that they are meant for."""
+    """Selectors match the intended pods."""
     faults, all_pods = [], pods(documents)
 
     def finds(where: str, selector: dict[str, str] | None) -> None:
         if selector == {NAME_LABEL: "training"}:
-            return  # its pods come and go
+            return  # its pods are temporary
         if not selector or not any(selects(selector, pod.labels) for pod in all_pods):
             faults.append(f"{where}: {selector} selects no pod")
 
@@ -56,7 +56,7 @@ def selectors(documents: list[Document]) -> list[str]:
         finds(called(budget), budget["spec"]["selector"].get("matchLabels"))
     scaled = {pod.workload["metadata"]["name"] for pod in all_pods if pod.workload["kind"] == "Deployment"}
     faults += [
-        f"{called(scaler)}: there is no Deployment {scaler['spec']['scaleTargetRef']['name']}"
+        f"{called(scaler)}: Deployment {scaler['spec']['scaleTargetRef']['name']} does not exist"
         for scaler in of_kind(documents, "HorizontalPodAutoscaler", "ScaledObject")
         if scaler["spec"]["scaleTargetRef"]["name"] not in scaled
     ]
@@ -66,7 +66,7 @@ def selectors(documents: list[Document]) -> list[str]:
 
 
 def ports(documents: list[Document]) -> list[str]:
-    """Services and probes name ports that their containers have."""
+    """Services and probes name ports of their containers."""
     faults, all_pods = [], pods(documents)
     for service in of_kind(documents, "Service"):
         for pod in (pod for pod in all_pods if selects(service["spec"].get("selector", {}), pod.labels)):
@@ -76,12 +76,12 @@ def ports(documents: list[Document]) -> list[str]:
                 if target not in known:
                     faults.append(f"{called(service)}: {pod.where} has no port {target}")
                 elif service["spec"].get("clusterIP") == "None" and known[target] != port["port"]:
-                    # Nobody translates a port where a name stands for the pods themselves.
+                    # A headless Service does not translate ports.
                     faults.append(f"{called(service)}: headless, but port {port['port']} is {known[target]} in the pod")
     for pod in all_pods:
         names = [port["name"] for c in pod.containers() for port in c.get("ports", [])]
         if len(names) != len(set(names)):
-            faults.append(f"{pod.where}: two ports have one name")
+            faults.append(f"{pod.where}: two ports have the same name")
         for container in pod.containers():
             own = {port["name"] for port in container.get("ports", [])}
             for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -100,12 +100,12 @@ def _probe_faults(probe: Document | None, own_names: set[str], numbers: set[int]
     known = port in numbers if isinstance(port, int) else port in own_names
     faults = [] if known else [f"asks port {port}, which there is not"]
     if kind == "grpc" and probe["grpc"].get("service", "") not in ("", LIVE):
-        faults.append(f"asks for {probe['grpc']['service']}, which no health port knows")
+        faults.append(f"uses {probe['grpc']['service']}, which no health port serves")
     return faults
 
 
 def probes(documents: list[Document]) -> list[str]:
-    """Everything that serves has all three probes, and no liveness probe ends a process for what others do."""
+    """Every server has all three probes, and no liveness probe depends on other processes."""
     faults = []
     for pod in pods(documents):
         if pod.workload["kind"] != "Deployment":
@@ -120,12 +120,12 @@ def probes(documents: list[Document]) -> list[str]:
             if container["name"] in ("orchestrator", "agent"):
                 asked = container.get("livenessProbe", {}).get("grpc", {}).get("service", "")
                 if asked != LIVE:
-                    faults.append(f"{where}: would be ended because a stage or Triton is away")
+                    faults.append(f"{where}: would be restarted because a stage or Triton is unavailable")
     return faults
 
 
 def volumes(documents: list[Document]) -> list[str]:
-    """Mounts have their volumes, volumes their claims, ConfigMaps and Secrets; nothing is left over."""
+    """Mounts have volumes; volumes have claims, ConfigMaps and Secrets; none is unused."""
     faults = []
     claims = {d["metadata"]["name"] for d in of_kind(documents, "PersistentVolumeClaim")}
     maps = {d["metadata"]["name"]: set(d.get("data", {})) for d in of_kind(documents, "ConfigMap")}
@@ -139,15 +139,15 @@ def volumes(documents: list[Document]) -> list[str]:
                 mounted.add(mount["name"])
                 paths.append(mount["mountPath"])
                 if mount["name"] not in known:
-                    faults.append(f"{where}: there is no volume {mount['name']}")
+                    faults.append(f"{where}: volume {mount['name']} does not exist")
                 elif not mount.get("readOnly") and (known[mount["name"]].keys() & {"configMap", "secret"}):
-                    faults.append(f"{where}: {mount['name']} is mounted to be written to")
+                    faults.append(f"{where}: {mount['name']} is mounted writable")
             if len(paths) != len(set(paths)):
-                faults.append(f"{where}: two mounts at one path")
-        faults += [f"{pod.where}: nobody mounts {name}" for name in known.keys() - mounted]
+                faults.append(f"{where}: two mounts have the same path")
+        faults += [f"{pod.where}: no container mounts {name}" for name in known.keys() - mounted]
         for volume in known.values():
             if "persistentVolumeClaim" in volume and volume["persistentVolumeClaim"]["claimName"] not in claims:
-                faults.append(f"{pod.where}: there is no claim {volume['persistentVolumeClaim']['claimName']}")
+                faults.append(f"{pod.where}: claim {volume['persistentVolumeClaim']['claimName']} does not exist")
             sources = [volume, *volume.get("projected", {}).get("sources", [])]
             for source in sources:
                 faults += [f"{pod.where}: {fault}" for fault in _source_faults(source, maps, secrets)]
@@ -159,22 +159,22 @@ def _source_faults(source: Document, maps: dict[str, set[str]], secrets: set[str
     if "configMap" in source:
         name = source["configMap"]["name"]
         if name not in maps:
-            return [f"there is no ConfigMap {name}"]
+            return [f"ConfigMap {name} does not exist"]
         items = {item["key"] for item in source["configMap"].get("items", [])}
         faults += [f"ConfigMap {name} has no key {key}" for key in items - maps[name]]
     if "secret" in source and not _known_secret(source["secret"], secrets):
-        faults.append(f"there is no Secret {source['secret']}")
+        faults.append(f"Secret {source['secret']} does not exist")
     return faults
 
 
 def _secrets(documents: list[Document]) -> set[str]:
-    """That the documents make, themselves or by cert-manager."""
+    """Return the Secrets that the documents create, directly or through cert-manager."""
     made = {d["metadata"]["name"] for d in of_kind(documents, "Secret")}
     return made | {d["spec"]["secretName"] for d in of_kind(documents, "Certificate")}
 
 
 def _known_secret(reference: Document, made: set[str]) -> bool:
-    """Whether a Secret is made, or else said how to make; the pods of deploy/ start without any of these."""
+    """Return whether a Secret is created or documented; the pods of deploy/ start without these Secrets."""
     name = str(reference.get("secretName", reference.get("name")))
     if reference.get("optional") is True and name in _made_by_cert_manager():
         return True
@@ -194,7 +194,7 @@ def _told_to_make() -> frozenset[str]:
 
 
 def references(documents: list[Document]) -> list[str]:
-    """Variables come from ConfigMaps and Secrets that exist, and every ConfigMap is used."""
+    """Variables come from existing ConfigMaps and Secrets, and every ConfigMap is used."""
     faults, used = [], set()
     maps = {d["metadata"]["name"]: set(d.get("data", {})) for d in of_kind(documents, "ConfigMap")}
     for pod in pods(documents):
@@ -204,7 +204,7 @@ def references(documents: list[Document]) -> list[str]:
                 name = source.get("configMapRef", {}).get("name")
                 used.add(name)
                 if name not in maps:
-                    faults.append(f"{where}: there is no ConfigMap {name}")
+                    faults.append(f"{where}: ConfigMap {name} does not exist")
             for variable in container.get("env", []):
                 wanted = variable.get("valueFrom", {})
                 if "configMapKeyRef" in wanted:
@@ -213,23 +213,23 @@ def references(documents: list[Document]) -> list[str]:
                     if key not in maps.get(name, set()):
                         faults.append(f"{where}: ConfigMap {name} has no key {key}")
                 if "secretKeyRef" in wanted and not _known_secret(wanted["secretKeyRef"], _secrets(documents)):
-                    faults.append(f"{where}: there is no Secret {wanted['secretKeyRef']['name']}")
+                    faults.append(f"{where}: Secret {wanted['secretKeyRef']['name']} does not exist")
         for volume in pod.spec.get("volumes", []):
             for source in [volume, *volume.get("projected", {}).get("sources", [])]:
                 used.add(source.get("configMap", {}).get("name"))
     ours = {d["metadata"]["name"] for d in of_kind(documents, "ConfigMap") if _namespace(d) == NAMESPACE}
-    faults += [f"nobody uses ConfigMap {name}" for name in ours - used]
+    faults += [f"ConfigMap {name} is unused" for name in ours - used]
     return faults
 
 
 def identities(documents: list[Document]) -> list[str]:
-    """Every document has a name of its own, its namespace, and nothing that applying again would stumble over."""
+    """Every document has a unique name, its namespace, and nothing that breaks applying it again."""
     faults, seen = [], set()
     for document in documents:
         where, metadata = called(document), document["metadata"]
         key = (document["kind"], _namespace(document), metadata["name"])
         if key in seen:
-            faults.append(f"{where}: is there twice")
+            faults.append(f"{where}: exists twice")
         seen.add(key)
         if document["kind"] not in CLUSTER_WIDE and _namespace(document) not in (NAMESPACE, *_ELSEWHERE):
             faults.append(f"{where}: namespace {_namespace(document)}")
@@ -242,7 +242,7 @@ def identities(documents: list[Document]) -> list[str]:
 
 
 def one_entry_each(documents: list[Document]) -> list[str]:
-    """Lists that are merged by a key have it once: the second entry would win, or come and go."""
+    """Lists that are merged by a key have each key once; otherwise the second entry would win, or come and go."""
     faults = []
     for service in of_kind(documents, "Service"):
         keys = [(port["port"], port.get("protocol", "TCP")) for port in service["spec"]["ports"]]
@@ -258,7 +258,7 @@ def one_entry_each(documents: list[Document]) -> list[str]:
 
 
 def whole_lists(documents: list[Document]) -> list[str]:
-    """Lists that are replaced as a whole say what the API server would add: it would be taken away again each time."""
+    """Lists that are replaced as a whole contain the server's defaults, which each apply would otherwise remove."""
     return [
         f"{called(policy)}: port {port} without its protocol"
         for policy in of_kind(documents, "NetworkPolicy")
@@ -269,7 +269,7 @@ def whole_lists(documents: list[Document]) -> list[str]:
 
 
 def replicas(documents: list[Document]) -> list[str]:
-    """What is scaled by something else has no number of replicas; everything else has one."""
+    """Deployments with an autoscaler have no number of replicas; all others have one."""
     scaled = {
         scaler["spec"]["scaleTargetRef"]["name"]
         for scaler in of_kind(documents, "HorizontalPodAutoscaler", "ScaledObject")
@@ -282,7 +282,7 @@ def replicas(documents: list[Document]) -> list[str]:
 
 
 def monitors(documents: list[Document]) -> list[str]:
-    """Each ServiceMonitor names a port of a Service that it selects."""
+    """Each ServiceMonitor names a port of a selected Service."""
     faults = []
     for monitor in of_kind(documents, "ServiceMonitor"):
         selector = monitor["spec"]["selector"]["matchLabels"]
@@ -315,5 +315,5 @@ def _nulls(tree: Any, path: str = "") -> list[str]:
 
 
 def known_names(documents: list[Document]) -> list[str]:
-    """Pods are named as everything else calls them."""
-    return [f"{pod.where}: nobody knows {pod.name!r}" for pod in pods(documents) if pod.name not in NAMES]
+    """Pods have the names that everything else uses for them."""
+    return [f"{pod.where}: {pod.name!r} is an unknown name" for pod in pods(documents) if pod.name not in NAMES]

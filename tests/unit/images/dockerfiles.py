@@ -1,73 +1,62 @@
-"""What our Dockerfiles say, read without an engine."""
+"""The contents of our Dockerfiles, read without an engine."""
 
 from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
-DOCKERFILES = {
-    "pose": "services/pose/Dockerfile",
-    "normalize": "services/normalize/Dockerfile",
-    "face": "services/face/Dockerfile",
-    "orchestrator": "orchestrator/Dockerfile",
-    "agent": "services/generator/Dockerfile.agent",
-    "triton": "services/generator/Dockerfile.triton",
-    "triton-cpu": "services/generator/Dockerfile.triton-cpu",
-    "training": "training/Dockerfile",
-}
+from scripts.images import dockerfile_of
 
 
-@dataclass
 class Dockerfile:
-    """The instructions of the whole file and of its last stage, in order, with continued lines joined."""
+    """The instructions of one image.
 
-    path: Path
-    instructions: list[tuple[str, str]] = field(default_factory=list)
+    stages: of the whole file, by name, with continued lines joined. own: the instructions that make the image: those of
+    its stage and of the stages that it starts from, in order.
+    """
 
-    def __post_init__(self) -> None:
-        text = re.sub(r"^\s*#.*\n", "", self.path.read_text(), flags=re.MULTILINE)
+    def __init__(self, root: Path, image: str) -> None:
+        text = re.sub(r"^\s*#.*\n", "", (root / dockerfile_of(image)).read_text(), flags=re.MULTILINE)
+        self.stages: dict[str, list[tuple[str, str]]] = {"": []}
+        stage = ""
         for line in re.sub(r"\\\n\s*", "", text).splitlines():
-            if line.strip():
-                word, _, rest = line.partition(" ")
-                self.instructions.append((word, rest))
-
-    @property
-    def last_stage(self) -> list[tuple[str, str]]:
-        """What the image consists of."""
-        begins = [i for i, (word, _) in enumerate(self.instructions) if word == "FROM"]
-        return self.instructions[begins[-1] :]
+            word, _, rest = line.partition(" ")
+            if word == "FROM":
+                _, stage = rest.split(" AS ")
+                self.stages[stage] = []
+            if word:
+                self.stages[stage].append((word, rest))
+        self.own: list[tuple[str, str]] = []
+        parent = image
+        while parent in self.stages:
+            self.own = self.stages[parent] + self.own
+            parent = self.stages[parent][0][1].split(" AS ")[0]
+        self.origin = parent
 
     def all(self, word: str) -> list[str]:
-        """Every instruction of that kind in the last stage."""
-        return [rest for kind, rest in self.last_stage if kind == word]
+        """Return every instruction of that kind in the image."""
+        return [rest for kind, rest in self.own if kind == word]
 
     @property
     def base(self) -> str:
         """The default of BASE."""
-        (found,) = [rest.removeprefix("BASE=") for word, rest in self.instructions if rest.startswith("BASE=")]
+        (found,) = [rest.removeprefix("BASE=") for _, rest in self.stages[""] if rest.startswith("BASE=")]
         return found
 
     @property
-    def extras(self) -> list[str]:
-        """What is installed."""
-        (found,) = re.findall(r'"\.\[([a-z,]+)\]"', " ".join(rest for word, rest in self.instructions if word == "RUN"))
-        return found.split(",")
-
-    @property
     def environment(self) -> dict[str, str]:
-        """Every variable that is set."""
+        """Every variable that the image sets."""
         return dict(re.findall(r"([A-Z_]+)=(\S+)", " ".join(self.all("ENV"))))
 
     @property
     def copied(self) -> list[str]:
-        """Paths of the checkout that are in the image."""
+        """The paths of the checkout that the image contains."""
         return [one for rest in self.all("COPY") if not rest.startswith("--from") for one in rest.split()[:-1]]
 
 
 def imported_files(root: Path, *modules: str) -> set[str]:
-    """Every file of ours, from the root, that importing these modules reads."""
+    """Return the path of every file of ours that importing these modules reads, relative to the root."""
     found: set[str] = set()
     wanted = list(modules)
     while wanted:

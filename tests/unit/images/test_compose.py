@@ -1,10 +1,9 @@
-"""compose.yaml and docker-bake.hcl fit the code and each other."""
+"""compose.yaml and docker-bake.hcl match the code and each other."""
 
 from __future__ import annotations
 
 import json
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,22 +13,23 @@ import pytest
 import yaml
 
 from orchestrator.session.checkpoint import CheckpointSealer
+from scripts.images import EXTRAS, dockerfile_of
 from serving.actors.store import ActorStore
 from serving.process.settings import from_environment
 from serving.rpc.server import VERSION
-from tests.unit.images.dockerfiles import DOCKERFILES, Dockerfile
+from tests.unit.images.dockerfiles import Dockerfile
 from tests.unit.images.test_dockerfiles import SETTINGS
 
 
 @pytest.fixture(scope="module")
 def compose(root: Path) -> dict[str, Any]:
-    """The file as Compose reads it."""
+    """The content of compose.yaml."""
     read: dict[str, Any] = yaml.safe_load((root / "compose.yaml").read_text())
     return read
 
 
 def names_of(service: dict[str, Any], name: str) -> set[str]:
-    """What others call it."""
+    """Return the names by which other containers reach the service."""
     networks = service.get("networks", [])
     aliases = (
         [alias for one in networks.values() for alias in one.get("aliases", [])] if isinstance(networks, dict) else []
@@ -37,8 +37,8 @@ def names_of(service: dict[str, Any], name: str) -> set[str]:
     return {name, *aliases}
 
 
-def test_every_container_is_held_as_short_as_a_pod(compose: dict[str, Any]):
-    """Nothing to write but /tmp and volumes, no capability, not root, nothing gained by a program with more rights."""
+def test_every_container_has_the_restrictions_of_a_pod(compose: dict[str, Any]):
+    """Containers only write to /tmp and volumes, are not root, and have and gain no privileges."""
     for service in compose["services"].values():
         assert service["read_only"] is True
         assert service["user"] == "10001:10001"
@@ -50,33 +50,36 @@ def test_every_container_is_held_as_short_as_a_pod(compose: dict[str, Any]):
 
 
 def test_every_image_is_one_of_ours_and_is_built_from_its_dockerfile(compose: dict[str, Any]):
-    """All of them are there, at the project's version."""
+    """compose.yaml builds all images at the project's version, each from its own target with its extras."""
     seen = set()
     for service in compose["services"].values():
         found = re.fullmatch(rf"everybody-dance/([a-z-]+):{re.escape(VERSION)}", service["image"])
         assert found is not None
-        assert service["build"] == {"context": ".", "dockerfile": DOCKERFILES[found[1]]}
+        expected = {"context": ".", "target": found[1], "args": {"EXTRAS": EXTRAS[found[1]]}}
+        if dockerfile_of(found[1]) != "Dockerfile":
+            expected["dockerfile"] = dockerfile_of(found[1])
+        assert service["build"] == expected
         seen.add(found[1])
-    assert seen == set(DOCKERFILES)
+    assert seen == set(EXTRAS)
 
 
 def test_settings_are_read_as_the_processes_read_them(root: Path, compose: dict[str, Any]):
-    """On top of the images' own: no misspelt variable, and plaintext is wanted everywhere it is needed."""
+    """Together with the images' own settings, there is no misspelt variable, and plaintext is allowed where needed."""
     for name, (settings, prefix, _) in SETTINGS.items():
-        environment = Dockerfile(root / DOCKERFILES[name]).environment | compose["services"][name]["environment"]
+        environment = Dockerfile(root, name).environment | compose["services"][name]["environment"]
         from_environment(settings, prefix, environment)
 
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
 def test_the_orchestrator_finds_each_stage(root: Path, compose: dict[str, Any], profile: str):
-    """By a name that one running container has on their network, at the port where it listens."""
+    """Each address names a running container on the same network and a port on which it listens."""
     services = compose["services"]
     running = {n: s for n, s in services.items() if not s.get("profiles") or profile in s["profiles"]}
     ports: dict[str, set[str]] = {}
     for name, service in running.items():
         if name == "seed":
             continue
-        (exposed,) = Dockerfile(root / DOCKERFILES[name]).all("EXPOSE")
+        (exposed,) = Dockerfile(root, name).all("EXPOSE")
         owner = service.get("network_mode", f"service:{name}").removeprefix("service:")
         for called in names_of(running[owner], owner):
             ports.setdefault(called, set()).update(exposed.split())
@@ -87,16 +90,16 @@ def test_the_orchestrator_finds_each_stage(root: Path, compose: dict[str, Any], 
 
 
 def test_a_cpu_is_the_default(root: Path, compose: dict[str, Any]):
-    """`docker compose up` reads .env; each profile has one Triton."""
+    """`docker compose up` reads the CPU profile from .env; each profile has one Triton."""
     assert "COMPOSE_PROFILES=cpu" in (root / ".env").read_text().splitlines()
     tritons = {name: s["profiles"] for name, s in compose["services"].items() if "triton" in name}
     assert tritons == {"triton-cpu": ["cpu"], "triton": ["gpu"]}
 
 
-def test_the_first_start_seeds_what_is_empty_and_the_next_changes_nothing(
+def test_the_first_start_seeds_empty_volumes_and_the_next_changes_nothing(
     root: Path, compose: dict[str, Any], tmp_path: Path
 ):
-    """The sample actor, whole, and a key that the orchestrator takes; also when an earlier start was interrupted."""
+    """Seeding writes the whole sample actor and a valid key, even if an earlier start was interrupted."""
     seed = compose["services"]["seed"]
     script = seed["command"][0].replace("$$", "$")
     script = re.sub(r"(?<=\s)/(app|actors|keys)/", lambda m: f"{root if m[1] == 'app' else tmp_path / m[1]}/", script)
@@ -115,21 +118,16 @@ def test_the_first_start_seeds_what_is_empty_and_the_next_changes_nothing(
 
 
 def test_bake_and_the_script_build_the_same_images(root: Path):
-    """The same names from the same Dockerfiles."""
+    """docker-bake.hcl has the names, extras, Dockerfiles and version of scripts/images.py."""
     text = (root / "docker-bake.hcl").read_text()
-    found = re.findall(
-        r'target "([a-z-]+)" \{\s+inherits\s+= \["ours"\]\s+dockerfile = "([^"]+)"\s+tags\s+= tags\("([a-z-]+)"\)', text
-    )
-    assert {name: dockerfile for name, dockerfile, _ in found} == DOCKERFILES
-    assert all(name == tag for name, _, tag in found)
-    (listed,) = re.findall(r"targets = \[(.*)\]", text)
-    assert re.findall(r'"([a-z-]+)"', listed) == list(DOCKERFILES)
+    assert dict(re.findall(r'\{ name = "([a-z-]+)", extras = "([a-z,]+)" \}', text)) == EXTRAS
+    (image, one, others) = re.findall(r'image\.name == "(.*)" \? "(.*)" : "(.*)"\n', text)[0]
+    assert {name: one if name == image else others for name in EXTRAS} == {name: dockerfile_of(name) for name in EXTRAS}
     assert f'default = "{VERSION}"' in text
-    assert runpy.run_path(str(root / "scripts" / "images.py"))["DOCKERFILES"] == DOCKERFILES
 
 
-def test_triton_and_its_agent_alone_share_its_key(root: Path, compose: dict[str, Any]):
-    """In memory, for their user; Triton is started by the words of its image, which make a key at each start."""
+def test_only_triton_and_its_agent_share_its_key(root: Path, compose: dict[str, Any]):
+    """The key is in memory and only for their user; Triton's image makes a new one at each start."""
     services, volume = compose["services"], "repository-key:/run/repository-key"
     mounted = {name: one for name, service in services.items() for one in service.get("volumes", []) if "key:" in one}
     assert mounted == {"triton": volume, "agent": f"{volume}:ro"}
@@ -139,10 +137,10 @@ def test_triton_and_its_agent_alone_share_its_key(root: Path, compose: dict[str,
     assert not {"command", "entrypoint"} & (
         set(services["triton"]) | set(services["triton-cpu"]) | set(services["agent"])
     )
-    (command,) = Dockerfile(root / DOCKERFILES["triton"]).all("CMD")
+    (command,) = Dockerfile(root, "triton").all("CMD")
     words = json.loads(command)
     assert "--allow-http=false" in words
     assert re.search(r"/dev/urandom \| tr .* > \.key; mv -f \.key key; key=\$\(cat key\)", words[2])
     assert 'exec tritonserver "$@" --grpc-restricted-protocol=' in words[2]
-    read = Dockerfile(root / DOCKERFILES["agent"]).environment["GENERATOR_TRITON_REPOSITORY_KEY_FILE"]
+    read = Dockerfile(root, "agent").environment["GENERATOR_TRITON_REPOSITORY_KEY_FILE"]
     assert read == "/run/repository-key/key"

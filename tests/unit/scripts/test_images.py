@@ -1,13 +1,13 @@
-"""The command that builds, pushes and loads images, on an engine that only notes what it is told."""
+"""The command that builds, pushes and loads images, with an engine that only records its commands."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from scripts import images
 
 MANIFEST = """\
 metadata: {name: everybody-dance-training, namespace: everybody-dance}
@@ -26,17 +26,10 @@ images:
 """
 
 
-@pytest.fixture
-def images(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script as a module; docker is there, podman and buildah are not."""
-    spec = importlib.util.spec_from_file_location("images_script", root / "scripts" / "images.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(__import__("sys").modules, spec.name, module)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module.shutil, "which", lambda program: "/usr/bin/docker" if program == "docker" else None)
-    return module
+@pytest.fixture(autouse=True)
+def only_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docker is installed; podman and buildah are not."""
+    monkeypatch.setattr("shutil.which", lambda program: "/usr/bin/docker" if program == "docker" else None)
 
 
 @pytest.fixture
@@ -53,22 +46,21 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def told() -> list[list[str]]:
-    """What the engine was told."""
+def commands() -> list[list[str]]:
+    """The commands that the engine received."""
     return []
 
 
-def test_push_builds_pushes_and_names_the_images_in_the_manifests(images, checkout, told):
-    """One command; other images, and what only looks like one, stay as they are."""
+def test_push_builds_pushes_and_names_the_images_in_the_manifests(checkout, commands):
+    """`push` does all of it; other images, and names that only look like one of ours, stay."""
     registry = "registry.example:5000/me"
-    assert (
-        images.main(["push", "pose", "--registry", f"{registry}/"], lambda words: told.append(list(words)), checkout)
-        == 0
-    )
+    words = ["push", "pose", "--registry", f"{registry}/"]
+    assert images.main(words, lambda command: commands.append(list(command)), checkout) == 0
     there = f"{registry}/everybody-dance-pose:0.1.0"
-    assert [words[1] for words in told] == ["build", "tag", "push"]
-    assert told[0][-5:] == ["--file", "services/pose/Dockerfile", "--tag", "everybody-dance/pose:0.1.0", "."]
-    assert told[1:] == [["docker", "tag", "everybody-dance/pose:0.1.0", there], ["docker", "push", there]]
+    assert [words[1] for words in commands] == ["build", "tag", "push"]
+    assert {"--build-arg=EXTRAS=pose", "--build-arg=VERSION=0.1.0"} <= set(commands[0])
+    assert commands[0][-5:] == ["--target", "pose", "--tag", "everybody-dance/pose:0.1.0", "."]
+    assert commands[1:] == [["docker", "tag", "everybody-dance/pose:0.1.0", there], ["docker", "push", there]]
     manifest = (checkout / "deploy" / "30-pose.yaml").read_text()
     assert f"image: {there}\n" in manifest
     assert f'image: "{registry}/everybody-dance-triton-cpu:0.1.0"\n' in manifest
@@ -79,9 +71,9 @@ def test_push_builds_pushes_and_names_the_images_in_the_manifests(images, checko
     assert f"newName: {registry}/everybody-dance-triton-cpu\n" in kustomization
 
 
-@pytest.mark.parametrize("registry", ["localhost:5000", "docker.io/somebody", "registry.example/a/b-c/d_e"])
-def test_names_are_set_again_and_taken_back(images, checkout, registry):
-    """The same registry changes nothing, another one takes its place, and none brings the first names back."""
+@pytest.mark.parametrize("registry", ["localhost:5000", "docker.io/me", "registry.example/a/b-c/d_e"])
+def test_names_can_be_replaced_and_restored(checkout, registry):
+    """The same registry changes nothing, another one replaces it, and none restores the plain names."""
     before = [path.read_text().replace("0.0.9", "0.1.0") for path in images.manifests(checkout)]
     assert len(images.set_names(checkout, "0.1.0", registry)) == 2
     assert images.set_names(checkout, "0.1.0", registry) == []
@@ -95,37 +87,37 @@ def test_names_are_set_again_and_taken_back(images, checkout, registry):
     ("command", "loads"),
     [(["load-kind", "--cluster", "here"], ["kind", "load", "image-archive"]), (["load-k3s"], ["k3s", "ctr"])],
 )
-def test_every_image_is_loaded_into_a_cluster(images, checkout, told, command, loads):
-    """Each is saved, loaded and thrown away again."""
-    assert images.main(command, lambda words: told.append(list(words)), checkout) == 0
-    assert [words[:2] for words in told[::2]] == [["docker", "save"]] * len(images.DOCKERFILES)
-    assert all(words[: len(loads)] == loads for words in told[1::2])
-    assert not any(Path(words[3]).exists() for words in told[::2])
+def test_every_image_is_loaded_into_a_cluster(checkout, commands, command, loads):
+    """Each image is saved, loaded and deleted again."""
+    assert images.main(command, lambda words: commands.append(list(words)), checkout) == 0
+    assert [words[:2] for words in commands[::2]] == [["docker", "save"]] * len(images.EXTRAS)
+    assert all(words[: len(loads)] == loads for words in commands[1::2])
+    assert not any(Path(words[3]).exists() for words in commands[::2])
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["build", "nose"], "there is no image nose; there are: pose, normalize"),
-        (["push", "--registry", "https://registry.example"], "--registry 'https://registry.example' is none"),
-        (["push", "--registry", "registry.example/Me"], "expected host[:port][/path] in small letters"),
-        (["push", "--registry", ""], "--registry '' is none"),
+        (["build", "nose"], "unknown image nose; the images are pose, normalize"),
+        (["push", "--registry", "https://registry.example"], "--registry 'https://registry.example' is invalid"),
+        (["push", "--registry", "registry.example/Me"], "expected host[:port][/path] in lower case"),
+        (["push", "--registry", ""], "--registry '' is invalid"),
         (["build", "--engine", "podman"], "podman is not installed"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_done(images, checkout, told, capsys, words, said):
-    """In one line."""
-    assert images.main(words, lambda words: told.append(list(words)), checkout) == 1
-    assert said in capsys.readouterr().err
-    assert told == []
+def test_mistakes_are_reported_before_anything_is_done(checkout, commands, capsys, words, message):
+    """The command prints one line and runs nothing."""
+    assert images.main(words, lambda words: commands.append(list(words)), checkout) == 1
+    assert message in capsys.readouterr().err
+    assert commands == []
 
 
-def test_a_build_that_fails_is_one_line(images, checkout, capsys):
-    """And nothing is pushed, or named, after it."""
+def test_a_build_that_fails_is_one_line(checkout, capsys):
+    """After a failed build, nothing is pushed and no manifest changes."""
 
     def fails(words: Sequence[str]) -> None:
-        raise images.Mistake("`docker build ...` ended with exit code 1")
+        raise images.Mistake("`docker build ...` failed with exit code 1")
 
     assert images.main(["push", "--registry", "registry.example"], fails, checkout) == 1
-    assert capsys.readouterr().err == "error: `docker build ...` ended with exit code 1\n"
+    assert capsys.readouterr().err == "error: `docker build ...` failed with exit code 1\n"
     assert "everybody-dance/pose:0.0.9" in (checkout / "deploy" / "30-pose.yaml").read_text()

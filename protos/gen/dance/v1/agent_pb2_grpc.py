@@ -6,7 +6,7 @@ from dance.v1 import agent_pb2 as dance_dot_v1_dot_agent__pb2
 
 
 class GeneratorAgentServiceStub(object):
-    """Stands beside a Triton and keeps its actors: writes repository entries, loads, heals and unloads them.
+    """Manages the actors of a Triton in the same pod: writes repository entries; loads, repairs and unloads actors.
     """
 
     def __init__(self, channel):
@@ -23,14 +23,14 @@ class GeneratorAgentServiceStub(object):
 
 
 class GeneratorAgentServiceServicer(object):
-    """Stands beside a Triton and keeps its actors: writes repository entries, loads, heals and unloads them.
+    """Manages the actors of a Triton in the same pod: writes repository entries; loads, repairs and unloads actors.
     """
 
     def EnsureActor(self, request, context):
-        """EnsureActor answers when the actor is loaded and a canary inference went through. NOT_FOUND: no such actor or
-        version. FAILED_PRECONDITION: the actor cannot be served here (label-map version, damaged files).
-        RESOURCE_EXHAUSTED: as many actors as fit are loaded, and all are in use. UNAVAILABLE: Triton does not answer.
-        A session asks again now and then: an actor that was asked for counts as in use for a while.
+        """EnsureActor answers when the actor is loaded and a canary inference succeeded. NOT_FOUND: the actor or version does
+        not exist. FAILED_PRECONDITION: this server cannot serve the actor (label-map version, damaged files).
+        RESOURCE_EXHAUSTED: the maximum number of actors is loaded, and all are in use. UNAVAILABLE: Triton does not
+        answer. Sessions repeat the call periodically, because a call only marks its actor as in use for a limited time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -52,7 +52,7 @@ def add_GeneratorAgentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GeneratorAgentService(object):
-    """Stands beside a Triton and keeps its actors: writes repository entries, loads, heals and unloads them.
+    """Manages the actors of a Triton in the same pod: writes repository entries; loads, repairs and unloads actors.
     """
 
     @staticmethod

@@ -6,7 +6,7 @@ from dance.v1 import face_pb2 as dance_dot_v1_dot_face__pb2
 
 
 class FaceServiceStub(object):
-    """Makes generated faces better.
+    """Improves generated faces.
     """
 
     def __init__(self, channel):
@@ -23,13 +23,13 @@ class FaceServiceStub(object):
 
 
 class FaceServiceServicer(object):
-    """Makes generated faces better.
+    """Improves generated faces.
     """
 
     def Refine(self, request, context):
-        """Refine adds the actor's face residual to one crop. NOT_FOUND: no such actor or version. FAILED_PRECONDITION: the
-        actor has no face network, or one that cannot be served here. INVALID_ARGUMENT: crops of another size or encoding,
-        or version 0. RESOURCE_EXHAUSTED: too many faces wait.
+        """Refine adds the actor's face residual to one crop. NOT_FOUND: the actor or version does not exist.
+        FAILED_PRECONDITION: the actor has no face network, or one that this server cannot serve. INVALID_ARGUMENT: a crop
+        has another size or encoding, or the version is 0. RESOURCE_EXHAUSTED: too many faces are waiting.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -51,7 +51,7 @@ def add_FaceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FaceService(object):
-    """Makes generated faces better.
+    """Improves generated faces.
     """
 
     @staticmethod

@@ -6,7 +6,7 @@ from dance.v1 import normalize_pb2 as dance_dot_v1_dot_normalize__pb2
 
 
 class NormalizeServiceStub(object):
-    """Lays poses into another body and place.
+    """Transforms poses to another body and position.
     """
 
     def __init__(self, channel):
@@ -23,11 +23,11 @@ class NormalizeServiceStub(object):
 
 
 class NormalizeServiceServicer(object):
-    """Lays poses into another body and place.
+    """Transforms poses to another body and position.
     """
 
     def Normalize(self, request_iterator, context):
-        """Normalize answers every pose frame once, in the order sent; with a look-ahead of k the answer to frame t comes
+        """Normalize answers every pose frame once, in the order sent. With a look-ahead of k, the answer to frame t comes
         after frame t + k or the end of the requests. INVALID_ARGUMENT: the config or a frame breaks the contract.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -50,7 +50,7 @@ def add_NormalizeServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NormalizeService(object):
-    """Lays poses into another body and place.
+    """Transforms poses to another body and position.
     """
 
     @staticmethod

@@ -27,12 +27,12 @@ class PoseServiceServicer(object):
     """
 
     def Estimate(self, request_iterator, context):
-        """Estimate answers every frame once, in the order sent, and ends when the requests end. A frame with nobody in it
-        is answered without people, and one that does not decode with `bad_picture`: facts about the frame, not errors of
-        the stream. The tracker lives in the stream: a new stream finds the dancer anew. INVALID_ARGUMENT: the first
-        request is no config, a later one no frame, or sequences do not rise. UNIMPLEMENTED: a backend or dancer rule that
-        this server does not serve. RESOURCE_EXHAUSTED: as many streams as are admitted are open. DEADLINE_EXCEEDED: the
-        client sent or read nothing for longer than it may.
+        """Estimate answers every frame once, in the order sent, and ends when the requests end. A frame without a person is
+        answered without people, and a frame that does not decode with `bad_picture`: these are facts about the frame, not
+        errors of the stream. Each stream has its own tracker, so a new stream selects the dancer again. INVALID_ARGUMENT:
+        the first request is not a config, a later one is not a frame, or sequences do not increase. UNIMPLEMENTED: this
+        server does not support the backend or the dancer rule. RESOURCE_EXHAUSTED: the maximum number of streams is open.
+        DEADLINE_EXCEEDED: the client sent or read nothing for longer than allowed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

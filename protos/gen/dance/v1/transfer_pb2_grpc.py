@@ -6,7 +6,7 @@ from dance.v1 import transfer_pb2 as dance_dot_v1_dot_transfer__pb2
 
 
 class TransferServiceStub(object):
-    """Video in, the actor's video out.
+    """Turns a video of a person into a video of the actor with the same motion.
     """
 
     def __init__(self, channel):
@@ -33,29 +33,29 @@ class TransferServiceStub(object):
 
 
 class TransferServiceServicer(object):
-    """Video in, the actor's video out.
+    """Turns a video of a person into a video of the actor with the same motion.
     """
 
     def Transfer(self, request_iterator, context):
-        """Transfer answers every frame once, in the order sent, and ends when the requests end. INVALID_ARGUMENT: the
-        config or a frame breaks the contract; BadRequest names the field: do not retry. NOT_FOUND: no such actor.
-        FAILED_PRECONDITION: the actor is of another label-map version. UNIMPLEMENTED: a field this server does not serve.
-        UNAVAILABLE: a stage failed; the message names the stage and the frame. DEADLINE_EXCEEDED: a stage, or the client,
-        was silent for longer than it may. RESOURCE_EXHAUSTED: the server is full; RetryInfo says when to come again.
+        """Transfer answers every frame once, in the order sent, and ends when the requests end. INVALID_ARGUMENT: the config
+        or a frame breaks the contract; BadRequest names the field; do not retry. NOT_FOUND: the actor does not exist.
+        FAILED_PRECONDITION: the actor has another label-map version. UNIMPLEMENTED: this server does not support a field.
+        UNAVAILABLE: a stage failed; the message names the stage and the frame. DEADLINE_EXCEEDED: a stage or the client
+        was silent for longer than allowed. RESOURCE_EXHAUSTED: the server is full; RetryInfo gives the time until a retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListActors(self, request, context):
-        """ListActors says who there is.
+        """ListActors returns all actors and their versions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FitBody(self, request_iterator, context):
-        """FitBody looks at a whole clip and answers once, at its end. FAILED_PRECONDITION: no whole body in the clip.
+        """FitBody analyses a whole clip and answers once, at its end. FAILED_PRECONDITION: the clip never shows a whole body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,7 @@ def add_TransferServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TransferService(object):
-    """Video in, the actor's video out.
+    """Turns a video of a person into a video of the actor with the same motion.
     """
 
     @staticmethod

@@ -14,8 +14,9 @@ import pytest
 
 from client.__main__ import run
 from client.cluster.footage_upload import _TAKE, Upload
-from client.cluster.job_template import JobRequest, read_template, upload_pod
-from client.cluster.options import ClusterAccess
+from client.cluster.job_template import read_template, upload_pod
+from client.cluster.kubernetes_api import connected
+from client.cluster.options import ClusterAccess, ClusterTraining
 from client.errors import ClusterError
 from tests.unit.client.cluster.containerd import Exec
 from tests.unit.client.cluster.fake_cluster import NAMESPACE, FakeCluster, Served
@@ -38,13 +39,12 @@ class Sender:
         self.cluster, self.footage = cluster, footage
         self.said: list[str] = []
         self.counts: list[int] = []
-        request = JobRequest(
-            training=TrainRequest(footage=FootageRequest(files=[footage]), actor="me", consent="ours"),
-            namespace=NAMESPACE,
+        access = ClusterAccess(namespace=NAMESPACE, kubeconfig=served.kubeconfig)
+        request = ClusterTraining(
+            training=TrainRequest(footage=FootageRequest(files=[footage]), actor="me", consent="ours"), access=access
         )
-        access = ClusterAccess(kubeconfig=served.kubeconfig)
         pod = upload_pod(read_template(), request, 60)
-        self.upload = Upload(access.connected(), pod, self.said.append, self.counts.append)
+        self.upload = Upload(connected(access), pod, self.said.append, self.counts.append)
 
     def there(self) -> list[Path]:
         """Every file in the volume."""

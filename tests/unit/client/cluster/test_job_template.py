@@ -12,9 +12,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from client.cluster.job_template import TEMPLATE, JobRequest, job_name, on_cluster, read_template, render, upload_pod
+from client.cluster.job_template import TEMPLATE, on_cluster, read_template, render, upload_pod
 from client.cluster.job_watcher import LogPlace
-from client.errors import CommandError, UsageError
+from client.cluster.options import ClusterAccess, ClusterTraining, job_name
+from client.errors import CommandError
 from serving.process.exit_codes import EXIT_FINAL, EXIT_INTERRUPTED
 from training.options import FootageRequest, TrainRequest
 
@@ -23,7 +24,7 @@ FOOTAGE = FootageRequest(files=[Path("/footage/me.mp4")])
 TRAINING = on_cluster(
     TrainRequest(footage=FOOTAGE, actor="me", preset="full-512", consent="who agreed, to what"), FOOTAGE, 1
 )
-EXAMPLE = JobRequest(training=TRAINING, namespace="everybody-dance")
+EXAMPLE = ClusterTraining(training=TRAINING, access=ClusterAccess())
 
 
 def test_the_template_is_what_is_rendered_for_its_own_example():
@@ -123,12 +124,6 @@ def test_a_template_that_is_none_is_refused(tmp_path, text, message):
         read_template(tmp_path / "mine.yaml")
     with pytest.raises(CommandError, match="cannot be read"):
         read_template(tmp_path / "none.yaml")
-
-
-def test_a_negative_number_of_gpus_is_refused():
-    """The error names the option."""
-    with pytest.raises(UsageError, match="--gpus"):
-        replace(EXAMPLE, gpus=-1)
 
 
 def test_a_users_template_keeps_what_is_his(tmp_path):

@@ -417,6 +417,7 @@ def test_a_job_is_watched_from_anywhere(site):
         (["--footage-path", "../etc"], "--footage-path must be a file below /footage"),
         (["--work", "elsewhere"], "--work does not apply with --on kubernetes"),
         (["--nodes", "0"], "--nodes"),
+        (["--gpus", "-1"], "--gpus"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(site, more, message):

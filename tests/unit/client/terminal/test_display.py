@@ -15,7 +15,7 @@ def test_no_number_is_cut_short_in_a_narrow_terminal(capsys: pytest.CaptureFixtu
     """Eighty characters fit a name and six numbers."""
     display = Display()
     display.out = Console(width=80, highlight=False, force_terminal=True)
-    display.tables("juggler", [("Likeness", _HEADINGS, [_ROW])])
+    display.table(_HEADINGS, [_ROW], title="Likeness", names=1)
     told = capsys.readouterr().out
     assert all(number in told for number in _ROW[1:])
     assert "…" not in told
@@ -23,6 +23,6 @@ def test_no_number_is_cut_short_in_a_narrow_terminal(capsys: pytest.CaptureFixtu
 
 def test_a_row_is_one_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Other programs can read it."""
-    Display().tables("juggler", [("Likeness", _HEADINGS, [_ROW])])
+    Display().table(_HEADINGS, [_ROW], title="Likeness", names=1)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if _ROW[0] in line]
     assert [cell.strip() for cell in line.strip("│").split("│")] == list(_ROW)

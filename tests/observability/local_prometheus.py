@@ -1,4 +1,4 @@
-"""A Prometheus on this machine with the configuration and rules of deploy/, asking local processes; its HTTP API."""
+"""A Prometheus on this machine with the configuration and rules of deploy/, scraping local processes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ import yaml
 
 from serving.process.parent_death import adopted
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-# This machine is asked without a proxy, whatever the environment names.
+ROOT: Final = Path(__file__).resolve().parents[2]
+# Connect to this machine directly, even if the environment names a proxy.
 _STRAIGHT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 DEPLOYED_FOLDER: Final = "/etc/prometheus"
-"""Where the configuration lies in the pod, and therefore what it calls its rules."""
+"""The folder of the configuration in the pod; the configuration names its rules by it."""
 
 _READY_SECONDS: Final = 30.0
 _END_SECONDS: Final = 15.0
@@ -36,7 +36,7 @@ Targets = Mapping[str, Sequence[str]]
 
 
 def deployed_files() -> dict[str, str]:
-    """What the ConfigMaps of deploy/ put into Prometheus' folder: prometheus.yml, recording.yaml and alerts.yaml."""
+    """Return the files that deploy/'s ConfigMaps mount for Prometheus: prometheus.yml, recording.yaml, alerts.yaml."""
     files: dict[str, str] = {}
     for name in ("70-prometheus-config", "71-prometheus-rules"):
         files |= yaml.safe_load((ROOT / "deploy" / f"{name}.yaml").read_text())["data"]
@@ -44,14 +44,14 @@ def deployed_files() -> dict[str, str]:
 
 
 def local_configuration(deployed: str, rules_folder: Path, targets: Targets, every_seconds: float) -> str:
-    """The deployed prometheus.yml with addresses of this machine, its intervals shortened, and nothing else changed.
+    """Return the deployed prometheus.yml with local addresses and shorter intervals, and nothing else changed.
 
-    Raises ValueError where `targets` does not name exactly the scrape jobs of the configuration.
+    Raises ValueError if `targets` does not name exactly the scrape jobs of the configuration.
     """
     config = yaml.safe_load(deployed)
     jobs = {job["job_name"] for job in config["scrape_configs"]}
     if jobs != set(targets):
-        raise ValueError(f"targets are given for {sorted(targets)}, and the configuration has {sorted(jobs)}")
+        raise ValueError(f"targets name the jobs {sorted(targets)}, but the configuration has {sorted(jobs)}")
     interval = f"{round(every_seconds * 1000)}ms"
     config["global"] |= {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
     config["rule_files"] = [
@@ -61,7 +61,7 @@ def local_configuration(deployed: str, rules_folder: Path, targets: Targets, eve
     for job in config["scrape_configs"]:
         addresses = list(targets[job["job_name"]])
         if "dns_sd_configs" in job:
-            # The name is looked at by the rules that give a target its labels.
+            # The relabelling rules read the DNS name.
             (found,) = job.pop("dns_sd_configs")
             labels = {"__meta_dns_name": found["names"][0]}
         else:
@@ -73,74 +73,32 @@ def local_configuration(deployed: str, rules_folder: Path, targets: Targets, eve
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One time series. labels: all of them. points: seconds since 1970, and the value, which may be NaN."""
+    """One time series. labels: all of them. value: now; may be NaN."""
 
     labels: Mapping[str, str]
-    points: Sequence[tuple[float, float]]
+    value: float
 
     @property
     def finite(self) -> bool:
-        """Whether it has a value that is a number."""
-        return any(math.isfinite(value) for _, value in self.points)
+        """Whether the value is a number."""
+        return math.isfinite(self.value)
 
 
-class PrometheusApi:
-    """The HTTP API of a Prometheus. Every method raises OSError when it does not answer."""
+class LocalPrometheus:
+    """A Prometheus process as a context manager, with the queries of its HTTP API.
 
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+    folder: for its configuration, data and log. targets: one entry for each scrape job, possibly without addresses;
+    its own address is added. every_seconds: between two scrapes, and between two evaluations of the rules.
 
-    def now(self, expr: str) -> list[Series]:
-        """The series of an expression, with its value of now. Raises ValueError for an expression that is none."""
-        return [_series(found, [found["value"]]) for found in self._get("query", query=expr)["result"]]
-
-    def over(self, expr: str, start_s: float, end_s: float, step_seconds: float) -> list[Series]:
-        """The series of an expression between two times. Raises ValueError for an expression that is none."""
-        answer = self._get("query_range", query=expr, start=start_s, end=end_s, step=step_seconds)
-        return [_series(found, found["values"]) for found in answer["result"]]
-
-    def targets(self) -> list[dict[str, Any]]:
-        """All targets, as the API describes them."""
-        found: list[dict[str, Any]] = self._get("targets")["activeTargets"]
-        return found
-
-    def rules(self) -> list[dict[str, Any]]:
-        """All rules of all groups, as the API describes them."""
-        return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
-
-    def evaluations(self) -> set[str]:
-        """When each group of rules was looked at last, as the API writes times."""
-        return {group["lastEvaluation"] for group in self._get("rules")["groups"]}
-
-    def _get(self, what: str, **parameters: str | float) -> Any:
-        query = urllib.parse.urlencode(parameters)
-        try:
-            with _STRAIGHT.open(f"{self.url}/api/v1/{what}?{query}", timeout=_ANSWER_SECONDS) as answer:
-                return json.load(answer)["data"]
-        except urllib.error.HTTPError as error:
-            said = error.read().decode(errors="replace")
-            raise ValueError(f"Prometheus refuses {parameters.get('query', what)}: {said}") from error
-
-
-def _series(found: Mapping[str, Any], points: Sequence[tuple[float, str]]) -> Series:
-    return Series(found["metric"], [(float(at_s), float(value)) for at_s, value in points])
-
-
-class LocalPrometheus(PrometheusApi):
-    """A Prometheus process, as a context manager: entered when it is ready, ended on leaving.
-
-    folder: for its configuration, data and log. targets: by scrape job, all of them named, some perhaps without an
-    address. every_seconds: between two scrapes, and two evaluations of the rules. Its own address is added.
-
-    Entering raises FileNotFoundError where no Prometheus is installed, RuntimeError with the end of its log when it
-    does not start.
+    Entering waits until it is ready. It raises RuntimeError with the end of the log if Prometheus does not start. Every
+    query raises OSError if Prometheus does not answer, and ValueError for an invalid expression.
     """
 
     def __init__(self, folder: Path, targets: Targets, *, every_seconds: float = 1.0) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{probe.getsockname()[1]}"
-        super().__init__(f"http://{self.address}")
+        self.url = f"http://{self.address}"
         self._folder = folder
         self._targets = {**targets, "prometheus": [self.address]}
         self._every_seconds = every_seconds
@@ -149,7 +107,7 @@ class LocalPrometheus(PrometheusApi):
     def __enter__(self) -> Self:
         program = shutil.which("prometheus")
         if program is None:
-            raise FileNotFoundError("there is no program prometheus here; on Debian: apt-get install prometheus")
+            raise FileNotFoundError("prometheus is not installed; on Debian: apt-get install prometheus")
         config = write_configuration(self._folder, self._targets, self._every_seconds)
         command = (
             program,
@@ -172,7 +130,7 @@ class LocalPrometheus(PrometheusApi):
         self.end()
 
     def end(self) -> None:
-        """Ends the process, killing it where it takes too long."""
+        """Terminate the process; kill it if it takes too long."""
         if self._process is None:
             return
         self._process.terminate()
@@ -182,6 +140,32 @@ class LocalPrometheus(PrometheusApi):
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def now(self, expr: str) -> list[Series]:
+        """Return the series of an expression with their current values."""
+        return [Series(one["metric"], float(one["value"][1])) for one in self._get("query", query=expr)["result"]]
+
+    def targets(self) -> list[dict[str, Any]]:
+        """Return all targets, as the API describes them."""
+        found: list[dict[str, Any]] = self._get("targets")["activeTargets"]
+        return found
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return all rules of all groups, as the API describes them."""
+        return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
+
+    def evaluations(self) -> set[str]:
+        """Return the times of the last evaluation of each group of rules, as the API writes times."""
+        return {group["lastEvaluation"] for group in self._get("rules")["groups"]}
+
+    def _get(self, what: str, **parameters: str) -> Any:
+        query = urllib.parse.urlencode(parameters)
+        try:
+            with _STRAIGHT.open(f"{self.url}/api/v1/{what}?{query}", timeout=_ANSWER_SECONDS) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            reason = error.read().decode(errors="replace")
+            raise ValueError(f"Prometheus refuses {parameters.get('query', what)}: {reason}") from error
 
     @property
     def _log(self) -> Path:
@@ -196,11 +180,11 @@ class LocalPrometheus(PrometheusApi):
             except OSError:
                 time.sleep(0.05)
         end = "\n".join(self._log.read_text(errors="replace").splitlines()[-8:])
-        raise RuntimeError(f"Prometheus does not start; the end of {self._log}:\n{end}")
+        raise RuntimeError(f"Prometheus did not start; the end of {self._log}:\n{end}")
 
 
 def write_configuration(folder: Path, targets: Targets, every_seconds: float) -> Path:
-    """Writes the deployed configuration for local targets, and the deployed rules, into `folder`; gives its path."""
+    """Write the deployed rules and the configuration for local targets to `folder`; return the configuration's path."""
     rules = folder / "rules"
     rules.mkdir(parents=True, exist_ok=True)
     files = deployed_files()
