@@ -15,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.drawn_people import HEIGHT, LIMBS, PARTS, STANDING, WIDTH, Floats, Maps, draw_maps
-from services.pose.openpose.grouping import Connection, Grouped, GroupingRules, Peaks, assembled, group
+from services.pose.openpose.grouping import (
+    LINE_SAMPLES,
+    MIN_ALIGNED_FRACTION,
+    MIN_ALIGNMENT,
+    MIN_PEAK,
+    Connection,
+    Grouped,
+    Peaks,
+    assembled,
+    group,
+)
 
 GOAL_MS = 10.0
 
@@ -33,7 +43,7 @@ def crowd(count: int, seed: int = 0) -> list[Floats]:
     return people
 
 
-def group_in_loops(heatmaps: Maps, fields: Maps, rules: GroupingRules) -> Grouped:
+def group_in_loops(heatmaps: Maps, fields: Maps) -> Grouped:
     """`services.pose.openpose.grouping.group` as in the paper: a loop over cells, two over the joints of a limb."""
     parts, height, width = heatmaps.shape
     found: list[tuple[int, float, float, float]] = []
@@ -41,7 +51,7 @@ def group_in_loops(heatmaps: Maps, fields: Maps, rules: GroupingRules) -> Groupe
         for y in range(height):
             for x in range(width):
                 level = float(heatmaps[part, y, x])
-                if level > rules.min_peak and _is_peak(heatmaps[part], x, y):
+                if level > MIN_PEAK and _is_peak(heatmaps[part], x, y):
                     found += [(part, *_refined(heatmaps[part], x, y), level)]
     part_of = np.array([peak[0] for peak in found])
     peaks = Peaks(
@@ -57,7 +67,7 @@ def group_in_loops(heatmaps: Maps, fields: Maps, rules: GroupingRules) -> Groupe
         for i, one in enumerate(found):
             for j, other in enumerate(found):
                 if one[0] == limb.start and other[0] == limb.end:
-                    score = _line_integral(fields[limb.x], fields[limb.y], one, other, rules)
+                    score = _line_integral(fields[limb.x], fields[limb.y], one, other)
                     if score is not None:
                         candidates.append((score, i, j))
         taken: set[int] = set()
@@ -65,7 +75,7 @@ def group_in_loops(heatmaps: Maps, fields: Maps, rules: GroupingRules) -> Groupe
             if i not in taken and j not in taken:
                 taken |= {i, j}
                 connections.append(Connection(kind, i, j, score))
-    return assembled(peaks, connections, LIMBS, parts, rules)
+    return assembled(peaks, connections, LIMBS, parts)
 
 
 def _is_peak(heatmap: Maps, x: int, y: int) -> bool:
@@ -98,18 +108,17 @@ def _line_integral(
     field_y: Maps,
     one: tuple[int, float, float, float],
     other: tuple[int, float, float, float],
-    rules: GroupingRules,
 ) -> float | None:
     along_x, along_y = other[1] - one[1], other[2] - one[2]
     length = max(math.hypot(along_x, along_y), 1e-3)
     values = []
-    for number in range(rules.line_samples):
-        at = number / (rules.line_samples - 1)
+    for number in range(LINE_SAMPLES):
+        at = number / (LINE_SAMPLES - 1)
         x, y = round(one[1] + at * along_x), round(one[2] + at * along_y)
         values.append((field_x[y, x] * along_x + field_y[y, x] * along_y) / length)
-    aligned = sum(value > rules.min_alignment for value in values)
+    aligned = sum(value > MIN_ALIGNMENT for value in values)
     mean = sum(values) / len(values) + min(0.5 * max(field_x.shape) / length - 1, 0)
-    return float(mean) if aligned >= rules.min_aligned_fraction * rules.line_samples and mean > 0 else None
+    return float(mean) if aligned >= MIN_ALIGNED_FRACTION * LINE_SAMPLES and mean > 0 else None
 
 
 def main() -> None:
@@ -119,16 +128,15 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     chosen = arguments.parse_args()
     heatmaps, fields = draw_maps(crowd(chosen.people))
-    rules = GroupingRules()
     seconds: dict[str, list[tuple[float, float]]] = {"vectorised": [], "plain loops": []}
     for _ in range(chosen.rounds):
         found = {}
         for name in seconds:
             started, started_cpu = time.perf_counter(), time.thread_time()
             if name == "vectorised":
-                found[name] = group(heatmaps, fields, LIMBS, rules)
+                found[name] = group(heatmaps, fields, LIMBS)
             else:
-                found[name] = group_in_loops(heatmaps, fields, rules)
+                found[name] = group_in_loops(heatmaps, fields)
             seconds[name].append((time.perf_counter() - started, time.thread_time() - started_cpu))
         same = _same(*found.values())
         assert len(found["vectorised"]) == chosen.people, f"found {len(found['vectorised'])} people"

@@ -143,20 +143,16 @@ def measure_body(pose: Pose, size: FrameSize) -> BodyMeasure | None:
     The head is the nose, or the midpoint of the ears if the nose is missing. One ankle is not enough: it may be the
     raised one. A body collapsed onto a point has no height and therefore no measure.
     """
-    right_px, left_px = pose.joint(skeleton.R_ANKLE), pose.joint(skeleton.L_ANKLE)
     head_px = _joint_or_middle(pose, skeleton.NOSE, skeleton.R_EAR, skeleton.L_EAR)
     hips_px = _joint_or_middle(pose, skeleton.MID_HIP, skeleton.R_HIP, skeleton.L_HIP)
-    if right_px is None or left_px is None or head_px is None or hips_px is None:
+    ankles_px = pose.middle(skeleton.R_ANKLE, skeleton.L_ANKLE)
+    if head_px is None or hips_px is None or ankles_px is None:
         return None
-    middle_x_px, middle_y_px = (
-        (float(right_px[0]) + float(left_px[0])) / 2,
-        (float(right_px[1]) + float(left_px[1])) / 2,
-    )
-    height_px = math.hypot(middle_x_px - head_px[0], middle_y_px - head_px[1])
+    height_px = math.hypot(*(ankles_px - head_px).tolist())
     if height_px <= 0:
         return None
-    lower_y = float(max(right_px[1], left_px[1])) / size.height_px
-    return BodyMeasure(lower_y, lower_y, height_px / size.height_px, hips_px[0] / size.width_px)
+    lower_y = float(pose.joints_px[[skeleton.R_ANKLE, skeleton.L_ANKLE], 1].max()) / size.height_px
+    return BodyMeasure(lower_y, lower_y, height_px / size.height_px, float(hips_px[0]) / size.width_px)
 
 
 def fit_body(measures: Sequence[BodyMeasure]) -> BodyStats:
@@ -270,14 +266,9 @@ class RunningBody:
         return running
 
 
-def _joint_or_middle(pose: Pose, joint: int, right: int, left: int) -> tuple[float, float] | None:
-    position = pose.joint(joint)
-    if position is not None:
-        return float(position[0]), float(position[1])
-    right_px, left_px = pose.joint(right), pose.joint(left)
-    if right_px is None or left_px is None:
-        return None
-    return (float(right_px[0]) + float(left_px[0])) / 2, (float(right_px[1]) + float(left_px[1])) / 2
+def _joint_or_middle(pose: Pose, joint: int, right: int, left: int) -> NDArray[np.float64] | None:
+    position_px = pose.joint(joint)
+    return pose.middle(right, left) if position_px is None else position_px.astype(np.float64)
 
 
 def _steps(value: float) -> int:

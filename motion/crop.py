@@ -85,11 +85,8 @@ class Crop:
     def from_dict(cls, values: Mapping[str, Any]) -> Crop:
         """Restore `to_dict`'s numbers. Raises ValueError for missing, unknown or fractional ones."""
         names = [field.name for field in fields(cls)]
-        if set(values) != set(names):
-            raise ValueError(f"a crop takes exactly {names}, got {sorted(values)}")
-        for name in names:
-            if isinstance(values[name], bool) or not isinstance(values[name], int):
-                raise ValueError(f"a crop's {name} must be a whole number, got {values[name]!r}")
+        if set(values) != set(names) or any(type(value) is not int for value in values.values()):
+            raise ValueError(f"a crop takes exactly the whole numbers {names}, got {dict(values)}")
         return cls(**values)
 
 

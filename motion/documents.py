@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -111,52 +111,41 @@ class Fields:
 
     def whole(self, name: str, low: int, high: int, default: int | None = None) -> int:
         """Read a whole number from `low` to `high`; 2.0 is not accepted."""
-        value = self._value(name, f"a whole number from {low} to {high}", default)
-        if type(value) is not int or not low <= value <= high:
-            raise self._wrong(name, f"a whole number from {low} to {high}", value)
-        return value
+        whole: int = self.value(name, _whole_from(low, high), lambda value: _is_whole(value, low, high), default)
+        return whole
 
     def wholes(self, name: str, low: int, high: int) -> tuple[int, ...]:
         """Read a list of whole numbers from `low` to `high`."""
-        expected = f"a list of whole numbers from {low} to {high}"
-        values = self._value(name, expected, None)
-        if not isinstance(values, list):
-            raise self._wrong(name, expected, values)
+        values = self.value(
+            name, f"a list of whole numbers from {low} to {high}", lambda value: isinstance(value, list)
+        )
         for index, value in enumerate(values):
-            if type(value) is not int or not low <= value <= high:
-                raise self._wrong(f"{name}[{index}]", f"a whole number from {low} to {high}", value)
+            if not _is_whole(value, low, high):
+                raise self.unexpected(f"{name}[{index}]", _whole_from(low, high), value)
         return tuple(values)
 
-    def number(self, name: str, low: float, high: float) -> float:
+    def number(self, name: str, low: float, high: float, default: float | None = None) -> float:
         """Read a number from `low` to `high`."""
-        value = self._value(name, f"a number from {low:g} to {high:g}", None)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise self._wrong(name, f"a number from {low:g} to {high:g}", value)
-        return float(value)
+        expected = f"a number from {low:g} to {high:g}"
+        return float(self.value(name, expected, lambda value: is_number(value) and low <= value <= high, default))
 
     def text(self, name: str, most_characters: int) -> str:
         """Read a string, which may be empty."""
         expected = f"a string of at most {most_characters} characters"
-        value = self._value(name, expected, None)
-        if not isinstance(value, str):
-            raise self._wrong(name, expected, value)
-        if len(value) > most_characters:
-            raise BadDocument(f"{self.where}{name}: expected {expected}, got {len(value)}")
-        return value
+        text: str = self.value(name, expected, lambda value: isinstance(value, str))
+        if len(text) > most_characters:
+            raise self.error(name, f"expected {expected}, got {len(text)}")
+        return text
 
     def flag(self, name: str, default: bool | None = None) -> bool:
         """Read a boolean."""
-        value = self._value(name, "true or false", default)
-        if not isinstance(value, bool):
-            raise self._wrong(name, "true or false", value)
-        return value
+        flag: bool = self.value(name, "true or false", lambda value: isinstance(value, bool), default)
+        return flag
 
     def record(self, name: str) -> dict[str, Any]:
         """Read an object without checking its fields."""
-        value = self._value(name, "an object", None)
-        if not isinstance(value, dict):
-            raise self._wrong(name, "an object", value)
-        return value
+        record: dict[str, Any] = self.value(name, "an object", lambda value: isinstance(value, dict))
+        return record
 
     def part(self, name: str) -> Fields:
         """Read the fields of a nested object."""
@@ -170,17 +159,31 @@ class Fields:
         """Raise BadDocument if the object has a field of any other name."""
         unknown = sorted(set(self.values) - set(names))
         if unknown:
-            raise BadDocument(f"{self.where}{_shown(unknown[0])}: no such field")
+            raise self.error(_shown(unknown[0]), "no such field")
 
-    def _value(self, name: str, expected: str, default: Any) -> Any:
-        if name in self.values:
-            return self.values[name]
-        if default is None:
-            raise BadDocument(f"{self.where}{name}: is missing, expected {expected}")
-        return default
+    def value(self, name: str, expected: str, fits: Callable[[Any], object], default: Any = None) -> Any:
+        """Read a value of any type. fits: whether it is as `expected`; the default is not checked."""
+        if name not in self.values:
+            if default is None:
+                raise self.error(name, f"is missing, expected {expected}")
+            return default
+        value = self.values[name]
+        if not fits(value):
+            raise self.unexpected(name, expected, value)
+        return value
 
-    def _wrong(self, name: str, expected: str, got: object) -> BadDocument:
-        return BadDocument(f"{self.where}{name}: expected {expected}, got {shortened(got)}")
+    def unexpected(self, name: str, expected: str, got: object) -> BadDocument:
+        """Return the error for a value that is not as expected."""
+        return self.error(name, f"expected {expected}, got {shortened(got)}")
+
+    def error(self, name: str, problem: str) -> BadDocument:
+        """Return an error that names the field with its path."""
+        return BadDocument(f"{self.where}{name}: {problem}")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a JSON number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def shortened(value: object) -> str:
@@ -191,6 +194,14 @@ def shortened(value: object) -> str:
         return "an object" if isinstance(value, dict) else "a list"
     text = ascii(value)
     return text if len(text) <= _SHORTENED_CHARACTERS else f"{text[:_SHORTENED_CHARACTERS]}..."
+
+
+def _whole_from(low: int, high: int) -> str:
+    return f"a whole number from {low} to {high}"
+
+
+def _is_whole(value: object, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
 
 
 def _check_kind(found: os.stat_result, most_bytes: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,10 +68,12 @@ def face_region(pose: Pose, rule: FaceRule, width_px: int, height_px: int) -> Fa
         return None
     low_px, high_px = points_px.min(axis=0), points_px.max(axis=0)
     size_px = float((high_px - low_px).max())
-    centre_px = _centre(pose)
+    centre_px: NDArray[Any] | None = pose.joint(skeleton.NOSE)
+    if centre_px is None:
+        centre_px = pose.middle(skeleton.R_EAR, skeleton.L_EAR)
     if centre_px is None:
         centre_px = (low_px + high_px) / 2
-    x_px, y_px = float(centre_px[0]), float(centre_px[1])
+    x_px, y_px = centre_px.astype(np.float32).tolist()
     if not (0 <= x_px <= width_px and 0 <= y_px <= height_px):
         return None
     side_px = min(max(round(rule.side_per_face_size * size_px), rule.min_side_px), width_px, height_px)
@@ -97,16 +100,6 @@ def paste_face(picture: Picture, face: Picture, region: FaceRegion) -> Picture:
     mixed = below + (above.astype(np.float32) - below) * weight
     result[on_picture_y, on_picture_x] = np.rint(mixed).astype(np.uint8)
     return result
-
-
-def _centre(pose: Pose) -> NDArray[np.float32] | None:
-    nose_px = pose.joint(skeleton.NOSE)
-    if nose_px is not None:
-        return nose_px
-    right_px, left_px = pose.joint(skeleton.R_EAR), pose.joint(skeleton.L_EAR)
-    if right_px is None or left_px is None:
-        return None
-    return np.asarray((right_px + left_px) / 2, dtype=np.float32)
 
 
 @lru_cache(maxsize=256)

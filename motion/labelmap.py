@@ -110,11 +110,6 @@ def _lines() -> tuple[tuple[int, int, _Colour], ...]:
     )
 
 
-def _unit_circle(corners: int) -> _Points:
-    angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
-
-
 _CIRCLES = _circles()
 _PUPILS = tuple((skeleton.FACE.start + pupil, _PUPIL_RADIUS, (20, 20, 20)) for pupil in (68, 69))
 _LIMB_COLOURS = tuple(limb[3] for limb in _LIMBS)
@@ -123,7 +118,8 @@ _LINES = _lines()
 _LINE_COLOURS = tuple(line[2] for line in _LINES)
 _STARTS = np.array([*(limb[0] for limb in _LIMBS), *(line[0] for line in _LINES)])
 _ENDS = np.array([*(limb[1] for limb in _LIMBS), *(line[1] for line in _LINES)])
-_ELLIPSE = _unit_circle(_ELLIPSE_CORNERS)
+_ANGLES = np.linspace(0, 2 * np.pi, _ELLIPSE_CORNERS, endpoint=False)
+_ELLIPSE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 _RECTANGLE = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], dtype=np.float64)
 
 

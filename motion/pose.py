@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +65,33 @@ class Pose:
         """Return x and y in pixels, `[2]` float32, or None if the joint was not seen."""
         return self.joints_px[index] if self.confidence[index] > 0 else None
 
+    def middle(self, first: int, second: int) -> NDArray[np.float64] | None:
+        """Return the midpoint of two joints in pixels, `[2]` float64, or None unless both were seen."""
+        if not (self.confidence[first] > 0 and self.confidence[second] > 0):
+            return None
+        return np.asarray((self.joints_px[first].astype(np.float64) + self.joints_px[second]) / 2)
+
     def transformed(self, scale_x: float, scale_y: float, shift_x_px: float = 0, shift_y_px: float = 0) -> Pose:
         """Return the pose with every seen joint at `(x * scale_x + shift_x_px, y * scale_y + shift_y_px)`."""
         moved = self.joints_px * np.array([scale_x, scale_y], np.float32) + np.array(
             [shift_x_px, shift_y_px], np.float32
         )
         return Pose(moved, self.confidence)
+
+
+def body_25(
+    parts: NDArray[Any], pairs: Iterable[tuple[int, int]], middles: Iterable[tuple[int, int, int]]
+) -> NDArray[Any]:
+    """Convert a body of another format, `[N, 3]` of x, y and confidence, to BODY_25, `[25, 3]`.
+
+    pairs, middles: as in `skeleton.OTHER_BODIES`. A midpoint, such as that of the hips, has the smaller confidence of
+    its two joints, and is missing if either is.
+    """
+    body = np.zeros((skeleton.BODY_COUNT, 3), parts.dtype)
+    for joint, source in pairs:
+        body[joint] = parts[source]
+    for joint, first, second in middles:
+        both = parts[[first, second]]
+        if (both[:, 2] > 0).all():
+            body[joint] = [*both[:, :2].mean(axis=0), both[:, 2].min()]
+    return body

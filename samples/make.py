@@ -67,17 +67,18 @@ class Shot:
     frame_count: int
     size_px: int
 
-    def cut_to(self, frames: int | None) -> "Shot":
-        count = self.frame_count if frames is None else min(frames, self.frame_count)
-        return Shot(self.performer, self.dance, self.frames_per_second, count, self.size_px)
-
 
 @app.command()
 def clip(out: Out = Path("samples/source_clip.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
          work: Work = None) -> None:  # fmt: skip
     """Render the source's six seconds at 25 frames a second: the clip to transfer."""
     _make(
-        Shot(SOURCE, SOURCE.dance, 25, 150, size).cut_to(frames), out, crf=20, workers=workers, work=work, beside=False
+        Shot(SOURCE, SOURCE.dance, 25, min(frames or 150, 150), size),
+        out,
+        crf=20,
+        workers=workers,
+        work=work,
+        beside=False,
     )
 
 
@@ -85,7 +86,7 @@ def clip(out: Out = Path("samples/source_clip.mp4"), size: Size = 512, frames: F
 def footage(out: Out = Path("actor_footage.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
             work: Work = None) -> None:  # fmt: skip
     """Render a minute of training footage of the actor at 15 frames a second; true joints go to an .npz beside it."""
-    _make(Shot(ACTOR, ACTOR.dance, 15, 900, size).cut_to(frames), out, crf=18, workers=workers, work=work)
+    _make(Shot(ACTOR, ACTOR.dance, 15, min(frames or 900, 900), size), out, crf=18, workers=workers, work=work)
 
 
 @app.command()
@@ -95,13 +96,13 @@ def truth(out: Out = Path("actor_truth.mp4"), size: Size = 512, frames: Frames =
 
     Key poses are in leg lengths: the actor takes the source's angles, with steps scaled by the ratio of their legs.
     """
-    _make(Shot(ACTOR, SOURCE.dance, 25, 150, size).cut_to(frames), out, crf=18, workers=workers, work=work)
+    _make(Shot(ACTOR, SOURCE.dance, 25, min(frames or 150, 150), size), out, crf=18, workers=workers, work=work)
 
 
 @app.command()
 def joints(out: Out = Path("source_joints"), size: Size = 512, frames: Frames = None) -> None:
     """Write the true joints of the source's clip as a folder of OpenPose JSON, to compare pose backends with."""
-    shot = Shot(SOURCE, SOURCE.dance, 25, 150, size).cut_to(frames)
+    shot = Shot(SOURCE, SOURCE.dance, 25, min(frames or 150, 150), size)
     _check_output(out, is_folder=True)
     if out.is_dir() and any(out.iterdir()):
         raise typer.BadParameter(f"{out} already exists and is not empty")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,16 +27,10 @@ def _counted(source: str, size_bytes: int, changed_at_ns: int) -> int:
     with opened(source) as container:
         stream = chosen_video(container, source)[0]
         rate = stream.codec_context.framerate
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.error.FFmpegError):
-                break  # the reader also ends where a truncated file does
-            if not packet.size or packet.is_discard:
-                continue
-            frames += 1
-            # H.264 may store a frame's two fields in separate packets, each half as long.
-            if rate and packet.duration and 4 * packet.duration * packet.time_base * rate < 3:
-                fields += 1
+        with suppress(av.error.FFmpegError):  # the reader also ends where a truncated file does
+            for packet in container.demux(stream):
+                if packet.size and not packet.is_discard:
+                    frames += 1
+                    # H.264 may store a frame's two fields in separate packets, each half as long.
+                    fields += bool(rate and packet.duration and 4 * packet.duration * packet.time_base * rate < 3)
     return frames - fields // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any, Final
 
@@ -122,17 +123,13 @@ class SoundTrack:
         yield from (self._moved(one, self._timeline.parts - 1, start) for one in held)
 
     def _moved(self, packet: Any, part: int, start: Fraction) -> Any:
-        move(packet, self._timeline.offset_seconds(part) + start)
+        move(packet, self._timeline.offsets_seconds[part] + start)
         return packet
 
     def _in_order(self) -> Iterator[Any]:
         wanted = [self._source] if self._video is None else [self._source, self._video]
-        packets = self._input.demux(*wanted)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.error.FFmpegError):
-                return
-            # Flush packets have no time; only the sound's own are passed on.
-            if packet.size or packet.stream.index == self._source.index:
-                yield packet
+        with suppress(av.error.FFmpegError):
+            for packet in self._input.demux(*wanted):
+                # Flush packets have no time; only the sound's own are passed on.
+                if packet.size or packet.stream.index == self._source.index:
+                    yield packet

@@ -20,12 +20,14 @@ class Timeline:
     A part begins where the video's clock falls, or where it jumps ahead by more than ten seconds (an hour in formats
     whose clock does not jump) without sound in between. It must see every packet in file order. The result depends only
     on the packets, so two timelines of the same file agree. Not thread-safe.
+
+    offsets_seconds: added to the times of each part.
     """
 
     def __init__(self, container: Any, step_seconds: Fraction) -> None:
         self._gap = _GAP_SECONDS if may_jump(container) else _LONGEST_GAP_SECONDS
         self._step = step_seconds
-        self._offsets = [Fraction(0)]
+        self.offsets_seconds = [Fraction(0)]
         self._end: Fraction | None = None
         self._video_since: Fraction | None = None
         self._video_clock: Fraction | None = None
@@ -35,17 +37,13 @@ class Timeline:
     @property
     def parts(self) -> int:
         """How many parts the video has had so far."""
-        return len(self._offsets)
-
-    def offset_seconds(self, part: int) -> Fraction:
-        """Return the offset added to the times of a part, counted from 0."""
-        return self._offsets[part]
+        return len(self.offsets_seconds)
 
     def place(self, packet: Any) -> None:
         """Shift the next video packet."""
         at = _clock_of(packet)
         if at is None:  # as at the beginning of Matroska, where FFmpeg does not know it yet
-            move(packet, self._offsets[-1])
+            move(packet, self.offsets_seconds[-1])
             return
         shown = at if packet.pts is None else packet.pts * packet.time_base
         if (
@@ -55,10 +53,11 @@ class Timeline:
         ):
             # Whole ticks keep evenly spaced frames evenly spaced.
             self._video_since = at
-            self._offsets.append(_whole_ticks(self._end + self._step - shown, packet.time_base))
+            offset = self._end + self._step - shown
+            self.offsets_seconds.append(round(offset / packet.time_base) * packet.time_base)
         self._video_clock = at
         self._video_since = at if self._video_since is None else self._video_since
-        offset = self._offsets[-1]
+        offset = self.offsets_seconds[-1]
         self._end = shown + offset if self._end is None else max(self._end, shown + offset)
         move(packet, offset)
 
@@ -102,7 +101,3 @@ def move(packet: Any, seconds: Fraction) -> None:
     if ticks:
         packet.pts = None if packet.pts is None else packet.pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
-
-
-def _whole_ticks(seconds: Fraction, time_base: Fraction) -> Fraction:
-    return round(seconds / time_base) * time_base

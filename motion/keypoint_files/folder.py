@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -254,7 +255,10 @@ def _listed(path: Path) -> KnownFrames:
             what = "one frame: pass its folder instead"
         raise BadKeypoints(f"{path}: expected a list of AlphaPose detections or OpenPose frames, got {what}")
     if all(isinstance(entry, dict) and "people" in entry for entry in entries):
-        frames = [_of_frame(place, entry, f"{path.name}: [{place}]") for place, entry in enumerate(entries)]
+        frames = [
+            KnownFrame(place, where := f"{path.name}: [{place}]", partial(people_of, entry, where))
+            for place, entry in enumerate(entries)
+        ]
         return _arranged(path, frames, counted=True)
     by_image: dict[int | str, list[tuple[str, Any]]] = {}
     numbers: dict[int | str, int] = {}
@@ -272,10 +276,6 @@ def _listed(path: Path) -> KnownFrames:
     frames = [_of_detections(numbers[image], image, detections) for image, detections in by_image.items()]
     arranged = _arranged(path, frames, counted=False)
     return replace(arranged, names_people_only=True)
-
-
-def _of_frame(number: int, document: Any, where: str) -> KnownFrame:
-    return KnownFrame(number, where, lambda scale: people_of(document, where, scale))
 
 
 def _of_detections(number: int, image: int | str, detections: Sequence[tuple[str, Any]]) -> KnownFrame:

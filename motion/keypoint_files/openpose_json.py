@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.documents import BadDocument, Fields, parsed, read_bounded, shortened
+from motion.documents import BadDocument, Fields, is_number, parsed, read_bounded, shortened
 from motion.frame import FrameSize
-from motion.pose import Pose
+from motion.pose import Pose, body_25
 
 _VERSIONS: Final = (1.1, 1.2, 1.3)
 _OTHER_VERSIONS: Final = (0.1,)
@@ -120,7 +120,7 @@ def people_of(document: Any, file: str, scale: tuple[float, float]) -> list[Keyp
     if not isinstance(document, dict):
         raise BadKeypoints(f"{file}: expected an object, got {shortened(document)}")
     version = document.get("version")
-    if version is not None and not _is_known(version):
+    if version is not None and str(version) not in map(str, (*_VERSIONS, *_OTHER_VERSIONS)):
         raise BadKeypoints(
             f"{file}: version: expected one of {', '.join(map(str, _VERSIONS))}, got {shortened(version)}"
         )
@@ -129,12 +129,6 @@ def people_of(document: Any, file: str, scale: tuple[float, float]) -> list[Keyp
         has = f"; the object has {', '.join(map(str, document))[:80]}" if people is None and document else ""
         raise BadKeypoints(f"{file}: people: expected a list, got {shortened(people)}{has}")
     return [person_of(entry, f"{file}: people[{index}]", scale) for index, entry in enumerate(people)]
-
-
-def _is_known(version: Any) -> bool:
-    if isinstance(version, str):
-        return version in map(str, (*_VERSIONS, *_OTHER_VERSIONS))
-    return not isinstance(version, bool) and version in (*_VERSIONS, *_OTHER_VERSIONS)
 
 
 def people_text(people: Sequence[KeypointsPerson], scale: tuple[float, float] = (1.0, 1.0)) -> str:
@@ -243,7 +237,8 @@ def person_of(entry: Any, where: str, scale: tuple[float, float]) -> KeypointsPe
     joints_px = np.zeros((skeleton.JOINT_COUNT, 2))
     confidence = np.zeros(skeleton.JOINT_COUNT)
     body = _triples(entry, BODY_KEY, where, _BODY_COUNTS)
-    _lay(joints_px, confidence, skeleton.BODY, body_25_of(body) if len(body) in skeleton.OTHER_BODIES else body)
+    other = skeleton.OTHER_BODIES.get(len(body))
+    _lay(joints_px, confidence, skeleton.BODY, body if other is None else body_25(body, *other))
     for key, part in _EXTRA_KEYS:
         counts = _FACE_COUNTS if part is skeleton.FACE else (part.stop - part.start,)
         found = _triples(entry, key, where, counts)
@@ -262,21 +257,14 @@ def _lay(joints_px: NDArray[Any], confidence: NDArray[Any], part: slice, triples
         joints_px[part], confidence[part] = triples[:, :2], triples[:, 2]
 
 
-def _values(entry: Mapping[str, Any], key: str) -> Any:
-    """Return the list at `key`; OpenPose before 1.2 omits the "_2d"."""
-    return entry.get(key, entry.get(key.removesuffix("_2d"), []))
-
-
 def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, ...]) -> NDArray[np.float64]:
     """Return x, y and confidence as `[N, 3]`; `[0, 3]` for a missing part."""
-    values = _values(entry, key)
+    values = entry.get(key, entry.get(key.removesuffix("_2d")))  # OpenPose before 1.2 omits the "_2d"
     field = f"{where}.{key}"
-    if values is None:
+    if values is None or values == []:
         return np.zeros((0, 3))
     if not isinstance(values, list):
         raise BadKeypoints(f"{field}: expected a list of numbers, got {shortened(values)}")
-    if not values:
-        return np.zeros((0, 3))
     if len(values) not in {3 * count for count in counts}:
         expected = " or ".join(f"{3 * count} ({count} parts)" for count in counts)
         raise BadKeypoints(f"{field}: expected {expected} numbers, got {len(values)}")
@@ -284,7 +272,7 @@ def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, 
         joints = (values[first : first + 3] for first in range(0, len(values), 3))
         values = [number for joint in joints for number in ([0, 0, 0] if joint == [None] * 3 else joint)]
     for index, value in enumerate(values):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
+        if not is_number(value) or not abs(value) < _NO_NUMBER:
             raise BadKeypoints(f"{field}[{index}]: expected a number, got {shortened(value)}")
     triples = np.array(values, np.float64).reshape(-1, 3)
     farthest_px = np.abs(triples[:, :2]).max()
@@ -296,22 +284,6 @@ def _triples(entry: Mapping[str, Any], key: str, where: str, counts: tuple[int, 
     triples[:, 2] = np.minimum(triples[:, 2], 1)
     triples[triples[:, 2] == 0] = 0
     return triples
-
-
-def body_25_of(parts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Convert a body of another format, `[N, 3]` with N in `skeleton.OTHER_BODIES`, to BODY_25, `[25, 3]`.
-
-    A midpoint, such as that of the hips, has the smaller confidence of its two joints, and is missing if either is.
-    """
-    pairs, middles = skeleton.OTHER_BODIES[len(parts)]
-    body = np.zeros((skeleton.BODY_COUNT, 3))
-    to, source = np.array(pairs).T
-    body[to] = parts[source]
-    for joint, first, second in middles:
-        one, other = parts[first], parts[second]
-        if one[2] > 0 and other[2] > 0:
-            body[joint] = [*((one[:2] + other[:2]) / 2), min(one[2], other[2])]
-    return body
 
 
 def _numbers(pose: Pose, part: slice, scale: tuple[float, float]) -> list[float]:

@@ -191,51 +191,21 @@ class TrackedPeople:
     changed: bool = False
 
 
-class DancerKeeper:
-    """Chooses one of a video's numbered people as the dancer, and keeps the choice.
+class DancerTracker:
+    """Tracks the people of one video, chooses one of them as the dancer, and keeps the choice.
 
     The rule applies to the first frame in which someone satisfies it. That person stays the dancer, even if others fit
     the rule better later. A frame without that person has no dancer. If the dancer is lost for longer than
     `remember_seconds`, the rule chooses again, except for PERSON, which waits forever.
-
-    lost: a dancer was chosen, but is not in the last frame. changed: the last frame has a new dancer.
     """
 
-    def __init__(self, choice: DancerChoice, rules: TrackingRules) -> None:
-        self.lost = self.changed = False
-        self._choice = choice
-        self._rules = rules
+    def __init__(self, choice: DancerChoice | None = None, rules: TrackingRules | None = None) -> None:
+        self._choice = DancerChoice() if choice is None else choice
+        self._rules = TrackingRules() if rules is None else rules
+        self._tracker = PeopleTracker(self._rules)
+        self._last_time_s: float | None = None
         self._dancer_id = 0
         self._lost_seconds = 0.0
-
-    def update(self, people: Sequence[Pose], ids: Sequence[int], size: FrameSize, step_seconds: float) -> int:
-        """Return the index of the dancer among the next frame's people, or -1."""
-        self.lost = self.changed = False
-        if self._dancer_id in ids:
-            self._lost_seconds = 0.0
-            return list(ids).index(self._dancer_id)
-        self._lost_seconds += step_seconds
-        patient = (
-            self._choice.rule is DancerRule.PERSON
-            or self._lost_seconds <= self._rules.remember_seconds + _CLOCK_SECONDS
-        )
-        index = -1 if self._dancer_id and patient else self._choice.chosen(people, ids, size)
-        if index < 0:
-            self.lost = self._dancer_id > 0
-            return -1
-        self.changed = self._dancer_id > 0
-        self._dancer_id, self._lost_seconds = ids[index], 0.0
-        return index
-
-
-class DancerTracker:
-    """Tracks the people and the dancer of one video, by `PeopleTracker` and `DancerKeeper`."""
-
-    def __init__(self, choice: DancerChoice | None = None, rules: TrackingRules | None = None) -> None:
-        rules = TrackingRules() if rules is None else rules
-        self._tracker = PeopleTracker(rules)
-        self._keeper = DancerKeeper(DancerChoice() if choice is None else choice, rules)
-        self._last_time_s: float | None = None
 
     def track(
         self,
@@ -252,8 +222,22 @@ class DancerTracker:
         ids = self._tracker.update(people, step_seconds) if person_ids is None else list(person_ids)
         kept = tuple(index for index, number in enumerate(ids) if number > 0)
         kept_ids = tuple(ids[index] for index in kept)
-        dancer = self._keeper.update([people[index] for index in kept], kept_ids, size, step_seconds)
-        return TrackedPeople(kept, kept_ids, dancer, self._keeper.lost, self._keeper.changed)
+        if self._dancer_id in kept_ids:
+            self._lost_seconds = 0.0
+            return TrackedPeople(kept, kept_ids, kept_ids.index(self._dancer_id))
+        self._lost_seconds += step_seconds
+        patient = (
+            self._choice.rule is DancerRule.PERSON
+            or self._lost_seconds <= self._rules.remember_seconds + _CLOCK_SECONDS
+        )
+        had_dancer = self._dancer_id > 0
+        index = -1
+        if not (had_dancer and patient):
+            index = self._choice.chosen([people[index] for index in kept], kept_ids, size)
+        if index < 0:
+            return TrackedPeople(kept, kept_ids, -1, lost=had_dancer)
+        self._dancer_id, self._lost_seconds = kept_ids[index], 0.0
+        return TrackedPeople(kept, kept_ids, index, changed=had_dancer)
 
     def _step_seconds(self, time_s: float | None) -> float:
         last_s, self._last_time_s = self._last_time_s, time_s

@@ -13,7 +13,7 @@ from samples.renderer.geometry import Floats, Ints
 from samples.renderer.proportions import BodyShape
 from samples.renderer.room import Room
 from samples.renderer.shading import Shadow, crevices, light_view, shade
-from samples.renderer.tracer import Outline, candidate_pixels, outline, trace
+from samples.renderer.tracer import candidate_pixels, outline, trace
 
 Picture = npt.NDArray[np.uint8]
 _SUBPIXELS = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
@@ -60,62 +60,38 @@ class Renderer:
         outlines = [outline(self.view, part) for part in figure.parts]
         column, row = candidate_pixels(self.view, outlines)
         centre = np.float32(0.5)
-        hits = trace(self.view, figure.parts, outlines, column + centre, row + centre)
         shape = self._empty.shape[:2]
         depth_m = np.full(shape, np.inf, np.float32)
         part = np.full(shape, -1, np.intp)
-        depth_m[row, column], part[row, column] = hits.distance_m, hits.part
+        depth_m[row, column], part[row, column] = trace(
+            self.view, figure.parts, outlines, column + centre, row + centre
+        )
         shadow = Shadow(figure, self._light)
         crevice = np.maximum(crevices(depth_m, shape[0] / 170), crevices(depth_m, shape[0] / 50))
+
+        def shaded(x_px: Floats, y_px: Floats, distance_m: Floats, hit_part: Ints) -> Floats:
+            origins, directions = self.view.rays(x_px, y_px)
+            points = origins + directions * distance_m
+            here = crevice[y_px.astype(np.intp), x_px.astype(np.intp)]
+            return shade(figure, self.look, shadow, self._light, points, directions, hit_part, here)
+
         light = self._shadowed_room(figure, shadow)
         mask = np.isfinite(depth_m).astype(np.float32)
-
         fine = _needs_subpixels(figure, depth_m, part)
-        plain_row, plain_column = np.nonzero((part >= 0) & ~fine)
-        light[plain_row, plain_column] = self._shade_at(
-            figure, shadow, crevice, plain_column + centre, plain_row + centre,
-            depth_m[plain_row, plain_column], part[plain_row, plain_column],
-        )  # fmt: skip
-        self._draw_subpixels(figure, outlines, shadow, crevice, fine, light, mask)
-        return light, mask
+        row, column = np.nonzero((part >= 0) & ~fine)
+        light[row, column] = shaded(column + centre, row + centre, depth_m[row, column], part[row, column])
 
-    def _draw_subpixels(
-        self,
-        figure: Figure,
-        outlines: list[Outline | None],
-        shadow: Shadow,
-        crevice: Floats,
-        fine: npt.NDArray[np.bool_],
-        light: Floats,
-        mask: Floats,
-    ) -> None:
-        """Draw the pixels marked in `fine` into `light` and `mask`, with four rays each."""
+        # Four rays for each pixel with fine details.
         row, column = np.nonzero(fine)
         x_px = np.concatenate([column + np.float32(dx) for dx, _ in _SUBPIXELS])
         y_px = np.concatenate([row + np.float32(dy) for _, dy in _SUBPIXELS])
-        hits = trace(self.view, figure.parts, outlines, x_px, y_px)
-        seen = np.flatnonzero(hits.part >= 0)
+        distance_m, hit_part = trace(self.view, figure.parts, outlines, x_px, y_px)
+        seen = np.flatnonzero(hit_part >= 0)
         colour = np.tile(light[row, column], (len(_SUBPIXELS), 1))
-        colour[seen] = self._shade_at(
-            figure, shadow, crevice, x_px[seen], y_px[seen], hits.distance_m[seen], hits.part[seen]
-        )
+        colour[seen] = shaded(x_px[seen], y_px[seen], distance_m[seen], hit_part[seen])
         light[row, column] = colour.reshape(len(_SUBPIXELS), -1, 3).mean(axis=0)
-        mask[row, column] = (hits.part >= 0).reshape(len(_SUBPIXELS), -1).mean(axis=0)
-
-    def _shade_at(
-        self,
-        figure: Figure,
-        shadow: Shadow,
-        crevice: Floats,
-        x_px: Floats,
-        y_px: Floats,
-        distance_m: Floats,
-        part: Ints,
-    ) -> Floats:
-        origins, directions = self.view.rays(x_px, y_px)
-        points = origins + directions * distance_m
-        here = crevice[y_px.astype(np.intp), x_px.astype(np.intp)]
-        return shade(figure, self.look, shadow, self._light, points, directions, part, here)
+        mask[row, column] = (hit_part >= 0).reshape(len(_SUBPIXELS), -1).mean(axis=0)
+        return light, mask
 
     def _shadowed_room(self, figure: Figure, shadow: Shadow) -> Floats:
         """Return the room's light `[H, W, 3]` with the cast shadow and contact shadows under the feet."""

@@ -127,10 +127,8 @@ def pose_skeleton(body: BodyShape, pose: KeyPose) -> Skeleton:
     """Return the skeleton of `body` in `pose`. The feet keep their positions; the pelvis lowers until they reach."""
     turn = rotation("y", pose.turn_deg)
     pelvis_axes = turn @ rotation("x", 0.45 * pose.bow_deg)
-    ankles_m = {
-        "left": _ankle_m(body, pose.left_foot, turn, 1.0),
-        "right": _ankle_m(body, pose.right_foot, turn, -1.0),
-    }
+    feet, arm_poses = (pose.left_foot, pose.right_foot), (pose.left_arm, pose.right_arm)
+    ankles_m = {name: _ankle_m(body, foot, turn, side) for (name, side), foot in zip(SIDES, feet, strict=True)}
     reach_m = 0.997 * body.leg_m
     hip_drop_m = 0.03
     height_m = body.ankle_height_m + hip_drop_m + (1 - pose.squat) * reach_m
@@ -150,14 +148,13 @@ def pose_skeleton(body: BodyShape, pose: KeyPose) -> Skeleton:
     head_m = neck_m + chest_axes @ vector(0, 0.06, 0.012) + head_axes @ vector(0, 0.118 * body.head, 0.018)
 
     legs: dict[str, Leg] = {}
-    for (name, side), foot in zip(SIDES, (pose.left_foot, pose.right_foot), strict=True):
+    for (name, side), foot in zip(SIDES, feet, strict=True):
         hip_m = pelvis_m + pelvis_axes @ vector(side * body.hip_half_m, -hip_drop_m, 0)
         forward = turn @ rotation("y", side * 13) @ vector(0, 0, 1)
         knee_m, ankle_m = bend(hip_m, ankles_m[name], body.thigh_m, body.shin_m, forward)
         legs[name] = Leg(hip_m, knee_m, ankle_m, forward, foot.lift * body.leg_m)
     arms = {
-        "left": _arm(body, pose.left_arm, 1.0, chest_m, chest_axes),
-        "right": _arm(body, pose.right_arm, -1.0, chest_m, chest_axes),
+        name: _arm(body, arm, side, chest_m, chest_axes) for (name, side), arm in zip(SIDES, arm_poses, strict=True)
     }
     return Skeleton(pelvis_m, pelvis_axes, chest_m, chest_axes, neck_m, head_m, head_axes, arms, legs)
 

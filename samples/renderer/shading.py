@@ -27,9 +27,10 @@ class Shadow:
         self.view = light_view(towards_light)
         outlines = [outline(self.view, part) for part in figure.parts]
         column, row = candidate_pixels(self.view, outlines)
-        hits = trace(self.view, figure.parts, outlines, column + np.float32(0.5), row + np.float32(0.5), close_m=3e-3)
+        x_px, y_px = column + np.float32(0.5), row + np.float32(0.5)
+        distance_m, _ = trace(self.view, figure.parts, outlines, x_px, y_px, close_m=3e-3)
         self.depth_m = np.full((_SHADOW_PX, _SHADOW_PX), np.inf, np.float32)
-        self.depth_m[row, column] = hits.distance_m
+        self.depth_m[row, column] = distance_m
         self.blocked = np.isfinite(self.depth_m).astype(np.float32)
 
     def on_figure(self, points_3N: Floats, bias_m: float = 0.03) -> Floats:

@@ -105,14 +105,6 @@ def march(
     return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Hits:
-    """First hits of `N` rays. distance_m: `[N]`, infinite for a miss; part: `[N]` index, -1 for a miss."""
-
-    distance_m: Floats
-    part: Ints
-
-
 def trace(
     view: View,
     parts: Sequence[Part],
@@ -121,8 +113,11 @@ def trace(
     y_px: Floats,
     *,
     close_m: float = 7e-4,
-) -> Hits:
-    """Return the first hit of the ray through each of these points of the picture."""
+) -> tuple[Floats, Ints]:
+    """Trace the ray through each of these points of the picture.
+
+    Returns the distances of the first hits, `[N]`, infinite for a miss, and the parts' indices, `[N]`, -1 for a miss.
+    """
     distance = np.full(x_px.size, MISSED, np.float32)
     hit_part = np.full(x_px.size, -1, np.intp)
     column, row = x_px.astype(np.intp), y_px.astype(np.intp)
@@ -138,7 +133,7 @@ def trace(
         nearer = found < distance[rays]
         distance[rays[nearer]] = found[nearer]
         hit_part[rays[nearer]] = index
-    return Hits(distance, hit_part)
+    return distance, hit_part
 
 
 def candidate_pixels(view: View, outlines: Sequence[Outline | None]) -> tuple[Ints, Ints]:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -39,6 +39,7 @@ class Batcher(Generic[Key, Item, Result]):
 
     run: called in the worker thread with a key and up to `max_batch` items; returns one result per item, in order. Its
     exception goes to all callers of that batch.
+    worker: the single thread that runs batches; work submitted to it never overlaps with a batch.
     """
 
     def __init__(self, run: Callable[[Key, Sequence[Item]], list[Result]], *, max_batch: int, max_waiting: int) -> None:
@@ -46,7 +47,7 @@ class Batcher(Generic[Key, Item, Result]):
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._waiting: OrderedDict[Key, deque[_Waiting[Item, Result]]] = OrderedDict()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="face")
+        self.worker = ThreadPoolExecutor(1, thread_name_prefix="face")
         self._draining: asyncio.Task[None] | None = None
         self._running_since_s: float | None = None
 
@@ -72,11 +73,6 @@ class Batcher(Generic[Key, Item, Result]):
             self._draining = asyncio.create_task(self._drain(), name="batches")
         return await answer
 
-    @property
-    def worker(self) -> Executor:
-        """The single thread that runs batches; work submitted to it never overlaps with a batch."""
-        return self._worker
-
     async def close(self) -> None:
         """Cancel waiting items, and wait for the running batch."""
         for queue in self._waiting.values():
@@ -85,7 +81,7 @@ class Batcher(Generic[Key, Item, Result]):
         self._waiting.clear()
         if self._draining is not None:
             await self._draining
-        await asyncio.to_thread(self._worker.shutdown)
+        await asyncio.to_thread(self.worker.shutdown)
 
     async def _drain(self) -> None:
         while self._waiting:
@@ -110,7 +106,7 @@ class Batcher(Generic[Key, Item, Result]):
 
         self._running_since_s = time.perf_counter()
         try:
-            results, seconds = await asyncio.get_running_loop().run_in_executor(self._worker, timed)
+            results, seconds = await asyncio.get_running_loop().run_in_executor(self.worker, timed)
         except Exception as error:
             for waiting in batch:
                 if not waiting.answer.done():

@@ -93,12 +93,11 @@ class FaceNetworks:
                 await task
 
     async def _open(self, key: Key) -> FaceNetwork:
-        network = await asyncio.get_running_loop().run_in_executor(self._opener, self._loaded_and_opened, key)
+        network = await asyncio.get_running_loop().run_in_executor(
+            self._opener, lambda: self._open_network(self._store.load(*key))
+        )
         _log.info("actor %s version %d: face network in %s", *key, network.engine.precision)
         self._held[key] = network
         while len(self._held) > self._max_networks:
             self._held.popitem(last=False)
         return network
-
-    def _loaded_and_opened(self, key: Key) -> FaceNetwork:
-        return self._open_network(self._store.load(*key))

@@ -16,10 +16,11 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from services.generator.agent_types import STAGE, AgentPolicy, Ensured, OwnTriton, Triton
+from services.generator.agent_types import STAGE, AgentPolicy, Ensured
 from services.generator.loaded_versions import LoadedVersion, LoadedVersions
-from services.generator.triton.client import TritonRefused
+from services.generator.triton.client import TritonClient, TritonRefused
 from services.generator.triton.model_repository import ModelRepository
+from services.generator.triton.process import TritonServer
 from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, DanceError, StageUnavailable
 from serving.process.backoff import Backoff
@@ -53,9 +54,9 @@ class GeneratorAgent:
         self,
         store: ActorStore,
         repository: ModelRepository,
-        triton: Triton,
+        triton: TritonClient,
         policy: AgentPolicy,
-        own_triton: OwnTriton | None = None,
+        own_triton: TritonServer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store

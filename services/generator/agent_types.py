@@ -1,38 +1,13 @@
-"""The agent's policy and results, and the interfaces of the Triton it manages."""
+"""The agent's policy and results."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
-from typing import Final, Protocol
-
-from serving.actors.store import Actor
+from typing import Final
 
 STAGE: Final = "generator"
 _MAX_LOST_MEMORY_BYTES: Final = 64 * 2**20
-
-
-class Triton(Protocol):
-    """A Triton server, local or remote. See `services.generator.triton.client.TritonClient`."""
-
-    async def answers(self) -> bool: ...
-    async def load(self, actor_id: str) -> None: ...
-    async def unload(self, actor_id: str) -> None: ...
-    async def ready(self) -> set[tuple[str, int]]: ...
-    async def pictures_drawn(self) -> dict[tuple[str, int], int]: ...
-    async def canary(self, actor: Actor) -> str: ...
-
-
-class OwnTriton(Protocol):
-    """The Triton process that the agent started. See `services.generator.triton.process.TritonServer`."""
-
-    @property
-    def alive(self) -> bool: ...
-    def drawing(self) -> set[tuple[str, int]]: ...
-    def lost_memory_bytes(self) -> int: ...
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-    def log_tail(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

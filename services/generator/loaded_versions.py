@@ -10,8 +10,8 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-from services.generator.agent_types import STAGE, Triton
-from services.generator.triton.client import TritonRefused
+from services.generator.agent_types import STAGE
+from services.generator.triton.client import TritonClient, TritonRefused
 from services.generator.triton.model_repository import ModelRepository
 from serving.actors.store import Actor
 from serving.errors import ActorUnusable, DanceError, StageUnavailable
@@ -45,7 +45,7 @@ class LoadedVersions:
     """
 
     def __init__(
-        self, repository: ModelRepository, triton: Triton, clock: Callable[[], float], log_tail: Callable[[], str]
+        self, repository: ModelRepository, triton: TritonClient, clock: Callable[[], float], log_tail: Callable[[], str]
     ) -> None:
         self._repository = repository
         self._triton = triton

@@ -13,13 +13,11 @@ This network differs from the published one in four ways:
 # Shapes: B batch, C channels, H and W pixels at the current scale.
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motion.frame import Picture
@@ -188,10 +186,7 @@ def served_generator(model_path: Path, padding: Padding) -> ServedGenerator:
 
     padding: from the actor's `generator` entry; the weights alone do not show it.
     """
-    return _from_weights(read_weights(model_path), padding)
-
-
-def _from_weights(weights: Mapping[str, NDArray[np.float32]], padding: Padding) -> ServedGenerator:
+    weights = read_weights(model_path)
     local = any(name.startswith("network.trunk.") for name in weights)
     trunk = "network.trunk." if local else "network."
 

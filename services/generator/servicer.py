@@ -132,18 +132,17 @@ class AgentService(Service, agent_pb2_grpc.GeneratorAgentServiceServicer):
 
     def ready_facts(self) -> Mapping[str, str | int]:
         """Return where Triton listens."""
-        if self._own_triton is None:
+        own = self._own_triton
+        if own is None:
             address = self._settings.triton_address
             facts: dict[str, str | int] = {"triton_address": address}
             hosts = hosts_of(address)
             if len(hosts) == 1:  # neither a socket nor a list of replicas
                 facts |= {"triton_host": hosts[0], "triton_port": int(address.rpartition(":")[2])}
             return facts
-        ports = self._own_triton.ports
-        facts = {"triton_address": self._own_triton.address}
-        if not self._settings.triton_on_socket():
-            facts |= {"triton_host": self._own_triton.host, "triton_port": ports.grpc}
-        return {**facts, "triton_metrics_port": ports.metrics}
+        on_socket = self._settings.triton_on_socket()
+        port: dict[str, str | int] = {} if on_socket else {"triton_host": own.host, "triton_port": own.ports.grpc}
+        return {"triton_address": own.address, **port, "triton_metrics_port": own.ports.metrics}
 
     async def EnsureActor(
         self, request: agent_pb2.EnsureActorRequest, context: grpc.aio.ServicerContext

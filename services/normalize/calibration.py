@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from motion.body import BodyMeasure, BodyStats, RunningBody
@@ -41,14 +41,7 @@ class SourceBody:
 
 def on_one_spot(stats: BodyStats) -> BodyStats:
     """Return the stats of the same body that never leaves its near position; used until depth is certain."""
-    return BodyStats(
-        near_ankle_y=stats.near_ankle_y,
-        far_ankle_y=stats.near_ankle_y,
-        near_height=stats.near_height,
-        far_height=stats.near_height,
-        hip_x=stats.hip_x,
-        frames=stats.frames,
-    )
+    return replace(stats, far_ankle_y=stats.near_ankle_y, far_height=stats.near_height)
 
 
 def between(start: Transform, end: Transform, share: float) -> Transform:

@@ -146,7 +146,10 @@ class Normalizer:
         started = time.perf_counter()
         if frame.sequence <= self._newest_sequence:
             raise BadInput("pose_frame.sequence", f"must rise, got {frame.sequence} after {self._newest_sequence}")
-        time_s = self._time_of(frame)
+        try:
+            time_s = self._clock.time_s(frame.sequence, frame.captured_at_s)
+        except FrameTimeError as error:
+            raise BadInput(f"pose_frame.{error.field}", str(error)) from error
         self._waiting.append(_Waiting(frame, time_s, table_of(frame.pose)))
         self._newest_sequence = frame.sequence
         if len(self._waiting) <= self._config.look_ahead_frames:
@@ -155,20 +158,7 @@ class Normalizer:
 
     def finish(self) -> list[Normalized]:
         """Return the answers to all frames that still wait for their look-ahead."""
-        answers = []
-        while self._waiting:
-            answers.append(self._answer(time.perf_counter()))
-        return answers
-
-    def state(self) -> bytes:
-        """Return the state from which a new stream can continue after the last answered frame."""
-        return to_bytes(self._memory, self._fingerprint)
-
-    def _time_of(self, frame: PoseFrame) -> float:
-        try:
-            return self._clock.time_s(frame.sequence, frame.captured_at_s)
-        except FrameTimeError as error:
-            raise BadInput(f"pose_frame.{error.field}", str(error)) from error
+        return [self._answer(time.perf_counter()) for _ in range(len(self._waiting))]
 
     def _answer(self, started: float) -> Normalized:
         memory = self._memory
@@ -205,7 +195,7 @@ class Normalizer:
             transform_kept=kept,
             held_joints=held_joints,
             source_body=memory.source.stats,
-            state_after=self.state(),
+            state_after=to_bytes(memory, self._fingerprint),
             compute_seconds=time.perf_counter() - started,
         )
 

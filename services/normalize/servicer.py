@@ -83,13 +83,13 @@ class NormalizeService(Service, normalize_pb2_grpc.NormalizeServiceServicer):
         if config.look_ahead_frames > self._settings.max_look_ahead_frames:
             most = self._settings.max_look_ahead_frames
             raise BadInput("config.look_ahead_frames", f"may be at most {most}, got {config.look_ahead_frames}")
-        has_body = config.HasField("source_body")
+        source_body = None
+        if config.HasField("source_body"):
+            source_body = converters.body_stats_from_proto(config.source_body, field="config.source_body")
         return NormalizerConfig(
             target_body=converters.body_stats_from_proto(config.target_body, field="config.target_body"),
             target_size=converters.frame_size_from_proto(config.target_frame, field="config.target_frame"),
-            source_body=converters.body_stats_from_proto(config.source_body, field="config.source_body")
-            if has_body
-            else None,
+            source_body=source_body,
             look_ahead_frames=config.look_ahead_frames,
             frame_rate_hz=config.frame_rate_hz,
             state=config.state,

@@ -155,7 +155,7 @@ def _memory(facts: dict[str, Any], arrays: _Arrays, given: BodyStats | None) -> 
     memory = Memory(
         SourceBody(given, running),
         sequence=_whole(facts["sequence"], -1),
-        time_s=_finite(facts["time_s"]),
+        time_s=None if facts["time_s"] is None else _number(facts["time_s"]),
         size=None if facts["size"] is None else FrameSize(*(_whole(side_px, 1) for side_px in facts["size"])),
         easing=_easing(facts["easing"]),
         placing=facts["placing"] and _placing(facts["placing"]),
@@ -227,10 +227,6 @@ def _table(rows: Table) -> Table:
     if not ((rows[:, 2] > 0) & (rows[:, 2] <= 1)).all():
         raise ValueError("a state with confidences outside (0, 1]")
     return rows
-
-
-def _finite(value: Any) -> float | None:
-    return None if value is None else _number(value)
 
 
 def _whole(value: Any, low: int) -> int:

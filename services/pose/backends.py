@@ -66,14 +66,6 @@ class Backends:
         return OpenPoseEstimator(model) if isinstance(model, OpenPoseModel) else RtmPoseEstimator(model)
 
 
-def open_model(path: Path, *, cache: Path | None, threads: int) -> OpenPoseModel | RtmPoseModel:
-    """Open the network that the card at `path` describes. Raises BadSettings."""
-    card = read_card(path)
-    if isinstance(card, OpenPoseCard):
-        return OpenPoseModel(card, cache=cache, threads=threads)
-    return RtmPoseModel(card, cache=cache, threads=threads)
-
-
 def open_backends(
     cards: Mapping[PoseBackend, Path | None],
     *,
@@ -83,14 +75,16 @@ def open_backends(
     told: Callable[[str], None] = _log.info,
 ) -> Backends:
     """Open the networks of these cards. Raises BadSettings. told: called with each network's licence notice."""
-    models = {}
+    models: dict[PoseBackend, OpenPoseModel | RtmPoseModel] = {}
     for backend, path in cards.items():
         if path is None:
             continue
-        model = open_model(path, cache=cache, threads=threads)
-        if model.card.backend is not backend:
-            found = model.card.backend.value
-            raise BadSettings(str(path), f"is a card for the backend {found}, expected {backend.value}")
-        models[backend] = model
-        told(model.card.licence_notice)
+        card = read_card(path)
+        if card.backend is not backend:
+            raise BadSettings(str(path), f"is a card for the backend {card.backend.value}, expected {backend.value}")
+        if isinstance(card, OpenPoseCard):
+            models[backend] = OpenPoseModel(card, cache=cache, threads=threads)
+        else:
+            models[backend] = RtmPoseModel(card, cache=cache, threads=threads)
+        told(card.licence_notice)
     return Backends(models, mediapipe)

@@ -140,19 +140,16 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
 
     def _decoded(self, frame: frame_pb2.Frame) -> _Decoded:
         started = time.perf_counter()
-        where = f"frame[{frame.sequence}].picture"
+        where = f"frame[{frame.sequence}]"
         picture: Picture | BadPicture
         try:
-            picture = decode_picture(
-                converters.picture_from_proto(frame.picture, field=where), self._limits, field=where
-            )
+            encoded = converters.picture_from_proto(frame.picture, field=f"{where}.picture")
+            picture = decode_picture(encoded, self._limits, field=f"{where}.picture")
         except BadPicture as error:
             picture = error
         captured_at_s = None
         if frame.HasField("captured_at"):
-            captured_at_s = converters.seconds_from_proto(
-                frame.captured_at, field=f"frame[{frame.sequence}].captured_at"
-            )
+            captured_at_s = converters.seconds_from_proto(frame.captured_at, field=f"{where}.captured_at")
         return _Decoded(frame.sequence, captured_at_s, picture, time.perf_counter() - started)
 
     def _estimator_config(self, config: pose_pb2.EstimateConfig) -> EstimatorConfig:

@@ -50,10 +50,7 @@ class TritonClient:
         self._load_seconds = load_seconds
         self._canary_seconds = canary_seconds
         self._repository_key = repository_key
-        creds = None if tls is None else channel_credentials(tls)
-        self._client = triton_grpc.InferenceServerClient(
-            address, ssl=creds is not None, creds=creds, channel_args=list(CHANNEL_OPTIONS)
-        )
+        self._client = connected(address, tls)
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -124,6 +121,14 @@ class TritonClient:
                 f"the canary of actor {actor.id!r} version {actor.version} did not return a picture of {shape}"
             )
         return bytes(result.as_numpy("PRECISION")[0, 0]).decode()
+
+
+def connected(address: str, tls: ChannelTls | None) -> triton_grpc.InferenceServerClient:
+    """Return Triton's own client, with our channel options. Raises BadSettings for the files of `tls`."""
+    creds = None if tls is None else channel_credentials(tls)
+    return triton_grpc.InferenceServerClient(
+        address, ssl=creds is not None, creds=creds, channel_args=list(CHANNEL_OPTIONS)
+    )
 
 
 def _input(name: str, picture: Picture) -> Any:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.generator.triton.leftovers import SOCKET_FOLDER_BYTES, places, plain_folder
+from services.generator.triton.leftovers import SOCKET_FOLDER_BYTES, plain_folder
 
 
 class Links:
@@ -23,7 +23,7 @@ class Links:
     """
 
     def __init__(self, among: Sequence[Path] | None = None) -> None:
-        self._private = plain_folder("triton", among=places() if among is None else among)
+        self._private = plain_folder("triton", among=among)
         self.folder = self._private.path
 
     def to(self, target: Path, *name: str) -> Path:

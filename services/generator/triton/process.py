@@ -19,19 +19,18 @@ from typing import IO, Final, Self
 
 import grpc
 import psutil
-import tritonclient.grpc.aio as triton_grpc
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
 from services.generator.triton.access_key import fenced, fresh_key, hide
+from services.generator.triton.client import connected
 from services.generator.triton.install import TritonInstall, joined, library_folder
 from services.generator.triton.leftovers import SHARED_MEMORY, Regions
 from services.generator.triton.plain_paths import Links
 from serving.errors import BadSettings, DanceError
 from serving.process import memory
 from serving.process.parent_death import adopted
-from serving.rpc.channels import CHANNEL_OPTIONS
-from serving.transport.tls import ChannelTls, ServerTls, channel_credentials
+from serving.transport.tls import ChannelTls, ServerTls
 
 _log = logging.getLogger(__name__)
 
@@ -87,10 +86,6 @@ class TritonServer:
         call_with: ChannelTls | None = None,
         socket: Path | None = None,
     ) -> None:
-        if (tls is None) != (call_with is None):
-            raise ValueError("expected both tls and call_with, or neither")
-        if socket is not None and tls is not None:
-            raise ValueError("expected socket or tls: a socket file has no TLS")
         self.log_path = log_path
         self.host = host
         self.ports = self._wanted_ports = ports or TritonPorts()
@@ -164,11 +159,10 @@ class TritonServer:
         if self._process is not None:
             raise RuntimeError("this Triton has already been started")
         install = await asyncio.to_thread(TritonInstall.find)
-        _require_free(self.host, self._wanted_ports)
         all_wanted = 0 not in (self._wanted_ports.grpc, self._wanted_ports.metrics)
         attempts = 1 if all_wanted else _STARTS_ON_FREE_PORTS
         for attempt in range(1, attempts + 1):
-            self.ports = _with_free_ports(self.host, self._wanted_ports)
+            self.ports = _free_ports(self.host, self._wanted_ports)
             try:
                 await self._start_once(install)
                 break
@@ -275,10 +269,7 @@ class TritonServer:
 
     async def _answering(self, process: Process) -> None:
         ended = asyncio.create_task(process.wait())
-        creds = None if self._call_with is None else channel_credentials(self._call_with)
-        client = triton_grpc.InferenceServerClient(
-            self.address, ssl=creds is not None, creds=creds, channel_args=list(CHANNEL_OPTIONS)
-        )
+        client = connected(self.address, self._call_with)
         try:
             async with asyncio.timeout(self._start_seconds):
                 while not ended.done():
@@ -307,31 +298,22 @@ def _tls_arguments(tls: ServerTls, links: Links) -> list[str]:
     return ["--grpc-use-ssl-mutual=true", *own, f"--grpc-root-cert={links.to(tls.client_ca, 'tls', 'ca')}"]
 
 
-def _require_free(host: str, ports: TritonPorts) -> None:
-    for name, port in (("grpc", ports.grpc), ("metrics", ports.metrics)):
-        if port == 0:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _free_ports(host: str, wanted: TritonPorts) -> TritonPorts:
+    """Return the wanted ports, with free ones for 0. Raises BadSettings if a wanted port is in use."""
+    with contextlib.ExitStack() as stack:  # holds all ports until all are chosen, so that no two are equal
+
+        def chosen(name: str, port: int) -> int:
+            probe = stack.enter_context(socket.socket())
+            if port:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
             except OSError as error:
-                raise BadSettings(
-                    f"triton_{name}_port", f"{host}:{port} cannot be listened on; is it in use?"
-                ) from error
-
-
-def _with_free_ports(host: str, wanted: TritonPorts) -> TritonPorts:
-    with contextlib.ExitStack() as stack:  # holds all ports until all are chosen, so that no two are equal
-
-        def chosen(port: int) -> int:
-            if port:
-                return port
-            probe = stack.enter_context(socket.socket())
-            probe.bind((host, 0))
+                where = f"{host}:{port}"
+                raise BadSettings(f"triton_{name}_port", f"{where} cannot be listened on; is it in use?") from error
             return int(probe.getsockname()[1])
 
-        return TritonPorts(grpc=chosen(wanted.grpc), metrics=chosen(wanted.metrics))
+        return TritonPorts(grpc=chosen("grpc", wanted.grpc), metrics=chosen("metrics", wanted.metrics))
 
 
 async def _end(process: Process, within_seconds: float) -> None:

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.frame import FrameSize
-from motion.pose import Pose
+from motion.pose import Pose, body_25
 
 Landmarks = NDArray[np.float32]
 
-_BODY_TO: Final = np.array([to for to, _ in skeleton.MEDIAPIPE_TO_BODY])
-_BODY_FROM: Final = np.array([source for _, source in skeleton.MEDIAPIPE_TO_BODY])
 _MESH: Final = np.array(skeleton.MEDIAPIPE_MESH_TO_FACE)
 _CARRIED_PARTS: Final = (
     (skeleton.FACE, np.array([skeleton.NOSE, skeleton.R_EYE, skeleton.L_EYE, skeleton.R_EAR, skeleton.L_EAR])),
@@ -41,11 +39,8 @@ def body_pose(body: Landmarks, size: FrameSize, min_visibility: float) -> Pose:
     """Convert MediaPipe's `[33, 3]` body landmarks; joints outside the frame or below `min_visibility` are unseen."""
     joints = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
     confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
-    joints[_BODY_TO] = body[_BODY_FROM, :2]
-    confidence[_BODY_TO] = body[_BODY_FROM, 2]
-    for to, first, second in skeleton.MEDIAPIPE_MEANS_TO_BODY:
-        joints[to] = (body[first, :2] + body[second, :2]) / 2
-        confidence[to] = min(body[first, 2], body[second, 2])
+    found = body_25(body, skeleton.MEDIAPIPE_TO_BODY, skeleton.MEDIAPIPE_MEANS_TO_BODY)
+    joints[skeleton.BODY], confidence[skeleton.BODY] = found[:, :2], found[:, 2]
     confidence[confidence < min_visibility] = 0
     return _in_frame(joints, confidence, size)
 

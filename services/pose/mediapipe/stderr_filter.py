@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Final
 
 STARTUP_CHATTER: Final = (
@@ -107,21 +107,14 @@ _person_seen: Final = threading.Event()
 atexit.register(_filter.end)
 
 
-@contextmanager
-def startup_chatter_dropped() -> Iterator[None]:
+def startup_chatter_dropped() -> AbstractContextManager[None]:
     """Drop known noise from the process's standard error while a graph starts, which takes half a second."""
-    with _filter.turned_on(stays=False):
-        yield
+    return _filter.turned_on(stays=False)
 
 
-@contextmanager
-def first_person_chatter_dropped() -> Iterator[None]:
+def first_person_chatter_dropped() -> AbstractContextManager[None]:
     """Do the same for one picture. Does nothing after `person_seen`, because MediaPipe is quiet from then on."""
-    if _person_seen.is_set():
-        yield
-        return
-    with _filter.turned_on(stays=True):
-        yield
+    return nullcontext() if _person_seen.is_set() else _filter.turned_on(stays=True)
 
 
 def person_seen() -> None:

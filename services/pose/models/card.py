@@ -6,13 +6,13 @@ licence that its users accept. `cards/` has examples; docs/poses.md explains eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, cast, get_args
 
 from motion import skeleton
-from motion.documents import BadDocument, read_document, shortened
+from motion.documents import BadDocument, Fields, is_number, read_document, shortened
 from motion.pose_choice import PoseBackend
 from services.pose.models.files import ModelFile
 from serving.errors import BadSettings
@@ -22,6 +22,8 @@ Runtime = Literal["openvino", "onnxruntime", "opencv"]
 _COLOURS: Final = ("BGR", "RGB")
 _LAYOUTS: Final = ("NCHW", "NHWC")
 _LARGEST_SIDE_PX: Final = 4096
+_SHARED_FIELDS: Final = ("format", "about", "backend", "name", "licence", "licence_at", "model", "input", "outputs")
+_INPUT_FIELDS: Final = ("name", "layout", "colour", "mean", "deviation")
 WHOLE_BODY_POINTS: Final = 133
 
 
@@ -124,71 +126,6 @@ class RtmPoseCard(_NetworkCard):
 ModelCard = OpenPoseCard | RtmPoseCard
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads the fields of one JSON object of a card; its errors name the field."""
-
-    file: Path
-    where: str
-    values: Mapping[str, Any]
-    read: set[str] = field(default_factory=set)
-
-    def error(self, name: str, problem: str) -> BadSettings:
-        return BadSettings(str(self.file), f"{self.where}{name}: {problem}")
-
-    def _unexpected(self, name: str, expected: str, got: object) -> BadSettings:
-        return self.error(name, f"expected {expected}, got {shortened(got)}")
-
-    def value(self, name: str, kinds: type | tuple[type, ...], expected: str, default: Any = ...) -> Any:
-        self.read.add(name)
-        value = self.values.get(name, default)
-        if value is ...:
-            raise self.error(name, f"is missing, expected {expected}")
-        if value is not default and (isinstance(value, bool) or not isinstance(value, kinds)):
-            raise self._unexpected(name, expected, value)
-        return value
-
-    def text(self, name: str, default: Any = ...) -> str:
-        text: str = self.value(name, str, "a text", default)
-        if not text and default is ...:
-            raise self._unexpected(name, "a text", text)
-        return text
-
-    def one_of(self, name: str, options: tuple[str, ...], default: Any = ...) -> str:
-        value: str = self.value(name, str, " or ".join(options), default)
-        if value not in options:
-            raise self._unexpected(name, " or ".join(options), value)
-        return value
-
-    def number(self, name: str, low: float, high: float, default: Any = ...) -> float:
-        expected = f"a number from {low:g} to {high:g}"
-        value = self.value(name, (int, float), expected, default)
-        if not low <= value <= high:
-            raise self._unexpected(name, expected, value)
-        return float(value)
-
-    def whole(self, name: str, low: int, high: int, default: Any = ...) -> int:
-        value = self.number(name, low, high, default)
-        if value != int(value):
-            raise self._unexpected(name, "a whole number", value)
-        return int(value)
-
-    def three(self, name: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
-        values = self.value(name, list, "a list of three numbers", default)
-        if len(values) != 3 or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-            raise self._unexpected(name, "a list of three numbers", values)
-        return (float(values[0]), float(values[1]), float(values[2]))
-
-    def part(self, name: str) -> _Reader:
-        return _Reader(self.file, f"{self.where}{name}.", self.value(name, dict, "an object"))
-
-    def finish(self) -> None:
-        """Raises BadSettings if the object has fields that were not read."""
-        unknown = sorted(set(self.values) - self.read)
-        if unknown:
-            raise self.error(unknown[0], "is not a field of a model card")
-
-
 def read_card(path: Path) -> ModelCard:
     """Read the card at `path`. Raises BadSettings, which names the field and the expected value."""
     try:
@@ -199,120 +136,145 @@ def read_card(path: Path) -> ModelCard:
         raise BadSettings(str(path), f"the model card {error}") from error
     if not isinstance(document, dict):
         raise BadSettings(str(path), "the model card must be a JSON object")
-    reader = _Reader(path, "", document)
-    reader.one_of("format", (FORMAT,))
-    reader.text("about", "")
-    openpose, rtmpose = PoseBackend.OPENPOSE.value, PoseBackend.RTMPOSE.value
-    read = _openpose if reader.one_of("backend", (openpose, rtmpose)) == openpose else _rtmpose
-    facts, outputs = reader.part("input"), reader.part("outputs")
-    card = read(reader, facts, outputs)
-    for part in (facts, outputs, reader):
-        part.finish()
-    return card
+    try:
+        return _card(Fields(document), path.parent)
+    except BadDocument as error:
+        raise BadSettings(str(path), str(error)) from error
 
 
-def _openpose(reader: _Reader, facts: _Reader, outputs: _Reader) -> ModelCard:
-    parts = _parts(reader)
+def _card(card: Fields, folder: Path) -> ModelCard:
+    _one_of(card, "format", (FORMAT,))
+    backend = _one_of(card, "backend", (PoseBackend.OPENPOSE.value, PoseBackend.RTMPOSE.value))
+    read = _openpose if backend == PoseBackend.OPENPOSE.value else _rtmpose
+    facts = card.part("input")
+    shared = {
+        "name": _text(card, "name"),
+        "licence": _text(card, "licence"),
+        "licence_at": _text(card, "licence_at", ""),
+        "model": _file(card.part("model"), folder),
+        "input": _input(facts),
+    }
+    return read(card, facts, card.part("outputs"), folder, shared)
+
+
+def _openpose(card: Fields, facts: Fields, outputs: Fields, folder: Path, shared: dict[str, Any]) -> ModelCard:
+    card.only(*_SHARED_FIELDS, "structure", "runtime", "parts", "limbs")
+    facts.only(*_INPUT_FIELDS, "short_side_px", "longest_side_px", "multiple_of")
+    outputs.only("heatmaps", "pafs")
+    parts = _parts(card)
     return OpenPoseCard(
-        **_shared(reader, facts),
-        structure=_file(reader.part("structure")) if "structure" in reader.values else None,
-        runtime=cast("Runtime", reader.one_of("runtime", get_args(Runtime))),
+        **shared,
+        structure=_file(card.part("structure"), folder) if "structure" in card.values else None,
+        runtime=cast("Runtime", _one_of(card, "runtime", get_args(Runtime))),
         short_side_px=facts.whole("short_side_px", 64, _LARGEST_SIDE_PX),
         longest_side_px=facts.whole("longest_side_px", 64, _LARGEST_SIDE_PX),
         multiple_of=facts.whole("multiple_of", 1, 256),
-        heatmaps=outputs.text("heatmaps"),
-        fields=outputs.text("pafs"),
+        heatmaps=_text(outputs, "heatmaps"),
+        fields=_text(outputs, "pafs"),
         parts=parts,
-        limbs=_limbs(reader, parts),
+        limbs=_limbs(card, parts),
     )
 
 
-def _rtmpose(reader: _Reader, facts: _Reader, outputs: _Reader) -> ModelCard:
-    reader.one_of("points", (f"coco-wholebody-{WHOLE_BODY_POINTS}",))
+def _rtmpose(card: Fields, facts: Fields, outputs: Fields, folder: Path, shared: dict[str, Any]) -> ModelCard:
+    card.only(*_SHARED_FIELDS, "points", "min_confidence", "detector")
+    facts.only(*_INPUT_FIELDS, "width_px", "height_px")
+    outputs.only("simcc_x", "simcc_y", "split")
+    _one_of(card, "points", (f"coco-wholebody-{WHOLE_BODY_POINTS}",))
     return RtmPoseCard(
-        **_shared(reader, facts),
+        **shared,
         width_px=facts.whole("width_px", 16, 1024),
         height_px=facts.whole("height_px", 16, 1024),
-        simcc_x=outputs.text("simcc_x"),
-        simcc_y=outputs.text("simcc_y"),
+        simcc_x=_text(outputs, "simcc_x"),
+        simcc_y=_text(outputs, "simcc_y"),
         split=outputs.number("split", 0.25, 16),
-        min_confidence=reader.number("min_confidence", 0, 1, 0.3),
-        detector=_detector(reader.part("detector")) if "detector" in reader.values else None,
+        min_confidence=card.number("min_confidence", 0, 1, 0.3),
+        detector=_detector(card.part("detector"), folder) if "detector" in card.values else None,
     )
 
 
-def _shared(reader: _Reader, facts: _Reader) -> dict[str, Any]:
-    """Read the fields of `_NetworkCard`."""
-    return {
-        "name": reader.text("name"),
-        "licence": reader.text("licence"),
-        "licence_at": reader.text("licence_at", ""),
-        "model": _file(reader.part("model")),
-        "input": _input(facts),
-    }
-
-
-def _detector(reader: _Reader) -> DetectorFacts:
-    facts = reader.part("input")
-    detector = DetectorFacts(
-        model=_file(reader.part("model")),
+def _detector(detector: Fields, folder: Path) -> DetectorFacts:
+    facts = detector.part("input")
+    detector.only("model", "input", "boxes", "labels", "person_label", "min_score")
+    facts.only(*_INPUT_FIELDS, "side_px")
+    return DetectorFacts(
+        model=_file(detector.part("model"), folder),
         input=_input(facts),
         side_px=facts.whole("side_px", 32, _LARGEST_SIDE_PX),
-        boxes=reader.text("boxes"),
-        labels=reader.text("labels", ""),
-        person_label=reader.whole("person_label", 0, 10_000, 0),
-        min_score=reader.number("min_score", 0, 1, 0.5),
+        boxes=_text(detector, "boxes"),
+        labels=_text(detector, "labels", ""),
+        person_label=detector.whole("person_label", 0, 10_000, 0),
+        min_score=detector.number("min_score", 0, 1, 0.5),
     )
-    facts.finish()
-    reader.finish()
-    return detector
 
 
-def _file(reader: _Reader) -> ModelFile:
-    path, address = reader.text("path", ""), reader.text("address", "")
-    sha256 = reader.text("sha256", "").lower()
-    reader.finish()
+def _file(file: Fields, folder: Path) -> ModelFile:
+    """Read a file's entry. Relative paths start at the card's folder."""
+    file.only("path", "address", "sha256")
+    path, address = _text(file, "path", ""), _text(file, "address", "")
+    sha256 = _text(file, "sha256", "").lower()
     if bool(path) == bool(address):
-        raise reader.error("path", "expected either a path or an address")
-    if sha256 and (len(sha256) != 64 or set(sha256) - set("0123456789abcdef")):
-        raise reader.error("sha256", f"expected 64 hexadecimal digits, got {sha256!r}")
+        raise file.error("path", "expected either a path or an address")
+    if sha256 and not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise file.error("sha256", f"expected 64 hexadecimal digits, got {sha256!r}")
     if address and not sha256:
-        raise reader.error("sha256", "is missing; an address needs one")
-    # Relative paths start at the card's folder.
-    return ModelFile(path=reader.file.parent / path if path else None, address=address, sha256=sha256)
+        raise file.error("sha256", "is missing; an address needs one")
+    return ModelFile(path=folder / path if path else None, address=address, sha256=sha256)
 
 
-def _input(reader: _Reader) -> InputFacts:
-    reader.text("name", "")  # for people
+def _input(facts: Fields) -> InputFacts:
     return InputFacts(
-        layout=reader.one_of("layout", _LAYOUTS, "NCHW"),
-        colour=reader.one_of("colour", _COLOURS),
-        mean=reader.three("mean", (0.0, 0.0, 0.0)),
-        deviation=reader.three("deviation", (1.0, 1.0, 1.0)),
+        layout=_one_of(facts, "layout", _LAYOUTS, "NCHW"),
+        colour=_one_of(facts, "colour", _COLOURS),
+        mean=_three(facts, "mean", (0.0, 0.0, 0.0)),
+        deviation=_three(facts, "deviation", (1.0, 1.0, 1.0)),
     )
 
 
-def _parts(reader: _Reader) -> tuple[int, ...]:
-    names = reader.value("parts", list, "a list of BODY_25 names, in the order of the maps")
+def _text(fields: Fields, name: str, default: str | None = None) -> str:
+    """Read a string; it may be empty if there is a default."""
+    text: str = fields.value(name, "a text", lambda value: isinstance(value, str) and (value or default == ""), default)
+    return text
+
+
+def _one_of(fields: Fields, name: str, options: tuple[str, ...], default: str | None = None) -> str:
+    option: str = fields.value(name, " or ".join(options), lambda value: value in options, default)
+    return option
+
+
+def _three(fields: Fields, name: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
+    def fits(value: Any) -> bool:
+        return isinstance(value, list) and len(value) == 3 and all(map(is_number, value))
+
+    x, y, z = fields.value(name, "a list of three numbers", fits, default)
+    return float(x), float(y), float(z)
+
+
+def _parts(card: Fields) -> tuple[int, ...]:
+    names = card.value("parts", "a list of BODY_25 names, in the order of the maps", _is_list)
     unknown = [name for name in names if name not in skeleton.BODY_NAMES]
     if unknown or len(set(names)) != len(names) or len(names) < 2:
         found = shortened(unknown[0]) if unknown else f"{len(names)} names, {len(set(names))} of them different"
         choices = ", ".join(skeleton.BODY_NAMES)
-        raise reader.error("parts", f"expected at least two different names out of {choices}; got {found}")
+        raise card.error("parts", f"expected at least two different names out of {choices}; got {found}")
     return tuple(skeleton.BODY_NAMES.index(name) for name in names)
 
 
-def _limbs(reader: _Reader, parts: tuple[int, ...]) -> tuple[Limb, ...]:
-    rows = reader.value("limbs", list, "a list of [part, part, x channel, y channel]")
+def _limbs(card: Fields, parts: tuple[int, ...]) -> tuple[Limb, ...]:
+    rows = card.value("limbs", "a list of [part, part, x channel, y channel]", _is_list)
     limbs = []
     for index, row in enumerate(rows):
         name = f"limbs[{index}]"
         if not (isinstance(row, list) and len(row) == 4 and all(type(value) is int and value >= 0 for value in row)):
             expected = "[part, part, x channel, y channel] in whole numbers"
-            raise reader.error(name, f"expected {expected}, got {str(row)[:80]}")
+            raise card.error(name, f"expected {expected}, got {str(row)[:80]}")
         if max(row[:2]) >= len(parts) or row[0] == row[1]:
-            raise reader.error(name, f"expected two different parts, 0 to {len(parts) - 1}, got {row[:2]}")
+            raise card.error(name, f"expected two different parts, 0 to {len(parts) - 1}, got {row[:2]}")
         limbs.append(Limb(*row))
     if not limbs:
-        raise reader.error("limbs", "expected at least one")
+        raise card.error("limbs", "expected at least one")
     return tuple(limbs)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)

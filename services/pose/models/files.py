@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import urllib.error
 import urllib.request
@@ -52,27 +51,19 @@ class ModelFile:
         scheme, host = urlsplit(self.address).scheme, urlsplit(self.address).hostname
         if scheme != "https" and not (scheme == "http" and host in _LOOPBACK):
             raise BadSettings(self.address, "expected an https address")
-        part = None
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            handle, part = tempfile.mkstemp(prefix=".fetching.", dir=kept.parent)
-            digest = hashlib.sha256()
-            taken = 0
-            with os.fdopen(handle, "wb") as file, _opener(host).open(self.address, timeout=_SILENT_SECONDS) as body:
-                while data := body.read(_CHUNK_BYTES):
-                    taken += len(data)
-                    if taken > _MOST_BYTES:
-                        raise BadSettings(self.address, f"is larger than the limit of {_MOST_BYTES} bytes")
-                    digest.update(data)
-                    file.write(data)
-            _check(digest.hexdigest(), self.sha256, self.address)
-            Path(part).replace(kept)
-            part = None
+            with tempfile.TemporaryDirectory(prefix=".fetching.", dir=kept.parent) as folder:
+                part = Path(folder) / kept.name
+                with part.open("wb") as file, _opener(host).open(self.address, timeout=_SILENT_SECONDS) as body:
+                    while data := body.read(_CHUNK_BYTES):
+                        if file.tell() + len(data) > _MOST_BYTES:
+                            raise BadSettings(self.address, f"is larger than the limit of {_MOST_BYTES} bytes")
+                        file.write(data)
+                _check(_digest(part), self.sha256, self.address)
+                part.replace(kept)
         except (urllib.error.URLError, OSError, ValueError) as error:
             raise BadSettings(self.address, f"cannot be downloaded: {getattr(error, 'reason', error)}") from error
-        finally:
-            if part is not None:
-                Path(part).unlink(missing_ok=True)
         return kept
 
 

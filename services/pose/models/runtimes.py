@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motion.frame import Picture
+from motion.frame import FrameSize, Picture
 from services.pose.models.card import InputFacts, Runtime
 from serving.errors import BadSettings
 from serving.inference import silent_libraries
@@ -42,6 +43,25 @@ def blob_of(picture: Picture, facts: InputFacts) -> Floats:
     if facts.layout == "NCHW":
         batch = batch.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(batch, np.float32)
+
+
+def padded(picture: Picture, inner: FrameSize, outer: FrameSize, grey: int) -> Picture:
+    """Scale a picture to the size `inner`, and pad it at the right and at the bottom to the size `outer`."""
+    whole = np.full((outer.height_px, outer.width_px, 3), grey, np.uint8)
+    # Area averaging keeps details that are thinner than a pixel.
+    whole[: inner.height_px, : inner.width_px] = cv2.resize(
+        picture, (inner.width_px, inner.height_px), interpolation=cv2.INTER_AREA
+    )
+    return whole
+
+
+@contextmanager
+def card_checked(name: str) -> Iterator[None]:
+    """Turn the RuntimeError of a network's first run into BadSettings for the card of this name."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise BadSettings(name, f"the network rejects the input that the card describes: {error}") from error
 
 
 class NetworkFile:

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +15,8 @@ from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, Spent
 from services.pose.models.card import OpenPoseCard
-from services.pose.models.runtimes import Network, NetworkFile, blob_of
-from services.pose.openpose.grouping import Grouped, GroupingRules, group
+from services.pose.models.runtimes import Network, NetworkFile, blob_of, card_checked, padded
+from services.pose.openpose.grouping import MIN_PARTS, Grouped, group
 from serving.errors import BadSettings
 
 Floats = NDArray[np.float32]
@@ -67,35 +66,25 @@ class OpenPoseEstimator:
 
     detail = PoseDetail.BODY
 
-    def __init__(self, model: OpenPoseModel, rules: GroupingRules | None = None) -> None:
+    def __init__(self, model: OpenPoseModel) -> None:
         self._model = model
-        few = min(GroupingRules().min_parts, len(model.card.parts))
-        self._rules = GroupingRules(min_parts=few) if rules is None else rules
+        self._min_parts = min(MIN_PARTS, len(model.card.parts))
         self._network: tuple[FrameSize, Network] | None = None
         self.spent = Spent()
-        try:
+        with card_checked(model.card.name):
             self.estimate(np.full((*_GREY_SIDES, 3), 128, np.uint8))
-        except RuntimeError as error:
-            raise BadSettings(
-                model.card.name, f"the network rejects the input that the card describes: {error}"
-            ) from error
 
     def estimate(self, picture: Picture) -> Estimate:
         """Find the people in the next picture, `[H, W, 3]` uint8 RGB. The one with the highest score is the dancer."""
         started = time.perf_counter()
         size = FrameSize(picture.shape[1], picture.shape[0])
         inner, outer = self._model.input_size(size)
-        shown = np.zeros((outer.height_px, outer.width_px, 3), np.uint8)
-        # Area averaging keeps details that are thinner than a pixel.
-        shown[: inner.height_px, : inner.width_px] = cv2.resize(
-            picture, (inner.width_px, inner.height_px), interpolation=cv2.INTER_AREA
-        )
-        blob = blob_of(shown, self._model.card.input)
+        blob = blob_of(padded(picture, inner, outer, grey=0), self._model.card.input)
         network = self._network_for(outer, blob.shape)
         before = time.perf_counter()
         heatmaps, fields = self._model.maps(network, blob)
         self.spent = Spent(before - started, time.perf_counter() - before)
-        grouped = group(heatmaps, fields, self._model.card.limbs, self._rules)
+        grouped = group(heatmaps, fields, self._model.card.limbs, self._min_parts)
         cell_px = outer.width_px / heatmaps.shape[2], outer.height_px / heatmaps.shape[1]
         scale = cell_px[0] * size.width_px / inner.width_px, cell_px[1] * size.height_px / inner.height_px
         people = poses_of(grouped, self._model.card.parts, scale, size)

@@ -8,7 +8,7 @@ Letters in shapes: `P` parts, `L` limbs, `H` and `W` the maps' cells, `N` peaks,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,35 +26,20 @@ _SHORTEST_CELLS: Final = 1e-3
 """Lower bound of a line's length where it is a divisor."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GroupingRules:
-    """What counts as a joint, a limb and a person. Raises ValueError for values out of range.
-
-    A limb is accepted if the field points along the line in at least `min_aligned_fraction` of its samples, and the
-    mean along the line, minus a penalty for lines longer than half the map, is positive.
-    """
-
-    min_peak: float = 0.05
-    """Lower maxima of a confidence map are ignored."""
-    line_samples: int = 10
-    """Number of points on a line at which the field is sampled, ends included."""
-    min_alignment: float = 0.05
-    """A sample of the field agrees with the line if their scalar product is above this."""
-    min_aligned_fraction: float = 0.8
-    """The fraction of a line's samples that must agree."""
-    min_parts: int = 4
-    """The minimum number of joints in a person."""
-    min_person_score: float = 0.4
-    """The minimum of a person's score: joint and limb scores summed, divided by the number of joints."""
-
-    def __post_init__(self) -> None:
-        for name in ("min_peak", "min_aligned_fraction", "min_person_score"):
-            if not 0 <= getattr(self, name) <= 2:
-                raise ValueError(f"{name} must lie in [0, 2], got {getattr(self, name)}")
-        if self.line_samples < 2:
-            raise ValueError(f"line_samples must be at least 2, got {self.line_samples}")
-        if self.min_parts < 1:
-            raise ValueError(f"min_parts must be at least 1, got {self.min_parts}")
+# A limb is accepted if the field points along the line in at least MIN_ALIGNED_FRACTION of its samples, and the mean
+# along the line, minus a penalty for lines longer than half the map, is positive.
+MIN_PEAK: Final = 0.05
+"""Lower maxima of a confidence map are ignored."""
+LINE_SAMPLES: Final = 10
+"""Number of points on a line at which the field is sampled, ends included."""
+MIN_ALIGNMENT: Final = 0.05
+"""A sample of the field agrees with the line if their scalar product is above this."""
+MIN_ALIGNED_FRACTION: Final = 0.8
+"""The fraction of a line's samples that must agree."""
+MIN_PARTS: Final = 4
+"""The minimum number of joints in a person."""
+MIN_PERSON_SCORE: Final = 0.4
+"""The minimum of a person's score: joint and limb scores summed, divided by the number of joints."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +61,7 @@ class Grouped:
     """The `G` people of one picture, highest score first.
 
     positions: `[G, P, 2]` float32, x and y in cells, 0 at the centre of the first one; 0 where not found.
-    confidence: `[G, P]` float32 in [0, 1]; 0 where not found. score: `[G]`, see `GroupingRules.min_person_score`.
+    confidence: `[G, P]` float32 in [0, 1]; 0 where not found. score: `[G]`, see `MIN_PERSON_SCORE`.
     """
 
     positions: Floats
@@ -87,14 +72,14 @@ class Grouped:
         return len(self.score)
 
 
-def group(heatmaps: Floats, fields: Floats, limbs: Sequence[Limb], rules: GroupingRules = GroupingRules()) -> Grouped:
+def group(heatmaps: Floats, fields: Floats, limbs: Sequence[Limb], min_parts: int = MIN_PARTS) -> Grouped:
     """Find the people in `heatmaps` (`[P, H, W]`, no background) and `fields` (`[C, H, W]`, C at least 2 L)."""
-    peaks = find_peaks(heatmaps, rules.min_peak)
-    return assembled(peaks, connections(peaks, fields, limbs, rules), limbs, len(heatmaps), rules)
+    peaks = find_peaks(heatmaps)
+    return assembled(peaks, connections(peaks, fields, limbs), limbs, len(heatmaps), min_parts)
 
 
-def find_peaks(heatmaps: Floats, min_peak: float) -> Peaks:
-    """Find all local maxima of `[P, H, W]` above `min_peak`; fit a Gaussian to the neighbours for subcell positions.
+def find_peaks(heatmaps: Floats) -> Peaks:
+    """Find all local maxima of `[P, H, W]` above `MIN_PEAK`; fit a Gaussian to the neighbours for subcell positions.
 
     A plateau yields its last cell in reading order. Maxima at the map's border are not refined across it.
     """
@@ -102,7 +87,7 @@ def find_peaks(heatmaps: Floats, min_peak: float) -> Peaks:
     padded = np.zeros((parts, height + 2, width + 2), np.float32)
     padded[:, 1:-1, 1:-1] = heatmaps
     inner = padded[:, 1:-1, 1:-1]
-    is_peak = inner > min_peak
+    is_peak = inner > MIN_PEAK
     for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1)):
         is_peak &= inner >= padded[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
     for dy, dx in ((0, 1), (1, -1), (1, 0), (1, 1)):
@@ -137,18 +122,20 @@ class Connection:
     score: float
 
 
-def connections(peaks: Peaks, fields: Floats, limbs: Sequence[Limb], rules: GroupingRules) -> list[Connection]:
+def connections(peaks: Peaks, fields: Floats, limbs: Sequence[Limb]) -> list[Connection]:
     """Find the limbs that the field supports, sorted by kind. Each kind of limb uses each peak at most once."""
     kinds, starts, ends = _pairs(peaks, limbs)
-    scores, accepted = _line_integrals(peaks, fields, limbs, kinds, starts, ends, rules)
+    scores, accepted = _line_integrals(peaks, fields, limbs, kinds, starts, ends)
     kept = np.flatnonzero(accepted)
     kinds, starts, ends, scores = kinds[kept], starts[kept], ends[kept], scores[kept]
-    bounds = np.searchsorted(kinds, np.arange(len(limbs) + 1))
     found: list[Connection] = []
-    for kind, (low, high) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-        if low < high:
-            for start, end, score in _greedy(starts[low:high], ends[low:high], scores[low:high]):
-                found.append(Connection(kind, start, end, score))
+    taken: set[tuple[int, int]] = set()  # limb and peak
+    order = np.lexsort((-scores, kinds))  # each limb's best line first
+    columns = (column[order].tolist() for column in (kinds, starts, ends, scores))
+    for kind, start, end, score in zip(*columns, strict=True):
+        if (kind, start) not in taken and (kind, end) not in taken:
+            taken |= {(kind, start), (kind, end)}
+            found.append(Connection(kind, start, end, score))
     return found
 
 
@@ -166,7 +153,7 @@ def _pairs(peaks: Peaks, limbs: Sequence[Limb]) -> tuple[Ints, Ints, Ints]:
 
 
 def _line_integrals(
-    peaks: Peaks, fields: Floats, limbs: Sequence[Limb], kinds: Ints, starts: Ints, ends: Ints, rules: GroupingRules
+    peaks: Peaks, fields: Floats, limbs: Sequence[Limb], kinds: Ints, starts: Ints, ends: Ints
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Return `[M]` scores and whether both criteria hold. Pairs that fail the first one early are not fully sampled."""
     _, height, width = fields.shape
@@ -177,7 +164,7 @@ def _line_integrals(
     length = np.hypot(along_x, along_y)
     unit_x, unit_y = along_x / np.maximum(length, _SHORTEST_CELLS), along_y / np.maximum(length, _SHORTEST_CELLS)
     flat = fields.reshape(-1)
-    places = np.linspace(0, 1, rules.line_samples, dtype=np.float32)
+    places = np.linspace(0, 1, LINE_SAMPLES, dtype=np.float32)
 
     def read(pairs: Ints, at: Floats) -> Floats:
         """`[m, s]`: the field's component along the lines of `pairs`, at the fractions `at` of their lengths."""
@@ -188,15 +175,15 @@ def _line_integrals(
         across = flat[cell + (channel_x[pairs] * size)[:, None]] * unit_x[pairs, None]
         return np.asarray(across + flat[cell + (channel_y[pairs] * size)[:, None]] * unit_y[pairs, None])
 
-    allowed_misses = rules.line_samples - int(np.ceil(rules.min_aligned_fraction * rules.line_samples - 1e-9))
+    allowed_misses = LINE_SAMPLES - int(np.ceil(MIN_ALIGNED_FRACTION * LINE_SAMPLES - 1e-9))
     # Most pairs belong to two different people, with no field between them: a few samples in the middle show it.
     middle = len(places) // 2
     probes = slice(max(0, middle - allowed_misses), min(len(places), middle + allowed_misses + 1))
     everyone = np.arange(len(kinds))
-    misses = (read(everyone, places[probes]) <= rules.min_alignment).sum(axis=1)
+    misses = (read(everyone, places[probes]) <= MIN_ALIGNMENT).sum(axis=1)
     promising = everyone[misses <= allowed_misses]
     values = read(promising, places)
-    aligned = (values > rules.min_alignment).sum(axis=1) >= rules.line_samples - allowed_misses
+    aligned = (values > MIN_ALIGNMENT).sum(axis=1) >= LINE_SAMPLES - allowed_misses
     penalty = np.minimum(0.5 * max(height, width) / np.maximum(length[promising], _SHORTEST_CELLS) - 1, 0)
     mean = values.mean(axis=1) + penalty
     scores = np.zeros(len(kinds), np.float32)
@@ -206,18 +193,8 @@ def _line_integrals(
     return scores, accepted
 
 
-def _greedy(starts: Ints, ends: Ints, scores: Floats) -> Iterator[tuple[int, int, float]]:
-    """The best line first; each peak once."""
-    taken: set[int] = set()  # the two parts' peaks have numbers of their own
-    order = np.argsort(-scores, kind="stable")
-    for start, end, score in zip(starts[order].tolist(), ends[order].tolist(), scores[order].tolist(), strict=True):
-        if start not in taken and end not in taken:
-            taken |= {start, end}
-            yield start, end, score
-
-
 def assembled(
-    peaks: Peaks, found: Sequence[Connection], limbs: Sequence[Limb], parts: int, rules: GroupingRules
+    peaks: Peaks, found: Sequence[Connection], limbs: Sequence[Limb], parts: int, min_parts: int = MIN_PARTS
 ) -> Grouped:
     """Merge limbs that share a peak into people, unless a person would have a part twice."""
     people: list[dict[int, int]] = []  # for each person: part -> peak; empty once merged into another person
@@ -249,9 +226,9 @@ def assembled(
     scored = [
         ((limb_scores[i] + sum(peak_scores[peak] for peak in person.values())) / len(person), person)
         for i, person in enumerate(people)
-        if len(person) >= rules.min_parts
+        if len(person) >= min_parts
     ]
-    kept = sorted((entry for entry in scored if entry[0] >= rules.min_person_score), key=lambda entry: -entry[0])
+    kept = sorted((entry for entry in scored if entry[0] >= MIN_PERSON_SCORE), key=lambda entry: -entry[0])
     positions = np.zeros((len(kept), parts, 2), np.float32)
     confidence = np.zeros((len(kept), parts), np.float32)
     for row, (_, person) in enumerate(kept):

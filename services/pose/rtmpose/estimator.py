@@ -20,7 +20,7 @@ from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, Spent
 from services.pose.models.card import WHOLE_BODY_POINTS, DetectorFacts, InputFacts, RtmPoseCard
-from services.pose.models.runtimes import Floats, Network, NetworkFile, blob_of
+from services.pose.models.runtimes import Floats, Network, NetworkFile, blob_of, card_checked, padded
 from services.pose.rtmpose.keypoint_map import whole_body_pose
 from serving.errors import BadSettings
 
@@ -68,14 +68,10 @@ class RtmPoseEstimator:
         self._last: list[Pose] = []
         self.spent = Spent()
         self._network_seconds = self._prepare_seconds = 0.0
-        try:
+        with card_checked(model.card.name):
             blank = np.full((64, 64, 3), 128, np.uint8)
             self.estimate(blank)
             self._points(blank, np.array([[0, 0, 64, 64]], np.float32))
-        except RuntimeError as error:
-            raise BadSettings(
-                model.card.name, f"the network rejects the input that the card describes: {error}"
-            ) from error
         self._last = []
 
     def estimate(self, picture: Picture) -> Estimate:
@@ -108,9 +104,8 @@ class RtmPoseEstimator:
     def _detected(self, picture: Picture, facts: DetectorFacts, detector: Network) -> Boxes:
         height_px, width_px = picture.shape[:2]
         scale = facts.side_px / max(height_px, width_px)
-        inner = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
-        shown = np.full((facts.side_px, facts.side_px, 3), _FILL, np.uint8)
-        shown[: inner[1], : inner[0]] = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA)
+        inner = FrameSize(max(1, round(width_px * scale)), max(1, round(height_px * scale)))
+        shown = padded(picture, inner, FrameSize(facts.side_px, facts.side_px), grey=_FILL)
         found = self._timed(detector, shown, facts.input)
         rows = found[0].reshape(-1, found[0].shape[-1])
         if rows.shape[1] != 5:
@@ -119,7 +114,7 @@ class RtmPoseEstimator:
         if len(found) > 1:
             good &= found[1].reshape(-1) == facts.person_label
         best = rows[good][np.argsort(-rows[good, 4])][:_MOST_PEOPLE, :4]
-        shrunk = np.array([inner[0] / width_px, inner[1] / height_px] * 2, np.float32)
+        shrunk = np.array([inner.width_px / width_px, inner.height_px / height_px] * 2, np.float32)
         return apart(list(best / shrunk))
 
     def _points(self, picture: Picture, boxes: Boxes) -> tuple[Floats, Floats]:

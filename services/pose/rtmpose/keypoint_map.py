@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.frame import FrameSize
-from motion.pose import Pose
+from motion.pose import Pose, body_25
 
 Floats = NDArray[np.float32]
 
-_BODY_TO: Final = np.array([to for to, _ in skeleton.WHOLE_BODY_TO_BODY])
-_BODY_FROM: Final = np.array([source for _, source in skeleton.WHOLE_BODY_TO_BODY])
 _FACE_68: Final = slice(skeleton.FACE.start, skeleton.FACE.start + 68)
 
 
@@ -28,16 +26,15 @@ def whole_body_pose(points_px: Floats, scores: Floats, size: FrameSize, min_conf
     sure = np.where(inside & (scores >= min_confidence), np.clip(scores, 0, 1), 0)
     joints_px = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
     confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
+    points = np.column_stack([points_px, sure]).astype(np.float32)
+    body = body_25(points, skeleton.WHOLE_BODY_TO_BODY, skeleton.WHOLE_BODY_MEANS_TO_BODY)
+    joints_px[skeleton.BODY], confidence[skeleton.BODY] = body[:, :2], body[:, 2]
     for part, source in (
-        (_BODY_TO, _BODY_FROM),
         (_FACE_68, skeleton.WHOLE_BODY_FACE),
         (skeleton.LEFT_HAND, skeleton.WHOLE_BODY_LEFT_HAND),
         (skeleton.RIGHT_HAND, skeleton.WHOLE_BODY_RIGHT_HAND),
     ):
         joints_px[part], confidence[part] = points_px[source], sure[source]
-    for to, first, second in skeleton.WHOLE_BODY_MEANS_TO_BODY:
-        joints_px[to] = points_px[[first, second]].mean(axis=0)
-        confidence[to] = sure[[first, second]].min()
     for pupil, eye in skeleton.FACE_EYES:
         outline = slice(skeleton.FACE.start + eye.start, skeleton.FACE.start + eye.stop)
         joints_px[skeleton.FACE.start + pupil] = joints_px[outline].mean(axis=0)

@@ -14,9 +14,9 @@ import pytest
 
 from services.generator.agent import GeneratorAgent
 from services.generator.agent_types import AgentPolicy, Ensured
-from services.generator.triton.client import TritonRefused
+from services.generator.triton.client import TritonClient, TritonRefused
 from services.generator.triton.model_repository import ModelRepository
-from services.generator.triton.process import TritonFailed
+from services.generator.triton.process import TritonFailed, TritonServer
 from serving.actors.rollout import Canary, Served
 from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadInput, StageUnavailable
@@ -47,9 +47,9 @@ class World:
         self.agent = GeneratorAgent(
             cast("ActorStore", SimpleNamespace(load=self.load_actor, ids=self.ids, served=self.served)),
             cast("ModelRepository", SimpleNamespace(write=self.write, remove=self.remove)),
-            self,
+            cast("TritonClient", self),
             AgentPolicy(**policy),  # type: ignore[arg-type]
-            None if elsewhere else self,
+            None if elsewhere else cast("TritonServer", self),
             clock=lambda: self.now,
         )
 
@@ -157,7 +157,7 @@ async def test_damaged_actors_do_not_affect_the_others(tmp_path: Path):
         damage(store.root / name)
     world = World({"kind": [1]})
     repository = cast("ModelRepository", SimpleNamespace(write=world.write, remove=world.remove))
-    agent = GeneratorAgent(store, repository, world, AgentPolicy(wanted_ids=None, max_actors=99), None)
+    agent = GeneratorAgent(store, repository, cast("TritonClient", world), AgentPolicy(wanted_ids=None, max_actors=99))
     for _ in range(2):
         assert await agent.check()
         assert agent.loaded() == [("kind", 1)]
@@ -307,9 +307,9 @@ async def test_an_unreadable_actor_does_not_stop_the_check():
     world.agent = GeneratorAgent(
         cast("ActorStore", SimpleNamespace(load=world.load_actor, ids=world.ids, served=served)),
         cast("ModelRepository", SimpleNamespace(write=world.write, remove=world.remove)),
-        world,
+        cast("TritonClient", world),
         AgentPolicy(wanted_ids=None),
-        world,
+        cast("TritonServer", world),
         clock=lambda: world.now,
     )
     assert await world.agent.check()

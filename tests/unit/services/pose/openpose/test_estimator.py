@@ -14,23 +14,20 @@ import pytest
 
 from motion import skeleton
 from motion.pose_choice import PoseBackend, PoseDetail
-from services.pose.backends import open_backends, open_model
+from services.pose.backends import open_backends
 from services.pose.estimator import PoseRules
 from services.pose.models.card import OpenPoseCard, read_card
 from services.pose.models.files import ModelFile
 from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
-from services.pose.openpose.grouping import GroupingRules
 from serving.errors import BadSettings
 from tests.tiny_pose_networks import paf_card, two_hands, write_card, write_paf_network
-
-RULES = GroupingRules(min_parts=2)
 
 
 def estimator(tmp_path, *, one_output=False, **changes) -> OpenPoseEstimator:
     path = write_paf_network(tmp_path / "tiny.onnx", one_output=one_output)
     card = read_card(write_card(tmp_path, paf_card(path, **changes)))
     assert isinstance(card, OpenPoseCard)
-    return OpenPoseEstimator(OpenPoseModel(card), RULES)
+    return OpenPoseEstimator(OpenPoseModel(card))
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -121,7 +118,7 @@ def test_colours_mean_and_deviation_are_the_card_s(tmp_path):
         ({"outputs": {"heatmaps": "heatmaps", "pafs": "fields"}}, "has no output 'fields'"),
         ({"input": {"colour": "RGB"}}, "input.short_side_px: is missing"),
         ({"input": {"colour": "CMYK"}}, "input.colour: expected BGR or RGB"),
-        ({"colour": "blue"}, "colour: is not a field of a model card"),
+        ({"colour": "blue"}, "colour: no such field"),
     ],
 )  # fmt: skip
 def test_an_invalid_card_is_rejected_at_the_start(tmp_path, changes, told):
@@ -156,7 +153,7 @@ def test_a_damaged_network_is_rejected(tmp_path, runtime):
     (tmp_path / "tiny.onnx").write_bytes(bytes(range(256)))
     card = write_card(tmp_path, paf_card(tmp_path / "tiny.onnx", runtime=runtime))
     with pytest.raises(BadSettings, match=f"{runtime} cannot read this network"):
-        open_model(card, cache=None, threads=1)
+        open_backends({PoseBackend.OPENPOSE: card})
 
 
 def test_the_project_s_cards_are_valid(root):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.drawn_people import HEIGHT, LIMBS, PAIRS, PARTS, STANDING, WIDTH, draw_maps
-from services.pose.openpose.grouping import Grouped, GroupingRules, find_peaks, group
+from services.pose.openpose.grouping import Grouped, find_peaks, group
 
 NEAREST_CELLS = 3.0
 """Two joints of one part that are closer than this form one maximum in a map of this width."""
@@ -128,7 +128,7 @@ def test_peaks_lie_between_cells():
     maps[3] = np.exp(-((columns - 20.31) ** 2 + (rows - 11.77) ** 2) / 2)
     maps[5, 30:32, 40:42] = 0.8
     maps[6, 30, 40] = 0.05
-    peaks = find_peaks(maps, 0.1)
+    peaks = find_peaks(maps)
     assert peaks.part.tolist() == [3, 5]
     assert (peaks.x[0], peaks.y[0]) == pytest.approx((20.31, 11.77), abs=0.01)
     assert peaks.first.tolist() == [0, 0, 0, 0, 1, 1, *[2] * 13]
@@ -146,18 +146,11 @@ def test_a_limb_needs_the_field_along_most_of_its_line():
 
 
 def test_faint_people_and_pieces_are_dropped():
-    """People with fewer joints than `min_parts`, or a lower score than `min_person_score`, are dropped."""
+    """People with fewer joints than `MIN_PARTS`, or a lower score than `MIN_PERSON_SCORE`, are dropped."""
     person = at(40, 4, 36)
     piece = np.full_like(person, np.nan)
     piece[[1, 2, 3]] = person[[1, 2, 3]]
     assert len(group(*draw_maps([piece]), LIMBS)) == 0
-    assert len(group(*draw_maps([piece]), LIMBS, GroupingRules(min_parts=3))) == 1
+    assert len(group(*draw_maps([piece]), LIMBS, min_parts=3)) == 1
     heatmaps, fields = draw_maps([person])
     assert len(group(heatmaps * 0.2, fields * 0.1, LIMBS)) == 0
-
-
-@pytest.mark.parametrize("nonsense", [{"min_peak": -1}, {"line_samples": 1}, {"min_parts": 0}])
-def test_invalid_rules_are_rejected_by_name(nonsense):
-    """The error names the rule."""
-    with pytest.raises(ValueError, match=next(iter(nonsense))):
-        GroupingRules(**nonsense)
