@@ -1,4 +1,4 @@
-# Everything a checkout needs. `make demo` and `make test` each work on a fresh Debian or Ubuntu with Python 3.11.
+# Everything a checkout needs. `make demo` and `make test` each work on a fresh Debian or Ubuntu with Python 3.11 or 3.12.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -79,5 +79,5 @@ sample-actor: install ## draw the sample actor's footage and train the sample ac
 		--consent "Not needed: the sample actor is drawn by samples/renderer/draw.py."
 	rm -rf samples/actors/sample/1 && cp -r out/sample/actors/sample/1 samples/actors/sample/1
 
-clean: ## remove what was built here, except actors
+clean: ## remove what was built here; actors/, work/ and evaluation/ stay
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 import typer
+from rich.text import Text
 
 from client.commands.app import app, options
 from client.errors import EXIT_INTERRUPTED, EXIT_NOTHING_USEFUL, EXIT_USAGE, CommandError, StackFailed
@@ -34,6 +35,9 @@ def run(arguments: Sequence[str]) -> int:
         return _told(display, error, EXIT_INTERRUPTED, message="interrupted")
     except Exception as error:
         usage = getattr(error, "format_message", None)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            display.err.print(Text(usage()))
+            return EXIT_USAGE
         if usage is not None:  # typer's own errors, whose class has moved between releases
             return _told(display, error, EXIT_USAGE, message=usage())
         message = f"{type(error).__name__}: {error} (--debug shows where)"

@@ -1,4 +1,4 @@
-"""A complete client in plain Python: `python examples/transfer_client.py dance.mp4 juggler out.mp4 [host:port]`."""
+"""A complete client: `python examples/transfer_client.py samples/source_clip.mp4 sample out/actor.mp4`."""
 
 import sys
 from collections.abc import Iterator
@@ -37,3 +37,4 @@ with av.open(out, "w") as result, grpc.insecure_channel(address, options) as cha
             pixels = decode_jpeg(response.answer.picture.data)
         result.mux(written.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
     result.mux(written.encode(None))
+print(f"wrote {out}")

@@ -144,7 +144,7 @@ def _option_default(option: Any) -> str:
         return "required"
     if default is False:
         return "off"
-    return "none" if default is None or default == "" else _shown(default)
+    return "none" if default in (None, "", []) else _shown(default)
 
 
 def _presets() -> list[str]:

@@ -36,6 +36,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 
+echo "installing Python packages: about 3 GB, some minutes"
 "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

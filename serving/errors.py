@@ -5,6 +5,7 @@ DanceError                      everything we raise on purpose; carries a gRPC s
 |   +-- BadPicture              INVALID_ARGUMENT     a picture's bytes, size or encoding are refused
 |   +-- BadSettings             INVALID_ARGUMENT     an environment variable or option is invalid
 |   +-- WorkFolderBusy          UNAVAILABLE          another training uses the folder; retryable
++-- UnreadableVideo             INVALID_ARGUMENT     a file or stream yields no picture
 +-- NotServed                   UNIMPLEMENTED        a field of the contract that this server does not support
 +-- ActorNotFound               NOT_FOUND            no such actor, or no such version
 +-- ActorUnusable               FAILED_PRECONDITION  wrong label-map version, or damaged files
@@ -17,6 +18,9 @@ DanceError                      everything we raise on purpose; carries a gRPC s
     +-- StageTimeout            DEADLINE_EXCEEDED    it was silent for too long; retryable
     +-- StageRefused            UNAVAILABLE          it refused its input; not retryable
     +-- StageBroken             UNAVAILABLE          its answer is invalid; not retryable
+
+More subclasses are defined where they are raised: TritonFailed and others in services/generator, FootageRefused and
+DiskFull in training, and those of the command line in client/errors.py.
 
 An error is final (`is_final`) when it is not retryable and its code blames the request or something the request
 names. No retry fixes that, so a training ends for good. Any other error, ours or not, may succeed at the next attempt.

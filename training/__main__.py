@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from serving.actors.rollout_cli import published_line
 from serving.errors import DanceError
 from serving.process.entry import ending, started
 from serving.process.exit_codes import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED, exit_code_of
@@ -61,7 +62,7 @@ def _trained(request: TrainRequest, should_stop: Callable[[], bool]) -> int:
     except TrainingStopped as stopped:
         console.print(Text(f"interrupted: {stopped}; the same command goes on"))
         return EXIT_INTERRUPTED
-    console.print(Text(f"published {published.id} version {published.version} in {published.folder}"))
+    console.print(Text(published_line(published)))
     return EXIT_PUBLISHED
 
 

@@ -1,4 +1,4 @@
-"""The training job: turns footage of a person into a published actor, in stages, and can be resumed.
+"""The training job: turns footage of a person into a published actor, in phases, and can be resumed.
 
 1. prepare: poses, masks, body, crop, plate, label maps (kept, and not part of the training budget)
 2. coarse: the generator inside a local enhancer, at half size, for presets that have one
@@ -177,7 +177,7 @@ class _Job:
         Raises an error that forbids resuming or starting before minutes are spent on preparation.
         """
         settings = self.settings
-        there = [Checkpoints(self._checkpoint(stage)).identity() for stage in ("coarse", "body")]
+        there = [Checkpoints(self._checkpoint(phase)).identity() for phase in ("coarse", "body")]
         begun = [of_the_body(identity) for identity in there if identity is not None]
         padding = padding_of(begun[0]) if begun else self.asked.generator.padding
         if settings.start_from and not begun:
@@ -238,14 +238,14 @@ class _Job:
             )
         return prepared
 
-    def _checkpoint(self, stage: str) -> Path:
-        return self.folder / f"{stage}.pt"
+    def _checkpoint(self, phase: str) -> Path:
+        return self.folder / f"{phase}.pt"
 
     def _trainer(
-        self, stage: str, learner: Learner, budget: Budget, identity: dict[str, str], **options: Any
+        self, phase: str, learner: Learner, budget: Budget, identity: dict[str, str], **options: Any
     ) -> Trainer:
-        note = partial(self._note, stage)
-        return Trainer(learner, budget, self._checkpoint(stage), identity, on_note=note, **options)
+        note = partial(self._note, phase)
+        return Trainer(learner, budget, self._checkpoint(phase), identity, on_note=note, **options)
 
     def _train_coarse(self, pairs: Pairs, identity: dict[str, str]) -> BodyLearner:
         """Train the global generator that a local enhancer starts from, by itself."""
@@ -301,19 +301,19 @@ class _Job:
         trainer.run(partial(self._report_step, "face"), self.should_stop)
         return learner, trainer.steps
 
-    def _start(self, learner: Learner, stage: str, body_source: str = "") -> None:
+    def _start(self, learner: Learner, phase: str, body_source: str = "") -> None:
         """Give a new learner the weights of the actor in `start_from`. body_source: the source of a face's body."""
         settings = self.settings
         if not settings.start_from:
             return
-        actor, where = settings.start_from, (settings.work_root, settings.store_root, partial(self._note, stage))
-        of_body = stage == "body"
+        actor, where = settings.start_from, (settings.work_root, settings.store_root, partial(self._note, phase))
+        of_body = phase == "body"
         weights = body_weights_of(actor, *where) if of_body else face_weights_of(actor, body_source, *where)
         if weights is None:
-            self._note(stage, f"{actor} has no {stage} network, so this one starts from random weights")
+            self._note(phase, f"{actor} has no {phase} network, so this one starts from random weights")
             return
         start(learner, weights)
-        self._note(stage, f"starts from {learner.started_from}")
+        self._note(phase, f"starts from {learner.started_from}")
 
     def _drawing(self, prepared: PreparedFootage, body: BodyLearner) -> Draw:
         return drawing_for(self.preset, prepared, body.averaged, self.settings.device)

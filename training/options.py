@@ -17,7 +17,7 @@ from serving.errors import BadInput
 from serving.process.option_groups import words_of
 
 FOOTAGE: Final = typer.Argument(
-    metavar="FOOTAGE...",
+    metavar="FOOTAGE",
     help="Videos of the person, whole body, from a camera that stands still; one or several, in order.",
     show_default=False,
 )
@@ -49,6 +49,7 @@ class FootageRequest:
         list[Path],
         typer.Option(
             "--keypoints",
+            metavar="FOLDER",
             help="Folder of OpenPose JSON files, or a .json list, to read poses from; once for each footage file.",
         ),
     ] = field(default_factory=list)
@@ -61,7 +62,7 @@ class FootageRequest:
 class TrainOptions:
     """The options of a training, apart from its footage and preset. Raises BadInput for values that make no sense.
 
-    minutes: training time of all stages together; preparation and publishing come on top. pictures: frames seen, an
+    minutes: training time of all phases together; preparation and publishing come on top. pictures: frames seen, an
     upper limit for the body and for the face each. Without either, the preset's own length applies.
     losses, perceptual, adversarial, feature_matching: another row of the ablation, or other losses than the preset's;
     see `presets`. batch, compiled: see `Computing`. start_from: an actor to take the first weights from; "" starts
@@ -83,7 +84,7 @@ class TrainOptions:
         int | None,
         typer.Option(
             "--frames",
-            help="Number of frames to train the body on, and the face; unlike minutes, resumes exactly.",
+            help="Frames to train the body on, then the face; can be stopped and resumed exactly, unlike --minutes.",
         ),
     ] = None
     losses: Annotated[
@@ -117,7 +118,7 @@ class TrainOptions:
     store_root: ActorsFolder = DEFAULT_ACTORS
     work_root: WorkFolder = DEFAULT_WORK
     seed: Annotated[
-        int, typer.Option("--seed", help="Another seed draws other pairs, which makes another training.")
+        int, typer.Option("--seed", help="Seed of the random choices; another seed makes another training.")
     ] = 0
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu"
     footage_anyway: Annotated[
@@ -132,14 +133,16 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         if not self.consent.strip():
-            raise BadInput("consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
+            raise BadInput("--consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
         if len(self.consent) > MOST_CONSENT_CHARACTERS:
-            raise BadInput("consent", f"has {len(self.consent)} characters, at most {MOST_CONSENT_CHARACTERS} are kept")
+            raise BadInput(
+                "--consent", f"has {len(self.consent)} characters, at most {MOST_CONSENT_CHARACTERS} are kept"
+            )
         for name, value in (("minutes", self.minutes), ("frames", self.pictures), ("batch", self.batch)):
             if value is not None and value <= 0:
-                raise BadInput(name, f"must be positive, got {value}")
+                raise BadInput(f"--{name}", f"must be positive, got {value}")
         if self.device not in ("cpu", "cuda"):
-            raise BadInput("device", f"must be cpu or cuda, got {self.device!r}")
+            raise BadInput("--device", f"must be cpu or cuda, got {self.device!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ Losses = Literal["pix2pixhd", "smoothing", "smoothing-face"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Epochs:
-    """How often each stage sees each pair (for the face, each crop), on average: pairs are drawn at random.
+    """How often each phase sees each pair (for the face, each crop), on average: pairs are drawn at random.
 
     coarse: for the global generator inside a local enhancer; ignored without one.
     """
@@ -38,13 +38,13 @@ class Preset:
     width_px, height_px: size of the pictures that the network draws.
     whole_frame: the network sees the whole frame of the footage, not the crop that contains every pose.
     targets: how the target pictures are edited; without a plate only "filmed".
-    minutes: training time of all stages together, unless the user requests another. epochs: the length in pairs
+    minutes: training time of all phases together, unless the user requests another. epochs: the length in pairs
     instead; if given, minutes are ignored.
     temporal: the generator receives its previous picture, and the discriminator sees both frames of a pair. Without it,
     the previous picture is zeros in training and its weights are zero, so the served network ignores it.
     feature_matching: how to combine the body's discriminators, one per scale; the face has only one.
     perceptual: the network of the perceptual loss; its weights are loaded only if one of those losses counts.
-    decay_from, last_rate: the learning rate is constant for the first part of each stage, in [0, 1], then falls
+    decay_from, last_rate: the learning rate is constant for the first part of each phase, in [0, 1], then falls
     linearly to `last_rate` times its value.
     precision: arithmetic in training; weights and optimizers are always float32.
     jitter: how training pairs are moved; only for networks with a plate.
@@ -120,7 +120,7 @@ class Preset:
         return "smoothing" if self.face is None else "smoothing-face"
 
     def rate_at(self, progress: float) -> float:
-        """The learning rate after `progress`, in [0, 1], of a stage."""
+        """The learning rate after `progress`, in [0, 1], of a phase."""
         if progress <= self.decay_from:
             return self.learning_rate
         return self.learning_rate * max(self.last_rate, (1 - progress) / (1 - self.decay_from))
@@ -250,7 +250,7 @@ def paper_512() -> Preset:
       reflection; the face network's upsampling half has no norms
     - convolutions before an instance norm have no bias; all other biases start at zero, where the published code keeps
       PyTorch's random ones
-    - Adam takes the paper's rate once; "linear to 0" begins in the middle of each stage
+    - Adam takes the paper's rate once; "linear to 0" begins in the middle of each phase
     - pairs are drawn at random, as many as in five epochs of the body and five of the face; some blocks of frames are
       held out for scores
     - the picture is the actor's crop, cut out of the footage around all poses, not the whole frame

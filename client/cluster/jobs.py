@@ -105,7 +105,7 @@ def _submitted(
     cluster: Cluster, document: dict[str, object], submission: str, asked: ClusterTraining, display: Display
 ) -> TrainingJob:
     """Create the Job exactly once, even if an answer is lost; replace an ended one of the same name."""
-    patience = _Patience(asked.patience_seconds)
+    patience = _ClusterPatience(asked.patience_seconds)
     while True:
         try:
             return cluster.create_job(document)
@@ -178,7 +178,7 @@ def _in_volume(asked: ClusterTraining) -> FootageRequest:
     )
 
 
-class _Patience:
+class _ClusterPatience:
     def __init__(self, limit_seconds: float) -> None:
         self._limit_seconds = limit_seconds
         self._backoff = Backoff(_POLL_SECONDS, _POLL_SECONDS)

@@ -200,10 +200,8 @@ def connected(access: ClusterAccess) -> Cluster:
             )
     except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
         where = "KUBECONFIG or ~/.kube/config" if kubeconfig is None else str(kubeconfig)
-        reason = " ".join(str(error).split())
-        raise ClusterError(
-            f"no cluster is known from {where}: {reason}; --kubeconfig and --context name one"
-        ) from error
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ClusterError(f"no cluster is known from {where}: {reason}; give --kubeconfig or --context") from error
     if is_loopback(urlsplit(configuration.host).hostname or "") and configuration.proxy in getproxies().values():
         configuration.no_proxy = "*"  # the environment's proxy cannot reach a cluster on this machine
     configuration.retries = False  # `client/cluster/job_watcher.py` decides how long to retry

@@ -18,7 +18,7 @@ PATIENCE_SECONDS: Final = 600.0
 _LONGEST_NAME: Final = 52
 """Pods of an Indexed Job have the host name <name>-<index>, of at most 63 characters."""
 
-Patience = Annotated[
+PatienceOption = Annotated[
     float, typer.Option("--patience", min=0, metavar="SECONDS", help="How long to retry when the cluster is lost.")
 ]
 
@@ -68,7 +68,7 @@ class ClusterTraining:
         typer.Option(
             "--footage-path",
             metavar="PATH",
-            help="A file in the cluster's volume, in place of FOOTAGE; once for each file.",
+            help="A file in the cluster's volume, in place of FOOTAGE; repeat it for each file.",
         ),
     ] = field(default_factory=list)
     image: Annotated[
@@ -79,7 +79,7 @@ class ClusterTraining:
         Path | None, typer.Option("--template", help="A Job like deploy/jobs/train.yaml, which is the default.")
     ] = None
     detach: Annotated[bool, typer.Option("--detach", help="Do not watch the Job.")] = False
-    patience_seconds: Patience = PATIENCE_SECONDS
+    patience_seconds: PatienceOption = PATIENCE_SECONDS
 
     @property
     def job_name(self) -> str:

@@ -18,7 +18,7 @@ from client.commands.transfer import fit_command, transfer_command
 app = typer.Typer(
     name="dance",
     help="Turn a video of a dancing person into a video of an actor who dances the same.",
-    no_args_is_help=False,
+    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -44,7 +44,9 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def dance(
     debug: Annotated[bool, typer.Option("--debug", envvar="DANCE_DEBUG", help="Show where errors come from.")] = False,
-    _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Turn a video of a dancing person into a video of an actor who dances the same."""
     options.debug = debug

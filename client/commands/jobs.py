@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from client.cluster.options import PATIENCE_SECONDS, ClusterAccess, Patience
+from client.cluster.options import PATIENCE_SECONDS, ClusterAccess, PatienceOption
 from client.errors import CommandError
 from client.terminal.display import Display
 from serving.process.option_groups import option_groups
@@ -38,7 +38,7 @@ def list_command(access: ClusterAccess) -> None:
 
 @jobs_app.command("watch")
 @option_groups
-def watch_command(name: JobName, *, patience: Patience = PATIENCE_SECONDS, access: ClusterAccess) -> None:
+def watch_command(name: JobName, *, patience: PatienceOption = PATIENCE_SECONDS, access: ClusterAccess) -> None:
     """Show a training's progress and log until it ends. The exit code is the training's. Ctrl-C does not stop it."""
     with cluster_client():
         from client.cluster.jobs import watch_job

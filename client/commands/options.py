@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,11 +21,15 @@ from serving.transport.tls import channel_tls
 from training.options import DEFAULT_ACTORS as DEFAULT_ACTORS
 from training.options import ActorsFolder as ActorsFolder
 
-Server = Annotated[
-    str | None,
-    typer.Option(
-        "--server", metavar="HOST:PORT", envvar="DANCE_SERVER", help="An orchestrator; without it, one starts here."
-    ),
+
+def server_option(help_text: str) -> Any:
+    """The option --server, with what a command does without it."""
+    return typer.Option("--server", metavar="HOST:PORT", envvar="DANCE_SERVER", help=help_text)
+
+
+Server = Annotated[str | None, server_option("An orchestrator; without it, one starts here.")]
+SourceFile = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A video file, or OpenPose's keypoints: a folder, or a .json list.")
 ]
 Logs = Annotated[Path | None, typer.Option("--logs", help="Folder for the processes' logs; default: a new one.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]
@@ -97,7 +101,11 @@ class PoseNetworks:
 
     backend: Annotated[
         PoseBackend | None,
-        typer.Option("--pose-backend", help="Who finds the joints; openpose and rtmpose find several people."),
+        typer.Option(
+            "--pose-backend",
+            help="The network that finds the joints; openpose and rtmpose find several people. Default: that of "
+            "--pose-model, otherwise mediapipe; a server has its own default.",
+        ),
     ] = None
     cards: PoseModel = field(default_factory=list)
 

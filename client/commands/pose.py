@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from client.commands.options import Dancer, Force, PoseModel, PoseNetworks, SourceFacts, dancer_choice
+from client.commands.options import Dancer, Force, PoseModel, PoseNetworks, SourceFacts, SourceFile, dancer_choice
 from client.errors import CommandError, UsageError
 from client.media.video_writer import check_video_output
 from client.poses.compare_backends import HEADINGS, EvaluationJob, evaluate, markdown_of
@@ -25,13 +25,16 @@ from video.opening import is_endless
 
 @option_groups
 def pose_command(
-    source: Annotated[str, typer.Argument(help="A video file, or OpenPose's keypoints: a folder, or a .json list.")],
+    source: SourceFile,
     *,
     job: Callable[..., PoseJob],
     networks: PoseNetworks,
     facts: SourceFacts,
 ) -> None:
-    """Find the people in SOURCE, and write their joints, an overlay video, or both."""
+    """Find the people in SOURCE and draw or write their joints.
+
+    Writes OpenPose JSON, an overlay video, or both.
+    """
     display = Display()
     shown = facts.source(source)
     asked = job(source=shown, dancer=shown.dancer, models=PoseModels())
@@ -72,7 +75,10 @@ def evaluate_pose_command(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the table there too, in Markdown.")] = None,
     force: Force = False,
 ) -> None:
-    """Compare the pose backends on the same clips: people found, steadiness, agreement, time."""
+    """Compare the pose backends on the same clips.
+
+    The table has people found, steadiness, agreement and time.
+    """
     display = Display()
     asked = job(dancer=dancer_choice(dancer), models=PoseModels())
     if len(asked.truth) > len(asked.clips):

@@ -23,7 +23,10 @@ def canary(
     percent: Annotated[float, typer.Option(help="Percentage of new sessions that get it, above 0 and below 100.")],
     actors: ActorsFolder = DEFAULT_ACTORS,
 ) -> None:
-    """Serve a version to some of the new sessions, next to the version that the others get."""
+    """Serve a version to some of the new sessions.
+
+    The others get the version that is served now.
+    """
     if not 0 < percent < 100:
         raise UsageError(f"--percent must lie between 0 and 100, got {percent:g}; `dance actors promote` serves all")
     _change(actors, lambda store: rollout_cli.canary(store, name, version, percent))
@@ -47,7 +50,7 @@ def promote(
 
 
 def rollback(name: Name, actors: ActorsFolder = DEFAULT_ACTORS) -> None:
-    """Remove the canary; without one, serve the previously served version."""
+    """Remove the canary, or serve the previous version again."""
     _change(actors, lambda store: rollout_cli.rollback(store, name))
 
 

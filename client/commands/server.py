@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from client.commands.options import DEFAULT_ACTORS, ActorsFolder, Credentials, Logs, PoseNetworks, Server
+from client.commands.options import DEFAULT_ACTORS, ActorsFolder, Credentials, Logs, PoseNetworks, server_option
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
 from client.connection.types import ActorListing
@@ -60,7 +60,7 @@ def up(
 def actors_command(
     context: typer.Context,
     *,
-    server: Server = None,
+    server: Annotated[str | None, server_option("An orchestrator; without it, the folder --actors is listed.")] = None,
     credentials: Credentials,
     actors: ActorsFolder = DEFAULT_ACTORS,
 ) -> None:
@@ -84,15 +84,7 @@ def actors_command(
 @option_groups
 def doctor_command(
     *,
-    server: Annotated[
-        str,
-        typer.Option(
-            "--server",
-            metavar="HOST:PORT",
-            envvar="DANCE_SERVER",
-            help="An orchestrator; default: that of `dance up` here.",
-        ),
-    ] = "127.0.0.1:50050",
+    server: Annotated[str, server_option("An orchestrator; default: that of `dance up` here.")] = "127.0.0.1:50050",
     stages: Annotated[
         str | None,
         typer.Option(
@@ -100,11 +92,14 @@ def doctor_command(
         ),
     ] = None,
     actor: Annotated[
-        str, typer.Option("--actor", help="The actor to test with; default: the first one available.")
+        str, typer.Option("--actor", metavar="NAME", help="The actor to test with; default: the first one available.")
     ] = "",
     credentials: Credentials,
 ) -> None:
-    """Check a running deployment stage by stage; report what is wrong and what to do."""
+    """Check a running deployment stage by stage.
+
+    Reports what is wrong and what to do.
+    """
     display = Display()
     check_address(server, option="--server")
     if actor:
@@ -122,10 +117,10 @@ def doctor_command(
         return findings
 
     findings = run(lambda _: examined())
-    missing = [name for name in PROCESSES if name not in health]
-    if missing:
-        display.note(f"not checked: the health of {', '.join(missing)}; --stages names their health ports")
     wrong = [finding for finding in findings if not finding.ok]
+    missing = [name for name in PROCESSES if name not in health]
+    if missing and not {"orchestrator", "proxy"} & {finding.check for finding in wrong}:  # a server runs there
+        display.note(f"not checked: the health of {', '.join(missing)}; --stages names their health ports")
     if wrong:
         raise CommandError(f"{len(wrong)} of {len(findings)} checks failed: {', '.join(f.check for f in wrong)}")
 
@@ -137,7 +132,8 @@ def _show_actors(actors: Sequence[ActorListing], display: Display) -> None:
             "" if size is None else f"{size.width_px}x{size.height_px}"
             for size in (actor.stage_size, actor.full_frame_size)
         ]
-        share = f"{actor.served_percent:g} %" if actor.served_percent else ""
+        not_served = "" if actor.unavailable else "not served"
+        share = f"{actor.served_percent:g} %" if actor.served_percent else not_served
         state = Text(actor.unavailable or "ready")
         rows.append([actor.actor, str(actor.version), actor.preset, *sizes, share, state])
     display.table(("actor", "version", "preset", "picture", "full frame", "new sessions", "state"), rows)

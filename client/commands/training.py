@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,6 +18,7 @@ from client.terminal.display import Display
 from client.training.evaluate import EvaluateRequest, evaluate
 from client.training.scores import show_scores
 from client.training.train import prepare, train
+from serving.actors.rollout_cli import published_line
 from serving.process.option_groups import option_groups, option_hints
 from training.options import DEFAULT_PRESET, DEFAULT_WORK, FOOTAGE, PRESETS, FootageRequest, TrainRequest, WorkFolder
 from video.reader import VideoReader
@@ -45,8 +47,11 @@ def prepare_command(
         bool, typer.Option("--anyway", help="Prepare even footage that is not worth training on.")
     ] = False,
 ) -> None:
-    """Prepare footage for `dance train`, and report how good it is. After a stop, the same command continues;
-    `dance train` with the same footage, preset and --work continues from there."""
+    """Prepare footage for a training. Reports how good the footage is.
+
+    After a stop, the same command continues; `dance train` with the same footage, preset and --work continues from
+    there.
+    """
     display = Display()
     _check_videos(footage.files)
     report = prepare(footage, preset, work, display, anyway=anyway)
@@ -87,7 +92,9 @@ def train_command(
     if requested.keypoints and files and on is Where.KUBERNETES:
         raise UsageError("--keypoints with --on kubernetes are folders in the cluster's volume: give --footage-path")
     _check_videos(files)
-    request = training(footage=requested, consent=_consent(display) if consent is None else consent)
+    request = training(footage=requested, consent=NOT_STATED if consent is None else consent)
+    if consent is None:  # asked for once the other options are known to be valid
+        request = replace(request, consent=_consent(display))
     if on is Where.KUBERNETES:
         with cluster_client():
             from client.cluster.jobs import train_on_cluster
@@ -99,7 +106,7 @@ def train_command(
     published, preview = done
     show_scores(published.scores, display)
     display.out.print(f"drawn beside the truth: {preview}")
-    display.out.print(f"published {published.id} version {published.version} in {published.folder}")
+    display.out.print(published_line(published))
 
 
 @option_groups
@@ -109,13 +116,17 @@ def evaluate_command(
         list[Path],
         typer.Option(
             "--footage",
-            help="Footage of the actor, once for each file; default: the training footage, if still in --work.",
+            metavar="FILE",
+            help="Footage of the actor; repeat it for each file. Default: the training footage, if still in --work.",
         ),
     ] = [],  # noqa: B006  typer copies it
     evaluation: Callable[..., EvaluateRequest],
     footage: Callable[..., FootageRequest],
 ) -> None:
-    """Measure an actor on footage that it was not trained on, and a transfer against its right answer."""
+    """Measure an actor on footage that it was not trained on.
+
+    With --source and --truth, measure a transfer against its correct result.
+    """
     display = Display()
     _check_videos(files)
     for path in evaluate(evaluation(footage=footage(files=files) if files else None), display):

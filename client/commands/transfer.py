@@ -20,6 +20,7 @@ from client.commands.options import (
     PoseNetworks,
     Server,
     SourceFacts,
+    SourceFile,
 )
 from client.connection.types import PoseChoice
 from client.errors import CommandError, UsageError
@@ -45,8 +46,9 @@ def transfer_command(
     source: Annotated[
         str,
         typer.Argument(
+            metavar="SOURCE",
             help="A video file, or OpenPose's keypoints in a folder or a .json list; with --live a camera (0, "
-            "/dev/video0) or address."
+            "/dev/video0) or address.",
         ),
     ],
     *,
@@ -99,7 +101,7 @@ def transfer_command(
 
 @option_groups
 def fit_command(
-    source: Annotated[str, typer.Argument(help="A video file, or OpenPose's keypoints: a folder, or a .json list.")],
+    source: SourceFile,
     *,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A JSON file for `dance transfer --body`.")] = None,
     server: Server = None,
@@ -111,7 +113,10 @@ def fit_command(
     force: Force = False,
     logs: Logs = None,
 ) -> None:
-    """Measure the body in SOURCE: how tall it looks and where it stands, near and far."""
+    """Measure the body in SOURCE, for `dance transfer --body`.
+
+    The result is how tall it looks and where it stands, near and far.
+    """
     display = Display()
     access = credentials.access(server)
     if is_endless(source):

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from client.connection.retry import Patience
+from client.connection.retry import ServerPatience
 from client.connection.session import CONNECT_SECONDS, DanceClient, TransferSession
 from client.connection.types import Accepted, Answer, SentFrame, TransferOptions
 from client.errors import ServerDraining, ServerError
@@ -123,7 +123,7 @@ class ResumingSession:
         self,
         client: DanceClient,
         options: TransferOptions,
-        patience: Patience,
+        patience: ServerPatience,
         told: Callable[[ServerError | None], None] = lambda failure: None,
     ) -> None:
         self.reconnects = 0

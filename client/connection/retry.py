@@ -17,7 +17,7 @@ _FIRST_WAIT_SECONDS: Final = 0.25
 _LONGEST_WAIT_SECONDS: Final = 8.0
 
 
-class Patience:
+class ServerPatience:
     """Back-off with jitter for one server, with `limit_seconds` for each outage.
 
     An outage lasts until `progress()`. Its clock runs from a failure to `connected()`, and goes on at the next failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -123,9 +124,15 @@ async def _opens(name: str, address: str, host: str, port: int) -> Finding:
         return Finding(name, False, f"no answer at {address} within {_CONNECT_SECONDS:g} s", advice)
     except OSError as error:
         advice = "start a server here with `dance up`, or name another with --server"
-        return Finding(name, False, f"nothing can be reached at {address}: {error.strerror or error}", advice)
+        return Finding(name, False, f"nothing can be reached at {address}: {_why(error)}", advice)
     writer.close()
     return Finding(name, True, f"something listens at {address}")
+
+
+def _why(error: OSError) -> str:
+    if f"[Errno {errno.ECONNREFUSED}]" in str(error):  # asyncio's own words name the address once more
+        return "connection refused"
+    return os.strerror(error.errno) if (error.errno or 0) > 0 else str(error.strerror or error)
 
 
 async def _healthy(name: str, address: str) -> Finding:

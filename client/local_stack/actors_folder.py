@@ -50,4 +50,4 @@ def check_folder(folder: Path) -> None:
     ways = "`dance train` creates one, --actors chooses another"
     if _SAMPLE_ACTORS.is_dir():  # the command runs in a checkout
         ways += f": try --actors {_SAMPLE_ACTORS}"
-    raise CommandError(f"the folder of actors {folder} does not exist; {ways}")
+    raise CommandError(f"there is no folder {str(folder)!r} with actors; {ways}")

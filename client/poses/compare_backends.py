@@ -38,7 +38,7 @@ class EvaluationJob(EstimationOptions):
     truth: for each clip a folder of keypoints with one person per file; without it the first backend is the reference.
     """
 
-    clips: Annotated[list[str], typer.Argument(help="Video files.")]
+    clips: Annotated[list[str], typer.Argument(metavar="CLIP", help="Video files.")]
     backends: Annotated[
         str | None,
         typer.Option("--backends", metavar="NAME,...", help="Default: mediapipe and every backend with a card."),

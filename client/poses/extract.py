@@ -70,13 +70,13 @@ class PoseReport:
 
     def summary(self) -> str:
         """One line for the user."""
-        parts = [f"{self.frames} frames", f"people in {self.frames_with_people}", f"{len(self.ids)} people"]
-        parts.append(f"the dancer in {self.frames_with_dancer}")
+        people = "1 person" if len(self.ids) == 1 else f"{len(self.ids)} people"
+        parts = [f"people in {self.frames_with_people}", f"{people} in all", f"the dancer in {self.frames_with_dancer}"]
         if self.frames_lost:
             parts.append(f"lost in {self.frames_lost}")
         if self.changes:
             parts.append(f"the dancer changed {self.changes} times")
-        return ", ".join(parts)
+        return f"{self.frames} frames: {', '.join(parts)}"
 
 
 def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) -> PoseReport:

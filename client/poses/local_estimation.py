@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from services.pose.backends import Backends
     from services.pose.estimator import PeopleEstimator
 
+DETAIL_HELP: Final = (
+    "What to find: body joints only; holistic, with face and hands in every frame; or live, with face and hands in "
+    "every few frames."
+)
 _SETTING: Final = {PoseBackend.OPENPOSE: "POSE_OPENPOSE_CARD", PoseBackend.RTMPOSE: "POSE_RTMPOSE_CARD"}
 
 
@@ -93,7 +97,7 @@ class EstimationOptions:
 
     models: PoseModels
     dancer: DancerChoice = field(default_factory=DancerChoice)
-    detail: Annotated[PoseDetail, typer.Option("--detail", help="Parts of the body to find.")] = PoseDetail.HOLISTIC
+    detail: Annotated[PoseDetail, typer.Option("--detail", help=DETAIL_HELP)] = PoseDetail.HOLISTIC
     max_side_px: Annotated[
         int, typer.Option("--max-side", min=64, help="Shrink larger frames to this longer side first.")
     ] = 1280

@@ -49,12 +49,12 @@ class EvaluateRequest:
     film of its right transfer; both or neither. With them but without footage, nothing else is evaluated.
     """
 
-    actor: Annotated[str, typer.Argument(help="The actor to evaluate.")]
+    actor: Annotated[str, typer.Argument(metavar="ACTOR", help="The actor to evaluate.")]
     footage: FootageRequest | None
     source: Annotated[Path | None, typer.Option("--source", help="A clip to transfer; needs --truth.")] = None
     truth: Annotated[
         Path | None,
-        typer.Option("--truth", help="Film of the transfer's right answer, as `samples.make truth` draws it."),
+        typer.Option("--truth", help="Video of the correct result, as `samples.make truth` draws it."),
     ] = None
     version: Annotated[
         int, typer.Option("--actor-version", min=0, help="The version to evaluate; 0: the served one.")

@@ -15,7 +15,7 @@ import grpc
 import typer
 
 from client.connection.resuming_session import ResumingSession
-from client.connection.retry import PATIENCE_SECONDS, Patience
+from client.connection.retry import PATIENCE_SECONDS, ServerPatience
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
 from client.connection.types import BodyFit, PoseChoice, SentFrame, TransferOptions
@@ -24,6 +24,7 @@ from client.media.frame_feed import FeedOptions, FileFeed, LiveFeed
 from client.media.keypoints_source import KeypointsFeed, KeypointsReader
 from client.media.source import Reader, Source
 from client.media.video_writer import Recording
+from client.poses.local_estimation import DETAIL_HELP
 from client.terminal.display import Display, ProgressLine
 from client.terminal.signals import Interrupts
 from client.transfer.output_frames import Film
@@ -58,14 +59,18 @@ class TransferJob:
     """
 
     source: Source
-    actor: Annotated[str, typer.Option("--actor", help="The actor who dances.")]
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: SOURCE's name, a dot, the actor.")] = None
+    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="The actor who dances.")]
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The video (.mp4, .mov, .mkv); default: SOURCE.ACTOR.mp4.")
+    ] = None
     compare: Annotated[bool, typer.Option("--compare", help="Show source, skeleton and actor side by side.")] = False
     live: Annotated[bool, typer.Option("--live", help="Play at the source's own rate; drop late frames.")] = False
-    full_frame: Annotated[bool, typer.Option("--full-frame", help="Pictures at the footage's full size.")] = False
+    full_frame: Annotated[
+        bool, typer.Option("--full-frame", help="Draw the whole frame of the actor's footage, not only the crop.")
+    ] = False
     detail: Annotated[
         PoseDetail | None,
-        typer.Option("--detail", help="Parts of the body to find; default: holistic, with --live live."),
+        typer.Option("--detail", help=f"{DETAIL_HELP} Default: holistic, or live with --live."),
     ] = None
     look_ahead_frames: Annotated[
         int | None,
@@ -90,7 +95,8 @@ class TransferJob:
             "--checkpoint-every",
             min=0,
             metavar="N",
-            help="Most frames to send again after a lost connection; 0 gives up instead.",
+            help="Request a checkpoint every N frames, so that fewer are sent again after a lost connection. "
+            "0: a lost connection ends the transfer.",
         ),
     ] = CHECKPOINT_EVERY_FRAMES
     replace_out: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False
@@ -130,7 +136,7 @@ async def fit(
     display: Display,
     max_side_px: int,
     pose: PoseChoice = PoseChoice(),
-    patience: Patience | None = None,
+    patience: ServerPatience | None = None,
     on_notes: Callable[[Sequence[str]], None] = lambda notes: None,
 ) -> tuple[BodyFit, int]:
     """Measure the body stats of a whole clip. Also returns how many of its frames cannot be decoded.
@@ -138,7 +144,7 @@ async def fit(
     on_notes: called with `Reader.notes`. There are no checkpoints: if the server goes away, the clip starts over.
     Raises CommandError, and NoBodyFound if the clip never shows a whole body.
     """
-    patience = patience or Patience(PATIENCE_SECONDS)
+    patience = patience or ServerPatience(PATIENCE_SECONDS)
     with source.open() as reader:
         expected_frames = reader.expected_frames
     most_frames = 0
@@ -177,7 +183,7 @@ async def fit(
 
 
 async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) -> BodyStats:
-    patience = Patience(job.patience_seconds, reached=True)
+    patience = ServerPatience(job.patience_seconds, reached=True)
     try:
         fitted, _ = await fit(job.source, client.server, display, job.max_side_px, job.pose, patience)
     except NoBodyFound as error:
@@ -185,7 +191,7 @@ async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) 
             f"{error}; use --body with the result of `dance fit` on another clip of the same person"
         ) from error
     if fitted.on_the_spot:
-        display.note("the dancer stays at one distance from the camera, which is taken as the nearest")
+        display.note("the dancer stays at one distance from the camera; it counts as the nearest position")
     return fitted.body
 
 
@@ -226,7 +232,7 @@ class _Run:
             window = self._window(closing)
             recording = self._recording(closing)
             closing.callback(self._writing.shutdown, cancel_futures=True)
-            patience = Patience(job.patience_seconds, reached=True)
+            patience = ServerPatience(job.patience_seconds, reached=True)
             with self._display.progress(f"dancing as {job.actor}", expected_frames) as line:
                 async with ResumingSession(client, self._options(body), patience, line.interrupted) as session:
                     report.precision = session.accepted.generator_precision

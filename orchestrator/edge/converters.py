@@ -10,9 +10,16 @@ from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 
 from motion.frame import FrameSize, NoPictureReason, PictureEncoding
 from motion.pose_choice import PoseBackend, PoseDetail
-from orchestrator.config import OutputFormat, PoseConfig, ReturnOptions, SessionAccepted, SessionConfig, TransferMode
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, Remark
 from orchestrator.session.body_fit import FittedClip
+from orchestrator.session_config import (
+    OutputFormat,
+    PoseConfig,
+    ReturnOptions,
+    SessionAccepted,
+    SessionConfig,
+    TransferMode,
+)
 from orchestrator.settings import OrchestratorSettings
 from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import ListedVersion

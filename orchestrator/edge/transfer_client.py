@@ -8,11 +8,11 @@ from dance.v1 import transfer_pb2
 
 from motion.clock import FrameTimeError, SourceClock
 from motion.frame import FrameSize, NoPictureReason
-from orchestrator.config import ReturnOptions, SessionAccepted
 from orchestrator.edge.converters import accepted_to_proto, answer_to_proto
 from orchestrator.edge.session_log import SessionLog
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture
 from orchestrator.session.checkpoint import SessionState
+from orchestrator.session_config import ReturnOptions, SessionAccepted
 from serving.errors import BadInput, BadPicture
 from serving.observability import metrics, tracing
 from serving.pictures.codec import PictureLimits, check_picture

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from motion.documents import BadDocument, read_bounded
 from motion.frame import EncodedPicture, FrameSize, PictureEncoding
-from orchestrator.config import SessionConfig
 from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
+from orchestrator.session_config import SessionConfig
 from serving.errors import BadInput, BadSettings
 from serving.pictures.codec import decode_picture, encode_picture
 

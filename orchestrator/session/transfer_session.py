@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from motion.frame import FrameSize, Picture, PictureEncoding
-from orchestrator.config import SessionAccepted, SessionConfig
 from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
 from orchestrator.pipeline.link import run_together
 from orchestrator.pipeline.play import Door, Stage, feed, play
 from orchestrator.session.checkpoint import CheckpointSealer, SessionState
 from orchestrator.session.ending import Ending, Phase
+from orchestrator.session_config import SessionAccepted, SessionConfig
 from orchestrator.settings import LARGEST_PICTURES_BYTES, OrchestratorSettings
 from orchestrator.stage_calls.connections import Connections
-from orchestrator.stage_calls.failures import Patience
+from orchestrator.stage_calls.failures import StageRetries
 from orchestrator.stages.checkpoint import CheckpointStage
 from orchestrator.stages.encode import EncodeStage
 from orchestrator.stages.face import FaceStage
@@ -237,12 +237,12 @@ class Session:
 
     async def _loaded_actor(self) -> str:
         """Call `_ensure_actor` with retries, as for any other stage."""
-        patience = Patience(self._shared.settings.away_seconds)
+        retries = StageRetries(self._shared.settings.away_seconds)
         while True:
             try:
                 return await self._ensure_actor()
             except StageError as error:
-                await patience.again(error)
+                await retries.again(error)
 
     async def _keep_actor(self) -> None:
         while True:

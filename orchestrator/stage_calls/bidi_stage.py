@@ -11,7 +11,7 @@ from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.link import Link, LinkEnded, run_together
 from orchestrator.pipeline.play import Inbox
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stage_calls.failures import Patience, stage_errors
+from orchestrator.stage_calls.failures import StageRetries, stage_errors
 from serving.errors import BadInput, DanceError, StageBroken, StageError, StageUnavailable
 from serving.rpc.client_stream import ClientStream
 
@@ -45,7 +45,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         self._look_ahead = look_ahead
         self._open_seconds = settings.open_seconds
         self._answer_seconds = answer_seconds
-        self._patience = Patience(settings.away_seconds)
+        self._retries = StageRetries(settings.away_seconds)
         self._max_unanswered = in_flight + look_ahead
         self._room = asyncio.Semaphore(self._max_unanswered)
         self._unanswered: deque[InFlightFrame] = deque()
@@ -73,7 +73,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         """Open the stream and wait until its config is accepted. Raises StageError."""
         async with self._sending:
             await self._restore(None, None)
-        self._patience.over()  # the client may take long to send its first frame
+        self._retries.over()  # the client may take long to send its first frame
 
     async def _restore(self, sequence: int | None, failure: StageError | None) -> None:
         """Open a new stream for the frame `sequence`, and retry as long as patience lasts. Raises StageError.
@@ -82,7 +82,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         """
         while True:
             if failure is not None:
-                await self._patience.again(failure)
+                await self._retries.again(failure)
             try:
                 await self._reopen(sequence)
             except StageError as error:
@@ -204,5 +204,5 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
                 async with self._sending:
                     await self._restore(frame.sequence, error)
             else:
-                self._patience.over()
+                self._retries.over()
                 return response

@@ -76,7 +76,7 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
         raise
 
 
-class Patience:
+class StageRetries:
     """The retries of one stage in one session. The first comes at once, later ones after growing pauses.
 
     away_seconds: how long the stage may keep failing without a success in between.

@@ -10,9 +10,9 @@ from typing import ClassVar, Final
 
 from motion.face_region import paste_face
 from motion.frame import Picture, PictureEncoding
-from orchestrator.config import SessionConfig
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.ordered_work import OrderedStage
+from orchestrator.session_config import SessionConfig
 from serving.actors.store import Actor
 from serving.pictures.codec import encode_picture
 

@@ -12,7 +12,7 @@ from motion.frame import Picture, PictureEncoding
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.ordered_work import OrderedStage
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stage_calls.failures import Patience, stage_errors
+from orchestrator.stage_calls.failures import StageRetries, stage_errors
 from serving.actors.store import Actor
 from serving.errors import StageBroken, StageError
 from serving.pictures.codec import decode_picture, encode_picture
@@ -31,7 +31,7 @@ class FaceStage(OrderedStage):
         self._stub = stub
         self._actor = actor
         self._seconds = settings.face_seconds
-        self._patience = Patience(settings.away_seconds)
+        self._retries = StageRetries(settings.away_seconds)
 
     def _begin(self, frame: InFlightFrame) -> Awaitable[None] | None:
         return None if frame.face_label is None else self._refine(frame)
@@ -53,9 +53,9 @@ class FaceStage(OrderedStage):
                     frame.refined_face = self._refined(frame, answer, face.shape)
                 break
             except StageError as error:
-                await self._patience.again(error)
+                await self._retries.again(error)
                 frame.retried()
-        self._patience.over()
+        self._retries.over()
         frame.leave(self.name, answer.compute_seconds)
 
     def _refined(self, frame: InFlightFrame, answer: face_pb2.RefineResponse, shape: tuple[int, ...]) -> Picture:

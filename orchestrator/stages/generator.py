@@ -17,7 +17,7 @@ from orchestrator.pipeline.in_flight_frame import InFlightFrame, Recalled, Remar
 from orchestrator.pipeline.link import Link, LinkEnded
 from orchestrator.pipeline.play import Inbox
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stage_calls.failures import Patience, stage_errors
+from orchestrator.stage_calls.failures import StageRetries, stage_errors
 from orchestrator.stages.previous_picture import Recurrence
 from serving.actors.store import Actor
 from serving.errors import (
@@ -87,7 +87,7 @@ class GeneratorStage:
         self._keeps_label_maps = keeps_label_maps
         self._recurrence = Recurrence(actor.crop.out_width_px, actor.crop.out_height_px, recalled)
         self._seconds = settings.generator_seconds
-        self._patience = Patience(settings.away_seconds)
+        self._retries = StageRetries(settings.away_seconds)
 
     async def run(self, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
         """See `orchestrator.pipeline.play.Stage`."""
@@ -116,10 +116,10 @@ class GeneratorStage:
                     frame.generated, compute_seconds = await self._infer(frame, inputs)
                 break
             except StageError as error:
-                await self._patience.again(_retryable_if_unloaded(error))
+                await self._retries.again(_retryable_if_unloaded(error))
                 frame.retried()
                 await self._revive(frame)
-        self._patience.over()
+        self._retries.over()
         self._recurrence.drawn(frame.generated, frame.time_s)
         frame.leave(self.name, compute_seconds)
 

@@ -8,8 +8,8 @@ from dance.v1 import normalize_pb2, normalize_pb2_grpc
 
 from motion.frame import NoPictureReason
 from motion.retarget import Transform
-from orchestrator.config import SessionConfig
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture, Remark
+from orchestrator.session_config import SessionConfig
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.bidi_stage import StreamStage
 from serving.actors.store import Actor

@@ -11,8 +11,8 @@ from grpc import StatusCode
 from motion.frame import Frame, NoPictureReason
 from motion.people.dancer_choice import DancerChoice, DancerRule, place_of
 from motion.pose_choice import PoseBackend
-from orchestrator.config import PoseConfig
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture, Remark
+from orchestrator.session_config import PoseConfig
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.bidi_stage import StreamStage
 from serving.errors import NotServed, StageBroken, StageRefused

@@ -15,7 +15,7 @@ class FaceSettings(ServerSettings):
     """Read once at start, from `FACE_*`."""
 
     max_connection_age_seconds: float = 300.0
-    """See `ServerSettings`: orchestrators find new replicas of this service within this time."""
+    """See [Every server](#every-server): orchestrators find new replicas of this service within this time."""
     actors_root: Path = Path("actors")
     """The folder of published actors; only read."""
     device: Device = "cpu"

@@ -51,7 +51,7 @@ class AgentService(Service, agent_pb2_grpc.GeneratorAgentServiceServicer):
         agent_pb2_grpc.add_GeneratorAgentServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
-        """Start Triton and load the wanted actors; each draws a canary. Raises TritonMissing.
+        """Start Triton and load the wanted actors; each draws a blank test picture. Raises TritonMissing.
 
         Raises TritonFailed if our own Triton draws none of them and no actor is at fault.
         """
@@ -116,7 +116,10 @@ class AgentService(Service, agent_pb2_grpc.GeneratorAgentServiceServicer):
         return self._ready_at_start
 
     async def keep_health(self, health: Health) -> None:
-        """Run the agent's checks until cancelled. The process is healthy if Triton is."""
+        """Check Triton and its actors every `watch_seconds` until cancelled, and repair what is broken.
+
+        `GeneratorAgent.check` does the repair: it restarts Triton or loads actors again. Healthy if Triton is.
+        """
         while True:
             try:
                 serving = await self.agent.check()

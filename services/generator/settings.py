@@ -25,7 +25,7 @@ class GeneratorSettings(ServerSettings):
     """Settings of the agent's own server, the actors' folder, Triton, and which actors stay loaded."""
 
     max_connection_age_seconds: float = 300.0
-    """See `ServerSettings`: the orchestrators find new replicas of this service within that time."""
+    """See [Every server](#every-server): the orchestrators find new replicas of this service within that time."""
     actors_root: Path = Path("actors")
     """The folder of published actors; only read."""
 

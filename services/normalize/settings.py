@@ -15,7 +15,7 @@ class NormalizeSettings(ServerSettings):
     """Read once at start, from `NORMALIZE_*`."""
 
     max_connection_age_seconds: float = 300.0
-    """See `ServerSettings`: orchestrators find new replicas of this service within this time."""
+    """See [Every server](#every-server): orchestrators find new replicas of this service within this time."""
     max_streams: AtLeastOne = 64
     """Concurrent streams; more are refused. A frame takes 1 to 2 ms of CPU, gRPC included."""
     max_look_ahead_frames: Annotated[int, NOT_NEGATIVE] = 30

@@ -19,7 +19,7 @@ class PoseSettings(ServerSettings):
     """Settings of the pose service, read once from `POSE_*` at start."""
 
     max_connection_age_seconds: float = 300.0
-    """See `ServerSettings`: the orchestrators find new replicas of this service within that time."""
+    """See [Every server](#every-server): the orchestrators find new replicas of this service within that time."""
     max_streams: AtLeastOne = 8
     """Maximum number of open streams; more are rejected. Each has its own tracker, about 46 ms of CPU a frame."""
     max_frames_waiting: AtLeastOne = 2

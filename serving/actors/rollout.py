@@ -19,7 +19,7 @@ from typing import Any, Final
 from motion.documents import Fields, read_document
 from serving.actors.actor import unusable
 from serving.actors.actor_id import LAST_VERSION
-from serving.errors import ActorUnusable, BadInput
+from serving.errors import ActorNotFound, ActorUnusable, BadInput
 from serving.process.atomic_files import written_whole
 
 SERVING_FILE: Final = "serving.json"
@@ -118,12 +118,12 @@ def with_canary(now: Served, version: int, percent: float) -> Served:
     """Serve `version` to `percent` of the new sessions, and what is served now to the rest.
 
     If all sessions get `version` already, as they do for the newest version without a file, the version before it gets
-    the rest. Raises BadInput.
+    the rest. Raises ActorNotFound if there is none, BadInput for the percentage.
     """
     stable = now.previous if version == now.version else now.version
     if stable == 0:
-        raise BadInput(
-            "version", f"{version} is the only version that is or was served: a canary needs another one beside it"
+        raise ActorNotFound(
+            f"version {version} is the only one that is or was served: a canary needs another one beside it"
         )
     try:
         return Served(stable, Canary(version, percent), previous=0 if version == now.version else now.previous)
@@ -142,11 +142,11 @@ def gated(now: Served, version: int) -> Served:
 
 
 def rolled_back(now: Served) -> Served:
-    """Remove the canary; without one, serve the previous version. Raises BadInput if there is none."""
+    """Remove the canary; without one, serve the previous version. Raises ActorNotFound if there is none."""
     if now.canary is not None:
         return Served(now.version, previous=now.previous)
     if now.previous == 0:
-        raise BadInput("version", f"nothing was served before version {now.version}")
+        raise ActorNotFound(f"nothing was served before version {now.version}")
     return Served(now.previous)
 
 

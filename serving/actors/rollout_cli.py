@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from serving.actors.actor import Actor
 from serving.actors.rollout import promoted, rolled_back, with_canary
 from serving.actors.store import ActorStore
-from serving.errors import DanceError
+from serving.errors import ActorNotFound, ActorUnusable, DanceError
 
 
 def canary(store: ActorStore, name: str, version: int, percent: float) -> str:
@@ -57,6 +59,15 @@ def described(store: ActorStore, name: str, *, later: str = "") -> str:
     now = store.served(name)
     said = ", ".join(f"version {version} to {now.percent(version):g} %" for version in now.versions)
     return f"{name}: {said} of the new sessions{later}; running sessions keep theirs"
+
+
+def published_line(published: Actor) -> str:
+    """Return the last line of a training: where its version is, and whether new sessions get it."""
+    line = f"published {published.id} version {published.version} in {published.folder}"
+    with suppress(ActorNotFound, ActorUnusable):
+        if ActorStore(published.folder.parent.parent).served(published.id).percent(published.version):
+            return line
+    return f"{line}, not served"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

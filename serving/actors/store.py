@@ -114,10 +114,10 @@ class ActorStore:
         """
         versions = self._known_versions(actor_id)
         if version == 0:
-            version = read_served(self.root / actor_id, versions).version
+            served = read_served(self.root / actor_id, versions)
+            version = served.version
             if version == 0:
-                known = ", ".join(map(str, versions))
-                raise ActorUnusable(f"actor {actor_id!r}: {SERVING_FILE} serves no version; there are: {known}")
+                raise ActorUnusable(_none_served(actor_id, versions, by_gate=served.by_gate))
         self._check_known(actor_id, version, versions)
         actor = read_actor(actor_id, version, self.root / actor_id / str(version))
         if actor.label_map_version != LABEL_MAP_VERSION:
@@ -229,6 +229,17 @@ class ActorStore:
 
 def _no_version(actor_id: str, name: str) -> str:
     return f"actor {actor_id!r}: folder {name[:20]}: versions are whole numbers from 1 to {LAST_VERSION}"
+
+
+def _none_served(actor_id: str, versions: list[int], *, by_gate: bool) -> str:
+    one, known = len(versions) == 1, ", ".join(map(str, versions))
+    has = f"version {known}" if one else f"versions {known}"
+    why = (": it did not pass the quality gate" if one else ": none passed the quality gate") if by_gate else ""
+    ways = f"`dance actors promote {actor_id}` serves {'it' if one else 'the newest'}"
+    return (
+        f"actor {actor_id!r} has {has}, but no version is served{why}. "
+        f"{ways}; --actor-version {versions[-1]} dances it once"
+    )
 
 
 def _names_in(folder: Path, what: str) -> list[str]:

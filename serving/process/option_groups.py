@@ -63,15 +63,17 @@ def words_of(group: object, always: Collection[str] = ()) -> Iterator[str]:
     """The words of a command line that sets these options; arguments are left out.
 
     So are options at their default, except for fields named in `always`. Every option must be declared with its name,
-    as in `typer.Option("--batch")`.
+    as in `typer.Option("--batch")`, and a flag that is on by default as in `typer.Option("--mirror/--no-mirror")`.
     """
     by_name = {field.name: field for field in fields(group)}  # type: ignore[arg-type]
     for name, hint in option_hints(type(group)).items():
         option, value, default = get_args(hint)[1], getattr(group, name), _default(by_name[name])
         if not isinstance(option.default, str) or (value == default and name not in always):
             continue
-        if value is True:
-            yield option.default
+        on, _, off = option.default.partition("/")
+        if isinstance(value, bool):
+            assert value or off or not default, f"{on} has no form that turns it off: declare {on}/--no-..."
+            yield from filter(None, [on if value else off])
         else:
             yield from (f"{option.default}={one}" for one in (value if isinstance(value, list) else [value]))
 

@@ -1,4 +1,7 @@
-"""Stop a long job by a signal: the first one requests a stop, so that the job can end in good order."""
+"""Stop a training or a `dance` command by a signal: the first one requests a stop, so that it can end in good order.
+
+Servers do not use this: `serving.rpc.server` drains them on SIGTERM.
+"""
 
 from __future__ import annotations
 

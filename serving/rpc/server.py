@@ -149,7 +149,13 @@ class RunningServer:
 
 @asynccontextmanager
 async def running(service: Service, settings: ServerSettings) -> AsyncIterator[RunningServer]:
-    """Serve `service` while the context lasts; on leaving, running calls get `drain_seconds` to end.
+    """Serve `service` while the context lasts, then drain it:
+
+    1. `keep_health` ends, and health becomes NOT_SERVING.
+    2. New calls are still served for `drain_delay_seconds`, until all callers have seen that.
+    3. `Service.drain` tells long calls to end.
+    4. New calls are refused; running ones get `drain_seconds` to end, and are then cancelled.
+    5. The health port closes, then the metrics port; traces are sent, and `Service.close` releases the rest.
 
     The body begins after the warm-up, when health is SERVING; without `ready_at_start` it may still be NOT_SERVING.
     Raises BadSettings for a port that is in use.
@@ -180,7 +186,6 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         # stop() refuses new calls, lets running ones end, then cancels them; it also ends when the body raised.
         stack.push_async_callback(server.stop, settings.drain_seconds)
         stack.push_async_callback(service.drain)
-        # New calls are still served until all callers have seen NOT_SERVING.
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_seconds)
         await stack.enter_async_context(in_background(metrics.watch_event_loop(), "event loop lag"))
         await own_health.set(service.ready_at_start)

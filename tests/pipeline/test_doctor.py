@@ -209,9 +209,9 @@ def test_the_command_ends_with_1_where_anything_is_wrong(capfd: pytest.CaptureFi
         code = run(["doctor", "--server", address, "--stages", ""])
     out, err = capfd.readouterr()
     assert code == 1
-    assert out.startswith(f"wrong orchestrator: nothing can be reached at {address}")
+    assert out.startswith(f"wrong orchestrator: nothing can be reached at {address}: connection refused\n")
     assert "      -> start a server here with `dance up`" in out
-    assert "not checked: the health of orchestrator, pose, normalize, face, generator" in err
+    assert "not checked" not in err
     assert "1 of 1 checks failed: orchestrator" in err
 
 

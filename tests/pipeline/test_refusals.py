@@ -14,8 +14,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from motion.frame import FrameSize, PictureEncoding
-from orchestrator.config import OutputFormat, SessionConfig
 from orchestrator.session.transfer_session import check_answers
+from orchestrator.session_config import OutputFormat, SessionConfig
 from serving.errors import BadInput
 from tests.pipeline.chain import Dancing, Stack, configured, dance, publish_actor, raw_frame, stack_of
 

@@ -146,7 +146,7 @@ def _held_out_blocks(actor: Actor, prepared: PreparedFootage, footage: Footage |
     if footage is None or (trained_on is not None and trained_on == footage.fingerprint()):
         stored = actor.trained.get("held_out_blocks")
         blocks = split.blocks if stored is None else [range(start, stop) for start, stop in stored]
-        return "held out in training", True, blocks
+        return "the frames are those that training held out", True, blocks
     if trained_on is None:
         same = actor.trained.get("footage_report", {}).get("frames") == len(prepared)
         words = "assumed to be the footage of the actor's training, which its record identifies only by file name"

@@ -1,4 +1,4 @@
-"""How long each stage of a job trains: in minutes, in frames seen, or in the preset's epochs."""
+"""How long each phase of a job trains: in minutes, in frames seen, or in the preset's epochs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BODY_PART: Final = 0.85
 class Budgets:
     """The budgets of a job with this preset.
 
-    minutes: of all stages together. pictures: of body and face each. Both None: the preset's length. coarse: whether
+    minutes: of all phases together. pictures: of body and face each. Both None: the preset's length. coarse: whether
     the generator inside a local enhancer is trained by itself first.
     """
 
@@ -34,17 +34,17 @@ class Budgets:
         return ", at most ".join(f"{limit:g} {of_what}" for of_what, limit in limits.items() if limit is not None)
 
     def of_coarse(self, pairs: int) -> Budget:
-        """The budget of the coarse stage, with this many pairs to train on."""
+        """The budget of the coarse phase, with this many pairs to train on."""
         share = self.preset.coarse_share
         return self._of("coarse", 2 * pairs, self._body_part * share, share)
 
     def of_body(self, pairs: int) -> Budget:
-        """The budget of the body's stage, with this many pairs."""
+        """The budget of the body's phase, with this many pairs."""
         share = 1 - self.preset.coarse_share if self.coarse else 1.0
         return self._of("body", 2 * pairs, self._body_part * share, share)
 
     def of_face(self, crops: int) -> Budget:
-        """The budget of the face's stage, with this many crops."""
+        """The budget of the face's phase, with this many crops."""
         return self._of("face", crops, 1 - BODY_PART, 1.0)
 
     @property

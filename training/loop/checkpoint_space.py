@@ -22,16 +22,16 @@ _COPIES_OF_DISCRIMINATOR: Final = 3
 def state_checkpoint_space(preset: Preset, body: Path, face: Path, coarse: Path | None) -> str:
     """The space that all kept checkpoints need beyond those that exist, and the free space, in words.
 
-    body, face, coarse: each stage's newest checkpoint; coarse is None for a job without that stage. Raises DiskFull.
+    body, face, coarse: each phase's newest checkpoint; coarse is None for a job without that phase. Raises DiskFull.
     """
     sizes = {body: body_checkpoint_bytes(preset), face: face_checkpoint_bytes(preset)}
-    if coarse is not None and not Checkpoints(body).paths():  # otherwise that stage is over
+    if coarse is not None and not Checkpoints(body).paths():  # otherwise that phase is over
         sizes[coarse] = body_checkpoint_bytes(coarse_stage(preset))
     there = {path: sum(file.stat().st_size for file in Checkpoints(path).paths()) for path in sizes}
     being_written = max(sizes.values())
     missing = sum(max(0, KEPT * size - there[path]) for path, size in sizes.items()) + being_written
     return check_room(
-        body.parent, missing, "checkpoints", "free some, choose another --work folder, or a smaller --preset"
+        body.parent, missing, "the checkpoints need", "free some, choose another --work folder, or a smaller --preset"
     )
 
 

@@ -19,11 +19,10 @@ from training.data.pairs import picture_tensor
 from training.loop.batches import Ahead
 from training.loop.face_crops import FaceCrop
 from training.loop.learner import Computing, Learner, weights_fixed
-from training.losses.terms import feature_matching, real_or_fake
+from training.losses.terms import feature_matching, l1_of_face, real_or_fake
 from training.networks.discriminator import STORED_NAME, MultiscaleDiscriminator
 from training.presets import Preset
 
-_BESIDE_GAIN = 9.0
 _SHOWN_CHANNELS = 6
 """The discriminator's input: a label crop and a picture crop."""
 
@@ -88,9 +87,7 @@ class FaceLearner(Learner):
             if weights.perceptual:
                 terms["perceptual"] = self._perceptual(refined, real)
             if weights.l1:
-                # Beside the person the body's picture already is the plate. Instance norms tempt the network to leave a
-                # bright or dark spot there, so errors beside the person cost more.
-                terms["l1"] = ((1 + _BESIDE_GAIN * (1 - person)) * (refined - real).abs()).mean()
+                terms["l1"] = l1_of_face(refined, real, person)
         if not self.discriminator_alone(progress):
             self._update("generator", weights.total(terms), progress)
         terms[STORED_NAME] = self._update_discriminator(on_real, shown, progress)

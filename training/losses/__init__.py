@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossWeights:
-    """The weights of the terms of a generator's loss. Raises ValueError for a negative weight.
+    """The weights of the terms of the body's or the face's network. Raises ValueError for a negative weight.
 
     The defaults are pix2pixHD's, with L1 instead of its perceptual loss, and an opacity that follows the masks. A term
     of weight 0 is not computed.

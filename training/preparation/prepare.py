@@ -153,7 +153,7 @@ class _Preparation:
                 self.say(note)
             for finding in findings:
                 if finding.level in ("warning", "refused"):
-                    self.say(f"{finding.what}: {finding.measured}; {finding.advice}")
+                    self.say(f"{finding.level}: {finding.what}: {finding.measured}; {finding.advice}")
             self.say(f"report: {report_path}")
         return load_prepared(home, crop)
 
@@ -170,7 +170,7 @@ class _Preparation:
         needed = bytes_needed(self.expected_frames, size, width_px, height_px)
         there = bytes_in([self.home / "seen", self.home / "kept", *crops])
         ways_out = "free some, choose another --work folder, a smaller --preset, or fewer frames with --frame-rate"
-        self.say(check_room(self.home, needed - there, "what is prepared", ways_out))
+        self.say(check_room(self.home, needed - there, "preparation needs", ways_out))
 
     def _detections(self) -> Detections:
         wanted = self._plate_frames()

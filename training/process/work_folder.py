@@ -69,16 +69,17 @@ def bytes_in(folders: Iterable[Path]) -> int:
     return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
 
 
-def check_room(folder: Path, missing_bytes: int, for_what: str, ways_out: str) -> str:
+def check_room(folder: Path, missing_bytes: int, what_needs: str, ways_out: str) -> str:
     """Compare the free room in `folder` with what is needed on top of what is there; returns both in words.
 
+    what_needs: the beginning of these words, such as "preparation needs".
     Raises DiskFull, with the ways out, if the room is too small.
     """
     existing = folder
     while not existing.is_dir():
         existing = existing.parent
     missing, free = max(0, missing_bytes), shutil.disk_usage(existing).free
-    said = f"about {_gigabytes(missing)} of disk are needed in {folder} for {for_what}, {_gigabytes(free)} are free"
+    said = f"{what_needs} about {_gigabytes(missing)} in {folder}; {_gigabytes(free)} are free"
     if missing > free:
         raise DiskFull(f"{said}: {ways_out}")
     return said

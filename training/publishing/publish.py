@@ -65,7 +65,7 @@ def publish(
         published = _evaluated_and_published(store, trained, folder, on_step, serve_anyway)
         _note_gate(store, published, note, serve_anyway)
         return published
-    note(f"nothing is left to train: {before.id} version {before.version} is this training, as published before")
+    note(f"nothing left to train: this is {before.id} version {before.version}")
     now = store.served(before.id)
     if now.version != before.version:
         if serve_anyway and now.by_gate:
@@ -96,7 +96,7 @@ def _note_gate(store: ActorStore, published: Actor, note: Callable[[str], None],
     if (gate["passed"] or serve_anyway) and served != published.version:
         note(f"{_is_served(served)}{_CHOSEN}; `dance actors promote` serves the new one")
     if not gate["passed"]:
-        way_out = "" if serve_anyway else "; the same command with --publish-anyway serves it"
+        way_out = "" if serve_anyway else f"; `dance actors promote {published.id}` serves it"
         note(f"{_is_served(served)}: {'; '.join(gate['reasons'])}{way_out}")
     if gate["not_compared"]:
         note(f"not compared with the version that was served: {gate['not_compared']}")

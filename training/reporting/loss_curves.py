@@ -22,15 +22,15 @@ _COUNTED: Final = ("pictures", "seconds", "rate")
 
 
 class Curves:
-    """The curves of one stage of a training: `<folder>/<stage>-losses.csv` and `<folder>/tensorboard/<stage>/`.
+    """The curves of one phase of a training: `<folder>/<phase>-losses.csv` and `<folder>/tensorboard/<phase>/`.
 
     keep_until: rows of more pictures than this belong to a run that was lost after its last checkpoint, and are
     dropped, as is an incomplete row. A row is on disk as soon as its step is done.
     """
 
-    def __init__(self, folder: Path, stage: str, keep_until: int) -> None:
-        self._path = folder / f"{stage}-losses.csv"
-        self._board = folder / "tensorboard" / stage
+    def __init__(self, folder: Path, phase: str, keep_until: int) -> None:
+        self._path = folder / f"{phase}-losses.csv"
+        self._board = folder / "tensorboard" / phase
         self._file: IO[str] | None = None
         self._names: list[str] = []
         self._writer: SummaryWriter | None = None

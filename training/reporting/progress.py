@@ -10,10 +10,12 @@ from typing import Final
 
 EVERY_SECONDS: Final = 10.0
 
+_PHASES_OF_STEPS: Final = ("making the plate", "evaluating")
 _NUMBER: Final = r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|nan|inf)"
 _LINE: Final = re.compile(
-    r"(?P<phase>[a-z][a-z ]*?) (?P<percent>\d+\.\d|\?) % \| (?P<done>\d+)(?: of (?P<total>\d+))? done"
-    rf"(?: \| (?P<rate>{_NUMBER}) pictures/s)?(?: \| (?P<left>\d+) s left)?(?P<losses>(?: \| [\w-]+ {_NUMBER})*)"
+    r"(?P<phase>[a-z][a-z ]*?) (?P<percent>\d+\.\d|\?) % \| (?P<done>\d+)(?: of (?P<total>\d+))?"
+    rf"(?: pictures| steps)? done(?: \| (?P<rate>{_NUMBER}) (?:pictures|steps)/s)?"
+    rf"(?: \| (?P<left>\d+) s left)?(?P<losses>(?: \| [\w-]+ {_NUMBER})*)"
 )
 
 
@@ -21,7 +23,7 @@ _LINE: Final = re.compile(
 class Progress:
     """Where a job is. part: the fraction of this phase that is done, in [0, 1]; None if its end is unknown.
 
-    done: the amount done, in the phase's own units (frames, pictures, steps). total: None if unknown.
+    done: the amount done, in pictures or steps, see `unit`. total: None if unknown.
     seconds_left: of this phase, None if unknown. losses: by name, in training. note: a message to show once.
     """
 
@@ -33,6 +35,11 @@ class Progress:
     pictures_per_second: float | None = None
     losses: dict[str, float] = field(default_factory=dict)
     note: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What `done` counts."""
+        return "steps" if self.phase in _PHASES_OF_STEPS else "pictures"
 
 
 OnProgress = Callable[[Progress], None]
@@ -64,12 +71,12 @@ class PhaseClock:
 
 
 def line_of(progress: Progress) -> str:
-    """One line without a line end, such as `body 42.0 % | 1200 done | 3.4 pictures/s | 180 s left | l1 0.2500`."""
+    """One line, as `body 42.0 % | 1200 pictures done | 3.4 pictures/s | 180 s left | l1 0.2500`, without its end."""
     percent = "?" if progress.part is None else f"{100 * progress.part:.1f}"
     of = "" if progress.total is None else f" of {progress.total}"
-    words = [f"{progress.phase} {percent} %", f"{progress.done}{of} done"]
+    words = [f"{progress.phase} {percent} %", f"{progress.done}{of} {progress.unit} done"]
     if progress.pictures_per_second is not None:
-        words.append(f"{progress.pictures_per_second:.1f} pictures/s")
+        words.append(f"{progress.pictures_per_second:.1f} {progress.unit}/s")
     if progress.seconds_left is not None:
         words.append(f"{progress.seconds_left:.0f} s left")
     words += [f"{name} {value:.4g}" for name, value in progress.losses.items()]

@@ -59,9 +59,9 @@ def shown(console: Console) -> Iterator[Showing]:
 
 
 def _facts(progress: Progress) -> str:
-    facts = [f"{progress.done}"] if progress.done else []
+    facts = [f"{progress.done} {progress.unit}"] if progress.done else []
     if progress.pictures_per_second is not None:
-        facts.append(f"{progress.pictures_per_second:.1f} pictures/s")
+        facts.append(f"{progress.pictures_per_second:.1f} {progress.unit}/s")
     if progress.seconds_left is not None:
         facts.append(f"{progress.seconds_left / 60:.1f} min left")
     facts += [f"{name} {value:.2f}" for name, value in list(progress.losses.items())[:3]]

@@ -103,7 +103,7 @@ def test_room_for_checkpoints_is_told_before_training(settings, monkeypatch):
     usage = shutil.disk_usage(settings.store_root.parent)
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-        told = r"about 1 MB of disk are needed in .*bar for checkpoints, 0 MB are free: free some, .* smaller --preset"
+        told = r"the checkpoints need about 1 MB in .*bar; 0 MB are free: free some, .* smaller --preset"
         with pytest.raises(DiskFull, match=told):
             train_actor(settings)
     assert not (settings.work_folder / "body.pt").exists()
@@ -166,7 +166,7 @@ def test_finished_job_is_not_published_twice(settings):
     again = train_actor(settings, lambda now: notes.append(now.note))
     assert again.version == 1
     assert ActorStore(settings.store_root).versions("bar") == [1]
-    assert any("nothing is left to train: bar version 1" in note for note in notes)
+    assert any("nothing left to train: this is bar version 1" in note for note in notes)
     assert train_actor(replace(settings, consent="withdrawn and given anew")).version == 2
     other_store = settings.store_root.with_name("others")
     assert train_actor(replace(settings, store_root=other_store)).folder.parent.parent == other_store

@@ -202,7 +202,7 @@ def test_without_an_actors_folder_a_checkout_names_its_sample(fails, make_video,
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DANCE_ACTORS", raising=False)
     told = fails(1, *command)
-    assert "the folder of actors actors does not exist" in told
+    assert "error: there is no folder 'actors' with actors; `dance train` creates one" in told
     assert "samples" not in told
     (tmp_path / "samples" / "actors").mkdir(parents=True)
     assert fails(1, *command).endswith("try --actors samples/actors")
@@ -224,12 +224,21 @@ def test_unknown_actor_of_a_local_stack_is_told_before_it_starts(fails, make_vid
         (["transfer", "rtsp://camera/1", "--actor", "juggler"], "needs --live"),
         (["transfer", "x.mp4", "--actor", "juggler", "--live", "--look-ahead", "2"], "look ahead"),
         (["fly"], "No such command"),
-        ([], "Missing command"),
     ],
 )
 def test_command_lines_that_make_no_sense(fails, command, words):
     """They end with exit code 2."""
     assert words in fails(2, *command)
+
+
+@pytest.mark.parametrize(("command", "listed"), [([], "transfer "), (["jobs"], "watch ")])
+def test_a_command_without_a_sub_command_shows_its_help(capsys, command, listed):
+    """The help goes to stderr, over several lines, and the exit code is 2."""
+    assert run(command) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"Usage: {' '.join(['dance', *command])} [OPTIONS] COMMAND")
+    assert any(line.strip().startswith(listed) for line in err.splitlines())
 
 
 def test_damaged_body_stats(fails, serve, make_video, tmp_path):

@@ -21,7 +21,7 @@ def preparation(monkeypatch):
 
     def pretend(preset, footage, folder, on_progress, *, anyway, say):
         seen.append(SimpleNamespace(preset=preset.name, footage=footage, folder=folder, anyway=anyway))
-        say("about 1.0 GB of disk are needed")
+        say("preparation needs about 1.0 GB")
         on_progress("looking for poses", 3, 10)
         if footage.most_frames_per_second == 1 and not anyway:
             raise refused("film.mp4 is not worth training on: camera: moved by 40.0 pixels")
@@ -44,7 +44,7 @@ def test_preparation_is_told_what_was_asked(preparation, make_video, tmp_path, c
     assert (asked.preset, asked.footage.most_frames_per_second) == ("slim-512", 30)
     assert asked.folder == tmp_path / "w" / "footage"
     said = capsys.readouterr()
-    assert "about 1.0 GB of disk are needed" in said.err
+    assert "preparation needs about 1.0 GB" in said.err
     assert "prepared 10 frames, 9 with a person" in said.out
 
 

@@ -80,7 +80,7 @@ def test_nothing_to_go_back_to(store: ActorStore, capsys):
     """A second rollback is an error."""
     assert dance(store, "rollback", "kind") == 0
     assert dance(store, "rollback", "kind") == 1
-    assert "nothing was served before version 1" in capsys.readouterr().err
+    assert capsys.readouterr().err == "error: nothing was served before version 1\n"
 
 
 def test_the_same_is_done_where_that_command_is_not(store: ActorStore, capsys):

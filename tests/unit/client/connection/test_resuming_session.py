@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from client.connection.resuming_session import Reel, ResumingSession
-from client.connection.retry import Patience
+from client.connection.retry import ServerPatience
 from client.connection.session import DanceClient
 from client.connection.types import Answer, TransferOptions
 from client.errors import ServerError
@@ -46,7 +46,7 @@ def pixels(answers: list[Answer]) -> list[tuple[int, bytes]]:
 async def danced(
     service: Breakable, options: TransferOptions = OPTIONS, source: AsyncIterator[Frame] | None = None, **more
 ) -> tuple[list[Answer], ResumingSession]:
-    patience = Patience(more.pop("patience_seconds", 20), reached=True)
+    patience = ServerPatience(more.pop("patience_seconds", 20), reached=True)
     async with DanceClient(service.address) as client, ResumingSession(client, options, patience, **more) as session:
         answers = [answer async for answer in session.answers(frames() if source is None else source)]
     return answers, session
@@ -142,7 +142,7 @@ async def test_half_open_connection_is_noticed_by_its_pings(unbroken, monkeypatc
 
         async with (
             DanceClient(service.address) as client,
-            ResumingSession(client, OPTIONS, Patience(20, reached=True)) as session,
+            ResumingSession(client, OPTIONS, ServerPatience(20, reached=True)) as session,
         ):
             client.address = another.address
             pulling = asyncio.create_task(pull_the_cable())
@@ -178,7 +178,7 @@ async def test_patience_has_an_end():
     assert len(service.seen_configs) > 2
     async with DanceClient("127.0.0.1:1") as client:
         with pytest.raises(ServerError, match=r"no server answers at 127\.0\.0\.1:1 .*; tried again for 0\.05 s"):
-            async with ResumingSession(client, OPTIONS, Patience(0.05, reached=True)):
+            async with ResumingSession(client, OPTIONS, ServerPatience(0.05, reached=True)):
                 pass
 
 
@@ -245,7 +245,7 @@ async def test_nothing_runs_on_after_a_session_was_left():
     async with breakable(Mishap("cut", 4)) as service:
         async with (
             DanceClient(service.address) as client,
-            ResumingSession(client, OPTIONS, Patience(20, reached=True)) as session,
+            ResumingSession(client, OPTIONS, ServerPatience(20, reached=True)) as session,
         ):
             async for answer in session.answers(frames(1000)):
                 if answer.sequence == 8:
@@ -327,7 +327,7 @@ async def test_end_of_a_live_source_ends_an_outage():
     async with (
         breakable(Mishap("cut", 2), Mishap("full"), retry_seconds=15) as service,
         DanceClient(service.address) as client,
-        ResumingSession(client, LIVE, Patience(60, reached=True), lambda failure: outage.set()) as session,
+        ResumingSession(client, LIVE, ServerPatience(60, reached=True), lambda failure: outage.set()) as session,
     ):
 
         async def stop() -> None:

@@ -7,7 +7,7 @@ import random
 import pytest
 from grpc import StatusCode
 
-from client.connection.retry import Patience
+from client.connection.retry import ServerPatience
 from client.errors import ServerDraining, ServerError
 
 GONE = ServerError("it is gone", retryable=True)
@@ -21,11 +21,11 @@ class Clock:
         return self.now_seconds
 
 
-def patience_of(limit_seconds: float, clock: Clock, *, reached: bool = True, seed: int = 1) -> Patience:
-    return Patience(limit_seconds, reached=reached, clock=clock, chance=random.Random(seed))
+def patience_of(limit_seconds: float, clock: Clock, *, reached: bool = True, seed: int = 1) -> ServerPatience:
+    return ServerPatience(limit_seconds, reached=reached, clock=clock, chance=random.Random(seed))
 
 
-def waits_until_the_end(patience: Patience, clock: Clock, failure: ServerError = GONE) -> list[float]:
+def waits_until_the_end(patience: ServerPatience, clock: Clock, failure: ServerError = GONE) -> list[float]:
     waits: list[float] = []
     while patience.left_seconds > 1e-6:
         waits.append(patience.wait_after(failure))

@@ -237,7 +237,7 @@ def test_dance_pose_writes_openpose_s_json_and_an_overlay(two_dancers, card, tmp
     assert run([*asked, "--json", str(folder), "--overlay", str(overlay)]) == 0
     said = capsys.readouterr()
     assert "by using it you accept its licence, Apache-2.0" in said.err
-    assert "4 frames, people in 4, 2 people, the dancer in 3, lost in 1" in " ".join(said.out.split())
+    assert "4 frames: people in 4, 2 people in all, the dancer in 3, lost in 1" in " ".join(said.out.split())
     assert (folder / "two_000000000003_keypoints.json").is_file()
     document = json.loads((folder / "two_000000000000_keypoints.json").read_text())
     assert sorted(person["person_id"][0] for person in document["people"]) == [1, 2]

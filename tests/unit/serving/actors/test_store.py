@@ -98,14 +98,20 @@ def test_a_first_version_may_be_served_to_nobody(tmp_path: Path):
     """Loading the actor then raises an error, and loading the version by its number works."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "kind", serve=False)
-    with pytest.raises(ActorUnusable, match=r"'kind': serving.json serves no version; there are: 1"):
+    refused = "^actor 'kind' has version 1, but no version is served: it did not pass the quality gate. "
+    with pytest.raises(
+        ActorUnusable, match=f"{refused}`dance actors promote kind` serves it; --actor-version 1 dances"
+    ):
         store.load("kind")
     assert store.load("kind", 1).version == 1
     assert store.served("kind").percent(1) == 0
-    with pytest.raises(BadInput, match="canary"):
+    with pytest.raises(ActorNotFound, match="^version 1 is the only one .*: a canary needs another one"):
         with_canary(store.served("kind"), 1, 10)
     assert promoted(store.served("kind"), 1) == Served(1)
-    assert publish_tiny(store, tmp_path, "kind").version == store.load("kind").version == 2
+    publish_tiny(store, tmp_path, "kind", serve=False)
+    with pytest.raises(ActorUnusable, match="has versions 1, 2, .*: none passed the quality gate.* serves the newest"):
+        store.load("kind")
+    assert publish_tiny(store, tmp_path, "kind").version == store.load("kind").version == 3
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": "1"}', '{"version": -1}', '{"version": 7}'])

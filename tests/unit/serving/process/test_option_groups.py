@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -71,3 +72,23 @@ def test_the_words_of_a_group_ask_for_it_again():
         *("--steps=2", "--left", "--music=a", "--music=-b"),
     ]
     assert list(words_of(Dance(steps=1), always={"music"})) == ["--steps=1"]
+
+
+def test_the_words_of_a_flag_that_is_on_turn_it_off():
+    """A flag that is on by default needs a form that turns it off."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Tango:
+        mirror: Annotated[bool, typer.Option("--mirror/--no-mirror")] = True
+        slow: Annotated[bool, typer.Option("--slow")] = False
+
+    assert list(words_of(Tango())) == []
+    assert list(words_of(Tango(mirror=False, slow=True))) == ["--no-mirror", "--slow"]
+    assert list(words_of(Tango(), always={"mirror", "slow"})) == ["--mirror"]
+
+    @dataclass(frozen=True, kw_only=True)
+    class Stuck:
+        loud: Annotated[bool, typer.Option("--loud")] = True
+
+    with pytest.raises(AssertionError, match="--loud has no form that turns it off"):
+        list(words_of(Stuck(loud=False)))

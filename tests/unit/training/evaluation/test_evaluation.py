@@ -79,7 +79,7 @@ def test_held_out_frames_are_measured_beside_their_baselines(actor, prepared, de
     nearest = rows["nearest training frame"]
     assert likeness(nearest) > likeness(rows["the actor"])
     assert (nearest.parts["body"].distance_px or 0) > 1  # it shows another frame than the one asked for
-    assert "held out in training" in evaluation.notes
+    assert "the frames are those that training held out" in evaluation.notes
     assert len(evaluation.shown) == 8
 
 

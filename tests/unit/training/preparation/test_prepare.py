@@ -201,7 +201,7 @@ def test_the_report_says_what_was_measured(footage, tmp_path):
     assert {row["part"] for row in rows} == {"training", "held out", "gap"}
     assert rows[0]["face_side_px"] == "16"
     assert any(note.startswith("length: 1 seconds of the person") for note in notes)
-    assert any(note.startswith("about 0 MB of disk") or "of disk are needed" in note for note in notes)
+    assert any(note.startswith("preparation needs about ") for note in notes)
     assert any(note == f"report: {home / 'report-32x32.html'}" for note in notes)
 
 
@@ -269,7 +269,7 @@ def test_too_little_room_is_told_before_anything_is_done(footage, tmp_path, monk
     path, _, _ = footage
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(DiskFull, match=r"about 1 MB of disk are needed in .*, 0 MB are free: free some.*--frame-rate"):
+    with pytest.raises(DiskFull, match=r"preparation needs about 1 MB in .*; 0 MB are free: free some.*--frame-rate"):
         prepare(path, tmp_path / "work", 32, 32)
 
 
@@ -281,7 +281,7 @@ def test_arrays_of_another_size_do_not_count_as_done(footage, tmp_path, monkeypa
         file.truncate(2**30)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=300_000))
-    with pytest.raises(DiskFull, match=r"about 1 MB of disk are needed in .* for what is prepared, 0 MB are free"):
+    with pytest.raises(DiskFull, match=r"preparation needs about 1 MB in .*; 0 MB are free"):
         prepare(path, tmp_path / "work", 64, 64)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_100_000))
     seen = small.folder.parent / "seen" / "padding"
