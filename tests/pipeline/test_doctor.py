@@ -222,6 +222,7 @@ async def test_the_command_ends_with_0_where_nothing_is(stack: Stack):
     out, err = await process.communicate()
     assert process.returncode == 0, err
     assert "ok    frame with a pose: picture after" in out.decode()
+    assert "not checked: the health of orchestrator, pose, normalize, face, generator" in err.decode()
 
 
 @pytest.mark.parametrize(

@@ -480,4 +480,6 @@ def test_a_missing_kubeconfig_is_told(site, tmp_path, capsys):
     assert run(["jobs", "list", "--kubeconfig", str(tmp_path / "none")]) == 1
     said = capsys.readouterr().err
     assert "no cluster is known from" in said
+    assert "; give --kubeconfig or --context" in said
+    assert ".;" not in said
     assert said.count("\n") == 1

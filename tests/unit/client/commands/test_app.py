@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from client.__main__ import run
+
 SLOW = ("torch", "kubernetes", "mediapipe", "openvino", "matplotlib")
 LOOKS = """\
 import sys
@@ -14,6 +16,21 @@ from client.command_line import run
 run(sys.argv[1:])
 print(*sys.modules, file=sys.stderr)
 """
+
+
+def test_help_of_actors_says_what_happens_without_a_server(capsys):
+    """`dance actors` starts nothing: without a server it lists the folder."""
+    assert run(["actors", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "An orchestrator; without it, the folder --actors is listed." in told
+    assert "one starts here" not in told
+
+
+def test_summaries_of_sub_commands_are_complete(capsys):
+    """On 80 columns, no summary of the list is cut off."""
+    for command in ([], ["actors"], ["jobs"]):
+        assert run([*command, "--help"]) == 0
+        assert "..." not in capsys.readouterr().out.split("Commands:")[1]
 
 
 @pytest.mark.parametrize("command", [["--help"], ["actors", "--actors", "none"], ["train", "--help"]])

@@ -76,6 +76,19 @@ def test_a_version_that_cannot_be_served_is_not_given_to_anybody(store: ActorSto
     assert "lacks generator.onnx" in capsys.readouterr().err
 
 
+def test_a_version_that_nobody_gets_is_listed_as_not_served(store: ActorStore, capsys):
+    """The list and the last line of a training say that a version is published but not served."""
+    published = publish_tiny(store, store.root.parent / "parts", "kind", serve=False)
+    assert dance(store) == 0
+    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert [(row[2].strip(), row[6].strip()) for row in rows] == [
+        ("3", "not served"), ("2", "100 %"), ("1", "not served"),
+    ]  # fmt: skip
+    assert rollout_cli.published_line(published) == f"published kind version 3 in {published.folder}, not served"
+    assert dance(store, "promote", "kind") == 0
+    assert rollout_cli.published_line(published) == f"published kind version 3 in {published.folder}"
+
+
 def test_nothing_to_go_back_to(store: ActorStore, capsys):
     """A second rollback is an error."""
     assert dance(store, "rollback", "kind") == 0

@@ -109,7 +109,7 @@ def test_recipe_options_reach_the_job(job, make_video, tmp_path):
     ("more", "words"),
     [
         (["--preset", "huge"], "there is no preset 'huge'"),
-        (["--minutes", "-1"], "minutes: must be positive"),
+        (["--minutes", "-1"], "--minutes: must be positive"),
         (["--losses", "none"], "pix2pixhd, smoothing, smoothing-face"),
         (["--adversarial", "none"], "least-squares, log"),
         (["--feature-matching", "average"], "mean, sum"),
@@ -143,6 +143,8 @@ def test_a_script_without_consent_is_told_what_is_stored(job, make_video, capsys
     (settings,) = job
     assert settings.consent == "not stated"
     assert '"not stated" is stored with the actor' in capsys.readouterr().err
+    assert run(["train", str(make_video()), "--actor", "swan", "--minutes", "0"]) == 1
+    assert capsys.readouterr().err == "error: --minutes: must be positive, got 0.0\n"
 
 
 def test_a_terminal_is_asked_for_consent(job, make_video, monkeypatch):

@@ -65,7 +65,7 @@ def test_from_canary_to_promotion_and_back(store: ActorStore):
     assert everybody == Served(3, previous=2)
     assert promoted(everybody, 3) == everybody
     assert rolled_back(everybody) == Served(2)
-    with pytest.raises(ActorNotFound, match="^nothing was served before version 2"):
+    with pytest.raises(ActorNotFound, match=r"^nothing was served before version 2"):
         rolled_back(Served(2))
     with pytest.raises(BadInput, match="percent"):
         with_canary(store.served("kind"), 3, 100)

@@ -21,7 +21,7 @@ import pytest
 from motion.frame import FrameSize, PictureEncoding
 from serving.actors.rollout import Served, promoted, rolled_back, with_canary
 from serving.actors.store import METADATA_FILE, ActorStore
-from serving.errors import ActorUnusable, BadInput
+from serving.errors import ActorNotFound, ActorUnusable, BadInput
 from serving.inference.engine import open_engine
 from serving.pictures.codec import encode_picture
 from tests.tiny_actors import publish_tiny
@@ -105,11 +105,11 @@ def test_a_first_version_may_be_served_to_nobody(tmp_path: Path):
         store.load("kind")
     assert store.load("kind", 1).version == 1
     assert store.served("kind").percent(1) == 0
-    with pytest.raises(ActorNotFound, match="^version 1 is the only one .*: a canary needs another one"):
+    with pytest.raises(ActorNotFound, match=r"^version 1 is the only one .*: a canary needs another one"):
         with_canary(store.served("kind"), 1, 10)
     assert promoted(store.served("kind"), 1) == Served(1)
     publish_tiny(store, tmp_path, "kind", serve=False)
-    with pytest.raises(ActorUnusable, match="has versions 1, 2, .*: none passed the quality gate.* serves the newest"):
+    with pytest.raises(ActorUnusable, match=r"has versions 1, 2, .*: none passed the quality gate.* serves the newest"):
         store.load("kind")
     assert publish_tiny(store, tmp_path, "kind").version == store.load("kind").version == 3
 

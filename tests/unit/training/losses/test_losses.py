@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training.losses import LossWeights
-from training.losses.terms import feature_matching, opacity_l1, real_or_fake, weighted_l1
+from training.losses.terms import feature_matching, l1_of_face, opacity_l1, real_or_fake, weighted_l1
 
 
 def verdicts(*values):
@@ -74,6 +74,13 @@ def test_opacity_is_compared_with_the_mask():
     assert opacity_l1(torch.full((1, 1, 2, 2), 0.5), torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2)) == pytest.approx(
         0.5
     )
+
+
+def test_the_face_pays_ten_times_as_much_beside_the_person():
+    """An error of one half costs one half on the person and five beside him."""
+    drawn, real, person = torch.full((1, 3, 2, 2), 0.5), torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2)
+    assert l1_of_face(drawn, real, person) == pytest.approx(0.5)
+    assert l1_of_face(drawn, real, 1 - person) == pytest.approx(5)
 
 
 def test_terms_are_weighed_by_name():

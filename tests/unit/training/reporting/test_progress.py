@@ -47,6 +47,14 @@ def test_a_line_is_read_back_as_it_was_meant(progress):
     assert progress_of(line_of(progress)) == progress
 
 
+def test_lines_name_their_unit_and_older_lines_are_read_too():
+    """Steps are not pictures. Lines without a unit, of older images, are still progress."""
+    steps = Progress(phase="evaluating", part=0.25, done=2, total=8, pictures_per_second=0.5)
+    assert line_of(steps) == "evaluating 25.0 % | 2 of 8 steps done | 0.5 steps/s"
+    assert progress_of("evaluating 25.0 % | 2 of 8 done | 0.5 pictures/s") == steps
+    assert line_of(Progress(phase="body", part=0.5, done=10)) == "body 50.0 % | 10 pictures done"
+
+
 def test_a_diverged_loss_is_still_progress():
     """A loss that is NaN or infinite does not hide the rest of the line."""
     read = progress_of(line_of(Progress(phase="body", part=0.1, done=2, losses={"l1": math.nan, "gan": math.inf})))
