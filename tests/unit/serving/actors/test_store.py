@@ -98,11 +98,12 @@ def test_a_first_version_may_be_served_to_nobody(tmp_path: Path):
     """Loading the actor then raises an error, and loading the version by its number works."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "kind", serve=False)
-    refused = "^actor 'kind' has version 1, but no version is served: it did not pass the quality gate. "
-    with pytest.raises(
-        ActorUnusable, match=f"{refused}`dance actors promote kind` serves it; --actor-version 1 dances"
-    ):
+    with pytest.raises(ActorUnusable) as refused:
         store.load("kind")
+    assert str(refused.value) == (
+        "actor 'kind' has version 1, but no version is served: it did not pass the quality gate. "
+        "`dance actors promote kind` serves it; --actor-version 1 dances it once"
+    )
     assert store.load("kind", 1).version == 1
     assert store.served("kind").percent(1) == 0
     with pytest.raises(ActorNotFound, match=r"^version 1 is the only one .*: a canary needs another one"):

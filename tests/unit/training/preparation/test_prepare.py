@@ -172,7 +172,7 @@ def test_files_of_different_rates_are_warned_of(footage, tmp_path, monkeypatch):
     assert not any("frame rates" in note for note in notes)
     rates_hz["more.mp4"] = 60.0
     prepare(both, tmp_path / "work", 32, 32, say=notes.append)
-    assert any(note.startswith("frame rates: the files have 30, 60 frames per second; film") for note in notes)
+    assert any(note.startswith("warning: frame rates: the files have 30, 60 frames per second; film") for note in notes)
 
 
 def test_a_high_rate_can_be_thinned(footage, tmp_path):
@@ -200,7 +200,7 @@ def test_the_report_says_what_was_measured(footage, tmp_path):
     assert len(rows) == FRAMES
     assert {row["part"] for row in rows} == {"training", "held out", "gap"}
     assert rows[0]["face_side_px"] == "16"
-    assert any(note.startswith("length: 1 seconds of the person") for note in notes)
+    assert any(note.startswith(("warning: length: 1 seconds", "refused: length: 1 seconds")) for note in notes)
     assert any(note.startswith("preparation needs about ") for note in notes)
     assert any(note == f"report: {home / 'report-32x32.html'}" for note in notes)
 
