@@ -35,10 +35,10 @@ def run(arguments: Sequence[str]) -> int:
         return _told(display, error, EXIT_INTERRUPTED, message="interrupted")
     except Exception as error:
         usage = getattr(error, "format_message", None)
-        if type(error).__name__ == "NoArgsIsHelpError":
-            display.err.print(Text(usage()))
-            return EXIT_USAGE
         if usage is not None:  # typer's own errors, whose class has moved between releases
+            if type(error).__name__ == "NoArgsIsHelpError":
+                display.err.print(Text(usage()))
+                return EXIT_USAGE
             return _told(display, error, EXIT_USAGE, message=usage())
         message = f"{type(error).__name__}: {error} (--debug shows where)"
         return _told(display, error, EXIT_NOTHING_USEFUL, message=message)

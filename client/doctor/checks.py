@@ -132,7 +132,7 @@ async def _opens(name: str, address: str, host: str, port: int) -> Finding:
 def _why(error: OSError) -> str:
     if f"[Errno {errno.ECONNREFUSED}]" in str(error):  # asyncio's own words name the address once more
         return "connection refused"
-    return os.strerror(error.errno) if (error.errno or 0) > 0 else str(error.strerror or error)
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
 async def _healthy(name: str, address: str) -> Finding:
