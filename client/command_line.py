@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Sequence
 
 import typer
-from rich.text import Text
 
 from client.commands.app import app, options
 from client.errors import EXIT_INTERRUPTED, EXIT_NOTHING_USEFUL, EXIT_USAGE, CommandError, StackFailed
@@ -37,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         usage = getattr(error, "format_message", None)
         if usage is not None:  # typer's own errors, whose class has moved between releases
             if type(error).__name__ == "NoArgsIsHelpError":
-                display.err.print(Text(usage()))
+                display.note(usage())
                 return EXIT_USAGE
             return _told(display, error, EXIT_USAGE, message=usage())
         message = f"{type(error).__name__}: {error} (--debug shows where)"

@@ -19,8 +19,8 @@ DanceError                      everything we raise on purpose; carries a gRPC s
     +-- StageRefused            UNAVAILABLE          it refused its input; not retryable
     +-- StageBroken             UNAVAILABLE          its answer is invalid; not retryable
 
-More subclasses are defined where they are raised: TritonFailed and others in services/generator, FootageRefused and
-DiskFull in training, and those of the command line in client/errors.py.
+Subclasses also live elsewhere: TritonFailed in services/generator, FootageRefused and DiskFull in training, and those
+of the command line in client/errors.py.
 
 An error is final (`is_final`) when it is not retryable and its code blames the request or something the request
 names. No retry fixes that, so a training ends for good. Any other error, ours or not, may succeed at the next attempt.

@@ -135,9 +135,7 @@ class TrainOptions:
         if not self.consent.strip():
             raise BadInput("--consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
         if len(self.consent) > MOST_CONSENT_CHARACTERS:
-            raise BadInput(
-                "--consent", f"has {len(self.consent)} characters, at most {MOST_CONSENT_CHARACTERS} are kept"
-            )
+            raise BadInput("--consent", f"{len(self.consent)} characters; at most {MOST_CONSENT_CHARACTERS} are kept")
         for name, value in (("minutes", self.minutes), ("frames", self.pictures), ("batch", self.batch)):
             if value is not None and value <= 0:
                 raise BadInput(f"--{name}", f"must be positive, got {value}")

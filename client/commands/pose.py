@@ -31,10 +31,7 @@ def pose_command(
     networks: PoseNetworks,
     facts: SourceFacts,
 ) -> None:
-    """Find the people in SOURCE and draw or write their joints.
-
-    Writes OpenPose JSON, an overlay video, or both.
-    """
+    """Find the people in SOURCE and draw or write their joints. Writes OpenPose JSON, an overlay video, or both."""
     display = Display()
     shown = facts.source(source)
     asked = job(source=shown, dancer=shown.dancer, models=PoseModels())
@@ -75,10 +72,7 @@ def evaluate_pose_command(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the table there too, in Markdown.")] = None,
     force: Force = False,
 ) -> None:
-    """Compare the pose backends on the same clips.
-
-    The table has people found, steadiness, agreement and time.
-    """
+    """Compare the pose backends on the same clips. The table has people found, steadiness, agreement and time."""
     display = Display()
     asked = job(dancer=dancer_choice(dancer), models=PoseModels())
     if len(asked.truth) > len(asked.clips):

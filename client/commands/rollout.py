@@ -23,10 +23,7 @@ def canary(
     percent: Annotated[float, typer.Option(help="Percentage of new sessions that get it, above 0 and below 100.")],
     actors: ActorsFolder = DEFAULT_ACTORS,
 ) -> None:
-    """Serve a version to some of the new sessions.
-
-    The others get the version that is served now.
-    """
+    """Serve a version to some of the new sessions. The others get the version that is served now."""
     if not 0 < percent < 100:
         raise UsageError(f"--percent must lie between 0 and 100, got {percent:g}; `dance actors promote` serves all")
     _change(actors, lambda store: rollout_cli.canary(store, name, version, percent))

@@ -96,10 +96,7 @@ def doctor_command(
     ] = "",
     credentials: Credentials,
 ) -> None:
-    """Check a running deployment stage by stage.
-
-    Reports what is wrong and what to do.
-    """
+    """Check a running deployment stage by stage. Reports what is wrong and what to do."""
     display = Display()
     check_address(server, option="--server")
     if actor:

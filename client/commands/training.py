@@ -47,11 +47,8 @@ def prepare_command(
         bool, typer.Option("--anyway", help="Prepare even footage that is not worth training on.")
     ] = False,
 ) -> None:
-    """Prepare footage for a training. Reports how good the footage is.
-
-    After a stop, the same command continues; `dance train` with the same footage, preset and --work continues from
-    there.
-    """
+    """Prepare footage for a training. Reports how good it is. After a stop, the same command continues;
+    `dance train` with the same footage, preset and --work continues from there."""
     display = Display()
     _check_videos(footage.files)
     report = prepare(footage, preset, work, display, anyway=anyway)
@@ -123,10 +120,7 @@ def evaluate_command(
     evaluation: Callable[..., EvaluateRequest],
     footage: Callable[..., FootageRequest],
 ) -> None:
-    """Measure an actor on footage that it was not trained on.
-
-    With --source and --truth, measure a transfer against its correct result.
-    """
+    """Measure an actor on footage that it was not trained on. --truth compares a transfer with its correct result."""
     display = Display()
     _check_videos(files)
     for path in evaluate(evaluation(footage=footage(files=files) if files else None), display):

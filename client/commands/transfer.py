@@ -113,10 +113,7 @@ def fit_command(
     force: Force = False,
     logs: Logs = None,
 ) -> None:
-    """Measure the body in SOURCE, for `dance transfer --body`.
-
-    The result is how tall it looks and where it stands, near and far.
-    """
+    """Measure the body in SOURCE: its size and place. How tall it looks and where it stands, near and far."""
     display = Display()
     access = credentials.access(server)
     if is_endless(source):

@@ -124,15 +124,11 @@ async def _opens(name: str, address: str, host: str, port: int) -> Finding:
         return Finding(name, False, f"no answer at {address} within {_CONNECT_SECONDS:g} s", advice)
     except OSError as error:
         advice = "start a server here with `dance up`, or name another with --server"
-        return Finding(name, False, f"nothing can be reached at {address}: {_why(error)}", advice)
+        refused = f"[Errno {errno.ECONNREFUSED}]" in str(error)  # asyncio's own words repeat the address
+        reason = "connection refused" if refused else error.strerror or error
+        return Finding(name, False, f"nothing can be reached at {address}: {reason}", advice)
     writer.close()
     return Finding(name, True, f"something listens at {address}")
-
-
-def _why(error: OSError) -> str:
-    if f"[Errno {errno.ECONNREFUSED}]" in str(error):  # asyncio's own words name the address once more
-        return "connection refused"
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
 async def _healthy(name: str, address: str) -> Finding:

@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from services.pose.backends import Backends
     from services.pose.estimator import PeopleEstimator
 
-DETAIL_HELP: Final = (
-    "What to find: body joints only; holistic, with face and hands in every frame; or live, with face and hands in "
-    "every few frames."
-)
+DETAIL_HELP: Final = "body: no face and hands; holistic: with them; live: with them, but not estimated in every frame."
 _SETTING: Final = {PoseBackend.OPENPOSE: "POSE_OPENPOSE_CARD", PoseBackend.RTMPOSE: "POSE_RTMPOSE_CARD"}
 
 

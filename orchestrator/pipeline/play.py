@@ -20,11 +20,9 @@ class Inbox(Protocol):
 
 
 class Stage(Protocol):
-    """One step of the pipeline. It sees every frame once and passes on unchanged those that it does not work on.
+    """One step of the pipeline. It sees every frame once and passes on unchanged those whose `no_picture` is set.
 
-    A stage skips frames whose `no_picture` is set. Around its work on any other frame it calls `frame.enter` and
-    `frame.leave`, which record the stage's times.
-
+    It calls `frame.enter` before its work on a frame and `frame.leave` after it, which record the stage's times.
     A stage that can recover from a failure keeps what it needs for that (unanswered frames, its config, its state) and
     recovers within `run`: its neighbours never notice.
     """

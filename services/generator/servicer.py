@@ -116,10 +116,7 @@ class AgentService(Service, agent_pb2_grpc.GeneratorAgentServiceServicer):
         return self._ready_at_start
 
     async def keep_health(self, health: Health) -> None:
-        """Check Triton and its actors every `watch_seconds` until cancelled, and repair what is broken.
-
-        `GeneratorAgent.check` does the repair: it restarts Triton or loads actors again. Healthy if Triton is.
-        """
+        """Let the agent check and repair Triton and its actors until cancelled. The process is healthy if Triton is."""
         while True:
             try:
                 serving = await self.agent.check()

@@ -114,10 +114,9 @@ class ActorStore:
         """
         versions = self._known_versions(actor_id)
         if version == 0:
-            served = read_served(self.root / actor_id, versions)
-            version = served.version
+            version = read_served(self.root / actor_id, versions).version
             if version == 0:
-                raise ActorUnusable(_none_served(actor_id, versions, by_gate=served.by_gate))
+                raise ActorUnusable(_none_served(actor_id, versions))
         self._check_known(actor_id, version, versions)
         actor = read_actor(actor_id, version, self.root / actor_id / str(version))
         if actor.label_map_version != LABEL_MAP_VERSION:
@@ -231,14 +230,12 @@ def _no_version(actor_id: str, name: str) -> str:
     return f"actor {actor_id!r}: folder {name[:20]}: versions are whole numbers from 1 to {LAST_VERSION}"
 
 
-def _none_served(actor_id: str, versions: list[int], *, by_gate: bool) -> str:
-    one, known = len(versions) == 1, ", ".join(map(str, versions))
-    has = f"version {known}" if one else f"versions {known}"
-    why = (": it did not pass the quality gate" if one else ": none passed the quality gate") if by_gate else ""
-    ways = f"`dance actors promote {actor_id}` serves {'it' if one else 'the newest'}"
+def _none_served(actor_id: str, versions: list[int]) -> str:
+    known, several = ", ".join(map(str, versions)), len(versions) > 1
     return (
-        f"actor {actor_id!r} has {has}, but no version is served{why}. "
-        f"{ways}; --actor-version {versions[-1]} dances it once"
+        f"actor {actor_id!r} has version{'s' * several} {known}, but no version is served: "
+        f"{'none passed' if several else 'it did not pass'} the quality gate. `dance actors promote {actor_id}` "
+        f"serves {'the newest' if several else 'it'}; --actor-version {versions[-1]} dances it once"
     )
 
 

@@ -1,7 +1,4 @@
-"""Stop a training or a `dance` command by a signal: the first one requests a stop, so that it can end in good order.
-
-Servers do not use this: `serving.rpc.server` drains them on SIGTERM.
-"""
+"""Stop trainings and `dance` commands in good order, by a signal. Servers drain instead: `serving.rpc.server`."""
 
 from __future__ import annotations
 

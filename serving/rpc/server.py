@@ -155,7 +155,7 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
     2. New calls are still served for `drain_delay_seconds`, until all callers have seen that.
     3. `Service.drain` tells long calls to end.
     4. New calls are refused; running ones get `drain_seconds` to end, and are then cancelled.
-    5. The health port closes, then the metrics port; traces are sent, and `Service.close` releases the rest.
+    5. Health and metrics ports close, traces are sent, and `Service.close` releases the rest.
 
     The body begins after the warm-up, when health is SERVING; without `ready_at_start` it may still be NOT_SERVING.
     Raises BadSettings for a port that is in use.

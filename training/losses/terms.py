@@ -19,8 +19,6 @@ OverScales = Literal["mean", "sum"]
 of Chan et al. 2019 take the sum."""
 LAYER_WEIGHTS: Final = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """The weights of VGG19's relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in the perceptual loss."""
-_BESIDE_GAIN: Final = 9.0
-"""How much more an error of the face network costs beside the person than on it."""
 
 
 def real_or_fake(outputs: Sequence[LayerOutputs], *, is_real: bool, loss: AdversarialLoss) -> Tensor:
@@ -82,13 +80,13 @@ def weighted_l1(
     return (weight_B1HW * (drawn_B3HW - real_B3HW).abs()).mean()
 
 
-def l1_of_face(refined_B3SS: Tensor, real_B3SS: Tensor, person_B1SS: Tensor) -> Tensor:
-    """Mean absolute difference of face crops, ten times as much beside the person. person: the mask, in [0, 1].
+def l1_of_face(refined_B3SS: Tensor, real_B3SS: Tensor, person_B1SS: Tensor, beside_gain: float = 9.0) -> Tensor:
+    """Mean absolute difference of face crops, each pixel weighted `1 + gain * (1 - person)`. person: the mask, in [0, 1].
 
     Beside the person the body's picture already is the plate. Instance norms tempt the network to leave a bright or
-    dark spot there.
+    dark spot there, so an error costs more there.
     """
-    return ((1 + _BESIDE_GAIN * (1 - person_B1SS)) * (refined_B3SS - real_B3SS).abs()).mean()
+    return ((1 + beside_gain * (1 - person_B1SS)) * (refined_B3SS - real_B3SS).abs()).mean()
 
 
 def opacity_l1(opacity_B1HW: Tensor, mask_B1HW: Tensor, counted_B1HW: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from typing import Final
 
 EVERY_SECONDS: Final = 10.0
 
-_PHASES_OF_STEPS: Final = ("making the plate", "evaluating")
 _NUMBER: Final = r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|nan|inf)"
 _LINE: Final = re.compile(
     r"(?P<phase>[a-z][a-z ]*?) (?P<percent>\d+\.\d|\?) % \| (?P<done>\d+)(?: of (?P<total>\d+))?"
@@ -39,7 +38,7 @@ class Progress:
     @property
     def unit(self) -> str:
         """What `done` counts."""
-        return "steps" if self.phase in _PHASES_OF_STEPS else "pictures"
+        return "steps" if self.phase in ("making the plate", "evaluating") else "pictures"
 
 
 OnProgress = Callable[[Progress], None]
