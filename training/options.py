@@ -74,8 +74,7 @@ class TrainOptions:
         typer.Option("--actor", callback=_actor_option, help="The actor's id; an existing actor gets a new version."),
     ]
     consent: Annotated[
-        str,
-        typer.Option("--consent", help="Who agreed, when, and to what; stored with the actor.", show_default=False),
+        str, typer.Option("--consent", help="Who agreed, when, and to what; stored with the actor.", show_default=False)
     ]
     minutes: Annotated[float | None, typer.Option("--minutes", help="Training time; default: the preset's length.")] = (
         None

@@ -75,12 +75,7 @@ def list_jobs(access: ClusterAccess, display: Display) -> None:
 
 
 def _watch(
-    cluster: Cluster,
-    name: str,
-    access: ClusterAccess,
-    patience_seconds: float,
-    display: Display,
-    signals: _Signals,
+    cluster: Cluster, name: str, access: ClusterAccess, patience_seconds: float, display: Display, signals: _Signals
 ) -> None:
     goes_on = f"{name} continues on the cluster. To watch it: {access.command('watch', name)}"
     with signals.end_with(f"{goes_on}. To end it: {access.command('cancel', name)}"), shown(display.err) as showing:

@@ -133,8 +133,7 @@ class SourceFacts:
         typer.Option("--frame-size", metavar="WxH", help="For keypoints that do not say: the size of their frames."),
     ] = None
     frame_rate: Annotated[
-        str | None,
-        typer.Option("--frame-rate", metavar="HZ", help="For keypoints that do not say: frames per second."),
+        str | None, typer.Option("--frame-rate", metavar="HZ", help="For keypoints that do not say: frames per second.")
     ] = None
 
     def source(self, name: str) -> Source:

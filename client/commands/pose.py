@@ -25,11 +25,7 @@ from video.opening import is_endless
 
 @option_groups
 def pose_command(
-    source: SourceFile,
-    *,
-    job: Callable[..., PoseJob],
-    networks: PoseNetworks,
-    facts: SourceFacts,
+    source: SourceFile, *, job: Callable[..., PoseJob], networks: PoseNetworks, facts: SourceFacts
 ) -> None:
     """Find the people in SOURCE and draw or write their joints. Writes OpenPose JSON, an overlay video, or both."""
     display = Display()

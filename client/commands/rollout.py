@@ -10,6 +10,7 @@ import typer
 
 from client.commands.options import DEFAULT_ACTORS, ActorsFolder
 from client.errors import CommandError, UsageError
+from client.local_stack.actors_folder import check_folder
 from client.terminal.display import Display
 from serving.actors import rollout_cli
 from serving.actors.store import ActorStore
@@ -52,8 +53,7 @@ def rollback(name: Name, actors: ActorsFolder = DEFAULT_ACTORS) -> None:
 
 
 def _change(folder: Path, change: Callable[[ActorStore], str]) -> None:
-    if not folder.is_dir():
-        raise CommandError(f"there is no actors' folder {folder}; --actors names another")
+    check_folder(folder)
     try:
         Display().out.print(change(ActorStore(folder)))
     except OSError as error:

@@ -46,9 +46,7 @@ class EvaluationJob(EstimationOptions):
     truth: Annotated[
         list[Path],
         typer.Option(
-            "--truth",
-            metavar="DIR",
-            help="True joints of a clip, as OpenPose JSON; once for each clip, in order.",
+            "--truth", metavar="DIR", help="True joints of a clip, as OpenPose JSON; once for each clip, in order."
         ),
     ] = field(default_factory=list)
     frames: Annotated[int | None, typer.Option("--frames", min=1, help="At most this many of each clip.")] = None

@@ -53,8 +53,7 @@ class EvaluateRequest:
     footage: FootageRequest | None
     source: Annotated[Path | None, typer.Option("--source", help="A clip to transfer; needs --truth.")] = None
     truth: Annotated[
-        Path | None,
-        typer.Option("--truth", help="Video of the correct result, as `samples.make truth` draws it."),
+        Path | None, typer.Option("--truth", help="Video of the correct result, as `samples.make truth` draws it.")
     ] = None
     version: Annotated[
         int, typer.Option("--actor-version", min=0, help="The version to evaluate; 0: the served one.")

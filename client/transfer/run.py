@@ -69,8 +69,7 @@ class TransferJob:
         bool, typer.Option("--full-frame", help="Draw the whole frame of the actor's footage, not only the crop.")
     ] = False
     detail: Annotated[
-        PoseDetail | None,
-        typer.Option("--detail", help=f"{DETAIL_HELP} Default: holistic, or live with --live."),
+        PoseDetail | None, typer.Option("--detail", help=f"{DETAIL_HELP} Default: holistic, or live with --live.")
     ] = None
     look_ahead_frames: Annotated[
         int | None,

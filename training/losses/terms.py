@@ -81,7 +81,7 @@ def weighted_l1(
 
 
 def l1_of_face(refined_B3SS: Tensor, real_B3SS: Tensor, person_B1SS: Tensor, beside_gain: float = 9.0) -> Tensor:
-    """Mean absolute difference of face crops, each pixel weighted `1 + gain * (1 - person)`. person: the mask, in [0, 1].
+    """Mean absolute difference of crops, each pixel weighted `1 + gain * (1 - person)`. person: the mask, in [0, 1].
 
     Beside the person the body's picture already is the plate. Instance norms tempt the network to leave a bright or
     dark spot there, so an error costs more there.
