@@ -149,12 +149,12 @@ async def test_every_frame_is_answered_once_and_in_order():
 
 
 async def test_nobody_is_an_answer_not_an_error():
-    """A frame without a person has no people and dancer_index -1, and the stream goes on."""
+    """A frame without a person has no people and dancer_index -1, and the stream continues."""
     async with serving(Workshop()) as stub:
-        _, nobody, somebody = await answers(stub, BODY_CONFIG, frame(0, 0, PictureEncoding.PNG), frame(1))
-    assert not nobody.estimate.people
-    assert nobody.estimate.dancer_index == -1
-    assert len(somebody.estimate.people) == 1
+        _, empty, shown = await answers(stub, BODY_CONFIG, frame(0, 0, PictureEncoding.PNG), frame(1))
+    assert not empty.estimate.people
+    assert empty.estimate.dancer_index == -1
+    assert len(shown.estimate.people) == 1
 
 
 @pytest.mark.parametrize("encoding", list(PictureEncoding))

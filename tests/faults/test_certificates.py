@@ -158,7 +158,7 @@ async def test_health_needs_no_certificate_and_has_nothing_else(authority: Autho
 
 
 async def test_a_new_certificate_is_taken_while_a_session_runs(authority: Authority, foreign: Authority):
-    """After the files change new callers see the new certificate, and an open session goes on."""
+    """After the files change new callers see the new certificate, and an open session continues."""
     files = authority.sign("server")
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(running(Echo(), settings_of(files)))

@@ -22,7 +22,7 @@ from serving.pictures.codec import PictureLimits, check_picture, decode_picture,
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
 from tests.pipeline.chain import Dancing, Stack, configured, pose_frame, raw_frame
-from tests.pipeline.fake_stages import SIDE_PX, somebody
+from tests.pipeline.fake_stages import SIDE_PX, person
 
 LIMITS = PictureLimits(max_side_px=256, max_bytes=300_000)
 QUICK_CASES = 2_000
@@ -205,10 +205,10 @@ def _too_sure_pose(message: pose_pb2.Pose) -> None:
 @pytest.mark.parametrize("spoil", [_nan_pose, _short_pose, _too_sure_pose])
 async def test_pose_that_is_none_ends_the_session_by_name(stack: Stack, spoil: Callable[[pose_pb2.Pose], None]) -> None:
     """INVALID_ARGUMENT that names the field, after the earlier frames."""
-    request = pose_frame(1, somebody())
+    request = pose_frame(1, person())
     spoil(request.frame.client_pose.pose)
     dancing = Dancing(stack.stub)
-    await dancing.send(configured("ben"), pose_frame(0, somebody()), request)
+    await dancing.send(configured("ben"), pose_frame(0, person()), request)
     await dancing.accepted()
     answers, error = await dancing.failure()
     assert [answer.sequence for answer in answers] == [0]
@@ -217,7 +217,7 @@ async def test_pose_that_is_none_ends_the_session_by_name(stack: Stack, spoil: C
 
 
 async def test_checkpoints_of_random_bytes_are_refused(stack: Stack) -> None:
-    """Whatever their contents and length: INVALID_ARGUMENT, and the server goes on."""
+    """Whatever their contents and length: INVALID_ARGUMENT, and the server keeps serving."""
     chance = random.Random(3)
     _, whole = await _with_checkpoint(stack)
     for _ in range(60):

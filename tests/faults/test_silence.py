@@ -81,7 +81,7 @@ def test_onnxruntime_reports_nothing(environment: dict[str, str], home: Path, tm
 
 @pytest.mark.parametrize("where", [None, "/proc/nowhere"])
 def test_no_home_is_needed(environment: dict[str, str], tmp_path: Path, where: str | None) -> None:
-    """Without HOME and without a user entry, or with a read-only HOME, both import all the same."""
+    """Without HOME and without a user entry, or with a read-only HOME, both can still be imported."""
     environment.pop("HOME")
     if where is not None:
         environment["HOME"] = where

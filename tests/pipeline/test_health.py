@@ -89,7 +89,7 @@ async def test_before_a_stage_was_reached_it_never_serves(stack: Stack, stage: s
 
     async def counted(self: Reachability) -> tuple[str, ...]:
         missing = await look(self)
-        missed.append(set(missing))  # an exception here fails no test: the orchestrator logs it and goes on
+        missed.append(set(missing))  # an exception here fails no test: the orchestrator logs it and continues
         looks.release()
         return missing
 

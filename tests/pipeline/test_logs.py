@@ -123,7 +123,7 @@ class Told:
 
 @asynccontextmanager
 async def overheard(told: Told) -> AsyncIterator[dict[str, str]]:
-    """Stages that set their context from their calls, like ours; yields the settings that lead to them."""
+    """Stages that set their context from their calls, like ours; yields the settings that point to them."""
 
     class Pose(FakePose):
         async def Estimate(self, requests, context):  # noqa: N802

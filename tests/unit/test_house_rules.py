@@ -1,4 +1,4 @@
-"""The rules of the house that a reader relies on."""
+"""The structural rules that a reader relies on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALLOWED = {
         "services.generator.triton.plain_paths",
     },
 }  # fmt: skip
-ROOMS = {
+LAYERS = {
     "motion": ("people", "keypoint_files"),
     "serving": ("rpc", "inference", "actors", "pictures", "observability", "transport", "process"),
     "services.pose": ("openpose", "rtmpose", "mediapipe", "models"),
@@ -42,7 +42,7 @@ ROOMS = {
     ),
     "samples": ("renderer",),
 }  # fmt: skip
-"""The rooms of each package: a room may import those after it, and files beside the rooms."""
+"""The layers of each package: a layer may import those after it, and files beside the layers."""
 MOST_FILES_SIDE_BY_SIDE = 14
 OURS = (*ALLOWED, "samples", "benchmarks")
 _OPENS_A_CHANNEL = ("insecure_channel", "secure_channel", "InferenceServerClient")
@@ -72,7 +72,7 @@ def _imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", ALLOWED)
 def test_imports_go_one_way(root: Path, package: str) -> None:
-    """Motion imports nobody, serving motion, services both; no service imports another."""
+    """Each package imports only those that `ALLOWED` names, and no service imports another."""
     for path in _modules(root, package):
         own = ".".join(path.relative_to(root).parts[: 2 if package == "services" else 1])
         for name in _imports(path):
@@ -105,7 +105,7 @@ def test_libraries_that_report_are_imported_in_one_place(root: Path, package: st
 
 @pytest.mark.parametrize("package", OURS)
 def test_nothing_that_is_read_can_run_code(root: Path, package: str) -> None:
-    """No pickles: not by themselves, not in NumPy's files, not in torch's; and no source text that is run."""
+    """The code reads no pickles, whether plain, in NumPy's files or in torch's, and runs no source text."""
     for path in _modules(root, package):
         where = path.relative_to(root).as_posix()
         pickles = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib"}
@@ -133,24 +133,24 @@ def test_every_channel_says_whether_it_may_use_a_proxy(root: Path) -> None:
             assert any(word in ast.unparse(call) for word in decided), f"{where}: {ast.unparse(call)}"
 
 
-def _room(module: str, package: str) -> str:
-    """The room of `package` that a module is in; "" for a file beside the rooms."""
+def _layer(module: str, package: str) -> str:
+    """The layer of `package` that contains a module; "" for a file beside the layers."""
     first = module.removeprefix(f"{package}.").partition(".")[0]
-    return first if first in ROOMS[package] else ""
+    return first if first in LAYERS[package] else ""
 
 
-@pytest.mark.parametrize("package", ROOMS)
-def test_rooms_import_in_one_direction(root: Path, package: str) -> None:
-    """A room imports only the rooms after it, so that their order is the order in which to read them."""
+@pytest.mark.parametrize("package", LAYERS)
+def test_layers_import_in_one_direction(root: Path, package: str) -> None:
+    """A layer imports only the layers after it, so a reader can read them in that order."""
     folder = package.replace(".", "/")
-    assert {path.parent.name for path in (root / folder).glob("*/*.py")} - {"__pycache__"} <= set(ROOMS[package])
+    assert {path.parent.name for path in (root / folder).glob("*/*.py")} - {"__pycache__"} <= set(LAYERS[package])
     for path in _modules(root, folder):
         module = ".".join(path.relative_to(root).with_suffix("").parts)
-        own = _room(module, package)
+        own = _layer(module, package)
         for name in _imports(path):
-            other = _room(name, package) if name.startswith(f"{package}.") else ""
+            other = _layer(name, package) if name.startswith(f"{package}.") else ""
             if own and other and own != other:
-                order = ROOMS[package]
+                order = LAYERS[package]
                 assert order.index(own) < order.index(other), f"{module} imports {name}"
 
 
