@@ -148,7 +148,7 @@ async def test_every_frame_is_answered_once_and_in_order():
         assert response.estimate.compute_seconds > 0.001
 
 
-async def test_nobody_is_an_answer_not_an_error():
+async def test_no_person_is_an_answer_not_an_error():
     """A frame without a person has no people and dancer_index -1, and the stream continues."""
     async with serving(Workshop()) as stub:
         _, empty, shown = await answers(stub, BODY_CONFIG, frame(0, 0, PictureEncoding.PNG), frame(1))
@@ -361,7 +361,7 @@ def test_nonsense_settings_are_refused_by_name(nonsense):
         PoseSettings(**nonsense)
 
 
-def test_the_process_says_that_it_is_ready_and_ends_when_told(root):
+def test_the_process_reports_ready_and_ends_at_sigterm(root):
     """`python -m services.pose` prints one line on stdout, none of MediaPipe's output, and ends at SIGTERM."""
     with subprocess.Popen(
         [sys.executable, "-m", "services.pose"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

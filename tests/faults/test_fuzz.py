@@ -166,7 +166,7 @@ def test_what_unpacks_to_more_than_its_size_is_not_unpacked(name: str, capfd: py
     assert capfd.readouterr().err == ""
 
 
-async def test_bombs_are_bad_frames_and_the_session_goes_on(stack: Stack) -> None:
+async def test_bombs_are_bad_frames_and_the_session_continues(stack: Stack) -> None:
     """Each gets its answer in its turn; the good frame after them is drawn."""
     pictures = list(corpus().values())
     dancing = Dancing(stack.stub)
@@ -241,7 +241,7 @@ async def _with_checkpoint(stack: Stack) -> tuple[int, bytes]:
     return len(answers), answers[0].checkpoint
 
 
-async def test_request_that_is_no_message_is_the_clients_fault(stack: Stack) -> None:
+async def test_a_malformed_request_is_the_clients_fault(stack: Stack) -> None:
     """INVALID_ARGUMENT, after the earlier frames, and nothing in our log."""
     async with open_channel(stack.address) as channel:
         call = channel.stream_stream("/dance.v1.TransferService/Transfer")()

@@ -56,7 +56,7 @@ def environment(home: Path) -> dict[str, str]:
         ),
     ],
 )
-def test_the_watch_sees_whoever_calls_home(code: str, names: set[str], packets: bool) -> None:
+def test_the_watch_sees_every_call_home(code: str, names: set[str], packets: bool) -> None:
     """Name look-ups and packets to other hosts, from any process in any language; loopback is ignored."""
     wanted = secluded([sys.executable, "-c", code])
     assert wanted.code == 1, "it could not be done"

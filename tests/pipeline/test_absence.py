@@ -23,7 +23,7 @@ async def test_frames_without_a_person_are_answered_without_a_picture(stack: Sta
     assert [frame.HasField("pose") for frame in stack.normalize.frames] == [True, True, False, False, True, True]
 
 
-async def test_person_who_cannot_be_placed_is_told_from_nobody(stack: Stack) -> None:
+async def test_not_placed_is_distinguished_from_no_person(stack: Stack) -> None:
     """A person whose whole body was never seen is NOT_PLACED, with what is missing; the answer is not NO_PERSON."""
 
     def unplaced(answer):

@@ -112,7 +112,7 @@ async def test_a_stage_that_is_down_is_named(stack: Stack, stage: str, check: st
     assert "server's logs" in told[check]
 
 
-async def test_a_stage_that_hangs_is_told_from_one_that_is_down(stack: Stack):
+async def test_a_hanging_stage_is_distinguished_from_one_that_is_down(stack: Stack):
     """A stage that is reachable but does not answer is reported as hanging."""
     place(stack)
     stack.face.gates.hold()
@@ -136,7 +136,7 @@ async def test_an_unhealthy_process_is_named(stack: Stack, name: str):
     assert findings["frame with a picture"].ok
 
 
-async def test_a_health_port_where_nobody_is(stack: Stack):
+async def test_a_health_port_without_a_listener(stack: Stack):
     """A process that cannot be reached is reported as such."""
     with unused_address() as address:
         told = wrong(await found(stack.address, health={"face": address}))
@@ -154,7 +154,7 @@ async def test_without_a_server_the_stages_are_still_looked_at():
     assert findings["pose health"].ok
 
 
-async def test_another_service_is_told_from_an_orchestrator():
+async def test_another_service_is_distinguished_from_an_orchestrator():
     """A foreign gRPC server, such as a health port, is reported as such."""
     async with healths(pose=True) as addresses:
         told = wrong(await found(addresses["pose"]))
@@ -162,7 +162,7 @@ async def test_another_service_is_told_from_an_orchestrator():
     assert "another gRPC service listens there" in told["actors"]
 
 
-async def test_what_speaks_no_grpc_is_told():
+async def test_a_server_without_grpc_is_reported():
     """Another kind of server, or one that expects TLS, is not reported as silent."""
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     async with server:
@@ -190,7 +190,7 @@ async def test_no_actor_is_a_finding(tmp_path: Path):
     assert told == {"actor bob": "the server does not have it -> it has anna"}
 
 
-async def test_a_full_server_is_no_broken_one(stack: Stack):
+async def test_a_full_server_is_not_reported_as_broken(stack: Stack):
     """If all sessions are taken, the finding says so and gives advice."""
     full = replace(stack.settings, max_sessions=1)
     names = ("pose", "normalize", "triton", "face", "agent")

@@ -108,7 +108,7 @@ async def test_before_a_stage_was_reached_it_never_serves(stack: Stack, stage: s
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_a_stage_that_was_reached_and_goes_is_told(stack: Stack, stage: str):
+async def test_a_stage_that_disappears_is_reported(stack: Stack, stage: str):
     """NOT_SERVING once a stage has been away for longer than the setting, SERVING again when it is back."""
     with held_port() as address:
         async with orchestrator(stack, unready_after_seconds=0.1, **{f"{stage}_address": address}) as health:
@@ -158,7 +158,7 @@ async def test_with_all_stages_it_serves(stack: Stack):
         await health.becomes(SERVING)
 
 
-async def test_a_short_absence_is_no_reason():
+async def test_a_short_absence_does_not_change_health():
     """A stage away for less than the setting is only counted; the clock restarts when it is back."""
     moments = ((0, True), (5, False), (9.9, False), (10, True), (15, False), (19.9, False), (20, False), (21, True))
     now_s, there = 0.0, True

@@ -215,7 +215,7 @@ async def test_fit_body_takes_far_bodies_and_refuses_late_numbers(tmp_path: Path
     assert tracebacks.said == []
 
 
-async def test_a_session_with_late_numbers_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+async def test_a_session_with_late_numbers_resumes_from_its_checkpoint(tmp_path: Path) -> None:
     """Sequences at the bound survive a checkpoint: the next one is accepted, an earlier one is refused."""
     numbers = [MOST_NUMBERED_FRAMES - n for n in (4, 3, 2, 1)]
     async with normalizing(tmp_path) as (stack, _):

@@ -131,7 +131,7 @@ async def test_client_that_sends_poses_takes_no_place_at_pose(stack: Stack) -> N
     assert stack.pose.configs == []
 
 
-async def test_pose_that_left_for_a_while_is_asked_anew(stack: Stack) -> None:
+async def test_pose_that_ended_its_stream_gets_a_new_one(stack: Stack) -> None:
     """If pose ends its stream while no answer is due, as it does with silent clients, the next picture opens one."""
     stack.pose.ends_behind = 0
     dancing = Dancing(stack.stub)

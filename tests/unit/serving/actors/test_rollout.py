@@ -39,7 +39,7 @@ def test_a_published_version_waits_where_the_served_one_was_chosen(store: ActorS
     assert store.load("kind").version == 4
 
 
-def test_a_canary_gets_its_share_and_nobody_changes_sides(store: ActorStore):
+def test_a_canary_gets_its_share_and_no_session_changes_sides(store: ActorStore):
     """The canary gets its share of sessions; they keep it when the share grows; another canary gets different ones."""
     who = [f"session {n}" for n in range(4000)]
 

@@ -27,7 +27,7 @@ from serving.pictures.codec import encode_picture
 from tests.tiny_actors import publish_tiny
 
 
-def test_what_is_no_actor_is_passed_by(tmp_path: Path):
+def test_what_is_not_an_actor_is_ignored(tmp_path: Path):
     """Folders with other names, plain files and empty folders do not prevent the listing of actors."""
     store = ActorStore(tmp_path / "actors")
     parts = tmp_path / "parts"
@@ -61,7 +61,7 @@ def test_what_is_no_actor_is_passed_by(tmp_path: Path):
         "a b",
     ],
 )
-def test_no_path_is_built_from_what_is_no_actor_id(tmp_path: Path, name: str):
+def test_no_path_is_built_from_an_invalid_actor_id(tmp_path: Path, name: str):
     """Loading, listing versions and publishing refuse such a name, even if it leads to an actor."""
     store = ActorStore(tmp_path / "actors")
     parts = tmp_path / "parts"
@@ -94,7 +94,7 @@ def test_the_newest_version_is_served_until_another_is_named(tmp_path: Path):
         assert store.load("kind").version == 1
 
 
-def test_a_first_version_may_be_served_to_nobody(tmp_path: Path):
+def test_a_first_version_may_be_published_without_serving(tmp_path: Path):
     """Loading the actor then raises an error, and loading the version by its number works."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "kind", serve=False)

@@ -82,7 +82,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("address", "told"), WRONG)
-def test_what_is_no_address_is_named(address, told):
+def test_an_invalid_address_is_named(address, told):
     """The error states what was given, what is wrong, and what was expected."""
     with pytest.raises(ValueError, match=r"expected HOST:PORT, for example 127\.0\.0\.1:50050") as caught:
         checked_address(address)
