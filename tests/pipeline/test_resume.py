@@ -231,7 +231,7 @@ async def test_drained_stream_ends_though_its_client_does_not(stack: Stack, monk
 
 
 async def test_frames_after_the_drain_are_not_read(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a server answers the frames in flight, further frames are not read and discarded."""
+    """While a server answers the frames in flight, further frames stay unread instead of being discarded."""
     monkeypatch.setattr(servicer, "_PARTING_SECONDS", PATIENCE_SECONDS)
     stack.triton.gates.hold(0)
     dancing = Dancing(stack.stub)
