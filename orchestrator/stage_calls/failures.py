@@ -16,6 +16,7 @@ from tritonclient.utils import InferenceServerException
 from serving.errors import BadInput, StageBroken, StageError, StageRefused, StageTimeout, StageUnavailable
 from serving.observability import logs, metrics, tracing
 from serving.process.backoff import Backoff
+from serving.rpc.client_stream import LOST_STATUS
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +64,10 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
         try:
             yield
         except grpc.aio.AioRpcError as error:
-            raise stage_error(stage, sequence, error.code(), error.details() or "") from error
+            code, details = error.code(), error.details() or ""
+            if (code, details) == LOST_STATUS:
+                code, details = StatusCode.UNAVAILABLE, "it ended the stream while a frame was being sent"
+            raise stage_error(stage, sequence, code, details) from error
         except BadInput as error:
             raise StageBroken(stage, sequence, str(error)) from error
         except InferenceServerException as error:

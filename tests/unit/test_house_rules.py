@@ -52,7 +52,6 @@ SEES_PROTOBUF = (
     "orchestrator/stages/",
     "serving/rpc/converters.py",
     "client/connection/session.py",
-    "client/doctor/probe_session.py",
 )
 
 
