@@ -42,7 +42,7 @@ class Timeline:
     def place(self, packet: Any) -> None:
         """Shift the next video packet."""
         at = _clock_of(packet)
-        if at is None:  # as at the beginning of Matroska, where FFmpeg does not know it yet
+        if at is None:  # as at the beginning of Matroska, where it is still unknown to FFmpeg
             move(packet, self.offsets_seconds[-1])
             return
         shown = at if packet.pts is None else packet.pts * packet.time_base

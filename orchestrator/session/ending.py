@@ -53,7 +53,7 @@ class Ending:
         self._changed = asyncio.Event()
 
     def drain(self) -> None:
-        """Ask the session to end at a frame boundary, because the server is shutting down."""
+        """Request the session's end at a frame boundary, because the server is shutting down."""
         if self.phase is Phase.RUNNING:
             self.enter(Phase.DRAINING)
 

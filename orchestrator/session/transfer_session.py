@@ -46,11 +46,11 @@ class Client(Protocol):
     rollout_key: str
 
     async def next_frame(self, seconds: float) -> InFlightFrame | None:
-        """Return None after the last frame. Raises StageTimeout when none arrives in time, BadInput."""
+        """Return the next frame; None after the last. Raises StageTimeout when none arrives in time, BadInput."""
         ...
 
     async def answer(self, frame: InFlightFrame) -> None:
-        """Raises StageTimeout when the client does not read the answer in time."""
+        """Send the answer. Raises StageTimeout when the client does not read it in time."""
         ...
 
     def stop(self) -> None:
@@ -97,7 +97,7 @@ async def lasting(seconds: float) -> AsyncIterator[None]:
 
 
 def check_answers(config: SessionConfig, actor: Actor) -> None:
-    """Raises BadInput if an answer could exceed the message size limit. A JPEG never does."""
+    """Raise BadInput if an answer could exceed the message size limit. A JPEG never does."""
     largest_bytes = 0
     crop_bytes = actor.crop.out_width_px * actor.crop.out_height_px * 3
     if config.output.encoding is not PictureEncoding.JPEG:

@@ -20,11 +20,11 @@ ResponseT = TypeVar("ResponseT")
 
 
 class StreamStage(ABC, Generic[RequestT, ResponseT]):
-    """Base class of such stages: `run`, then `close`; call `open` first if the stage is certainly needed.
+    """Base class of such stages. Call `run`, then `close`; call `open` first if the stage is certainly needed.
 
     Without `open`, the stream opens at the first frame for the stage. Frames that were sent and not yet answered are
-    kept. When the stream breaks or is silent for too long, a new one is opened, on any replica, and they are sent
-    again. If an idle stage ends its stream while it owes no answer, a new one is opened at the next frame.
+    kept. When the stream breaks or is silent for too long, a new one is opened, on any replica, and they are
+    resent. If an idle stage ends its stream while it owes no answer, a new one is opened at the next frame.
 
     method: the stub's method. in_flight: frames sent and not answered, in addition to `look_ahead`. look_ahead: how
     many later frames the stage needs before it answers a frame. answer_seconds: how long the stage may be silent.
@@ -94,7 +94,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         await self.close()
         with stage_errors(self.name, sequence, self._open_seconds):
             async with asyncio.timeout(self._open_seconds):
-                # There is room for all answers, so that sending frames again never waits for answers to be taken.
+                # There is room for all answers, so resending frames never waits until answers are taken.
                 self._stream = ClientStream(self._method(), depth=self._max_unanswered + 1, name=self.name)
                 await self._stream.send(self._opening())
                 accepted = await self._stream.receive()
@@ -173,7 +173,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
             async with asyncio.timeout(self._answer_seconds):
                 await (self._stream.half_close() if request is None else self._stream.send(request))
         except TimeoutError:
-            self._stream.fail(TimeoutError(f"it took nothing for {self._answer_seconds:g} s"))
+            self._stream.fail(TimeoutError(f"it accepted no data for {self._answer_seconds:g} s"))
             self._stream.call.cancel()
 
     async def _collect(self, asked: Link[InFlightFrame], outbox: Link[InFlightFrame]) -> None:

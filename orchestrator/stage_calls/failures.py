@@ -104,8 +104,8 @@ class Patience:
             raise error
         metrics.STAGE_RETRIES.labels(error.stage).inc()
         tracing.note("retry", stage=error.stage, sequence=error.sequence, reason=error.reason)
-        told = logs.facts(stage=error.stage, sequence=error.sequence, reason=error.reason)
-        _log.warning("stage is asked again", extra=told)
+        facts = logs.facts(stage=error.stage, sequence=error.sequence, reason=error.reason)
+        _log.warning("stage is retried", extra=facts)
         await asyncio.sleep(pause_seconds)
 
     def over(self) -> None:

@@ -64,7 +64,7 @@ class GeneratorStage:
 
     The service is stateless, so a failed call is retried on any replica, after the agent has checked the actor.
 
-    ensure: has the actor loaded, see `ensure_actor`. recalled: the picture to resume from. keeps_label_maps: whether a
+    ensure: loads the actor, see `ensure_actor`. recalled: the picture to resume from. keeps_label_maps: whether a
     later stage needs the label maps.
     """
 

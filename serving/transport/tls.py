@@ -93,7 +93,7 @@ def is_local(address: str) -> bool:
 def server_credentials(tls: ServerTls) -> grpc.ServerCredentials:
     """Return credentials that are read again when their files change; open connections are not affected.
 
-    Raises BadSettings for files that are missing, contain no certificate or key, or do not belong together.
+    Raises BadSettings for files that are missing, contain no certificate or key, or do not match.
     """
     paths = [tls.certificate, tls.key, *([tls.client_ca] if tls.client_ca else [])]
     files = ReloadedFiles("tls_certificate", paths, _server_configuration)
@@ -141,10 +141,10 @@ def _checked_pair(chain: bytes, key: bytes) -> x509.Certificate:
     except TypeError:
         raise ValueError("the key is encrypted; a key without a password is needed") from None
     except ValueError:
-        raise ValueError("the key holds no private key in PEM") from None
+        raise ValueError("the key contains no private key in PEM") from None
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if own.public_key().public_bytes(*form) != private.public_key().public_bytes(*form):
-        raise ValueError("the certificate and the key do not belong together")
+        raise ValueError("the certificate and the key do not match")
     return own
 
 
@@ -152,7 +152,7 @@ def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
-        raise ValueError(f"{what} holds no certificate in PEM") from None
+        raise ValueError(f"{what} contains no certificate in PEM") from None
 
 
 def _read(what: str, path: Path) -> bytes:

@@ -146,7 +146,7 @@ async def test_the_log_names_the_stage_and_its_address(caplog):
     assert caplog.records == []
     now_s = 10
     for _ in range(2):
-        await stages.look()
+        await stages.check()
     (record,) = caplog.records
     assert record.message == "stage cannot be reached"
     assert record.facts == {"stage": "pose", "address": "dns:///poze:1", "seconds": 10, "ever_reached": False}
@@ -170,5 +170,5 @@ async def test_a_short_absence_is_no_reason():
     said = []
     for moment_s, there_then in moments:
         now_s, there = moment_s, there_then
-        said.append(await stages.look())
+        said.append(await stages.check())
     assert said == [(), (), (), (), (), (), ("pose",), ()]

@@ -59,7 +59,7 @@ class PrivateFolder:
                 raise
             if self._lock is not None:
                 return
-        raise OSError("what is made there is removed at once")
+        raise OSError("files created there are removed at once")
 
     def remove(self) -> None:
         """Remove the folder and its contents, but not the targets of links in it."""
@@ -87,7 +87,7 @@ class Regions:
                 self._lock = _locked(folder, f"{self.prefix}{_LOCK}")
             if self._lock is not None:
                 return
-        raise OSError("what is made there is removed at once")
+        raise OSError("files created there are removed at once")
 
     def sizes_bytes(self) -> dict[str, int]:
         """Return name and size of each region."""
