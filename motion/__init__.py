@@ -1,1 +1,1 @@
-"""The data of a dance: frames, poses, bodies, crops and label maps. Imports NumPy and OpenCV, and none of our packages."""
+"""The data of a dance: frames, poses, bodies, crops and label maps. Imports NumPy and OpenCV, none of our packages."""
