@@ -41,7 +41,7 @@ class PictureMaker:
     as players do. Transparent pixels become black. Frames whose size differs from the first frame's are fitted into
     that size, with black bars if the aspect ratio differs.
 
-    notes: decisions the owner should know about, each once, in order. Not thread-safe.
+    notes: what the video's owner should know, each note once, in order. Not thread-safe.
     """
 
     def __init__(self, source: str, pixel_aspect_ratio: Fraction | None, *, hidden_alpha: bool = False) -> None:

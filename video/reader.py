@@ -80,7 +80,7 @@ class VideoReader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Decisions about this video that its owner should know; complete after the last frame."""
+        """What the video's owner should know about it; complete after the last frame."""
         notes = [*self._notes, *self._pictures.notes]
         if self._deinterlacer.seen:
             notes.append("it is interlaced: its frames are deinterlaced")

@@ -247,7 +247,7 @@ class Session:
     async def _keep_actor(self) -> None:
         while True:
             await asyncio.sleep(self._shared.settings.renew_actor_seconds)
-            # The actor is loaded: a session need not end because the agent is briefly unavailable.
+            # The actor is loaded: a session does not have to end because the agent is briefly unavailable.
             with suppress(DanceError):
                 await self._ensure_actor()
 

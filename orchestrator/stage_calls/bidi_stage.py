@@ -118,12 +118,12 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
     async def run(self, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
         """See `orchestrator.pipeline.play.Stage`."""
         # Holds frames that were sent, which `_room` bounds, and dropped ones, which take almost no memory.
-        asked: Link[InFlightFrame] = Link(self._max_unanswered + 64)
-        await run_together(self._ask(inbox, asked), self._collect(asked, outbox))
+        due: Link[InFlightFrame] = Link(self._max_unanswered + 64)
+        await run_together(self._send_all(inbox, due), self._collect(due, outbox))
 
-    async def _ask(self, inbox: Inbox, asked: Link[InFlightFrame]) -> None:
+    async def _send_all(self, inbox: Inbox, due: Link[InFlightFrame]) -> None:
         # An answer is due only once `look_ahead` more frames were sent; before that, no time limit applies.
-        not_owed: deque[InFlightFrame] = deque()
+        not_due: deque[InFlightFrame] = deque()
         failure: Exception = LinkEnded()
         while True:
             # Wait for room first: a waiting frame stays in the link, where a LIVE session can still drop it.
@@ -140,18 +140,18 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
                 break
             if not sent:
                 self._room.release()
-            not_owed.append(frame)
-            while len(not_owed) > self._look_ahead:
-                await asked.put(not_owed.popleft())
+            not_due.append(frame)
+            while len(not_due) > self._look_ahead:
+                await due.put(not_due.popleft())
         # After a stage's failure the client continues on another server, so frames that wait for their look-ahead must
         # not be answered without it. A silent client has no more frames to send.
         if not isinstance(failure, StageError) or failure.stage == "client":
             async with self._sending:
                 self._no_more = True
                 await self._write(None)
-            while not_owed:
-                await asked.put(not_owed.popleft())
-        asked.fail(failure)
+            while not_due:
+                await due.put(not_due.popleft())
+        due.fail(failure)
 
     async def _send(self, frame: InFlightFrame, waited_seconds: float) -> bool:
         request = self._request(frame)
@@ -166,7 +166,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         return True
 
     async def _write(self, request: RequestT | None) -> None:
-        """Send a request, or half-close for None. A stream that takes nothing in time is abandoned."""
+        """Send a request, or half-close for None. A stream that accepts no data in time is abandoned."""
         if self._stream is None:
             return
         try:
@@ -176,8 +176,8 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
             self._stream.fail(TimeoutError(f"it accepted no data for {self._answer_seconds:g} s"))
             self._stream.call.cancel()
 
-    async def _collect(self, asked: Link[InFlightFrame], outbox: Link[InFlightFrame]) -> None:
-        async for frame, _ in asked:
+    async def _collect(self, due: Link[InFlightFrame], outbox: Link[InFlightFrame]) -> None:
+        async for frame, _ in due:
             if self._unanswered and self._unanswered[0] is frame:
                 response = await self._answered(frame)
                 try:

@@ -129,7 +129,7 @@ class GeneratorStage:
             await self._ensure()
         except (ActorNotFound, ActorUnusable) as error:
             raise StageRefused(self.name, frame.sequence, str(error), error.code) from error
-        except DanceError as error:  # the next attempt's own error is the one that counts
+        except DanceError as error:  # the next attempt raises the error that matters
             _log.info("the agent cannot check the actor %s: %s", self._model, error)
 
     async def _infer(self, frame: InFlightFrame, inputs: list[InferInput]) -> tuple[Picture, float]:

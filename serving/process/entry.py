@@ -1,4 +1,4 @@
-"""The first and last moments of a process: early signals end it with one line, and any name can be printed.
+"""The start and end of a process: early signals end it with one line, and any file name can be printed.
 
 This is imported before everything else, so it imports nothing slow.
 """

@@ -70,14 +70,14 @@ class ReadAhead(Generic[ItemT]):
         return None
 
     def fail(self, failure: Exception | None) -> None:
-        """End `take` after the items that wait already: with `failure`, or with None. The first end counts."""
+        """End `take` after the queued items, with `failure` or with None. Only the first call has an effect."""
         if not self._ended:
             self._ended = True
             self._failure = failure
             self._items.put_nowait(None)
 
     def stop(self) -> None:
-        """Drop the items that wait, and end `take`. Reading pauses, so the sender waits.
+        """Drop the queued items, and end `take`. Reading pauses, so the sender waits.
 
         `drop_rest` or `close` must follow.
         """

@@ -194,7 +194,7 @@ class ServerStream(Generic[ItemT, ResponseT]):
 
 
 class StreamPlaces:
-    """How many streams a stage serves at the same time. `dance_streams{stage}` counts them."""
+    """The limit on a stage's concurrent streams. `dance_streams{stage}` counts them."""
 
     def __init__(self, stage: str, *, max_streams: int, idle_seconds: float) -> None:
         self._stage = stage

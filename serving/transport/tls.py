@@ -55,7 +55,7 @@ class ChannelTls:
 
 
 def server_tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ServerTls | None:
-    """Build it from three settings; None if none is set. Raises ValueError if only some are."""
+    """Build a `ServerTls` from its settings; None if none is set. Raises ValueError for an incomplete combination."""
     if certificate is not None and key is not None:
         return ServerTls(certificate=certificate, key=key, client_ca=client_ca)
     if certificate is not None or key is not None or client_ca is not None:
@@ -64,7 +64,7 @@ def server_tls(certificate: Path | None, key: Path | None, client_ca: Path | Non
 
 
 def channel_tls(prefix: str, ca: Path | None, certificate: Path | None, key: Path | None) -> ChannelTls | None:
-    """Build it from three settings; None if none is set. Raises ValueError, with `prefix` in the settings' names."""
+    """Build a `ChannelTls` from its settings; None if none is set. Raises ValueError, naming them with `prefix`."""
     if (certificate is None) != (key is None):
         raise ValueError(f"{prefix}certificate and {prefix}key belong together")
     if ca is None:

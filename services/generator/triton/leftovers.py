@@ -157,7 +157,7 @@ def plain_folder(
 
 
 def sweep() -> list[Path]:
-    """Remove what killed processes of this user left, agents and their Tritons; returns it.
+    """Remove the leftovers of this user's killed agents and their Tritons; return their paths.
 
     Files of live processes and of other users are kept. Never raises: errors must not prevent a start.
     """
