@@ -36,7 +36,7 @@ class Timeline:
 
     @property
     def parts(self) -> int:
-        """How many parts the video has had so far."""
+        """The number of parts that the video has had so far."""
         return len(self.offsets_seconds)
 
     def place(self, packet: Any) -> None:

@@ -180,7 +180,7 @@ class Session:
         )
 
     def _stateless_stages(self, actor: Actor, plate: Picture | None) -> Iterator[Stage]:
-        """The stages after normalize, in order. Their services keep no state."""
+        """Yield the stages after normalize, in order. Their services keep no state."""
         settings, connections, threads = self._shared.settings, self._shared.connections, self._shared.threads
         config = self._config
         yield LabelMapStage(actor, threads.draw)

@@ -109,7 +109,7 @@ class Patience:
         await asyncio.sleep(pause_seconds)
 
     def over(self) -> None:
-        """The stage has answered: end the series of failures."""
+        """End the series of failures: the stage has answered."""
         self._failing_since_s = None
         self._backoff.reset()
 

@@ -78,7 +78,7 @@ class GeneratorAgent:
 
     @property
     def failure(self) -> str:
-        """Why nothing is loaded although it should be; empty if a version is loaded, or none was wanted."""
+        """The reason why nothing is loaded; empty if a version is loaded, or none was wanted."""
         return "" if len(self._versions) else self._failure
 
     def loaded(self) -> list[tuple[str, int]]:

@@ -24,8 +24,8 @@ def size_of(data: bytes) -> tuple[int, int] | None:
 def harmless(data: bytes) -> bytes:
     """Return the picture with only its palette, transparency and pixels, without colour profiles or comments.
 
-    Decoders allocate the length that a chunk claims, and a few kilobytes may unpack to gigabytes. So every chunk must
-    lie within the file, and the data must not unpack to more than the header states. Raises ValueError.
+    Decoders allocate the length that a chunk claims, and a few kilobytes may decompress to gigabytes. So every chunk
+    must be within the file, and the data must not decompress to more than the header states. Raises ValueError.
     """
     kept = [SIGNATURE]
     packed: list[bytes] = []
@@ -78,7 +78,7 @@ def _check_unpacked(packed: list[bytes], most_bytes: int) -> None:
             while piece and not unpacking.eof:
                 left -= len(unpacking.decompress(piece, min(left + 1, _PIECE_BYTES)))
                 if left < 0:
-                    raise ValueError(f"unpacks to more than the {most_bytes} bytes of its size")
+                    raise ValueError(f"decompresses to more than the {most_bytes} bytes of its size")
                 piece = unpacking.unconsumed_tail
     except zlib.error as error:
         raise ValueError(f"cannot be decompressed: {error}") from error

@@ -89,7 +89,7 @@ class Sweeper:
         self._waiting = False
 
     def call_ended(self) -> None:
-        """Call it in the event loop, while the call still holds its objects."""
+        """Schedule a sweep. Call it in the event loop, while the call still holds its objects."""
         if not self._waiting:
             self._waiting = True
             asyncio.get_running_loop().call_later(_SWEEP_AFTER_SECONDS, self._sweep)

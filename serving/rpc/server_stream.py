@@ -112,7 +112,7 @@ class ServerStream(Generic[ItemT, ResponseT]):
 
     stage: its name, for errors. requests, write: as grpcio passes them. prepare: turns a request into what `take`
     returns, while earlier ones are worked on; if it raises, the requests end. read_ahead: how many prepared items may
-    wait before the client has to. idle_seconds: how long the client may send, or take, nothing.
+    wait before the client has to. idle_seconds: how long the client may be silent, or leave responses unread.
     """
 
     def __init__(
