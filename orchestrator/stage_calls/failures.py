@@ -104,12 +104,12 @@ class Patience:
             raise error
         metrics.STAGE_RETRIES.labels(error.stage).inc()
         tracing.note("retry", stage=error.stage, sequence=error.sequence, reason=error.reason)
-        told = logs.facts(stage=error.stage, sequence=error.sequence, reason=error.reason)
-        _log.warning("stage is asked again", extra=told)
+        facts = logs.facts(stage=error.stage, sequence=error.sequence, reason=error.reason)
+        _log.warning("stage is retried", extra=facts)
         await asyncio.sleep(pause_seconds)
 
     def over(self) -> None:
-        """The stage has answered: end the series of failures."""
+        """End the series of failures: the stage has answered."""
         self._failing_since_s = None
         self._backoff.reset()
 

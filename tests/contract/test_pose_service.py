@@ -239,7 +239,7 @@ async def test_what_comes_before_a_broken_contract_is_answered():
         for request in (BODY_CONFIG, frame(5), frame(6), frame(6)):
             await stream.write(request)
         assert [(await stream.read()).estimate.sequence for _ in range(3)] == [0, 5, 6]
-        with pytest.raises(grpc.aio.AioRpcError, match="must rise"):
+        with pytest.raises(grpc.aio.AioRpcError, match="must increase"):
             await stream.read()
 
 

@@ -83,24 +83,24 @@ async def listening(address: str) -> AsyncIterator[None]:
 @pytest.mark.parametrize("stage", STAGES)
 async def test_before_a_stage_was_reached_it_never_serves(stack: Stack, stage: str, monkeypatch):
     """Whatever the setting, SERVING comes once the last stage is reached, and nothing else changes."""
-    looks = asyncio.Semaphore(0)
+    checks = asyncio.Semaphore(0)
     missed: list[set[str]] = []
-    look = Reachability.look
+    check = Reachability.check
 
     async def counted(self: Reachability) -> tuple[str, ...]:
-        missing = await look(self)
+        missing = await check(self)
         missed.append(set(missing))  # an exception here fails no test: the orchestrator logs it and continues
-        looks.release()
+        checks.release()
         return missing
 
-    monkeypatch.setattr(Reachability, "look", counted)
+    monkeypatch.setattr(Reachability, "check", counted)
     with held_port() as wrong:
         async with orchestrator(stack, unready_after_seconds=3600, **{f"{stage}_address": wrong}) as health:
             assert await health.next() == NOT_SERVING
             following = asyncio.create_task(health.next())
             async with asyncio.timeout(PATIENCE_SECONDS):
                 for _ in range(5):
-                    await looks.acquire()
+                    await checks.acquire()
             assert not following.done()
             async with listening(wrong):
                 assert await following == SERVING
@@ -146,7 +146,7 @@ async def test_the_log_names_the_stage_and_its_address(caplog):
     assert caplog.records == []
     now_s = 10
     for _ in range(2):
-        await stages.look()
+        await stages.check()
     (record,) = caplog.records
     assert record.message == "stage cannot be reached"
     assert record.facts == {"stage": "pose", "address": "dns:///poze:1", "seconds": 10, "ever_reached": False}
@@ -170,5 +170,5 @@ async def test_a_short_absence_does_not_change_health():
     said = []
     for moment_s, there_then in moments:
         now_s, there = moment_s, there_then
-        said.append(await stages.look())
+        said.append(await stages.check())
     assert said == [(), (), (), (), (), (), ("pose",), ()]

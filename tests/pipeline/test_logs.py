@@ -88,14 +88,14 @@ async def test_a_failed_stage_is_logged_once(stack: Stack, records: Records):
     assert "normalize fell over" in ended["error"]
     warnings = [one["message"] for one in records.said if one["level"] != "INFO"]
     assert warnings.count("session ended") == 1
-    assert set(warnings) == {"stage is asked again", "session ended"}
+    assert set(warnings) == {"stage is retried", "session ended"}
 
 
 async def test_a_retry_is_logged(stack: Stack, records: Records):
     """A retry is logged as a warning with stage, frame and reason, under the session's id."""
     stack.triton.unloaded[1] = (grpc.StatusCode.NOT_FOUND, "unknown model")
     await dance(stack.stub, configured(), raw_frame(0), raw_frame(1))
-    (again,) = records.of("stage is asked again")
+    (again,) = records.of("stage is retried")
     assert (again["level"], again["stage"], again["sequence"]) == ("WARNING", "generator", 1)
     assert "unknown model" in again["reason"]
     assert again["session"] == records.of("session ended")[0]["session"]

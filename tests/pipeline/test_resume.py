@@ -101,7 +101,7 @@ async def test_sequence_continues_after_the_checkpoint(stacks: tuple[Stack, Stac
     await dancing.send(configured(checkpoint=whole[1].checkpoint), raw_frame(1))
     _, error = await dancing.failure()
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert error.details() == "frame.sequence: must rise, got 1 after 1"
+    assert error.details() == "frame.sequence: must increase, got 1 after 1"
 
 
 @pytest.mark.parametrize(

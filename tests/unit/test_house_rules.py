@@ -26,7 +26,7 @@ ALLOWED = {
         "services.generator.triton.plain_paths",
     },
 }  # fmt: skip
-LAYERS = {
+ROOMS = {
     "motion": ("people", "keypoint_files"),
     "serving": ("rpc", "inference", "actors", "pictures", "observability", "transport", "process"),
     "services.pose": ("openpose", "rtmpose", "mediapipe", "models"),
@@ -42,7 +42,7 @@ LAYERS = {
     ),
     "samples": ("renderer",),
 }  # fmt: skip
-"""The layers of each package: a layer may import those after it, and files beside the layers."""
+"""The rooms of each package: a room may import those after it, and files beside the rooms."""
 MOST_FILES_SIDE_BY_SIDE = 14
 OURS = (*ALLOWED, "samples", "benchmarks")
 _OPENS_A_CHANNEL = ("insecure_channel", "secure_channel", "InferenceServerClient")
@@ -132,24 +132,24 @@ def test_every_channel_says_whether_it_may_use_a_proxy(root: Path) -> None:
             assert any(word in ast.unparse(call) for word in decided), f"{where}: {ast.unparse(call)}"
 
 
-def _layer(module: str, package: str) -> str:
-    """The layer of `package` that contains a module; "" for a file beside the layers."""
+def _room(module: str, package: str) -> str:
+    """The room of `package` that contains a module; "" for a file beside the rooms."""
     first = module.removeprefix(f"{package}.").partition(".")[0]
-    return first if first in LAYERS[package] else ""
+    return first if first in ROOMS[package] else ""
 
 
-@pytest.mark.parametrize("package", LAYERS)
-def test_layers_import_in_one_direction(root: Path, package: str) -> None:
-    """A layer imports only the layers after it, so a reader can read them in that order."""
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_in_one_direction(root: Path, package: str) -> None:
+    """A room imports only the rooms after it, so they can be read in that order."""
     folder = package.replace(".", "/")
-    assert {path.parent.name for path in (root / folder).glob("*/*.py")} - {"__pycache__"} <= set(LAYERS[package])
+    assert {path.parent.name for path in (root / folder).glob("*/*.py")} - {"__pycache__"} <= set(ROOMS[package])
     for path in _modules(root, folder):
         module = ".".join(path.relative_to(root).with_suffix("").parts)
-        own = _layer(module, package)
+        own = _room(module, package)
         for name in _imports(path):
-            other = _layer(name, package) if name.startswith(f"{package}.") else ""
+            other = _room(name, package) if name.startswith(f"{package}.") else ""
             if own and other and own != other:
-                order = LAYERS[package]
+                order = ROOMS[package]
                 assert order.index(own) < order.index(other), f"{module} imports {name}"
 
 

@@ -59,7 +59,7 @@ def test_a_client_may_have_two_tokens(tmp_path: Path):
         (f"\n{DIGEST}", "line 2 .* NAME:SHA256"),
         (f"../studio:{DIGEST}", "line 1 .* NAME:SHA256"),
         (f"studio:{DIGEST}00", "line 1 .* NAME:SHA256"),
-        (f"studio:{DIGEST}\ntheatre:{DIGEST}", "line 2 .* token of studio to theatre"),
+        (f"studio:{DIGEST}\ntheatre:{DIGEST}", "line 2 .* same token for theatre as for studio"),
     ],
 )
 def test_a_line_that_makes_no_sense_is_named(tmp_path: Path, text: str, said: str):

@@ -371,7 +371,7 @@ async def test_an_actor_at_fault_does_not_restart_triton(caplog: pytest.LogCaptu
     assert not await world.agent.check()
     assert "stop" not in world.events
     assert world.agent.loaded() == [("b", 1)]
-    with pytest.raises(ActorUnusable, match=r"is damaged; the generator's log says more$"):
+    with pytest.raises(ActorUnusable, match=r"is damaged; see the generator's log$"):
         await world.agent.ensure("a")
 
 

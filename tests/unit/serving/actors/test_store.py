@@ -69,7 +69,7 @@ def test_no_path_is_built_from_an_invalid_actor_id(tmp_path: Path, name: str):
     kind = publish_tiny(store, parts, "kind")
     kind.folder.parent.rename(tmp_path / "secret")
     for use in (store.load, store.versions, lambda bad: publish_tiny(store, parts, bad)):
-        with pytest.raises(BadInput, match="is no actor id"):
+        with pytest.raises(BadInput, match="is not an actor id"):
             use(name)
     assert list(store.root.iterdir()) == []
 
