@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from itertools import dropwhile
 from typing import Any
 
 import grpc.aio
@@ -104,7 +105,9 @@ async def test_before_a_stage_was_reached_it_never_serves(stack: Stack, stage: s
             assert not following.done()
             async with listening(wrong):
                 assert await following == SERVING
-    assert all(missing <= {stage} for missing in missed), missed
+    settled = list(dropwhile(lambda missing: missing != {stage}, missed))  # a busy machine reaches the others later
+    assert settled, missed
+    assert all(missing <= {stage} for missing in settled), missed
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -13,7 +13,7 @@ import pytest
 from client.connection.server_access import ServerAccess
 from client.doctor.checks import Patient, examine
 from client.doctor.environment import surroundings
-from services.generator.triton import plain_paths
+from services.generator.triton import leftovers
 
 HERE, FAR = "127.0.0.1:50050", "far.example:443"
 
@@ -78,7 +78,7 @@ def test_a_folder_that_triton_cannot_read_is_named(tmp_path: Path, monkeypatch: 
     (finding,) = surroundings(HERE, {"HOME": str(tmp_path)})
     assert finding.ok
     assert str(odd) in finding.text
-    monkeypatch.setattr(plain_paths, "places", lambda: (odd,))
+    monkeypatch.setattr(leftovers, "places", lambda: (odd,))
     (finding,) = surroundings(HERE, {"HOME": str(tmp_path)})
     assert not finding.ok
     assert "set TMPDIR" in finding.advice
