@@ -1,1 +1,1 @@
-"""What a dance is: frames, poses, bodies, stages and label maps. NumPy and OpenCV only; imports no package of ours."""
+"""The data of a dance: frames, poses, bodies, crops and label maps. Imports NumPy and OpenCV, none of our packages."""

@@ -103,7 +103,7 @@ class BodyStats:
 
     def __post_init__(self) -> None:
         if not all(abs(value) <= _LARGEST for value in (self.near_ankle_y, self.far_ankle_y, self.hip_x)):
-            raise ValueError(f"a body's place must lie within {_LARGEST:g} frames, got {self}")
+            raise ValueError(f"a body's position must be within {_LARGEST:g} frames, got {self}")
         if not all(_SMALLEST_HEIGHT <= value <= _LARGEST for value in (self.near_height, self.far_height)):
             raise ValueError(f"a body's heights must lie in {_SMALLEST_HEIGHT:g} to {_LARGEST:g} frames, got {self}")
         if self.near_ankle_y < self.far_ankle_y:
@@ -216,7 +216,7 @@ class RunningBody:
 
     @property
     def certainty(self) -> float:
-        """How certain the stats are, in [0, 1].
+        """The certainty of the stats, in [0, 1].
 
         Certainty rises with the number of measures (60 are enough) and falls with the largest change since half of
         them, or fewer, were seen; a change of a tenth of the body's height makes it 0.

@@ -164,7 +164,7 @@ def resized(picture: Picture, width_px: int, height_px: int) -> Picture:
 
 
 def overlap(start_px: int, length_px: int, size_px: int) -> tuple[slice, slice]:
-    """Return the part of a span that lies on an axis of size_px: as a slice of the axis, and as a slice of the span.
+    """Return the part of a span that is on an axis of size_px: as a slice of the axis, and as a slice of the span.
 
     Both slices are empty if they do not overlap.
     """

@@ -2,7 +2,7 @@
 
 Python's parser accepts more than the standard (NaN, Infinity, numbers that overflow, duplicate fields, half a surrogate
 pair) and raises RecursionError for deep nesting. All of these are a `BadDocument` here. Messages name the field; the
-caller adds the file's name, in the form its user knows.
+caller adds the file's name, in the form that its user expects.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class BadDocument(ValueError):
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """Return the bytes of a regular file. Raises OSError, and BadDocument for other kinds of file and larger files.
 
-    Reads no more than the limit even if the file grows meanwhile, and never waits for a FIFO or a device.
+    Reads no more than the limit even if the file is growing, and never waits for a FIFO or a device.
     """
     _check_kind(path.stat(), most_bytes)  # before opening, which has side effects on some devices
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:

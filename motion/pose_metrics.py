@@ -22,8 +22,8 @@ DEVIATIONS: Final[Floats] = np.array(
         0.025, 0.025, 0.035, 0.035, 0.068, 0.066, 0.066, 0.068, 0.066, 0.066,
     ]
 )  # fmt: skip
-"""`[25]`: the annotators' deviation for each joint of BODY_25, as a fraction of the body's size. The neck has that of a
-shoulder."""
+"""`[25]`: the annotators' deviation for each joint of BODY_25, as a fraction of the body's size. The neck has a
+shoulder's."""
 
 _FILLED: Final = 0.53
 """The fraction of its bounding box that a body fills, used because keypoints come without a segmentation."""

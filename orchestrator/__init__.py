@@ -1,1 +1,1 @@
-"""Leads frames through the stages: pose, normalize, label map, generator, face, encode. Owns a session's state."""
+"""Moves frames through the stages: pose, normalize, label map, generator, face, encode. Owns a session's state."""

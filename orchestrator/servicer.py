@@ -126,7 +126,7 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
             try:
                 await self._dance(reader, writer, log, ending)
             finally:
-                # A client that reads slowly delays its status, and keeps its place meanwhile.
+                # A client that reads slowly delays its status, and keeps its place until then.
                 if not await writer.idle():
                     metrics.SESSION_ENDS.labels(EndReason.NEVER_READ.value).inc()
 
@@ -237,9 +237,9 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
             log.ended(ending.reason(failure), failure)
             self._sweeper.call_ended()
             if not self._places.taken:
-                self._give_back_when_idle()
+                self._return_memory_when_idle()
 
-    def _give_back_when_idle(self) -> None:
+    def _return_memory_when_idle(self) -> None:
         """Return freed memory to the system. While a session runs, freed pages are kept for its next frame."""
         loop = asyncio.get_running_loop()
 

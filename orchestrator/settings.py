@@ -1,4 +1,4 @@
-"""The settings of the orchestrator."""
+"""Settings of the orchestrator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST_PICTURES_BYTES: Final = MESSAGE_LIMIT_BYTES - 2**18
 
 @dataclass(frozen=True, kw_only=True)
 class OrchestratorSettings(ServerSettings):
-    """Read once at start, from `ORCHESTRATOR_*`."""
+    """Settings of the orchestrator, read once from `ORCHESTRATOR_*` at start."""
 
     pose_address: str = "127.0.0.1:50052"
     normalize_address: str = "127.0.0.1:50053"
@@ -127,9 +127,9 @@ class OrchestratorSettings(ServerSettings):
             raise ValueError("jwt_issuer and jwt_audience need jwt_keys_file")
 
     def stage_tls(self) -> ChannelTls | None:
-        """TLS for calls to the stages; None for plaintext."""
+        """Return the TLS for calls to the stages; None for plaintext."""
         return channel_tls("stage_", self.stage_ca, self.stage_certificate, self.stage_key)
 
     def picture_limits(self) -> PictureLimits:
-        """The limits of a client's picture."""
+        """Return the limits of a client's picture."""
         return PictureLimits(max_side_px=self.max_frame_side_px, max_bytes=self.max_frame_bytes)

@@ -1,4 +1,4 @@
-"""Generates protos/gen from protos/dance; with --check, only says whether the committed code is what would come out."""
+"""Generate protos/gen from protos/dance; with `--check`, fail if the committed code is out of date."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMITTED = PROTOS / "gen"
 
 
 def generate(into: Path) -> None:
-    """Writes messages, their type stubs and the services' stubs below `into`."""
+    """Write messages, their type stubs and the services' stubs below `into`."""
     import grpc_tools
 
     sources = sorted(str(path.relative_to(PROTOS)) for path in (PROTOS / "dance").rglob("*.proto"))
@@ -29,7 +29,7 @@ def generate(into: Path) -> None:
 
 
 def differences(generated: Path) -> list[str]:
-    """Names of files below `generated` and protos/gen that are not the same in both."""
+    """Return the names of files that differ between `generated` and protos/gen."""
     names = {str(path.relative_to(root)) for root in (generated, COMMITTED) for path in root.rglob("*.py*")}
     names = {name for name in names if "__pycache__" not in name}
     _, mismatch, errors = filecmp.cmpfiles(generated, COMMITTED, sorted(names), shallow=False)
@@ -39,7 +39,7 @@ def differences(generated: Path) -> list[str]:
 def main() -> None:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the committed code differs")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the committed code differs")
     if not parser.parse_args().check:
         generate(COMMITTED)
         return

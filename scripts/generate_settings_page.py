@@ -44,10 +44,10 @@ A process reads its environment once, when it starts. It prints one line on stde
 has the wrong type, if a value is out of range, or if a variable has the process's prefix but is not a setting. An \
 empty cell means that the setting needs no explanation beyond its name.
 
-`python scripts/generate_settings_page.py` writes this page from the code; a test keeps the two together.
+`python scripts/generate_settings_page.py` writes this page from the code; a test checks that the page is up to date.
 """
 EVERY_SERVER: Final = (
-    "Put the prefix of the process in front, as in `POSE_PORT`. "
+    "Put the process's prefix before each name, as in `POSE_PORT`. "
     "A port of 0 takes a free one, which the ready line names."
 )
 
@@ -123,7 +123,7 @@ def _variables_of_the_client() -> list[str]:
     ]
     rows = {one.envvar: f"| `{one.envvar}` | `{one.opts[0]}` | {one.help} |" for one in reversed(options)}
     return [
-        "An option on the command line wins over its variable.", "",
+        "An option on the command line takes precedence over its variable.", "",
         "| variable | the same as | |", "|---|---|---|", *(rows[name] for name in sorted(rows)),
     ]  # fmt: skip
 

@@ -139,7 +139,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "served-nowhere": (
         other_kind("serving.json", lambda path: path.symlink_to("gone")),
-        "serving.json is a link that leads nowhere",
+        "serving.json is a broken link",
     ),
     "version-huge": (renamed(str(2**32)), "folder 4294967296: versions are whole"),
     "version-endless": (renamed("9" * 200), "versions are whole numbers from 1 to"),

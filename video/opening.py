@@ -104,7 +104,7 @@ def chosen_sound(container: Any) -> tuple[Any | None, list[str]]:
     if len(readable) < len(streams):
         unread = len(streams) - len(readable)
         which = "its sound is" if len(streams) == 1 else f"{unread} of its {len(streams)} sound tracks are"
-        notes.append(f"{which} ignored, because FFmpeg does not know the codec")
+        notes.append(f"{which} ignored, because FFmpeg does not support the codec")
     if not readable:
         return None, notes
     chosen = next((stream for stream in readable if stream.disposition & Disposition.default), readable[0])

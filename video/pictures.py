@@ -41,7 +41,7 @@ class PictureMaker:
     as players do. Transparent pixels become black. Frames whose size differs from the first frame's are fitted into
     that size, with black bars if the aspect ratio differs.
 
-    notes: decisions the owner should know about, each once, in order. Not thread-safe.
+    notes: what the video's owner should know, each note once, in order. Not thread-safe.
     """
 
     def __init__(self, source: str, pixel_aspect_ratio: Fraction | None, *, hidden_alpha: bool = False) -> None:
@@ -52,7 +52,7 @@ class PictureMaker:
         self._hidden_alpha = hidden_alpha
         self._pixel_aspect_ratio = pixel_aspect_ratio or Fraction(1)
         if not 1 / _WIDEST_PIXEL <= self._pixel_aspect_ratio <= _WIDEST_PIXEL:
-            self._say(f"its pixels claim to be {pixel_aspect_ratio} times as wide as high: they are treated as square")
+            self._note(f"its pixels claim to be {pixel_aspect_ratio} times as wide as high: they are treated as square")
             self._pixel_aspect_ratio = Fraction(1)
 
     def picture(self, frame: Any) -> Picture:
@@ -68,7 +68,7 @@ class PictureMaker:
         self._size = self._size or size
         if size != self._size:
             first, other = (f"{width_px}x{height_px}" for width_px, height_px in (self._size, size))
-            self._say(f"its size changes from {first} to {other}: all frames are fitted into {first}")
+            self._note(f"its size changes from {first} to {other}: all frames are fitted into {first}")
             pixels = fitted(pixels, *self._size)
         return pixels
 
@@ -83,14 +83,14 @@ class PictureMaker:
         if transparent:
             return self._on_black(pixels)
         if self._hidden_alpha:
-            self._say("it is partly transparent, but the alpha channel cannot be read: hidden colours are shown")
+            self._note("it is partly transparent, but the alpha channel cannot be read: hidden colours are shown")
         return pixels
 
     def _on_black(self, rgba: Picture) -> Picture:
         alpha = rgba[..., 3:]
         if alpha.min() == 255:
             return np.ascontiguousarray(rgba[..., :3])
-        self._say("it is partly transparent: transparent pixels become black")
+        self._note("it is partly transparent: transparent pixels become black")
         return np.asarray((rgba[..., :3].astype(np.uint16) * alpha + 127) // 255, np.uint8)
 
     def _colours(self, frame: Any) -> dict[str, int]:
@@ -104,23 +104,23 @@ class PictureMaker:
             if hdr or frame.color_primaries == ColorPrimaries.BT2020:
                 taken, name = _BT2020_MATRIX, "BT.2020"
             if frame.colorspace not in (_UNSPECIFIED, _RGB):
-                self._say(f"its colour matrix is number {int(frame.colorspace)} of ITU-T H.273: it is read as {name}")
+                self._note(f"its colour matrix is number {int(frame.colorspace)} of ITU-T H.273: it is read as {name}")
             frame.colorspace = taken
         if hdr is None and wide is None:
             return {}
         if hdr is not None:
-            self._say(f"it is HDR ({hdr}): brightness and colours are mapped to standard video (BT.709)")
+            self._note(f"it is HDR ({hdr}): brightness and colours are mapped to standard video (BT.709)")
             if frame.color_primaries == _UNSPECIFIED:
                 frame.color_primaries = int(ColorPrimaries.BT2020)
         else:
-            self._say(f"its colours are {wide}: they are mapped to standard video (BT.709)")
+            self._note(f"its colours are {wide}: they are mapped to standard video (BT.709)")
         return {
             "dst_colorspace": int(Colorspace.ITU709),
             "dst_color_trc": int(ColorTrc.BT709),
             "dst_color_primaries": int(ColorPrimaries.BT709),
         }
 
-    def _say(self, note: str) -> None:
+    def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
 
@@ -137,7 +137,7 @@ def fitted(pixels: Picture, width_px: int, height_px: int) -> Picture:
 
 
 def turned(pixels: Picture, display_matrix: np.ndarray[Any, np.dtype[np.int32]]) -> Picture:
-    """Rotate by quarter turns and mirror `pixels` as FFmpeg's display matrix (`[9]` int32) says.
+    """Rotate by quarter turns and mirror `pixels` as FFmpeg's display matrix (`[9]` int32) specifies.
 
     The matrix (a, b, u, c, d, v, x, y, w) maps a point to (a x + c y, b x + d y); its translation (x, y) is irrelevant
     for a single picture. Other angles are rounded to the nearest quarter turn.

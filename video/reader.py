@@ -80,7 +80,7 @@ class VideoReader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Decisions about this video that its owner should know; complete after the last frame."""
+        """Notes for the video's owner; complete after the last frame."""
         notes = [*self._notes, *self._pictures.notes]
         if self._deinterlacer.seen:
             notes.append("it is interlaced: its frames are deinterlaced")
@@ -113,7 +113,7 @@ class VideoReader:
 
     @property
     def lost_frames(self) -> int:
-        """After the last frame: how many of the file's promised frames could not be decoded.
+        """The number of the file's promised frames that could not be decoded; valid after the last frame.
 
         The number is exact if the format has a frame index. Otherwise it is the number of frames that failed to decode,
         plus an estimate from the promised duration if the file ends early; if the clock restarts or jumps, the duration

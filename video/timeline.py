@@ -36,13 +36,13 @@ class Timeline:
 
     @property
     def parts(self) -> int:
-        """How many parts the video has had so far."""
+        """The number of parts that the video has had so far."""
         return len(self.offsets_seconds)
 
     def place(self, packet: Any) -> None:
         """Shift the next video packet."""
         at = _clock_of(packet)
-        if at is None:  # as at the beginning of Matroska, where FFmpeg does not know it yet
+        if at is None:  # as at the beginning of Matroska, where it is still unknown to FFmpeg
             move(packet, self.offsets_seconds[-1])
             return
         shown = at if packet.pts is None else packet.pts * packet.time_base

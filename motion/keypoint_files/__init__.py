@@ -1,1 +1,1 @@
-"""Keypoint files: reads and writes poses as OpenPose's JSON."""
+"""Keypoint files: poses in OpenPose's JSON format."""

@@ -199,7 +199,7 @@ class KeypointsFolder:
 
     @property
     def missing_frames(self) -> int:
-        """How many frames between the first and the last have no file."""
+        """The number of frames between the first and the last that have no file."""
         return sum(frame.missing for frame in self.frames)
 
     @property

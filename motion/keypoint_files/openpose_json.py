@@ -1,4 +1,4 @@
-"""OpenPose's `--write_json` files: converts one frame's JSON to poses and back. For whole clips, see
+"""Convert one frame of OpenPose's `--write_json` files to poses and back. For whole clips, see
 `motion/keypoint_files/folder.py`.
 
 The layout follows OpenPose's doc/02_output.md, versions 1.1 to 1.3: one file per frame,

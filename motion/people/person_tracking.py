@@ -121,7 +121,7 @@ class _Track:
 
 
 class PeopleTracker:
-    """Gives every person in a video a lasting number, from 1. Numbers are never reused.
+    """Assigns every person in a video a lasting number, from 1. Numbers are never reused.
 
     Unconfirmed people have the number 0.
     """
@@ -194,7 +194,7 @@ class TrackedPeople:
 class DancerTracker:
     """Tracks the people of one video, chooses one of them as the dancer, and keeps the choice.
 
-    The rule applies to the first frame in which someone satisfies it. That person stays the dancer, even if others fit
+    The rule applies to the first frame in which a person satisfies it. That person stays the dancer, even if others fit
     the rule better later. A frame without that person has no dancer. If the dancer is lost for longer than
     `remember_seconds`, the rule chooses again, except for PERSON, which waits forever.
     """

@@ -24,7 +24,7 @@ class Places:
 
     @property
     def taken(self) -> int:
-        """How many places are taken."""
+        """The number of places that are taken."""
         return self._taken.total()
 
     def refusal(self, client: str) -> AtCapacity | None:

@@ -144,7 +144,7 @@ def _listed(contents: Sequence[bytes]) -> list[tuple[bytes, str]]:
             raise ValueError(f"line {number} of the tokens file is not NAME:SHA256 with 64 hexadecimal digits")
         digest = bytes.fromhex(digits)
         if entries.setdefault(digest, name) != name:
-            raise ValueError(f"line {number} of the tokens file gives the token of {entries[digest]} to {name} too")
+            raise ValueError(f"line {number} of the tokens file has the same token for {name} as for {entries[digest]}")
     return list(entries.items())
 
 

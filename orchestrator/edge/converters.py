@@ -58,7 +58,7 @@ def pose_choice_from_proto(
 
 
 def config_from_proto(message: transfer_pb2.TransferConfig, settings: OrchestratorSettings) -> SessionConfig:
-    """Raises BadInput, naming the field, for values that break the contract."""
+    """Convert a session's config. Raises BadInput, naming the field, for values that break the contract."""
     if len(message.checkpoint) > settings.max_checkpoint_bytes:
         limit = settings.max_checkpoint_bytes
         raise BadInput("config.checkpoint", f"has {len(message.checkpoint)} bytes, at most {limit} are accepted")

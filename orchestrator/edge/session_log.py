@@ -51,7 +51,7 @@ class SessionLog:
 
     @classmethod
     async def begin(cls, kind: str, context: grpc.aio.ServicerContext, trace_every_n_frames: int) -> SessionLog:
-        """Give the session its id, and send it to the client in the initial metadata, for error reports."""
+        """Assign the session's id, and send it to the client in the initial metadata, for error reports."""
         log = cls(kind, client_of(context), context.peer(), trace_every_n_frames)
         await context.send_initial_metadata(((SESSION_METADATA, log.session),))
         return log
@@ -68,7 +68,7 @@ class SessionLog:
         named = {"actor": actor, "actor_version": actor_version, **named}
         _log.info("session opened", extra=logs.facts(kind=self._kind, client=self.client, peer=self._peer, **named))
         if self._trace is not None:
-            self._trace.tell(**named)
+            self._trace.annotate(**named)
 
     def ended(self, reason: EndReason, error: BaseException | None) -> None:
         """Count and record the end of the session. The failure of a stage is recorded with its frame."""
@@ -92,5 +92,5 @@ class SessionLog:
         level = logging.WARNING if reason in _OUR_FAULT else logging.INFO
         _log.log(level, "session ended", extra=named)
         if self._trace is not None:
-            self._trace.tell(reason=reason.value, frames=self.answered, stage=stage, sequence=sequence)
+            self._trace.annotate(reason=reason.value, frames=self.answered, stage=stage, sequence=sequence)
             self._trace.end(error)

@@ -23,8 +23,8 @@ from serving.rpc.server_stream import RequestReader, ResponseWriter
 class Intake:
     """Turns a session's messages into frames, and checks them against the contract.
 
-    A picture that does not match its description becomes a BAD_FRAME. A sequence that does not rise, a frame without
-    content or time and an invalid pose raise BadInput, which ends the session.
+    A picture that does not match its description becomes a BAD_FRAME. A sequence that does not increase, a frame
+    without content or time and an invalid pose raise BadInput, which ends the session.
 
     resumed: the state of the earlier session that this one resumes.
     """
@@ -40,7 +40,7 @@ class Intake:
         if kind != "frame":
             raise BadInput(kind or "request", "after the config, every request must be a frame")
         if message.sequence <= self._last_sequence:
-            raise BadInput("frame.sequence", f"must rise, got {message.sequence} after {self._last_sequence}")
+            raise BadInput("frame.sequence", f"must increase, got {message.sequence} after {self._last_sequence}")
         self._last_sequence = message.sequence
         captured_at_s = None
         if message.HasField("captured_at"):

@@ -1,4 +1,4 @@
-"""`InFlightFrame`: one frame on its way through the pipeline, with everything the stages find out about it."""
+"""`InFlightFrame`: one frame on its way through the pipeline, with everything that the stages add to it."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ async def feed(
     """Put a client's frames into the door. An error of the client is delivered after its earlier frames.
 
     next_frame: waits for at most `idle_seconds`. It ends the door at the last frame, and returns None then.
-    owes_answers: whether an answer is due that needs no further frame. Meanwhile the client may be silent.
+    owes_answers: whether an answer is due that needs no further frame. Until it is sent, the client may be silent.
     """
     try:
         while True:

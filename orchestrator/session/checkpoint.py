@@ -149,7 +149,7 @@ def _seal(key: bytes, client: str, body: bytes) -> bytes:
 
 
 def _binding(config: SessionConfig) -> dict[str, Any]:
-    """The fields in which a resumed session must match the original one."""
+    """Return the fields in which a resumed session must match the original one."""
     return {
         "actor": config.actor,
         "source_body": None if config.source_body is None else asdict(config.source_body),

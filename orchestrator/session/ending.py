@@ -13,12 +13,12 @@ class EndReason(Enum):
 
     FINISHED = "finished"
     DRAINED = "drained"
-    """The server is shutting down, and told the client where to resume."""
+    """The server shut down, and told the client where to resume."""
     CANCELLED = "cancelled"
     REFUSED = "refused"
     FULL = "full"
     DRAINING = "draining"
-    """Refused, because the server is shutting down."""
+    """Refused because the server is shutting down."""
     CLIENT_SILENT = "client_silent"
     TOO_LONG = "too_long"
     STAGE_TIMEOUT = "stage_timeout"
@@ -38,7 +38,7 @@ class Phase(IntEnum):
     INPUT_STOPPED = auto()
     """No more frames are taken. Answers that are owed are still sent."""
     ANSWERED = auto()
-    """Every owed answer was sent. What waits for its look-ahead stays unanswered."""
+    """Every owed answer was sent. Frames that wait for their look-ahead stay unanswered."""
     DRAINED = auto()
     """The client is being told, or was told, where to resume."""
     FINISHED = auto()
@@ -53,7 +53,7 @@ class Ending:
         self._changed = asyncio.Event()
 
     def drain(self) -> None:
-        """Ask the session to end at a frame boundary, because the server is shutting down."""
+        """Request the session's end at a frame boundary, because the server is shutting down."""
         if self.phase is Phase.RUNNING:
             self.enter(Phase.DRAINING)
 

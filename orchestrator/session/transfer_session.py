@@ -46,11 +46,11 @@ class Client(Protocol):
     rollout_key: str
 
     async def next_frame(self, seconds: float) -> InFlightFrame | None:
-        """Return None after the last frame. Raises StageTimeout when none arrives in time, BadInput."""
+        """Return the next frame; None after the last. Raises StageTimeout when none arrives in time, BadInput."""
         ...
 
     async def answer(self, frame: InFlightFrame) -> None:
-        """Raises StageTimeout when the client does not read the answer in time."""
+        """Send the answer. Raises StageTimeout when the client does not read it in time."""
         ...
 
     def stop(self) -> None:
@@ -97,7 +97,7 @@ async def lasting(seconds: float) -> AsyncIterator[None]:
 
 
 def check_answers(config: SessionConfig, actor: Actor) -> None:
-    """Raises BadInput if an answer could exceed the message size limit. A JPEG never does."""
+    """Raise BadInput if an answer could exceed the message size limit. A JPEG never does."""
     largest_bytes = 0
     crop_bytes = actor.crop.out_width_px * actor.crop.out_height_px * 3
     if config.output.encoding is not PictureEncoding.JPEG:
@@ -180,7 +180,7 @@ class Session:
         )
 
     def _stateless_stages(self, actor: Actor, plate: Picture | None) -> Iterator[Stage]:
-        """The stages after normalize, in order. Their services keep no state."""
+        """Yield the stages after normalize, in order. Their services keep no state."""
         settings, connections, threads = self._shared.settings, self._shared.connections, self._shared.threads
         config = self._config
         yield LabelMapStage(actor, threads.draw)
@@ -247,7 +247,7 @@ class Session:
     async def _keep_actor(self) -> None:
         while True:
             await asyncio.sleep(self._shared.settings.renew_actor_seconds)
-            # The actor is loaded: a session need not end because the agent is briefly unavailable.
+            # The actor is loaded: a session does not have to end because the agent is briefly unavailable.
             with suppress(DanceError):
                 await self._ensure_actor()
 

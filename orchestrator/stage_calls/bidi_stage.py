@@ -20,11 +20,11 @@ ResponseT = TypeVar("ResponseT")
 
 
 class StreamStage(ABC, Generic[RequestT, ResponseT]):
-    """Base class of such stages: `run`, then `close`; call `open` first if the stage is certainly needed.
+    """Base class of such stages. Call `run`, then `close`; call `open` first if the stage is certainly needed.
 
     Without `open`, the stream opens at the first frame for the stage. Frames that were sent and not yet answered are
-    kept. When the stream breaks or is silent for too long, a new one is opened, on any replica, and they are sent
-    again. If an idle stage ends its stream while it owes no answer, a new one is opened at the next frame.
+    kept. When the stream breaks or is silent for too long, a new one is opened, on any replica, and they are
+    resent. If an idle stage ends its stream while it owes no answer, a new one is opened at the next frame.
 
     method: the stub's method. in_flight: frames sent and not answered, in addition to `look_ahead`. look_ahead: how
     many later frames the stage needs before it answers a frame. answer_seconds: how long the stage may be silent.
@@ -94,7 +94,7 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         await self.close()
         with stage_errors(self.name, sequence, self._open_seconds):
             async with asyncio.timeout(self._open_seconds):
-                # There is room for all answers, so that sending frames again never waits for answers to be taken.
+                # There is room for all answers, so resending frames never waits until answers are taken.
                 self._stream = ClientStream(self._method(), depth=self._max_unanswered + 1, name=self.name)
                 await self._stream.send(self._opening())
                 accepted = await self._stream.receive()
@@ -118,12 +118,12 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
     async def run(self, inbox: Inbox, outbox: Link[InFlightFrame]) -> None:
         """See `orchestrator.pipeline.play.Stage`."""
         # Holds frames that were sent, which `_room` bounds, and dropped ones, which take almost no memory.
-        asked: Link[InFlightFrame] = Link(self._max_unanswered + 64)
-        await run_together(self._ask(inbox, asked), self._collect(asked, outbox))
+        due: Link[InFlightFrame] = Link(self._max_unanswered + 64)
+        await run_together(self._send_all(inbox, due), self._collect(due, outbox))
 
-    async def _ask(self, inbox: Inbox, asked: Link[InFlightFrame]) -> None:
+    async def _send_all(self, inbox: Inbox, due: Link[InFlightFrame]) -> None:
         # An answer is due only once `look_ahead` more frames were sent; before that, no time limit applies.
-        not_owed: deque[InFlightFrame] = deque()
+        not_due: deque[InFlightFrame] = deque()
         failure: Exception = LinkEnded()
         while True:
             # Wait for room first: a waiting frame stays in the link, where a LIVE session can still drop it.
@@ -140,18 +140,18 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
                 break
             if not sent:
                 self._room.release()
-            not_owed.append(frame)
-            while len(not_owed) > self._look_ahead:
-                await asked.put(not_owed.popleft())
+            not_due.append(frame)
+            while len(not_due) > self._look_ahead:
+                await due.put(not_due.popleft())
         # After a stage's failure the client continues on another server, so frames that wait for their look-ahead must
         # not be answered without it. A silent client has no more frames to send.
         if not isinstance(failure, StageError) or failure.stage == "client":
             async with self._sending:
                 self._no_more = True
                 await self._write(None)
-            while not_owed:
-                await asked.put(not_owed.popleft())
-        asked.fail(failure)
+            while not_due:
+                await due.put(not_due.popleft())
+        due.fail(failure)
 
     async def _send(self, frame: InFlightFrame, waited_seconds: float) -> bool:
         request = self._request(frame)
@@ -166,18 +166,18 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
         return True
 
     async def _write(self, request: RequestT | None) -> None:
-        """Send a request, or half-close for None. A stream that takes nothing in time is abandoned."""
+        """Send a request, or half-close for None. A stream that accepts no data in time is abandoned."""
         if self._stream is None:
             return
         try:
             async with asyncio.timeout(self._answer_seconds):
                 await (self._stream.half_close() if request is None else self._stream.send(request))
         except TimeoutError:
-            self._stream.fail(TimeoutError(f"it took nothing for {self._answer_seconds:g} s"))
+            self._stream.fail(TimeoutError(f"it accepted no data for {self._answer_seconds:g} s"))
             self._stream.call.cancel()
 
-    async def _collect(self, asked: Link[InFlightFrame], outbox: Link[InFlightFrame]) -> None:
-        async for frame, _ in asked:
+    async def _collect(self, due: Link[InFlightFrame], outbox: Link[InFlightFrame]) -> None:
+        async for frame, _ in due:
             if self._unanswered and self._unanswered[0] is frame:
                 response = await self._answered(frame)
                 try:

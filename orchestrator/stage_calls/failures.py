@@ -16,6 +16,7 @@ from tritonclient.utils import InferenceServerException
 from serving.errors import BadInput, StageBroken, StageError, StageRefused, StageTimeout, StageUnavailable
 from serving.observability import logs, metrics, tracing
 from serving.process.backoff import Backoff
+from serving.rpc.client_stream import LOST_STATUS
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +64,10 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
         try:
             yield
         except grpc.aio.AioRpcError as error:
-            raise stage_error(stage, sequence, error.code(), error.details() or "") from error
+            code, details = error.code(), error.details() or ""
+            if (code, details) == LOST_STATUS:
+                code, details = StatusCode.UNAVAILABLE, "it ended the stream while a frame was being sent"
+            raise stage_error(stage, sequence, code, details) from error
         except BadInput as error:
             raise StageBroken(stage, sequence, str(error)) from error
         except InferenceServerException as error:
@@ -100,12 +104,12 @@ class StageRetries:
             raise error
         metrics.STAGE_RETRIES.labels(error.stage).inc()
         tracing.note("retry", stage=error.stage, sequence=error.sequence, reason=error.reason)
-        told = logs.facts(stage=error.stage, sequence=error.sequence, reason=error.reason)
-        _log.warning("stage is asked again", extra=told)
+        facts = logs.facts(stage=error.stage, sequence=error.sequence, reason=error.reason)
+        _log.warning("stage is retried", extra=facts)
         await asyncio.sleep(pause_seconds)
 
     def over(self) -> None:
-        """The stage has answered: end the series of failures."""
+        """End the series of failures: the stage has answered."""
         self._failing_since_s = None
         self._backoff.reset()
 

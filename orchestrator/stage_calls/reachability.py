@@ -34,9 +34,9 @@ class Reachability:
         self._now_s = now_s
         self._began_at_s = now_s()
         self._seen_at_s: dict[str, float] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
-    async def look(self) -> tuple[str, ...]:
+    async def check(self) -> tuple[str, ...]:
         """Run every probe, and return the stages that were never reached or have been away for too long."""
         for stage, probe in self._probes.items():
             reached = await probe()
@@ -44,23 +44,23 @@ class Reachability:
             if reached:
                 self._seen_at_s[stage] = self._now_s()
         long_away = {stage for stage in self._probes if self._seconds_away(stage) >= self._unready_after_seconds}
-        for stage in sorted(long_away - self._told):
+        for stage in sorted(long_away - self._reported):
             facts = {"stage": stage, "address": self._addresses[stage], "seconds": self._unready_after_seconds}
             _log.error("stage cannot be reached", extra=logs.facts(**facts, ever_reached=stage in self._seen_at_s))
-        for stage in sorted(self._told - long_away):
+        for stage in sorted(self._reported - long_away):
             _log.info("stage can be reached again", extra=logs.facts(stage=stage))
-        self._told = long_away
+        self._reported = long_away
         return tuple(sorted(long_away | (self._probes.keys() - self._seen_at_s.keys())))
 
     async def trouble(self) -> str:
-        """Run `look`, and return why sessions cannot be served; "" if they can."""
-        missing = await self.look()
+        """Run `check`, and return why sessions cannot be served; "" if they can."""
+        missing = await self.check()
         never = [stage for stage in missing if stage not in self._seen_at_s]
         away = [stage for stage in missing if stage in self._seen_at_s]
-        said = [f"these stages were never reached: {', '.join(never)}"] if never else []
+        reasons = [f"these stages were never reached: {', '.join(never)}"] if never else []
         limit = f"{self._unready_after_seconds:g} s"
-        said += [f"for {limit} these stages could not be reached: {', '.join(away)}"] if away else []
-        return "; ".join(said)
+        reasons += [f"for {limit} these stages could not be reached: {', '.join(away)}"] if away else []
+        return "; ".join(reasons)
 
     def _seconds_away(self, stage: str) -> float:
         return self._now_s() - self._seen_at_s.get(stage, self._began_at_s)

@@ -17,8 +17,8 @@ from serving.actors.store import Actor
 from serving.pictures.codec import encode_picture
 
 _SMALL_PX: Final = 256 * 256
-"""Pictures up to this size are encoded on the event loop. A JPEG of this size takes about 0.2 ms with its face: less
-than a thread costs, which must be woken, acquire the interpreter lock and wake the event loop again."""
+"""Pictures up to this size are encoded on the event loop. A JPEG of this size takes about 0.2 ms with its face. A
+thread costs more: it must wake up, acquire the interpreter lock and wake the event loop again."""
 
 
 class EncodeStage(OrderedStage):

@@ -64,7 +64,7 @@ class GeneratorStage:
 
     The service is stateless, so a failed call is retried on any replica, after the agent has checked the actor.
 
-    ensure: has the actor loaded, see `ensure_actor`. recalled: the picture to resume from. keeps_label_maps: whether a
+    ensure: loads the actor, see `ensure_actor`. recalled: the picture to resume from. keeps_label_maps: whether a
     later stage needs the label maps.
     """
 
@@ -129,7 +129,7 @@ class GeneratorStage:
             await self._ensure()
         except (ActorNotFound, ActorUnusable) as error:
             raise StageRefused(self.name, frame.sequence, str(error), error.code) from error
-        except DanceError as error:  # the next attempt's own error is the one that counts
+        except DanceError as error:  # the next attempt raises the error that matters
             _log.info("the agent cannot check the actor %s: %s", self._model, error)
 
     async def _infer(self, frame: InFlightFrame, inputs: list[InferInput]) -> tuple[Picture, float]:

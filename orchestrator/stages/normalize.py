@@ -102,7 +102,7 @@ def _reason(frame: InFlightFrame, answer: normalize_pb2.NormalizedPose) -> NoPic
 
 def _remarks(answer: normalize_pb2.NormalizedPose) -> list[Remark]:
     running = answer.calibration == normalize_pb2.CALIBRATION_RUNNING
-    said = {
+    applies = {
         Remark.CALIBRATING: running and answer.certainty < SURE,
         Remark.EXTRAPOLATED: answer.extrapolated,
         Remark.LIMITED: answer.limited,
@@ -111,4 +111,4 @@ def _remarks(answer: normalize_pb2.NormalizedPose) -> list[Remark]:
         Remark.JOINTS_HELD: answer.held_joints > 0,
         Remark.AIRBORNE: answer.airborne,
     }
-    return [remark for remark, holds in said.items() if holds]
+    return [remark for remark, holds in applies.items() if holds]

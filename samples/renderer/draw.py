@@ -107,7 +107,7 @@ class Renderer:
 
 
 def _needs_subpixels(figure: Figure, depth_m: Floats, part: Ints) -> npt.NDArray[np.bool_]:
-    """`[H, W]`: edges of parts, steps in depth, and the whole face and hands, whose detail is finer than a pixel."""
+    """Mark edges of parts, steps in depth, face and hands, `[H, W]`: there detail is finer than a pixel."""
     box = np.ones((3, 3), np.uint8)
     parts = (part + 1).astype(np.uint8)
     edge = cv2.dilate(parts, box) != cv2.erode(parts, box)

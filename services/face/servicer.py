@@ -27,7 +27,7 @@ from serving.rpc import converters
 from serving.rpc.health import Health, follow
 from serving.rpc.server import Service
 
-BATCH_SIZES = Histogram("dance_face_batch_faces", "Faces that one run of a network had", buckets=(1, 2, 3, 4, 6, 8, 16))
+BATCH_SIZES = Histogram("dance_face_batch_faces", "Faces in one run of a network", buckets=(1, 2, 3, 4, 6, 8, 16))
 
 FACES = Counter("dance_face_refinements", "Face crops by result: refined or bad_picture", ["result"])
 COMPUTE = Histogram(
@@ -78,7 +78,7 @@ class FaceService(Service, face_pb2_grpc.FaceServiceServicer):
         if time.monotonic() - self._refined_at_s < self._settings.canary_seconds:
             return ""
         found = ""
-        # If one actor's network fails, another one can still prove that the engine works.
+        # If one actor's network fails, another one can still show that the engine works.
         for network in self._networks.networks():
             try:
                 async with asyncio.timeout(limit_seconds):

@@ -1,4 +1,4 @@
-"""The settings of the face service."""
+"""Settings of the face service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from serving.rpc.server import ServerSettings
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSettings(ServerSettings):
-    """Read once at start, from `FACE_*`."""
+    """Settings of the face service, read once from `FACE_*` at start."""
 
     max_connection_age_seconds: float = 300.0
     """See [Every server](#every-server): orchestrators find new replicas of this service within this time."""

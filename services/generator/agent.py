@@ -47,7 +47,7 @@ _SILENT_ROUNDS: Final = 3
 class GeneratorAgent:
     """Manages one Triton. `ensure` loads on demand; `check`, called repeatedly, does everything else.
 
-    own_triton: None if Triton runs elsewhere. Then only its host can restart it, and does so by our health.
+    own_triton: None if Triton runs elsewhere. Then only its host can restart it, which it decides by our health.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class GeneratorAgent:
 
     @property
     def failure(self) -> str:
-        """Why nothing is loaded although it should be; empty if a version is loaded, or none was wanted."""
+        """The reason why nothing is loaded; empty if a version is loaded, or none was wanted."""
         return "" if len(self._versions) else self._failure
 
     def loaded(self) -> list[tuple[str, int]]:
@@ -97,7 +97,7 @@ class GeneratorAgent:
         key = (actor.id, actor.version)
         loaded = self._versions.get(actor)
         if loaded is not None:
-            loaded.used_at = self._clock()  # before its canary, so that no other actor takes its place meanwhile
+            loaded.used_at = self._clock()  # before its canary, so that no other actor takes its place in the meantime
         task = self._ensuring.get(key)
         if task is None:
             task = asyncio.create_task(self._ensure(actor), name=f"ensure {actor.id} {actor.version}")

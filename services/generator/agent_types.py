@@ -19,7 +19,7 @@ class Ensured:
 
 
 def default_lost_memory_bytes() -> int:
-    """The default of `AgentPolicy.lost_memory_bytes`: a quarter of /dev/shm, at most 64 MiB.
+    """Return the default of `AgentPolicy.lost_memory_bytes`: a quarter of /dev/shm, at most 64 MiB.
 
     Each dead process holds 4 MiB or more for as long as Triton runs.
     """

@@ -159,6 +159,6 @@ class LoadedVersions:
         problem = f"actor {actor.id!r} version {actor.version} cannot be loaded"
         log_tail = self._log_tail()
         _log.error("%s: %s%s", problem, message, f"\nthe end of Triton's log:\n{log_tail}" if log_tail else "")
-        text = f"{problem}: {without_paths(message)}; the generator's log says more"
+        text = f"{problem}: {without_paths(message)}; see the generator's log"
         # The model puts our error's name first if the actor is at fault.
         return ActorUnusable(text) if ActorUnusable.__name__ in message else StageUnavailable(STAGE, None, text)

@@ -104,7 +104,7 @@ class GeneratorSettings(ServerSettings):
             raise ValueError("tls_client_ca needs triton_certificate, which the agent presents to its own Triton")
 
     def triton_tls(self) -> ChannelTls | None:
-        """How the agent connects to Triton; None is plaintext. Raises ValueError if only part of it is set."""
+        """Return how the agent connects to Triton; None is plaintext. Raises ValueError if only part of it is set."""
         return channel_tls("triton_", self.triton_ca, self.triton_certificate, self.triton_key)
 
     def repository_key(self) -> str:

@@ -145,7 +145,7 @@ class Normalizer:
         """Add the next frame, and return the answers it completes: one, or none while looking ahead."""
         started = time.perf_counter()
         if frame.sequence <= self._newest_sequence:
-            raise BadInput("pose_frame.sequence", f"must rise, got {frame.sequence} after {self._newest_sequence}")
+            raise BadInput("pose_frame.sequence", f"must increase, got {frame.sequence} after {self._newest_sequence}")
         try:
             time_s = self._clock.time_s(frame.sequence, frame.captured_at_s)
         except FrameTimeError as error:

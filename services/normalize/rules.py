@@ -30,4 +30,4 @@ class NormalizeRules:
             if not 0 < value < float("inf"):
                 raise ValueError(f"{field.name} must be positive and finite, got {value}")
         if self.forget_seconds < self.hold_seconds:
-            raise ValueError(f"forget_seconds ({self.forget_seconds}) must reach hold_seconds ({self.hold_seconds})")
+            raise ValueError(f"forget_seconds ({self.forget_seconds}) is below hold_seconds ({self.hold_seconds})")

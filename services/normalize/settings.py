@@ -1,4 +1,4 @@
-"""The settings of the normalisation service."""
+"""Settings of the normalisation service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from serving.rpc.server import ServerSettings
 
 @dataclass(frozen=True, kw_only=True)
 class NormalizeSettings(ServerSettings):
-    """Read once at start, from `NORMALIZE_*`."""
+    """Settings of the normalisation service, read once from `NORMALIZE_*` at start."""
 
     max_connection_age_seconds: float = 300.0
     """See [Every server](#every-server): orchestrators find new replicas of this service within this time."""

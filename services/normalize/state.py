@@ -178,11 +178,11 @@ def _memory(facts: dict[str, Any], arrays: _Arrays, given: BodyStats | None) -> 
 
 
 def _check_times(memory: Memory) -> None:
-    """Raises ValueError if the times in the state do not rise."""
+    """Raise ValueError if the times in the state do not increase."""
     past_s = [time_s for time_s, _ in memory.past]
     newest_s = -math.inf if memory.time_s is None else memory.time_s
     if any(later <= earlier for earlier, later in pairwise(past_s)) or (past_s and past_s[-1] > newest_s):
-        raise ValueError("a state whose times do not rise")
+        raise ValueError("a state whose times do not increase")
     if (memory.joints.seen_at_s[memory.joints.table[:, 2] > 0] > newest_s).any():
         raise ValueError("a state with joints that were seen later than its last frame")
 

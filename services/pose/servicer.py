@@ -118,9 +118,9 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
                     kind = "config" if isinstance(frame, pose_pb2.EstimateConfig) else "request"
                     raise BadInput(kind, "after the config, every request must be a frame")
                 if frame.sequence <= last_sequence:
-                    raise BadInput("frame.sequence", f"must rise, got {frame.sequence} after {last_sequence}")
+                    raise BadInput("frame.sequence", f"must increase, got {frame.sequence} after {last_sequence}")
                 last_sequence = frame.sequence
-                # A picture that cannot be decoded does not end the stream: the tracker goes on at the next frame.
+                # A picture that cannot be decoded does not end the stream: the tracker continues at the next frame.
                 picture = frame.picture
                 estimate: Estimate | BadPicture
                 if isinstance(picture, BadPicture):
@@ -176,7 +176,7 @@ def _dancer_choice(config: pose_pb2.EstimateConfig, backend: PoseBackend) -> Dan
     choice = converters.dancer_choice_from_proto(config.dancer, field="config.dancer")
     if not backend.finds_several and choice.rule is not DancerRule.LARGEST:
         rule = config.dancer.WhichOneof("rule")
-        raise NotServed(f"config.dancer.{rule}: is not served; MediaPipe finds only one person, the largest")
+        raise NotServed(f"config.dancer.{rule}: is not supported; MediaPipe finds only one person, the largest")
     return choice
 
 

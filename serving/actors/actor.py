@@ -31,11 +31,11 @@ PLATE_FILE: Final = "plate.png"
 METADATA_FILE: Final = "actor.json"
 _PLATE_LIMITS: Final = PictureLimits(max_side_px=8192, max_bytes=256 * 2**20)
 _LARGEST_NETWORK_BYTES: Final = 2**31 - 1
-"""The limit of a protobuf message, which an ONNX file is."""
+"""The limit of a protobuf message; an ONNX file is one."""
 _LARGEST_STAGE_PX: Final = 4096
 _FARTHEST_PX: Final = 2 * _PLATE_LIMITS.max_side_px
 _MOST_CROP_PIXELS: Final = 2 * _PLATE_LIMITS.max_side_px**2
-"""The crop's largest area in the footage, all of which is drawn before it is cut to the footage's size."""
+"""The largest crop area in the footage: all of it is drawn before it is cut to the footage's size."""
 _FASTEST_HZ: Final = 1e6
 MOST_CONSENT_CHARACTERS: Final = 100_000
 _RECORDS: Final = frozenset({"trained", "scores"})

@@ -22,7 +22,7 @@ def checked_actor_id(name: str, *, field: str = "actor") -> str:
     """Return `name`. Raises BadInput unless `is_actor_id`."""
     if not is_actor_id(name):
         raise BadInput(
-            field, f"{name[:80]!r} is no actor id: 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit"
+            field, f"{name[:80]!r} is not an actor id: 1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit"
         )
     return name
 

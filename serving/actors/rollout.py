@@ -56,7 +56,7 @@ class Served:
         if self.canary is not None and self.version == 0:
             raise ValueError("a canary needs another version that is served")
         if self.canary is not None and self.canary.version in (self.version, 0):
-            raise ValueError(f"version {self.canary.version} cannot be the canary beside version {self.version}")
+            raise ValueError(f"version {self.canary.version} cannot be the canary of version {self.version}")
 
     @property
     def versions(self) -> tuple[int, ...]:
@@ -96,11 +96,11 @@ def read_served(home: Path, versions: list[int]) -> Served:
             served = _from_json(Fields.of(read_document(home / SERVING_FILE)))
         except FileNotFoundError as error:
             if (home / SERVING_FILE).is_symlink():
-                raise ActorUnusable(f"{what} is a link that leads nowhere") from error
+                raise ActorUnusable(f"{what} is a broken link") from error
             return Served(versions[-1], previous=versions[-2] if len(versions) > 1 else 0)
     missing = [version for version in served.versions if version not in versions]
     if missing:
-        raise ActorUnusable(f"{what} names version {missing[0]}, which is not there")
+        raise ActorUnusable(f"{what} names version {missing[0]}, which does not exist")
     return served
 
 
@@ -122,9 +122,7 @@ def with_canary(now: Served, version: int, percent: float) -> Served:
     """
     stable = now.previous if version == now.version else now.version
     if stable == 0:
-        raise ActorNotFound(
-            f"version {version} is the only one that is or was served: a canary needs another one beside it"
-        )
+        raise ActorNotFound(f"version {version} is the only one that is or was served: a canary needs a second one")
     try:
         return Served(stable, Canary(version, percent), previous=0 if version == now.version else now.previous)
     except ValueError as error:

@@ -57,8 +57,8 @@ def rollback(store: ActorStore, name: str) -> str:
 def described(store: ActorStore, name: str, *, later: str = "") -> str:
     """Return one line about what is served now."""
     now = store.served(name)
-    said = ", ".join(f"version {version} to {now.percent(version):g} %" for version in now.versions)
-    return f"{name}: {said} of the new sessions{later}; running sessions keep theirs"
+    shares = ", ".join(f"version {version} to {now.percent(version):g} %" for version in now.versions)
+    return f"{name}: {shares} of the new sessions{later}; running sessions keep theirs"
 
 
 def published_line(published: Actor) -> str:

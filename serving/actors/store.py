@@ -76,12 +76,12 @@ class ActorStore:
     def versions(self, actor_id: str) -> list[int]:
         """Return the versions of one actor, oldest first; empty if the actor does not exist.
 
-        Raises BadInput for a bad id, and ActorUnusable if its folder cannot be read.
+        Raises BadInput for an invalid actor id, and ActorUnusable if its folder cannot be read.
         """
         return self._versions_in(self.root / checked_actor_id(actor_id))
 
     def listed(self) -> Iterator[ListedVersion]:
-        """Yield all versions of all actors, by id, newest first. A damaged one has its reason and hides no other.
+        """Yield all versions of all actors, by id, newest first. Each damaged one is listed with its reason.
 
         Raises ActorUnusable if the store itself cannot be read.
         """
@@ -109,7 +109,7 @@ class ActorStore:
     def load(self, actor_id: str, version: int = 0) -> Actor:
         """Load one version of an actor; version 0 is the one that is served, see `served`.
 
-        Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for damaged or missing files,
+        Raises BadInput for an invalid actor id, ActorNotFound, and ActorUnusable for damaged or missing files,
         for another label-map version, and for version 0 if none is served.
         """
         versions = self._known_versions(actor_id)
@@ -130,7 +130,7 @@ class ActorStore:
     def served(self, actor_id: str) -> Served:
         """Return which versions new sessions get: the newest, unless `serve` set others.
 
-        Raises BadInput for a name that is no actor id, ActorNotFound, and ActorUnusable for a damaged serving.json.
+        Raises BadInput for an invalid actor id, ActorNotFound, and ActorUnusable for a damaged serving.json.
         """
         versions = self._known_versions(actor_id)
         return read_served(self.root / actor_id, versions)
@@ -138,7 +138,7 @@ class ActorStore:
     def serve(self, actor_id: str, served: Served | None) -> None:
         """Set which versions new sessions get; None for the newest, including later ones.
 
-        Raises BadInput for a name that is no actor id, and ActorNotFound for missing versions.
+        Raises BadInput for an invalid actor id, and ActorNotFound for missing versions.
         """
         versions = self._known_versions(actor_id)
         for version in () if served is None else served.versions:
@@ -149,7 +149,7 @@ class ActorStore:
         """Copy `files` (name in the actor's folder to source) and actor.json into the next version of `actor.id`.
 
         Returns the published actor; the arguments' `version` and `folder` are ignored. Two concurrent publishers get
-        two versions. Raises BadInput for a name that is no actor id, and ActorUnusable for fields that `load` would
+        two versions. Raises BadInput for an invalid actor id, and ActorUnusable for fields that `load` would
         refuse.
 
         serve: whether it is good enough to be served. If so it is served, unless a person has chosen the versions; if
@@ -247,7 +247,7 @@ def _names_in(folder: Path, what: str) -> list[str]:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether `path` exists, or an error keeps us from seeing it."""
+    """Whether `path` exists, or cannot be checked because of an error."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

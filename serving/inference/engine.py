@@ -106,10 +106,10 @@ class OpenVinoEngine:
 
 @cache
 def openvino_core() -> Any:
-    """Return OpenVINO's core: a single one, kept for the life of the process.
+    """Return OpenVINO's core, the only one for the life of the process.
 
-    Its CPU plugin gives the thread that starts it another signal stack, and removes it when the core is freed. After
-    two cores the thread is left with a freed stack, and the next SIGTERM crashes the process.
+    Its CPU plugin sets another signal stack for the thread that starts it, and removes it when the core is freed. A
+    second core would leave the thread with a freed stack, and the next SIGTERM would crash the process.
     """
     return silent_libraries.openvino().Core()
 

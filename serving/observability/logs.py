@@ -61,7 +61,7 @@ def configure(level: str, log_format: str) -> None:
 
 
 def _caller_gone(record: logging.LogRecord) -> bool:
-    """A filter that turns grpcio's error about a status sent to a caller that has gone into an INFO record."""
+    """Log a status for a caller that has gone as INFO: grpcio logs it as an error. A filter of `logging`."""
     failure = str(record.exc_info[1]) if record.exc_info else ""
     if record.name == _GRPC_LOGGER and _STATUS in failure and _MESSAGE not in failure:
         record.facts = {"grpc": record.getMessage()}

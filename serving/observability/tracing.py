@@ -92,14 +92,14 @@ def exempt_collector(endpoint: str, environment: MutableMapping[str, str]) -> No
         host = urlsplit(endpoint).hostname or ",".join(hosts_of(endpoint))
     except ValueError as error:
         raise BadSettings("traces_endpoint", f"expected HOST:PORT or a URL, got {endpoint!r}: {error}") from error
-    if not host or not _beside_us(host):
+    if not host or not _within_stack(host):
         return
     exempt = next((environment[name] for name in EXEMPTING_VARIABLES if name in environment), "")
     if host not in exempt.split(","):
         environment["no_grpc_proxy"] = f"{exempt},{host}" if exempt else host
 
 
-def _beside_us(host: str) -> bool:
+def _within_stack(host: str) -> bool:
     """Whether `host` is this machine, or a name that exists only in the stack's own network."""
     name = host.rstrip(".")
     in_cluster = name.endswith(".svc") or ".svc." in name
@@ -170,11 +170,11 @@ class SessionTrace:
         attributes = {"dance.kind": kind, **_session_attributes()}
         self.span = active.tracer.start_span("session", parent, kind=active.api.SpanKind.SERVER, attributes=attributes)
 
-    def tell(self, **named: Any) -> None:
+    def annotate(self, **named: Any) -> None:
         """Add attributes to the session's span; None is left out."""
         for name, value in named.items():
             if value is not None:
-                self.span.set_attribute(f"dance.{name}", _told(value))
+                self.span.set_attribute(f"dance.{name}", _attribute(value))
 
     def begin_frame(self, sequence: int) -> FrameTrace | None:
         """Return the trace of a frame that has just arrived, or None if it is not one of the n-th."""
@@ -200,7 +200,7 @@ class FrameTrace:
         self._session = session
         self._sequence = sequence
         parent = active.api.set_span_in_context(session.span)
-        self.span = active.tracer.start_span("frame", parent, attributes={"dance.sequence": _told(sequence)})
+        self.span = active.tracer.start_span("frame", parent, attributes={"dance.sequence": _attribute(sequence)})
 
     def stage(self, name: str, started_s: float, compute_seconds: float, queue_seconds: float) -> None:
         """Add a stage's span, which ends now. started_s: on `time.perf_counter`."""
@@ -246,10 +246,10 @@ def note(event: str, **named: Any) -> None:
         return
     trace = _FRAME.get() or _SESSION.get()
     if trace is not None:
-        trace.span.add_event(event, {name: _told(value) for name, value in named.items() if value is not None})
+        trace.span.add_event(event, {name: _attribute(value) for name, value in named.items() if value is not None})
 
 
-def _told(value: Any) -> Any:
+def _attribute(value: Any) -> Any:
     """Return the value as an attribute: integers have 63 bits there, and frame numbers have 64."""
     return str(value) if isinstance(value, int) and value > _LARGEST_WHOLE else value
 

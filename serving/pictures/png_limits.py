@@ -24,8 +24,8 @@ def size_of(data: bytes) -> tuple[int, int] | None:
 def harmless(data: bytes) -> bytes:
     """Return the picture with only its palette, transparency and pixels, without colour profiles or comments.
 
-    Decoders allocate the length that a chunk claims, and a few kilobytes may unpack to gigabytes. So every chunk must
-    lie within the file, and the data must not unpack to more than the header states. Raises ValueError.
+    Decoders allocate the length that a chunk claims, and a few kilobytes may decompress to gigabytes. So every chunk
+    must be within the file, and the data must not decompress to more than the header states. Raises ValueError.
     """
     kept = [SIGNATURE]
     packed: list[bytes] = []
@@ -52,7 +52,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         (length,) = struct.unpack_from(">I", data, at)
         end = at + 12 + length
         if end > len(data):
-            raise ValueError(f"has a part that claims {length} bytes, more than there are")
+            raise ValueError(f"has a chunk that claims {length} bytes, more than the file has")
         kind = data[at + 4 : at + 8]
         yield kind, at, end
         if kind == b"IEND":
@@ -64,7 +64,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _unpacked_bytes(header: bytes) -> int:
     width_px, height_px, depth_bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
     if colour not in _CHANNELS or depth_bits not in (1, 2, 4, 8, 16):
-        raise ValueError(f"is of no known kind: colour type {colour}, {depth_bits} bits")
+        raise ValueError(f"has an unknown format: colour type {colour}, {depth_bits} bits")
     row_bytes = 1 + (width_px * _CHANNELS[colour] * depth_bits + 7) // 8
     # Interlaced pictures have up to twice the rows, each with a filter byte and one for rounding up.
     return int(height_px * row_bytes + (4 * height_px + 64 if interlaced else 0))
@@ -78,7 +78,7 @@ def _check_unpacked(packed: list[bytes], most_bytes: int) -> None:
             while piece and not unpacking.eof:
                 left -= len(unpacking.decompress(piece, min(left + 1, _PIECE_BYTES)))
                 if left < 0:
-                    raise ValueError(f"unpacks to more than the {most_bytes} bytes of its size")
+                    raise ValueError(f"decompresses to more than the {most_bytes} bytes of its size")
                 piece = unpacking.unconsumed_tail
     except zlib.error as error:
-        raise ValueError(f"does not unpack: {error}") from error
+        raise ValueError(f"cannot be decompressed: {error}") from error

@@ -15,7 +15,7 @@ import numpy as np
 from motion.frame import Picture
 
 _LONGEST_NAME_BYTES: Final = 100
-"""Of a hidden name. A longer one is replaced by its hash, so that every valid name has a hidden one."""
+"""The limit for hidden names. A longer one is replaced by its hash, so that every valid name has a hidden one."""
 _LONGEST_SUFFIX_BYTES: Final = 16
 _PROBE_BYTES: Final = 4096
 
@@ -57,7 +57,7 @@ def folder_written_whole(folder: Path, *, last: str = "") -> Iterator[Path]:
     named `last` after all others. If one of them cannot be moved, files with new names are removed again. Raises
     OSError.
     """
-    folder = _behind_links(folder)
+    folder = _resolved(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = hidden_beside(folder / "new" if folder.is_dir() else folder)
     shutil.rmtree(partial, ignore_errors=True)  # left by a killed process that had our process id
@@ -88,7 +88,7 @@ def _move(paths: list[Path], folder: Path) -> None:
         raise
 
 
-def _behind_links(folder: Path) -> Path:
+def _resolved(folder: Path) -> Path:
     """Resolve links, so that the name is neither `.` nor that of a link."""
     return Path(os.path.realpath(folder))  # Path.resolve raises for a loop of links.
 
@@ -100,7 +100,7 @@ def why_unwritable(path: Path, needed_bytes: int = 0, *, is_folder: bool = False
     have.
     """
     if is_folder:
-        path = _behind_links(path)
+        path = _resolved(path)
         if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112
             return f"{path} is not a folder"
     # Path.exists raises for a name that is too long.

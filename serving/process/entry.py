@@ -1,4 +1,4 @@
-"""The first and last moments of a process: early signals end it with one line, and any name can be printed.
+"""The start and end of a process: early signals end it with one line, and any file name can be printed.
 
 This is imported before everything else, so it imports nothing slow.
 """
@@ -22,11 +22,11 @@ _exit_code: int | None = None
 
 
 def begin(exit_code: int | None = None) -> None:
-    """Call it first in a process: until `started`, Ctrl-C and SIGTERM end it with one line and exit code 130 or 143.
+    """Begin the process: until `started`, Ctrl-C and SIGTERM end it with one line and exit code 130 or 143.
 
-    Characters that the terminal's encoding lacks are printed as escapes from here on.
+    Call it first. From then on, characters that the terminal's encoding lacks are printed as escapes.
 
-    exit_code: replaces both of those.
+    exit_code: replaces both exit codes.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIO) or hasattr(stream, "reconfigure"):

@@ -12,7 +12,7 @@ EXIT_FAILED: Final = 1
 EXIT_FINAL: Final = 42
 """The command line, the footage or the actor's name is wrong: every attempt would fail like this one."""
 EXIT_INTERRUPTED: Final = 75
-"""The process was told to end. Its progress is saved, and the same command continues it (EX_TEMPFAIL)."""
+"""The process was asked to stop. Its progress is saved, and the same command continues it (EX_TEMPFAIL)."""
 
 
 def exit_code_of(error: BaseException) -> int:

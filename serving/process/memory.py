@@ -40,7 +40,7 @@ def keep_freed_memory(kept_bytes: int = KEPT_BYTES) -> bool:
     By default glibc returns them at once, and the kernel clears the same pages again for the next frame: several
     hundred per frame at 512x512. All threads share one arena, because each arena would keep pages of its own.
     """
-    return _told((_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, kept_bytes), (_M_ARENA_MAX, 1))
+    return _mallopt((_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, kept_bytes), (_M_ARENA_MAX, 1))
 
 
 def keep_large_blocks_apart() -> bool:
@@ -50,7 +50,7 @@ def keep_large_blocks_apart() -> bool:
     arena too. A library with short-lived threads and large buffers, such as MediaPipe, then leaves the process with
     many times the memory it needs. Call it before any thread starts; see `give_freed_back`.
     """
-    return _told((_M_MMAP_THRESHOLD, _LARGE_BYTES), (_M_ARENA_MAX, 1))
+    return _mallopt((_M_MMAP_THRESHOLD, _LARGE_BYTES), (_M_ARENA_MAX, 1))
 
 
 def give_freed_back() -> bool:
@@ -65,16 +65,16 @@ def give_freed_back() -> bool:
     return True
 
 
-def collect_only_what_comes() -> None:
-    """Make Python's garbage collector ignore all objects that exist now, for good. Call it after the warm-up.
+def freeze_existing_objects() -> None:
+    """Make Python's garbage collector ignore all objects that exist now, permanently. Call it after the warm-up.
 
     A full collection runs only once the number of objects has grown by a quarter, and libraries hold a hundred thousand
     objects. Until then the garbage of thousands of calls stays alive, and the collection itself takes as long as a
-    frame. What calls leave behind is little, so it can be collected often and at once.
+    frame. Calls leave little garbage, so it can be collected often and soon.
     """
     gc.collect()
     gc.freeze()
-    # The collector now counts only objects that are not frozen, which are none.
+    # This resets the collector's count of long-lived objects to the unfrozen ones, which are none.
     gc.collect()
 
 
@@ -82,14 +82,14 @@ class Sweeper:
     """Runs Python's garbage collector soon after calls have ended, once for all that end together.
 
     grpcio leaves reference cycles behind every call. Those of a long call are in the oldest generation, which the
-    collector visits late. A run takes 0.1 ms, because objects frozen by `collect_only_what_comes` are skipped.
+    collector visits late. A run takes 0.1 ms, because objects frozen by `freeze_existing_objects` are skipped.
     """
 
     def __init__(self) -> None:
         self._waiting = False
 
     def call_ended(self) -> None:
-        """Call it in the event loop, while the call still holds its objects."""
+        """Schedule a sweep. Call it in the event loop, while the call still holds its objects."""
         if not self._waiting:
             self._waiting = True
             asyncio.get_running_loop().call_later(_SWEEP_AFTER_SECONDS, self._sweep)
@@ -99,7 +99,7 @@ class Sweeper:
         gc.collect()
 
 
-def _told(*options: tuple[int, int]) -> bool:
+def _mallopt(*options: tuple[int, int]) -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = _c_library().mallopt
@@ -109,5 +109,5 @@ def _told(*options: tuple[int, int]) -> bool:
 
 @cache
 def _c_library() -> ctypes.CDLL:
-    """Load the library once: each load makes a class of its own, which only the garbage collector frees."""
+    """Load the library once: each load creates a new class, which only the garbage collector frees."""
     return ctypes.CDLL(None)

@@ -48,9 +48,9 @@ def option_groups(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def option_hints(group: type) -> dict[str, Any]:
-    """The annotated types of a group's options by their fields' names.
+    """Return the annotated types of a group's options, by field name.
 
-    Required options come first, then those of the class itself, then those that it inherits.
+    Required options come first, then those of the class itself, then inherited ones.
     """
     hints = get_type_hints(group, include_extras=True)
     own = inspect.get_annotations(group)
@@ -60,10 +60,10 @@ def option_hints(group: type) -> dict[str, Any]:
 
 
 def words_of(group: object, always: Collection[str] = ()) -> Iterator[str]:
-    """The words of a command line that sets these options; arguments are left out.
+    """Yield the words of a command line that sets these options.
 
-    So are options at their default, except for fields named in `always`. Every option must be declared with its name,
-    as in `typer.Option("--batch")`, and a flag that is on by default as in `typer.Option("--mirror/--no-mirror")`.
+    Arguments are left out, and options at their default unless `always` names their field. Every option must be
+    declared with its name, as in `typer.Option("--batch")`; a flag that is on by default as "--mirror/--no-mirror".
     """
     by_name = {field.name: field for field in fields(group)}  # type: ignore[arg-type]
     for name, hint in option_hints(type(group)).items():

@@ -1,4 +1,4 @@
-"""A program that runs another one and has it end when the parent dies, for whatever reason.
+"""A program that runs another one, which ends when the parent process dies, for whatever reason.
 
 `parent_death.py PARENT_PID [--no-zombies] PROGRAM ARGUMENTS...`
 
@@ -30,13 +30,13 @@ def adopted(*command: str, no_zombies: bool = False) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Request SIGTERM for the parent's death, then execute the program in this process."""
+    """Request a SIGTERM at the parent's death, then execute the program in this process."""
     parent_pid, *command = sys.argv[1:]
     if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
         sys.exit(f"prctl failed: {os.strerror(ctypes.get_errno())}")
     # If the parent died before the request, nothing would ever end this process.
     if os.getppid() != int(parent_pid):
-        sys.exit("the process that started this is gone")
+        sys.exit("the process that started this one has ended")
     if command[0] == _NO_ZOMBIES:
         command = command[1:]
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # an ignored signal stays ignored across execv

@@ -27,7 +27,7 @@ class ReloadedFiles(Generic[Parsed]):
     log never contains the files' contents. May be used from several threads.
 
     setting: its name, for errors. parse: turns the files' contents into one value. It may raise ValueError, whose
-    message must not contain them either. Raises BadSettings when the files cannot be read or parsed the first time.
+    message must not quote them either. Raises BadSettings when the files cannot be read or parsed the first time.
     """
 
     def __init__(self, setting: str, paths: Sequence[Path], parse: Callable[[Sequence[bytes]], Parsed]) -> None:
@@ -48,9 +48,9 @@ class ReloadedFiles(Generic[Parsed]):
             try:
                 self._value = self._read()
             except BadSettings as error:
-                _log.error("%s changed and is not taken, the earlier state stays: %s", self._setting, error)
+                _log.error("%s has changed but is invalid, so the earlier state stays in use: %s", self._setting, error)
             else:
-                _log.info("%s was read again", self._setting)
+                _log.info("%s was reloaded", self._setting)
             return self._value
 
     def _read(self) -> Parsed:

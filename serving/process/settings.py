@@ -57,8 +57,8 @@ def from_environment(
     """Return an instance of the dataclass `settings_type` with every field that the environment sets.
 
     Raises BadSettings, naming the variable, for a value of the wrong type, for a value that `__post_init__` refuses
-    with ValueError or BadInput, and for a variable with our prefix that is not a field: a misspelt setting must not be
-    silent.
+    with ValueError or BadInput, and for a variable with our prefix that is not a field: a misspelt setting must be
+    noticed.
     """
     environment = os.environ if environment is None else environment
     hints = typing.get_type_hints(settings_type)

@@ -39,7 +39,7 @@ def checked(items: Iterable[T], check: Callable[[], None]) -> Iterator[T]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """While the context lasts, SIGINT or SIGTERM makes the request return True; a second one raises KeyboardInterrupt.
+    """Make SIGINT and SIGTERM set the request while the context lasts; a second one raises KeyboardInterrupt.
 
     Signals can only be caught in the main thread; in other threads the request always returns False.
     """

@@ -18,7 +18,7 @@ from serving.rpc.server_stream import RequestReader
 ANONYMOUS: Final = "anonymous"
 """The name of a caller that needs no proof of identity."""
 
-REFUSALS: Final = Counter("dance_unauthenticated", "Calls that were refused for their token", ["reason"])
+REFUSALS: Final = Counter("dance_unauthenticated", "Calls refused because of their token", ["reason"])
 
 _HEADER: Final = "authorization"
 _SCHEME: Final = "bearer "
@@ -68,7 +68,7 @@ class IdentityInterceptor(AroundCalls):
         except Unauthenticated as error:
             REFUSALS.labels(error.reason).inc()
             if hasattr(request, "__aiter__"):
-                # If requests were still on their way, grpc would report INTERNAL to the client and hide the refusal.
+                # If requests were still in transit, grpc would report INTERNAL to the client and hide the refusal.
                 reader = RequestReader(request)
                 await reader.drop_rest(_REFUSED_WITHIN_SECONDS)
                 reader.close()

@@ -39,8 +39,8 @@ def outgoing_metadata(*, whole_session: bool) -> Metadata:
 
 async def session_of(call: Any) -> str:
     """Return the session's id from the server's initial metadata, or "" without one. For clients."""
-    told = await call.initial_metadata()
-    return next((str(value) for key, value in told or () if key == SESSION_METADATA), "")
+    metadata = await call.initial_metadata()
+    return next((str(value) for key, value in metadata or () if key == SESSION_METADATA), "")
 
 
 class CarryingChannel:

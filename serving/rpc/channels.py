@@ -14,7 +14,7 @@ from serving.transport.tls import ChannelTls, channel_credentials, is_local
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
     ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
-    # A ping without an answer reveals a connection whose other end has vanished. While a bandwidth ping is unanswered,
+    # A ping without an answer reveals a connection whose peer has vanished. While a bandwidth ping is unanswered,
     # no keepalive ping is sent; `ping_timeout_ms`, a minute by default, covers that case. Pings continue on idle
     # streams; by default grpc stops after two pings without data in between.
     ("grpc.keepalive_time_ms", 30_000),
@@ -28,7 +28,7 @@ _OPTIONS: Final = (
     # Each channel has its own connections. From the shared pool, a new channel would inherit the back-off of an earlier
     # one, whose server died and whose port may belong to another server by now.
     ("grpc.use_local_subchannel_pool", 1),
-    # gRPC's own back-off grows to 2 minutes, and a stage that is back would go unnoticed for as long. The last option
+    # gRPC's own back-off grows to 2 minutes, and a recovered stage would go unnoticed for as long. The last option
     # limits one attempt, which takes 20 s by default if a hanging process holds the port.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5_000),

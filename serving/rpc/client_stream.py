@@ -14,7 +14,8 @@ from serving.rpc.read_ahead import ReadAhead
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
-_WRITE_FAILED: Final = (StatusCode.INTERNAL, "Internal error from Core")
+LOST_STATUS: Final = (StatusCode.INTERNAL, "Internal error from Core")
+"""What grpcio reports if a write met a call that the server had just ended, and the server's status was lost."""
 _STATUS_POLLS: Final = 10
 _STATUS_POLL_SECONDS: Final = 0.01
 
@@ -46,11 +47,11 @@ class ClientStream(Generic[RequestT, ResponseT]):
         Core". The server's status replaces it a moment later, except where responses had not been read yet: these are
         lost then, and the status with them.
         """
-        if (error.code(), error.details()) != _WRITE_FAILED:
+        if (error.code(), error.details()) != LOST_STATUS:
             return error
         for _ in range(_STATUS_POLLS):
             code, details = await self.call.code(), await self.call.details()
-            if (code, details) != _WRITE_FAILED:
+            if (code, details) != LOST_STATUS:
                 trailing = await self.call.trailing_metadata()
                 return grpc.aio.AioRpcError(code, error.initial_metadata(), trailing, details)
             await asyncio.sleep(_STATUS_POLL_SECONDS)

@@ -23,7 +23,7 @@ from serving.rpc.handler_wrapping import AroundCalls
 _log = logging.getLogger(__name__)
 _RETRY_AFTER_SECONDS: Final = 2
 _MOST_TEXT_BYTES: Final = 1000
-"""The text travels twice, and three times as long where it is not ASCII; gRPC refuses metadata above 8 kB."""
+"""The text is sent twice, and non-ASCII characters take three times as long; gRPC refuses metadata above 8 kB."""
 
 # Python's traceback; what pybind11 appends to an exception, as Triton's Python backend forwards it; a line of either.
 _TRACEBACK: Final = re.compile(
@@ -60,7 +60,7 @@ def without_paths(text: str) -> str:
 def status_of(error: DanceError) -> status_pb2.Status:
     """Return the error's status, with `google.rpc` details: the field of bad input, and when to retry."""
     details = []
-    text = _told(error).encode()[:_MOST_TEXT_BYTES].decode(errors="ignore")
+    text = _caller_text(error).encode()[:_MOST_TEXT_BYTES].decode(errors="ignore")
     if isinstance(error, BadInput):
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=text)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
@@ -74,8 +74,8 @@ def status_of(error: DanceError) -> status_pb2.Status:
     return status_pb2.Status(code=error.code.value[0], message=text, details=packed)
 
 
-def _told(error: DanceError) -> str:
-    # A complaint about the request quotes the caller's own words, so nothing in it is secret.
+def _caller_text(error: DanceError) -> str:
+    # An error about the request quotes only what the caller sent, so it reveals nothing.
     return str(error) if isinstance(error, BadInput) else without_paths(str(error))
 
 
@@ -83,7 +83,7 @@ def _told(error: DanceError) -> str:
 class Refusal:
     """The details of a status, as a client reads them.
 
-    field: path of the refused value, or empty. retry_after_seconds: None where the server named no time.
+    field: path of the refused value, or empty. retry_after_seconds: None if the server named no time.
     """
 
     field: str = ""
@@ -129,7 +129,7 @@ def _end(context: grpc.aio.ServicerContext, error: Exception, method: str) -> No
         raise error
     ours = first_error(error)
     if isinstance(ours, DanceError):
-        if _told(ours) != str(ours):
+        if _caller_text(ours) != str(ours):
             _log.warning("%s failed; its caller gets this text without paths: %s", method, ours)
         status = rpc_status.to_status(status_of(ours))
         context.set_trailing_metadata(status.trailing_metadata)

@@ -25,7 +25,7 @@ class Health:
         self._names = ("", *full_names)
 
     async def begin(self) -> None:
-        """Report that the process lives and does not serve yet."""
+        """Report that the process is alive and does not serve yet."""
         await self.set(False)
         await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
 
@@ -40,9 +40,9 @@ async def follow(health: Health, trouble: Callable[[], Awaitable[str]], *, every
     """Report SERVING while `trouble` returns "", else NOT_SERVING; log the reason when that changes. Never returns.
 
     Trouble at the start is a warning, because a dependency may still be starting; later it is an error. If `trouble`
-    raises, that counts as trouble: health must not go on repeating what was true before.
+    raises, that counts as trouble: health must not keep reporting an outdated state.
     """
-    said, has_served = "", False
+    reason, has_served = "", False
     while True:
         try:
             found = await trouble()
@@ -50,12 +50,12 @@ async def follow(health: Health, trouble: Callable[[], Awaitable[str]], *, every
             _log.exception("the service cannot check itself")
             found = f"{type(error).__name__}: {error}"
         await health.set(not found)
-        if found and not said:
+        if found and not reason:
             if has_served:
                 _log.error("not serving", extra=logs.facts(because=found))
             else:
                 _log.warning("not serving yet", extra=logs.facts(because=found))
-        elif said and not found:
+        elif reason and not found:
             _log.info("serving again" if has_served else "serving now")
-        said, has_served = found, has_served or not found
+        reason, has_served = found, has_served or not found
         await asyncio.sleep(every_seconds)

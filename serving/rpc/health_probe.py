@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--service", default="", help="full name of a gRPC service; default: the process")
     parser.add_argument("--within", type=float, default=3.0, metavar="SECONDS", help="default: %(default)s")
     options = parser.parse_args(arguments)
-    said = health(options.address, options.service, within_seconds=options.within)
-    if said == SERVING:
+    status = health(options.address, options.service, within_seconds=options.within)
+    if status == SERVING:
         return 0
-    print(f"{options.address}: {said}", file=sys.stderr)
+    print(f"{options.address}: {status}", file=sys.stderr)
     return 1
 
 

@@ -1,4 +1,4 @@
-"""The workaround for grpcio's leak: a read that is cancelled leaks memory, so calls are read by a task of their own."""
+"""A workaround for grpcio: a cancelled read leaks memory, so a separate task reads each call and is never cancelled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _reading: Final[set[asyncio.Task[None]]] = set()
 
 
 class ReadAhead(Generic[ItemT]):
-    """Reads one half of a call ahead, in a task that is never cancelled; time limits apply to the queue behind it.
+    """Reads one half of a call ahead, in a task that is never cancelled; time limits apply to the queue that it fills.
 
     The task ends with its call, so it may outlive the code that used it.
 
@@ -40,7 +40,7 @@ class ReadAhead(Generic[ItemT]):
                     await self._room.acquire()
                 if not self._ended:
                     self._items.put_nowait(item)
-                del item  # it may be large, and the next one may be far away
+                del item  # it may be large, and the next one may take long to arrive
                 if self._ended:
                     await self._decided.wait()
                     if not self._drops_rest:
@@ -70,14 +70,14 @@ class ReadAhead(Generic[ItemT]):
         return None
 
     def fail(self, failure: Exception | None) -> None:
-        """End `take` after the items that wait already: with `failure`, or with None. The first end counts."""
+        """End `take` after the queued items, with `failure` or with None. Only the first call has an effect."""
         if not self._ended:
             self._ended = True
             self._failure = failure
             self._items.put_nowait(None)
 
     def stop(self) -> None:
-        """Drop the items that wait, and end `take`. Reading pauses, so the sender waits.
+        """Drop the queued items, and end `take`. Reading pauses, so the sender waits.
 
         `drop_rest` or `close` must follow.
         """
@@ -96,7 +96,7 @@ class ReadAhead(Generic[ItemT]):
         await asyncio.wait({self.task}, timeout=within_seconds)
 
     def close(self) -> None:
-        """Stop, and let the task end with the read that is under way."""
+        """Stop, and let the task end after its current read."""
         self.stop()
         self._drops_rest = False
         self._decided.set()

@@ -22,7 +22,7 @@ from prometheus_client import start_http_server
 from serving.errors import BadSettings, DanceError
 from serving.observability import logs, metrics, tracing
 from serving.process.background import in_background
-from serving.process.memory import collect_only_what_comes
+from serving.process.memory import freeze_existing_objects
 from serving.process.settings import NOT_NEGATIVE, Port, check, from_environment
 from serving.rpc.authentication import IdentityInterceptor, TokenCheck
 from serving.rpc.call_context import ContextInterceptor
@@ -55,14 +55,14 @@ class ServerSettings:
     health_port: Port = 0
     metrics_port: Port = 0
     drain_seconds: Annotated[float, NOT_NEGATIVE] = 20.0
-    """How long running calls may go on after SIGTERM."""
+    """How long running calls may continue after SIGTERM."""
     drain_delay_seconds: Annotated[float, NOT_NEGATIVE] = 0.0
     """How long new calls are still served after SIGTERM, while health is NOT_SERVING: Kubernetes needs some seconds to
     tell all callers that a pod is leaving."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     tls_certificate: Path | None = None
-    """PEM, followed by the intermediate certificates. Read again when it changes; running calls go on."""
+    """PEM, followed by the intermediate certificates. Read again when it changes; running calls continue."""
     tls_key: Path | None = None
     """PEM, not encrypted."""
     tls_client_ca: Path | None = None
@@ -73,8 +73,8 @@ class ServerSettings:
     """"text" for people, who start a process by hand or read the files of `dance up`; "json", one object per line, for
     log collectors."""
     max_connection_age_seconds: Annotated[float, NOT_NEGATIVE] = 0.0
-    """Replace connections older than this, so that callers find new replicas; running calls go on. 0: never. For stages
-    that have a headless Service."""
+    """Replace connections older than this, so that callers find new replicas; running calls continue. 0: never. For
+    stages that have a headless Service."""
     traces_endpoint: str = ""
     """The gRPC port of an OTLP collector, host:port or URL; empty for no traces. Needs the extra "tracing"."""
 
@@ -131,7 +131,7 @@ class Service:
         return {}
 
     async def drain(self) -> None:
-        """Tell long calls to end, and refuse new ones. Does not wait for them."""
+        """Ask long calls to end, and refuse new ones. Does not wait for them."""
 
     async def close(self) -> None:
         """Release what the service started. Called once, after the last call has ended."""
@@ -227,7 +227,7 @@ async def _serve_until_signal(make_service: Callable[[], Service], settings: Ser
     service = make_service()
     logs.configure(settings.log_level, settings.log_format)
     async with running(service, settings) as server:
-        collect_only_what_comes()
+        freeze_existing_objects()
         facts: dict[str, Any] = {
             "name": service.name,
             "port": server.port,
@@ -259,7 +259,7 @@ def _bound(
     try:
         bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError as error:
-        raise BadSettings(field, f"{address} cannot be listened on; is it in use?") from error
+        raise BadSettings(field, f"cannot listen on {address}; is it in use?") from error
     return int(bound)
 
 
@@ -268,7 +268,7 @@ def _start_metrics(stack: AsyncExitStack, settings: ServerSettings) -> int:
         server, thread = start_http_server(settings.metrics_port, settings.host)
     except OSError as error:
         where = f"{settings.host}:{settings.metrics_port}"
-        raise BadSettings("metrics_port", f"{where} cannot be listened on; is it in use?") from error
+        raise BadSettings("metrics_port", f"cannot listen on {where}; is it in use?") from error
 
     def stop() -> None:
         server.shutdown()

@@ -55,8 +55,8 @@ class RequestReader(ReadAhead[RequestT]):
 class ResponseWriter(Generic[ResponseT]):
     """Writes responses to a client, one at a time.
 
-    While grpcio has a message to send it can send no status: a call whose write was cancelled would never end for its
-    client. So a session that gives up on a slow client leaves the write alone, and its status waits for `idle`.
+    grpcio cannot send a status before its pending message, and after a cancelled write the call would never end for its
+    client. So a session that gives up on a slow client lets the write continue, and its status waits for `idle`.
 
     write: sends one response. seconds: how long the client may take for one.
     """
@@ -76,7 +76,7 @@ class ResponseWriter(Generic[ResponseT]):
         try:
             self._writing.result()
         except cygrpc.ExecuteBatchError:
-            # For grpcio the call is over, and it is about to cancel the handler: that is how this session ends.
+            # grpcio considers the call ended and is about to cancel the handler, which ends this session.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CANCELLED_WITHIN_SECONDS):
                     await asyncio.Event().wait()
@@ -110,9 +110,9 @@ def _retrieve(writing: asyncio.Future[Any]) -> None:
 class ServerStream(Generic[ItemT, ResponseT]):
     """Both directions of a client's stream at a stage; `StreamPlaces.taken` opens and ends it.
 
-    stage: its name, for errors. requests, write: as grpcio gives them. prepare: turns a request into what `take`
+    stage: its name, for errors. requests, write: as grpcio passes them. prepare: turns a request into what `take`
     returns, while earlier ones are worked on; if it raises, the requests end. read_ahead: how many prepared items may
-    wait before the client has to. idle_seconds: how long the client may send, or take, nothing.
+    wait before the client has to. idle_seconds: how long the client may be silent, or leave responses unread.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class ServerStream(Generic[ItemT, ResponseT]):
             raise self._write_failure
 
     async def end(self) -> None:
-        """Take nothing more, and wait, without a limit, until all responses were sent or the client has gone."""
+        """Stop taking requests; wait, without a limit, until all responses were sent or the client has gone."""
         self._items.close()
         await self._responses.put(None)
         await asyncio.wait({self._writer})
@@ -194,7 +194,7 @@ class ServerStream(Generic[ItemT, ResponseT]):
 
 
 class StreamPlaces:
-    """How many streams a stage serves at the same time. `dance_streams{stage}` counts them."""
+    """The limit on a stage's concurrent streams. `dance_streams{stage}` counts them."""
 
     def __init__(self, stage: str, *, max_streams: int, idle_seconds: float) -> None:
         self._stage = stage

@@ -18,7 +18,7 @@ def checked_address(address: str, *, one_server: bool = False) -> str:
     """Return `address` if it is HOST:PORT, with an IPv6 address in brackets, or one of gRPC's forms for replicas.
 
     These are `dns:///name:port`, the lists `ipv4:a:port,b:port` and `ipv6:[a]:port,[b]:port`, and `unix:path`; with
-    `one_server` none of them is accepted. Raises ValueError with what was given and what is expected.
+    `one_server` none of them is accepted. Raises ValueError with the actual and the expected form.
     """
     if not one_server and address.startswith(_SOCKETS):
         if not address.partition(":")[2]:
@@ -56,7 +56,7 @@ def _check_one(one: str, address: str) -> None:
             f"{address} has several colons: put an IPv6 address in brackets, such as [::1]:50050; {EXPECTED}"
         )
     if not colon:
-        raise ValueError(f"{address or 'an empty text'} has no port; {EXPECTED}")
+        raise ValueError(f"{address or 'an empty string'} has no port; {EXPECTED}")
     if not host.strip("[]") or re.search(r"[\s/@?#,]", host):
         raise ValueError(f"{address!r} has no host before its port; {EXPECTED}")
     if not (port.isascii() and port.isdecimal() and 0 < int(port) <= _LARGEST_PORT):

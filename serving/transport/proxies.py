@@ -49,7 +49,7 @@ def proxy_for(address: str, environment: Mapping[str, str]) -> ProxyChoice | Non
         return ProxyChoice(ignored, _without_user(environment[ignored]), "gRPC does not read it") if ignored else None
     proxy = _without_user(value)
     if urlsplit(value).scheme != "http":
-        return ProxyChoice(variable, proxy, "gRPC knows http:// proxies only")
+        return ProxyChoice(variable, proxy, "gRPC supports only http:// proxies")
     exempting = next((name for name in EXEMPTING_VARIABLES if name in environment), "")
     hosts = hosts_of(address)
     if not hosts:

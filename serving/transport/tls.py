@@ -55,7 +55,7 @@ class ChannelTls:
 
 
 def server_tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ServerTls | None:
-    """Build it from three settings; None if none is set. Raises ValueError if only some are."""
+    """Build a `ServerTls` from its settings; None if none is set. Raises ValueError for an incomplete combination."""
     if certificate is not None and key is not None:
         return ServerTls(certificate=certificate, key=key, client_ca=client_ca)
     if certificate is not None or key is not None or client_ca is not None:
@@ -64,7 +64,7 @@ def server_tls(certificate: Path | None, key: Path | None, client_ca: Path | Non
 
 
 def channel_tls(prefix: str, ca: Path | None, certificate: Path | None, key: Path | None) -> ChannelTls | None:
-    """Build it from three settings; None if none is set. Raises ValueError, with `prefix` in the settings' names."""
+    """Build a `ChannelTls` from its settings; None if none is set. Raises ValueError, naming them with `prefix`."""
     if (certificate is None) != (key is None):
         raise ValueError(f"{prefix}certificate and {prefix}key belong together")
     if ca is None:
@@ -93,7 +93,7 @@ def is_local(address: str) -> bool:
 def server_credentials(tls: ServerTls) -> grpc.ServerCredentials:
     """Return credentials that are read again when their files change; open connections are not affected.
 
-    Raises BadSettings for files that are missing, contain no certificate or key, or do not belong together.
+    Raises BadSettings for files that are missing, contain no certificate or key, or do not match.
     """
     paths = [tls.certificate, tls.key, *([tls.client_ca] if tls.client_ca else [])]
     files = ReloadedFiles("tls_certificate", paths, _server_configuration)
@@ -141,10 +141,10 @@ def _checked_pair(chain: bytes, key: bytes) -> x509.Certificate:
     except TypeError:
         raise ValueError("the key is encrypted; a key without a password is needed") from None
     except ValueError:
-        raise ValueError("the key holds no private key in PEM") from None
+        raise ValueError("the key contains no private key in PEM") from None
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if own.public_key().public_bytes(*form) != private.public_key().public_bytes(*form):
-        raise ValueError("the certificate and the key do not belong together")
+        raise ValueError("the certificate and the key do not match")
     return own
 
 
@@ -152,7 +152,7 @@ def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
-        raise ValueError(f"{what} holds no certificate in PEM") from None
+        raise ValueError(f"{what} contains no certificate in PEM") from None
 
 
 def _read(what: str, path: Path) -> bytes:

@@ -125,7 +125,7 @@ def listening(triton: psutil.Process) -> list[int]:
     return sorted(found)
 
 
-def as_somebody_else(code: str, *arguments: str) -> str:
+def as_another_user(code: str, *arguments: str) -> str:
     """Return the output of a program run by another user of this machine; this needs root."""
     ran = subprocess.run(
         # Other users may not be able to run this interpreter.

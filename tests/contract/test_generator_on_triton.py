@@ -421,7 +421,7 @@ async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[
             await assert_draws(caller, store.load("star"), 2)
         finally:
             await caller.close()
-        family[1].kill()  # Triton must end in spite of a dead stub
+        family[1].kill()  # Triton must end even with a dead stub
         process.terminate()
         assert await asyncio.to_thread(process.wait, 15) == 0
     _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=5)

@@ -186,7 +186,7 @@ async def test_normalize_serves_until_it_drains():
         await told
 
 
-async def test_a_check_that_breaks_is_no_good_news():
+async def test_a_failing_self_check_is_not_serving():
     """A service whose self-check fails is NOT_SERVING: health never repeats an old state."""
     own = Health(("example",))
     found = iter(("", RuntimeError("broken"), ""))

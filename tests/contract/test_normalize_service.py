@@ -126,7 +126,7 @@ async def test_every_pose_is_answered_once_and_in_order():
     assert len(answer.state_after) < 12_000
 
 
-async def test_nobody_is_answered_without_a_pose():
+async def test_no_person_is_answered_without_a_pose():
     """No person for longer than joints are held: the answer has no pose, and is not an error."""
     requests = [config(), frame(0, dancer()), *(frame(60 + i, None) for i in range(2))]
     async with serving() as stub:
@@ -162,7 +162,7 @@ async def test_look_ahead_delays_the_answers_by_as_many_frames():
         assert await stream.read() is grpc.aio.EOF
 
 
-async def test_another_stream_goes_on_from_state_after():
+async def test_another_stream_continues_from_state_after():
     """A new stream with `state_after` answers the next frames exactly as the old one does."""
     frames = [frame(i, dancer(3.0 * i)) for i in range(6)]
     async with serving() as stub:
@@ -340,7 +340,7 @@ def test_nonsense_settings_are_refused_by_name(nonsense):
         NormalizeSettings(**nonsense)
 
 
-def test_the_process_says_that_it_is_ready_and_ends_when_told(root):
+def test_the_process_reports_ready_and_ends_at_sigterm(root):
     """`python -m services.normalize` prints one line on stdout and ends at SIGTERM."""
     with subprocess.Popen(
         [sys.executable, "-m", "services.normalize"],

@@ -69,7 +69,7 @@ async def answers(stub, *requests) -> list[pose_pb2.EstimateResponse]:
 LEFT, RIGHT = (12.0, 36.0, 16.0), (84.0, 116.0, 44.0)
 
 
-async def test_people_are_told_apart_and_the_dancer_stays(tmp_path):
+async def test_people_are_distinguished_and_the_dancer_stays(tmp_path):
     """Two people keep their ids; the rule chooses the dancer, who is missing when only the other person is left."""
     async with serving(Workshop(), **cards(tmp_path)) as stub:
         dancer = pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=0.2, y=0.2))

@@ -148,13 +148,13 @@ async def test_every_frame_is_answered_once_and_in_order():
         assert response.estimate.compute_seconds > 0.001
 
 
-async def test_nobody_is_an_answer_not_an_error():
-    """A frame without a person has no people and dancer_index -1, and the stream goes on."""
+async def test_no_person_is_an_answer_not_an_error():
+    """A frame without a person has no people and dancer_index -1, and the stream continues."""
     async with serving(Workshop()) as stub:
-        _, nobody, somebody = await answers(stub, BODY_CONFIG, frame(0, 0, PictureEncoding.PNG), frame(1))
-    assert not nobody.estimate.people
-    assert nobody.estimate.dancer_index == -1
-    assert len(somebody.estimate.people) == 1
+        _, empty, shown = await answers(stub, BODY_CONFIG, frame(0, 0, PictureEncoding.PNG), frame(1))
+    assert not empty.estimate.people
+    assert empty.estimate.dancer_index == -1
+    assert len(shown.estimate.people) == 1
 
 
 @pytest.mark.parametrize("encoding", list(PictureEncoding))
@@ -239,7 +239,7 @@ async def test_what_comes_before_a_broken_contract_is_answered():
         for request in (BODY_CONFIG, frame(5), frame(6), frame(6)):
             await stream.write(request)
         assert [(await stream.read()).estimate.sequence for _ in range(3)] == [0, 5, 6]
-        with pytest.raises(grpc.aio.AioRpcError, match="must rise"):
+        with pytest.raises(grpc.aio.AioRpcError, match="must increase"):
             await stream.read()
 
 
@@ -361,7 +361,7 @@ def test_nonsense_settings_are_refused_by_name(nonsense):
         PoseSettings(**nonsense)
 
 
-def test_the_process_says_that_it_is_ready_and_ends_when_told(root):
+def test_the_process_reports_ready_and_ends_at_sigterm(root):
     """`python -m services.pose` prints one line on stdout, none of MediaPipe's output, and ends at SIGTERM."""
     with subprocess.Popen(
         [sys.executable, "-m", "services.pose"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

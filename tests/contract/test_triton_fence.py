@@ -29,7 +29,7 @@ from serving.actors.store import ActorStore
 from serving.process.settings import from_environment
 from serving.rpc.server import running
 from tests.certificates import Authority
-from tests.contract.attacker import SPY, as_somebody_else, attack, caller, listening, load_evil
+from tests.contract.attacker import SPY, as_another_user, attack, caller, listening, load_evil
 from tests.contract.conftest import Publish
 from tests.contract.test_triton_leftovers import zombies_of
 from tests.faults.deployment import free_ports
@@ -320,7 +320,7 @@ async def test_another_user_of_the_machine_finds_no_key_and_no_picture(
     async with launched(store, triton_grpc_port=chosen, triton_log=str(log)) as started:
         await started.agent.agent.ensure(actor_id)
         where = started.address.removeprefix("unix:")
-        seen = await asyncio.to_thread(as_somebody_else, SPY, str(started.triton.pid), where)
+        seen = await asyncio.to_thread(as_another_user, SPY, str(started.triton.pid), where)
         assert "--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:dance=xxxx" in seen
         key = started.launcher.repository_key
         assert key not in seen

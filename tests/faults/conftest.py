@@ -12,7 +12,7 @@ from tests.pipeline.chain import Stack, publish_actor, stack_of
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    """An orchestrator with the actor ben, who has no face network."""
+    """An orchestrator with the actor ben, which has no face network."""
     publish_actor(tmp_path, "ben", face=False)
     async with stack_of(tmp_path) as running:
         yield running

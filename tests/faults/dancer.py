@@ -17,7 +17,7 @@ from motion.pose import Pose
 from serving.pictures.codec import encode_picture
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
-from tests.pipeline.fake_stages import SIDE_PX, somebody
+from tests.pipeline.fake_stages import SIDE_PX, person
 from video.reader import VideoReader
 
 PATIENCE_SECONDS = 300.0
@@ -34,7 +34,7 @@ Answered = Callable[[int], Awaitable[None]]
 
 def moving_poses(count: int) -> list[transfer_pb2.TransferFrame]:
     """Frames with the joints of a person who steps from side to side."""
-    return [_posed(t, _shifted(somebody(), 6 * np.sin(t / 5))) for t in range(count)]
+    return [_posed(t, _shifted(person(), 6 * np.sin(t / 5))) for t in range(count)]
 
 
 def pictures_of(path: Path, count: int) -> list[transfer_pb2.TransferFrame]:

@@ -57,7 +57,7 @@ class FaultProxy:
         return f"{HOST}:{self._listener.getsockname()[1]}"
 
     def hold(self) -> None:
-        """Let nothing through any more, without closing anything."""
+        """Stop all traffic without closing a connection."""
         self._flows.clear()
 
     def release(self) -> None:

@@ -158,7 +158,7 @@ async def test_health_needs_no_certificate_and_has_nothing_else(authority: Autho
 
 
 async def test_a_new_certificate_is_taken_while_a_session_runs(authority: Authority, foreign: Authority):
-    """After the files change new callers see the new certificate, and an open session goes on."""
+    """After the files change new callers see the new certificate, and an open session continues."""
     files = authority.sign("server")
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(running(Echo(), settings_of(files)))
@@ -196,7 +196,7 @@ async def test_half_of_a_renewal_keeps_the_old_pair(authority: Authority, caplog
     async with running(Echo(), settings_of(files)) as server:
         files.certificate.write_bytes(other.certificate.read_bytes())
         assert await called(server, shown(authority.ca)) == "anonymous"
-        assert caplog.text.count("do not belong together") == 1
+        assert caplog.text.count("do not match") == 1
         files.key.write_bytes(other.key.read_bytes())
         assert await called(server, shown(authority.ca)) == "anonymous"
     for pem in (files.certificate, files.key):
@@ -251,9 +251,9 @@ async def test_a_server_does_not_start_on_bad_files(authority: Authority, case: 
         files.key.write_bytes(authority.sign("other").key.read_bytes())
     said = {
         "missing": "server.key cannot be read: No such file",
-        "no certificate": "holds no certificate in PEM",
-        "no key": "holds no private key in PEM",
-        "foreign key": "do not belong together",
+        "no certificate": "contains no certificate in PEM",
+        "no key": "contains no private key in PEM",
+        "foreign key": "do not match",
     }
     with pytest.raises(BadSettings, match=said[case]) as caught:
         async with running(Echo(), settings_of(files)):

@@ -74,7 +74,7 @@ async def brought(dancing: Dancing, stack: Stack, state: str, writing: asyncio.E
 
 
 async def ended(dancing: Dancing, stack: Stack, proxy: FaultProxy, end: str, state: str, owed: int) -> None:
-    """Cause the end, and check what the client is told, if it can still be told."""
+    """Cause the end, and check the status that the client receives, if it still can."""
     if end == "ok":
         stack.triton.gates.release()
         assert len(await dancing.rest()) == owed

@@ -22,7 +22,7 @@ from serving.pictures.codec import PictureLimits, check_picture, decode_picture,
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
 from tests.pipeline.chain import Dancing, Stack, configured, pose_frame, raw_frame
-from tests.pipeline.fake_stages import SIDE_PX, somebody
+from tests.pipeline.fake_stages import SIDE_PX, person
 
 LIMITS = PictureLimits(max_side_px=256, max_bytes=300_000)
 QUICK_CASES = 2_000
@@ -166,7 +166,7 @@ def test_what_unpacks_to_more_than_its_size_is_not_unpacked(name: str, capfd: py
     assert capfd.readouterr().err == ""
 
 
-async def test_bombs_are_bad_frames_and_the_session_goes_on(stack: Stack) -> None:
+async def test_bombs_are_bad_frames_and_the_session_continues(stack: Stack) -> None:
     """Each gets its answer in its turn; the good frame after them is drawn."""
     pictures = list(corpus().values())
     dancing = Dancing(stack.stub)
@@ -205,10 +205,10 @@ def _too_sure_pose(message: pose_pb2.Pose) -> None:
 @pytest.mark.parametrize("spoil", [_nan_pose, _short_pose, _too_sure_pose])
 async def test_pose_that_is_none_ends_the_session_by_name(stack: Stack, spoil: Callable[[pose_pb2.Pose], None]) -> None:
     """INVALID_ARGUMENT that names the field, after the earlier frames."""
-    request = pose_frame(1, somebody())
+    request = pose_frame(1, person())
     spoil(request.frame.client_pose.pose)
     dancing = Dancing(stack.stub)
-    await dancing.send(configured("ben"), pose_frame(0, somebody()), request)
+    await dancing.send(configured("ben"), pose_frame(0, person()), request)
     await dancing.accepted()
     answers, error = await dancing.failure()
     assert [answer.sequence for answer in answers] == [0]
@@ -217,7 +217,7 @@ async def test_pose_that_is_none_ends_the_session_by_name(stack: Stack, spoil: C
 
 
 async def test_checkpoints_of_random_bytes_are_refused(stack: Stack) -> None:
-    """Whatever their contents and length: INVALID_ARGUMENT, and the server goes on."""
+    """Whatever their contents and length: INVALID_ARGUMENT, and the server keeps serving."""
     chance = random.Random(3)
     _, whole = await _with_checkpoint(stack)
     for _ in range(60):
@@ -241,7 +241,7 @@ async def _with_checkpoint(stack: Stack) -> tuple[int, bytes]:
     return len(answers), answers[0].checkpoint
 
 
-async def test_request_that_is_no_message_is_the_clients_fault(stack: Stack) -> None:
+async def test_a_malformed_request_is_the_clients_fault(stack: Stack) -> None:
     """INVALID_ARGUMENT, after the earlier frames, and nothing in our log."""
     async with open_channel(stack.address) as channel:
         call = channel.stream_stream("/dance.v1.TransferService/Transfer")()

@@ -18,7 +18,7 @@ from motion.frame import Picture
 from motion.pose import Pose
 from serving.rpc import converters
 from tests.pipeline.chain import Stack, configured, pixels, pose_frame, publish_actor, raw_frame, stack_of
-from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO, somebody
+from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO, person
 
 SESSIONS = 200
 FRAMES = 8
@@ -45,7 +45,7 @@ class Painter:
 
 def pose_of(number: int) -> Pose:
     """A distinct position for each session."""
-    pose = somebody(16.0 + number % 20)
+    pose = person(16.0 + number % 20)
     return Pose(pose.joints_px + np.array([0, number // 20 - 7], np.float32), pose.confidence)
 
 

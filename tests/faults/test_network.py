@@ -111,7 +111,7 @@ async def test_network_that_comes_back_is_a_pause(tmp_path: Path, stage: str) ->
     assert [answer.sequence for answer in answers] == list(range(FRAMES))
 
 
-async def test_client_whose_connection_is_reset_goes_on(tmp_path: Path) -> None:
+async def test_client_whose_connection_is_reset_resumes(tmp_path: Path) -> None:
     """The client follows the contract: a new session from the last checkpoint, each frame once."""
     publish_actor(tmp_path, "ben", face=False)
     async with stack_of(tmp_path) as stack, FaultProxy(stack.address) as proxy:

@@ -110,7 +110,7 @@ def test_a_list_of_replicas_is_local_only_as_a_whole(address: str, local: bool):
 
 
 class Load:
-    """Runs sessions, one after the other; each is a whole dance whose every frame is answered once and in order."""
+    """Runs sessions, one after the other; each is a whole dance in which every frame is answered once and in order."""
 
     def __init__(self, address: str, frames: list[transfer_pb2.TransferFrame], least_pictures: int) -> None:
         self.dances = self.sessions = self.answered = self.retried = 0

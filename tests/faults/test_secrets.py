@@ -83,8 +83,8 @@ def test_no_log_holds_a_token_or_a_key(tmp_path: Path):
         assert _statuses(port, authority.ca, expired) == {"UNAUTHENTICATED"}
     log = (tmp_path / "log").read_text()
     assert "line 2 of the tokens file" in log
-    assert "tls_certificate changed and is not taken" in log
-    assert "jwt_keys_file changed and is not taken" in log
+    assert "tls_certificate has changed but is invalid" in log
+    assert "jwt_keys_file has changed but is invalid" in log
     for secret in (TOKEN, WRONG_TOKEN, SECRET_KEY, *expired.split("."), *forged.split(".")):
         assert secret not in log
     for line in server.key.read_text().splitlines()[1:-1]:

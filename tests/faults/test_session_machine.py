@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from motion.pose import Pose
 from serving.observability import metrics
 from tests.pipeline.chain import Dancing, Stack, configured, pixels, pose_frame, publish_actor, raw_frame, stack_of
-from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO, somebody
+from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO, person
 
 Result = TypeVar("Result")
 KEPT_FRAMES = 12
@@ -41,7 +41,7 @@ class SessionMachine(RuleBasedStateMachine):
         self._exit = AsyncExitStack()
         self._dancing: Dancing | None = None
         self._sent: deque[str] = deque()
-        """Frames sent and not answered, oldest first: "good", "nobody" or "bad"."""
+        """Frames sent and not answered, oldest first: "good", "no_person" or "bad"."""
         self._answered = 0
         self._level = ZERO
         self._drawn_at = 0
@@ -75,7 +75,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     def _seen(self, sequence: int) -> Pose | str | None:
         kind = self._kinds[sequence]
-        return somebody() if kind == "good" else None if kind == "nobody" else "broken"
+        return person() if kind == "good" else None if kind == "no_person" else "broken"
 
     async def _open(self, where: int) -> None:
         self._where = where
@@ -91,14 +91,14 @@ class SessionMachine(RuleBasedStateMachine):
         return self._answered + len(self._sent)
 
     @precondition(lambda self: self._dancing is not None and len(self._sent) < 4)
-    @rule(kind=st.sampled_from(["good", "good", "good", "nobody", "bad"]), as_pose=st.booleans())
+    @rule(kind=st.sampled_from(["good", "good", "good", "no_person", "bad"]), as_pose=st.booleans())
     def send(self, kind: str, as_pose: bool) -> None:
         """Send a frame; a bad one can only be a picture."""
         assert self._dancing is not None
         sequence = self._next
         self._kinds[sequence] = kind
         if as_pose and kind != "bad":
-            request = pose_frame(sequence, somebody() if kind == "good" else None)
+            request = pose_frame(sequence, person() if kind == "good" else None)
         else:
             request = raw_frame(sequence)
         self.run(self._dancing.send(request))
@@ -146,7 +146,7 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._dancing is not None)
     @rule()
     def drain(self) -> None:
-        """The orchestrator answers the frames in flight and says where to resume; the client does, elsewhere."""
+        """The orchestrator answers the frames in flight and says where to resume; the client resumes elsewhere."""
         assert self._dancing is not None
         old = self._stacks[self._where]
         self.run(old.service.drain())

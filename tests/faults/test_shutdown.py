@@ -1,4 +1,4 @@
-"""SIGTERM and SIGKILL of real processes: what remains of them, and what their clients are told."""
+"""SIGTERM and SIGKILL of real processes: what remains of them, and what their clients receive."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_process_that_ends_in_mid_session_costs_no_frame(deployment: Deplo
 
 
 async def test_client_that_never_reads_does_not_keep_an_orchestrator(deployment: Deployment) -> None:
-    """The drain times out, the process ends all the same, and its memory was bounded."""
+    """The drain times out, the process still ends, and its memory was bounded."""
     before_bytes = deployment.rss_bytes("orchestrator")
     async with open_channel(deployment.address) as channel:
         call = transfer_pb2_grpc.TransferServiceStub(channel).Transfer()

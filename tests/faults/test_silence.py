@@ -56,7 +56,7 @@ def environment(home: Path) -> dict[str, str]:
         ),
     ],
 )
-def test_the_watch_sees_whoever_calls_home(code: str, names: set[str], packets: bool) -> None:
+def test_the_watch_sees_every_call_home(code: str, names: set[str], packets: bool) -> None:
     """Name look-ups and packets to other hosts, from any process in any language; loopback is ignored."""
     wanted = secluded([sys.executable, "-c", code])
     assert wanted.code == 1, "it could not be done"
@@ -81,7 +81,7 @@ def test_onnxruntime_reports_nothing(environment: dict[str, str], home: Path, tm
 
 @pytest.mark.parametrize("where", [None, "/proc/nowhere"])
 def test_no_home_is_needed(environment: dict[str, str], tmp_path: Path, where: str | None) -> None:
-    """Without HOME and without a user entry, or with a read-only HOME, both import all the same."""
+    """Without HOME and without a user entry, or with a read-only HOME, both can still be imported."""
     environment.pop("HOME")
     if where is not None:
         environment["HOME"] = where

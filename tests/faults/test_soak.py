@@ -48,7 +48,7 @@ def test_warm_up_noise_and_outliers_are_not() -> None:
     assert grown(seen(memory), END_SECONDS) == []
 
 
-def test_descriptors_that_are_never_closed_are_told() -> None:
+def test_descriptors_that_are_never_closed_are_reported() -> None:
     """One in two hundred seconds is more than chance."""
     assert grown(seen(lambda _: 100.0, lambda seconds: 20 + seconds // 200), END_SECONDS) == [
         "pose: 3 more descriptors, 22 to 25"
@@ -61,7 +61,7 @@ def test_quarters_without_samples_are_no_verdict() -> None:
         growth([(400.0, 1.0), (500.0, 1.0)], END_SECONDS)
 
 
-def test_a_gauge_that_stays_up_is_told() -> None:
+def test_a_gauge_that_stays_up_is_reported() -> None:
     """A gauge is reported by name and value; a negative one is wrong as well."""
     gauges = {"orchestrator: dance_sessions": 0.0, "pose: dance_streams pose": 1.0, "face: dance_streams face": -1.0}
     assert still_up(gauges) == ["pose: dance_streams pose is 1, not 0", "face: dance_streams face is -1, not 0"]

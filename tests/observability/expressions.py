@@ -1,4 +1,4 @@
-"""Every PromQL expression of dashboards and rules, by a name under which a person finds it."""
+"""Every PromQL expression of dashboards and rules, by a readable name."""
 
 from __future__ import annotations
 

@@ -35,10 +35,10 @@ def main() -> None:
         pictures=PICTURES,
         consent="drawn by ourselves",
     )
-    train_actor(settings, told)
+    train_actor(settings, on_progress)
 
 
-def told(progress: Progress) -> None:
+def on_progress(progress: Progress) -> None:
     """Ignore the progress, and pause to leave CPU time to the stack that runs at the same time."""
     time.sleep(0.1)
 

@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 60.0
 """A test that waits longer than this is stuck."""
 
 
-def somebody(centre_x_px: float = 32.0, *, face: bool = True) -> Pose:
+def person(centre_x_px: float = 32.0, *, face: bool = True) -> Pose:
     """A whole body, 40 pixels high, in a frame of 64 x 64."""
     joints_px = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
     joints_px[skeleton.BODY] = [
@@ -123,7 +123,7 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
     """Answers `script(sequence)`: a pose, None for no person, or an error about that frame's picture."""
 
     def __init__(self) -> None:
-        self.script: Callable[[int], Pose | str | None] = lambda sequence: somebody()
+        self.script: Callable[[int], Pose | str | None] = lambda sequence: person()
         self.by_picture: Callable[[bytes], Pose] | None = None
         self.gates = Gates()
         self.configs: list[pose_pb2.EstimateConfig] = []

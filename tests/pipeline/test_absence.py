@@ -7,7 +7,7 @@ from dance.v1 import frame_pb2, transfer_pb2
 from dance.v1.transfer_pb2 import FrameRemark, NoPictureReason
 
 from tests.pipeline.chain import Stack, configured, dance, pixels, pose_frame, raw_frame
-from tests.pipeline.fake_stages import ZERO, somebody
+from tests.pipeline.fake_stages import ZERO, person
 
 NO_PERSON = NoPictureReason.NO_PICTURE_REASON_NO_PERSON
 RESTARTED = FrameRemark.FRAME_REMARK_RESTARTED
@@ -15,7 +15,7 @@ RESTARTED = FrameRemark.FRAME_REMARK_RESTARTED
 
 async def test_frames_without_a_person_are_answered_without_a_picture(stack: Stack) -> None:
     """A frame without a person has a reason and no picture; the generator is not called. Normalize gets the frame."""
-    stack.pose.script = lambda sequence: None if sequence in (2, 3) else somebody()
+    stack.pose.script = lambda sequence: None if sequence in (2, 3) else person()
     _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(6)))
     assert [answer.WhichOneof("result") for answer in answers] == ["picture"] * 2 + ["no_picture"] * 2 + ["picture"] * 2
     assert {answer.no_picture.reason for answer in answers[2:4]} == {NO_PERSON}
@@ -23,7 +23,7 @@ async def test_frames_without_a_person_are_answered_without_a_picture(stack: Sta
     assert [frame.HasField("pose") for frame in stack.normalize.frames] == [True, True, False, False, True, True]
 
 
-async def test_person_who_cannot_be_placed_is_told_from_nobody(stack: Stack) -> None:
+async def test_not_placed_is_distinguished_from_no_person(stack: Stack) -> None:
     """A person whose whole body was never seen is NOT_PLACED, with what is missing; the answer is not NO_PERSON."""
 
     def unplaced(answer):
@@ -32,7 +32,7 @@ async def test_person_who_cannot_be_placed_is_told_from_nobody(stack: Stack) -> 
             answer.ClearField("transform")
 
     stack.normalize.change = unplaced
-    stack.pose.script = lambda sequence: None if sequence == 1 else somebody()
+    stack.pose.script = lambda sequence: None if sequence == 1 else person()
     _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(3)))
     reasons = [answer.no_picture.reason for answer in answers]
     assert reasons == [NoPictureReason.NO_PICTURE_REASON_NOT_PLACED, NO_PERSON, 0]
@@ -55,7 +55,7 @@ async def test_held_joints_are_drawn(stack: Stack) -> None:
 @pytest.mark.parametrize(("absent", "restarts"), [(1, False), (11, False), (12, True), (30, True)])
 async def test_previous_picture_is_kept_for_half_a_second(stack: Stack, absent: int, restarts: bool) -> None:
     """At 25 Hz, 11 frames in between keep the previous picture. After 12 (0.52 s) it restarts, with a remark."""
-    poses = [somebody(), somebody(), *[None] * absent, somebody(), somebody()]
+    poses = [person(), person(), *[None] * absent, person(), person()]
     _, answers = await dance(stack.stub, configured("ben"), *(pose_frame(t, pose) for t, pose in enumerate(poses)))
     back, after = answers[-2:]
     assert int(pixels(back)[0, 0, 0]) == (ZERO + 1 if restarts else ZERO + 3)
@@ -66,28 +66,28 @@ async def test_previous_picture_is_kept_for_half_a_second(stack: Stack, absent: 
 
 async def test_half_a_second_is_counted_on_the_sources_clock(stack: Stack) -> None:
     """Frames with capture times need no rate: here 0.6 s pass in two frames."""
-    frames = [pose_frame(0, somebody(), 0.0), pose_frame(1, None, 0.2), pose_frame(2, somebody(), 0.8)]
+    frames = [pose_frame(0, person(), 0.0), pose_frame(1, None, 0.2), pose_frame(2, person(), 0.8)]
     _, answers = await dance(stack.stub, configured("ben", frame_rate_hz=0.0), *frames)
     assert RESTARTED in answers[2].remarks
 
 
 async def test_rate_counts_before_captured_at(stack: Stack) -> None:
     """With a rate, the frame numbers are the clock, as for normalize; capture times are ignored."""
-    frames = [pose_frame(0, somebody(), 0.0), pose_frame(1, somebody(), 9.0), pose_frame(14, somebody(), 9.1)]
+    frames = [pose_frame(0, person(), 0.0), pose_frame(1, person(), 9.0), pose_frame(14, person(), 9.1)]
     _, answers = await dance(stack.stub, configured("ben"), *frames)
     assert [RESTARTED in answer.remarks for answer in answers] == [False, False, True]
 
 
 async def test_body_outside_of_the_stage_is_said(stack: Stack) -> None:
     """A body that leaves the actor's crop is drawn as far as it is inside, with a remark."""
-    stack.pose.script = lambda sequence: somebody(60)
+    stack.pose.script = lambda sequence: person(60)
     _, answers = await dance(stack.stub, configured("ben"), raw_frame(0))
     assert list(answers[0].remarks) == [FrameRemark.FRAME_REMARK_OUT_OF_STAGE]
 
 
 async def test_pose_without_a_face_passes_the_face_stage(stack: Stack) -> None:
     """Without a face in the pose, the picture is the generator's, the face service is not called; a remark says so."""
-    stack.pose.script = lambda sequence: somebody(face=False)
+    stack.pose.script = lambda sequence: person(face=False)
     _, answers = await dance(stack.stub, configured("anna"), raw_frame(0))
     assert stack.face.requests == []
     assert list(answers[0].remarks) == [FrameRemark.FRAME_REMARK_NO_FACE]
@@ -121,20 +121,20 @@ async def test_remarks_of_normalize_reach_the_client(stack: Stack) -> None:
 
 async def test_broken_picture_is_that_frames_matter_alone(stack: Stack) -> None:
     """If pose cannot decode frame 2, it is answered BAD_FRAME with pose's message; the others get pictures."""
-    stack.pose.script = lambda sequence: "frame[2].picture.data: does not decode" if sequence == 2 else somebody()
+    stack.pose.script = lambda sequence: "frame[2].picture.data: does not decode" if sequence == 2 else person()
     _, answers = await dance(stack.stub, configured("ben"), *(raw_frame(t) for t in range(8)))
     assert [answer.sequence for answer in answers] == list(range(8))
     assert [answer.sequence for answer in answers if answer.WhichOneof("result") == "no_picture"] == [2]
     assert answers[2].no_picture.reason == NoPictureReason.NO_PICTURE_REASON_BAD_FRAME
     assert "does not decode" in answers[2].no_picture.detail
     assert [int(pixels(a)[0, 0, 0]) for a in answers if a.sequence != 2] == [ZERO + 1 + t for t in range(7)]
-    assert len(stack.pose.configs) == 1, "its stream goes on"
+    assert len(stack.pose.configs) == 1, "its stream continues"
 
 
 async def test_broken_pictures_at_the_start_in_a_row_and_at_the_end(stack: Stack) -> None:
     """Every frame is answered in order, wherever the broken pictures are."""
     broken = {0, 3, 4, 9}
-    stack.pose.script = lambda sequence: "broken" if sequence in broken else somebody()
+    stack.pose.script = lambda sequence: "broken" if sequence in broken else person()
     _, answers = await dance(stack.stub, configured("ben", look_ahead_frames=2), *(raw_frame(t) for t in range(10)))
     assert [answer.sequence for answer in answers] == list(range(10))
     assert {answer.sequence for answer in answers if answer.WhichOneof("result") == "no_picture"} == broken

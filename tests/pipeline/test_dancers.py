@@ -7,7 +7,7 @@ from dance.v1 import pose_pb2, transfer_pb2
 from dance.v1.transfer_pb2 import FrameRemark
 
 from tests.pipeline.chain import Stack, configured, dance, raw_frame
-from tests.pipeline.fake_stages import somebody
+from tests.pipeline.fake_stages import person
 
 OPENPOSE = pose_pb2.POSE_BACKEND_OPENPOSE
 CENTRE = pose_pb2.DancerSelection(centre=True)
@@ -48,7 +48,7 @@ async def test_a_lost_dancer_is_said(stack: Stack) -> None:
 @pytest.mark.parametrize("backend", [OPENPOSE, pose_pb2.POSE_BACKEND_MEDIAPIPE])
 async def test_a_new_stream_looks_where_the_dancer_was(stack: Stack, backend: pose_pb2.PoseBackend) -> None:
     """A restarted pose service has lost its tracks: the new stream requests the person nearest to the last position."""
-    stack.pose.script = lambda sequence: somebody(16.0)
+    stack.pose.script = lambda sequence: person(16.0)
     stack.pose.stumbles.at(3)
     _, answers = await dance(stack.stub, configured("ben", pose_backend=backend), *(raw_frame(t) for t in range(6)))
     assert len(answers) == 6
@@ -63,7 +63,7 @@ async def test_a_new_stream_looks_where_the_dancer_was(stack: Stack, backend: po
 
 async def test_a_resumed_session_looks_where_the_dancer_was(stack: Stack) -> None:
     """A checkpoint contains the dancer's position."""
-    stack.pose.script = lambda sequence: somebody(48.0)
+    stack.pose.script = lambda sequence: person(48.0)
     asked = {"pose_backend": OPENPOSE, "checkpoint_every_frames": 2}
     _, answers = await dance(stack.stub, configured("ben", **asked), raw_frame(0), raw_frame(1))
     await dance(stack.stub, configured("ben", **asked, checkpoint=answers[1].checkpoint), raw_frame(2))

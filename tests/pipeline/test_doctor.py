@@ -27,12 +27,12 @@ from motion.labelmap import LABEL_MAP_VERSION
 from serving.rpc import converters
 from serving.rpc.health import Health
 from tests.pipeline.chain import Stack, publish_actor, stack_of
-from tests.pipeline.fake_stages import somebody
+from tests.pipeline.fake_stages import person
 
 
 @contextmanager
-def nobody() -> Iterator[str]:
-    """An address where nothing listens, and nothing starts to."""
+def unused_address() -> Iterator[str]:
+    """An address where nothing listens during the test."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{held.getsockname()[1]}"
@@ -57,7 +57,7 @@ def place(stack: Stack) -> None:
     """Makes normalize place every figure inside the actor's picture, like the real one, so that it has a face there."""
 
     def placed(answer: normalize_pb2.NormalizedPose) -> None:
-        answer.pose.CopyFrom(converters.pose_to_proto(somebody()))
+        answer.pose.CopyFrom(converters.pose_to_proto(person()))
 
     stack.normalize.change = placed
 
@@ -102,7 +102,7 @@ async def test_a_stage_that_is_down_is_named(stack: Stack, stage: str, check: st
     place(stack)
     names = ("pose", "normalize", "triton", "face", "agent")
     addresses = {f"{name}_address": getattr(stack.settings, f"{name}_address") for name in names}
-    with nobody() as address:
+    with unused_address() as address:
         async with stack_of(stack.actors_root, **{**addresses, f"{stage}_address": address}) as chain:
             told = wrong(await found(chain.address))
     assert list(told) == [check]
@@ -112,7 +112,7 @@ async def test_a_stage_that_is_down_is_named(stack: Stack, stage: str, check: st
     assert "server's logs" in told[check]
 
 
-async def test_a_stage_that_hangs_is_told_from_one_that_is_down(stack: Stack):
+async def test_a_hanging_stage_is_distinguished_from_one_that_is_down(stack: Stack):
     """A stage that is reachable but does not answer is reported as hanging."""
     place(stack)
     stack.face.gates.hold()
@@ -127,7 +127,7 @@ async def test_a_stage_that_hangs_is_told_from_one_that_is_down(stack: Stack):
 
 @pytest.mark.parametrize("name", PROCESSES)
 async def test_an_unhealthy_process_is_named(stack: Stack, name: str):
-    """NOT_SERVING is reported with its meaning for this process; the other checks go on."""
+    """NOT_SERVING is reported with its meaning for this process; the other checks continue."""
     async with healths(**{other: other != name for other in PROCESSES}) as addresses:
         findings = await found(stack.address, health=addresses)
     told = wrong(findings)
@@ -136,9 +136,9 @@ async def test_an_unhealthy_process_is_named(stack: Stack, name: str):
     assert findings["frame with a picture"].ok
 
 
-async def test_a_health_port_where_nobody_is(stack: Stack):
+async def test_a_health_port_without_a_listener(stack: Stack):
     """A process that cannot be reached is reported as such."""
-    with nobody() as address:
+    with unused_address() as address:
         told = wrong(await found(stack.address, health={"face": address}))
     assert list(told) == ["face health"]
     assert "is face running" in told["face health"]
@@ -146,7 +146,7 @@ async def test_a_health_port_where_nobody_is(stack: Stack):
 
 async def test_without_a_server_the_stages_are_still_looked_at():
     """An orchestrator that is away is one finding; checks that do not need it still run."""
-    with nobody() as address:
+    with unused_address() as address:
         async with healths(pose=True, face=False) as addresses:
             findings = await found(address, health=addresses)
     assert list(wrong(findings)) == ["orchestrator", "face health"]
@@ -154,7 +154,7 @@ async def test_without_a_server_the_stages_are_still_looked_at():
     assert findings["pose health"].ok
 
 
-async def test_another_service_is_told_from_an_orchestrator():
+async def test_another_service_is_distinguished_from_an_orchestrator():
     """A foreign gRPC server, such as a health port, is reported as such."""
     async with healths(pose=True) as addresses:
         told = wrong(await found(addresses["pose"]))
@@ -162,7 +162,7 @@ async def test_another_service_is_told_from_an_orchestrator():
     assert "another gRPC service listens there" in told["actors"]
 
 
-async def test_what_speaks_no_grpc_is_told():
+async def test_a_server_without_grpc_is_reported():
     """Another kind of server, or one that expects TLS, is not reported as silent."""
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     async with server:
@@ -190,7 +190,7 @@ async def test_no_actor_is_a_finding(tmp_path: Path):
     assert told == {"actor bob": "the server does not have it -> it has anna"}
 
 
-async def test_a_full_server_is_no_broken_one(stack: Stack):
+async def test_a_full_server_is_not_reported_as_broken(stack: Stack):
     """If all sessions are taken, the finding says so and gives advice."""
     full = replace(stack.settings, max_sessions=1)
     names = ("pose", "normalize", "triton", "face", "agent")
@@ -205,7 +205,7 @@ async def test_a_full_server_is_no_broken_one(stack: Stack):
 
 def test_the_command_ends_with_1_where_anything_is_wrong(capfd: pytest.CaptureFixture[str]):
     """Findings go to stdout, one line each, followed by advice; the last line counts the failures."""
-    with nobody() as address:
+    with unused_address() as address:
         code = run(["doctor", "--server", address, "--stages", ""])
     out, err = capfd.readouterr()
     assert code == 1

@@ -122,7 +122,7 @@ async def test_silent_stage_is_a_timeout(tmp_path: Path) -> None:
             group.create_task(silent(stage))
 
 
-async def test_look_ahead_is_no_silence(tmp_path: Path) -> None:
+async def test_look_ahead_does_not_count_as_silence(tmp_path: Path) -> None:
     """Until the client has sent the frames of the look-ahead, no answer from normalize is due, and no time-out runs."""
     publish_actor(tmp_path, "anna")
     before = metrics.STAGE_RETRIES.labels("normalize")._value.get()
@@ -241,7 +241,7 @@ async def test_idle_client_is_ended(tmp_path: Path) -> None:
     assert f"it sent nothing for {SHORT_SECONDS} s" in error.details()
 
 
-async def test_look_ahead_is_no_excuse_for_silence(tmp_path: Path) -> None:
+async def test_look_ahead_does_not_excuse_silence(tmp_path: Path) -> None:
     """Frames that wait for their look-ahead are not due: a client that is silent then is idle."""
     publish_actor(tmp_path, "anna")
     async with stack_of(tmp_path, idle_seconds=SHORT_SECONDS) as stack:

@@ -16,7 +16,7 @@ from motion.body import fit_body, measure_body
 from motion.frame import FrameSize
 from serving.observability import metrics
 from tests.pipeline.chain import Stack, pose_frame, raw_frame, stack_of
-from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, somebody
+from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, person
 
 
 async def fit(stack: Stack, *frames: transfer_pb2.TransferRequest, **config: Any) -> transfer_pb2.FitBodyResponse:
@@ -32,7 +32,7 @@ async def fit(stack: Stack, *frames: transfer_pb2.TransferRequest, **config: Any
 
 async def test_clip_is_fitted_over_all_its_frames(stack: Stack) -> None:
     """Every frame is estimated (body only), client poses count like pictures, and the answer is the two-pass fit."""
-    poses = {t: somebody(20 + t) for t in range(10)}
+    poses = {t: person(20 + t) for t in range(10)}
     stack.pose.script = lambda sequence: poses[sequence] if sequence != 4 else None
     fitted = await fit(stack, *(raw_frame(t) for t in range(9)), pose_frame(9, poses[9]))
     size = FrameSize(SIDE_PX, SIDE_PX)
@@ -47,7 +47,7 @@ async def test_clip_is_fitted_over_all_its_frames(stack: Stack) -> None:
 
 async def test_broken_frame_counts_as_one_without_a_person(stack: Stack) -> None:
     """One picture that cannot be decoded does not spoil the clip."""
-    stack.pose.script = lambda sequence: "broken" if sequence == 1 else somebody()
+    stack.pose.script = lambda sequence: "broken" if sequence == 1 else person()
     fitted = await fit(stack, *(raw_frame(t) for t in range(4)))
     assert (fitted.frames, fitted.frames_with_person) == (4, 3)
 

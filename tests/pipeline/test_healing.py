@@ -49,7 +49,7 @@ async def test_each_picture_grows_from_the_one_before_it(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("look_ahead", [0, 3])
-async def test_normalize_goes_on_from_its_last_state(stack: Stack, look_ahead: int) -> None:
+async def test_normalize_continues_from_its_last_state(stack: Stack, look_ahead: int) -> None:
     """The new stream gets the state after the last answer, then the unanswered frames."""
     stack.normalize.stumbles.at(7)
     _, answers = await dance(

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from itertools import dropwhile
 from typing import Any
 
 import grpc.aio
@@ -83,32 +84,34 @@ async def listening(address: str) -> AsyncIterator[None]:
 @pytest.mark.parametrize("stage", STAGES)
 async def test_before_a_stage_was_reached_it_never_serves(stack: Stack, stage: str, monkeypatch):
     """Whatever the setting, SERVING comes once the last stage is reached, and nothing else changes."""
-    looks = asyncio.Semaphore(0)
+    checks = asyncio.Semaphore(0)
     missed: list[set[str]] = []
-    look = Reachability.look
+    check = Reachability.check
 
     async def counted(self: Reachability) -> tuple[str, ...]:
-        missing = await look(self)
-        missed.append(set(missing))  # an exception here fails no test: the orchestrator logs it and goes on
-        looks.release()
+        missing = await check(self)
+        missed.append(set(missing))  # an exception here fails no test: the orchestrator logs it and continues
+        checks.release()
         return missing
 
-    monkeypatch.setattr(Reachability, "look", counted)
+    monkeypatch.setattr(Reachability, "check", counted)
     with held_port() as wrong:
         async with orchestrator(stack, unready_after_seconds=3600, **{f"{stage}_address": wrong}) as health:
             assert await health.next() == NOT_SERVING
             following = asyncio.create_task(health.next())
             async with asyncio.timeout(PATIENCE_SECONDS):
                 for _ in range(5):
-                    await looks.acquire()
+                    await checks.acquire()
             assert not following.done()
             async with listening(wrong):
                 assert await following == SERVING
-    assert all(missing <= {stage} for missing in missed), missed
+    settled = list(dropwhile(lambda missing: missing != {stage}, missed))  # a busy machine reaches the others later
+    assert settled, missed
+    assert all(missing <= {stage} for missing in settled), missed
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_a_stage_that_was_reached_and_goes_is_told(stack: Stack, stage: str):
+async def test_a_stage_that_disappears_is_reported(stack: Stack, stage: str):
     """NOT_SERVING once a stage has been away for longer than the setting, SERVING again when it is back."""
     with held_port() as address:
         async with orchestrator(stack, unready_after_seconds=0.1, **{f"{stage}_address": address}) as health:
@@ -146,7 +149,7 @@ async def test_the_log_names_the_stage_and_its_address(caplog):
     assert caplog.records == []
     now_s = 10
     for _ in range(2):
-        await stages.look()
+        await stages.check()
     (record,) = caplog.records
     assert record.message == "stage cannot be reached"
     assert record.facts == {"stage": "pose", "address": "dns:///poze:1", "seconds": 10, "ever_reached": False}
@@ -158,7 +161,7 @@ async def test_with_all_stages_it_serves(stack: Stack):
         await health.becomes(SERVING)
 
 
-async def test_a_short_absence_is_no_reason():
+async def test_a_short_absence_does_not_change_health():
     """A stage away for less than the setting is only counted; the clock restarts when it is back."""
     moments = ((0, True), (5, False), (9.9, False), (10, True), (15, False), (19.9, False), (20, False), (21, True))
     now_s, there = 0.0, True
@@ -170,5 +173,5 @@ async def test_a_short_absence_is_no_reason():
     said = []
     for moment_s, there_then in moments:
         now_s, there = moment_s, there_then
-        said.append(await stages.look())
+        said.append(await stages.check())
     assert said == [(), (), (), (), (), (), ("pose",), ()]

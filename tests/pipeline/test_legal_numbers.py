@@ -29,7 +29,7 @@ from serving.rpc import converters
 from serving.rpc.error_status import ErrorInterceptor
 from serving.rpc.server import SERVER_OPTIONS
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pose_frame, publish_actor, stack_of
-from tests.pipeline.fake_stages import somebody
+from tests.pipeline.fake_stages import person
 
 STAGES = ("pose", "normalize", "generator", "face")
 LAST_SECOND = 253_402_300_799
@@ -90,7 +90,7 @@ def retries() -> float:
 
 def stretched(**joints_px: tuple[float, float]) -> Pose:
     """A person with some joints, by their names in `skeleton`, at other positions."""
-    pose = somebody()
+    pose = person()
     places = pose.joints_px.copy()
     for name, place in joints_px.items():
         places[getattr(skeleton, name)] = place
@@ -104,7 +104,7 @@ def sized(request: transfer_pb2.TransferRequest, width_px: int, height_px: int) 
 
 
 def timed(sequence: int, seconds: int, nanos: int = 0) -> transfer_pb2.TransferRequest:
-    request = pose_frame(sequence, somebody(30.0 + sequence % 3))
+    request = pose_frame(sequence, person(30.0 + sequence % 3))
     request.frame.captured_at.CopyFrom(Timestamp(seconds=seconds, nanos=nanos))
     return request
 
@@ -123,20 +123,20 @@ LARGE = body(near_height=10, far_height=10, near_ankle_y=10, far_ankle_y=10)
 @pytest.mark.parametrize(
     ("fields", "frames"),
     [
-        ({}, [pose_frame(MOST_NUMBERED_FRAMES - n, somebody(30.0 + n)) for n in (3, 2, 1)]),
-        ({"frame_rate_hz": 1000.0}, [pose_frame(MOST_NUMBERED_FRAMES - n, somebody(30.0 + n)) for n in (2, 1)]),
-        ({"frame_rate_hz": 0.001}, [pose_frame(n, somebody()) for n in (0, 1, MOST_NUMBERED_FRAMES - 1)]),
+        ({}, [pose_frame(MOST_NUMBERED_FRAMES - n, person(30.0 + n)) for n in (3, 2, 1)]),
+        ({"frame_rate_hz": 1000.0}, [pose_frame(MOST_NUMBERED_FRAMES - n, person(30.0 + n)) for n in (2, 1)]),
+        ({"frame_rate_hz": 0.001}, [pose_frame(n, person()) for n in (0, 1, MOST_NUMBERED_FRAMES - 1)]),
         ({"frame_rate_hz": 0.0}, [timed(2**53, 1), timed(2**53 + 1, 1, 1), timed(2**64 - 1, 1, 2)]),
         ({"frame_rate_hz": 0.0}, [timed(0, LAST_SECOND, 999_999_999), timed(1, LAST_SECOND, 999_999_999)]),
         ({"frame_rate_hz": 0.0}, [timed(0, -62_135_596_800), timed(1, LAST_SECOND), timed(2, 0)]),
         ({"frame_rate_hz": -0.0}, [timed(0, 1)]),
         ({}, [pose_frame(0, stretched(NOSE=(0, -1e6))), pose_frame(1, stretched(L_WRIST=(1e6, -1e6)))]),
-        ({"source_body": SMALL}, [pose_frame(0, stretched(L_WRIST=(1e6, 1e6))), pose_frame(1, somebody())]),
+        ({"source_body": SMALL}, [pose_frame(0, stretched(L_WRIST=(1e6, 1e6))), pose_frame(1, person())]),
         ({"source_body": LARGE}, [pose_frame(0, stretched(R_ANKLE=(-1e6, 1e6)))]),
         ({"source_body": SMALL}, [sized(pose_frame(n, stretched(NOSE=(1e6, 1e6))), 65_536, 1) for n in (0, 1)]),
         ({"source_body": SMALL}, [sized(pose_frame(n, stretched(NOSE=(1e6, 1e6))), 1, 65_536) for n in (0, 1)]),
         ({"look_ahead_frames": 30}, [pose_frame(n, stretched(L_WRIST=(1e6 * (-1) ** n, 0))) for n in range(9)]),
-        ({"checkpoint_every_frames": 2**32 - 1}, [pose_frame(0, somebody())]),
+        ({"checkpoint_every_frames": 2**32 - 1}, [pose_frame(0, person())]),
     ],
     ids=["last number", "last at 1000 Hz", "slowest rate", "any number", "year 9999", "from year 1", "minus zero",
          "far joints", "small source", "large source", "flat frame", "narrow frame", "look-ahead", "rare checkpoint"],
@@ -168,12 +168,12 @@ async def test_numbers_within_the_bounds_are_danced(
         ({"frame_rate_hz": float("inf")}, [], "config.frame_rate_hz"),
         ({"source_body": body(near_height=1e-300)}, [], "config.source_body"),
         ({"source_body": body(hip_x=float("nan"))}, [], "config.source_body"),
-        ({}, [pose_frame(2**53 + n, somebody()) for n in (0, 1)], "frame.sequence"),
-        ({}, [pose_frame(MOST_NUMBERED_FRAMES, somebody())], "frame.sequence"),
-        ({}, [pose_frame(2**64 - 1, somebody())], "frame.sequence"),
+        ({}, [pose_frame(2**53 + n, person()) for n in (0, 1)], "frame.sequence"),
+        ({}, [pose_frame(MOST_NUMBERED_FRAMES, person())], "frame.sequence"),
+        ({}, [pose_frame(2**64 - 1, person())], "frame.sequence"),
         ({"frame_rate_hz": 0.0}, [timed(1, LAST_SECOND + 1)], "frame.captured_at"),
-        ({}, [sized(pose_frame(1, somebody()), 65_537, 1)], "frame.client_pose.size"),
-        ({}, [sized(pose_frame(1, somebody()), 64, 2**32 - 1)], "frame.client_pose.size"),
+        ({}, [sized(pose_frame(1, person()), 65_537, 1)], "frame.client_pose.size"),
+        ({}, [sized(pose_frame(1, person()), 64, 2**32 - 1)], "frame.client_pose.size"),
     ],
 )
 async def test_numbers_beyond_the_bounds_are_refused_once(
@@ -211,17 +211,17 @@ async def test_fit_body_takes_far_bodies_and_refuses_late_numbers(tmp_path: Path
         fit = await fitted(*(sized(pose_frame(n, stretched(NOSE=(0, -1e6))), 1, 1) for n in range(3)))
         assert converters.body_stats_from_proto(fit.body, field="body").near_height == 10
         with pytest.raises(grpc.aio.AioRpcError, match=r"frame\.sequence: must be below 2\^48"):
-            await fitted(pose_frame(MOST_NUMBERED_FRAMES, somebody()))
+            await fitted(pose_frame(MOST_NUMBERED_FRAMES, person()))
     assert tracebacks.said == []
 
 
-async def test_a_session_with_late_numbers_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+async def test_a_session_with_late_numbers_resumes_from_its_checkpoint(tmp_path: Path) -> None:
     """Sequences at the bound survive a checkpoint: the next one is accepted, an earlier one is refused."""
     numbers = [MOST_NUMBERED_FRAMES - n for n in (4, 3, 2, 1)]
     async with normalizing(tmp_path) as (stack, _):
         first = configured("ben", checkpoint_every_frames=1)
-        _, answers = await dance(stack.stub, first, *(pose_frame(n, somebody()) for n in numbers[:2]))
+        _, answers = await dance(stack.stub, first, *(pose_frame(n, person()) for n in numbers[:2]))
         again = configured("ben", checkpoint=answers[-1].checkpoint)
-        _, rest = await dance(stack.stub, again, *(pose_frame(n, somebody()) for n in numbers[2:]))
+        _, rest = await dance(stack.stub, again, *(pose_frame(n, person()) for n in numbers[2:]))
     assert [answer.sequence for answer in itertools.chain(answers, rest)] == numbers
     assert all(answer.WhichOneof("result") == "picture" for answer in rest)

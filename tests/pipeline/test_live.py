@@ -32,7 +32,7 @@ async def test_live_keeps_the_newest_frame_and_answers_the_dropped_ones(stack: S
     assert sorted(stack.pose.pictures) == [0, 9]
 
 
-async def test_nothing_behind_the_door_is_dropped(stack: Stack, taken_in: TakenIn) -> None:
+async def test_nothing_past_the_door_is_dropped(stack: Stack, taken_in: TakenIn) -> None:
     """Frames that pose has seen are all generated, and the chain of previous pictures has no gap."""
     stack.triton.gates.hold(0)
     dancing = Dancing(stack.stub)

@@ -62,7 +62,7 @@ async def test_a_session_is_two_records(stack: Stack, records: Records):
     assert opened["session"] == ended["session"]
 
 
-async def test_the_client_is_told_the_session_it_may_quote(stack: Stack, records: Records):
+async def test_the_client_receives_the_session_id(stack: Stack, records: Records):
     """The session's id is in the initial metadata and in all of its records; another session has another id."""
     told = []
     for _ in range(2):
@@ -75,7 +75,7 @@ async def test_the_client_is_told_the_session_it_may_quote(stack: Stack, records
     assert len({*told}) == 2
 
 
-async def test_a_failed_stage_is_told_once(stack: Stack, records: Records):
+async def test_a_failed_stage_is_logged_once(stack: Stack, records: Records):
     """The record of the end, a warning, names stage and frame; the failure itself is only logged as retries."""
     stack.normalize.dies_at = 2
     dancing = Dancing(stack.stub)
@@ -88,20 +88,20 @@ async def test_a_failed_stage_is_told_once(stack: Stack, records: Records):
     assert "normalize fell over" in ended["error"]
     warnings = [one["message"] for one in records.said if one["level"] != "INFO"]
     assert warnings.count("session ended") == 1
-    assert set(warnings) == {"stage is asked again", "session ended"}
+    assert set(warnings) == {"stage is retried", "session ended"}
 
 
-async def test_a_repeated_attempt_is_told(stack: Stack, records: Records):
+async def test_a_retry_is_logged(stack: Stack, records: Records):
     """A retry is logged as a warning with stage, frame and reason, under the session's id."""
     stack.triton.unloaded[1] = (grpc.StatusCode.NOT_FOUND, "unknown model")
     await dance(stack.stub, configured(), raw_frame(0), raw_frame(1))
-    (again,) = records.of("stage is asked again")
+    (again,) = records.of("stage is retried")
     assert (again["level"], again["stage"], again["sequence"]) == ("WARNING", "generator", 1)
     assert "unknown model" in again["reason"]
     assert again["session"] == records.of("session ended")[0]["session"]
 
 
-async def test_a_refusal_is_told_with_its_reason(stack: Stack, records: Records):
+async def test_a_refusal_is_logged_with_its_reason(stack: Stack, records: Records):
     """A session that was never accepted has an end and no beginning."""
     dancing = Dancing(stack.stub)
     await dancing.send(configured("nobody-we-know"))
@@ -123,7 +123,7 @@ class Told:
 
 @asynccontextmanager
 async def overheard(told: Told) -> AsyncIterator[dict[str, str]]:
-    """Stages that set their context from their calls, like ours; yields the settings that lead to them."""
+    """Stages that set their context from their calls, like ours; yields the settings that point to them."""
 
     class Pose(FakePose):
         async def Estimate(self, requests, context):  # noqa: N802

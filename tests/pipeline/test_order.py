@@ -8,7 +8,7 @@ from dance.v1 import transfer_pb2
 
 from motion.frame import Picture
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, pose_frame, raw_frame
-from tests.pipeline.fake_stages import ZERO, somebody
+from tests.pipeline.fake_stages import ZERO, person
 
 
 async def test_every_frame_is_answered_once_in_order(stack: Stack) -> None:
@@ -62,7 +62,7 @@ async def test_two_sessions_never_mix(stack: Stack) -> None:
         return np.full_like(previous, colour)
 
     stack.triton.paint = paint
-    stack.pose.by_picture = lambda data: somebody(16 if data[0] == 1 else 48)
+    stack.pose.by_picture = lambda data: person(16 if data[0] == 1 else 48)
     left, right = Dancing(stack.stub), Dancing(stack.stub)
     for dancing in (left, right):
         await dancing.send(configured("ben"))
@@ -113,7 +113,7 @@ async def test_pose_instead_of_pixels_skips_the_pose_stage(stack: Stack) -> None
         stack.stub,
         configured("ben", return_options=transfer_pb2.ReturnOptions(stage_times=True, source_pose=True)),
         raw_frame(0),
-        pose_frame(1, somebody(20)),
+        pose_frame(1, person(20)),
         pose_frame(2, None),
         raw_frame(3),
     )
@@ -126,12 +126,12 @@ async def test_pose_instead_of_pixels_skips_the_pose_stage(stack: Stack) -> None
 
 async def test_client_that_sends_poses_takes_no_place_at_pose(stack: Stack) -> None:
     """Without pictures the pose service gets no call for the session."""
-    _, answers = await dance(stack.stub, configured("ben"), *(pose_frame(t, somebody()) for t in range(3)))
+    _, answers = await dance(stack.stub, configured("ben"), *(pose_frame(t, person()) for t in range(3)))
     assert len(answers) == 3
     assert stack.pose.configs == []
 
 
-async def test_pose_that_left_for_a_while_is_asked_anew(stack: Stack) -> None:
+async def test_pose_that_ended_its_stream_gets_a_new_one(stack: Stack) -> None:
     """If pose ends its stream while no answer is due, as it does with silent clients, the next picture opens one."""
     stack.pose.ends_behind = 0
     dancing = Dancing(stack.stub)
@@ -139,7 +139,7 @@ async def test_pose_that_left_for_a_while_is_asked_anew(stack: Stack) -> None:
     await dancing.accepted()
     assert [answer.sequence for answer in await dancing.answers(1)] == [0]
     await stack.pose.ended.wait()
-    await dancing.send(*(pose_frame(t, somebody()) for t in range(1, 4)))
+    await dancing.send(*(pose_frame(t, person()) for t in range(1, 4)))
     assert len(await dancing.answers(3)) == 3
     await dancing.send(raw_frame(4))
     assert [answer.sequence for answer in await dancing.rest()] == [4]

@@ -138,7 +138,7 @@ async def test_first_request_must_be_the_config(stack: Stack) -> None:
     ],
     ids=["sequence falls", "second config", "empty", "no content", "half a pose", "no size"],
 )
-async def test_frame_that_breaks_the_contract_ends_the_session_behind_earlier_frames(
+async def test_frame_that_breaks_the_contract_ends_the_session_after_earlier_frames(
     stack: Stack, request_: transfer_pb2.TransferRequest, named: str
 ) -> None:
     """INVALID_ARGUMENT that names the field, after all earlier frames have been answered."""

@@ -71,7 +71,7 @@ async def test_every_nth_answer_has_a_checkpoint(stack: Stack) -> None:
 
 @pytest.mark.parametrize("look_ahead", [0, 3])
 @pytest.mark.parametrize("at", range(FRAMES - 1))
-async def test_another_server_goes_on_behind_any_frame(stacks: tuple[Stack, Stack], at: int, look_ahead: int) -> None:
+async def test_another_server_resumes_after_any_frame(stacks: tuple[Stack, Stack], at: int, look_ahead: int) -> None:
     """The frames after the checkpoint, sent to another orchestrator, get the answers of the unbroken session."""
     first, second = stacks
     fields = {"look_ahead_frames": look_ahead, "checkpoint_every_frames": 1}
@@ -93,7 +93,7 @@ async def test_resumed_session_keeps_to_its_actors_version(stacks: tuple[Stack, 
     assert accepted.config.actor_version == 1
 
 
-async def test_sequence_goes_on_behind_the_checkpoint(stacks: tuple[Stack, Stack]) -> None:
+async def test_sequence_continues_after_the_checkpoint(stacks: tuple[Stack, Stack]) -> None:
     """Frames up to the checkpoint are refused: they were already answered."""
     first, second = stacks
     _, whole = await dance(first.stub, configured(checkpoint_every_frames=1), raw_frame(0), raw_frame(1))
@@ -101,7 +101,7 @@ async def test_sequence_goes_on_behind_the_checkpoint(stacks: tuple[Stack, Stack
     await dancing.send(configured(checkpoint=whole[1].checkpoint), raw_frame(1))
     _, error = await dancing.failure()
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert error.details() == "frame.sequence: must rise, got 1 after 1"
+    assert error.details() == "frame.sequence: must increase, got 1 after 1"
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ async def test_drained_stream_ends_though_its_client_does_not(stack: Stack, monk
     assert time.monotonic() - heard_s > 0.1
 
 
-async def test_frames_behind_the_drain_wait_where_they_are(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a server answers the frames in flight, further frames are not read and discarded."""
+async def test_frames_after_the_drain_are_not_read(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a server answers the frames in flight, further frames stay unread instead of being discarded."""
     monkeypatch.setattr(servicer, "_PARTING_SECONDS", PATIENCE_SECONDS)
     stack.triton.gates.hold(0)
     dancing = Dancing(stack.stub)

@@ -10,7 +10,7 @@ from dance.v1 import transfer_pb2
 from serving.actors.rollout import Canary, Served
 from serving.observability import metrics
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pose_frame, publish_actor, stack_of
-from tests.pipeline.fake_stages import somebody
+from tests.pipeline.fake_stages import person
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def version_of(stack: Stack, **fields) -> int:
 
 
 async def test_sessions_are_shared_between_a_canary_and_the_version_beside_it(stack: Stack):
-    """Both versions are danced, each session is told which, and a session that requests a version gets it."""
+    """Both versions are danced, `accepted` names the session's version, and a requested version is honoured."""
     store = stack.service._shared.actors
     assert await version_of(stack) == 2
     store.serve("ben", Served(1, Canary(2, 50)))
@@ -43,11 +43,11 @@ async def test_a_session_keeps_its_version(stack: Stack):
     """A session keeps the version it began with, even when it resumes from its checkpoint after a rollback."""
     store = stack.service._shared.actors
     dancing = Dancing(stack.stub)
-    await dancing.send(configured("ben", checkpoint_every_frames=1), pose_frame(0, somebody()))
+    await dancing.send(configured("ben", checkpoint_every_frames=1), pose_frame(0, person()))
     assert (await dancing.accepted()).config.actor_version == 2
     (first,) = await dancing.answers(1)
     store.serve("ben", Served(1))
-    await dancing.send(pose_frame(1, somebody()))
+    await dancing.send(pose_frame(1, person()))
     assert [answer.WhichOneof("result") for answer in await dancing.rest()] == ["picture"]
     assert await version_of(stack, checkpoint=first.checkpoint) == 2
     assert await version_of(stack) == 1

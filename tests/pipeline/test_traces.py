@@ -56,7 +56,7 @@ def named(spans: Any, name: str) -> list[Any]:
     return [span for span in spans.get_finished_spans() if span.name == name]
 
 
-async def test_numbers_of_64_bits_are_told_as_words(stack: Stack, spans: Any):
+async def test_numbers_of_64_bits_are_written_as_text(stack: Stack, spans: Any):
     """A frame's number may have 64 bits, an attribute has 63: with more, an exporter logs a traceback for each span."""
     first, last = raw_frame(2**63 - 2), raw_frame(2**64 - 1)
     for second, request in enumerate((first, last)):
@@ -185,7 +185,7 @@ def test_spans_reach_a_collector():
     assert tracing.begin_session("transfer", 1) is None
 
 
-def test_a_collector_that_does_not_answer_holds_up_nobody(monkeypatch: pytest.MonkeyPatch):
+def test_a_silent_collector_does_not_delay_the_exit(monkeypatch: pytest.MonkeyPatch):
     """At exit a process waits for its last spans, but only for a limited time."""
     monkeypatch.setattr(tracing, "_SHUTDOWN_SECONDS", 0.05)
     received: queue.Queue[Any] = queue.Queue()

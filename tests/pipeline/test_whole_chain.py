@@ -87,7 +87,7 @@ def _corners(pixels: Picture) -> np.ndarray:
     return np.hstack([pixels[:side_px, :side_px], pixels[:side_px, -side_px:]]).astype(int)
 
 
-async def test_of_a_damaged_actor_a_client_is_told_what_and_not_where(
+async def test_a_client_learns_what_is_damaged_but_not_where(
     actors: ActorStore, clip: list[Frame], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ):
     """Each kind of damage is named, without a path or a line of code of the server. The logs have them."""

@@ -187,7 +187,7 @@ CHECKS: Final[dict[str, Callable[[list[str]], str]]] = {
 
 
 def wrong_command(words: list[str]) -> str:
-    """What is wrong with a command, "" where nothing is or where it is not one of those that are checked."""
+    """Return the error in a command; "" if it has none, or if its kind of command is not checked."""
     program = words[0].removeprefix(".venv/bin/")
     if re.match("--[a-z]", program):
         return check_bare_option(words)
@@ -199,7 +199,7 @@ def wrong_command(words: list[str]) -> str:
 
 
 def wrong_commands(text: str) -> list[str]:
-    """What is wrong with the commands of a page, with their lines."""
+    """Return the errors in a page's commands, with their lines."""
     return [
         f"line {number}: {wrong}"
         for number, code in code_lines(text)

@@ -1,4 +1,4 @@
-"""The rules of the house that a reader relies on."""
+"""The structural rules that a reader relies on."""
 
 from __future__ import annotations
 
@@ -52,7 +52,6 @@ SEES_PROTOBUF = (
     "orchestrator/stages/",
     "serving/rpc/converters.py",
     "client/connection/session.py",
-    "client/doctor/probe_session.py",
 )
 
 
@@ -72,7 +71,7 @@ def _imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", ALLOWED)
 def test_imports_go_one_way(root: Path, package: str) -> None:
-    """Motion imports nobody, serving motion, services both; no service imports another."""
+    """Each package imports only those that `ALLOWED` names, and no service imports another."""
     for path in _modules(root, package):
         own = ".".join(path.relative_to(root).parts[: 2 if package == "services" else 1])
         for name in _imports(path):
@@ -105,7 +104,7 @@ def test_libraries_that_report_are_imported_in_one_place(root: Path, package: st
 
 @pytest.mark.parametrize("package", OURS)
 def test_nothing_that_is_read_can_run_code(root: Path, package: str) -> None:
-    """No pickles: not by themselves, not in NumPy's files, not in torch's; and no source text that is run."""
+    """The code reads no pickles, whether plain, in NumPy's files or in torch's, and runs no source text."""
     for path in _modules(root, package):
         where = path.relative_to(root).as_posix()
         pickles = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib"}
@@ -134,14 +133,14 @@ def test_every_channel_says_whether_it_may_use_a_proxy(root: Path) -> None:
 
 
 def _room(module: str, package: str) -> str:
-    """The room of `package` that a module is in; "" for a file beside the rooms."""
+    """The room of `package` that contains a module; "" for a file beside the rooms."""
     first = module.removeprefix(f"{package}.").partition(".")[0]
     return first if first in ROOMS[package] else ""
 
 
 @pytest.mark.parametrize("package", ROOMS)
 def test_rooms_import_in_one_direction(root: Path, package: str) -> None:
-    """A room imports only the rooms after it, so that their order is the order in which to read them."""
+    """A room imports only the rooms after it, so they can be read in that order."""
     folder = package.replace(".", "/")
     assert {path.parent.name for path in (root / folder).glob("*/*.py")} - {"__pycache__"} <= set(ROOMS[package])
     for path in _modules(root, folder):

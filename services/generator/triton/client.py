@@ -53,7 +53,7 @@ class TritonClient:
         self._client = connected(address, tls)
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         await self._client.close()
 
     async def answers(self) -> bool:

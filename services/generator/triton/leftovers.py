@@ -59,7 +59,7 @@ class PrivateFolder:
                 raise
             if self._lock is not None:
                 return
-        raise OSError("what is made there is removed at once")
+        raise OSError("files created there are removed at once")
 
     def remove(self) -> None:
         """Remove the folder and its contents, but not the targets of links in it."""
@@ -87,7 +87,7 @@ class Regions:
                 self._lock = _locked(folder, f"{self.prefix}{_LOCK}")
             if self._lock is not None:
                 return
-        raise OSError("what is made there is removed at once")
+        raise OSError("files created there are removed at once")
 
     def sizes_bytes(self) -> dict[str, int]:
         """Return name and size of each region."""
@@ -157,7 +157,7 @@ def plain_folder(
 
 
 def sweep() -> list[Path]:
-    """Remove what killed processes of this user left, agents and their Tritons; returns it.
+    """Remove the leftovers of this user's killed agents and their Tritons; return their paths.
 
     Files of live processes and of other users are kept. Never raises: errors must not prevent a start.
     """

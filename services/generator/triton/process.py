@@ -310,7 +310,7 @@ def _free_ports(host: str, wanted: TritonPorts) -> TritonPorts:
                 probe.bind((host, port))
             except OSError as error:
                 where = f"{host}:{port}"
-                raise BadSettings(f"triton_{name}_port", f"{where} cannot be listened on; is it in use?") from error
+                raise BadSettings(f"triton_{name}_port", f"cannot listen on {where}; is it in use?") from error
             return int(probe.getsockname()[1])
 
         return TritonPorts(grpc=chosen("grpc", wanted.grpc), metrics=chosen("metrics", wanted.metrics))

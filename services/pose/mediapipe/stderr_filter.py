@@ -97,7 +97,7 @@ class _Filter:
         process, self._process = self._process, None
         assert process.stdin is not None
         process.stdin.close()
-        # A child process that was started meanwhile keeps the pipe open, and the filter waits for it.
+        # A child process that was started in the meantime keeps the pipe open, and the filter waits for it.
         with suppress(subprocess.TimeoutExpired):
             process.wait(_LAST_LINES_SECONDS)
 

@@ -233,7 +233,7 @@ def _input(facts: Fields) -> InputFacts:
 
 def _text(fields: Fields, name: str, default: str | None = None) -> str:
     """Read a string; it may be empty if there is a default."""
-    text: str = fields.value(name, "a text", lambda value: isinstance(value, str) and (value or default == ""), default)
+    text: str = fields.value(name, "a string", lambda it: isinstance(it, str) and (it or default == ""), default)
     return text
 
 

@@ -103,7 +103,7 @@ def find_peaks(heatmaps: Floats) -> Peaks:
 def _between_cells(
     padded: Floats, part: Ints, row: Ints, column: Ints, down: int, right: int, inside: NDArray[np.bool_]
 ) -> Floats:
-    """`[N]`: offset of each peak from its cell's centre along one axis, by a parabola through three logarithms."""
+    """Return each peak's offset from its cell's centre along one axis, `[N]`: a parabola through three logarithms."""
     before = np.log(np.maximum(padded[part, row - down, column - right], _FAINT))
     at = np.log(np.maximum(padded[part, row, column], _FAINT))
     after = np.log(np.maximum(padded[part, row + down, column + right], _FAINT))
@@ -167,7 +167,7 @@ def _line_integrals(
     places = np.linspace(0, 1, LINE_SAMPLES, dtype=np.float32)
 
     def read(pairs: Ints, at: Floats) -> Floats:
-        """`[m, s]`: the field's component along the lines of `pairs`, at the fractions `at` of their lengths."""
+        """Return the field's component along the lines of `pairs`, at the fractions `at` of their lengths, `[m, s]`."""
         column = np.rint(x[pairs, None] + along_x[pairs, None] * at).astype(np.int32)
         row = np.rint(y[pairs, None] + along_y[pairs, None] * at).astype(np.int32)
         cell = row * width + column

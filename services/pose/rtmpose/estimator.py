@@ -159,7 +159,7 @@ def crop_matrix(box: NDArray[np.float32], width_px: int, height_px: int) -> NDAr
     The aspect ratio is kept.
     """
     left, top, right, bottom = (float(value) for value in box)
-    # If the crop's aspect ratio differs from the box's, the crop shows more of the picture beside the box.
+    # If the crop's aspect ratio differs from the box's, the crop shows more of the picture around the box.
     scale = _BOX_ROOM * max(max(right - left, 1) / width_px, max(bottom - top, 1) / height_px)
     x, y = (left + right) / 2, (top + bottom) / 2
     return np.array([[1 / scale, 0, width_px / 2 - x / scale], [0, 1 / scale, height_px / 2 - y / scale]], np.float32)

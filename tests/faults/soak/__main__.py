@@ -89,7 +89,7 @@ async def _soak(seconds: float, seed: int, plot: Path, samples: Path) -> bool:
     draw(watch.series, watch.at_rest, end_seconds, plot)
     print(f"\n{_sessions(crowd.tally)} in {end_seconds / 60:.0f} minutes, seed {seed}\n")
     print(verdict.table(watch.at_rest, end_seconds))
-    print(f"\ngauges behind the last session: {len(left)}, of which not at zero: {len(verdict.still_up(left))}")
+    print(f"\ngauges after the last session: {len(left)}, not at zero: {len(verdict.still_up(left))}")
     for fault in faults:
         print(f"FAILED: {fault}")
     print(f"{'FAILED' if faults else 'good'}; {plot}, {samples}")
@@ -132,7 +132,7 @@ def _of_sessions(tally: Tally, seconds: float) -> list[str]:
 def _sessions(tally: Tally) -> str:
     kinds = ", ".join(f"{kind} {tally.ended[kind]}" for kind in KINDS)
     told = f"{tally.sessions} sessions with {tally.frames:,} answered frames"
-    return f"{told} ({kinds}; no place for {tally.full}; unexpected {len(tally.unexpected)})"
+    return f"{told} ({kinds}; refused {tally.full}; unexpected {len(tally.unexpected)})"
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class Unexpected(Exception):
 
 
 class Full(Exception):
-    """There was no place, and the server said when to retry."""
+    """The server was full and said when to retry."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Tally:
 
     @property
     def sessions(self) -> int:
-        """The number of sessions that ended, and of those for which there was no place."""
+        """The number of sessions that ended, and the number that were refused because the server was full."""
         return sum(self.ended.values()) + self.full + len(self.unexpected)
 
 
@@ -256,7 +256,7 @@ class Crowd:
         raise Unexpected(f"nothing was refused, {expected.name} was due")
 
     async def crowding(self, chance: random.Random) -> int:
-        """Open more sessions than there are places: exactly the places are taken, and the others are told to retry."""
+        """Open more sessions than there are places: as many as fit are accepted, the others get a time to retry."""
         async with open_channel(self._address) as channel:
             calls = [_call(channel) for _ in range(MAX_SESSIONS + 2)]
             told = await asyncio.gather(*(_open(call, _config(SMALL)) for call in calls), return_exceptions=True)

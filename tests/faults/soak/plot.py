@@ -33,7 +33,7 @@ def draw(series: Series, at_rest: Series, end_seconds: float, path: Path) -> Non
         axes.axvspan(3 * quarter, 4 * quarter, color="0.93")
     rest.axhline(100 * MAX_GROWTH, color="0.4", linestyle="--", linewidth=0.8)
     rest.set_ylim(-_SHOWN_PERCENT, _SHOWN_PERCENT)
-    rest.set_ylabel("memory while nobody dances, %\nbeside the second quarter")
+    rest.set_ylabel("memory without sessions, %\nof the second quarter")
     rest.set_title("Grey: the quarters whose medians are compared. Dashed: the growth that is allowed.", fontsize=10)
     rest.legend(fontsize=8, ncols=2, loc="lower right")
     always.set_yscale("log")

@@ -42,7 +42,7 @@ def apply(api: ApiServer, what: Path, home: Path) -> list[str]:
 def test_applying_twice_changes_nothing(api: ApiServer, tmp_path: Path):
     """The first run creates everything in a working order; the second run finds nothing to do.
 
-    But for PodDisruptionBudgets: kubectl replaces their selectors as a whole, and sends what is there already.
+    PodDisruptionBudgets are the exception: kubectl replaces their selectors as a whole, so it sends them again.
     """
     first = apply(api, DEPLOY, tmp_path)
     assert {line.rpartition(" ")[2] for line in first} == {"created"}

@@ -96,7 +96,7 @@ def test_sound_stays_in_step(tmp_path, what):
 def test_sound_of_an_unknown_codec_is_ignored(tmp_path):
     """The pictures are copied without sound, and there is a note."""
     notes = copied(sound_unnamed(flashing(tmp_path / "a.mov", 7, sound="pcm_s16le")), tmp_path / "out.mp4")
-    assert notes == ("its sound is ignored, because FFmpeg does not know the codec",)
+    assert notes == ("its sound is ignored, because FFmpeg does not support the codec",)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert not container.streams.audio
         assert len(list(container.decode(video=0))) == FRAMES

@@ -41,7 +41,7 @@ class TransferServiceServicer(object):
         or a frame breaks the contract; BadRequest names the field; do not retry. NOT_FOUND: the actor does not exist.
         FAILED_PRECONDITION: the actor has another label-map version. UNIMPLEMENTED: this server does not support a field.
         UNAVAILABLE: a stage failed; the message names the stage and the frame. DEADLINE_EXCEEDED: a stage or the client
-        was silent for longer than allowed. RESOURCE_EXHAUSTED: the server is full; RetryInfo gives the time until a retry.
+        was silent for longer than allowed. RESOURCE_EXHAUSTED: the server is full; RetryInfo has the time until a retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

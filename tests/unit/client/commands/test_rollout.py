@@ -57,7 +57,7 @@ def test_a_version_is_tried_served_and_taken_back(store: ActorStore, capsys):
         (["canary", "nobody", "--version", "1", "--percent", "10"], 1, "there is no actor 'nobody'; there are: kind"),
         (["promote", "kind", "--version", "7"], 1, "has no version 7"),
         (["promote", "kind", "--version", "1", "--newest"], 2, "exclude each other"),
-        (["rollback", "../kind"], 1, "is no actor id"),
+        (["rollback", "../kind"], 1, "is not an actor id"),
     ],
 )
 def test_mistakes_are_one_line_and_change_nothing(store: ActorStore, capsys, words, code, said):

@@ -99,7 +99,7 @@ def test_a_server_with_tls_is_not_taken_without_its_ca(serve, authority: Authori
         ("--server dance.example:1 --insecure --tls-ca CA", "--insecure means plaintext and --tls-ca means TLS"),
         ("--server 127.0.0.1:1 --tls-certificate CA", "--tls-certificate and --tls-key belong together"),
         ("--server 127.0.0.1:1 --tls-key TOKEN --tls-certificate CA", "--tls-certificate needs --tls-ca"),
-        ("--server 127.0.0.1:1 --tls-ca TOKEN", "the CA's file holds no certificate in PEM"),
+        ("--server 127.0.0.1:1 --tls-ca TOKEN", "the CA's file contains no certificate in PEM"),
         ("--server 127.0.0.1:1 --tls-ca nowhere.pem", "nowhere.pem: the CA's file cannot be read: No such file"),
         ("--token-file TOKEN", "--token-file is for a server that runs elsewhere: name it with --server"),
     ],

@@ -37,7 +37,7 @@ def test_a_sound_track_of_an_unknown_kind_is_no_obstacle(serve, tmp_path, capsys
     assert transfer(sound_unnamed(source), tmp_path / "out.mp4", serve().address) == 0
     assert count_of(tmp_path / "out.mp4") == 6
     said = " ".join(capsys.readouterr().err.split())
-    assert said.count("its sound is ignored, because FFmpeg does not know the codec") == 1
+    assert said.count("its sound is ignored, because FFmpeg does not support the codec") == 1
 
 
 def test_names_with_colons_are_files(serve, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ def test_a_place_comes_back_however_its_session_ends():
     assert not places._taken
 
 
-def test_nobody_in_particular_has_only_the_common_limit():
+def test_anonymous_callers_have_only_the_common_limit():
     """Anonymous callers do not share one client's limit."""
     places = Places(most=2, most_per_client=1)
     with places.hold(ANONYMOUS), places.hold(ANONYMOUS):

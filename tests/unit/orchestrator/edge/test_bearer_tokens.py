@@ -59,7 +59,7 @@ def test_a_client_may_have_two_tokens(tmp_path: Path):
         (f"\n{DIGEST}", "line 2 .* NAME:SHA256"),
         (f"../studio:{DIGEST}", "line 1 .* NAME:SHA256"),
         (f"studio:{DIGEST}00", "line 1 .* NAME:SHA256"),
-        (f"studio:{DIGEST}\ntheatre:{DIGEST}", "line 2 .* token of studio to theatre"),
+        (f"studio:{DIGEST}\ntheatre:{DIGEST}", "line 2 .* same token for theatre as for studio"),
     ],
 )
 def test_a_line_that_makes_no_sense_is_named(tmp_path: Path, text: str, said: str):
@@ -151,7 +151,7 @@ def test_a_key_set_that_makes_no_sense_is_refused(tmp_path: Path, entries: list[
     "text",
     ["", "[]", '{"keys": 3}', '{"keys": ["x"]}', "\ud800", "[" * 100_000, '{"keys": [{"n": 1e400}]}', '{"keys": NaN}'],
 )
-def test_a_file_that_is_no_key_set_is_refused(tmp_path: Path, text: str):
+def test_a_file_that_is_not_a_key_set_is_refused(tmp_path: Path, text: str):
     """The error says which form is expected."""
     path = tmp_path / "keys.json"
     path.write_bytes(text.encode(errors="surrogatepass"))

@@ -28,7 +28,7 @@ async def test_full_link_makes_its_sender_wait() -> None:
     assert [(await link.take())[0] for _ in range(2)] == [1, 2]
 
 
-async def test_end_and_failure_come_behind_the_last_item() -> None:
+async def test_end_and_failure_come_after_the_last_item() -> None:
     """Items put before the end are still taken; then every take raises the end or the failure."""
     ended: Link[int] = Link(3)
     failed: Link[int] = Link(3)

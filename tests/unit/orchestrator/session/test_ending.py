@@ -32,7 +32,7 @@ def test_every_failure_has_a_reason(failure: BaseException | None, reason: EndRe
     assert ending.reason(failure) is reason
 
 
-def test_a_client_that_was_told_to_resume_was_drained() -> None:
+def test_a_client_asked_to_resume_counts_as_drained() -> None:
     """Once the client is told where to resume, its end and its cancellation count as drained; failures do not."""
     ending = Ending()
     ending.enter(Phase.DRAINED)

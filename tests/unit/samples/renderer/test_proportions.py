@@ -60,7 +60,7 @@ def test_feet_are_on_the_floor(performer: Performer, dance) -> None:
 
 
 @takes
-def test_nobody_leaves_the_picture(performer: Performer, dance) -> None:
+def test_no_person_leaves_the_picture(performer: Performer, dance) -> None:
     """Every joint of every frame is at least 8 % of the picture from its edge; fingers reach 4 % beyond the wrist."""
     size = 512
     view, body = performer.room.camera(size, size), performer.body

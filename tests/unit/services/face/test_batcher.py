@@ -53,8 +53,8 @@ def ask(batcher: Batcher[str, int, int], key: str, item: int) -> asyncio.Task[Ba
     return asyncio.create_task(batcher.submit(key, item))
 
 
-async def test_the_first_waits_for_nobody():
-    """An item that finds the worker idle starts at once, alone; items that arrive meanwhile share the next batch."""
+async def test_the_first_starts_alone_and_at_once():
+    """An item that finds the worker idle starts at once, alone; those that arrive during its run share the next."""
     worker = HeldWorker()
     async with batching(worker) as batcher:
         first = ask(batcher, "a", 1)

@@ -78,7 +78,7 @@ async def test_networks_are_opened_once_and_the_oldest_goes(workshop: Workshop):
     assert keys(networks) == [("a", 1), ("c", 1)]
 
 
-async def test_an_opening_keeps_nobody_else_waiting(workshop: Workshop):
+async def test_an_opening_does_not_delay_open_networks(workshop: Workshop):
     """While one network opens, once for all callers, an open one is returned at once."""
     networks = workshop.networks()
     await networks.network("a", 1)
@@ -115,7 +115,7 @@ async def test_too_many_who_wait_are_refused(workshop: Workshop):
     await first
 
 
-async def test_a_failure_is_told_and_tried_again(workshop: Workshop):
+async def test_a_failure_is_reported_and_tried_again(workshop: Workshop):
     """A failure to open goes to its callers, and the next caller tries again."""
     networks = workshop.networks()
     workshop.c_is_damaged = True

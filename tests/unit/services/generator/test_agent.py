@@ -296,7 +296,7 @@ async def test_a_version_that_is_published_and_not_served_is_not_loaded():
 
 
 async def test_an_unreadable_actor_does_not_stop_the_check():
-    """The check goes on with the other actors after an invalid id, or an actor that is removed meanwhile."""
+    """The check goes on with the other actors after an invalid id, or an actor that is removed during the check."""
     world = World({"Odd": [1], "gone": [1], "z": [1]}, wanted_ids=None)  # type: ignore[arg-type]
 
     def served(actor_id: str) -> Served:
@@ -371,7 +371,7 @@ async def test_an_actor_at_fault_does_not_restart_triton(caplog: pytest.LogCaptu
     assert not await world.agent.check()
     assert "stop" not in world.events
     assert world.agent.loaded() == [("b", 1)]
-    with pytest.raises(ActorUnusable, match=r"is damaged; the generator's log says more$"):
+    with pytest.raises(ActorUnusable, match=r"is damaged; see the generator's log$"):
         await world.agent.ensure("a")
 
 

@@ -10,7 +10,7 @@ def pictures(seed, count=1, side=16):
 
 
 def test_full_network_has_the_published_size():
-    """ngf 64, 4 downsamplings, 9 blocks have the published 182.5 million weights, less the biases a norm takes away."""
+    """ngf 64, 4 downsamplings, 9 blocks: the published 182.5 million weights, minus biases that a norm cancels."""
     with torch.device("meta"):
         network = GlobalGenerator(6, 3, 64, 4, 9)
     count = sum(weight.numel() for weight in network.parameters())
@@ -37,7 +37,7 @@ def test_local_enhancer_has_the_published_shape():
 
 
 def test_local_enhancer_adds_to_the_trunk_of_a_coarse_generator():
-    """Warm from a generator of half the size, its trunk gives that one's features; it is served like any other."""
+    """Started from a generator of half the size, its trunk returns the same features; it is served like any other."""
     torch.manual_seed(0)
     coarse, fine = GlobalGenerator(6, 4, 4, 1, 1), LocalEnhancer(6, 4, 4, 1, 1)
     fine.warm_start(coarse)
@@ -87,7 +87,7 @@ def test_plate_comes_out_unchanged_where_nothing_is_drawn():
 
 
 def test_served_pictures_are_uint8_and_independent_of_their_neighbours():
-    """A batch of two gives what each of the two gives alone."""
+    """A batch of two returns what each item returns alone."""
     torch.manual_seed(0)
     served = ServedGenerator(GlobalGenerator(6, 3, 4, 1, 1), None)
     labels, previous = pictures(0, 2), pictures(1, 2)
@@ -116,7 +116,7 @@ def test_padding_applies_to_halving_convolutions(padding, pixels):
 
 
 def test_enhancer_pads_all_that_it_halves():
-    """Its own halving convolution and those of its trunk; and it starts from a coarse generator that pads alike."""
+    """All its stride-2 convolutions use the same padding; it can start from a coarse generator with that padding."""
     torch.manual_seed(0)
     coarse, fine = GlobalGenerator(6, 3, 4, 2, 1, padding="zeros"), LocalEnhancer(6, 3, 4, 2, 1, padding="zeros")
     fine.warm_start(coarse)

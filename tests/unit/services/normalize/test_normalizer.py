@@ -111,7 +111,7 @@ def test_an_extrapolation_is_said_and_so_is_its_limit():
     assert (placed(far_beyond).extrapolated, placed(far_beyond).limited) == (True, True)
 
 
-def test_nobody_is_answered_without_a_pose():
+def test_no_person_is_answered_without_a_pose():
     """Before the first person, a frame without a person is answered with neither pose nor held joints."""
     (answer,) = danced([None])
     assert answer.pose is None
@@ -241,7 +241,7 @@ def test_look_ahead_removes_a_wild_frame():
 
 @pytest.mark.parametrize(("rate_hz", "look_ahead"), [(25.0, 1), (30.0, 2), (60.0, 3)])
 @pytest.mark.parametrize("there", ["x...x...x", "x.x.x.x.x", "..x..", "..xx..", "x...xx.x."])
-def test_whoever_is_there_is_danced_whatever_the_gaps(rate_hz, look_ahead, there):
+def test_a_person_between_gaps_is_danced(rate_hz, look_ahead, there):
     """A person in a single frame between frames without one is kept, at their own position."""
     poses = [dancer(0.5, hip_x=0.3 + 0.04 * t) if sign == "x" else None for t, sign in enumerate(there)]
     answers = danced(poses, look_ahead_frames=look_ahead, frame_rate_hz=rate_hz)
@@ -308,7 +308,7 @@ def test_time_stamps_serve_where_the_rate_is_unknown():
         Normalizer(config(frame_rate_hz=0.0)).push(PoseFrame(0, SIZE, None))
 
 
-def test_half_a_second_of_nobody_starts_the_filter_anew():
+def test_half_a_second_without_a_person_restarts_the_filter():
     """A dancer who returns after half a second is shown at the new position, not on the way from the old one."""
     away = danced([dancer(0.5, 0.2)] * 5 + [None] * 14 + [dancer(0.5, 0.7)])[-1]
     fresh = danced([dancer(0.5, 0.7)])[0]
@@ -317,7 +317,7 @@ def test_half_a_second_of_nobody_starts_the_filter_anew():
     np.testing.assert_allclose(away.pose.joints_px, fresh.pose.joints_px, atol=1e-3)
 
 
-def test_another_frame_size_starts_the_filter_anew():
+def test_another_frame_size_restarts_the_filter():
     """A change of the frame's size within a stream mixes no pixels of both."""
     normalizer = Normalizer(config())
     normalizer.push(PoseFrame(0, SIZE, dancer(0.5)))
@@ -377,7 +377,7 @@ moves = st.lists(
     is_given=st.booleans(),
     step=st.sampled_from([1, 3]),
 )
-def test_a_new_stream_goes_on_exactly_as_the_old_one_would_have(poses, look_ahead, rate_hz, is_given, step):
+def test_a_new_stream_continues_exactly_as_the_old_one(poses, look_ahead, rate_hz, is_given, step):
     """At every frame, a stream that gets its `state_after` and the frames after it returns the very same answers."""
     settings_ = {"look_ahead_frames": look_ahead, "frame_rate_hz": rate_hz, "source_body": SOURCE if is_given else None}
     frames = [PoseFrame(i * step, SIZE, pose, 100 + i * step / 40) for i, pose in enumerate(poses)]

@@ -110,7 +110,7 @@ def test_one_euro_leaves_what_does_not_move():
     np.testing.assert_array_equal(filtered(np.full(20, 321.5), 25), 321.5)
 
 
-def test_nobody_is_an_empty_table():
+def test_no_person_is_an_empty_table():
     """No person and a pose without visible joints give the same table."""
     np.testing.assert_array_equal(table_of(None), table_of(Pose.nothing_seen()))
 

@@ -39,7 +39,7 @@ def test_a_published_version_waits_where_the_served_one_was_chosen(store: ActorS
     assert store.load("kind").version == 4
 
 
-def test_a_canary_gets_its_share_and_nobody_changes_sides(store: ActorStore):
+def test_a_canary_gets_its_share_and_no_session_changes_sides(store: ActorStore):
     """The canary gets its share of sessions; they keep it when the share grows; another canary gets different ones."""
     who = [f"session {n}" for n in range(4000)]
 
@@ -91,9 +91,9 @@ def test_what_is_written_is_read(store: ActorStore):
         ({"version": 0, "canary": {"version": 1, "percent": 5}}, "a canary needs another version that is served"),
         ({"version": True}, "a whole number from .* got True"),
         ({"version": "2"}, "a whole number from .* got '2'"),
-        ({"version": 9}, "names version 9, which is not there"),
-        ({"version": 1, "canary": {"version": 9, "percent": 5}}, "names version 9, which is not there"),
-        ({"version": 1, "canary": {"version": 1, "percent": 5}}, "cannot be the canary beside version 1"),
+        ({"version": 9}, "names version 9, which does not exist"),
+        ({"version": 1, "canary": {"version": 9, "percent": 5}}, "names version 9, which does not exist"),
+        ({"version": 1, "canary": {"version": 1, "percent": 5}}, "cannot be the canary of version 1"),
         ({"version": 1, "canary": {"version": 2, "percent": 100}}, "between 0 and 100"),
         ({"version": 1, "canaries": []}, "canaries: no such field"),
         ([1], "expected an object, got a list"),

@@ -27,7 +27,7 @@ from serving.pictures.codec import encode_picture
 from tests.tiny_actors import publish_tiny
 
 
-def test_what_is_no_actor_is_passed_by(tmp_path: Path):
+def test_what_is_not_an_actor_is_ignored(tmp_path: Path):
     """Folders with other names, plain files and empty folders do not prevent the listing of actors."""
     store = ActorStore(tmp_path / "actors")
     parts = tmp_path / "parts"
@@ -61,7 +61,7 @@ def test_what_is_no_actor_is_passed_by(tmp_path: Path):
         "a b",
     ],
 )
-def test_no_path_is_built_from_what_is_no_actor_id(tmp_path: Path, name: str):
+def test_no_path_is_built_from_an_invalid_actor_id(tmp_path: Path, name: str):
     """Loading, listing versions and publishing refuse such a name, even if it leads to an actor."""
     store = ActorStore(tmp_path / "actors")
     parts = tmp_path / "parts"
@@ -69,7 +69,7 @@ def test_no_path_is_built_from_what_is_no_actor_id(tmp_path: Path, name: str):
     kind = publish_tiny(store, parts, "kind")
     kind.folder.parent.rename(tmp_path / "secret")
     for use in (store.load, store.versions, lambda bad: publish_tiny(store, parts, bad)):
-        with pytest.raises(BadInput, match="is no actor id"):
+        with pytest.raises(BadInput, match="is not an actor id"):
             use(name)
     assert list(store.root.iterdir()) == []
 
@@ -94,7 +94,7 @@ def test_the_newest_version_is_served_until_another_is_named(tmp_path: Path):
         assert store.load("kind").version == 1
 
 
-def test_a_first_version_may_be_served_to_nobody(tmp_path: Path):
+def test_a_first_version_may_be_published_without_serving(tmp_path: Path):
     """Loading the actor then raises an error, and loading the version by its number works."""
     store = ActorStore(tmp_path / "actors")
     publish_tiny(store, tmp_path, "kind", serve=False)
@@ -106,7 +106,7 @@ def test_a_first_version_may_be_served_to_nobody(tmp_path: Path):
     )
     assert store.load("kind", 1).version == 1
     assert store.served("kind").percent(1) == 0
-    with pytest.raises(ActorNotFound, match=r"^version 1 is the only one .*: a canary needs another one"):
+    with pytest.raises(ActorNotFound, match=r"^version 1 is the only one .*: a canary needs a second one"):
         with_canary(store.served("kind"), 1, 10)
     assert promoted(store.served("kind"), 1) == Served(1)
     publish_tiny(store, tmp_path, "kind", serve=False)

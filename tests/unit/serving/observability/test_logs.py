@@ -101,7 +101,7 @@ def test_an_exception_stays_in_its_json_record():
     assert "RuntimeError: broken" in json.loads(line)["exception"]
 
 
-def test_a_caller_that_has_gone_is_no_error(capsys: pytest.CaptureFixture[str]):
+def test_a_caller_that_has_gone_is_not_an_error(capsys: pytest.CaptureFixture[str]):
     """grpcio's traceback for a status whose caller has gone becomes INFO; its other failures are unchanged."""
 
     def failed(*operations: str) -> None:

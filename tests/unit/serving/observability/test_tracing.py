@@ -31,7 +31,7 @@ PROXY = {"http_proxy": "http://proxy.example:3128"}
         ("collector.traces.svc.cluster.local:4317", "collector.traces.svc.cluster.local"),
     ],
 )
-def test_a_collector_beside_us_is_called_straight(endpoint: str, host: str):
+def test_a_collector_within_the_stack_bypasses_the_proxy(endpoint: str, host: str):
     """A collector on this machine or in the stack is exempt from proxies; the user's own exemptions stay."""
     for given, exempt in (
         ({}, host),

@@ -51,7 +51,7 @@ def _png_header(width_px: int, height_px: int) -> bytes:
         (EncodedPicture(PictureEncoding.RAW, 0, 4, b"x"), "sides from 1"),
     ],
 )
-def test_what_is_no_picture_is_refused(picture: EncodedPicture, said: str):
+def test_what_is_not_a_picture_is_refused(picture: EncodedPicture, said: str):
     """Each error states what was wrong and what was expected."""
     with pytest.raises(BadPicture, match=said):
         check_picture(picture)

@@ -74,7 +74,7 @@ def test_a_link_is_not_taken(folder: Path, own_uid: int):
     assert given.parent == folder
 
 
-def test_a_folder_of_somebody_else_is_not_taken(folder: Path):
+def test_a_folder_of_another_user_is_not_used(folder: Path):
     """A folder of another user is not used: that user would control what libraries store there."""
     waiting = folder / f"dance-home-{STRANGER}"
     waiting.mkdir()

@@ -106,12 +106,12 @@ def test_what_threads_have_freed_is_given_back() -> None:
 _GARBAGE_OF_CALLS = """
 import gc, sys
 from collections import deque
-from serving.process.memory import collect_only_what_comes
+from serving.process.memory import freeze_existing_objects
 
 gc.set_threshold(100)  # a seventh of Python's own, so that the test is as much shorter
 libraries = [[number] for number in range(400_000)]
 if sys.argv[1] == "what comes":
-    collect_only_what_comes()
+    freeze_existing_objects()
 else:
     gc.collect()
 

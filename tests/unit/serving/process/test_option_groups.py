@@ -37,7 +37,7 @@ def called(command: Callable[..., None], *words: str) -> str:
 
 
 def test_a_group_arrives_with_its_options():
-    """A field that is not annotated is no option and keeps its default; others may be required or repeated."""
+    """A field that is not annotated is not an option and keeps its default; others may be required or repeated."""
     seen = []
 
     @option_groups
@@ -53,7 +53,7 @@ def test_a_group_arrives_with_its_options():
 
 
 def test_a_command_completes_a_group_itself():
-    """It gives the fields that are no options, and those for which it has its own option."""
+    """It sets the fields that are not options, and those for which it has an option of its own."""
     seen = []
 
     @option_groups

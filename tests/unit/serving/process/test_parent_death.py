@@ -61,4 +61,4 @@ def test_a_starter_that_is_gone_already_is_noticed():
     command = [interpreter, flags, wrapper, "1", sys.executable, "-c", "print('ran')"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     assert ended.returncode == 1
-    assert (ended.stdout, ended.stderr) == ("", "the process that started this is gone\n")
+    assert (ended.stdout, ended.stderr) == ("", "the process that started this one has ended\n")

@@ -70,7 +70,7 @@ def test_paths_and_tracebacks_stay_here(text: str, expected: str):
         "",
     ],
 )
-def test_everything_else_is_told_as_it_is(text: str):
+def test_all_other_text_stays_unchanged(text: str):
     """Words, fractions, media types and URLs stay unchanged."""
     assert without_paths(text) == text
 

@@ -46,7 +46,7 @@ async def test_the_exit_code_says_whether_a_process_serves(server: RunningServer
     assert await asked(address) == (1, f"{address}: NOT_SERVING\n")
 
 
-def test_nobody_there_is_told_within_the_time(capsys):
+def test_a_missing_listener_is_reported_in_time(capsys):
     """A port without a listener exits with 1 and the reason."""
     assert main(["127.0.0.1:1", "--within", "0.5"]) == 1
     assert capsys.readouterr().err.startswith("127.0.0.1:1: ")

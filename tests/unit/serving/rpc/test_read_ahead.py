@@ -75,7 +75,7 @@ async def test_no_more_is_read_than_may_wait():
 
 
 async def test_a_time_limit_does_not_cancel_the_read():
-    """`take` raises TimeoutError, and its read goes on even after `close`."""
+    """`take` raises TimeoutError, and its read continues even after `close`."""
     sender = Sender(0, silent=True)
     ahead = reading(sender)
     with pytest.raises(TimeoutError):

@@ -228,7 +228,7 @@ async def test_a_failed_warm_up_closes_the_service():
 async def test_a_port_in_use_is_refused_by_name():
     """Two servers never share a port, and the error names the setting."""
     async with running(Example(), ServerSettings()) as server:
-        with pytest.raises(BadSettings, match=f"{server.port} cannot be listened on"):
+        with pytest.raises(BadSettings, match=f"cannot listen on .*{server.port}; is it in use"):
             async with running(Example(), ServerSettings(port=server.port)):
                 raise AssertionError("must not get here")
 

@@ -100,7 +100,7 @@ async def test_only_a_few_requests_are_read_ahead():
         assert client.sent <= 5
 
 
-async def test_a_silent_client_is_told_and_its_read_is_left_alone():
+async def test_a_silent_client_times_out_and_its_read_continues():
     """A silent client gets StageTimeout for the frame answered last; the read is not cancelled."""
     client = Client(1, ends=False)
     with pytest.raises(StageTimeout, match="frame 2: the sender was silent"):
@@ -160,7 +160,7 @@ async def test_a_write_that_fails_ends_the_stream():
     assert client.sent < 20
 
 
-async def test_what_a_call_leaves_behind_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reference_cycles_of_a_call_are_collected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Old reference cycles are collected soon after the call."""
     monkeypatch.setattr("serving.process.memory._SWEEP_AFTER_SECONDS", 0.0)
     client, gone = Client(1), asyncio.Event()

@@ -74,7 +74,7 @@ WRONG = [
     ("box:65536", "has '65536' as its port"),
     ("box:http", "has 'http' as its port"),
     ("box:50050/", "has '50050/' as its port"),
-    ("", "an empty text has no port"),
+    ("", "an empty string has no port"),
     ("ipv4:10.0.0.1:50052,10.0.0.2", "has no port"),
     ("dns:///pose", "has no port"),
     ("unix:", "names no socket"),
@@ -82,7 +82,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("address", "told"), WRONG)
-def test_what_is_no_address_is_named(address, told):
+def test_an_invalid_address_is_named(address, told):
     """The error states what was given, what is wrong, and what was expected."""
     with pytest.raises(ValueError, match=r"expected HOST:PORT, for example 127\.0\.0\.1:50050") as caught:
         checked_address(address)

@@ -104,7 +104,7 @@ def test_colours_mean_and_deviation_are_the_card_s(tmp_path):
     [
         ({"format": "x"}, "format: expected dance-pose-model-1"),
         ({"backend": "mediapipe"}, "backend: expected openpose or rtmpose"),
-        ({"licence": ""}, "licence: expected a text"),
+        ({"licence": ""}, "licence: expected a string"),
         ({"runtime": "tensorrt"}, "runtime: expected openvino or onnxruntime or opencv"),
         ({"model": {}}, "model.path: expected either a path or an address"),
         ({"model": {"address": "https://example.org/a.onnx"}}, "model.sha256: is missing; an address needs one"),
