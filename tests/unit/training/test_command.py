@@ -151,7 +151,7 @@ def test_sigterm_before_the_first_step_is_heard(in_process, footage, tmp_path, m
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--actor=../bar", "x.mp4"], "no actor id"),
+        (["--actor=../bar", "x.mp4"], "not an actor id"),
         (["--actor=bar"], "FOOTAGE"),
         (["--actor=bar", "--consent= ", "x.mp4"], "consent: cannot be blank"),
         (["--actor=bar", "--minutes=soon", "x.mp4"], "--minutes"),
