@@ -180,7 +180,7 @@ def _own(settings: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 
 def check_port_free(port: int) -> None:
-    """Raises StackFailed if `port` cannot be listened on here; 0 always can."""
+    """Raise StackFailed if `port` is in use or not allowed; 0 is always free."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
