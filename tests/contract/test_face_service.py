@@ -91,7 +91,7 @@ async def test_each_session_gets_its_own_face(stub):
 
 
 async def test_an_actor_without_a_face_network_is_refused(stub):
-    """An actor without a face network is reported as such, and is no reason to retry."""
+    """An actor without a face network is reported as such, and must not be retried."""
     code, message = await code_of(stub.Refine(request("faceless", 1)))
     assert code is grpc.StatusCode.FAILED_PRECONDITION
     assert "without a face network" in message

@@ -4,47 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import grpc
-import grpc.aio
 import numpy as np
 import psutil
 import pytest
 import pytest_asyncio
 import tritonclient.grpc.aio as triton_grpc
-from dance.v1 import agent_pb2, agent_pb2_grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from motion.frame import Picture
 from services.generator.agent import GeneratorAgent
 from services.generator.agent_types import AgentPolicy
-from services.generator.servicer import AgentService
-from services.generator.settings import GeneratorSettings
 from services.generator.triton.client import TritonClient, TritonRefused
-from services.generator.triton.leftovers import SHARED_MEMORY
 from services.generator.triton.model_repository import EngineOptions, ModelRepository
 from services.generator.triton.process import TritonFailed, TritonPorts, TritonServer
 from serving.actors.rollout import Canary, Served
 from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadSettings
-from serving.rpc.channels import CHANNEL_OPTIONS, open_channel
-from tests.shared_memory import prefixes_of, regions_of
+from serving.rpc.channels import CHANNEL_OPTIONS
+from tests.contract.triton_drawings import assert_draws, draw, pictures, right_answer
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(importlib.util.find_spec("pytriton") is None, reason="nvidia-pytriton is not installed"),
 ]
 
-SIDE_PX = 32
 OPTIONS = EngineOptions(threads=1, precision="f32")  # in float32 the expected answer is exact
 
 
@@ -104,35 +90,6 @@ async def caller(running: Running) -> AsyncIterator[triton_grpc.InferenceServerC
     client = triton_grpc.InferenceServerClient(running.server.address, channel_args=list(CHANNEL_OPTIONS))
     yield client
     await client.close()
-
-
-def pictures(seed: int, *, side_px: int = SIDE_PX, count: int = 1) -> Picture:
-    """`[count, side_px, side_px, 3]` uint8 noise."""
-    return np.random.default_rng(seed).integers(0, 256, (count, side_px, side_px, 3)).astype(np.uint8)
-
-
-def right_answer(label_map: Picture, previous: Picture, bias: int) -> Picture:
-    """Return what the actors of these tests draw."""
-    blended: Picture = np.rint(0.5 * label_map + 0.25 * previous + bias).astype(np.uint8)
-    return blended
-
-
-async def draw(
-    caller: triton_grpc.InferenceServerClient, actor: Actor, label_map: Picture, previous: Picture
-) -> triton_grpc.InferResult:
-    """Call Triton like any client of KServe's protocol."""
-    inputs = []
-    for name, picture in (("LABEL_MAP", label_map), ("PREVIOUS_FRAME", previous)):
-        inputs.append(triton_grpc.InferInput(name, list(picture.shape), "UINT8"))
-        inputs[-1].set_data_from_numpy(picture)
-    return await caller.infer(actor.id, inputs, model_version=str(actor.version))
-
-
-async def assert_draws(caller: triton_grpc.InferenceServerClient, actor: Actor, bias: int) -> None:
-    """Check that the actor's version draws the right picture."""
-    label_map, previous = pictures(1), pictures(2)
-    frame = (await draw(caller, actor, label_map, previous)).as_numpy("FRAME")
-    np.testing.assert_array_equal(frame, right_answer(label_map, previous, bias))
 
 
 async def test_an_ensured_actor_draws(running: Running, caller, publish: Callable[..., Actor]):
@@ -361,140 +318,3 @@ async def test_a_triton_that_cannot_start_shows_its_log(tmp_path: Path):
     with pytest.raises(TritonFailed, match=r"(?s)exit code 1.*missing"):
         await server.start()
     assert not server.alive
-
-
-@contextmanager
-def agent_process(store: ActorStore, folder: Path, **settings: str) -> Iterator[tuple[psutil.Popen, dict[str, str]]]:
-    """Run `python -m services.generator` until ready; yield it and the fields of its ready line. Kill it at the end."""
-    environment = {
-        **os.environ,
-        "TMPDIR": str(folder),  # removed with the test, including what a killed process leaves behind
-        "GENERATOR_ACTORS_ROOT": str(store.root),
-        "GENERATOR_TRITON_EXIT_SECONDS": "1",
-        "GENERATOR_TRITON_LOG": str(folder / "triton.log"),
-        "GENERATOR_PRECISION": "f32",
-        "GENERATOR_WATCH_SECONDS": "0.05",
-        **{f"GENERATOR_{name.upper()}": value for name, value in settings.items()},
-    }
-    with (folder / "agent.log").open("wb") as log:
-        process = psutil.Popen(
-            [sys.executable, "-m", "services.generator"], stdout=subprocess.PIPE, stderr=log, env=environment, text=True
-        )
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("ready name=generator "), (folder / "agent.log").read_text()
-        yield process, dict(word.split("=", 1) for word in line.split()[1:])
-    finally:
-        process.stdout.close()
-        if process.is_running():
-            for member in (*process.children(recursive=True), process):
-                member.kill()
-        process.wait()
-
-
-def family_of(agent: psutil.Process) -> list[psutil.Process]:
-    """Return Triton and the actor's stub. A stub may have a short-lived child while it inspects the machine."""
-    (triton,) = agent.children()
-    (stub,) = triton.children()
-    return [triton, stub]
-
-
-async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[..., Actor], tmp_path: Path):
-    """The agent's process reports its ports and Triton's, loads the wanted actors, answers, and ends cleanly."""
-    publish("star", bias=2)
-    with agent_process(store, tmp_path, load_at_start="star") as (process, ready):
-        family = family_of(process)
-        memory = prefixes_of(process.pid)
-        assert regions_of(memory)
-        async with open_channel(f"127.0.0.1:{ready['port']}") as channel:
-            agent = agent_pb2_grpc.GeneratorAgentServiceStub(channel)
-            answer = await agent.EnsureActor(agent_pb2.EnsureActorRequest(actor="star"))
-            assert (answer.actor_version, answer.precision) == (1, "f32")
-            with pytest.raises(grpc.aio.AioRpcError) as refusal:
-                await agent.EnsureActor(agent_pb2.EnsureActorRequest(actor="stranger"))
-            assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
-        async with open_channel(f"127.0.0.1:{ready['health_port']}") as channel:
-            health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
-            assert health.status == health_pb2.HealthCheckResponse.SERVING
-        caller = triton_grpc.InferenceServerClient(ready["triton_address"], channel_args=list(CHANNEL_OPTIONS))
-        try:
-            await assert_draws(caller, store.load("star"), 2)
-        finally:
-            await caller.close()
-        family[1].kill()  # Triton must end even with a dead stub
-        process.terminate()
-        assert await asyncio.to_thread(process.wait, 15) == 0
-    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=5)
-    assert not alive
-    assert not [path for prefix in memory for path in SHARED_MEMORY.glob(f"{prefix}*")]
-
-
-async def test_health_follows_triton(store: ActorStore, publish: Callable[..., Actor], tmp_path: Path):
-    """Health is NOT_SERVING while Triton is away, and SERVING once the agent has restarted it with its actors.
-
-    When the agent is killed and cannot clean up, Triton ends on its own, with its stubs and their memory.
-    """
-    publish("orphan")
-    with agent_process(store, tmp_path, load_at_start="orphan", answer_seconds="0.5") as (process, ready):
-        async with open_channel(f"127.0.0.1:{ready['health_port']}") as channel:
-            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60.0)
-            statuses = aiter(watch)
-            assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.SERVING
-            (first_triton,) = process.children()
-            first_triton.suspend()  # it neither answers nor ends
-            assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.NOT_SERVING
-            assert (await anext(statuses)).status == health_pb2.HealthCheckResponse.SERVING
-            watch.cancel()
-        family = family_of(process)
-        assert first_triton not in family
-        memory = prefixes_of(process.pid)
-        assert regions_of(memory)
-        process.kill()
-        _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=15)
-        assert not alive
-    assert not regions_of(memory)
-
-
-@pytest.mark.parametrize("name", ["Tänzer", "mit leer zeichen", "it's $HOME; (two)"])
-async def test_folders_may_have_any_name(
-    store: ActorStore, publish: Callable[..., Actor], tmp_path: Path, name, monkeypatch
-):
-    """Actors, temporary files and Triton's repository work below a folder whose name Triton cannot read."""
-    publish("named", bias=2)
-    odd = tmp_path / name
-    (odd / "tmp").mkdir(parents=True)
-    shutil.copytree(store.root, odd / "actors")
-    monkeypatch.setattr(tempfile, "tempdir", str(odd / "tmp"))
-    settings = GeneratorSettings(actors_root=odd / "actors", load_at_start="named", threads=1, precision="f32")
-    service = AgentService(settings)
-    try:
-        async with asyncio.timeout(60):
-            await service.warm_up()
-        assert [actor for actor, _ in service.agent.loaded()] == ["named"]
-    finally:
-        await service.close()
-    assert list((odd / "tmp").iterdir()) == []
-
-
-async def test_a_proxy_in_the_environment_hears_nothing(store: ActorStore, publish: Callable[..., Actor], monkeypatch):
-    """The agent never calls its Triton through a proxy, from the first check to the canary."""
-    publish("straight", bias=2)
-    came: list[bytes] = []
-
-    async def on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        came.append(await reader.readline())
-        writer.close()
-
-    proxy = await asyncio.start_server(on, "127.0.0.1", 0)
-    for variable in ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
-    settings = GeneratorSettings(actors_root=store.root, load_at_start="straight", threads=1, precision="f32")
-    service = AgentService(settings)
-    try:
-        async with asyncio.timeout(60):
-            await service.warm_up()
-        assert [actor for actor, _ in service.agent.loaded()] == ["straight"]
-    finally:
-        await service.close()
-        proxy.close()
-    assert came == []

@@ -21,8 +21,8 @@ from services.generator.triton.model_repository import EngineOptions, ModelRepos
 from services.generator.triton.process import TritonServer
 from serving.actors.store import ActorStore
 from serving.rpc.channels import open_channel
+from tests.contract.agent_process import agent_process
 from tests.contract.conftest import Publish
-from tests.contract.test_generator_on_triton import agent_process
 from tests.shared_memory import prefixes_of, regions_of
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("pytriton") is None, reason="nvidia-pytriton is not installed")

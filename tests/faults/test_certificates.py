@@ -102,7 +102,7 @@ async def test_a_server_of_another_ca_is_not_called(authority: Authority, foreig
 
 
 async def test_a_server_of_another_name_is_not_called(authority: Authority):
-    """A certificate for another address is refused, whoever signed it."""
+    """A certificate for another address is refused, no matter who signed it."""
     async with running(Echo(), settings_of(authority.sign("server", host="127.0.0.9"))) as server:
         assert "Hostname Verification Check failed" in await refused(server, shown(authority.ca))
 

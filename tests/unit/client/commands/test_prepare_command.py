@@ -130,7 +130,7 @@ def test_an_evaluation_is_written_into_any_folder(actors, evaluated, make_video,
 
 
 def test_an_evaluation_that_cannot_be_written_is_shown(actors, evaluated, make_video, tmp_path, capsys, monkeypatch):
-    """If the disk fills up in between, the measurement is still shown. An output that is no folder is refused early."""
+    """If the disk fills up meanwhile, the measurement is still shown; an output that is a file is refused early."""
 
     def full(*given):
         raise OSError(28, "No space left on device")

@@ -34,3 +34,41 @@ async def test_a_failure_is_raised_on_leaving():
     with pytest.raises(ValueError, match="broken"):
         async with in_background(work(), "work"):
             await asyncio.sleep(0)
+
+
+async def test_a_cancellation_on_leaving_is_not_lost():
+    """A cancellation that arrives while the work is being ended still cancels the caller."""
+    ending, may_end = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await may_end.wait()
+
+    async def caller() -> None:
+        async with in_background(work(), "work"):
+            await asyncio.sleep(0)
+
+    calling = asyncio.create_task(caller())
+    await ending.wait()
+    calling.cancel()
+    await asyncio.wait({calling})
+    may_end.set()
+    assert calling.cancelled()
+
+
+async def test_the_error_of_the_context_comes_first():
+    """If the context fails too, its own error is raised."""
+
+    async def work() -> None:
+        raise ValueError("broken")
+
+    async def caller() -> None:
+        async with in_background(work(), "work"):
+            await asyncio.sleep(0)
+            raise KeyError("of the context")
+
+    with pytest.raises(KeyError):
+        await caller()
