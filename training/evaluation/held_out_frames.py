@@ -8,12 +8,15 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from motion.frame import Picture
 from motion.pose import Pose
+from motion.wardrobe.pieces import Wardrobe
 from serving.process.stop_signals import checked
 from training.data.prepared_footage import PreparedFootage
-from training.data.split import Split
+from training.data.references import References
+from training.data.split import Split, near_blocks
 from training.evaluation.baselines import NearestPose, grey_figure
 from training.evaluation.flicker import FlickerScores, Motion, levels_along, motions
 from training.evaluation.metrics import PictureScores, PoseScores, score_pictures, score_poses
@@ -43,6 +46,7 @@ class HeldOut:
         self._check = check
         self.runs = [run for block in split.blocks for run in seen_runs(prepared, block)]
         self.frames = [frame for run in self.runs for frame in run]
+        self._blocks = split.blocks
         self._known = [i for i in np.flatnonzero(split.trained).tolist() if prepared.poses[i] is not None]
         if not self.frames:
             raise ValueError("no held-out frame shows the person")
@@ -104,6 +108,31 @@ class HeldOut:
     @property
     def _asked(self) -> list[list[Pose]]:
         return [[self._prepared.crop_pose(frame) for frame in run] for run in self.runs]
+
+    def allowed(self, wardrobe: Wardrobe | None, run: Sequence[int]) -> list[NDArray[np.bool_]] | None:
+        """Which key frames of a wardrobe of this footage may serve to draw each frame of a run; `[K]` bool each.
+
+        Not those near the frame, held out, or in a gap: with them, scores would measure memory. None for None.
+        """
+        if wardrobe is None:
+            return None
+        rate_hz = self._prepared.frame_rate_hz
+        references = References(wardrobe, rate_hz)
+        known = ~np.isin(wardrobe.frames, list(near_blocks(self._blocks, rate_hz)))
+        return [references.allowed(frame) & known for frame in run]
+
+    def quality(self, runs: list[list[Picture]], draw: DrawPoses) -> dict[str, Any]:
+        """All that the quality gate compares, by name, as it is stored with an actor.
+
+        runs: the drawn held-out frames. draw: draws poses, in pixels of the crop, with the same networks.
+        """
+        unseen = self.unseen_scores(draw)
+        return {
+            "held_out": self.scores(runs).to_dict(),
+            "pose_distance": self.pose_scores(runs).to_dict(),
+            "flicker": self.flicker(runs).to_dict(),
+            "unseen_poses": None if unseen is None else unseen.to_dict(),
+        }
 
     def baselines(self) -> dict[str, Any]:
         """Score the nearest training frame, the grey figure, the empty plate, and the detector on the real frames."""
