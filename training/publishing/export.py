@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -51,7 +51,7 @@ class ExportBroken(DanceError):
     """An exported network does not draw the same as the trained one."""
 
 
-def check_export(name: str, served: nn.Module, engine: PictureEngine, items: Sequence[Sequence[Picture]]) -> None:
+def check_export(name: str, served: nn.Module, engine: PictureEngine, items: Sequence[Any]) -> None:
     """Raise ExportBroken, with `name`, if `engine` and the torch module agree on these items to less than 30 dB.
 
     items: the pictures that the network takes, in its order.
@@ -61,7 +61,7 @@ def check_export(name: str, served: nn.Module, engine: PictureEngine, items: Seq
         raise ExportBroken(f"the exported {name} agrees with the trained one to only {agreement_db:.1f} dB")
 
 
-def difference_db(served: nn.Module, pictures: Sequence[Picture], items: Sequence[Sequence[Picture]]) -> float:
+def difference_db(served: nn.Module, pictures: Sequence[Picture], items: Sequence[Any]) -> float:
     """PSNR in dB between an engine's pictures for `items` and those that the torch module draws in float32."""
     squared = []
     with torch.inference_mode():
