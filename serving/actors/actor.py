@@ -68,8 +68,13 @@ class NetworkShape:
         if self.padding not in get_args(Padding):
             raise ValueError(f"padding is {' or '.join(get_args(Padding))}, got {self.padding!r}")
 
+    @property
+    def inputs(self) -> int:
+        """How many pictures the body's network takes: label map, previous picture, and perhaps the reference."""
+        return 3 if self.reference else 2
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields for actor.json. Defaults that earlier releases do not know are left out."""
+        """Return the fields for actor.json. Those that earlier releases do not know are left out at their default."""
         values = asdict(self)
         if self.padding == "reflection":
             del values["padding"]
