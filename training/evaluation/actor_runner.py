@@ -15,6 +15,7 @@ from motion.labelmap import draw_label_map
 from motion.pose import Pose
 from motion.wardrobe.choose import Choice
 from motion.wardrobe.draw import draw_reference
+from motion.wardrobe.pieces import Wardrobe
 from serving.actors.store import Actor
 from serving.inference.engine import open_engine
 from training.networks.recurrent_drawing import refine_face
@@ -33,7 +34,7 @@ class PublishedActor:
         self._face_seconds: list[float] = []
         self._draw = open_engine(actor.generator_path)
         self._refine = None if actor.face is None else open_engine(actor.face_path)
-        self.wardrobe = None if actor.wardrobe is None else actor.read_wardrobe()
+        self.wardrobe: Wardrobe | None = None  # TODO(E): actor.read_wardrobe()
 
     @property
     def precision(self) -> str:

@@ -15,7 +15,7 @@ from motion.pose import Pose
 from motion.wardrobe.pieces import Wardrobe
 from serving.process.stop_signals import checked
 from training.data.prepared_footage import PreparedFootage
-from training.data.references import References
+from training.data.references import ReferencePicture, References
 from training.data.split import Split, near_blocks
 from training.evaluation.baselines import NearestPose, grey_figure
 from training.evaluation.flicker import FlickerScores, Motion, levels_along, motions
@@ -32,6 +32,7 @@ class HeldOut:
     """The held-out frames that show the person, in runs of consecutive frames.
 
     check: called before each frame is drawn, scored or given to the detector; an exception in it ends the work.
+    references: for networks with a reference; never drawn from within half a second of a held-out frame.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class HeldOut:
         split: Split,
         preset: Preset,
         check: Callable[[], None] = lambda: None,
+        references: References | None = None,
     ) -> None:
         self._prepared = prepared
         self._rule = preset.face_rule
         self._check = check
+        self._references = references
         self.runs = [run for block in split.blocks for run in seen_runs(prepared, block)]
         self.frames = [frame for run in self.runs for frame in run]
         self._blocks = split.blocks
@@ -53,7 +56,16 @@ class HeldOut:
 
     def drawn(self, draw: Draw) -> list[list[Picture]]:
         """Draw every run, starting from the empty picture, each frame on the picture before it."""
-        return [draw_run(draw, (self._prepared.labels[frame] for frame in self.each(run))) for run in self.runs]
+        return [
+            draw_run(draw, (self._prepared.labels[frame] for frame in self.each(run)), self.references(run))
+            for run in self.runs
+        ]
+
+    def references(self, run: Sequence[int]) -> list[ReferencePicture] | None:
+        """The references of a run of frames; None for networks without."""
+        if self._references is None:
+            return None
+        return self._references.run((frame, self._prepared.crop_pose(frame)) for frame in run)
 
     def each(self, run: list[int]) -> Iterator[int]:
         """The frames of a run, one by one, with the check before each."""
