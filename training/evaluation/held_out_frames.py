@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion.frame import Picture
+from motion.labelmap import draw_label_map
 from motion.pose import Pose
 from motion.wardrobe.pieces import Wardrobe
 from serving.process.stop_signals import checked
@@ -132,6 +133,19 @@ class HeldOut:
         references = References(wardrobe, rate_hz)
         known = ~np.isin(wardrobe.frames, list(near_blocks(self._blocks, rate_hz)))
         return [references.allowed(frame) & known for frame in run]
+
+    def posing(self, draw: Draw, refine: Draw | None = None) -> DrawPoses:
+        """A function that draws poses, in pixels of the crop, with a body network and perhaps a face network."""
+        crop, references = self._prepared.crop, self._references
+
+        def drawn(poses: Sequence[Pose]) -> list[Picture]:
+            labels = [draw_label_map(pose, crop.out_width_px, crop.out_height_px) for pose in poses]
+            pictures = draw_run(draw, labels, None if references is None else references.of_poses(poses))
+            if refine is None:
+                return pictures
+            return [refine_face(refine, *three, self._rule) for three in zip(labels, pictures, poses, strict=True)]
+
+        return drawn
 
     def quality(self, runs: list[list[Picture]], draw: DrawPoses) -> dict[str, Any]:
         """All that the quality gate compares, by name, as it is stored with an actor.
