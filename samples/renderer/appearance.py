@@ -156,7 +156,17 @@ class Look:
         brush(shade, 0.40 * _spot(x, y + 0.084, 0.020, 0.004))
 
 
-GLOSS = {"skin": 0.09, "face": 0.10, "hair": 0.28, "top": 0.02, "sleeve": 0.02, "bottom": 0.02, "shoe": 0.15, "sole": 0.05, "sock": 0.0}
+GLOSS = {
+    "skin": 0.09,
+    "face": 0.10,
+    "hair": 0.28,
+    "top": 0.02,
+    "sleeve": 0.02,
+    "bottom": 0.02,
+    "shoe": 0.15,
+    "sole": 0.05,
+    "sock": 0.0,
+}
 """How strongly each material reflects the key light."""
 
 

@@ -99,7 +99,9 @@ def _sleeve(body: BodyShape, look: Look, arm: Arm) -> list[Primitive]:
     cuff_m = arm.elbow_m + (arm.wrist_m - arm.elbow_m) * (look.sleeve - 1)
     return [
         cone(arm.shoulder_m, upper_end_m, 0.052 * girth, 0.050 * girth, "sleeve"),
-        cone(arm.elbow_m, cuff_m, 0.050 * girth, 0.044 * girth, "sleeve", pattern_origin_m=body.upper_arm_m, hemmed=True),
+        cone(
+            arm.elbow_m, cuff_m, 0.050 * girth, 0.044 * girth, "sleeve", pattern_origin_m=body.upper_arm_m, hemmed=True
+        ),
     ]
 
 
@@ -141,7 +143,7 @@ _FINGERS = ((0.030, 0.090, 0.066), (0.010, 0.095, 0.076), (-0.010, 0.093, 0.071)
 
 
 def _hand(body: BodyShape, arm: Arm, side: float, fist: float) -> list[Primitive]:
-    """Palm, thumb and four fingers, spread enough to be distinct at 256 pixels; `fist` is 0 for open and 1 for closed."""
+    """Palm, thumb and four fingers, spread enough to be distinct at 256 pixels. A `fist` of 0 is open, 1 closed."""
     size = body.hand
     along = unit(arm.elbow_m - arm.wrist_m) * -1.0
     thumb_side = np.cross(arm.palm, along) * side

@@ -31,10 +31,10 @@ class Print:
         """Return the opacity, `[N]` in [0, 1], at positions to the reader's right and above the print's centre."""
         texture = _texture(self.shape, self.words)
         height_px, width_px = texture.shape
-        column = (x_m * _PX_PER_M + width_px / 2 - 0.5).astype(np.float32)
-        row = (height_px / 2 - y_m * _PX_PER_M - 0.5).astype(np.float32)
-        opacity = cv2.remap(texture, column[None], row[None], cv2.INTER_LINEAR, borderValue=0)
-        return np.asarray(opacity[0], np.float32)
+        column = np.floor(x_m * _PX_PER_M + width_px / 2).astype(np.intp)
+        row = np.floor(height_px / 2 - y_m * _PX_PER_M).astype(np.intp)
+        inside = (column >= 0) & (column < width_px) & (row >= 0) & (row < height_px)
+        return np.where(inside, texture[row * inside, column * inside], np.float32(0))
 
 
 @lru_cache
@@ -46,7 +46,7 @@ def _texture(shape: str, words: str) -> Floats:
     if words:
         lines.append(_lettering(words))
     drawn = np.vstack(lines)
-    return cv2.GaussianBlur(drawn, (0, 0), _SOFT_M * _PX_PER_M)
+    return np.asarray(cv2.GaussianBlur(drawn, (0, 0), _SOFT_M * _PX_PER_M), np.float32)
 
 
 def _star() -> Floats:
@@ -55,7 +55,7 @@ def _star() -> Floats:
     radii_px = 0.5 * height_px * np.where(np.arange(10) % 2 == 0, 0.98, 0.42)
     points = np.stack([width_px / 2 + radii_px * np.cos(angles), 0.54 * height_px + radii_px * np.sin(angles)], axis=1)
     canvas = np.zeros((height_px, width_px), np.float32)
-    return cv2.fillPoly(canvas, [points.round().astype(np.int32)], 1.0)
+    return np.asarray(cv2.fillPoly(canvas, [points.round().astype(np.int32)], (1.0,)), np.float32)
 
 
 def _lettering(words: str) -> Floats:
@@ -63,7 +63,7 @@ def _lettering(words: str) -> Floats:
     font, scale, thickness_px = cv2.FONT_HERSHEY_DUPLEX, 10.0, 50
     (drawn_px, tall_px), base_px = cv2.getTextSize(words, font, scale, thickness_px)
     canvas = np.zeros((tall_px + 2 * base_px, drawn_px + base_px), np.uint8)
-    cv2.putText(canvas, words, (base_px // 2, tall_px + base_px), font, scale, 255, thickness_px, cv2.LINE_AA)
+    cv2.putText(canvas, words, (base_px // 2, tall_px + base_px), font, scale, (255,), thickness_px, cv2.LINE_AA)
     rows, columns = np.flatnonzero(canvas.any(axis=1)), np.flatnonzero(canvas.any(axis=0))
     canvas = canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     width_px = round(_WIDTH_M * _PX_PER_M)
@@ -71,4 +71,4 @@ def _lettering(words: str) -> Floats:
     shown_px = min(width_px, round(canvas.shape[1] * height_px / canvas.shape[0]))
     small = cv2.resize((canvas / 255).astype(np.float32), (shown_px, height_px), interpolation=cv2.INTER_AREA)
     left = (width_px - shown_px) // 2
-    return cv2.copyMakeBorder(small, 8, 8, left, width_px - shown_px - left, cv2.BORDER_CONSTANT, value=0)
+    return np.pad(small, ((8, 8), (left, width_px - shown_px - left))).astype(np.float32)

@@ -11,9 +11,11 @@ import numpy as np
 from motion.crop import Crop
 from motion.frame import FrameSize
 from training.data.split import FEWEST_FRAMES
+from training.footage_report.coverage import Flags
 from training.footage_report.coverage_checks import check_coverage
 from training.footage_report.findings import Finding, Level
-from training.preparation.frame_table import Flags, FrameTable
+from training.preparation.frame_table import FrameTable
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedFootage:

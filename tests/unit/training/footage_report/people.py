@@ -13,7 +13,8 @@ _TORSO_PX = 100.0
 _BODY = {
     skeleton.NECK: (0, -100, 0), skeleton.MID_HIP: (0, 0, 0), skeleton.NOSE: (0, -130, 22),
     skeleton.L_SHOULDER: (34, -98, 0), skeleton.R_SHOULDER: (-34, -98, 0),
-    skeleton.L_HIP: (18, 0, 0), skeleton.R_HIP: (-18, 0, 0), skeleton.L_KNEE: (20, 80, 0), skeleton.R_KNEE: (-20, 80, 0),
+    skeleton.L_HIP: (18, 0, 0), skeleton.R_HIP: (-18, 0, 0),
+    skeleton.L_KNEE: (20, 80, 0), skeleton.R_KNEE: (-20, 80, 0),
     skeleton.L_ANKLE: (20, 155, 0), skeleton.R_ANKLE: (-20, 155, 0), skeleton.L_HEEL: (20, 162, -5),
     skeleton.R_HEEL: (-20, 162, -5), skeleton.L_BIG_TOE: (20, 165, 25), skeleton.R_BIG_TOE: (-20, 165, 25),
     skeleton.L_EYE: (6, -137, 17), skeleton.R_EYE: (-6, -137, 17), skeleton.L_EAR: (13, -133, 0),
