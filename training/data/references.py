@@ -99,6 +99,16 @@ class References:
             pictures.append(drawn.picture)
         return pictures
 
+    def of_poses(self, poses: Iterable[Pose]) -> list[ReferencePicture]:
+        """The references of consecutive poses of no frame, in pixels of the crop, from all key frames."""
+        pictures: list[ReferencePicture] = []
+        before = None
+        for pose in poses:
+            drawn = draw_reference(self.wardrobe, pose, before)
+            before = drawn.choice
+            pictures.append(drawn.picture)
+        return pictures
+
     def difficulties(self, rules: ReferenceRules, random: np.random.Generator) -> Difficulties:
         """Draw the difficulties of one pair."""
         noisy, incomplete = random.random() < rules.noisy, random.random() < rules.incomplete

@@ -149,9 +149,8 @@ def _evaluated_and_published(
     runs = unrefined if refine is None else held_out.refined(refine.run, unrefined)
     on_step(4, STEPS)
     scores: dict[str, Any] = {
-        "held_out": held_out.scores(runs).to_dict(),
+        **held_out.quality(runs, held_out.posing(draw.run, None if refine is None else refine.run)),
         "held_out_without_face_network": held_out.scores(unrefined).to_dict(),
-        "pose_distance": held_out.pose_scores(runs).to_dict(),
     }
     on_step(5, STEPS)
     scores |= held_out.baselines()
