@@ -158,6 +158,11 @@ class Actor:
     def _where(self) -> str:
         return f"actor {self.id!r} version {self.version}"
 
+    @property
+    def draws_person(self) -> bool:
+        """Whether the network can return the person alone, with an opacity: networks with a reference do."""
+        return self.generator.reference
+
     def read_plate(self) -> Picture:
         """Return the plate, `[H, W, 3]` uint8 RGB of the footage's size. Raises ActorUnusable."""
         size, where = self.frame_size, self._where

@@ -20,6 +20,9 @@ from motion.wardrobe.pieces import Wardrobe
 from orchestrator.stages import reference
 from serving.actors.actor import Actor
 from serving.observability import metrics
+from serving.pictures.codec import decode_rgba
+from serving.pictures.compositing import with_straight_alpha
+from serving.rpc import converters
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pose_frame, publish_actor, stack_of
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, person
 from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
@@ -80,6 +83,22 @@ async def test_the_generator_gets_the_actors_limbs_in_each_pose(stacks: tuple[St
     assert references(stack) == expected
     assert expected != without_memory  # otherwise this test would not see a lost choice
     assert [answer.WhichOneof("result") for answer in answers].count("picture") == len(expected)
+
+
+async def test_the_reference_can_be_requested(stacks: tuple[Stack, Stack], wardrobe: Wardrobe):
+    """Every answer with a picture then has it, as a PNG with straight alpha; `accepted` confirms it."""
+    stack, _ = stacks
+    returned = transfer_pb2.ReturnOptions(reference=True)
+    accepted, answers = await dance(stack.stub, configured("cara", return_options=returned), *frames())
+    assert accepted.config.return_options.reference
+    assert [answer.HasField("reference") for answer in answers] == [pose is not None for pose in POSES]
+    first = decode_rgba(converters.picture_from_proto(answers[0].reference))
+    drawn = draw_reference(wardrobe, POSES[0] or person()).picture
+    np.testing.assert_array_equal(first, with_straight_alpha(drawn))
+    np.testing.assert_array_equal(first[..., 3], drawn[..., 3])
+    _, others = await dance(stack.stub, configured("cara"), *frames())
+    assert not any(answer.HasField("reference") for answer in others)
+    assert painted(others) == painted(answers)
 
 
 async def test_actors_without_a_wardrobe_are_drawn_from_two_pictures(stacks: tuple[Stack, Stack]):
@@ -160,7 +179,12 @@ async def test_sessions_of_a_version_share_one_wardrobe(stacks: tuple[Stack, Sta
     stack, _ = stacks
     reads: list[str] = []
     read = Actor.read_wardrobe
-    monkeypatch.setattr(Actor, "read_wardrobe", lambda self: (reads.append(self.id), read(self))[1])
+
+    def noted(actor: Actor) -> Wardrobe:
+        reads.append(actor.id)
+        return read(actor)
+
+    monkeypatch.setattr(Actor, "read_wardrobe", noted)
     sessions = [Dancing(stack.stub) for _ in range(3)]
     for dancing in sessions:
         await dancing.send(configured("cara"))

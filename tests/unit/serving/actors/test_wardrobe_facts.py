@@ -86,13 +86,19 @@ def test_another_wardrobe_version_is_refused_at_load(store: ActorStore, dressed:
     )
 
 
+def as_fifo(path: Path) -> None:
+    """Put a FIFO in the place of a file."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
         (Path.unlink, "lacks wardrobe.npz"),
         (lambda path: os.truncate(path, 0), "wardrobe.npz: is empty"),
         (lambda path: os.truncate(path, MOST_WARDROBE_BYTES + 1), "wardrobe.npz: has .* bytes, at most .* are read"),
-        (lambda path: (path.unlink(), os.mkfifo(path)), "wardrobe.npz: is not a regular file"),
+        (as_fifo, "wardrobe.npz: is not a regular file"),
     ],
 )
 def test_a_wardrobe_is_checked_before_it_is_read(store: ActorStore, dressed: Actor, damage, said: str):
