@@ -45,7 +45,7 @@ def test_training_is_told_what_was_asked(job, make_video, tmp_path, capsys):
     command = ["train", str(make_video()), "--actor", "swan", "--minutes", "2.5", "--actors", str(tmp_path)]
     assert run([*command, "--consent", "drawn by ourselves"]) == 0
     (settings,) = job
-    assert (settings.actor, settings.minutes, settings.preset.name) == ("swan", 2.5, "slim-256")
+    assert (settings.actor, settings.minutes, settings.preset.name) == ("swan", 2.5, "quick-512")
     assert settings.consent == "drawn by ourselves"
     said = capsys.readouterr()
     assert "body: held-out body SSIM 0.5" in said.err
