@@ -150,8 +150,9 @@ class HeldOut:
             "unseen_poses": None if unseen is None else unseen.to_dict(),
         }
 
+    @cached_property
     def baselines(self) -> dict[str, Any]:
-        """Score the nearest training frame, the grey figure, the empty plate, and the detector on the real frames."""
+        """Scores of the nearest training frame, the grey figure and the empty plate; the detector on real frames."""
         prepared = self._prepared
         known = NearestPose([prepared.crop_pose(i) for i in self._known])
         plate = prepared.crop_plate

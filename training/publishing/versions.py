@@ -57,7 +57,7 @@ class Versions:
         return self.settings.work_folder
 
     def first(self) -> Actor | None:
-        """Publish the bare warp, unless a version of this training is there. Returns the newest; None without a wardrobe.
+        """Publish the bare warp, unless a version of this training is there. Returns the newest; None without wardrobe.
 
         Its network returns the reference over the plate, so the actor can dance before any training.
         """

@@ -130,7 +130,14 @@ def test_missing_values_are_reported(actor, prepared, detector, tmp_path):
     assert missed.rows[0][-1] == "0/8"
     assert rests_on.rows[0][1] == "0/56 (0)"
     assert rests_on.rows[-1][1] == "56/56 (8)"
-    assert motion.headings == ("drawn by", "sharpness", "face sharpness", "flicker", "drawn / real", "frames per second")
+    assert motion.headings == (
+        "drawn by",
+        "sharpness",
+        "face sharpness",
+        "flicker",
+        "drawn / real",
+        "frames per second",
+    )
     assert "" not in motion.rows[0]
     assert motion.rows[-1][1:3] == ("", "")
     assert motion.rows[-1][-2:] == ("1.00", "")
