@@ -1,18 +1,21 @@
-"""Draw one actor: a label map and the previous picture in, the next picture out. Independent of Triton."""
+"""Draw one actor: a label map, the previous picture and, for actors with a wardrobe, a reference in; the next picture
+out. Independent of Triton.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motion.frame import ZERO_LEVEL, Picture
+from motion.frame import Picture
+from services.generator.inputs import Inputs, blank_inputs, input_shapes
 from serving.actors.store import Actor
-from serving.errors import ActorUnusable, BadPicture
+from serving.errors import ActorUnusable, BadInput, BadPicture
 from serving.inference.engine import PictureEngine, open_engine
 from serving.inference.precision import Device, Precision
 
@@ -36,10 +39,11 @@ class Painter:
 
     def __init__(self, actor: Actor, engine: PictureEngine, *, one_by_one: bool) -> None:
         self.actor = actor
-        self.shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
+        self.shapes: Mapping[str, tuple[int, int, int]] = input_shapes(actor)
+        self._frame_shape = self.shapes["PREVIOUS_FRAME"]
         self._engine = engine
         self._one_by_one = one_by_one
-        self.paint([(np.full(self.shape, 255, np.uint8), np.full(self.shape, ZERO_LEVEL, np.uint8))])
+        self.paint([tuple(blank_inputs(actor).values())])
 
     @classmethod
     def open(cls, actor: Actor, *, device: Device, threads: int, precision: Precision) -> Painter:
@@ -55,6 +59,7 @@ class Painter:
             device=device,
             threads=threads,
             precision=precision,
+            inputs=actor.generator.inputs,
             torch_module=torch_module if device == "gpu" else None,
         )
         return cls(actor, engine, one_by_one=device == "cpu")
@@ -65,18 +70,24 @@ class Painter:
         return self._engine.precision
 
     def check(self, name: str, picture: NDArray[np.generic]) -> None:
-        """Raise BadPicture unless `picture` is uint8 and has the size of the actor's crop."""
-        if picture.dtype != np.uint8 or picture.shape != self.shape:
-            raise BadPicture(
-                name, f"is {picture.dtype} {picture.shape}, but {self._actor_name} takes uint8 {self.shape}"
-            )
+        """Raise BadPicture unless `picture` is uint8 and has the shape that the actor takes as its input `name`."""
+        expected = self.shapes[name]
+        if picture.dtype != np.uint8 or picture.shape != expected:
+            raise BadPicture(name, f"is {picture.dtype} {picture.shape}, but {self._actor_name} takes uint8 {expected}")
 
-    def paint(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Painted]:
-        """Draw a picture for each (label map, previous picture). Items that run together share the time equally.
+    def check_names(self, given: Set[str]) -> None:
+        """Raise BadInput unless `given` are the names of the pictures that the actor takes."""
+        for name in self.shapes.keys() - given:
+            raise BadInput(name, f"is missing, and {self._actor_name} needs it")
+        for name in given - self.shapes.keys():
+            raise BadInput(name, f"was sent, and {self._actor_name} does not take it")
+
+    def paint(self, items: Sequence[Inputs]) -> list[Painted]:
+        """Draw a picture for each item: its pictures in the order of `shapes`. Items that run together share the time.
 
         Raises ActorUnusable if the network outputs anything but pictures of the crop's size.
         """
-        groups = [[pair] for pair in pairs] if self._one_by_one or not pairs else [list(pairs)]
+        groups = [[item] for item in items] if self._one_by_one or not items else [list(items)]
         painted = []
         for group in groups:
             started = time.perf_counter()
@@ -85,18 +96,19 @@ class Painter:
             painted += [Painted(frame, seconds) for frame in frames]
         return painted
 
-    def _run(self, group: list[tuple[Picture, Picture]]) -> list[Picture]:
+    def _run(self, group: list[Inputs]) -> list[Picture]:
         try:
             frames = self._engine.run_batch(group)
         except RuntimeError as error:
             raise ActorUnusable(
-                f"{self._actor_name}: its network does not run on pictures of {self.shape}: {error}"
+                f"{self._actor_name}: its network does not run on pictures of {self._frame_shape}: {error}"
             ) from error
         for frame in frames:
             # Triton does not check outputs against the model's config.
-            if frame.dtype != np.uint8 or frame.shape != self.shape:
+            if frame.dtype != np.uint8 or frame.shape != self._frame_shape:
                 raise ActorUnusable(
-                    f"{self._actor_name}: its network returns {frame.dtype} {frame.shape}, expected uint8 {self.shape}"
+                    f"{self._actor_name}: its network returns {frame.dtype} {frame.shape}, "
+                    f"expected uint8 {self._frame_shape}"
                 )
         return frames
 

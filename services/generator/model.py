@@ -3,9 +3,10 @@
 An actor's `model.py` in Triton's repository imports `TritonPythonModel` from here. Its settings are the parameters in
 its config.pbtxt; `services.generator.triton.model_repository` writes both files.
 
-Inputs: `LABEL_MAP` and `PREVIOUS_FRAME`, uint8 `[N, H, W, 3]` RGB of the crop's size. Outputs: `FRAME`, of the same
-shape; `COMPUTE_SECONDS`, float64 `[N, 1]`, the time spent on each item, without waiting; `PRECISION`, bytes `[N, 1]`,
-the precision that was actually used. Only requested outputs are sent.
+Inputs: `LABEL_MAP` and `PREVIOUS_FRAME`, uint8 `[N, H, W, 3]` RGB of the crop's size; and `REFERENCE`, uint8
+`[N, H, W, 4]`, for versions with a wardrobe and only for those. Outputs: `FRAME`, uint8 `[N, H, W, 3]` RGB;
+`COMPUTE_SECONDS`, float64 `[N, 1]`, the time spent on each item, without waiting; `PRECISION`, bytes `[N, 1]`, the
+precision that was actually used. Only requested outputs are sent.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from motion.frame import Picture
 from services.generator.actor_network import Painted, Painter
+from services.generator.inputs import INPUT_NAMES, Inputs
 from serving.actors.store import ActorStore
 from serving.errors import BadInput, DanceError
 
@@ -51,38 +52,40 @@ class TritonPythonModel:
     def execute(self, requests: list[Any]) -> list[Any]:
         """Return one response per request. An invalid request gets its own error and does not affect the others."""
         responses: list[Any] = [None] * len(requests)
-        accepted: list[tuple[int, list[tuple[Picture, Picture]]]] = []
+        accepted: list[tuple[int, list[Inputs]]] = []
         for place, request in enumerate(requests):
             if request.is_cancelled():
                 responses[place] = _refusal("the request was cancelled", pb_utils.TritonError.CANCELLED)
                 continue
             try:
-                accepted.append((place, self._pairs(request)))
+                accepted.append((place, self._items(request)))
             except BadInput as error:
                 responses[place] = _refusal(str(error), pb_utils.TritonError.INVALID_ARG)
         if not accepted:
             return responses
         try:
-            painted = iter(self._painter.paint([pair for _, pairs in accepted for pair in pairs]))
+            painted = iter(self._painter.paint([item for _, items in accepted for item in items]))
         except DanceError as error:
             for place, _ in accepted:
                 responses[place] = _refusal(str(error), pb_utils.TritonError.INTERNAL)
             return responses
-        for place, pairs in accepted:
-            responses[place] = self._response(requests[place], [next(painted) for _ in pairs])
+        for place, items in accepted:
+            responses[place] = self._response(requests[place], [next(painted) for _ in items])
         return responses
 
-    def _pairs(self, request: Any) -> list[tuple[Picture, Picture]]:
-        label_maps = pb_utils.get_input_tensor_by_name(request, "LABEL_MAP").as_numpy()
-        previous = pb_utils.get_input_tensor_by_name(request, "PREVIOUS_FRAME").as_numpy()
-        if len(label_maps) != len(previous) or len(label_maps) == 0:
-            raise BadInput(
-                "PREVIOUS_FRAME", f"has {len(previous)} pictures, LABEL_MAP {len(label_maps)}; expected the same number"
-            )
-        for name, pictures in (("LABEL_MAP", label_maps), ("PREVIOUS_FRAME", previous)):
+    def _items(self, request: Any) -> list[Inputs]:
+        """Return the pictures of each item of a request. Raises BadInput."""
+        tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in INPUT_NAMES}
+        given = {name: tensor.as_numpy() for name, tensor in tensors.items() if tensor is not None}
+        self._painter.check_names(given.keys())
+        count = len(given["LABEL_MAP"])
+        for name, pictures in given.items():
+            if len(pictures) != count or count == 0:
+                problem = f"has {len(pictures)} pictures, LABEL_MAP {count}; expected the same number"
+                raise BadInput(name, problem)
             for picture in pictures:
                 self._painter.check(name, picture)
-        return list(zip(label_maps, previous, strict=True))
+        return list(zip(*given.values(), strict=True))
 
     def _response(self, request: Any, painted: list[Painted]) -> Any:
         outputs: dict[str, Callable[[], NDArray[Any]]] = {

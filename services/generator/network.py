@@ -8,6 +8,10 @@ This network differs from the published one in four ways:
 - An optional fourth output, an opacity, blends the drawing over a plate of the actor's place.
 - The convolutions that halve the size use reflection padding, like all others, or zero padding, like the published
   ones. The paper's presets use zeros.
+
+`CopyGenerator` adds a copy path: it also sees a reference, the actor's own limbs moved into the pose, and chooses for
+each pixel how much of it to keep, in the line of Balakrishnan et al. 2018 ("Synthesizing Images of Humans in Unseen
+Poses") and Liquid Warping GAN (Liu et al. 2019).
 """
 
 # Shapes: B batch, C channels, H and W pixels at the current scale.
@@ -15,6 +19,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -24,6 +29,16 @@ from motion.frame import Picture
 from serving.actors.store import Padding
 from serving.inference.conv_blocks import ConvNormRelu, ResidualBlock
 from serving.inference.onnx_weights import read_weights
+
+REFERENCE_CHANNELS: Final = 4
+"""A reference's RGB, premultiplied by its coverage, and the coverage."""
+_COPY_INPUTS: Final = 6 + REFERENCE_CHANNELS
+_COPY_OUTPUTS: Final = 5
+"""RGB, opacity, and the share of the reference."""
+_OPACITY_OF_COVERAGE: Final = 4.0
+"""Added to the logit of the opacity where the reference covers the place, and subtracted where it does not."""
+_CERTAIN_LOGIT: Final = 30.0
+"""A sigmoid of this is 1 to the last bit of float32."""
 
 
 class UpConvNormRelu(nn.Sequential):
@@ -137,6 +152,55 @@ class LocalEnhancer(nn.Module):
         return _picture(self.tail(self.pad(self.up(self.blocks(self.down(self.head(x_BCHW)) + coarse_BCHW)))))
 
 
+class CopyGenerator(GlobalGenerator):
+    """A global generator with a copy path: it draws a layer of its own and lays the reference over it.
+
+    Its input is the label map's RGB in [0, 1], then the previous picture's and the reference's RGB in [-1, 1], the
+    latter premultiplied by its coverage, and the coverage in [0, 1]. `copied` lays the layers over each other.
+    """
+
+    def __init__(
+        self, base_channels: int = 8, downsamplings: int = 3, blocks: int = 6, padding: Padding = "reflection"
+    ) -> None:
+        super().__init__(_COPY_INPUTS, 4, base_channels, downsamplings, blocks, padding)
+        self.tail = nn.Conv2d(base_channels, _COPY_OUTPUTS, 7)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Map `[B, 10, H, W]` to `[B, 5, H, W]`: RGB in [-1, 1], its opacity, and the share of the reference."""
+        tail_BCHW = self.tail(self.pad(self.up(self.blocks(self.down(self.head(x_BCHW))))))
+        coverage_B1HW = x_BCHW[:, -1:].to(tail_BCHW.dtype)
+        opacity_B1HW = torch.sigmoid(tail_BCHW[:, 3:4] + _OPACITY_OF_COVERAGE * (2 * coverage_B1HW - 1))
+        return torch.cat([torch.tanh(tail_BCHW[:, :3]), opacity_B1HW, torch.sigmoid(tail_BCHW[:, 4:])], dim=1)
+
+    @torch.no_grad()
+    def begin_with_copy(self, share_logit: float) -> None:
+        """Set the tail so that opacity and share depend on nothing but the coverage and `share_logit`."""
+        assert self.tail.bias is not None
+        self.tail.weight[3:] = 0
+        self.tail.bias[3] = 0
+        self.tail.bias[4] = share_logit
+
+    @torch.no_grad()
+    def copy_only(self) -> None:
+        """Set the tail so that the network returns the reference over the plate, whatever its other weights."""
+        assert self.tail.bias is not None
+        self.tail.weight.zero_()
+        self.tail.bias.zero_()
+        self.tail.bias[3:] = torch.tensor([-_CERTAIN_LOGIT, _CERTAIN_LOGIT])
+
+
+def copied(drawn_B5HW: Tensor, painted_B3HW: Tensor, reference_B4HW: Tensor) -> tuple[Tensor, Tensor]:
+    """Lay the reference over the layer that a `CopyGenerator` drew.
+
+    painted: the drawn RGB, `reference`: premultiplied RGB of the same scale and coverage in [0, 1]. Returns the
+    person's RGB, premultiplied, `[B, 3, H, W]`, and the opacity, `[B, 1, H, W]`, to be laid over the plate.
+    """
+    opacity_B1HW, share_B1HW = drawn_B5HW[:, 3:4], drawn_B5HW[:, 4:]
+    beside_B1HW = 1 - share_B1HW * reference_B4HW[:, 3:]
+    person_B3HW = share_B1HW * reference_B4HW[:, :3] + beside_B1HW * opacity_B1HW * painted_B3HW
+    return person_B3HW, 1 - beside_B1HW * (1 - opacity_B1HW)
+
+
 Generator = GlobalGenerator | LocalEnhancer
 
 
@@ -150,7 +214,7 @@ def _picture(drawn_BCHW: Tensor) -> Tensor:
 class ServedGenerator(nn.Module):
     """The generator in its served form: uint8 pictures in, a uint8 picture out.
 
-    network: has 4 output channels with a plate, 3 without. plate: `[H, W, 3]` uint8 RGB of the crop's size, or None.
+    network: draws onto a plate, or without one. plate: `[H, W, 3]` uint8 RGB of the crop's size, or None.
 
     Raises ValueError if the plate and the network's output channels do not match.
     """
@@ -158,25 +222,40 @@ class ServedGenerator(nn.Module):
     plate_13HW: Tensor
 
     def __init__(self, network: Generator, plate: Picture | None) -> None:
-        if (plate is not None) != (network.tail.out_channels == 4):
+        if (plate is not None) != (network.tail.out_channels > 3):
             needs = "needs a" if plate is None else "takes no"
             raise ValueError(f"a network with {network.tail.out_channels} output channels {needs} plate")
         super().__init__()
         self.network = network
         if plate is not None:
             # 0 to 255 instead of -1 to 1: integers up to 256 are exact in bf16 and float16, so the plate stays
-            # unchanged where nothing is drawn, at every precision.
+            # unchanged where nothing is drawn, at every precision, and so does the reference where it is copied.
             plate_HW3 = torch.from_numpy(np.array(plate, dtype=np.float32))
             self.register_buffer("plate_13HW", plate_HW3.permute(2, 0, 1)[None].contiguous())
 
-    def forward(self, label_map_NHW3: Tensor, previous_frame_NHW3: Tensor) -> Tensor:
-        """Draw the next picture. All are `[N, H, W, 3]` uint8 RGB; before the first frame the previous is all 128."""
+    def forward(
+        self, label_map_NHW3: Tensor, previous_frame_NHW3: Tensor, reference_NHW4: Tensor | None = None
+    ) -> Tensor:
+        """Draw the next picture. All are uint8 RGB; before the first frame the previous is all 128.
+
+        reference: premultiplied RGB and coverage, for a `CopyGenerator` and only for one.
+        """
         label_map_N3HW = label_map_NHW3.permute(0, 3, 1, 2).float() / 255
         previous_N3HW = previous_frame_NHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
-        drawn_NCHW = self.network(torch.cat([label_map_N3HW, previous_N3HW], dim=1)).float()
-        frame_N3HW = (drawn_NCHW[:, :3] + 1) * 127.5
-        if drawn_NCHW.shape[1] == 4:
-            frame_N3HW = self.plate_13HW + drawn_NCHW[:, 3:] * (frame_N3HW - self.plate_13HW)
+        seen = [label_map_N3HW, previous_N3HW]
+        if reference_NHW4 is None:
+            drawn_NCHW = self.network(torch.cat(seen, dim=1)).float()
+            frame_N3HW = (drawn_NCHW[:, :3] + 1) * 127.5
+            if drawn_NCHW.shape[1] == 4:
+                frame_N3HW = self.plate_13HW + drawn_NCHW[:, 3:] * (frame_N3HW - self.plate_13HW)
+        else:
+            reference_N4HW = reference_NHW4.permute(0, 3, 1, 2).float()
+            coverage_N1HW = reference_N4HW[:, 3:] / 255
+            seen += [reference_N4HW[:, :3] / 127.5 - coverage_N1HW, coverage_N1HW]
+            drawn_NCHW = self.network(torch.cat(seen, dim=1)).float()
+            layer_N4HW = torch.cat([reference_N4HW[:, :3], coverage_N1HW], dim=1)
+            person_N3HW, opacity_N1HW = copied(drawn_NCHW, (drawn_NCHW[:, :3] + 1) * 127.5, layer_N4HW)
+            frame_N3HW = person_N3HW + (1 - opacity_N1HW) * self.plate_13HW
         frame_NHW3: Tensor = frame_N3HW.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
         return frame_NHW3
 
@@ -194,18 +273,21 @@ def served_generator(model_path: Path, padding: Padding) -> ServedGenerator:
         return sum(name.startswith(prefix) for name in weights)
 
     head = weights[f"{trunk}head.conv.weight"]
-    shape: dict[str, int] = {
-        "in_channels": head.shape[1],
-        "out_channels": weights["network.tail.weight"].shape[0],
+    out_channels = weights["network.tail.weight"].shape[0]
+    inner: dict[str, int] = {
         "base_channels": head.shape[0],
         "downsamplings": layers(f"{trunk}down."),
         "blocks": layers(f"{trunk}blocks.") // 2,
     }
     network: Generator
-    if local:
-        network = LocalEnhancer(**shape, enhancer_blocks=layers("network.blocks.") // 2, padding=padding)
+    if out_channels == _COPY_OUTPUTS:
+        network = CopyGenerator(**inner, padding=padding)
     else:
-        network = GlobalGenerator(**shape, padding=padding)
+        shape = {"in_channels": head.shape[1], "out_channels": out_channels} | inner
+        if local:
+            network = LocalEnhancer(**shape, enhancer_blocks=layers("network.blocks.") // 2, padding=padding)
+        else:
+            network = GlobalGenerator(**shape, padding=padding)
     plate_13HW = weights.get("plate_13HW")
     plate = None if plate_13HW is None else np.rint(plate_13HW[0].transpose(1, 2, 0)).astype(np.uint8)
     served = ServedGenerator(network, plate)

@@ -53,6 +53,7 @@ class NetworkShape:
     enhanced: whether a local enhancer around it doubles its size; the other numbers describe the inner part.
     padding: of the convolutions that halve the size. pix2pixHD pads these with zeros; all other convolutions are padded
     by reflection. Raises ValueError for any other padding.
+    reference: whether it takes the actor's moved limbs, drawn from the wardrobe, as a third input.
     """
 
     base_channels: int
@@ -61,16 +62,24 @@ class NetworkShape:
     plate: bool = False
     enhanced: bool = False
     padding: Padding = "reflection"
+    reference: bool = False
 
     def __post_init__(self) -> None:
         if self.padding not in get_args(Padding):
             raise ValueError(f"padding is {' or '.join(get_args(Padding))}, got {self.padding!r}")
 
+    @property
+    def inputs(self) -> int:
+        """How many pictures the body's network takes: label map, previous picture, and perhaps the reference."""
+        return 3 if self.reference else 2
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields for actor.json, without a padding by reflection: earlier releases have no such field."""
+        """Return the fields for actor.json. Those that earlier releases do not know are left out at their default."""
         values = asdict(self)
         if self.padding == "reflection":
             del values["padding"]
+        if not self.reference:
+            del values["reference"]
         return values
 
 
@@ -272,13 +281,14 @@ def _face_rule(stored: Fields) -> FaceRule:
 
 
 def _network(stored: Fields) -> NetworkShape:
-    stored.only("base_channels", "downsamplings", "blocks", "plate", "enhanced", "padding")
+    stored.only("base_channels", "downsamplings", "blocks", "plate", "enhanced", "padding", "reference")
     shape = NetworkShape(
         base_channels=stored.whole("base_channels", 1, 4096),
         downsamplings=stored.whole("downsamplings", 0, 16),
         blocks=stored.whole("blocks", 0, 1024),
         plate=stored.flag("plate", default=False),
         enhanced=stored.flag("enhanced", default=False),
+        reference=stored.flag("reference", default=False),
     )
     try:
         return replace(shape, padding=stored.values.get("padding", shape.padding))

@@ -1,7 +1,7 @@
 """Inference of our two networks: OpenVINO on a CPU, torch with CUDA graphs on a GPU.
 
-Both networks take two uint8 pictures and return one, all `[H, W, 3]` RGB, so they share one interface. The network's
-graph converts to floats and back.
+A network takes two or three uint8 pictures of one size and returns a picture, so all share one interface. Pictures are
+`[H, W, 3]` RGB; the generator's third, the reference, is `[H, W, 4]`. The network's graph converts to floats and back.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class PictureEngine(Protocol):
     precision: str
     """The actual precision of the arithmetic: "bf16" or "f32"."""
 
-    def run(self, first: Picture, second: Picture) -> Picture:
-        """Turn two pictures into one, all `[H, W, 3]` uint8 RGB of one size."""
+    def run(self, *pictures: Picture) -> Picture:
+        """Turn the network's input pictures, in its order, into one `[H, W, 3]` uint8 RGB of the same size."""
         ...
 
-    def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
-        """Like `run`, for several pairs of one size."""
+    def run_batch(self, items: Sequence[Sequence[Picture]]) -> list[Picture]:
+        """Like `run`, for several items of one size."""
         ...
 
 
@@ -43,13 +43,15 @@ def open_engine(
     device: Device = "cpu",
     threads: int = 2,
     precision: Precision = "auto",
+    inputs: int = 2,
     torch_module: Callable[[Path], nn.Module] | None = None,
 ) -> PictureEngine:
     """Open the engine for the ONNX file `model_path` on `device`.
 
-    precision "auto" is bf16 if the CPU computes it, else float32; "bf16" on a CPU without it is refused. There is no
-    fallback from one device to the other. `torch_module` rebuilds the network from the file, and is required for a GPU.
-    Raises ActorUnusable for a file that is missing or not such a network.
+    inputs: how many pictures the network takes. precision "auto" is bf16 if the CPU computes it, else float32; "bf16"
+    on a CPU without it is refused. There is no fallback from one device to the other. `torch_module` rebuilds the
+    network from the file, and is required for a GPU. Raises ActorUnusable for a file that is missing or not such a
+    network.
     """
     if not model_path.is_file():
         raise ActorUnusable(f"{model_path.name} is missing")
@@ -59,23 +61,23 @@ def open_engine(
         from serving.inference.torch_engine import TorchEngine  # torch is an extra, and slow to import
 
         return TorchEngine(torch_module(model_path), precision=precision)
-    return OpenVinoEngine(model_path, threads=threads, precision=precision)
+    return OpenVinoEngine(model_path, threads=threads, precision=precision, inputs=inputs)
 
 
 class OpenVinoEngine:
     """OpenVINO on a CPU. A batch runs item by item, so a picture's bytes never depend on the others."""
 
-    def __init__(self, model_path: Path, *, threads: int, precision: Precision = "auto") -> None:
+    def __init__(self, model_path: Path, *, threads: int, precision: Precision = "auto", inputs: int = 2) -> None:
         core = openvino_core()
         chosen = _cpu_precision(core, precision)
         try:
             model = core.read_model(model_path)
         except RuntimeError as error:
             raise ActorUnusable(f"{model_path.name} is not a readable network: {_reason(error, model_path)}") from error
-        if len(model.inputs) != 2 or len(model.outputs) != 1:
+        if len(model.inputs) != inputs or len(model.outputs) != 1:
             raise ActorUnusable(
                 f"{model_path.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
-                "expected two pictures in and one out"
+                f"expected {inputs} pictures in and one out"
             )
         shape = next((i.partial_shape for i in model.inputs if i.partial_shape.is_static), None)
         if shape is None and all(i.partial_shape[k].is_static for i in model.inputs for k in (1, 2, 3)):
@@ -94,14 +96,14 @@ class OpenVinoEngine:
         self.precision = str(chosen)
         self._request = self._compiled.create_infer_request()
 
-    def run(self, first: Picture, second: Picture) -> Picture:
+    def run(self, *pictures: Picture) -> Picture:
         """See `PictureEngine.run`."""
-        result = self._request.infer([first[None], second[None]], share_inputs=True)
+        result = self._request.infer([picture[None] for picture in pictures], share_inputs=True)
         return np.array(result[0][0], dtype=np.uint8)
 
-    def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
+    def run_batch(self, items: Sequence[Sequence[Picture]]) -> list[Picture]:
         """See `PictureEngine.run_batch`."""
-        return [self.run(first, second) for first, second in pairs]
+        return [self.run(*pictures) for pictures in items]
 
 
 @cache

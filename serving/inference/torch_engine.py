@@ -19,64 +19,64 @@ class _CapturedGraph:
     """A recorded run; inputs are copied into the tensors that it was recorded with."""
 
     graph: torch.cuda.CUDAGraph
-    first_NHWC: Tensor
-    second_NHWC: Tensor
+    inputs_NHWC: tuple[Tensor, ...]
     result_NHWC: Tensor
 
+
+_Shapes = tuple[tuple[int, ...], ...]
+"""The shape of each input picture."""
 
 BATCH_SIZES = (1, 2, 4, 8)
 """Recorded batch sizes; other batches are padded to the next one. 8 is the contract's `max_batch_size`."""
 
 
 class TorchEngine:
-    """Runs `module`, which turns two `[N, H, W, 3]` uint8 tensors into one. Not thread-safe."""
+    """Runs `module`, which turns `[N, H, W, C]` uint8 tensors, one for each input, into one. Not thread-safe."""
 
     def __init__(self, module: nn.Module, *, precision: Precision = "auto") -> None:
         if not torch.cuda.is_available():
             raise ActorUnusable("inference on a GPU was requested, but torch finds no CUDA device")
         self.precision = "f32" if precision == "f32" else "bf16"
         self._module = module.eval().to("cuda", memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._graphs: dict[tuple[int, int, int], _CapturedGraph] = {}
+        self._graphs: dict[tuple[int, _Shapes], _CapturedGraph] = {}
 
-    def run(self, first: Picture, second: Picture) -> Picture:
+    def run(self, *pictures: Picture) -> Picture:
         """See `PictureEngine.run`."""
-        return self.run_batch([(first, second)])[0]
+        return self.run_batch([pictures])[0]
 
     @torch.inference_mode()
-    def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
-        """See `PictureEngine.run_batch`. Up to eight pairs are one launch; a size's first call records its graphs."""
-        if len(pairs) > BATCH_SIZES[-1]:
-            rest = pairs[BATCH_SIZES[-1] :]
-            return self.run_batch(pairs[: BATCH_SIZES[-1]]) + self.run_batch(rest)
-        height_px, width_px = pairs[0][0].shape[:2]
-        if (1, height_px, width_px) not in self._graphs:
+    def run_batch(self, items: Sequence[Sequence[Picture]]) -> list[Picture]:
+        """See `PictureEngine.run_batch`. Up to eight items are one launch; a size's first call records its graphs."""
+        if len(items) > BATCH_SIZES[-1]:
+            rest = items[BATCH_SIZES[-1] :]
+            return self.run_batch(items[: BATCH_SIZES[-1]]) + self.run_batch(rest)
+        shapes = tuple(picture.shape for picture in items[0])
+        if (1, shapes) not in self._graphs:
             # Record all batch sizes at once, at the warm-up: a recording in mid-stream would stall every session.
             for count in BATCH_SIZES:
-                self._graphs[count, height_px, width_px] = self._capture(count, height_px, width_px)
-        padded = next(count for count in BATCH_SIZES if count >= len(pairs))
-        captured = self._graphs[padded, height_px, width_px]
-        captured.first_NHWC[: len(pairs)].copy_(torch.from_numpy(np.stack([first for first, _ in pairs])))
-        captured.second_NHWC[: len(pairs)].copy_(torch.from_numpy(np.stack([second for _, second in pairs])))
+                self._graphs[count, shapes] = self._capture(count, shapes)
+        padded = next(count for count in BATCH_SIZES if count >= len(items))
+        captured = self._graphs[padded, shapes]
+        for input_NHWC, pictures in zip(captured.inputs_NHWC, zip(*items, strict=True), strict=True):
+            input_NHWC[: len(items)].copy_(torch.from_numpy(np.stack(pictures)))
         captured.graph.replay()
-        return list(captured.result_NHWC[: len(pairs)].cpu().numpy())
+        return list(captured.result_NHWC[: len(items)].cpu().numpy())
 
-    def _forward(self, first_NHWC: Tensor, second_NHWC: Tensor) -> Tensor:
+    def _forward(self, *inputs_NHWC: Tensor) -> Tensor:
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.precision == "bf16"):
-            result_NHWC: Tensor = self._module(first_NHWC, second_NHWC)
+            result_NHWC: Tensor = self._module(*inputs_NHWC)
         return result_NHWC
 
-    def _capture(self, count: int, height_px: int, width_px: int) -> _CapturedGraph:
-        first_NHWC, second_NHWC = (
-            torch.full((count, height_px, width_px, 3), 128, dtype=torch.uint8, device="cuda") for _ in range(2)
-        )
+    def _capture(self, count: int, shapes: _Shapes) -> _CapturedGraph:
+        inputs_NHWC = tuple(torch.full((count, *shape), 128, dtype=torch.uint8, device="cuda") for shape in shapes)
         # In its first runs cuDNN chooses algorithms and allocates memory, which must not be recorded.
         side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side_stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side_stream):
             for _ in range(3):
-                self._forward(first_NHWC, second_NHWC)
+                self._forward(*inputs_NHWC)
         torch.cuda.current_stream().wait_stream(side_stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            result_NHWC = self._forward(first_NHWC, second_NHWC)
-        return _CapturedGraph(graph, first_NHWC, second_NHWC, result_NHWC)
+            result_NHWC = self._forward(*inputs_NHWC)
+        return _CapturedGraph(graph, inputs_NHWC, result_NHWC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -15,7 +15,7 @@ from torch import nn
 
 from motion.frame import Picture
 from services.face.network import FaceGenerator, ServedFace
-from services.generator.network import Generator, ServedGenerator
+from services.generator.network import REFERENCE_CHANNELS, CopyGenerator, Generator, ServedGenerator
 from serving.errors import DanceError
 from serving.inference.engine import PictureEngine
 from serving.process.atomic_files import written_whole
@@ -27,14 +27,19 @@ _SMALLEST_HALVED: Final = 16
 _FEWEST_EXPORT_DB: Final = 30.0
 """An engine in bf16 agrees with torch to at least 40 dB; below 30 dB the export is broken."""
 
-Names = tuple[str, str, str]
+Names = tuple[str, ...]
+"""The inputs of a network, then its output."""
 GENERATOR_NAMES: Final[Names] = ("label_map", "previous_frame", "frame")
+COPY_NAMES: Final[Names] = ("label_map", "previous_frame", "reference", "frame")
+"""Of a generator with a reference."""
 FACE_NAMES: Final[Names] = ("label", "face", "refined")
+_CHANNELS: Final = {"reference": REFERENCE_CHANNELS}
 
 
 def export_generator(network: Generator, plate: Picture | None, path: Path, width_px: int, height_px: int) -> None:
     """Write the body's network. plate: `[height_px, width_px, 3]` uint8, the crop's, for networks with an opacity."""
-    _export(ServedGenerator(network, plate), path, width_px, height_px, GENERATOR_NAMES)
+    names = COPY_NAMES if isinstance(network, CopyGenerator) else GENERATOR_NAMES
+    _export(ServedGenerator(network, plate), path, width_px, height_px, names)
 
 
 def export_face(network: FaceGenerator, path: Path, crop_px: int) -> None:
@@ -46,25 +51,31 @@ class ExportBroken(DanceError):
     """An exported network does not draw the same as the trained one."""
 
 
-def check_export(name: str, served: nn.Module, engine: PictureEngine, pairs: Sequence[tuple[Picture, Picture]]) -> None:
-    """Raise ExportBroken, with `name`, if `engine` and the torch module agree on these pairs to less than 30 dB."""
-    agreement_db = difference_db(served, engine.run_batch(pairs), pairs)
+def check_export(name: str, served: nn.Module, engine: PictureEngine, items: Sequence[Any]) -> None:
+    """Raise ExportBroken, with `name`, if `engine` and the torch module agree on these items to less than 30 dB.
+
+    items: the pictures that the network takes, in its order.
+    """
+    agreement_db = difference_db(served, engine.run_batch(items), items)
     if agreement_db < _FEWEST_EXPORT_DB:
         raise ExportBroken(f"the exported {name} agrees with the trained one to only {agreement_db:.1f} dB")
 
 
-def difference_db(served: nn.Module, pictures: Sequence[Picture], pairs: Sequence[tuple[Picture, Picture]]) -> float:
-    """PSNR in dB between an engine's pictures for `pairs` and those that the torch module draws in float32."""
+def difference_db(served: nn.Module, pictures: Sequence[Picture], items: Sequence[Any]) -> float:
+    """PSNR in dB between an engine's pictures for `items` and those that the torch module draws in float32."""
     squared = []
     with torch.inference_mode():
-        for picture, (first, second) in zip(pictures, pairs, strict=True):
-            drawn = served(*(torch.from_numpy(np.array(side))[None] for side in (first, second)))[0].numpy()
+        for picture, inputs in zip(pictures, items, strict=True):
+            drawn = served(*(torch.from_numpy(np.array(given))[None] for given in inputs))[0].numpy()
             squared.append(np.square(drawn.astype(np.float64) - picture).mean())
     return float(10 * np.log10(255**2 / max(float(np.mean(squared)), 1e-6)))
 
 
 def _export(served: nn.Module, path: Path, width_px: int, height_px: int, names: Names) -> None:
-    example = torch.full((1, height_px, width_px, 3), 128, dtype=torch.uint8)
+    *inputs, output = names
+    example = tuple(
+        torch.full((1, height_px, width_px, _CHANNELS.get(name, 3)), 128, dtype=torch.uint8) for name in inputs
+    )
     served.eval().requires_grad_(False)
     batch_only = {name: {0: "batch"} for name in names}
     with written_whole(path) as partial:
@@ -73,10 +84,10 @@ def _export(served: nn.Module, path: Path, width_px: int, height_px: int, names:
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 served,
-                (example, example),
+                example,
                 str(partial),
-                input_names=list(names[:2]),
-                output_names=[names[2]],
+                input_names=inputs,
+                output_names=[output],
                 dynamic_axes=batch_only,
                 opset_version=_OPSET,
                 dynamo=False,

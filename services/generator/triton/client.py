@@ -11,7 +11,8 @@ import tritonclient.grpc.aio as triton_grpc
 from grpc import StatusCode
 from tritonclient.utils import InferenceServerException
 
-from motion.frame import ZERO_LEVEL, Picture
+from motion.frame import Picture
+from services.generator.inputs import blank_inputs
 from services.generator.triton.access_key import key_header
 from serving.actors.store import Actor
 from serving.errors import BadSettings, DanceError
@@ -101,15 +102,13 @@ class TritonClient:
         }
 
     async def canary(self, actor: Actor) -> str:
-        """Draw one picture from a blank label map; returns the precision that was used. Raises TritonRefused."""
-        shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
+        """Draw one picture without a person; returns the precision that was used. Raises TritonRefused."""
+        inputs = blank_inputs(actor)
+        shape = inputs["PREVIOUS_FRAME"].shape
         result = await _requested(
             self._client.infer(
                 actor.id,
-                [
-                    _input("LABEL_MAP", np.full(shape, 255, np.uint8)),
-                    _input("PREVIOUS_FRAME", np.full(shape, ZERO_LEVEL, np.uint8)),
-                ],
+                [_input(name, picture) for name, picture in inputs.items()],
                 model_version=str(actor.version),
                 outputs=[triton_grpc.InferRequestedOutput(name) for name in ("FRAME", "PRECISION")],
                 client_timeout=self._canary_seconds,

@@ -29,14 +29,16 @@ __all__ = ["TritonPythonModel"]
 """
 
 # The pictures' sides are not fixed: versions of one actor may have crops of different sizes, and the model checks them
-# with a clearer message.
+# with a clearer message. For the same reason REFERENCE is optional: some versions of an actor may have a wardrobe, and
+# the model refuses a request without it, or with one that the version does not take.
 _CONFIG_PBTXT: Final = """\
 name: {name}
 backend: "python"
 max_batch_size: {max_batch_size}
 input [
   {{ name: "LABEL_MAP" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }},
-  {{ name: "PREVIOUS_FRAME" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }}
+  {{ name: "PREVIOUS_FRAME" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }},
+  {{ name: "REFERENCE" data_type: TYPE_UINT8 dims: [ -1, -1, 4 ] optional: true }}
 ]
 output [
   {{ name: "FRAME" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }},

@@ -26,14 +26,15 @@ class FakeEngine:
         self.version = version
         self.grows = grows
 
-    def run(self, first: Picture, second: Picture) -> Picture:
+    def run(self, *pictures: Picture) -> Picture:
         """See `serving.inference.engine.PictureEngine`."""
+        first, second = pictures
         assert (first == 255).all()
         return np.zeros((9, 9, 3), np.uint8) if self.grows else (second + self.version).astype(np.uint8)
 
-    def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
+    def run_batch(self, items: Sequence[Sequence[Picture]]) -> list[Picture]:
         """See `serving.inference.engine.PictureEngine`."""
-        return [self.run(*pair) for pair in pairs]
+        return [self.run(*pictures) for pictures in items]
 
 
 def network(version: int, *, grows: bool = False) -> FaceNetwork:

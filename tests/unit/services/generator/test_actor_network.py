@@ -11,10 +11,17 @@ import pytest
 
 from motion.frame import Picture
 from services.generator.actor_network import Painter
-from serving.actors.store import Actor
-from serving.errors import ActorUnusable, BadPicture
+from serving.actors.store import Actor, NetworkShape
+from serving.errors import ActorUnusable, BadInput, BadPicture
 
-ACTOR = cast("Actor", SimpleNamespace(id="a", version=3, crop=SimpleNamespace(out_width_px=6, out_height_px=4)))
+
+def actor(*, reference: bool = False) -> Actor:
+    """An actor with a crop of 6x4 pixels, with or without a wardrobe."""
+    crop, generator = SimpleNamespace(out_width_px=6, out_height_px=4), NetworkShape(1, 0, 0, reference=reference)
+    return cast("Actor", SimpleNamespace(id="a", version=3, crop=crop, generator=generator))
+
+
+ACTOR = actor()
 
 
 class FakeEngine:
@@ -25,17 +32,19 @@ class FakeEngine:
     def __init__(self, shape: tuple[int, ...] = (4, 6, 3), dtype: type = np.uint8, fails: bool = False) -> None:
         self.shape, self.dtype, self.fails = shape, dtype, fails
         self.batches: list[int] = []
+        self.shapes: list[tuple[int, ...]] = []
 
-    def run(self, first: Picture, second: Picture) -> Picture:
+    def run(self, *pictures: Picture) -> Picture:
         """See `serving.inference.engine.PictureEngine`."""
-        return self.run_batch([(first, second)])[0]
+        return self.run_batch([pictures])[0]
 
-    def run_batch(self, pairs: Sequence[tuple[Picture, Picture]]) -> list[Picture]:
+    def run_batch(self, items: Sequence[Sequence[Picture]]) -> list[Picture]:
         """See `serving.inference.engine.PictureEngine`."""
         if self.fails:
             raise RuntimeError("shapes do not match")
-        self.batches.append(len(pairs))
-        return [np.resize(first, self.shape).astype(self.dtype) for first, _ in pairs]
+        self.batches.append(len(items))
+        self.shapes = [picture.shape for picture in items[0]]
+        return [np.resize(first, self.shape).astype(self.dtype) for first, *_ in items]
 
 
 def pair(value: int) -> tuple[Picture, Picture]:
@@ -73,3 +82,20 @@ def test_pictures_are_checked_by_name():
     for wrong in (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 6, 3), np.float32)):
         with pytest.raises(BadPicture, match=r"PREVIOUS_FRAME.*'a' version 3 takes uint8 \(4, 6, 3\)"):
             painter.check("PREVIOUS_FRAME", wrong)
+
+
+def test_only_actors_with_a_wardrobe_take_a_reference():
+    """The warm-up draws with a reference if the actor has one; a missing or an unexpected input is named."""
+    engine = FakeEngine()
+    painter = Painter(actor(reference=True), engine, one_by_one=True)
+    assert engine.shapes == [(4, 6, 3), (4, 6, 3), (4, 6, 4)]
+    painter.check("REFERENCE", np.zeros((4, 6, 4), np.uint8))
+    with pytest.raises(BadPicture, match=r"REFERENCE.*takes uint8 \(4, 6, 4\)"):
+        painter.check("REFERENCE", np.zeros((4, 6, 3), np.uint8))
+    painter.check_names({"LABEL_MAP", "PREVIOUS_FRAME", "REFERENCE"})
+    with pytest.raises(BadInput, match="REFERENCE: is missing, and actor 'a' version 3 needs it"):
+        painter.check_names({"LABEL_MAP", "PREVIOUS_FRAME"})
+    plain = Painter(ACTOR, engine, one_by_one=True)
+    assert engine.shapes == [(4, 6, 3), (4, 6, 3)]
+    with pytest.raises(BadInput, match="REFERENCE: was sent, and actor 'a' version 3 does not take it"):
+        plain.check_names({"LABEL_MAP", "PREVIOUS_FRAME", "REFERENCE"})

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from services.generator.actor_network import Painted, Painter
-from serving.errors import ActorUnusable, BadPicture
+from serving.errors import ActorUnusable, BadInput, BadPicture
 
 SIDE_PX = 4
 
@@ -34,11 +35,12 @@ class FakeTensor:
 
 @dataclass
 class FakeRequest:
-    """A request with two inputs of `count` pictures."""
+    """A request with inputs of `count` pictures. reference_count: None for a request without a reference."""
 
     side_px: int = SIDE_PX
     count: int = 1
     previous_count: int | None = None
+    reference_count: int | None = None
     cancelled: bool = False
     asked: list[str] = field(default_factory=lambda: ["FRAME", "COMPUTE_SECONDS"])
 
@@ -50,8 +52,11 @@ class FakeRequest:
         """The outputs that the caller requests."""
         return self.asked
 
-    def tensor(self, name: str) -> FakeTensor:
-        """The input of that name."""
+    def tensor(self, name: str) -> FakeTensor | None:
+        """The input of that name; None if it was not sent."""
+        if name == "REFERENCE":
+            sent = self.reference_count
+            return FakeTensor(name, np.full((sent, self.side_px, self.side_px, 4), 7, np.uint8)) if sent else None
         previous = self.count if self.previous_count is None else self.previous_count
         count = self.count if name == "LABEL_MAP" else previous
         return FakeTensor(name, np.full((count, self.side_px, self.side_px, 3), 7, np.uint8))
@@ -71,17 +76,23 @@ class FakePainter:
 
     precision = "bf16"
     fails = False
+    reference = False
 
     def check(self, name: str, picture: np.ndarray[Any, Any]) -> None:
         """See `Painter.check`."""
-        if picture.shape != (SIDE_PX, SIDE_PX, 3):
+        if picture.shape[:2] != (SIDE_PX, SIDE_PX):
             raise BadPicture(name, "is of another size")
 
-    def paint(self, pairs: list[Any]) -> list[Painted]:
+    def check_names(self, given: Set[str]) -> None:
+        """See `Painter.check_names`."""
+        if "REFERENCE" in given and not self.reference:
+            raise BadInput("REFERENCE", "was sent")
+
+    def paint(self, items: list[Any]) -> list[Painted]:
         """See `Painter.paint`."""
         if self.fails:
             raise ActorUnusable("the network fell ill")
-        return [Painted(label_map, 0.25) for label_map, _ in pairs]
+        return [Painted(label_map, 0.25) for label_map, *_ in items]
 
 
 @pytest.fixture
@@ -170,6 +181,7 @@ def test_responses_contain_the_requested_outputs(model: Any):
         (FakeRequest(side_px=5), "invalid"),
         (FakeRequest(count=0), "invalid"),
         (FakeRequest(count=2, previous_count=1), "invalid"),
+        (FakeRequest(reference_count=1), "invalid"),
         (FakeRequest(cancelled=True), "cancelled"),
     ],
 )
@@ -188,3 +200,11 @@ def test_a_failing_network_is_an_error_for_each(model: Any, monkeypatch: pytest.
     monkeypatch.setattr(FakePainter, "fails", True)
     responses = model.execute([FakeRequest(), FakeRequest()])
     assert [(r.error.code, r.error.message) for r in responses] == [("internal", "the network fell ill")] * 2
+
+
+def test_versions_with_a_wardrobe_take_as_many_references_as_label_maps(model: Any, monkeypatch: pytest.MonkeyPatch):
+    """A request with references is drawn; one with too few of them is refused."""
+    monkeypatch.setattr(FakePainter, "reference", True)
+    drawn, refused = model.execute([FakeRequest(count=2, reference_count=2), FakeRequest(count=2, reference_count=1)])
+    assert drawn.outputs["FRAME"].shape == (2, SIDE_PX, SIDE_PX, 3)
+    assert refused.error.message == "REFERENCE: has 1 pictures, LABEL_MAP 2; expected the same number"

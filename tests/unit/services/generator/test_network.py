@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from services.generator.network import GlobalGenerator, LocalEnhancer, ServedGenerator
+from services.generator.network import CopyGenerator, GlobalGenerator, LocalEnhancer, ServedGenerator, copied
 
 
 def pictures(seed, count=1, side=16):
@@ -125,3 +125,52 @@ def test_enhancer_pads_all_that_it_halves():
     x = torch.rand(1, 6, 16, 24)
     features = coarse.up(coarse.blocks(coarse.down(coarse.head(x))))
     torch.testing.assert_close(fine.trunk(x), features)
+
+
+def reference(seed, side=16):
+    """A reference as the wardrobe draws it: premultiplied RGB and coverage, soft at the edges, empty at places."""
+    random = np.random.default_rng(seed)
+    coverage = np.clip(random.normal(0.5, 0.6, (1, side, side, 1)), 0, 1)
+    colour = random.integers(0, 256, (1, side, side, 3))
+    return torch.from_numpy(np.rint(np.concatenate([colour * coverage, 255 * coverage], axis=-1)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_untrained_copy_network_returns_the_reference_over_the_plate(bf16):
+    """Before any training the served picture is the wardrobe's drawing over the plate, within 2 levels of 255."""
+    torch.manual_seed(0)
+    network = CopyGenerator(4, 1, 1)
+    network.copy_only()
+    plate = pictures(0)[0].numpy()
+    drawn = reference(1)
+    over = drawn[..., :3].float() + (1 - drawn[..., 3:].float() / 255) * torch.from_numpy(plate)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16), torch.inference_mode():
+        served = ServedGenerator(network, plate)(pictures(2), pictures(3), drawn)
+    assert (served.float() - over).abs().max() <= 2
+
+
+def test_copy_network_begins_near_the_reference_and_learns_from_there():
+    """Where the reference covers the place the first picture is mostly the reference, elsewhere the plate."""
+    torch.manual_seed(0)
+    network = CopyGenerator(4, 1, 1)
+    network.begin_with_copy(share_logit=2.0)
+    x = torch.rand(1, 10, 16, 16)
+    x[:, 9] = torch.tensor([0.0, 1.0]).repeat(8)
+    drawn = network(x)
+    covered, empty = drawn[..., 1::2], drawn[..., 0::2]
+    assert covered[:, 4].min() > 0.87
+    assert covered[:, 3].min() > 0.95
+    assert empty[:, 3].max() < 0.05
+    drawn.sum().backward()
+    assert network.tail.weight.grad is not None
+    assert all(network.tail.weight.grad[output].abs().max() > 0 for output in range(5))
+
+
+def test_layers_of_one_colour_mix_to_that_colour():
+    """Reference and painted layer of one colour return it, premultiplied by the opacity, whatever the shares are."""
+    torch.manual_seed(0)
+    drawn, coverage = torch.rand(1, 5, 4, 4), torch.rand(1, 1, 4, 4)
+    colour = torch.tensor([10.0, 200.0, 90.0])[None, :, None, None].expand(1, 3, 4, 4)
+    person, opacity = copied(drawn, colour, torch.cat([coverage * colour, coverage], dim=1))
+    torch.testing.assert_close(person, opacity * colour)
+    assert 0 <= opacity.min() <= opacity.max() <= 1

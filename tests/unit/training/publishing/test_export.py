@@ -8,7 +8,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from services.face.network import FaceGenerator, ServedFace, served_face
-from services.generator.network import GlobalGenerator, LocalEnhancer, ServedGenerator, served_generator
+from services.generator.network import CopyGenerator, GlobalGenerator, LocalEnhancer, ServedGenerator, served_generator
 from serving.inference.engine import open_engine
 from training.publishing.export import (
     FACE_NAMES,
@@ -143,6 +143,23 @@ def test_local_enhancer_is_exported_and_rebuilt(tmp_path):
     rebuilt = served_generator(path, "reflection")
     assert isinstance(rebuilt.network, LocalEnhancer)
     assert difference_db(rebuilt, drawn, pairs) > 50
+
+
+def test_copy_network_is_exported_with_its_reference_and_rebuilt(tmp_path):
+    """A network with a reference has a third input, `reference`; the file alone describes it."""
+    network = spread(CopyGenerator(4, 1, 1))
+    path = tmp_path / "generator.onnx"
+    export_generator(network, picture(9), path, SIDE, SIDE)
+    model = onnx.load(str(path))
+    assert [graph_input.name for graph_input in model.graph.input] == ["label_map", "previous_frame", "reference"]
+    covered = np.full((SIDE, SIDE, 1), 255, np.uint8)
+    inputs = [(picture(i), picture(i + 10), np.concatenate([picture(i + 20), covered], axis=2)) for i in range(2)]
+    with torch.inference_mode():
+        served = ServedGenerator(network, picture(9))
+        drawn = [served(*(torch.from_numpy(given)[None] for given in item))[0].numpy() for item in inputs]
+    rebuilt = served_generator(path, "reflection")
+    assert isinstance(rebuilt.network, CopyGenerator)
+    assert difference_db(rebuilt, drawn, inputs) > 45
 
 
 @pytest.mark.parametrize("kind", [GlobalGenerator, LocalEnhancer])

@@ -24,7 +24,10 @@ def test_the_configuration_is_the_contract(tmp_path: Path, name: str):
     assert [(i.name, model_config_pb2.DataType.Name(i.data_type)) for i in config.input] == [
         ("LABEL_MAP", "TYPE_UINT8"),
         ("PREVIOUS_FRAME", "TYPE_UINT8"),
+        ("REFERENCE", "TYPE_UINT8"),
     ]
+    assert [list(i.dims) for i in config.input] == [[-1, -1, 3], [-1, -1, 3], [-1, -1, 4]]
+    assert [i.name for i in config.input if i.optional] == ["REFERENCE"]
     assert [(o.name, model_config_pb2.DataType.Name(o.data_type)) for o in config.output] == [
         ("FRAME", "TYPE_UINT8"),
         ("COMPUTE_SECONDS", "TYPE_FP64"),
