@@ -27,7 +27,7 @@ ALLOWED = {
     },
 }  # fmt: skip
 ROOMS = {
-    "motion": ("people", "keypoint_files"),
+    "motion": ("wardrobe", "people", "keypoint_files"),
     "serving": ("rpc", "inference", "actors", "pictures", "observability", "transport", "process"),
     "services.pose": ("openpose", "rtmpose", "mediapipe", "models"),
     "services.generator": ("triton",),

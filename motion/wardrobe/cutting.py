@@ -1,0 +1,211 @@
+"""Cutting the limbs of one frame: the person's mask, shared out among the limbs by their distance from each bone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.wardrobe.limbs import (
+    BONES,
+    HEELS,
+    LEFT_ARM,
+    LIMB_COUNT,
+    NEIGHBOURS,
+    RIGHT_ARM,
+    UNDER_LAYERS,
+    Limb,
+)
+from motion.wardrobe.placing import Floats, PlacedBody
+
+Weights = NDArray[np.float32]
+
+_MASK_FROM, _MASK_TO = 0.30, 0.75
+"""Mask values, of 1, at which a pixel begins to count as the person, and counts in full."""
+_EDGE: Final = 0.12
+"""Width of a piece's soft edge, as a part of the limb's radius."""
+_REACH: Final = 1.06
+"""How far from its bone a limb is cut, in radii."""
+_OVERLAP_OF_NEIGHBOURS, _OVERLAP_OF_OTHERS = 0.40, 0.02
+"""How far pieces extend into another limb's pixels, in radii. Neighbours overlap, so that a bent joint stays closed."""
+_TORSO_DISTANCE: Final = 0.62
+"""The least relative distance of the torso's own pixels: limbs before the chest win them from a distance."""
+_CORE: Final = 0.55
+"""Within this many radii of its bone, a limb is hidden where others have the pixels."""
+_INNER_FROM, _INNER_TO = 0.62, 0.47
+"""The middle of a limb that an under-layer shows, in radii."""
+_HEM: Final = 0.05
+"""How far the torso extends below the hips, in torso lengths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether no pixel is inside."""
+        return self.right <= self.left or self.bottom <= self.top
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, to index a picture."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def within(self, outer: Box) -> tuple[slice, slice]:
+        """Rows and columns of this box in an array of the outer one's pixels."""
+        rows = slice(self.top - outer.top, self.bottom - outer.top)
+        return rows, slice(self.left - outer.left, self.right - outer.left)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """One limb of one frame.
+
+    weights: `[h, w]` float32 in [0, 1], the coverage of each pixel in the box. inner: the same for the under-layer, or
+    None for limbs without one. hidden: in [0, 1], how much of the limb other limbs hide.
+    """
+
+    box: Box
+    weights: Weights
+    inner: Weights | None
+    hidden: float
+
+
+def person_weights(mask: NDArray[np.uint8]) -> Weights:
+    """Turn a person's mask, `[H, W]` uint8, into the coverage of its pixels, in [0, 1]; faint pixels get none."""
+    covered = (mask.astype(np.float32) / 255 - _MASK_FROM) / (_MASK_TO - _MASK_FROM)
+    return np.clip(covered, 0, 1)
+
+
+def cut_limbs(body: PlacedBody, mask: NDArray[np.uint8]) -> dict[Limb, Cut]:
+    """Cut the limbs of a frame. body: in pixels of the mask, `[H, W]` uint8, 255 on the person.
+
+    Limbs that cannot be placed, or lie outside the picture, are missing.
+    """
+    boxes = {limb: box for limb in Limb if body.placed[limb] and not (box := _box(limb, body, mask.shape)).empty}
+    if not boxes:
+        return {}
+    person = Box(
+        min(box.left for box in boxes.values()),
+        min(box.top for box in boxes.values()),
+        max(box.right for box in boxes.values()),
+        max(box.bottom for box in boxes.values()),
+    )
+    covered = person_weights(mask[person.slices])
+    distances = np.full((LIMB_COUNT, *covered.shape), 9, np.float32)
+    for limb in boxes:
+        distances[limb] = _distance(limb, body, person)
+    torso_distance = distances[Limb.TORSO].copy()
+    score = distances - np.array([bone.advantage for bone in BONES.values()], np.float32)[:, None, None]
+    np.maximum(score[Limb.TORSO], _TORSO_DISTANCE, out=score[Limb.TORSO])
+    return {
+        limb: _cut(limb, body, box, person, covered, distances[limb], score, torso_distance)
+        for limb, box in boxes.items()
+    }
+
+
+def _cut(
+    limb: Limb,
+    body: PlacedBody,
+    box: Box,
+    person: Box,
+    covered: Weights,
+    distance: Weights,
+    score: Weights,
+    torso_distance: Weights,
+) -> Cut:
+    rows, columns = box.within(person)
+    distance, covered, score = distance[rows, columns], covered[rows, columns], score[:, rows, columns]
+    others = np.full(distance.shape, 99, np.float32)
+    for other in Limb:
+        if other != limb and body.placed[other]:
+            overlap = _OVERLAP_OF_NEIGHBOURS if NEIGHBOURS[limb, other] else _OVERLAP_OF_OTHERS
+            np.minimum(others, score[other] + np.float32(overlap), out=others)
+    own = np.clip((others - score[limb]) / _EDGE + 0.5, 0, 1)
+    weights = covered * np.clip((_REACH - distance) / _EDGE, 0, 1) * own
+    core = distance < _CORE
+    hidden = 1 - float((own * covered)[core].mean()) if core.any() else 1.0
+    if limb in RIGHT_ARM or limb in LEFT_ARM:
+        hidden = max(hidden, _before_the_torso(limb, body, box, distance, torso_distance[rows, columns]))
+    inner = None
+    if limb in UNDER_LAYERS:
+        middle = np.clip((_INNER_FROM - distance) / (_INNER_FROM - _INNER_TO), 0, 1)
+        # The blur must not reach pixels outside the person.
+        inner = np.minimum(cv2.GaussianBlur(weights * middle, (0, 0), 0.7), covered)
+    return Cut(box, weights, inner, hidden)
+
+
+def _before_the_torso(limb: Limb, body: PlacedBody, box: Box, distance: Weights, torso_distance: Weights) -> float:
+    """How much of an arm lies before the torso, in [0, 0.9]: its edges there may be those of the shirt."""
+    if not body.placed[Limb.TORSO]:
+        return 0.0
+    inside = distance < 1.1
+    if limb in (Limb.RIGHT_UPPER_ARM, Limb.LEFT_UPPER_ARM):  # the shoulder always does
+        shoulder = body.ends_px[limb, 0]
+        inside &= _distance_from_line(box, shoulder, shoulder) > 0.22 * body.scale_px
+    count = np.count_nonzero(inside)
+    return 0.9 * np.count_nonzero(inside & (torso_distance < 0.25)) / count if count else 0.0
+
+
+def _box(limb: Limb, body: PlacedBody, shape: tuple[int, ...]) -> Box:
+    """The pixels within a limb's reach."""
+    points = _torso_corners(body) if limb is Limb.TORSO else body.ends_px[limb]
+    if limb in HEELS and body.pose.confidence[HEELS[limb]] > 0:
+        points = np.vstack([points, body.pose.joints_px[HEELS[limb]]])
+    reach = BONES[limb].radius * body.scale_px * _REACH + 1
+    left, top = np.clip(points.min(axis=0) - reach, 0, 1 << 20).tolist()
+    right, bottom = np.clip(points.max(axis=0) + reach, -1, 1 << 20).tolist()
+    return Box(int(left), int(top), min(math.ceil(right), shape[1]), min(math.ceil(bottom), shape[0]))
+
+
+def _distance(limb: Limb, body: PlacedBody, box: Box) -> Weights:
+    """The distance of the box's pixels from a limb, in radii of the limb."""
+    radius_px = BONES[limb].radius * body.scale_px
+    start, end = body.ends_px[limb]
+    if limb is Limb.TORSO:
+        # OpenCV draws with fractional bits; pixel centres lie at halves.
+        corners = cv2.convexHull((_torso_corners(body) - (box.left, box.top)).astype(np.float32))
+        outside = np.ones((box.bottom - box.top, box.right - box.left), np.uint8)
+        fixed = np.clip(np.rint(corners * 16 - 8), -(1 << 24), 1 << 24).astype(np.int32)
+        cv2.fillConvexPoly(outside, fixed, (0,), cv2.LINE_8, 4)
+        if outside.all():
+            return np.full(outside.shape, 9, np.float32)
+        return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, 5) / np.float32(radius_px), np.float32)
+    distance = _distance_from_line(box, start, end)
+    if limb in HEELS and body.pose.confidence[HEELS[limb]] > 0:
+        heel = body.pose.joints_px[HEELS[limb]].astype(np.float64)
+        for from_px, to_px in ((start, heel), (heel, end)):
+            np.minimum(distance, _distance_from_line(box, from_px, to_px), out=distance)
+    return distance / np.float32(radius_px)
+
+
+def _torso_corners(body: PlacedBody) -> Floats:
+    """The corners of the torso in pixels, `[N, 2]`: neck, shoulders, and hips with a little below them."""
+    seen, joints = body.pose.confidence > 0, body.pose.joints_px.astype(np.float64)
+    start, end = body.ends_px[Limb.TORSO]
+    axis = end - start
+    below = _HEM * body.scale_px * axis / max(math.hypot(*axis), 1e-3)
+    shoulders = [joints[joint] for joint in (skeleton.R_SHOULDER, skeleton.L_SHOULDER) if seen[joint]]
+    hips = [joints[joint] for joint in (skeleton.R_HIP, skeleton.L_HIP) if seen[joint]]
+    return np.array([start, end, *shoulders, *hips, *(hip + below for hip in hips)])
+
+
+def _distance_from_line(box: Box, start: Floats, end: Floats) -> Weights:
+    """The distance in pixels of the centres of the box's pixels from the line between two points."""
+    x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5 - start[0])
+    y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5 - start[1]))[:, None]
+    line_x, line_y = np.float32(end[0] - start[0]), np.float32(end[1] - start[1])
+    square = max(float(line_x) ** 2 + float(line_y) ** 2, 1e-6)
+    along = np.clip((x * line_x + y * line_y) / np.float32(square), 0, 1)
+    return np.hypot(x - along * line_x, y - along * line_y)

@@ -1,0 +1,147 @@
+"""Drawing the reference: the chosen pieces, moved into the asked pose, one over the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.frame import Picture
+from motion.pose import Pose
+from motion.wardrobe.choose import Choice, choose
+from motion.wardrobe.limbs import (
+    LEFT_ARM,
+    LEFT_LEG,
+    LIMB_COUNT,
+    RIGHT_ARM,
+    RIGHT_LEG,
+    UNDER_LAYERS,
+    Limb,
+)
+from motion.wardrobe.moving import move_limb
+from motion.wardrobe.pieces import Wardrobe
+from motion.wardrobe.placing import Floats, PlacedBody, place
+
+_PROFILE_SHOULDERS: Final = 0.28
+_RAISED_KNEE: Final = 0.30
+"""A knee less than this far below its hip, in torso lengths, is before the torso."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """The actor's limbs in an asked pose.
+
+    picture: `[H, W, 4]` uint8, RGB multiplied by the coverage, and the coverage. choice: where the limbs came from.
+    """
+
+    picture: NDArray[np.uint8]
+    choice: Choice
+
+
+def draw_reference(
+    wardrobe: Wardrobe,
+    pose: Pose,
+    before: Choice | None = None,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+    noise: Floats | None = None,
+    left_out: Collection[Limb] = (),
+) -> Reference:
+    """Draw the actor's limbs in a pose, which is in pixels of the crop.
+
+    before: the choice of the frame before, for a steady choice. For training: allowed, `[K]` bool, the key frames that
+    may be used; noise, `[K, LIMB_COUNT]`, added to the costs of the choice; left_out, limbs that are not drawn.
+    """
+    asked = place(pose, wardrobe.limb_lengths_px)
+    choice = choose(wardrobe, asked, before, allowed=allowed, noise=noise)
+    picture = blank_reference(wardrobe.width_px, wardrobe.height_px)
+    for limb in depth_order(asked):
+        if limb in left_out:
+            continue
+        key_frame = choice.key_frames[limb]
+        if limb in UNDER_LAYERS:
+            layer = LIMB_COUNT + UNDER_LAYERS.index(limb)
+            if choice.key_frames[layer] != key_frame:
+                _draw_piece(picture, wardrobe, choice.key_frames[layer], layer, limb, asked)
+        _draw_piece(picture, wardrobe, key_frame, limb, limb, asked)
+    return Reference(picture, choice)
+
+
+def blank_reference(width_px: int, height_px: int) -> NDArray[np.uint8]:
+    """Return the reference of a pose without limbs: `[H, W, 4]` uint8 zeros, nothing covered."""
+    return np.zeros((height_px, width_px, 4), np.uint8)
+
+
+def laid_over(reference: NDArray[np.uint8], plate: Picture) -> Picture:
+    """Lay a reference's picture, `[H, W, 4]` uint8, over the actor's place, `[H, W, 3]` uint8."""
+    uncovered = 255 - reference[..., 3:].astype(np.uint16)
+    return np.asarray(reference[..., :3] + (plate * uncovered + 127) // 255, np.uint8)
+
+
+def depth_order(body: PlacedBody) -> list[Limb]:
+    """Return all limbs, the farthest first: a guess from the pose, since the joints have no depth."""
+    joints, seen = body.pose.joints_px, body.pose.confidence > 0
+    legs = [RIGHT_LEG, LEFT_LEG]
+    both_ankles = seen[skeleton.R_ANKLE] and seen[skeleton.L_ANKLE]
+    if both_ankles and joints[skeleton.R_ANKLE, 1] > joints[skeleton.L_ANKLE, 1]:
+        legs.reverse()  # the lower foot is nearer
+    arms = [RIGHT_ARM, LEFT_ARM]
+    far_arms = []
+    turn = float(body.feature(Limb.HEAD)[0])
+    if abs(body.facing[0]) < _PROFILE_SHOULDERS and not math.isnan(turn):
+        far_arms.append(arms.pop(1 if turn > 0 else 0))
+    raised = [leg for leg in legs if _raised(leg[0], body)]
+    parts = [
+        *far_arms,
+        *(leg[::-1] for leg in legs if leg not in raised),
+        (Limb.TORSO,),
+        *raised,
+        (Limb.HEAD,),
+        *arms,
+    ]
+    return [limb for part in parts for limb in part]
+
+
+def _raised(thigh: Limb, body: PlacedBody) -> bool:
+    hip_px, knee_px = body.ends_px[thigh]
+    return bool(body.placed[thigh] and knee_px[1] - hip_px[1] < _RAISED_KNEE * body.scale_px)
+
+
+def _draw_piece(
+    picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, layer: int, limb: Limb, asked: PlacedBody
+) -> None:
+    """Move a piece and lay it over the picture, in place; a piece outside the picture changes nothing."""
+    piece = wardrobe.piece(key_frame, layer) if key_frame >= 0 else None
+    move = move_limb(limb, wardrobe.bodies[key_frame], asked) if piece is not None else None
+    if piece is None or move is None:
+        return
+    (a, b, shift_x), (c, d, shift_y) = move.tolist()
+    x, y, width, height = wardrobe.corners_px[key_frame, layer].tolist()
+    corners = [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
+    corners_x = [a * u + b * v + shift_x for u, v in corners]
+    corners_y = [c * u + d * v + shift_y for u, v in corners]
+    left, right = max(min(corners_x), -1), min(max(corners_x), wardrobe.width_px + 1)
+    top, bottom = max(min(corners_y), -1), min(max(corners_y), wardrobe.height_px + 1)
+    if not (left < right and top < bottom):  # NaN is neither
+        return
+    x0, x1 = max(math.floor(left), 0), min(math.ceil(right) + 1, wardrobe.width_px)
+    y0, y1 = max(math.floor(top), 0), min(math.ceil(bottom) + 1, wardrobe.height_px)
+    if x0 >= x1 or y0 >= y1:
+        return
+    # OpenCV's positions count from pixel centres.
+    to_window = np.array(
+        [
+            [a, b, shift_x + a * (x + 0.5) + b * (y + 0.5) - 0.5 - x0],
+            [c, d, shift_y + c * (x + 0.5) + d * (y + 0.5) - 0.5 - y0],
+        ]
+    )
+    moved = cv2.warpAffine(piece, to_window, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
+    window = picture[y0:y1, x0:x1]
+    uncovered = 255 - moved[..., 3:].astype(np.uint16)
+    window[:] = moved + ((window * uncovered + 127) // 255).astype(np.uint8)

@@ -1,0 +1,143 @@
+"""The affine moves that take a limb from a key frame's pose to the asked one.
+
+Every function returns a move as `[2, 3]` float64: `asked = move[:, :2] @ key_frame + move[:, 2]`, positions in pixels
+from the picture's upper left corner. Closed forms only: NumPy's linear algebra starts threads, and is slower by far on
+matrices this small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion import skeleton
+from motion.wardrobe.limbs import BONES, FOREARMS, HANDS, HEELS, Limb
+from motion.wardrobe.placing import HEAD_JOINTS, Floats, PlacedBody, hand_points
+
+_SHORTEST_PX: Final = 2.5
+"""Shorter limbs have no direction to turn by."""
+_FACE_POINTS: Final = [skeleton.FACE.start + point for point in (0, 4, 8, 12, 16, 27, 30, 36, 39, 42, 45, 48, 54)]
+"""Points of the face that lie well apart: jaw, nose, the corners of eyes and mouth."""
+_FACE_POINTS_SEEN: Final = 40
+_NECK_WEIGHT: Final = 0.25
+_TORSO_STIFFNESS: Final = 0.25
+"""The torso's four corners pull on it as springs would; this is the spring of the whole, in torso lengths."""
+_TORSO_CORNERS: Final = (skeleton.R_SHOULDER, skeleton.L_SHOULDER, skeleton.R_HIP, skeleton.L_HIP)
+_HEAD_SCALES, _HAND_SCALES, _FOOT_SCALES = (0.85, 1.15), (0.8, 1.25), (0.75, 1.3)
+"""By how much these may grow or shrink beyond the body's scale."""
+
+
+def move_limb(limb: Limb, key: PlacedBody, asked: PlacedBody) -> Floats | None:
+    """Return the move of a limb, or None if either body lacks it."""
+    if not (key.placed[limb] and asked.placed[limb]):
+        return None
+    scale = asked.scale_px / key.scale_px
+    if limb is Limb.HEAD:
+        return _move_head(key, asked, scale)
+    if limb is Limb.TORSO:
+        return _move_torso(key, asked, scale)
+    if limb in HANDS:
+        return _move_hand(limb, key, asked, scale)
+    if limb in HEELS:
+        joints = [BONES[limb].start, BONES[limb].end, HEELS[limb]]
+        if key.pose.confidence[joints[2]] > 0 and asked.pose.confidence[joints[2]] > 0:
+            return similarity(
+                key.pose.joints_px[joints], asked.pose.joints_px[joints], None, _scaled(_FOOT_SCALES, scale)
+            )
+    return along_bone(key.ends_px[limb], asked.ends_px[limb], scale)
+
+
+def along_bone(key_px: Floats, asked_px: Floats, scale: float) -> Floats:
+    """Take one line to another, both `[2, 2]`: stretched along it to fit, and across it by the body's scale."""
+    (x0, y0), (x1, y1) = key_px.tolist()
+    (u0, v0), (u1, v1) = asked_px.tolist()
+    length, asked_length = math.hypot(x1 - x0, y1 - y0), math.hypot(u1 - u0, v1 - v0)
+    if min(length, asked_length) < _SHORTEST_PX:
+        return np.array([[scale, 0, u0 - scale * x0], [0, scale, v0 - scale * y0]])
+    ex, ey = (x1 - x0) / length, (y1 - y0) / length
+    fx, fy = (u1 - u0) / asked_length, (v1 - v0) / asked_length
+    stretch = asked_length / length
+    a, b = stretch * fx * ex + scale * fy * ey, stretch * fx * ey - scale * fy * ex
+    c, d = stretch * fy * ex - scale * fx * ey, stretch * fy * ey + scale * fx * ex
+    return np.array([[a, b, u0 - a * x0 - b * y0], [c, d, v0 - c * x0 - d * y0]])
+
+
+def similarity(
+    key_px: NDArray[Any], asked_px: NDArray[Any], weights: Sequence[float] | None, scales: tuple[float, float]
+) -> Floats:
+    """Turn, scale and shift points, `[N, 2]`, onto others with the least weighted squared error.
+
+    scales: the least and the largest scale. Source: Umeyama 1991, in its closed form for two dimensions.
+    """
+    share = np.full(len(key_px), 1 / len(key_px)) if weights is None else np.array(weights) / np.sum(weights)
+    key_middle, asked_middle = share @ key_px.astype(np.float64), share @ asked_px.astype(np.float64)
+    x, y = (key_px - key_middle).T
+    u, v = (asked_px - asked_middle).T
+    together, turned = float(share @ (x * u + y * v)), float(share @ (x * v - y * u))
+    spread = max(float(share @ (x * x + y * y)), 1e-9)
+    scale = min(max(math.hypot(together, turned) / spread, scales[0]), scales[1])
+    angle = math.atan2(turned, together)
+    a, b = scale * math.cos(angle), scale * math.sin(angle)
+    (cx, cy), (cu, cv) = key_middle.tolist(), asked_middle.tolist()
+    return np.array([[a, -b, cu - a * cx + b * cy], [b, a, cv - b * cx - a * cy]])
+
+
+def _move_head(key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
+    """Move the head by the points of the face if both were seen, else by eyes, ears and nose; the neck steadies."""
+    key_seen, asked_seen = key.pose.confidence > 0, asked.pose.confidence > 0
+    both = key_seen & asked_seen
+    enough = min(np.count_nonzero(key_seen[skeleton.FACE]), np.count_nonzero(asked_seen[skeleton.FACE]))
+    face = enough > _FACE_POINTS_SEEN and bool(both[_FACE_POINTS].all())
+    joints = _FACE_POINTS if face else [joint for joint in HEAD_JOINTS if both[joint]]
+    if len(joints) < 2:
+        return along_bone(key.ends_px[Limb.HEAD], asked.ends_px[Limb.HEAD], scale)
+    return similarity(
+        np.vstack([key.pose.joints_px[joints], key.ends_px[Limb.HEAD, 0]]),
+        np.vstack([asked.pose.joints_px[joints], asked.ends_px[Limb.HEAD, 0]]),
+        [*[1.0] * len(joints), _NECK_WEIGHT * len(joints)],
+        _scaled(_HEAD_SCALES, scale),
+    )
+
+
+def _move_torso(key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
+    """Move the torso by its axis, and let shoulders and hips pull it into an affine shape (ridge regression)."""
+    by_axis = along_bone(key.ends_px[Limb.TORSO], asked.ends_px[Limb.TORSO], scale)
+    both = (key.pose.confidence > 0) & (asked.pose.confidence > 0)
+    joints = [joint for joint in _TORSO_CORNERS if both[joint]]
+    if len(joints) < 3:
+        return by_axis
+    key_px, asked_px = key.pose.joints_px[joints].astype(np.float64), asked.pose.joints_px[joints].astype(np.float64)
+    key_middle, asked_middle = key_px.mean(axis=0), asked_px.mean(axis=0)
+    x, y = key_px - key_middle, asked_px - asked_middle
+    stiffness = (_TORSO_STIFFNESS * key.scale_px) ** 2
+    (p, q), (_, r) = (x.T @ x + stiffness * np.eye(2)).tolist()
+    inverse = np.array([[r, -q], [-q, p]]) / (p * r - q * q)
+    linear = (y.T @ x + stiffness * by_axis[:, :2]) @ inverse
+    return np.hstack([linear, (asked_middle - linear @ key_middle)[:, None]])
+
+
+def _move_hand(limb: Limb, key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
+    """Move a hand by its 21 points, halfway drawn to the wrist; a hand that was not seen goes with its forearm."""
+    key_points, asked_points = _hand(limb, key), _hand(limb, asked)
+    if key_points is not None and asked_points is not None:
+        move = similarity(key_points, asked_points, None, _scaled(_HAND_SCALES, scale))
+        wrist = BONES[limb].start
+        moved = move[:, :2] @ key.pose.joints_px[wrist] + move[:, 2]
+        move[:, 2] += 0.5 * (asked.pose.joints_px[wrist] - moved)
+        return move
+    forearm = FOREARMS[limb]
+    if key.placed[forearm] and asked.placed[forearm]:
+        return along_bone(key.ends_px[forearm], asked.ends_px[forearm], scale)
+    return along_bone(key.ends_px[limb], asked.ends_px[limb], scale)
+
+
+def _hand(limb: Limb, body: PlacedBody) -> Floats | None:
+    return hand_points(limb, body.pose.joints_px.astype(np.float64), body.pose.confidence > 0, body.scale_px)
+
+
+def _scaled(scales: tuple[float, float], scale: float) -> tuple[float, float]:
+    return scales[0] * scale, scales[1] * scale

@@ -1,0 +1,117 @@
+"""`Wardrobe`: the pieces of an actor's limbs, and what is needed to choose and move them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion.pose import Pose
+from motion.wardrobe.limbs import Limb
+from motion.wardrobe.placing import FEATURE_STARTS, Floats, PlacedBody, place
+
+WARDROBE_VERSION: Final = 1
+"""Must rise with every change to limbs, pieces or moves: a generator is trained on references of one version."""
+
+FACINGS: Final = ("front", "left", "right", "back")
+_PROFILE_SHOULDERS: Final = 0.28
+"""Shoulders less than this apart, in torso lengths, belong to a person seen from the side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wardrobe:
+    """The limbs of an actor in `K` key frames, cut at the size of the network's picture. Immutable and shareable.
+
+    width_px, height_px: the size of the network's picture.
+    frames: `[K]` int64, the key frames' numbers in the footage, ascending.
+    poses: the key frames' poses in pixels of the crop.
+    limb_lengths_px: `[9]` float64, the actor's limbs as `placing.measure_limbs` returns them.
+    corners_px: `[K, LAYER_COUNT, 4]` int32: x, y, width and height of each piece; width and height 0 for none.
+    pixels: `[P, 4]` uint8, the pieces one after another, row by row: RGB multiplied by the coverage, and the coverage.
+    hidden: `[K, LIMB_COUNT]` float32 in [0, 1], how much of a limb other limbs hide.
+    flaws: `[K, LIMB_COUNT]` float32, how blurred, painted over or unlike the other frames a piece is; 0 is best.
+    """
+
+    width_px: int
+    height_px: int
+    frames: NDArray[np.int64]
+    poses: tuple[Pose, ...]
+    limb_lengths_px: Floats
+    corners_px: NDArray[np.int32]
+    pixels: NDArray[np.uint8]
+    hidden: NDArray[np.float32]
+    flaws: NDArray[np.float32]
+    _pieces: tuple[tuple[NDArray[np.uint8] | None, ...], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for array in (self.frames, self.limb_lengths_px, self.corners_px, self.pixels, self.hidden, self.flaws):
+            array.setflags(write=False)
+        sizes = self.corners_px[..., 2:].astype(np.int64)
+        counts = sizes.prod(axis=-1)
+        starts = (np.cumsum(counts) - counts.ravel()).reshape(counts.shape)
+        pieces = tuple(
+            tuple(
+                self.pixels[start : start + count].reshape(height, width, 4) if count else None
+                for start, count, (width, height) in zip(*row, strict=True)
+            )
+            for row in zip(starts.tolist(), counts.tolist(), sizes.tolist(), strict=True)
+        )
+        object.__setattr__(self, "_pieces", pieces)
+
+    @property
+    def key_frames(self) -> int:
+        """`K`, the number of key frames."""
+        return len(self.frames)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the pieces and the numbers that choose among them need in memory."""
+        arrays = (self.frames, self.corners_px, self.pixels, self.hidden, self.flaws, self.features, self.facing)
+        return sum(array.nbytes for array in arrays) + sum(
+            pose.joints_px.nbytes + pose.confidence.nbytes for pose in self.poses
+        )
+
+    def piece(self, key_frame: int, layer: int) -> NDArray[np.uint8] | None:
+        """The pixels of a piece, `[h, w, 4]` uint8, premultiplied, or None if the key frame does not show it."""
+        return self._pieces[key_frame][layer]
+
+    def facings(self) -> tuple[str, ...]:
+        """Which of "front", "left", "right" and "back" the key frames show: the person's side that one sees."""
+        shown = {_facing(body) for body in self.bodies}
+        return tuple(facing for facing in FACINGS if facing in shown)
+
+    @cached_property
+    def bodies(self) -> tuple[PlacedBody, ...]:
+        """The limbs of each key frame, placed."""
+        return tuple(place(pose, self.limb_lengths_px) for pose in self.poses)
+
+    @cached_property
+    def has(self) -> NDArray[np.bool_]:
+        """`[K, LAYER_COUNT]` bool: which pieces there are."""
+        return np.asarray(self.corners_px[..., 2] > 0)
+
+    @cached_property
+    def features(self) -> Floats:
+        """`[K, FEATURE_COUNT]`: the features of the key frames' bodies; NaN where a limb has no piece."""
+        features = np.stack([body.features for body in self.bodies])
+        for limb in Limb:
+            start, end = [*FEATURE_STARTS, features.shape[1]][limb : limb + 2]
+            features[~self.has[:, limb], start:end] = np.nan
+        return features
+
+    @cached_property
+    def facing(self) -> Floats:
+        """`[K, 5]`: the facing of the key frames' bodies."""
+        return np.stack([body.facing for body in self.bodies])
+
+
+def _facing(body: PlacedBody) -> str:
+    """The side of the person that a body shows: y points down, so a person seen from the front has the left at +x."""
+    shoulders_x = float(body.facing[0])
+    if abs(shoulders_x) >= _PROFILE_SHOULDERS:
+        return "front" if shoulders_x > 0 else "back"
+    turn = float(body.feature(Limb.HEAD)[0])
+    return "left" if turn < 0 else "right"
