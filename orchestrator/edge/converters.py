@@ -24,6 +24,7 @@ from orchestrator.settings import OrchestratorSettings
 from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import ListedVersion
 from serving.errors import BadInput
+from serving.pictures.background import Background
 from serving.rpc import converters
 from serving.rpc.error_status import without_paths
 from serving.rpc.server import VERSION
@@ -75,26 +76,34 @@ def config_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrat
     source_body = None
     if message.HasField("source_body"):
         source_body = converters.body_stats_from_proto(message.source_body, field="config.source_body")
+    background = converters.background_from_proto(message.background, field="config.background")
     returns = message.return_options
     return SessionConfig(
         actor=checked_actor_id(message.actor, field="config.actor"),
         actor_version=message.actor_version,
         mode=mode,
-        output=_output_from_proto(message.output),
+        output=_output_from_proto(message.output, background),
         source_body=source_body,
         look_ahead_frames=look_ahead_frames,
         returns=ReturnOptions(returns.source_pose, returns.normalized_pose, returns.stage_times, returns.label_map),
         pose=_pose_from_proto(message, settings),
+        background=background,
         frame_rate_hz=rate_hz,
         checkpoint_every_frames=message.checkpoint_every_frames,
         checkpoint=message.checkpoint,
     )
 
 
-def _output_from_proto(message: transfer_pb2.OutputFormat) -> OutputFormat:
-    encoding = PictureEncoding.JPEG
+def _output_from_proto(message: transfer_pb2.OutputFormat, background: Background) -> OutputFormat:
+    encoding = PictureEncoding.PNG if background.transparent else PictureEncoding.JPEG
     if message.encoding != frame_pb2.PICTURE_ENCODING_UNSPECIFIED:
         encoding = converters.encoding_from_proto(message.encoding, field="config.output.encoding")
+    if background.transparent and encoding not in (PictureEncoding.PNG, PictureEncoding.RAW_RGBA):
+        reason = f"{encoding.name} has no opacity, which a transparent background needs; request PNG or RAW_RGBA"
+        raise BadInput("config.output.encoding", reason)
+    if encoding is PictureEncoding.RAW_RGBA and not background.transparent:
+        reason = "RAW_RGBA is only for a transparent background; request JPEG, PNG or RAW"
+        raise BadInput("config.output.encoding", reason)
     quality = message.jpeg_quality or _DEFAULT_JPEG_QUALITY
     if quality > 100:
         raise BadInput("config.output.jpeg_quality", f"expected 1 to 100, or 0 for the default, got {quality}")
@@ -134,7 +143,10 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
         face_and_hands_every_n=config.pose.face_and_hands_every_n,
         frame_rate_hz=config.frame_rate_hz,
         checkpoint_every_frames=config.checkpoint_every_frames,
+        background=converters.background_to_proto(config.background),
     )
+    if config.background.picture is not None:
+        honoured.background.picture.ClearField("data")
     return transfer_pb2.TransferResponse(
         accepted=transfer_pb2.TransferAccepted(
             config=honoured,

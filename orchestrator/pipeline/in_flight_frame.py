@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from motion.face_region import FaceRegion
-from motion.frame import EncodedPicture, FrameSize, NoPictureReason, Picture, StageTime
+from motion.frame import EncodedPicture, FrameSize, NoPictureReason, Picture, RgbaPicture, StageTime
 from motion.pose import Pose
 from motion.retarget import Transform
 from serving.observability import logs, metrics, tracing
@@ -80,6 +80,8 @@ class InFlightFrame:
     face_label: Picture | None = None
     generated: Picture | None = None
     """The generator's picture before the face stage; also the previous picture for the next frame."""
+    person: RgbaPicture | None = None
+    """The generator's person alone, premultiplied, if the session composes its pictures; before the face stage."""
     refined_face: Picture | None = None
     output: EncodedPicture | None = None
     label_map_output: EncodedPicture | None = None

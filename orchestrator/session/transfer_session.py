@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from motion.frame import FrameSize, Picture, PictureEncoding
+from motion.frame import FrameSize, PictureEncoding
 from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
 from orchestrator.pipeline.link import run_together
 from orchestrator.pipeline.play import Door, Stage, feed, play
@@ -26,6 +26,7 @@ from orchestrator.stages.generator import GeneratorStage, ensure_actor
 from orchestrator.stages.label_map import LabelMapStage
 from orchestrator.stages.normalize import NormalizeStage
 from orchestrator.stages.pose import PoseStage
+from orchestrator.stages.scene import Scene
 from serving.actors.store import Actor, ActorStore
 from serving.errors import BadInput, DanceError, StageError, StageTimeout
 from serving.observability import metrics
@@ -99,10 +100,11 @@ async def lasting(seconds: float) -> AsyncIterator[None]:
 def check_answers(config: SessionConfig, actor: Actor) -> None:
     """Raise BadInput if an answer could exceed the message size limit. A JPEG never does."""
     largest_bytes = 0
-    crop_bytes = actor.crop.out_width_px * actor.crop.out_height_px * 3
+    crop_pixels = actor.crop.out_width_px * actor.crop.out_height_px
+    crop_bytes = crop_pixels * 3
     if config.output.encoding is not PictureEncoding.JPEG:
-        frame_bytes = actor.frame_size.width_px * actor.frame_size.height_px * 3
-        largest_bytes += frame_bytes if config.output.full_frame else crop_bytes
+        pixels = actor.frame_size.width_px * actor.frame_size.height_px if config.output.full_frame else crop_pixels
+        largest_bytes += pixels * (4 if config.background.transparent else 3)
     if config.returns.label_map:
         largest_bytes += crop_bytes
     if config.checkpoint_every_frames:
@@ -150,14 +152,14 @@ class Session:
 
         The pose stream usually opens at the first picture. It opens here if the session needs a pose backend or a
         dancer rule that not every pose service has. Raises ActorNotFound, ActorUnusable, BadInput for answers that
-        would be too large, NotServed, StageError.
+        would be too large and for a background that the actor or the server does not accept, NotServed, StageError.
         """
         settings, connections, config = self._shared.settings, self._shared.connections, self._config
         loop = asyncio.get_running_loop()
         disk = self._shared.threads.disk
         self._actor = actor = await loop.run_in_executor(disk, self._chosen_actor)
         check_answers(config, actor)
-        plate = await loop.run_in_executor(disk, actor.read_plate) if config.output.full_frame else None
+        scene = await loop.run_in_executor(disk, Scene, config, actor, settings.picture_limits())
         precision = await self._loaded_actor()
         dancer_at = None if self._resumed is None else self._resumed.dancer_at
         pose = PoseStage(connections.pose, config.pose, settings, live=config.live, dancer_at=dancer_at)
@@ -167,7 +169,7 @@ class Session:
         await normalize.open()
         if config.pose.asks_for_more:
             await pose.open()
-        self._stages = [pose, normalize, *self._stateless_stages(actor, plate)]
+        self._stages = [pose, normalize, *self._stateless_stages(actor, scene)]
         self._config = replace(config, actor_version=actor.version, pose=pose.config)
         return SessionAccepted(
             config=self._config,
@@ -179,7 +181,7 @@ class Session:
             generator_precision=precision,
         )
 
-    def _stateless_stages(self, actor: Actor, plate: Picture | None) -> Iterator[Stage]:
+    def _stateless_stages(self, actor: Actor, scene: Scene) -> Iterator[Stage]:
         """Yield the stages after normalize, in order. Their services keep no state."""
         settings, connections, threads = self._shared.settings, self._shared.connections, self._shared.threads
         config = self._config
@@ -191,10 +193,11 @@ class Session:
             settings,
             self._recalled(actor),
             keeps_label_maps=config.returns.label_map,
+            draws_person=scene.needs_person,
         )
         if actor.face is not None:
             yield FaceStage(connections.face, actor, settings)
-        yield EncodeStage(config, actor, plate, threads.encode)
+        yield EncodeStage(config, scene, threads.encode)
         if config.checkpoint_every_frames:
             yield CheckpointStage(self._checkpoint, config.checkpoint_every_frames, threads.encode)
 

@@ -122,6 +122,11 @@ class Actor:
         """The picture of the empty stage, at the footage's full size."""
         return self.folder / PLATE_FILE
 
+    @property
+    def draws_person(self) -> bool:
+        """Whether the network can return the person alone, with an opacity: networks with a reference do."""
+        return self.generator.reference
+
     def read_plate(self) -> Picture:
         """Return the plate, `[H, W, 3]` uint8 RGB of the footage's size. Raises ActorUnusable."""
         size, where = self.frame_size, f"actor {self.id!r} version {self.version}"

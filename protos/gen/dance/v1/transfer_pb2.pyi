@@ -75,6 +75,26 @@ class OutputFormat(_message.Message):
     full_frame: bool
     def __init__(self, encoding: _Optional[_Union[_frame_pb2.PictureEncoding, str]] = ..., jpeg_quality: _Optional[int] = ..., full_frame: bool = ...) -> None: ...
 
+class Colour(_message.Message):
+    __slots__ = ("red", "green", "blue")
+    RED_FIELD_NUMBER: _ClassVar[int]
+    GREEN_FIELD_NUMBER: _ClassVar[int]
+    BLUE_FIELD_NUMBER: _ClassVar[int]
+    red: int
+    green: int
+    blue: int
+    def __init__(self, red: _Optional[int] = ..., green: _Optional[int] = ..., blue: _Optional[int] = ...) -> None: ...
+
+class Background(_message.Message):
+    __slots__ = ("transparent", "colour", "picture")
+    TRANSPARENT_FIELD_NUMBER: _ClassVar[int]
+    COLOUR_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    transparent: bool
+    colour: Colour
+    picture: _frame_pb2.Picture
+    def __init__(self, transparent: bool = ..., colour: _Optional[_Union[Colour, _Mapping]] = ..., picture: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ...) -> None: ...
+
 class ReturnOptions(_message.Message):
     __slots__ = ("source_pose", "normalized_pose", "stage_times", "label_map")
     SOURCE_POSE_FIELD_NUMBER: _ClassVar[int]
@@ -88,7 +108,7 @@ class ReturnOptions(_message.Message):
     def __init__(self, source_pose: bool = ..., normalized_pose: bool = ..., stage_times: bool = ..., label_map: bool = ...) -> None: ...
 
 class TransferConfig(_message.Message):
-    __slots__ = ("actor", "actor_version", "mode", "output", "source_body", "dancer", "look_ahead_frames", "return_options", "checkpoint_every_frames", "checkpoint", "pose_backend", "pose_detail", "face_and_hands_every_n", "frame_rate_hz")
+    __slots__ = ("actor", "actor_version", "mode", "output", "source_body", "dancer", "look_ahead_frames", "return_options", "checkpoint_every_frames", "checkpoint", "pose_backend", "pose_detail", "face_and_hands_every_n", "frame_rate_hz", "background")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +123,7 @@ class TransferConfig(_message.Message):
     POSE_DETAIL_FIELD_NUMBER: _ClassVar[int]
     FACE_AND_HANDS_EVERY_N_FIELD_NUMBER: _ClassVar[int]
     FRAME_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
+    BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     actor: str
     actor_version: int
     mode: TransferMode
@@ -117,7 +138,8 @@ class TransferConfig(_message.Message):
     pose_detail: _pose_pb2.PoseDetail
     face_and_hands_every_n: int
     frame_rate_hz: float
-    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., mode: _Optional[_Union[TransferMode, str]] = ..., output: _Optional[_Union[OutputFormat, _Mapping]] = ..., source_body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., dancer: _Optional[_Union[_pose_pb2.DancerSelection, _Mapping]] = ..., look_ahead_frames: _Optional[int] = ..., return_options: _Optional[_Union[ReturnOptions, _Mapping]] = ..., checkpoint_every_frames: _Optional[int] = ..., checkpoint: _Optional[bytes] = ..., pose_backend: _Optional[_Union[_pose_pb2.PoseBackend, str]] = ..., pose_detail: _Optional[_Union[_pose_pb2.PoseDetail, str]] = ..., face_and_hands_every_n: _Optional[int] = ..., frame_rate_hz: _Optional[float] = ...) -> None: ...
+    background: Background
+    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., mode: _Optional[_Union[TransferMode, str]] = ..., output: _Optional[_Union[OutputFormat, _Mapping]] = ..., source_body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., dancer: _Optional[_Union[_pose_pb2.DancerSelection, _Mapping]] = ..., look_ahead_frames: _Optional[int] = ..., return_options: _Optional[_Union[ReturnOptions, _Mapping]] = ..., checkpoint_every_frames: _Optional[int] = ..., checkpoint: _Optional[bytes] = ..., pose_backend: _Optional[_Union[_pose_pb2.PoseBackend, str]] = ..., pose_detail: _Optional[_Union[_pose_pb2.PoseDetail, str]] = ..., face_and_hands_every_n: _Optional[int] = ..., frame_rate_hz: _Optional[float] = ..., background: _Optional[_Union[Background, _Mapping]] = ...) -> None: ...
 
 class SessionLimits(_message.Message):
     __slots__ = ("max_frames_in_flight", "max_frame_side_px", "max_frame_bytes")

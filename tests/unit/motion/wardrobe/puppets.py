@@ -36,7 +36,7 @@ def dancing(standing: Pose, arms: Sequence[float], legs: Sequence[float] = (0, 0
     for (hip, knee, foot), angle in zip(_LEGS, legs, strict=True):
         moved = [knee, *foot]
         joints_px[moved] = _turned(joints_px[moved], joints_px[hip], angle)
-    return Pose(joints_px, standing.confidence)
+    return Pose(joints_px.astype(np.float32), standing.confidence)
 
 
 def puppet(pose: Pose) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
