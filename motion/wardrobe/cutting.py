@@ -48,6 +48,8 @@ _CERTAIN: Final = 0.95
 """Colours are learnt from pixels this far from a second limb, in radii, and covered this much."""
 _COLOUR_WEIGHT: Final = 1.0
 """What a wrong colour counts, in radii of distance."""
+_MOST_HEAD_COST: Final = 0.4
+"""The same for the head, which keeps some collar: it joins head and shirt."""
 _JOINT_RADIUS: Final = 0.8
 """The radius of the disc around a joint that bends, in radii of the limb."""
 _THROAT_RADIUS: Final = 0.09
@@ -150,6 +152,7 @@ def cut_limbs(regions: Regions, colour_costs: NDArray[np.float32] | None = None)
     np.maximum(score[Limb.TORSO], _TORSO_DISTANCE, out=score[Limb.TORSO])
     if colour_costs is not None:
         score += np.float32(_COLOUR_WEIGHT) * colour_costs
+        score[Limb.HEAD] -= np.maximum(_COLOUR_WEIGHT * colour_costs[Limb.HEAD] - _MOST_HEAD_COST, 0)
     score[regions.distances > _REACH] = FAR  # or the pixel would be in no piece
     return {limb: _cut(limb, regions, score) for limb in regions.boxes}
 

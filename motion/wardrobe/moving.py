@@ -23,7 +23,7 @@ _SHORTEST_PX: Final = 2.5
 _FACE_POINTS: Final = [skeleton.FACE.start + point for point in (0, 4, 8, 12, 16, 27, 30, 36, 39, 42, 45, 48, 54)]
 """Points of the face that lie well apart: jaw, nose, the corners of eyes and mouth."""
 _FACE_POINTS_SEEN: Final = 40
-_NECK_WEIGHT: Final = 0.25
+_NECK_WEIGHT: Final = 0.04
 _TORSO_STIFFNESS: Final = 0.25
 """The torso's four corners pull on it as springs would; this is the spring of the whole, in torso lengths."""
 _TORSO_CORNERS: Final = (skeleton.R_SHOULDER, skeleton.L_SHOULDER, skeleton.R_HIP, skeleton.L_HIP)
