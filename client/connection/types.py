@@ -9,6 +9,7 @@ from motion.frame import EncodedPicture, Frame, FrameSize, NoPictureReason, Stag
 from motion.people.dancer_choice import DancerChoice
 from motion.pose import Pose
 from motion.pose_choice import PoseBackend, PoseDetail
+from serving.pictures.background import Background
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class TransferOptions:
     label_maps: bool = False
     checkpoint_every_frames: int = 0
     checkpoint: bytes = b""
+    background: Background = field(default_factory=Background)
 
 
 @dataclass(frozen=True, slots=True)

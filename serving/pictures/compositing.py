@@ -73,6 +73,26 @@ def with_straight_alpha(person: RgbaPicture) -> RgbaPicture:
     return np.asarray(cv2.merge([*(cv2.divide(colour, alpha, scale=255) for colour in colours), alpha]), np.uint8)
 
 
+def premultiplied(picture: RgbaPicture) -> RgbaPicture:
+    """Return the person of a picture with straight alpha."""
+    *colours, alpha = cv2.split(picture)
+    return np.asarray(cv2.merge([*(cv2.multiply(colour, alpha, scale=1 / 255) for colour in colours), alpha]), np.uint8)
+
+
+def with_colours_spread(picture: RgbaPicture) -> RgbaPicture:
+    """Return a picture with straight alpha whose transparent pixels have the colours of the person nearby.
+
+    For video codecs, which mix the colours of neighbouring pixels whatever their opacity.
+    """
+    person = premultiplied(picture).astype(np.float32)
+    *colours, near = cv2.split(person + _WIDE_SHARE * _blurred_wide(person, _WIDE_PX))
+    share = 255 / np.maximum(near, _TINY)
+    spread = cv2.convertScaleAbs(cv2.merge([colour * share for colour in colours]))
+    opacity = picture[..., 3]
+    filled = np.where(opacity[..., None] > 0, picture[..., :3], spread)
+    return np.asarray(cv2.merge([*cv2.split(filled), np.ascontiguousarray(opacity)]), np.uint8)
+
+
 def without_old_place(person: RgbaPicture) -> RgbaPicture:
     """Return the person with an edge that shows nothing of the place in which they were filmed.
 
