@@ -76,6 +76,7 @@ class TransferOptions:
     pose: PoseChoice = field(default_factory=PoseChoice)
     frame_rate_hz: float = 0.0
     label_maps: bool = False
+    references: bool = False
     checkpoint_every_frames: int = 0
     checkpoint: bytes = b""
     background: Background = field(default_factory=Background)
@@ -83,7 +84,11 @@ class TransferOptions:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The session as the server accepted it. checkpoint_every_frames: 0 if it makes no checkpoints."""
+    """The session as the server accepted it.
+
+    checkpoint_every_frames: 0 if it makes no checkpoints. references: whether answers have one; False for actors
+    without a wardrobe, even if it was requested.
+    """
 
     actor_version: int
     checkpoint_every_frames: int
@@ -93,13 +98,14 @@ class Accepted:
     picture_size: FrameSize
     server_version: str
     generator_precision: str
+    references: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to one frame: a picture, or the reason why there is none.
 
-    label_map: if it was requested. checkpoint: to resume after this frame; empty in most answers.
+    label_map, reference: if they were requested. checkpoint: to resume after this frame; empty in most answers.
     """
 
     sequence: int
@@ -111,3 +117,4 @@ class Answer:
     label_map: EncodedPicture | None
     frame_seconds: float
     checkpoint: bytes = b""
+    reference: EncodedPicture | None = None
