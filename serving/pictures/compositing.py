@@ -21,6 +21,8 @@ _KEPT: Final = (0.2, 0.9)
 """Opacities that `without_old_place` maps to 0 and 1."""
 _NARROW_PX, _WIDE_PX = 1.5, 5.0
 """Standard deviations over which `without_old_place` spreads the person's colours, for pictures of 512 pixels."""
+_LEAST_SCALE: Final = 0.7
+"""Masks of small pictures have edges as wide, in pixels."""
 _WIDE_SHARE: Final = 0.01
 """Weight of the wide spread: it only counts where the narrow one finds no colour."""
 _LEAST_WEIGHT: Final = 1e-4
@@ -102,7 +104,7 @@ def without_old_place(person: RgbaPicture) -> RgbaPicture:
     x_px, y_px, width_px, height_px = cv2.boundingRect(cv2.extractChannel(person, 3))
     if width_px == 0:
         return person
-    scale = max(person.shape[:2]) / 512
+    scale = max(_LEAST_SCALE, max(person.shape[:2]) / 512)
     margin_px = round(3 * _WIDE_PX * scale)
     rows = slice(max(y_px - margin_px, 0), y_px + height_px + margin_px)
     columns = slice(max(x_px - margin_px, 0), x_px + width_px + margin_px)

@@ -69,12 +69,12 @@ def test_straight_and_premultiplied_colours_are_two_forms_of_one_picture():
 
 @pytest.mark.parametrize("scale", [1, 2])
 def test_the_old_place_leaves_the_edge(scale: int):
-    """A white place mixed into the edge makes it lighter than the person; afterwards the edge has the person's colour."""
+    """A white place mixed into the edge makes it too light; afterwards the edge has the person's colour."""
     filmed = disc(old_place=np.array([255, 255, 255], np.uint8))
     filmed = np.repeat(np.repeat(filmed, scale, axis=0), scale, axis=1)
     colours, cleaned = with_straight_alpha(filmed), with_straight_alpha(without_old_place(filmed))
     assert colours[filmed[..., 3] > 50][:, 2].max() > SKIN[2] + 100
-    assert cleaned[cleaned[..., 3] > 50][:, 2].max() < SKIN[2] + 6
+    assert cleaned[cleaned[..., 3] > 50][:, 2].max() < SKIN[2] + 20
 
 
 def test_the_inside_of_the_person_is_kept():
