@@ -28,6 +28,7 @@ from motion.wardrobe.limbs import (
 from motion.wardrobe.moving import move_limb, move_neck
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, place
+from motion.wardrobe.shadow import lay_shadow_under
 
 _PROFILE_SHOULDERS: Final = 0.28
 _RAISED_KNEE: Final = 0.30
@@ -36,7 +37,7 @@ _RAISED_KNEE: Final = 0.30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """The actor's limbs in an asked pose.
+    """The actor's limbs in an asked pose, and their shadow on the floor.
 
     picture: `[H, W, 4]` uint8, RGB multiplied by the coverage, and the coverage. choice: where the limbs came from.
     """
@@ -73,6 +74,8 @@ def draw_reference(
             if choice.key_frames[layer] != key_frame:
                 _draw_piece(picture, wardrobe, choice.key_frames[layer], layer, partial(move_limb, limb), asked)
         _draw_piece(picture, wardrobe, key_frame, limb, partial(move_limb, limb), asked)
+    if wardrobe.shadow is not None:
+        lay_shadow_under(picture, wardrobe.shadow, pose)
     return Reference(picture, choice)
 
 

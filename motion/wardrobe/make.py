@@ -18,6 +18,7 @@ from motion.wardrobe.cutting import Box, Cut, Weights, cut_limbs, find_regions, 
 from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, UNDER_LAYERS, Limb
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, measure_limbs, place
+from motion.wardrobe.shadow import fit_shadow
 
 MOST_KEY_FRAMES: Final = 64
 
@@ -106,6 +107,7 @@ def make_wardrobe(
         pixels=np.concatenate(pixels),
         hidden=hidden,
         flaws=flaws.astype(np.float32),
+        shadow=fit_shadow(pictures if filmed is None else filmed, masks, poses),
     )
 
 
