@@ -15,7 +15,6 @@ from motion.labelmap import draw_label_map
 from motion.pose import Pose
 from motion.wardrobe.choose import Choice
 from motion.wardrobe.draw import draw_reference
-from motion.wardrobe.pieces import Wardrobe
 from serving.actors.store import Actor
 from serving.inference.engine import open_engine
 from training.networks.recurrent_drawing import refine_face
@@ -32,9 +31,9 @@ class PublishedActor:
         # For each picture that was drawn, including its label map and reference, and for each face that was refined.
         self._body_seconds: list[float] = []
         self._face_seconds: list[float] = []
-        self._draw = open_engine(actor.generator_path)
+        self._draw = open_engine(actor.generator_path, inputs=actor.generator.inputs)
         self._refine = None if actor.face is None else open_engine(actor.face_path)
-        self.wardrobe: Wardrobe | None = None  # TODO(E): actor.read_wardrobe()
+        self.wardrobe = None if actor.wardrobe is None else actor.read_wardrobe()
 
     @property
     def precision(self) -> str:

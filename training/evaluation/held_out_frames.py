@@ -105,10 +105,8 @@ class HeldOut:
 
     @cached_property
     def unseen(self) -> dict[str, Pose]:
-        """Made-up poses that the footage lacks, by name, in pixels of the crop; see `unseen_poses`."""
-        prepared = self._prepared
-        poses = [prepared.crop_pose(frame) for frame, pose in enumerate(prepared.poses) if pose is not None]
-        return unseen_poses(poses, prepared.crop.out_width_px, prepared.crop.out_height_px)
+        """See `unseen_of_footage`."""
+        return unseen_of_footage(self._prepared)
 
     def unseen_scores(self, draw: DrawPoses) -> UnseenScores | None:
         """Draw the made-up poses and look for them with the detector; None if the footage allows none."""
@@ -123,16 +121,8 @@ class HeldOut:
         return [[self._prepared.crop_pose(frame) for frame in run] for run in self.runs]
 
     def allowed(self, wardrobe: Wardrobe | None, run: Sequence[int]) -> list[NDArray[np.bool_]] | None:
-        """Which key frames of a wardrobe of this footage may serve to draw each frame of a run; `[K]` bool each.
-
-        Not those near the frame, held out, or in a gap: with them, scores would measure memory. None for None.
-        """
-        if wardrobe is None:
-            return None
-        rate_hz = self._prepared.frame_rate_hz
-        references = References(wardrobe, rate_hz)
-        known = ~np.isin(wardrobe.frames, list(near_blocks(self._blocks, rate_hz)))
-        return [references.allowed(frame) & known for frame in run]
+        """See `allowed_for_scores`."""
+        return allowed_for_scores(wardrobe, run, self._blocks, self._prepared.frame_rate_hz)
 
     def posing(self, draw: Draw, refine: Draw | None = None) -> DrawPoses:
         """A function that draws poses, in pixels of the crop, with a body network and perhaps a face network."""
@@ -160,8 +150,9 @@ class HeldOut:
             "unseen_poses": None if unseen is None else unseen.to_dict(),
         }
 
+    @cached_property
     def baselines(self) -> dict[str, Any]:
-        """Score the nearest training frame, the grey figure, the empty plate, and the detector on the real frames."""
+        """Scores of the nearest training frame, the grey figure and the empty plate; the detector on real frames."""
         prepared = self._prepared
         known = NearestPose([prepared.crop_pose(i) for i in self._known])
         plate = prepared.crop_plate
@@ -203,6 +194,26 @@ def seen_runs(prepared: PreparedFootage, block: range) -> list[list[int]]:
         elif runs[-1]:
             runs.append([])
     return [run for run in runs if run]
+
+
+def allowed_for_scores(
+    wardrobe: Wardrobe | None, run: Sequence[int], held_out: Sequence[range], frame_rate_hz: float
+) -> list[NDArray[np.bool_]] | None:
+    """Which key frames of a wardrobe of this footage may serve to draw each frame of a run; `[K]` bool each.
+
+    Not those near the frame, held out, or in a gap: with them, scores would measure memory. None for None.
+    """
+    if wardrobe is None:
+        return None
+    references = References(wardrobe, frame_rate_hz)
+    known = ~np.isin(wardrobe.frames, list(near_blocks(held_out, frame_rate_hz)))
+    return [references.allowed(frame) & known for frame in run]
+
+
+def unseen_of_footage(prepared: PreparedFootage) -> dict[str, Pose]:
+    """Made-up poses that the footage lacks, by name, in pixels of the crop; see `unseen_poses`."""
+    poses = [prepared.crop_pose(frame) for frame, pose in enumerate(prepared.poses) if pose is not None]
+    return unseen_poses(poses, prepared.crop.out_width_px, prepared.crop.out_height_px)
 
 
 def preview_sheet(caption: str, columns: Sequence[Sequence[Picture]]) -> Picture:

@@ -169,10 +169,12 @@ def _evaluated_and_published(
     on_step(4, STEPS)
     scores: dict[str, Any] = {
         **held_out.quality(runs, held_out.posing(draw.run, None if refine is None else refine.run)),
-        "held_out_without_face_network": held_out.scores(unrefined).to_dict(),
     }
+    scores["held_out_without_face_network"] = (
+        scores["held_out"] if refine is None else held_out.scores(unrefined).to_dict()
+    )
     on_step(5, STEPS)
-    scores |= held_out.baselines()
+    scores |= held_out.baselines
     on_step(6, STEPS)
     verdict = verdict_against_served(store, trained.actor_id, scores, prepared, held_out, trained.record)
     scores["gate"] = asdict(verdict) | {"served_anyway": serve_anyway and not verdict.passed}

@@ -56,7 +56,7 @@ def verdict_on(
     or flicker, unless the served version does so as much. Differences within the noise between two trainings do not
     count.
 
-    SSIM rewards blur (see docs/results/sharpness-and-blur.md), so body SSIM decides nothing. Face SSIM and flicker,
+    SSIM rewards blur, so body SSIM decides nothing. Face SSIM and flicker,
     which blur lowers, are only compared if the served version is not more blurred than the new one.
 
     earlier: "version" and the scores of the served version; None if there is none, or if it was not compared for the

@@ -163,18 +163,14 @@ def test_wardrobe_is_made_once_and_again_when_it_cannot_be_used(tmp_path):
 def test_pairs_need_wardrobe_rules_and_plate_together(tmp_path):
     """Rules without a wardrobe, and a wardrobe without rules or plate, are refused."""
     prepared = footage(tmp_path)
-    given = {"previous_zeros": 1.0, "previous_noise": 0.0, "seed": 0}
+    references = references_of(prepared)
+
+    def pairs(**given):
+        return Pairs(prepared, prepared.split(), previous_zeros=1, previous_noise=0, seed=0, **given)
+
     with pytest.raises(ValueError, match="need a wardrobe"):
-        Pairs(prepared, prepared.split(), onto_plate=True, rules=EASY, **given)
+        pairs(onto_plate=True, rules=EASY)
     with pytest.raises(ValueError, match="need a wardrobe"):
-        Pairs(
-            prepared,
-            prepared.split(),
-            onto_plate=False,
-            targets="filmed",
-            references=references_of(prepared),
-            rules=EASY,
-            **given,
-        )
+        pairs(onto_plate=False, targets="filmed", references=references, rules=EASY)
     with pytest.raises(ValueError, match="made-up poses"):
-        Pairs(prepared, prepared.split(), onto_plate=True, **given).pair(0, made_up=True)
+        pairs(onto_plate=True).pair(0, made_up=True)

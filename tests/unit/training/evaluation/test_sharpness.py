@@ -52,7 +52,7 @@ def test_transfers_are_measured_inside_the_person(real, prepared):
 def test_scores_of_pictures_have_the_sharpness_of_person_and_face(prepared):
     """With masks, both; without, only the face's, whose square follows from the pose."""
     real = [np.ascontiguousarray(picture) for picture in prepared.pictures[:3]]
-    drawn = [cv2.GaussianBlur(picture, (0, 0), 1.0) for picture in real]
+    drawn = [np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.uint8) for picture in real]
     poses = prepared.poses[:3]
     rule = FaceRule(side_per_face_size=2.0, min_side_px=8, crop_px=16)
     scores = score_pictures(drawn, real, poses, rule, list(prepared.masks[:3]))
