@@ -36,6 +36,7 @@ class ReturnOptions:
     normalized_pose: bool = False
     stage_times: bool = False
     label_map: bool = False
+    reference: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from motion.wardrobe.limbs import FOREARMS, HANDS, LAYER_COUNT, NEIGHBOURS, UNDER_LAYERS
+from motion.wardrobe.limbs import FOREARMS, HANDS, LAYER_COUNT, NEIGHBOURS, UNDER_LAYERS, Limb
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import FEATURE_STARTS, Floats, PlacedBody
 
@@ -19,7 +19,9 @@ NOTHING: Final = -1
 _UNKNOWN_DISTANCE: Final = 1.5
 """The distance of a key frame in which a limb was not seen as well as in the asked pose."""
 _UNSEEN_HAND: Final = 0.3
-_NEIGHBOURS, _FACING, _HIDDEN, _FLAWS = 0.2, 0.5, 0.8, 0.6
+_NEIGHBOURS, _FACING, _FLAWS = 0.2, 0.5, 0.6
+_HIDDEN: Final = np.array([2.4 if limb is Limb.TORSO else 0.8 for limb in Limb])
+"""A torso before which an arm hangs has a hole, which the under-layer fills with a visible seam."""
 _UNDER_FEATURES, _UNDER_HIDDEN, _UNDER_FLAWS = 0.5, 2.0, 0.3
 _STEADINESS: Final = 0.1
 """How much better another key frame must be than the one chosen before."""

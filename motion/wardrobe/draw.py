@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import cv2
@@ -24,9 +25,10 @@ from motion.wardrobe.limbs import (
     UNDER_LAYERS,
     Limb,
 )
-from motion.wardrobe.moving import move_limb
+from motion.wardrobe.moving import move_limb, move_neck
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, place
+from motion.wardrobe.shadow import lay_shadow_under
 
 _PROFILE_SHOULDERS: Final = 0.28
 _RAISED_KNEE: Final = 0.30
@@ -35,7 +37,7 @@ _RAISED_KNEE: Final = 0.30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """The actor's limbs in an asked pose.
+    """The actor's limbs in an asked pose, and their shadow on the floor.
 
     picture: `[H, W, 4]` uint8, RGB multiplied by the coverage, and the coverage. choice: where the limbs came from.
     """
@@ -65,11 +67,15 @@ def draw_reference(
         if limb in left_out:
             continue
         key_frame = choice.key_frames[limb]
+        if limb is Limb.TORSO and Limb.HEAD not in left_out:
+            _draw_piece(picture, wardrobe, choice.key_frames[Limb.HEAD], Limb.HEAD, move_neck, asked)
         if limb in UNDER_LAYERS:
             layer = LIMB_COUNT + UNDER_LAYERS.index(limb)
             if choice.key_frames[layer] != key_frame:
-                _draw_piece(picture, wardrobe, choice.key_frames[layer], layer, limb, asked)
-        _draw_piece(picture, wardrobe, key_frame, limb, limb, asked)
+                _draw_piece(picture, wardrobe, choice.key_frames[layer], layer, partial(move_limb, limb), asked)
+        _draw_piece(picture, wardrobe, key_frame, limb, partial(move_limb, limb), asked)
+    if wardrobe.shadow is not None:
+        lay_shadow_under(picture, wardrobe.shadow, pose)
     return Reference(picture, choice)
 
 
@@ -114,11 +120,16 @@ def _raised(thigh: Limb, body: PlacedBody) -> bool:
 
 
 def _draw_piece(
-    picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, layer: int, limb: Limb, asked: PlacedBody
+    picture: NDArray[np.uint8],
+    wardrobe: Wardrobe,
+    key_frame: int,
+    layer: int,
+    move_of: Callable[[PlacedBody, PlacedBody], Floats | None],
+    asked: PlacedBody,
 ) -> None:
     """Move a piece and lay it over the picture, in place; a piece outside the picture changes nothing."""
     piece = wardrobe.piece(key_frame, layer) if key_frame >= 0 else None
-    move = move_limb(limb, wardrobe.bodies[key_frame], asked) if piece is not None else None
+    move = move_of(wardrobe.bodies[key_frame], asked) if piece is not None else None
     if piece is None or move is None:
         return
     (a, b, shift_x), (c, d, shift_y) = move.tolist()

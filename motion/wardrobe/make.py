@@ -18,6 +18,7 @@ from motion.wardrobe.cutting import Box, Cut, Weights, cut_limbs, find_regions, 
 from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, UNDER_LAYERS, Limb
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, measure_limbs, place
+from motion.wardrobe.shadow import fit_shadow
 
 MOST_KEY_FRAMES: Final = 64
 
@@ -27,6 +28,8 @@ _FAINT: Final = 0.02
 _FEWEST_PIXELS: Final = 6
 _PAINTED_LEVELS: Final = 12
 """A picture that differs by more from the filmed one was painted over there."""
+_PAINTED_TORSO_WEIGHT: Final = 5
+"""A ball before the shirt covers a small part of it, but is seen at once."""
 _INSIDE: Final = 0.9
 _SHARP_PERCENTILE: Final = 75
 _BLUR_WEIGHT: Final = 0.5
@@ -81,7 +84,8 @@ def make_wardrobe(
                 weights = weights * agreement
                 flaws[row, limb] += 1 - float(weights.sum()) / max(before, 1e-6)
             if changed is not None and before > 0:
-                flaws[row, limb] += float((cut.weights * changed[cut.box.slices]).sum()) / before
+                painted = float((cut.weights * changed[cut.box.slices]).sum()) / before
+                flaws[row, limb] += painted * (_PAINTED_TORSO_WEIGHT if limb is Limb.TORSO else 1)
             sharpness[row, limb] = _sharpness(picture[cut.box.slices], weights)
             layers[limb] = cut.box, weights
             if cut.inner is not None:
@@ -103,6 +107,7 @@ def make_wardrobe(
         pixels=np.concatenate(pixels),
         hidden=hidden,
         flaws=flaws.astype(np.float32),
+        shadow=fit_shadow(pictures if filmed is None else filmed, masks, poses),
     )
 
 

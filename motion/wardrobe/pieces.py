@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from motion.pose import Pose
 from motion.wardrobe.limbs import Limb
 from motion.wardrobe.placing import FEATURE_STARTS, Floats, PlacedBody, place
+from motion.wardrobe.shadow import Shadow
 
 WARDROBE_VERSION: Final = 1
 """Must rise with every change to limbs, pieces or moves: a generator is trained on references of one version."""
@@ -33,6 +34,7 @@ class Wardrobe:
     pixels: `[P, 4]` uint8, the pieces one after another, row by row: RGB multiplied by the coverage, and the coverage.
     hidden: `[K, LIMB_COUNT]` float32 in [0, 1], how much of a limb other limbs hide.
     flaws: `[K, LIMB_COUNT]` float32, how blurred, painted over or unlike the other frames a piece is; 0 is best.
+    shadow: how the person's shadow falls on the floor; None if the footage shows none.
     """
 
     width_px: int
@@ -44,6 +46,7 @@ class Wardrobe:
     pixels: NDArray[np.uint8]
     hidden: NDArray[np.float32]
     flaws: NDArray[np.float32]
+    shadow: Shadow | None = None
     _pieces: tuple[tuple[NDArray[np.uint8] | None, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -70,8 +73,11 @@ class Wardrobe:
     def memory_bytes(self) -> int:
         """What the pieces and the numbers that choose among them need in memory."""
         arrays = (self.frames, self.corners_px, self.pixels, self.hidden, self.flaws, self.features, self.facing)
-        return sum(array.nbytes for array in arrays) + sum(
-            pose.joints_px.nbytes + pose.confidence.nbytes for pose in self.poses
+        shadow_bytes = 0 if self.shadow is None else self.shadow.strength.nbytes
+        return (
+            shadow_bytes
+            + sum(array.nbytes for array in arrays)
+            + sum(pose.joints_px.nbytes + pose.confidence.nbytes for pose in self.poses)
         )
 
     def piece(self, key_frame: int, layer: int) -> NDArray[np.uint8] | None:

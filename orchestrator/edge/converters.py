@@ -85,7 +85,9 @@ def config_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrat
         output=_output_from_proto(message.output, background),
         source_body=source_body,
         look_ahead_frames=look_ahead_frames,
-        returns=ReturnOptions(returns.source_pose, returns.normalized_pose, returns.stage_times, returns.label_map),
+        returns=ReturnOptions(
+            returns.source_pose, returns.normalized_pose, returns.stage_times, returns.label_map, returns.reference
+        ),
         pose=_pose_from_proto(message, settings),
         background=background,
         frame_rate_hz=rate_hz,
@@ -190,6 +192,8 @@ def answer_to_proto(frame: InFlightFrame, returns: ReturnOptions) -> transfer_pb
         converters.fill_pose(answer.normalized_pose, frame.normalized_pose)
     if frame.label_map_output is not None:
         converters.fill_picture(answer.label_map, frame.label_map_output)
+    if frame.reference_output is not None:
+        converters.fill_picture(answer.reference, frame.reference_output)
     if frame.checkpoint:
         answer.checkpoint = frame.checkpoint
     if frame.transform is not None:
@@ -225,4 +229,8 @@ def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
         summary.preset = actor.preset
         summary.label_map_version = actor.label_map_version
         summary.body.CopyFrom(converters.body_stats_to_proto(actor.body))
+        summary.size_bytes = actor.size_bytes
+        if actor.wardrobe is not None:
+            summary.wardrobe.key_frames = actor.wardrobe.key_frames
+            summary.wardrobe.facings.extend(actor.wardrobe.facings)
     return summary

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from motion.frame import FrameSize, PictureEncoding
+from motion.wardrobe.pieces import Wardrobe
 from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
 from orchestrator.pipeline.link import run_together
 from orchestrator.pipeline.play import Door, Stage, feed, play
 from orchestrator.session.checkpoint import CheckpointSealer, SessionState
 from orchestrator.session.ending import Ending, Phase
+from orchestrator.session.wardrobes import Wardrobes
 from orchestrator.session_config import SessionAccepted, SessionConfig
 from orchestrator.settings import LARGEST_PICTURES_BYTES, OrchestratorSettings
 from orchestrator.stage_calls.connections import Connections
@@ -26,6 +28,7 @@ from orchestrator.stages.generator import GeneratorStage, ensure_actor
 from orchestrator.stages.label_map import LabelMapStage
 from orchestrator.stages.normalize import NormalizeStage
 from orchestrator.stages.pose import PoseStage
+from orchestrator.stages.reference import ReferenceStage
 from orchestrator.stages.scene import Scene
 from serving.actors.store import Actor, ActorStore
 from serving.errors import BadInput, DanceError, StageError, StageTimeout
@@ -65,7 +68,7 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """One pool each for label maps, encoding and the disk, so a slow one cannot block the others."""
+    """One pool each for drawing inputs, encoding and the disk, so a slow one cannot block the others."""
 
     draw: Executor
     encode: Executor
@@ -79,6 +82,7 @@ class SharedResources:
     settings: OrchestratorSettings
     connections: Connections
     actors: ActorStore
+    wardrobes: Wardrobes
     threads: Threads
     sealer: CheckpointSealer
 
@@ -107,12 +111,14 @@ def check_answers(config: SessionConfig, actor: Actor) -> None:
         largest_bytes += pixels * (4 if config.background.transparent else 3)
     if config.returns.label_map:
         largest_bytes += crop_bytes
+    if config.returns.reference:
+        largest_bytes += crop_bytes // 3 * 4
     if config.checkpoint_every_frames:
         largest_bytes += crop_bytes
     if largest_bytes > LARGEST_PICTURES_BYTES:
         reason = f"an answer could take {largest_bytes} bytes, at most {LARGEST_PICTURES_BYTES} fit into a message"
         raise BadInput(
-            "config.output", f"{reason}; request JPEG, or leave out full_frame, the label map or checkpoints"
+            "config.output", f"{reason}; request JPEG, or leave out full_frame, label map, reference or checkpoints"
         )
 
 
@@ -145,6 +151,7 @@ class Session:
         depth = 1 if config.live else _DEPTH
         self._door = Door(depth=depth, in_flight=self._max_in_flight, live=config.live)
         self._actor: Actor | None = None
+        self._borrowed = False
         self._last: InFlightFrame | None = None
 
     async def open(self) -> SessionAccepted:
@@ -158,7 +165,12 @@ class Session:
         loop = asyncio.get_running_loop()
         disk = self._shared.threads.disk
         self._actor = actor = await loop.run_in_executor(disk, self._chosen_actor)
+        if actor.wardrobe is None:  # there is nothing to return
+            config = replace(config, returns=replace(config.returns, reference=False))
+        self._config = config
         check_answers(config, actor)
+        wardrobe = None if actor.wardrobe is None else await self._shared.wardrobes.borrow(actor)
+        self._borrowed = wardrobe is not None
         scene = await loop.run_in_executor(disk, Scene, config, actor, settings.picture_limits())
         precision = await self._loaded_actor()
         dancer_at = None if self._resumed is None else self._resumed.dancer_at
@@ -169,7 +181,7 @@ class Session:
         await normalize.open()
         if config.pose.asks_for_more:
             await pose.open()
-        self._stages = [pose, normalize, *self._stateless_stages(actor, scene)]
+        self._stages = [pose, normalize, *self._stateless_stages(actor, scene, wardrobe)]
         self._config = replace(config, actor_version=actor.version, pose=pose.config)
         return SessionAccepted(
             config=self._config,
@@ -181,18 +193,21 @@ class Session:
             generator_precision=precision,
         )
 
-    def _stateless_stages(self, actor: Actor, scene: Scene) -> Iterator[Stage]:
+    def _stateless_stages(self, actor: Actor, scene: Scene, wardrobe: Wardrobe | None) -> Iterator[Stage]:
         """Yield the stages after normalize, in order. Their services keep no state."""
         settings, connections, threads = self._shared.settings, self._shared.connections, self._shared.threads
         config = self._config
         yield LabelMapStage(actor, threads.draw)
+        if wardrobe is not None:
+            limbs = None if self._resumed is None else self._resumed.limbs
+            yield ReferenceStage(actor, wardrobe, threads.draw, limbs)
         yield GeneratorStage(
             connections.triton,
             self._ensure_actor,
             actor,
             settings,
             self._recalled(actor),
-            keeps_label_maps=config.returns.label_map,
+            returns=config.returns,
             draws_person=scene.needs_person,
         )
         if actor.face is not None:
@@ -226,6 +241,9 @@ class Session:
         self._door.link.close()
         for stream in self._streams:
             await stream.close()
+        if self._borrowed and self._actor is not None:
+            self._borrowed = False
+            self._shared.wardrobes.give_back(self._actor)
 
     def _chosen_actor(self) -> Actor:
         name, actors = self._config.actor, self._shared.actors

@@ -14,6 +14,7 @@ from orchestrator.pipeline.ordered_work import OrderedStage
 from orchestrator.session_config import SessionConfig
 from orchestrator.stages.scene import Scene
 from serving.pictures.codec import encode_picture
+from serving.pictures.compositing import with_straight_alpha
 
 _SMALL_PX: Final = 256 * 256
 """Pictures up to this size are encoded on the event loop. A JPEG of this size takes about 0.2 ms with its face. A
@@ -21,7 +22,7 @@ thread costs more: it must wake up, acquire the interpreter lock and wake the ev
 
 
 class EncodeStage(OrderedStage):
-    """Adds `output`, and `label_map_output` if the client requested it."""
+    """Adds `output`, and `label_map_output` and `reference_output` if the client requested them."""
 
     name: ClassVar[str] = "encode"
 
@@ -31,7 +32,7 @@ class EncodeStage(OrderedStage):
         self._threads = threads
         self._here = (
             scene.is_generated_picture
-            and not config.returns.label_map
+            and not (config.returns.label_map or config.returns.reference)
             and config.output.encoding is PictureEncoding.JPEG
             and scene.size.width_px * scene.size.height_px <= _SMALL_PX
         )
@@ -51,4 +52,6 @@ class EncodeStage(OrderedStage):
         if self._config.returns.label_map:
             assert frame.label_map is not None
             frame.label_map_output = encode_picture(frame.label_map, PictureEncoding.PNG)
+        if frame.reference is not None:  # the generator stage discards it unless it was requested
+            frame.reference_output = encode_picture(with_straight_alpha(frame.reference), PictureEncoding.PNG)
         frame.leave(self.name, time.perf_counter() - started_s)

@@ -1,4 +1,4 @@
-"""The generator stage: label map and previous picture in, picture out, on Triton."""
+"""The generator stage: label map, previous picture and perhaps a reference in, picture out, on Triton."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from motion.frame import Picture, RgbaPicture
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, Recalled, Remark
 from orchestrator.pipeline.link import Link, LinkEnded
 from orchestrator.pipeline.play import Inbox
+from orchestrator.session_config import ReturnOptions
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.failures import StageRetries, stage_errors
 from orchestrator.stages.previous_picture import Recurrence
@@ -66,8 +67,8 @@ class GeneratorStage:
 
     The service is stateless, so a failed call is retried on any replica, after the agent has checked the actor.
 
-    ensure: loads the actor, see `ensure_actor`. recalled: the picture to resume from. keeps_label_maps: whether a
-    later stage needs the label maps. draws_person: whether to request the person alone as well, for `person`.
+    ensure: loads the actor, see `ensure_actor`. recalled: the picture to resume from. returns: which of its inputs
+    later stages need. draws_person: whether to request the person alone as well, for `person`.
     """
 
     name: ClassVar[str] = "generator"
@@ -80,14 +81,14 @@ class GeneratorStage:
         settings: OrchestratorSettings,
         recalled: Recalled,
         *,
-        keeps_label_maps: bool,
+        returns: ReturnOptions,
         draws_person: bool,
     ) -> None:
         self._triton = triton
         self._ensure = ensure
         self._model, self._version = actor.id, str(actor.version)
         self._size = (actor.crop.out_height_px, actor.crop.out_width_px)
-        self._keeps_label_maps = keeps_label_maps
+        self._returns = returns
         self._outputs = (*_OUTPUTS, _PERSON) if draws_person else _OUTPUTS
         self._recurrence = Recurrence(actor.crop.out_width_px, actor.crop.out_height_px, recalled)
         self._seconds = settings.generator_seconds
@@ -112,8 +113,13 @@ class GeneratorStage:
         if restarted:
             frame.remarks.append(Remark.RESTARTED)
         inputs = [_input("LABEL_MAP", frame.label_map), _input("PREVIOUS_FRAME", previous)]
-        if not self._keeps_label_maps:
-            frame.label_map = None  # `inputs` has a copy; pictures dominate a session's memory
+        if frame.reference is not None:
+            inputs.append(_input("REFERENCE", frame.reference))
+        # `inputs` has copies; pictures dominate a session's memory.
+        if not self._returns.label_map:
+            frame.label_map = None
+        if not self._returns.reference:
+            frame.reference = None
         while True:
             try:
                 with stage_errors(self.name, frame.sequence, self._seconds):
@@ -173,7 +179,7 @@ def _retryable_if_unloaded(error: StageError) -> StageError:
     return error
 
 
-def _input(name: str, picture: Picture) -> InferInput:
+def _input(name: str, picture: NDArray[np.uint8]) -> InferInput:
     tensor = InferInput(name, [1, *picture.shape], "UINT8")
     tensor.set_data_from_numpy(picture[np.newaxis])
     return tensor

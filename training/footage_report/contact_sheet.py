@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from motion.crop import resized
 from motion.frame import Picture
 from motion.wardrobe.draw import draw_reference
-from motion.wardrobe.key_frames import most_different
 from motion.wardrobe.limbs import Limb
+from motion.wardrobe.make import most_different
 from motion.wardrobe.pieces import FACINGS, Wardrobe, facing_of
 from motion.wardrobe.placing import Floats
 
