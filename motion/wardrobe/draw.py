@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
+from motion.floor_shadow import lay_shadow_under
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.wardrobe.choose import Choice, choose
+from motion.wardrobe.hands import bend_hand
 from motion.wardrobe.limbs import (
+    HANDS,
     LEFT_ARM,
     LEFT_LEG,
     LIMB_COUNT,
@@ -24,10 +27,9 @@ from motion.wardrobe.limbs import (
     UNDER_LAYERS,
     Limb,
 )
-from motion.wardrobe.moving import move_limb
+from motion.wardrobe.moving import move_limb, points_of_hand
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, place
-from motion.wardrobe.shadow import lay_shadow_under
 
 _PROFILE_SHOULDERS: Final = 0.28
 _RAISED_KNEE: Final = 0.30
@@ -116,16 +118,47 @@ def _raised(thigh: Limb, body: PlacedBody) -> bool:
     return bool(body.placed[thigh] and knee_px[1] - hip_px[1] < _RAISED_KNEE * body.scale_px)
 
 
+def _placed_piece(
+    wardrobe: Wardrobe, key_frame: int, layer: int, limb: Limb, asked: PlacedBody
+) -> tuple[NDArray[np.uint8], tuple[int, int], Floats] | None:
+    """The piece to draw, the corner where it was cut and the move to the asked pose; None if there is none."""
+    if key_frame < 0:
+        return None
+    if key_frame >= wardrobe.key_frames:
+        key = wardrobe.mirrored_bodies[key_frame - wardrobe.key_frames]
+        mirrored = wardrobe.mirrored_hand(key_frame - wardrobe.key_frames, limb)
+        if mirrored is None:
+            return None
+        piece, corner_px = mirrored
+    else:
+        key, own = wardrobe.bodies[key_frame], wardrobe.piece(key_frame, layer)
+        if own is None:
+            return None
+        x, y = wardrobe.corners_px[key_frame, layer, :2].tolist()
+        piece, corner_px = own, (x, y)
+    move = move_limb(limb, key, asked)
+    if move is None:
+        return None
+    if limb in HANDS:
+        filmed_px, asked_px = points_of_hand(limb, key), points_of_hand(limb, asked)
+        if filmed_px is not None and asked_px is not None:
+            moved_px = filmed_px @ move[:, :2].T + move[:, 2]
+            bent = bend_hand(piece, corner_px, filmed_px, moved_px, asked_px)
+            if bent is not None:
+                return *bent, np.eye(2, 3)
+    return piece, corner_px, move
+
+
 def _draw_piece(
     picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, layer: int, limb: Limb, asked: PlacedBody
 ) -> None:
     """Move a piece and lay it over the picture, in place; a piece outside the picture changes nothing."""
-    piece = wardrobe.piece(key_frame, layer) if key_frame >= 0 else None
-    move = move_limb(limb, wardrobe.bodies[key_frame], asked) if piece is not None else None
-    if piece is None or move is None:
+    found = _placed_piece(wardrobe, key_frame, layer, limb, asked)
+    if found is None:
         return
+    piece, (x, y), move = found
+    height, width = piece.shape[:2]
     (a, b, shift_x), (c, d, shift_y) = move.tolist()
-    x, y, width, height = wardrobe.corners_px[key_frame, layer].tolist()
     corners = [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
     corners_x = [a * u + b * v + shift_x for u, v in corners]
     corners_y = [c * u + d * v + shift_y for u, v in corners]

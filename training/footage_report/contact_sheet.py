@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from motion.crop import resized
 from motion.frame import Picture
 from motion.wardrobe.draw import draw_reference
-from motion.wardrobe.make import most_different
 from motion.wardrobe.limbs import Limb
+from motion.wardrobe.make import most_different
 from motion.wardrobe.pieces import FACINGS, Wardrobe, facing_of
 from motion.wardrobe.placing import Floats
 
@@ -55,7 +55,8 @@ def contact_sheet(wardrobe: Wardrobe) -> ContactSheet:
 
 def _person(wardrobe: Wardrobe, facing: str) -> Picture | None:
     """The person of the key frame that shows a facing with the fewest hidden limbs, drawn from that key frame alone."""
-    shown = [k for k, body in enumerate(wardrobe.bodies) if facing_of(body) == facing]
+    bodies, whole = wardrobe.bodies, wardrobe.has[:, Limb.TORSO]
+    shown = [k for k, body in enumerate(bodies) if whole[k] and facing_of(body) == facing]
     if not shown:
         return None
     shoulders = np.abs(wardrobe.facing[shown, 0])
