@@ -20,7 +20,9 @@ NOTHING: Final = -1
 _UNKNOWN_DISTANCE: Final = 1.5
 """The distance of a key frame in which a limb was not seen as well as in the asked pose."""
 _UNSEEN_HAND: Final = 0.3
-_NEIGHBOURS, _FACING, _HIDDEN, _FLAWS = 0.2, 0.5, 0.8, 0.6
+_NEIGHBOURS, _FACING, _FLAWS = 0.2, 0.5, 0.6
+_HIDDEN: Final = np.array([2.4 if limb is Limb.TORSO else 0.8 for limb in Limb])
+"""A torso before which an arm hangs has a hole, which the under-layer fills with a visible seam."""
 _UNDER_FEATURES, _UNDER_HIDDEN, _UNDER_FLAWS = 0.5, 2.0, 0.3
 _MIRRORED: Final = 0.15
 """How much better the other hand, mirrored, must fit: the light falls on it from the wrong side."""
@@ -112,7 +114,7 @@ def _mirrored_costs(
         part = slice(FEATURE_STARTS[limb], FEATURE_STARTS[limb] + FEATURE_COUNTS[limb])
         squares = (wardrobe.mirrored_features[:, part] - asked.features[part]) ** 2
         costs += weight * np.sqrt(squares.sum(axis=1))
-    costs += _HIDDEN * wardrobe.hidden[:, other] + _FLAWS * wardrobe.flaws[:, other]
+    costs += _HIDDEN[other] * wardrobe.hidden[:, other] + _FLAWS * wardrobe.flaws[:, other]
     if noise is not None:
         costs += noise[:, other]
     usable = np.isfinite(costs) if allowed is None else np.isfinite(costs) & allowed

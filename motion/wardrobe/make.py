@@ -31,6 +31,8 @@ _FAINT: Final = 0.02
 _FEWEST_PIXELS: Final = 6
 _PAINTED_LEVELS: Final = 12
 """A picture that differs by more from the filmed one was painted over there."""
+_PAINTED_TORSO_WEIGHT: Final = 5
+"""A ball before the shirt covers a small part of it, but is seen at once."""
 _INSIDE: Final = 0.9
 _SHARP_PERCENTILE: Final = 75
 _BLUR_WEIGHT: Final = 0.5
@@ -94,7 +96,8 @@ def make_wardrobe(
                 weights = weights * agreement
                 flaws[row, limb] += 1 - float(weights.sum()) / max(before, 1e-6)
             if changed is not None and before > 0:
-                flaws[row, limb] += float((cut.weights * changed[cut.box.slices]).sum()) / before
+                painted = float((cut.weights * changed[cut.box.slices]).sum()) / before
+                flaws[row, limb] += painted * (_PAINTED_TORSO_WEIGHT if limb is Limb.TORSO else 1)
             sharpness[row, limb] = _sharpness(picture[cut.box.slices], weights)
             layers[limb] = cut.box, weights
             if cut.inner is not None:

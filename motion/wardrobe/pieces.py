@@ -85,14 +85,20 @@ class Wardrobe:
         """The pixels of a piece, `[h, w, 4]` uint8, premultiplied, or None if the key frame does not show it."""
         return self._pieces[key_frame][layer]
 
-    def mirrored_hand(self, key_frame: int, hand: Limb) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
-        """The other hand of a key frame, mirrored, as a piece for this one, and its corner; None if there is none."""
-        layer = OTHER_HAND[hand]
-        piece = self.piece(key_frame, layer)
+    def hand(self, key_frame: int, hand: Limb) -> tuple[NDArray[np.uint8], tuple[int, int], PlacedBody] | None:
+        """A hand's piece, the x and y of its corner and the body it was cut from; None if there is none.
+
+        From `key_frames` on, it is the other hand of key frame 0 and those after it, mirrored, with a mirrored body.
+        """
+        mirrored, source = divmod(key_frame, self.key_frames)
+        layer = OTHER_HAND[hand] if mirrored else hand
+        piece = self.piece(source, layer)
         if piece is None:
             return None
-        x, y, width, _ = self.corners_px[key_frame, layer].tolist()
-        return np.ascontiguousarray(piece[:, ::-1]), (-x - width, y)
+        x, y, width, _ = self.corners_px[source, layer].tolist()
+        if not mirrored:
+            return piece, (x, y), self.bodies[source]
+        return np.ascontiguousarray(piece[:, ::-1]), (-x - width, y), self.mirrored_bodies[source]
 
     def facings(self) -> tuple[str, ...]:
         """Which of "front", "left", "right" and "back" the key frames show: the person's side that one sees."""

@@ -79,7 +79,7 @@ def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
             frame_rate=1 / 3,
         ),
         actor="swan-2_b",
-        preset="full-512",
+        preset="fine-512",
         minutes=12.5,
         pictures=1000,
         losses="smoothing",

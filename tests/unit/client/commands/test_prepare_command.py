@@ -37,11 +37,11 @@ def test_preparation_is_told_what_was_asked(preparation, make_video, tmp_path, c
     poses = [tmp_path / "poses", tmp_path / "more"]
     for folder in poses:
         folder.mkdir()
-    more = ["--keypoints", str(poses[0]), "--keypoints", str(poses[1]), "--frame-rate", "30", "--preset", "slim-512"]
+    more = ["--keypoints", str(poses[0]), "--keypoints", str(poses[1]), "--frame-rate", "30", "--preset", "quick-256"]
     assert run(["prepare", str(one), str(two), "--work", str(tmp_path / "w"), *more]) == 0
     (asked,) = preparation
     assert (asked.footage.files, asked.footage.keypoints) == ((one, two), tuple(poses))
-    assert (asked.preset, asked.footage.most_frames_per_second) == ("slim-512", 30)
+    assert (asked.preset, asked.footage.most_frames_per_second) == ("quick-256", 30)
     assert asked.folder == tmp_path / "w" / "footage"
     said = capsys.readouterr()
     assert "preparation needs about 1.0 GB" in said.err
