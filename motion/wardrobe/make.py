@@ -75,39 +75,10 @@ def make_wardrobe(
         else:
             cuts = cut_hands(picture, mask, body, lengths_px, costs)
         shown.append((picture, body, cuts))
-    if not any(cuts for _, _, cuts in shown):
-        raise ValueError("no frame shows a limb inside the person's mask: expected frames with the person in the crop")
-    agreed = [agreements(limb, shown) for limb in Limb]
-    hidden = np.ones((len(chosen), LIMB_COUNT), np.float32)
-    flaws = np.zeros((len(chosen), LIMB_COUNT), np.float32)
-    sharpness = np.full((len(chosen), LIMB_COUNT), np.nan)
-    corners_px = np.zeros((len(chosen), LAYER_COUNT, 4), np.int32)
-    pixels: list[NDArray[np.uint8]] = []
-    for row, (picture, _, found) in enumerate(shown):
-        changed = None
-        if filmed is not None:
-            changed = cv2.absdiff(picture, np.ascontiguousarray(filmed[chosen[row]])).max(axis=2) > _PAINTED_LEVELS
-        layers: dict[int, tuple[Box, Weights]] = {}
-        for limb, cut in found.items():
-            hidden[row, limb] = cut.hidden
-            weights, before = cut.weights, float(cut.weights.sum())
-            agreement = agreed[limb][row]
-            if agreement is not None:
-                weights = weights * agreement
-                flaws[row, limb] += 1 - float(weights.sum()) / max(before, 1e-6)
-            if changed is not None and before > 0:
-                painted = float((cut.weights * changed[cut.box.slices]).sum()) / before
-                flaws[row, limb] += painted * (_PAINTED_TORSO_WEIGHT if limb is Limb.TORSO else 1)
-            sharpness[row, limb] = _sharpness(picture[cut.box.slices], weights)
-            layers[limb] = cut.box, weights
-            if cut.inner is not None:
-                layers[LIMB_COUNT + UNDER_LAYERS.index(limb)] = cut.box, cut.inner
-        for layer in range(LAYER_COUNT):
-            if layer in layers:
-                corners_px[row, layer], piece = _piece(picture, *layers[layer])
-                pixels.append(piece)
-    flaws += _BLUR_WEIGHT * _blur(sharpness)
     on_progress(len(chosen), len(chosen))
+    corners_px, pixels, hidden, flaws = _pieces_of(shown, None if filmed is None else [filmed[i] for i in chosen])
+    if not len(pixels):
+        raise ValueError("no frame shows a limb inside the person's mask: expected frames with the person in the crop")
     height_px, width_px = pictures[0].shape[:2]
     return Wardrobe(
         width_px=width_px,
@@ -116,11 +87,47 @@ def make_wardrobe(
         poses=tuple(poses[index] for index in chosen),
         limb_lengths_px=lengths_px,
         corners_px=corners_px,
-        pixels=np.concatenate(pixels),
+        pixels=pixels,
         hidden=hidden,
-        flaws=flaws.astype(np.float32),
+        flaws=flaws,
         shadow=fit_shadow(pictures if filmed is None else filmed, masks, poses),
     )
+
+
+def _pieces_of(
+    shown: Sequence[tuple[Picture, PlacedBody, dict[Limb, Cut]]], filmed: Sequence[Picture] | None
+) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the wardrobe's corners, pixels, hidden shares and flaws of the key frames."""
+    agreed = [agreements(limb, shown) for limb in Limb]
+    hidden = np.ones((len(shown), LIMB_COUNT), np.float32)
+    flaws = np.zeros((len(shown), LIMB_COUNT))
+    sharpness = np.full((len(shown), LIMB_COUNT), np.nan)
+    corners_px = np.zeros((len(shown), LAYER_COUNT, 4), np.int32)
+    pixels: list[NDArray[np.uint8]] = []
+    for row, (picture, _, cuts) in enumerate(shown):
+        painted = None
+        if filmed is not None:
+            painted = cv2.absdiff(picture, np.ascontiguousarray(filmed[row])).max(axis=2) > _PAINTED_LEVELS
+        layers: dict[int, tuple[Box, Weights]] = {}
+        for limb, cut in cuts.items():
+            weights, agreement = cut.weights, agreed[limb][row]
+            whole = max(float(weights.sum()), 1e-6)
+            if agreement is not None:
+                weights = weights * agreement
+                flaws[row, limb] += 1 - float(weights.sum()) / whole
+            if painted is not None:
+                share = float((cut.weights * painted[cut.box.slices]).sum()) / whole
+                flaws[row, limb] += share * (_PAINTED_TORSO_WEIGHT if limb is Limb.TORSO else 1)
+            hidden[row, limb] = cut.hidden
+            sharpness[row, limb] = _sharpness(picture[cut.box.slices], weights)
+            layers[limb] = cut.box, weights
+            if cut.inner is not None:
+                layers[LIMB_COUNT + UNDER_LAYERS.index(limb)] = cut.box, cut.inner
+        for layer in sorted(layers):
+            corners_px[row, layer], piece = _piece(picture, *layers[layer])
+            pixels.append(piece)
+    flaws += _BLUR_WEIGHT * _blur(sharpness)
+    return corners_px, np.concatenate([np.zeros((0, 4), np.uint8), *pixels]), hidden, flaws.astype(np.float32)
 
 
 def most_different(features: Floats, count: int) -> NDArray[np.int64]:
@@ -132,6 +139,7 @@ def most_different(features: Floats, count: int) -> NDArray[np.int64]:
     rows = np.nan_to_num(features)
     chosen = [int(((rows - rows.mean(axis=0)) ** 2).sum(axis=1).argmin())]
     nearest = ((rows - rows[chosen[0]]) ** 2).sum(axis=1)
+    nearest[chosen] = -1
     while len(chosen) < min(count, len(rows)):
         chosen.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, ((rows - rows[chosen[-1]]) ** 2).sum(axis=1))
