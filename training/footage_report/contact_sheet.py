@@ -65,7 +65,8 @@ def contact_sheet(wardrobe: Wardrobe) -> ContactSheet:
 
 def _person(wardrobe: Wardrobe, facing: str) -> Picture | None:
     """The person of the key frame that shows a facing with the fewest hidden limbs, drawn from that key frame alone."""
-    shown = [k for k, body in enumerate(wardrobe.bodies) if facing_of(body) == facing]
+    bodies, whole = wardrobe.bodies, wardrobe.has[:, Limb.TORSO]
+    shown = [k for k, body in enumerate(bodies) if whole[k] and facing_of(body) == facing]
     if not shown:
         return None
     shoulders = np.abs(wardrobe.facing[shown, 0])
