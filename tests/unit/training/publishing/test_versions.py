@@ -8,7 +8,7 @@ import pytest
 from motion.wardrobe.draw import draw_reference, laid_over
 from serving.actors.store import ActorStore, NetworkShape
 from serving.errors import BadInput
-from tests.unit.training.conftest import walking_bar
+from tests.unit.training.conftest import standing, walking_bar
 from training import preset_setup
 from training.data.references import ReferenceRules
 from training.evaluation.actor_runner import PublishedActor
@@ -62,7 +62,7 @@ def test_first_version_is_the_bare_warp_and_says_so(settings, store):
     assert any(
         note.startswith("version 1 shows the actor's own limbs, before any training: published") for note in notes
     )
-    wardrobe, pose = actor.read_wardrobe(), preset_setup.prepare().poses[5]
+    wardrobe, pose = actor.read_wardrobe(), standing(14)
     drawn = PublishedActor(actor).run([pose])[0][0]
     expected = laid_over(draw_reference(wardrobe, pose).picture, actor.crop.cut(actor.read_plate()))
     assert np.abs(drawn.astype(int) - expected).max() <= 2
