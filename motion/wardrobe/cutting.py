@@ -50,10 +50,10 @@ _COLOUR_WEIGHT: Final = 1.0
 """What a wrong colour counts, in radii of distance."""
 _MOST_HEAD_COST: Final = 0.4
 """The same for the head, which keeps some collar: it joins head and shirt."""
+_NECK_FROM, _NECK_TO = 0.16, 0.28
+"""Between these distances below its line, in torso lengths, the head's piece fades."""
 _JOINT_RADIUS: Final = 0.8
 """The radius of the disc around a joint that bends, in radii of the limb."""
-_THROAT_RADIUS: Final = 0.09
-"""The radius of the torso's disc below the head, in torso lengths."""
 FAR: Final = 9.0
 _HEM: Final = 0.05
 """How far the torso extends below the hips, in torso lengths."""
@@ -171,6 +171,8 @@ def _cut(limb: Limb, regions: Regions, score: Weights) -> Cut:
         np.maximum(beside_neighbours, np.clip((1 - around) / _EDGE, 0, 1), out=beside_neighbours)
     own = np.minimum(own, beside_neighbours)
     weights = covered * np.clip((_REACH - distances[limb]) / _EDGE, 0, 1) * own
+    if limb is Limb.HEAD:
+        weights *= _fading_below(box, regions.body)
     core = distances[limb] < _CORE
     hidden = 1 - float((own * covered)[core].mean()) if core.any() else 1.0
     if limb in RIGHT_ARM or limb in LEFT_ARM:
@@ -195,11 +197,19 @@ def _bending_joints(limb: Limb, body: PlacedBody) -> list[tuple[Floats, float]]:
     """Where a limb is cut as a disc, so that no gap opens however far it bends: joints in pixels and radii."""
     start, end = body.ends_px[limb]
     radius = _JOINT_RADIUS * BONES[limb].radius
-    if limb is Limb.TORSO:
-        return [(body.ends_px[Limb.HEAD, 0], _THROAT_RADIUS)] if body.placed[Limb.HEAD] else []
     if limb in (Limb.RIGHT_UPPER_ARM, Limb.LEFT_UPPER_ARM, Limb.RIGHT_THIGH, Limb.LEFT_THIGH):
         return [(start, radius), (end, radius)]
-    return [] if limb in HANDS or limb is Limb.HEAD else [(start, radius)]
+    return [] if limb in HANDS or limb in (Limb.TORSO, Limb.HEAD) else [(start, radius)]
+
+
+def _fading_below(box: Box, body: PlacedBody) -> Weights:
+    """The coverage of the head's pixels by their distance below its line: the collar fades into the torso."""
+    start, end = body.ends_px[Limb.HEAD]
+    down = (start - end) / max(math.hypot(*(start - end)), 1e-3)
+    x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5 - start[0])
+    y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5 - start[1]))[:, None]
+    below = (x * np.float32(down[0]) + y * np.float32(down[1])) / np.float32(body.scale_px)
+    return np.asarray(np.clip((_NECK_TO - below) / (_NECK_TO - _NECK_FROM), 0, 1))
 
 
 def _before_the_torso(limb: Limb, body: PlacedBody, box: Box, distances: Weights) -> float:

@@ -85,7 +85,7 @@ def body_weights_of(
     if published.trained.get("bare_warp"):
         raise BadInput(
             "from",
-            f"{actor} version {published.version} has only a wardrobe: nothing was trained that a start could use",
+            f"{actor} version {published.version} has only a wardrobe, and no trained network to start from",
         )
     return _published(published, published.generator_path, published.generator.padding)
 

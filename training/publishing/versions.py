@@ -57,9 +57,9 @@ class Versions:
         return self.settings.work_folder
 
     def first(self) -> Actor | None:
-        """Publish the bare warp, unless a version of this training is there. Returns the newest; None without wardrobe.
+        """Publish the bare warp, unless a version of this training exists. Returns the newest; None without a wardrobe.
 
-        Its network returns the reference over the plate, so the actor can dance before any training.
+        The network of a bare warp returns the reference over the plate, so the actor dances before any training.
         """
         if self.references is None:
             return None
