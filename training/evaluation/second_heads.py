@@ -36,6 +36,9 @@ _MOSTLY: Final = 0.75
 _CLOSER: Final = 0.7
 """A second head is this much closer to the first than any place of the real frames is."""
 
+_IN_A_FILM: Final = 29.0
+"""The least difference in the film of a man in a grey shirt; for films in which nothing is as large as a head."""
+
 
 def head_elsewhere(picture: Picture, pose: Pose, place: Picture) -> float | None:
     """How little the place that resembles the drawn head most differs from it: RMS over the head, in levels of CIELAB.
@@ -60,7 +63,7 @@ def head_elsewhere(picture: Picture, pose: Pose, place: Picture) -> float | None
     around = np.s_[y - _RADIUS_PX : y + _RADIUS_PX + 1, x - _RADIUS_PX : x + _RADIUS_PX + 1]
     person = (np.abs(picture.astype(np.int16) - place).max(axis=2) > _PERSON_LEVELS).astype(np.float32)
     disc = np.zeros(person[around].shape, np.float32)
-    cv2.circle(disc, (_RADIUS_PX, _RADIUS_PX), _RADIUS_PX, 1.0, -1)
+    cv2.circle(disc, (_RADIUS_PX, _RADIUS_PX), _RADIUS_PX, (1.0,), -1)
     counted = disc * person[around]
     if not counted.any():
         return None
@@ -79,10 +82,11 @@ def second_heads(
 ) -> list[bool]:
     """Whether each drawn picture shows a second head; arguments as in `head_elsewhere`.
 
-    in_film: the least `head_elsewhere` of the real frames; None: unknown, so no second head is seen.
+    in_film: the least `head_elsewhere` of the real frames; None: nothing in them is as large as a head.
     """
     each = [head_elsewhere(picture, pose, place) for picture, pose in zip(pictures, poses, strict=True)]
-    return [in_film is not None and other is not None and other < _CLOSER * in_film for other in each]
+    limit = _CLOSER * (_IN_A_FILM if in_film is None else in_film)
+    return [other is not None and other < limit for other in each]
 
 
 def least_in_film(pictures: Sequence[Picture], poses: Sequence[Pose], place: Picture) -> float | None:

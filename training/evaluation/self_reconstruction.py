@@ -133,7 +133,7 @@ def evaluate_held_out(
     rows = measured_all(sources, real, asked, actor.face_rule, lpips, partial(on_step, "measuring"), masks)
     on_step("drawing poses that the footage lacks", 0, None)
     unseen, plate = unseen_of_footage(prepared), prepared.crop_plate
-    flat_real, flat_asked = ([item for run in runs for item in run] for runs in (real, asked))
+    in_film = least_in_film([p for run in real for p in run], [pose for run in asked for pose in run], plate)
 
     def draw(poses: Sequence[Pose]) -> list[Picture]:
         return seen_on(acting.run(map(prepared.crop.from_crop, poses))[1], actor, prepared.crop)
@@ -151,7 +151,7 @@ def evaluate_held_out(
         ],
         facts={"held_out_frames": ", ".join(f"{block.start} to {block.stop - 1}" for block in blocks)},
         shown=[[np.asarray(prepared.labels[f]), flat[f], np.asarray(prepared.pictures[f])] for f in chosen],
-        unseen=score_unseen(unseen_drawn, unseen, plate, least_in_film(flat_real, flat_asked, plate)),
+        unseen=score_unseen(unseen_drawn, unseen, plate, in_film),
         unseen_shown=unseen_drawn,
     )
 
