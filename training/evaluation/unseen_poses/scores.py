@@ -24,7 +24,7 @@ class UnseenScores:
     """The detector's results on the made-up poses.
 
     distance: mean `pose_distance` in torso lengths, None if no pose was found. missed: the share of the asked joints
-    that are not found, in [0, 1]. second_heads: the number of pictures with one, see `training.evaluation.second_heads`.
+    that are not found, in [0, 1]. second_heads: how many pictures show one, see `evaluation.second_heads`.
     each: the distance of every pose by name, None where it was not found.
     """
 
