@@ -7,13 +7,15 @@ size are then one product.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
+from motion.pose import Pose
+from motion.wardrobe.limbs import Limb
 
 Points = NDArray[np.float64]
 """`[21, 2]` float64, x then y in pixels, in the order of `skeleton.FINGER_PATHS`."""
@@ -21,46 +23,68 @@ _Complex = NDArray[np.complex64]
 _Corner = tuple[int, int]
 
 _STARTS, _ENDS = np.array(skeleton.HAND_LINES).T
+_FINGERS: Final = np.array([path[2:] for path in skeleton.FINGER_PATHS])
+_KNUCKLES: Final = _FINGERS[:, :1] - 1
+_SMALLEST_PALM_PX: Final = 6.0
+"""Smaller hands have no fingers to see."""
 _IN_FINGERS: Final = np.flatnonzero(_STARTS > 1)
 """The lines of the fingers; the other six cross the palm and the ball of the thumb."""
 
-_SAME_SHAPE: Final = 0.10
-"""A rigid copy is as good as a bent one if all its points lie this close to the asked ones, in palm lengths."""
-_LEAST_STRETCH, _MOST_STRETCH = 0.5, 2.0
-"""How much shorter or longer a finger or the palm may become: beyond, the texture would melt."""
+OTHER_HAND: Final = {Limb.RIGHT_HAND: Limb.LEFT_HAND, Limb.LEFT_HAND: Limb.RIGHT_HAND}
+_SIDES: Final = {"R": "L", "L": "R"}
+_MIRRORED: Final = np.array(
+    [
+        *(skeleton.BODY_NAMES.index(_SIDES.get(name[0], name[0]) + name[1:]) for name in skeleton.BODY_NAMES),
+        *range(skeleton.FACE.start, skeleton.FACE.stop),
+        *range(skeleton.RIGHT_HAND.start, skeleton.RIGHT_HAND.stop),
+        *range(skeleton.LEFT_HAND.start, skeleton.LEFT_HAND.stop),
+    ]
+)
+"""The joint that each joint becomes in a mirrored pose."""
+
+_TURN_ERROR_RAD, _STRETCH_ERROR = 0.2, 0.25
+"""How uncertain a finger's asked direction is, and its length, as a natural logarithm: so small changes are ignored."""
+_LEAST_TURN_RAD, _LEAST_STRETCH = 0.08, 0.08
+"""Less than this is not worth drawing."""
+_MOST_TURN_RAD, _MOST_STRETCH = 0.8, 0.5
+"""How far a finger turns or changes its length at most: beyond, its skin would melt."""
+_PALM_STRETCH: Final = 0.7
+"""An asked palm that differs by more than this from the filmed one, as a natural logarithm, is an error."""
 _SOFTNESS: Final = 0.04
 """Bones at this distance pull half as much as at none, in palm lengths: a quarter of a finger's width."""
 _ROOM: Final = 0.2
 """How far skin reaches around a bone, in palm lengths: a little more than half of a finger's width."""
-_FOREIGN, _SURELY_FOREIGN = 0.05, 0.10
+_FOREIGN, _SURELY_FOREIGN = 0.08, 0.16
 """Skin is taken from the finger beside if it was filmed this much closer to that one, in palm lengths."""
 _GRID: Final = 16
 """The map is computed for this many points a side and interpolated between them."""
 
 
 def bend_hand(
-    piece: NDArray[np.uint8], corner_px: _Corner, filmed_px: Points, asked_px: Points
+    piece: NDArray[np.uint8], corner_px: _Corner, filmed_px: Points, moved_px: Points, asked_px: Points
 ) -> tuple[NDArray[np.uint8], _Corner] | None:
-    """Bend a filmed hand into the asked shape; None if a rigid copy is better.
+    """Turn and stretch the fingers of a filmed hand as asked; None if a rigid copy is better.
 
     piece: `[h, w, 4]` uint8 premultiplied RGBA; corner_px: x and y of its upper left pixel in the filmed picture.
-    filmed_px, asked_px: the hand's points in pixels of the filmed and of the asked picture. Returns the bent piece,
-    `[h', w', 4]` uint8 of the same kind, and its corner in the asked picture.
+    filmed_px: the hand's points there. moved_px: where a rigid copy has them in the asked picture; asked_px: where they
+    are asked for. Returns the bent piece, `[h', w', 4]` uint8 of the same kind, and its corner in the asked picture.
 
-    A rigid copy is better if it has the asked shape already, and if the asked shape is implausible: points that are not
-    finite, a finger or palm much longer or shorter than filmed, or the other side of the hand.
+    The palm stays rigid, and a finger straight as it was filmed: the points are uncertain, and joints bent by them look
+    broken. A rigid copy is better if no finger differs much, and if the asked shape is implausible: points that are not
+    finite, or the other side of the hand.
     """
-    filmed, asked = _complex(filmed_px), _complex(asked_px)
-    scale, off_px = _rigid(filmed, asked)
-    palm_px = scale * float(abs(filmed[9] - filmed[0]))
-    if not palm_px >= 2 or off_px < _SAME_SHAPE * palm_px or not _plausible(filmed * scale, asked):
+    filmed, moved, asked = _complex(filmed_px), _complex(moved_px), _complex(asked_px)
+    goal = _goal(moved, asked)
+    if goal is None:
         return None
+    palm_px = float(abs(moved[9] - moved[0]))
+    scale = palm_px / float(abs(filmed[9] - filmed[0]))
     room_px = _ROOM * palm_px
-    left, top = (int(np.floor(low - room_px)) for low in asked_px.min(axis=0))
-    right, bottom = (int(np.ceil(high + room_px)) for high in asked_px.max(axis=0))
+    left, top = int(np.floor(goal.real.min() - room_px)), int(np.floor(goal.imag.min() - room_px))
+    right, bottom = int(np.ceil(goal.real.max() + room_px)), int(np.ceil(goal.imag.max() + room_px))
     x_px, y_px = np.linspace(left + 0.5, right - 0.5, _GRID), np.linspace(top + 0.5, bottom - 0.5, _GRID)
     places = (x_px + 1j * y_px[:, None]).reshape(-1, 1).astype(np.complex64)
-    sources, kept = _sources(places, filmed, asked, scale, palm_px)
+    sources, kept = _sources(places, filmed, goal, scale, palm_px)
     # OpenCV counts from the centre of the first pixel, points from its corner.
     from_x, from_y = sources.real - corner_px[0] - 0.5, sources.imag - corner_px[1] - 0.5
     grid = np.stack([from_x, from_y, kept], axis=-1).astype(np.float32).reshape(_GRID, _GRID, 3)
@@ -69,45 +93,41 @@ def bend_hand(
     return np.rint(bent * share[..., None]).astype(np.uint8), (left, top)
 
 
-def mirrored_hand(
-    piece: NDArray[np.uint8], corner_px: _Corner, points_px: Points
-) -> tuple[NDArray[np.uint8], _Corner, Points]:
-    """Mirror a hand at the picture's left edge, so that a left hand becomes a right one, at negative x.
-
-    Takes and returns piece, corner and points as `bend_hand` takes them.
-    """
-    mirrored = np.ascontiguousarray(piece[:, ::-1])
-    return mirrored, (-corner_px[0] - piece.shape[1], corner_px[1]), points_px * (-1.0, 1.0)
+def mirrored_pose(pose: Pose) -> Pose:
+    """Mirror a pose at the picture's left edge, so that its left hand becomes a right one, at negative x; no face."""
+    confidence = pose.confidence[_MIRRORED]
+    confidence[skeleton.FACE] = 0
+    return Pose(pose.joints_px[_MIRRORED] * np.array([-1, 1], np.float32), confidence)
 
 
 def _complex(points_px: Points) -> _Complex:
     return np.asarray(points_px[:, 0] + 1j * points_px[:, 1], np.complex64)
 
 
-def _rigid(filmed: _Complex, asked: _Complex) -> tuple[float, float]:
-    """The scale of the best similarity from filmed to asked, and how far it leaves the farthest point, in pixels.
+def _goal(moved: _Complex, asked: _Complex) -> _Complex | None:
+    """The moved hand with its fingers turned and stretched as asked; None if nothing changes or it is implausible."""
+    moved_palm, asked_palm = abs(moved[9] - moved[0]), abs(asked[9] - asked[0])
+    if not (np.isfinite(asked).all() and moved_palm >= _SMALLEST_PALM_PX and asked_palm > 0):
+        return None
+    if abs(np.log(asked_palm / moved_palm)) > _PALM_STRETCH or _side(moved) * _side(asked) <= 0:
+        return None
+    knuckles = moved[_KNUCKLES]
+    fingers, asked_fingers = moved[_FINGERS] - knuckles, asked[_FINGERS] - asked[_KNUCKLES]
+    squares = (fingers * fingers.conj()).sum(axis=1).real
+    turns = (asked_fingers * fingers.conj()).sum(axis=1) / np.maximum(squares, 1e-6)
+    angles = _certain(np.angle(turns), _TURN_ERROR_RAD, _MOST_TURN_RAD)
+    stretches = _certain(np.log(np.maximum(np.abs(turns), 1e-3)), _STRETCH_ERROR, _MOST_STRETCH)
+    if np.abs(angles).max() < _LEAST_TURN_RAD and np.abs(stretches).max() < _LEAST_STRETCH:
+        return None
+    goal = moved.copy()
+    goal[_FINGERS] = knuckles + fingers * np.exp(stretches + 1j * angles)[:, None]
+    return goal
 
-    Both are NaN or 0 if there is none.
-    """
-    from_middle, middle = filmed - filmed.mean(), asked - asked.mean()
-    square = float(np.vdot(from_middle, from_middle).real)
-    if not square > 0:
-        return 0.0, 0.0
-    turn = np.vdot(from_middle, middle) / square
-    return float(abs(turn)), float(np.abs(turn * from_middle - middle).max())
 
-
-def _plausible(filmed: _Complex, asked: _Complex) -> bool:
-    """Whether every finger and the palm keep about their lengths, and the palm its side. Both at the asked size."""
-    before, after = _lengths(filmed), _lengths(asked)
-    keeps_lengths = (after >= _LEAST_STRETCH * before) & (after <= _MOST_STRETCH * before) & (before > 0)
-    return bool(keeps_lengths.all()) and _side(filmed) * _side(asked) > 0
-
-
-def _lengths(points: _Complex) -> NDArray[np.float32]:
-    """Lengths of the four rays of the palm, then of the five fingers."""
-    bones = np.abs(points[_ENDS] - points[_STARTS]).reshape(5, 4)
-    return np.concatenate([bones[1:, 0], bones[:, 1:].sum(axis=1)])
+def _certain(values: NDArray[Any], error: float, most: float) -> NDArray[Any]:
+    """Shrink values near the error towards 0, as a Wiener filter does, and limit the others."""
+    squares = values * values
+    return np.asarray(np.clip(values * squares / (squares + error**2), -most, most))
 
 
 def _side(points: _Complex) -> float:

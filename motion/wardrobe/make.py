@@ -10,17 +10,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from motion.floor_shadow import fit_shadow
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.wardrobe.colours import colour_costs, costs_of
 from motion.wardrobe.consensus import agreements
 from motion.wardrobe.cutting import Box, Cut, Weights, cut_limbs, find_regions, sample_colours
+from motion.wardrobe.hand_frames import cut_hands, frames_for_hands
 from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, UNDER_LAYERS, Limb
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, measure_limbs, place
-from motion.wardrobe.shadow import fit_shadow
 
 MOST_KEY_FRAMES: Final = 64
+MOST_HANDS: Final = 32
+"""Further key frames for each hand."""
 
 _FRAMES_FOR_COLOURS: Final = 24
 _FAINT: Final = 0.02
@@ -45,9 +48,12 @@ def make_wardrobe(
     *,
     filmed: Sequence[Picture] | None = None,
     most_key_frames: int = MOST_KEY_FRAMES,
+    most_hands: int = MOST_HANDS,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Wardrobe:
-    """Make a wardrobe from frames of the footage, of which at most `most_key_frames` become key frames.
+    """Make a wardrobe from frames of the footage.
+
+    At most `most_key_frames` of them become key frames, and at most `most_hands` further ones for each hand alone.
 
     pictures: `[H, W, 3]` uint8 RGB, the actor's crop with props painted over. masks: `[H, W]` uint8, 255 on the person.
     poses: in pixels of the crop. frames: numbers of the frames in the footage, ascending. filmed: the pictures before
@@ -55,15 +61,21 @@ def make_wardrobe(
 
     Raises ValueError if no frame shows a limb that can be cut.
     """
-    bodies = _placed(poses)
-    chosen = most_different(_described(bodies), most_key_frames)
-    seen = [(np.ascontiguousarray(pictures[index]), bodies[index], masks[index]) for index in chosen]
+    lengths_px = measure_limbs(poses)
+    bodies = [place(pose, lengths_px) for pose in poses]
+    whole = most_different(_described(bodies), most_key_frames)
+    chosen = np.sort(np.concatenate([whole, frames_for_hands(bodies, whole, most_hands)]))
+    seen = [(np.ascontiguousarray(pictures[index]), bodies[index], masks[index]) for index in whole]
     costs = _usual_colours(seen)
     shown: list[tuple[Picture, PlacedBody, dict[Limb, Cut]]] = []
-    for done, (picture, body, mask) in enumerate(seen):
+    for done, index in enumerate(chosen.tolist()):
         on_progress(done, len(chosen))
-        regions = find_regions(body, mask)
-        cuts = {} if regions is None else cut_limbs(regions, costs_of(picture[regions.person.slices], costs))
+        picture, mask, body = np.ascontiguousarray(pictures[index]), np.asarray(masks[index]), bodies[index]
+        if index in whole:
+            regions = find_regions(body, mask)
+            cuts = {} if regions is None else cut_limbs(regions, costs_of(picture[regions.person.slices], costs))
+        else:
+            cuts = cut_hands(picture, mask, body, lengths_px, costs)
         shown.append((picture, body, cuts))
     on_progress(len(chosen), len(chosen))
     corners_px, pixels, hidden, flaws = _pieces_of(shown, None if filmed is None else [filmed[i] for i in chosen])
@@ -75,7 +87,7 @@ def make_wardrobe(
         height_px=height_px,
         frames=np.array(frames, np.int64)[chosen],
         poses=tuple(poses[index] for index in chosen),
-        limb_lengths_px=measure_limbs(poses),
+        limb_lengths_px=lengths_px,
         corners_px=corners_px,
         pixels=pixels,
         hidden=hidden,
@@ -145,11 +157,6 @@ def _usual_colours(seen: Sequence[tuple[Picture, PlacedBody, NDArray[np.uint8]]]
         if regions is not None:
             samples.extend(sample_colours(regions, picture))
     return colour_costs(samples)
-
-
-def _placed(poses: Sequence[Pose]) -> list[PlacedBody]:
-    lengths_px = measure_limbs(poses)
-    return [place(pose, lengths_px) for pose in poses]
 
 
 def _described(bodies: Sequence[PlacedBody]) -> NDArray[np.float64]:

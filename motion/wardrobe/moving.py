@@ -143,7 +143,7 @@ def _move_torso(key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
 
 def _move_hand(limb: Limb, key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
     """Move a hand by its 21 points, halfway drawn to the wrist; a hand that was not seen goes with its forearm."""
-    key_points, asked_points = _hand(limb, key), _hand(limb, asked)
+    key_points, asked_points = points_of_hand(limb, key), points_of_hand(limb, asked)
     if key_points is not None and asked_points is not None:
         move = similarity(key_points, asked_points, None, _scaled(_HAND_SCALES, scale))
         return _drawn_to_joint(move, BONES[limb].start, key, asked, _WRIST_PULL)
@@ -160,7 +160,8 @@ def _drawn_to_joint(move: Floats, joint: int, key: PlacedBody, asked: PlacedBody
     return move
 
 
-def _hand(limb: Limb, body: PlacedBody) -> Floats | None:
+def points_of_hand(limb: Limb, body: PlacedBody) -> Floats | None:
+    """The 21 points of a hand in pixels, `[21, 2]`, or None if it was not seen or has an impossible size."""
     return hand_points(limb, body.pose.joints_px.astype(np.float64), body.pose.confidence > 0, body.scale_px)
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.documents import BadDocument, read_bounded
+from motion.floor_shadow import STRENGTH_SIDE, Shadow
 from motion.pose import MAX_POSITION_PX, Pose
 from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT
 from motion.wardrobe.pieces import WARDROBE_VERSION, Wardrobe
 from motion.wardrobe.placing import MEASURED_LIMBS
-from motion.wardrobe.shadow import STRENGTH_SIDE, Shadow
 
 WARDROBE_FILE: Final = "wardrobe.npz"
 """The name of a wardrobe's file in an actor's folder."""

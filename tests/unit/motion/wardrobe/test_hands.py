@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.wardrobe.hands import bend_hand, mirrored_hand
+from motion.pose import Pose
+from motion.wardrobe.hands import bend_hand, mirrored_pose
 
 CORNER_PX = (20, 10)
 SIZE_PX = 100
@@ -47,24 +48,42 @@ def laid_out(bent: tuple[NDArray[np.uint8], tuple[int, int]] | None) -> NDArray[
     return picture
 
 
-def test_fingers_follow_their_points() -> None:
-    """After bending, the colour of each finger lies at the finger's asked tip, and the gaps between them are open."""
-    closed, spread = open_hand(), open_hand(spread_deg=14)
-    picture = laid_out(bend_hand(drawn(closed), CORNER_PX, closed, spread))
-    for finger in range(5):
-        x, y = np.rint(spread[3 + 4 * finger]).astype(int)
-        assert picture[y, x, 3] > 200
-        assert abs(int(picture[y, x, 0]) - (40 * finger + 60)) < 25
-    for finger in range(1, 4):
+def bent(
+    asked: NDArray[np.float64], moved: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
+    """The hand with straight fingers, bent as asked."""
+    hand = open_hand()
+    return bend_hand(drawn(hand), CORNER_PX, hand, hand if moved is None else moved, asked)
+
+
+def test_fingers_turn_as_asked() -> None:
+    """After bending, the colour of each finger lies along the asked finger, and the gaps between them are open."""
+    spread = open_hand(spread_deg=28)
+    picture = laid_out(bent(spread))
+    for finger in (1, 4):
+        x, y = np.rint(spread[2 + 4 * finger]).astype(int)
+        assert picture[y, x, 3] > 128
+        assert picture[y, x, 0] / picture[y, x, 3] * 255 == pytest.approx(40 * finger + 60, abs=25)
+    for finger in (1, 3):
         x, y = np.rint((spread[4 + 4 * finger] + spread[8 + 4 * finger]) / 2).astype(int)
         assert picture[y, x, 3] < 60
 
 
-def test_a_hand_of_the_asked_shape_is_copied_rigidly() -> None:
-    """A turned, moved and larger hand of the same shape needs no bending."""
+def test_fingers_shorten_as_asked() -> None:
+    """A hand asked to close has shorter fingers; its palm stays."""
+    straight, closed = drawn(open_hand()), laid_out(bent(open_hand(bend=0.5)))
+    tips = np.flatnonzero(closed[..., 3].max(axis=1) > 128).min() - CORNER_PX[1]
+    assert tips > np.flatnonzero(straight[..., 3].max(axis=1) > 128).min() + 4
+    assert closed[80, 70, 3] > 200
+
+
+def test_a_hand_of_about_the_asked_shape_is_copied_rigidly() -> None:
+    """A turned and larger hand needs no bending, and points that are a little off change nothing."""
     hand = open_hand()
     turn = 1.3 * np.array([[0.8, 0.6], [-0.6, 0.8]])
-    assert bend_hand(drawn(hand), CORNER_PX, hand, hand @ turn + (5.0, 9.0)) is None
+    moved = hand @ turn + (5.0, 9.0)
+    assert bent(moved, moved) is None
+    assert bent(moved + np.random.default_rng(0).normal(0, 1.0, moved.shape), moved) is None
 
 
 @pytest.mark.parametrize(
@@ -72,42 +91,48 @@ def test_a_hand_of_the_asked_shape_is_copied_rigidly() -> None:
     [
         pytest.param(np.full((21, 2), np.nan), id="not finite"),
         pytest.param(np.zeros((21, 2)), id="one point"),
-        pytest.param(open_hand(bend=0.3), id="fingers too short"),
-        pytest.param(open_hand(bend=6.0), id="fingers too long"),
+        pytest.param(open_hand(spread_deg=20) * 3, id="a palm too large"),
         pytest.param(open_hand(spread_deg=20) * (-1, 1), id="the other side"),
     ],
 )
 def test_implausible_points_leave_the_hand_rigid(asked: NDArray[np.float64]) -> None:
     """Points that would tear or melt the hand are refused."""
-    hand = open_hand()
-    assert bend_hand(drawn(hand), CORNER_PX, hand, asked) is None
+    assert bent(asked) is None
+
+
+def test_absurd_fingers_move_within_limits() -> None:
+    """Fingers asked to be ten times as long stay within a finger's reach."""
+    result = bent(open_hand(bend=10))
+    assert result is not None
+    assert max(result[0].shape[:2]) < 1.8 * np.ptp(open_hand(), axis=0).max()
 
 
 def test_bending_turns_along_with_the_asked_hand() -> None:
     """The asked points turned by a right angle give the same hand, turned."""
-    hand, spread = open_hand(), open_hand(spread_deg=12)
-    upright = laid_out(bend_hand(drawn(hand), CORNER_PX, hand, spread))
-    turned_px = np.stack([160 - spread[:, 1], spread[:, 0]], axis=1)
-    turned = laid_out(bend_hand(drawn(hand), CORNER_PX, hand, turned_px))
-    difference = np.abs(np.rot90(turned).astype(int) - upright)
-    assert difference.mean() < 1.5
+    hand, spread = open_hand(), open_hand(spread_deg=28)
+
+    def turned(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([160 - points[:, 1], points[:, 0]], axis=1)
+
+    upright, sideways = laid_out(bent(spread)), laid_out(bent(turned(spread), turned(hand)))
+    assert np.abs(np.rot90(sideways).astype(int) - upright).mean() < 1.5
 
 
 def test_coverage_and_colour_stay_premultiplied() -> None:
     """No colour is larger than its coverage, and what the piece does not have stays empty."""
-    hand, spread = open_hand(), open_hand(spread_deg=12)
-    bent = bend_hand(drawn(hand), CORNER_PX, hand, spread)
-    assert bent is not None
-    assert (bent[0][..., :3].max(axis=2) <= bent[0][..., 3]).all()
-    empty = bend_hand(np.zeros((SIZE_PX, SIZE_PX, 4), np.uint8), CORNER_PX, hand, spread)
+    hand, spread = open_hand(), open_hand(spread_deg=28)
+    result = bent(spread)
+    assert result is not None
+    assert (result[0][..., :3].max(axis=2) <= result[0][..., 3]).all()
+    empty = bend_hand(np.zeros((SIZE_PX, SIZE_PX, 4), np.uint8), CORNER_PX, hand, hand, spread)
     assert empty is not None
     assert not empty[0].any()
 
 
-def test_a_left_hand_serves_as_a_right_one() -> None:
-    """A mirrored hand bent into the mirrored shape is the mirrored bent hand."""
-    hand, spread = open_hand(), open_hand(spread_deg=12)
-    upright = laid_out(bend_hand(drawn(hand), CORNER_PX, hand, spread))
-    piece, corner_px, points_px = mirrored_hand(drawn(hand), CORNER_PX, hand)
-    other = laid_out(bend_hand(piece, corner_px, points_px, np.stack([160 - spread[:, 0], spread[:, 1]], axis=1)))
-    assert np.abs(other[:, ::-1].astype(int) - upright).mean() < 1.0
+def test_a_mirrored_pose_has_the_other_hand(standing: Pose) -> None:
+    """The left hand's points are the right hand's at negative x, and mirroring twice changes only the face."""
+    mirrored = mirrored_pose(standing)
+    assert (mirrored.joints_px[skeleton.RIGHT_HAND] == standing.joints_px[skeleton.LEFT_HAND] * (-1, 1)).all()
+    assert (mirrored.joints_px[skeleton.R_WRIST] == standing.joints_px[skeleton.L_WRIST] * (-1, 1)).all()
+    back = mirrored_pose(mirrored)
+    assert (back.joints_px[skeleton.BODY] == standing.joints_px[skeleton.BODY]).all()

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from motion import skeleton
+from motion.floor_shadow import STRENGTH_SIDE, Shadow, draw_shadow, fit_shadow, lay_shadow_under
 from motion.pose import Pose
-from motion.wardrobe.shadow import STRENGTH_SIDE, Shadow, draw_shadow, fit_shadow, lay_shadow_under
 from tests.unit.motion.wardrobe.puppets import SIZE_PX, dancing, puppet
 
 Filmed = tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]], list[Pose]]
