@@ -222,10 +222,11 @@ async def test_versions_with_and_without_a_wardrobe_are_served_side_by_side(
     new = publish("dressed", bias=2, side_px=64, wardrobe=wardrobe)
     assert await running.agent.check()
     await assert_draws(caller, old, 1)
-    label_map, previous = pictures(1, side_px=64) // 2, pictures(2, side_px=64)
+    label_map, previous = pictures(1, side_px=64) >> np.uint8(1), pictures(2, side_px=64)
     reference = pictures(3, side_px=64, channels=4)
-    frame = (await draw(caller, new, label_map, previous, reference)).as_numpy("FRAME")
-    np.testing.assert_array_equal(frame, right_answer(label_map, previous, 2, reference))
+    drawn = await draw(caller, new, label_map, previous, reference)
+    np.testing.assert_array_equal(drawn.as_numpy("FRAME"), right_answer(label_map, previous, 2, reference))
+    np.testing.assert_array_equal(drawn.as_numpy("PERSON"), reference)
     with pytest.raises(InferenceServerException, match="REFERENCE: is missing, and actor 'dressed' version 2 needs it"):
         await draw(caller, new, label_map, previous)
     with pytest.raises(InferenceServerException, match="REFERENCE: was sent, and actor 'dressed' version 1 does not"):
