@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,9 @@ _PAPER: Final = 228
 """The grey level beneath the pieces."""
 
 
+_SIDES: Final = {"front": "front", "left": "left side", "right": "right side", "back": "back"}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LimbPieces:
     """The most different pieces of a limb in one row, `[H, W, 3]` uint8; key_frames: how many show the limb."""
@@ -44,6 +48,12 @@ class ContactSheet:
     memory_bytes: int
     facings: dict[str, Picture | None]
     limbs: list[LimbPieces]
+
+
+def seen_from(facings: Sequence[str], joined: str = "and") -> str:
+    """Return facings in words: "front, left side and back"."""
+    words = [_SIDES[facing] for facing in facings]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joined} {words[-1]}"
 
 
 def contact_sheet(wardrobe: Wardrobe) -> ContactSheet:
