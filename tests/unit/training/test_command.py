@@ -156,7 +156,7 @@ def test_sigterm_before_the_first_step_is_heard(in_process, footage, tmp_path, m
         (["--actor=bar", "--consent= ", "x.mp4"], "consent: cannot be blank"),
         (["--actor=bar", "--minutes=soon", "x.mp4"], "--minutes"),
         (["--actor=bar", "--preset=huge", "x.mp4"], "there is no preset 'huge'"),
-        (["--actor=bar", "--minutes=-1", "x.mp4"], "--minutes: must be positive"),
+        (["--actor=bar", "--minutes=-1", "x.mp4"], "--minutes: cannot be negative"),
         (["--actor=bar", "none.mp4"], "there is no file none.mp4"),
     ],
 )
