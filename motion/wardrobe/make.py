@@ -28,6 +28,8 @@ MOST_HANDS: Final = 32
 _FRAMES_FOR_COLOURS: Final = 24
 _FAINT: Final = 0.02
 """Pixels covered less than this are left out of a piece's rectangle."""
+_SMALLEST_ISLAND: Final = 0.2
+"""Parts of a piece with a smaller share of the largest part's area are removed."""
 _FEWEST_PIXELS: Final = 6
 _PAINTED_LEVELS: Final = 12
 """A picture that differs by more from the filmed one was painted over there."""
@@ -163,6 +165,7 @@ def _described(bodies: Sequence[PlacedBody]) -> NDArray[np.float64]:
 
 def _piece(picture: Picture, box: Box, weights: Weights) -> tuple[tuple[int, int, int, int], NDArray[np.uint8]]:
     """Return a piece's x, y, width and height, and its pixels, `[P, 4]`; nothing if it has too few."""
+    weights = _without_islands(weights)
     rows, columns = np.nonzero(weights > _FAINT)
     if len(rows) < _FEWEST_PIXELS:
         return (0, 0, 0, 0), np.zeros((0, 4), np.uint8)
@@ -171,6 +174,17 @@ def _piece(picture: Picture, box: Box, weights: Weights) -> tuple[tuple[int, int
     coloured = picture[box.slices][top:bottom, left:right] * covered
     piece = np.rint(np.concatenate([coloured, covered * 255], axis=-1)).astype(np.uint8)
     return (box.left + left, box.top + top, right - left, bottom - top), piece.reshape(-1, 4)
+
+
+def _without_islands(weights: Weights) -> Weights:
+    """Remove small parts that do not touch the rest of a piece: moved elsewhere, they would be specks in the air."""
+    count, parts, facts, _ = cv2.connectedComponentsWithStats((weights > _FAINT).astype(np.uint8), connectivity=8)
+    if count <= 2:  # the outside is a part too
+        return weights
+    areas = facts[:, cv2.CC_STAT_AREA]
+    small = areas < _SMALLEST_ISLAND * areas[1:].max()
+    small[0] = False
+    return np.where(small[parts], np.float32(0), weights)
 
 
 def _sharpness(pixels: Picture, weights: Weights) -> float:

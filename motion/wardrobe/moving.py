@@ -28,7 +28,7 @@ _NECK_WIDTH, _NECK_SHARE = 0.7, 0.5
 _TORSO_STIFFNESS: Final = 0.25
 """The torso's four corners pull on it as springs would; this is the spring of the whole, in torso lengths."""
 _TORSO_CORNERS: Final = (skeleton.R_SHOULDER, skeleton.L_SHOULDER, skeleton.R_HIP, skeleton.L_HIP)
-_WRIST_PULL, _ANKLE_PULL = 0.5, 0.7
+_WRIST_PULL, _ANKLE_PULL = 0.5, 0.35
 """How far a hand and a foot follow their joint rather than their other points, which keeps them from coming off."""
 _HEAD_SCALES, _HAND_SCALES, _FOOT_SCALES = (0.85, 1.15), (0.8, 1.25), (0.75, 1.3)
 """By how much these may grow or shrink beyond the body's scale."""

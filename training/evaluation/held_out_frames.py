@@ -21,6 +21,8 @@ from training.data.split import Split, near_blocks
 from training.evaluation.baselines import NearestPose, grey_figure
 from training.evaluation.flicker import FlickerScores, Motion, levels_along, motions
 from training.evaluation.metrics import PictureScores, PoseScores, score_pictures, score_poses
+from training.evaluation.second_heads import least_in_film
+from training.evaluation.sharpness import inner_gradient
 from training.evaluation.unseen_poses.made_up import unseen_poses
 from training.evaluation.unseen_poses.scores import DrawPoses, UnseenScores, draw_unseen, score_unseen
 from training.networks.recurrent_drawing import Draw, draw_run, refine_face
@@ -110,7 +112,17 @@ class HeldOut:
 
     def unseen_scores(self, draw: DrawPoses) -> UnseenScores | None:
         """Draw the made-up poses and look for them with the detector; None if the footage allows none."""
-        return score_unseen(draw_unseen(draw, self.unseen, self._check), self.unseen)
+        drawn = draw_unseen(draw, self.unseen, self._check)
+        return score_unseen(drawn, self.unseen, self._prepared.crop_plate, self.film["head_elsewhere"])
+
+    @cached_property
+    def film(self) -> dict[str, float | None]:
+        """What transfers are compared with, of the real held-out frames; see `inner_gradient` and `least_in_film`."""
+        real, poses = [picture for run in self._real for picture in run], self._poses()
+        return {
+            "inner_gradient": inner_gradient(real, poses),
+            "head_elsewhere": least_in_film(real, poses, self._prepared.crop_plate),
+        }
 
     @property
     def _real(self) -> list[list[Picture]]:
@@ -152,7 +164,7 @@ class HeldOut:
 
     @cached_property
     def baselines(self) -> dict[str, Any]:
-        """Scores of the nearest training frame, the grey figure and the empty plate; the detector on real frames."""
+        """Scores of the nearest training frame, the grey figure and the empty plate; the real frames' own numbers."""
         prepared = self._prepared
         known = NearestPose([prepared.crop_pose(i) for i in self._known])
         plate = prepared.crop_plate
@@ -164,6 +176,7 @@ class HeldOut:
             "grey_figure": self._scored(grey).to_dict(),
             "plate": self._scored([plate] * len(self.frames)).to_dict(),
             "pose_distance_floor": self.pose_scores(self._real).to_dict(),
+            "film": self.film,
         }
 
     def preview(self, caption: str, runs: list[list[Picture]]) -> Picture:

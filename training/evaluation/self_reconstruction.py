@@ -22,6 +22,7 @@ from training.evaluation.baselines import NearestPose
 from training.evaluation.held_out_frames import allowed_for_scores, seen_runs, unseen_of_footage
 from training.evaluation.lpips import Lpips
 from training.evaluation.score_rows import EvaluationRow, Source, measured_all
+from training.evaluation.second_heads import least_in_film
 from training.evaluation.unseen_poses.scores import UnseenScores, draw_unseen, score_unseen
 from training.preparation.crop_arrays import Progress
 from training.preparation.prepare import prepare
@@ -131,7 +132,8 @@ def evaluate_held_out(
     masks = [np.asarray(prepared.masks[frame]) for frame in frames]
     rows = measured_all(sources, real, asked, actor.face_rule, lpips, partial(on_step, "measuring"), masks)
     on_step("drawing poses that the footage lacks", 0, None)
-    unseen = unseen_of_footage(prepared)
+    unseen, plate = unseen_of_footage(prepared), prepared.crop_plate
+    in_film = least_in_film([p for run in real for p in run], [pose for run in asked for pose in run], plate)
 
     def draw(poses: Sequence[Pose]) -> list[Picture]:
         return seen_on(acting.run(map(prepared.crop.from_crop, poses))[1], actor, prepared.crop)
@@ -149,7 +151,7 @@ def evaluate_held_out(
         ],
         facts={"held_out_frames": ", ".join(f"{block.start} to {block.stop - 1}" for block in blocks)},
         shown=[[np.asarray(prepared.labels[f]), flat[f], np.asarray(prepared.pictures[f])] for f in chosen],
-        unseen=score_unseen(unseen_drawn, unseen),
+        unseen=score_unseen(unseen_drawn, unseen, plate, in_film),
         unseen_shown=unseen_drawn,
     )
 

@@ -13,6 +13,7 @@ from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from services.pose.mediapipe.estimator import PoseEstimator
 from training.evaluation.metrics import missed_joints, pose_distance
+from training.evaluation.second_heads import second_heads
 
 DrawPoses = Callable[[Sequence[Pose]], list[Picture]]
 """Draws consecutive poses, in pixels of the actor's picture, the first one on the empty picture."""
@@ -23,13 +24,15 @@ class UnseenScores:
     """The detector's results on the made-up poses.
 
     distance: mean `pose_distance` in torso lengths, None if no pose was found. missed: the share of the asked joints
-    that are not found, in [0, 1]. each: the distance of every pose by name, None where it was not found.
+    that are not found, in [0, 1]. second_heads: how many pictures show one, see `evaluation.second_heads`.
+    each: the distance of every pose by name, None where it was not found.
     """
 
     poses: int
     found: int
     distance: float | None
     missed: float
+    second_heads: int = 0
     each: dict[str, float | None] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,10 +53,13 @@ def draw_unseen(draw: DrawPoses, poses: Mapping[str, Pose], check: Callable[[], 
     return drawn
 
 
-def score_unseen(pictures: Sequence[Picture], poses: Mapping[str, Pose]) -> UnseenScores | None:
+def score_unseen(
+    pictures: Sequence[Picture], poses: Mapping[str, Pose], place: Picture, in_film: float | None
+) -> UnseenScores | None:
     """Run the detector on single pictures and compare with the poses asked for; None without poses.
 
-    pictures: `[H, W, 3]` uint8 RGB, one for each pose, in whose pixels the poses are.
+    pictures: `[H, W, 3]` uint8 RGB, one for each pose, in whose pixels the poses are. place, in_film: see
+    `second_heads`.
     """
     if not poses:
         return None
@@ -70,5 +76,6 @@ def score_unseen(pictures: Sequence[Picture], poses: Mapping[str, Pose]) -> Unse
         found=sum(pose is not None for pose in found),
         distance=float(np.mean(distances)) if distances else None,
         missed=float(missed / asked) if asked else 0.0,
+        second_heads=sum(second_heads(pictures, list(poses.values()), place, in_film)),
         each=each,
     )

@@ -45,7 +45,9 @@ def test_distances_and_losses_are_counted(finds, pose_at):
     pose = pose_at(16)
     torso_px = 8.0
     finds([pose.transformed(1, 1, 2, 0), without(pose, skeleton.NOSE), None])
-    scores = score_unseen([np.zeros((32, 32, 3), np.uint8)] * 3, {"a": pose, "b": pose, "c": pose})
+    scores = score_unseen(
+        [np.zeros((32, 32, 3), np.uint8)] * 3, {"a": pose, "b": pose, "c": pose}, np.zeros((32, 32, 3), np.uint8), None
+    )
     assert scores is not None
     assert (scores.poses, scores.found) == (3, 2)
     assert scores.each == {"a": pytest.approx(2 / torso_px), "b": 0, "c": None}
@@ -70,4 +72,4 @@ def test_each_pose_is_drawn_as_if_held(pose_at):
 
 def test_without_poses_there_are_no_scores():
     """Footage that shows no body allows no made-up poses."""
-    assert score_unseen([], {}) is None
+    assert score_unseen([], {}, np.zeros((32, 32, 3), np.uint8), None) is None
