@@ -286,6 +286,8 @@ class _Run:
             return None
         reader = self._reader
         if self._job.writes_frames:
+            if isinstance(reader, VideoReader) and reader.has_sound:
+                self._display.note(f"PNG frames have no sound: {self._job.out} is without that of {reader.source}")
             return closing.enter_context(FrameFolder(self._job.out))
         if isinstance(reader, VideoReader) and not is_endless(reader.source):
             self._sound = SoundTrack(reader.source, reader.start_seconds, reader.frame_rate)

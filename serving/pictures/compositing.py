@@ -19,6 +19,8 @@ _SURE: Final = (0.6, 1.0)
 """Opacities between which a pixel's colour counts more and more as the person's own."""
 _KEPT: Final = (0.2, 0.9)
 """Opacities that `without_old_place` maps to 0 and 1."""
+_SHADOW: Final = (0.10, 0.03)
+"""Levels of the brightest channel that stand for a shadow on the floor, which is black: from not at all to surely."""
 _NARROW_PX, _WIDE_PX = 1.5, 5.0
 """Standard deviations over which `without_old_place` spreads the person's colours, for pictures of 512 pixels."""
 _LEAST_SCALE: Final = 0.7
@@ -99,7 +101,7 @@ def without_old_place(person: RgbaPicture) -> RgbaPicture:
     """Return the person with an edge that shows nothing of the place in which they were filmed.
 
     The outermost pixels of a filmed person are mixed with what was behind them. They get the colours of the nearest
-    pixels that are surely the person's, and the edge becomes one or two pixels narrower.
+    pixels that are surely the person's, and the edge becomes one or two pixels narrower. Shadows stay as they are.
     """
     x_px, y_px, width_px, height_px = cv2.boundingRect(cv2.extractChannel(person, 3))
     if width_px == 0:
@@ -152,13 +154,16 @@ def _lay(person: RgbaPicture, below: Picture) -> None:
 
 
 def _clean(person: RgbaPicture, scale: float) -> RgbaPicture:
-    *straight, _ = (channel.astype(np.float32) for channel in cv2.split(with_straight_alpha(person)))
+    levels = with_straight_alpha(person)
+    *straight, _ = (channel.astype(np.float32) for channel in cv2.split(levels))
     weight = cv2.LUT(cv2.erode(person[..., 3], np.ones((3, 3), np.uint8)), _ramp(*_SURE, power=2))
     weighted = np.asarray(cv2.merge([*(colour * weight for colour in straight), weight]), np.float32)
     spread = cv2.GaussianBlur(weighted, (0, 0), _NARROW_PX * scale)
     *colours, near = cv2.split(cv2.scaleAdd(_blurred_wide(weighted, _WIDE_PX * scale), _WIDE_SHARE, spread))
-    own = np.maximum(weight, 1 - near / _LEAST_WEIGHT)
-    opacity = cv2.LUT(person[..., 3], _ramp(*_KEPT))
+    shadow = cv2.LUT(np.maximum.reduce(cv2.split(levels)[:3]), _ramp(*_SHADOW))
+    own = np.maximum.reduce([weight, 1 - near / _LEAST_WEIGHT, shadow])
+    narrowed = cv2.LUT(person[..., 3], _ramp(*_KEPT))
+    opacity = narrowed + shadow * (person[..., 3] / np.float32(255) - narrowed)
     shares = (own * opacity, (1 - own) * opacity / np.maximum(near, _TINY))
     mixed = [colour * shares[0] + around * shares[1] for colour, around in zip(straight, colours, strict=True)]
     return np.asarray(cv2.convertScaleAbs(cv2.merge([*mixed, opacity * 255])), np.uint8)
