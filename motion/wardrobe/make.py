@@ -129,7 +129,9 @@ def _pieces_of(
             corners_px[row, layer], piece = _piece(picture, *layers[layer])
             pixels.append(piece)
     flaws += _BLUR_WEIGHT * _blur(sharpness)
-    return corners_px, np.concatenate([np.zeros((0, 4), np.uint8), *pixels]), hidden, flaws.astype(np.float32)
+    # Sums of float32 depend on how memory is aligned, in the last digit.
+    all_pixels = np.concatenate([np.zeros((0, 4), np.uint8), *pixels])
+    return corners_px, all_pixels, hidden.round(3), flaws.round(3).astype(np.float32)
 
 
 def most_different(features: Floats, count: int) -> NDArray[np.int64]:
