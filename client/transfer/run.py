@@ -181,6 +181,7 @@ class _Run:
                     film = Film(
                         recording,
                         compare=job.compare,
+                        references=session.accepted.references,
                         plate=self._plate(session.accepted),
                         source_again=lambda: job.source.pictures(feed.max_side_px),
                         hold_beginning=not job.live,
@@ -250,6 +251,7 @@ class _Run:
             pose=job.pose,
             frame_rate_hz=rate_hz,
             label_maps=job.compare,
+            references=job.compare,
             checkpoint_every_frames=job.checkpoint_every_frames,
             background=job.background.for_server,
         )
