@@ -16,6 +16,7 @@ from pathlib import Path
 
 from motion.labelmap import LABEL_MAP_VERSION
 from serving.actors.actor import (
+    CROP_PLATE_FILE,
     FACE_FILE,
     GENERATOR_FILE,
     METADATA_FILE,
@@ -33,6 +34,7 @@ from serving.actors.rollout import SERVING_FILE, Served, gated, read_served, wri
 from serving.errors import ActorNotFound, ActorUnusable
 
 __all__ = [
+    "CROP_PLATE_FILE",
     "FACE_FILE",
     "GENERATOR_FILE",
     "METADATA_FILE",

@@ -12,7 +12,7 @@ from motion.labelmap import LABEL_MAP_VERSION
 from services.face.network import ServedFace
 from services.generator.network import ServedGenerator
 from serving.actors.rollout import gated
-from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
+from serving.actors.store import CROP_PLATE_FILE, FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
 from serving.errors import ActorUnusable
 from serving.inference.engine import open_engine
 from serving.process.atomic_files import write_picture, written_whole
@@ -129,6 +129,9 @@ def _evaluated_and_published(
     generator.load_state_dict(trained.body.averaged.state_dict())
     export_generator(generator, plate, files[GENERATOR_FILE], preset.width_px, preset.height_px)
     write_picture(files[PLATE_FILE], prepared.plate)
+    if prepared.filled_plate is not None:
+        files[CROP_PLATE_FILE] = folder / CROP_PLATE_FILE
+        write_picture(files[CROP_PLATE_FILE], prepared.filled_plate)
     draw = open_engine(files[GENERATOR_FILE])
     pairs = [(prepared.labels[frame], prepared.pictures[frame]) for frame in held_out.frames[:2]]
     check_export("generator", ServedGenerator(generator, plate), draw, pairs)
