@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 """A decoded picture: `[H, W, 3]` uint8, RGB, rows from the top."""
 
+RgbaPicture = NDArray[np.uint8]
+"""`[H, W, 4]` uint8, RGB and opacity, rows from the top. Names and docstrings say whether RGB is premultiplied."""
+
 ZERO_LEVEL: Final = 128
 """The uint8 level of 0 in the networks' range of -1 to 1; fills a session's first "previous picture"."""
 
@@ -23,6 +26,8 @@ class PictureEncoding(Enum):
     PNG = "png"
     RAW = "raw"
     """RGB, one byte per channel, rows from the top: `width_px * height_px * 3` bytes."""
+    RAW_RGBA = "raw_rgba"
+    """RGB and opacity, one byte per channel, rows from the top: `width_px * height_px * 4` bytes, straight alpha."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from orchestrator.session.body_fit import ClipFit
 from orchestrator.session.checkpoint import CheckpointSealer
 from orchestrator.session.ending import Ending, EndReason, Phase
 from orchestrator.session.transfer_session import Session, SharedResources, Threads, lasting
+from orchestrator.session.wardrobes import Wardrobes
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.connections import Connections
 from orchestrator.stage_calls.reachability import Reachability
@@ -65,6 +66,7 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
             settings=settings,
             connections=Connections(settings),
             actors=ActorStore(settings.actors_root),
+            wardrobes=Wardrobes(self._threads.disk, idle_bytes=settings.idle_wardrobe_bytes),
             threads=self._threads,
             sealer=CheckpointSealer.from_file(settings.checkpoint_key_file, setting="ORCHESTRATOR_CHECKPOINT_KEY_FILE"),
         )

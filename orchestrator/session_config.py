@@ -9,6 +9,7 @@ from motion.body import BodyStats
 from motion.frame import FrameSize, PictureEncoding
 from motion.people.dancer_choice import DancerChoice
 from motion.pose_choice import PoseBackend, PoseDetail
+from serving.pictures.background import Background
 
 
 class TransferMode(Enum):
@@ -20,7 +21,7 @@ class TransferMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """How answers are encoded. full_frame: paste the picture onto the plate, at the size of the actor's footage."""
+    """How answers are encoded. full_frame: the whole frame of the actor's footage, at its size."""
 
     encoding: PictureEncoding = PictureEncoding.JPEG
     jpeg_quality: int = 90
@@ -35,6 +36,7 @@ class ReturnOptions:
     normalized_pose: bool = False
     stage_times: bool = False
     label_map: bool = False
+    reference: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +74,7 @@ class SessionConfig:
     look_ahead_frames: int = 0
     returns: ReturnOptions = field(default_factory=ReturnOptions)
     pose: PoseConfig = field(default_factory=PoseConfig)
+    background: Background = field(default_factory=Background)
     frame_rate_hz: float = 0.0
     checkpoint_every_frames: int = 0
     checkpoint: bytes = b""

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from samples.renderer.appearance import Fabric, Look
-from samples.renderer.choreography import ACTOR_DANCE, SOURCE_DANCE, Dance
+from samples.renderer.choreography import Dance
+from samples.renderer.dances import ACTOR_DANCE, SOURCE_DANCE
 from samples.renderer.draw import Renderer
+from samples.renderer.prints import Print
 from samples.renderer.proportions import BodyShape
 from samples.renderer.room import Poster, Room
 
@@ -76,14 +78,18 @@ ACTOR = Performer(
         hair=(92, 40, 24),
         lips=(176, 72, 76),
         iris=(72, 48, 28),
-        top=Fabric((34, 116, 104), (176, 212, 172), "dots", pitch_m=0.062),
+        top=Fabric((34, 116, 104), (34, 116, 104), "plain"),
+        sleeves=Fabric((34, 116, 104), (232, 226, 190), "hoops", pitch_m=0.105),
+        chest_print=Print("star", "DANCE", (240, 232, 196)),
+        back_print=Print("", "ED", (240, 232, 196)),
         bottom=Fabric((70, 56, 74), (70, 56, 74), "plain"),
         shoe=(226, 112, 52),
         sole=(240, 236, 228),
         sock=(70, 56, 74),
         sleeve=1.72,
         long_hair=True,
-        bust_m=0.056,
+        bust_m=0.046,
+        smile_m=0.004,
     ),
     room=Room(
         wall="brick",
@@ -93,7 +99,7 @@ ACTOR = Performer(
         floor_rgb=(128, 130, 134),
         skirting_rgb=(92, 84, 80),
         posters=(Poster(0.95, 1.18, 0.46, 0.64, (52, 62, 82), (236, 196, 110)),),
-        field_of_view_deg=26.0,
+        field_of_view_deg=25.0,
         light=(0.60, 1.25, 0.95),
     ),
     dance=ACTOR_DANCE,

@@ -83,14 +83,14 @@ def clip(out: Out = Path("samples/source_clip.mp4"), size: Size = 512, frames: F
 
 
 @app.command()
-def footage(out: Out = Path("actor_footage.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
+def footage(out: Out = Path("actor_footage.mp4"), size: Size = 640, frames: Frames = None, workers: Workers = 2,
             work: Work = None) -> None:  # fmt: skip
-    """Render a minute of training footage of the actor at 15 frames a second; true joints go to an .npz beside it."""
-    _make(Shot(ACTOR, ACTOR.dance, 15, min(frames or 900, 900), size), out, crf=18, workers=workers, work=work)
+    """Render 20 s of training footage of the actor at 15 frames a second; true joints go to an .npz beside it."""
+    _make(Shot(ACTOR, ACTOR.dance, 15, min(frames or 300, 300), size), out, crf=18, workers=workers, work=work)
 
 
 @app.command()
-def truth(out: Out = Path("actor_truth.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
+def truth(out: Out = Path("actor_truth.mp4"), size: Size = 640, frames: Frames = None, workers: Workers = 2,
           work: Work = None) -> None:  # fmt: skip
     """Render the actor in the poses of the source's clip, the ground truth of a transfer; joints go to an .npz.
 

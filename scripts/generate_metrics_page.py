@@ -37,7 +37,7 @@ The metrics of `serving/observability/metrics.py` exist in every process:
 
 | label | values |
 |---|---|
-| `stage`, in the orchestrator | `pose`, `normalize`, `label_map`, `generator`, `face`, `encode` |
+| `stage`, in the orchestrator | `pose`, `normalize`, `label_map`, `reference`, `generator`, `face`, `encode` |
 | `stage` of `dance_stage_reachable` | `pose`, `normalize`, `face`, `agent`, `triton` |
 
 `python scripts/generate_metrics_page.py` writes this page from the code; a test checks that the page is up to date.

@@ -107,8 +107,24 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "preset-list": (field("preset", "[]"), "preset: expected a string of at most 200 characters, got a list"),
     "id-path": (field("id", '"../other"'), "id: expected an actor's id, got '../other'"),
     "double": (text(METADATA, '{"format": 1, "format": 1}'), "has two fields format in one object"),
-    "other-format": (field("format", "2"), "is stored in format 2, this server reads format 1"),
+    "other-format": (field("format", "3"), "is stored in format 3, this server reads formats 1 and 2"),
     "format-huge": (field("format", "9" * 100), "format: expected a number"),
+    "reference-alone": (
+        field("generator.reference", "true"),
+        "wardrobe: is missing, and the network takes a reference",
+    ),
+    "wardrobe-alone": (
+        field("wardrobe", '{"version": 1, "key_frames": 1, "facings": []}'),
+        "wardrobe: expected null, because the network takes no reference",
+    ),
+    "wardrobe-huge": (
+        field("wardrobe", '{"version": 1, "key_frames": 1000000, "facings": []}'),
+        "wardrobe.key_frames: expected a whole number from 1 to",
+    ),
+    "wardrobe-facing": (
+        field("wardrobe", '{"version": 1, "key_frames": 1, "facings": ["above"]}'),
+        "wardrobe.facings[0]: expected one of front, left, right, back, got 'above'",
+    ),
     "missing-field": (text(METADATA, '{"format": 1}'), "id: is missing, expected a string"),
     "list": (text(METADATA, "[]"), "expected an object, got a list"),
     "empty": (text(METADATA, ""), "is not JSON"),

@@ -75,13 +75,18 @@ class TransferOptions:
     pose: PoseChoice = field(default_factory=PoseChoice)
     frame_rate_hz: float = 0.0
     label_maps: bool = False
+    references: bool = False
     checkpoint_every_frames: int = 0
     checkpoint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The session as the server accepted it. checkpoint_every_frames: 0 if it makes no checkpoints."""
+    """The session as the server accepted it.
+
+    checkpoint_every_frames: 0 if it makes no checkpoints. references: whether answers have one; False for actors
+    without a wardrobe, even if it was requested.
+    """
 
     actor_version: int
     checkpoint_every_frames: int
@@ -91,13 +96,14 @@ class Accepted:
     picture_size: FrameSize
     server_version: str
     generator_precision: str
+    references: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to one frame: a picture, or the reason why there is none.
 
-    label_map: if it was requested. checkpoint: to resume after this frame; empty in most answers.
+    label_map, reference: if they were requested. checkpoint: to resume after this frame; empty in most answers.
     """
 
     sequence: int
@@ -109,3 +115,4 @@ class Answer:
     label_map: EncodedPicture | None
     frame_seconds: float
     checkpoint: bytes = b""
+    reference: EncodedPicture | None = None

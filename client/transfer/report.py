@@ -19,7 +19,7 @@ _WHY: Final = {
     NoPictureReason.BAD_FRAME: "bad frame",
     NoPictureReason.NOT_PLACED: "person without a place (head, hips and both ankles not seen together yet)",
 }
-_STAGE_ORDER: Final = ("pose", "normalize", "label_map", "generator", "face", "encode")
+_STAGE_ORDER: Final = ("pose", "normalize", "label_map", "reference", "generator", "face", "encode")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.dashboards.panels import NAMESPACE, PODS, Panel, bars, board, choice, heat, lines, quantiles, query, row
 
-STAGES: Final = ("pose", "normalize", "label_map", "generator", "face", "encode")
+STAGES: Final = ("pose", "normalize", "label_map", "reference", "generator", "face", "encode")
 
 
 def _mean(metric: str, selector: str, by: str = "stage") -> str:

@@ -31,6 +31,9 @@ _FEWEST_FRAMES: Final = 8
 _LEVELS: Final = 75.0
 _SOFT_LEVELS: Final = 25.0
 """Pixels that differ by more than this from the usual colour are another limb's; shadow and light differ by less."""
+_COMMON_FROM, _COMMON_TO = 0.15, 0.3
+"""The share of frames that must agree with a colour at a place, although it is not the usual one, and to keep it in
+full: stripes and creases of a sleeve are not at one place of the limb in every frame."""
 _USUAL_FROM, _USUAL_TO = 0.25, 0.55
 """The share of frames in which a place must belong to the limb to count, and to count in full."""
 
@@ -52,10 +55,26 @@ def agreements(limb: Limb, frames: Sequence[tuple[Picture, PlacedBody, dict[Limb
     if len(colours) < _FEWEST_FRAMES:
         return [None] * len(frames)
     usual, share = _usual(np.stack(colours).astype(np.float32), np.stack(weights))
+    common = iter(_common(np.stack(colours), np.stack(weights)) if limb not in HANDS else [None] * len(colours))
     return [
-        None if move is None else _agreement(picture[cuts[limb].box.slices], cuts[limb], move, usual, share)
+        None
+        if move is None
+        else _agreement(picture[cuts[limb].box.slices], cuts[limb], move, usual, share, next(common))
         for (picture, _, cuts), move in zip(frames, moves, strict=True)
     ]
+
+
+def _common(colours: Picture, weights: Weights) -> NDArray[np.float32]:
+    """How common each place's colour is among the frames, `[n, h, w]` in [0, 1]: 1 from `_COMMON_TO` of them on."""
+    shown = weights > 0.5
+    channels = np.ascontiguousarray(np.moveaxis(colours, -1, 0))
+    common = np.zeros(weights.shape, np.float32)
+    for index in range(len(colours)):
+        red, green, blue = (cv2.absdiff(c, np.broadcast_to(c[index], c.shape).copy()) for c in channels)
+        alike = (np.maximum(np.maximum(red, green), blue) < _LEVELS) & shown
+        common[index] = np.count_nonzero(alike, axis=0)
+    common /= np.maximum(np.count_nonzero(shown, axis=0), 1)
+    return np.clip((common - _COMMON_FROM) / (_COMMON_TO - _COMMON_FROM), 0, 1)
 
 
 def _usual(colours: NDArray[np.float32], weights: Weights) -> tuple[NDArray[np.float32], Weights]:
@@ -68,7 +87,9 @@ def _usual(colours: NDArray[np.float32], weights: Weights) -> tuple[NDArray[np.f
     return median, np.clip((share - _USUAL_FROM) / (_USUAL_TO - _USUAL_FROM), 0, 1)
 
 
-def _agreement(pixels: Picture, cut: Cut, move: Floats, usual: NDArray[np.float32], share: Weights) -> Weights:
+def _agreement(
+    pixels: Picture, cut: Cut, move: Floats, usual: NDArray[np.float32], share: Weights, common: Weights | None
+) -> Weights:
     height, width = cut.weights.shape
     back = cv2.invertAffineTransform(_in_pixels(move, cut))
     expected = cv2.warpAffine(usual, back, (width, height), flags=cv2.INTER_LINEAR, borderValue=(-1, -1, -1))
@@ -76,6 +97,8 @@ def _agreement(pixels: Picture, cut: Cut, move: Floats, usual: NDArray[np.float3
     difference = np.abs(pixels.astype(np.float32) - expected).max(axis=2)
     agreement = np.clip((_LEVELS - difference) / _SOFT_LEVELS + 0.5, 0, 1)
     agreement[expected.min(axis=2) < 0] = 0
+    if common is not None:
+        agreement = np.maximum(agreement, cv2.warpAffine(common, back, (width, height)))
     return np.asarray(np.clip(cv2.GaussianBlur(agreement * expected_share, (0, 0), 0.8) * 1.3, 0, 1), np.float32)
 
 

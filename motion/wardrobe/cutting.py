@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
+from motion.frame import Picture
 from motion.wardrobe.limbs import (
     BONES,
+    HANDS,
     HEELS,
     LEFT_ARM,
     LIMB_COUNT,
@@ -25,6 +28,7 @@ from motion.wardrobe.placing import Floats, PlacedBody
 
 Weights = NDArray[np.float32]
 
+_ADVANTAGES: Final = np.array([bone.advantage for bone in BONES.values()], np.float32)
 _MASK_FROM, _MASK_TO = 0.30, 0.75
 """Mask values, of 1, at which a pixel begins to count as the person, and counts in full."""
 _EDGE: Final = 0.12
@@ -39,6 +43,18 @@ _CORE: Final = 0.55
 """Within this many radii of its bone, a limb is hidden where others have the pixels."""
 _INNER_FROM, _INNER_TO = 0.62, 0.47
 """The middle of a limb that an under-layer shows, in radii."""
+_ALONE: Final = 0.95
+_CERTAIN: Final = 0.95
+"""Colours are learnt from pixels this far from a second limb, in radii, and covered this much."""
+_COLOUR_WEIGHT: Final = 1.0
+"""What a wrong colour counts, in radii of distance."""
+_MOST_HEAD_COST: Final = 0.4
+"""The same for the head, which keeps some collar: it joins head and shirt."""
+_JOINT_RADIUS: Final = 0.8
+"""The radius of the disc around a joint that bends, in radii of the limb."""
+_THROAT_RADIUS: Final = 0.09
+"""The radius of the torso's disc below the head, in torso lengths."""
+FAR: Final = 9.0
 _HEM: Final = 0.05
 """How far the torso extends below the hips, in torso lengths."""
 
@@ -88,74 +104,114 @@ def person_weights(mask: NDArray[np.uint8]) -> Weights:
     return np.clip(covered, 0, 1)
 
 
-def cut_limbs(body: PlacedBody, mask: NDArray[np.uint8]) -> dict[Limb, Cut]:
-    """Cut the limbs of a frame. body: in pixels of the mask, `[H, W]` uint8, 255 on the person.
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """Where the limbs of one frame are.
 
-    Limbs that cannot be placed, or lie outside the picture, are missing.
+    boxes: the pixels within reach of each limb that can be placed and touches the picture. person: the box around them.
+    covered: `[h, w]` float32, the coverage of the person box's pixels. distances: `[LIMB_COUNT, h, w]` float32, their
+    distances from each limb in radii of the limb; `FAR` from limbs without a box.
     """
+
+    body: PlacedBody
+    boxes: dict[Limb, Box]
+    person: Box
+    covered: Weights
+    distances: Weights
+
+
+def find_regions(body: PlacedBody, mask: NDArray[np.uint8]) -> Regions | None:
+    """Find the limbs of a frame. body: in pixels of the mask, `[H, W]` uint8. None if no limb touches the picture."""
     boxes = {limb: box for limb in Limb if body.placed[limb] and not (box := _box(limb, body, mask.shape)).empty}
     if not boxes:
-        return {}
-    person = Box(
-        min(box.left for box in boxes.values()),
-        min(box.top for box in boxes.values()),
-        max(box.right for box in boxes.values()),
-        max(box.bottom for box in boxes.values()),
-    )
+        return None
+    sides = np.array([(box.left, box.top, box.right, box.bottom) for box in boxes.values()])
+    person = Box(*sides[:, :2].min(axis=0).tolist(), *sides[:, 2:].max(axis=0).tolist())
     covered = person_weights(mask[person.slices])
-    distances = np.full((LIMB_COUNT, *covered.shape), 9, np.float32)
+    distances = np.full((LIMB_COUNT, *covered.shape), FAR, np.float32)
     for limb in boxes:
         distances[limb] = _distance(limb, body, person)
-    torso_distance = distances[Limb.TORSO].copy()
-    score = distances - np.array([bone.advantage for bone in BONES.values()], np.float32)[:, None, None]
+    return Regions(body, boxes, person, covered, distances)
+
+
+def sample_colours(regions: Regions, picture: Picture) -> Iterator[tuple[Limb, NDArray[np.uint8]]]:
+    """Yield the colours of each limb's middle, `[P, 3]` uint8, where no other limb is near."""
+    pixels = picture[regions.person.slices]
+    two_nearest = np.partition(regions.distances, 1, axis=0)[1]
+    certain = (two_nearest > _ALONE) & (regions.covered > _CERTAIN)
+    for limb in regions.boxes:
+        yield limb, pixels[certain & (regions.distances[limb] < _CORE)]
+
+
+def cut_limbs(regions: Regions, colour_costs: NDArray[np.float32] | None = None) -> dict[Limb, Cut]:
+    """Cut the limbs of a frame.
+
+    colour_costs: `[LIMB_COUNT, h, w]`, how little the colours of the person box's pixels suit each limb, in [0, 1].
+    """
+    score = regions.distances - _ADVANTAGES[:, None, None]
     np.maximum(score[Limb.TORSO], _TORSO_DISTANCE, out=score[Limb.TORSO])
-    return {
-        limb: _cut(limb, body, box, person, covered, distances[limb], score, torso_distance)
-        for limb, box in boxes.items()
-    }
+    if colour_costs is not None:
+        score += np.float32(_COLOUR_WEIGHT) * colour_costs
+        score[Limb.HEAD] -= np.maximum(_COLOUR_WEIGHT * colour_costs[Limb.HEAD] - _MOST_HEAD_COST, 0)
+    score[regions.distances > _REACH] = FAR  # or the pixel would be in no piece
+    return {limb: _cut(limb, regions, score) for limb in regions.boxes}
 
 
-def _cut(
-    limb: Limb,
-    body: PlacedBody,
-    box: Box,
-    person: Box,
-    covered: Weights,
-    distance: Weights,
-    score: Weights,
-    torso_distance: Weights,
-) -> Cut:
-    rows, columns = box.within(person)
-    distance, covered, score = distance[rows, columns], covered[rows, columns], score[:, rows, columns]
-    others = np.full(distance.shape, 99, np.float32)
-    for other in Limb:
-        if other != limb and body.placed[other]:
-            overlap = _OVERLAP_OF_NEIGHBOURS if NEIGHBOURS[limb, other] else _OVERLAP_OF_OTHERS
-            np.minimum(others, score[other] + np.float32(overlap), out=others)
-    own = np.clip((others - score[limb]) / _EDGE + 0.5, 0, 1)
-    weights = covered * np.clip((_REACH - distance) / _EDGE, 0, 1) * own
-    core = distance < _CORE
+def _cut(limb: Limb, regions: Regions, score: Weights) -> Cut:
+    """Cut one limb. score: `[LIMB_COUNT, h, w]`, for every pixel of the person; the limb with the least has it."""
+    box, (rows, columns) = regions.boxes[limb], regions.boxes[limb].within(regions.person)
+    score, covered = score[:, rows, columns], regions.covered[rows, columns]
+    distances = regions.distances[:, rows, columns]
+    neighbours = [other for other in regions.boxes if NEIGHBOURS[limb, other]]
+    strangers = [other for other in regions.boxes if other != limb and not NEIGHBOURS[limb, other]]
+    own = _preferred(score[limb], score[strangers], _OVERLAP_OF_OTHERS)
+    beside_neighbours = _preferred(score[limb], score[neighbours], _OVERLAP_OF_NEIGHBOURS)
+    for joint_px, radius in _bending_joints(limb, regions.body):
+        around = _distance_from_line(box, joint_px, joint_px) / np.float32(radius * regions.body.scale_px)
+        np.maximum(beside_neighbours, np.clip((1 - around) / _EDGE, 0, 1), out=beside_neighbours)
+    own = np.minimum(own, beside_neighbours)
+    weights = covered * np.clip((_REACH - distances[limb]) / _EDGE, 0, 1) * own
+    core = distances[limb] < _CORE
     hidden = 1 - float((own * covered)[core].mean()) if core.any() else 1.0
     if limb in RIGHT_ARM or limb in LEFT_ARM:
-        hidden = max(hidden, _before_the_torso(limb, body, box, distance, torso_distance[rows, columns]))
+        hidden = max(hidden, _before_the_torso(limb, regions.body, box, distances))
     inner = None
     if limb in UNDER_LAYERS:
-        middle = np.clip((_INNER_FROM - distance) / (_INNER_FROM - _INNER_TO), 0, 1)
+        middle = np.clip((_INNER_FROM - distances[limb]) / (_INNER_FROM - _INNER_TO), 0, 1)
         # The blur must not reach pixels outside the person.
         inner = np.minimum(cv2.GaussianBlur(weights * middle, (0, 0), 0.7), covered)
     return Cut(box, weights, inner, hidden)
 
 
-def _before_the_torso(limb: Limb, body: PlacedBody, box: Box, distance: Weights, torso_distance: Weights) -> float:
+def _preferred(score: Weights, others: Weights, overlap: float) -> Weights:
+    """How far a limb with this score has a pixel before others, `[N, h, w]`, in [0, 1]."""
+    if not len(others):
+        return np.ones(score.shape, np.float32)
+    margin = (others.min(axis=0) + np.float32(overlap) - score) / np.float32(_EDGE)
+    return np.asarray(np.clip(margin + np.float32(0.5), 0, 1))
+
+
+def _bending_joints(limb: Limb, body: PlacedBody) -> list[tuple[Floats, float]]:
+    """Where a limb is cut as a disc, so that no gap opens however far it bends: joints in pixels and radii."""
+    start, end = body.ends_px[limb]
+    radius = _JOINT_RADIUS * BONES[limb].radius
+    if limb is Limb.TORSO:
+        return [(body.ends_px[Limb.HEAD, 0], _THROAT_RADIUS)] if body.placed[Limb.HEAD] else []
+    if limb in (Limb.RIGHT_UPPER_ARM, Limb.LEFT_UPPER_ARM, Limb.RIGHT_THIGH, Limb.LEFT_THIGH):
+        return [(start, radius), (end, radius)]
+    return [] if limb in HANDS or limb is Limb.HEAD else [(start, radius)]
+
+
+def _before_the_torso(limb: Limb, body: PlacedBody, box: Box, distances: Weights) -> float:
     """How much of an arm lies before the torso, in [0, 0.9]: its edges there may be those of the shirt."""
     if not body.placed[Limb.TORSO]:
         return 0.0
-    inside = distance < 1.1
+    inside = distances[limb] < 1.1
     if limb in (Limb.RIGHT_UPPER_ARM, Limb.LEFT_UPPER_ARM):  # the shoulder always does
         shoulder = body.ends_px[limb, 0]
         inside &= _distance_from_line(box, shoulder, shoulder) > 0.22 * body.scale_px
     count = np.count_nonzero(inside)
-    return 0.9 * np.count_nonzero(inside & (torso_distance < 0.25)) / count if count else 0.0
+    return 0.9 * np.count_nonzero(inside & (distances[Limb.TORSO] < 0.25)) / count if count else 0.0
 
 
 def _box(limb: Limb, body: PlacedBody, shape: tuple[int, ...]) -> Box:
@@ -180,7 +236,7 @@ def _distance(limb: Limb, body: PlacedBody, box: Box) -> Weights:
         fixed = np.clip(np.rint(corners * 16 - 8), -(1 << 24), 1 << 24).astype(np.int32)
         cv2.fillConvexPoly(outside, fixed, (0,), cv2.LINE_8, 4)
         if outside.all():
-            return np.full(outside.shape, 9, np.float32)
+            return np.full(outside.shape, FAR, np.float32)
         return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, 5) / np.float32(radius_px), np.float32)
     distance = _distance_from_line(box, start, end)
     if limb in HEELS and body.pose.confidence[HEELS[limb]] > 0:

@@ -143,5 +143,7 @@ def _draw_piece(
     )
     moved = cv2.warpAffine(piece, to_window, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
     window = picture[y0:y1, x0:x1]
-    uncovered = 255 - moved[..., 3:].astype(np.uint16)
-    window[:] = moved + ((window * uncovered + 127) // 255).astype(np.uint8)
+    uncovered = cv2.bitwise_not(cv2.extractChannel(moved, 3))
+    # OpenCV's own arithmetic is several times faster here than NumPy's, which needs 16 bits.
+    kept = cv2.multiply(window, cv2.merge((uncovered,) * 4), scale=1 / 255)
+    window[:] = cv2.add(kept, moved)

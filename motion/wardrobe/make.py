@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -11,15 +12,16 @@ from numpy.typing import NDArray
 
 from motion.frame import Picture
 from motion.pose import Pose
+from motion.wardrobe.colours import colour_costs, costs_of
 from motion.wardrobe.consensus import agreements
-from motion.wardrobe.cutting import Box, Cut, Weights, cut_limbs
-from motion.wardrobe.key_frames import most_different
+from motion.wardrobe.cutting import Box, Cut, Weights, cut_limbs, find_regions, sample_colours
 from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, UNDER_LAYERS, Limb
 from motion.wardrobe.pieces import Wardrobe
-from motion.wardrobe.placing import PlacedBody, measure_limbs, place
+from motion.wardrobe.placing import Floats, PlacedBody, measure_limbs, place
 
 MOST_KEY_FRAMES: Final = 64
 
+_FRAMES_FOR_COLOURS: Final = 24
 _FAINT: Final = 0.02
 """Pixels covered less than this are left out of a piece's rectangle."""
 _FEWEST_PIXELS: Final = 6
@@ -50,15 +52,16 @@ def make_wardrobe(
     """
     bodies = _placed(poses)
     chosen = most_different(_described(bodies), most_key_frames)
-    cuts: list[dict[Limb, Cut]] = []
-    for done, index in enumerate(chosen.tolist()):
+    seen = [(np.ascontiguousarray(pictures[index]), bodies[index], masks[index]) for index in chosen]
+    costs = _usual_colours(seen)
+    shown: list[tuple[Picture, PlacedBody, dict[Limb, Cut]]] = []
+    for done, (picture, body, mask) in enumerate(seen):
         on_progress(done, len(chosen))
-        cuts.append(cut_limbs(bodies[index], np.asarray(masks[index])))
-    if not any(cuts):
+        regions = find_regions(body, mask)
+        cuts = {} if regions is None else cut_limbs(regions, costs_of(picture[regions.person.slices], costs))
+        shown.append((picture, body, cuts))
+    if not any(cuts for _, _, cuts in shown):
         raise ValueError("no frame shows a limb inside the person's mask: expected frames with the person in the crop")
-    shown = [
-        (np.ascontiguousarray(pictures[index]), bodies[index], cut) for index, cut in zip(chosen, cuts, strict=True)
-    ]
     agreed = [agreements(limb, shown) for limb in Limb]
     hidden = np.ones((len(chosen), LIMB_COUNT), np.float32)
     flaws = np.zeros((len(chosen), LIMB_COUNT), np.float32)
@@ -101,6 +104,32 @@ def make_wardrobe(
         hidden=hidden,
         flaws=flaws.astype(np.float32),
     )
+
+
+def most_different(features: Floats, count: int) -> NDArray[np.int64]:
+    """Choose up to `count` rows of `[F, D]` that are far from each other, and return their indices, ascending.
+
+    Begins with the most usual row, and always adds the row farthest from those chosen (Gonzalez 1985). Unknown features
+    (NaN) count as 0.
+    """
+    rows = np.nan_to_num(features)
+    chosen = [int(((rows - rows.mean(axis=0)) ** 2).sum(axis=1).argmin())]
+    nearest = ((rows - rows[chosen[0]]) ** 2).sum(axis=1)
+    while len(chosen) < min(count, len(rows)):
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, ((rows - rows[chosen[-1]]) ** 2).sum(axis=1))
+        nearest[chosen] = -1
+    return np.array(sorted(chosen), np.int64)
+
+
+def _usual_colours(seen: Sequence[tuple[Picture, PlacedBody, NDArray[np.uint8]]]) -> NDArray[np.float32]:
+    """Learn the limbs' usual colours from frames spread over the key frames."""
+    samples: list[tuple[Limb, NDArray[np.uint8]]] = []
+    for picture, body, mask in seen[:: math.ceil(len(seen) / _FRAMES_FOR_COLOURS)]:
+        regions = find_regions(body, mask)
+        if regions is not None:
+            samples.extend(sample_colours(regions, picture))
+    return colour_costs(samples)
 
 
 def _placed(poses: Sequence[Pose]) -> list[PlacedBody]:

@@ -23,10 +23,12 @@ _SHORTEST_PX: Final = 2.5
 _FACE_POINTS: Final = [skeleton.FACE.start + point for point in (0, 4, 8, 12, 16, 27, 30, 36, 39, 42, 45, 48, 54)]
 """Points of the face that lie well apart: jaw, nose, the corners of eyes and mouth."""
 _FACE_POINTS_SEEN: Final = 40
-_NECK_WEIGHT: Final = 0.25
+_NECK_WEIGHT: Final = 0.04
 _TORSO_STIFFNESS: Final = 0.25
 """The torso's four corners pull on it as springs would; this is the spring of the whole, in torso lengths."""
 _TORSO_CORNERS: Final = (skeleton.R_SHOULDER, skeleton.L_SHOULDER, skeleton.R_HIP, skeleton.L_HIP)
+_WRIST_PULL, _ANKLE_PULL = 0.5, 0.7
+"""How far a hand and a foot follow their joint rather than their other points, which keeps them from coming off."""
 _HEAD_SCALES, _HAND_SCALES, _FOOT_SCALES = (0.85, 1.15), (0.8, 1.25), (0.75, 1.3)
 """By how much these may grow or shrink beyond the body's scale."""
 
@@ -45,9 +47,10 @@ def move_limb(limb: Limb, key: PlacedBody, asked: PlacedBody) -> Floats | None:
     if limb in HEELS:
         joints = [BONES[limb].start, BONES[limb].end, HEELS[limb]]
         if key.pose.confidence[joints[2]] > 0 and asked.pose.confidence[joints[2]] > 0:
-            return similarity(
+            move = similarity(
                 key.pose.joints_px[joints], asked.pose.joints_px[joints], None, _scaled(_FOOT_SCALES, scale)
             )
+            return _drawn_to_joint(move, BONES[limb].start, key, asked, _ANKLE_PULL)
     return along_bone(key.ends_px[limb], asked.ends_px[limb], scale)
 
 
@@ -125,14 +128,18 @@ def _move_hand(limb: Limb, key: PlacedBody, asked: PlacedBody, scale: float) -> 
     key_points, asked_points = _hand(limb, key), _hand(limb, asked)
     if key_points is not None and asked_points is not None:
         move = similarity(key_points, asked_points, None, _scaled(_HAND_SCALES, scale))
-        wrist = BONES[limb].start
-        moved = move[:, :2] @ key.pose.joints_px[wrist] + move[:, 2]
-        move[:, 2] += 0.5 * (asked.pose.joints_px[wrist] - moved)
-        return move
+        return _drawn_to_joint(move, BONES[limb].start, key, asked, _WRIST_PULL)
     forearm = FOREARMS[limb]
     if key.placed[forearm] and asked.placed[forearm]:
         return along_bone(key.ends_px[forearm], asked.ends_px[forearm], scale)
     return along_bone(key.ends_px[limb], asked.ends_px[limb], scale)
+
+
+def _drawn_to_joint(move: Floats, joint: int, key: PlacedBody, asked: PlacedBody, share: float) -> Floats:
+    """Shift a move so that a joint comes nearer to where it is asked, by a share of the way."""
+    moved = move[:, :2] @ key.pose.joints_px[joint] + move[:, 2]
+    move[:, 2] += share * (asked.pose.joints_px[joint] - moved)
+    return move
 
 
 def _hand(limb: Limb, body: PlacedBody) -> Floats | None:

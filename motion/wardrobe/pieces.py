@@ -80,7 +80,7 @@ class Wardrobe:
 
     def facings(self) -> tuple[str, ...]:
         """Which of "front", "left", "right" and "back" the key frames show: the person's side that one sees."""
-        shown = {_facing(body) for body in self.bodies}
+        shown = {facing_of(body) for body in self.bodies}
         return tuple(facing for facing in FACINGS if facing in shown)
 
     @cached_property
@@ -108,7 +108,7 @@ class Wardrobe:
         return np.stack([body.facing for body in self.bodies])
 
 
-def _facing(body: PlacedBody) -> str:
+def facing_of(body: PlacedBody) -> str:
     """The side of the person that a body shows: y points down, so a person seen from the front has the left at +x."""
     shoulders_x = float(body.facing[0])
     if abs(shoulders_x) >= _PROFILE_SHOULDERS:

@@ -24,6 +24,7 @@ from orchestrator.settings import OrchestratorSettings
 from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import ListedVersion
 from serving.errors import BadInput
+from serving.pictures.background import Background
 from serving.rpc import converters
 from serving.rpc.error_status import without_paths
 from serving.rpc.server import VERSION
@@ -75,26 +76,36 @@ def config_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrat
     source_body = None
     if message.HasField("source_body"):
         source_body = converters.body_stats_from_proto(message.source_body, field="config.source_body")
+    background = converters.background_from_proto(message.background, field="config.background")
     returns = message.return_options
     return SessionConfig(
         actor=checked_actor_id(message.actor, field="config.actor"),
         actor_version=message.actor_version,
         mode=mode,
-        output=_output_from_proto(message.output),
+        output=_output_from_proto(message.output, background),
         source_body=source_body,
         look_ahead_frames=look_ahead_frames,
-        returns=ReturnOptions(returns.source_pose, returns.normalized_pose, returns.stage_times, returns.label_map),
+        returns=ReturnOptions(
+            returns.source_pose, returns.normalized_pose, returns.stage_times, returns.label_map, returns.reference
+        ),
         pose=_pose_from_proto(message, settings),
+        background=background,
         frame_rate_hz=rate_hz,
         checkpoint_every_frames=message.checkpoint_every_frames,
         checkpoint=message.checkpoint,
     )
 
 
-def _output_from_proto(message: transfer_pb2.OutputFormat) -> OutputFormat:
-    encoding = PictureEncoding.JPEG
+def _output_from_proto(message: transfer_pb2.OutputFormat, background: Background) -> OutputFormat:
+    encoding = PictureEncoding.PNG if background.transparent else PictureEncoding.JPEG
     if message.encoding != frame_pb2.PICTURE_ENCODING_UNSPECIFIED:
         encoding = converters.encoding_from_proto(message.encoding, field="config.output.encoding")
+    if background.transparent and encoding not in (PictureEncoding.PNG, PictureEncoding.RAW_RGBA):
+        reason = f"{encoding.name} has no opacity, which a transparent background needs; request PNG or RAW_RGBA"
+        raise BadInput("config.output.encoding", reason)
+    if encoding is PictureEncoding.RAW_RGBA and not background.transparent:
+        reason = "RAW_RGBA is only for a transparent background; request JPEG, PNG or RAW"
+        raise BadInput("config.output.encoding", reason)
     quality = message.jpeg_quality or _DEFAULT_JPEG_QUALITY
     if quality > 100:
         raise BadInput("config.output.jpeg_quality", f"expected 1 to 100, or 0 for the default, got {quality}")
@@ -134,7 +145,10 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
         face_and_hands_every_n=config.pose.face_and_hands_every_n,
         frame_rate_hz=config.frame_rate_hz,
         checkpoint_every_frames=config.checkpoint_every_frames,
+        background=converters.background_to_proto(config.background),
     )
+    if config.background.picture is not None:
+        honoured.background.picture.ClearField("data")
     return transfer_pb2.TransferResponse(
         accepted=transfer_pb2.TransferAccepted(
             config=honoured,
@@ -178,6 +192,8 @@ def answer_to_proto(frame: InFlightFrame, returns: ReturnOptions) -> transfer_pb
         converters.fill_pose(answer.normalized_pose, frame.normalized_pose)
     if frame.label_map_output is not None:
         converters.fill_picture(answer.label_map, frame.label_map_output)
+    if frame.reference_output is not None:
+        converters.fill_picture(answer.reference, frame.reference_output)
     if frame.checkpoint:
         answer.checkpoint = frame.checkpoint
     if frame.transform is not None:
@@ -213,4 +229,8 @@ def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
         summary.preset = actor.preset
         summary.label_map_version = actor.label_map_version
         summary.body.CopyFrom(converters.body_stats_to_proto(actor.body))
+        summary.size_bytes = actor.size_bytes
+        if actor.wardrobe is not None:
+            summary.wardrobe.key_frames = actor.wardrobe.key_frames
+            summary.wardrobe.facings.extend(actor.wardrobe.facings)
     return summary

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from motion.face_region import FaceRegion
-from motion.frame import EncodedPicture, FrameSize, NoPictureReason, Picture, StageTime
+from motion.frame import EncodedPicture, FrameSize, NoPictureReason, Picture, RgbaPicture, StageTime
 from motion.pose import Pose
 from motion.retarget import Transform
+from motion.wardrobe.choose import Choice
 from serving.observability import logs, metrics, tracing
 
 
@@ -76,15 +80,23 @@ class InFlightFrame:
     transform: Transform | None = None
     label_map: Picture | None = None
     """`[H, W, 3]` uint8 RGB at the network's size. The generator discards it unless the client requested it."""
+    reference: NDArray[np.uint8] | None = None
+    """`[H, W, 4]` uint8, the actor's limbs in this pose: RGB times coverage, and coverage. None for actors without a
+    wardrobe; discarded as the label map is."""
     face_region: FaceRegion | None = None
     face_label: Picture | None = None
     generated: Picture | None = None
     """The generator's picture before the face stage; also the previous picture for the next frame."""
+    person: RgbaPicture | None = None
+    """The generator's person alone, premultiplied, if the session composes its pictures; before the face stage."""
     refined_face: Picture | None = None
     output: EncodedPicture | None = None
     label_map_output: EncodedPicture | None = None
+    reference_output: EncodedPicture | None = None
     normalize_state: bytes = b""
     """The state of the normalize stage after this frame."""
+    limbs: Choice | None = None
+    """The state of the reference stage after this frame: which key frames its limbs came from."""
     recalled: Recalled = NOTHING_RECALLED
     """The state of the generator stage after this frame."""
     checkpoint: bytes = b""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from motion.documents import BadDocument, read_bounded
 from motion.frame import EncodedPicture, FrameSize, PictureEncoding
+from motion.wardrobe.choose import Choice
 from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
 from orchestrator.session_config import SessionConfig
 from serving.errors import BadInput, BadSettings
@@ -32,7 +33,8 @@ class SessionState:
     """Everything that later answers depend on, besides the config and the frames themselves.
 
     actor_version: the version in use. sequence, time_s: of the last answered frame. size: of the source's frames; None
-    until one frame was valid. dancer_at: where the dancer was last seen, as fractions of the frame.
+    until one frame was valid. dancer_at: where the dancer was last seen, as fractions of the frame. limbs: the last
+    choice of the actor's limbs; None for actors without a wardrobe.
     """
 
     actor_version: int
@@ -42,6 +44,7 @@ class SessionState:
     normalize_state: bytes
     recalled: Recalled
     dancer_at: tuple[float, float] | None = None
+    limbs: Choice | None = None
 
     @classmethod
     def after(cls, frame: InFlightFrame, actor_version: int) -> SessionState:
@@ -54,6 +57,7 @@ class SessionState:
             frame.normalize_state,
             frame.recalled,
             frame.dancer_at,
+            frame.limbs,
         )
 
 
@@ -99,6 +103,7 @@ class CheckpointSealer:
             "time_s": state.time_s,
             "size": state.size and [state.size.width_px, state.size.height_px],
             "dancer_at": state.dancer_at,
+            "limbs": None if state.limbs is None else state.limbs.to_bytes().hex(),
             "drawn_at_s": state.recalled.drawn_at_s,
             "picture": None if picture is None else [picture.shape[1], picture.shape[0]],
         }
@@ -140,7 +145,15 @@ class CheckpointSealer:
             normalize_state=body[begin + text_bytes : state_end],
             recalled=recalled,
             dancer_at=None if facts.get("dancer_at") is None else (facts["dancer_at"][0], facts["dancer_at"][1]),
+            limbs=None if facts.get("limbs") is None else _limbs(facts["limbs"]),
         )
+
+
+def _limbs(stored: str) -> Choice:
+    try:
+        return Choice.from_bytes(bytes.fromhex(stored))
+    except ValueError as error:  # a release with other limbs wrote it
+        raise BadInput(FIELD, f"was made by another version of this service: {error}") from error
 
 
 def _seal(key: bytes, client: str, body: bytes) -> bytes:

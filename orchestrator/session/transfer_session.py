@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from motion.frame import FrameSize, Picture, PictureEncoding
+from motion.frame import FrameSize, PictureEncoding
+from motion.wardrobe.pieces import Wardrobe
 from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
 from orchestrator.pipeline.link import run_together
 from orchestrator.pipeline.play import Door, Stage, feed, play
 from orchestrator.session.checkpoint import CheckpointSealer, SessionState
 from orchestrator.session.ending import Ending, Phase
+from orchestrator.session.wardrobes import Wardrobes
 from orchestrator.session_config import SessionAccepted, SessionConfig
 from orchestrator.settings import LARGEST_PICTURES_BYTES, OrchestratorSettings
 from orchestrator.stage_calls.connections import Connections
@@ -26,6 +28,8 @@ from orchestrator.stages.generator import GeneratorStage, ensure_actor
 from orchestrator.stages.label_map import LabelMapStage
 from orchestrator.stages.normalize import NormalizeStage
 from orchestrator.stages.pose import PoseStage
+from orchestrator.stages.reference import ReferenceStage
+from orchestrator.stages.scene import Scene
 from serving.actors.store import Actor, ActorStore
 from serving.errors import BadInput, DanceError, StageError, StageTimeout
 from serving.observability import metrics
@@ -64,7 +68,7 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """One pool each for label maps, encoding and the disk, so a slow one cannot block the others."""
+    """One pool each for drawing inputs, encoding and the disk, so a slow one cannot block the others."""
 
     draw: Executor
     encode: Executor
@@ -78,6 +82,7 @@ class SharedResources:
     settings: OrchestratorSettings
     connections: Connections
     actors: ActorStore
+    wardrobes: Wardrobes
     threads: Threads
     sealer: CheckpointSealer
 
@@ -99,18 +104,21 @@ async def lasting(seconds: float) -> AsyncIterator[None]:
 def check_answers(config: SessionConfig, actor: Actor) -> None:
     """Raise BadInput if an answer could exceed the message size limit. A JPEG never does."""
     largest_bytes = 0
-    crop_bytes = actor.crop.out_width_px * actor.crop.out_height_px * 3
+    crop_pixels = actor.crop.out_width_px * actor.crop.out_height_px
+    crop_bytes = crop_pixels * 3
     if config.output.encoding is not PictureEncoding.JPEG:
-        frame_bytes = actor.frame_size.width_px * actor.frame_size.height_px * 3
-        largest_bytes += frame_bytes if config.output.full_frame else crop_bytes
+        pixels = actor.frame_size.width_px * actor.frame_size.height_px if config.output.full_frame else crop_pixels
+        largest_bytes += pixels * (4 if config.background.transparent else 3)
     if config.returns.label_map:
         largest_bytes += crop_bytes
+    if config.returns.reference:
+        largest_bytes += crop_bytes // 3 * 4
     if config.checkpoint_every_frames:
         largest_bytes += crop_bytes
     if largest_bytes > LARGEST_PICTURES_BYTES:
         reason = f"an answer could take {largest_bytes} bytes, at most {LARGEST_PICTURES_BYTES} fit into a message"
         raise BadInput(
-            "config.output", f"{reason}; request JPEG, or leave out full_frame, the label map or checkpoints"
+            "config.output", f"{reason}; request JPEG, or leave out full_frame, label map, reference or checkpoints"
         )
 
 
@@ -143,6 +151,7 @@ class Session:
         depth = 1 if config.live else _DEPTH
         self._door = Door(depth=depth, in_flight=self._max_in_flight, live=config.live)
         self._actor: Actor | None = None
+        self._borrowed = False
         self._last: InFlightFrame | None = None
 
     async def open(self) -> SessionAccepted:
@@ -150,14 +159,19 @@ class Session:
 
         The pose stream usually opens at the first picture. It opens here if the session needs a pose backend or a
         dancer rule that not every pose service has. Raises ActorNotFound, ActorUnusable, BadInput for answers that
-        would be too large, NotServed, StageError.
+        would be too large and for a background that the actor or the server does not accept, NotServed, StageError.
         """
         settings, connections, config = self._shared.settings, self._shared.connections, self._config
         loop = asyncio.get_running_loop()
         disk = self._shared.threads.disk
         self._actor = actor = await loop.run_in_executor(disk, self._chosen_actor)
+        if actor.wardrobe is None:  # there is nothing to return
+            config = replace(config, returns=replace(config.returns, reference=False))
+        self._config = config
         check_answers(config, actor)
-        plate = await loop.run_in_executor(disk, actor.read_plate) if config.output.full_frame else None
+        wardrobe = None if actor.wardrobe is None else await self._shared.wardrobes.borrow(actor)
+        self._borrowed = wardrobe is not None
+        scene = await loop.run_in_executor(disk, Scene, config, actor, settings.picture_limits())
         precision = await self._loaded_actor()
         dancer_at = None if self._resumed is None else self._resumed.dancer_at
         pose = PoseStage(connections.pose, config.pose, settings, live=config.live, dancer_at=dancer_at)
@@ -167,7 +181,7 @@ class Session:
         await normalize.open()
         if config.pose.asks_for_more:
             await pose.open()
-        self._stages = [pose, normalize, *self._stateless_stages(actor, plate)]
+        self._stages = [pose, normalize, *self._stateless_stages(actor, scene, wardrobe)]
         self._config = replace(config, actor_version=actor.version, pose=pose.config)
         return SessionAccepted(
             config=self._config,
@@ -179,22 +193,26 @@ class Session:
             generator_precision=precision,
         )
 
-    def _stateless_stages(self, actor: Actor, plate: Picture | None) -> Iterator[Stage]:
+    def _stateless_stages(self, actor: Actor, scene: Scene, wardrobe: Wardrobe | None) -> Iterator[Stage]:
         """Yield the stages after normalize, in order. Their services keep no state."""
         settings, connections, threads = self._shared.settings, self._shared.connections, self._shared.threads
         config = self._config
         yield LabelMapStage(actor, threads.draw)
+        if wardrobe is not None:
+            limbs = None if self._resumed is None else self._resumed.limbs
+            yield ReferenceStage(actor, wardrobe, threads.draw, limbs)
         yield GeneratorStage(
             connections.triton,
             self._ensure_actor,
             actor,
             settings,
             self._recalled(actor),
-            keeps_label_maps=config.returns.label_map,
+            returns=config.returns,
+            draws_person=scene.needs_person,
         )
         if actor.face is not None:
             yield FaceStage(connections.face, actor, settings)
-        yield EncodeStage(config, actor, plate, threads.encode)
+        yield EncodeStage(config, scene, threads.encode)
         if config.checkpoint_every_frames:
             yield CheckpointStage(self._checkpoint, config.checkpoint_every_frames, threads.encode)
 
@@ -223,6 +241,9 @@ class Session:
         self._door.link.close()
         for stream in self._streams:
             await stream.close()
+        if self._borrowed and self._actor is not None:
+            self._borrowed = False
+            self._shared.wardrobes.give_back(self._actor)
 
     def _chosen_actor(self) -> Actor:
         name, actors = self._config.actor, self._shared.actors

@@ -1,4 +1,4 @@
-"""The encode stage: pastes the face, pastes the picture onto the plate if requested, and encodes the result."""
+"""The encode stage: composes the picture that the client requested, and encodes it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Awaitable
 from concurrent.futures import Executor
 from typing import ClassVar, Final
 
-from motion.face_region import paste_face
-from motion.frame import Picture, PictureEncoding
+from motion.frame import PictureEncoding
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.ordered_work import OrderedStage
 from orchestrator.session_config import SessionConfig
-from serving.actors.store import Actor
+from orchestrator.stages.scene import Scene
 from serving.pictures.codec import encode_picture
+from serving.pictures.compositing import with_straight_alpha
 
 _SMALL_PX: Final = 256 * 256
 """Pictures up to this size are encoded on the event loop. A JPEG of this size takes about 0.2 ms with its face. A
@@ -22,23 +22,19 @@ thread costs more: it must wake up, acquire the interpreter lock and wake the ev
 
 
 class EncodeStage(OrderedStage):
-    """Adds `output`, and `label_map_output` if the client requested it.
-
-    plate: `[H, W, 3]` uint8 of the actor's footage, to paste the picture onto; None to send the crop alone.
-    """
+    """Adds `output`, and `label_map_output` and `reference_output` if the client requested them."""
 
     name: ClassVar[str] = "encode"
 
-    def __init__(self, config: SessionConfig, actor: Actor, plate: Picture | None, threads: Executor) -> None:
+    def __init__(self, config: SessionConfig, scene: Scene, threads: Executor) -> None:
         self._config = config
-        self._actor = actor
-        self._plate = plate
+        self._scene = scene
         self._threads = threads
         self._here = (
-            plate is None
-            and not config.returns.label_map
+            scene.is_generated_picture
+            and not (config.returns.label_map or config.returns.reference)
             and config.output.encoding is PictureEncoding.JPEG
-            and actor.crop.out_width_px * actor.crop.out_height_px <= _SMALL_PX
+            and scene.size.width_px * scene.size.height_px <= _SMALL_PX
         )
 
     def _begin(self, frame: InFlightFrame) -> Awaitable[None] | None:
@@ -51,16 +47,11 @@ class EncodeStage(OrderedStage):
 
     def _encode(self, frame: InFlightFrame) -> None:
         started_s = time.perf_counter()
-        picture = frame.generated
-        assert picture is not None
-        if frame.refined_face is not None:
-            assert frame.face_region is not None
-            picture = paste_face(picture, frame.refined_face, frame.face_region)
-        if self._plate is not None:
-            picture = self._actor.crop.paste(picture, self._plate)
         output = self._config.output
-        frame.output = encode_picture(picture, output.encoding, output.jpeg_quality)
+        frame.output = encode_picture(self._scene.picture(frame), output.encoding, output.jpeg_quality)
         if self._config.returns.label_map:
             assert frame.label_map is not None
             frame.label_map_output = encode_picture(frame.label_map, PictureEncoding.PNG)
+        if frame.reference is not None:  # the generator stage discards it unless it was requested
+            frame.reference_output = encode_picture(with_straight_alpha(frame.reference), PictureEncoding.PNG)
         frame.leave(self.name, time.perf_counter() - started_s)

@@ -1,21 +1,23 @@
-"""The generator stage: label map and previous picture in, picture out, on Triton."""
+"""The generator stage: label map, previous picture and perhaps a reference in, picture out, on Triton."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from dance.v1 import agent_pb2, agent_pb2_grpc
 from grpc import StatusCode
+from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 
-from motion.frame import Picture
+from motion.frame import Picture, RgbaPicture
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, Recalled, Remark
 from orchestrator.pipeline.link import Link, LinkEnded
 from orchestrator.pipeline.play import Inbox
+from orchestrator.session_config import ReturnOptions
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.failures import StageRetries, stage_errors
 from orchestrator.stages.previous_picture import Recurrence
@@ -32,6 +34,7 @@ from serving.errors import (
 )
 
 _OUTPUTS: Final = (InferRequestedOutput("FRAME"), InferRequestedOutput("COMPUTE_SECONDS"))
+_PERSON: Final = InferRequestedOutput("PERSON")
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +67,8 @@ class GeneratorStage:
 
     The service is stateless, so a failed call is retried on any replica, after the agent has checked the actor.
 
-    ensure: loads the actor, see `ensure_actor`. recalled: the picture to resume from. keeps_label_maps: whether a
-    later stage needs the label maps.
+    ensure: loads the actor, see `ensure_actor`. recalled: the picture to resume from. returns: which of its inputs
+    later stages need. draws_person: whether to request the person alone as well, for `person`.
     """
 
     name: ClassVar[str] = "generator"
@@ -78,13 +81,15 @@ class GeneratorStage:
         settings: OrchestratorSettings,
         recalled: Recalled,
         *,
-        keeps_label_maps: bool,
+        returns: ReturnOptions,
+        draws_person: bool,
     ) -> None:
         self._triton = triton
         self._ensure = ensure
         self._model, self._version = actor.id, str(actor.version)
-        self._shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
-        self._keeps_label_maps = keeps_label_maps
+        self._size = (actor.crop.out_height_px, actor.crop.out_width_px)
+        self._returns = returns
+        self._outputs = (*_OUTPUTS, _PERSON) if draws_person else _OUTPUTS
         self._recurrence = Recurrence(actor.crop.out_width_px, actor.crop.out_height_px, recalled)
         self._seconds = settings.generator_seconds
         self._retries = StageRetries(settings.away_seconds)
@@ -108,12 +113,17 @@ class GeneratorStage:
         if restarted:
             frame.remarks.append(Remark.RESTARTED)
         inputs = [_input("LABEL_MAP", frame.label_map), _input("PREVIOUS_FRAME", previous)]
-        if not self._keeps_label_maps:
-            frame.label_map = None  # `inputs` has a copy; pictures dominate a session's memory
+        if frame.reference is not None:
+            inputs.append(_input("REFERENCE", frame.reference))
+        # `inputs` has copies; pictures dominate a session's memory.
+        if not self._returns.label_map:
+            frame.label_map = None
+        if not self._returns.reference:
+            frame.reference = None
         while True:
             try:
                 with stage_errors(self.name, frame.sequence, self._seconds):
-                    frame.generated, compute_seconds = await self._infer(frame, inputs)
+                    frame.generated, frame.person, compute_seconds = await self._infer(frame, inputs)
                 break
             except StageError as error:
                 await self._retries.again(_retryable_if_unloaded(error))
@@ -132,22 +142,34 @@ class GeneratorStage:
         except DanceError as error:  # the next attempt raises the error that matters
             _log.info("the agent cannot check the actor %s: %s", self._model, error)
 
-    async def _infer(self, frame: InFlightFrame, inputs: list[InferInput]) -> tuple[Picture, float]:
-        """Return the picture and its compute time in seconds. Raises StageBroken for invalid outputs."""
+    async def _infer(self, frame: InFlightFrame, inputs: list[InferInput]) -> tuple[Picture, RgbaPicture | None, float]:
+        """Return the picture, the person if requested, and the compute time in seconds.
+
+        Raises StageBroken for invalid outputs.
+        """
         result = await self._triton.infer(
-            self._model, inputs, model_version=self._version, outputs=_OUTPUTS, client_timeout=self._seconds
+            self._model, inputs, model_version=self._version, outputs=self._outputs, client_timeout=self._seconds
         )
         try:
-            drawn, seconds = result.as_numpy("FRAME"), result.as_numpy("COMPUTE_SECONDS")
+            named = {output.name(): result.as_numpy(output.name()) for output in self._outputs}
         except ValueError as error:
             raise StageBroken(self.name, frame.sequence, f"its outputs do not match their shapes: {error}") from error
-        if drawn is None or drawn.shape != (1, *self._shape) or drawn.dtype != np.uint8:
-            got = None if drawn is None else (drawn.shape, drawn.dtype.name)
-            raise StageBroken(self.name, frame.sequence, f"expected a FRAME of {self._shape} uint8, got {got}")
+        picture = self._one_picture(frame, "FRAME", named["FRAME"], 3)
+        person = self._one_picture(frame, "PERSON", named["PERSON"], 4) if "PERSON" in named else None
+        seconds = named["COMPUTE_SECONDS"]
         if seconds is None or seconds.size != 1:
             raise StageBroken(self.name, frame.sequence, "it did not return its COMPUTE_SECONDS")
-        picture: Picture = drawn[0]
-        return picture, float(seconds.reshape(-1)[0])
+        return picture, person, float(seconds.reshape(-1)[0])
+
+    def _one_picture(
+        self, frame: InFlightFrame, name: str, drawn: NDArray[Any] | None, channels: int
+    ) -> NDArray[np.uint8]:
+        shape = (*self._size, channels)
+        if drawn is None or drawn.shape != (1, *shape) or drawn.dtype != np.uint8:
+            got = None if drawn is None else (drawn.shape, drawn.dtype.name)
+            raise StageBroken(self.name, frame.sequence, f"expected a {name} of {shape} uint8, got {got}")
+        picture: NDArray[np.uint8] = drawn[0]
+        return picture
 
 
 def _retryable_if_unloaded(error: StageError) -> StageError:
@@ -157,7 +179,7 @@ def _retryable_if_unloaded(error: StageError) -> StageError:
     return error
 
 
-def _input(name: str, picture: Picture) -> InferInput:
+def _input(name: str, picture: NDArray[np.uint8]) -> InferInput:
     tensor = InferInput(name, [1, *picture.shape], "UINT8")
     tensor.set_data_from_numpy(picture[np.newaxis])
     return tensor

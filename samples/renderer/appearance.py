@@ -12,6 +12,7 @@ import numpy as np
 
 from samples.renderer.geometry import Floats
 from samples.renderer.noise import noise
+from samples.renderer.prints import Print
 
 Rgb = tuple[int, int, int]
 Brush = Callable[[Rgb | Floats, Floats], None]
@@ -65,14 +66,24 @@ class Look:
     sock: Rgb
     sleeve: float
     """The sleeve's end: 0.5 is half-way down the upper arm, 1 the elbow, 2 the wrist."""
+    sleeves: Fabric | None = None
+    """None: as the top."""
+    chest_print: Print | None = None
+    back_print: Print | None = None
     long_hair: bool = False
     bust_m: float = 0.0
+    smile_m: float = 0.0
+    """How far the corners of the mouth are raised."""
 
-    def colours(self, material: str, around_m: Floats, along_m: Floats, head_3N: Floats) -> Floats:
-        """Return `[N, 3]` linear colours of one material's points; `head_3N` are the points in the head's own frame."""
-        if material in ("top", "bottom"):
-            fabric = self.top if material == "top" else self.bottom
-            return fabric.colours(around_m, along_m)
+    def colours(self, material: str, around_m: Floats, along_m: Floats, head_3N: Floats, chest_3N: Floats) -> Floats:
+        """Return `[N, 3]` linear colours of one material's points.
+
+        head_3N, chest_3N: the points in the head's and in the chest's own axes, metres.
+        """
+        if material in ("top", "bottom", "sleeve"):
+            fabric = {"top": self.top, "bottom": self.bottom, "sleeve": self.sleeves or self.top}[material]
+            colour = fabric.colours(around_m, along_m)
+            return self._printed(colour, chest_3N) if material == "top" else colour
         if material == "face":
             return self.paint_face(head_3N)
         if material == "hair":
@@ -80,6 +91,15 @@ class Look:
             return linear(self.hair) * (0.55 + 0.95 * strands)[:, None]
         rgb = {"skin": self.skin, "shoe": self.shoe, "sole": self.sole, "sock": self.sock}[material]
         return linear(rgb) * (0.96 + 0.08 * noise(around_m * 50, along_m * 50, 5))[:, None]
+
+    def _printed(self, colour_N3: Floats, chest_3N: Floats) -> Floats:
+        """Return the colours with the prints on chest and back, which are projected straight from front and behind."""
+        x, y, z = chest_3N
+        for printed, across, there in ((self.chest_print, x, z > 0), (self.back_print, -x, z < 0)):
+            if printed is not None:
+                ink = (printed.ink(across, y) * there)[:, None]
+                colour_N3 = colour_N3 * (1 - ink) + linear(printed.rgb) * ink
+        return colour_N3
 
     def paint_face(self, head_3N: Floats) -> Floats:
         """Return `[N, 3]` linear colours. Without painted eyes, brows and lips, trackers do not detect a face."""
@@ -125,7 +145,7 @@ class Look:
         brush(shade, 0.55 * crease)
 
     def _paint_mouth(self, brush: Brush, side: Floats, x: Floats, y: Floats, shade: Floats) -> None:
-        half, middle = 0.0250, -0.0665
+        half, middle = 0.0250, -0.0665 + self.smile_m * (side / 0.0250) ** 2
         within = 1 - (side / half) ** 2
         bow = 1 - 0.30 * np.exp(-((side / 0.005) ** 2))
         upper = _step(0.0, 0.15, within - np.abs(y - middle) / (0.0085 * bow)) * (y > middle)
@@ -136,7 +156,17 @@ class Look:
         brush(shade, 0.40 * _spot(x, y + 0.084, 0.020, 0.004))
 
 
-GLOSS = {"skin": 0.09, "face": 0.10, "hair": 0.28, "top": 0.02, "bottom": 0.02, "shoe": 0.15, "sole": 0.05, "sock": 0.0}
+GLOSS = {
+    "skin": 0.09,
+    "face": 0.10,
+    "hair": 0.28,
+    "top": 0.02,
+    "sleeve": 0.02,
+    "bottom": 0.02,
+    "shoe": 0.15,
+    "sole": 0.05,
+    "sock": 0.0,
+}
 """How strongly each material reflects the key light."""
 
 

@@ -1,4 +1,4 @@
-"""Dances: key poses over time, independent of the dancer's body.
+"""Key poses, and what happens between them; independent of the dancer's body.
 
 All lengths are in leg lengths (hip to ankle) of the dancer. So a key pose fits any body, and longer legs take longer
 steps: this scales root motion from one person to another.
@@ -33,7 +33,8 @@ class FootPose:
 class KeyPose:
     """One moment of a dance. Lengths in leg lengths, angles in degrees; left is the dancer's own.
 
-    A turn, twist or head turn above 0 faces the picture's right; a lean above 0 tips to the dancer's left.
+    A turn, twist or head turn above 0 faces the picture's right; a lean above 0 tips to the dancer's left. A hand is
+    open at a fist of 0 and closed at 1.
     """
 
     left_arm: ArmPose
@@ -49,25 +50,30 @@ class KeyPose:
     bow_deg: float
     head_turn_deg: float
     nod_deg: float
+    left_fist: float = 0.0
+    right_fist: float = 0.0
 
 
-def _arm(upper: tuple[float, float, float], fore: tuple[float, float, float]) -> ArmPose:
+def arm_pose(upper: tuple[float, float, float], fore: tuple[float, float, float]) -> ArmPose:
     return ArmPose(unit(vector(*upper)), unit(vector(*fore)))
 
 
 ARMS = {
-    "down": _arm((0.20, -1.0, 0.02), (0.14, -1.0, 0.16)),
-    "side": _arm((1.0, -0.08, 0.08), (1.0, 0.04, 0.14)),
-    "up": _arm((0.42, 1.0, 0.06), (0.16, 1.0, 0.12)),
-    "wide": _arm((0.85, 0.60, 0.08), (0.75, 0.72, 0.15)),
-    "low": _arm((0.80, -0.65, 0.05), (0.84, -0.52, 0.18)),
-    "cactus": _arm((0.95, -0.12, 0.05), (0.16, 1.0, 0.18)),
-    "flex": _arm((0.72, -0.75, 0.02), (0.42, 0.92, 0.28)),
-    "hip": _arm((0.78, -0.72, -0.22), (-0.62, -0.66, 0.40)),
-    "cross": _arm((0.34, -0.80, 0.46), (-0.78, 0.46, 0.42)),
-    "front": _arm((0.42, -0.62, 0.62), (-0.18, 0.55, 0.80)),
-    "wave": _arm((0.80, 0.10, 0.20), (0.45, 0.95, 0.22)),
-    "crown": _arm((0.85, 0.60, 0.05), (-0.60, 0.82, 0.12)),
+    "down": arm_pose((0.20, -1.0, 0.02), (0.14, -1.0, 0.16)),
+    "side": arm_pose((1.0, -0.08, 0.08), (1.0, 0.04, 0.14)),
+    "up": arm_pose((0.42, 1.0, 0.06), (0.16, 1.0, 0.12)),
+    "wide": arm_pose((0.85, 0.60, 0.08), (0.75, 0.72, 0.15)),
+    "low": arm_pose((0.80, -0.65, 0.05), (0.84, -0.52, 0.18)),
+    "cactus": arm_pose((0.95, -0.12, 0.05), (0.16, 1.0, 0.18)),
+    "flex": arm_pose((0.72, -0.75, 0.02), (0.42, 0.92, 0.28)),
+    "hip": arm_pose((0.78, -0.72, -0.22), (-0.62, -0.66, 0.40)),
+    "cross": arm_pose((0.34, -0.80, 0.46), (-0.78, 0.46, 0.42)),
+    "front": arm_pose((0.42, -0.62, 0.62), (-0.18, 0.55, 0.80)),
+    "wave": arm_pose((0.80, 0.10, 0.20), (0.45, 0.95, 0.22)),
+    "crown": arm_pose((0.85, 0.60, 0.05), (-0.60, 0.82, 0.12)),
+    "ahead": arm_pose((0.12, -0.20, 1.0), (0.04, -0.02, 1.0)),
+    "reach": arm_pose((0.18, 0.60, 0.78), (0.06, 0.84, 0.54)),
+    "behind": arm_pose((0.34, -0.85, -0.42), (0.26, -0.90, -0.30)),
 }
 """Arm positions by name; both arms use the same table, mirrored."""
 
@@ -101,10 +107,20 @@ STANCES = {
 }
 
 
-def _key_pose(
-    left: ArmPose, right: ArmPose, stance: Stance, x: float, z: float, turn_deg: float, head_turn_deg: float
+def key_pose(
+    left: ArmPose,
+    right: ArmPose,
+    stance: Stance,
+    x: float,
+    z: float,
+    turn_deg: float,
+    head_turn_deg: float,
+    fists: str = "",
 ) -> KeyPose:
-    """Place and turn a stance; the feet turn about the place together with the pelvis."""
+    """Place and turn a stance; the feet turn about the place together with the pelvis.
+
+    fists: the closed hands, from "l" and "r".
+    """
     cos, sin = float(np.cos(np.radians(turn_deg))), float(np.sin(np.radians(turn_deg)))
 
     def foot(dx: float, dz: float, lift: float) -> FootPose:
@@ -124,6 +140,8 @@ def _key_pose(
         bow_deg=2 + 34 * stance.squat,
         head_turn_deg=head_turn_deg,
         nod_deg=4.0,
+        left_fist=float("l" in fists),
+        right_fist=float("r" in fists),
     )
 
 
@@ -207,67 +225,3 @@ class Dance:
             twist_deg=pose.twist_deg + 5 * float(np.sin(2 * np.pi * twists * beat)),
             nod_deg=pose.nod_deg + 4 * float(np.sin(2 * np.pi * beat)),
         )
-
-
-def _written(rows: Sequence[tuple[str, str, str, float, float, float]]) -> tuple[KeyPose, ...]:
-    """Convert rows of left arm, right arm, stance, x, z, turn; the head turns half-way back to the camera."""
-    return tuple(
-        _key_pose(ARMS[left], ARMS[right], STANCES[stance], x, z, turn_deg, -0.5 * turn_deg)
-        for left, right, stance, x, z, turn_deg in rows
-    )
-
-
-SOURCE_DANCE = Dance(
-    _written(
-        [
-            ("down", "down", "close", 0.0, 0.0, 0),
-            ("side", "side", "apart", 0.0, 0.0, 0),
-            ("up", "up", "apart", 0.0, 0.0, 0),
-            ("cactus", "cactus", "squat", 0.0, 0.1, 0),
-            ("up", "hip", "left lunge", 0.05, 0.2, 12),
-            ("hip", "up", "right lunge", -0.05, 0.2, -12),
-            ("cross", "cross", "bend", 0.0, 0.3, 0),
-            ("wide", "low", "right knee", 0.15, 0.1, 25),
-            ("side", "side", "apart", 0.22, -0.2, 40),
-            ("wave", "down", "left step", 0.05, -0.35, 10),
-            ("crown", "hip", "apart", -0.2, -0.2, -25),
-            ("flex", "wave", "left knee", -0.25, -0.1, -40),
-            ("wide", "wide", "squat", -0.1, 0.1, 0),
-        ]
-    ),
-    beat_seconds=6.0 / 13,
-)
-"""Six seconds: the sample clip, which loops."""
-
-
-def _improvised(count: int, seed: int) -> tuple[KeyPose, ...]:
-    """Return `count` random key poses of all arms and stances, over the whole stage, with randomly varied arms.
-
-    The training footage then combines arms with stances in many ways, instead of repeating thirteen poses.
-    """
-    random = np.random.default_rng(seed)
-    arms, stances = list(ARMS), list(STANCES)
-    poses: list[KeyPose] = []
-    left = right = "down"
-    x = z = 0.0
-    for _ in range(count):
-        left = str(random.choice([name for name in arms if name != left]))
-        # About half of the poses are symmetric, as in real dances.
-        right = left if random.random() < 0.45 else str(random.choice([name for name in arms if name != right]))
-        stance = STANCES[str(random.choice(stances))]
-        x = float(np.clip(x + random.uniform(-0.25, 0.25), -0.30, 0.30))
-        z = float(np.clip(z + random.uniform(-0.30, 0.30), -0.42, 0.38))
-        turn_deg = float(random.choice([0.0, 1.0], p=[0.4, 0.6]) * random.uniform(-42, 42))
-        shaken = [
-            ArmPose(
-                unit(ARMS[name].upper + random.normal(0, 0.10, 3)), unit(ARMS[name].fore + random.normal(0, 0.10, 3))
-            )
-            for name in (left, right)
-        ]
-        head_turn_deg = -0.5 * turn_deg + float(random.uniform(-8, 8))
-        poses.append(_key_pose(shaken[0], shaken[1], stance, x, z, turn_deg, head_turn_deg))
-    return tuple(poses)
-
-
-ACTOR_DANCE = Dance(_improvised(96, seed=5), beat_seconds=0.625)
-"""Sixty seconds of training footage."""

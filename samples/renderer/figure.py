@@ -43,7 +43,8 @@ def build_figure(body: BodyShape, look: Look, pose: KeyPose) -> Figure:
     for name, side in SIDES:
         arm = skeleton.arms[name]
         parts.append(Part(f"{name} arm", Field(_arm(body, arm), 0.006)))
-        parts.append(Part(f"{name} hand", Field(_hand(body, arm, side), 0.004)))
+        fist = pose.left_fist if name == "left" else pose.right_fist
+        parts.append(Part(f"{name} hand", Field(_hand(body, arm, side, fist), 0.004)))
         parts.append(Part(f"{name} shoe", Field(_shoe(body, skeleton.legs[name]), 0.010)))
     return Figure(tuple(parts), skeleton, joints_m(body, skeleton), body.head)
 
@@ -94,11 +95,13 @@ def _sleeve(body: BodyShape, look: Look, arm: Arm) -> list[Primitive]:
     girth = body.limb_girth
     upper_end_m = arm.shoulder_m + (arm.elbow_m - arm.shoulder_m) * min(look.sleeve, 1.0)
     if look.sleeve <= 1:
-        return [cone(arm.shoulder_m, upper_end_m, 0.053 * girth, 0.058 * girth, "top", hemmed=True)]
+        return [cone(arm.shoulder_m, upper_end_m, 0.053 * girth, 0.058 * girth, "sleeve", hemmed=True)]
     cuff_m = arm.elbow_m + (arm.wrist_m - arm.elbow_m) * (look.sleeve - 1)
     return [
-        cone(arm.shoulder_m, upper_end_m, 0.052 * girth, 0.050 * girth, "top"),
-        cone(arm.elbow_m, cuff_m, 0.050 * girth, 0.044 * girth, "top", pattern_origin_m=body.upper_arm_m, hemmed=True),
+        cone(arm.shoulder_m, upper_end_m, 0.052 * girth, 0.050 * girth, "sleeve"),
+        cone(
+            arm.elbow_m, cuff_m, 0.050 * girth, 0.044 * girth, "sleeve", pattern_origin_m=body.upper_arm_m, hemmed=True
+        ),
     ]
 
 
@@ -139,8 +142,8 @@ _FINGERS = ((0.030, 0.090, 0.066), (0.010, 0.095, 0.076), (-0.010, 0.093, 0.071)
 """Index to little finger: position across and along the palm, and length; metres, for a hand of size 1."""
 
 
-def _hand(body: BodyShape, arm: Arm, side: float) -> list[Primitive]:
-    """Palm, thumb and four fingers, spread enough to be distinct at 256 pixels."""
+def _hand(body: BodyShape, arm: Arm, side: float, fist: float) -> list[Primitive]:
+    """Palm, thumb and four fingers, spread enough to be distinct at 256 pixels. A `fist` of 0 is open, 1 closed."""
     size = body.hand
     along = unit(arm.elbow_m - arm.wrist_m) * -1.0
     thumb_side = np.cross(arm.palm, along) * side
@@ -158,18 +161,29 @@ def _hand(body: BodyShape, arm: Arm, side: float) -> list[Primitive]:
     ]  # fmt: skip
     for across, start, length in _FINGERS:
         knuckle_m = at(across, start, 0)
-        straight = unit(along + thumb_side * (across * 8.5) + arm.palm * 0.10)
-        curled = unit(straight + arm.palm * 0.25)
+        spread = along + thumb_side * (across * 8.5 * (1 - 0.8 * fist))
+        straight = unit(_turned(spread, arm.palm, 85 * fist) + arm.palm * 0.10)
+        curled = unit(_turned(straight + arm.palm * 0.25, unit(arm.palm - along * fist), 85 * fist))
         middle_m = knuckle_m + straight * (0.52 * length * size)
         tip_m = middle_m + curled * (0.48 * length * size)
         primitives.append(cone(knuckle_m, middle_m, 0.0098 * size, 0.0090 * size, "skin"))
         primitives.append(cone(middle_m, tip_m, 0.0090 * size, 0.0076 * size, "skin"))
     root_m = at(0.026, 0.028, 0.006)
-    joint_m = root_m + unit(thumb_side * 0.85 + along * 0.72 + arm.palm * 0.30) * (0.044 * size)
-    tip_m = joint_m + unit(thumb_side * 0.42 + along + arm.palm * 0.15) * (0.036 * size)
+    # A closed thumb lies across the fingers.
+    rooted = vector(0.85, 0.72, 0.30) * (1 - fist) + vector(0.30, 0.60, 0.80) * fist
+    bent = vector(0.42, 1.0, 0.15) * (1 - fist) + vector(-0.90, 0.25, 0.25) * fist
+    joint_m = root_m + unit(axes @ rooted) * (0.044 * size)
+    tip_m = joint_m + unit(axes @ bent) * (0.036 * size)
     primitives.append(cone(root_m, joint_m, 0.0150 * size, 0.0115 * size, "skin"))
     primitives.append(cone(joint_m, tip_m, 0.0112 * size, 0.0090 * size, "skin"))
     return primitives
+
+
+def _turned(direction: Vector, towards: Vector, degrees: float) -> Vector:
+    """Turn `direction` by an angle towards `towards`."""
+    cos, sin = float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))
+    turned: Vector = direction * cos + towards * sin
+    return turned
 
 
 def _shoe(body: BodyShape, leg: Leg) -> list[Primitive]:

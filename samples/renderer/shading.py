@@ -99,13 +99,15 @@ def shade(
         around = np.arctan2(local[0], local[2]) * np.float32(0.12)
         along = local[1] + np.array([p.pattern_origin_m for p in field.primitives], np.float32)[nearest]
         head = figure.skeleton.head_axes.T @ (points - figure.skeleton.head_m[:, None]) / figure.head_scale
+        chest = figure.skeleton.chest_axes.T @ (points - figure.skeleton.chest_m[:, None])
         materials = np.array([p.material for p in field.primitives])[nearest]
         for material in np.unique(materials):
             of = np.flatnonzero(materials == material)
             name = str(material)
-            if name in ("top", "bottom"):
+            if name in ("top", "sleeve", "bottom"):
                 normal[:, of] = _folds(normal[:, of], points[:, of], figure)
-            colour[rays[of]] = look.colours(name, around[of], along[of], head[:, of].astype(np.float32))
+            own = head[:, of].astype(np.float32), chest[:, of].astype(np.float32)
+            colour[rays[of]] = look.colours(name, around[of], along[of], *own)
             gloss[rays[of]] = GLOSS[name]
             soft[rays[of]] = name in _SOFT
         normals[:, rays] = normal

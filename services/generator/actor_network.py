@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from motion.frame import Picture
+from motion.frame import Picture, RgbaPicture
 from services.generator.inputs import Inputs, blank_inputs, input_shapes
 from serving.actors.store import Actor
 from serving.errors import ActorUnusable, BadInput, BadPicture
@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 
 
 class Painted(NamedTuple):
-    """`frame`: `[H, W, 3]` uint8 RGB; `compute_seconds`: the time it took to draw."""
+    """What was drawn.
+
+    frame: `[H, W, 3]` uint8 RGB. compute_seconds: the time it took. person: `[H, W, 4]` uint8, premultiplied RGB and
+    opacity, if it was requested.
+    """
 
     frame: Picture
     compute_seconds: float
+    person: RgbaPicture | None = None
 
 
 class Painter:
@@ -40,6 +45,7 @@ class Painter:
     def __init__(self, actor: Actor, engine: PictureEngine, *, one_by_one: bool) -> None:
         self.actor = actor
         self.shapes: Mapping[str, tuple[int, int, int]] = input_shapes(actor)
+        self.draws_person = actor.generator.reference
         self._frame_shape = self.shapes["PREVIOUS_FRAME"]
         self._engine = engine
         self._one_by_one = one_by_one
@@ -82,35 +88,41 @@ class Painter:
         for name in given - self.shapes.keys():
             raise BadInput(name, f"was sent, and {self._actor_name} does not take it")
 
-    def paint(self, items: Sequence[Inputs]) -> list[Painted]:
+    def paint(self, items: Sequence[Inputs], *, with_person: bool = False) -> list[Painted]:
         """Draw a picture for each item: its pictures in the order of `shapes`. Items that run together share the time.
 
-        Raises ActorUnusable if the network outputs anything but pictures of the crop's size.
+        with_person: return the person alone as well. Raises ActorUnusable if the network outputs anything but pictures
+        of the crop's size, or no person.
         """
         groups = [[item] for item in items] if self._one_by_one or not items else [list(items)]
         painted = []
         for group in groups:
             started = time.perf_counter()
-            frames = self._run(group)
+            drawn = self._run(group, with_person=with_person)
             seconds = (time.perf_counter() - started) / len(group)
-            painted += [Painted(frame, seconds) for frame in frames]
+            painted += [Painted(frame, seconds, *person) for frame, *person in drawn]
         return painted
 
-    def _run(self, group: list[Inputs]) -> list[Picture]:
+    def _run(self, group: list[Inputs], *, with_person: bool) -> list[tuple[Picture, ...]]:
+        height_px, width_px, _ = self._frame_shape
+        expected = [self._frame_shape, (height_px, width_px, 4)][: 2 if with_person else 1]
+        drawn: list[tuple[Picture, ...]]
         try:
-            frames = self._engine.run_batch(group)
+            if with_person:
+                drawn = self._engine.run_all(group)
+            else:
+                drawn = [(frame,) for frame in self._engine.run_batch(group)]
         except RuntimeError as error:
             raise ActorUnusable(
                 f"{self._actor_name}: its network does not run on pictures of {self._frame_shape}: {error}"
             ) from error
-        for frame in frames:
+        for pictures in drawn:
             # Triton does not check outputs against the model's config.
-            if frame.dtype != np.uint8 or frame.shape != self._frame_shape:
-                raise ActorUnusable(
-                    f"{self._actor_name}: its network returns {frame.dtype} {frame.shape}, "
-                    f"expected uint8 {self._frame_shape}"
-                )
-        return frames
+            returned = " and ".join(f"{picture.dtype} {picture.shape}" for picture in pictures)
+            wanted = " and ".join(f"uint8 {shape}" for shape in expected)
+            if returned != wanted:
+                raise ActorUnusable(f"{self._actor_name}: its network returns {returned}, expected {wanted}")
+        return drawn
 
     @property
     def _actor_name(self) -> str:

@@ -4,9 +4,10 @@ An actor's `model.py` in Triton's repository imports `TritonPythonModel` from he
 its config.pbtxt; `services.generator.triton.model_repository` writes both files.
 
 Inputs: `LABEL_MAP` and `PREVIOUS_FRAME`, uint8 `[N, H, W, 3]` RGB of the crop's size; and `REFERENCE`, uint8
-`[N, H, W, 4]`, for versions with a wardrobe and only for those. Outputs: `FRAME`, uint8 `[N, H, W, 3]` RGB;
-`COMPUTE_SECONDS`, float64 `[N, 1]`, the time spent on each item, without waiting; `PRECISION`, bytes `[N, 1]`, the
-precision that was actually used. Only requested outputs are sent.
+`[N, H, W, 4]`, for versions with a wardrobe and only for those. Outputs: `FRAME`, uint8 `[N, H, W, 3]` RGB; `PERSON`,
+uint8 `[N, H, W, 4]`, premultiplied RGB and opacity of the person alone, of versions with a wardrobe; `COMPUTE_SECONDS`,
+float64 `[N, 1]`, the time spent on each item, without waiting; `PRECISION`, bytes `[N, 1]`, the precision that was
+actually used. Only requested outputs are computed and sent.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ class TritonPythonModel:
         if not accepted:
             return responses
         try:
-            painted = iter(self._painter.paint([item for _, items in accepted for item in items]))
+            asked = any("PERSON" in requests[place].requested_output_names() for place, _ in accepted)
+            with_person = asked and self._painter.draws_person
+            drawn = self._painter.paint([item for _, items in accepted for item in items], with_person=with_person)
+            painted = iter(drawn)
         except DanceError as error:
             for place, _ in accepted:
                 responses[place] = _refusal(str(error), pb_utils.TritonError.INTERNAL)
@@ -90,10 +94,13 @@ class TritonPythonModel:
     def _response(self, request: Any, painted: list[Painted]) -> Any:
         outputs: dict[str, Callable[[], NDArray[Any]]] = {
             "FRAME": lambda: np.stack([item.frame for item in painted]),
+            "PERSON": lambda: np.stack([item.person for item in painted if item.person is not None]),
             "COMPUTE_SECONDS": lambda: np.array([[item.compute_seconds] for item in painted], np.float64),
             "PRECISION": lambda: np.array([[self._painter.precision.encode()]] * len(painted), np.object_),
         }
-        requested = request.requested_output_names()
+        requested = set(request.requested_output_names())
+        if not self._painter.draws_person:
+            requested.discard("PERSON")  # a request that names no output asks for all of them
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(name, make()) for name, make in outputs.items() if name in requested]
         )

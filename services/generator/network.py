@@ -212,21 +212,23 @@ def _picture(drawn_BCHW: Tensor) -> Tensor:
 
 
 class ServedGenerator(nn.Module):
-    """The generator in its served form: uint8 pictures in, a uint8 picture out.
+    """The generator in its served form: uint8 pictures in, a uint8 picture out, and perhaps the person alone.
 
     network: draws onto a plate, or without one. plate: `[H, W, 3]` uint8 RGB of the crop's size, or None.
+    returns_person: whether `forward` returns the person as well; for a `CopyGenerator`.
 
     Raises ValueError if the plate and the network's output channels do not match.
     """
 
     plate_13HW: Tensor
 
-    def __init__(self, network: Generator, plate: Picture | None) -> None:
+    def __init__(self, network: Generator, plate: Picture | None, *, returns_person: bool = False) -> None:
         if (plate is not None) != (network.tail.out_channels > 3):
             needs = "needs a" if plate is None else "takes no"
             raise ValueError(f"a network with {network.tail.out_channels} output channels {needs} plate")
         super().__init__()
         self.network = network
+        self.returns_person = returns_person
         if plate is not None:
             # 0 to 255 instead of -1 to 1: integers up to 256 are exact in bf16 and float16, so the plate stays
             # unchanged where nothing is drawn, at every precision, and so does the reference where it is copied.
@@ -235,10 +237,11 @@ class ServedGenerator(nn.Module):
 
     def forward(
         self, label_map_NHW3: Tensor, previous_frame_NHW3: Tensor, reference_NHW4: Tensor | None = None
-    ) -> Tensor:
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Draw the next picture. All are uint8 RGB; before the first frame the previous is all 128.
 
-        reference: premultiplied RGB and coverage, for a `CopyGenerator` and only for one.
+        reference: premultiplied RGB and coverage, for a `CopyGenerator` and only for one. With
+        `returns_person`, returns the picture and the person alone, `[N, H, W, 4]` premultiplied RGB and opacity.
         """
         label_map_N3HW = label_map_NHW3.permute(0, 3, 1, 2).float() / 255
         previous_N3HW = previous_frame_NHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -256,12 +259,20 @@ class ServedGenerator(nn.Module):
             layer_N4HW = torch.cat([reference_N4HW[:, :3], coverage_N1HW], dim=1)
             person_N3HW, opacity_N1HW = copied(drawn_NCHW, (drawn_NCHW[:, :3] + 1) * 127.5, layer_N4HW)
             frame_N3HW = person_N3HW + (1 - opacity_N1HW) * self.plate_13HW
-        frame_NHW3: Tensor = frame_N3HW.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
-        return frame_NHW3
+            if self.returns_person:
+                return _levels(frame_N3HW), _levels(torch.cat([person_N3HW, 255 * opacity_N1HW], dim=1))
+        return _levels(frame_N3HW)
+
+
+def _levels(picture_NCHW: Tensor) -> Tensor:
+    """Round `[N, C, H, W]` in 0 to 255 to `[N, H, W, C]` uint8."""
+    return picture_NCHW.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def served_generator(model_path: Path, padding: Padding) -> ServedGenerator:
     """Load an exported generator as a torch module, for engines that run torch. Raises ActorUnusable and ValueError.
+
+    A `CopyGenerator` returns the person as well, like its file.
 
     padding: from the actor's `generator` entry; the weights alone do not show it.
     """
@@ -290,6 +301,6 @@ def served_generator(model_path: Path, padding: Padding) -> ServedGenerator:
             network = GlobalGenerator(**shape, padding=padding)
     plate_13HW = weights.get("plate_13HW")
     plate = None if plate_13HW is None else np.rint(plate_13HW[0].transpose(1, 2, 0)).astype(np.uint8)
-    served = ServedGenerator(network, plate)
+    served = ServedGenerator(network, plate, returns_person=out_channels == _COPY_OUTPUTS)
     served.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     return served

@@ -20,11 +20,16 @@ from motion.crop import Crop
 from motion.documents import MOST_BYTES, BadDocument, Fields, check_size, parsed, read_bounded, read_document
 from motion.face_region import FaceRule
 from motion.frame import EncodedPicture, FrameSize, Picture, PictureEncoding
+from motion.wardrobe.pieces import Wardrobe
+from motion.wardrobe.storage import MOST_WARDROBE_BYTES, WARDROBE_FILE, read_wardrobe
 from serving.actors.actor_id import LAST_VERSION, is_actor_id
+from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.errors import ActorUnusable, BadPicture
 from serving.pictures.codec import PictureLimits, decode_picture
 
 FORMAT: Final = 1
+FORMAT_WITH_WARDROBE: Final = 2
+"""Releases without references refuse it by its number. Other actors keep format 1, so those releases serve them."""
 GENERATOR_FILE: Final = "generator.onnx"
 FACE_FILE: Final = "face.onnx"
 PLATE_FILE: Final = "plate.png"
@@ -89,7 +94,8 @@ class Actor:
     """One version of an actor: everything except the weights.
 
     frame_size, frame_rate_hz: of the actor's footage, whose pixels `crop` and `body` refer to.
-    trained, scores: records for people to read; no code here depends on them.
+    trained, scores: records for people to read; no code here depends on them. wardrobe: None for actors that are drawn
+    without a reference.
     """
 
     id: str
@@ -107,6 +113,7 @@ class Actor:
     trained: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     consent: str = ""
+    wardrobe: WardrobeFacts | None = None
 
     @property
     def generator_path(self) -> Path:
@@ -123,6 +130,40 @@ class Actor:
         """The picture of the empty stage, at the footage's full size."""
         return self.folder / PLATE_FILE
 
+    @property
+    def wardrobe_path(self) -> Path:
+        """The file of the actor's limbs; it exists only if `wardrobe` is not None."""
+        return self.folder / WARDROBE_FILE
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all files together, of those that exist."""
+        files = [self.folder / METADATA_FILE, *_size_limits(self)]
+        return sum(path.stat().st_size for path in files if path.is_file())
+
+    def read_wardrobe(self) -> Wardrobe:
+        """Return the actor's limbs, of the crop's size. Raises ActorUnusable; ValueError for actors without any."""
+        if self.wardrobe is None:
+            raise ValueError(f"{self._where} has no wardrobe")
+        with unusable(f"{self._where}: {WARDROBE_FILE}"):
+            wardrobe = read_wardrobe(self.wardrobe_path)
+            size, crop = (wardrobe.width_px, wardrobe.height_px), (self.crop.out_width_px, self.crop.out_height_px)
+            if size != crop:
+                raise BadDocument(f"is cut for pictures of {size[0]}x{size[1]}, the actor's have {crop[0]}x{crop[1]}")
+            if wardrobe.key_frames != self.wardrobe.key_frames:
+                expected = f"{METADATA_FILE} says {self.wardrobe.key_frames}"
+                raise BadDocument(f"has {wardrobe.key_frames} key frames, {expected}")
+        return wardrobe
+
+    @property
+    def _where(self) -> str:
+        return f"actor {self.id!r} version {self.version}"
+
+    @property
+    def draws_person(self) -> bool:
+        """Whether the network can return the person alone, with an opacity: networks with a reference do."""
+        return self.generator.reference
+
     def read_plate(self) -> Picture:
         """Return the plate, `[H, W, 3]` uint8 RGB of the footage's size. Raises ActorUnusable."""
         return self._read_picture(PLATE_FILE, self.frame_size)
@@ -138,7 +179,7 @@ class Actor:
         return self._read_picture(CROP_PLATE_FILE, FrameSize(self.crop.out_width_px, self.crop.out_height_px))
 
     def _read_picture(self, name: str, size: FrameSize) -> Picture:
-        where = f"actor {self.id!r} version {self.version}"
+        where = self._where
         with unusable(f"{where}: {name}"):
             data = read_bounded(self.folder / name, _PLATE_LIMITS.max_bytes)
         picture = EncodedPicture(PictureEncoding.PNG, size.width_px, size.height_px, data)
@@ -161,11 +202,7 @@ def unusable(what: str) -> Iterator[None]:
 
 def check_files(actor: Actor) -> None:
     """Raise ActorUnusable for missing, unreadable or oversized files."""
-    limits = {actor.generator_path: _LARGEST_NETWORK_BYTES, actor.plate_path: _PLATE_LIMITS.max_bytes}
-    if actor.face:
-        limits[actor.face_path] = _LARGEST_NETWORK_BYTES
-    if os.path.lexists(actor.folder / CROP_PLATE_FILE):
-        limits[actor.folder / CROP_PLATE_FILE] = _PLATE_LIMITS.max_bytes
+    limits = _size_limits(actor)
     where = f"actor {actor.id!r} version {actor.version}"
     missing = [path.name for path in limits if not os.path.lexists(path)]
     if missing:
@@ -173,6 +210,18 @@ def check_files(actor: Actor) -> None:
     for path, most_bytes in limits.items():
         with unusable(f"{where}: {path.name}"):
             check_size(path, most_bytes)
+
+
+def _size_limits(actor: Actor) -> dict[Path, int]:
+    """Return the actor's files beside actor.json, each with its largest size in bytes."""
+    limits = {actor.generator_path: _LARGEST_NETWORK_BYTES, actor.plate_path: _PLATE_LIMITS.max_bytes}
+    if actor.face:
+        limits[actor.face_path] = _LARGEST_NETWORK_BYTES
+    if actor.wardrobe:
+        limits[actor.wardrobe_path] = MOST_WARDROBE_BYTES
+    if os.path.lexists(actor.folder / CROP_PLATE_FILE):
+        limits[actor.folder / CROP_PLATE_FILE] = _PLATE_LIMITS.max_bytes
+    return limits
 
 
 def actor_text(actor: Actor) -> str:
@@ -188,7 +237,7 @@ def actor_text(actor: Actor) -> str:
 
 def _to_json(actor: Actor) -> dict[str, Any]:
     return {
-        "format": FORMAT,
+        "format": FORMAT if actor.wardrobe is None else FORMAT_WITH_WARDROBE,
         "id": actor.id,
         "version": actor.version,
         "label_map_version": actor.label_map_version,
@@ -200,6 +249,7 @@ def _to_json(actor: Actor) -> dict[str, Any]:
         "face_rule": asdict(actor.face_rule),
         "generator": actor.generator.to_dict(),
         "face": actor.face.to_dict() if actor.face else None,
+        "wardrobe": actor.wardrobe.to_dict() if actor.wardrobe else None,
         "preset": actor.preset,
         "trained": _storable(actor.trained),
         "scores": _storable(actor.scores),
@@ -224,8 +274,9 @@ def read_actor(actor_id: str, version: int, folder: Path) -> Actor:
     with unusable(f"{where}: {METADATA_FILE}"):
         stored = Fields.of(read_document(folder / METADATA_FILE, null_for_infinite_in=_RECORDS))
         format_ = stored.whole("format", 0, LAST_VERSION)
-        if format_ != FORMAT:
-            raise ActorUnusable(f"{where} is stored in format {format_}, this server reads format {FORMAT}")
+        if format_ not in (FORMAT, FORMAT_WITH_WARDROBE):
+            reads = f"{FORMAT} and {FORMAT_WITH_WARDROBE}"
+            raise ActorUnusable(f"{where} is stored in format {format_}, this server reads formats {reads}")
         return _actor(stored, actor_id, version, folder)
 
 
@@ -237,6 +288,12 @@ def _actor(stored: Fields, actor_id: str, version: int, folder: Path) -> Actor:
     if not is_actor_id(stored.text("id", 63)):
         raise BadDocument(f"id: expected an actor's id, got {stored.text('id', 63)!a}")
     stored.whole("version", 1, LAST_VERSION)
+    generator = _network(stored.part("generator"))
+    wardrobe = WardrobeFacts.from_fields(stored.part("wardrobe")) if stored.has("wardrobe") else None
+    if generator.reference and wardrobe is None:
+        raise BadDocument("wardrobe: is missing, and the network takes a reference")
+    if wardrobe is not None and not generator.reference:
+        raise BadDocument("wardrobe: expected null, because the network takes no reference")
     frame = stored.part("frame_size")
     frame.only("width_px", "height_px")
     largest_px = _PLATE_LIMITS.max_side_px
@@ -250,12 +307,13 @@ def _actor(stored: Fields, actor_id: str, version: int, folder: Path) -> Actor:
         frame_rate_hz=stored.number("frame_rate_hz", 0, _FASTEST_HZ),
         body=_body(stored.record("body")),
         face_rule=_face_rule(stored.part("face_rule")),
-        generator=_network(stored.part("generator")),
+        generator=generator,
         face=_network(stored.part("face")) if stored.has("face") else None,
         preset=stored.text("preset", 200),
         trained=stored.record("trained"),
         scores=stored.record("scores"),
         consent=stored.text("consent", MOST_CONSENT_CHARACTERS),
+        wardrobe=wardrobe,
     )
 
 

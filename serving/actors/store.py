@@ -1,4 +1,4 @@
-"""Actors on disk: `<root>/<id>/<version>/` with actor.json, generator.onnx, face.onnx and plate.png.
+"""Actors on disk: `<root>/<id>/<version>/` with actor.json, generator.onnx, face.onnx, plate.png and wardrobe.npz.
 
 An actor is data; nothing in it is executed. Versions count from 1, and Triton uses the same numbers. Publishing writes
 a temporary folder and renames it, so readers never see a partial actor. The optional `<root>/<id>/serving.json` defines
@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from motion.labelmap import LABEL_MAP_VERSION
+from motion.wardrobe.pieces import WARDROBE_VERSION
+from motion.wardrobe.storage import WARDROBE_FILE
 from serving.actors.actor import (
     CROP_PLATE_FILE,
     FACE_FILE,
@@ -31,6 +33,7 @@ from serving.actors.actor import (
 )
 from serving.actors.actor_id import LAST_VERSION, checked_actor_id, is_actor_id, is_number, is_version
 from serving.actors.rollout import SERVING_FILE, Served, gated, read_served, write_served
+from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.errors import ActorNotFound, ActorUnusable
 
 __all__ = [
@@ -39,11 +42,13 @@ __all__ = [
     "GENERATOR_FILE",
     "METADATA_FILE",
     "PLATE_FILE",
+    "WARDROBE_FILE",
     "Actor",
     "ActorStore",
     "ListedVersion",
     "NetworkShape",
     "Padding",
+    "WardrobeFacts",
 ]
 
 
@@ -112,7 +117,7 @@ class ActorStore:
         """Load one version of an actor; version 0 is the one that is served, see `served`.
 
         Raises BadInput for an invalid actor id, ActorNotFound, and ActorUnusable for damaged or missing files,
-        for another label-map version, and for version 0 if none is served.
+        for another version of the label map or of the wardrobe, and for version 0 if none is served.
         """
         versions = self._known_versions(actor_id)
         if version == 0:
@@ -125,6 +130,11 @@ class ActorStore:
             raise ActorUnusable(
                 f"actor {actor_id!r} version {version} was trained on label maps of version {actor.label_map_version}, "
                 f"this server draws version {LABEL_MAP_VERSION}: train it again"
+            )
+        if actor.wardrobe is not None and actor.wardrobe.version != WARDROBE_VERSION:
+            raise ActorUnusable(
+                f"actor {actor_id!r} version {version} has a wardrobe of version {actor.wardrobe.version}, "
+                f"this server draws version {WARDROBE_VERSION}: train it again"
             )
         check_files(actor)
         return actor

@@ -20,7 +20,7 @@ class _CapturedGraph:
 
     graph: torch.cuda.CUDAGraph
     inputs_NHWC: tuple[Tensor, ...]
-    result_NHWC: Tensor
+    outputs_NHWC: tuple[Tensor, ...]
 
 
 _Shapes = tuple[tuple[int, ...], ...]
@@ -31,7 +31,10 @@ BATCH_SIZES = (1, 2, 4, 8)
 
 
 class TorchEngine:
-    """Runs `module`, which turns `[N, H, W, C]` uint8 tensors, one for each input, into one. Not thread-safe."""
+    """Runs `module`, which turns `[N, H, W, C]` uint8 tensors, one for each input, into one or a tuple of them.
+
+    Not thread-safe.
+    """
 
     def __init__(self, module: nn.Module, *, precision: Precision = "auto") -> None:
         if not torch.cuda.is_available():
@@ -44,12 +47,19 @@ class TorchEngine:
         """See `PictureEngine.run`."""
         return self.run_batch([pictures])[0]
 
-    @torch.inference_mode()
     def run_batch(self, items: Sequence[Sequence[Picture]]) -> list[Picture]:
         """See `PictureEngine.run_batch`. Up to eight items are one launch; a size's first call records its graphs."""
+        return [picture for (picture,) in self._run(items, outputs=1)]
+
+    def run_all(self, items: Sequence[Sequence[Picture]]) -> list[tuple[Picture, ...]]:
+        """See `PictureEngine.run_all`. All outputs are computed in any case; here they are copied from the GPU too."""
+        return self._run(items, outputs=None)
+
+    @torch.inference_mode()
+    def _run(self, items: Sequence[Sequence[Picture]], outputs: int | None) -> list[tuple[Picture, ...]]:
         if len(items) > BATCH_SIZES[-1]:
             rest = items[BATCH_SIZES[-1] :]
-            return self.run_batch(items[: BATCH_SIZES[-1]]) + self.run_batch(rest)
+            return self._run(items[: BATCH_SIZES[-1]], outputs) + self._run(rest, outputs)
         shapes = tuple(picture.shape for picture in items[0])
         if (1, shapes) not in self._graphs:
             # Record all batch sizes at once, at the warm-up: a recording in mid-stream would stall every session.
@@ -60,12 +70,13 @@ class TorchEngine:
         for input_NHWC, pictures in zip(captured.inputs_NHWC, zip(*items, strict=True), strict=True):
             input_NHWC[: len(items)].copy_(torch.from_numpy(np.stack(pictures)))
         captured.graph.replay()
-        return list(captured.result_NHWC[: len(items)].cpu().numpy())
+        drawn = [output_NHWC[: len(items)].cpu().numpy() for output_NHWC in captured.outputs_NHWC[:outputs]]
+        return list(zip(*drawn, strict=True))
 
-    def _forward(self, *inputs_NHWC: Tensor) -> Tensor:
+    def _forward(self, *inputs_NHWC: Tensor) -> tuple[Tensor, ...]:
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.precision == "bf16"):
-            result_NHWC: Tensor = self._module(*inputs_NHWC)
-        return result_NHWC
+            outputs_NHWC: Tensor | tuple[Tensor, ...] = self._module(*inputs_NHWC)
+        return (outputs_NHWC,) if isinstance(outputs_NHWC, Tensor) else outputs_NHWC
 
     def _capture(self, count: int, shapes: _Shapes) -> _CapturedGraph:
         inputs_NHWC = tuple(torch.full((count, *shape), 128, dtype=torch.uint8, device="cuda") for shape in shapes)
@@ -78,5 +89,5 @@ class TorchEngine:
         torch.cuda.current_stream().wait_stream(side_stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            result_NHWC = self._forward(*inputs_NHWC)
-        return _CapturedGraph(graph, inputs_NHWC, result_NHWC)
+            outputs_NHWC = self._forward(*inputs_NHWC)
+        return _CapturedGraph(graph, inputs_NHWC, outputs_NHWC)

@@ -60,6 +60,7 @@ ACTOR_SESSION_ENDS = Counter(
     "Ended sessions by actor, version and reason, as in dance_session_end: compares a new version with the old one",
     ["actor", "actor_version", "reason"],
 )
+WARDROBE_BYTES = Gauge("dance_wardrobe_bytes", "Memory of the wardrobes that are loaded, each shared by its sessions")
 FRAMES_IN_FLIGHT = Gauge("dance_frames_in_flight", "Frames received and not yet answered")
 STREAMS = Gauge("dance_streams", "Open streams of a stage, counted by the stage itself", ["stage"])
 EVENT_LOOP_LAG = Histogram("dance_event_loop_lag_seconds", "How late a timer fires", buckets=FRAME_BUCKETS_SECONDS)

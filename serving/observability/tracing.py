@@ -1,7 +1,7 @@
 """Optional traces: a span per session, below it one for every n-th frame, and below that one per stage.
 
-    session ─┬─ frame 0 ─┬─ pose, normalize, label_map, generator, face, encode     timed by the orchestrator
-             │           └─ /dance.v1.FaceService/Refine                            timed by the stage itself
+    session ─┬─ frame 0 ─┬─ pose, normalize, label_map, reference, generator, face, encode   timed by the orchestrator
+             │           └─ /dance.v1.FaceService/Refine                                     timed by the stage itself
              ├─ frame 25 ...
              └─ /dance.v1.PoseService/Estimate: a stream, as long as the session
 

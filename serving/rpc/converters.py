@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
-from dance.v1 import frame_pb2, normalize_pb2, pose_pb2
+from dance.v1 import frame_pb2, normalize_pb2, pose_pb2, transfer_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
@@ -19,6 +19,7 @@ from motion.people.dancer_choice import DancerChoice, DancerRule
 from motion.pose import MAX_POSITION_PX, Pose
 from motion.pose_choice import PoseBackend, PoseDetail
 from serving.errors import BadInput, BadPicture
+from serving.pictures.background import Background
 
 MAX_SIDE_PX = 65_536
 """The largest side of a frame sent without a picture. No codec supports more."""
@@ -46,6 +47,7 @@ ENCODING_TO_PROTO: Final = {
     PictureEncoding.JPEG: frame_pb2.PICTURE_ENCODING_JPEG,
     PictureEncoding.PNG: frame_pb2.PICTURE_ENCODING_PNG,
     PictureEncoding.RAW: frame_pb2.PICTURE_ENCODING_RAW,
+    PictureEncoding.RAW_RGBA: frame_pb2.PICTURE_ENCODING_RAW_RGBA,
 }
 _ENCODING_FROM_PROTO: dict[int, PictureEncoding] = {number: encoding for encoding, number in ENCODING_TO_PROTO.items()}
 
@@ -63,7 +65,7 @@ _POSE_BYTES = np.frombuffer(
 def encoding_from_proto(number: int, *, field: str) -> PictureEncoding:
     """Return the encoding. Raises BadInput for UNSPECIFIED and for unknown numbers."""
     if number not in _ENCODING_FROM_PROTO:
-        raise BadInput(field, f"expected JPEG, PNG or RAW, got {number}")
+        raise BadInput(field, f"expected JPEG, PNG, RAW or RAW_RGBA, got {number}")
     return _ENCODING_FROM_PROTO[number]
 
 
@@ -233,6 +235,38 @@ def stage_times_from_proto(messages: Iterable[frame_pb2.StageTime]) -> tuple[Sta
     return tuple(
         StageTime(time.stage, time.compute_seconds, time.queue_seconds, time.total_seconds) for time in messages
     )
+
+
+def background_from_proto(message: transfer_pb2.Background, *, field: str) -> Background:
+    """Return the background; without a choice, the actor's own place. `Background.drawn` checks a picture's bytes.
+
+    Raises BadInput for `transparent` false, a colour outside 0 to 255 and an unknown encoding.
+    """
+    choice = message.WhichOneof("background")
+    if choice == "transparent":
+        if not message.transparent:
+            raise BadInput(f"{field}.transparent", "cannot be false; leave the background out")
+        return Background(transparent=True)
+    if choice == "colour":
+        try:
+            return Background(colour=(message.colour.red, message.colour.green, message.colour.blue))
+        except ValueError as error:
+            raise BadInput(f"{field}.colour", str(error)) from error
+    if choice == "picture":
+        return Background(picture=picture_from_proto(message.picture, field=f"{field}.picture"))
+    return Background()
+
+
+def background_to_proto(background: Background) -> transfer_pb2.Background | None:
+    """Return the background as a message; None for the actor's own place."""
+    if background.transparent:
+        return transfer_pb2.Background(transparent=True)
+    if background.colour is not None:
+        red, green, blue = background.colour
+        return transfer_pb2.Background(colour=transfer_pb2.Colour(red=red, green=green, blue=blue))
+    if background.picture is not None:
+        return transfer_pb2.Background(picture=picture_to_proto(background.picture))
+    return None
 
 
 def dancer_choice_from_proto(message: pose_pb2.DancerSelection, *, field: str) -> DancerChoice:

@@ -34,9 +34,11 @@ from motion.face_region import FaceRule
 from motion.frame import FrameSize, Picture
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.pose import Pose
+from motion.wardrobe.pieces import Wardrobe
+from motion.wardrobe.storage import write_wardrobe
 from orchestrator.servicer import TransferService
 from orchestrator.settings import OrchestratorSettings
-from serving.actors.store import Actor, ActorStore, NetworkShape
+from serving.actors.store import Actor, ActorStore, NetworkShape, WardrobeFacts
 from serving.observability import metrics
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
@@ -60,8 +62,9 @@ def publish_actor(
     face: bool = True,
     label_map_version: int = LABEL_MAP_VERSION,
     size: FrameSize = FrameSize(96, 80),
+    wardrobe: Wardrobe | None = None,
 ) -> Actor:
-    """An actor with footage of this size, and a crop of 64 x 64 in its upper left corner."""
+    """An actor with footage of this size, and a crop of 64 x 64 in its upper left corner; wardrobe: for a reference."""
     root.mkdir(parents=True, exist_ok=True)
     weights, plate = root / ".weights", root / ".plate.png"
     weights.write_bytes(b"not a network; the stages are fakes")
@@ -77,11 +80,15 @@ def publish_actor(
         frame_rate_hz=25.0,
         body=BodyStats(near_ankle_y=0.9, far_ankle_y=0.7, near_height=0.6, far_height=0.5, hip_x=0.5, frames=100),
         face_rule=FaceRule(side_per_face_size=1.5, min_side_px=8, crop_px=16),
-        generator=shape,
+        generator=replace(shape, reference=wardrobe is not None),
         face=shape if face else None,
         preset="test",
+        wardrobe=None if wardrobe is None else WardrobeFacts.of(wardrobe),
     )
     files = {"generator.onnx": weights, "plate.png": plate, **({"face.onnx": weights} if face else {})}
+    if wardrobe is not None:
+        files["wardrobe.npz"] = root / ".wardrobe.npz"
+        write_wardrobe(files["wardrobe.npz"], wardrobe)
     return ActorStore(root).publish(actor, files)
 
 

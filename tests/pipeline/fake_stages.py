@@ -24,6 +24,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from motion import skeleton
 from motion.frame import EncodedPicture, Picture, PictureEncoding
 from motion.pose import Pose
+from motion.wardrobe.draw import laid_over
 from serving.rpc import converters
 
 SIDE_PX = 64
@@ -239,7 +240,7 @@ class FakeNormalize(normalize_pb2_grpc.NormalizeServiceServicer):
 
 
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """Paints `paint(model, label_map, previous)`. Its calls are counted from 0."""
+    """Paints `paint(model, label_map, previous)`, and lays a reference over it. Its calls are counted from 0."""
 
     def __init__(self) -> None:
         self.paint: Callable[[str, Picture, Picture], Picture] = lambda model, label_map, previous: (
@@ -276,6 +277,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         label_map = np.frombuffer(named["LABEL_MAP"], np.uint8).reshape(shape)[0]
         previous = np.frombuffer(named["PREVIOUS_FRAME"], np.uint8).reshape(shape)[0]
         frame = self.paint(request.model_name, label_map, previous)
+        if "REFERENCE" in named:
+            reference = np.frombuffer(named["REFERENCE"], np.uint8).reshape(*shape[1:3], 4)
+            frame = laid_over(reference, frame)
         response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version=request.model_version)
         response.outputs.add(name="FRAME", datatype="UINT8", shape=shape)
         response.outputs.add(name="COMPUTE_SECONDS", datatype="FP64", shape=[1, 1])

@@ -33,8 +33,8 @@ ROOMS = {
     "services.generator": ("triton",),
     "orchestrator": ("edge", "session", "stages", "stage_calls", "pipeline"),
     "training": (
-        "publishing", "loop", "reporting", "evaluation", "checkpoints", "losses", "networks", "preparation", "data",
-        "process",
+        "publishing", "loop", "reporting", "evaluation", "checkpoints", "losses", "networks", "preparation",
+        "footage_report", "data", "process",
     ),
     "client": (
         "commands", "doctor", "training", "transfer", "cluster", "poses", "local_stack", "media", "connection",

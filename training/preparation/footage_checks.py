@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
 from motion.crop import Crop
 from motion.frame import FrameSize
 from training.data.split import FEWEST_FRAMES
-from training.preparation.frame_table import Flags, FrameTable
-
-Level = Literal["good", "warning", "refused", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One finding about the footage. measured: in words, with numbers. advice: what to do; empty if all is well."""
-
-    level: Level
-    what: str
-    measured: str
-    advice: str = ""
+from training.footage_report.coverage import Flags
+from training.footage_report.coverage_checks import check_coverage
+from training.footage_report.findings import Finding, Level
+from training.preparation.frame_table import FrameTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +55,8 @@ def check_footage(checked: CheckedFootage) -> list[Finding]:
     found = [_people(table)]
     if table.seen.any():
         found += [_length(table), _whole_body(table), _size(checked), _faces(table), _hands(table)]
-        found += [_others(checked), _movement(table)]
+        found += check_coverage(table.views, table.frame_rate_hz)
+        found.append(_others(checked))
     found += [_camera(checked), _light(checked)]
     advice = "use the camera's own recording, not an edited one, in light that does not jump"
     found.append(_breaks("cuts", table.cuts, table, advice))
@@ -121,8 +113,8 @@ def _people(table: FrameTable) -> Finding:
 def _length(table: FrameTable) -> Finding:
     seconds = float(table.seen.sum()) / table.frame_rate_hz
     said = f"{seconds:.0f} seconds of the person" if seconds < 120 else f"{seconds / 60:.1f} minutes of the person"
-    advice = "film at least a minute; the paper uses 8 to 17 minutes"
-    return _finding("warning" if seconds < 60 else "good", "length", said, advice)
+    advice = "film for twenty seconds or more: every second adds limbs in other positions"
+    return _finding("warning" if seconds < 15 else "good", "length", said, advice)
 
 
 def _whole_body(table: FrameTable) -> Finding:
@@ -173,13 +165,6 @@ def _others(checked: CheckedFootage) -> Finding:
         said = f"another person in {found} of {of} frames that were searched again with the person painted over"
     advice = "film alone: other people in the picture are learned as part of the place or of you"
     return _finding(_level(found / of, 1e-9, 0.5), "other people", said, advice)
-
-
-def _movement(table: FrameTable) -> Finding:
-    up, turned = (_share(part, table) for part in (table.arms_up, table.turned_away))
-    said = f"arms above the head in {up:.0%}, turned away in {turned:.0%} of the frames with a person"
-    advice = "move as in the dances: what the footage never shows is guessed (raise your arms)"
-    return _finding("warning" if up < 0.02 else "good", "movement", said, advice)
 
 
 def _camera(checked: CheckedFootage) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from motion.face_region import FaceRule, face_region
 from motion.pose import Pose
 from serving.process.atomic_files import written_whole
 from training.data.split import Split
+from training.footage_report.coverage import Flags, View, views_shown
 from training.preparation.detections import Detections
 from training.preparation.frame_quality import CHANGE, LIGHT, SHARPNESS, SHIFT
 
@@ -31,7 +32,6 @@ FACE_BOX: Final = FaceRule(side_per_face_size=2.0, min_side_px=16)
 _PART_OF_A_HAND: Final = 10
 
 Floats = NDArray[np.float32]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,10 +40,10 @@ class FrameTable:
 
     body_height_px: from nose to ankles. face_box_px: `[F, 3]` int32, left, top and side of the face's square; side 0
     without a face. camera_shift_px, light_levels, sharpness: see `frame_quality.MEASURES`. people: `[F]`.
-    arms_up: a wrist above the nose. turned_away: the left shoulder is left of the right one. starts: frames that do not
-    follow the frame before them: the first of each file, and those after a cut or leap. leaps: frames in which the
-    person has jumped to another place without a visible change of the background. file_starts: the first frame of each
-    file. measures: the bodies that could be measured, in order.
+    views: which frames show each view of the person, `[F]` bool each. starts: frames that do not follow the frame
+    before them: the first of each file, and those after a cut or leap. leaps: frames in which the person has jumped to
+    another place without a visible change of the background. file_starts: the first frame of each file. measures: the
+    bodies that could be measured, in order.
     """
 
     frame_rate_hz: float
@@ -53,8 +53,7 @@ class FrameTable:
     face_box_px: NDArray[np.int32]
     left_hand: Flags
     right_hand: Flags
-    arms_up: Flags
-    turned_away: Flags
+    views: Mapping[View, Flags]
     people: NDArray[np.int16]
     camera_shift_px: Floats
     light_levels: Floats
@@ -112,7 +111,7 @@ class FrameTable:
 def frame_table(detections: Detections, frame_rate_hz: float) -> FrameTable:
     """Compute the table from the detections."""
     frames, size = len(detections.poses), detections.frame_size
-    names = ("seen", "whole_body", "left_hand", "right_hand", "arms_up", "turned_away")
+    names = ("seen", "whole_body", "left_hand", "right_hand")
     flags = {name: np.zeros(frames, bool) for name in names}
     heights_px = np.full(frames, np.nan, np.float32)
     boxes_px = np.zeros((frames, 3), np.int32)
@@ -133,7 +132,7 @@ def frame_table(detections: Detections, frame_rate_hz: float) -> FrameTable:
         if region is not None:
             boxes_px[frame] = (region.x_px, region.y_px, region.side_px)
         hands = [pose.seen[hand].sum() >= _PART_OF_A_HAND for hand in (skeleton.LEFT_HAND, skeleton.RIGHT_HAND)]
-        found = (True, measure is not None, *hands, _arms_up(pose), _turned_away(pose))
+        found = (True, measure is not None, *hands)
         for name, flag in zip(names, found, strict=True):
             flags[name][frame] = flag
     changed = np.flatnonzero(np.nan_to_num(detections.measures[:, CHANGE]) > _CUT_LEVELS).tolist()
@@ -141,6 +140,7 @@ def frame_table(detections: Detections, frame_rate_hz: float) -> FrameTable:
     return FrameTable(
         frame_rate_hz=frame_rate_hz,
         **flags,
+        views=views_shown(detections.poses, size),
         body_height_px=heights_px,
         face_box_px=boxes_px,
         people=detections.people,
@@ -163,17 +163,6 @@ def _leaps(before: Pose, pose: Pose, frame_rate_hz: float) -> bool:
     torso_px = max(float(np.linalg.norm(trunk_px[0] - trunk_px[1])), 1.0)
     moved_px = float(np.linalg.norm(now_px - trunk_px, axis=1).min())
     return moved_px > torso_px * max(_FARTHEST_TORSOS, _FASTEST_TORSOS_PER_SECOND / frame_rate_hz)
-
-
-def _arms_up(pose: Pose) -> bool:
-    nose_px = pose.joint(skeleton.NOSE)
-    wrists = [pose.joint(skeleton.R_WRIST), pose.joint(skeleton.L_WRIST)]
-    return nose_px is not None and any(wrist is not None and wrist[1] < nose_px[1] for wrist in wrists)
-
-
-def _turned_away(pose: Pose) -> bool:
-    right_px, left_px = pose.joint(skeleton.R_SHOULDER), pose.joint(skeleton.L_SHOULDER)
-    return right_px is not None and left_px is not None and bool(left_px[0] < right_px[0])
 
 
 def _number(value: float) -> str:

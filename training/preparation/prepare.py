@@ -36,9 +36,10 @@ from training.data.prepared_footage import (
 )
 from training.data.resumable_array import write_array
 from training.data.split import FEWEST_FRAMES, Split, split_by_length
+from training.footage_report.findings import Finding
 from training.preparation.crop_arrays import Progress, write_crops
 from training.preparation.detections import Detections, find_person
-from training.preparation.footage_checks import CheckedFootage, Finding, check_footage, refusals
+from training.preparation.footage_checks import CheckedFootage, check_footage, refusals
 from training.preparation.frame_quality import QualityMeter
 from training.preparation.frame_table import FrameTable, frame_table
 from training.preparation.imported_poses import ImportedPoses

@@ -23,8 +23,10 @@ from serving.process.atomic_files import read_picture, written_whole
 from training.data.figure import pixel
 from training.data.plate import grown
 from training.data.split import Split
+from training.footage_report.contact_sheet import ContactSheet
+from training.footage_report.findings import Finding
 from training.preparation.detections import Detections
-from training.preparation.footage_checks import CheckedFootage, Finding
+from training.preparation.footage_checks import CheckedFootage
 from training.preparation.frame_table import FACE_BOX
 
 _PICTURES: Final = 12
@@ -40,6 +42,7 @@ tr { border-bottom: 1px solid #ddd } .good { color: #1a7f37 } .warning { color: 
 .unknown { color: #666 } .level { font-weight: 600; white-space: nowrap } svg { background: #fafafa; display: block }
 figure { display: inline-block; margin: .4em; } figcaption { font-size: 12px; color: #444; max-width: 360px }
 """
+_SIDES: Final = {"front": "front", "left": "left side", "right": "right side", "back": "back"}
 _WORDS: Final = {"good": "good", "warning": "warning", "refused": "not usable", "unknown": "not known"}
 
 
@@ -90,8 +93,9 @@ def write_report(
     findings: Sequence[Finding],
     split: Split | None,
     pictures: ReportPictures,
+    sheet: ContactSheet | None = None,
 ) -> None:
-    """Write the HTML file. Raises OSError."""
+    """Write the HTML file. sheet: of the wardrobe, None while it is not made. Raises OSError."""
     table = checked.table
     parts = [f"<h1>{escape(title)}</h1>", f"<p>{_verdict(findings)}</p>", _findings_table(findings)]
     if checked.notes:
@@ -103,6 +107,8 @@ def write_report(
             f"<p>{int(split.trained.sum())} frames to train on, {held} held out for scores in {len(split.blocks)} "
             "blocks; the rest are the gaps between them.</p>"
         )
+    if sheet is not None:
+        parts += _wardrobe(sheet)
     parts.append("<h2>Over the footage</h2>")
     parts.append(_strip(table.seen, table.starts, split))
     for name, values in (
@@ -143,6 +149,27 @@ def _findings_table(findings: Sequence[Finding]) -> str:
     return f"<table><tr><th><th>what<th>measured<th>what to do{rows}</table>"
 
 
+def _wardrobe(sheet: ContactSheet) -> list[str]:
+    """The person from each side, and the limbs that were cut from the footage."""
+    missing = [_SIDES[facing] for facing, picture in sheet.facings.items() if picture is None]
+    lacks = f" The footage does not show the {' or the '.join(missing)}." if missing else ""
+    parts = [
+        "<h2>Wardrobe</h2>",
+        f"<p>Limbs from {sheet.key_frames} frames of the footage, {sheet.memory_bytes / 1e6:.0f} MB in memory. "
+        f"A dance is drawn with them, so what is not here is guessed.{escape(lacks)}</p>",
+    ]
+    for facing, picture in sheet.facings.items():
+        if picture is not None:
+            parts.append(_figure(f"{_SIDES[facing]}", _jpeg(picture)))
+    rows = "".join(
+        f"<tr><td>{escape(row.limb.name.lower().replace('_', ' '))}<td>{row.key_frames}<td>"
+        + ("not shown" if row.picture is None else _image(_jpeg(row.picture)))
+        for row in sheet.limbs
+    )
+    parts.append(f"<table><tr><th>limb<th>frames that show it<th>the most different ones{rows}</table>")
+    return parts
+
+
 def _strip(seen: NDArray[np.bool_], starts: frozenset[int], split: Split | None) -> str:
     """A strip that shows missing people, the starts of files, cuts and leaps, and held-out blocks."""
     scale = _CURVE_WIDTH / len(seen)
@@ -176,8 +203,11 @@ def _curve(name: str, values: NDArray[np.float32], frame_rate_hz: float) -> str:
 
 
 def _figure(caption: str, data: bytes) -> str:
-    source = base64.b64encode(data).decode("ascii")
-    return f"<figure><img src='data:image/jpeg;base64,{source}'><figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<figure>{_image(data)}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _image(data: bytes) -> str:
+    return f"<img src='data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}'>"
 
 
 def _annotated(picture: Picture, pose: Pose | None, mask: NDArray[np.uint8], other: Pose | None) -> Picture:

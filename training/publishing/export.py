@@ -28,18 +28,19 @@ _FEWEST_EXPORT_DB: Final = 30.0
 """An engine in bf16 agrees with torch to at least 40 dB; below 30 dB the export is broken."""
 
 Names = tuple[str, ...]
-"""The inputs of a network, then its output."""
-GENERATOR_NAMES: Final[Names] = ("label_map", "previous_frame", "frame")
-COPY_NAMES: Final[Names] = ("label_map", "previous_frame", "reference", "frame")
+GENERATOR_NAMES: Final[tuple[Names, Names]] = (("label_map", "previous_frame"), ("frame",))
+"""The names of the inputs and of the outputs."""
+COPY_NAMES: Final[tuple[Names, Names]] = (("label_map", "previous_frame", "reference"), ("frame", "person"))
 """Of a generator with a reference."""
-FACE_NAMES: Final[Names] = ("label", "face", "refined")
+FACE_NAMES: Final[tuple[Names, Names]] = (("label", "face"), ("refined",))
 _CHANNELS: Final = {"reference": REFERENCE_CHANNELS}
 
 
 def export_generator(network: Generator, plate: Picture | None, path: Path, width_px: int, height_px: int) -> None:
     """Write the body's network. plate: `[height_px, width_px, 3]` uint8, the crop's, for networks with an opacity."""
-    names = COPY_NAMES if isinstance(network, CopyGenerator) else GENERATOR_NAMES
-    _export(ServedGenerator(network, plate), path, width_px, height_px, names)
+    copies = isinstance(network, CopyGenerator)
+    served = ServedGenerator(network, plate, returns_person=copies)
+    _export(served, path, width_px, height_px, COPY_NAMES if copies else GENERATOR_NAMES)
 
 
 def export_face(network: FaceGenerator, path: Path, crop_px: int) -> None:
@@ -71,13 +72,13 @@ def difference_db(served: nn.Module, pictures: Sequence[Picture], items: Sequenc
     return float(10 * np.log10(255**2 / max(float(np.mean(squared)), 1e-6)))
 
 
-def _export(served: nn.Module, path: Path, width_px: int, height_px: int, names: Names) -> None:
-    *inputs, output = names
+def _export(served: nn.Module, path: Path, width_px: int, height_px: int, names: tuple[Names, Names]) -> None:
+    inputs, outputs = names
     example = tuple(
         torch.full((1, height_px, width_px, _CHANNELS.get(name, 3)), 128, dtype=torch.uint8) for name in inputs
     )
     served.eval().requires_grad_(False)
-    batch_only = {name: {0: "batch"} for name in names}
+    batch_only = {name: {0: "batch"} for name in (*inputs, *outputs)}
     with written_whole(path) as partial:
         with warnings.catch_warnings():
             # All measurements used the tracer, which warns that torch has a newer exporter.
@@ -86,8 +87,8 @@ def _export(served: nn.Module, path: Path, width_px: int, height_px: int, names:
                 served,
                 example,
                 str(partial),
-                input_names=inputs,
-                output_names=[output],
+                input_names=list(inputs),
+                output_names=list(outputs),
                 dynamic_axes=batch_only,
                 opset_version=_OPSET,
                 dynamo=False,

@@ -42,6 +42,7 @@ input [
 ]
 output [
   {{ name: "FRAME" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] }},
+  {{ name: "PERSON" data_type: TYPE_UINT8 dims: [ -1, -1, 4 ] }},
   {{ name: "COMPUTE_SECONDS" data_type: TYPE_FP64 dims: [ 1 ] }},
   {{ name: "PRECISION" data_type: TYPE_STRING dims: [ 1 ] }}
 ]

@@ -28,9 +28,9 @@ class GeneratorAgentServiceServicer(object):
 
     def EnsureActor(self, request, context):
         """EnsureActor answers when the actor is loaded and a canary inference succeeded. NOT_FOUND: the actor or version does
-        not exist. FAILED_PRECONDITION: this server cannot serve the actor (label-map version, damaged files).
-        RESOURCE_EXHAUSTED: the maximum number of actors is loaded, and all are in use. UNAVAILABLE: Triton does not
-        answer. Sessions repeat the call periodically, because a call only marks its actor as in use for a limited time.
+        not exist. FAILED_PRECONDITION: this server cannot serve the actor (version of its label map or wardrobe, damaged
+        files). RESOURCE_EXHAUSTED: the maximum number of actors is loaded, and all are in use. UNAVAILABLE: Triton does
+        not answer. Sessions repeat the call periodically, because a call only marks its actor as in use for a limited time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x64\x61nce/v1/frame.proto\x12\x08\x64\x61nce.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"i\n\x07Picture\x12+\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x19.dance.v1.PictureEncoding\x12\x10\n\x08width_px\x18\x02 \x01(\r\x12\x11\n\theight_px\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"n\n\x05\x46rame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x0b\x63\x61ptured_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07picture\x18\x03 \x01(\x0b\x32\x11.dance.v1.Picture\"a\n\tStageTime\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x17\n\x0f\x63ompute_seconds\x18\x02 \x01(\x01\x12\x15\n\rqueue_seconds\x18\x03 \x01(\x01\x12\x15\n\rtotal_seconds\x18\x04 \x01(\x01*\x82\x01\n\x0fPictureEncoding\x12 \n\x1cPICTURE_ENCODING_UNSPECIFIED\x10\x00\x12\x19\n\x15PICTURE_ENCODING_JPEG\x10\x01\x12\x18\n\x14PICTURE_ENCODING_PNG\x10\x02\x12\x18\n\x14PICTURE_ENCODING_RAW\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x64\x61nce/v1/frame.proto\x12\x08\x64\x61nce.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"i\n\x07Picture\x12+\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x19.dance.v1.PictureEncoding\x12\x10\n\x08width_px\x18\x02 \x01(\r\x12\x11\n\theight_px\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"n\n\x05\x46rame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x0b\x63\x61ptured_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07picture\x18\x03 \x01(\x0b\x32\x11.dance.v1.Picture\"a\n\tStageTime\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x17\n\x0f\x63ompute_seconds\x18\x02 \x01(\x01\x12\x15\n\rqueue_seconds\x18\x03 \x01(\x01\x12\x15\n\rtotal_seconds\x18\x04 \x01(\x01*\xa1\x01\n\x0fPictureEncoding\x12 \n\x1cPICTURE_ENCODING_UNSPECIFIED\x10\x00\x12\x19\n\x15PICTURE_ENCODING_JPEG\x10\x01\x12\x18\n\x14PICTURE_ENCODING_PNG\x10\x02\x12\x18\n\x14PICTURE_ENCODING_RAW\x10\x03\x12\x1d\n\x19PICTURE_ENCODING_RAW_RGBA\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -23,7 +23,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dance.v1.frame_pb2', _globa
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_PICTUREENCODING']._serialized_start=386
-  _globals['_PICTUREENCODING']._serialized_end=516
+  _globals['_PICTUREENCODING']._serialized_end=547
   _globals['_PICTURE']._serialized_start=67
   _globals['_PICTURE']._serialized_end=172
   _globals['_FRAME']._serialized_start=174

@@ -12,10 +12,12 @@ class PictureEncoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PICTURE_ENCODING_JPEG: _ClassVar[PictureEncoding]
     PICTURE_ENCODING_PNG: _ClassVar[PictureEncoding]
     PICTURE_ENCODING_RAW: _ClassVar[PictureEncoding]
+    PICTURE_ENCODING_RAW_RGBA: _ClassVar[PictureEncoding]
 PICTURE_ENCODING_UNSPECIFIED: PictureEncoding
 PICTURE_ENCODING_JPEG: PictureEncoding
 PICTURE_ENCODING_PNG: PictureEncoding
 PICTURE_ENCODING_RAW: PictureEncoding
+PICTURE_ENCODING_RAW_RGBA: PictureEncoding
 
 class Picture(_message.Message):
     __slots__ = ("encoding", "width_px", "height_px", "data")

@@ -75,20 +75,42 @@ class OutputFormat(_message.Message):
     full_frame: bool
     def __init__(self, encoding: _Optional[_Union[_frame_pb2.PictureEncoding, str]] = ..., jpeg_quality: _Optional[int] = ..., full_frame: bool = ...) -> None: ...
 
+class Colour(_message.Message):
+    __slots__ = ("red", "green", "blue")
+    RED_FIELD_NUMBER: _ClassVar[int]
+    GREEN_FIELD_NUMBER: _ClassVar[int]
+    BLUE_FIELD_NUMBER: _ClassVar[int]
+    red: int
+    green: int
+    blue: int
+    def __init__(self, red: _Optional[int] = ..., green: _Optional[int] = ..., blue: _Optional[int] = ...) -> None: ...
+
+class Background(_message.Message):
+    __slots__ = ("transparent", "colour", "picture")
+    TRANSPARENT_FIELD_NUMBER: _ClassVar[int]
+    COLOUR_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    transparent: bool
+    colour: Colour
+    picture: _frame_pb2.Picture
+    def __init__(self, transparent: bool = ..., colour: _Optional[_Union[Colour, _Mapping]] = ..., picture: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ...) -> None: ...
+
 class ReturnOptions(_message.Message):
-    __slots__ = ("source_pose", "normalized_pose", "stage_times", "label_map")
+    __slots__ = ("source_pose", "normalized_pose", "stage_times", "label_map", "reference")
     SOURCE_POSE_FIELD_NUMBER: _ClassVar[int]
     NORMALIZED_POSE_FIELD_NUMBER: _ClassVar[int]
     STAGE_TIMES_FIELD_NUMBER: _ClassVar[int]
     LABEL_MAP_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     source_pose: bool
     normalized_pose: bool
     stage_times: bool
     label_map: bool
-    def __init__(self, source_pose: bool = ..., normalized_pose: bool = ..., stage_times: bool = ..., label_map: bool = ...) -> None: ...
+    reference: bool
+    def __init__(self, source_pose: bool = ..., normalized_pose: bool = ..., stage_times: bool = ..., label_map: bool = ..., reference: bool = ...) -> None: ...
 
 class TransferConfig(_message.Message):
-    __slots__ = ("actor", "actor_version", "mode", "output", "source_body", "dancer", "look_ahead_frames", "return_options", "checkpoint_every_frames", "checkpoint", "pose_backend", "pose_detail", "face_and_hands_every_n", "frame_rate_hz")
+    __slots__ = ("actor", "actor_version", "mode", "output", "source_body", "dancer", "look_ahead_frames", "return_options", "checkpoint_every_frames", "checkpoint", "pose_backend", "pose_detail", "face_and_hands_every_n", "frame_rate_hz", "background")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +125,7 @@ class TransferConfig(_message.Message):
     POSE_DETAIL_FIELD_NUMBER: _ClassVar[int]
     FACE_AND_HANDS_EVERY_N_FIELD_NUMBER: _ClassVar[int]
     FRAME_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
+    BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     actor: str
     actor_version: int
     mode: TransferMode
@@ -117,7 +140,8 @@ class TransferConfig(_message.Message):
     pose_detail: _pose_pb2.PoseDetail
     face_and_hands_every_n: int
     frame_rate_hz: float
-    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., mode: _Optional[_Union[TransferMode, str]] = ..., output: _Optional[_Union[OutputFormat, _Mapping]] = ..., source_body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., dancer: _Optional[_Union[_pose_pb2.DancerSelection, _Mapping]] = ..., look_ahead_frames: _Optional[int] = ..., return_options: _Optional[_Union[ReturnOptions, _Mapping]] = ..., checkpoint_every_frames: _Optional[int] = ..., checkpoint: _Optional[bytes] = ..., pose_backend: _Optional[_Union[_pose_pb2.PoseBackend, str]] = ..., pose_detail: _Optional[_Union[_pose_pb2.PoseDetail, str]] = ..., face_and_hands_every_n: _Optional[int] = ..., frame_rate_hz: _Optional[float] = ...) -> None: ...
+    background: Background
+    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., mode: _Optional[_Union[TransferMode, str]] = ..., output: _Optional[_Union[OutputFormat, _Mapping]] = ..., source_body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., dancer: _Optional[_Union[_pose_pb2.DancerSelection, _Mapping]] = ..., look_ahead_frames: _Optional[int] = ..., return_options: _Optional[_Union[ReturnOptions, _Mapping]] = ..., checkpoint_every_frames: _Optional[int] = ..., checkpoint: _Optional[bytes] = ..., pose_backend: _Optional[_Union[_pose_pb2.PoseBackend, str]] = ..., pose_detail: _Optional[_Union[_pose_pb2.PoseDetail, str]] = ..., face_and_hands_every_n: _Optional[int] = ..., frame_rate_hz: _Optional[float] = ..., background: _Optional[_Union[Background, _Mapping]] = ...) -> None: ...
 
 class SessionLimits(_message.Message):
     __slots__ = ("max_frames_in_flight", "max_frame_side_px", "max_frame_bytes")
@@ -182,7 +206,7 @@ class NoPicture(_message.Message):
     def __init__(self, reason: _Optional[_Union[NoPictureReason, str]] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class TransferAnswer(_message.Message):
-    __slots__ = ("sequence", "picture", "no_picture", "remarks", "stage_times", "source_pose", "normalized_pose", "label_map", "checkpoint", "frame_seconds", "transform")
+    __slots__ = ("sequence", "picture", "no_picture", "remarks", "stage_times", "source_pose", "normalized_pose", "label_map", "checkpoint", "frame_seconds", "transform", "reference")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     PICTURE_FIELD_NUMBER: _ClassVar[int]
     NO_PICTURE_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +218,7 @@ class TransferAnswer(_message.Message):
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     FRAME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     TRANSFORM_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     picture: _frame_pb2.Picture
     no_picture: NoPicture
@@ -205,7 +230,8 @@ class TransferAnswer(_message.Message):
     checkpoint: bytes
     frame_seconds: float
     transform: _normalize_pb2.BodyTransform
-    def __init__(self, sequence: _Optional[int] = ..., picture: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ..., no_picture: _Optional[_Union[NoPicture, _Mapping]] = ..., remarks: _Optional[_Iterable[_Union[FrameRemark, str]]] = ..., stage_times: _Optional[_Iterable[_Union[_frame_pb2.StageTime, _Mapping]]] = ..., source_pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., normalized_pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., label_map: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ..., checkpoint: _Optional[bytes] = ..., frame_seconds: _Optional[float] = ..., transform: _Optional[_Union[_normalize_pb2.BodyTransform, _Mapping]] = ...) -> None: ...
+    reference: _frame_pb2.Picture
+    def __init__(self, sequence: _Optional[int] = ..., picture: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ..., no_picture: _Optional[_Union[NoPicture, _Mapping]] = ..., remarks: _Optional[_Iterable[_Union[FrameRemark, str]]] = ..., stage_times: _Optional[_Iterable[_Union[_frame_pb2.StageTime, _Mapping]]] = ..., source_pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., normalized_pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., label_map: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ..., checkpoint: _Optional[bytes] = ..., frame_seconds: _Optional[float] = ..., transform: _Optional[_Union[_normalize_pb2.BodyTransform, _Mapping]] = ..., reference: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ...) -> None: ...
 
 class Draining(_message.Message):
     __slots__ = ("checkpoint", "next_sequence")
@@ -229,8 +255,16 @@ class ListActorsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class WardrobeSummary(_message.Message):
+    __slots__ = ("key_frames", "facings")
+    KEY_FRAMES_FIELD_NUMBER: _ClassVar[int]
+    FACINGS_FIELD_NUMBER: _ClassVar[int]
+    key_frames: int
+    facings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, key_frames: _Optional[int] = ..., facings: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ActorSummary(_message.Message):
-    __slots__ = ("actor", "actor_version", "stage_size", "full_frame_size", "preset", "label_map_version", "unavailable", "body", "served_percent")
+    __slots__ = ("actor", "actor_version", "stage_size", "full_frame_size", "preset", "label_map_version", "unavailable", "body", "served_percent", "size_bytes", "wardrobe")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     STAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -240,6 +274,8 @@ class ActorSummary(_message.Message):
     UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
     BODY_FIELD_NUMBER: _ClassVar[int]
     SERVED_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WARDROBE_FIELD_NUMBER: _ClassVar[int]
     actor: str
     actor_version: int
     stage_size: _normalize_pb2.FrameSize
@@ -249,7 +285,9 @@ class ActorSummary(_message.Message):
     unavailable: str
     body: _normalize_pb2.BodyStats
     served_percent: float
-    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ...) -> None: ...
+    size_bytes: int
+    wardrobe: WardrobeSummary
+    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ..., size_bytes: _Optional[int] = ..., wardrobe: _Optional[_Union[WardrobeSummary, _Mapping]] = ...) -> None: ...
 
 class ListActorsResponse(_message.Message):
     __slots__ = ("actors",)

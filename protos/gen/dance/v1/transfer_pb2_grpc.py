@@ -39,7 +39,8 @@ class TransferServiceServicer(object):
     def Transfer(self, request_iterator, context):
         """Transfer answers every frame once, in the order sent, and ends when the requests end. INVALID_ARGUMENT: the config
         or a frame breaks the contract; BadRequest names the field; do not retry. NOT_FOUND: the actor does not exist.
-        FAILED_PRECONDITION: the actor has another label-map version. UNIMPLEMENTED: this server does not support a field.
+        FAILED_PRECONDITION: the actor's label map or wardrobe has another version. UNIMPLEMENTED: this server does not
+        support a field.
         UNAVAILABLE: a stage failed; the message names the stage and the frame. DEADLINE_EXCEEDED: a stage or the client
         was silent for longer than allowed. RESOURCE_EXHAUSTED: the server is full; RetryInfo has the time until a retry.
         """

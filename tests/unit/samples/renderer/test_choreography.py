@@ -5,7 +5,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from samples.renderer.choreography import ACTOR_DANCE, ARMS, SOURCE_DANCE, ArmPose, Dance, FootPose, KeyPose
+from samples.renderer.choreography import ARMS, ArmPose, Dance, FootPose, KeyPose
+from samples.renderer.dances import ACTOR_DANCE, SOURCE_DANCE
 from samples.renderer.geometry import Vector
 
 DANCES = {"source": SOURCE_DANCE, "actor": ACTOR_DANCE}
@@ -28,7 +29,7 @@ def _numbers(pose: KeyPose) -> Vector:
 @pytest.mark.parametrize("dance", DANCES.values(), ids=DANCES)
 def test_a_dance_never_jumps(dance: Dance) -> None:
     """At 50 pictures a second, nothing changes abruptly between two of them."""
-    rows = np.stack([_numbers(dance.pose_at(float(t))) for t in np.arange(0, min(dance.seconds, 15), 0.02)])
+    rows = np.stack([_numbers(dance.pose_at(float(t))) for t in np.arange(0, dance.seconds, 0.02)])
     assert np.abs(np.diff(rows, axis=0)).max() < 0.25
 
 
@@ -52,7 +53,7 @@ def test_arm_directions_stay_unit(dance: Dance) -> None:
 
 def test_the_clip_lasts_six_seconds() -> None:
     assert SOURCE_DANCE.seconds == pytest.approx(6)
-    assert ACTOR_DANCE.seconds == pytest.approx(60)
+    assert ACTOR_DANCE.seconds == pytest.approx(20)
 
 
 def test_the_footage_covers_the_clip() -> None:

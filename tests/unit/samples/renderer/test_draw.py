@@ -1,5 +1,7 @@
 """Renderings and their ground truth, at a small size."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -73,3 +75,16 @@ def test_every_part_casts_a_shadow_on_the_floor(drawn) -> None:
     darker = empty_room(renderer).astype(int).sum(axis=2) - rendering.picture.astype(int).sum(axis=2)
     floor = (rendering.mask == 0) & (np.arange(SIZE)[:, None] > 0.75 * SIZE)
     assert (darker[floor] > 40).sum() > 30
+
+
+def test_the_print_is_on_the_front_only() -> None:
+    """Facing the camera the shirt shows the chest's print, and facing away the other one."""
+    renderer = ACTOR.renderer(256, 256)
+    pose = ACTOR.dance.pose_at(0)
+    pictures = [renderer.render(replace(pose, turn_deg=turn_deg)) for turn_deg in (0.0, 180.0)]
+    for drawn in pictures:
+        neck, hip = drawn.joints_px[1], drawn.joints_px[8]
+        chest = drawn.picture[int(neck[1]) : int(hip[1]), int(neck[0]) - 10 : int(neck[0]) + 10].astype(int)
+        printed = (chest[..., 0] > chest[..., 1] - 30) & (chest.sum(axis=2) > 330)  # cream on green
+        assert 0.05 < printed.mean() < 0.5
+    assert np.abs(pictures[0].picture.astype(int) - pictures[1].picture).max() > 100

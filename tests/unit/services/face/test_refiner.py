@@ -28,7 +28,13 @@ class FakeEngine:
 
     def run(self, *pictures: Picture) -> Picture:
         """See `serving.inference.engine.PictureEngine`."""
-        first, second = pictures
+        return self.run_all([pictures])[0][0]
+
+    def run_all(self, items: Sequence[Sequence[Picture]]) -> list[tuple[Picture, ...]]:
+        """See `serving.inference.engine.PictureEngine`."""
+        return [(self._refined(*pictures),) for pictures in items]
+
+    def _refined(self, first: Picture, second: Picture) -> Picture:
         assert (first == 255).all()
         return np.zeros((9, 9, 3), np.uint8) if self.grows else (second + self.version).astype(np.uint8)
 

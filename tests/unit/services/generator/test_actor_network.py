@@ -46,6 +46,10 @@ class FakeEngine:
         self.shapes = [picture.shape for picture in items[0]]
         return [np.resize(first, self.shape).astype(self.dtype) for first, *_ in items]
 
+    def run_all(self, items: Sequence[Sequence[Picture]]) -> list[tuple[Picture, ...]]:
+        """See `serving.inference.engine.PictureEngine`; the reference comes back as the person."""
+        return [(frame, *pictures[2:]) for frame, pictures in zip(self.run_batch(items), items, strict=True)]
+
 
 def pair(value: int) -> tuple[Picture, Picture]:
     """A label map of one colour, and the zero picture."""
@@ -60,6 +64,28 @@ def test_a_cpu_paints_one_by_one_and_a_gpu_together(one_by_one: bool, batches: l
     assert engine.batches == batches
     assert [int(item.frame[0, 0, 0]) for item in painted] == [1, 2, 3]
     assert all(item.compute_seconds > 0 for item in painted)
+
+
+def test_the_person_is_drawn_only_on_request():
+    """With a reference the network returns the person as well, if it is requested."""
+    item = (*pair(1), np.full((4, 6, 4), 9, np.uint8))
+    painter = Painter(actor(reference=True), FakeEngine(), one_by_one=True)
+    assert painter.draws_person
+    assert painter.paint([item])[0].person is None
+    drawn = painter.paint([item], with_person=True)[0]
+    assert int(drawn.frame[0, 0, 0]) == 1
+    assert drawn.person is not None
+    assert (drawn.person == 9).all()
+
+
+def test_a_network_without_a_person_cannot_return_one():
+    """An actor of an earlier release has one output; asking for the person names the actor."""
+    painter = Painter(ACTOR, FakeEngine(), one_by_one=True)
+    assert not painter.draws_person
+    with pytest.raises(
+        ActorUnusable, match=r"'a' version 3: its network returns uint8 \(4, 6, 3\), expected.*and uint8"
+    ):
+        painter.paint([pair(1)], with_person=True)
 
 
 def test_an_empty_batch_is_allowed():

@@ -77,6 +77,7 @@ class FakePainter:
     precision = "bf16"
     fails = False
     reference = False
+    draws_person = False
 
     def check(self, name: str, picture: np.ndarray[Any, Any]) -> None:
         """See `Painter.check`."""
@@ -88,11 +89,11 @@ class FakePainter:
         if "REFERENCE" in given and not self.reference:
             raise BadInput("REFERENCE", "was sent")
 
-    def paint(self, items: list[Any]) -> list[Painted]:
-        """See `Painter.paint`."""
+    def paint(self, items: list[Any], *, with_person: bool) -> list[Painted]:
+        """See `Painter.paint`; the reference comes back as the person."""
         if self.fails:
             raise ActorUnusable("the network fell ill")
-        return [Painted(label_map, 0.25) for label_map, *_ in items]
+        return [Painted(label_map, 0.25, *(rest[1:] if with_person else ())) for label_map, *rest in items]
 
 
 @pytest.fixture
@@ -200,6 +201,18 @@ def test_a_failing_network_is_an_error_for_each(model: Any, monkeypatch: pytest.
     monkeypatch.setattr(FakePainter, "fails", True)
     responses = model.execute([FakeRequest(), FakeRequest()])
     assert [(r.error.code, r.error.message) for r in responses] == [("internal", "the network fell ill")] * 2
+
+
+def test_the_person_is_returned_if_requested_and_drawn(model: Any, monkeypatch: pytest.MonkeyPatch):
+    """Versions with a wardrobe return it on request. Others leave it out, and the rest of the answer is complete."""
+    asked = ["FRAME", "PERSON"]
+    (without,) = model.execute([FakeRequest(asked=asked)])
+    assert set(without.outputs) == {"FRAME"}
+    monkeypatch.setattr(FakePainter, "reference", True)
+    monkeypatch.setattr(FakePainter, "draws_person", True)
+    drawn, not_asked = model.execute([FakeRequest(reference_count=1, asked=asked), FakeRequest(reference_count=1)])
+    assert drawn.outputs["PERSON"].shape == (1, SIDE_PX, SIDE_PX, 4)
+    assert set(not_asked.outputs) == {"FRAME", "COMPUTE_SECONDS"}
 
 
 def test_versions_with_a_wardrobe_take_as_many_references_as_label_maps(model: Any, monkeypatch: pytest.MonkeyPatch):

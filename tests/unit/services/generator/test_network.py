@@ -149,6 +149,20 @@ def test_untrained_copy_network_returns_the_reference_over_the_plate(bf16):
     assert (served.float() - over).abs().max() <= 2
 
 
+def test_served_person_over_the_plate_is_the_served_picture():
+    """The person alone is premultiplied; laid over the plate it is the picture that the network draws, to a level."""
+    torch.manual_seed(0)
+    network = CopyGenerator(4, 1, 1)
+    network.begin_with_copy(share_logit=1.0)
+    plate, drawn = pictures(0)[0].numpy(), reference(1)
+    with torch.inference_mode():
+        frame, person = ServedGenerator(network, plate, returns_person=True)(pictures(2), pictures(3), drawn)
+    assert person.shape[-1] == 4
+    assert person.dtype == torch.uint8
+    over = person[..., :3] + (1 - person[..., 3:] / 255.0) * torch.from_numpy(plate)
+    assert (over - frame).abs().max() <= 1.5
+
+
 def test_copy_network_begins_near_the_reference_and_learns_from_there():
     """Where the reference covers the place the first picture is mostly the reference, elsewhere the plate."""
     torch.manual_seed(0)

@@ -7,6 +7,7 @@ import pytest
 
 from motion.crop import Crop
 from motion.frame import FrameSize
+from training.footage_report.coverage import View
 from training.preparation.footage_checks import CheckedFootage, check_footage, refusals
 from training.preparation.frame_table import FrameTable
 
@@ -25,8 +26,7 @@ def good():
         face_box_px=np.full((FRAMES, 3), 90, np.int32),
         left_hand=YES,
         right_hand=YES,
-        arms_up=YES,
-        turned_away=NO,
+        views=dict.fromkeys(View, YES),
         people=np.ones(FRAMES, np.int16),
         camera_shift_px=np.full(FRAMES, 0.1, np.float32),
         light_levels=np.zeros(FRAMES, np.float32),
@@ -74,14 +74,14 @@ def test_good_footage_is_good(good):
         ("poses", {"seen": part(0.9)}, "warning", "a person in 2700 of 3000 frames"),
         ("poses", {"seen": part(0.4)}, "refused", "1200 of 3000"),
         ("poses", {"seen": NO}, "refused", "0 of 3000"),
-        ("length", {"seen": part(0.2)}, "warning", "24 seconds"),
+        ("length", {"seen": part(0.1)}, "warning", "12 seconds"),
         ("whole body", {"whole_body": part(0.8)}, "warning", "80%"),
         ("whole body", {"whole_body": part(0.3)}, "refused", "30%"),
         ("size", {"body_height_px": np.full(FRAMES, 300, np.float32)}, "warning", "77 of 256 as drawn"),
         ("size", {"body_height_px": np.full(FRAMES, 120, np.float32)}, "refused", "31 of 256 as drawn"),
         ("faces", {"face_box_px": np.zeros((FRAMES, 3), np.int32)}, "warning", "0%"),
         ("hands", {"left_hand": NO, "right_hand": part(0.3)}, "warning", "left in 0%, right in 30%"),
-        ("movement", {"arms_up": NO}, "warning", "arms above the head in 0%"),
+        ("sides", {"views": dict.fromkeys(View, YES) | {View.LEFT_SIDE: NO}}, "warning", "left side not shown"),
         (
             "camera",
             {"camera_shift_px": np.full(FRAMES, 8, np.float32)},

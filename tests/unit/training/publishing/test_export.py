@@ -70,11 +70,12 @@ def test_files_speak_uint8_pictures_of_any_batch(generator, tmp_path):
     for file, names in ((path, GENERATOR_NAMES), (tmp_path / "face.onnx", FACE_NAMES)):
         model = onnx.load(str(file))
         ports = [*model.graph.input, *model.graph.output]
-        assert tuple(port.name for port in ports) == names
+        inputs, outputs = names
+        assert tuple(port.name for port in ports) == (*inputs, *outputs)
         assert [port.type.tensor_type.elem_type for port in ports] == [onnx.TensorProto.UINT8] * 3
         assert [port.type.tensor_type.shape.dim[0].dim_param for port in ports[:2]] == ["batch"] * 2
         pair = np.stack([picture(1), picture(2)])
-        (answer,) = ReferenceEvaluator(model).run(None, {names[0]: pair, names[1]: pair})
+        (answer,) = ReferenceEvaluator(model).run(None, {inputs[0]: pair, inputs[1]: pair})
         assert np.shape(answer) == pair.shape
 
 
@@ -152,6 +153,7 @@ def test_copy_network_is_exported_with_its_reference_and_rebuilt(tmp_path):
     export_generator(network, picture(9), path, SIDE, SIDE)
     model = onnx.load(str(path))
     assert [graph_input.name for graph_input in model.graph.input] == ["label_map", "previous_frame", "reference"]
+    assert [graph_output.name for graph_output in model.graph.output] == ["frame", "person"]
     covered = np.full((SIDE, SIDE, 1), 255, np.uint8)
     inputs = [(picture(i), picture(i + 10), np.concatenate([picture(i + 20), covered], axis=2)) for i in range(2)]
     with torch.inference_mode():
@@ -160,6 +162,21 @@ def test_copy_network_is_exported_with_its_reference_and_rebuilt(tmp_path):
     rebuilt = served_generator(path, "reflection")
     assert isinstance(rebuilt.network, CopyGenerator)
     assert difference_db(rebuilt, drawn, inputs) > 45
+
+
+def test_engine_returns_the_person_on_request(tmp_path):
+    """The person over the plate is the frame, to a level; without a request the engine returns the frame alone."""
+    path = tmp_path / "generator.onnx"
+    export_generator(spread(CopyGenerator(4, 1, 1)), picture(9), path, SIDE, SIDE)
+    engine = open_engine(path, precision="f32", inputs=3)
+    reference = np.concatenate([picture(3) // 2, np.full((SIDE, SIDE, 1), 128, np.uint8)], axis=2)
+    item = (picture(1), picture(2), reference)
+    ((frame, person),) = engine.run_all([item])
+    assert person.shape == (SIDE, SIDE, 4)
+    assert np.ptp(person[..., 3]) > 50
+    over = person[..., :3] + picture(9) * (1 - person[..., 3:] / 255.0)
+    assert np.abs(over - frame).max() <= 1.5
+    assert np.abs(engine.run(*item).astype(int) - frame).max() <= 1
 
 
 @pytest.mark.parametrize("kind", [GlobalGenerator, LocalEnhancer])

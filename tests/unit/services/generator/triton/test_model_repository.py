@@ -30,6 +30,7 @@ def test_the_configuration_is_the_contract(tmp_path: Path, name: str):
     assert [i.name for i in config.input if i.optional] == ["REFERENCE"]
     assert [(o.name, model_config_pb2.DataType.Name(o.data_type)) for o in config.output] == [
         ("FRAME", "TYPE_UINT8"),
+        ("PERSON", "TYPE_UINT8"),
         ("COMPUTE_SECONDS", "TYPE_FP64"),
         ("PRECISION", "TYPE_STRING"),
     ]

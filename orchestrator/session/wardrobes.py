@@ -1,0 +1,102 @@
+"""The wardrobes that sessions draw from: each version of an actor is loaded once, and its sessions share it."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from motion.wardrobe.pieces import Wardrobe
+from serving.actors.store import Actor
+from serving.observability import metrics
+
+_Version = tuple[str, int]
+
+
+class _Loaded(NamedTuple):
+    wardrobe: Wardrobe
+    bytes: int
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """One version's wardrobe. users: how many sessions draw from it, or wait for it."""
+
+    loading: asyncio.Future[_Loaded]
+    users: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """The memory of the wardrobe; 0 until it is loaded."""
+        failed = not self.loading.done() or self.loading.cancelled() or self.loading.exception()
+        return 0 if failed else self.loading.result().bytes
+
+
+class Wardrobes:
+    """Lends wardrobes to sessions. For one event loop.
+
+    A wardrobe in use stays in memory. One that no session uses waits there for the next session: within `idle_bytes`
+    for all of these together, and until a session begins with another version of its actor. The least recently used
+    goes first.
+
+    threads: where wardrobes are read.
+    """
+
+    def __init__(self, threads: Executor, *, idle_bytes: int) -> None:
+        self._threads = threads
+        self._idle_bytes = idle_bytes
+        self._shelves: dict[_Version, _Shelf] = {}
+        """The least recently used come first."""
+
+    async def borrow(self, actor: Actor) -> Wardrobe:
+        """Return the wardrobe of an actor that has one. Every success needs a `give_back`. Raises ActorUnusable."""
+        version = (actor.id, actor.version)
+        shelf = self._shelves.get(version)
+        if shelf is None:
+            loading = asyncio.get_running_loop().run_in_executor(self._threads, _load, actor)
+            loading.add_done_callback(_retrieve)
+            shelf = self._shelves[version] = _Shelf(loading)
+        shelf.users += 1
+        try:
+            # A session that is cancelled must not cancel the loading for the others.
+            loaded = await asyncio.shield(shelf.loading)
+        except BaseException:
+            self.give_back(actor)
+            raise
+        for idle in self._idle():
+            if idle[0] == actor.id:  # a session began with another version of it
+                del self._shelves[idle]
+        self._measure()
+        return loaded.wardrobe
+
+    def give_back(self, actor: Actor) -> None:
+        """Note that a session no longer uses the wardrobe that it borrowed."""
+        version = (actor.id, actor.version)
+        shelf = self._shelves.pop(version)
+        shelf.users -= 1
+        if shelf.users or shelf.bytes:
+            self._shelves[version] = shelf  # as the most recently used
+        idle = self._idle()
+        while sum(self._shelves[version].bytes for version in idle) > self._idle_bytes:
+            del self._shelves[idle.pop(0)]
+        self._measure()
+
+    def _idle(self) -> list[_Version]:
+        return [version for version, shelf in self._shelves.items() if not shelf.users]
+
+    def _measure(self) -> None:
+        metrics.WARDROBE_BYTES.set(sum(shelf.bytes for shelf in self._shelves.values()))
+
+
+def _load(actor: Actor) -> _Loaded:
+    wardrobe = actor.read_wardrobe()
+    # Measuring it prepares what the first drawing would otherwise have to wait for.
+    return _Loaded(wardrobe, wardrobe.memory_bytes)
+
+
+def _retrieve(loading: asyncio.Future[_Loaded]) -> None:
+    """Look at the outcome: asyncio logs unseen errors, such as one whose only session was cancelled."""
+    with suppress(asyncio.CancelledError):
+        loading.exception()
