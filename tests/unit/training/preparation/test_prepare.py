@@ -72,7 +72,7 @@ def test_preparation_gives_what_training_reads(footage, tmp_path):
 
 def test_what_the_footage_does_not_show_is_filled_like_the_place(footage, tmp_path):
     """A crop larger than the frame shows the filled place there, in every picture; it counts as not seen."""
-    path, frames, _ = footage
+    path, *_ = footage
     prepared = prepare(path, tmp_path / "work", 40, 40, whole_frame=True, anyway=True)
     outside = np.ones((40, 40), bool)
     outside[4:36] = False
