@@ -34,6 +34,7 @@ from typing import Annotated, Final, get_type_hints
 import typer
 
 from benchmarks import table
+from benchmarks.slim_preset import slim_256
 from motion.crop import Crop
 from motion.frame import FrameSize, Picture
 from serving.errors import BadInput, DanceError
@@ -47,7 +48,7 @@ from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing
 from training.loop.trainer import Budget, Step, Trainer, TrainingStopped
 from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, settle
-from training.presets import Preset, slim_256
+from training.presets import Preset
 from training.process.work_folder import locked
 
 _DEVICE: Final = "cpu"

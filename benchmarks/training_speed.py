@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import table
+from benchmarks.slim_preset import slim_256
 from benchmarks.stand_ins import dancer
 from motion.body import BodyStats
 from motion.crop import whole_frame_crop
@@ -200,7 +201,9 @@ def _machine(device: str) -> str:
 
 
 def main(
-    preset: Annotated[str, typer.Option(help="The preset whose network, losses and size are used.")] = "slim-256",
+    preset: Annotated[
+        str, typer.Option(help="Network, losses and size: slim-256, or a preset without a reference.")
+    ] = "slim-256",
     batch: Annotated[int, typer.Option(min=1, help="Pairs in a step.")] = 1,
     steps: Annotated[int, typer.Option(min=1, help="Steps in each block.")] = 4,
     rounds: Annotated[int, typer.Option(min=1, help="Blocks of each loop.")] = 5,
@@ -210,7 +213,7 @@ def main(
 ) -> None:
     """Print the frames seen per second of both loops, and their ratio."""
     settle(device)
-    asked = with_perceptual(preset_named(preset), perceptual)
+    asked = with_perceptual(slim_256() if preset == "slim-256" else preset_named(preset), perceptual)
     ours = computable(asked, device)
     vgg = perceptual_network(asked.perceptual)
     vgg = None if vgg is None else vgg.to(device)

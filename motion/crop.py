@@ -51,6 +51,12 @@ class Crop:
         scale_x, scale_y = self.out_width_px / self.width_px, self.out_height_px / self.height_px
         return pose.transformed(scale_x, scale_y, -self.x_px * scale_x, -self.y_px * scale_y)
 
+    def from_crop(self, pose: Pose) -> Pose:
+        """Convert a pose from pixels of the network's picture to pixels of the footage."""
+        return pose.transformed(
+            self.width_px / self.out_width_px, self.height_px / self.out_height_px, self.x_px, self.y_px
+        )
+
     def cut(self, picture: Picture) -> Picture:
         """Return what the network sees of `[H, W, 3]` uint8 footage, as `[out_height_px, out_width_px, 3]` uint8."""
         cut = cut_rectangle(picture, self.x_px, self.y_px, self.width_px, self.height_px)

@@ -24,11 +24,11 @@ HEADER: Final = """\
 """
 FOOTAGE: Final = FootageRequest(files=[Path("/footage/me.mp4")])
 TRAINING: Final = on_cluster(
-    TrainRequest(footage=FOOTAGE, actor="me", preset="full-512", consent="who agreed, to what"), FOOTAGE, 1
+    TrainRequest(footage=FOOTAGE, actor="me", preset="fine-512", consent="who agreed, to what"), FOOTAGE, 1
 )
 EXAMPLE: Final = ClusterTraining(training=TRAINING, access=ClusterAccess())
 """The request that train.yaml, the template, shows."""
-ON_CPUS: Final = replace(TRAINING, preset="slim-256", device="cpu")
+ON_CPUS: Final = replace(TRAINING, preset="quick-512", device="cpu")
 VARIANTS: Final = {
     "train-cpu.yaml": (
         "One training as one pod without a GPU",

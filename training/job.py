@@ -1,11 +1,12 @@
 """The training job: turns footage of a person into a published actor, in phases, and can be resumed.
 
 1. prepare: poses, masks, body, crop, plate, label maps (kept, and not part of the training budget)
-2. coarse: the generator inside a local enhancer, at half size, for presets that have one
-3. body: the generator, on pairs of frames
-4. face: the face network, on what the finished body draws
-5. evaluate: the exported networks on held-out frames, against the baselines
-6. publish: into the actor store
+2. wardrobe: the actor's limbs, and a first version that shows them alone, for presets with a reference
+3. coarse: the generator inside a local enhancer, at half size, for presets that have one
+4. body: the generator, on pairs of frames; presets with a reference publish better versions meanwhile
+5. face: the face network, on what the finished body draws
+6. evaluate: the exported networks on held-out frames, against the baselines
+7. publish: into the actor store
 
 The same call resumes a job that was stopped or killed; called with a larger budget after its end, it trains further.
 Started by torchrun, several processes train together; rank 0 writes and reports for all.
@@ -13,6 +14,7 @@ Started by torchrun, several processes train together; rank 0 writes and reports
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -22,7 +24,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from serving.actors.store import Actor, ActorStore
+from serving.actors.store import Actor
 from serving.errors import BadInput
 from training.checkpoints.identity import (
     BODY_OF_THE_FACE,
@@ -35,6 +37,7 @@ from training.checkpoints.identity import (
 from training.checkpoints.store import Checkpoints
 from training.data.pairs import Pairs
 from training.data.prepared_footage import PreparedFootage, load_prepared, preparation_name
+from training.data.references import References
 from training.evaluation.held_out_frames import HeldOut
 from training.loop.body_learner import BodyLearner
 from training.loop.budgets import Budgets
@@ -47,12 +50,11 @@ from training.loop.trainer import Budget, Step, Trainer, TrainingStopped
 from training.networks.cpu_layers import accelerate
 from training.networks.recurrent_drawing import Draw
 from training.networks.vgg import name_of, perceptual_network
-from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, settle
+from training.preset_setup import computable, drawing_for, pairs_for, prepared_for, references_for, settle
 from training.presets import coarse_stage, with_padding
 from training.process.distributed import ALONE, Ranks, joined
 from training.process.work_folder import check_writable, full_disk_told, locked
-from training.publishing.publish import Trained, publish
-from training.publishing.training_record import training_record
+from training.publishing.versions import Versions
 from training.reporting import metrics
 from training.reporting.held_out_scores import HeldOutScores
 from training.reporting.progress import OnProgress, PhaseClock, Progress
@@ -113,6 +115,7 @@ class _Job:
         self.budgets = Budgets(self.preset, settings.minutes, settings.pictures, coarse)
         self.vgg: nn.Module | None = None
         self._clock = PhaseClock()
+        self._began = time.monotonic()
 
     def run(self) -> Actor:
         if not self.ranks.is_first:
@@ -136,40 +139,43 @@ class _Job:
             self._note("starting", state_checkpoint_space(self.preset, *files))
         identity["stage"] = prepared.folder.name
         split = prepared.split()
-        pairs = pairs_for(self.preset, prepared, split, settings.seed)
-        held_out = HeldOut(prepared, split, self.preset, self._stop_if_asked)
-        body, body_steps = self._train_body(prepared, pairs, held_out, identity)
+        cutting = partial(self._report_count, "cutting limbs")
+        references = self.ranks.first_first(partial(references_for, self.preset, prepared, split, cutting))
+        pairs = pairs_for(self.preset, prepared, split, settings.seed, references)
+        held_out = HeldOut(prepared, split, self.preset, self._stop_if_asked, references)
+        versions = self._versions(prepared, references, held_out, identity) if self.ranks.is_first else None
+        first = self.ranks.told_by_first(None if versions is None else versions.first())
+        if settings.minutes == 0:
+            assert first is not None
+            return first
+        body, body_steps = self._train_body(prepared, pairs, held_out, versions, identity)
         face, face_steps = None, 0
         if self.preset.face is not None:
-            face, face_steps = self._train_face(prepared, pairs, body, identity)
+            face, face_steps = self._train_face(prepared, pairs, body, references, identity)
         published = None
-        if self.ranks.is_first:
-            trained = Trained(
-                actor_id=settings.actor,
-                consent=settings.consent,
-                preset=self.preset,
-                prepared=prepared,
-                held_out=held_out,
-                body=body,
-                face=face,
-                record=training_record(
-                    settings, self.preset, self.budgets.text, prepared, body, face, fingerprint(identity)
-                ),
-            )
-            published = publish(
-                ActorStore(settings.store_root),
-                trained,
-                self.folder,
-                partial(self._report_count, "evaluating"),
-                partial(self._note, "published"),
-                nothing_new=body_steps + face_steps == 0,
-                serve_anyway=settings.publish_anyway,
-            )
+        if versions is not None:
+            published = versions.last(body, face, nothing_new=body_steps + face_steps == 0)
         actor = self.ranks.told_by_first(published)
         assert actor is not None
         if self.ranks.is_first:
             (self.folder / _CROPS_FILE).unlink(missing_ok=True)
         return actor
+
+    def _versions(
+        self, prepared: PreparedFootage, references: References | None, held_out: HeldOut, identity: dict[str, str]
+    ) -> Versions:
+        return Versions(
+            settings=self.settings,
+            preset=self.preset,
+            length=self.budgets.text,
+            state=fingerprint(identity),
+            prepared=prepared,
+            references=references,
+            held_out=held_out,
+            on_step=partial(self._report_count, "evaluating"),
+            note=partial(self._note, "published"),
+            began=self._began,
+        )
 
     def _identity(self) -> dict[str, str]:
         """The identity of this training, with the padding of the networks that it resumes or starts from.
@@ -256,7 +262,12 @@ class _Job:
         return learner
 
     def _train_body(
-        self, prepared: PreparedFootage, pairs: Pairs, held_out: HeldOut, identity: dict[str, str]
+        self,
+        prepared: PreparedFootage,
+        pairs: Pairs,
+        held_out: HeldOut,
+        versions: Versions | None,
+        identity: dict[str, str],
     ) -> tuple[BodyLearner, int]:
         """The trained body, and the number of steps taken now."""
         learner = BodyLearner(self.preset, pairs, self.computing, vgg=self.vgg)
@@ -276,18 +287,27 @@ class _Job:
                     draw = self._drawing(prepared, learner)
                     note = scores.add(step.seconds, step.pictures_seen, draw, trainer.curves)
                     self.report(Progress(phase="body", part=step.progress, note=note))
+            if versions is not None and versions.is_due(step.pictures_seen, step.progress):
+                with suppress(TrainingStopped):
+                    versions.better(learner)
 
         trainer.run(on_step, self.should_stop)
         return learner, trainer.steps
 
     def _train_face(
-        self, prepared: PreparedFootage, pairs: Pairs, body: BodyLearner, identity: dict[str, str]
+        self,
+        prepared: PreparedFootage,
+        pairs: Pairs,
+        body: BodyLearner,
+        references: References | None,
+        identity: dict[str, str],
     ) -> tuple[FaceLearner | None, int]:
         """The trained face network, None if the footage shows no face, and the number of steps taken now."""
         path, crops = self.folder / _CROPS_FILE, None
         if self.ranks.is_first:
             draw, on_run = self._drawing(prepared, body), partial(self._report_count, "drawing faces")
-            crops = cut_faces(prepared, pairs, draw, self.preset, path, on_run, check=self._stop_if_asked)
+            check = self._stop_if_asked
+            crops = cut_faces(prepared, pairs, draw, self.preset, path, on_run, check=check, references=references)
         if not self.ranks.told_by_first(None if crops is None else len(crops)):
             self._note("face", "the footage shows no face, so there is no face network")
             return None, 0

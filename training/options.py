@@ -21,8 +21,8 @@ FOOTAGE: Final = typer.Argument(
     help="Videos of the person, whole body, from a camera that stands still; one or several, in order.",
     show_default=False,
 )
-PRESETS: Final = "slim-256, slim-512, full-512, paper-512 or paper-1024"
-DEFAULT_PRESET: Final = "slim-256"
+PRESETS: Final = "quick-256, quick-512, fine-512, paper-512 or paper-1024"
+DEFAULT_PRESET: Final = "quick-512"
 DEFAULT_ACTORS: Final = Path("actors")
 DEFAULT_WORK: Final = Path("work")
 
@@ -62,7 +62,8 @@ class FootageRequest:
 class TrainOptions:
     """The options of a training, apart from its footage and preset. Raises BadInput for values that make no sense.
 
-    minutes: training time of all phases together; preparation and publishing come on top. pictures: frames seen, an
+    minutes: training time of all phases together; preparation and publishing come on top. 0 publishes the actor's own
+    limbs without any training. pictures: frames seen, an
     upper limit for the body and for the face each. Without either, the preset's own length applies.
     losses, perceptual, adversarial, feature_matching: another row of the ablation, or other losses than the preset's;
     see `presets`. batch, compiled: see `Computing`. start_from: an actor to take the first weights from; "" starts
@@ -76,9 +77,10 @@ class TrainOptions:
     consent: Annotated[
         str, typer.Option("--consent", help="Who agreed, when, and to what; stored with the actor.", show_default=False)
     ]
-    minutes: Annotated[float | None, typer.Option("--minutes", help="Training time; default: the preset's length.")] = (
-        None
-    )
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", help="Training time; 0 stops at the first version. Default: the preset's length."),
+    ] = None
     pictures: Annotated[
         int | None,
         typer.Option(
@@ -135,7 +137,9 @@ class TrainOptions:
             raise BadInput("--consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
         if len(self.consent) > MOST_CONSENT_CHARACTERS:
             raise BadInput("--consent", f"{len(self.consent)} characters; at most {MOST_CONSENT_CHARACTERS} are kept")
-        for name, value in (("minutes", self.minutes), ("frames", self.pictures), ("batch", self.batch)):
+        if self.minutes is not None and self.minutes < 0:
+            raise BadInput("--minutes", f"cannot be negative, got {self.minutes}")
+        for name, value in (("frames", self.pictures), ("batch", self.batch)):
             if value is not None and value <= 0:
                 raise BadInput(f"--{name}", f"must be positive, got {value}")
         if self.device not in ("cpu", "cuda"):

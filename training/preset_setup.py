@@ -9,11 +9,13 @@ from pathlib import Path
 import torch
 
 from services.generator.network import Generator, ServedGenerator
+from serving.errors import NoBody
 from serving.inference.engine import cpu_computes_bf16
 from serving.process.memory import keep_freed_memory
 from training.data.footage import Footage
 from training.data.pairs import Pairs
 from training.data.prepared_footage import PreparedFootage
+from training.data.references import References, training_wardrobe
 from training.data.split import Split
 from training.networks.recurrent_drawing import Draw, torch_draw
 from training.preparation.crop_arrays import Progress
@@ -61,7 +63,28 @@ def prepared_for(
     )
 
 
-def pairs_for(preset: Preset, prepared: PreparedFootage, split: Split, seed: int) -> Pairs:
+def references_for(
+    preset: Preset,
+    prepared: PreparedFootage,
+    split: Split,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> References | None:
+    """The references for training this preset, from the wardrobe of the training frames; None if it has none.
+
+    Raises NoBody if no training frame shows a limb.
+    """
+    if preset.references is None:
+        return None
+    try:
+        wardrobe = training_wardrobe(prepared, split, on_progress)
+    except ValueError as error:
+        raise NoBody(f"no wardrobe can be made from the footage: {error}") from error
+    return References(wardrobe, prepared.frame_rate_hz)
+
+
+def pairs_for(
+    preset: Preset, prepared: PreparedFootage, split: Split, seed: int, references: References | None = None
+) -> Pairs:
     """The pairs for training this preset; errors as in `Pairs`."""
     return Pairs(
         prepared,
@@ -71,6 +94,8 @@ def pairs_for(preset: Preset, prepared: PreparedFootage, split: Split, seed: int
         previous_zeros=preset.previous_zeros,
         previous_noise=preset.previous_noise,
         jitter=preset.jitter,
+        references=references,
+        rules=preset.references,
         seed=seed,
     )
 

@@ -11,6 +11,7 @@ from serving.actors.store import NetworkShape, Padding
 from serving.errors import BadInput
 from training.data.augmentation import Jitter
 from training.data.pairs import Targets
+from training.data.references import ReferenceRules
 from training.losses import LossWeights
 from training.losses.terms import AdversarialLoss, OverScales
 from training.networks.vgg import Perceptual
@@ -57,6 +58,7 @@ class Preset:
     frozen_trunk: part of a local enhancer's training, in [0, 1], during which that generator stays frozen.
     face_judge_alone: part of the face's training, in [0, 1], during which only its discriminator learns.
     face_frames: the most training frames whose faces the face network learns; None: all.
+    references: for networks with a reference, how those of training differ from served ones; None for all others.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Preset:
     frozen_trunk: float = 0.1
     face_judge_alone: float = 0.0
     face_frames: int | None = 1500
+    references: ReferenceRules | None = None
     precision: Literal["bf16", "f32"] = "bf16"
     face_rule: FaceRule = field(default_factory=lambda: FaceRule(side_per_face_size=2.0, min_side_px=16))
 
@@ -109,6 +112,10 @@ class Preset:
         for name in ("person_gain", "average_half_life"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} cannot be negative, got {getattr(self, name)}")
+        if (self.references is not None) != self.generator.reference:
+            raise ValueError("a network with a reference needs rules for it, and no other network has them")
+        if self.generator.reference and (self.generator.enhanced or not self.generator.plate):
+            raise ValueError("a network with a reference draws onto a plate, without a local enhancer")
         if self.face is not None and not self.temporal:
             raise ValueError("the ablation has no face network without temporal smoothing")
 
@@ -196,49 +203,41 @@ _PERCEPTUAL_WEIGHT: Final = 5.0
 _L1_WITHOUT_PERCEPTUAL: Final = 10.0
 
 
-def slim_256() -> Preset:
-    """A small network at 256x256 that draws the person onto a plate of the place: minutes on two CPU cores."""
+def quick_256() -> Preset:
+    """A small network at 256x256 that heals the actor's own limbs, moved into the pose: minutes on two CPU cores."""
     return Preset(
-        name="slim-256",
+        name="quick-256",
         width_px=256,
         height_px=256,
-        generator=NetworkShape(base_channels=32, downsamplings=3, blocks=6, plate=True),
-        face=NetworkShape(base_channels=16, downsamplings=3, blocks=5),
-        minutes=15.0,
+        generator=NetworkShape(base_channels=8, downsamplings=3, blocks=6, plate=True, reference=True),
+        face=None,
+        minutes=4.0,
+        references=ReferenceRules(),
         jitter=Jitter(),
     )
 
 
-def slim_512() -> Preset:
-    """The small network at 512x512: an hour or more on two CPU cores."""
+def quick_512() -> Preset:
+    """The small network at 512x512."""
     return replace(
-        slim_256(),
-        name="slim-512",
+        quick_256(),
+        name="quick-512",
         width_px=512,
         height_px=512,
-        minutes=120.0,
+        minutes=12.0,
         face_rule=FaceRule(side_per_face_size=2.0, min_side_px=32),
     )
 
 
-def full_512() -> Preset:
-    """The paper's network at 512x512, onto a plate: for a GPU.
-
-    182.4 million weights: the published 182.5 million, minus the biases before instance norms. All of its convolutions
-    pad by reflection, even the downsampling ones, which the published network pads with zeros.
-    """
-    return Preset(
-        name="full-512",
-        width_px=512,
-        height_px=512,
-        generator=NetworkShape(base_channels=64, downsamplings=4, blocks=9, plate=True),
-        face=NetworkShape(base_channels=64, downsamplings=3, blocks=5),
-        minutes=720.0,
-        discriminator_channels=64,
-        face_discriminator_channels=64,
-        average_half_life=2000.0,
-        face_rule=FaceRule(side_per_face_size=2.0, min_side_px=32),
-        jitter=Jitter(),
+def fine_512() -> Preset:
+    """A network of four times the channels at 512x512: for a GPU, or for patience."""
+    quick = quick_512()
+    return replace(
+        quick,
+        name="fine-512",
+        generator=replace(quick.generator, base_channels=32),
+        minutes=120.0,
+        average_half_life=1000.0,
     )
 
 
@@ -306,9 +305,9 @@ def paper_1024() -> Preset:
 
 
 PRESETS: Final[dict[str, Callable[[], Preset]]] = {
-    "slim-256": slim_256,
-    "slim-512": slim_512,
-    "full-512": full_512,
+    "quick-256": quick_256,
+    "quick-512": quick_512,
+    "fine-512": fine_512,
     "paper-512": paper_512,
     "paper-1024": paper_1024,
 }

@@ -37,6 +37,8 @@ class JobSettings(TrainOptions):
         if self.start_from:
             checked_actor_id(self.start_from, field="from")
         recipe = self.recipe
+        if self.minutes == 0 and recipe.references is None:
+            raise BadInput("minutes", f"must be positive: preset {recipe.name} has nothing to publish before training")
         if self.vgg_weights is not None and recipe.perceptual != "vgg19":
             raise BadInput("vgg-weights", f"were given, but the perceptual loss is {recipe.perceptual}")
 

@@ -13,11 +13,15 @@ import av.error
 from video.opening import chosen_sound, chosen_video, opened
 from video.timeline import Timeline, move
 
-_AAC_RATES_HZ: Final = frozenset({8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
+_RATES_HZ: Final = {
+    "aac": frozenset({8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000}),
+    "libopus": frozenset({8000, 12_000, 16_000, 24_000, 48_000}),
+}
+_USUAL_RATE_HZ: Final = 48_000
 
 
 class SoundTrack:
-    """A file's sound track, for writing: copied if the output's container supports the codec, else encoded as AAC.
+    """A file's sound track, for writing: copied if the output's container supports the codec, else encoded.
 
     Files without sound, or with sound unknown to FFmpeg, are accepted; then `codec` is None and `notes` has the reason.
     Damaged sound ends where it breaks off. If the video's clock restarts, the sound follows it (`Timeline`).
@@ -46,10 +50,11 @@ class SoundTrack:
         """Close the file."""
         self._input.close()
 
-    def attach(self, container: Any, copied_codecs: frozenset[str] | None) -> None:
+    def attach(self, container: Any, copied_codecs: frozenset[str] | None, encoder: str = "aac") -> None:
         """Add a track to the output container before its first packet is written.
 
-        copied_codecs: codecs to copy; None for all that the container supports.
+        copied_codecs: codecs to copy; None for all that the container supports. encoder: for other codecs; aac or
+        libopus.
         """
         if self._source is None:
             return
@@ -58,8 +63,8 @@ class SoundTrack:
             self._packets = self._copies()
         else:
             context = self._source.codec_context
-            rate_hz = context.sample_rate if context.sample_rate in _AAC_RATES_HZ else 48_000
-            self._output = container.add_stream("aac", rate=rate_hz)
+            rate_hz = context.sample_rate if context.sample_rate in _RATES_HZ[encoder] else _USUAL_RATE_HZ
+            self._output = container.add_stream(encoder, rate=rate_hz)
             self._output.layout = "mono" if context.layout.nb_channels == 1 else "stereo"
             self._packets = self._encoded()
 
@@ -88,7 +93,7 @@ class SoundTrack:
 
     def _encoded(self) -> Iterator[Any]:
         context = self._output.codec_context
-        resampler = av.AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
+        resampler = av.AudioResampler(format=context.format, layout=context.layout, rate=context.sample_rate)
         for packet in self._demuxed():
             try:
                 decoded = packet.decode()

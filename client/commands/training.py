@@ -24,6 +24,7 @@ from training.options import DEFAULT_PRESET, DEFAULT_WORK, FOOTAGE, PRESETS, Foo
 from video.reader import VideoReader
 
 NOT_STATED: Final = "not stated"
+_WHAT_A_WARDROBE_NEEDS: Final = ("sides", "back", "arms", "hand shapes", "feet")
 
 
 class Where(Enum):
@@ -53,6 +54,9 @@ def prepare_command(
     _check_videos(footage.files)
     report = prepare(footage, preset, work, display, anyway=anyway)
     display.out.print(f"prepared {report['frames']} frames, {report['frames_with_a_person']} with a person")
+    for finding in report["findings"]:
+        if finding["what"] in _WHAT_A_WARDROBE_NEEDS:
+            display.out.print(f"{finding['what']}: {finding['measured']}")
 
 
 @option_groups

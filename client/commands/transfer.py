@@ -26,14 +26,17 @@ from client.connection.types import PoseChoice
 from client.errors import CommandError, UsageError
 from client.local_stack.actors_folder import plate_of
 from client.local_stack.server_for_command import with_server
+from client.media.background import chosen_background
+from client.media.frame_folder import check_frame_folder
 from client.media.source import Source
 from client.media.video_writer import check_video_output
 from client.terminal.display import Display
 from client.terminal.output_files import refuse_existing, write_text_whole
 from client.terminal.signals import run
+from client.transfer.job import MaxSide, TransferJob
 from client.transfer.preview_window import display_exists
 from client.transfer.report import show_report
-from client.transfer.run import MaxSide, TransferJob, fit, lost_warning, transfer
+from client.transfer.run import fit, lost_warning, transfer
 from motion.body import BodyStats
 from motion.documents import Fields, read_document
 from serving.actors.actor_id import checked_actor_id
@@ -54,6 +57,14 @@ def transfer_command(
     *,
     job: Callable[..., TransferJob],
     body: Annotated[Path | None, typer.Option(help="Body stats of the source, from `dance fit`.")] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Lay the dancer over a picture (JPEG, PNG), a video (it repeats), green, #RRGGBB or transparent; "
+            "default: the actor's own place. For actors with a wardrobe.",
+        ),
+    ] = None,
     networks: PoseNetworks,
     facts: SourceFacts,
     server: Server = None,
@@ -64,7 +75,7 @@ def transfer_command(
     """Make the actor dance what SOURCE dances."""
     display = Display()
     shown = facts.source(source)
-    asked = job(source=shown, body=None)
+    asked = job(source=shown, body=None, background=chosen_background(background))
     actor, out = asked.actor, asked.out
     checked_actor_id(actor, field="--actor")
     access = credentials.access(server)
@@ -73,7 +84,8 @@ def transfer_command(
     if asked.live and asked.look_ahead_frames:
         raise UsageError("--live cannot look ahead")
     if out is None and not asked.live:
-        out = Path(f"{Path(source).stem}.{actor}.mp4")
+        out = Path(f"{Path(source).stem}.{actor}{'.webm' if asked.keeps_opacity else '.mp4'}")
+        asked = replace(asked, out=out)
     if asked.live and out is None and not display_exists():
         raise CommandError("there is no display for a preview; -o FILE records the live session")
     if shown.is_keypoints and asked.live:
@@ -81,7 +93,10 @@ def transfer_command(
     for remark in shown.check():  # report problems of the source before anything starts
         display.note(remark)
     if out is not None:
-        check_video_output(out, source, force=asked.replace_out)
+        if asked.writes_frames:
+            check_frame_folder(out)
+        else:
+            check_video_output(out, source, force=asked.replace_out, keeps_opacity=asked.keeps_opacity)
     pose, settings = _pose_choice(shown, networks, server, display)
     plate = None
     if not server:

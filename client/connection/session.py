@@ -296,13 +296,14 @@ def _backend_to_proto(backend: PoseBackend | None) -> pose_pb2.PoseBackend:
 
 
 def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
+    transparent = options.background.transparent
     return transfer_pb2.TransferConfig(
         actor=options.actor,
         actor_version=options.actor_version,
         mode=transfer_pb2.TRANSFER_MODE_LIVE if options.live else transfer_pb2.TRANSFER_MODE_LOSSLESS,
         output=transfer_pb2.OutputFormat(
-            encoding=frame_pb2.PICTURE_ENCODING_JPEG,
-            jpeg_quality=options.jpeg_quality,
+            encoding=frame_pb2.PICTURE_ENCODING_PNG if transparent else frame_pb2.PICTURE_ENCODING_JPEG,
+            jpeg_quality=0 if transparent else options.jpeg_quality,
             full_frame=options.full_frame,
         ),
         source_body=None if options.source_body is None else converters.body_stats_to_proto(options.source_body),
@@ -314,6 +315,7 @@ def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
         frame_rate_hz=options.frame_rate_hz,
         checkpoint_every_frames=options.checkpoint_every_frames,
         checkpoint=options.checkpoint,
+        background=converters.background_to_proto(options.background),
     )
 
 

@@ -9,6 +9,7 @@ from motion.frame import EncodedPicture, Frame, FrameSize, NoPictureReason, Stag
 from motion.people.dancer_choice import DancerChoice
 from motion.pose import Pose
 from motion.pose_choice import PoseBackend, PoseDetail
+from serving.pictures.background import Background
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class TransferOptions:
     references: bool = False
     checkpoint_every_frames: int = 0
     checkpoint: bytes = b""
+    background: Background = field(default_factory=Background)
 
 
 @dataclass(frozen=True, slots=True)

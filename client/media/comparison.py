@@ -7,12 +7,22 @@ from typing import Final
 import cv2
 import numpy as np
 
-from motion.frame import Picture
+from motion.frame import Picture, RgbaPicture
+from serving.pictures.compositing import laid_over, premultiplied
 
 _LEAST_HEIGHT_PX: Final = 256
 _MOST_SOURCE_HEIGHT_PX: Final = 512
 _GAP_PX: Final = 6
 _GAP_GREY: Final = 24
+_SQUARE_PX: Final = 16
+_SQUARE_GREYS: Final = (150, 200)
+
+
+def on_chequers(picture: RgbaPicture) -> Picture:
+    """Return a picture with straight alpha over the grey squares that stand for transparency, `[H, W, 3]` uint8."""
+    rows, columns = np.indices(picture.shape[:2]) // _SQUARE_PX
+    grey = np.where((rows + columns) % 2, *_SQUARE_GREYS).astype(np.uint8)
+    return laid_over(premultiplied(picture), np.dstack([grey] * 3))
 
 
 def side_by_side(source: Picture, label_map: Picture | None, actor: Picture) -> Picture:

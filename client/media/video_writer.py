@@ -1,7 +1,8 @@
-"""Writes the actor's video: H.264, with the source's times and sound."""
+"""Writes the actor's video, with the source's times and sound: H.264, or VP9 or ProRes 4444 with an opacity."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -13,34 +14,75 @@ from av.video.reformatter import Colorspace
 
 from client.errors import UnwritableVideo
 from client.terminal.output_files import refuse_existing
-from motion.frame import Picture
+from motion.frame import Picture, RgbaPicture
+from serving.pictures.compositing import with_colours_spread
 from serving.process.atomic_files import hidden_beside
 from video.opening import file_address, reason
 from video.sound import SoundTrack
 
 CONTAINERS: Final = (".mp4", ".mov", ".mkv")
+"""Of an ordinary video."""
 _BT709: Final = 1
-_ENCODER: Final = "libx264"
-# Players support less than FFmpeg would write. Matroska is not listed: players support all of its codecs.
-_SOUND_COPIED: Final = {
-    ".mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}),
-    ".mov": frozenset({"aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be"}),
+_MOV_SOUND: Final = frozenset({"aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    """How a container's pictures are encoded.
+
+    copied_sound: the codecs of sound that players support in the container; None for all that FFmpeg would write. Other
+    sound is encoded with `sound_encoder`.
+    """
+
+    encoder: str
+    pixel_format: str
+    options: dict[str, str]
+    copied_sound: frozenset[str] | None = None
+    sound_encoder: str = "aac"
+
+
+def _h264(copied_sound: frozenset[str] | None = None) -> _Encoding:
+    # Without B-frames, decoding times equal presentation times, so variable frame rates keep exact durations.
+    return _Encoding("libx264", "yuv420p", {"crf": "18", "preset": "veryfast", "bf": "0"}, copied_sound)
+
+
+_OPAQUE: Final = {
+    ".mp4": _h264(frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})),
+    ".mov": _h264(_MOV_SOUND),
+    ".mkv": _h264(),
+}
+_TRANSPARENT: Final = {
+    # Alternate reference frames do not work with an opacity.
+    ".webm": _Encoding(
+        "libvpx-vp9",
+        "yuva420p",
+        {"crf": "20", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1", "auto-alt-ref": "0"},
+        frozenset({"opus", "vorbis"}),
+        "libopus",
+    ),
+    ".mov": _Encoding("prores_ks", "yuva444p10le", {"profile": "4444", "alpha_bits": "16"}, _MOV_SOUND),
 }
 
 
-def check_video_output(out: Path, source: str, *, force: bool) -> None:
+def check_video_output(out: Path, source: str, *, force: bool, keeps_opacity: bool = False) -> None:
     """Check the output before work begins. Raises CommandError if writing it would overwrite something or cannot work.
 
-    An existing file is refused without `force`; the source itself is always refused.
+    An existing file is refused without `force`; the source itself is always refused. keeps_opacity: whether the video
+    is transparent where the person is not.
     """
-    if out.suffix.lower() not in CONTAINERS:
+    encodings = _TRANSPARENT if keeps_opacity else _OPAQUE
+    encoding = encodings.get(out.suffix.lower())
+    if encoding is None and keeps_opacity:
+        kept = "a folder for PNG frames, .webm (VP9) or .mov (ProRes 4444)"
+        raise UnwritableVideo(f"{out} cannot keep a transparent background; name {kept}")
+    if encoding is None:
         raise UnwritableVideo(f"{out} must end in {', '.join(CONTAINERS)}")
     refuse_existing([out], force=force, sources=[source])
     try:
-        av.codec.Codec(_ENCODER, "w")
+        av.codec.Codec(encoding.encoder, "w")
     except av.error.FFmpegError as error:
         raise UnwritableVideo(
-            f"{out} cannot be written: this PyAV has no encoder {_ENCODER}; install PyAV's wheel"
+            f"{out} cannot be written: this PyAV has no encoder {encoding.encoder}; install PyAV's wheel"
         ) from error
 
 
@@ -53,6 +95,7 @@ class Recording:
 
     out: has a suffix of `CONTAINERS`. time_base: unit of the times passed to `write`. frame_rate: the average, a hint
     for the encoder. sound: the sound to add, if any; closed with the recording. replace: whether `out` may exist.
+    keeps_opacity: pictures have an opacity, and the file keeps it.
     """
 
     def __init__(
@@ -63,8 +106,11 @@ class Recording:
         frame_rate: Fraction,
         sound: SoundTrack | None = None,
         replace: bool = False,
+        keeps_opacity: bool = False,
     ) -> None:
         self.out = out
+        self._encoding = (_TRANSPARENT if keeps_opacity else _OPAQUE)[out.suffix.lower()]
+        self._keeps_opacity = keeps_opacity
         self.pictures = 0
         self._time_base = time_base
         self._frame_rate = frame_rate
@@ -94,16 +140,22 @@ class Recording:
         if self._sound is not None:
             self._sound.close()
 
-    def write(self, picture: Picture, pts: int) -> None:
-        """Add a picture, `[H, W, 3]` uint8 RGB, at `pts`, which must rise strictly. Raises UnwritableVideo."""
+    def write(self, picture: Picture | RgbaPicture, pts: int) -> None:
+        """Add a picture at `pts`, which must rise strictly. Raises UnwritableVideo.
+
+        picture: `[H, W, 3]` uint8 RGB, or `[H, W, 4]` with straight alpha if the recording keeps the opacity.
+        """
         height_px, width_px = picture.shape[:2]
         if self._stream is None:
             self._start(width_px, height_px)
         if self._size != (width_px, height_px):
             raise UnwritableVideo(f"{self.out}: a picture of {width_px}x{height_px} came after one of {self._size}")
         even = np.pad(picture, ((0, height_px % 2), (0, width_px % 2), (0, 0)), mode="edge")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range="MPEG")
+        pixels = with_colours_spread(even) if self._keeps_opacity else np.ascontiguousarray(even)
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgba" if self._keeps_opacity else "rgb24")
+        frame = frame.reformat(
+            format=self._encoding.pixel_format, dst_colorspace=Colorspace.ITU709, dst_color_range="MPEG"
+        )
         frame.pts, frame.time_base = pts, self._time_base
         try:
             if self._sound is not None:
@@ -131,14 +183,15 @@ class Recording:
 
     def _start(self, width_px: int, height_px: int) -> None:
         self._size = (width_px, height_px)
-        stream = self._container.add_stream(_ENCODER, rate=self._frame_rate)
+        stream = self._container.add_stream(self._encoding.encoder, rate=self._frame_rate)
         stream.width, stream.height = width_px + width_px % 2, height_px + height_px % 2
-        stream.pix_fmt = "yuv420p"
-        # Without B-frames, decoding times equal presentation times, so variable frame rates keep exact durations.
-        stream.options = {"crf": "18", "preset": "veryfast", "bf": "0"}
+        stream.pix_fmt = self._encoding.pixel_format
+        stream.options = self._encoding.options
+        if self._keeps_opacity:
+            stream.metadata["alpha_mode"] = "1"  # WebM's sign of an opacity
         context = stream.codec_context
         context.time_base = self._time_base
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         self._stream = stream
         if self._sound is not None:
-            self._sound.attach(self._container, _SOUND_COPIED.get(self.out.suffix.lower()))
+            self._sound.attach(self._container, self._encoding.copied_sound, self._encoding.sound_encoder)

@@ -8,29 +8,40 @@ from typing import Any, Final
 from client.terminal.display import Display
 
 _DRAWN_BY: Final = {
-    "held_out": ("the actor", "pose_distance"),
-    "nearest_training_frame": ("nearest training frame", None),
-    "grey_figure": ("grey figure", None),
-    "": ("the footage itself", "pose_distance_floor"),
+    "held_out": ("the actor", "pose_distance", "unseen_poses", "flicker"),
+    "nearest_training_frame": ("nearest training frame", "", "", ""),
+    "grey_figure": ("grey figure", "", "", ""),
+    "": ("the footage itself", "pose_distance_floor", "", ""),
 }
-"""The footage itself has no picture scores; detecting its poses again measures the noise floor of the detector."""
-_DIGITS: Final = {"body_ssim": 3, "body_psnr_db": 1, "face_ssim": 3, "face_psnr_db": 1}
+"""By the group of its picture scores: the row's name, and the groups of its poses, made-up poses and flicker.
+
+The footage itself has no picture scores; detecting its poses again measures the noise floor of the detector.
+"""
+_COLUMNS: Final = (
+    ("sharpness", 0, "sharpness", 2),
+    ("body SSIM", 0, "body_ssim", 3),
+    ("face SSIM", 0, "face_ssim", 3),
+    ("pose distance", 1, "distance", 3),
+    ("in unseen poses", 2, "distance", 3),
+    ("flicker / film", 3, "ratio", 2),
+)
+"""The heading of each column, the place of its group in a row, its score there, and its digits."""
 
 
 def show_scores(scores: Mapping[str, Any], display: Display) -> None:
     """Show `Actor.scores` as training stores them: the actor, both baselines, and the floor of the poses.
 
-    SSIM: 1 is the same picture. PSNR: in dB, higher is better. Pose distance: in torso lengths, lower is better.
+    Sharpness: 1 is as sharp as the film. SSIM: 1 is the same picture. Pose distance: in torso lengths, lower is better;
+    also in made-up poses that the footage lacks. Flicker: 1 is as steady as the film.
     `scores` is a free-form record of an actor: what it lacks has no row, or an empty cell.
     """
     rows, frames = [], 0
-    for key, (drawn_by, pose_key) in _DRAWN_BY.items():
-        pictures = scores.get(key, {})
-        poses = scores.get(pose_key, {}) if pose_key else {}
-        if pictures or poses:
-            frames = frames or pictures.get("frames", poses.get("frames", 0))
-            values = [*((pictures.get(name), digits) for name, digits in _DIGITS.items()), (poses.get("distance"), 3)]
+    for key, (drawn_by, *others) in _DRAWN_BY.items():
+        groups = [scores.get(group) or {} for group in (key, *others)]
+        if any(groups):
+            frames = frames or groups[0].get("frames", groups[1].get("frames", 0))
+            values = [(groups[place].get(name), digits) for _, place, name, digits in _COLUMNS]
             rows.append([drawn_by, *("" if value is None else f"{value:.{digits}f}" for value, digits in values)])
     if rows:
-        headings = ("drawn by", "body SSIM", "body PSNR dB", "face SSIM", "face PSNR dB", "pose distance")
+        headings = ("drawn by", *(heading for heading, *_ in _COLUMNS))
         display.table(headings, rows, title=f"{frames} held-out frames", names=1)

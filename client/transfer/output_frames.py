@@ -1,16 +1,18 @@
-"""Turns answers into the pictures of the output: repeats, delayed beginnings, comparisons."""
+"""Turns answers into the pictures of the output: repeats, delayed beginnings, backgrounds, comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from client.connection.types import Answer
-from client.media.comparison import side_by_side
+from client.media.comparison import on_chequers, side_by_side
 from client.media.frame_feed import Shot
+from client.media.frame_folder import FrameFolder
 from client.media.video_writer import Recording
-from motion.frame import Picture
+from motion.frame import Picture, RgbaPicture
 from serving.errors import BadPicture
-from serving.pictures.codec import decode_picture
+from serving.pictures.codec import decode_picture, decode_rgba
+from serving.pictures.compositing import laid_over, premultiplied
 
 
 class Film:
@@ -20,32 +22,39 @@ class Film:
     beginning is delayed until the first picture arrives; only the times are kept.
 
     recording: None to write nothing. compare: show source, skeleton and actor side by side; needs `Shot.pixels`.
-    source_again: returns the sent pixels from the first frame on, for the delayed beginning of a comparison.
-    hold_beginning: False for live sessions, whose recording begins with the first picture.
+    plate: what answers look like without a person. source_again: returns the sent pixels from the first frame on, for
+    the delayed beginning of a comparison. hold_beginning: False for live sessions, whose recording begins with the
+    first picture. has_opacity: whether answers have one. behind: returns the picture to lay such answers over, by the
+    frame's pts; None to keep the opacity, except in a comparison.
     Not thread-safe. Raises BadPicture for an answer that cannot be decoded, and UnwritableVideo.
     """
 
     def __init__(
         self,
-        recording: Recording | None,
+        recording: Recording | FrameFolder | None,
         *,
         compare: bool,
-        plate: Picture | None,
+        plate: Picture | RgbaPicture | None,
         source_again: Callable[[], Iterator[Picture]],
         hold_beginning: bool = True,
+        has_opacity: bool = False,
+        behind: Callable[[int], Picture] | None = None,
     ) -> None:
         self._recording = recording
         self._compare = compare
         self._actor = plate
         self._source_again = source_again
         self._hold_beginning = hold_beginning
+        self._decode = decode_rgba if has_opacity else decode_picture
+        self._has_opacity = has_opacity
+        self._behind = behind
         self._held_pts: list[int] = []
 
     def add(self, shot: Shot, answer: Answer) -> Picture | None:
-        """Write and return the frame's picture, `[H, W, 3]` uint8 RGB; None before the first picture."""
+        """Write the frame's picture, and return it to show, `[H, W, 3]` uint8 RGB; None before the first picture."""
         if answer.picture is not None:
-            self._actor = decode_picture(answer.picture, field=f"answer {answer.sequence}")
-            self._write_held(self._actor)
+            self._actor = self._decode(answer.picture, field=f"answer {answer.sequence}")
+            self._write_held()
         if self._actor is None:
             if self._hold_beginning:
                 self._held_pts.append(shot.pts)
@@ -53,25 +62,31 @@ class Film:
         label_map = None
         if self._compare and answer.label_map is not None:
             label_map = decode_picture(answer.label_map, field=f"label map {answer.sequence}")
-        composed = self._composed(shot.pixels, label_map, self._actor)
+        composed = self._composed(shot.pixels, label_map, shot.pts)
         self._write(composed, shot.pts)
-        return composed
+        return on_chequers(composed) if composed.shape[2] == 4 else composed
 
-    def _write_held(self, actor: Picture) -> None:
+    def _write_held(self) -> None:
         if not self._held_pts:
             return
         again = self._source_again() if self._compare else None
         for pts in self._held_pts:
-            self._write(self._composed(next(again) if again is not None else None, None, actor), pts)
+            self._write(self._composed(next(again) if again is not None else None, None, pts), pts)
         self._held_pts.clear()
 
-    def _composed(self, source: Picture | None, label_map: Picture | None, actor: Picture) -> Picture:
+    def _composed(self, source: Picture | None, label_map: Picture | None, pts: int) -> Picture | RgbaPicture:
+        assert self._actor is not None
+        actor = self._actor
+        if self._behind is not None:
+            actor = laid_over(premultiplied(actor), self._behind(pts))
+        elif self._has_opacity and self._compare:
+            actor = on_chequers(actor)
         if not self._compare:
             return actor
         if source is None:
             raise BadPicture("source", "a comparison needs the pixels that were sent")
         return side_by_side(source, label_map, actor)
 
-    def _write(self, picture: Picture, pts: int) -> None:
+    def _write(self, picture: Picture | RgbaPicture, pts: int) -> None:
         if self._recording is not None:
             self._recording.write(picture, pts)

@@ -7,31 +7,31 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import grpc
-import typer
+import numpy as np
 
 from client.connection.resuming_session import ResumingSession
 from client.connection.retry import PATIENCE_SECONDS, ServerPatience
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
-from client.connection.types import BodyFit, PoseChoice, SentFrame, TransferOptions
+from client.connection.types import Accepted, BodyFit, PoseChoice, SentFrame, TransferOptions
 from client.errors import CommandError, NoBodyFound, ServerError
+from client.media.background import BackgroundVideo
 from client.media.frame_feed import FeedOptions, FileFeed, LiveFeed
+from client.media.frame_folder import FrameFolder
 from client.media.keypoints_source import KeypointsFeed, KeypointsReader
 from client.media.source import Reader, Source
 from client.media.video_writer import Recording
-from client.poses.local_estimation import DETAIL_HELP
 from client.terminal.display import Display, ProgressLine
 from client.terminal.signals import Interrupts
+from client.transfer.job import TransferJob
 from client.transfer.output_frames import Film
 from client.transfer.preview_window import PreviewWindow, display_exists
 from client.transfer.report import TransferReport
 from motion.body import BodyStats
-from motion.frame import Picture
+from motion.frame import FrameSize, Picture, RgbaPicture
 from motion.pose_choice import PoseDetail
 from video.opening import is_endless
 from video.reader import VideoReader
@@ -40,65 +40,6 @@ from video.sound import SoundTrack
 _SMOOTHING_SECONDS: Final = 0.05
 """Half the window of the centred median. A window beyond about 0.1 s would smooth away fast moves."""
 _MOST_LOOK_AHEAD_FRAMES: Final = 3
-MaxSide = Annotated[
-    int, typer.Option("--max-side", min=64, help="Shrink larger frames to this longer side before they are sent.")
-]
-CHECKPOINT_EVERY_FRAMES: Final = 25
-"""One second of video: little to send again, and a checkpoint is hardly larger than an answer."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TransferJob:
-    """The options of one `dance transfer`.
-
-    out: the file to write; None for a live session that is only shown.
-    body: the source's body stats, if known; otherwise a first pass measures them, unless `one_pass` or `live`.
-    plate: returns a version's empty background in the size of the answers. It is shown until the first answer with a
-    picture. None if only the server has it; then the first picture is used.
-    pose: how the server estimates poses; the default for keypoints.
-    """
-
-    source: Source
-    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="The actor who dances.")]
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The video (.mp4, .mov, .mkv); default: SOURCE.ACTOR.mp4.")
-    ] = None
-    compare: Annotated[bool, typer.Option("--compare", help="Show source, skeleton and actor side by side.")] = False
-    live: Annotated[bool, typer.Option("--live", help="Play at the source's own rate; drop late frames.")] = False
-    full_frame: Annotated[
-        bool, typer.Option("--full-frame", help="Draw the whole frame of the actor's footage, not only the crop.")
-    ] = False
-    detail: Annotated[
-        PoseDetail | None, typer.Option("--detail", help=f"{DETAIL_HELP} Default: holistic, or live with --live.")
-    ] = None
-    look_ahead_frames: Annotated[
-        int | None,
-        typer.Option("--look-ahead", min=0, max=15, help="Frames to look ahead for smoothing; default: by frame rate."),
-    ] = None
-    body: BodyStats | None = None
-    one_pass: Annotated[
-        bool, typer.Option("--one-pass", help="Measure the body during the dance, not in a pass before it.")
-    ] = False
-    actor_version: Annotated[
-        int, typer.Option("--actor-version", min=0, help="0: a served version, see `dance actors`.")
-    ] = 0
-    pose: PoseChoice = field(default_factory=PoseChoice)
-    max_side_px: MaxSide = 1280
-    plate: Callable[[int], Picture] | None = None
-    patience_seconds: Annotated[
-        float, typer.Option("--patience", min=0, metavar="SECONDS", help="How long to retry when the server is lost.")
-    ] = PATIENCE_SECONDS
-    checkpoint_every_frames: Annotated[
-        int,
-        typer.Option(
-            "--checkpoint-every",
-            min=0,
-            metavar="N",
-            help="Request a checkpoint every N frames, so that fewer are sent again after a lost connection. "
-            "0: a lost connection ends the transfer.",
-        ),
-    ] = CHECKPOINT_EVERY_FRAMES
-    replace_out: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False
 
 
 def lost_warning(source: Source, lost: int) -> str:
@@ -240,9 +181,11 @@ class _Run:
                     film = Film(
                         recording,
                         compare=job.compare,
-                        plate=None if job.plate is None else job.plate(session.accepted.actor_version),
+                        plate=self._plate(session.accepted),
                         source_again=lambda: job.source.pictures(feed.max_side_px),
                         hold_beginning=not job.live,
+                        has_opacity=job.background.for_server.transparent,
+                        behind=self._behind(session.accepted.picture_size, closing),
                     )
                     await self._play(feed, session, film, window, line)
                     report.reconnects, report.lost_under_way = session.reconnects, session.lost_frames
@@ -308,7 +251,24 @@ class _Run:
             frame_rate_hz=rate_hz,
             label_maps=job.compare,
             checkpoint_every_frames=job.checkpoint_every_frames,
+            background=job.background.for_server,
         )
+
+    def _plate(self, accepted: Accepted) -> Picture | RgbaPicture | None:
+        """Return what answers look like without a person, if it is known here."""
+        job, size = self._job, accepted.picture_size
+        if job.background.for_server.transparent:
+            return np.zeros((size.height_px, size.width_px, 4), np.uint8)
+        if not job.background.for_server.is_own_place:
+            return job.background.for_server.drawn(size, field="--background")
+        return None if job.plate is None else job.plate(accepted.actor_version)
+
+    def _behind(self, size: FrameSize, closing: ExitStack) -> Callable[[int], Picture] | None:
+        """Return what lays a video behind the dancer: its picture at a frame's pts."""
+        if self._job.background.video is None:
+            return None
+        video = closing.enter_context(BackgroundVideo(self._job.background.video, size))
+        return lambda pts: video.at(float(pts * self._reader.time_base))
 
     def _feed(self, session: ResumingSession) -> FileFeed:
         job, server_max_side_px = self._job, session.accepted.max_frame_side_px
@@ -321,10 +281,12 @@ class _Run:
         self._interrupts.gently = lambda: self._end_gently(feed, session)
         return feed
 
-    def _recording(self, closing: ExitStack) -> Recording | None:
+    def _recording(self, closing: ExitStack) -> Recording | FrameFolder | None:
         if self._job.out is None:
             return None
         reader = self._reader
+        if self._job.writes_frames:
+            return closing.enter_context(FrameFolder(self._job.out))
         if isinstance(reader, VideoReader) and not is_endless(reader.source):
             self._sound = SoundTrack(reader.source, reader.start_seconds, reader.frame_rate)
         recording = Recording(
@@ -333,6 +295,7 @@ class _Run:
             frame_rate=reader.frame_rate,
             sound=self._sound,
             replace=self._job.replace_out,
+            keeps_opacity=self._job.keeps_opacity,
         )
         return closing.enter_context(recording)
 

@@ -29,7 +29,7 @@ from motion.wardrobe.placing import Floats, PlacedBody
 Weights = NDArray[np.float32]
 
 _ADVANTAGES: Final = np.array([bone.advantage for bone in BONES.values()], np.float32)
-_MASK_FROM, _MASK_TO = 0.30, 0.75
+_MASK_FROM, _MASK_TO = 0.45, 0.85
 """Mask values, of 1, at which a pixel begins to count as the person, and counts in full."""
 _EDGE: Final = 0.12
 """Width of a piece's soft edge, as a part of the limb's radius."""
@@ -37,6 +37,9 @@ _REACH: Final = 1.06
 """How far from its bone a limb is cut, in radii."""
 _OVERLAP_OF_NEIGHBOURS, _OVERLAP_OF_OTHERS = 0.40, 0.02
 """How far pieces extend into another limb's pixels, in radii. Neighbours overlap, so that a bent joint stays closed."""
+_OVERLAP_AT_SHOULDERS: Final = 0.08
+"""The same between torso and upper arm, which turn far: a longer overlap would stand off as a flap."""
+_SHOULDERS: Final = ({Limb.TORSO, Limb.RIGHT_UPPER_ARM}, {Limb.TORSO, Limb.LEFT_UPPER_ARM})
 _TORSO_DISTANCE: Final = 0.62
 """The least relative distance of the torso's own pixels: limbs before the chest win them from a distance."""
 _CORE: Final = 0.55
@@ -50,10 +53,14 @@ _COLOUR_WEIGHT: Final = 1.0
 """What a wrong colour counts, in radii of distance."""
 _MOST_HEAD_COST: Final = 0.4
 """The same for the head, which keeps some collar: it joins head and shirt."""
+_NECK_FROM, _NECK_TO = 0.14, 0.24
+"""Between these distances below its line, in torso lengths, the head's piece fades."""
+_ANKLE_RADIUS: Final = 0.16
+"""The same for the foot, in torso lengths: trousers often end above the ankle."""
+_THREAD: Final = 0.025
+"""Strips thinner than twice this, in torso lengths, are removed."""
 _JOINT_RADIUS: Final = 0.8
 """The radius of the disc around a joint that bends, in radii of the limb."""
-_THROAT_RADIUS: Final = 0.09
-"""The radius of the torso's disc below the head, in torso lengths."""
 FAR: Final = 9.0
 _HEM: Final = 0.05
 """How far the torso extends below the hips, in torso lengths."""
@@ -165,12 +172,20 @@ def _cut(limb: Limb, regions: Regions, score: Weights) -> Cut:
     neighbours = [other for other in regions.boxes if NEIGHBOURS[limb, other]]
     strangers = [other for other in regions.boxes if other != limb and not NEIGHBOURS[limb, other]]
     own = _preferred(score[limb], score[strangers], _OVERLAP_OF_OTHERS)
-    beside_neighbours = _preferred(score[limb], score[neighbours], _OVERLAP_OF_NEIGHBOURS)
+    overlaps = np.array(
+        [_OVERLAP_AT_SHOULDERS if {limb, other} in _SHOULDERS else _OVERLAP_OF_NEIGHBOURS for other in neighbours],
+        np.float32,
+    )
+    beside_neighbours = _preferred(score[limb], score[neighbours] + overlaps[:, None, None], 0)
     for joint_px, radius in _bending_joints(limb, regions.body):
         around = _distance_from_line(box, joint_px, joint_px) / np.float32(radius * regions.body.scale_px)
         np.maximum(beside_neighbours, np.clip((1 - around) / _EDGE, 0, 1), out=beside_neighbours)
     own = np.minimum(own, beside_neighbours)
     weights = covered * np.clip((_REACH - distances[limb]) / _EDGE, 0, 1) * own
+    if limb is Limb.HEAD:
+        weights *= _fading_below(box, regions.body)
+    elif limb not in HANDS:
+        weights = _without_threads(weights, regions.body.scale_px)
     core = distances[limb] < _CORE
     hidden = 1 - float((own * covered)[core].mean()) if core.any() else 1.0
     if limb in RIGHT_ARM or limb in LEFT_ARM:
@@ -181,6 +196,13 @@ def _cut(limb: Limb, regions: Regions, score: Weights) -> Cut:
         # The blur must not reach pixels outside the person.
         inner = np.minimum(cv2.GaussianBlur(weights * middle, (0, 0), 0.7), covered)
     return Cut(box, weights, inner, hidden)
+
+
+def _without_threads(weights: Weights, scale_px: float) -> Weights:
+    """Remove thin strips, such as the rest of a sleeve along an arm: moved elsewhere, they stick out."""
+    side_px = 2 * round(_THREAD * scale_px) + 1
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side_px, side_px))
+    return np.asarray(cv2.morphologyEx(weights, cv2.MORPH_OPEN, brush), np.float32)
 
 
 def _preferred(score: Weights, others: Weights, overlap: float) -> Weights:
@@ -195,11 +217,21 @@ def _bending_joints(limb: Limb, body: PlacedBody) -> list[tuple[Floats, float]]:
     """Where a limb is cut as a disc, so that no gap opens however far it bends: joints in pixels and radii."""
     start, end = body.ends_px[limb]
     radius = _JOINT_RADIUS * BONES[limb].radius
-    if limb is Limb.TORSO:
-        return [(body.ends_px[Limb.HEAD, 0], _THROAT_RADIUS)] if body.placed[Limb.HEAD] else []
     if limb in (Limb.RIGHT_UPPER_ARM, Limb.LEFT_UPPER_ARM, Limb.RIGHT_THIGH, Limb.LEFT_THIGH):
         return [(start, radius), (end, radius)]
-    return [] if limb in HANDS or limb is Limb.HEAD else [(start, radius)]
+    if limb in HEELS:
+        return [(start, _ANKLE_RADIUS)]
+    return [] if limb in HANDS or limb in (Limb.TORSO, Limb.HEAD) else [(start, radius)]
+
+
+def _fading_below(box: Box, body: PlacedBody) -> Weights:
+    """The coverage of the head's pixels by their distance below its line: the collar fades into the torso."""
+    start, end = body.ends_px[Limb.HEAD]
+    down = (start - end) / max(math.hypot(*(start - end)), 1e-3)
+    x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5 - start[0])
+    y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5 - start[1]))[:, None]
+    below = (x * np.float32(down[0]) + y * np.float32(down[1])) / np.float32(body.scale_px)
+    return np.asarray(np.clip((_NECK_TO - below) / (_NECK_TO - _NECK_FROM), 0, 1))
 
 
 def _before_the_torso(limb: Limb, body: PlacedBody, box: Box, distances: Weights) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import cv2
@@ -12,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
+from motion.floor_shadow import lay_shadow_under
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.wardrobe.choose import Choice, choose
+from motion.wardrobe.hands import bend_hand
 from motion.wardrobe.limbs import (
+    HANDS,
     LEFT_ARM,
     LEFT_LEG,
     LIMB_COUNT,
@@ -24,7 +28,7 @@ from motion.wardrobe.limbs import (
     UNDER_LAYERS,
     Limb,
 )
-from motion.wardrobe.moving import move_limb
+from motion.wardrobe.moving import move_limb, move_neck, points_of_hand
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, place
 
@@ -35,7 +39,7 @@ _RAISED_KNEE: Final = 0.30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """The actor's limbs in an asked pose.
+    """The actor's limbs in an asked pose, and their shadow on the floor.
 
     picture: `[H, W, 4]` uint8, RGB multiplied by the coverage, and the coverage. choice: where the limbs came from.
     """
@@ -65,11 +69,18 @@ def draw_reference(
         if limb in left_out:
             continue
         key_frame = choice.key_frames[limb]
+        if limb is Limb.TORSO and Limb.HEAD not in left_out:
+            _draw_piece(picture, wardrobe, choice.key_frames[Limb.HEAD], Limb.HEAD, move_neck, asked)
         if limb in UNDER_LAYERS:
             layer = LIMB_COUNT + UNDER_LAYERS.index(limb)
             if choice.key_frames[layer] != key_frame:
-                _draw_piece(picture, wardrobe, choice.key_frames[layer], layer, limb, asked)
-        _draw_piece(picture, wardrobe, key_frame, limb, limb, asked)
+                _draw_piece(picture, wardrobe, choice.key_frames[layer], layer, partial(move_limb, limb), asked)
+        if limb in HANDS:
+            _draw_hand(picture, wardrobe, key_frame, limb, asked)
+        else:
+            _draw_piece(picture, wardrobe, key_frame, limb, partial(move_limb, limb), asked)
+    if wardrobe.shadow is not None:
+        lay_shadow_under(picture, wardrobe.shadow, pose)
     return Reference(picture, choice)
 
 
@@ -114,24 +125,56 @@ def _raised(thigh: Limb, body: PlacedBody) -> bool:
 
 
 def _draw_piece(
-    picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, layer: int, limb: Limb, asked: PlacedBody
+    picture: NDArray[np.uint8],
+    wardrobe: Wardrobe,
+    key_frame: int,
+    layer: int,
+    move_of: Callable[[PlacedBody, PlacedBody], Floats | None],
+    asked: PlacedBody,
 ) -> None:
-    """Move a piece and lay it over the picture, in place; a piece outside the picture changes nothing."""
+    """Move a piece and lay it over the picture, in place."""
     piece = wardrobe.piece(key_frame, layer) if key_frame >= 0 else None
-    move = move_limb(limb, wardrobe.bodies[key_frame], asked) if piece is not None else None
-    if piece is None or move is None:
+    move = move_of(wardrobe.bodies[key_frame], asked) if piece is not None else None
+    if piece is not None and move is not None:
+        x, y = wardrobe.corners_px[key_frame, layer, :2].tolist()
+        _lay_over(picture, piece, (x, y), move)
+
+
+def _draw_hand(picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, hand: Limb, asked: PlacedBody) -> None:
+    """Move a hand, bend its fingers and lay it over the picture, in place."""
+    found = wardrobe.hand(key_frame, hand) if key_frame >= 0 else None
+    if found is None:
         return
+    piece, corner_px, key = found
+    move = move_limb(hand, key, asked)
+    if move is None:
+        return
+    filmed_px, asked_px = points_of_hand(hand, key), points_of_hand(hand, asked)
+    if filmed_px is not None and asked_px is not None:
+        moved_px = filmed_px @ move[:, :2].T + move[:, 2]
+        bent = bend_hand(piece, corner_px, filmed_px, moved_px, asked_px)
+        if bent is not None:
+            _lay_over(picture, *bent, np.eye(2, 3))
+            return
+    _lay_over(picture, piece, corner_px, move)
+
+
+def _lay_over(picture: NDArray[np.uint8], piece: NDArray[np.uint8], corner_px: tuple[int, int], move: Floats) -> None:
+    """Lay a moved piece over the picture, in place; outside the picture it changes nothing.
+
+    corner_px: x and y of the piece's upper left corner before the move.
+    """
     (a, b, shift_x), (c, d, shift_y) = move.tolist()
-    x, y, width, height = wardrobe.corners_px[key_frame, layer].tolist()
+    (x, y), (height, width) = corner_px, piece.shape[:2]
     corners = [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
     corners_x = [a * u + b * v + shift_x for u, v in corners]
     corners_y = [c * u + d * v + shift_y for u, v in corners]
-    left, right = max(min(corners_x), -1), min(max(corners_x), wardrobe.width_px + 1)
-    top, bottom = max(min(corners_y), -1), min(max(corners_y), wardrobe.height_px + 1)
+    left, right = max(min(corners_x), -1), min(max(corners_x), picture.shape[1] + 1)
+    top, bottom = max(min(corners_y), -1), min(max(corners_y), picture.shape[0] + 1)
     if not (left < right and top < bottom):  # NaN is neither
         return
-    x0, x1 = max(math.floor(left), 0), min(math.ceil(right) + 1, wardrobe.width_px)
-    y0, y1 = max(math.floor(top), 0), min(math.ceil(bottom) + 1, wardrobe.height_px)
+    x0, x1 = max(math.floor(left), 0), min(math.ceil(right) + 1, picture.shape[1])
+    y0, y1 = max(math.floor(top), 0), min(math.ceil(bottom) + 1, picture.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
     # OpenCV's positions count from pixel centres.

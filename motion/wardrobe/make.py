@@ -10,23 +10,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from motion.floor_shadow import fit_shadow
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.wardrobe.colours import colour_costs, costs_of
 from motion.wardrobe.consensus import agreements
 from motion.wardrobe.cutting import Box, Cut, Weights, cut_limbs, find_regions, sample_colours
+from motion.wardrobe.hand_frames import cut_hands, frames_for_hands
 from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, UNDER_LAYERS, Limb
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, measure_limbs, place
 
 MOST_KEY_FRAMES: Final = 64
+MOST_HANDS: Final = 32
+"""Further key frames for each hand."""
 
 _FRAMES_FOR_COLOURS: Final = 24
 _FAINT: Final = 0.02
 """Pixels covered less than this are left out of a piece's rectangle."""
+_SMALLEST_ISLAND: Final = 0.2
+"""Parts of a piece with a smaller share of the largest part's area are removed."""
 _FEWEST_PIXELS: Final = 6
 _PAINTED_LEVELS: Final = 12
 """A picture that differs by more from the filmed one was painted over there."""
+_PAINTED_TORSO_WEIGHT: Final = 5
+"""A ball before the shirt covers a small part of it, but is seen at once."""
 _INSIDE: Final = 0.9
 _SHARP_PERCENTILE: Final = 75
 _BLUR_WEIGHT: Final = 0.5
@@ -40,9 +48,12 @@ def make_wardrobe(
     *,
     filmed: Sequence[Picture] | None = None,
     most_key_frames: int = MOST_KEY_FRAMES,
+    most_hands: int = MOST_HANDS,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Wardrobe:
-    """Make a wardrobe from frames of the footage, of which at most `most_key_frames` become key frames.
+    """Make a wardrobe from frames of the footage.
+
+    At most `most_key_frames` of them become key frames, and at most `most_hands` further ones for each hand alone.
 
     pictures: `[H, W, 3]` uint8 RGB, the actor's crop with props painted over. masks: `[H, W]` uint8, 255 on the person.
     poses: in pixels of the crop. frames: numbers of the frames in the footage, ascending. filmed: the pictures before
@@ -50,60 +61,75 @@ def make_wardrobe(
 
     Raises ValueError if no frame shows a limb that can be cut.
     """
-    bodies = _placed(poses)
-    chosen = most_different(_described(bodies), most_key_frames)
-    seen = [(np.ascontiguousarray(pictures[index]), bodies[index], masks[index]) for index in chosen]
+    lengths_px = measure_limbs(poses)
+    bodies = [place(pose, lengths_px) for pose in poses]
+    whole = most_different(_described(bodies), most_key_frames)
+    chosen = np.sort(np.concatenate([whole, frames_for_hands(bodies, whole, most_hands)]))
+    seen = [(np.ascontiguousarray(pictures[index]), bodies[index], masks[index]) for index in whole]
     costs = _usual_colours(seen)
     shown: list[tuple[Picture, PlacedBody, dict[Limb, Cut]]] = []
-    for done, (picture, body, mask) in enumerate(seen):
+    for done, index in enumerate(chosen.tolist()):
         on_progress(done, len(chosen))
-        regions = find_regions(body, mask)
-        cuts = {} if regions is None else cut_limbs(regions, costs_of(picture[regions.person.slices], costs))
+        picture, mask, body = np.ascontiguousarray(pictures[index]), np.asarray(masks[index]), bodies[index]
+        if index in whole:
+            regions = find_regions(body, mask)
+            cuts = {} if regions is None else cut_limbs(regions, costs_of(picture[regions.person.slices], costs))
+        else:
+            cuts = cut_hands(picture, mask, body, lengths_px, costs)
         shown.append((picture, body, cuts))
-    if not any(cuts for _, _, cuts in shown):
-        raise ValueError("no frame shows a limb inside the person's mask: expected frames with the person in the crop")
-    agreed = [agreements(limb, shown) for limb in Limb]
-    hidden = np.ones((len(chosen), LIMB_COUNT), np.float32)
-    flaws = np.zeros((len(chosen), LIMB_COUNT), np.float32)
-    sharpness = np.full((len(chosen), LIMB_COUNT), np.nan)
-    corners_px = np.zeros((len(chosen), LAYER_COUNT, 4), np.int32)
-    pixels: list[NDArray[np.uint8]] = []
-    for row, (picture, _, found) in enumerate(shown):
-        changed = None
-        if filmed is not None:
-            changed = cv2.absdiff(picture, np.ascontiguousarray(filmed[chosen[row]])).max(axis=2) > _PAINTED_LEVELS
-        layers: dict[int, tuple[Box, Weights]] = {}
-        for limb, cut in found.items():
-            hidden[row, limb] = cut.hidden
-            weights, before = cut.weights, float(cut.weights.sum())
-            agreement = agreed[limb][row]
-            if agreement is not None:
-                weights = weights * agreement
-                flaws[row, limb] += 1 - float(weights.sum()) / max(before, 1e-6)
-            if changed is not None and before > 0:
-                flaws[row, limb] += float((cut.weights * changed[cut.box.slices]).sum()) / before
-            sharpness[row, limb] = _sharpness(picture[cut.box.slices], weights)
-            layers[limb] = cut.box, weights
-            if cut.inner is not None:
-                layers[LIMB_COUNT + UNDER_LAYERS.index(limb)] = cut.box, cut.inner
-        for layer in range(LAYER_COUNT):
-            if layer in layers:
-                corners_px[row, layer], piece = _piece(picture, *layers[layer])
-                pixels.append(piece)
-    flaws += _BLUR_WEIGHT * _blur(sharpness)
     on_progress(len(chosen), len(chosen))
+    corners_px, pixels, hidden, flaws = _pieces_of(shown, None if filmed is None else [filmed[i] for i in chosen])
+    if not len(pixels):
+        raise ValueError("no frame shows a limb inside the person's mask: expected frames with the person in the crop")
     height_px, width_px = pictures[0].shape[:2]
     return Wardrobe(
         width_px=width_px,
         height_px=height_px,
         frames=np.array(frames, np.int64)[chosen],
         poses=tuple(poses[index] for index in chosen),
-        limb_lengths_px=measure_limbs(poses),
+        limb_lengths_px=lengths_px,
         corners_px=corners_px,
-        pixels=np.concatenate(pixels),
+        pixels=pixels,
         hidden=hidden,
-        flaws=flaws.astype(np.float32),
+        flaws=flaws,
+        shadow=fit_shadow(pictures if filmed is None else filmed, masks, poses),
     )
+
+
+def _pieces_of(
+    shown: Sequence[tuple[Picture, PlacedBody, dict[Limb, Cut]]], filmed: Sequence[Picture] | None
+) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the wardrobe's corners, pixels, hidden shares and flaws of the key frames."""
+    agreed = [agreements(limb, shown) for limb in Limb]
+    hidden = np.ones((len(shown), LIMB_COUNT), np.float32)
+    flaws = np.zeros((len(shown), LIMB_COUNT))
+    sharpness = np.full((len(shown), LIMB_COUNT), np.nan)
+    corners_px = np.zeros((len(shown), LAYER_COUNT, 4), np.int32)
+    pixels: list[NDArray[np.uint8]] = []
+    for row, (picture, _, cuts) in enumerate(shown):
+        painted = None
+        if filmed is not None:
+            painted = cv2.absdiff(picture, np.ascontiguousarray(filmed[row])).max(axis=2) > _PAINTED_LEVELS
+        layers: dict[int, tuple[Box, Weights]] = {}
+        for limb, cut in cuts.items():
+            weights, agreement = cut.weights, agreed[limb][row]
+            whole = max(float(weights.sum()), 1e-6)
+            if agreement is not None:
+                weights = weights * agreement
+                flaws[row, limb] += 1 - float(weights.sum()) / whole
+            if painted is not None:
+                share = float((cut.weights * painted[cut.box.slices]).sum()) / whole
+                flaws[row, limb] += share * (_PAINTED_TORSO_WEIGHT if limb is Limb.TORSO else 1)
+            hidden[row, limb] = cut.hidden
+            sharpness[row, limb] = _sharpness(picture[cut.box.slices], weights)
+            layers[limb] = cut.box, weights
+            if cut.inner is not None:
+                layers[LIMB_COUNT + UNDER_LAYERS.index(limb)] = cut.box, cut.inner
+        for layer in sorted(layers):
+            corners_px[row, layer], piece = _piece(picture, *layers[layer])
+            pixels.append(piece)
+    flaws += _BLUR_WEIGHT * _blur(sharpness)
+    return corners_px, np.concatenate([np.zeros((0, 4), np.uint8), *pixels]), hidden, flaws.astype(np.float32)
 
 
 def most_different(features: Floats, count: int) -> NDArray[np.int64]:
@@ -115,6 +141,7 @@ def most_different(features: Floats, count: int) -> NDArray[np.int64]:
     rows = np.nan_to_num(features)
     chosen = [int(((rows - rows.mean(axis=0)) ** 2).sum(axis=1).argmin())]
     nearest = ((rows - rows[chosen[0]]) ** 2).sum(axis=1)
+    nearest[chosen] = -1
     while len(chosen) < min(count, len(rows)):
         chosen.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, ((rows - rows[chosen[-1]]) ** 2).sum(axis=1))
@@ -132,17 +159,13 @@ def _usual_colours(seen: Sequence[tuple[Picture, PlacedBody, NDArray[np.uint8]]]
     return colour_costs(samples)
 
 
-def _placed(poses: Sequence[Pose]) -> list[PlacedBody]:
-    lengths_px = measure_limbs(poses)
-    return [place(pose, lengths_px) for pose in poses]
-
-
 def _described(bodies: Sequence[PlacedBody]) -> NDArray[np.float64]:
     return np.stack([np.concatenate([body.features, body.facing]) for body in bodies])
 
 
 def _piece(picture: Picture, box: Box, weights: Weights) -> tuple[tuple[int, int, int, int], NDArray[np.uint8]]:
     """Return a piece's x, y, width and height, and its pixels, `[P, 4]`; nothing if it has too few."""
+    weights = _without_islands(weights)
     rows, columns = np.nonzero(weights > _FAINT)
     if len(rows) < _FEWEST_PIXELS:
         return (0, 0, 0, 0), np.zeros((0, 4), np.uint8)
@@ -151,6 +174,17 @@ def _piece(picture: Picture, box: Box, weights: Weights) -> tuple[tuple[int, int
     coloured = picture[box.slices][top:bottom, left:right] * covered
     piece = np.rint(np.concatenate([coloured, covered * 255], axis=-1)).astype(np.uint8)
     return (box.left + left, box.top + top, right - left, bottom - top), piece.reshape(-1, 4)
+
+
+def _without_islands(weights: Weights) -> Weights:
+    """Remove small parts that do not touch the rest of a piece: moved elsewhere, they would be specks in the air."""
+    count, parts, facts, _ = cv2.connectedComponentsWithStats((weights > _FAINT).astype(np.uint8), connectivity=8)
+    if count <= 2:  # the outside is a part too
+        return weights
+    areas = facts[:, cv2.CC_STAT_AREA]
+    small = areas < _SMALLEST_ISLAND * areas[1:].max()
+    small[0] = False
+    return np.where(small[parts], np.float32(0), weights)
 
 
 def _sharpness(pixels: Picture, weights: Weights) -> float:

@@ -24,10 +24,11 @@ _FACE_POINTS: Final = [skeleton.FACE.start + point for point in (0, 4, 8, 12, 16
 """Points of the face that lie well apart: jaw, nose, the corners of eyes and mouth."""
 _FACE_POINTS_SEEN: Final = 40
 _NECK_WEIGHT: Final = 0.04
+_NECK_WIDTH, _NECK_SHARE = 0.7, 0.5
 _TORSO_STIFFNESS: Final = 0.25
 """The torso's four corners pull on it as springs would; this is the spring of the whole, in torso lengths."""
 _TORSO_CORNERS: Final = (skeleton.R_SHOULDER, skeleton.L_SHOULDER, skeleton.R_HIP, skeleton.L_HIP)
-_WRIST_PULL, _ANKLE_PULL = 0.5, 0.7
+_WRIST_PULL, _ANKLE_PULL = 0.5, 0.35
 """How far a hand and a foot follow their joint rather than their other points, which keeps them from coming off."""
 _HEAD_SCALES, _HAND_SCALES, _FOOT_SCALES = (0.85, 1.15), (0.8, 1.25), (0.75, 1.3)
 """By how much these may grow or shrink beyond the body's scale."""
@@ -52,6 +53,23 @@ def move_limb(limb: Limb, key: PlacedBody, asked: PlacedBody) -> Floats | None:
             )
             return _drawn_to_joint(move, BONES[limb].start, key, asked, _ANKLE_PULL)
     return along_bone(key.ends_px[limb], asked.ends_px[limb], scale)
+
+
+def move_neck(key: PlacedBody, asked: PlacedBody) -> Floats | None:
+    """Return the move that fills the place of the neck below head and torso with a narrower head, pulled to the neck.
+
+    None if either body lacks a head. The pieces above it leave open only what no frame shows, such as the throat of a
+    person who always looks down.
+    """
+    move = move_limb(Limb.HEAD, key, asked)
+    if move is None:
+        return None
+    narrower = move.copy()
+    narrower[:, :2] *= _NECK_WIDTH
+    start, asked_start = key.ends_px[Limb.HEAD, 0], asked.ends_px[Limb.HEAD, 0]
+    goal = asked_start + _NECK_SHARE * (asked.pose.joints_px[skeleton.NECK] - asked_start)
+    narrower[:, 2] = goal - narrower[:, :2] @ start
+    return narrower
 
 
 def along_bone(key_px: Floats, asked_px: Floats, scale: float) -> Floats:
@@ -125,7 +143,7 @@ def _move_torso(key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
 
 def _move_hand(limb: Limb, key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
     """Move a hand by its 21 points, halfway drawn to the wrist; a hand that was not seen goes with its forearm."""
-    key_points, asked_points = _hand(limb, key), _hand(limb, asked)
+    key_points, asked_points = points_of_hand(limb, key), points_of_hand(limb, asked)
     if key_points is not None and asked_points is not None:
         move = similarity(key_points, asked_points, None, _scaled(_HAND_SCALES, scale))
         return _drawn_to_joint(move, BONES[limb].start, key, asked, _WRIST_PULL)
@@ -142,7 +160,8 @@ def _drawn_to_joint(move: Floats, joint: int, key: PlacedBody, asked: PlacedBody
     return move
 
 
-def _hand(limb: Limb, body: PlacedBody) -> Floats | None:
+def points_of_hand(limb: Limb, body: PlacedBody) -> Floats | None:
+    """The 21 points of a hand in pixels, `[21, 2]`, or None if it was not seen or has an impossible size."""
     return hand_points(limb, body.pose.joints_px.astype(np.float64), body.pose.confidence > 0, body.scale_px)
 
 

@@ -9,7 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from motion.floor_shadow import Shadow
 from motion.pose import Pose
+from motion.wardrobe.hands import OTHER_HAND, mirrored_pose
 from motion.wardrobe.limbs import Limb
 from motion.wardrobe.placing import FEATURE_STARTS, Floats, PlacedBody, place
 
@@ -33,6 +35,7 @@ class Wardrobe:
     pixels: `[P, 4]` uint8, the pieces one after another, row by row: RGB multiplied by the coverage, and the coverage.
     hidden: `[K, LIMB_COUNT]` float32 in [0, 1], how much of a limb other limbs hide.
     flaws: `[K, LIMB_COUNT]` float32, how blurred, painted over or unlike the other frames a piece is; 0 is best.
+    shadow: how the person's shadow falls on the floor; None if the footage shows none.
     """
 
     width_px: int
@@ -44,6 +47,7 @@ class Wardrobe:
     pixels: NDArray[np.uint8]
     hidden: NDArray[np.float32]
     flaws: NDArray[np.float32]
+    shadow: Shadow | None = None
     _pieces: tuple[tuple[NDArray[np.uint8] | None, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -70,23 +74,59 @@ class Wardrobe:
     def memory_bytes(self) -> int:
         """What the pieces and the numbers that choose among them need in memory."""
         arrays = (self.frames, self.corners_px, self.pixels, self.hidden, self.flaws, self.features, self.facing)
-        return sum(array.nbytes for array in arrays) + sum(
-            pose.joints_px.nbytes + pose.confidence.nbytes for pose in self.poses
+        shadow_bytes = 0 if self.shadow is None else self.shadow.strength.nbytes
+        return (
+            shadow_bytes
+            + sum(array.nbytes for array in arrays)
+            + sum(pose.joints_px.nbytes + pose.confidence.nbytes for pose in self.poses)
         )
 
     def piece(self, key_frame: int, layer: int) -> NDArray[np.uint8] | None:
         """The pixels of a piece, `[h, w, 4]` uint8, premultiplied, or None if the key frame does not show it."""
         return self._pieces[key_frame][layer]
 
+    def hand(self, key_frame: int, hand: Limb) -> tuple[NDArray[np.uint8], tuple[int, int], PlacedBody] | None:
+        """A hand's piece, the x and y of its corner and the body it was cut from; None if there is none.
+
+        From `key_frames` on, it is the other hand of key frame 0 and those after it, mirrored, with a mirrored body.
+        """
+        mirrored, source = divmod(key_frame, self.key_frames)
+        layer = OTHER_HAND[hand] if mirrored else hand
+        piece = self.piece(source, layer)
+        if piece is None:
+            return None
+        x, y, width, _ = self.corners_px[source, layer].tolist()
+        if not mirrored:
+            return piece, (x, y), self.bodies[source]
+        return np.ascontiguousarray(piece[:, ::-1]), (-x - width, y), self.mirrored_bodies[source]
+
     def facings(self) -> tuple[str, ...]:
         """Which of "front", "left", "right" and "back" the key frames show: the person's side that one sees."""
-        shown = {facing_of(body) for body in self.bodies}
+        shown = {facing_of(self.bodies[key_frame]) for key_frame in np.flatnonzero(self.has[:, Limb.TORSO])}
         return tuple(facing for facing in FACINGS if facing in shown)
 
     @cached_property
     def bodies(self) -> tuple[PlacedBody, ...]:
         """The limbs of each key frame, placed."""
         return tuple(place(pose, self.limb_lengths_px) for pose in self.poses)
+
+    @cached_property
+    def mirrored_bodies(self) -> tuple[PlacedBody, ...]:
+        """The limbs of each mirrored key frame, placed: left is right, and x is negative."""
+        return tuple(place(mirrored_pose(pose), self.limb_lengths_px) for pose in self.poses)
+
+    @cached_property
+    def mirrored_features(self) -> Floats:
+        """`[K, FEATURE_COUNT]`: the features of the mirrored key frames' bodies; NaN where a hand has no piece."""
+        features = np.stack([body.features for body in self.mirrored_bodies])
+        for hand, other in OTHER_HAND.items():
+            features[~self.has[:, other], FEATURE_STARTS[hand]] = np.nan
+        return features
+
+    @cached_property
+    def mirrored_facing(self) -> Floats:
+        """`[K, 5]`: the facing of the mirrored key frames' bodies."""
+        return np.stack([body.facing for body in self.mirrored_bodies])
 
     @cached_property
     def has(self) -> NDArray[np.bool_]:

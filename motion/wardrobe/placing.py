@@ -36,10 +36,10 @@ _PALM_LENGTHS: Final = (0.10, 0.30)
 """Wrist to middle knuckle in torso lengths; other lengths are errors of the pose estimator."""
 HEAD_JOINTS: Final = (skeleton.NOSE, skeleton.R_EYE, skeleton.L_EYE, skeleton.R_EAR, skeleton.L_EAR)
 
-_FEATURE_COUNTS: Final = (7, 6, 3, 3, 3, 3, 16, 16, 3, 3, 3, 3, 4, 4)
-FEATURE_STARTS: Final = np.concatenate([[0], np.cumsum(_FEATURE_COUNTS)[:-1]])
+FEATURE_COUNTS: Final = (7, 6, 3, 3, 3, 3, 16, 16, 3, 3, 3, 3, 4, 4)
+FEATURE_STARTS: Final = np.concatenate([[0], np.cumsum(FEATURE_COUNTS)[:-1]])
 """Where the features of each limb begin among all."""
-FEATURE_COUNT: Final = sum(_FEATURE_COUNTS)
+FEATURE_COUNT: Final = sum(FEATURE_COUNTS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,7 @@ class PlacedBody:
 
     def feature(self, limb: Limb) -> Floats:
         """The features of one limb."""
-        return self.features[FEATURE_STARTS[limb] :][: _FEATURE_COUNTS[limb]]
+        return self.features[FEATURE_STARTS[limb] :][: FEATURE_COUNTS[limb]]
 
 
 def measure_limbs(poses: Iterable[Pose]) -> Floats:
@@ -101,7 +101,7 @@ def place(pose: Pose, lengths_px: Floats) -> PlacedBody:
     ends_px = np.zeros((LIMB_COUNT, 2, 2))
     features = np.full(FEATURE_COUNT, np.nan)
     for limb, bone in BONES.items():
-        known = features[FEATURE_STARTS[limb] :][: _FEATURE_COUNTS[limb]]
+        known = features[FEATURE_STARTS[limb] :][: FEATURE_COUNTS[limb]]
         if limb in HANDS:
             placed[limb] = _place_hand(limb, joints, seen, scale_px, ends_px[limb], known)
         elif limb is Limb.HEAD:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.documents import BadDocument, read_bounded
+from motion.floor_shadow import STRENGTH_SIDE, Shadow
 from motion.pose import MAX_POSITION_PX, Pose
 from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT
 from motion.wardrobe.pieces import WARDROBE_VERSION, Wardrobe
@@ -26,6 +27,7 @@ MOST_SIDE_PX: Final = 4096
 MOST_PIXELS: Final = 64 * 2**20
 """The size limit of the pieces in memory is four times as many bytes."""
 
+_MOST_SHADOW: Final = 8
 _HEADER_BYTES: Final = 1024
 _ENTRIES: Final = {
     "version": ("<i8", ()),
@@ -36,10 +38,13 @@ _ENTRIES: Final = {
     "corners_px": ("<i4", (None, LAYER_COUNT, 4)),
     "hidden": ("<f4", (None, LIMB_COUNT)),
     "flaws": ("<f4", (None, LIMB_COUNT)),
+    "shadow": ("<f8", (4,)),
+    "shadow_strength": ("|u1", (STRENGTH_SIDE, STRENGTH_SIDE)),
     "pixels": ("|u1", (None, 4)),
 }
-"""Name, type and shape of every array; None for any number. Joints are x, y and confidence. Pixels are stored as
-differences from the pixel before, modulo 256, which compress better."""
+"""Name, type and shape of every array; None for any number. Joints are x, y and confidence. The shadow is its lean,
+rise, softness and highest ground; a softness of 0 stands for no shadow. Pixels are stored as differences from the pixel
+before, modulo 256, which compress better."""
 
 
 class OtherWardrobeVersion(BadDocument):
@@ -59,6 +64,10 @@ def write_wardrobe(path: Path, wardrobe: Wardrobe) -> None:
         "flaws": wardrobe.flaws,
         "pixels": np.diff(wardrobe.pixels, axis=0, prepend=np.zeros((1, 4), np.uint8)),
     }
+    shadow = wardrobe.shadow
+    numbers = (0, 0, 0, 0) if shadow is None else (shadow.lean, shadow.rise, shadow.softness, shadow.highest_ground)
+    arrays["shadow"] = np.array(numbers, np.float64)
+    arrays["shadow_strength"] = np.zeros((STRENGTH_SIDE,) * 2, np.uint8) if shadow is None else shadow.strength
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -145,6 +154,8 @@ def _checked(
     corners_px: NDArray[np.int32],
     hidden: NDArray[np.float32],
     flaws: NDArray[np.float32],
+    shadow: NDArray[np.float64],
+    shadow_strength: NDArray[np.uint8],
     pixels: NDArray[np.uint8],
 ) -> Wardrobe:
     """Return a wardrobe whose values make sense together. Raises BadDocument."""
@@ -176,4 +187,15 @@ def _checked(
     colours = np.cumsum(pixels, axis=0, dtype=np.uint8)
     if (colours[:, :3] > colours[:, 3:]).any():
         raise BadDocument("pixels: expected colours multiplied by their coverage")
-    return Wardrobe(width_px, height_px, frames, poses, limb_lengths_px, corners_px, colours, hidden, flaws)
+    cast = _shadow(shadow, shadow_strength)
+    return Wardrobe(width_px, height_px, frames, poses, limb_lengths_px, corners_px, colours, hidden, flaws, cast)
+
+
+def _shadow(numbers: NDArray[np.float64], strength: NDArray[np.uint8]) -> Shadow | None:
+    """Return the shadow, or None for a softness of 0. Raises BadDocument."""
+    if not (np.abs(numbers) <= _MOST_SHADOW).all():
+        raise BadDocument(f"shadow: expected numbers from -{_MOST_SHADOW} to {_MOST_SHADOW}, in heights of the picture")
+    lean, rise, softness, highest_ground = numbers.tolist()
+    if softness < 0:
+        raise BadDocument("shadow: expected a softness of at least 0")
+    return Shadow(lean, rise, softness, highest_ground, strength) if softness > 0 else None

@@ -14,6 +14,7 @@ from motion.frame import EncodedPicture, Picture, PictureEncoding, RgbaPicture
 from serving.errors import BadPicture
 from serving.pictures import png_limits
 
+_JPEG_SIGNATURE: Final = b"\xff\xd8"
 _START_OF_SCAN: Final = b"\xff\xda"
 _RAW_CHANNELS: Final = {PictureEncoding.RAW: 3, PictureEncoding.RAW_RGBA: 4}
 _MOST_SCANS: Final = 64
@@ -30,6 +31,18 @@ class PictureLimits:
 
 
 DEFAULT_LIMITS = PictureLimits()
+
+
+def encoding_of(data: bytes) -> PictureEncoding | None:
+    """Return the encoding of a picture's file by its first bytes; None if it is neither a JPEG nor a PNG."""
+    if data.startswith(png_limits.SIGNATURE):
+        return PictureEncoding.PNG
+    return PictureEncoding.JPEG if data.startswith(_JPEG_SIGNATURE) else None
+
+
+def size_of(data: bytes, encoding: PictureEncoding) -> tuple[int, int] | None:
+    """Return width and height from the header of a JPEG or PNG, as stored; None if it does not begin like one."""
+    return _jpeg_size(data) if encoding is PictureEncoding.JPEG else png_limits.size_of(data)
 
 
 def check_picture(
@@ -59,7 +72,7 @@ def check_picture(
                 f"{field}.data", f"{name} {width_px}x{height_px} takes {expected} bytes, got {len(picture.data)}"
             )
         return
-    header = _jpeg_size(picture.data) if picture.encoding is PictureEncoding.JPEG else png_limits.size_of(picture.data)
+    header = size_of(picture.data, picture.encoding)
     if header is None:
         raise BadPicture(f"{field}.data", f"is not a {picture.encoding.value.upper()} picture")
     if header != (width_px, height_px):
@@ -67,9 +80,12 @@ def check_picture(
 
 
 def decode_picture(
-    picture: EncodedPicture, limits: PictureLimits = DEFAULT_LIMITS, *, field: str = "picture"
+    picture: EncodedPicture, limits: PictureLimits = DEFAULT_LIMITS, *, field: str = "picture", upright: bool = False
 ) -> Picture:
-    """Return `[H, W, 3]` uint8 RGB. Raises BadPicture, as `check_picture` does and for bytes that do not decode."""
+    """Return `[H, W, 3]` uint8 RGB. Raises BadPicture, as `check_picture` does and for bytes that do not decode.
+
+    upright: apply the orientation that a JPEG's EXIF states. The contracts use pictures as stored.
+    """
     check_picture(picture, limits, field=field)
     if picture.encoding is PictureEncoding.RAW:
         flat = np.frombuffer(picture.data, np.uint8)
@@ -77,6 +93,11 @@ def decode_picture(
     if picture.encoding is PictureEncoding.JPEG:
         if picture.data.count(_START_OF_SCAN) > _MOST_SCANS:
             raise BadPicture(f"{field}.data", f"is a JPEG of more than {_MOST_SCANS} scans")
+        if upright:
+            turned = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)
+            if turned is None:
+                raise BadPicture(f"{field}.data", "does not decode as JPEG")
+            return np.ascontiguousarray(turned[..., ::-1], dtype=np.uint8)
         try:
             return np.asarray(simplejpeg.decode_jpeg(picture.data, "RGB"))
         except ValueError as error:
@@ -137,7 +158,7 @@ def encode_picture(pixels: Picture | RgbaPicture, encoding: PictureEncoding, jpe
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    if not data.startswith(b"\xff\xd8"):
+    if not data.startswith(_JPEG_SIGNATURE):
         return None
     try:
         height_px, width_px, _, _ = simplejpeg.decode_jpeg_header(data)

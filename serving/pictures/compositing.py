@@ -21,6 +21,8 @@ _KEPT: Final = (0.2, 0.9)
 """Opacities that `without_old_place` maps to 0 and 1."""
 _NARROW_PX, _WIDE_PX = 1.5, 5.0
 """Standard deviations over which `without_old_place` spreads the person's colours, for pictures of 512 pixels."""
+_LEAST_SCALE: Final = 0.7
+"""Masks of small pictures have edges as wide, in pixels."""
 _WIDE_SHARE: Final = 0.01
 """Weight of the wide spread: it only counts where the narrow one finds no colour."""
 _LEAST_WEIGHT: Final = 1e-4
@@ -73,6 +75,26 @@ def with_straight_alpha(person: RgbaPicture) -> RgbaPicture:
     return np.asarray(cv2.merge([*(cv2.divide(colour, alpha, scale=255) for colour in colours), alpha]), np.uint8)
 
 
+def premultiplied(picture: RgbaPicture) -> RgbaPicture:
+    """Return the person of a picture with straight alpha."""
+    *colours, alpha = cv2.split(picture)
+    return np.asarray(cv2.merge([*(cv2.multiply(colour, alpha, scale=1 / 255) for colour in colours), alpha]), np.uint8)
+
+
+def with_colours_spread(picture: RgbaPicture) -> RgbaPicture:
+    """Return a picture with straight alpha whose transparent pixels have the colours of the person nearby.
+
+    For video codecs, which mix the colours of neighbouring pixels whatever their opacity.
+    """
+    person = premultiplied(picture).astype(np.float32)
+    *colours, near = cv2.split(person + _WIDE_SHARE * _blurred_wide(person, _WIDE_PX))
+    share = 255 / np.maximum(near, _TINY)
+    spread = cv2.convertScaleAbs(cv2.merge([colour * share for colour in colours]))
+    opacity = picture[..., 3]
+    filled = np.where(opacity[..., None] > 0, picture[..., :3], spread)
+    return np.asarray(cv2.merge([*cv2.split(filled), np.ascontiguousarray(opacity)]), np.uint8)
+
+
 def without_old_place(person: RgbaPicture) -> RgbaPicture:
     """Return the person with an edge that shows nothing of the place in which they were filmed.
 
@@ -82,7 +104,7 @@ def without_old_place(person: RgbaPicture) -> RgbaPicture:
     x_px, y_px, width_px, height_px = cv2.boundingRect(cv2.extractChannel(person, 3))
     if width_px == 0:
         return person
-    scale = max(person.shape[:2]) / 512
+    scale = max(_LEAST_SCALE, max(person.shape[:2]) / 512)
     margin_px = round(3 * _WIDE_PX * scale)
     rows = slice(max(y_px - margin_px, 0), y_px + height_px + margin_px)
     columns = slice(max(x_px - margin_px, 0), x_px + width_px + margin_px)

@@ -57,11 +57,11 @@ TRAINS = """\
 import sys
 from pathlib import Path
 from training.job import JobSettings, train_actor
-from training.presets import slim_256
+from training.presets import quick_256
 clip, work = Path(sys.argv[1]), Path(sys.argv[2])
 stores = {"store_root": work / "a", "work_root": work / "w"}
 asked = {"pictures": 2, "consent": "drawn by ourselves", "footage_anyway": True}
-published = train_actor(JobSettings(footage=clip, actor="inside", preset=slim_256(), **asked, **stores))
+published = train_actor(JobSettings(footage=clip, actor="inside", preset=quick_256(), **asked, **stores))
 print("published", published.id, published.version)
 """
 

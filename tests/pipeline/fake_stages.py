@@ -240,7 +240,10 @@ class FakeNormalize(normalize_pb2_grpc.NormalizeServiceServicer):
 
 
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """Paints `paint(model, label_map, previous)`, and lays a reference over it. Its calls are counted from 0."""
+    """Paints `paint(model, label_map, previous)`, and lays a reference over it. Its calls are counted from 0.
+
+    The person is the reference.
+    """
 
     def __init__(self) -> None:
         self.paint: Callable[[str, Picture, Picture], Picture] = lambda model, label_map, previous: (
@@ -285,6 +288,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         response.outputs.add(name="COMPUTE_SECONDS", datatype="FP64", shape=[1, 1])
         response.raw_output_contents.append(np.ascontiguousarray(frame).tobytes())
         response.raw_output_contents.append(np.array([[0.016]]).tobytes())
+        if "PERSON" in [output.name for output in request.outputs]:
+            response.outputs.add(name="PERSON", datatype="UINT8", shape=(*shape[:3], 4))
+            response.raw_output_contents.append(named["REFERENCE"])
         return response
 
 

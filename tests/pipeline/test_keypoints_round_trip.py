@@ -15,7 +15,8 @@ from client.poses.extract import PoseJob, find_poses
 from client.poses.local_estimation import pose_models
 from client.terminal.display import Display
 from client.terminal.signals import Interrupts
-from client.transfer.run import TransferJob, transfer
+from client.transfer.job import TransferJob
+from client.transfer.run import transfer
 from motion.people.dancer_choice import DancerChoice, DancerRule
 from motion.pose_choice import PoseBackend
 from services.pose.servicer import PoseService

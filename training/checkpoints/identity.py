@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from motion.labelmap import LABEL_MAP_VERSION
+from motion.wardrobe.pieces import WARDROBE_VERSION
 from serving.actors.store import Padding
 from serving.errors import BadInput
 from training.presets import Preset
@@ -24,6 +25,7 @@ AS_EVER = {
     "preset.face_frames": "1500",
     "preset.face_padding": "reflection",
     "preset.feature_matching": "mean",
+    "preset.references": "None",
     _PADDING_OF_THE_BODY: "reflection",
 }
 """Values that older checkpoints do not name, since their trainings all had them: stored only if they differ."""
@@ -40,8 +42,12 @@ def recipe_identity(preset: Preset, seed: int, footage: str) -> dict[str, str]:
     for network in ("generator", "face"):
         if recipe[network] is not None:
             recipe[f"{network}_padding"] = recipe[network].pop("padding")
+            if not recipe[network]["reference"]:
+                del recipe[network]["reference"]
     said = {f"preset.{name}": str(value) for name, value in recipe.items() if name not in _NOT_THE_RECIPE}
     identity = {"footage": footage, "seed": str(seed), "label map": str(LABEL_MAP_VERSION)}
+    if preset.references is not None:
+        identity["wardrobe"] = str(WARDROBE_VERSION)
     return identity | {name: value for name, value in said.items() if AS_EVER.get(name) != value}
 
 

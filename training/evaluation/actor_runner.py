@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motion.crop import Crop
 from motion.frame import ZERO_LEVEL, Picture
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
+from motion.wardrobe.choose import Choice
+from motion.wardrobe.draw import draw_reference
 from serving.actors.store import Actor
 from serving.inference.engine import open_engine
 from training.networks.recurrent_drawing import refine_face
 
 
 class PublishedActor:
-    """Draws with an actor's files. Raises ActorUnusable for networks that cannot be opened."""
+    """Draws with an actor's files. Raises ActorUnusable for files that cannot be opened.
+
+    wardrobe: the actor's limbs; None for actors that are drawn without a reference.
+    """
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
-        # For each picture that was drawn, including its label map, and for each face that was refined.
+        # For each picture that was drawn, including its label map and reference, and for each face that was refined.
         self._body_seconds: list[float] = []
         self._face_seconds: list[float] = []
-        self._draw = open_engine(actor.generator_path)
+        self._draw = open_engine(actor.generator_path, inputs=actor.generator.inputs)
         self._refine = None if actor.face is None else open_engine(actor.face_path)
+        self.wardrobe = None if actor.wardrobe is None else actor.read_wardrobe()
 
     @property
     def precision(self) -> str:
@@ -39,8 +47,12 @@ class PublishedActor:
             return None
         return 1 / float(np.median(self._body_seconds) + (np.median(self._face_seconds) if self._face_seconds else 0))
 
-    def run(self, poses: Iterable[Pose]) -> tuple[list[Picture], list[Picture]]:
+    def run(
+        self, poses: Iterable[Pose], allowed: Iterable[NDArray[np.bool_]] | None = None
+    ) -> tuple[list[Picture], list[Picture]]:
         """Draw consecutive poses, in pixels of the actor's footage, the first one on the empty picture.
+
+        allowed: for each pose, which key frames may serve as its reference, `[K]` bool; None: all, as when served.
 
         Returns the pictures, `[H, W, 3]` uint8 RGB of the crop, as the body's network draws them, and the same with
         refined faces, which are equal if the actor has no face network.
@@ -48,11 +60,17 @@ class PublishedActor:
         crop = self.actor.crop
         unrefined: list[Picture] = []
         refined: list[Picture] = []
-        for pose in poses:
+        choice: Choice | None = None
+        for pose, usable in zip(poses, repeat(None) if allowed is None else allowed, strict=False):
             on_crop = crop.to_crop(pose)
             began = time.perf_counter()
             label = draw_label_map(on_crop, crop.out_width_px, crop.out_height_px)
-            picture = self._draw.run(label, unrefined[-1] if unrefined else np.full_like(label, ZERO_LEVEL))
+            inputs = [label, unrefined[-1] if unrefined else np.full_like(label, ZERO_LEVEL)]
+            if self.wardrobe is not None:
+                reference = draw_reference(self.wardrobe, on_crop, choice, allowed=usable)
+                choice = reference.choice
+                inputs.append(reference.picture)
+            picture = self._draw.run(*inputs)
             self._body_seconds.append(time.perf_counter() - began)
             unrefined.append(picture)
             refined.append(self._refined(label, picture, on_crop))

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
@@ -17,6 +18,7 @@ from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from services.pose.mediapipe.estimator import PoseEstimator
+from training.evaluation.sharpness import sharpness
 
 _BODY_MARGIN: Final = 0.08
 """The margin around the joints for hair, clothes and shoes, as a fraction of the pose's height."""
@@ -40,6 +42,8 @@ class PictureScores:
     body: a box around the pose. face: the square that the face network sees, at the pictures' own resolution.
     ssim: torchmetrics' mean over all pixels, of crops mirrored beyond their edges. ssim_inside: the mean over those
     whose whole window lies in the crop, as in scikit-image. Settings of both: `SSIM_SETTINGS`.
+    sharpness: gradient of the drawn person over the real one's, see `training.evaluation.sharpness`; None without
+    masks. face_sharpness: the same in the square of the face.
     """
 
     frames: int
@@ -50,6 +54,8 @@ class PictureScores:
     face_ssim: float | None
     face_ssim_inside: float | None
     face_psnr_db: float | None
+    sharpness: float | None = None
+    face_sharpness: float | None = None
 
     def to_dict(self) -> dict[str, float | int | None]:
         """The numbers by name, rounded for people."""
@@ -57,27 +63,49 @@ class PictureScores:
 
 
 def score_pictures(
-    drawn: Sequence[Picture], real: Sequence[Picture], poses: Iterable[Pose], face_rule: FaceRule
+    drawn: Sequence[Picture],
+    real: Sequence[Picture],
+    poses: Iterable[Pose],
+    face_rule: FaceRule,
+    masks: Sequence[NDArray[np.uint8]] | None = None,
 ) -> PictureScores:
     """Score drawn pictures against real ones, `[H, W, 3]` uint8 RGB; poses in pixels of these pictures.
 
+    masks: `[H, W]` uint8 each, 255 on the real person; without them there is no sharpness of the person.
     Raises ValueError for no pictures, or for sequences of different lengths.
     """
     if not drawn or len(drawn) != len(real):
         raise ValueError(f"cannot score {len(drawn)} drawn against {len(real)} real pictures")
     body: list[tuple[float, float, float]] = []
     face: list[tuple[float, float, float]] = []
-    for picture, truth, pose in zip(drawn, real, poses, strict=True):
+    sharp: list[float | None] = []
+    face_sharp: list[float | None] = []
+    for index, (picture, truth, pose) in enumerate(zip(drawn, real, poses, strict=True)):
         height_px, width_px = truth.shape[:2]
         rows, columns = body_box(pose, width_px, height_px)
         body.append(_likeness(picture[rows, columns], truth[rows, columns]))
         region = face_region(pose, face_rule, width_px, height_px)
         if region is not None:
             side_px = max(region.side_px, _SMALLEST_SIDE_PX)
-            face.append(_likeness(cut_face(picture, region, side_px), cut_face(truth, region, side_px)))
-    of_face = np.mean(face, axis=0).tolist() if face else [None, None, None]
+            faces = cut_face(picture, region, side_px), cut_face(truth, region, side_px)
+            face.append(_likeness(*faces))
+            face_sharp.append(sharpness(*faces))
+        if masks is not None:
+            sharp.append(sharpness(picture, truth, masks[index]))
+    face_ssim, face_ssim_inside, face_psnr_db = np.mean(face, axis=0).tolist() if face else (None, None, None)
     ssim, ssim_inside, psnr_db = np.mean(body, axis=0).tolist()
-    return PictureScores(len(body), ssim, ssim_inside, psnr_db, len(face), *of_face)
+    return PictureScores(
+        frames=len(body),
+        body_ssim=ssim,
+        body_ssim_inside=ssim_inside,
+        body_psnr_db=psnr_db,
+        faces=len(face),
+        face_ssim=face_ssim,
+        face_ssim_inside=face_ssim_inside,
+        face_psnr_db=face_psnr_db,
+        sharpness=_mean(sharp),
+        face_sharpness=_mean(face_sharp),
+    )
 
 
 _HALF_WINDOW_PX: Final = 5
@@ -118,6 +146,16 @@ def pose_distance(asked: Pose, found: Pose) -> float | None:
     return float(np.linalg.norm(offsets_px, axis=1).mean()) / torso_px
 
 
+def missed_joints(asked: Pose, found: Pose | None) -> tuple[int, int]:
+    """How many of joints 0 to 14 that are asked for with a confidence of at least 0.5 are not found so, of how many.
+
+    A limb that is half transparent is not found, so it does not enter the pose distance; this is where it counts.
+    """
+    wanted = asked.confidence[:_COMPARED_JOINTS] >= _SURE
+    there = np.zeros_like(wanted) if found is None else found.confidence[:_COMPARED_JOINTS] >= _SURE
+    return int((wanted & ~there).sum()), int(wanted.sum())
+
+
 def mean_pose_distance(asked: Sequence[Pose], found: Sequence[Pose | None]) -> float | None:
     """The mean `pose_distance` of the frames that have one; None without any."""
     each = (pose_distance(one, other) for one, other in zip(asked, found, strict=True) if other is not None)
@@ -127,11 +165,16 @@ def mean_pose_distance(asked: Sequence[Pose], found: Sequence[Pose | None]) -> f
 
 @dataclass(frozen=True, slots=True)
 class PoseScores:
-    """The detector's results on drawn frames. distance: mean `pose_distance` in torso lengths, None without one."""
+    """The detector's results on drawn frames.
+
+    distance: mean `pose_distance` in torso lengths, None without one. missed: the share of the asked joints that are
+    not found, in [0, 1]; see `missed_joints`.
+    """
 
     frames: int
     frames_with_a_pose: int
     distance: float | None
+    missed: float = 0.0
 
     def to_dict(self) -> dict[str, float | int | None]:
         """The numbers by name, rounded for people."""
@@ -147,8 +190,19 @@ def score_poses(runs: Iterable[Iterable[Picture]], asked: Sequence[Sequence[Pose
     for pictures in runs:
         with PoseEstimator(PoseDetail.BODY) as estimator:
             found += [estimator.estimate(picture).dancer for picture in pictures]
-    distance = mean_pose_distance([pose for run in asked for pose in run], found)
-    return PoseScores(len(found), sum(pose is not None for pose in found), distance)
+    poses = [pose for run in asked for pose in run]
+    missed = np.sum([missed_joints(*pair) for pair in zip(poses, found, strict=True)], axis=0)
+    return PoseScores(
+        frames=len(found),
+        frames_with_a_pose=sum(pose is not None for pose in found),
+        distance=mean_pose_distance(poses, found),
+        missed=float(missed[0] / missed[1]) if missed[1] else 0.0,
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _rounded(scores: PictureScores | PoseScores) -> dict[str, float | int | None]:

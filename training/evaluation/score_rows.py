@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motion.crop import resized
 from motion.face_region import FaceRule, cut_face, face_region
@@ -56,12 +57,13 @@ def measured_all(
     rule: FaceRule,
     lpips: Lpips | None,
     on_step: Callable[[int, int], None],
+    masks: Sequence[NDArray[np.uint8]] | None = None,
 ) -> list[EvaluationRow]:
     """A row for each source; see `measured`. on_step: called with the sources done and their number; it may raise."""
     rows = []
     for done, (name, runs, options) in enumerate(sources):
         check = partial(on_step, done, len(sources))
-        rows.append(measured(name, runs, real, asked, rule, lpips, check=check, **options))
+        rows.append(measured(name, runs, real, asked, rule, lpips, masks, check=check, **options))
     on_step(len(sources), len(sources))
     return rows
 
@@ -73,6 +75,7 @@ def measured(
     asked: Sequence[Sequence[Pose]],
     rule: FaceRule,
     lpips: Lpips | None,
+    masks: Sequence[NDArray[np.uint8]] | None = None,
     *,
     frames_per_second: float | None = None,
     is_real: bool = False,
@@ -81,6 +84,7 @@ def measured(
 ) -> EvaluationRow:
     """Measure runs of consecutive pictures, `[H, W, 3]` uint8 RGB, against the real ones; poses in their pixels.
 
+    masks: `[H, W]` uint8 for each frame of all runs, 255 on the real person; without them there is no sharpness.
     is_real: these are the real pictures, so they are not compared with themselves. has_motion: consecutive pictures
     belong together, so flicker is meaningful. check: called before each frame is measured; it may raise.
     """
@@ -96,7 +100,7 @@ def measured(
     return EvaluationRow(
         drawn_by=drawn_by,
         frames=len(flat),
-        pictures=None if is_real else score_pictures(flat, flat_real, checked(poses, check), rule),
+        pictures=None if is_real else score_pictures(flat, flat_real, checked(poses, check), rule, masks),
         body_lpips=body_lpips,
         face_lpips=face_lpips,
         parts=part_scores(poses, flat_found),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,11 @@ from training.data.prepared_footage import PreparedFootage, load_prepared
 from training.data.split import near_blocks
 from training.evaluation.actor_runner import PublishedActor, seen_on
 from training.evaluation.baselines import NearestPose
-from training.evaluation.held_out_frames import seen_runs
+from training.evaluation.held_out_frames import allowed_for_scores, seen_runs, unseen_of_footage
 from training.evaluation.lpips import Lpips
 from training.evaluation.score_rows import EvaluationRow, Source, measured_all
+from training.evaluation.second_heads import least_in_film
+from training.evaluation.unseen_poses.scores import UnseenScores, draw_unseen, score_unseen
 from training.preparation.crop_arrays import Progress
 from training.preparation.prepare import prepare
 from training.presets import PRESETS
@@ -33,6 +35,7 @@ class Evaluation:
 
     title: one line. notes: what a reader must know. not_available: metrics without a value, with the reason.
     facts: more numbers, by name. shown: columns of pictures, one for each of some frames; shown_rows names their rows.
+    unseen: the scores in made-up poses that the footage lacks, None without any; unseen_shown: the drawn pictures.
     """
 
     title: str
@@ -43,6 +46,8 @@ class Evaluation:
     facts: dict[str, Any] = field(default_factory=dict)
     shown: list[list[Picture]] = field(default_factory=list)
     shown_rows: tuple[str, ...] = ("asked", "drawn", "real")
+    unseen: UnseenScores | None = None
+    unseen_shown: list[Picture] = field(default_factory=list)
 
 
 def footage_of(
@@ -105,7 +110,8 @@ def evaluate_held_out(
     refined: list[list[Picture]] = []
     unrefined: list[list[Picture]] = []
     for run in runs:
-        pictures = acting.run(_pose(prepared, frame) for frame in reported("drawing", run))
+        allowed = allowed_for_scores(acting.wardrobe, run, blocks, prepared.frame_rate_hz) if trained_on_rest else None
+        pictures = acting.run((_pose(prepared, frame) for frame in reported("drawing", run)), allowed)
         for kept, drawn in zip((unrefined, refined), pictures, strict=True):
             kept.append(seen_on(drawn, actor, prepared.crop))
     on_step("drawing", len(frames), len(frames))
@@ -123,7 +129,16 @@ def evaluate_held_out(
     ]
     if actor.face is not None:
         sources.insert(1, ("the actor without its face network", unrefined, {}))
-    rows = measured_all(sources, real, asked, actor.face_rule, lpips, partial(on_step, "measuring"))
+    masks = [np.asarray(prepared.masks[frame]) for frame in frames]
+    rows = measured_all(sources, real, asked, actor.face_rule, lpips, partial(on_step, "measuring"), masks)
+    on_step("drawing poses that the footage lacks", 0, None)
+    unseen, plate = unseen_of_footage(prepared), prepared.crop_plate
+    in_film = least_in_film([p for run in real for p in run], [pose for run in asked for pose in run], plate)
+
+    def draw(poses: Sequence[Pose]) -> list[Picture]:
+        return seen_on(acting.run(map(prepared.crop.from_crop, poses))[1], actor, prepared.crop)
+
+    unseen_drawn = draw_unseen(draw, unseen, partial(on_step, "drawing poses that the footage lacks", 0, None))
     flat = dict(zip(frames, (picture for drawn in refined for picture in drawn), strict=True))
     chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, 8).round().astype(int))]
     return Evaluation(
@@ -136,6 +151,8 @@ def evaluate_held_out(
         ],
         facts={"held_out_frames": ", ".join(f"{block.start} to {block.stop - 1}" for block in blocks)},
         shown=[[np.asarray(prepared.labels[f]), flat[f], np.asarray(prepared.pictures[f])] for f in chosen],
+        unseen=score_unseen(unseen_drawn, unseen, plate, in_film),
+        unseen_shown=unseen_drawn,
     )
 
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import matplotlib
 import numpy as np
 
+from motion.frame import Picture
 from serving.process.atomic_files import write_picture, written_whole
 from training.evaluation.held_out_frames import preview_sheet
 from training.evaluation.keypoints import FEW_JOINTS, PARTS, PartScore
 from training.evaluation.metrics import SSIM_SETTINGS
 from training.evaluation.score_rows import EvaluationRow
 from training.evaluation.self_reconstruction import Evaluation
+from training.evaluation.unseen_poses.scores import UnseenScores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 NOT_AVAILABLE: Final = "n/a"
 FEW: Final = "*"
 _OF_PICTURES: Final = (
-    "body_ssim", "body_ssim_inside", "body_psnr_db", "face_ssim", "face_ssim_inside", "face_psnr_db"
+    "body_ssim", "body_ssim_inside", "body_psnr_db", "face_ssim", "face_ssim_inside", "face_psnr_db",
+    "sharpness", "face_sharpness",
 )  # fmt: skip
 _MEASURES: Final = {
     "ssim": ("SSIM", 3),
@@ -47,7 +50,7 @@ class Table:
 
 
 def tables_of(evaluation: Evaluation) -> list[Table]:
-    """The paper's three tables, and one of flicker and speed.
+    """The paper's three tables, and those of sharpness, flicker and speed, and of poses that the footage lacks.
 
     The paper's are the likeness of body and face, the pose distance with its basis, and missed detections. A distance
     over too few joints is marked, see `PartScore.rests_on_few` and `footnotes`. A number that could not be measured is
@@ -77,19 +80,40 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
             for r in rows
         ],
     )
+    real_levels = next((r.flicker_levels for r in rows if r.pictures is None), None)
     motion = Table(
-        "Flicker (temporal error along the flow, levels of 255) and speed",
-        ("drawn by", "flicker", "frames per second"),
+        "Sharpness (1 is as sharp as the film), flicker (temporal error along the flow, levels of 255) and speed",
+        ("drawn by", "sharpness", "face sharpness", "flicker", "drawn / real", "frames per second"),
         [
             (
                 r.drawn_by,
+                *(_number(getattr(r.pictures, of, None), 2, absent="") for of in ("sharpness", "face_sharpness")),
                 _number(r.flicker_levels, 2) if r.has_motion else "",
+                _number(_ratio(r.flicker_levels, real_levels), 2, absent="") if r.has_motion else "",
                 _number(r.frames_per_second, 1, absent=""),
             )
             for r in rows
         ],
     )
-    return [likeness, distance, rests_on, missed, motion]
+    tables = [likeness, distance, rests_on, missed, motion]
+    return tables if evaluation.unseen is None else [*tables, _of_unseen(evaluation.unseen)]
+
+
+def _of_unseen(scores: UnseenScores) -> Table:
+    rows = [(name, _number(distance, 3)) for name, distance in scores.each.items()]
+    found = (
+        f"found in {scores.found} of {scores.poses}, {scores.missed:.0%} of the joints missed, "
+        f"second heads in {scores.second_heads}"
+    )
+    return Table(
+        "Poses that the footage lacks (pose distance in torso lengths; less is better)",
+        ("made-up pose", "pose distance"),
+        [*rows, (f"all ({found})", _number(scores.distance, 3))],
+    )
+
+
+def _ratio(levels: float | None, real_levels: float | None) -> float | None:
+    return levels / real_levels if levels is not None and real_levels else None
 
 
 def footnotes(evaluation: Evaluation) -> list[str]:
@@ -122,11 +146,25 @@ def write_evaluation(evaluation: Evaluation, folder: Path, name: str) -> list[Pa
             "not_available": evaluation.not_available,
             "notes": [*footnotes(evaluation), *evaluation.notes],
             "facts": evaluation.facts,
+            "unseen_poses": None if evaluation.unseen is None else evaluation.unseen.to_dict(),
         }
         partial.write_text(json.dumps(facts, indent=2) + "\n")
     _write_plots(evaluation, paths[3])
-    write_picture(paths[4], preview_sheet(f"rows: {', '.join(evaluation.shown_rows)}", evaluation.shown))
+    write_picture(paths[4], _pictures(evaluation))
     return paths
+
+
+def _pictures(evaluation: Evaluation) -> Picture:
+    """The shown frames, and below them the poses that the footage lacks, as many side by side."""
+    caption, across = f"rows: {', '.join(evaluation.shown_rows)}", len(evaluation.shown)
+    sheets = [preview_sheet(caption, evaluation.shown)]
+    made = evaluation.unseen_shown
+    if made:
+        blank = np.full_like(made[0], 255)
+        made = [*made, *[blank] * (-len(made) % across)]
+        columns = [made[column::across] for column in range(across)]
+        sheets.append(preview_sheet("poses that the footage lacks", columns))
+    return np.concatenate(sheets)
 
 
 def markdown(evaluation: Evaluation, tables: Sequence[Table]) -> str:

@@ -21,10 +21,12 @@ from serving.actors.store import Actor
 from serving.errors import BadInput, NoBody
 from serving.process.stop_signals import checked
 from training.data.footage import footage_frames
+from training.evaluation.flicker import own_flicker
 from training.evaluation.keypoints import PARTS, detected
 from training.evaluation.lpips import Lpips
-from training.evaluation.score_rows import Source, measured_all
+from training.evaluation.score_rows import EvaluationRow, Runs, Source, measured_all
 from training.evaluation.self_reconstruction import Evaluation
+from training.evaluation.sharpness import inner_gradient
 from training.preparation.crop_arrays import Progress
 
 _JOINTS = [joint for joint in PARTS["body"].tolist() if joint not in (skeleton.NECK, skeleton.MID_HIP)]
@@ -70,6 +72,7 @@ def evaluate_transfer(
     ]
     rows = measured_all(sources, real, asked, actor.face_rule, lpips, partial(on_step, "measuring the transfer"))
     facts: dict[str, Any] = {"frames": len(frames), "frames_compared": len(used)}
+    facts |= _beside_film((rows[0], drawn), (rows[-1], real), asked)
     if joints_path is not None:
         true = _true_joints(joints_path, len(frames))[used] - np.array([crop.x_px, crop.y_px])
         true *= np.array([crop.out_width_px / crop.width_px, crop.out_height_px / crop.height_px])
@@ -85,6 +88,27 @@ def evaluate_transfer(
         shown=[[drawn[0][i], real[0][i], _difference(drawn[0][i], real[0][i])] for i in chosen],
         shown_rows=("transferred", "right answer", "difference"),
     )
+
+
+def _beside_film(
+    transfer: tuple[EvaluationRow, Runs], film: tuple[EvaluationRow, Runs], asked: Sequence[Sequence[Pose]]
+) -> dict[str, float | None]:
+    """Sharpness and flicker of a transfer over the film's, each measured where its own person is.
+
+    The dancer may stand elsewhere than in the film, so pixels are not compared.
+    """
+    both = (transfer, film)
+    sharp = [inner_gradient(*_with_pose(row, runs)) for row, runs in both]
+    calm = [own_flicker(runs, asked) for _, runs in both]
+    return {
+        name: one / other if one is not None and other else None
+        for name, (one, other) in (("sharpness_over_film", sharp), ("flicker_over_film", calm))
+    }
+
+
+def _with_pose(row: EvaluationRow, runs: Runs) -> tuple[list[Picture], list[Pose]]:
+    pairs = [pair for run in zip(runs, row.found, strict=True) for pair in zip(*run, strict=True)]
+    return [picture for picture, pose in pairs if pose], [pose for _, pose in pairs if pose]
 
 
 def _true_joints(path: Path, frames: int) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from motion.crop import resized
 from motion.frame import Picture
 from motion.wardrobe.draw import draw_reference
-from motion.wardrobe.key_frames import most_different
 from motion.wardrobe.limbs import Limb
+from motion.wardrobe.make import most_different
 from motion.wardrobe.pieces import FACINGS, Wardrobe, facing_of
 from motion.wardrobe.placing import Floats
 
@@ -22,6 +23,9 @@ _TILE_PX: Final = 84
 _MOST_TILES: Final = 10
 _PAPER: Final = 228
 """The grey level beneath the pieces."""
+
+
+_SIDES: Final = {"front": "front", "left": "left side", "right": "right side", "back": "back"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +50,12 @@ class ContactSheet:
     limbs: list[LimbPieces]
 
 
+def seen_from(facings: Sequence[str], joined: str = "and") -> str:
+    """Return facings in words: "front, left side and back"."""
+    words = [_SIDES[facing] for facing in facings]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joined} {words[-1]}"
+
+
 def contact_sheet(wardrobe: Wardrobe) -> ContactSheet:
     """Draw the sheet of a wardrobe."""
     facings = {facing: _person(wardrobe, facing) for facing in FACINGS}
@@ -55,7 +65,8 @@ def contact_sheet(wardrobe: Wardrobe) -> ContactSheet:
 
 def _person(wardrobe: Wardrobe, facing: str) -> Picture | None:
     """The person of the key frame that shows a facing with the fewest hidden limbs, drawn from that key frame alone."""
-    shown = [k for k, body in enumerate(wardrobe.bodies) if facing_of(body) == facing]
+    bodies, whole = wardrobe.bodies, wardrobe.has[:, Limb.TORSO]
+    shown = [k for k, body in enumerate(bodies) if whole[k] and facing_of(body) == facing]
     if not shown:
         return None
     shoulders = np.abs(wardrobe.facing[shown, 0])

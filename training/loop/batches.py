@@ -29,8 +29,8 @@ def collated(pairs: Sequence[Pair]) -> Pair:
         return pairs[0]
 
     def joined(values: list[Any]) -> Any:
-        if values[0] is None:
-            return None
+        if values[0] is None or isinstance(values[0], bool):  # pairs of a batch are alike
+            return values[0]
         if isinstance(values[0], tuple):
             return tuple(torch.cat(side) for side in zip(*values, strict=True))
         return torch.cat(values)
@@ -58,8 +58,8 @@ def pinned(pair: Pair) -> Pair:
 
 def _mapped(pair: Pair, change: Callable[[Tensor], Tensor]) -> Pair:
     def changed(value: Any) -> Any:
-        if value is None:
-            return None
+        if value is None or isinstance(value, bool):
+            return value
         return tuple(change(side) for side in value) if isinstance(value, tuple) else change(value)
 
     return Pair(**{field.name: changed(getattr(pair, field.name)) for field in fields(Pair)})

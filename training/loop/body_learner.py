@@ -14,7 +14,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from services.generator.network import Generator, GlobalGenerator, LocalEnhancer
+from services.generator.network import CopyGenerator, Generator, GlobalGenerator, LocalEnhancer, copied
 from serving.actors.store import NetworkShape
 from training.data.pairs import Pair, Pairs
 from training.loop.batches import Ahead, collated, halved, on_device, pinned
@@ -24,12 +24,14 @@ from training.losses.terms import feature_matching, opacity_l1, real_or_fake, we
 from training.networks.discriminator import STORED_NAME, MultiscaleDiscriminator
 from training.presets import Preset
 
-_LABEL_CHANNELS: Final = 3
-"""The first channels of the generator's input; the others are its previous picture."""
+_PREVIOUS_CHANNELS: Final = slice(3, 6)
+"""The previous picture in the generator's input, after the label map."""
 
 
 def new_generator(shape: NetworkShape) -> Generator:
     """An untrained generator of this shape."""
+    if shape.reference:
+        return CopyGenerator(shape.base_channels, shape.downsamplings, shape.blocks, shape.padding)
     network = LocalEnhancer if shape.enhanced else GlobalGenerator
     return network(
         out_channels=4 if shape.plate else 3,
@@ -51,7 +53,7 @@ def new_body_discriminator(preset: Preset) -> MultiscaleDiscriminator:
 
 
 class BodyLearner(Learner):
-    """Trains the generator of `preset` on `pairs`, which have a plate if the preset draws onto one.
+    """Trains the generator of `preset` on `pairs`, which have a plate and references if the preset has them.
 
     vgg: see `Learner`. half_size: the pairs' pictures are twice as large as the preset's.
 
@@ -82,6 +84,10 @@ class BodyLearner(Learner):
         self._half_size = half_size
         self._batches = Ahead(self._batch, self.pictures_per_step)
         self._forget_previous()
+        if preset.references is not None:
+            for network in (self.generator, self.averaged):
+                assert isinstance(network, CopyGenerator)
+                network.begin_with_copy(preset.references.share_logit)
 
     def warm_start(self, coarse: BodyLearner) -> None:
         """Take the trunk from a generator that was trained at half size. Raises ValueError for networks without one."""
@@ -118,6 +124,8 @@ class BodyLearner(Learner):
         with self._autocast():
             pictures, opacities = self._drawn(pair)
             self._abandon_if_asked()
+            if pair.made_up:
+                return self._step_on_pixels(self._pixel_terms(pair, pictures, opacities), progress)
             drawn_BCHW = shown(pair.labels, pictures)
             with weights_fixed(self.discriminator):
                 on_drawn = self.discriminator(drawn_BCHW)
@@ -131,8 +139,26 @@ class BodyLearner(Learner):
         terms[STORED_NAME] = self._update_discriminator(on_real, drawn_BCHW, progress)
         return self._stepped(terms)
 
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """See `Learner.loss_names`."""
+        weights = self._weights
+        weighed = {
+            "feature_matching": weights.feature_matching,
+            "perceptual": weights.perceptual,
+            "l1": weights.l1,
+            "opacity": weights.opacity if self._preset.generator.plate else 0,
+        }
+        return ("adversarial", *(name for name, weight in weighed.items() if weight), STORED_NAME)
+
+    def _step_on_pixels(self, terms: dict[str, Tensor], progress: float) -> dict[str, float]:
+        """A step without the discriminator: its target was drawn by the wardrobe, which is no example of a picture."""
+        self._update("generator", self._weights.total(terms), progress)
+        return self._stepped(terms)
+
     def _batch(self, number: int) -> Pair:
-        pair = collated([self._pairs.pair(item) for item in self._items(number)])
+        made_up = self._pairs.makes_up(number)
+        pair = collated([self._pairs.pair(item, made_up=made_up) for item in self._items(number)])
         if self._half_size:
             pair = halved(pair)
         return pinned(pair) if self.device == "cuda" else pair
@@ -141,16 +167,21 @@ class BodyLearner(Learner):
         """Both pictures in [-1, 1] and, with a plate, both opacities; all float32."""
         nothing_B3HW = torch.zeros_like(pair.previous)
         temporal = self._preset.temporal
-        first, first_opacity = self._draw(pair.labels[0], pair.previous if temporal else nothing_B3HW, pair.plate)
-        second, second_opacity = self._draw(pair.labels[1], first if temporal else nothing_B3HW, pair.plate)
+        first, first_opacity = self._draw(pair, 0, pair.previous if temporal else nothing_B3HW)
+        second, second_opacity = self._draw(pair, 1, first if temporal else nothing_B3HW)
         return (first, second), [opacity for opacity in (first_opacity, second_opacity) if opacity is not None]
 
-    def _draw(
-        self, label_B3HW: Tensor, previous_B3HW: Tensor, plate_B3HW: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        drawn_BCHW = self.generator(torch.cat([label_B3HW, previous_B3HW], dim=1)).float()
+    def _draw(self, pair: Pair, index: int, previous_B3HW: Tensor) -> tuple[Tensor, Tensor | None]:
+        seen, plate_B3HW = [pair.labels[index], previous_B3HW], pair.plate
+        reference_B4HW = None if pair.references is None else pair.references[index]
+        if reference_B4HW is not None:
+            seen.append(reference_B4HW)
+        drawn_BCHW = self.generator(torch.cat(seen, dim=1)).float()
         if plate_B3HW is None:
             return drawn_BCHW, None
+        if reference_B4HW is not None:
+            person_B3HW, opacity_B1HW = copied(drawn_BCHW, drawn_BCHW[:, :3], reference_B4HW)
+            return person_B3HW + (1 - opacity_B1HW) * plate_B3HW, opacity_B1HW
         opacity_B1HW = drawn_BCHW[:, 3:]
         return plate_B3HW + opacity_B1HW * (drawn_BCHW[:, :3] - plate_B3HW), opacity_B1HW
 
@@ -187,4 +218,4 @@ class BodyLearner(Learner):
             heads = [network.head, network.trunk.head] if isinstance(network, LocalEnhancer) else [network.head]
             for head in heads:
                 with torch.no_grad():
-                    head.conv.weight[:, _LABEL_CHANNELS:] = 0
+                    head.conv.weight[:, _PREVIOUS_CHANNELS] = 0

@@ -46,7 +46,7 @@ class Watch:
         broken = [name for name, value in losses.items() if not math.isfinite(value)]
         if broken:
             return f"{', '.join(broken)} became {losses[broken[0]]}"
-        if discriminator_alone:
+        if discriminator_alone or STORED_NAME not in losses:  # a step without the discriminator
             return ""
         loss = losses[STORED_NAME]
         of_scale = loss / self._scales

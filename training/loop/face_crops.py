@@ -18,6 +18,7 @@ from serving.process.stop_signals import checked
 from training.data.lazy import Lazy
 from training.data.pairs import Pairs, person_margin
 from training.data.prepared_footage import PreparedFootage
+from training.data.references import References
 from training.data.resumable_array import RowWriter
 from training.networks.recurrent_drawing import Draw, draw_run
 from training.presets import Preset
@@ -77,12 +78,14 @@ def cut_faces(
     on_run: Callable[[int, int], None] = lambda done, total: None,
     *,
     check: Callable[[], None] = lambda: None,
+    references: References | None = None,
 ) -> Sequence[FaceCrop]:
     """Cut faces as `draw` draws them on its own pictures, with the targets of the body's training.
 
     At most `preset.face_frames` frames are drawn, in runs of consecutive training frames spread over the whole footage.
     on_run: called after each run with the number of frames drawn and their total. check: called before each frame; it
-    may raise. The crops are written to the file `path`, since all of them might not fit into memory. Raises OSError.
+    may raise. references: for networks with a reference. The crops are written to the file `path`, since all of them
+    might not fit into memory. Raises OSError.
     """
     frames, rule = pairs.usable_frames, preset.face_rule
     most = max(len(frames), _RUN_FRAMES) if preset.face_frames is None else preset.face_frames
@@ -99,7 +102,8 @@ def cut_faces(
     done = 0
     with RowWriter(path, len(with_face), (rule.crop_px, rule.crop_px, sum(_CHANNELS))) as writer:
         for run in runs:
-            pictures = draw_run(draw, (prepared.labels[i] for i in checked(run, check)))
+            seen = None if references is None else references.run((i, prepared.crop_pose(i)) for i in run)
+            pictures = draw_run(draw, (prepared.labels[i] for i in checked(run, check)), seen)
             for frame, drawn in zip(run, pictures, strict=True):
                 person = person_margin(prepared.masks[frame])
                 target = pairs.target(frame, person)

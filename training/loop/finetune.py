@@ -82,6 +82,11 @@ def body_weights_of(
             f"no version in {store_root}",
         )
     published = store.load(actor, store.served(actor).version or versions[-1])
+    if published.trained.get("bare_warp"):
+        raise BadInput(
+            "from",
+            f"{actor} version {published.version} has only a wardrobe, and no trained network to start from",
+        )
     return _published(published, published.generator_path, published.generator.padding)
 
 

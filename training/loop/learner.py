@@ -128,6 +128,11 @@ class Learner:
         """Whether a step at this progress, in [0, 1], trains the discriminator alone."""
         return False
 
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """The losses of a step by name, in order; empty if every step has the same ones."""
+        return ()
+
     def step(self, progress: float) -> dict[str, float]:
         """Take one step with both networks; progress, in [0, 1], sets the rate. Returns the losses by name.
 

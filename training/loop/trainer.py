@@ -124,7 +124,9 @@ class Trainer:
             on_note(f"no checkpoint of this training can be used in {checkpoint_path.parent}, so it starts over")
         self.curves: Curves | None = None
         if self._ranks.is_first:
-            self.curves = Curves(checkpoint_path.parent, checkpoint_path.stem, learner.pictures_seen)
+            self.curves = Curves(
+                checkpoint_path.parent, checkpoint_path.stem, learner.pictures_seen, names=learner.loss_names
+            )
 
     @property
     def progress(self) -> float:

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import repeat
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from motion.face_region import FaceRule, cut_face, face_region, paste_face
 from motion.frame import ZERO_LEVEL, Picture
 from motion.pose import Pose
 
-Draw = Callable[[Picture, Picture], Picture]
-"""Takes a label map and the previous picture (or a face) and returns the next; `[H, W, 3]` uint8 RGB each."""
+Draw = Callable[..., Picture]
+"""Takes a label map and the previous picture (or a face) and returns the next; `[H, W, 3]` uint8 RGB each.
+
+A network with a copy path also takes a reference, `[H, W, 4]` uint8.
+"""
 
 
-def draw_run(draw: Draw, labels: Iterable[Picture]) -> list[Picture]:
-    """The pictures of consecutive label maps, the first one drawn on the empty picture."""
+def draw_run(
+    draw: Draw, labels: Iterable[Picture], references: Iterable[NDArray[np.uint8]] | None = None
+) -> list[Picture]:
+    """The pictures of consecutive label maps, the first one drawn on the empty picture.
+
+    references: one for each label map, for a network with a copy path.
+    """
     drawn: list[Picture] = []
-    for label in labels:
-        drawn.append(draw(label, drawn[-1] if drawn else np.full_like(label, ZERO_LEVEL)))
+    beside = repeat(()) if references is None else ((reference,) for reference in references)
+    for label, reference in zip(labels, beside, strict=references is not None):
+        drawn.append(draw(label, drawn[-1] if drawn else np.full_like(label, ZERO_LEVEL), *reference))
     return drawn
 
 
@@ -38,10 +49,10 @@ def torch_draw(served: nn.Module, *, device: str, precision: str) -> Draw:
     served = served.to(device)
 
     @torch.inference_mode()
-    def draw(first: Picture, second: Picture) -> Picture:
-        pair = (torch.from_numpy(np.array(picture))[None].to(device) for picture in (first, second))
+    def draw(*pictures: Picture) -> Picture:
+        inputs = (torch.from_numpy(np.array(picture))[None].to(device) for picture in pictures)
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            drawn = served(*pair)
+            drawn = served(*inputs)
         return np.ascontiguousarray(drawn[0].cpu().numpy())
 
     return draw

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,8 +35,10 @@ from training.data.prepared_footage import (
     load_prepared,
     preparation_name,
 )
+from training.data.references import training_wardrobe
 from training.data.resumable_array import write_array
 from training.data.split import FEWEST_FRAMES, Split, split_by_length
+from training.footage_report.contact_sheet import ContactSheet, contact_sheet, seen_from
 from training.footage_report.findings import Finding
 from training.preparation.crop_arrays import Progress, write_crops
 from training.preparation.detections import Detections, find_person
@@ -150,13 +153,17 @@ class _Preparation:
             if not complete.is_file():
                 findings = self._write_crops(seen, table, checked, crop, plate, folder, report_path)
             shutil.rmtree(home / "kept", ignore_errors=True)
+            prepared = load_prepared(home, crop)
+            if onto_plate:
+                checked = replace(checked, props=prepared.report["frames_with_props"])
+                findings = self._write_report(report_path, checked, prepared.split(), self._sheet(prepared))
             for note in seen.notes:
                 self.say(note)
             for finding in findings:
                 if finding.level in ("warning", "refused"):
                     self.say(f"{finding.level}: {finding.what}: {finding.measured}; {finding.advice}")
             self.say(f"report: {report_path}")
-        return load_prepared(home, crop)
+        return prepared
 
     def _state_disk(self, width_px: int, height_px: int) -> None:
         # Arrays of another size or label-map version cannot be reused.
@@ -269,10 +276,22 @@ class _Preparation:
     def _split(self, table: FrameTable) -> Split:
         return split_by_length(table.seen.tolist(), self.rate_hz)
 
-    def _write_report(self, path: Path, checked: CheckedFootage, split: Split | None) -> list[Finding]:
+    def _sheet(self, prepared: PreparedFootage) -> ContactSheet | None:
+        """The contact sheet of the wardrobe that training uses, which is made here; None if no limb can be cut."""
+        try:
+            wardrobe = training_wardrobe(prepared, prepared.split(), partial(self.on_progress, "making the wardrobe"))
+        except ValueError as error:
+            self.say(f"warning: wardrobe: {error}")
+            return None
+        self.say(f"wardrobe: limbs from {wardrobe.key_frames} frames; it shows the {seen_from(wardrobe.facings())}")
+        return contact_sheet(wardrobe)
+
+    def _write_report(
+        self, path: Path, checked: CheckedFootage, split: Split | None, sheet: ContactSheet | None = None
+    ) -> list[Finding]:
         findings = check_footage(checked)
         checked.table.write_csv(self.home / "frames.csv", split)
-        write_report(path, self.footage.title, checked, findings, split, ReportPictures(self.home / "pictures"))
+        write_report(path, self.footage.title, checked, findings, split, ReportPictures(self.home / "pictures"), sheet)
         return findings
 
     def _write_crops(

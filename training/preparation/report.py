@@ -23,7 +23,7 @@ from serving.process.atomic_files import read_picture, written_whole
 from training.data.figure import pixel
 from training.data.plate import grown
 from training.data.split import Split
-from training.footage_report.contact_sheet import ContactSheet
+from training.footage_report.contact_sheet import ContactSheet, seen_from
 from training.footage_report.findings import Finding
 from training.preparation.detections import Detections
 from training.preparation.footage_checks import CheckedFootage
@@ -42,7 +42,6 @@ tr { border-bottom: 1px solid #ddd } .good { color: #1a7f37 } .warning { color: 
 .unknown { color: #666 } .level { font-weight: 600; white-space: nowrap } svg { background: #fafafa; display: block }
 figure { display: inline-block; margin: .4em; } figcaption { font-size: 12px; color: #444; max-width: 360px }
 """
-_SIDES: Final = {"front": "front", "left": "left side", "right": "right side", "back": "back"}
 _WORDS: Final = {"good": "good", "warning": "warning", "refused": "not usable", "unknown": "not known"}
 
 
@@ -151,8 +150,8 @@ def _findings_table(findings: Sequence[Finding]) -> str:
 
 def _wardrobe(sheet: ContactSheet) -> list[str]:
     """The person from each side, and the limbs that were cut from the footage."""
-    missing = [_SIDES[facing] for facing, picture in sheet.facings.items() if picture is None]
-    lacks = f" The footage does not show the {' or the '.join(missing)}." if missing else ""
+    missing = [facing for facing, picture in sheet.facings.items() if picture is None]
+    lacks = f" It does not show the {seen_from(missing, 'or')}." if missing else ""
     parts = [
         "<h2>Wardrobe</h2>",
         f"<p>Limbs from {sheet.key_frames} frames of the footage, {sheet.memory_bytes / 1e6:.0f} MB in memory. "
@@ -160,7 +159,7 @@ def _wardrobe(sheet: ContactSheet) -> list[str]:
     ]
     for facing, picture in sheet.facings.items():
         if picture is not None:
-            parts.append(_figure(f"{_SIDES[facing]}", _jpeg(picture)))
+            parts.append(_figure(seen_from([facing]), _jpeg(picture)))
     rows = "".join(
         f"<tr><td>{escape(row.limb.name.lower().replace('_', ' '))}<td>{row.key_frames}<td>"
         + ("not shown" if row.picture is None else _image(_jpeg(row.picture)))

@@ -1,4 +1,4 @@
-"""The end of a job: export what was trained, check it, score it on held-out frames, and publish it."""
+"""Publish a version: export what was trained, check it, score it on held-out frames, and store it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from motion.labelmap import LABEL_MAP_VERSION
+from motion.wardrobe.storage import write_wardrobe
 from services.face.network import ServedFace
-from services.generator.network import ServedGenerator
+from services.generator.network import Generator, ServedGenerator
 from serving.actors.rollout import gated
-from serving.actors.store import CROP_PLATE_FILE, FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
+from serving.actors.store import (
+    CROP_PLATE_FILE,
+    FACE_FILE,
+    GENERATOR_FILE,
+    PLATE_FILE,
+    WARDROBE_FILE,
+    Actor,
+    ActorStore,
+    WardrobeFacts,
+)
 from serving.errors import ActorUnusable
 from serving.inference.engine import open_engine
 from serving.process.atomic_files import write_picture, written_whole
 from training.data.prepared_footage import PreparedFootage
+from training.data.references import References
 from training.evaluation.held_out_frames import HeldOut
-from training.loop.body_learner import BodyLearner, new_generator
 from training.loop.face_learner import FaceLearner, new_face_network
 from training.presets import Preset
 from training.process.work_folder import full_disk_told
@@ -31,15 +41,20 @@ STEPS: Final = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """What there is to publish. face: None for an actor without a face network. record: see `training_record`."""
+    """What there is to publish.
+
+    generator: with the weights to serve. face: None for an actor without a face network. references: for generators
+    with a reference, whose wardrobe is published too. record: see `training_record`.
+    """
 
     actor_id: str
     consent: str
     preset: Preset
     prepared: PreparedFootage
     held_out: HeldOut
-    body: BodyLearner
+    generator: Generator
     face: FaceLearner | None
+    references: References | None
     record: dict[str, Any]
 
 
@@ -124,17 +139,22 @@ def _evaluated_and_published(
     plate = prepared.crop_plate if preset.generator.plate else None
     files = {GENERATOR_FILE: folder / GENERATOR_FILE, PLATE_FILE: folder / PLATE_FILE}
     on_step(0, STEPS)
-    generator = new_generator(preset.generator)
-    # Training uses faster layers; the plain ones are exported with the same weights.
-    generator.load_state_dict(trained.body.averaged.state_dict())
+    generator = trained.generator
     export_generator(generator, plate, files[GENERATOR_FILE], preset.width_px, preset.height_px)
     write_picture(files[PLATE_FILE], prepared.plate)
     if prepared.filled_plate is not None:
         files[CROP_PLATE_FILE] = folder / CROP_PLATE_FILE
         write_picture(files[CROP_PLATE_FILE], prepared.filled_plate)
-    draw = open_engine(files[GENERATOR_FILE])
-    pairs = [(prepared.labels[frame], prepared.pictures[frame]) for frame in held_out.frames[:2]]
-    check_export("generator", ServedGenerator(generator, plate), draw, pairs)
+    draw = open_engine(files[GENERATOR_FILE], inputs=preset.generator.inputs)
+    shown = held_out.frames[:2]
+    inputs = [[prepared.labels[frame] for frame in shown], [prepared.pictures[frame] for frame in shown]]
+    wardrobe = None
+    if trained.references is not None:
+        inputs.append([trained.references.draw(frame, prepared.crop_pose(frame)).picture for frame in shown])
+        wardrobe = WardrobeFacts.of(trained.references.wardrobe)
+        files[WARDROBE_FILE] = folder / WARDROBE_FILE
+        write_wardrobe(files[WARDROBE_FILE], trained.references.wardrobe)
+    check_export("generator", ServedGenerator(generator, plate), draw, list(zip(*inputs, strict=True)))
     on_step(1, STEPS)
     refine = None
     if trained.face is not None and preset.face is not None:
@@ -152,12 +172,13 @@ def _evaluated_and_published(
     runs = unrefined if refine is None else held_out.refined(refine.run, unrefined)
     on_step(4, STEPS)
     scores: dict[str, Any] = {
-        "held_out": held_out.scores(runs).to_dict(),
-        "held_out_without_face_network": held_out.scores(unrefined).to_dict(),
-        "pose_distance": held_out.pose_scores(runs).to_dict(),
+        **held_out.quality(runs, held_out.posing(draw.run, None if refine is None else refine.run)),
     }
+    scores["held_out_without_face_network"] = (
+        scores["held_out"] if refine is None else held_out.scores(unrefined).to_dict()
+    )
     on_step(5, STEPS)
-    scores |= held_out.baselines()
+    scores |= held_out.baselines
     on_step(6, STEPS)
     verdict = verdict_against_served(store, trained.actor_id, scores, prepared, held_out, trained.record)
     scores["gate"] = asdict(verdict) | {"served_anyway": serve_anyway and not verdict.passed}
@@ -181,6 +202,7 @@ def _evaluated_and_published(
         trained=trained.record,
         scores=scores,
         consent=trained.consent,
+        wardrobe=wardrobe,
     )
     with full_disk_told(store.root):
         published = store.publish(actor, files, serve=verdict.passed or serve_anyway)

@@ -20,11 +20,13 @@ def training_record(
     preset: Preset,
     length: str,
     prepared: PreparedFootage,
-    body: BodyLearner,
+    body: BodyLearner | None,
     face: FaceLearner | None,
     state: str,
 ) -> dict[str, Any]:
-    """The facts by name. length: the budget in words. state: the fingerprint of the training's identity.
+    """The facts by name. length: the budget in words. body: None for a bare warp, which draws the reference alone.
+
+    state: the fingerprint of the training's identity.
 
     Raises UnreadableVideo if the footage is gone.
     """
@@ -35,18 +37,20 @@ def training_record(
         "footage_fingerprint": footage.fingerprint(),
         "footage_file_fingerprints": footage.file_fingerprints(),
         "footage_report": prepared.report,
-        "coarse_pictures": body.coarse_pictures,
-        "body_pictures": body.pictures_seen,
+        "bare_warp": body is None,
+        "coarse_pictures": 0 if body is None else body.coarse_pictures,
+        "body_pictures": 0 if body is None else body.pictures_seen,
         "face_pictures": 0 if face is None else face.pictures_seen,
         "length": length,
         "losses": preset.losses,
         "adversarial": preset.adversarial,
         "feature_matching": preset.feature_matching,
         "perceptual": name_of(preset.perceptual),
-        "pairs_per_step": settings.batch * body.computing.ranks.count,
-        "started_from": body.started_from,
+        "pairs_per_step": settings.batch * (1 if body is None else body.computing.ranks.count),
+        "started_from": "" if body is None else body.started_from,
         "face_started_from": "" if face is None else face.started_from,
-        "put_back": body.coarse_restores + body.restores + (0 if face is None else face.restores),
+        "put_back": (0 if body is None else body.coarse_restores + body.restores)
+        + (0 if face is None else face.restores),
         "precision": preset.precision,
         "seed": settings.seed,
         "state": state,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
@@ -26,13 +26,15 @@ class Curves:
 
     keep_until: rows of more pictures than this belong to a run that was lost after its last checkpoint, and are
     dropped, as is an incomplete row. A row is on disk as soon as its step is done.
+    names: the losses that a step may have, in the order of the file; empty for those of the first step.
     """
 
-    def __init__(self, folder: Path, phase: str, keep_until: int) -> None:
+    def __init__(self, folder: Path, phase: str, keep_until: int, *, names: Sequence[str] = ()) -> None:
         self._path = folder / f"{phase}-losses.csv"
         self._board = folder / "tensorboard" / phase
         self._file: IO[str] | None = None
         self._names: list[str] = []
+        self._losses = tuple(names)
         self._writer: SummaryWriter | None = None
         self._shown_at = -_SCALARS_EVERY_SECONDS
         self._purge_from = keep_until + 1
@@ -103,7 +105,7 @@ class Curves:
         file.seek(0)
         header = file.readline().rstrip("\n")
         file.seek(0, os.SEEK_END)
-        self._names = header.split(",") if header else [*_COUNTED, *losses]
+        self._names = header.split(",") if header else [*_COUNTED, *(self._losses or losses)]
         if not header:
             file.write(",".join(self._names) + "\n")
         return file

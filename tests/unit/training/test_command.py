@@ -79,7 +79,7 @@ def test_a_request_comes_back_from_its_own_command_line(monkeypatch, tmp_path):
             frame_rate=1 / 3,
         ),
         actor="swan-2_b",
-        preset="full-512",
+        preset="fine-512",
         minutes=12.5,
         pictures=1000,
         losses="smoothing",
@@ -156,7 +156,7 @@ def test_sigterm_before_the_first_step_is_heard(in_process, footage, tmp_path, m
         (["--actor=bar", "--consent= ", "x.mp4"], "consent: cannot be blank"),
         (["--actor=bar", "--minutes=soon", "x.mp4"], "--minutes"),
         (["--actor=bar", "--preset=huge", "x.mp4"], "there is no preset 'huge'"),
-        (["--actor=bar", "--minutes=-1", "x.mp4"], "--minutes: must be positive"),
+        (["--actor=bar", "--minutes=-1", "x.mp4"], "--minutes: cannot be negative"),
         (["--actor=bar", "none.mp4"], "there is no file none.mp4"),
     ],
 )

@@ -12,6 +12,7 @@ from serving.actors.store import FACE_FILE, GENERATOR_FILE, ActorStore
 from serving.errors import BadInput
 from training import job, preset_setup
 from training.data.footage import Footage
+from training.evaluation.held_out_frames import HeldOut
 from training.job import JobSettings, train_actor
 from training.loop.checkpoint_space import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoint_space
 from training.loop.trainer import TrainingStopped
@@ -349,9 +350,17 @@ def test_perceptual_loss_without_weights_stops_before_preparation(settings):
         replace(settings, vgg_weights=settings.footage)
 
 
-def test_a_version_that_is_too_bad_is_published_and_not_served(settings):
+def test_a_version_that_is_too_bad_is_published_and_not_served(settings, monkeypatch):
     """The previous version stays served and the reasons are kept; publish_anyway serves the new one."""
     train_actor(settings)
+    measured, sharpness = HeldOut.quality, iter([0.5, 1.0])  # the new version's, then the served one's
+
+    def blurred(*given):
+        scores = measured(*given)
+        scores["held_out"]["sharpness"] = next(sharpness)
+        return scores
+
+    monkeypatch.setattr(HeldOut, "quality", blurred)
     store = ActorStore(settings.store_root)
     notes = []
     careful = replace(settings, pictures=12, publish_anyway=False)
@@ -360,8 +369,8 @@ def test_a_version_that_is_too_bad_is_published_and_not_served(settings):
     gate = store.load("bar", 2).scores["gate"]
     assert not gate["passed"]
     assert gate["compared_with"]["version"] == 1
-    assert any("is no better than the nearest training frame's" in reason for reason in gate["reasons"])
-    assert any(note.startswith("version 1 is served: body SSIM") for note in notes)
+    assert any("it is blurred: sharpness 0.50 of the real frames'" in reason for reason in gate["reasons"])
+    assert any(note.startswith("version 1 is served: ") and "it is blurred" in note for note in notes)
     assert train_actor(replace(careful, publish_anyway=True)).version == 2
     assert (store.versions("bar"), store.load("bar").version) == ([1, 2], 2)
 

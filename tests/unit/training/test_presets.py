@@ -2,17 +2,21 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.slim_preset import slim_256
 from serving.actors.store import NetworkShape
 from serving.errors import BadInput
 from training.checkpoints.identity import of_the_body, padding_of, recipe_identity, refuse_another
+from training.data.references import ReferenceRules
 from training.presets import (
     PRESETS,
     Epochs,
     coarse_stage,
+    fine_512,
     paper_512,
     paper_1024,
     preset_named,
-    slim_256,
+    quick_256,
+    quick_512,
     with_adversarial,
     with_feature_matching,
     with_losses,
@@ -29,14 +33,35 @@ def test_presets_are_found_by_their_own_name(name):
 
 def test_unknown_presets_are_refused_with_the_known_ones():
     """A misspelt preset is answered with the list."""
-    with pytest.raises(BadInput, match="slim-256"):
-        preset_named("slim-265")
+    with pytest.raises(BadInput, match="quick-256"):
+        preset_named("quick-265")
 
 
-def test_small_presets_draw_onto_a_plate():
-    """The recipe that was measured to work in minutes is the default of the small presets."""
-    assert slim_256().generator == NetworkShape(base_channels=32, downsamplings=3, blocks=6, plate=True)
-    assert slim_256().face == NetworkShape(base_channels=16, downsamplings=3, blocks=5)
+def test_presets_of_our_own_draw_with_the_wardrobe_onto_a_plate():
+    """The small network that was measured to be enough is that of both quick presets; fine has four times the width."""
+    quick = NetworkShape(base_channels=8, downsamplings=3, blocks=6, plate=True, reference=True)
+    assert (quick_256().generator, quick_512().generator) == (quick, quick)
+    assert fine_512().generator == replace(quick, base_channels=32)
+    assert [preset().references for preset in (quick_256, quick_512, fine_512)] == [ReferenceRules()] * 3
+
+
+def test_reference_and_its_rules_come_together():
+    """A network with a reference needs its rules and a plate; other networks have neither."""
+    with pytest.raises(ValueError, match="needs rules"):
+        replace(quick_256(), references=None)
+    with pytest.raises(ValueError, match="no other network"):
+        replace(slim_256(), references=ReferenceRules())
+    with pytest.raises(ValueError, match="onto a plate"):
+        replace(quick_256(), generator=replace(quick_256().generator, plate=False))
+    with pytest.raises(ValueError, match="out of range"):
+        ReferenceRules(made_up=1.0)
+
+
+def test_older_checkpoints_name_no_reference():
+    """Trainings of older releases go on: their identity does not change, and that of a wardrobe names its version."""
+    older = recipe_identity(slim_256(), 0, "footage")
+    assert not [name for name, value in older.items() if "reference" in name + value]
+    assert "wardrobe" in recipe_identity(quick_256(), 0, "footage")
 
 
 def test_sizes_that_cannot_be_halved_are_refused():

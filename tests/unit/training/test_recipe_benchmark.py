@@ -3,13 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.slim_preset import slim_256
 from benchmarks.training_recipe import VARIANTS, Measurement, seen_on, table_of
 from motion.crop import Crop, whole_frame_crop
 from motion.frame import FrameSize
 from serving.errors import BadInput
 from training import preset_setup
 from training.loop.trainer import Budget, TrainingStopped
-from training.presets import slim_256
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from training.options import FootageRequest, TrainRequest
 VERSIONS = ("1.31", "1.34", "1.37")
 FOOTAGE = FootageRequest(files=[Path("/footage/me.mp4")])
 TRAINING = on_cluster(
-    TrainRequest(footage=FOOTAGE, actor="me", preset="full-512", consent="who agreed, to what"), FOOTAGE, 1
+    TrainRequest(footage=FOOTAGE, actor="me", preset="fine-512", consent="who agreed, to what"), FOOTAGE, 1
 )
 EXAMPLE = ClusterTraining(training=TRAINING, access=ClusterAccess())
 

@@ -28,7 +28,7 @@ def test_a_training_is_shown_to_its_end(site):
 def test_a_job_is_what_was_asked_for(site):
     """The options reach the Job; a dollar sign is escaped, so that Kubernetes does not expand variables."""
     more = ["--minutes", "5", "--consent", "me, $(HOME) and $$", "--image", "registry/training:2", "--gpus", "0"]
-    code, _ = site.trains(simple, *more, "--seed", "3", "--preset", "slim-512")
+    code, _ = site.trains(simple, *more, "--seed", "3", "--preset", "quick-256")
     assert code == 0
     (job,) = site.cluster.jobs.values()
     (container,) = job["spec"]["template"]["spec"]["containers"]
@@ -36,7 +36,7 @@ def test_a_job_is_what_was_asked_for(site):
     assert container["args"] == [
         *(
             "--actor=me",
-            "--preset=slim-512",
+            "--preset=quick-256",
             "--minutes=5.0",
             "--actors=/actors",
             "--work=/footage/work/me",

@@ -25,7 +25,11 @@ def preparation(monkeypatch):
         on_progress("looking for poses", 3, 10)
         if footage.most_frames_per_second == 1 and not anyway:
             raise refused("film.mp4 is not worth training on: camera: moved by 40.0 pixels")
-        return SimpleNamespace(report={"frames": 10, "frames_with_a_person": 9})
+        findings = [
+            {"what": "sides", "measured": "front 1.0 s, left side not shown"},
+            {"what": "light", "measured": "-"},
+        ]
+        return SimpleNamespace(report={"frames": 10, "frames_with_a_person": 9, "findings": findings})
 
     monkeypatch.setattr(module, "prepared_for", pretend)
     return seen
@@ -37,15 +41,18 @@ def test_preparation_is_told_what_was_asked(preparation, make_video, tmp_path, c
     poses = [tmp_path / "poses", tmp_path / "more"]
     for folder in poses:
         folder.mkdir()
-    more = ["--keypoints", str(poses[0]), "--keypoints", str(poses[1]), "--frame-rate", "30", "--preset", "slim-512"]
+    more = ["--keypoints", str(poses[0]), "--keypoints", str(poses[1]), "--frame-rate", "30", "--preset", "quick-256"]
     assert run(["prepare", str(one), str(two), "--work", str(tmp_path / "w"), *more]) == 0
     (asked,) = preparation
     assert (asked.footage.files, asked.footage.keypoints) == ((one, two), tuple(poses))
-    assert (asked.preset, asked.footage.most_frames_per_second) == ("slim-512", 30)
+    assert (asked.preset, asked.footage.most_frames_per_second) == ("quick-256", 30)
     assert asked.folder == tmp_path / "w" / "footage"
     said = capsys.readouterr()
     assert "preparation needs about 1.0 GB" in said.err
-    assert "prepared 10 frames, 9 with a person" in said.out
+    assert said.out.splitlines()[-2:] == [
+        "prepared 10 frames, 9 with a person",
+        "sides: front 1.0 s, left side not shown",
+    ]
 
 
 def test_footage_that_is_not_worth_it_is_an_error_unless_told_so(preparation, make_video, tmp_path, capsys):

@@ -12,11 +12,13 @@ import pytest
 from client.__main__ import run
 
 SCORES = {
-    "held_out": {"frames": 32, "body_ssim": 0.7986, "body_psnr_db": 22.41, "face_ssim": 0.7308, "face_psnr_db": 21.02},
+    "held_out": {"frames": 32, "body_ssim": 0.7986, "body_psnr_db": 22.41, "face_ssim": 0.7308, "sharpness": 0.958},
     "pose_distance": {"frames": 32, "frames_with_a_pose": 32, "distance": 0.04},
     "nearest_training_frame": {"frames": 32, "body_ssim": 0.6271, "body_psnr_db": 17.99, "face_ssim": None},
     "grey_figure": {"frames": 32, "body_ssim": 0.6744, "body_psnr_db": 17.56, "face_ssim": 0.2459},
     "pose_distance_floor": {"frames": 32, "frames_with_a_pose": 32, "distance": 0.0202},
+    "unseen_poses": {"poses": 12, "found": 12, "distance": 0.055, "missed": 0.0},
+    "flicker": {"levels": 3.85, "real_levels": 3.01, "ratio": 1.279},
 }
 
 
@@ -45,7 +47,7 @@ def test_training_is_told_what_was_asked(job, make_video, tmp_path, capsys):
     command = ["train", str(make_video()), "--actor", "swan", "--minutes", "2.5", "--actors", str(tmp_path)]
     assert run([*command, "--consent", "drawn by ourselves"]) == 0
     (settings,) = job
-    assert (settings.actor, settings.minutes, settings.preset.name) == ("swan", 2.5, "slim-256")
+    assert (settings.actor, settings.minutes, settings.preset.name) == ("swan", 2.5, "quick-512")
     assert settings.consent == "drawn by ourselves"
     said = capsys.readouterr()
     assert "body: held-out body SSIM 0.5" in said.err
@@ -59,10 +61,10 @@ def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, c
     said = capsys.readouterr().out
     assert "32 held-out frames" in said
     rows = {cells[0]: cells[1:] for line in said.splitlines() if (cells := [c.strip() for c in line.split("│")[1:-1]])}
-    assert rows["the actor"] == ["0.799", "22.4", "0.731", "21.0", "0.040"]
-    assert rows["nearest training frame"] == ["0.627", "18.0", "", "", ""]
-    assert rows["grey figure"] == ["0.674", "17.6", "0.246", "", ""]
-    assert rows["the footage itself"] == ["", "", "", "", "0.020"]
+    assert rows["the actor"] == ["0.96", "0.799", "0.731", "0.040", "0.055", "1.28"]
+    assert rows["nearest training frame"] == ["", "0.627", "", "", "", ""]
+    assert rows["grey figure"] == ["", "0.674", "0.246", "", "", ""]
+    assert rows["the footage itself"] == ["", "", "", "0.020", "", ""]
     assert f"drawn beside the truth: {tmp_path / 'w' / 'swan' / 'preview.png'}" in said
 
 

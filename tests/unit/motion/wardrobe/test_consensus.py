@@ -3,7 +3,7 @@
 import numpy as np
 
 from motion.wardrobe.consensus import agreements
-from motion.wardrobe.cutting import cut_limbs
+from motion.wardrobe.cutting import cut_limbs, find_regions
 from motion.wardrobe.limbs import Limb
 from motion.wardrobe.placing import measure_limbs, place
 from tests.unit.motion.wardrobe.puppets import puppet
@@ -17,7 +17,9 @@ def agreed(standing, paint):
     """How much of the limb's cut agrees in each frame; `paint` colours the picture of a frame, given rows from 0 on."""
     _, mask = puppet(standing)
     body = place(standing, measure_limbs([standing]))
-    cuts = cut_limbs(body, mask)
+    regions = find_regions(body, mask)
+    assert regions is not None
+    cuts = cut_limbs(regions)
     frames = []
     for frame in range(FRAMES):
         picture = np.empty((*mask.shape, 3), np.uint8)

@@ -2,30 +2,200 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from motion.documents import BadDocument
 from motion.pose import Pose
+from motion.wardrobe import storage
 from motion.wardrobe.draw import draw_reference
-from motion.wardrobe.pieces import Wardrobe
-from motion.wardrobe.storage import WARDROBE_FILE, read_wardrobe, write_wardrobe
+from motion.wardrobe.pieces import WARDROBE_VERSION, Wardrobe
+from motion.wardrobe.storage import WARDROBE_FILE, OtherWardrobeVersion, read_wardrobe, write_wardrobe
+
+ARRAYS = (
+    "size_px",
+    "frames",
+    "joints",
+    "limb_lengths_px",
+    "corners_px",
+    "hidden",
+    "flaws",
+    "shadow_strength",
+    "pixels",
+)
 
 
-def test_a_wardrobe_survives_its_file(wardrobe: Wardrobe, poses: list[Pose], tmp_path: Path) -> None:
-    """A wardrobe read back draws the same bytes."""
+@pytest.fixture
+def path(wardrobe: Wardrobe, tmp_path: Path) -> Path:
+    """The file of a sound wardrobe."""
     write_wardrobe(tmp_path / WARDROBE_FILE, wardrobe)
-    read = read_wardrobe(tmp_path / WARDROBE_FILE)
+    return tmp_path / WARDROBE_FILE
+
+
+def damage(path: Path, name: str, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+    """Replace one array of a file."""
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays[name] = change(arrays[name].copy())
+    np.savez_compressed(path, **arrays)
+
+
+def rewrite(path: Path, name: str, data: bytes) -> None:
+    """Replace the bytes of one entry of a file."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {entry: archive.read(entry) for entry in archive.namelist()}
+    entries[f"{name}.npy"] = data
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry, content in entries.items():
+            archive.writestr(entry, content)
+
+
+def test_a_wardrobe_survives_its_file(wardrobe: Wardrobe, poses: list[Pose], path: Path) -> None:
+    """A wardrobe read back draws the same bytes."""
+    read = read_wardrobe(path)
     assert read.frames.tolist() == wardrobe.frames.tolist()
     assert np.array_equal(draw_reference(read, poses[2]).picture, draw_reference(wardrobe, poses[2]).picture)
 
 
-def test_a_truncated_file_is_refused(wardrobe: Wardrobe, tmp_path: Path) -> None:
+def test_the_same_wardrobe_becomes_the_same_bytes(wardrobe: Wardrobe, path: Path, tmp_path: Path) -> None:
+    """A file can be compared by its digest: no times or names of machines are in it."""
+    write_wardrobe(tmp_path / "other.npz", wardrobe)
+    assert path.read_bytes() == (tmp_path / "other.npz").read_bytes()
+
+
+def test_another_version_is_refused(path: Path) -> None:
+    """A wardrobe of another version is refused with both versions and what to do."""
+    damage(path, "version", lambda version: version + 1)
+    with pytest.raises(OtherWardrobeVersion, match=f"version {WARDROBE_VERSION}, got {WARDROBE_VERSION + 1}.*train"):
+        read_wardrobe(path)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_missing_array_is_named(path: Path, name: str) -> None:
+    """A file without one of its arrays is refused by the array's name."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {entry: archive.read(entry) for entry in archive.namelist() if entry != f"{name}.npy"}
+    with zipfile.ZipFile(path, "w") as archive:
+        for entry, content in entries.items():
+            archive.writestr(entry, content)
+    with pytest.raises(BadDocument, match=f"{name}: is missing"):
+        read_wardrobe(path)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_wrong_type_is_named(path: Path, name: str) -> None:
+    """Numbers of another type are refused."""
+    damage(path, name, lambda array: array.astype(np.complex64))
+    with pytest.raises(BadDocument, match=f"^{name}: expected"):
+        read_wardrobe(path)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_another_shape_is_named(path: Path, name: str) -> None:
+    """An array with another number of dimensions is refused."""
+    damage(path, name, lambda array: array[None])
+    with pytest.raises(BadDocument, match=f"^{name}: expected"):
+        read_wardrobe(path)
+
+
+@pytest.mark.parametrize("name", ["joints", "corners_px", "hidden", "flaws"])
+def test_a_row_too_few_is_named(path: Path, name: str) -> None:
+    """Every key frame needs its row."""
+    damage(path, name, lambda array: array[:-1])
+    with pytest.raises(BadDocument, match=f"^{name}: expected 10 rows"):
+        read_wardrobe(path)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_truncated_array_is_named(path: Path, name: str) -> None:
+    """An array that ends before its header says is refused."""
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read(f"{name}.npy")
+    rewrite(path, name, content[:-1])
+    with pytest.raises(BadDocument, match=f"^{name}: expected"):
+        read_wardrobe(path)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_huge_declared_size_is_not_allocated(path: Path, name: str) -> None:
+    """A header that declares terabytes is refused before memory is asked for."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": storage._ENTRIES[name][0], "fortran_order": False, "shape": (1 << 40, 4)}
+    )
+    rewrite(path, name, stream.getvalue())
+    with pytest.raises(BadDocument, match=f"^{name}: expected"):
+        read_wardrobe(path)
+
+
+def test_a_bomb_is_not_unpacked(path: Path) -> None:
+    """An entry that unpacks to more than its array can have is refused by its declared size."""
+    rewrite(path, "frames", bytes(1 << 24))
+    with pytest.raises(BadDocument, match=r"^frames: expected at most"):
+        read_wardrobe(path)
+
+
+def test_pickled_objects_are_refused(path: Path) -> None:
+    """An array of objects is never unpickled."""
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.array([{}], object))
+    rewrite(path, "frames", stream.getvalue())
+    with pytest.raises(BadDocument, match=r"^frames: expected"):
+        read_wardrobe(path)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 5000, -100, -1])
+def test_a_truncated_file_is_refused(path: Path, kept: int) -> None:
     """A file that ends early is a bad document."""
-    path = tmp_path / WARDROBE_FILE
-    write_wardrobe(path, wardrobe)
-    path.write_bytes(path.read_bytes()[:1000])
+    path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(BadDocument):
+        read_wardrobe(path)
+
+
+def test_no_flipped_byte_goes_unnoticed_or_breaks_reading(path: Path) -> None:
+    """A byte changed anywhere either is refused as a bad document or leaves a wardrobe that can be read."""
+    data = path.read_bytes()
+    for position in np.linspace(0, len(data) - 1, 120).astype(int):
+        changed = bytearray(data)
+        changed[position] ^= 0x55
+        path.write_bytes(bytes(changed))
+        try:
+            read_wardrobe(path)
+        except BadDocument:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("size_px", lambda a: a * 0, "size_px: expected sides"),
+        ("size_px", lambda a: a + 10**9, "size_px: expected sides"),
+        ("frames", lambda a: a[::-1], "frames: expected"),
+        ("frames", lambda a: a - 100, "frames: expected"),
+        ("joints", lambda a: a * np.nan, "joints: "),
+        ("joints", lambda a: a * np.float32(1e9), "joints: "),
+        ("limb_lengths_px", lambda a: a * 0, "limb_lengths_px: expected"),
+        ("limb_lengths_px", lambda a: a * np.nan, "limb_lengths_px: expected"),
+        ("hidden", lambda a: a + 2, "hidden: expected"),
+        ("flaws", lambda a: a * np.nan, "flaws: expected"),
+        ("corners_px", lambda a: a - 1000, "corners_px: expected"),
+        ("corners_px", lambda a: a + (1 << 30), "corners_px: expected"),
+        ("corners_px", lambda a: a * [1, 1, 0, 0], "pixels: expected"),
+        ("pixels", lambda a: a[1:], "pixels: expected"),
+        ("pixels", lambda a: a[:, ::-1], "pixels: expected colours"),
+    ],
+)
+def test_values_that_make_no_sense_are_named(
+    path: Path, name: str, change: Callable[[NDArray[Any]], NDArray[Any]], message: str
+) -> None:
+    """Each array's values are checked, and the message names the array."""
+    damage(path, name, lambda array: change(array).astype(array.dtype))
+    with pytest.raises(BadDocument, match=f"^{message}"):
         read_wardrobe(path)

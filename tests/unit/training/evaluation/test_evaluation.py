@@ -24,6 +24,7 @@ from training.evaluation.score_rows import measured
 from training.evaluation.self_reconstruction import evaluate_held_out, footage_of
 from training.evaluation.tables import draw_pose_bars, footnotes, markdown, tables_of, write_evaluation
 from training.evaluation.transfer import evaluate_transfer
+from training.evaluation.unseen_poses.scores import UnseenScores
 
 
 def told(what, done, of):
@@ -129,11 +130,20 @@ def test_missing_values_are_reported(actor, prepared, detector, tmp_path):
     assert missed.rows[0][-1] == "0/8"
     assert rests_on.rows[0][1] == "0/56 (0)"
     assert rests_on.rows[-1][1] == "56/56 (8)"
-    assert motion.rows[0][2] != ""
-    assert motion.rows[-1][2] == ""
+    assert motion.headings == (
+        "drawn by",
+        "sharpness",
+        "face sharpness",
+        "flicker",
+        "drawn / real",
+        "frames per second",
+    )
+    assert "" not in motion.rows[0]
+    assert motion.rows[-1][1:3] == ("", "")
+    assert motion.rows[-1][-2:] == ("1.00", "")
     still, unknown = (replace(evaluation.rows[0], flicker_levels=None, has_motion=motion) for motion in (False, True))
     motion = tables_of(replace(evaluation, rows=[still, unknown]))[-1]
-    assert [row[1] for row in motion.rows] == ["", "n/a"]
+    assert [row[3:5] for row in motion.rows] == [("", ""), ("n/a", "")]
     text = markdown(evaluation, [likeness])
     assert "- LPIPS is not available: no weights" in text
     assert "| the actor |" in text
@@ -189,6 +199,22 @@ def film(path, pictures):
     return path
 
 
+def test_poses_that_the_footage_lacks_have_a_table_and_pictures(actor, prepared, detector, tmp_path):
+    """Each made-up pose has its distance; the drawn pictures are below the held-out frames, as many side by side."""
+    evaluation = evaluate_held_out(actor, prepared, None, None, told)
+    scores = UnseenScores(poses=9, found=8, distance=0.05, missed=0.1, each={"arms up": 0.05, "squat": None})
+    evaluation = replace(evaluation, unseen=scores, unseen_shown=[evaluation.shown[0][1]] * 9)
+    table = tables_of(evaluation)[-1]
+    assert table.rows == [
+        ("arms up", "0.050"),
+        ("squat", "n/a"),
+        ("all (found in 8 of 9, 10% of the joints missed, second heads in 0)", "0.050"),
+    ]
+    paths = write_evaluation(evaluation, tmp_path / "out", "held-out")
+    assert json.loads(paths[2].read_text())["unseen_poses"]["each"]["arms up"] == 0.05
+    assert cv2.imread(str(paths[4])).shape == (2 * 20 + 5 * 32, 8 * 32, 3)
+
+
 @pytest.fixture
 def truth(tmp_path, prepared):
     """The film of the right answer, and its true joints."""
@@ -206,6 +232,8 @@ def test_a_transfer_is_measured_against_its_right_answer(actor, prepared, detect
     assert likeness(rows["the actor's place with nobody"]) < 0.9
     assert evaluation.facts["frames_compared"] == 3
     assert evaluation.notes == ["frames that were not drawn: 1 of 4"]
+    assert evaluation.facts["sharpness_over_film"] == pytest.approx(1)
+    assert evaluation.facts["flicker_over_film"] == pytest.approx(1)
     for name in ("transfer", "detector"):
         assert evaluation.facts[f"{name}_joint_error_px"] == pytest.approx(1, abs=1e-4)
         assert evaluation.facts[f"{name}_hips_offset_x_px"] == pytest.approx(1, abs=1e-4)

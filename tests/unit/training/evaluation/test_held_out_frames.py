@@ -30,7 +30,7 @@ def test_a_stop_is_heard_between_two_frames(prepared, tiny, fake_estimator, work
         "refined": lambda: held_out.refined(lambda label, drawn: drawn, real),
         "scores": lambda: held_out.scores(real),
         "pose_scores": lambda: held_out.pose_scores(real),
-        "baselines": held_out.baselines,
+        "baselines": lambda: held_out.baselines,
     }
     with pytest.raises(Stopped):
         works[work]()

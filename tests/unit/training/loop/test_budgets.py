@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.slim_preset import slim_256
 from training.loop.budgets import Budgets
 from training.loop.trainer import Budget
-from training.presets import paper_1024, slim_256
+from training.presets import paper_1024
 
 
 def test_minutes_are_shared_by_body_and_face():

@@ -122,6 +122,7 @@ def test_every_pass_over_the_footage_is_reported_to_its_end(footage, tmp_path):
         "looking for other people": (FRAMES, FRAMES),
         "cutting out the crop": (FRAMES, FRAMES),
         "painting over props": (FRAMES, FRAMES),
+        "making the wardrobe": (17, 17),
     }
 
 
@@ -221,6 +222,19 @@ def test_the_report_says_what_was_measured(footage, tmp_path):
     assert any(note.startswith(("warning: length: 1 seconds", "refused: length: 1 seconds")) for note in notes)
     assert any(note.startswith("preparation needs about ") for note in notes)
     assert any(note == f"report: {home / 'report-32x32.html'}" for note in notes)
+
+
+def test_the_report_shows_the_wardrobe(footage, tmp_path):
+    """The report shows the person from each side and the pieces of all limbs; a network without a plate has none."""
+    path, _, _ = footage
+    notes = []
+    home = prepare(path, tmp_path / "work", 32, 32, say=notes.append).folder.parent
+    page = (home / "report-32x32.html").read_text()
+    assert "<h2>Wardrobe</h2>" in page
+    assert "<td>left upper arm<td>" in page
+    assert any(note.startswith("wardrobe: limbs from 17 frames; it shows the ") for note in notes)
+    home = prepare(path, tmp_path / "other", 32, 32, onto_plate=False).folder.parent
+    assert "<h2>Wardrobe</h2>" not in (home / "report-32x32.html").read_text()
 
 
 def test_what_was_decided_about_a_file_is_said_and_reported(footage, tmp_path):

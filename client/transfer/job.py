@@ -1,0 +1,97 @@
+"""`TransferJob`: the options of one `dance transfer`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from client.connection.retry import PATIENCE_SECONDS
+from client.connection.types import PoseChoice
+from client.media.background import ChosenBackground
+from client.media.source import Source
+from client.poses.local_estimation import DETAIL_HELP
+from motion.body import BodyStats
+from motion.frame import Picture
+from motion.pose_choice import PoseDetail
+
+MaxSide = Annotated[
+    int, typer.Option("--max-side", min=64, help="Shrink larger frames to this longer side before they are sent.")
+]
+CHECKPOINT_EVERY_FRAMES: Final = 25
+"""One second of video: little to send again, and a checkpoint is hardly larger than an answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferJob:
+    """The options of one `dance transfer`.
+
+    out: the file to write; None for a live session that is only shown.
+    body: the source's body stats, if known; otherwise a first pass measures them, unless `one_pass` or `live`.
+    background: what the dancer is laid over.
+    plate: returns a version's empty place in the size of the answers. It is shown until the first answer with a
+    picture. None if only the server has it; then the first picture is used.
+    pose: how the server estimates poses; the default for keypoints.
+    """
+
+    source: Source
+    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="The actor who dances.")]
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The video (.mp4, .mov, .mkv); default: SOURCE.ACTOR.mp4. With --background transparent: a folder for "
+            "PNG frames, .webm or .mov; default: SOURCE.ACTOR.webm.",
+        ),
+    ] = None
+    compare: Annotated[bool, typer.Option("--compare", help="Show source, skeleton and actor side by side.")] = False
+    live: Annotated[bool, typer.Option("--live", help="Play at the source's own rate; drop late frames.")] = False
+    full_frame: Annotated[
+        bool, typer.Option("--full-frame", help="Draw the whole frame of the actor's footage, not only the crop.")
+    ] = False
+    background: ChosenBackground = field(default_factory=ChosenBackground)
+    detail: Annotated[
+        PoseDetail | None, typer.Option("--detail", help=f"{DETAIL_HELP} Default: holistic, or live with --live.")
+    ] = None
+    look_ahead_frames: Annotated[
+        int | None,
+        typer.Option("--look-ahead", min=0, max=15, help="Frames to look ahead for smoothing; default: by frame rate."),
+    ] = None
+    body: BodyStats | None = None
+    one_pass: Annotated[
+        bool, typer.Option("--one-pass", help="Measure the body during the dance, not in a pass before it.")
+    ] = False
+    actor_version: Annotated[
+        int, typer.Option("--actor-version", min=0, help="0: a served version, see `dance actors`.")
+    ] = 0
+    pose: PoseChoice = field(default_factory=PoseChoice)
+    max_side_px: MaxSide = 1280
+    plate: Callable[[int], Picture] | None = None
+    patience_seconds: Annotated[
+        float, typer.Option("--patience", min=0, metavar="SECONDS", help="How long to retry when the server is lost.")
+    ] = PATIENCE_SECONDS
+    checkpoint_every_frames: Annotated[
+        int,
+        typer.Option(
+            "--checkpoint-every",
+            min=0,
+            metavar="N",
+            help="Request a checkpoint every N frames, so that fewer are sent again after a lost connection. "
+            "0: a lost connection ends the transfer.",
+        ),
+    ] = CHECKPOINT_EVERY_FRAMES
+    replace_out: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False
+
+    @property
+    def keeps_opacity(self) -> bool:
+        """Whether the output is transparent where the person is not. A comparison never is."""
+        return self.background.keeps_opacity and not self.compare
+
+    @property
+    def writes_frames(self) -> bool:
+        """Whether the output is a folder of PNG frames."""
+        return self.out is not None and self.keeps_opacity and not self.out.suffix

@@ -1,0 +1,115 @@
+"""The versions of one training: before it, meanwhile, and at its end."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from motion.wardrobe.draw import draw_reference, laid_over
+from serving.actors.store import ActorStore, NetworkShape
+from serving.errors import BadInput
+from tests.unit.training.conftest import standing, walking_bar
+from training import preset_setup
+from training.data.references import ReferenceRules
+from training.evaluation.actor_runner import PublishedActor
+from training.job import JobSettings, train_actor
+from training.loop.trainer import TrainingStopped
+from training.publishing import versions
+from training.publishing.versions import next_mark
+
+
+@pytest.fixture
+def settings(tiny, tmp_path, monkeypatch, fake_estimator):
+    """A job on the tiny actor with a reference, whose preparation is already done."""
+    prepared = walking_bar(tmp_path, frames=64)
+    monkeypatch.setattr(preset_setup, "prepare", lambda *arguments, **options: prepared)
+    (tmp_path / "footage.mp4").write_bytes(b"footage")
+    shape = NetworkShape(base_channels=4, downsamplings=1, blocks=1, plate=True, reference=True)
+    return JobSettings(
+        footage=tmp_path / "footage.mp4",
+        actor="bar",
+        store_root=tmp_path / "actors",
+        work_root=tmp_path / "work",
+        preset=replace(tiny, generator=shape, face=None, references=ReferenceRules()),
+        pictures=8,
+        consent="drawn by ourselves",
+        publish_anyway=True,
+    )
+
+
+@pytest.fixture
+def store(settings):
+    """The store that the job publishes into."""
+    return ActorStore(settings.store_root)
+
+
+@pytest.mark.parametrize(
+    ("published", "due"), [(-1, 300), (0, 300), (299, 300), (300, 700), (1400, 1500), (1500, 3000), (7000, 12000)]
+)
+def test_better_versions_come_after_300_700_and_1500_pictures_then_twice_as_late_each_time(published, due):
+    """Early pictures improve an actor most, so its first versions follow each other quickly."""
+    assert next_mark(published) == due
+
+
+def test_first_version_is_the_bare_warp_and_says_so(settings, store):
+    """With 0 minutes the job stops at it: the network returns the reference over the plate, without any training."""
+    notes = []
+    first = train_actor(replace(settings, minutes=0.0, pictures=None), lambda now: notes.append(now.note))
+    actor = store.load("bar")
+    assert first.version == actor.version == 1
+    assert (actor.trained["bare_warp"], actor.trained["body_pictures"]) == (True, 0)
+    assert not (settings.work_folder / "body.pt").exists()
+    assert any(
+        note.startswith("version 1 shows the actor's own limbs, before any training: published") for note in notes
+    )
+    wardrobe, pose = actor.read_wardrobe(), standing(14)
+    drawn = PublishedActor(actor).run([pose])[0][0]
+    expected = laid_over(draw_reference(wardrobe, pose).picture, actor.crop.cut(actor.read_plate()))
+    assert np.abs(drawn.astype(int) - expected).max() <= 2
+
+
+def test_first_version_is_published_once(settings, store):
+    """The same command returns it; a training goes on from there and publishes the next version only."""
+    stopping = replace(settings, minutes=0.0, pictures=None)
+    assert train_actor(stopping).version == 1
+    assert train_actor(stopping).version == 1
+    assert store.versions("bar") == [1]
+    assert train_actor(settings).version == 2
+
+
+def test_better_versions_are_published_while_training_goes_on(settings, store, monkeypatch):
+    """Each is trained on more pictures than the one before; the last comes at the end."""
+    monkeypatch.setattr(versions, "_FIRST_MARKS", (4,))
+    train_actor(settings)
+    trained = [store.load("bar", version).trained for version in store.versions("bar")]
+    assert [record["body_pictures"] for record in trained] == [0, 4, 8]
+    assert [record["bare_warp"] for record in trained] == [True, False, False]
+
+
+def test_resumed_training_does_not_publish_again_what_is_published(settings, store, monkeypatch):
+    """A training stopped after its first versions goes on with the next ones."""
+    monkeypatch.setattr(versions, "_FIRST_MARKS", (4,))
+    steps = []
+    with pytest.raises(TrainingStopped):
+        train_actor(settings, lambda now: steps.append(now) if now.losses else None, lambda: len(steps) >= 3)
+    assert store.versions("bar") == [1, 2]
+    train_actor(settings)
+    assert [store.load("bar", version).trained["body_pictures"] for version in (1, 2, 3)] == [0, 4, 8]
+
+
+def test_nothing_can_be_published_before_training_without_a_wardrobe(settings, tiny):
+    """0 minutes are refused for presets without a reference, in words that name the preset."""
+    with pytest.raises(BadInput, match="preset tiny has nothing to publish before training"):
+        replace(settings, preset=tiny, minutes=0.0)
+    with pytest.raises(BadInput, match="cannot be negative"):
+        replace(settings, minutes=-1.0)
+
+
+def test_curves_have_a_column_for_every_loss(settings):
+    """Steps on made-up poses have fewer losses than the others; the file has them all, in the usual order."""
+    preset = replace(settings.preset, references=ReferenceRules(made_up=0.9))
+    train_actor(replace(settings, preset=preset))
+    header, *rows = (settings.work_folder / "body-losses.csv").read_text().splitlines()
+    assert header == "pictures,seconds,rate,adversarial,feature_matching,l1,opacity,judge"
+    assert len(rows) == 4
+    assert any(",,," in row for row in rows)
