@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -15,7 +15,7 @@ _MOST_THREADS: Final = 8
 """More threads than this wait for the disk and for the thread that hands out the items."""
 
 
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
     """Yield `work(item)` for every item, in order, working ahead on as many items as there are processors.
 
     `items` is read by the caller's thread. An exception in `work` or `items` ends the iteration.

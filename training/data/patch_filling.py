@@ -18,7 +18,7 @@ from motion.frame import Picture
 
 _RADIUS_PX: Final = 3
 """Patches have 7 x 7 pixels."""
-_STEPS: Final = np.stack(np.mgrid[-_RADIUS_PX : _RADIUS_PX + 1, -_RADIUS_PX : _RADIUS_PX + 1], axis=-1).reshape(-1, 2)
+_STEPS: Final = np.argwhere(np.ones((2 * _RADIUS_PX + 1,) * 2)) - _RADIUS_PX
 """`[S, 2]`, a patch's pixels relative to its centre: row, column."""
 _NEIGHBOURS: Final = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
 _FEWEST_PX: Final = 40
@@ -27,7 +27,7 @@ _ROUNDS: Final = ((5_000, 12), (15_000, 4), (50_000, 2))
 """How often a level with at most this many patches searches. A level with more only copies what its parent found."""
 _AT_ONCE: Final = 8192
 """Patches are compared in blocks that stay in the processor's cache."""
-_TEXTURE_WEIGHT: Final = 0.6
+_TEXTURE_WEIGHT: Final = 2.4
 """Weight of the texture's strength beside the colours. Without it smooth patches win everywhere (Newson, 3.3)."""
 _ROW_WEIGHT: Final = 20_000.0
 """Added to a patch's mean squared difference: this times its squared distance in rows, as a fraction of the height.
@@ -222,7 +222,8 @@ class _Search:
 
     def _channels(self, filled: Floats) -> Floats:
         """`[H * W, 5]`: the colours, and the texture's strength, of the picture as it is filled now."""
-        return np.concatenate([filled, _TEXTURE_WEIGHT * 4 * _texture(filled)], axis=2).reshape(-1, 5)
+        texture = np.float32(_TEXTURE_WEIGHT) * _texture(filled)
+        return np.asarray(np.concatenate([filled, texture], axis=2).reshape(-1, 5), np.float32)
 
     def _flat(self, at: Indices) -> Indices:
         return np.asarray(at[:, 0] * self._size[1] + at[:, 1])

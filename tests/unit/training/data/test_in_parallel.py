@@ -30,7 +30,13 @@ def test_work_is_done_beside_the_caller():
 def test_items_are_not_read_far_ahead():
     """A consumer that stops leaves most of a long footage unread."""
     read = []
-    results = in_parallel(lambda item: item, (read.append(item) or item for item in range(1000)))
+
+    def items():
+        for item in range(1000):
+            read.append(item)
+            yield item
+
+    results = in_parallel(lambda item: item, items())
     assert next(results) == 0
     results.close()
     assert len(read) < 20
