@@ -42,6 +42,8 @@ _RISES: Final = tuple(np.linspace(-0.4, 0.6, 11).tolist())
 _NEAR: Final = (-0.6, -0.3, 0.0, 0.3, 0.6)
 """A second search goes this far around the best of these, in steps between them."""
 _SOFT: Final = (0.015, 0.008, 0.03)
+_FORESHORTENED: Final = 0.4
+"""How long a square of the floor looks, beside its width: a shadow's edge is softer sideways."""
 _LEAST_EXPLAINED: Final = 0.3
 """The share of all darkness that the shadow must explain, or the rest is leaves, clouds and noise."""
 
@@ -63,7 +65,8 @@ _LIT_PERCENTILE: Final = 80
 _OFF_COLOUR: Final = 16.0
 """Of 255: how much a shadow's colour may differ from the place's at the same light."""
 _BRIGHTER: Final = 1.2
-_HARDLY_SHADED: Final = 0.1
+_MOST_SHADE: Final = 0.8
+"""Darker places are too noisy to be lit again."""
 _FEW: Final = 0.05
 """Squared opacities that add up to this little say nothing about a place."""
 _NOISE: Final = 6.0
@@ -126,17 +129,18 @@ def fit_shadow(pictures: Sequence[Picture], masks: Sequence[_Mask], poses: Seque
     height_px = pictures[0].shape[0]
     grounds = [ground for index in chosen if (ground := _ground(poses[index], height_px)) is not None]
     outlines, lights = zip(*(_reduced(pictures[index], np.asarray(masks[index])) for index in chosen), strict=True)
-    lights_NHW3 = np.stack(lights)
-    darks = _darkness(lights_NHW3)
-    seen = _Seen(outlines, grounds, lights_NHW3, np.nan_to_num(darks), np.isfinite(darks).astype(np.uint8))
-    lean, rise, softness = max(product(_LEANS, _RISES, _SOFT[:1]), key=lambda values: seen.explained(values, 3))
-    leans = [lean + part * (_LEANS[1] - _LEANS[0]) for part in _NEAR]
-    rises = [rise + part * (_RISES[1] - _RISES[0]) for part in _NEAR]
-    lean, rise, softness = max(product(leans, rises, _SOFT), key=lambda values: seen.explained(values, 2))
-    if seen.explained((lean, rise, softness)) < _LEAST_EXPLAINED:
+    seen = _Seen.of(outlines, grounds, np.stack(lights), _brightest(np.stack(lights)))
+    shape = max(product(_LEANS, _RISES, _SOFT[:1]), key=lambda values: seen.explained(values, 3))
+    shape = seen.best_near(shape, 1.0)
+    if seen.explained(shape) < _LEAST_EXPLAINED:
         return None
+    for steps in (0.5, 0.25):  # a place in the shadow most of the time is brighter than it ever looks
+        seen = _Seen.of(outlines, grounds, seen.lights, seen.lit_again(shape))
+        shape = seen.best_near(shape, steps)
     highest = min(min(y, y + slope * outlines[0].shape[1] / _ROWS) for y, slope in grounds)
-    return Shadow(lean, rise, softness, highest, seen.strength((lean, rise, softness)))
+    side = (STRENGTH_SIDE, STRENGTH_SIDE)
+    strength = cv2.resize(seen.strength(seen.casts(shape)) * 255, side, interpolation=cv2.INTER_AREA)
+    return Shadow(*shape, highest, np.rint(strength).astype(np.uint8))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +157,29 @@ class _Seen:
     darks: _Map
     known: _Mask
 
+    @classmethod
+    def of(cls, outlines: Sequence[_Mask], grounds: Sequence[_Ground], lights_NHW3: _Map, lit_HW3: _Map) -> _Seen:
+        """Compare the frames with the lit place, `[h, w, 3]`, NaN where unknown."""
+        darks = _darkness(lights_NHW3, lit_HW3)
+        return cls(outlines, grounds, lights_NHW3, np.nan_to_num(darks), np.isfinite(darks).astype(np.uint8))
+
+    def best_near(self, shape: _Shape, steps: float) -> _Shape:
+        """The shape that explains most, among those around one, in parts of the first search's steps."""
+        lean, rise, _ = shape
+        leans = [lean + steps * part * (_LEANS[1] - _LEANS[0]) for part in _NEAR]
+        rises = [rise + steps * part * (_RISES[1] - _RISES[0]) for part in _NEAR]
+        return max(product(leans, rises, _SOFT), key=lambda values: self.explained(values, 2))
+
+    def casts(self, shape: _Shape) -> _Map:
+        """The shadow in every frame, `[N, h, w]` in [0, 1], 0 where the darkness is not known."""
+        return np.stack([self._cast(index, shape) for index in range(len(self.outlines))])
+
+    def lit_again(self, shape: _Shape) -> _Map:
+        """The place without the shadow, `[h, w, 3]`."""
+        casts = self.casts(shape)
+        light = 1 - np.minimum(casts * self.strength(casts), _MOST_SHADE)
+        return _median(self.lights / light[..., None])
+
     def explained(self, shape: _Shape, step: int = 1) -> float:
         """The share of the squared darkness that such a shadow explains, of every step-th frame."""
         both = square = total = 0.0
@@ -163,18 +190,19 @@ class _Seen:
             total += float(np.vdot(self.darks[index], self.darks[index]))
         return max(both, 0.0) ** 2 / max(square * total, 1e-9)
 
-    def strength(self, shape: _Shape) -> _Mask:
-        """How dark a full shadow is at each place; where that was not seen, as elsewhere in the same row."""
-        casts = np.stack([self._cast(index, shape) for index in range(len(self.outlines))])
-        darks = _darkness(self.lights, casts < _HARDLY_SHADED)
-        casts, darks = np.where(np.isfinite(darks), casts, 0), np.nan_to_num(darks)
-        both, square = (casts * darks).sum(axis=0), (casts * casts).sum(axis=0)
+    def strength(self, casts: _Map) -> _Map:
+        """How dark a full shadow is at each place, `[h, w]` in [0, 1]; where not seen, as elsewhere in the row.
+
+        The slope of the darkness over the shadow, each less its mean at the place: so it does not matter that a place
+        which is always in the shadow looks lit.
+        """
+        count = np.maximum(self.known.sum(axis=0), 1)
+        darks, casts = self.darks - self.darks.sum(axis=0) / count, casts - casts.sum(axis=0) / count
+        both, square = (darks * casts * self.known).sum(axis=0), (casts * casts * self.known).sum(axis=0)
         of_row = _ratio(both.sum(axis=1, keepdims=True), square.sum(axis=1, keepdims=True), 0.0)
         # The floor's rows are alike; up and down, it ends at a wall.
         both, square = (cv2.GaussianBlur(each, (0, 0), sigmaX=_ROWS / 8, sigmaY=_ROWS / 48) for each in (both, square))
-        strength = np.clip(_ratio(both, square, of_row), 0, 1) * 255
-        side = (STRENGTH_SIDE, STRENGTH_SIDE)
-        return np.rint(cv2.resize(strength, side, interpolation=cv2.INTER_AREA)).astype(np.uint8)
+        return np.clip(_ratio(both, square, of_row), 0, 1)
 
     def _cast(self, index: int, shape: _Shape) -> _Map:
         cast = _cast(self.outlines[index], self.grounds[index], *shape)
@@ -215,7 +243,8 @@ def _cast(outline: _Mask, ground: _Ground, lean: float, rise: float, softness: f
     )
     move[:, 2] += move[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV counts from the centre of the first pixel
     cast = cv2.warpAffine(outline, move, outline.shape[::-1], flags=cv2.INTER_LINEAR)
-    return np.asarray(cv2.GaussianBlur(cast, (0, 0), softness * rows), np.uint8)
+    along = softness * rows
+    return np.asarray(cv2.GaussianBlur(cast, (0, 0), sigmaX=along, sigmaY=along * _FORESHORTENED), np.uint8)
 
 
 def _reduced(picture: Picture, mask: _Mask) -> tuple[_Mask, _Map]:
@@ -230,18 +259,26 @@ def _reduced(picture: Picture, mask: _Mask) -> tuple[_Mask, _Map]:
     return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8), light.astype(np.float32)
 
 
-def _darkness(lights_NHW3: _Map, lit_NHW: NDArray[np.bool_] | None = None) -> _Map:
-    """How much darker each frame is than the lit place, `[N, h, w]`, 1 for black; NaN where unknown.
-
-    lit_NHW: which places are lit in which frames; without it, a place is lit where it is about brightest.
-    """
+def _brightest(lights_NHW3: _Map) -> _Map:
+    """The place where it is about brightest, `[h, w, 3]`; NaN where unknown."""
     brightness_NHW = lights_NHW3.sum(axis=3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a place that the person always hides has no brightness
-        if lit_NHW is None:
-            lit_NHW = brightness_NHW >= 0.97 * np.nanpercentile(brightness_NHW, _LIT_PERCENTILE, axis=0)
-        lit_HW3 = np.nanmedian(np.where(lit_NHW[..., None], lights_NHW3, np.nan), axis=0)
-        ratios_NHW = (brightness_NHW + _NOISE) / (lit_HW3.sum(axis=2) + _NOISE)
+        bright_HW = np.nanpercentile(brightness_NHW, _LIT_PERCENTILE, axis=0)
+    return _median(np.where((brightness_NHW >= 0.97 * bright_HW)[..., None], lights_NHW3, np.nan))
+
+
+def _median(lights_NHW3: _Map) -> _Map:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmedian(lights_NHW3, axis=0), np.float32)
+
+
+def _darkness(lights_NHW3: _Map, lit_HW3: _Map) -> _Map:
+    """How much darker each frame is than the lit place, `[N, h, w]`, 1 for black; NaN where unknown."""
+    ratios_NHW = (lights_NHW3.sum(axis=3) + _NOISE) / (lit_HW3.sum(axis=2) + _NOISE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
         ratios_NHW /= np.nanmedian(ratios_NHW, axis=(1, 2), keepdims=True)  # the exposure may vary
     off_colour_NHW = np.abs(lights_NHW3 - ratios_NHW[..., None] * lit_HW3).max(axis=3)
     ratios_NHW[(off_colour_NHW > _OFF_COLOUR) | (ratios_NHW > _BRIGHTER)] = np.nan

@@ -24,7 +24,7 @@ SIDE_PX = 32
 def tiny_network(path: Path, inputs: tuple[str, ...], output: str, side_px: int, bias: int) -> Path:
     """Write an ONNX network that adds half of the first picture, a quarter of the second and `bias`.
 
-    A third input, `[N, H, W, 4]`, adds an eighth of its colours.
+    A third input, `[N, H, W, 4]`, adds an eighth of its colours; it is also a second output, `person`.
     """
     shape: list[str | int | None] = ["N", side_px, side_px, 3]
     shapes = [shape, shape, [*shape[:3], 4]]
@@ -43,11 +43,15 @@ def tiny_network(path: Path, inputs: tuple[str, ...], output: str, side_px: int,
         helper.make_node("Round", ["biased"], ["rounded"]),
         helper.make_node("Cast", ["rounded"], [output], to=TensorProto.UINT8),
     ]
+    outputs = [output]
+    if len(inputs) > 2:
+        nodes.append(helper.make_node("Identity", [inputs[2]], ["person"]))
+        outputs.append("person")
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info(name, TensorProto.UINT8, shapes[i]) for i, name in enumerate(inputs)],
-        [helper.make_tensor_value_info(output, TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info(name, TensorProto.UINT8, shapes[2 * i]) for i, name in enumerate(outputs)],
         [half, quarter, more, *_SLICE, numpy_helper.from_array(np.array(0.125, np.float32), "eighth")],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))

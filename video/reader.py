@@ -91,6 +91,11 @@ class VideoReader:
         return tuple(notes)
 
     @property
+    def has_sound(self) -> bool:
+        """Whether it has a sound track that can be read."""
+        return self._sound is not None
+
+    @property
     def frame_rate_hz(self) -> float:
         """The container's average frame rate."""
         return float(self.frame_rate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from client.connection.types import ActorListing
+from client.connection.types import ActorListing, ListedWardrobe
 from client.errors import CommandError
 from motion.frame import FrameSize, Picture
 from serving.actors.store import ActorStore, ListedVersion
@@ -32,6 +32,8 @@ def _listing(listed: ListedVersion) -> ActorListing:
         actor.label_map_version,
         "",
         percent,
+        actor.size_bytes,
+        None if actor.wardrobe is None else ListedWardrobe(actor.wardrobe.key_frames, actor.wardrobe.facings),
     )
 
 

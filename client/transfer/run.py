@@ -181,6 +181,7 @@ class _Run:
                     film = Film(
                         recording,
                         compare=job.compare,
+                        references=session.accepted.references,
                         plate=self._plate(session.accepted),
                         source_again=lambda: job.source.pictures(feed.max_side_px),
                         hold_beginning=not job.live,
@@ -250,6 +251,7 @@ class _Run:
             pose=job.pose,
             frame_rate_hz=rate_hz,
             label_maps=job.compare,
+            references=job.compare,
             checkpoint_every_frames=job.checkpoint_every_frames,
             background=job.background.for_server,
         )
@@ -286,6 +288,8 @@ class _Run:
             return None
         reader = self._reader
         if self._job.writes_frames:
+            if isinstance(reader, VideoReader) and reader.has_sound:
+                self._display.note(f"PNG frames have no sound: {self._job.out} is without that of {reader.source}")
             return closing.enter_context(FrameFolder(self._job.out))
         if isinstance(reader, VideoReader) and not is_endless(reader.source):
             self._sound = SoundTrack(reader.source, reader.start_seconds, reader.frame_rate)

@@ -19,6 +19,8 @@ _SURE: Final = (0.6, 1.0)
 """Opacities between which a pixel's colour counts more and more as the person's own."""
 _KEPT: Final = (0.2, 0.9)
 """Opacities that `without_old_place` maps to 0 and 1."""
+_SHADOW: Final = (0.10, 0.03)
+"""Levels of the brightest channel that stand for a shadow on the floor, which is black: from not at all to surely."""
 _NARROW_PX, _WIDE_PX = 1.5, 5.0
 """Standard deviations over which `without_old_place` spreads the person's colours, for pictures of 512 pixels."""
 _LEAST_SCALE: Final = 0.7
@@ -45,7 +47,7 @@ def laid_on_footage(person: RgbaPicture, crop: Crop, background: Picture) -> Pic
     """
     result = background.copy()
     on_frame, on_crop = _overlaps(crop, FrameSize(background.shape[1], background.shape[0]))
-    _lay(person_resized(person, crop.width_px, crop.height_px)[on_crop], result[on_frame])
+    _lay(_resized(person, crop.width_px, crop.height_px)[on_crop], result[on_frame])
     return result
 
 
@@ -59,14 +61,7 @@ def on_footage(person: RgbaPicture, crop: Crop, frame_size: FrameSize) -> RgbaPi
 
 def person_resized(person: RgbaPicture, width_px: int, height_px: int) -> RgbaPicture:
     """Resize a person: area averaging if both sides shrink, else bicubic interpolation, sharper than linear."""
-    rows, columns = person.shape[:2]
-    if (columns, rows) == (width_px, height_px):
-        return person
-    if width_px <= columns and height_px <= rows:
-        return np.asarray(cv2.resize(person, (width_px, height_px), interpolation=cv2.INTER_AREA), np.uint8)
-    *colours, alpha = cv2.split(cv2.resize(person, (width_px, height_px), interpolation=cv2.INTER_CUBIC))
-    # Bicubic interpolation overshoots at edges; a premultiplied colour cannot exceed its opacity.
-    return np.asarray(cv2.merge([*(cv2.min(colour, alpha) for colour in colours), alpha]), np.uint8)
+    return np.asarray(cv2.merge(_possible(_resized(person, width_px, height_px))), np.uint8)
 
 
 def with_straight_alpha(person: RgbaPicture) -> RgbaPicture:
@@ -99,7 +94,7 @@ def without_old_place(person: RgbaPicture) -> RgbaPicture:
     """Return the person with an edge that shows nothing of the place in which they were filmed.
 
     The outermost pixels of a filmed person are mixed with what was behind them. They get the colours of the nearest
-    pixels that are surely the person's, and the edge becomes one or two pixels narrower.
+    pixels that are surely the person's, and the edge becomes one or two pixels narrower. Shadows stay as they are.
     """
     x_px, y_px, width_px, height_px = cv2.boundingRect(cv2.extractChannel(person, 3))
     if width_px == 0:
@@ -146,19 +141,37 @@ def _lay(person: RgbaPicture, below: Picture) -> None:
     if width_px == 0:
         return
     box = np.s_[y_px : y_px + height_px, x_px : x_px + width_px]
-    *colours, alpha = cv2.split(person[box])
+    *colours, alpha = _possible(person[box])
     through = cv2.multiply(below[box], cv2.merge([cv2.bitwise_not(alpha)] * 3), scale=1 / 255)
     below[box] = cv2.add(through, cv2.merge(colours))
 
 
+def _resized(person: RgbaPicture, width_px: int, height_px: int) -> RgbaPicture:
+    rows, columns = person.shape[:2]
+    if (columns, rows) == (width_px, height_px):
+        return person
+    shrinks = width_px <= columns and height_px <= rows
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(person, (width_px, height_px), interpolation=method), np.uint8)
+
+
+def _possible(person: RgbaPicture) -> list[NDArray[np.uint8]]:
+    """Return the four channels. A premultiplied colour cannot exceed its opacity; bicubic interpolation overshoots."""
+    *colours, alpha = cv2.split(person)
+    return [np.asarray(channel, np.uint8) for channel in (*(cv2.min(colour, alpha) for colour in colours), alpha)]
+
+
 def _clean(person: RgbaPicture, scale: float) -> RgbaPicture:
-    *straight, _ = (channel.astype(np.float32) for channel in cv2.split(with_straight_alpha(person)))
+    levels = with_straight_alpha(person)
+    *straight, _ = (channel.astype(np.float32) for channel in cv2.split(levels))
     weight = cv2.LUT(cv2.erode(person[..., 3], np.ones((3, 3), np.uint8)), _ramp(*_SURE, power=2))
     weighted = np.asarray(cv2.merge([*(colour * weight for colour in straight), weight]), np.float32)
     spread = cv2.GaussianBlur(weighted, (0, 0), _NARROW_PX * scale)
     *colours, near = cv2.split(cv2.scaleAdd(_blurred_wide(weighted, _WIDE_PX * scale), _WIDE_SHARE, spread))
-    own = np.maximum(weight, 1 - near / _LEAST_WEIGHT)
-    opacity = cv2.LUT(person[..., 3], _ramp(*_KEPT))
+    shadow = cv2.LUT(np.maximum.reduce(cv2.split(levels)[:3]), _ramp(*_SHADOW))
+    own = np.maximum.reduce([weight, 1 - near / _LEAST_WEIGHT, shadow])
+    narrowed = cv2.LUT(person[..., 3], _ramp(*_KEPT))
+    opacity = narrowed + shadow * (person[..., 3] / np.float32(255) - narrowed)
     shares = (own * opacity, (1 - own) * opacity / np.maximum(near, _TINY))
     mixed = [colour * shares[0] + around * shares[1] for colour, around in zip(straight, colours, strict=True)]
     return np.asarray(cv2.convertScaleAbs(cv2.merge([*mixed, opacity * 255])), np.uint8)

@@ -22,6 +22,7 @@ from training.data.made_up_poses import with_arms_elsewhere
 from training.data.plate import grown
 from training.data.prepared_footage import PreparedFootage
 from training.data.references import ReferencePicture, ReferenceRules, References
+from training.data.shadows import covered_with_shadow
 from training.data.split import Split
 
 # Shapes: B 1, H and W pixels.
@@ -43,7 +44,7 @@ class Pair:
     """Two consecutive frames and the picture before them. Float32, channels last in memory.
 
     labels: two of `[1, 3, H, W]` in [0, 1]. pictures: two of `[1, 3, H, W]` in [-1, 1].
-    masks: two of `[1, 1, H, W]` in [0, 1], the person; grown_masks: the same with a margin.
+    masks: two of `[1, 1, H, W]` in [0, 1], the person, and beside it the shadow's opacity; grown_masks: with a margin.
     counted: two of `[1, 1, H, W]`, 0 for pixels to leave out of the pixel losses, otherwise 1.
     previous: `[1, 3, H, W]` in [-1, 1], often zeros. plate: the same shape, moved with the pair; None without one.
     references: two of `[1, 4, H, W]`, see `reference_tensor`; None without a wardrobe.
@@ -136,8 +137,7 @@ class Pairs:
         plate = None if self._plate is None else moved(self._plate)
         if made_up:
             return self._made_up(frames, affine, plate, of_references)
-        masks = [self._prepared.masks[frame] for frame in frames]
-        margins = [person_margin(mask) for mask in masks]
+        masks, margins = zip(*map(self._covered, frames), strict=True)
         pictures = [moved(self.target(frame, margin)) for frame, margin in zip(frames, margins, strict=True)]
         counted = [self._counted(frame, margin) for frame, margin in zip(frames, margins, strict=True)]
         before = self._before(first, random)
@@ -163,11 +163,21 @@ class Pairs:
         if self._targets == "filmed" or self._plate is None:
             return picture
         if margin is None:
-            margin = person_margin(self._prepared.masks[frame])
+            _, margin = self._covered(frame)
         weight = margin[..., None].astype(np.float32) / 255
         mixed = self._plate + (picture.astype(np.float32) - self._plate) * weight
         target: Picture = np.rint(mixed).astype(np.uint8)
         return target
+
+    def _covered(self, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """How much the person, with the shadow of the wardrobe, covers; and the same with a margin."""
+        mask: NDArray[np.uint8] = self._prepared.masks[frame]
+        margin = person_margin(mask)
+        shadow = None if self._references is None else self._references.wardrobe.shadow
+        if shadow is None:
+            return mask, margin
+        covered, shaded = covered_with_shadow(shadow, np.ascontiguousarray(mask), self._prepared.crop_pose(frame))
+        return covered, np.maximum(margin, person_margin(shaded))
 
     def _drawn_references(
         self, frames: tuple[int, int], affine: Affine | None, random: np.random.Generator

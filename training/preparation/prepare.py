@@ -37,6 +37,7 @@ from training.data.prepared_footage import (
 )
 from training.data.references import training_wardrobe
 from training.data.resumable_array import write_array
+from training.data.shadows import masks_with_shadows
 from training.data.split import FEWEST_FRAMES, Split, split_by_length
 from training.footage_report.contact_sheet import ContactSheet, contact_sheet, seen_from
 from training.footage_report.findings import Finding
@@ -255,7 +256,8 @@ class _Preparation:
             pictures = Lazy(len(paths), lambda i: np.load(paths[i], mmap_mode="r"))
             masks = Lazy(len(frames), lambda i: seen.mask(frames[i]))
             self.on_progress("making the plate", 0, 1)
-            plate = fit_plate(pictures, masks)
+            poses = [seen.poses[frame] for frame in frames]
+            plate = fit_plate(pictures, masks_with_shadows(pictures, masks, poses))
             self.on_progress("making the plate", 1, 1)
             write_picture(picture_path, plate.picture)
             others: list[Pose | None] = [None] * len(frames)

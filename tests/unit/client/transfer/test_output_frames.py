@@ -44,6 +44,36 @@ def test_without_a_plate_there_is_nothing_to_show_yet():
     assert shown(film(), [None, 120, None]) == [None, 120, 120]
 
 
+def cut_out(level: int | None) -> Answer:
+    """A grey person in the left half of a transparent picture, or NO_PERSON for None."""
+    if level is None:
+        return answer(0, None)
+    pixels = np.zeros((32, 32, 4), np.uint8)
+    pixels[:, :16] = (level, level, level, 255)
+    return Answer(0, encode_picture(pixels, PictureEncoding.PNG), None, "", (), (), None, 0.0)
+
+
+def test_a_background_video_goes_on_while_the_person_is_repeated():
+    """Behind the person lies the picture of each frame's time; a frame without a person repeats the last one."""
+    empty = np.zeros((32, 32, 4), np.uint8)
+    taken = film(plate=empty, has_opacity=True, behind=lambda pts: np.full((32, 32, 3), 10 * pts, np.uint8))
+    pictures = [taken.add(Shot(pts, pts, None), cut_out(level)) for pts, level in enumerate([None, 90, None, 120], 1)]
+    assert [int(picture[0, 0, 0]) for picture in pictures if picture is not None] == [10, 90, 90, 120]
+    assert [int(picture[0, 31, 0]) for picture in pictures if picture is not None] == [10, 20, 30, 40]
+
+
+def test_a_transparent_output_is_shown_and_compared_on_chequers():
+    """The window and the comparison show grey squares where the output is clear."""
+    picture = film(has_opacity=True).add(Shot(0, 0, None), cut_out(90))
+    assert picture is not None
+    assert (picture[:, :16] == 90).all()
+    assert set(np.unique(picture[:, 16:])) <= {150, 200}
+    source = np.zeros((32, 32, 3), np.uint8)
+    compared = film(has_opacity=True, compare=True).add(Shot(0, 0, source), cut_out(90))
+    assert compared is not None
+    assert set(np.unique(compared[4:-4, -8:])) <= set(range(140, 211))
+
+
 def test_comparison_without_pixels_is_refused():
     """A comparison without the sent pixels is an error."""
     with pytest.raises(BadPicture, match="needs the pixels"):

@@ -96,6 +96,19 @@ def test_a_shadow_far_from_the_body_keeps_its_own_colour():
     assert cleaned[70, 40, 3] > 80
 
 
+def test_a_shadow_beside_the_body_stays_a_shadow():
+    """Under the feet a shadow keeps its opacity and stays black, up to a pixel from the person."""
+    person = disc()
+    shadow = np.zeros_like(person)
+    shadow[60:84, 10:86, 3] = 90
+    below = 1 - person[..., 3:] / 255
+    together = np.rint(person + shadow * below).astype(np.uint8)
+    cleaned = without_old_place(together)
+    apart = (shadow[..., 3] > 0) & (cv2.dilate(person[..., 3], np.ones((3, 3), np.uint8)) == 0)
+    assert apart.sum() > 500
+    assert (cleaned[apart] == (0, 0, 0, 90)).all()
+
+
 def test_only_the_person_is_resized_in_the_whole_frame():
     """Where nothing of the person is drawn the plate keeps every pixel, inside the crop too."""
     plate = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
