@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from motion.crop import resized
 from motion.frame import Picture
-from training.data.in_parallel import in_parallel
-from training.data.patch_filling import fill_holes
+from training.place.patch_filling import fill_holes
+from training.process.in_parallel import in_parallel
 
 Mask = NDArray[np.uint8]
 """`[H, W]` uint8, 255 on the person, soft at the outline."""

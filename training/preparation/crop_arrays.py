@@ -19,13 +19,13 @@ from motion.pose import Pose
 from serving.errors import UnreadableVideo
 from serving.process.atomic_files import read_picture, write_picture
 from training.data.footage import Footage
-from training.data.in_parallel import in_parallel
-from training.data.patch_filling import fill_holes
 from training.data.plate import Mask, beside_person, uncertain
 from training.data.prepared_footage import CROP_PLATE_FILE, UNSEEN
 from training.data.resumable_array import RowWriter, read_rows
+from training.place.patch_filling import fill_holes
 from training.preparation.detections import Detections
 from training.preparation.prop_inpainting import MOST_FRAMES, BodyTexture
+from training.process.in_parallel import in_parallel
 
 _ON_PERSON: Final = 128
 _BESIDE: Final = "beside"

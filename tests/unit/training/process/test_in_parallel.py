@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from training.data.in_parallel import in_parallel
+from training.process.in_parallel import in_parallel
 
 
 def test_results_come_in_order():

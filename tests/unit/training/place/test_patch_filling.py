@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.data.patch_filling import fill_holes
+from training.place.patch_filling import fill_holes
 
 
 def stripes():
