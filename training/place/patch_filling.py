@@ -106,8 +106,8 @@ def _pyramid(colours: Floats, hole: NDArray[np.bool_]) -> list[_Level]:
         seen = np.where(hole, 0, 1).astype(np.float32)
         size = (-(-hole.shape[1] // 2), -(-hole.shape[0] // 2))
         weight = cv2.resize(seen, size, interpolation=cv2.INTER_AREA)
-        colours = cv2.resize(colours * seen[..., None], size, interpolation=cv2.INTER_AREA)
-        colours = np.asarray(colours / np.maximum(weight, 1e-3)[..., None], np.float32)
+        shrunk = cv2.resize(colours * seen[..., None], size, interpolation=cv2.INTER_AREA)
+        colours = np.asarray(shrunk / np.maximum(weight, 1e-3)[..., None], np.float32)
         hole = weight < 0.5
         level = _level(colours, hole)
         if not level.sources.any():
