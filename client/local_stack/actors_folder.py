@@ -44,6 +44,11 @@ def plate_of(folder: Path, actor: str, actor_version: int, *, full_frame: bool) 
     return loaded.read_plate() if full_frame else loaded.read_crop_plate()
 
 
+def has_wardrobe(folder: Path, actor: str, actor_version: int) -> bool:
+    """Whether the actor has a wardrobe. Raises ActorNotFound and ActorUnusable."""
+    return ActorStore(folder).load(actor, actor_version).wardrobe is not None
+
+
 def check_folder(folder: Path) -> None:
     """Raises CommandError if the folder does not exist; the message says what to do."""
     if folder.is_dir():
