@@ -164,7 +164,8 @@ def _presets() -> list[str]:
 
 def _length(preset: Preset) -> str:
     if preset.epochs is None:
-        return f"{preset.minutes:g} minutes"
+        most = "" if preset.pictures is None else f"{preset.pictures} frames, at most "
+        return f"{most}{preset.minutes:g} minutes"
     coarse = f"{preset.epochs.coarse:g} epochs coarse, " if preset.epochs.coarse else ""
     return f"{coarse}{preset.epochs.body:g} epochs body, {preset.epochs.face:g} face"
 

@@ -39,8 +39,8 @@ class Preset:
     width_px, height_px: size of the pictures that the network draws.
     whole_frame: the network sees the whole frame of the footage, not the crop that contains every pose.
     targets: how the target pictures are edited; without a plate only "filmed".
-    minutes: training time of all phases together, unless the user requests another. epochs: the length in pairs
-    instead; if given, minutes are ignored.
+    minutes: training time of all phases together, unless the user requests another. pictures: an upper limit beside
+    the minutes, for body and face each. epochs: the length in pairs instead; if given, the other two are ignored.
     temporal: the generator receives its previous picture, and the discriminator sees both frames of a pair. Without it,
     the previous picture is zeros in training and its weights are zero, so the served network ignores it.
     feature_matching: how to combine the body's discriminators, one per scale; the face has only one.
@@ -67,6 +67,7 @@ class Preset:
     generator: NetworkShape
     face: NetworkShape | None
     minutes: float
+    pictures: int | None = None
     epochs: Epochs | None = None
     temporal: bool = True
     discriminator_channels: int = 32
@@ -211,7 +212,9 @@ def quick_256() -> Preset:
         height_px=256,
         generator=NetworkShape(base_channels=8, downsamplings=3, blocks=6, plate=True, reference=True),
         face=None,
-        minutes=4.0,
+        minutes=15.0,
+        pictures=700,
+        discriminator_channels=16,
         references=ReferenceRules(),
         jitter=Jitter(),
     )
@@ -224,7 +227,7 @@ def quick_512() -> Preset:
         name="quick-512",
         width_px=512,
         height_px=512,
-        minutes=12.0,
+        minutes=45.0,
         face_rule=FaceRule(side_per_face_size=2.0, min_side_px=32),
     )
 
@@ -237,7 +240,8 @@ def fine_512() -> Preset:
         name="fine-512",
         generator=replace(quick.generator, base_channels=32),
         minutes=120.0,
-        average_half_life=1000.0,
+        pictures=1500,
+        discriminator_channels=32,
     )
 
 

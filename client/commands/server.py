@@ -11,7 +11,7 @@ from rich.text import Text
 from client.commands.options import DEFAULT_ACTORS, ActorsFolder, Credentials, Logs, PoseNetworks, server_option
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
-from client.connection.types import ActorListing
+from client.connection.types import ActorListing, ListedWardrobe
 from client.doctor.checks import PROCESSES, Patient, check_address, examine, parse_stages
 from client.doctor.environment import Finding
 from client.errors import CommandError, UsageError
@@ -132,5 +132,19 @@ def _show_actors(actors: Sequence[ActorListing], display: Display) -> None:
         not_served = "" if actor.unavailable else "not served"
         share = f"{actor.served_percent:g} %" if actor.served_percent else not_served
         state = Text(actor.unavailable or "ready")
-        rows.append([actor.actor, str(actor.version), actor.preset, *sizes, share, state])
-    display.table(("actor", "version", "preset", "picture", "full frame", "new sessions", "state"), rows)
+        size = f"{actor.size_bytes / 1e6:.1f} MB" if actor.size_bytes else ""
+        wardrobe = "" if actor.unavailable else _shown(actor.wardrobe)
+        rows.append([actor.actor, str(actor.version), actor.preset, *sizes, size, wardrobe, share, state])
+    headings = ("actor", "version", "preset", "picture", "full frame", "size", "wardrobe", "new sessions", "state")
+    display.table(headings, rows)
+    dressed = sorted({actor.actor for actor in actors if actor.wardrobe is not None})
+    if dressed:
+        inside = f"contain{'s' * (len(dressed) == 1)} pictures of the person, cut from the footage (the wardrobe)"
+        display.note(f"{', '.join(dressed)} {inside}: pass the files on only as far as the person's consent goes")
+
+
+def _shown(wardrobe: ListedWardrobe | None) -> str:
+    """The key frames of a wardrobe, and the sides of the person that they show."""
+    if wardrobe is None:
+        return "none"
+    return f"{wardrobe.key_frames} frames: {', '.join(wardrobe.facings) or 'no side clearly'}"

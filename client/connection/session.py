@@ -17,6 +17,7 @@ from client.connection.types import (
     ActorListing,
     Answer,
     BodyFit,
+    ListedWardrobe,
     PoseChoice,
     PosedFrame,
     SentFrame,
@@ -86,6 +87,8 @@ class DanceClient:
                 actor.label_map_version,
                 actor.unavailable,
                 actor.served_percent,
+                actor.size_bytes,
+                _wardrobe(actor),
             )
             for actor in listed.actors
         ]
@@ -308,7 +311,9 @@ def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
         ),
         source_body=None if options.source_body is None else converters.body_stats_to_proto(options.source_body),
         look_ahead_frames=options.look_ahead_frames,
-        return_options=transfer_pb2.ReturnOptions(stage_times=True, label_map=options.label_maps),
+        return_options=transfer_pb2.ReturnOptions(
+            stage_times=True, label_map=options.label_maps, reference=options.references
+        ),
         pose_detail=converters.DETAIL_TO_PROTO[options.detail],
         pose_backend=_backend_to_proto(options.pose.backend),
         dancer=converters.dancer_choice_to_proto(options.pose.dancer),
@@ -331,7 +336,13 @@ def _accepted(message: transfer_pb2.TransferAccepted, options: TransferOptions) 
         picture_size=converters.frame_size_from_proto(size, field="accepted.stage_size"),
         server_version=message.server_version,
         generator_precision=message.generator_precision,
+        references=config.return_options.reference,
     )
+
+
+def _wardrobe(actor: transfer_pb2.ActorSummary) -> ListedWardrobe | None:
+    shown = actor.wardrobe
+    return ListedWardrobe(shown.key_frames, tuple(shown.facings)) if actor.HasField("wardrobe") else None
 
 
 def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
@@ -356,6 +367,7 @@ def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
         converters.picture_from_proto(message.label_map, field="label_map") if message.HasField("label_map") else None,
         message.frame_seconds,
         message.checkpoint,
+        converters.picture_from_proto(message.reference, field="reference") if message.HasField("reference") else None,
     )
 
 

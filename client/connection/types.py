@@ -13,10 +13,19 @@ from serving.pictures.background import Background
 
 
 @dataclass(frozen=True, slots=True)
+class ListedWardrobe:
+    """What an actor's wardrobe shows. facings: of "front", "left", "right" and "back"."""
+
+    key_frames: int
+    facings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ActorListing:
     """One version of an actor, as the server lists it. unavailable: why it cannot be served, or empty.
 
-    served_percent: its share of the sessions that name no version; 0 also if the server does not report it.
+    served_percent: its share of the sessions that name no version; 0 also if the server does not report it. size_bytes:
+    of all its files; 0 if unknown. wardrobe: None for an actor without one.
     """
 
     actor: str
@@ -27,6 +36,8 @@ class ActorListing:
     label_map_version: int
     unavailable: str
     served_percent: float = 0.0
+    size_bytes: int = 0
+    wardrobe: ListedWardrobe | None = None
 
 
 @dataclass(frozen=True, slots=True)

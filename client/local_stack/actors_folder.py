@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from client.connection.types import ActorListing
+from client.connection.types import ActorListing, ListedWardrobe
 from client.errors import CommandError
 from motion.frame import FrameSize, Picture
 from serving.actors.store import ActorStore, ListedVersion
@@ -32,6 +32,8 @@ def _listing(listed: ListedVersion) -> ActorListing:
         actor.label_map_version,
         "",
         percent,
+        actor.size_bytes,
+        None if actor.wardrobe is None else ListedWardrobe(actor.wardrobe.key_frames, actor.wardrobe.facings),
     )
 
 
@@ -39,8 +41,12 @@ def plate_of(folder: Path, actor: str, actor_version: int, *, full_frame: bool) 
     """The actor's empty background, in the size of the answers. Raises ActorNotFound and ActorUnusable."""
     check_folder(folder)
     loaded = ActorStore(folder).load(actor, actor_version)
-    plate = loaded.read_plate()
-    return plate if full_frame else loaded.crop.cut(plate)
+    return loaded.read_plate() if full_frame else loaded.read_crop_plate()
+
+
+def has_wardrobe(folder: Path, actor: str, actor_version: int) -> bool:
+    """Whether the actor has a wardrobe. Raises ActorNotFound and ActorUnusable."""
+    return ActorStore(folder).load(actor, actor_version).wardrobe is not None
 
 
 def check_folder(folder: Path) -> None:

@@ -1,7 +1,8 @@
-"""The comparison picture: source, skeleton and actor side by side."""
+"""The comparison picture: source, skeleton, perhaps the actor's moved limbs, and actor side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -25,16 +26,22 @@ def on_chequers(picture: RgbaPicture) -> Picture:
     return laid_over(premultiplied(picture), np.dstack([grey] * 3))
 
 
-def side_by_side(source: Picture, label_map: Picture | None, actor: Picture) -> Picture:
-    """`[H, W, 3]` uint8 RGB: three panels of one height with thin dark gaps; each keeps its aspect ratio.
+def on_white(picture: RgbaPicture) -> Picture:
+    """Return a picture with straight alpha over white, `[H, W, 3]` uint8."""
+    return laid_over(premultiplied(picture), np.full((*picture.shape[:2], 3), 255, np.uint8))
 
-    label_map: None for a frame without a person; the panel is then white, in the actor's shape.
+
+def side_by_side(source: Picture, drawn: Sequence[Picture | None], actor: Picture) -> Picture:
+    """`[H, W, 3]` uint8 RGB: panels of one height with thin dark gaps; each keeps its aspect ratio.
+
+    drawn: the panels between source and actor, such as the label map. None for a frame without a person; the panel is
+    then white, in the actor's shape.
     """
-    blank = np.full_like(actor, 255) if label_map is None else label_map
+    panels = [source, *(np.full_like(actor, 255) if panel is None else panel for panel in drawn), actor]
     height_px = panel_height_px(source.shape[0], actor.shape[0])
     gap = np.full((height_px, _GAP_PX, 3), _GAP_GREY, np.uint8)
-    source, blank, actor = (_of_height(panel, height_px) for panel in (source, blank, actor))
-    return np.hstack([source, gap, blank, gap, actor])
+    parts = [part for panel in panels for part in (gap, _of_height(panel, height_px))]
+    return np.hstack(parts[1:])
 
 
 def panel_height_px(source_height_px: int, actor_height_px: int) -> int:

@@ -48,7 +48,9 @@ class TransferJob:
             "PNG frames, .webm or .mov; default: SOURCE.ACTOR.webm.",
         ),
     ] = None
-    compare: Annotated[bool, typer.Option("--compare", help="Show source, skeleton and actor side by side.")] = False
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show source, skeleton, the actor's moved limbs and actor side by side.")
+    ] = False
     live: Annotated[bool, typer.Option("--live", help="Play at the source's own rate; drop late frames.")] = False
     full_frame: Annotated[
         bool, typer.Option("--full-frame", help="Draw the whole frame of the actor's footage, not only the crop.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from client.connection.types import Answer
-from client.media.comparison import on_chequers, side_by_side
+from client.media.comparison import on_chequers, on_white, side_by_side
 from client.media.frame_feed import Shot
 from client.media.frame_folder import FrameFolder
 from client.media.video_writer import Recording
@@ -22,10 +22,11 @@ class Film:
     beginning is delayed until the first picture arrives; only the times are kept.
 
     recording: None to write nothing. compare: show source, skeleton and actor side by side; needs `Shot.pixels`.
-    plate: what answers look like without a person. source_again: returns the sent pixels from the first frame on, for
-    the delayed beginning of a comparison. hold_beginning: False for live sessions, whose recording begins with the
-    first picture. has_opacity: whether answers have one. behind: returns the picture to lay such answers over, by the
-    frame's pts; None to keep the opacity, except in a comparison.
+    references: whether a comparison also shows the actor's moved limbs, before the actor. plate: what answers look like
+    without a person. source_again: returns the sent pixels from the first frame on, for the delayed beginning of a
+    comparison. hold_beginning: False for live sessions, whose recording begins with the first picture. has_opacity:
+    whether answers have one. behind: returns the picture to lay such answers over, by the frame's pts; None to keep the
+    opacity, except in a comparison.
     Not thread-safe. Raises BadPicture for an answer that cannot be decoded, and UnwritableVideo.
     """
 
@@ -34,6 +35,7 @@ class Film:
         recording: Recording | FrameFolder | None,
         *,
         compare: bool,
+        references: bool = False,
         plate: Picture | RgbaPicture | None,
         source_again: Callable[[], Iterator[Picture]],
         hold_beginning: bool = True,
@@ -42,6 +44,7 @@ class Film:
     ) -> None:
         self._recording = recording
         self._compare = compare
+        self._no_person: list[Picture | None] = [None] * (2 if references else 1)
         self._actor = plate
         self._source_again = source_again
         self._hold_beginning = hold_beginning
@@ -59,10 +62,7 @@ class Film:
             if self._hold_beginning:
                 self._held_pts.append(shot.pts)
             return None
-        label_map = None
-        if self._compare and answer.label_map is not None:
-            label_map = decode_picture(answer.label_map, field=f"label map {answer.sequence}")
-        composed = self._composed(shot.pixels, label_map, shot.pts)
+        composed = self._composed(shot.pixels, self._drawn(answer), shot.pts)
         self._write(composed, shot.pts)
         return on_chequers(composed) if composed.shape[2] == 4 else composed
 
@@ -71,10 +71,19 @@ class Film:
             return
         again = self._source_again() if self._compare else None
         for pts in self._held_pts:
-            self._write(self._composed(next(again) if again is not None else None, None, pts), pts)
+            self._write(self._composed(next(again) if again is not None else None, self._no_person, pts), pts)
         self._held_pts.clear()
 
-    def _composed(self, source: Picture | None, label_map: Picture | None, pts: int) -> Picture | RgbaPicture:
+    def _drawn(self, answer: Answer) -> list[Picture | None]:
+        """Return the panels between source and actor; None for what the answer does not have."""
+        drawn = list(self._no_person)
+        if self._compare and answer.label_map is not None:
+            drawn[0] = decode_picture(answer.label_map, field=f"label map {answer.sequence}")
+        if self._compare and answer.reference is not None:
+            drawn[1:] = [on_white(decode_rgba(answer.reference, field=f"reference {answer.sequence}"))]
+        return drawn
+
+    def _composed(self, source: Picture | None, drawn: list[Picture | None], pts: int) -> Picture | RgbaPicture:
         assert self._actor is not None
         actor = self._actor
         if self._behind is not None:
@@ -85,7 +94,7 @@ class Film:
             return actor
         if source is None:
             raise BadPicture("source", "a comparison needs the pixels that were sent")
-        return side_by_side(source, label_map, actor)
+        return side_by_side(source, drawn, actor)
 
     def _write(self, picture: Picture | RgbaPicture, pts: int) -> None:
         if self._recording is not None:

@@ -55,8 +55,10 @@ _MOST_HEAD_COST: Final = 0.4
 """The same for the head, which keeps some collar: it joins head and shirt."""
 _NECK_FROM, _NECK_TO = 0.14, 0.24
 """Between these distances below its line, in torso lengths, the head's piece fades."""
-_ANKLE_RADIUS: Final = 0.16
-"""The same for the foot, in torso lengths: trousers often end above the ankle."""
+_ANKLE_RADIUS, _WRIST_RADIUS, _CROTCH_RADIUS = 0.16, 0.08, 0.17
+"""The same at other places, in torso lengths. Trousers often end above the ankle, and sleeves before the wrist."""
+_CROTCH_BELOW: Final = 0.10
+"""The middle of the crotch below the middle of the hips, in torso lengths."""
 _THREAD: Final = 0.025
 """Strips thinner than twice this, in torso lengths, are removed."""
 _JOINT_RADIUS: Final = 0.8
@@ -214,14 +216,29 @@ def _preferred(score: Weights, others: Weights, overlap: float) -> Weights:
 
 
 def _bending_joints(limb: Limb, body: PlacedBody) -> list[tuple[Floats, float]]:
-    """Where a limb is cut as a disc, so that no gap opens however far it bends: joints in pixels and radii."""
+    """Where a limb is cut as a disc, so that no gap opens however far it bends: points in pixels and radii."""
     start, end = body.ends_px[limb]
     radius = _JOINT_RADIUS * BONES[limb].radius
-    if limb in (Limb.RIGHT_UPPER_ARM, Limb.LEFT_UPPER_ARM, Limb.RIGHT_THIGH, Limb.LEFT_THIGH):
-        return [(start, radius), (end, radius)]
+    if limb in HANDS:
+        return [(start, _WRIST_RADIUS)]
     if limb in HEELS:
         return [(start, _ANKLE_RADIUS)]
-    return [] if limb in HANDS or limb in (Limb.TORSO, Limb.HEAD) else [(start, radius)]
+    if limb in (Limb.RIGHT_FOREARM, Limb.LEFT_FOREARM):
+        return [(start, radius), (end, _WRIST_RADIUS)]
+    if limb in (Limb.RIGHT_UPPER_ARM, Limb.LEFT_UPPER_ARM):
+        return [(start, radius), (end, radius)]
+    if limb in (Limb.RIGHT_THIGH, Limb.LEFT_THIGH):
+        return [(start, radius), (end, radius), *_crotch(body)]
+    return [(start, radius)] if limb in (Limb.RIGHT_SHIN, Limb.LEFT_SHIN) else []
+
+
+def _crotch(body: PlacedBody) -> list[tuple[Floats, float]]:
+    """The disc between the thighs, which both contain: it stays closed when the legs spread."""
+    if not body.placed[Limb.TORSO]:
+        return []
+    start, end = body.ends_px[Limb.TORSO]
+    down = (end - start) / max(math.hypot(*(end - start)), 1e-3)
+    return [(end + _CROTCH_BELOW * body.scale_px * down, _CROTCH_RADIUS)]
 
 
 def _fading_below(box: Box, body: PlacedBody) -> Weights:

@@ -130,8 +130,8 @@ def _pieces_of(
             pixels.append(piece)
     flaws += _BLUR_WEIGHT * _blur(sharpness)
     # Sums of float32 depend on how memory is aligned, in the last digit.
-    hidden, flaws = hidden.round(3), flaws.round(3).astype(np.float32)
-    return corners_px, np.concatenate([np.zeros((0, 4), np.uint8), *pixels]), hidden, flaws
+    all_pixels = np.concatenate([np.zeros((0, 4), np.uint8), *pixels])
+    return corners_px, all_pixels, hidden.round(3), flaws.round(3).astype(np.float32)
 
 
 def most_different(features: Floats, count: int) -> NDArray[np.int64]:

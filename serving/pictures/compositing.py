@@ -47,7 +47,7 @@ def laid_on_footage(person: RgbaPicture, crop: Crop, background: Picture) -> Pic
     """
     result = background.copy()
     on_frame, on_crop = _overlaps(crop, FrameSize(background.shape[1], background.shape[0]))
-    _lay(person_resized(person, crop.width_px, crop.height_px)[on_crop], result[on_frame])
+    _lay(_resized(person, crop.width_px, crop.height_px)[on_crop], result[on_frame])
     return result
 
 
@@ -61,14 +61,7 @@ def on_footage(person: RgbaPicture, crop: Crop, frame_size: FrameSize) -> RgbaPi
 
 def person_resized(person: RgbaPicture, width_px: int, height_px: int) -> RgbaPicture:
     """Resize a person: area averaging if both sides shrink, else bicubic interpolation, sharper than linear."""
-    rows, columns = person.shape[:2]
-    if (columns, rows) == (width_px, height_px):
-        return person
-    if width_px <= columns and height_px <= rows:
-        return np.asarray(cv2.resize(person, (width_px, height_px), interpolation=cv2.INTER_AREA), np.uint8)
-    *colours, alpha = cv2.split(cv2.resize(person, (width_px, height_px), interpolation=cv2.INTER_CUBIC))
-    # Bicubic interpolation overshoots at edges; a premultiplied colour cannot exceed its opacity.
-    return np.asarray(cv2.merge([*(cv2.min(colour, alpha) for colour in colours), alpha]), np.uint8)
+    return np.asarray(cv2.merge(_possible(_resized(person, width_px, height_px))), np.uint8)
 
 
 def with_straight_alpha(person: RgbaPicture) -> RgbaPicture:
@@ -148,9 +141,24 @@ def _lay(person: RgbaPicture, below: Picture) -> None:
     if width_px == 0:
         return
     box = np.s_[y_px : y_px + height_px, x_px : x_px + width_px]
-    *colours, alpha = cv2.split(person[box])
+    *colours, alpha = _possible(person[box])
     through = cv2.multiply(below[box], cv2.merge([cv2.bitwise_not(alpha)] * 3), scale=1 / 255)
     below[box] = cv2.add(through, cv2.merge(colours))
+
+
+def _resized(person: RgbaPicture, width_px: int, height_px: int) -> RgbaPicture:
+    rows, columns = person.shape[:2]
+    if (columns, rows) == (width_px, height_px):
+        return person
+    shrinks = width_px <= columns and height_px <= rows
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(person, (width_px, height_px), interpolation=method), np.uint8)
+
+
+def _possible(person: RgbaPicture) -> list[NDArray[np.uint8]]:
+    """Return the four channels. A premultiplied colour cannot exceed its opacity; bicubic interpolation overshoots."""
+    *colours, alpha = cv2.split(person)
+    return [np.asarray(channel, np.uint8) for channel in (*(cv2.min(colour, alpha) for colour in colours), alpha)]
 
 
 def _clean(person: RgbaPicture, scale: float) -> RgbaPicture:

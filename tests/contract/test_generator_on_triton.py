@@ -25,6 +25,8 @@ from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, BadSettings
 from serving.rpc.channels import CHANNEL_OPTIONS
 from tests.contract.triton_drawings import assert_draws, draw, pictures, right_answer
+from tests.pipeline.fake_stages import person
+from tests.tiny_wardrobes import tiny_wardrobe
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -208,6 +210,32 @@ async def test_a_new_version_is_served_beside_the_old(running: Running, caller, 
     assert [version for actor_id, version in running.agent.loaded() if actor_id == "twice"] == [2]
     with pytest.raises(InferenceServerException, match="version 1"):
         await draw(caller, old, pictures(1), pictures(2))
+
+
+async def test_versions_with_and_without_a_wardrobe_are_served_side_by_side(
+    running: Running, caller, publish: Callable[..., Actor]
+):
+    """The new kind of version is loaded beside the old; each takes exactly its own inputs, and names what is wrong."""
+    old = publish("dressed", bias=1)
+    await running.agent.ensure("dressed")
+    wardrobe = tiny_wardrobe([person()], 64)
+    new = publish("dressed", bias=2, side_px=64, wardrobe=wardrobe)
+    assert await running.agent.check()
+    await assert_draws(caller, old, 1)
+    label_map, previous = pictures(1, side_px=64) >> np.uint8(1), pictures(2, side_px=64)
+    reference = pictures(3, side_px=64, channels=4)
+    drawn = await draw(caller, new, label_map, previous, reference)
+    np.testing.assert_array_equal(drawn.as_numpy("FRAME"), right_answer(label_map, previous, 2, reference))
+    np.testing.assert_array_equal(drawn.as_numpy("PERSON"), reference)
+    with pytest.raises(InferenceServerException, match="REFERENCE: is missing, and actor 'dressed' version 2 needs it"):
+        await draw(caller, new, label_map, previous)
+    with pytest.raises(InferenceServerException, match="REFERENCE: was sent, and actor 'dressed' version 1 does not"):
+        await draw(caller, old, pictures(1), pictures(2), pictures(3, channels=4))
+    publish("dressed", bias=3)  # and back
+    assert await running.agent.check()
+    running.now += 11.0  # canaries are due
+    assert await running.agent.check()
+    assert [version for actor_id, version in running.agent.loaded() if actor_id == "dressed"] == [1, 2, 3]
 
 
 async def test_a_version_that_is_not_served_is_published_all_the_same(running: Running, caller, publish):

@@ -17,7 +17,7 @@ from serving.errors import BadInput
 from training.presets import Preset
 
 _PADDING_OF_THE_BODY = "preset.generator_padding"
-_NOT_THE_RECIPE = ("name", "minutes", "epochs")
+_NOT_THE_RECIPE = ("name", "minutes", "pictures", "epochs")
 BODY_OF_THE_FACE = "face of a body of"
 """Its value is the amount of training of the body that this face belongs to."""
 _OF_THE_FACE = ("preset.face", BODY_OF_THE_FACE)

@@ -30,7 +30,8 @@ class Budgets:
         """The length of the training in words, for its record."""
         if self._by_epochs is not None:
             return f"{self._by_epochs.body:g} epochs of body, {self._by_epochs.face:g} of face"
-        limits = {"minutes": self._minutes, "frames of body and face each": self.pictures}
+        of_what = "frames" if self.preset.face is None else "frames of body and face each"
+        limits = {"minutes": self._minutes, of_what: self._pictures}
         return ", at most ".join(f"{limit:g} {of_what}" for of_what, limit in limits.items() if limit is not None)
 
     def of_coarse(self, pairs: int) -> Budget:
@@ -49,11 +50,19 @@ class Budgets:
 
     @property
     def _by_epochs(self) -> Epochs | None:
-        return self.preset.epochs if self.minutes is None and self.pictures is None else None
+        return self.preset.epochs if self._by_default else None
 
     @property
     def _minutes(self) -> float | None:
-        return self.preset.minutes if self.minutes is None and self.pictures is None else self.minutes
+        return self.preset.minutes if self._by_default else self.minutes
+
+    @property
+    def _pictures(self) -> int | None:
+        return self.preset.pictures if self._by_default else self.pictures
+
+    @property
+    def _by_default(self) -> bool:
+        return self.minutes is None and self.pictures is None
 
     @property
     def _body_part(self) -> float:
@@ -64,7 +73,7 @@ class Budgets:
             return Budget(pictures=_at_least_one(getattr(self._by_epochs, stage) * epoch_pictures))
         return Budget(
             None if self._minutes is None else self._minutes * 60 * of_minutes,
-            None if self.pictures is None else _at_least_one(self.pictures * of_pictures),
+            None if self._pictures is None else _at_least_one(self._pictures * of_pictures),
         )
 
 

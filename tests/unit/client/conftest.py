@@ -39,6 +39,7 @@ class Behaviour:
     label_map_mismatch: bool = False
     nobody_at_all: bool = False
     nobody_placed: bool = False
+    has_wardrobe: bool = False
     max_frames_in_flight: int = 4
     owes_answers: bool = False
     leaves_after: int | None = None
@@ -71,6 +72,8 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             actor="juggler", actor_version=2, stage_size=size, full_frame_size=footage, preset="slim-256",
             label_map_version=1, unavailable=why, body=BODY,
         )  # fmt: skip
+        if self._behaviour.has_wardrobe:
+            summary.wardrobe.key_frames = 64
         return transfer_pb2.ListActorsResponse(actors=[summary])
 
     def FitBody(self, request_iterator, context):  # noqa: N802
@@ -91,9 +94,12 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
         config = next(request_iterator).config
         behaviour.seen_configs.append(config)
         size = normalize_pb2.FrameSize(width_px=SIZE_PX, height_px=SIZE_PX)
+        confirmed = transfer_pb2.TransferConfig()
+        confirmed.CopyFrom(config)
+        confirmed.return_options.reference &= behaviour.has_wardrobe
         yield transfer_pb2.TransferResponse(
             accepted=transfer_pb2.TransferAccepted(
-                config=config,
+                config=confirmed,
                 limits=transfer_pb2.SessionLimits(max_frames_in_flight=behaviour.max_frames_in_flight),
                 stage_size=size,
                 full_frame_size=size,
@@ -140,11 +146,20 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_BAD_FRAME
             answer.no_picture.detail = "does not decode"
             return answer
-        answer.picture.CopyFrom(converters.picture_to_proto(_encoded(_drawn(frame.sequence), PictureEncoding.JPEG)))
+        drawn, encoding = _drawn(frame.sequence), PictureEncoding.JPEG
+        if config.background.transparent:
+            alpha = np.zeros((SIZE_PX, SIZE_PX, 1), np.uint8)
+            alpha[:, : SIZE_PX // 2] = 255  # the person is in the left half
+            drawn, encoding = np.concatenate([drawn * (alpha > 0), alpha], axis=2), PictureEncoding.PNG
+        answer.picture.CopyFrom(converters.picture_to_proto(_encoded(drawn, encoding)))
         if config.return_options.label_map:
             label_map = np.full((SIZE_PX, SIZE_PX, 3), 255, np.uint8)
             cv2.line(label_map, (32, 8), (32, 56), (200, 30, 30), 3)
             answer.label_map.CopyFrom(converters.picture_to_proto(_encoded(label_map, PictureEncoding.PNG)))
+        if config.return_options.reference and self._behaviour.has_wardrobe:
+            reference = np.zeros((SIZE_PX, SIZE_PX, 4), np.uint8)
+            reference[16:48, 24:40] = (20, 30, 200, 255)
+            answer.reference.CopyFrom(converters.picture_to_proto(_encoded(reference, PictureEncoding.PNG)))
         if config.checkpoint_every_frames and (frame.sequence + 1) % config.checkpoint_every_frames == 0:
             answer.checkpoint = b"behind frame %d" % frame.sequence
         answer.remarks.append(transfer_pb2.FRAME_REMARK_NO_FACE)

@@ -12,7 +12,9 @@ from serving.actors import rollout_cli
 from serving.actors.rollout import Canary, Served
 from serving.actors.store import ActorStore
 from tests.damaged_actors import DAMAGES
+from tests.pipeline.fake_stages import person
 from tests.tiny_actors import publish_tiny
+from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def test_a_version_that_nobody_gets_is_listed_as_not_served(store: ActorStore, c
     published = publish_tiny(store, store.root.parent / "parts", "kind", serve=False)
     assert dance(store) == 0
     rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
-    assert [(row[2].strip(), row[6].strip()) for row in rows] == [
+    assert [(row[2].strip(), row[8].strip()) for row in rows] == [
         ("3", "not served"), ("2", "100 %"), ("1", "not served"),
     ]  # fmt: skip
     assert rollout_cli.published_line(published) == f"published kind version 3 in {published.folder}, not served"
@@ -117,6 +119,20 @@ def test_versions_are_chosen_in_a_folder_and_not_on_a_server(store: ActorStore, 
     assert "works on a folder (--actors), not on a server" in capsys.readouterr().err
 
 
+def test_the_list_says_what_a_wardrobe_shows(store: ActorStore, tmp_path: Path, capsys):
+    """Size, key frames and facings have columns; a note says that pixels of the person are inside."""
+    poses = [with_arms_turned(person(), angle) for angle in (0.0, 1.0)]
+    assert dance(store) == 0
+    assert "pictures of the person" not in "".join(capsys.readouterr())
+    publish_tiny(store, tmp_path, "dressed", side_px=64, wardrobe=tiny_wardrobe(poses, 64))
+    assert dance(store) == 0
+    shown = capsys.readouterr()
+    (row,) = (row.split("│") for row in shown.out.splitlines() if "dressed" in row)
+    assert [cell.strip() for cell in row[6:8]] == ["0.0 MB", "2 frames: front"]
+    assert "dressed contains pictures of the person, cut from the footage" in shown.err
+    assert "person's consent" in shown.err
+
+
 def test_damaged_actors_are_listed_beside_the_others(store: ActorStore, capsys):
     """The table lists them all, each with its reason, and exits with 0; no other command fails because of them."""
     for name, (damage, _) in DAMAGES.items():
@@ -127,7 +143,7 @@ def test_damaged_actors_are_listed_beside_the_others(store: ActorStore, capsys):
     name = ""
     for row in (row.split("│") for row in capsys.readouterr().out.splitlines() if row.startswith("│")):
         name = row[1].strip() or name  # a long reason continues on the next line
-        states[name] = f"{states.get(name, '')} {row[7].strip()}"
+        states[name] = f"{states.get(name, '')} {row[-2].strip()}"
     assert set(states) == {"kind", *DAMAGES}
     assert "ready" in states.pop("kind")
     for name, state in states.items():

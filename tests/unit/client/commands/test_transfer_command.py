@@ -81,6 +81,22 @@ def test_comparison_shows_source_skeleton_and_actor(serve, make_video, tmp_path)
     assert fake.behaviour.seen_configs[0].return_options.label_map
 
 
+def test_comparison_shows_the_moved_limbs_of_an_actor_with_a_wardrobe(serve, make_video, tmp_path):
+    """--compare has a fourth panel, before the actor's: the reference over white, and white without a person."""
+    source, out = make_video(frames=3, width=96, height=64), tmp_path / "out.mp4"
+    fake = serve(has_wardrobe=True, no_person=frozenset({2}))
+    assert transfer(source, out, fake.address, "--compare") == 0
+    assert fake.behaviour.seen_configs[0].return_options.reference
+    pictures = [pixels for _, pixels in frames_of(out)]
+    assert {picture.shape for picture in pictures} == {(256, 384 + 3 * (6 + 256), 3)}
+    reference, actor = pictures[0][:, 652:908], pictures[0][:, 914:]
+    assert reference[10, 10].min() > 240
+    assert reference[128, 128, 2] > 150
+    assert reference[128, 128, 0] < 90
+    assert abs(int(np.median(actor)) - 20) < 6
+    assert pictures[2][:, 652:908].min() > 230
+
+
 def test_the_body_is_fitted_in_a_first_pass(serve, make_video, tmp_path):
     """A file is read twice: the first pass provides the body stats for the session's config."""
     fake = serve()

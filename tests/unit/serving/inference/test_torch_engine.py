@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from services.generator.network import GlobalGenerator, ServedGenerator, served_generator
+from services.generator.network import CopyGenerator, GlobalGenerator, ServedGenerator, served_generator
 from serving.errors import ActorUnusable
 from serving.inference.engine import open_engine
 from training.publishing.export import export_generator
@@ -50,6 +50,27 @@ def test_batches_of_any_size_agree_with_torch(model, count: int):
         with torch.inference_mode():
             expected = module(torch.from_numpy(first)[None], torch.from_numpy(second)[None])[0].numpy()
         assert np.abs(picture.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("count", [1, 9])
+def test_the_person_is_returned_on_request(tmp_path: Path, count: int):
+    """A network with a reference returns the frame, and the person alone if all outputs are requested."""
+    network = CopyGenerator(8, 2, 2)
+    network.copy_only()
+    plate = np.full((SIDE_PX, SIDE_PX, 3), 50, np.uint8)
+    export_generator(network, plate, tmp_path / "generator.onnx", SIDE_PX, SIDE_PX)
+    engine = open_engine(tmp_path / "generator.onnx", device="gpu", inputs=3, torch_module=rebuilt)
+    reference = np.zeros((SIDE_PX, SIDE_PX, 4), np.uint8)
+    reference[:32] = (90, 60, 30, 255)
+    items = [(*pair, reference) for pair in _pairs(count)]
+    drawn = engine.run_all(items)
+    assert len(drawn) == len(engine.run_batch(items)) == count
+    for frame, person in drawn:
+        np.testing.assert_array_equal(person, reference)
+        np.testing.assert_array_equal(frame[:32], reference[:32, :, :3])
+        np.testing.assert_array_equal(frame[32:], plate[32:])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

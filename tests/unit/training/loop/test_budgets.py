@@ -5,7 +5,7 @@ import pytest
 from benchmarks.slim_preset import slim_256
 from training.loop.budgets import Budgets
 from training.loop.trainer import Budget
-from training.presets import paper_1024
+from training.presets import paper_1024, quick_256
 
 
 def test_minutes_are_shared_by_body_and_face():
@@ -43,3 +43,13 @@ def test_record_says_how_long_it_was():
 def test_small_presets_train_for_their_minutes():
     """Without minutes and frames, the preset's minutes are used."""
     assert Budgets(slim_256(), None, None, coarse=False).of_body(9).seconds == pytest.approx(15 * 60 * 0.85)
+
+
+def test_presets_may_limit_their_frames_too():
+    """The first limit ends the training; minutes or frames that are asked for replace both."""
+    quick = quick_256()
+    assert quick.pictures == 700
+    assert Budgets(quick, None, None, coarse=False).of_body(9) == Budget(seconds=60 * quick.minutes, pictures=700)
+    assert Budgets(quick, None, None, coarse=False).text == "15 minutes, at most 700 frames"
+    assert Budgets(quick, 2, None, coarse=False).of_body(9) == Budget(seconds=120)
+    assert Budgets(quick, None, 9, coarse=False).of_body(9) == Budget(pictures=9)

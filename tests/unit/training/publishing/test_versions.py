@@ -97,6 +97,13 @@ def test_resumed_training_does_not_publish_again_what_is_published(settings, sto
     assert [store.load("bar", version).trained["body_pictures"] for version in (1, 2, 3)] == [0, 4, 8]
 
 
+def test_no_training_starts_from_a_bare_warp(settings):
+    """It has no weights to start from, and the error says so before anything is prepared."""
+    train_actor(replace(settings, minutes=0.0, pictures=None))
+    with pytest.raises(BadInput, match="bar version 1 has only a wardrobe, and no trained network to start from"):
+        train_actor(replace(settings, actor="baz", start_from="bar"))
+
+
 def test_nothing_can_be_published_before_training_without_a_wardrobe(settings, tiny):
     """0 minutes are refused for presets without a reference, in words that name the preset."""
     with pytest.raises(BadInput, match="preset tiny has nothing to publish before training"):
