@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 from benchmarks.cases import SAMPLES
 from benchmarks.stand_ins import dancer
 from client.local_stack.stack import LocalStack, local_stack
-from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
+from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
 
@@ -29,7 +29,7 @@ IN_FLIGHT = 4
 
 
 def idle_actor(store: ActorStore, actor_id: str, side_px: int) -> Actor:
-    """Publish the sample actor with networks that return one of their inputs."""
+    """Publish the sample actor without a wardrobe, and with networks that return one of their inputs."""
     sample = ActorStore(SAMPLES / "actors").load("sample")
     with tempfile.TemporaryDirectory() as folder:
         files = {PLATE_FILE: sample.folder / PLATE_FILE}
@@ -48,7 +48,9 @@ def idle_actor(store: ActorStore, actor_id: str, side_px: int) -> Actor:
             model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
             onnx.save(model, str(files[name]))
         crop = replace(sample.crop, out_width_px=side_px, out_height_px=side_px)
-        return store.publish(replace(sample, id=actor_id, crop=crop, preset="idle"), files)
+        shape_of_idle = NetworkShape(base_channels=1, downsamplings=0, blocks=0)
+        idle = replace(sample, id=actor_id, crop=crop, generator=shape_of_idle, face=shape_of_idle, wardrobe=None)
+        return store.publish(replace(idle, preset="idle"), files)
 
 
 @asynccontextmanager
