@@ -24,7 +24,7 @@ from client.commands.options import (
 )
 from client.connection.types import PoseChoice
 from client.errors import CommandError, UsageError
-from client.local_stack.actors_folder import plate_of
+from client.local_stack.actors_folder import has_wardrobe, plate_of
 from client.local_stack.server_for_command import with_server
 from client.media.background import chosen_background
 from client.media.frame_folder import check_frame_folder
@@ -36,7 +36,7 @@ from client.terminal.signals import run
 from client.transfer.job import MaxSide, TransferJob
 from client.transfer.preview_window import display_exists
 from client.transfer.report import show_report
-from client.transfer.run import fit, lost_warning, transfer
+from client.transfer.run import cannot_leave_place, fit, lost_warning, transfer
 from motion.body import BodyStats
 from motion.documents import Fields, read_document
 from serving.actors.actor_id import checked_actor_id
@@ -102,6 +102,8 @@ def transfer_command(
     if not server:
         plate = partial(plate_of, actors, actor, full_frame=asked.full_frame)
         plate(asked.actor_version)  # report problems of the actor before anything starts
+        if not asked.background.for_server.is_own_place and not has_wardrobe(actors, actor, asked.actor_version):
+            raise cannot_leave_place(actor)
     asked = replace(asked, out=out, body=None if body is None else _read_body(body), pose=pose, plate=plate)
     report = run(
         lambda interrupts: with_server(

@@ -25,6 +25,8 @@ _MOST_SENT_PX: Final = 1920
 """The longest side of the picture that is sent; no answer is much larger."""
 _JPEG_QUALITY: Final = 95
 _HEADER_BYTES: Final = 8
+_ROUNDING_S: Final = 1e-4
+"""Sums of frame times are not exact; a picture that is due at this very time is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class BackgroundVideo:
 
     def at(self, seconds: float) -> Picture:
         """Return the picture that is shown at `seconds`, `[H, W, 3]` uint8 RGB that covers the size."""
-        while self._shown is None or self._next_begins_s() <= seconds:
+        while self._shown is None or self._next_begins_s() <= seconds + _ROUNDING_S:
             if self._next is None:
                 self._begin_again()
             self._shown, self._next = self._next, next(self._frames, None)

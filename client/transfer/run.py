@@ -135,6 +135,14 @@ async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) 
     return fitted.body
 
 
+def cannot_leave_place(actor: str) -> CommandError:
+    """The error for a background behind an actor without a wardrobe."""
+    return CommandError(
+        f"actor {actor!r} was published without a wardrobe, so it cannot leave its own place; "
+        "leave out --background, or train the actor again"
+    )
+
+
 async def _check_actor(client: DanceClient, job: TransferJob) -> None:
     """Refuse an unknown or unusable actor before sending any frame."""
     listed = await client.actors()
@@ -150,6 +158,8 @@ async def _check_actor(client: DanceClient, job: TransferJob) -> None:
     unavailable = [actor.unavailable for actor in wanted if actor.unavailable]
     if unavailable:
         raise CommandError(unavailable[0])
+    if not job.background.for_server.is_own_place and any(actor.wardrobe is None for actor in wanted):
+        raise cannot_leave_place(job.actor)
 
 
 class _Run:

@@ -72,6 +72,8 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             actor="juggler", actor_version=2, stage_size=size, full_frame_size=footage, preset="slim-256",
             label_map_version=1, unavailable=why, body=BODY,
         )  # fmt: skip
+        if self._behaviour.has_wardrobe:
+            summary.wardrobe.key_frames = 64
         return transfer_pb2.ListActorsResponse(actors=[summary])
 
     def FitBody(self, request_iterator, context):  # noqa: N802
@@ -144,7 +146,12 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_BAD_FRAME
             answer.no_picture.detail = "does not decode"
             return answer
-        answer.picture.CopyFrom(converters.picture_to_proto(_encoded(_drawn(frame.sequence), PictureEncoding.JPEG)))
+        drawn, encoding = _drawn(frame.sequence), PictureEncoding.JPEG
+        if config.background.transparent:
+            alpha = np.zeros((SIZE_PX, SIZE_PX, 1), np.uint8)
+            alpha[:, : SIZE_PX // 2] = 255  # the person is in the left half
+            drawn, encoding = np.concatenate([drawn * (alpha > 0), alpha], axis=2), PictureEncoding.PNG
+        answer.picture.CopyFrom(converters.picture_to_proto(_encoded(drawn, encoding)))
         if config.return_options.label_map:
             label_map = np.full((SIZE_PX, SIZE_PX, 3), 255, np.uint8)
             cv2.line(label_map, (32, 8), (32, 56), (200, 30, 30), 3)
