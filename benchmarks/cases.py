@@ -10,15 +10,7 @@ from pathlib import Path
 import torch
 
 from motion.frame import Frame, PictureEncoding
-from serving.actors.store import (
-    FACE_FILE,
-    GENERATOR_FILE,
-    METADATA_FILE,
-    PLATE_FILE,
-    Actor,
-    ActorStore,
-    NetworkShape,
-)
+from serving.actors.store import CROP_PLATE_FILE, GENERATOR_FILE, WARDROBE_FILE, Actor, ActorStore, NetworkShape
 from serving.pictures.codec import encode_picture
 from training.loop.body_learner import new_generator
 from training.publishing.export import export_generator
@@ -29,7 +21,7 @@ SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 
 @dataclass(frozen=True)
 class Case:
-    """A network at a size. shape: of random weights, without a reference; None for the sample actor as it is."""
+    """A network at a size. shape: of random weights; None for the sample actor as it is."""
 
     name: str
     actor: str
@@ -38,7 +30,7 @@ class Case:
 
 
 CASES = (
-    Case("the sample actor", "sample", None, 0),
+    Case("the sample actor", "sample", None, 512),
     Case("slim 256x256", "slim-256", NetworkShape(32, 3, 6, plate=True), 256),
     # Without bf16, its generator takes a CPU about as long as slim does with bf16, so pose has the same share.
     Case("light 256x256", "light-256", NetworkShape(8, 3, 6, plate=True), 256),
@@ -50,18 +42,19 @@ CASES = (
 def make_actor(case: Case, store: ActorStore) -> Actor:
     """Publish the case's actor in `store`: the sample actor, with another generator if the case has one."""
     sample = ActorStore(SAMPLES / "actors").load("sample")
+    files = {path.name: path for path in sample.files}
     if case.shape is None:
-        files = [path for path in sample.folder.iterdir() if path.name != METADATA_FILE]
-        return store.publish(replace(sample, id=case.actor), {path.name: path for path in files})
-    kept = {PLATE_FILE: sample.plate_path} | ({} if sample.face is None else {FACE_FILE: sample.face_path})
+        return store.publish(replace(sample, id=case.actor), files)
     crop = replace(sample.crop, out_width_px=case.side_px, out_height_px=case.side_px)
     actor = replace(sample, id=case.actor, crop=crop, generator=case.shape, wardrobe=None, preset="random weights")
+    for cut_for_its_size in (WARDROBE_FILE, CROP_PLATE_FILE):
+        files.pop(cut_for_its_size, None)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         network_path = Path(folder) / GENERATOR_FILE
         plate = crop.cut(sample.read_plate())
         export_generator(new_generator(case.shape), plate, network_path, case.side_px, case.side_px)
-        return store.publish(actor, {**kept, GENERATOR_FILE: network_path})
+        return store.publish(actor, {**files, GENERATOR_FILE: network_path})
 
 
 @dataclass(frozen=True)

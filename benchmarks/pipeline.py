@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -177,14 +177,14 @@ async def _together_rate(client: DanceClient, actor: Actor, clip: Clip, body: Bo
 
 def _generator_times(actor: Actor, triton_address: str, rounds: int) -> GeneratorTimes:
     rng = np.random.default_rng(0)
-    given = {name: rng.integers(0, 256, shape, dtype=np.uint8) for name, shape in input_shapes(actor).items()}
-    engine = open_engine(actor.generator_path, threads=plain_loop.THREADS, inputs=len(given))
+    pictures = {name: rng.integers(0, 256, shape, dtype=np.uint8) for name, shape in input_shapes(actor).items()}
+    engine = open_engine(actor.generator_path, threads=plain_loop.THREADS, inputs=actor.generator.inputs)
     eager = plain_loop.eager(served_generator(actor.generator_path, actor.generator.padding))
     client = triton.InferenceServerClient(triton_address, channel_args=list(CHANNEL_OPTIONS))
     ways: dict[str, Callable[[], object]] = {
-        "eager": lambda: eager(*given.values()),
-        "engine": lambda: engine.run(*given.values()),
-        "triton": lambda: _through_triton(client, actor, given),
+        "eager": lambda: eager(*pictures.values()),
+        "engine": lambda: engine.run(*pictures.values()),
+        "triton": lambda: _through_triton(client, actor, pictures),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
@@ -201,9 +201,9 @@ def _generator_times(actor: Actor, triton_address: str, rounds: int) -> Generato
     return GeneratorTimes(median_ms["eager"], median_ms["engine"], median_ms["triton"], engine.precision)
 
 
-def _through_triton(client: triton.InferenceServerClient, actor: Actor, given: dict[str, Picture]) -> object:
+def _through_triton(client: triton.InferenceServerClient, actor: Actor, pictures: Mapping[str, Picture]) -> object:
     inputs = []
-    for name, pixels in given.items():
+    for name, pixels in pictures.items():
         tensor = triton.InferInput(name, [1, *pixels.shape], "UINT8")
         tensor.set_data_from_numpy(pixels[None])
         inputs.append(tensor)

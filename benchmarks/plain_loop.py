@@ -24,17 +24,16 @@ from serving.inference.engine import open_engine
 from serving.pictures.codec import decode_picture, encode_picture
 
 Draw = Callable[..., Picture]
-"""Two or three pictures in, one out."""
+"""A network's input pictures in, one picture out."""
 Networks = tuple[Draw, Draw | None]
-"""The generator, and the face network of actors that have one."""
+"""The generator and the face network, if the actor has one."""
 
 THREADS = 2
 
 
 def served_networks(actor: Actor) -> Networks:
     """Return generator and face network as served, but called in this process."""
-    draw = open_engine(actor.generator_path, threads=THREADS, inputs=actor.generator.inputs).run
-    return draw, _served_face(actor)
+    return open_engine(actor.generator_path, threads=THREADS, inputs=actor.generator.inputs).run, _served_face(actor)
 
 
 def eager_networks(actor: Actor) -> Networks:
@@ -53,7 +52,6 @@ def eager(module: torch.nn.Module) -> Draw:
     def draw(*pictures: Picture) -> Picture:
         with torch.inference_mode():
             drawn = module(*(torch.from_numpy(np.array(picture))[None] for picture in pictures))
-            # A generator with a reference returns the person too.
             pixels: Picture = (drawn[0] if isinstance(drawn, tuple) else drawn)[0].numpy()
         return pixels
 
@@ -61,11 +59,13 @@ def eager(module: torch.nn.Module) -> Draw:
 
 
 class PlainLoop:
-    """Pose, normalisation, label map, generator, face and encoding of one frame after another."""
+    """Pose, normalisation, label map, reference, generator, face and encoding of one frame after another."""
 
     def __init__(self, actor: Actor, body: BodyStats, frame_rate_hz: float, networks: Networks) -> None:
         self._actor = actor
         self._draw, self._refine = networks
+        self._wardrobe = None if actor.wardrobe is None else actor.read_wardrobe()
+        self._limbs: Choice | None = None
         self._normalizer = Normalizer(
             NormalizerConfig(
                 target_body=actor.body, target_size=actor.frame_size, source_body=body, frame_rate_hz=frame_rate_hz
@@ -73,8 +73,6 @@ class PlainLoop:
         )
         self._estimator = PoseEstimator(PoseDetail.HOLISTIC)
         crop = actor.crop
-        self._wardrobe = None if actor.wardrobe is None else actor.read_wardrobe()
-        self._choice: Choice | None = None
         self._previous: Picture = np.full((crop.out_height_px, crop.out_width_px, 3), 128, np.uint8)
 
     def frame(self, frame: Frame) -> bytes:
@@ -90,12 +88,12 @@ class PlainLoop:
         label_map = draw_label_map(posed, crop.out_width_px, crop.out_height_px)
         inputs = [label_map, self._previous]
         if self._wardrobe is not None:
-            reference = draw_reference(self._wardrobe, posed, self._choice)
-            self._choice = reference.choice
+            reference = draw_reference(self._wardrobe, posed, self._limbs)
+            self._limbs = reference.choice
             inputs.append(reference.picture)
         drawn = self._previous = self._draw(*inputs)
         region = face_region(posed, self._actor.face_rule, crop.out_width_px, crop.out_height_px)
-        if region is not None and self._refine is not None:
+        if self._refine is not None and region is not None:
             crop_px = self._actor.face_rule.crop_px
             face = self._refine(cut_face(label_map, region, crop_px), cut_face(drawn, region, crop_px))
             drawn = paste_face(drawn, face, region)
