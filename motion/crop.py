@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.body import measure_body
@@ -26,7 +27,8 @@ _CROWN = 0.17
 class Crop:
     """A rectangle in pixels of the actor's footage, and the size of the network that draws it.
 
-    The rectangle may extend outside the footage: `cut` then repeats the footage's edge, and `paste` omits that part.
+    The rectangle may extend outside the footage: `cut` then repeats the footage's edge, `cut_mask` shows 0 there, and
+    `paste` omits that part.
     Positions are relative to a picture's upper left corner, not to the centre of its first pixel.
 
     Raises ValueError for sides below one pixel.
@@ -59,6 +61,19 @@ class Crop:
         """Return what the network sees of `[H, W, 3]` uint8 footage, as `[out_height_px, out_width_px, 3]` uint8."""
         cut = cut_rectangle(picture, self.x_px, self.y_px, self.width_px, self.height_px)
         return resized(cut, self.out_width_px, self.out_height_px)
+
+    def cut_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the network's view of a `[H, W]` uint8 mask of the footage's size; 0 outside the footage."""
+        on_mask_x, on_crop_x = overlap(self.x_px, self.width_px, mask.shape[1])
+        on_mask_y, on_crop_y = overlap(self.y_px, self.height_px, mask.shape[0])
+        cut = np.zeros((self.height_px, self.width_px), np.uint8)
+        cut[on_crop_y, on_crop_x] = mask[on_mask_y, on_mask_x]
+        return resized(cut, self.out_width_px, self.out_height_px)
+
+    def is_inside(self, frame_size: FrameSize) -> bool:
+        """Whether footage of this size shows all of the rectangle."""
+        right_px, bottom_px = self.x_px + self.width_px, self.y_px + self.height_px
+        return min(self.x_px, self.y_px) >= 0 and right_px <= frame_size.width_px and bottom_px <= frame_size.height_px
 
     def paste(self, picture: Picture, plate: Picture) -> Picture:
         """Return a copy of the plate, `[H, W, 3]` uint8, with the network's picture pasted at the footage's scale.
@@ -99,8 +114,8 @@ class Crop:
 def fit_crop(poses: Iterable[Pose], frame_size: FrameSize, out_width_px: int, out_height_px: int) -> Crop:
     """Return the smallest rectangle of the network's shape that holds all seen joints, the heads and a margin.
 
-    poses: in pixels of the footage. The rectangle stays inside the footage if it fits: real pixels are better than
-    repeated ones. Raises ValueError if no joint was seen.
+    poses: in pixels of the footage. The margin ends at the footage's edge, and the rectangle stays inside it if
+    that fits: real pixels are better than invented ones. Raises ValueError if no joint was seen.
     """
     low_px, high_px, highest_crown_px = np.full(2, np.inf), np.full(2, -np.inf), math.inf
     for pose in poses:  # one at a time: there may be hours of footage
@@ -117,6 +132,10 @@ def fit_crop(poses: Iterable[Pose], frame_size: FrameSize, out_width_px: int, ou
     # The crown is a generous estimate: a margin above it would only take pixels from the person.
     top_px = int(min(top_px, highest_crown_px))
     right_px, bottom_px = (math.ceil(value + margin_px) for value in high_px)
+    # Beyond the footage's edge there is nothing to see, so only joints reach there.
+    left_px, top_px = max(left_px, min(math.floor(low_px[0]), 0)), max(top_px, min(math.floor(low_px[1]), 0))
+    right_px = min(right_px, max(math.ceil(high_px[0]), frame_size.width_px))
+    bottom_px = min(bottom_px, max(math.ceil(high_px[1]), frame_size.height_px))
     needed_width_px, needed_height_px = max(right_px - left_px, 1), max(bottom_px - top_px, 1)
     width_px = max(needed_width_px, math.ceil(needed_height_px * out_width_px / out_height_px))
     height_px = max(needed_height_px, math.ceil(needed_width_px * out_height_px / out_width_px))
@@ -159,8 +178,8 @@ def cut_rectangle(picture: Picture, x_px: int, y_px: int, width_px: int, height_
     return np.ascontiguousarray(cut, dtype=np.uint8)
 
 
-def resized(picture: Picture, width_px: int, height_px: int) -> Picture:
-    """Resize to `[height_px, width_px, 3]` uint8: area averaging if both sides shrink, else linear interpolation."""
+def resized(picture: NDArray[np.uint8], width_px: int, height_px: int) -> NDArray[np.uint8]:
+    """Resize to `[height_px, width_px, ...]` uint8: area averaging if both sides shrink, else linear interpolation."""
     rows, columns = picture.shape[:2]
     if (columns, rows) == (width_px, height_px):
         return picture

@@ -41,8 +41,7 @@ def plate_of(folder: Path, actor: str, actor_version: int, *, full_frame: bool) 
     """The actor's empty background, in the size of the answers. Raises ActorNotFound and ActorUnusable."""
     check_folder(folder)
     loaded = ActorStore(folder).load(actor, actor_version)
-    plate = loaded.read_plate()
-    return plate if full_frame else loaded.crop.cut(plate)
+    return loaded.read_plate() if full_frame else loaded.read_crop_plate()
 
 
 def has_wardrobe(folder: Path, actor: str, actor_version: int) -> bool:

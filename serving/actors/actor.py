@@ -33,6 +33,7 @@ FORMAT_WITH_WARDROBE: Final = 2
 GENERATOR_FILE: Final = "generator.onnx"
 FACE_FILE: Final = "face.onnx"
 PLATE_FILE: Final = "plate.png"
+CROP_PLATE_FILE: Final = "crop_plate.png"
 METADATA_FILE: Final = "actor.json"
 _PLATE_LIMITS: Final = PictureLimits(max_side_px=8192, max_bytes=256 * 2**20)
 _LARGEST_NETWORK_BYTES: Final = 2**31 - 1
@@ -165,12 +166,25 @@ class Actor:
 
     def read_plate(self) -> Picture:
         """Return the plate, `[H, W, 3]` uint8 RGB of the footage's size. Raises ActorUnusable."""
-        size, where = self.frame_size, self._where
-        with unusable(f"{where}: {PLATE_FILE}"):
-            data = read_bounded(self.plate_path, _PLATE_LIMITS.max_bytes)
-        plate = EncodedPicture(PictureEncoding.PNG, size.width_px, size.height_px, data)
+        return self._read_picture(PLATE_FILE, self.frame_size)
+
+    def read_crop_plate(self) -> Picture:
+        """Return the plate as the network draws it, `[H, W, 3]` uint8 RGB of the network's size. Raises ActorUnusable.
+
+        Where the crop reaches beyond the footage, crop_plate.png shows what was filled in there. Actors without that
+        file repeat the plate's edge.
+        """
+        if not os.path.lexists(self.folder / CROP_PLATE_FILE):
+            return self.crop.cut(self.read_plate())
+        return self._read_picture(CROP_PLATE_FILE, FrameSize(self.crop.out_width_px, self.crop.out_height_px))
+
+    def _read_picture(self, name: str, size: FrameSize) -> Picture:
+        where = self._where
+        with unusable(f"{where}: {name}"):
+            data = read_bounded(self.folder / name, _PLATE_LIMITS.max_bytes)
+        picture = EncodedPicture(PictureEncoding.PNG, size.width_px, size.height_px, data)
         try:
-            return decode_picture(plate, _PLATE_LIMITS, field=PLATE_FILE)
+            return decode_picture(picture, _PLATE_LIMITS, field=name)
         except BadPicture as error:
             raise ActorUnusable(f"{where}: {error}") from error
 
@@ -205,6 +219,8 @@ def _size_limits(actor: Actor) -> dict[Path, int]:
         limits[actor.face_path] = _LARGEST_NETWORK_BYTES
     if actor.wardrobe:
         limits[actor.wardrobe_path] = MOST_WARDROBE_BYTES
+    if os.path.lexists(actor.folder / CROP_PLATE_FILE):
+        limits[actor.folder / CROP_PLATE_FILE] = _PLATE_LIMITS.max_bytes
     return limits
 
 

@@ -18,6 +18,7 @@ from motion.labelmap import LABEL_MAP_VERSION
 from motion.wardrobe.pieces import WARDROBE_VERSION
 from motion.wardrobe.storage import WARDROBE_FILE
 from serving.actors.actor import (
+    CROP_PLATE_FILE,
     FACE_FILE,
     GENERATOR_FILE,
     METADATA_FILE,
@@ -36,6 +37,7 @@ from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.errors import ActorNotFound, ActorUnusable
 
 __all__ = [
+    "CROP_PLATE_FILE",
     "FACE_FILE",
     "GENERATOR_FILE",
     "METADATA_FILE",

@@ -34,7 +34,7 @@ ROOMS = {
     "orchestrator": ("edge", "session", "stages", "stage_calls", "pipeline"),
     "training": (
         "publishing", "loop", "reporting", "evaluation", "checkpoints", "losses", "networks", "preparation",
-        "footage_report", "data", "process",
+        "footage_report", "data", "place", "process",
     ),
     "client": (
         "commands", "doctor", "training", "transfer", "cluster", "poses", "local_stack", "media", "connection",

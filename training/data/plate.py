@@ -10,7 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from motion.crop import resized
 from motion.frame import Picture
+from training.place.patch_filling import fill_holes
+from training.process.in_parallel import in_parallel
 
 Mask = NDArray[np.uint8]
 """`[H, W]` uint8, 255 on the person, soft at the outline."""
@@ -19,9 +22,16 @@ PERSON_FROM: Final = 38
 """Of 255: a mask value this low still counts as the person, so that the plate keeps no ghost."""
 
 _BAND_ROWS: Final = 48
+_BLOCK_PX: Final = 8
+_SHADOW_REACH: Final = 0.25
+"""As a fraction of the picture's height: beyond this distance the person's shadow does not matter."""
+_FEWEST_FAR: Final = 5
+_PICTURES_PER_SIGHT: Final = 40
+"""A pixel seen in less than one in so many pictures, and one more, is filled in: one sight is often an outline."""
 _PROP_DIFFERENCE: Final = 36
 """Of 255, in the colour channel that differs most: more than camera noise or a soft shadow."""
 
+_MOST_SEARCHED_ROWS: Final = 256
 _DARKEST_SHADOW: Final = 0.25
 """As a fraction of the place's light; less is a dark object. Other lamps and the sky light every shadow."""
 _SHADOW_OFF_COLOUR: Final = 14
@@ -48,10 +58,19 @@ def person_margin_px(height_px: int) -> float:
     return max(2.0, height_px / 60)
 
 
-def fit_plate(pictures: Sequence[Picture], masks: Sequence[NDArray[np.uint8]]) -> Plate:
+def fit_plate(
+    pictures: Sequence[Picture],
+    masks: Sequence[NDArray[np.uint8]],
+    shown: Sequence[NDArray[np.uint8] | None] | None = None,
+) -> Plate:
     """Compute the plate: the median over `N` pictures of the pixels that are not the person; the rest is filled in.
 
-    pictures: `[H, W, 3]` uint8 RGB of one size. masks: `[H, W]` uint8, 255 on the person. The camera must be static.
+    Among the pictures that show a pixel, those count in which the person is farthest away, so that neither a shadow nor
+    a soft outline leaves a ghost.
+
+    pictures: `[H, W, 3]` uint8 RGB of one size, from a camera that stands still. masks: `[H, W]` uint8, 255 on the
+    person.
+    shown: `[H, W]` uint8 each, 0 where the picture shows nothing; None for a picture, or for all, that is whole.
     Raises ValueError for no pictures, or another number of masks. Pictures are read band by band and masks one by one,
     so both may be on disk; beyond them it takes N * H * W / 8 bytes of memory.
     """
@@ -60,28 +79,65 @@ def fit_plate(pictures: Sequence[Picture], masks: Sequence[NDArray[np.uint8]]) -
             f"a plate takes as many masks as pictures, got {len(pictures)} pictures and {len(masks)} masks"
         )
     height_px, width_px = pictures[0].shape[:2]
-    seen_HW = np.zeros((height_px, width_px), np.int32)
     packed_NHW8 = np.empty((len(masks), height_px, -(-width_px // 8)), np.uint8)
+    distances_Nhw = np.empty((len(masks), -(-height_px // _BLOCK_PX), -(-width_px // _BLOCK_PX)), np.uint8)
     for index, mask in enumerate(masks):
         hidden_HW = grown(mask, person_margin_px(height_px)) >= PERSON_FROM
-        seen_HW += ~hidden_HW
+        distances_Nhw[index] = _block_distances(hidden_HW)
+        gone_HW = None if shown is None else shown[index]
+        if gone_HW is not None:
+            hidden_HW |= gone_HW == 0
+            distances_Nhw[index][_any_in_block(gone_HW == 0)] = 0
         packed_NHW8[index] = np.packbits(hidden_HW, axis=1)
+    near_Nhw = distances_Nhw < _far_enough(distances_Nhw)
     plate = np.empty((height_px, width_px, 3), np.uint8)
-    beyond_colours = 256
-    for top in range(0, height_px, _BAND_ROWS):
+    never_HW = np.empty((height_px, width_px), bool)
+    fewest = 1 + len(masks) // _PICTURES_PER_SIGHT
+
+    def fit_band(top: int) -> None:
         rows = slice(top, top + _BAND_ROWS)
-        band_NHW3 = np.stack([picture[rows] for picture in pictures]).astype(np.int16)
         hidden_NHW = np.unpackbits(packed_NHW8[:, rows], axis=2, count=width_px).astype(bool)
-        band_NHW3[hidden_NHW] = beyond_colours
+        never_HW[rows] = (~hidden_NHW).sum(axis=0) < fewest
+        near_NHW = near_Nhw[:, top // _BLOCK_PX : -(-(top + _BAND_ROWS) // _BLOCK_PX)]
+        near_NHW = near_NHW.repeat(_BLOCK_PX, axis=1).repeat(_BLOCK_PX, axis=2)
+        hidden_NHW |= near_NHW[:, : hidden_NHW.shape[1], :width_px]
+        band_NHW3 = np.stack([picture[rows] for picture in pictures]).astype(np.int16)
+        band_NHW3[hidden_NHW] = 256  # beyond all colours
         band_NHW3.sort(axis=0)
         # Hidden values sort after all colours, so the median of the others is in the middle of the first part.
-        middle_HW = np.maximum(seen_HW[rows] - 1, 0) // 2
+        middle_HW = np.maximum((~hidden_NHW).sum(axis=0) - 1, 0) // 2
         plate[rows] = np.take_along_axis(band_NHW3, middle_HW[None, ..., None], axis=0)[0].clip(0, 255)
-    never_HW = seen_HW == 0
-    if never_HW.any() and not never_HW.all():
-        filled = cv2.inpaint(plate, never_HW.astype(np.uint8), max(3.0, height_px / 100), cv2.INPAINT_TELEA)
-        plate = np.asarray(filled, np.uint8)
+
+    for _ in in_parallel(fit_band, range(0, height_px, _BAND_ROWS)):
+        pass
+    if not never_HW.all():
+        plate = fill_holes(plate, never_HW)
     return Plate(plate, float(never_HW.mean()))
+
+
+def _block_distances(hidden_HW: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """`[h, w]` uint8: distance of every block from the person, 0 on the person, 255 from `_SHADOW_REACH` on."""
+    blocks = _any_in_block(hidden_HW)
+    if not blocks.any():
+        return np.full(blocks.shape, 255, np.uint8)
+    far = cv2.distanceTransform((~blocks).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray((far * (255 / (_SHADOW_REACH * blocks.shape[0]))).clip(0, 255), np.uint8)
+
+
+def _any_in_block(hidden_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    height_px, width_px = hidden_HW.shape
+    padded = np.pad(hidden_HW, ((0, -height_px % _BLOCK_PX), (0, -width_px % _BLOCK_PX)))
+    blocks = padded.reshape(padded.shape[0] // _BLOCK_PX, _BLOCK_PX, padded.shape[1] // _BLOCK_PX, _BLOCK_PX)
+    return np.asarray(blocks.any(axis=(1, 3)))
+
+
+def _far_enough(distances_Nhw: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`[h, w]`: the distance that a third of the pictures which show the block, but at least a few, reach."""
+    shown_hw = (distances_Nhw > 0).sum(axis=0)
+    wanted_hw = np.minimum(np.maximum(-(-shown_hw // 3), _FEWEST_FAR), shown_hw)
+    nearest_first_Nhw = np.sort(distances_Nhw, axis=0)
+    at_hw = np.minimum(len(distances_Nhw) - wanted_hw, len(distances_Nhw) - 1)
+    return np.asarray(np.take_along_axis(nearest_first_Nhw, at_hw[None], axis=0)[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +154,12 @@ class Beside:
 
 def beside_person(picture: Picture, plate: Picture, mask: NDArray[np.uint8]) -> Beside:
     """Find props and shadows. picture, plate: `[H, W, 3]` uint8 RGB. mask: `[H, W]` uint8, 255 on the person."""
-    height_px = picture.shape[0]
+    height_px, width_px = picture.shape[:2]
+    if height_px > _MOST_SEARCHED_ROWS:
+        # Props are larger than a pixel, and the time grows with the area and the margins.
+        size = (round(width_px * _MOST_SEARCHED_ROWS / height_px), _MOST_SEARCHED_ROWS)
+        small = beside_person(resized(picture, *size), resized(plate, *size), resized(mask, *size))
+        return Beside(*(_enlarged(kind, width_px, height_px) for kind in (small.props, small.shadows)))
     differs = cv2.absdiff(picture, plate).max(axis=2) > _PROP_DIFFERENCE
     near_person = grown(mask, person_margin_px(height_px)) >= PERSON_FROM
     darker = _darker_plate(picture, plate)
@@ -109,6 +170,10 @@ def beside_person(picture: Picture, plate: Picture, mask: NDArray[np.uint8]) -> 
         solid = np.asarray(cv2.morphologyEx(candidates, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
         found.append(np.asarray(grown(solid, height_px / 120) > 0) & ~near_person)
     return Beside(*found)
+
+
+def _enlarged(found: NDArray[np.bool_], width_px: int, height_px: int) -> NDArray[np.bool_]:
+    return cv2.resize(found.astype(np.uint8), (width_px, height_px), interpolation=cv2.INTER_NEAREST) > 0
 
 
 def uncertain(props: NDArray[np.bool_], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -23,13 +23,18 @@ from training.data.footage import Footage
 from training.data.lazy import Lazy
 from training.data.split import Split, split_by_length
 
-PREPARATION_VERSION: Final = 4
+PREPARATION_VERSION: Final = 5
 """The cache's version. Raise it when the reader's pictures or the rules for poses, masks, plate or props change."""
 
 ARRAYS: Final = ("pictures", "targets", "labels", "masks", "props")
 COMPLETE_FILE: Final = "complete.json"
 """Written last into the folder of a finished piece of work, with the facts about it."""
 POSES_FILE: Final = "poses.npy"
+PLATE_FILE: Final = "plate.png"
+CROP_PLATE_FILE: Final = "crop_plate.png"
+"""In a crop's folder, if the crop reaches beyond the footage."""
+UNSEEN: Final = 128
+"""The value in `props` of pixels that the footage does not show."""
 
 
 def stored_poses(parts: Sequence[NDArray[np.float32]]) -> Lazy[Pose | None]:
@@ -54,8 +59,9 @@ class PreparedFootage:
     pictures: `[F, H, W, 3]` uint8 RGB, the crop of every frame. targets: the same with props painted over.
     labels: the same shape, the drawn poses.
     masks: `[F, H, W]` uint8, 255 on the person. props: the same shape, 255 where there is, or may be, something other
-    than the person, the place or a shadow.
+    than the person, the place or a shadow; `UNSEEN` beyond the footage's frame, where pictures show the plate.
     poses: in pixels of the footage; None where no person was found. plate: at the footage's size.
+    filled_plate: `[H, W, 3]` uint8 RGB, `crop_plate` if the crop reaches beyond the footage; otherwise None.
     folder: where the arrays are kept; its name describes the crop. report: facts about the footage for people.
     starts: frames that do not follow the frame before them: the first frame of each file and the first after a cut.
     """
@@ -74,6 +80,7 @@ class PreparedFootage:
     body: BodyStats
     report: dict[str, Any]
     starts: frozenset[int] = frozenset()
+    filled_plate: Picture | None = None
 
     def __len__(self) -> int:
         return len(self.poses)
@@ -81,7 +88,7 @@ class PreparedFootage:
     @property
     def crop_plate(self) -> Picture:
         """The plate as the network sees it, `[H, W, 3]` uint8 RGB."""
-        return self.crop.cut(self.plate)
+        return self.crop.cut(self.plate) if self.filled_plate is None else self.filled_plate
 
     def crop_pose(self, frame: int) -> Pose:
         """The pose in pixels of the network's picture. Raises ValueError for a frame without a person."""
@@ -121,11 +128,12 @@ def load_prepared(home: Path, crop: Crop) -> PreparedFootage:
         folder=folder,
         **{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS},
         poses=stored_poses([np.load(file / POSES_FILE, mmap_mode="r") for file in files]),
-        plate=read_picture(home / "plate.png"),
+        plate=read_picture(home / PLATE_FILE),
         crop=Crop.from_dict(facts["stage"]),
         frame_size=FrameSize(seen[0]["width_px"], seen[0]["height_px"]),
         frame_rate_hz=facts["frame_rate_hz"],
         body=BodyStats.from_dict(facts["body"]),
         report=facts["report"],
         starts=frozenset(facts["starts"]),
+        filled_plate=read_picture(filled) if (filled := folder / CROP_PLATE_FILE).is_file() else None,
     )

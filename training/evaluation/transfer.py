@@ -64,7 +64,7 @@ def evaluate_transfer(
     real = [[crop.cut(frames[i]) for i in used]]
     asked = [[crop.to_crop(pose) for i in used if (pose := found[i]) is not None]]
     drawn = [[picture for i in used if (picture := transferred[i]) is not None]]
-    plate = crop.cut(actor.read_plate())
+    plate = actor.read_crop_plate()
     sources: list[Source] = [
         ("the transfer", drawn, {}),
         ("the actor's place with nobody", [[plate] * len(used)], {"has_motion": False}),

@@ -7,21 +7,27 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motion.crop import Crop
-from motion.frame import Picture
+from motion.frame import FrameSize, Picture
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
 from serving.errors import UnreadableVideo
+from serving.process.atomic_files import read_picture, write_picture
 from training.data.footage import Footage
-from training.data.plate import beside_person, uncertain
+from training.data.plate import Mask, beside_person, uncertain
+from training.data.prepared_footage import CROP_PLATE_FILE, UNSEEN
 from training.data.resumable_array import RowWriter, read_rows
+from training.place.patch_filling import fill_holes
 from training.preparation.detections import Detections
 from training.preparation.prop_inpainting import MOST_FRAMES, BodyTexture
+from training.process.in_parallel import in_parallel
 
+_ON_PERSON: Final = 128
 _BESIDE: Final = "beside"
 _BESIDE_FRACTION: Final = 0.0005
 """A frame has a prop (a shadow) in it when more than this fraction of the crop is one."""
@@ -47,7 +53,25 @@ def write_crops(
     Raises OSError, and UnreadableVideo if the footage has another number of frames than before.
     """
     frames, height_px, width_px = len(seen.poses), crop.out_height_px, crop.out_width_px
-    crop_plate = crop.cut(plate)
+    crop_plate = _crop_plate(crop, plate, folder)
+    whole = np.full(plate.shape[:2], 255, np.uint8)
+    inside = None if crop.is_inside(seen.frame_size) else crop.cut_mask(whole)
+
+    def cut_out(frame: tuple[int, Picture, Mask]) -> _Cut:
+        index, picture, mask = frame
+        pose = seen.poses[index]
+        cut, mask = crop.cut(picture), crop.cut_mask(mask)
+        gone = None if inside is None else inside < _ON_PERSON
+        if gone is not None:
+            cut = np.where(gone[..., None], crop_plate, cut)
+        beside = beside_person(cut, crop_plate, mask)
+        props = uncertain(beside.props, mask)
+        if gone is not None:
+            props[gone] = UNSEEN
+        label = draw_label_map(Pose.nothing_seen() if pose is None else crop.to_crop(pose), width_px, height_px)
+        flags = np.array([kind.mean() > _BESIDE_FRACTION for kind in (beside.props, beside.shadows)], np.uint8)
+        return _Cut(cut, label, mask, props, flags)
+
     with ExitStack() as closing:
 
         def rows(name: str, *shape: int) -> RowWriter:
@@ -60,27 +84,39 @@ def write_crops(
         done = min(array.rows_done for array in written)
         for array in written:
             array.truncate(done)
-
-        for index, picture in _frames_from(footage, seen, done):
-            cut = crop.cut(picture)
-            pose = seen.poses[index]
-            mask = crop.cut(np.repeat(seen.mask(index)[..., None], 3, axis=2))[..., 0]
-            beside = beside_person(cut, crop_plate, mask)
-            pictures.append(cut)
-            labels.append(
-                draw_label_map(Pose.nothing_seen() if pose is None else crop.to_crop(pose), width_px, height_px)
-            )
-            masks.append(mask)
-            props.append(uncertain(beside.props, mask))
-            flags.append(
-                np.array([kind.mean() > _BESIDE_FRACTION for kind in (beside.props, beside.shadows)], np.uint8)
-            )
-            on_progress("cutting out the crop", index + 1, frames)
+        filmed = ((index, picture, seen.mask(index)) for index, picture in _frames_from(footage, seen, done))
+        for number, cut in enumerate(in_parallel(cut_out, filmed), done + 1):
+            for array, row in zip(written, cut, strict=True):
+                array.append(row)
+            on_progress("cutting out the crop", number, frames)
         if not all(array.whole for array in written):
             raise UnreadableVideo(f"{footage.title} had {frames} frames before, and has {flags.rows_done} now")
     _paint_over_props(seen, crop, crop_plate, folder, on_progress)
     beside_F2 = np.load(folder / f"{_BESIDE}.npy")
     return BesideCounts(*(int(column.sum()) for column in (*beside_F2.T, beside_F2.any(axis=1))))
+
+
+class _Cut(NamedTuple):
+    """What is kept of a frame, in the order of the arrays."""
+
+    picture: Picture
+    label: Picture
+    mask: Mask
+    props: Mask
+    flags: NDArray[np.uint8]
+
+
+def _crop_plate(crop: Crop, plate: Picture, folder: Path) -> Picture:
+    """The plate as the network sees it. What lies outside the footage is filled in once, and kept."""
+    cut = crop.cut(plate)
+    if crop.is_inside(FrameSize(plate.shape[1], plate.shape[0])):
+        return cut
+    path = folder / CROP_PLATE_FILE
+    if not path.is_file():
+        outside = crop.cut_mask(np.full(plate.shape[:2], 255, np.uint8)) < _ON_PERSON
+        folder.mkdir(parents=True, exist_ok=True)
+        write_picture(path, fill_holes(cut, outside))
+    return read_picture(path)
 
 
 def _frames_from(footage: Footage, seen: Detections, first: int) -> Iterator[tuple[int, Picture]]:
@@ -111,10 +147,15 @@ def _paint_over_props(seen: Detections, crop: Crop, crop_plate: Picture, folder:
         texture = BodyTexture([pictures[i] for i in chosen], [masks[i] for i in chosen], poses)
         del pictures, masks
         done = targets.rows_done
-        for index, (picture, mask, props) in enumerate(zip(*(read_rows(p, done) for p in paths), strict=True), done):
+
+        def cleaned(frame: tuple[int, Picture, Mask, Mask]) -> Picture:
+            index, picture, mask, props = frame
             pose = seen.poses[index]
-            target = picture
-            if pose is not None:
-                target = texture.cleaned(picture, mask, crop.to_crop(pose), crop_plate, props)
+            if pose is None:
+                return picture
+            return texture.cleaned(picture, mask, crop.to_crop(pose), crop_plate, np.where(props == UNSEEN, 0, props))
+
+        filmed = ((i, *rows) for i, rows in enumerate(zip(*(read_rows(p, done) for p in paths), strict=True), done))
+        for number, target in enumerate(in_parallel(cleaned, filmed), done + 1):
             targets.append(target)
-            on_progress("painting over props", index + 1, frames)
+            on_progress("painting over props", number, frames)

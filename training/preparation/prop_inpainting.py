@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
+from motion.crop import resized
 from motion.frame import Picture
 from motion.pose import Pose
 from training.data.plate import Mask, grown
@@ -35,7 +36,7 @@ _ACROSS_RANGE: Final = (-0.45, 0.45)
 
 _ON_PERSON: Final = 128
 _FEWEST_FRAMES: Final = 8
-MOST_FRAMES: Final = 240
+MOST_FRAMES: Final = 120
 _FEWEST_LEVELS: Final = 60.0
 _SPREADS: Final = 4.0
 """A prop's pixel differs from its place's median by more than both: levels of 255, and median deviations."""
@@ -44,6 +45,8 @@ _PLATE_DIFFERENCE: Final = 36
 _RIM: Final = 1 / 25
 """How far a prop may stick out of the person's mask and still be in its margin, as a fraction of the height."""
 
+_MOST_ROWS: Final = 256
+"""Larger pictures are searched at this height: bins and props are larger than a pixel."""
 _SMALLEST_PROP: Final = 1 / 800
 """As a fraction of the picture: anything smaller is a fold, a watch or a shadow."""
 
@@ -70,12 +73,13 @@ class BodyTexture:
         count = len(_LIMBS) * _ALONG_BINS * _ACROSS_BINS
         means = np.full((len(pictures), count, 3), np.nan, np.float32)
         for frame in range(len(pictures)):
-            places = _places(masks[frame], poses[frame])
+            picture, mask, pose = _searched(pictures[frame], masks[frame], poses[frame])
+            places = _places(mask, pose)
             if places is None:
                 continue
             hits = np.bincount(places.bins, minlength=count)
             seen = hits > 0
-            colours = pictures[frame][places.rows, places.columns].astype(np.float64)
+            colours = picture[places.rows, places.columns].astype(np.float64)
             for channel in range(3):
                 sums = np.bincount(places.bins, weights=colours[:, channel], minlength=count)
                 means[frame, seen, channel] = sums[seen] / hits[seen]
@@ -96,21 +100,24 @@ class BodyTexture:
         A prop is replaced by the body's usual colour on the person, and by the plate beside the person.
         beside: `[H, W]` uint8, above 0 where a prop was found beside the person.
         """
-        usual = picture.copy()
-        in_front = np.zeros(mask.shape, np.uint8)
-        places = _places(mask, pose)
+        usual, small_mask, small_pose = _searched(picture, mask, pose)
+        usual = usual.copy()
+        in_front = np.zeros(small_mask.shape, np.uint8)
+        places = _places(small_mask, small_pose)
         if places is not None:
             known = self._known[places.bins]
             rows, columns, bins = places.rows[known], places.columns[known], places.bins[known]
             colours = self._median[bins]
-            usual[rows, columns] = np.rint(colours).astype(np.uint8)
-            difference = np.abs(picture[rows, columns] - colours).max(axis=-1)
+            difference = np.abs(usual[rows, columns] - colours).max(axis=-1)
             in_front[rows, columns] = np.where(difference > self._limit[bins], 255, 0)
+            usual[rows, columns] = np.rint(colours).astype(np.uint8)
         small = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
         in_front = _large_parts(np.asarray(cv2.morphologyEx(in_front, cv2.MORPH_OPEN, small), np.uint8))
         if not in_front.any() and not beside.any():
             return picture
-        prop = np.maximum(in_front, np.where(beside > 0, 255, 0).astype(np.uint8))
+        height_px, width_px = mask.shape
+        usual, in_front = resized(usual, width_px, height_px), resized(in_front, width_px, height_px)
+        prop = np.maximum(np.where(in_front >= _ON_PERSON, 255, 0), np.where(beside > 0, 255, 0)).astype(np.uint8)
         rim = (mask < _ON_PERSON) & (cv2.absdiff(picture, plate).max(axis=2) > _PLATE_DIFFERENCE)
         prop[rim & (grown(prop, _RIM * mask.shape[0]) > 0)] = 255
         prop = grown(prop, mask.shape[0] / 85)
@@ -119,6 +126,16 @@ class BodyTexture:
         share = cv2.GaussianBlur(prop, (0, 0), 1.0)[..., None] / 255
         painted: Picture = np.rint(picture * (1 - share) + instead * share).astype(np.uint8)
         return painted
+
+
+def _searched(picture: Picture, mask: Mask, pose: Pose) -> tuple[Picture, Mask, Pose]:
+    """The same at the size that is searched."""
+    height_px, width_px = mask.shape
+    if height_px <= _MOST_ROWS:
+        return picture, mask, pose
+    size = (round(width_px * _MOST_ROWS / height_px), _MOST_ROWS)
+    scaled = pose.transformed(size[0] / width_px, size[1] / height_px, 0, 0)
+    return resized(picture, *size), resized(mask, *size), scaled
 
 
 def _places(mask: Mask, pose: Pose) -> _Places | None:

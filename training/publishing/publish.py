@@ -14,6 +14,7 @@ from services.face.network import ServedFace
 from services.generator.network import Generator, ServedGenerator
 from serving.actors.rollout import gated
 from serving.actors.store import (
+    CROP_PLATE_FILE,
     FACE_FILE,
     GENERATOR_FILE,
     PLATE_FILE,
@@ -141,6 +142,9 @@ def _evaluated_and_published(
     generator = trained.generator
     export_generator(generator, plate, files[GENERATOR_FILE], preset.width_px, preset.height_px)
     write_picture(files[PLATE_FILE], prepared.plate)
+    if prepared.filled_plate is not None:
+        files[CROP_PLATE_FILE] = folder / CROP_PLATE_FILE
+        write_picture(files[CROP_PLATE_FILE], prepared.filled_plate)
     draw = open_engine(files[GENERATOR_FILE], inputs=preset.generator.inputs)
     shown = held_out.frames[:2]
     inputs = [[prepared.labels[frame] for frame in shown], [prepared.pictures[frame] for frame in shown]]

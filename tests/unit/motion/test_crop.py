@@ -119,7 +119,7 @@ def test_contains_looks_at_seen_joints_only():
     out=st.sampled_from([(256, 256), (512, 256), (256, 512), (192, 320)]),
 )
 def test_fitted_crop_holds_every_joint_tightly(points_px: list[tuple[float, float]], out: tuple[int, int]):
-    """The crop holds all joints and the margin, matches the network's shape to a pixel, and is not too large."""
+    """The crop holds all joints and the margin in the frame, matches the network's shape, and is not too large."""
     pose = around(*points_px)
     crop = fit_crop([pose], FrameSize(640, 360), *out)
     assert crop.contains(pose)
@@ -131,8 +131,8 @@ def test_fitted_crop_holds_every_joint_tightly(points_px: list[tuple[float, floa
     assert crop.width_px <= tight_px[0] + rounding_px
     assert crop.height_px <= tight_px[1] + rounding_px
     margin_px = 0.06 * (high_px[1] - low_px[1])
-    assert crop.y_px <= low_px[1] - margin_px + 1e-3
-    assert crop.y_px + crop.height_px >= high_px[1] + margin_px - 1e-3
+    assert crop.y_px <= max(low_px[1] - margin_px, 0) + 1e-3
+    assert crop.y_px + crop.height_px >= min(high_px[1] + margin_px, 360) - 1e-3
 
 
 def test_fitted_crop_by_hand():
@@ -147,11 +147,38 @@ def test_fitted_crop_leaves_room_for_the_hair(standing: Pose):
     assert crop.y_px < 142 - 0.15 * 173
 
 
-@pytest.mark.parametrize("crown_px", [0.0, 0.4, -3.0])
-def test_crown_at_the_frame_edge_counts(standing: Pose, monkeypatch: pytest.MonkeyPatch, crown_px: float):
-    """A crown at exactly y = 0 is used; it does not count as missing."""
+@pytest.mark.parametrize(("crown_px", "top_px"), [(0.0, 0), (0.4, 0), (-3.0, 0), (5.0, 5)])
+def test_crown_at_the_frame_edge_counts(standing: Pose, monkeypatch: pytest.MonkeyPatch, crown_px: float, top_px: int):
+    """A crown at exactly y = 0 is used; it does not count as missing. Above the frame there is nothing to see."""
     monkeypatch.setattr("motion.crop._crown_px", lambda pose, frame_size: crown_px)
-    assert fit_crop([standing], FRAME, 256, 256).y_px <= crown_px
+    assert fit_crop([standing], FRAME, 256, 256).y_px == top_px
+
+
+def test_margins_end_at_the_frame_edge():
+    """A person who fills the frame gets the whole frame, not a larger crop with invented pixels around it."""
+    whole = around((150, 3), (250, 398))
+    assert fit_crop([whole], FrameSize(400, 400), 64, 64) == Crop(0, 0, 400, 400, 64, 64)
+    wide = around((3, 3), (398, 298))
+    assert fit_crop([wide], FrameSize(400, 300), 64, 64) == Crop(0, -50, 400, 400, 64, 64)
+
+
+def test_joints_outside_the_frame_stay_in_the_crop():
+    """Feet below the frame are in the crop, without a margin."""
+    crop = fit_crop([around((150, 100), (250, 430))], FrameSize(400, 400), 64, 64)
+    assert crop.y_px + crop.height_px == 430
+
+
+def test_masks_are_empty_outside_the_footage():
+    """The network's view of a mask is 0 where the crop reaches beyond the footage; `is_inside` says whether it does."""
+    mask = np.full((40, 60), 255, np.uint8)
+    crop = Crop(-10, 20, 40, 40, 20, 20)
+    assert not crop.is_inside(FrameSize(60, 40))
+    cut = crop.cut_mask(mask)
+    assert cut[:10, 5:].min() == 255
+    assert cut[:, :5].max() == cut[10:].max() == 0
+    inside = Crop(10, 0, 40, 40, 20, 20)
+    assert inside.is_inside(FrameSize(60, 40))
+    assert inside.cut_mask(mask).min() == 255
 
 
 def test_fitted_crop_prefers_real_pixels():

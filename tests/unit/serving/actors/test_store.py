@@ -20,7 +20,7 @@ import pytest
 
 from motion.frame import FrameSize, PictureEncoding
 from serving.actors.rollout import Served, promoted, rolled_back, with_canary
-from serving.actors.store import METADATA_FILE, ActorStore
+from serving.actors.store import CROP_PLATE_FILE, METADATA_FILE, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, BadInput
 from serving.inference.engine import open_engine
 from serving.pictures.codec import encode_picture
@@ -161,6 +161,20 @@ def test_a_plate_is_checked_before_it_is_decoded(tmp_path: Path):
     actor.plate_path.unlink()
     with pytest.raises(ActorUnusable, match=r"plate.png cannot be read: No such file"):
         actor.read_plate()
+
+
+def test_a_crop_that_reaches_beyond_the_footage_has_a_plate_of_its_own(tmp_path: Path):
+    """The stored plate is read in the network's size, and checked; without it the plate's edge is repeated."""
+    actor = publish_tiny(ActorStore(tmp_path / "actors"), tmp_path, "kind")
+    np.testing.assert_array_equal(actor.read_crop_plate(), actor.crop.cut(actor.read_plate()))
+    size = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
+    filled = np.random.default_rng(1).integers(0, 256, size, np.uint8)
+    path = actor.folder / CROP_PLATE_FILE
+    path.write_bytes(encode_picture(filled, PictureEncoding.PNG).data)
+    np.testing.assert_array_equal(actor.read_crop_plate(), filled)
+    path.write_bytes(b"GIF")
+    with pytest.raises(ActorUnusable, match=r"actor 'kind' version 1: crop_plate.png.*not a PNG"):
+        actor.read_crop_plate()
 
 
 @pytest.mark.parametrize("field", ["scores", "trained"])

@@ -70,6 +70,24 @@ def test_preparation_gives_what_training_reads(footage, tmp_path):
     assert prepared.labels[0].min() < 255
 
 
+def test_what_the_footage_does_not_show_is_filled_like_the_place(footage, tmp_path):
+    """A crop larger than the frame shows the filled place there, in every picture; it counts as not seen."""
+    path, *_ = footage
+    prepared = prepare(path, tmp_path / "work", 40, 40, whole_frame=True, anyway=True)
+    outside = np.ones((40, 40), bool)
+    outside[4:36] = False
+    assert prepared.filled_plate is not None
+    np.testing.assert_array_equal(prepared.crop_plate, prepared.filled_plate)
+    np.testing.assert_array_equal(prepared.crop_plate[4:36], prepared.plate)
+    for frame in (0, FRAMES - 1):
+        np.testing.assert_array_equal(prepared.pictures[frame][outside], prepared.crop_plate[outside])
+        np.testing.assert_array_equal(prepared.targets[frame][outside], prepared.crop_plate[outside])
+        assert (prepared.props[frame][outside] == prepared_footage.UNSEEN).all()
+        assert not prepared.masks[frame][outside].any()
+    again = load_prepared(prepared.folder.parent, prepared.crop)
+    np.testing.assert_array_equal(again.crop_plate, prepared.crop_plate)
+
+
 def test_second_preparation_reads_nothing(footage, tmp_path):
     """Everything is kept, so that a later run starts at once; it can be loaded without the footage."""
     path, _, opened = footage
