@@ -136,9 +136,14 @@ class Actor:
         return self.folder / WARDROBE_FILE
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files beside actor.json: networks, plate and wardrobe."""
+        return tuple(_size_limits(self))
+
+    @property
     def size_bytes(self) -> int:
         """The size of all files together, of those that exist."""
-        files = [self.folder / METADATA_FILE, *_size_limits(self)]
+        files = (self.folder / METADATA_FILE, *self.files)
         return sum(path.stat().st_size for path in files if path.is_file())
 
     def read_wardrobe(self) -> Wardrobe:
