@@ -94,8 +94,8 @@ class Actor:
     """One version of an actor: everything except the weights.
 
     frame_size, frame_rate_hz: of the actor's footage, whose pixels `crop` and `body` refer to.
-    trained, scores: records for people to read; no code here depends on them. wardrobe: None for actors that are drawn
-    without a reference.
+    trained, scores: records for people to read; nothing that is served depends on them. wardrobe: None for actors that
+    are drawn without a reference.
     """
 
     id: str
@@ -114,6 +114,11 @@ class Actor:
     scores: dict[str, Any] = field(default_factory=dict)
     consent: str = ""
     wardrobe: WardrobeFacts | None = None
+
+    @property
+    def is_bare_warp(self) -> bool:
+        """Whether its network is untrained and only lays the reference over the plate; to be shown to people."""
+        return self.trained.get("bare_warp") is True
 
     @property
     def generator_path(self) -> Path:

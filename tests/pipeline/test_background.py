@@ -205,6 +205,14 @@ async def test_the_whole_frame_may_be_transparent(stacks: tuple[Stack, Stack], w
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
+        (
+            asked(
+                background=transfer_pb2.Background(
+                    picture=frame_pb2.Picture(encoding=PNG, width_px=4, height_px=4, data=bytes(8 * 2**20))
+                )
+            ),
+            "config.background.picture.data: has 8388608 bytes, at most 8126464 are accepted",
+        ),
         (asked("ben", background=GREEN), "config.background: actor 'ben' version 1 was published without a wardrobe"),
         (
             asked(background=TRANSPARENT, encoding=frame_pb2.PICTURE_ENCODING_JPEG),
