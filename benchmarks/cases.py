@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from motion.frame import Frame, PictureEncoding
-from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
+from serving.actors.store import CROP_PLATE_FILE, GENERATOR_FILE, WARDROBE_FILE, Actor, ActorStore, NetworkShape
 from serving.pictures.codec import encode_picture
 from training.loop.body_learner import new_generator
 from training.publishing.export import export_generator
@@ -30,7 +30,8 @@ class Case:
 
 
 CASES = (
-    Case("slim 256x256", "sample", None, 256),
+    Case("the sample actor", "sample", None, 512),
+    Case("slim 256x256", "slim-256", NetworkShape(32, 3, 6, plate=True), 256),
     # Without bf16, its generator takes a CPU about as long as slim does with bf16, so pose has the same share.
     Case("light 256x256", "light-256", NetworkShape(8, 3, 6, plate=True), 256),
     Case("slim 512x512", "slim-512", NetworkShape(32, 3, 6, plate=True), 512),
@@ -41,11 +42,13 @@ CASES = (
 def make_actor(case: Case, store: ActorStore) -> Actor:
     """Publish the case's actor in `store`: the sample actor, with another generator if the case has one."""
     sample = ActorStore(SAMPLES / "actors").load("sample")
-    files = {name: sample.folder / name for name in (GENERATOR_FILE, FACE_FILE, PLATE_FILE)}
+    files = {path.name: path for path in sample.files}
     if case.shape is None:
         return store.publish(replace(sample, id=case.actor), files)
     crop = replace(sample.crop, out_width_px=case.side_px, out_height_px=case.side_px)
-    actor = replace(sample, id=case.actor, crop=crop, generator=case.shape, preset="random weights")
+    actor = replace(sample, id=case.actor, crop=crop, generator=case.shape, wardrobe=None, preset="random weights")
+    for cut_for_its_size in (WARDROBE_FILE, CROP_PLATE_FILE):
+        files.pop(cut_for_its_size, None)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         network_path = Path(folder) / GENERATOR_FILE

@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 from typing import Annotated
 
@@ -35,13 +36,16 @@ def main(
     sessions: Annotated[int, typer.Option(min=2, max=64, help="Sessions of the orchestrator.")] = 16,
     streams: Annotated[int, typer.Option(min=2, max=16, help="Streams of the pose service.")] = 4,
     frames: Annotated[int, typer.Option(min=20, help="Frames of each.")] = 60,
+    wardrobe: Annotated[
+        Path | None, typer.Option(help="A wardrobe.npz of 512x512, for sessions that draw references.", exists=True)
+    ] = None,
 ) -> None:
     """Compare one session with many, at 512x512, and one stream of the pose service with several."""
-    asyncio.run(_measure(sessions, streams, frames))
+    asyncio.run(_measure(sessions, streams, frames, wardrobe))
 
 
-async def _measure(sessions: int, streams: int, frames: int) -> None:
-    async with idle_stack(SIDE_PX, max_sessions=128) as (stack, channel):
+async def _measure(sessions: int, streams: int, frames: int, wardrobe: Path | None) -> None:
+    async with idle_stack(SIDE_PX, max_sessions=128, wardrobe=wardrobe) as (stack, channel):
         print(table.header("what", "one", "many", "each more: median", "highest", "goal"))
         pid = stack.pids["orchestrator"]
         await _with_sessions(channel, 2, frames, pid)

@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +31,7 @@ from client.connection.types import TransferOptions
 from client.local_stack.stack import LocalStack, local_stack
 from motion.body import BodyStats
 from motion.frame import Frame, Picture
+from services.generator.inputs import input_shapes
 from services.generator.network import served_generator
 from serving.actors.store import Actor, ActorStore
 from serving.inference.engine import open_engine
@@ -175,16 +176,15 @@ async def _together_rate(client: DanceClient, actor: Actor, clip: Clip, body: Bo
 
 
 def _generator_times(actor: Actor, triton_address: str, rounds: int) -> GeneratorTimes:
-    shape = (actor.crop.out_height_px, actor.crop.out_width_px, 3)
     rng = np.random.default_rng(0)
-    first, second = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
-    engine = open_engine(actor.generator_path, threads=plain_loop.THREADS)
+    pictures = {name: rng.integers(0, 256, shape, dtype=np.uint8) for name, shape in input_shapes(actor).items()}
+    engine = open_engine(actor.generator_path, threads=plain_loop.THREADS, inputs=actor.generator.inputs)
     eager = plain_loop.eager(served_generator(actor.generator_path, actor.generator.padding))
     client = triton.InferenceServerClient(triton_address, channel_args=list(CHANNEL_OPTIONS))
     ways: dict[str, Callable[[], object]] = {
-        "eager": lambda: eager(first, second),
-        "engine": lambda: engine.run(first, second),
-        "triton": lambda: _through_triton(client, actor, first, second),
+        "eager": lambda: eager(*pictures.values()),
+        "engine": lambda: engine.run(*pictures.values()),
+        "triton": lambda: _through_triton(client, actor, pictures),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
@@ -201,9 +201,9 @@ def _generator_times(actor: Actor, triton_address: str, rounds: int) -> Generato
     return GeneratorTimes(median_ms["eager"], median_ms["engine"], median_ms["triton"], engine.precision)
 
 
-def _through_triton(client: triton.InferenceServerClient, actor: Actor, first: Picture, second: Picture) -> object:
+def _through_triton(client: triton.InferenceServerClient, actor: Actor, pictures: Mapping[str, Picture]) -> object:
     inputs = []
-    for name, pixels in (("LABEL_MAP", first), ("PREVIOUS_FRAME", second)):
+    for name, pixels in pictures.items():
         tensor = triton.InferInput(name, [1, *pixels.shape], "UINT8")
         tensor.set_data_from_numpy(pixels[None])
         inputs.append(tensor)

@@ -14,6 +14,8 @@ from motion.face_region import cut_face, face_region, paste_face
 from motion.frame import Frame, FrameSize, Picture, PictureEncoding
 from motion.labelmap import draw_label_map
 from motion.pose_choice import PoseDetail
+from motion.wardrobe.choose import Choice
+from motion.wardrobe.draw import draw_reference
 from services.generator.network import served_generator
 from services.normalize.normalizer import Normalizer, NormalizerConfig, PoseFrame
 from services.pose.mediapipe.estimator import PoseEstimator
@@ -21,46 +23,49 @@ from serving.actors.store import Actor
 from serving.inference.engine import open_engine
 from serving.pictures.codec import decode_picture, encode_picture
 
-Draw = Callable[[Picture, Picture], Picture]
-"""Two pictures in, one out."""
+Draw = Callable[..., Picture]
+"""A network's input pictures in, one picture out."""
+Networks = tuple[Draw, Draw | None]
+"""The generator and the face network, if the actor has one."""
 
 THREADS = 2
 
 
-def served_networks(actor: Actor) -> tuple[Draw, Draw]:
+def served_networks(actor: Actor) -> Networks:
     """Return generator and face network as served, but called in this process."""
-    return (
-        open_engine(actor.generator_path, threads=THREADS).run,
-        open_engine(actor.face_path, threads=THREADS).run,
-    )
+    return open_engine(actor.generator_path, threads=THREADS, inputs=actor.generator.inputs).run, _served_face(actor)
 
 
-def eager_networks(actor: Actor) -> tuple[Draw, Draw]:
+def eager_networks(actor: Actor) -> Networks:
     """Return the generator in eager float32 PyTorch, as the published code runs it, and the face network as served."""
-    return eager(served_generator(actor.generator_path, actor.generator.padding)), open_engine(
-        actor.face_path, threads=THREADS
-    ).run
+    return eager(served_generator(actor.generator_path, actor.generator.padding)), _served_face(actor)
+
+
+def _served_face(actor: Actor) -> Draw | None:
+    return None if actor.face is None else open_engine(actor.face_path, threads=THREADS).run
 
 
 def eager(module: torch.nn.Module) -> Draw:
     """Return a function that draws one picture at a time with a torch module."""
     module.eval()
 
-    def draw(first: Picture, second: Picture) -> Picture:
+    def draw(*pictures: Picture) -> Picture:
         with torch.inference_mode():
-            drawn = module(torch.from_numpy(np.array(first))[None], torch.from_numpy(np.array(second))[None])
-            pixels: Picture = drawn[0].numpy()
+            drawn = module(*(torch.from_numpy(np.array(picture))[None] for picture in pictures))
+            pixels: Picture = (drawn[0] if isinstance(drawn, tuple) else drawn)[0].numpy()
         return pixels
 
     return draw
 
 
 class PlainLoop:
-    """Pose, normalisation, label map, generator, face and encoding of one frame after another."""
+    """Pose, normalisation, label map, reference, generator, face and encoding of one frame after another."""
 
-    def __init__(self, actor: Actor, body: BodyStats, frame_rate_hz: float, networks: tuple[Draw, Draw]) -> None:
+    def __init__(self, actor: Actor, body: BodyStats, frame_rate_hz: float, networks: Networks) -> None:
         self._actor = actor
         self._draw, self._refine = networks
+        self._wardrobe = None if actor.wardrobe is None else actor.read_wardrobe()
+        self._limbs: Choice | None = None
         self._normalizer = Normalizer(
             NormalizerConfig(
                 target_body=actor.body, target_size=actor.frame_size, source_body=body, frame_rate_hz=frame_rate_hz
@@ -81,9 +86,14 @@ class PlainLoop:
         crop = self._actor.crop
         posed = crop.to_crop(normalized.pose)
         label_map = draw_label_map(posed, crop.out_width_px, crop.out_height_px)
-        drawn = self._previous = self._draw(label_map, self._previous)
+        inputs = [label_map, self._previous]
+        if self._wardrobe is not None:
+            reference = draw_reference(self._wardrobe, posed, self._limbs)
+            self._limbs = reference.choice
+            inputs.append(reference.picture)
+        drawn = self._previous = self._draw(*inputs)
         region = face_region(posed, self._actor.face_rule, crop.out_width_px, crop.out_height_px)
-        if region is not None:
+        if self._refine is not None and region is not None:
             crop_px = self._actor.face_rule.crop_px
             face = self._refine(cut_face(label_map, region, crop_px), cut_face(drawn, region, crop_px))
             drawn = paste_face(drawn, face, region)
@@ -95,7 +105,7 @@ class PlainLoop:
 
 
 def frames_per_second(
-    actor: Actor, clip: Clip, body: BodyStats, networks: tuple[Draw, Draw], frames: Sequence[Frame], warm_up: int
+    actor: Actor, clip: Clip, body: BodyStats, networks: Networks, frames: Sequence[Frame], warm_up: int
 ) -> float:
     """Return the loop's rate over `frames`, without the first `warm_up` frames."""
     loop = PlainLoop(actor, body, clip.frame_rate_hz, networks)

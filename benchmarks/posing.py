@@ -20,7 +20,17 @@ from onnx import TensorProto, helper
 from benchmarks.cases import SAMPLES
 from benchmarks.stand_ins import dancer
 from client.local_stack.stack import LocalStack, local_stack
-from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore
+from motion.wardrobe.storage import read_wardrobe
+from serving.actors.store import (
+    FACE_FILE,
+    GENERATOR_FILE,
+    PLATE_FILE,
+    WARDROBE_FILE,
+    Actor,
+    ActorStore,
+    NetworkShape,
+    WardrobeFacts,
+)
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
 
@@ -28,39 +38,59 @@ WIDTH_PX, HEIGHT_PX = 640, 480
 IN_FLIGHT = 4
 
 
-def idle_actor(store: ActorStore, actor_id: str, side_px: int) -> Actor:
-    """Publish the sample actor with networks that return one of their inputs."""
+def idle_actor(store: ActorStore, actor_id: str, side_px: int, wardrobe: Path | None = None) -> Actor:
+    """Publish the sample actor with networks that return one of their inputs.
+
+    wardrobe: the file of a wardrobe of `side_px` x `side_px`, for a session that draws references; None for none.
+    """
     sample = ActorStore(SAMPLES / "actors").load("sample")
     with tempfile.TemporaryDirectory() as folder:
         files = {PLATE_FILE: sample.folder / PLATE_FILE}
+        facts = None
+        if wardrobe is not None:
+            files[WARDROBE_FILE], facts = wardrobe, WardrobeFacts.of(read_wardrobe(wardrobe))
+        reference = ("reference",) if wardrobe is not None else ()
         for name, inputs, output, network_side_px in (
-            (GENERATOR_FILE, ("label_map", "previous_frame"), "frame", side_px),
+            (GENERATOR_FILE, ("label_map", "previous_frame", *reference), "frame", side_px),
             (FACE_FILE, ("label", "face"), "refined", sample.face_rule.crop_px),
         ):
             shape: list[str | int | None] = ["N", network_side_px, network_side_px, 3]
             graph = helper.make_graph(
-                [helper.make_node("Max", list(inputs), [output])],
+                [helper.make_node("Max", list(inputs[:2]), [output])],
                 "idle",
-                [helper.make_tensor_value_info(one, TensorProto.UINT8, shape) for one in inputs],
+                [
+                    helper.make_tensor_value_info(
+                        one, TensorProto.UINT8, [*shape[:3], 4] if one == "reference" else shape
+                    )
+                    for one in inputs
+                ],
                 [helper.make_tensor_value_info(output, TensorProto.UINT8, shape)],
             )
             files[name] = Path(folder) / name
             model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
             onnx.save(model, str(files[name]))
         crop = replace(sample.crop, out_width_px=side_px, out_height_px=side_px)
-        return store.publish(replace(sample, id=actor_id, crop=crop, preset="idle"), files)
+        face = NetworkShape(base_channels=1, downsamplings=0, blocks=0)
+        generator = replace(face, reference=facts is not None)
+        idle = replace(sample, id=actor_id, crop=crop, generator=generator, face=face, wardrobe=facts, preset="idle")
+        return store.publish(idle, files)
 
 
 @asynccontextmanager
-async def idle_stack(*sides_px: int, max_sessions: int) -> AsyncIterator[tuple[LocalStack, grpc.aio.Channel]]:
-    """Run real processes with the actors `idle-256` and so on; return them and a channel to the orchestrator."""
+async def idle_stack(
+    *sides_px: int, max_sessions: int, wardrobe: Path | None = None
+) -> AsyncIterator[tuple[LocalStack, grpc.aio.Channel]]:
+    """Run real processes with the actors `idle-256` and so on; return them and a channel to the orchestrator.
+
+    wardrobe: see `idle_actor`; for a single size.
+    """
     os.environ["ORCHESTRATOR_MAX_SESSIONS"] = str(max_sessions)
     for stage in ("POSE", "NORMALIZE"):
         os.environ[f"{stage}_MAX_STREAMS"] = str(2 * max_sessions)
     with tempfile.TemporaryDirectory() as folder:
         actors = Path(folder) / "actors"
         for side_px in sides_px:
-            idle_actor(ActorStore(actors), f"idle-{side_px}", side_px)
+            idle_actor(ActorStore(actors), f"idle-{side_px}", side_px, wardrobe)
         async with local_stack(actors, Path(folder) / "logs") as stack, open_channel(stack.address) as channel:
             yield stack, channel
 

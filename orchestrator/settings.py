@@ -133,6 +133,11 @@ class OrchestratorSettings(ServerSettings):
         """Return the TLS for calls to the stages; None for plaintext."""
         return channel_tls("stage_", self.stage_ca, self.stage_certificate, self.stage_key)
 
+    def background_limits(self) -> PictureLimits:
+        """Return the limits of a background picture: a config may hold one beside the largest checkpoint."""
+        room_bytes = max(LARGEST_PICTURES_BYTES - self.max_checkpoint_bytes, 0)
+        return PictureLimits(max_side_px=self.max_frame_side_px, max_bytes=min(self.max_frame_bytes, room_bytes))
+
     def picture_limits(self) -> PictureLimits:
         """Return the limits of a client's picture."""
         return PictureLimits(max_side_px=self.max_frame_side_px, max_bytes=self.max_frame_bytes)

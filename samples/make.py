@@ -1,4 +1,4 @@
-"""Make the sample videos: `python -m samples.make clip|footage|truth|joints|stills -o PATH`."""
+"""Make the sample videos and the sample actor: `python -m samples.make clip|footage|truth|joints|stills|actor`."""
 
 if __name__ == "__main__":  # before the imports, so that a signal during them does not print a traceback
     from serving.process.entry import begin
@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import av
@@ -31,6 +32,9 @@ from samples.renderer.choreography import Dance
 from samples.renderer.draw import Picture, Renderer
 from samples.renderer.geometry import Floats
 from samples.renderer.proportions import joints_m, pose_skeleton
+from serving.actors.actor import METADATA_FILE
+from serving.actors.store import ActorStore
+from serving.errors import ActorNotFound, ActorUnusable
 from serving.process.atomic_files import folder_written_whole, why_unwritable, written_whole
 from serving.process.entry import started
 
@@ -130,6 +134,24 @@ def stills(out: Out = Path("stills.png"), size: Size = 256) -> None:
     ]
     _write_png(out, np.hstack(columns))
     typer.echo(f"{out}: {len(columns)} poses of both performers")
+
+
+@app.command()
+def actor(trained: Path = Path("out/sample/actors"), out: Out = Path("samples/actors")) -> None:
+    """Take the served version of the trained sample actor into the repository, as its only version."""
+    try:
+        served = ActorStore(trained).load("sample")
+    except (ActorNotFound, ActorUnusable) as error:
+        raise typer.BadParameter(f"{trained} has no sample actor that can be served: {error}") from error
+    if served.folder is None:
+        raise RuntimeError("an actor that was loaded has a folder")
+    files = {path.name: path for path in sorted(served.folder.iterdir()) if path.name != METADATA_FILE}
+    with TemporaryDirectory(dir=out) as fresh:
+        ActorStore(Path(fresh)).publish(served, files)
+        shutil.rmtree(out / "sample", ignore_errors=True)
+        (Path(fresh) / "sample").rename(out / "sample")
+    total = sum(path.stat().st_size for path in (out / "sample").rglob("*") if path.is_file())
+    typer.echo(f"{out / 'sample'}: version {served.version} of {trained}, {total / 1e6:.1f} MB")
 
 
 def _make(shot: Shot, out: Path, *, crf: int, workers: int, work: Path | None, beside: bool = True) -> None:

@@ -214,6 +214,7 @@ def quick_256() -> Preset:
         face=None,
         minutes=15.0,
         pictures=700,
+        discriminator_channels=16,
         references=ReferenceRules(),
         jitter=Jitter(),
     )
@@ -240,6 +241,7 @@ def fine_512() -> Preset:
         generator=replace(quick.generator, base_channels=32),
         minutes=120.0,
         pictures=1500,
+        discriminator_channels=32,
     )
 
 

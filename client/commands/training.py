@@ -150,6 +150,7 @@ def _check_videos(files: list[Path]) -> None:
 def _consent(display: Display) -> str:
     """Ask the person at the terminal; tell a script what is stored without an answer."""
     if sys.stdin.isatty():
-        return str(typer.prompt("Who agreed, when, and to what? It is kept with the actor", err=True))
+        question = "Who agreed, when, and to what? It is kept with the actor, which contains pictures of the person"
+        return str(typer.prompt(question, err=True))
     display.note(f'consent: "{NOT_STATED}" is stored with the actor; --consent "who, when, to what" sets it')
     return NOT_STATED

@@ -89,6 +89,7 @@ class DanceClient:
                 actor.served_percent,
                 actor.size_bytes,
                 _wardrobe(actor),
+                actor.bare_warp,
             )
             for actor in listed.actors
         ]

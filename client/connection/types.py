@@ -25,7 +25,7 @@ class ActorListing:
     """One version of an actor, as the server lists it. unavailable: why it cannot be served, or empty.
 
     served_percent: its share of the sessions that name no version; 0 also if the server does not report it. size_bytes:
-    of all its files; 0 if unknown. wardrobe: None for an actor without one.
+    of all its files; 0 if unknown. wardrobe: None for an actor without one. bare_warp: whether it is not trained yet.
     """
 
     actor: str
@@ -38,6 +38,7 @@ class ActorListing:
     served_percent: float = 0.0
     size_bytes: int = 0
     wardrobe: ListedWardrobe | None = None
+    bare_warp: bool = False
 
 
 @dataclass(frozen=True, slots=True)

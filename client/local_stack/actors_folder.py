@@ -34,6 +34,7 @@ def _listing(listed: ListedVersion) -> ActorListing:
         percent,
         actor.size_bytes,
         None if actor.wardrobe is None else ListedWardrobe(actor.wardrobe.key_frames, actor.wardrobe.facings),
+        actor.is_bare_warp,
     )
 
 

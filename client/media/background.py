@@ -11,7 +11,7 @@ from typing import Final
 from client.errors import CommandError, UsageError
 from motion.documents import BadDocument, read_bounded
 from motion.frame import EncodedPicture, FrameSize, Picture, PictureEncoding
-from serving.errors import BadPicture
+from serving.errors import BadPicture, UnreadableVideo
 from serving.pictures.background import Background, Colour
 from serving.pictures.codec import PictureLimits, decode_picture, encode_picture, encoding_of, size_of
 from serving.pictures.compositing import covering
@@ -48,7 +48,7 @@ class ChosenBackground:
 def chosen_background(text: str | None) -> ChosenBackground:
     """Read --background: `transparent`, `green`, `#RRGGBB`, or the file of a picture or a video; None for no choice.
 
-    Raises UsageError, CommandError, and UnreadableVideo for a file that is neither.
+    Raises UsageError and CommandError.
     """
     if text is None:
         return ChosenBackground()
@@ -67,8 +67,11 @@ def chosen_background(text: str | None) -> ChosenBackground:
         )
     if _is_picture(path):
         return ChosenBackground(Background(picture=_picture_to_send(path)))
-    with VideoReader(text):  # report a file that is neither before anything starts
-        return ChosenBackground(Background(transparent=True), path)
+    try:
+        with VideoReader(text):
+            return ChosenBackground(Background(transparent=True), path)
+    except UnreadableVideo as error:
+        raise CommandError(f"--background {text} is neither a JPEG or PNG picture nor a video: {error}") from error
 
 
 class BackgroundVideo:

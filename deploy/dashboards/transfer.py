@@ -109,18 +109,28 @@ TRANSFER: Final = board(
             "short",
             query(f"sum by (pod) (dance_sessions{{{PODS}}}) and sum by (pod) (dance_session_capacity > 0)", "{{pod}}"),
             query(f"sum(dance_session_capacity{{{PODS}}})", "places"),
+            width=6,
         ),
         lines(
             "Frames in flight",
             "Accepted and not yet answered.",
             "short",
             query(f"sum(dance_frames_in_flight{{{PODS}}})", "in flight"),
+            width=6,
+        ),
+        lines(
+            "Wardrobes in memory",
+            "Of actors that sessions draw, and of those that sessions drew before. Sessions of a version share one.",
+            "bytes",
+            query(f"sum by (pod) (dance_wardrobe_bytes{{{PODS}}})", "{{pod}}"),
+            width=6,
         ),
         lines(
             "Rejected tokens",
             "Calls without a valid token.",
             "short",
             query(f"sum(increase(dance_unauthenticated_total{{{PODS}}}[$__rate_interval])) or vector(0)", "rejected"),
+            width=6,
         ),
         row("Processes"),
         lines(

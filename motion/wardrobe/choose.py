@@ -26,7 +26,7 @@ _HIDDEN: Final = np.array([2.4 if limb is Limb.TORSO else 0.8 for limb in Limb])
 _UNDER_FEATURES, _UNDER_HIDDEN, _UNDER_FLAWS = 0.5, 2.0, 0.3
 _MIRRORED: Final = 0.15
 """How much better the other hand, mirrored, must fit: the light falls on it from the wrong side."""
-_STEADINESS: Final = 0.1
+_STEADINESS: Final = 0.3
 """How much better another key frame must be than the one chosen before."""
 _FORMAT: Final = struct.Struct(f"<B{LAYER_COUNT}h")
 

@@ -59,8 +59,11 @@ _ANKLE_RADIUS, _WRIST_RADIUS, _CROTCH_RADIUS = 0.16, 0.08, 0.17
 """The same at other places, in torso lengths. Trousers often end above the ankle, and sleeves before the wrist."""
 _CROTCH_BELOW: Final = 0.10
 """The middle of the crotch below the middle of the hips, in torso lengths."""
+_FEATHER: Final = 0.016
+"""The softness of a piece's edge, in torso lengths."""
 _THREAD: Final = 0.025
-"""Strips thinner than twice this, in torso lengths, are removed."""
+_THREADS: Final = {Limb.TORSO: 0.06, Limb.RIGHT_THIGH: 0.05, Limb.LEFT_THIGH: 0.05}
+"""Strips thinner than twice this, in torso lengths, are removed; wider ones from these broad limbs."""
 _JOINT_RADIUS: Final = 0.8
 """The radius of the disc around a joint that bends, in radii of the limb."""
 FAR: Final = 9.0
@@ -187,7 +190,9 @@ def _cut(limb: Limb, regions: Regions, score: Weights) -> Cut:
     if limb is Limb.HEAD:
         weights *= _fading_below(box, regions.body)
     elif limb not in HANDS:
-        weights = _without_threads(weights, regions.body.scale_px)
+        weights = _without_threads(weights, _THREADS.get(limb, _THREAD) * regions.body.scale_px)
+    # The blur must not reach pixels outside the person.
+    weights = np.minimum(cv2.GaussianBlur(weights, (0, 0), _FEATHER * regions.body.scale_px), covered)
     core = distances[limb] < _CORE
     hidden = 1 - float((own * covered)[core].mean()) if core.any() else 1.0
     if limb in RIGHT_ARM or limb in LEFT_ARM:
@@ -195,14 +200,13 @@ def _cut(limb: Limb, regions: Regions, score: Weights) -> Cut:
     inner = None
     if limb in UNDER_LAYERS:
         middle = np.clip((_INNER_FROM - distances[limb]) / (_INNER_FROM - _INNER_TO), 0, 1)
-        # The blur must not reach pixels outside the person.
         inner = np.minimum(cv2.GaussianBlur(weights * middle, (0, 0), 0.7), covered)
     return Cut(box, weights, inner, hidden)
 
 
-def _without_threads(weights: Weights, scale_px: float) -> Weights:
+def _without_threads(weights: Weights, half_width_px: float) -> Weights:
     """Remove thin strips, such as the rest of a sleeve along an arm: moved elsewhere, they stick out."""
-    side_px = 2 * round(_THREAD * scale_px) + 1
+    side_px = 2 * round(half_width_px) + 1
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side_px, side_px))
     return np.asarray(cv2.morphologyEx(weights, cv2.MORPH_OPEN, brush), np.float32)
 

@@ -113,8 +113,9 @@ def depth_order(body: PlacedBody) -> list[Limb]:
         *(leg[::-1] for leg in legs if leg not in raised),
         (Limb.TORSO,),
         *raised,
+        [arm[0] for arm in arms],  # an upper arm hardly ever covers the face, a forearm does
         (Limb.HEAD,),
-        *arms,
+        *(arm[1:] for arm in arms),
     ]
     return [limb for part in parts for limb in part]
 

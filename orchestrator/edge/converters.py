@@ -230,6 +230,7 @@ def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
         summary.label_map_version = actor.label_map_version
         summary.body.CopyFrom(converters.body_stats_to_proto(actor.body))
         summary.size_bytes = actor.size_bytes
+        summary.bare_warp = actor.is_bare_warp
         if actor.wardrobe is not None:
             summary.wardrobe.key_frames = actor.wardrobe.key_frames
             summary.wardrobe.facings.extend(actor.wardrobe.facings)

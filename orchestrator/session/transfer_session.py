@@ -171,7 +171,7 @@ class Session:
         check_answers(config, actor)
         wardrobe = None if actor.wardrobe is None else await self._shared.wardrobes.borrow(actor)
         self._borrowed = wardrobe is not None
-        scene = await loop.run_in_executor(disk, Scene, config, actor, settings.picture_limits())
+        scene = await loop.run_in_executor(disk, Scene, config, actor, settings.background_limits())
         precision = await self._loaded_actor()
         dancer_at = None if self._resumed is None else self._resumed.dancer_at
         pose = PoseStage(connections.pose, config.pose, settings, live=config.live, dancer_at=dancer_at)

@@ -17,16 +17,10 @@ from motion.clock import FrameTimeError, SourceClock, checked_rate_hz
 from motion.frame import FrameSize
 from motion.pose import Pose
 from motion.retarget import Retargeting, Transform, apply_transform, retarget
+from motion.smoothing.median import MAX_WINDOW_FRAMES, Table, centred_median, window_half_frames
 from services.normalize.calibration import SourceBody, between, on_one_spot
 from services.normalize.rules import NormalizeRules
-from services.normalize.smoothing import (
-    MAX_WINDOW_FRAMES,
-    Table,
-    centred_median,
-    one_euro,
-    table_of,
-    window_half_frames,
-)
+from services.normalize.smoothing import one_euro, table_of
 from services.normalize.state import JointMemory, Memory, Placing, fingerprint, from_bytes, to_bytes
 from serving.errors import BadInput
 

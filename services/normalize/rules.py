@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from motion.smoothing.median import MEDIAN_WINDOW_SECONDS
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NormalizeRules:
     """How poses are smoothed, held and eased. Raises ValueError for a value that is not positive."""
 
-    median_window_seconds: float = 0.1
+    median_window_seconds: float = MEDIAN_WINDOW_SECONDS
     """Width of the centred median, at most 7 frames. Below 20 fps it would hold fewer than 3; One-Euro smooths then."""
     hold_seconds: float = 0.15
     """How long a joint that vanishes is held at its last place."""

@@ -1,24 +1,16 @@
-"""Smoothing of joints over time: a centred median with look-ahead, a One-Euro filter without.
-
-A table of joints is `[J, 3]` float32: x and y in pixels, and the confidence, 0 if the joint was not seen.
-"""
+"""Smoothing of joints over time without look-ahead: a One-Euro filter."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.pose import Pose
+from motion.smoothing.median import Table
 from services.normalize.rules import NormalizeRules
-
-Table = NDArray[np.float32]
-
-MAX_WINDOW_FRAMES: Final = 7
 
 
 def table_of(pose: Pose | None) -> Table:
@@ -28,33 +20,6 @@ def table_of(pose: Pose | None) -> Table:
         table[:, :2] = pose.joints_px
         table[:, 2] = pose.confidence
     return table
-
-
-def window_half_frames(frame_rate_hz: float, window_seconds: float) -> int:
-    """Return how many frames the median uses on either side.
-
-    The window is the odd number of frames nearest to `window_seconds`, at most 7. Of two equally near it is the wider
-    one, so 0.1 s is 3 frames from 20 fps on. For a single frame the result is 0, no median: at 5 fps a wider window
-    would erase the motion.
-    """
-    return min(math.floor(window_seconds * frame_rate_hz / 2), MAX_WINDOW_FRAMES // 2)
-
-
-def centred_median(window: Sequence[Table]) -> Table:
-    """Return the median of each joint over the tables in which it was seen.
-
-    window: an odd number of tables, in any order. An even number of sightings takes the mean of the middle two. A joint
-    seen in half of the tables or fewer is unseen in the result.
-    """
-    tables_NJ3 = np.stack(window)
-    seen_NJ = tables_NJ3[..., 2] > 0
-    count_J = seen_NJ.sum(axis=0)
-    ordered_NJ3 = np.sort(np.where(seen_NJ[..., None], tables_NJ3, np.float32(np.inf)), axis=0)
-    kept_J = np.flatnonzero(2 * count_J > len(window))
-    median = np.zeros_like(tables_NJ3[0])
-    last = count_J[kept_J] - 1
-    median[kept_J] = (ordered_NJ3[last // 2, kept_J] + ordered_NJ3[(last + 1) // 2, kept_J]) / 2
-    return np.asarray(median, np.float32)
 
 
 def one_euro(

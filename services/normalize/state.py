@@ -20,8 +20,8 @@ from motion.body import BodyMeasure, BodyStats, RunningBody
 from motion.documents import parsed, shortened
 from motion.frame import FrameSize
 from motion.retarget import Retargeting, Transform
+from motion.smoothing.median import MAX_WINDOW_FRAMES, Table
 from services.normalize.calibration import FARTHEST_LOG_SCALE, Easing, SourceBody
-from services.normalize.smoothing import MAX_WINDOW_FRAMES, Table
 
 _FORMAT: Final = b"dance-normalize-1\n"
 _HEADER: Final = struct.Struct("<18s8sII")  # format, fingerprint of the config, CRC-32 of the rest, length of the JSON

@@ -94,8 +94,8 @@ class Actor:
     """One version of an actor: everything except the weights.
 
     frame_size, frame_rate_hz: of the actor's footage, whose pixels `crop` and `body` refer to.
-    trained, scores: records for people to read; no code here depends on them. wardrobe: None for actors that are drawn
-    without a reference.
+    trained, scores: records for people to read; nothing that is served depends on them. wardrobe: None for actors that
+    are drawn without a reference.
     """
 
     id: str
@@ -114,6 +114,11 @@ class Actor:
     scores: dict[str, Any] = field(default_factory=dict)
     consent: str = ""
     wardrobe: WardrobeFacts | None = None
+
+    @property
+    def is_bare_warp(self) -> bool:
+        """Whether its network is untrained and only lays the reference over the plate; to be shown to people."""
+        return self.trained.get("bare_warp") is True
 
     @property
     def generator_path(self) -> Path:
@@ -136,9 +141,14 @@ class Actor:
         return self.folder / WARDROBE_FILE
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files beside actor.json: networks, plate and wardrobe."""
+        return tuple(_size_limits(self))
+
+    @property
     def size_bytes(self) -> int:
         """The size of all files together, of those that exist."""
-        files = [self.folder / METADATA_FILE, *_size_limits(self)]
+        files = (self.folder / METADATA_FILE, *self.files)
         return sum(path.stat().st_size for path in files if path.is_file())
 
     def read_wardrobe(self) -> Wardrobe:

@@ -21,6 +21,10 @@ _KEPT: Final = (0.2, 0.9)
 """Opacities that `without_old_place` maps to 0 and 1."""
 _SHADOW: Final = (0.10, 0.03)
 """Levels of the brightest channel that stand for a shadow on the floor, which is black: from not at all to surely."""
+_FAINT: Final = (0.02, 0.06)
+"""Opacities between which a shadow becomes as opaque as it was drawn; below, it is a network's noise."""
+_INVISIBLE_LEVELS: Final = 2
+"""Opacities of 255 that change no pixel of the background by more than two levels."""
 _NARROW_PX, _WIDE_PX = 1.5, 5.0
 """Standard deviations over which `without_old_place` spreads the person's colours, for pictures of 512 pixels."""
 _LEAST_SCALE: Final = 0.7
@@ -96,9 +100,9 @@ def without_old_place(person: RgbaPicture) -> RgbaPicture:
     The outermost pixels of a filmed person are mixed with what was behind them. They get the colours of the nearest
     pixels that are surely the person's, and the edge becomes one or two pixels narrower. Shadows stay as they are.
     """
-    x_px, y_px, width_px, height_px = cv2.boundingRect(cv2.extractChannel(person, 3))
+    x_px, y_px, width_px, height_px = _box(person, round(255 * _FAINT[0]))
     if width_px == 0:
-        return person
+        return np.zeros_like(person)
     scale = max(_LEAST_SCALE, max(person.shape[:2]) / 512)
     margin_px = round(3 * _WIDE_PX * scale)
     rows = slice(max(y_px - margin_px, 0), y_px + height_px + margin_px)
@@ -137,13 +141,20 @@ def covering(picture: Picture, width_px: int, height_px: int) -> Picture:
 
 
 def _lay(person: RgbaPicture, below: Picture) -> None:
-    x_px, y_px, width_px, height_px = cv2.boundingRect(cv2.extractChannel(person, 3))
+    x_px, y_px, width_px, height_px = _box(person, _INVISIBLE_LEVELS)
     if width_px == 0:
         return
     box = np.s_[y_px : y_px + height_px, x_px : x_px + width_px]
     *colours, alpha = _possible(person[box])
     through = cv2.multiply(below[box], cv2.merge([cv2.bitwise_not(alpha)] * 3), scale=1 / 255)
     below[box] = cv2.add(through, cv2.merge(colours))
+
+
+def _box(person: RgbaPicture, most_levels: int) -> tuple[int, int, int, int]:
+    """Return x, y, width and height of the part whose opacity exceeds `most_levels`; networks leave a faint veil."""
+    _, seen = cv2.threshold(cv2.extractChannel(person, 3), most_levels, 255, cv2.THRESH_BINARY)
+    x_px, y_px, width_px, height_px = cv2.boundingRect(seen)
+    return x_px, y_px, width_px, height_px
 
 
 def _resized(person: RgbaPicture, width_px: int, height_px: int) -> RgbaPicture:
@@ -171,7 +182,9 @@ def _clean(person: RgbaPicture, scale: float) -> RgbaPicture:
     shadow = cv2.LUT(np.maximum.reduce(cv2.split(levels)[:3]), _ramp(*_SHADOW))
     own = np.maximum.reduce([weight, 1 - near / _LEAST_WEIGHT, shadow])
     narrowed = cv2.LUT(person[..., 3], _ramp(*_KEPT))
-    opacity = narrowed + shadow * (person[..., 3] / np.float32(255) - narrowed)
+    faint = _ramp(_FAINT[0], _FAINT[1])
+    drawn = cv2.LUT(person[..., 3], faint) * (person[..., 3] / np.float32(255))
+    opacity = narrowed + shadow * (drawn - narrowed)
     shares = (own * opacity, (1 - own) * opacity / np.maximum(near, _TINY))
     mixed = [colour * shares[0] + around * shares[1] for colour, around in zip(straight, colours, strict=True)]
     return np.asarray(cv2.convertScaleAbs(cv2.merge([*mixed, opacity * 255])), np.uint8)

@@ -18,6 +18,7 @@ from serving.pictures.codec import encode_picture
 from serving.rpc import converters
 from serving.rpc.channels import open_channel
 from tests.pipeline.fake_stages import SIDE_PX, person
+from tests.tiny_wardrobes import with_arms_turned
 from video.reader import VideoReader
 
 PATIENCE_SECONDS = 300.0
@@ -33,8 +34,9 @@ Answered = Callable[[int], Awaitable[None]]
 
 
 def moving_poses(count: int) -> list[transfer_pb2.TransferFrame]:
-    """Frames with the joints of a person who steps from side to side."""
-    return [_posed(t, _shifted(person(), 6 * np.sin(t / 5))) for t in range(count)]
+    """Frames with the joints of a person who steps from side to side and swings the arms."""
+    dancing = (with_arms_turned(person(), 1 - np.cos(t / 9)) for t in range(count))
+    return [_posed(t, _shifted(pose, 6 * np.sin(t / 5))) for t, pose in enumerate(dancing)]
 
 
 def pictures_of(path: Path, count: int) -> list[transfer_pb2.TransferFrame]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytest_asyncio
 from dance.v1 import transfer_pb2
@@ -13,7 +14,9 @@ from dance.v1 import transfer_pb2
 from serving.actors.store import ActorStore
 from tests.faults.dancer import Answers, dance, moving_poses, pictures_of
 from tests.faults.deployment import Deployment
+from tests.pipeline.fake_stages import SIDE_PX, person
 from tests.tiny_actors import publish_tiny
+from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
@@ -24,10 +27,12 @@ QUICK = (0, 13, 29, 44, FRAMES - 2)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def deployment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
-    """One deployment for all kills of this module."""
+    """One deployment for all kills of this module, with an actor who has a face network and a wardrobe."""
     folder = tmp_path_factory.mktemp("deployment")
     (folder / "tiny").mkdir()
-    publish_tiny(ActorStore(folder / "actors"), folder / "tiny", "tiny", bias=3)
+    wardrobe = tiny_wardrobe([with_arms_turned(person(), angle) for angle in np.linspace(0, 2, 8)], SIDE_PX)
+    store = ActorStore(folder / "actors")
+    publish_tiny(store, folder / "tiny", "tiny", bias=3, side_px=SIDE_PX, wardrobe=wardrobe)
     async with Deployment(folder, folder / "actors") as running:
         yield running
 
@@ -37,6 +42,7 @@ async def unbroken(deployment: Deployment) -> list[bytes]:
     """The pictures of an undisturbed dance."""
     answers, _, sessions = await dance(deployment.address, moving_poses(FRAMES))
     assert sessions == 1
+    assert len(set(pictures(answers))) > FRAMES // 2
     return pictures(answers)
 
 

@@ -167,6 +167,17 @@ async def test_a_resumed_session_returns_the_same_bytes(
     assert [answer.picture.data for answer in rest] == [answer.picture.data for answer in whole[at + 1 :]]
 
 
+async def test_a_retried_frame_returns_the_same_bytes(stacks: tuple[Stack, Stack]):
+    """A generator that fails on a frame is asked again for the frame and the person, with the same inputs."""
+    steady, stumbling = stacks
+    frames = [pose_frame(number, with_arms_turned(person(), 0.2 * number)) for number in range(4)]
+    stumbling.triton.stumbles.at(2)
+    _, expected = await dance(steady.stub, asked(background=TRANSPARENT, encoding=PNG), *frames)
+    _, answers = await dance(stumbling.stub, asked(background=TRANSPARENT, encoding=PNG), *frames)
+    assert stumbling.triton.stumbles.count == 1
+    assert [answer.picture.data for answer in answers] == [answer.picture.data for answer in expected]
+
+
 async def test_the_whole_frame_keeps_the_plate_where_nothing_is_drawn(stacks: tuple[Stack, Stack], wardrobe: Wardrobe):
     """Around the person the plate is the file's own, inside the crop too; a background replaces all of it."""
     stack, _ = stacks
@@ -194,6 +205,14 @@ async def test_the_whole_frame_may_be_transparent(stacks: tuple[Stack, Stack], w
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
+        (
+            asked(
+                background=transfer_pb2.Background(
+                    picture=frame_pb2.Picture(encoding=PNG, width_px=4, height_px=4, data=bytes(8 * 2**20))
+                )
+            ),
+            "config.background.picture.data: has 8388608 bytes, at most 8126464 are accepted",
+        ),
         (asked("ben", background=GREEN), "config.background: actor 'ben' version 1 was published without a wardrobe"),
         (
             asked(background=TRANSPARENT, encoding=frame_pb2.PICTURE_ENCODING_JPEG),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from dance.v1 import transfer_pb2
 
-from motion.pose import Pose
+from motion.pose import MAX_POSITION_PX, Pose
 from motion.wardrobe.draw import Reference, draw_reference
 from motion.wardrobe.pieces import Wardrobe
 from orchestrator.stages import reference
@@ -196,6 +196,25 @@ async def test_sessions_of_a_version_share_one_wardrobe(stacks: tuple[Stack, Sta
         assert await dancing.rest() == []
     await dance(stack.stub, configured("cara"), *frames()[:1])
     assert reads == ["cara"]
+
+
+async def test_no_pose_breaks_the_drawing(stacks: tuple[Stack, Stack]):
+    """Joints far away, in one point, in a line, half unseen or all unseen: every frame is answered with a picture."""
+    stack, _ = stacks
+    random, base = np.random.default_rng(7), person()
+    shape = base.joints_px.shape
+    odd = [
+        np.full(shape, MAX_POSITION_PX), np.full(shape, -MAX_POSITION_PX), np.zeros(shape), base.joints_px * [1, 0],
+        base.joints_px * [0, 1], base.joints_px * 1e4, base.joints_px + np.array([0, 1e4]),
+        *(random.uniform(-MAX_POSITION_PX, MAX_POSITION_PX, shape) for _ in range(6)),
+        *(random.uniform(-40, 100, shape) for _ in range(6)),
+    ]  # fmt: skip
+    poses = [Pose(joints_px.astype(np.float32), base.confidence) for joints_px in odd]
+    poses += [Pose(base.joints_px, random.random(len(base.confidence)).round().astype(np.float32)) for _ in range(12)]
+    poses += [Pose(base.joints_px, np.zeros_like(base.confidence)), base]
+    sent = [pose_frame(number, pose) for number, pose in enumerate(poses)]
+    _, answers = await dance(stack.stub, configured("cara"), *sent)
+    assert [answer.WhichOneof("result") for answer in answers] == ["picture"] * len(poses)
 
 
 async def test_a_damaged_wardrobe_is_named(stacks: tuple[Stack, Stack]):

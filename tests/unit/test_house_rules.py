@@ -27,7 +27,7 @@ ALLOWED = {
     },
 }  # fmt: skip
 ROOMS = {
-    "motion": ("wardrobe", "people", "keypoint_files"),
+    "motion": ("wardrobe", "people", "keypoint_files", "smoothing"),
     "serving": ("rpc", "inference", "actors", "pictures", "observability", "transport", "process"),
     "services.pose": ("openpose", "rtmpose", "mediapipe", "models"),
     "services.generator": ("triton",),

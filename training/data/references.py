@@ -45,7 +45,7 @@ class ReferenceRules:
     incomplete: float = 0.15
     left_out: float = 0.12
     made_up: float = 0.35
-    share_logit: float = 1.5
+    share_logit: float = 1.0
 
     def __post_init__(self) -> None:
         shares = (self.noisy, self.incomplete, self.left_out, self.made_up)

@@ -73,7 +73,8 @@ def _person(wardrobe: Wardrobe, facing: str) -> Picture | None:
     # A profile is best at its narrowest, the front and the back at their widest.
     turned = shoulders if facing in ("left", "right") else -shoulders
     hidden = np.where(wardrobe.has[shown][:, : len(Limb)], wardrobe.hidden[shown], 1).mean(axis=1)
-    best = shown[int((turned + 2 * hidden).argmin())]
+    flawed = wardrobe.flaws[shown][:, : len(Limb)].mean(axis=1)
+    best = shown[int((turned + 2 * hidden + 2 * flawed).argmin())]
     allowed = np.arange(wardrobe.key_frames) == best
     drawn = draw_reference(wardrobe, wardrobe.poses[best], allowed=allowed).picture
     rows, columns = np.flatnonzero(drawn[..., 3].any(axis=1)), np.flatnonzero(drawn[..., 3].any(axis=0))

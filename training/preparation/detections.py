@@ -22,6 +22,7 @@ from motion import skeleton
 from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
+from motion.smoothing.median import MEDIAN_WINDOW_SECONDS, smoothed, window_half_frames
 from services.pose.mediapipe.estimator import PoseEstimator
 from serving.process.atomic_files import written_whole
 from serving.process.memory import give_freed_back
@@ -33,6 +34,8 @@ from training.preparation.frame_quality import MEASURES, QualityMeter
 from training.preparation.imported_poses import ImportedPoses, drawn_mask, explains
 
 CHUNK_FRAMES: Final = 200
+_CUT: Final = 0.1
+"""Between frames a tenth of a second apart, a body that moves by this fraction of the picture's height was cut."""
 _LONGEST_MASK_SIDE_PX: Final = 640
 """MediaPipe's own masks have 256 pixels for the whole person; more than this is interpolation."""
 
@@ -117,6 +120,7 @@ def find_person(
     keep: Callable[[int, Picture], None] = lambda frame, picture: None,
     on_known: Callable[[int], None] | None = None,
     more_facts: Callable[[], Mapping[str, Any]] = dict,
+    rate_hz: float = 0,
 ) -> Detections:
     """Detect the person in every frame of one file, or read from `folder` what an earlier run detected.
 
@@ -125,14 +129,15 @@ def find_person(
     kept. meter: measures the frames; None leaves the measures NaN. imported: poses to use instead of MediaPipe's, whose
     masks are still used where they show the same person. keep: called with every decoded frame and its number.
     on_known: called instead of `on_frame` for frames that are only passed over. more_facts: called at the end for facts
-    to keep with the detections; "frames_lost" and "notes" are read back.
+    to keep with the detections; "frames_lost" and "notes" are read back. rate_hz: poses are smoothed over a tenth of a
+    second, as served ones are; 0 leaves them as found.
     Raises ValueError for footage without frames.
     """
     complete_path = folder / COMPLETE_FILE
     if not complete_path.is_file():
         look = _Look(folder, on_frame, on_known or on_frame, meter, imported, keep)
         facts: dict[str, Any] = look.at(iter(open_footage())) | dict(more_facts())
-        _gather_poses(folder, facts["frames"])
+        _gather_poses(folder, facts["frames"], rate_hz, facts["height_px"])
         with written_whole(complete_path) as partial:
             partial.write_text(json.dumps(facts))
     facts = json.loads(complete_path.read_text())
@@ -243,12 +248,17 @@ def _values(pose: Pose | None) -> NDArray[np.float32]:
     return np.concatenate([pose.joints_px, pose.confidence[:, None]], axis=1)
 
 
-def _gather_poses(folder: Path, frames: int) -> None:
-    """Write all chunks' poses into one file, in which each can be read directly."""
+def _gather_poses(folder: Path, frames: int, rate_hz: float, height_px: int) -> None:
+    """Write all chunks' poses, smoothed, into one file, in which each can be read directly."""
 
-    def chunks() -> Iterator[NDArray[np.float32]]:
+    def found() -> Iterator[NDArray[np.float32] | None]:
         for start in range(0, frames, CHUNK_FRAMES):
             with np.load(_chunk_path(folder, start)) as stored:
-                yield stored["poses"]
+                for pose in stored["poses"]:
+                    yield None if np.isnan(pose[0, 0]) else pose
 
-    write_array(folder / POSES_FILE, (frames, skeleton.JOINT_COUNT, 3), np.dtype(np.float32), chunks())
+    half = window_half_frames(rate_hz, MEDIAN_WINDOW_SECONDS)
+    nobody = _values(None)
+    poses = (nobody if pose is None else pose for pose in smoothed(found(), half, _CUT * height_px))
+    shape = (frames, skeleton.JOINT_COUNT, 3)
+    write_array(folder / POSES_FILE, shape, np.dtype(np.float32), (pose[None] for pose in poses))

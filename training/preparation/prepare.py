@@ -233,6 +233,7 @@ class _Preparation:
             keep=keep,
             on_known=counting("passing over what is known"),
             more_facts=notes.facts,
+            rate_hz=self.rate_hz,
         )
 
     def _imported(self, file: int) -> ImportedPoses | None:

@@ -13,7 +13,7 @@ from tests.unit.deploy.manifests import DEPLOY, ROOT, Document, of_kind, read, w
 # Triton's own metrics; tests/contract/test_triton_pod.py finds them in a running Triton.
 OF_TRITON = {"nv_inference_queue_duration_us", "nv_inference_request_success"}
 ADAPTER = DEPLOY / "optional" / "hpa" / "prometheus-adapter.values"
-STAGES = {"pose", "normalize", "label_map", "generator", "face", "encode"}
+STAGES = {"pose", "normalize", "label_map", "reference", "generator", "face", "encode"}
 
 
 @cache

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from samples.cast import ACTOR, SOURCE
 from samples.make import Shot, app, render_frames, write_video
 from samples.renderer.draw import Picture
+from serving.actors.store import ActorStore
+from tests.tiny_actors import publish_tiny
 
 
 def test_help_names_every_command() -> None:
@@ -61,6 +63,29 @@ def test_finished_frames_are_kept(tmp_path) -> None:
     assert joints_px.shape == (3, 25, 2)
     expected = ACTOR.renderer(64, 64).render(SOURCE.dance.pose_at(2 / 25)).joints_px
     np.testing.assert_array_equal(joints_px[2], expected)
+
+
+def test_the_trained_actor_replaces_the_one_before_it(tmp_path) -> None:
+    """The served version becomes version 1, with all of its files; the versions before it are gone."""
+    trained, out = ActorStore(tmp_path / "trained"), ActorStore(tmp_path / "actors")
+    for _ in range(2):
+        publish_tiny(trained, tmp_path, "sample")
+    for _ in range(3):
+        publish_tiny(out, tmp_path, "sample")
+    answer = CliRunner().invoke(app, ["actor", "--trained", str(trained.root), "-o", str(out.root)])
+    assert answer.exit_code == 0, answer.output
+    assert [path.name for path in (out.root / "sample").iterdir()] == ["1"]
+    assert [path.name for path in out.root.iterdir()] == ["sample"]
+    assert out.load("sample").read_plate().shape == trained.load("sample").read_plate().shape
+
+
+def test_an_actor_that_is_not_served_is_not_taken(tmp_path) -> None:
+    """Without a version that can be served, the actor in the repository stays."""
+    out = ActorStore(tmp_path / "actors")
+    publish_tiny(out, tmp_path, "sample")
+    answer = CliRunner().invoke(app, ["actor", "--trained", str(tmp_path / "none"), "-o", str(out.root)])
+    assert answer.exit_code == 2
+    assert out.load("sample").version == 1
 
 
 @pytest.mark.slow

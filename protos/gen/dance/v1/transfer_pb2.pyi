@@ -264,7 +264,7 @@ class WardrobeSummary(_message.Message):
     def __init__(self, key_frames: _Optional[int] = ..., facings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ActorSummary(_message.Message):
-    __slots__ = ("actor", "actor_version", "stage_size", "full_frame_size", "preset", "label_map_version", "unavailable", "body", "served_percent", "size_bytes", "wardrobe")
+    __slots__ = ("actor", "actor_version", "stage_size", "full_frame_size", "preset", "label_map_version", "unavailable", "body", "served_percent", "size_bytes", "wardrobe", "bare_warp")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     STAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -276,6 +276,7 @@ class ActorSummary(_message.Message):
     SERVED_PERCENT_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     WARDROBE_FIELD_NUMBER: _ClassVar[int]
+    BARE_WARP_FIELD_NUMBER: _ClassVar[int]
     actor: str
     actor_version: int
     stage_size: _normalize_pb2.FrameSize
@@ -287,7 +288,8 @@ class ActorSummary(_message.Message):
     served_percent: float
     size_bytes: int
     wardrobe: WardrobeSummary
-    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ..., size_bytes: _Optional[int] = ..., wardrobe: _Optional[_Union[WardrobeSummary, _Mapping]] = ...) -> None: ...
+    bare_warp: bool
+    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ..., size_bytes: _Optional[int] = ..., wardrobe: _Optional[_Union[WardrobeSummary, _Mapping]] = ..., bare_warp: bool = ...) -> None: ...
 
 class ListActorsResponse(_message.Message):
     __slots__ = ("actors",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,15 +121,17 @@ def test_versions_are_chosen_in_a_folder_and_not_on_a_server(store: ActorStore, 
 
 
 def test_the_list_says_what_a_wardrobe_shows(store: ActorStore, tmp_path: Path, capsys):
-    """Size, key frames and facings have columns; a note says that pixels of the person are inside."""
+    """Size, key frames and facings have columns; a bare warp, and that pixels of the person are inside, is said."""
     poses = [with_arms_turned(person(), angle) for angle in (0.0, 1.0)]
     assert dance(store) == 0
     assert "pictures of the person" not in "".join(capsys.readouterr())
-    publish_tiny(store, tmp_path, "dressed", side_px=64, wardrobe=tiny_wardrobe(poses, 64))
+    actor = publish_tiny(store, tmp_path, "dressed", side_px=64, wardrobe=tiny_wardrobe(poses, 64))
+    store.publish(replace(actor, trained={"bare_warp": True}), {path.name: path for path in actor.files})
     assert dance(store) == 0
     shown = capsys.readouterr()
-    (row,) = (row.split("│") for row in shown.out.splitlines() if "dressed" in row)
-    assert [cell.strip() for cell in row[6:8]] == ["0.0 MB", "2 frames: front"]
+    bare, trained = (row.split("│") for row in shown.out.splitlines() if "dressed" in row)
+    assert [cell.strip() for cell in trained[6:8]] == ["0.0 MB", "2 frames: front"]
+    assert [row[9].strip() for row in (bare, trained)] == ["ready, not trained: the bare warp", "ready"]
     assert "dressed contains pictures of the person, cut from the footage" in shown.err
     assert "person's consent" in shown.err
 

@@ -1,16 +1,25 @@
-"""Keys of checkpoints come from a file."""
+"""Checkpoints: their keys come from a file, and they contain the choice of limbs."""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.session.checkpoint import CheckpointSealer
-from serving.errors import BadSettings
+from motion.wardrobe.choose import Choice
+from motion.wardrobe.limbs import LAYER_COUNT
+from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED
+from orchestrator.session import checkpoint
+from orchestrator.session.checkpoint import CheckpointSealer, SessionState
+from orchestrator.session_config import SessionConfig
+from serving.errors import BadInput, BadSettings
 
 SECRET = secrets.token_hex(32)
 
@@ -52,3 +61,40 @@ def test_a_file_without_keys_is_named(tmp_path: Path, make: Callable[[Path], obj
     assert str(path) in str(caught.value)
     assert said in str(caught.value)
     assert SECRET[:-2] not in str(caught.value)
+
+
+CONFIG, KEY = SessionConfig(actor="anna"), bytes(32)
+STATE = SessionState(3, 7, 0.28, None, b"normalize", NOTHING_RECALLED, limbs=Choice(tuple(range(LAYER_COUNT))))
+
+
+def with_facts(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
+    """Return a checkpoint whose facts are changed, sealed again."""
+    begin, body = data.index(b"{"), data[:-32]
+    end = data.index(b"}normalize") + 1
+    facts = json.loads(body[begin:end])
+    change(facts)
+    text = json.dumps(facts).encode()
+    lengths = struct.pack("<II", len(text), len(b"normalize"))
+    body = body[: begin - len(lengths)] + lengths + text + body[end:]
+    return body + checkpoint._seal(KEY, "", body)
+
+
+def test_the_choice_of_limbs_is_kept():
+    """A checkpoint contains the last choice, which keeps the next one steady."""
+    sealer = CheckpointSealer([KEY])
+    assert sealer.open(sealer.seal(STATE, CONFIG, ""), CONFIG, "") == STATE
+
+
+def test_a_checkpoint_from_before_wardrobes_still_opens():
+    """It has no choice of limbs: a session that resumes from it on a newer server goes on as it would have."""
+    sealer = CheckpointSealer([KEY])
+    old = with_facts(sealer.seal(STATE, CONFIG, ""), lambda facts: facts.pop("limbs"))
+    assert sealer.open(old, CONFIG, "") == replace(STATE, limbs=None)
+
+
+def test_a_choice_of_other_limbs_is_refused():
+    """A checkpoint of a release with other limbs is INVALID_ARGUMENT for its field, not a failure inside."""
+    sealer = CheckpointSealer([KEY])
+    other = with_facts(sealer.seal(STATE, CONFIG, ""), lambda facts: facts.update(limbs="0102"))
+    with pytest.raises(BadInput, match=r"config.checkpoint: was made by another version of this service"):
+        sealer.open(other, CONFIG, "")

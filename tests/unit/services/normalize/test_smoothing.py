@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion.pose import Pose
 from motion.skeleton import JOINT_COUNT
 from services.normalize.rules import NormalizeRules
-from services.normalize.smoothing import centred_median, one_euro, table_of, window_half_frames
+from services.normalize.smoothing import one_euro, table_of
 
 RULES = NormalizeRules()
 
@@ -22,54 +20,6 @@ def table(x: float, confidence: float = 1.0) -> NDArray[np.float32]:
     if confidence:
         rows[:] = (x, 2 * x, confidence)
     return rows
-
-
-@pytest.mark.parametrize(
-    ("rate_hz", "half"),
-    [
-        *((0, 0), (5, 0), (12, 0), (15, 0), (20, 1), (23.976, 1), (24, 1), (25, 1), (29.97, 1), (30, 1)),
-        *((50, 2), (60, 3), (70, 3), (120, 3), (240, 3)),
-    ],
-)
-def test_the_window_is_a_tenth_of_a_second_and_never_erases_the_motion(rate_hz, half):
-    """The odd number of frames nearest to 0.1 s, at most 7; no median for fewer than 3."""
-    assert window_half_frames(rate_hz, 0.1) == half
-
-
-def test_the_median_drops_an_outlier():
-    """One outlier in five frames changes nothing."""
-    window = [table(x) for x in (1, 2, 900, 4, 5)]
-    np.testing.assert_array_equal(centred_median(window)[:, :2], np.tile([4, 8], (JOINT_COUNT, 1)))
-
-
-@pytest.mark.parametrize(("sightings", "kept"), [(3, False), (4, True)])
-def test_a_joint_needs_a_majority_of_sightings(sightings, kept):
-    """Of seven frames, four must have seen the joint; the zeros of unseen frames do not count as positions."""
-    window = [table(10 + i, 1.0 if i < sightings else 0.0) for i in range(7)]
-    median = centred_median(window)
-    assert (median[:, 2] > 0).all() == kept
-    expected = 11.5 if kept else 0
-    np.testing.assert_array_equal(median[:, 0], expected)
-
-
-@given(
-    st.lists(st.lists(st.one_of(st.none(), st.integers(-1000, 1000)), min_size=5, max_size=5), min_size=1, max_size=9)
-)
-def test_the_median_is_numpys_over_the_sightings(columns):
-    """For each joint the result is the median of the positions at which it was seen."""
-    window = []
-    for frame in range(5):
-        rows = np.zeros((JOINT_COUNT, 3), np.float32)
-        for joint, column in enumerate(columns):
-            if column[frame] is not None:
-                rows[joint] = (column[frame], -column[frame], 0.5)
-        window.append(rows)
-    median = centred_median(window)
-    for joint, column in enumerate(columns):
-        seen = [x for x in column if x is not None]
-        expected = np.median(seen) if len(seen) >= 3 else 0
-        assert median[joint, 0] == expected
-        assert median[joint, 1] == -expected
 
 
 def filtered(positions_px: NDArray[np.float64], rate_hz: float, rules: NormalizeRules = RULES) -> NDArray[np.float32]:

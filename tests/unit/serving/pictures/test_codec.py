@@ -11,7 +11,7 @@ import pytest
 
 from motion.frame import EncodedPicture, PictureEncoding
 from serving.errors import BadPicture
-from serving.pictures.codec import PictureLimits, check_picture, decode_picture, encode_picture
+from serving.pictures.codec import PictureLimits, check_picture, decode_picture, decode_rgba, encode_picture
 
 
 @pytest.fixture
@@ -108,3 +108,26 @@ def test_too_many_bytes_are_refused(pixels: np.ndarray):
     """The limit on bytes applies whatever the header claims."""
     with pytest.raises(BadPicture, match="at most 10"):
         check_picture(encode_picture(pixels, PictureEncoding.RAW), PictureLimits(max_bytes=10))
+
+
+def test_pictures_with_an_opacity_survive_exactly():
+    """PNG and RAW_RGBA keep all four channels, with straight alpha."""
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 4), np.uint8)
+    for encoding in (PictureEncoding.PNG, PictureEncoding.RAW_RGBA):
+        encoded = encode_picture(pixels, encoding)
+        assert (encoded.width_px, encoded.height_px) == (7, 5)
+        np.testing.assert_array_equal(decode_rgba(encoded), pixels)
+
+
+def test_an_opacity_is_refused_where_none_is_expected():
+    """RAW_RGBA is no frame of a client; a PNG without an opacity is no person."""
+    raw = encode_picture(np.zeros((5, 7, 4), np.uint8), PictureEncoding.RAW_RGBA)
+    with pytest.raises(BadPicture, match="expected JPEG, PNG or RAW, got RAW_RGBA"):
+        check_picture(raw)
+    with pytest.raises(BadPicture, match="RAW_RGBA 7x5 takes 140 bytes, got 139"):
+        decode_rgba(EncodedPicture(PictureEncoding.RAW_RGBA, 7, 5, raw.data[:-1]))
+    opaque = encode_picture(np.zeros((5, 7, 3), np.uint8), PictureEncoding.PNG)
+    with pytest.raises(BadPicture, match="is a PNG without an opacity"):
+        decode_rgba(opaque)
+    with pytest.raises(BadPicture, match="expected PNG or RAW_RGBA, got JPEG"):
+        decode_rgba(encode_picture(np.zeros((5, 7, 3), np.uint8), PictureEncoding.JPEG))

@@ -42,11 +42,12 @@ def of_colour(*colour: int, width_px: int = SIDE_PX, height_px: int = SIDE_PX) -
 
 
 def test_a_person_lies_over_the_background():
-    """Opaque pixels are the person's, clear ones the background's, and the rest lies between them, to half a level."""
+    """Opaque pixels are the person's, clear ones the background's, and the rest lies between them, to two levels."""
     person, background = disc(), of_colour(10, 60, 220)
     over = laid_over(person, background)
     expected = person[..., :3] + background * (1 - person[..., 3:] / 255)
-    assert np.abs(over - expected).max() <= 0.51
+    assert np.abs(over - expected).max() <= 2
+    assert np.abs(over - expected)[person[..., 3] > 2].max() <= 0.51
     assert (background == (10, 60, 220)).all()
 
 
@@ -55,7 +56,18 @@ def test_nothing_lies_over_the_background():
     background = of_colour(1, 2, 3)
     nobody = np.zeros((SIDE_PX, SIDE_PX, 4), np.uint8)
     assert (laid_over(nobody, background) == background).all()
-    assert without_old_place(nobody) is nobody
+    assert not without_old_place(nobody).any()
+
+
+def test_a_faint_veil_disappears():
+    """Networks leave an opacity of one or two levels around the person: it is not laid over another background."""
+    person = disc()
+    veiled = np.maximum(person, np.array([1, 1, 1, 2], np.uint8))
+    cleaned = without_old_place(veiled)
+    assert not cleaned[person[..., 3] == 0].any()
+    background = of_colour(250, 250, 250)
+    assert (laid_over(cleaned, background)[:8] == 250).all()
+    assert np.abs(laid_over(veiled, background).astype(int) - laid_over(person, background)).max() <= 2
 
 
 def test_straight_and_premultiplied_colours_are_two_forms_of_one_picture():

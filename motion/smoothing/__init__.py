@@ -1,0 +1,1 @@
+"""Smoothing of joints over time, where later frames are known."""
