@@ -24,7 +24,7 @@ from training.data.lazy import Lazy
 from training.data.split import Split, split_by_length
 from training.place.steady_camera import SteadyCamera
 
-PREPARATION_VERSION: Final = 5
+PREPARATION_VERSION: Final = 6
 """The cache's version. Raise it when the reader's pictures or the rules for poses, masks, plate or props change."""
 
 ARRAYS: Final = ("pictures", "targets", "labels", "masks", "props")

@@ -255,10 +255,9 @@ class _Preparation:
         """The plate, the fraction of it that was never seen, and where other people were found; all kept."""
         picture_path, facts_path = self.home / "plate.png", self.home / "plate.json"
         if not facts_path.is_file():
-            paths = sorted((self.home / "kept").glob("*.npy"))
+            paths = self._kept(seen)
             paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, PLATE_FRAMES).round().astype(int))]
             frames = [int(path.stem) for path in paths]
-            paths = self._steadied(seen, paths)
             pictures = Lazy(len(paths), lambda i: np.load(paths[i], mmap_mode="r"))
             masks = Lazy(len(frames), lambda i: seen.mask(frames[i]))
             self.on_progress("making the plate", 0, 1)
@@ -285,16 +284,17 @@ class _Preparation:
                 partial.write_text(json.dumps(facts))
         return read_picture(picture_path), json.loads(facts_path.read_text())
 
-    def _steadied(self, seen: Detections, paths: list[Path]) -> list[Path]:
-        """The files of kept frames, held still: the plate reads each of them many times."""
-        if seen.camera is None:
-            return paths
-        steady = [path.parent / "steady" / path.name for path in paths]
-        for path, written in zip(paths, steady, strict=True):
-            if not written.is_file():
+    def _kept(self, seen: Detections) -> list[Path]:
+        """The files of the frames kept for the plate, which reads each of them many times; held still."""
+        kept = self.home / "kept"
+        if seen.camera is not None:
+            steady = kept / "steady"
+            for path in sorted(kept.glob("*.npy")):
                 picture = seen.steadied(int(path.stem), np.load(path))
-                write_array(written, picture.shape, picture.dtype, [picture])
-        return steady
+                write_array(steady / path.name, picture.shape, picture.dtype, [picture])
+                path.unlink()
+            kept = steady
+        return sorted(kept.glob("*.npy"))
 
     def _split(self, table: FrameTable) -> Split:
         return split_by_length(table.seen.tolist(), self.rate_hz)

@@ -75,7 +75,9 @@ def test_what_is_neither_is_refused_in_words(tmp_path: Path):
     with pytest.raises(UsageError, match=r"--background blue: there is no such file; expected transparent, green"):
         chosen_background("blue")
     (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(CommandError, match=r"notes\.txt is neither a JPEG or PNG picture nor a video: .*cannot be read as a video"):
+    with pytest.raises(
+        CommandError, match=r"notes\.txt is neither a JPEG or PNG picture nor a video: .*cannot be read as a video"
+    ):
         chosen_background(str(tmp_path / "notes.txt"))
     cut = picture_file(tmp_path / "cut.png", 400, 400)
     cut.write_bytes(cut.read_bytes()[:60])
