@@ -26,12 +26,12 @@ _HEIGHT: Final = 0.45
 """Of a hidden part, which has the outline of a standing person, as a fraction of the picture's height."""
 
 
-def _hidden_at(size: tuple[int, int], place: float) -> NDArray[np.bool_]:
-    height_px, width_px = size
-    hidden = np.zeros(size, np.uint8)
+def _hidden_at(picture: Picture, place: float) -> NDArray[np.bool_]:
+    height_px, width_px = picture.shape[:2]
+    hidden = np.zeros((height_px, width_px), np.uint8)
     centre, tall = (round(place * width_px), round(0.55 * height_px)), round(_HEIGHT * height_px)
-    cv2.ellipse(hidden, centre, (tall // 7, tall // 2), 0, 0, 360, 1, -1)
-    cv2.circle(hidden, (centre[0], centre[1] - tall // 2), tall // 8, 1, -1)
+    cv2.ellipse(hidden, centre, (tall // 7, tall // 2), 0, 0, 360, (1,), -1)
+    cv2.circle(hidden, (centre[0], centre[1] - tall // 2), tall // 8, (1,), -1)
     return hidden > 0
 
 
@@ -61,7 +61,7 @@ def main() -> None:
     for name, fill in methods.items():
         measured = []
         for place in _PLACES:
-            hidden = _hidden_at(plate.shape[:2], place)
+            hidden = _hidden_at(plate, place)
             damaged = np.where(hidden[..., None], 0, plate).astype(np.uint8)
             began = time.process_time()
             filled = fill(damaged, hidden)

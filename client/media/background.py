@@ -102,7 +102,7 @@ class BackgroundVideo:
         """Return the picture that is shown at `seconds`, `[H, W, 3]` uint8 RGB that covers the size."""
         while self._shown is None or self._next_begins_s() <= seconds + _ROUNDING_S:
             if self._next is None:
-                self._begin_again()
+                self._begin_again(seconds)
             self._shown, self._next = self._next, next(self._frames, None)
             self._picture = None
         if self._picture is None:
@@ -117,9 +117,12 @@ class BackgroundVideo:
             return self._began_s + self._shown.seconds + 1 / self._reader.frame_rate_hz
         return self._began_s + self._next.seconds
 
-    def _begin_again(self) -> None:
+    def _begin_again(self, seconds: float) -> None:
         assert self._reader is not None
-        self._began_s = self._next_begins_s()
+        ends_s = self._next_begins_s()
+        round_s = ends_s - self._began_s
+        # A camera may pause for long: whole rounds until then need not be decoded.
+        self._began_s = ends_s + max(0.0, (seconds - ends_s) // round_s) * round_s
         self._reader.close()
         self._open()
 

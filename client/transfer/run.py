@@ -280,7 +280,13 @@ class _Run:
         if self._job.background.video is None:
             return None
         video = closing.enter_context(BackgroundVideo(self._job.background.video, size))
-        return lambda pts: video.at(float(pts * self._reader.time_base))
+        first: list[int] = []  # a stream's times may begin anywhere
+
+        def behind(pts: int) -> Picture:
+            first.extend([] if first else [pts])
+            return video.at(float((pts - first[0]) * self._reader.time_base))
+
+        return behind
 
     def _feed(self, session: ResumingSession) -> FileFeed:
         job, server_max_side_px = self._job, session.accepted.max_frame_side_px

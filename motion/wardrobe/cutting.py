@@ -37,7 +37,7 @@ _REACH: Final = 1.06
 """How far from its bone a limb is cut, in radii."""
 _OVERLAP_OF_NEIGHBOURS, _OVERLAP_OF_OTHERS = 0.40, 0.02
 """How far pieces extend into another limb's pixels, in radii. Neighbours overlap, so that a bent joint stays closed."""
-_OVERLAP_AT_SHOULDERS: Final = 0.08
+_OVERLAP_AT_SHOULDERS: Final = 0.25
 """The same between torso and upper arm, which turn far: a longer overlap would stand off as a flap."""
 _SHOULDERS: Final = ({Limb.TORSO, Limb.RIGHT_UPPER_ARM}, {Limb.TORSO, Limb.LEFT_UPPER_ARM})
 _TORSO_DISTANCE: Final = 0.62
@@ -61,9 +61,10 @@ _CROTCH_BELOW: Final = 0.10
 """The middle of the crotch below the middle of the hips, in torso lengths."""
 _FEATHER: Final = 0.016
 """The softness of a piece's edge, in torso lengths."""
-_THREAD: Final = 0.025
-_THREADS: Final = {Limb.TORSO: 0.06, Limb.RIGHT_THIGH: 0.05, Limb.LEFT_THIGH: 0.05}
-"""Strips thinner than twice this, in torso lengths, are removed; wider ones from these broad limbs."""
+_THREADS: Final = (0.025, 0.055)
+"""Strips thinner than twice the first, in torso lengths, are removed; from thighs and hems, twice the second."""
+_WIDE_THREADS_FROM: Final = -0.25
+"""Where the hem begins, from the hips on, in torso lengths; above it, collars are thin."""
 _JOINT_RADIUS: Final = 0.8
 """The radius of the disc around a joint that bends, in radii of the limb."""
 FAR: Final = 9.0
@@ -188,9 +189,12 @@ def _cut(limb: Limb, regions: Regions, score: Weights) -> Cut:
     own = np.minimum(own, beside_neighbours)
     weights = covered * np.clip((_REACH - distances[limb]) / _EDGE, 0, 1) * own
     if limb is Limb.HEAD:
-        weights *= _fading_below(box, regions.body)
+        below = _beyond(box, regions.body.ends_px[Limb.HEAD, ::-1], regions.body.scale_px)
+        weights *= np.clip((_NECK_TO - below) / (_NECK_TO - _NECK_FROM), 0, 1)
     elif limb not in HANDS:
-        weights = _without_threads(weights, _THREADS.get(limb, _THREAD) * regions.body.scale_px)
+        narrow, wide = (_without_threads(weights, part * regions.body.scale_px) for part in _THREADS)
+        far = _beyond(box, regions.body.ends_px[limb], regions.body.scale_px) > _WIDE_THREADS_FROM
+        weights = np.where(far, wide, narrow) if limb is Limb.TORSO else wide if limb in UNDER_LAYERS else narrow
     # The blur must not reach pixels outside the person.
     weights = np.minimum(cv2.GaussianBlur(weights, (0, 0), _FEATHER * regions.body.scale_px), covered)
     core = distances[limb] < _CORE
@@ -245,14 +249,13 @@ def _crotch(body: PlacedBody) -> list[tuple[Floats, float]]:
     return [(end + _CROTCH_BELOW * body.scale_px * down, _CROTCH_RADIUS)]
 
 
-def _fading_below(box: Box, body: PlacedBody) -> Weights:
-    """The coverage of the head's pixels by their distance below its line: the collar fades into the torso."""
-    start, end = body.ends_px[Limb.HEAD]
-    down = (start - end) / max(math.hypot(*(start - end)), 1e-3)
-    x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5 - start[0])
-    y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5 - start[1]))[:, None]
-    below = (x * np.float32(down[0]) + y * np.float32(down[1])) / np.float32(body.scale_px)
-    return np.asarray(np.clip((_NECK_TO - below) / (_NECK_TO - _NECK_FROM), 0, 1))
+def _beyond(box: Box, line_px: Floats, scale_px: float) -> Weights:
+    """How far the box's pixels lie beyond the end of a line, in its direction, in torso lengths; negative before it."""
+    start, end = line_px
+    onward = (end - start) / max(math.hypot(*(end - start)), 1e-3) / scale_px
+    x = np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5 - end[0])
+    y = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5 - end[1]))[:, None]
+    return np.asarray(x * np.float32(onward[0]) + y * np.float32(onward[1]))
 
 
 def _before_the_torso(limb: Limb, body: PlacedBody, box: Box, distances: Weights) -> float:

@@ -88,6 +88,7 @@ def bend_hand(
     # OpenCV counts from the centre of the first pixel, points from its corner.
     from_x, from_y = sources.real - corner_px[0] - 0.5, sources.imag - corner_px[1] - 0.5
     grid = np.stack([from_x, from_y, kept], axis=-1).astype(np.float32).reshape(_GRID, _GRID, 3)
+    grid[..., 2] = cv2.blur(grid[..., 2], (3, 3))  # a single point is an error, not a gap between fingers
     x, y, share = cv2.split(_interpolated(grid, right - left, bottom - top))
     bent = cv2.remap(piece, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.rint(bent * share[..., None]).astype(np.uint8), (left, top)

@@ -48,7 +48,9 @@ class EncodeStage(OrderedStage):
     def _encode(self, frame: InFlightFrame) -> None:
         started_s = time.perf_counter()
         output = self._config.output
-        frame.output = encode_picture(self._scene.picture(frame), output.encoding, output.jpeg_quality)
+        picture = self._scene.picture(frame)
+        frame.person = None  # pictures dominate a session's memory
+        frame.output = encode_picture(picture, output.encoding, output.jpeg_quality)
         if self._config.returns.label_map:
             assert frame.label_map is not None
             frame.label_map_output = encode_picture(frame.label_map, PictureEncoding.PNG)

@@ -192,8 +192,9 @@ class CopyGenerator(GlobalGenerator):
 def copied(drawn_B5HW: Tensor, painted_B3HW: Tensor, reference_B4HW: Tensor) -> tuple[Tensor, Tensor]:
     """Lay the reference over the layer that a `CopyGenerator` drew.
 
-    painted: the drawn RGB, `reference`: premultiplied RGB of the same scale and coverage in [0, 1]. Returns the
-    person's RGB, premultiplied, `[B, 3, H, W]`, and the opacity, `[B, 1, H, W]`, to be laid over the plate.
+    drawn: what the network returned. painted: its RGB in any scale. reference: RGB of the same scale, premultiplied by
+    the coverage, and the coverage in [0, 1]. Returns the person's RGB, premultiplied, `[B, 3, H, W]`, and the opacity,
+    `[B, 1, H, W]`, to be laid over the plate.
     """
     opacity_B1HW, share_B1HW = drawn_B5HW[:, 3:4], drawn_B5HW[:, 4:]
     beside_B1HW = 1 - share_B1HW * reference_B4HW[:, 3:]

@@ -1,6 +1,7 @@
 """A random session: each frame is answered once, in order, from its own past, whatever happens around it.
 
-The model tracks how many frames were sent, how many were answered, and which picture the next one is based on.
+The model tracks how many frames were sent, how many were answered, and which picture and which choice of the actor's
+limbs the next one is based on.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import tempfile
 from collections import deque
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+import numpy as np
 import pytest
 from dance.v1 import transfer_pb2
 from hypothesis import HealthCheck, settings
@@ -23,13 +26,31 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from motion.pose import Pose
+from motion.wardrobe.choose import Choice
+from motion.wardrobe.draw import draw_reference
+from motion.wardrobe.pieces import Wardrobe
 from serving.observability import metrics
+from serving.pictures.codec import decode_rgba
+from serving.pictures.compositing import with_straight_alpha
+from serving.rpc import converters
 from tests.pipeline.chain import Dancing, Stack, configured, pixels, pose_frame, publish_actor, raw_frame, stack_of
-from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO, person
+from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, ZERO, person
+from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
 
 Result = TypeVar("Result")
 KEPT_FRAMES = 12
 """At 25 Hz the previous picture is kept for half a second; a longer gap restarts from zero."""
+_NOTHING_DANCED = (b"", 0, ZERO, 0, None)
+
+
+@cache
+def _wardrobe() -> Wardrobe:
+    return tiny_wardrobe([with_arms_turned(person(), angle) for angle in np.linspace(0, 2, 8)], SIDE_PX)
+
+
+def _pose(sequence: int) -> Pose:
+    """The arms swing, so that the choice of limbs changes."""
+    return with_arms_turned(person(), 1 - np.cos(sequence / 2))
 
 
 class SessionMachine(RuleBasedStateMachine):
@@ -45,7 +66,8 @@ class SessionMachine(RuleBasedStateMachine):
         self._answered = 0
         self._level = ZERO
         self._drawn_at = 0
-        self._checkpoint: tuple[bytes, int, int, int] = (b"", 0, ZERO, 0)
+        self._limbs: Choice | None = None
+        self._checkpoint: tuple[bytes, int, int, int, Choice | None] = _NOTHING_DANCED
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run in the machine's own loop, with a time limit."""
@@ -63,7 +85,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     async def _begin(self) -> None:
         root = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
-        publish_actor(root / "actors", "ben", face=False)
+        publish_actor(root / "actors", "ben", face=False, wardrobe=_wardrobe())
         (root / "keys").write_text(secrets.token_hex(32))
         chain = {"checkpoint_key_file": root / "keys", "away_seconds": PATIENCE_SECONDS}
         self._stacks: list[Stack] = [
@@ -75,15 +97,17 @@ class SessionMachine(RuleBasedStateMachine):
 
     def _seen(self, sequence: int) -> Pose | str | None:
         kind = self._kinds[sequence]
-        return person() if kind == "good" else None if kind == "no_person" else "broken"
+        return _pose(sequence) if kind == "good" else None if kind == "no_person" else "broken"
 
     async def _open(self, where: int) -> None:
         self._where = where
-        data, self._answered, self._level, self._drawn_at = self._checkpoint
+        data, self._answered, self._level, self._drawn_at, self._limbs = self._checkpoint
         self._sent.clear()
         self._kinds: dict[int, str] = {}
         self._dancing = Dancing(self._stacks[where].stub)
-        await self._dancing.send(configured("ben", checkpoint=data, checkpoint_every_frames=1))
+        returned = transfer_pb2.ReturnOptions(reference=True)
+        config = configured("ben", checkpoint=data, checkpoint_every_frames=1, return_options=returned)
+        await self._dancing.send(config)
         await self._dancing.accepted()
 
     @property
@@ -98,7 +122,7 @@ class SessionMachine(RuleBasedStateMachine):
         sequence = self._next
         self._kinds[sequence] = kind
         if as_pose and kind != "bad":
-            request = pose_frame(sequence, person() if kind == "good" else None)
+            request = pose_frame(sequence, _pose(sequence) if kind == "good" else None)
         else:
             request = raw_frame(sequence)
         self.run(self._dancing.send(request))
@@ -121,12 +145,16 @@ class SessionMachine(RuleBasedStateMachine):
             self._level = (self._level + 1) % 256
             self._drawn_at = self._answered
             assert int(pixels(answer)[0, 0, 0]) == self._level
+            drawn = draw_reference(_wardrobe(), _pose(self._answered), self._limbs)
+            self._limbs = drawn.choice
+            reference = decode_rgba(converters.picture_from_proto(answer.reference))
+            np.testing.assert_array_equal(reference, with_straight_alpha(drawn.picture))
         else:
             reasons = transfer_pb2.NoPictureReason
             expected = "NO_PICTURE_REASON_BAD_FRAME" if kind == "bad" else "NO_PICTURE_REASON_NO_PERSON"
             assert reasons.Name(answer.no_picture.reason) == expected
         self._answered += 1
-        self._checkpoint = (answer.checkpoint, self._answered, self._level, self._drawn_at)
+        self._checkpoint = (answer.checkpoint, self._answered, self._level, self._drawn_at, self._limbs)
 
     @precondition(lambda self: self._dancing is not None)
     @rule(stage=st.sampled_from(["pose", "normalize", "triton"]), ahead=st.integers(0, 2))
@@ -176,7 +204,7 @@ class SessionMachine(RuleBasedStateMachine):
         for answer in self.run(self._dancing.rest()):
             self._take(answer)
         assert not self._sent
-        self._checkpoint = (b"", 0, ZERO, 0)
+        self._checkpoint = _NOTHING_DANCED
         self.run(self._open(self._where))
 
     @invariant()

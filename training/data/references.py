@@ -35,7 +35,9 @@ class ReferenceRules:
     noisy: the share of pairs whose choice of key frames is disturbed, by `noise` (standard deviation, in the costs of
     the choice). incomplete: the share of pairs that lack limbs, and left_out how often each limb is missing in them.
     made_up: the share of steps that draw made-up poses of the arms, with pixel losses only.
-    share_logit: the reference's share in a pixel, as a logit, before the first step.
+    share_logit: the reference's share in a pixel, as a logit, before the first step. copy_more: how much higher that
+    logit is when served than in training. Pixel losses teach softness; where the network does not mind, this copies
+    instead.
 
     Raises ValueError for numbers out of range.
     """
@@ -46,6 +48,7 @@ class ReferenceRules:
     left_out: float = 0.12
     made_up: float = 0.35
     share_logit: float = 1.0
+    copy_more: float = 0.5
 
     def __post_init__(self) -> None:
         shares = (self.noisy, self.incomplete, self.left_out, self.made_up)

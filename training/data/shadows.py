@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import cv2
@@ -19,6 +20,8 @@ _SHADED: Final = 4
 
 _EDGE: Final = 1 / 40
 """Room for what the fitted shadow misses, as a fraction of the picture's height."""
+
+_LONGER: Final = 1.25
 
 
 def covered_with_shadow(shadow: Shadow, mask: Mask, pose: Pose) -> tuple[Mask, Mask]:
@@ -45,8 +48,12 @@ def masks_with_shadows(
     if shadow is None:
         return masks
 
+    # A near lamp throws the upper body's shadow farther than the fitted one.
+    longer = replace(shadow, lean=_LONGER * shadow.lean, rise=_LONGER * shadow.rise)
+
     def with_shadow(index: int) -> Mask:
         mask = np.asarray(masks[index])
-        return np.maximum(mask, covered_with_shadow(shadow, mask, found[index])[1])
+        areas = [covered_with_shadow(each, mask, found[index])[1] for each in (shadow, longer)]
+        return np.maximum(mask, np.maximum(*areas))
 
     return Lazy(len(masks), with_shadow)

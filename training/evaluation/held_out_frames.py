@@ -119,10 +119,11 @@ class HeldOut:
     def film(self) -> dict[str, float | None]:
         """What transfers are compared with, of the real held-out frames; see `inner_gradient` and `least_in_film`."""
         real, poses = [picture for run in self._real for picture in run], self._poses()
-        return {
+        values = {
             "inner_gradient": inner_gradient(real, poses),
             "head_elsewhere": least_in_film(real, poses, self._prepared.crop_plate),
         }
+        return {name: None if value is None else round(value, 3) for name, value in values.items()}
 
     @property
     def _real(self) -> list[list[Picture]]:

@@ -156,6 +156,22 @@ def missed_joints(asked: Pose, found: Pose | None) -> tuple[int, int]:
     return int((wanted & ~there).sum()), int(wanted.sum())
 
 
+def missed_face(asked: Pose, found: Pose | None) -> tuple[int, int]:
+    """How many of the face's points that are asked for are not found, of how many: nearly all or nearly none of 70.
+
+    A blurred face that is near the real one in its colours is no face to a detector.
+    """
+    wanted = asked.seen[skeleton.FACE]
+    there = np.zeros_like(wanted) if found is None else found.seen[skeleton.FACE]
+    return int((wanted & ~there).sum()), int(wanted.sum())
+
+
+def share(counts: Iterable[tuple[int, int]]) -> float | None:
+    """The sum of the first numbers over that of the second; None if the second ones are 0."""
+    first, second = np.sum(list(counts), axis=0)
+    return float(first / second) if second else None
+
+
 def mean_pose_distance(asked: Sequence[Pose], found: Sequence[Pose | None]) -> float | None:
     """The mean `pose_distance` of the frames that have one; None without any."""
     each = (pose_distance(one, other) for one, other in zip(asked, found, strict=True) if other is not None)
@@ -168,13 +184,14 @@ class PoseScores:
     """The detector's results on drawn frames.
 
     distance: mean `pose_distance` in torso lengths, None without one. missed: the share of the asked joints that are
-    not found, in [0, 1]; see `missed_joints`.
+    not found, in [0, 1]; see `missed_joints`. face_missed: the same of the face's points; None if none was asked for.
     """
 
     frames: int
     frames_with_a_pose: int
     distance: float | None
-    missed: float = 0.0
+    missed: float | None = None
+    face_missed: float | None = None
 
     def to_dict(self) -> dict[str, float | int | None]:
         """The numbers by name, rounded for people."""
@@ -188,15 +205,15 @@ def score_poses(runs: Iterable[Iterable[Picture]], asked: Sequence[Sequence[Pose
     """
     found: list[Pose | None] = []
     for pictures in runs:
-        with PoseEstimator(PoseDetail.BODY) as estimator:
+        with PoseEstimator(PoseDetail.HOLISTIC) as estimator:
             found += [estimator.estimate(picture).dancer for picture in pictures]
     poses = [pose for run in asked for pose in run]
-    missed = np.sum([missed_joints(*pair) for pair in zip(poses, found, strict=True)], axis=0)
     return PoseScores(
         frames=len(found),
         frames_with_a_pose=sum(pose is not None for pose in found),
         distance=mean_pose_distance(poses, found),
-        missed=float(missed[0] / missed[1]) if missed[1] else 0.0,
+        missed=share(map(missed_joints, poses, found)),
+        face_missed=share(map(missed_face, poses, found)),
     )
 
 

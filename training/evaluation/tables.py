@@ -102,7 +102,7 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
 def _of_unseen(scores: UnseenScores) -> Table:
     rows = [(name, _number(distance, 3)) for name, distance in scores.each.items()]
     found = (
-        f"found in {scores.found} of {scores.poses}, {scores.missed:.0%} of the joints missed, "
+        f"found in {scores.found} of {scores.poses}, {scores.missed or 0:.0%} of the joints missed, "
         f"second heads in {scores.second_heads}"
     )
     return Table(

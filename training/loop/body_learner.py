@@ -9,6 +9,7 @@ picture is drawn on zeros and the discriminator sees it by itself.
 # Shapes: B the batch's pairs, H and W pixels.
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import torch
@@ -52,6 +53,13 @@ def new_body_discriminator(preset: Preset) -> MultiscaleDiscriminator:
     )
 
 
+def with_lower_share(drawn_B5HW: Tensor, logits: float) -> Tensor:
+    """What a `CopyGenerator` drew, `[B, 5, H, W]`, with the logit of the reference's share lower by `logits`."""
+    share_B1HW = drawn_B5HW[:, 4:]
+    lower_B1HW = share_B1HW / (share_B1HW + (1 - share_B1HW) * math.exp(logits))
+    return torch.cat([drawn_B5HW[:, :4], lower_B1HW], dim=1)
+
+
 class BodyLearner(Learner):
     """Trains the generator of `preset` on `pairs`, which have a plate and references if the preset has them.
 
@@ -87,7 +95,7 @@ class BodyLearner(Learner):
         if preset.references is not None:
             for network in (self.generator, self.averaged):
                 assert isinstance(network, CopyGenerator)
-                network.begin_with_copy(preset.references.share_logit)
+                network.begin_with_copy(preset.references.share_logit + preset.references.copy_more)
 
     def warm_start(self, coarse: BodyLearner) -> None:
         """Take the trunk from a generator that was trained at half size. Raises ValueError for networks without one."""
@@ -179,7 +187,9 @@ class BodyLearner(Learner):
         drawn_BCHW = self.generator(torch.cat(seen, dim=1)).float()
         if plate_B3HW is None:
             return drawn_BCHW, None
-        if reference_B4HW is not None:
+        rules = self._preset.references
+        if reference_B4HW is not None and rules is not None:
+            drawn_BCHW = with_lower_share(drawn_BCHW, rules.copy_more)
             person_B3HW, opacity_B1HW = copied(drawn_BCHW, drawn_BCHW[:, :3], reference_B4HW)
             return person_B3HW + (1 - opacity_B1HW) * plate_B3HW, opacity_B1HW
         opacity_B1HW = drawn_BCHW[:, 3:]

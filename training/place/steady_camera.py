@@ -64,8 +64,8 @@ class CameraTracker:
 
 def _fitted(moved: NDArray[np.float32], marks: NDArray[np.float32]) -> NDArray[np.float64]:
     similar, agree = cv2.estimateAffinePartial2D(moved, marks, ransacReprojThreshold=_OFF_PX)
-    if similar is None:  # type: ignore[unreachable]  # OpenCV's types leave the failure out
-        return np.full((3, 3), np.nan)
+    if similar is None:
+        return np.full((3, 3), np.nan)  # type: ignore[unreachable]  # OpenCV's types leave the failure out
     best = np.vstack([similar, [0, 0, 1]])
     if len(marks) >= _HOMOGRAPHY_MARKS:
         turned, agree_turned = cv2.findHomography(moved, marks, cv2.RANSAC, _OFF_PX)

@@ -20,6 +20,8 @@ from motion import skeleton
 from motion.crop import resized
 from motion.frame import Picture
 from motion.pose import Pose
+from motion.wardrobe.pieces import facing_of
+from motion.wardrobe.placing import Floats, measure_limbs, place
 from training.data.plate import Mask, grown
 
 _HEAD: Final = (skeleton.NOSE, skeleton.R_EYE, skeleton.L_EYE, skeleton.R_EAR, skeleton.L_EAR)
@@ -34,6 +36,7 @@ _ALONG_RANGE: Final = (-0.3, 1.5)
 _ACROSS_RANGE: Final = (-0.45, 0.45)
 """Along: in lengths of the limb. Across: in lengths of the torso, signed, so that front and back differ."""
 
+_BINS: Final = len(_LIMBS) * _ALONG_BINS * _ACROSS_BINS
 _ON_PERSON: Final = 128
 _FEWEST_FRAMES: Final = 8
 MOST_FRAMES: Final = 120
@@ -60,8 +63,23 @@ class _Places:
     bins: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Usual:
+    """What every place on the body looks like from one side.
+
+    known: `[bins]` bool, the places seen in enough frames. median: `[bins, 3]` float32. limit: `[bins]` float32, how
+    far a colour may be from the median.
+    """
+
+    known: NDArray[np.bool_]
+    median: NDArray[np.float32]
+    limit: NDArray[np.float32]
+
+
 class BodyTexture:
-    """The usual colour of every place on the body, and how much it varies.
+    """The usual colour of every place on the body, and how much it varies; for each side that the camera sees.
+
+    Without the sides, letters on the back of a person who mostly faces the camera would be props.
 
     pictures: `[H, W, 3]` uint8 RGB. masks: `[H, W]` uint8, 255 on the person. poses: in pixels of the pictures.
     Raises ValueError without a frame.
@@ -70,29 +88,17 @@ class BodyTexture:
     def __init__(self, pictures: Sequence[Picture], masks: Sequence[Mask], poses: Sequence[Pose]) -> None:
         if not len(pictures) or not len(pictures) == len(masks) == len(poses):
             raise ValueError(f"got {len(pictures)} pictures, {len(masks)} masks and {len(poses)} poses")
-        count = len(_LIMBS) * _ALONG_BINS * _ACROSS_BINS
-        means = np.full((len(pictures), count, 3), np.nan, np.float32)
-        for frame in range(len(pictures)):
-            picture, mask, pose = _searched(pictures[frame], masks[frame], poses[frame])
-            places = _places(mask, pose)
-            if places is None:
-                continue
-            hits = np.bincount(places.bins, minlength=count)
-            seen = hits > 0
-            colours = picture[places.rows, places.columns].astype(np.float64)
-            for channel in range(3):
-                sums = np.bincount(places.bins, weights=colours[:, channel], minlength=count)
-                means[frame, seen, channel] = sums[seen] / hits[seen]
-        frames_seen = np.isfinite(means[..., 0]).sum(axis=0)
-        # Heads turn: hair in the usual place of the face is not a prop.
-        head = np.arange(count) // (_ALONG_BINS * _ACROSS_BINS) == _LIMBS.index((skeleton.NECK, skeleton.NOSE))
-        self._known = (frames_seen >= _FEWEST_FRAMES) & ~head
-        self._median = np.zeros((count, 3), np.float32)
-        self._median[self._known] = np.nanmedian(means[:, self._known], axis=0)
-        spread = np.zeros(count, np.float32)
-        deviations = np.abs(means[:, self._known] - self._median[self._known]).max(axis=-1)
-        spread[self._known] = np.nanmedian(deviations, axis=0)
-        self._limit = np.maximum(_FEWEST_LEVELS, _SPREADS * spread)
+        self._lengths_px: Floats | None
+        try:
+            self._lengths_px = measure_limbs(poses)
+        except ValueError:  # no frame shows a whole limb
+            self._lengths_px = None
+        means = np.stack([_means(*frame) for frame in zip(pictures, masks, poses, strict=True)])
+        sides = np.array([self._side(pose) for pose in poses])
+        self._by_side = {side: _usual(means[sides == side]) for side in np.unique(sides).tolist()}
+
+    def _side(self, pose: Pose) -> str:
+        return "" if self._lengths_px is None else facing_of(place(pose, self._lengths_px))
 
     def cleaned(self, picture: Picture, mask: Mask, pose: Pose, plate: Picture, beside: Mask) -> Picture:
         """The picture with props painted over.
@@ -103,13 +109,13 @@ class BodyTexture:
         usual, small_mask, small_pose = _searched(picture, mask, pose)
         usual = usual.copy()
         in_front = np.zeros(small_mask.shape, np.uint8)
-        places = _places(small_mask, small_pose)
-        if places is not None:
-            known = self._known[places.bins]
+        places, here = _places(small_mask, small_pose), self._by_side.get(self._side(pose))
+        if places is not None and here is not None:
+            known = here.known[places.bins]
             rows, columns, bins = places.rows[known], places.columns[known], places.bins[known]
-            colours = self._median[bins]
+            colours = here.median[bins]
             difference = np.abs(usual[rows, columns] - colours).max(axis=-1)
-            in_front[rows, columns] = np.where(difference > self._limit[bins], 255, 0)
+            in_front[rows, columns] = np.where(difference > here.limit[bins], 255, 0)
             usual[rows, columns] = np.rint(colours).astype(np.uint8)
         small = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
         in_front = _large_parts(np.asarray(cv2.morphologyEx(in_front, cv2.MORPH_OPEN, small), np.uint8))
@@ -126,6 +132,36 @@ class BodyTexture:
         share = cv2.GaussianBlur(prop, (0, 0), 1.0)[..., None] / 255
         painted: Picture = np.rint(picture * (1 - share) + instead * share).astype(np.uint8)
         return painted
+
+
+def _means(picture: Picture, mask: Mask, pose: Pose) -> NDArray[np.float32]:
+    """The mean colour of every place on the body in one frame, `[bins, 3]`; NaN where it is not seen."""
+    picture, mask, pose = _searched(picture, mask, pose)
+    means = np.full((_BINS, 3), np.nan, np.float32)
+    places = _places(mask, pose)
+    if places is None:
+        return means
+    hits = np.bincount(places.bins, minlength=_BINS)
+    seen = hits > 0
+    colours = picture[places.rows, places.columns].astype(np.float64)
+    for channel in range(3):
+        sums = np.bincount(places.bins, weights=colours[:, channel], minlength=_BINS)
+        means[seen, channel] = sums[seen] / hits[seen]
+    return means
+
+
+def _usual(means: NDArray[np.float32]) -> _Usual:
+    """What `[F, bins, 3]` frames of one side have in common."""
+    frames_seen = np.isfinite(means[..., 0]).sum(axis=0)
+    # Heads turn: hair in the usual place of the face is not a prop.
+    head = np.arange(_BINS) // (_ALONG_BINS * _ACROSS_BINS) == _LIMBS.index((skeleton.NECK, skeleton.NOSE))
+    known = (frames_seen >= _FEWEST_FRAMES) & ~head
+    median = np.zeros((_BINS, 3), np.float32)
+    spread = np.zeros(_BINS, np.float32)
+    if known.any():
+        median[known] = np.nanmedian(means[:, known], axis=0)
+        spread[known] = np.nanmedian(np.abs(means[:, known] - median[known]).max(axis=-1), axis=0)
+    return _Usual(known, median, np.maximum(_FEWEST_LEVELS, _SPREADS * spread).astype(np.float32))
 
 
 def _searched(picture: Picture, mask: Mask, pose: Pose) -> tuple[Picture, Mask, Pose]:

@@ -24,6 +24,8 @@ _UNSEEN_NOISE: Final = 0.03
 """The same for pose distances, in torso lengths: on held-out frames, and on the fewer made-up poses."""
 _MISSED_NOISE: Final = 0.04
 """The same for the share of joints that the detector misses."""
+_FACE_MISSED_NOISE: Final = 0.1
+"""The same for the share of the face's points that the detector misses: it finds all of a face or none."""
 _FLICKER: Final = 1.3
 _FLICKER_NOISE: Final = 0.15
 """Flicker up to this ratio to the real frames' own passes, and differences up to this one do not count."""
@@ -94,6 +96,11 @@ def _worse(new: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
     heads, heads_before = (_value(scores, "unseen_poses", "second_heads") for scores in (new, served))
     if heads is not None and heads_before is not None and heads > heads_before:
         reasons.append(f"a second head in {heads} of the poses that the footage lacks, {version} in {heads_before}")
+    no_face, no_face_before = (_value(scores, "pose_distance", "face_missed") for scores in (new, served))
+    if no_face is not None and no_face_before is not None and no_face > no_face_before + _FACE_MISSED_NOISE:
+        reasons.append(
+            f"the face is lost: the detector misses {no_face:.0%} of its points, {version} {no_face_before:.0%}"
+        )
     sharp, sharp_before = (_value(scores, "held_out", "sharpness") for scores in (new, served))
     if sharp is not None and sharp_before is not None:
         if _out_of_range(sharp) > _out_of_range(sharp_before) + _SHARPNESS_NOISE:

@@ -14,7 +14,9 @@ from training.reporting import metrics
 from training.reporting.loss_curves import Curves
 
 SCORE_EVERY_SECONDS: Final = 150.0
-_COLUMNS: Final = ("minutes", "pictures", "body_ssim", "body_psnr_db", "face_ssim", "face_psnr_db")
+_COLUMNS: Final = (
+    "minutes", "pictures", "sharpness", "face_sharpness", "body_ssim", "body_psnr_db", "face_ssim", "face_psnr_db",
+)  # fmt: skip
 
 
 class HeldOutScores:
@@ -52,8 +54,9 @@ class HeldOutScores:
         for name in (f"preview/{round(seconds):06d}s.png", "preview.png"):
             write_picture(self._folder / name, sheet)
         if curves is not None:
-            curves.show(pictures, {"body_ssim": scores.body_ssim, "body_psnr_db": scores.body_psnr_db}, sheet)
-        return f"{caption}: held-out body SSIM {scores.body_ssim:.3f}, PSNR {scores.body_psnr_db:.2f} dB"
+            curves.show(pictures, {"body_ssim": scores.body_ssim, "sharpness": scores.sharpness or 0.0}, sheet)
+        sharp = "not measured" if scores.sharpness is None else f"{scores.sharpness:.2f}"
+        return f"{caption}: held-out sharpness {sharp}, body SSIM {scores.body_ssim:.3f}"
 
 
 class ScoreTable:

@@ -30,7 +30,7 @@ STEP_SECONDS = Histogram(
 LOSS = Gauge("dance_training_loss", "Loss of the last step, by its name", ["name"])
 SCORE = Gauge(
     "dance_training_score",
-    "Last scores of held-out frames: body_ssim, body_psnr_db, face_ssim, face_psnr_db",
+    "Last scores of held-out frames: sharpness, face_sharpness, body_ssim, body_psnr_db, face_ssim, face_psnr_db",
     ["metric"],
 )
 SECONDS_LEFT = Gauge("dance_training_seconds_left", "Estimated time to the end of the phase; NaN where it is not known")
@@ -99,7 +99,7 @@ def checkpoint_written() -> None:
 def scored(scores: PictureScores) -> None:
     """Show the scores of held-out frames; those of faces only if there is one."""
     for metric, value in scores.to_dict().items():
-        if value is not None and metric.endswith(("_ssim", "_psnr_db")):
+        if value is not None and metric.endswith(("_ssim", "_psnr_db", "sharpness")):
             SCORE.labels(metric).set(value)
 
 

@@ -12,7 +12,7 @@ from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from services.pose.mediapipe.estimator import PoseEstimator
-from training.evaluation.metrics import missed_joints, pose_distance
+from training.evaluation.metrics import missed_joints, pose_distance, share
 from training.evaluation.second_heads import second_heads
 
 DrawPoses = Callable[[Sequence[Pose]], list[Picture]]
@@ -31,7 +31,7 @@ class UnseenScores:
     poses: int
     found: int
     distance: float | None
-    missed: float
+    missed: float | None
     second_heads: int = 0
     each: dict[str, float | None] = field(default_factory=dict)
 
@@ -70,12 +70,11 @@ def score_unseen(
         for (name, pose), other in zip(poses.items(), found, strict=True)
     }
     distances = [distance for distance in each.values() if distance is not None]
-    missed, asked = np.sum([missed_joints(*pair) for pair in zip(poses.values(), found, strict=True)], axis=0)
     return UnseenScores(
         poses=len(poses),
         found=sum(pose is not None for pose in found),
         distance=float(np.mean(distances)) if distances else None,
-        missed=float(missed / asked) if asked else 0.0,
+        missed=share(map(missed_joints, poses.values(), found)),
         second_heads=sum(second_heads(pictures, list(poses.values()), place, in_film)),
         each=each,
     )

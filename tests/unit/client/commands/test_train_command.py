@@ -111,7 +111,7 @@ def test_recipe_options_reach_the_job(job, make_video, tmp_path):
     ("more", "words"),
     [
         (["--preset", "huge"], "there is no preset 'huge'"),
-        (["--minutes", "-1"], "--minutes: must be positive"),
+        (["--minutes", "-1"], "--minutes: cannot be negative"),
         (["--losses", "none"], "pix2pixhd, smoothing, smoothing-face"),
         (["--adversarial", "none"], "least-squares, log"),
         (["--feature-matching", "average"], "mean, sum"),
@@ -145,8 +145,8 @@ def test_a_script_without_consent_is_told_what_is_stored(job, make_video, capsys
     (settings,) = job
     assert settings.consent == "not stated"
     assert '"not stated" is stored with the actor' in capsys.readouterr().err
-    assert run(["train", str(make_video()), "--actor", "swan", "--minutes", "0"]) == 1
-    assert capsys.readouterr().err == "error: --minutes: must be positive, got 0.0\n"
+    assert run(["train", str(make_video()), "--actor", "swan", "--minutes", "-1"]) == 1
+    assert capsys.readouterr().err == "error: --minutes: cannot be negative, got -1.0\n"
 
 
 def test_a_terminal_is_asked_for_consent(job, make_video, monkeypatch):

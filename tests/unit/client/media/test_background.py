@@ -75,9 +75,7 @@ def test_what_is_neither_is_refused_in_words(tmp_path: Path):
     with pytest.raises(UsageError, match=r"--background blue: there is no such file; expected transparent, green"):
         chosen_background("blue")
     (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(
-        CommandError, match=r"notes\.txt is neither a JPEG or PNG picture nor a video: .*cannot be read as a video"
-    ):
+    with pytest.raises(CommandError, match=r"notes\.txt is neither a JPEG or PNG picture nor a video: "):
         chosen_background(str(tmp_path / "notes.txt"))
     cut = picture_file(tmp_path / "cut.png", 400, 400)
     cut.write_bytes(cut.read_bytes()[:60])
@@ -89,7 +87,7 @@ def test_what_is_neither_is_refused_in_words(tmp_path: Path):
 
 
 def test_a_video_shows_the_picture_of_each_time_and_begins_again(make_video: Callable[..., Path]):
-    """Each picture stays until the next one is due; after the last one the first follows, however often."""
+    """Each picture stays until the next one is due; after the last one the first follows, however often and late."""
     path = make_video(frames=4)
     with BackgroundVideo(path, SIZE) as video:
         assert video.at(0.0).shape == (64, 48, 3)
@@ -97,7 +95,8 @@ def test_a_video_shows_the_picture_of_each_time_and_begins_again(make_video: Cal
         first_round = [video.at((number + 0.5) * step_s) for number in range(4)]
         assert video.at(3.6 * step_s) is first_round[3]
         second_round = [video.at((number + 0.5) * step_s) for number in range(4, 8)]
-        video.at(21.5 * step_s)
+        much_later = video.at((4 * 10**6 + 2.5) * step_s)
     for first, second in zip(first_round, second_round, strict=True):
         np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(much_later, first_round[2])
     assert len({picture.tobytes() for picture in first_round}) == 4

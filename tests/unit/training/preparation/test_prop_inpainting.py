@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from motion import skeleton
 from training.preparation.prop_inpainting import BodyTexture
 
 SIDE = 96
@@ -43,6 +44,22 @@ def test_a_ball_in_front_gives_way_to_the_body(clip):
         painted = texture.cleaned(pictures[frame], masks[frame], poses[frame], plate, beside)
         before = np.abs(pictures[frame].astype(int) - clean[frame]).mean()
         assert np.abs(painted.astype(int) - clean[frame]).mean() < 0.25 * before
+
+
+def test_letters_on_the_back_are_no_prop(clip):
+    """What the person's back shows differs from the front in every frame that shows the back, and stays."""
+    _, pictures, masks, poses = clip
+    rows = np.arange(SIDE)[:, None]
+    for frame in range(0, 30, 3):  # every third frame shows the back: left and right change places
+        middle_px = poses[frame].joints_px[skeleton.MID_HIP, 0]
+        poses[frame] = poses[frame].transformed(-1, 1, 2 * middle_px, 0)
+        letters = (masks[frame] > 0) & (rows > 30) & (rows < 50)
+        pictures[frame] = np.where(letters[..., None], BALL, pictures[frame]).astype(np.uint8)
+    texture = BodyTexture(pictures, masks, poses)
+    plate, beside = np.full((SIDE, SIDE, 3), 128, np.uint8), np.zeros((SIDE, SIDE), np.uint8)
+    for frame in (3, 4):
+        painted = texture.cleaned(pictures[frame], masks[frame], poses[frame], plate, beside)
+        assert np.array_equal(painted, pictures[frame])
 
 
 def test_a_person_without_props_stays_as_it_is(clip):
