@@ -186,13 +186,12 @@ def _camera(checked: CheckedFootage) -> Finding:
     if not checked.onto_plate:
         return Finding("good", "camera", said)
     lost = f"in {camera.unknown:.0%} of the frames it could not be followed"
+    advice = (
+        "do not turn after the person: put the camera on a tripod or a shelf, where the whole dance is in the picture"
+    )
     if camera.unknown >= _MOST_UNKNOWN:
-        advice = "film in front of a place with corners, in more light, or put the camera on a tripod or a shelf"
-        return Finding("refused", "camera", f"{said}; {lost}", advice)
+        return Finding("refused", "camera", f"{said}; {lost}", f"{advice}, in front of a place with corners")
     if share >= _PANS:
-        advice = (
-            "do not turn after the person: stand where the whole dance fits into the picture, and hold the camera still"
-        )
         return Finding("refused", "camera", said, advice)
     said += "; every frame was held still" + (f"; {lost}" if camera.unknown else "")
     advice = "a tripod or a shelf keeps the place sharper"

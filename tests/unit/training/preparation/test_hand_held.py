@@ -18,13 +18,13 @@ STEPS_PX = [(4 * (i % 3), 3 * (i % 4)) for i in range(FRAMES)]
 @pytest.fixture
 def hand_held(tmp_path, monkeypatch, fake_estimator, pose_at):
     """Returns the footage's path, and the list of its frames, which show a place from places apart by `STEPS_PX`."""
-    noise = np.random.default_rng(6).integers(0, 256, (72, 96, 3)).astype(np.uint8)
-    place = cv2.GaussianBlur(cv2.resize(noise, (384, 288), interpolation=cv2.INTER_CUBIC), (0, 0), 1.5)
-    frames = [place[20 + y : 260 + y, 20 + x : 340 + x].copy() for x, y in STEPS_PX]
+    noise = np.random.default_rng(6).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    place = cv2.GaussianBlur(cv2.resize(noise, (192, 144), interpolation=cv2.INTER_CUBIC), (0, 0), 1.5)
+    frames = [place[y : y + 120, x : x + 160].copy() for x, y in STEPS_PX]
 
     def estimate(picture):
         mask = np.zeros(picture.shape[:2], np.float32)
-        mask[:32, 8:24] = 1
+        mask[:30, 10:22] = 1
         return SimpleNamespace(dancer=pose_at(16), mask=mask)
 
     monkeypatch.setattr(fake_estimator, "estimate", estimate)
@@ -39,9 +39,9 @@ def test_frames_and_poses_are_held_still(hand_held, tmp_path):
     """The place is at the same pixels in every frame and in the plate; poses move along; missing edges are not seen."""
     path, _ = hand_held
     notes = []
-    prepared = prepare(path, tmp_path / "work", 320, 320, whole_frame=True, anyway=True, say=notes.append)
+    prepared = prepare(path, tmp_path / "work", 160, 120, whole_frame=True, anyway=True, say=notes.append)
     seen = (prepared.props != UNSEEN) & (prepared.masks == 0)
-    seen[:, :80, :80] = False  # the person hides the place there
+    seen[:, :60, :60] = False  # the person hides the place there
     for picture, shown in zip(prepared.pictures, seen, strict=True):
         assert shown.mean() > 0.6
         assert np.abs(picture[shown].astype(int) - prepared.crop_plate[shown]).mean() < 4
@@ -60,15 +60,15 @@ def test_a_camera_that_stands_still_resamples_nothing(hand_held, tmp_path):
     """Frames from one place are kept to the last bit."""
     path, frames = hand_held
     frames[:] = [frames[0]] * FRAMES
-    prepared = prepare(path, tmp_path / "work", 320, 320, whole_frame=True, anyway=True)
+    prepared = prepare(path, tmp_path / "work", 160, 120, whole_frame=True, anyway=True)
     assert not (prepared.folder.parent / CAMERA_FILE).exists()
-    np.testing.assert_array_equal(prepared.pictures[7][40:280], frames[0])
+    np.testing.assert_array_equal(prepared.pictures[7], frames[0])
 
 
 def test_a_camera_that_pans_is_refused_with_words(hand_held, tmp_path):
     """The refusal says how far the camera moved, and how to film instead."""
     path, frames = hand_held
     wide = np.concatenate([frames[0], frames[0][:, ::-1]], axis=1)
-    frames[:] = [wide[:, 8 * i : 8 * i + 320].copy() for i in range(FRAMES)]
-    with pytest.raises(FootageRefused, match=r"camera: moved by \d+ pixels, .*do not turn after the person"):
-        prepare(path, tmp_path / "work", 320, 320)
+    frames[:] = [wide[:, 4 * i : 4 * i + 160].copy() for i in range(FRAMES)]
+    with pytest.raises(FootageRefused, match=r"camera: moved by .*do not turn after the person"):
+        prepare(path, tmp_path / "work", 160, 120)
