@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -64,6 +65,32 @@ def test_a_wrong_colour_costs_a_limb_its_pixel(body: PlacedBody) -> None:
     pushed, plain = cut_limbs(regions, costs), cut_limbs(regions)
     assert pushed[Limb.TORSO].weights.sum() > plain[Limb.TORSO].weights.sum()
     assert pushed[Limb.RIGHT_THIGH].weights.sum() < plain[Limb.RIGHT_THIGH].weights.sum()
+
+
+def test_thin_strips_are_left_out(body: PlacedBody) -> None:
+    """The rest of a sleeve along an arm would stick out of the moved limb."""
+    _, mask = puppet(body.pose)
+    hips_x, hips_y = np.rint(body.ends_px[Limb.TORSO, 1]).astype(int).tolist()
+    left, top = hips_x - 2, hips_y + 2
+    mask[top : top + 9] = 0
+    mask[top : top + 9, left : left + 2] = 255
+    regions = find_regions(body, mask)
+    assert regions is not None
+    cut = cut_limbs(regions)[Limb.TORSO]
+    whole = np.zeros(mask.shape, np.float32)
+    whole[cut.box.slices] = cut.weights
+    assert whole[top - 8 : top - 4, left].min() > 0.9
+    assert whole[top + 5 : top + 9, left].max() < 0.1
+
+
+def test_neighbouring_pieces_leave_no_seam(body: PlacedBody) -> None:
+    """Laid over each other in their own pose, the pieces cover every pixel well inside the person."""
+    _, mask = puppet(body.pose)
+    uncovered = np.ones(mask.shape, np.float32)
+    for cut in cuts_of(body).values():
+        uncovered[cut.box.slices] *= 1 - cut.weights
+    inside = cv2.erode(mask, np.ones((7, 7), np.uint8)) > 0
+    assert (uncovered[inside] < 0.15).mean() > 0.97
 
 
 def test_a_person_outside_the_picture_has_no_regions(standing: Pose) -> None:

@@ -65,6 +65,16 @@ def test_a_blurred_frame_is_a_flaw(poses: list[Pose]) -> None:
     assert flaws[2, Limb.TORSO] > flaws[[0, 1, 3], Limb.TORSO].max()
 
 
+def test_specks_beside_a_limb_are_no_part_of_its_piece(standing: Pose) -> None:
+    """A small part of a limb's pixels that does not touch the rest would fly beside the moved limb."""
+    picture, mask = puppet(standing)
+    mask[:] = 0
+    mask[70:110, 118:138] = 255
+    clean = make_wardrobe([picture], [mask], [standing], [0])
+    mask[114:117, 118:121] = 255
+    assert np.array_equal(make_wardrobe([picture], [mask], [standing], [0]).corners_px[0, 0], clean.corners_px[0, 0])
+
+
 def test_footage_without_a_person_is_refused(standing: Pose) -> None:
     """Without a limb in the picture the error says what is expected."""
     picture, mask = puppet(standing)
