@@ -32,6 +32,11 @@ from motion.wardrobe.moving import move_limb, move_neck, points_of_hand
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, place
 
+_OUTLINE: Final = np.array([0.15, 0.7, 0.15], np.float32)
+"""How each pixel near an outline is mixed from those beside it."""
+_AROUND: Final = np.ones((3, 3), np.uint8)
+_INSIDE: Final = 250
+"""Pixels covered more than this, with all around them, are inside."""
 _PROFILE_SHOULDERS: Final = 0.28
 _RAISED_KNEE: Final = 0.30
 """A knee less than this far below its hip, in torso lengths, is before the torso."""
@@ -79,9 +84,23 @@ def draw_reference(
             _draw_hand(picture, wardrobe, key_frame, limb, asked)
         else:
             _draw_piece(picture, wardrobe, key_frame, limb, partial(move_limb, limb), asked)
+    _soften_outline(picture)
     if wardrobe.shadow is not None:
         lay_shadow_under(picture, wardrobe.shadow, pose)
     return Reference(picture, choice)
+
+
+def _soften_outline(picture: NDArray[np.uint8]) -> None:
+    """Soften the outline of all that is drawn, in place: a lens does so too, and a hard one flickers as it moves."""
+    coverage = cv2.extractChannel(picture, 3)
+    left, top, width, height = cv2.boundingRect(coverage)
+    if not width:
+        return
+    left, top = max(left - 1, 0), max(top - 1, 0)
+    drawn = picture[top : top + height + 2, left : left + width + 2]
+    around = cv2.erode(coverage[top : top + height + 2, left : left + width + 2], _AROUND)
+    soft = cv2.sepFilter2D(drawn, -1, _OUTLINE, _OUTLINE)
+    drawn[:] = cv2.copyTo(drawn, cv2.threshold(around, _INSIDE, 255, cv2.THRESH_BINARY)[1], soft)
 
 
 def blank_reference(width_px: int, height_px: int) -> NDArray[np.uint8]:

@@ -216,3 +216,11 @@ def test_a_reference_is_laid_over_the_place(wardrobe: Wardrobe, poses: list[Pose
     assert (picture[reference[..., 3] == 0] == 90).all()
     full = reference[..., 3] == 255
     assert np.array_equal(picture[full], reference[..., :3][full])
+
+
+def test_outlines_are_soft(wardrobe: Wardrobe, poses: list[Pose]) -> None:
+    """From inside the person to outside, the coverage falls over more than a pixel."""
+    coverage = draw_reference(wardrobe, poses[3]).picture[..., 3].astype(int)
+    steps = np.abs(np.diff(coverage, axis=1))
+    assert (coverage == 255).any()
+    assert steps.max() < 200
