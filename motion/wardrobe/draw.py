@@ -27,9 +27,9 @@ from motion.wardrobe.limbs import (
     UNDER_LAYERS,
     Limb,
 )
-from motion.wardrobe.moving import move_limb, move_neck, points_of_hand
+from motion.wardrobe.moving import move_limb, move_neck
 from motion.wardrobe.pieces import Wardrobe
-from motion.wardrobe.placing import Floats, PlacedBody, place
+from motion.wardrobe.placing import Floats, PlacedBody, hand_points_of, place
 
 _OUTLINE: Final = np.array([0.15, 0.7, 0.15], np.float32)
 """How each pixel near an outline is mixed from those beside it."""
@@ -182,7 +182,7 @@ def _draw_hand(picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, h
     move = move_limb(hand, key, asked)
     if move is None:
         return
-    filmed_px, asked_px = points_of_hand(hand, key), points_of_hand(hand, asked)
+    filmed_px, asked_px = hand_points_of(hand, key), hand_points_of(hand, asked)
     if filmed_px is not None and asked_px is not None:
         moved_px = filmed_px @ move[:, :2].T + move[:, 2]
         bent = bend_hand(piece, corner_px, filmed_px, moved_px, asked_px)
