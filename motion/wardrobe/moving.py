@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.wardrobe.limbs import BONES, FOREARMS, HANDS, HEELS, Limb
-from motion.wardrobe.placing import HEAD_JOINTS, Floats, PlacedBody, hand_points
+from motion.wardrobe.placing import HEAD_JOINTS, Floats, PlacedBody, hand_points_of
 
 _SHORTEST_PX: Final = 2.5
 """Shorter limbs have no direction to turn by."""
@@ -150,7 +150,7 @@ def _dot(one: Sequence[float], other: Sequence[float]) -> float:
 
 def _move_hand(limb: Limb, key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
     """Move a hand by its 21 points, halfway drawn to the wrist; a hand that was not seen goes with its forearm."""
-    key_points, asked_points = points_of_hand(limb, key), points_of_hand(limb, asked)
+    key_points, asked_points = hand_points_of(limb, key), hand_points_of(limb, asked)
     if key_points is not None and asked_points is not None:
         move = similarity(key_points, asked_points, None, _scaled(_HAND_SCALES, scale))
         return _drawn_to_joint(move, BONES[limb].start, key, asked, _WRIST_PULL)
@@ -165,11 +165,6 @@ def _drawn_to_joint(move: Floats, joint: int, key: PlacedBody, asked: PlacedBody
     moved = move[:, :2] @ key.pose.joints_px[joint] + move[:, 2]
     move[:, 2] += share * (asked.pose.joints_px[joint] - moved)
     return move
-
-
-def points_of_hand(limb: Limb, body: PlacedBody) -> Floats | None:
-    """The 21 points of a hand in pixels, `[21, 2]`, or None if it was not seen or has an impossible size."""
-    return hand_points(limb, body.pose.joints_px.astype(np.float64), body.pose.confidence > 0, body.scale_px)
 
 
 def _scaled(scales: tuple[float, float], scale: float) -> tuple[float, float]:
