@@ -171,7 +171,7 @@ def _others(checked: CheckedFootage) -> Finding:
     else:
         said = f"another person in {found} of {of} frames that were searched again with the person painted over"
     advice = "film alone: other people in the picture are learned as part of the place or of you"
-    return _finding(_level(found / of, 1e-9, 0.5), "other people", said, advice)
+    return _finding(_level(found / of, 1e-9, 0.2), "other people", said, advice)
 
 
 def _camera(checked: CheckedFootage) -> Finding:
