@@ -72,10 +72,10 @@ load-k3s: ## load the images into this machine's k3s
 sample-clip: install ## draw samples/source_clip.mp4 again
 	$(BIN)/python -m samples.make clip -o samples/source_clip.mp4
 
-sample-actor: install ## draw the sample actor's footage and make the sample actor again (about 20 minutes on two cores)
+sample-actor: install ## draw the sample actor's footage and make the sample actor again (20 minutes on two busy cores)
 	$(BIN)/python -m samples.make footage -o out/sample/actor_footage.mp4
 	rm -rf out/sample/actors
-	$(BIN)/dance train out/sample/actor_footage.mp4 --actor sample --frames 700 --actors out/sample/actors --work out/sample \
+	$(BIN)/dance train out/sample/actor_footage.mp4 --actor sample --frames 300 --actors out/sample/actors --work out/sample \
 		--consent "Not needed: the sample actor is drawn by samples/renderer/draw.py."
 	$(BIN)/python -m samples.make actor --trained out/sample/actors
 

@@ -2,7 +2,7 @@
 
 Makes the wardrobe of prepared footage, writes and reads its file, and draws the reference and the label map of every
 pose in turns, so that other load on the machine affects both alike. Each reference follows the choice of the one
-before, as in a session. One thread.
+before, as in a session. Times are CPU times of the one thread that works.
 
 `python -m benchmarks.wardrobe FOLDER`, where FOLDER contains the arrays of one crop, such as
 `work/footage/...-preparation4/512x512-from-...`, which `dance train` leaves in its `--work` folder.
@@ -74,15 +74,15 @@ def _made(prepared: PreparedFootage, frames: list[int]) -> Wardrobe:
 
 
 def _drawn(wardrobe: Wardrobe, poses: list[Pose], rounds: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of every reference and of every label map."""
+    """CPU milliseconds of every reference and of every label map."""
     reference_ms, label_ms = [], []
     choice: Choice | None = None
     for pose in poses * rounds:
-        start_s = time.perf_counter()
+        start_s = time.thread_time()
         choice = draw_reference(wardrobe, pose, choice).choice
-        between_s = time.perf_counter()
+        between_s = time.thread_time()
         draw_label_map(pose, wardrobe.width_px, wardrobe.height_px)
-        end_s = time.perf_counter()
+        end_s = time.thread_time()
         reference_ms.append((between_s - start_s) * 1e3)
         label_ms.append((end_s - between_s) * 1e3)
     return reference_ms, label_ms

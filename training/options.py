@@ -18,7 +18,7 @@ from serving.process.option_groups import words_of
 
 FOOTAGE: Final = typer.Argument(
     metavar="FOOTAGE",
-    help="Videos of the person, whole body, from a camera that stands still; one or several, in order.",
+    help="Videos of the person, whole body, from a camera that does not follow them; one or several, in order.",
     show_default=False,
 )
 PRESETS: Final = "quick-256, quick-512, fine-512, paper-512 or paper-1024"

@@ -55,6 +55,8 @@ def agreements(limb: Limb, frames: Sequence[tuple[Picture, PlacedBody, dict[Limb
     if len(colours) < _FEWEST_FRAMES:
         return [None] * len(frames)
     usual, share = _usual(np.stack(colours).astype(np.float32), np.stack(weights))
+    if limb in HANDS:
+        usual, share = _of_skin(usual, share)
     common = iter(_common(np.stack(colours), np.stack(weights)) if limb not in HANDS else [None] * len(colours))
     return [
         None
@@ -85,6 +87,14 @@ def _usual(colours: NDArray[np.float32], weights: Weights) -> tuple[NDArray[np.f
         median = np.nan_to_num(np.nanmedian(colours, axis=0), nan=-1).astype(np.float32)
     share = (weights > 0.4).mean(axis=0).astype(np.float32)
     return median, np.clip((share - _USUAL_FROM) / (_USUAL_TO - _USUAL_FROM), 0, 1)
+
+
+def _of_skin(usual: NDArray[np.float32], share: Weights) -> tuple[NDArray[np.float32], Weights]:
+    """Fingers are at other places in every frame: the palm's colour is the usual one there, and every place counts."""
+    palm = share >= 1
+    if not palm.any():
+        return usual, share
+    return np.where((share < 0.5)[..., None], np.median(usual[palm], axis=0), usual), np.ones_like(share)
 
 
 def _agreement(

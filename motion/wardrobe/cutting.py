@@ -24,7 +24,7 @@ from motion.wardrobe.limbs import (
     UNDER_LAYERS,
     Limb,
 )
-from motion.wardrobe.placing import Floats, PlacedBody
+from motion.wardrobe.placing import Floats, PlacedBody, hand_points_of
 
 Weights = NDArray[np.float32]
 
@@ -55,7 +55,7 @@ _MOST_HEAD_COST: Final = 0.4
 """The same for the head, which keeps some collar: it joins head and shirt."""
 _NECK_FROM, _NECK_TO = 0.14, 0.24
 """Between these distances below its line, in torso lengths, the head's piece fades."""
-_ANKLE_RADIUS, _WRIST_RADIUS, _CROTCH_RADIUS = 0.16, 0.08, 0.17
+_SHOULDER_RADIUS, _ANKLE_RADIUS, _WRIST_RADIUS, _CROTCH_RADIUS = 0.12, 0.16, 0.08, 0.17
 """The same at other places, in torso lengths. Trousers often end above the ankle, and sleeves before the wrist."""
 _CROTCH_BELOW: Final = 0.10
 """The middle of the crotch below the middle of the hips, in torso lengths."""
@@ -68,6 +68,8 @@ _WIDE_THREADS_FROM: Final = -0.25
 _JOINT_RADIUS: Final = 0.8
 """The radius of the disc around a joint that bends, in radii of the limb."""
 FAR: Final = 9.0
+_FINGER_RADIUS: Final = 0.045
+"""How far from its line a finger is cut, in torso lengths: its width, and what the pose estimator errs by."""
 _HEM: Final = 0.05
 """How far the torso extends below the hips, in torso lengths."""
 
@@ -227,6 +229,9 @@ def _bending_joints(limb: Limb, body: PlacedBody) -> list[tuple[Floats, float]]:
     """Where a limb is cut as a disc, so that no gap opens however far it bends: points in pixels and radii."""
     start, end = body.ends_px[limb]
     radius = _JOINT_RADIUS * BONES[limb].radius
+    if limb is Limb.TORSO:
+        arms = [arm[0] for arm in (RIGHT_ARM, LEFT_ARM) if body.placed[arm[0]]]
+        return [(body.ends_px[arm, 0], _SHOULDER_RADIUS) for arm in arms]
     if limb in HANDS:
         return [(start, _WRIST_RADIUS)]
     if limb in HEELS:
@@ -275,6 +280,9 @@ def _box(limb: Limb, body: PlacedBody, shape: tuple[int, ...]) -> Box:
     points = _torso_corners(body) if limb is Limb.TORSO else body.ends_px[limb]
     if limb in HEELS and body.pose.confidence[HEELS[limb]] > 0:
         points = np.vstack([points, body.pose.joints_px[HEELS[limb]]])
+    hand = hand_points_of(limb, body) if limb in HANDS else None
+    if hand is not None:
+        points = np.vstack([points, hand])
     reach = BONES[limb].radius * body.scale_px * _REACH + 1
     left, top = np.clip(points.min(axis=0) - reach, 0, 1 << 20).tolist()
     right, bottom = np.clip(points.max(axis=0) + reach, -1, 1 << 20).tolist()
@@ -299,6 +307,16 @@ def _distance(limb: Limb, body: PlacedBody, box: Box) -> Weights:
         heel = body.pose.joints_px[HEELS[limb]].astype(np.float64)
         for from_px, to_px in ((start, heel), (heel, end)):
             np.minimum(distance, _distance_from_line(box, from_px, to_px), out=distance)
+    points = hand_points_of(limb, body) if limb in HANDS else None
+    if points is not None:
+        beside_fingers = np.ones(distance.shape, np.uint8)
+        fingers = [np.rint((points[list(path[1:])] - (box.left, box.top)) * 16 - 8) for path in skeleton.FINGER_PATHS]
+        lines = [np.clip(line, -(1 << 24), 1 << 24).astype(np.int32) for line in fingers]
+        cv2.polylines(beside_fingers, lines, False, (0,), 1, cv2.LINE_8, 4)
+        if not beside_fingers.all():
+            apart = cv2.distanceTransform(beside_fingers, cv2.DIST_L2, 5)
+            wider = np.float32(BONES[limb].radius / _FINGER_RADIUS)
+            np.minimum(distance, np.asarray(apart, np.float32) * wider, out=distance)
     return distance / np.float32(radius_px)
 
 

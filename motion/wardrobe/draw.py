@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import cv2
@@ -27,11 +26,18 @@ from motion.wardrobe.limbs import (
     UNDER_LAYERS,
     Limb,
 )
-from motion.wardrobe.moving import move_limb, move_neck, points_of_hand
+from motion.wardrobe.moving import move_limb, move_neck
 from motion.wardrobe.pieces import Wardrobe
-from motion.wardrobe.placing import Floats, PlacedBody, place
+from motion.wardrobe.placing import Floats, PlacedBody, hand_points_of, place
 
+_OUTLINE: Final = np.array([0.15, 0.7, 0.15], np.float32)
+"""How each pixel near an outline is mixed from those beside it."""
+_AROUND: Final = np.ones((3, 3), np.uint8)
+_INSIDE: Final = 250
+"""Pixels covered more than this, with all around them, are inside."""
 _PROFILE_SHOULDERS: Final = 0.28
+_CHIN_ABOVE: Final = 0.06
+"""The chin above the start of the head's line, in torso lengths."""
 _RAISED_KNEE: Final = 0.30
 """A knee less than this far below its hip, in torso lengths, is before the torso."""
 
@@ -69,18 +75,32 @@ def draw_reference(
             continue
         key_frame = choice.key_frames[limb]
         if limb is Limb.TORSO and Limb.HEAD not in left_out:
-            _draw_piece(picture, wardrobe, choice.key_frames[Limb.HEAD], Limb.HEAD, move_neck, asked)
+            _draw_neck(picture, wardrobe, choice.key_frames[Limb.HEAD], asked)
         if limb in UNDER_LAYERS:
             layer = LIMB_COUNT + UNDER_LAYERS.index(limb)
             if choice.key_frames[layer] != key_frame:
-                _draw_piece(picture, wardrobe, choice.key_frames[layer], layer, partial(move_limb, limb), asked)
+                _draw_piece(picture, wardrobe, choice.key_frames[layer], layer, limb, asked)
         if limb in HANDS:
             _draw_hand(picture, wardrobe, key_frame, limb, asked)
         else:
-            _draw_piece(picture, wardrobe, key_frame, limb, partial(move_limb, limb), asked)
+            _draw_piece(picture, wardrobe, key_frame, limb, limb, asked)
+    _soften_outline(picture)
     if wardrobe.shadow is not None:
         lay_shadow_under(picture, wardrobe.shadow, pose)
     return Reference(picture, choice)
+
+
+def _soften_outline(picture: NDArray[np.uint8]) -> None:
+    """Soften the outline of all that is drawn, in place: a lens does so too, and a hard one flickers as it moves."""
+    coverage = cv2.extractChannel(picture, 3)
+    left, top, width, height = cv2.boundingRect(coverage)
+    if not width:
+        return
+    left, top = max(left - 1, 0), max(top - 1, 0)
+    drawn = picture[top : top + height + 2, left : left + width + 2]
+    around = cv2.erode(coverage[top : top + height + 2, left : left + width + 2], _AROUND)
+    soft = cv2.sepFilter2D(drawn, -1, _OUTLINE, _OUTLINE)
+    drawn[:] = cv2.copyTo(drawn, cv2.threshold(around, _INSIDE, 255, cv2.THRESH_BINARY)[1], soft)
 
 
 def blank_reference(width_px: int, height_px: int) -> NDArray[np.uint8]:
@@ -119,19 +139,31 @@ def _raised(thigh: Limb, body: PlacedBody) -> bool:
 
 
 def _draw_piece(
-    picture: NDArray[np.uint8],
-    wardrobe: Wardrobe,
-    key_frame: int,
-    layer: int,
-    move_of: Callable[[PlacedBody, PlacedBody], Floats | None],
-    asked: PlacedBody,
+    picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, layer: int, limb: Limb, asked: PlacedBody
 ) -> None:
     """Move a piece and lay it over the picture, in place."""
     piece = wardrobe.piece(key_frame, layer) if key_frame >= 0 else None
-    move = move_of(wardrobe.bodies[key_frame], asked) if piece is not None else None
+    move = move_limb(limb, wardrobe.bodies[key_frame], asked) if piece is not None else None
     if piece is not None and move is not None:
         x, y = wardrobe.corners_px[key_frame, layer, :2].tolist()
         _lay_over(picture, piece, (x, y), move)
+
+
+def _draw_neck(picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, asked: PlacedBody) -> None:
+    """Fill the place of the neck with the lower rows of the head's piece, in place.
+
+    The pieces above leave it open only where no frame shows it, such as the throat of a person who always looks down.
+    The face is left out: beside a turned head it would be a second one.
+    """
+    piece = wardrobe.piece(key_frame, Limb.HEAD) if key_frame >= 0 else None
+    move = move_neck(wardrobe.bodies[key_frame], asked) if piece is not None else None
+    if piece is None or move is None:
+        return
+    key = wardrobe.bodies[key_frame]
+    x, y = wardrobe.corners_px[key_frame, Limb.HEAD, :2].tolist()
+    chin = min(max(round(float(key.ends_px[Limb.HEAD, 0, 1]) - _CHIN_ABOVE * key.scale_px) - y, 0), len(piece))
+    if chin < len(piece):
+        _lay_over(picture, piece[chin:], (x, y + chin), move)
 
 
 def _draw_hand(picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, hand: Limb, asked: PlacedBody) -> None:
@@ -143,7 +175,7 @@ def _draw_hand(picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, h
     move = move_limb(hand, key, asked)
     if move is None:
         return
-    filmed_px, asked_px = points_of_hand(hand, key), points_of_hand(hand, asked)
+    filmed_px, asked_px = hand_points_of(hand, key), hand_points_of(hand, asked)
     if filmed_px is not None and asked_px is not None:
         moved_px = filmed_px @ move[:, :2].T + move[:, 2]
         bent = bend_hand(piece, corner_px, filmed_px, moved_px, asked_px)

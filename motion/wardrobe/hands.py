@@ -27,8 +27,8 @@ _FINGERS: Final = np.array([path[2:] for path in skeleton.FINGER_PATHS])
 _KNUCKLES: Final = _FINGERS[:, :1] - 1
 _SMALLEST_PALM_PX: Final = 6.0
 """Smaller hands have no fingers to see."""
-_IN_FINGERS: Final = np.flatnonzero(_STARTS > 1)
-"""The lines of the fingers; the other six cross the palm and the ball of the thumb."""
+_IN_FINGERS: Final = _STARTS > 1
+"""Which lines are those of the fingers; the other six cross the palm and the ball of the thumb."""
 
 OTHER_HAND: Final = {Limb.RIGHT_HAND: Limb.LEFT_HAND, Limb.LEFT_HAND: Limb.RIGHT_HAND}
 _SIDES: Final = {"R": "L", "L": "R"}
@@ -151,7 +151,7 @@ def _sources(
     _, filmed_distances = _by_bones(sources[:, None], filmed, filmed, 1.0)
     excess = (distance - scale * filmed_distances.min(axis=1)) / palm_px
     kept = np.clip((_SURELY_FOREIGN - excess) / (_SURELY_FOREIGN - _FOREIGN), 0, 1)
-    return sources, np.where(np.isin(nearest, _IN_FINGERS), kept, 1.0)
+    return sources, np.where(_IN_FINGERS[nearest], kept, 1.0)
 
 
 def _by_bones(

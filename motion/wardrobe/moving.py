@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.wardrobe.limbs import BONES, FOREARMS, HANDS, HEELS, Limb
-from motion.wardrobe.placing import HEAD_JOINTS, Floats, PlacedBody, hand_points
+from motion.wardrobe.placing import HEAD_JOINTS, Floats, PlacedBody, hand_points_of
 
 _SHORTEST_PX: Final = 2.5
 """Shorter limbs have no direction to turn by."""
@@ -61,15 +61,12 @@ def move_neck(key: PlacedBody, asked: PlacedBody) -> Floats | None:
     None if either body lacks a head. The pieces above it leave open only what no frame shows, such as the throat of a
     person who always looks down.
     """
-    move = move_limb(Limb.HEAD, key, asked)
-    if move is None:
+    if not (key.placed[Limb.HEAD] and asked.placed[Limb.HEAD]):
         return None
-    narrower = move.copy()
-    narrower[:, :2] *= _NECK_WIDTH
-    start, asked_start = key.ends_px[Limb.HEAD, 0], asked.ends_px[Limb.HEAD, 0]
-    goal = asked_start + _NECK_SHARE * (asked.pose.joints_px[skeleton.NECK] - asked_start)
-    narrower[:, 2] = goal - narrower[:, :2] @ start
-    return narrower
+    key_px, asked_px = key.ends_px[Limb.HEAD], asked.ends_px[Limb.HEAD]
+    start = asked_px[0] + _NECK_SHARE * (asked.pose.joints_px[skeleton.NECK] - asked_px[0])
+    end = start + _NECK_WIDTH * (asked_px[1] - asked_px[0])
+    return along_bone(key_px, np.stack([start, end]), _NECK_WIDTH * asked.scale_px / key.scale_px)
 
 
 def along_bone(key_px: Floats, asked_px: Floats, scale: float) -> Floats:
@@ -131,19 +128,29 @@ def _move_torso(key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
     joints = [joint for joint in _TORSO_CORNERS if both[joint]]
     if len(joints) < 3:
         return by_axis
-    key_px, asked_px = key.pose.joints_px[joints].astype(np.float64), asked.pose.joints_px[joints].astype(np.float64)
-    key_middle, asked_middle = key_px.mean(axis=0), asked_px.mean(axis=0)
-    x, y = key_px - key_middle, asked_px - asked_middle
+    # Python's numbers: NumPy needs several times as long for four points.
+    at_x, at_y = zip(*key.pose.joints_px[joints].tolist(), strict=True)
+    u, v = zip(*asked.pose.joints_px[joints].tolist(), strict=True)
+    middle_x, middle_y, middle_u, middle_v = (sum(values) / len(joints) for values in (at_x, at_y, u, v))
+    x, y = [value - middle_x for value in at_x], [value - middle_y for value in at_y]
     stiffness = (_TORSO_STIFFNESS * key.scale_px) ** 2
-    (p, q), (_, r) = (x.T @ x + stiffness * np.eye(2)).tolist()
-    inverse = np.array([[r, -q], [-q, p]]) / (p * r - q * q)
-    linear = (y.T @ x + stiffness * by_axis[:, :2]) @ inverse
-    return np.hstack([linear, (asked_middle - linear @ key_middle)[:, None]])
+    xx, xy, yy = _dot(x, x) + stiffness, _dot(x, y), _dot(y, y) + stiffness
+    size = xx * yy - xy * xy
+    rows = []
+    for values, middle, (along_x, along_y) in ((u, middle_u, by_axis[0, :2]), (v, middle_v, by_axis[1, :2])):
+        to_x, to_y = _dot(values, x) + stiffness * along_x, _dot(values, y) + stiffness * along_y
+        a, b = (to_x * yy - to_y * xy) / size, (to_y * xx - to_x * xy) / size
+        rows.append((a, b, middle - a * middle_x - b * middle_y))
+    return np.array(rows)
+
+
+def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(p * q for p, q in zip(one, other, strict=True))
 
 
 def _move_hand(limb: Limb, key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
     """Move a hand by its 21 points, halfway drawn to the wrist; a hand that was not seen goes with its forearm."""
-    key_points, asked_points = points_of_hand(limb, key), points_of_hand(limb, asked)
+    key_points, asked_points = hand_points_of(limb, key), hand_points_of(limb, asked)
     if key_points is not None and asked_points is not None:
         move = similarity(key_points, asked_points, None, _scaled(_HAND_SCALES, scale))
         return _drawn_to_joint(move, BONES[limb].start, key, asked, _WRIST_PULL)
@@ -158,11 +165,6 @@ def _drawn_to_joint(move: Floats, joint: int, key: PlacedBody, asked: PlacedBody
     moved = move[:, :2] @ key.pose.joints_px[joint] + move[:, 2]
     move[:, 2] += share * (asked.pose.joints_px[joint] - moved)
     return move
-
-
-def points_of_hand(limb: Limb, body: PlacedBody) -> Floats | None:
-    """The 21 points of a hand in pixels, `[21, 2]`, or None if it was not seen or has an impossible size."""
-    return hand_points(limb, body.pose.joints_px.astype(np.float64), body.pose.confidence > 0, body.scale_px)
 
 
 def _scaled(scales: tuple[float, float], scale: float) -> tuple[float, float]:

@@ -136,6 +136,11 @@ def hand_points(limb: Limb, joints: Floats, seen: NDArray[np.bool_], scale_px: f
     return points if _PALM_LENGTHS[0] < palm < _PALM_LENGTHS[1] else None
 
 
+def hand_points_of(limb: Limb, body: PlacedBody) -> Floats | None:
+    """The `hand_points` of a placed body."""
+    return hand_points(limb, body.pose.joints_px.astype(np.float64), body.pose.confidence > 0, body.scale_px)
+
+
 def _measured_lengths(pose: Pose) -> Floats:
     """Lengths of `MEASURED_LIMBS` in pixels, `[9]`; NaN where a joint was not seen."""
     vectors = pose.joints_px[_MEASURED_ENDS] - pose.joints_px[_MEASURED_STARTS]

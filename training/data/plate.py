@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,7 +72,7 @@ def fit_plate(
     person.
     shown: `[H, W]` uint8 each, 0 where the picture shows nothing; None for a picture, or for all, that is whole.
     Raises ValueError for no pictures, or another number of masks. Pictures are read band by band and masks one by one,
-    so both may be on disk; beyond them it takes N * H * W / 8 bytes of memory.
+    so both may be on disk; beyond them it takes N * H * W / 4 bytes of memory.
     """
     if not pictures or len(pictures) != len(masks):
         raise ValueError(
@@ -80,6 +80,7 @@ def fit_plate(
         )
     height_px, width_px = pictures[0].shape[:2]
     packed_NHW8 = np.empty((len(masks), height_px, -(-width_px // 8)), np.uint8)
+    near_NHW8 = np.empty_like(packed_NHW8)
     distances_Nhw = np.empty((len(masks), -(-height_px // _BLOCK_PX), -(-width_px // _BLOCK_PX)), np.uint8)
     for index, mask in enumerate(masks):
         hidden_HW = grown(mask, person_margin_px(height_px)) >= PERSON_FROM
@@ -89,7 +90,8 @@ def fit_plate(
             hidden_HW |= gone_HW == 0
             distances_Nhw[index][_any_in_block(gone_HW == 0)] = 0
         packed_NHW8[index] = np.packbits(hidden_HW, axis=1)
-    near_Nhw = distances_Nhw < _far_enough(distances_Nhw)
+    for index, near_HW in enumerate(_too_near(distances_Nhw, width_px, height_px)):
+        near_NHW8[index] = np.packbits(near_HW, axis=1)
     plate = np.empty((height_px, width_px, 3), np.uint8)
     never_HW = np.empty((height_px, width_px), bool)
     fewest = 1 + len(masks) // _PICTURES_PER_SIGHT
@@ -98,9 +100,9 @@ def fit_plate(
         rows = slice(top, top + _BAND_ROWS)
         hidden_NHW = np.unpackbits(packed_NHW8[:, rows], axis=2, count=width_px).astype(bool)
         never_HW[rows] = (~hidden_NHW).sum(axis=0) < fewest
-        near_NHW = near_Nhw[:, top // _BLOCK_PX : -(-(top + _BAND_ROWS) // _BLOCK_PX)]
-        near_NHW = near_NHW.repeat(_BLOCK_PX, axis=1).repeat(_BLOCK_PX, axis=2)
-        hidden_NHW |= near_NHW[:, : hidden_NHW.shape[1], :width_px]
+        near_NHW = np.unpackbits(near_NHW8[:, rows], axis=2, count=width_px).astype(bool)
+        near_NHW &= ~(hidden_NHW | near_NHW).all(axis=0)  # better a near one than none
+        hidden_NHW |= near_NHW
         band_NHW3 = np.stack([picture[rows] for picture in pictures]).astype(np.int16)
         band_NHW3[hidden_NHW] = 256  # beyond all colours
         band_NHW3.sort(axis=0)
@@ -129,6 +131,15 @@ def _any_in_block(hidden_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(hidden_HW, ((0, -height_px % _BLOCK_PX), (0, -width_px % _BLOCK_PX)))
     blocks = padded.reshape(padded.shape[0] // _BLOCK_PX, _BLOCK_PX, padded.shape[1] // _BLOCK_PX, _BLOCK_PX)
     return np.asarray(blocks.any(axis=(1, 3)))
+
+
+def _too_near(distances_Nhw: NDArray[np.uint8], width_px: int, height_px: int) -> Iterator[NDArray[np.bool_]]:
+    """For each picture `[H, W]` bool: where the person is nearer than in a third of the others, without steps."""
+    whole = (distances_Nhw.shape[2] * _BLOCK_PX, distances_Nhw.shape[1] * _BLOCK_PX)
+    limit_HW = cv2.resize(_far_enough(distances_Nhw), whole, interpolation=cv2.INTER_LINEAR)
+    for distance_hw in distances_Nhw:
+        distance_HW = cv2.resize(distance_hw, whole, interpolation=cv2.INTER_LINEAR)
+        yield np.asarray(distance_HW < limit_HW)[:height_px, :width_px]
 
 
 def _far_enough(distances_Nhw: NDArray[np.uint8]) -> NDArray[np.uint8]:

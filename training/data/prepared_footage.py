@@ -22,14 +22,17 @@ from serving.process.atomic_files import read_picture
 from training.data.footage import Footage
 from training.data.lazy import Lazy
 from training.data.split import Split, split_by_length
+from training.place.steady_camera import SteadyCamera
 
-PREPARATION_VERSION: Final = 5
+PREPARATION_VERSION: Final = 6
 """The cache's version. Raise it when the reader's pictures or the rules for poses, masks, plate or props change."""
 
 ARRAYS: Final = ("pictures", "targets", "labels", "masks", "props")
 COMPLETE_FILE: Final = "complete.json"
 """Written last into the folder of a finished piece of work, with the facts about it."""
 POSES_FILE: Final = "poses.npy"
+CAMERA_FILE: Final = "camera.npy"
+"""`[F, 3, 3]`: how every frame is held still; there is none for a camera that stands still."""
 PLATE_FILE: Final = "plate.png"
 CROP_PLATE_FILE: Final = "crop_plate.png"
 """In a crop's folder, if the crop reaches beyond the footage."""
@@ -37,17 +40,20 @@ UNSEEN: Final = 128
 """The value in `props` of pixels that the footage does not show."""
 
 
-def stored_poses(parts: Sequence[NDArray[np.float32]]) -> Lazy[Pose | None]:
+def stored_poses(parts: Sequence[NDArray[np.float32]], camera: SteadyCamera | None = None) -> Lazy[Pose | None]:
     """Poses that stay on disk until they are read.
 
-    parts: `[F, J, 3]` float32 each: x, y and confidence; NaN where no person was found.
+    parts: `[F, J, 3]` float32 each: x, y and confidence; NaN where no person was found. camera: holds them still.
     """
     starts = [0, *accumulate(len(part) for part in parts)]
 
     def read(frame: int) -> Pose | None:
         part = bisect_right(starts, frame) - 1
         values = np.array(parts[part][frame - starts[part]])
-        return None if np.isnan(values[0, 0]) else Pose(values[:, :2], values[:, 2])
+        if np.isnan(values[0, 0]):
+            return None
+        pose = Pose(values[:, :2], values[:, 2])
+        return pose if camera is None else camera.pose(frame, pose)
 
     return Lazy(starts[-1], read)
 
@@ -60,7 +66,8 @@ class PreparedFootage:
     labels: the same shape, the drawn poses.
     masks: `[F, H, W]` uint8, 255 on the person. props: the same shape, 255 where there is, or may be, something other
     than the person, the place or a shadow; `UNSEEN` beyond the footage's frame, where pictures show the plate.
-    poses: in pixels of the footage; None where no person was found. plate: at the footage's size.
+    poses: in pixels of the footage, whose frames were held still if the camera moved; None where no person was found.
+    plate: at the footage's size.
     filled_plate: `[H, W, 3]` uint8 RGB, `crop_plate` if the crop reaches beyond the footage; otherwise None.
     folder: where the arrays are kept; its name describes the crop. report: facts about the footage for people.
     starts: frames that do not follow the frame before them: the first frame of each file and the first after a cut.
@@ -124,13 +131,15 @@ def load_prepared(home: Path, crop: Crop) -> PreparedFootage:
     facts = json.loads((folder / COMPLETE_FILE).read_text())
     files = [detections_folder(home, file) for file in range(facts["files"])]
     seen = [json.loads((file / COMPLETE_FILE).read_text()) for file in files]
+    size, moves_path = FrameSize(seen[0]["width_px"], seen[0]["height_px"]), home / CAMERA_FILE
+    camera = SteadyCamera(np.load(moves_path), size) if moves_path.is_file() else None
     return PreparedFootage(
         folder=folder,
         **{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS},
-        poses=stored_poses([np.load(file / POSES_FILE, mmap_mode="r") for file in files]),
+        poses=stored_poses([np.load(file / POSES_FILE, mmap_mode="r") for file in files], camera),
         plate=read_picture(home / PLATE_FILE),
         crop=Crop.from_dict(facts["stage"]),
-        frame_size=FrameSize(seen[0]["width_px"], seen[0]["height_px"]),
+        frame_size=size,
         frame_rate_hz=facts["frame_rate_hz"],
         body=BodyStats.from_dict(facts["body"]),
         report=facts["report"],

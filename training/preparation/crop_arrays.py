@@ -57,11 +57,15 @@ def write_crops(
     whole = np.full(plate.shape[:2], 255, np.uint8)
     inside = None if crop.is_inside(seen.frame_size) else crop.cut_mask(whole)
 
+    def not_shown(index: int) -> NDArray[np.bool_] | None:
+        shown = seen.shown(index)
+        cut = inside if shown is None else crop.cut_mask(shown)
+        return None if cut is None else cut < _ON_PERSON
+
     def cut_out(frame: tuple[int, Picture, Mask]) -> _Cut:
         index, picture, mask = frame
         pose = seen.poses[index]
-        cut, mask = crop.cut(picture), crop.cut_mask(mask)
-        gone = None if inside is None else inside < _ON_PERSON
+        cut, mask, gone = crop.cut(seen.steadied(index, picture)), crop.cut_mask(mask), not_shown(index)
         if gone is not None:
             cut = np.where(gone[..., None], crop_plate, cut)
         beside = beside_person(cut, crop_plate, mask)

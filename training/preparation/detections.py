@@ -29,6 +29,7 @@ from serving.process.memory import give_freed_back
 from training.data.plate import Mask
 from training.data.prepared_footage import COMPLETE_FILE, POSES_FILE, stored_poses
 from training.data.resumable_array import write_array
+from training.place.steady_camera import steady_camera
 from training.preparation.frame_quality import MEASURES, QualityMeter
 from training.preparation.imported_poses import ImportedPoses, drawn_mask, explains
 
@@ -44,6 +45,7 @@ class _Seen:
     """The detections in one file.
 
     measures: `[F, M]` float32. people: `[F]`. drawn: `[F]` bool, whether the mask was drawn around the joints.
+    moves: `[F, 3, 3]` float64, the camera's, NaN where unknown.
     """
 
     frames: int
@@ -53,6 +55,7 @@ class _Seen:
     measures: NDArray[np.float32]
     people: NDArray[np.int16]
     drawn: NDArray[np.bool_]
+    moves: NDArray[np.float64]
     frames_lost: int
     notes: tuple[str, ...]
 
@@ -60,6 +63,8 @@ class _Seen:
 class Detections:
     """The detections in all files, one file after another.
 
+    camera: how frames of a camera that moves are held still; None if it stands still. poses, masks and `steadied`
+    pictures are in pixels of frames that are held still.
     poses: one per frame in pixels of the footage, None where no person was found. measures: `[F, M]` float32, see
     `frame_quality.MEASURES`. people: `[F]`, the number found in each frame; MediaPipe never finds more than one.
     drawn_masks: the number of frames whose mask was drawn around the joints. lost_frames: frames that do not decode.
@@ -68,7 +73,8 @@ class Detections:
 
     def __init__(self, files: Sequence[_Seen]) -> None:
         self.frame_size = files[0].frame_size
-        self.poses: Sequence[Pose | None] = stored_poses([seen.poses for seen in files])
+        self.camera = steady_camera(np.concatenate([seen.moves for seen in files]), self.frame_size)
+        self.poses: Sequence[Pose | None] = stored_poses([seen.poses for seen in files], self.camera)
         self.measures = np.concatenate([seen.measures for seen in files])
         self.people = np.concatenate([seen.people for seen in files])
         self.drawn_masks = int(sum(seen.drawn.sum() for seen in files))
@@ -92,7 +98,16 @@ class Detections:
             with np.load(path) as stored:
                 self._read = path, stored["masks"]
         size = (self.frame_size.width_px, self.frame_size.height_px)
-        return np.asarray(cv2.resize(self._read[1][offset], size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        mask = np.asarray(cv2.resize(self._read[1][offset], size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        return mask if self.camera is None else self.camera.mask(frame, mask)
+
+    def steadied(self, frame: int, picture: Picture) -> Picture:
+        """A frame of the footage as a camera that stands still shows it."""
+        return picture if self.camera is None else self.camera.picture(frame, picture)
+
+    def shown(self, frame: int) -> Mask | None:
+        """`[H, W]` uint8: 255 where the steadied frame shows the place, 0 beyond its edge; None if it shows all."""
+        return None if self.camera is None else self.camera.shown(frame)
 
 
 def find_person(
@@ -127,7 +142,7 @@ def find_person(
             partial.write_text(json.dumps(facts))
     facts = json.loads(complete_path.read_text())
     paths = [_chunk_path(folder, start) for start in range(0, facts["frames"], CHUNK_FRAMES)]
-    columns: dict[str, list[NDArray[Any]]] = {"measures": [], "people": [], "drawn": []}
+    columns: dict[str, list[NDArray[Any]]] = {"measures": [], "people": [], "drawn": [], "moves": []}
     for path in paths:
         with np.load(path) as stored:
             for name, column in columns.items():
@@ -192,10 +207,11 @@ class _Look:
                         mask = np.zeros_like(mask)
                     elif not explains(mask, pose, size):
                         mask, drawn = drawn_mask(pose, size, mask.shape), True
-                measures = np.full(len(MEASURES), np.nan, np.float32)
+                measures, move = np.full(len(MEASURES), np.nan, np.float32), np.full((3, 3), np.nan)
                 if self._meter is not None:
-                    measures = self._meter.measured(self._done, picture, mask, pose)
-                facts = {"people": np.int16(people), "drawn": np.bool_(drawn)}
+                    measures = self._meter.measured(picture, mask, pose)
+                    move = self._meter.move
+                facts = {"people": np.int16(people), "drawn": np.bool_(drawn), "moves": move}
                 rows.append({"poses": _values(pose), "masks": mask, "measures": measures} | facts)
                 self._count(picture, self._on_frame)
         return rows

@@ -14,6 +14,7 @@ from training.data.split import FEWEST_FRAMES
 from training.footage_report.coverage import Flags
 from training.footage_report.coverage_checks import check_coverage
 from training.footage_report.findings import Finding, Level
+from training.place.steady_camera import SteadyCamera
 from training.preparation.frame_table import FrameTable
 
 
@@ -21,18 +22,20 @@ from training.preparation.frame_table import FrameTable
 class CheckedFootage:
     """The input of `check_footage`: the table and facts about the footage.
 
-    onto_plate: whether the network draws onto a plate, which needs a camera that stands still. crop: None if no person
-    was found. lost_frames: frames that do not decode. notes: the reader's decisions about the files.
-    looked_for_others: the number of frames searched for other people, None if the poses' source lists everyone;
-    others_found: the number of those with another person. never_seen: the fraction of the place that the person always
-    hid; None while unknown. props: the number of frames with something beside the person; None while unknown.
-    rates_hz: of the files, in order, as they are read; all are timed with the first one's.
+    onto_plate: whether the network draws onto a plate, which needs frames that are held still. camera: how that was
+    done; None if the camera stands still. crop: None if no person was found. lost_frames: frames that do not decode.
+    notes: the reader's decisions about the files. looked_for_others: the number of frames searched for other people,
+    None if the poses' source lists everyone; others_found: the number of those with another person. never_seen: the
+    fraction of the place that the person always hid; None while unknown. props: the number of frames with something
+    beside the person; None while unknown. rates_hz: of the files, in order, as they are read; all are timed with the
+    first one's.
     """
 
     table: FrameTable
     frame_size: FrameSize
     crop: Crop | None
     onto_plate: bool
+    camera: SteadyCamera | None = None
     lost_frames: int = 0
     notes: Sequence[str] = ()
     looked_for_others: int | None = None
@@ -45,6 +48,10 @@ class CheckedFootage:
 
 _MUCH: Final = 98.0
 """The percentile used as the maximum, so that single wrong measures do not count."""
+_SHAKES: Final = 0.03
+_PANS: Final = 0.1
+"""Movements of the camera as fractions of the frame's width: what shakes is warned of, what pans is refused."""
+_MOST_UNKNOWN: Final = 0.25
 _RATES_DIFFER: Final = 0.03
 """As a fraction of the first file's rate; cameras report 29.97 for 30."""
 
@@ -164,20 +171,31 @@ def _others(checked: CheckedFootage) -> Finding:
     else:
         said = f"another person in {found} of {of} frames that were searched again with the person painted over"
     advice = "film alone: other people in the picture are learned as part of the place or of you"
-    return _finding(_level(found / of, 1e-9, 0.5), "other people", said, advice)
+    return _finding(_level(found / of, 1e-9, 0.2), "other people", said, advice)
 
 
 def _camera(checked: CheckedFootage) -> Finding:
-    shifts_px = checked.table.camera_shift_px[np.isfinite(checked.table.camera_shift_px)]
+    camera, shifts_px = checked.camera, checked.table.camera_shift_px[np.isfinite(checked.table.camera_shift_px)]
     if not len(shifts_px):
         return Finding("unknown", "camera", "not measured: too little of the place can be tracked")
-    shift_px, farthest_px = float(np.percentile(shifts_px, _MUCH)), float(shifts_px.max())
-    crop = checked.crop
-    scale = crop.out_height_px / crop.height_px if crop else 256 / checked.frame_size.height_px
-    said = f"moved by {shift_px:.1f} pixels ({shift_px * scale:.1f} as drawn), at most by {farthest_px:.1f}"
-    level = _level(shift_px * scale, 1.0, 4.0) if checked.onto_plate else "good"
-    advice = "put the camera on a tripod or a shelf, and do not touch it between recordings"
-    return _finding(level, "camera", said, advice)
+    if camera is None:
+        said = f"stands still: moved by {np.percentile(shifts_px, _MUCH):.1f} pixels"
+        return Finding("good", "camera", said)
+    share = camera.shift_px / checked.frame_size.width_px
+    said = f"moved by {camera.shift_px:.0f} pixels, {share:.1%} of the frame's width"
+    if not checked.onto_plate:
+        return Finding("good", "camera", said)
+    lost = f"in {camera.unknown:.0%} of the frames it could not be followed"
+    advice = (
+        "do not turn after the person: put the camera on a tripod or a shelf, where the whole dance is in the picture"
+    )
+    if camera.unknown >= _MOST_UNKNOWN:
+        return Finding("refused", "camera", f"{said}; {lost}", f"{advice}, in front of a place with corners")
+    if share >= _PANS:
+        return Finding("refused", "camera", said, advice)
+    said += "; every frame was held still" + (f"; {lost}" if camera.unknown else "")
+    advice = "a tripod or a shelf keeps the place sharper"
+    return _finding(_level(share, _SHAKES), "camera", said, advice)
 
 
 def _light(checked: CheckedFootage) -> Finding:

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motion.frame import Picture
+from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from serving.process.atomic_files import written_whole
 from training.data.plate import PERSON_FROM, Mask, grown
+from training.place.steady_camera import CameraTracker, corner_shift_px
 
 MEASURES: Final = ("camera_shift_px", "light_levels", "change_levels", "sharpness")
 """The columns of `QualityMeter`'s measures, NaN for what was not, or could not be, measured.
@@ -26,35 +27,30 @@ SHIFT, LIGHT, CHANGE, SHARPNESS = range(4)
 
 _LONGEST_SIDE_PX: Final = 960
 _SMALL_WIDTH_PX: Final = 96
-_MARKS: Final = 300
-_FEWEST_MARKS: Final = 12
-_STRAY_PX: Final = 1.0
-"""A mark that does not return to within this distance, tracked there and back, was not tracked correctly."""
-_FEWEST_FOLLOWED: Final = 0.2
 
 
 class QualityMeter:
     """Measures the frames of one file against the first frame of the footage.
 
     reference_path: where that frame is kept, reduced; if it is missing, the first measured frame is written there.
-    shift_every: the camera's movement is measured in every n-th frame. Frames must come in order.
+    Frames must come in order. move: `[3, 3]`, the camera's movement in the frame measured last: the homography from
+    its pixels to those of the first frame; NaN if unknown.
     """
 
-    def __init__(self, reference_path: Path, shift_every: int) -> None:
+    def __init__(self, reference_path: Path) -> None:
+        self.move = np.full((3, 3), np.nan)
         self._path = reference_path
-        self._every = max(1, shift_every)
-        self._reference: NDArray[np.uint8] | None = None
+        self._tracker: CameraTracker | None = None
         self._small: NDArray[np.float32] | None = None
-        self._marks: NDArray[np.float32] | None = None
         self._before: NDArray[np.float32] | None = None
 
-    def measured(self, frame: int, picture: Picture, mask: Mask, pose: Pose | None) -> NDArray[np.float32]:
+    def measured(self, picture: Picture, mask: Mask, pose: Pose | None) -> NDArray[np.float32]:
         """A frame's `MEASURES`, `[M]` float32. picture: `[H, W, 3]` uint8 RGB. mask: of the person, of any size."""
         grey = _grey(picture)
         reduced = _reduced(grey)
-        if self._reference is None:
+        if self._tracker is None:
             self._begin(reduced, mask)
-        assert self._reference is not None
+        assert self._tracker is not None
         assert self._small is not None
         small = _small(grey)
         place = cv2.resize(mask, small.shape[::-1], interpolation=cv2.INTER_AREA) < PERSON_FROM
@@ -64,8 +60,10 @@ class QualityMeter:
         if self._before is not None and place.any():
             difference = (small - self._before)[place]
             values[CHANGE] = np.median(np.abs(difference - np.median(difference)))
-        if frame % self._every == 0 and reduced.shape == self._reference.shape:
-            values[SHIFT] = self._shift_px(reduced, mask) * grey.shape[1] / reduced.shape[1]
+        hidden = cv2.resize(mask, reduced.shape[::-1], interpolation=cv2.INTER_LINEAR) >= PERSON_FROM
+        scale = np.diag([grey.shape[1] / reduced.shape[1], grey.shape[0] / reduced.shape[0], 1])
+        self.move = scale @ self._tracker.move(reduced, hidden) @ np.linalg.inv(scale)
+        values[SHIFT] = corner_shift_px(self.move[None], FrameSize(grey.shape[1], grey.shape[0]))[0]
         if pose is not None:
             values[SHARPNESS] = _sharpness(grey, pose)
         self._before = small
@@ -81,32 +79,11 @@ class QualityMeter:
             with written_whole(self._path) as partial:
                 np.savez_compressed(partial, grey=reduced, hidden=hidden)
         with np.load(self._path) as stored:
-            self._reference, hidden = stored["grey"], stored["hidden"]
-        self._small = _small(self._reference)
-        free = np.where(grown(np.asarray(hidden, np.uint8), self._reference.shape[0] / 40) >= PERSON_FROM, 0, 255)
-        marks = cv2.goodFeaturesToTrack(self._reference, _MARKS, 0.01, 7, mask=np.asarray(free, np.uint8), blockSize=5)
-        self._marks = None if marks is None else np.asarray(marks, np.float32)
-
-    def _shift_px(self, reduced: NDArray[np.uint8], mask: Mask) -> float:
-        """Mean movement of the picture's corners, in pixels of `reduced`; NaN if too little can be tracked."""
-        assert self._reference is not None
-        if self._marks is None or len(self._marks) < _FEWEST_MARKS:
-            return float("nan")
-        options = {"winSize": (21, 21), "maxLevel": 4}
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(self._reference, reduced, self._marks, None, **options)  # type: ignore[call-overload]
-        back, found_back, _ = cv2.calcOpticalFlowPyrLK(reduced, self._reference, moved, None, **options)  # type: ignore[call-overload]
-        returned = np.linalg.norm((back - self._marks).reshape(-1, 2), axis=1) < _STRAY_PX
-        hidden = cv2.resize(mask, reduced.shape[::-1], interpolation=cv2.INTER_LINEAR) >= PERSON_FROM
-        columns, rows = np.clip(moved.reshape(-1, 2), 0, np.array(reduced.shape[::-1]) - 1).astype(int).T
-        good = (found.ravel() == 1) & (found_back.ravel() == 1) & returned & ~hidden[rows, columns]
-        if good.sum() < max(_FEWEST_MARKS, _FEWEST_FOLLOWED * len(self._marks)):
-            return float("nan")
-        matrix, _ = cv2.estimateAffinePartial2D(self._marks[good], moved[good], ransacReprojThreshold=1.5)
-        if matrix is None:
-            return float("nan")
-        height_px, width_px = reduced.shape
-        corners = np.array([(0, 0, 1), (width_px, 0, 1), (0, height_px, 1), (width_px, height_px, 1)], np.float64)
-        return float(np.linalg.norm(corners @ matrix.T - corners[:, :2], axis=1).mean())
+            reference, hidden = stored["grey"], stored["hidden"]
+        self._small = _small(reference)
+        self._tracker = CameraTracker(
+            reference, grown(np.asarray(hidden, np.uint8), reference.shape[0] / 40) >= PERSON_FROM
+        )
 
 
 def _grey(picture: Picture) -> NDArray[np.uint8]:

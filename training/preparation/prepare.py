@@ -28,6 +28,7 @@ from training.data.footage import Footage
 from training.data.lazy import Lazy
 from training.data.plate import fit_plate
 from training.data.prepared_footage import (
+    CAMERA_FILE,
     COMPLETE_FILE,
     PreparedFootage,
     crop_name,
@@ -53,7 +54,6 @@ from training.process.work_folder import PLATE_FRAMES, bytes_in, bytes_needed, c
 
 _KEEP_EVERY: Final = 25
 """Every n-th frame is kept for the plate if the footage does not state its length."""
-_SHIFTS_PER_SECOND: Final = 4.0
 
 
 class FootageRefused(DanceError):
@@ -120,6 +120,9 @@ class _Preparation:
             _remove_partial_files(home)
             self._state_disk(width_px, height_px)
             seen = self._detections()
+            if seen.camera is not None:
+                moves = seen.camera.moves_F33
+                write_array(home / CAMERA_FILE, moves.shape, moves.dtype, [moves])
             table = frame_table(seen, self.rate_hz)
             report_path = home / f"report-{width_px}x{height_px}.html"
             crop = self._crop(seen, table, width_px, height_px, whole_frame)
@@ -128,6 +131,7 @@ class _Preparation:
                 frame_size=seen.frame_size,
                 crop=crop,
                 onto_plate=onto_plate,
+                camera=seen.camera,
                 lost_frames=seen.lost_frames,
                 notes=seen.notes,
                 drawn_masks=seen.drawn_masks,
@@ -224,7 +228,7 @@ class _Preparation:
             lambda: self.footage.frames_of(file, notes.on_end),
             detections_folder(self.home, file),
             counting("looking for poses"),
-            meter=QualityMeter(self.home / "reference.npz", round(self.rate_hz / _SHIFTS_PER_SECOND)),
+            meter=QualityMeter(self.home / "reference.npz"),
             imported=self._imported(file),
             keep=keep,
             on_known=counting("passing over what is known"),
@@ -251,14 +255,18 @@ class _Preparation:
         """The plate, the fraction of it that was never seen, and where other people were found; all kept."""
         picture_path, facts_path = self.home / "plate.png", self.home / "plate.json"
         if not facts_path.is_file():
-            paths = sorted((self.home / "kept").glob("*.npy"))
+            paths = self._kept(seen)
             paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, PLATE_FRAMES).round().astype(int))]
             frames = [int(path.stem) for path in paths]
             pictures = Lazy(len(paths), lambda i: np.load(paths[i], mmap_mode="r"))
             masks = Lazy(len(frames), lambda i: seen.mask(frames[i]))
             self.on_progress("making the plate", 0, 1)
             poses = [seen.poses[frame] for frame in frames]
-            plate = fit_plate(pictures, masks_with_shadows(pictures, masks, poses))
+            plate = fit_plate(
+                pictures,
+                masks_with_shadows(pictures, masks, poses),
+                Lazy(len(frames), lambda i: seen.shown(frames[i])),
+            )
             self.on_progress("making the plate", 1, 1)
             write_picture(picture_path, plate.picture)
             others: list[Pose | None] = [None] * len(frames)
@@ -275,6 +283,18 @@ class _Preparation:
             with written_whole(facts_path) as partial:
                 partial.write_text(json.dumps(facts))
         return read_picture(picture_path), json.loads(facts_path.read_text())
+
+    def _kept(self, seen: Detections) -> list[Path]:
+        """The files of the frames kept for the plate, which reads each of them many times; held still."""
+        kept = self.home / "kept"
+        if seen.camera is not None:
+            steady = kept / "steady"
+            for path in sorted(kept.glob("*.npy")):
+                picture = seen.steadied(int(path.stem), np.load(path))
+                write_array(steady / path.name, picture.shape, picture.dtype, [picture])
+                path.unlink()
+            kept = steady
+        return sorted(kept.glob("*.npy"))
 
     def _split(self, table: FrameTable) -> Split:
         return split_by_length(table.seen.tolist(), self.rate_hz)

@@ -206,3 +206,11 @@ def test_a_raised_thigh_is_before_the_torso(standing: Pose) -> None:
     raised = depth_order(place(dancing(standing, (0, 0), (1.4, 0)), lengths_px))
     assert straight.index(Limb.RIGHT_THIGH) < straight.index(Limb.TORSO)
     assert raised.index(Limb.RIGHT_THIGH) > raised.index(Limb.TORSO)
+
+
+def test_outlines_are_soft(wardrobe: Wardrobe, poses: list[Pose]) -> None:
+    """From inside the person to outside, the coverage falls over more than a pixel."""
+    coverage = draw_reference(wardrobe, poses[3]).picture[..., 3].astype(int)
+    steps = np.abs(np.diff(coverage, axis=1))
+    assert (coverage == 255).any()
+    assert steps.max() < 200

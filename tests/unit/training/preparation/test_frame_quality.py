@@ -24,24 +24,23 @@ def moved(place, dx, dy):
 
 
 def test_a_camera_that_moves_is_measured_in_pixels(place, empty, tmp_path):
-    """Movement is measured to a fraction of a pixel, also when the light changes, and only in every n-th frame."""
-    meter = QualityMeter(tmp_path / "reference.npz", shift_every=2)
-    assert meter.measured(0, place, empty, None)[SHIFT] < 0.05
-    assert np.isnan(meter.measured(1, place, empty, None)[SHIFT])
-    assert meter.measured(2, moved(place, 3, 4), empty, None)[SHIFT] == pytest.approx(5.0, abs=0.3)
+    """Movement is measured to a fraction of a pixel, also when the light changes."""
+    meter = QualityMeter(tmp_path / "reference.npz")
+    assert meter.measured(place, empty, None)[SHIFT] < 0.05
+    assert meter.measured(moved(place, 3, 4), empty, None)[SHIFT] == pytest.approx(5.0, abs=0.3)
     darker = (place * 0.8).astype(np.uint8)
-    values = meter.measured(4, darker, empty, None)
+    values = meter.measured(darker, empty, None)
     assert values[SHIFT] < 0.2
     assert values[LIGHT] < -10
 
 
 def test_a_person_who_walks_through_is_not_camera_movement(place, empty, tmp_path):
     """A third of the picture changes, and the mask shows that it is the person."""
-    meter = QualityMeter(tmp_path / "reference.npz", shift_every=1)
-    meter.measured(0, place, empty, None)
+    meter = QualityMeter(tmp_path / "reference.npz")
+    meter.measured(place, empty, None)
     person, mask = place.copy(), empty.copy()
     person[40:230, 100:200], mask[40:230, 100:200] = (20, 200, 40), 255
-    values = meter.measured(1, person, mask, None)
+    values = meter.measured(person, mask, None)
     assert values[SHIFT] < 0.2
     assert values[CHANGE] < 2
     assert abs(values[LIGHT]) < 2
@@ -49,27 +48,27 @@ def test_a_person_who_walks_through_is_not_camera_movement(place, empty, tmp_pat
 
 def test_another_place_is_a_great_change(place, empty, tmp_path):
     """A change between two frames is a cut, unless only the light changes."""
-    meter = QualityMeter(tmp_path / "reference.npz", shift_every=1)
-    meter.measured(0, place, empty, None)
-    assert meter.measured(1, np.clip(place.astype(int) + 20, 0, 255).astype(np.uint8), empty, None)[CHANGE] < 3
-    assert meter.measured(2, place[::-1].copy(), empty, None)[CHANGE] > 6
+    meter = QualityMeter(tmp_path / "reference.npz")
+    meter.measured(place, empty, None)
+    assert meter.measured(np.clip(place.astype(int) + 20, 0, 255).astype(np.uint8), empty, None)[CHANGE] < 3
+    assert meter.measured(place[::-1].copy(), empty, None)[CHANGE] > 6
 
 
 def test_blur_is_less_sharp(place, empty, tmp_path, pose_at):
     """Sharpness is measured around the body, so without a person there is none."""
-    meter = QualityMeter(tmp_path / "reference.npz", shift_every=1)
+    meter = QualityMeter(tmp_path / "reference.npz")
     pose = pose_at(160)
-    sharp, blurred = (meter.measured(0, p, empty, pose)[SHARPNESS] for p in (place, cv2.GaussianBlur(place, (0, 0), 3)))
+    sharp, blurred = (meter.measured(p, empty, pose)[SHARPNESS] for p in (place, cv2.GaussianBlur(place, (0, 0), 3)))
     assert blurred < 0.5 * sharp
-    assert np.isnan(meter.measured(0, place, empty, None)[SHARPNESS])
+    assert np.isnan(meter.measured(place, empty, None)[SHARPNESS])
 
 
 def test_a_known_frame_is_compared_with_the_next_one(place, empty, tmp_path):
     """A resumed job measures the same as an uninterrupted one."""
     frames = [place, moved(place, 1, 0), moved(place, 2, 0)]
-    whole = QualityMeter(tmp_path / "a.npz", shift_every=1)
-    expected = [whole.measured(i, frame, empty, None) for i, frame in enumerate(frames)]
-    QualityMeter(tmp_path / "b.npz", shift_every=1).measured(0, frames[0], empty, None)
-    again = QualityMeter(tmp_path / "b.npz", shift_every=1)
+    whole = QualityMeter(tmp_path / "a.npz")
+    expected = [whole.measured(frame, empty, None) for frame in frames]
+    QualityMeter(tmp_path / "b.npz").measured(frames[0], empty, None)
+    again = QualityMeter(tmp_path / "b.npz")
     again.skip(frames[1])
-    np.testing.assert_array_equal(again.measured(2, frames[2], empty, None), expected[2])
+    np.testing.assert_array_equal(again.measured(frames[2], empty, None), expected[2])
