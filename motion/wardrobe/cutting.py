@@ -55,7 +55,7 @@ _MOST_HEAD_COST: Final = 0.4
 """The same for the head, which keeps some collar: it joins head and shirt."""
 _NECK_FROM, _NECK_TO = 0.14, 0.24
 """Between these distances below its line, in torso lengths, the head's piece fades."""
-_ANKLE_RADIUS, _WRIST_RADIUS, _CROTCH_RADIUS = 0.16, 0.08, 0.17
+_SHOULDER_RADIUS, _ANKLE_RADIUS, _WRIST_RADIUS, _CROTCH_RADIUS = 0.12, 0.16, 0.08, 0.17
 """The same at other places, in torso lengths. Trousers often end above the ankle, and sleeves before the wrist."""
 _CROTCH_BELOW: Final = 0.10
 """The middle of the crotch below the middle of the hips, in torso lengths."""
@@ -229,6 +229,9 @@ def _bending_joints(limb: Limb, body: PlacedBody) -> list[tuple[Floats, float]]:
     """Where a limb is cut as a disc, so that no gap opens however far it bends: points in pixels and radii."""
     start, end = body.ends_px[limb]
     radius = _JOINT_RADIUS * BONES[limb].radius
+    if limb is Limb.TORSO:
+        arms = [arm[0] for arm in (RIGHT_ARM, LEFT_ARM) if body.placed[arm[0]]]
+        return [(body.ends_px[arm, 0], _SHOULDER_RADIUS) for arm in arms]
     if limb in HANDS:
         return [(start, _WRIST_RADIUS)]
     if limb in HEELS:
