@@ -30,7 +30,7 @@ from motion.wardrobe.moving import move_limb, move_neck
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, hand_points_of, place
 
-_OUTLINE: Final = np.array([0.15, 0.7, 0.15], np.float32)
+_OUTLINE: Final = np.array([0.08, 0.84, 0.08], np.float32)
 """How each pixel near an outline is mixed from those beside it."""
 _AROUND: Final = np.ones((3, 3), np.uint8)
 _INSIDE: Final = 250
