@@ -160,7 +160,7 @@ class BodyLearner(Learner):
         return ("adversarial", *(name for name, weight in weighed.items() if weight), STORED_NAME)
 
     def _step_on_pixels(self, terms: dict[str, Tensor], progress: float) -> dict[str, float]:
-        """A step without the discriminator: its target was drawn by the wardrobe, which is no example of a picture."""
+        """A step without the discriminator: the wardrobe drew its target, which is not a filmed picture."""
         self._update("generator", self._weights.total(terms), progress)
         return self._stepped(terms)
 
