@@ -8,7 +8,7 @@ DanceError                      everything we raise on purpose; carries a gRPC s
 +-- UnreadableVideo             INVALID_ARGUMENT     a file or stream yields no picture
 +-- NotServed                   UNIMPLEMENTED        a field of the contract that this server does not support
 +-- ActorNotFound               NOT_FOUND            no such actor, or no such version
-+-- ActorUnusable               FAILED_PRECONDITION  wrong label-map version, or damaged files
++-- ActorUnusable               FAILED_PRECONDITION  another label-map or wardrobe version, or damaged files
 +-- NoBody                      FAILED_PRECONDITION  no whole body in the frames, where one is needed
 +-- Unauthenticated             UNAUTHENTICATED      no valid token; `reason` is a word for metrics
 +-- AtCapacity                  RESOURCE_EXHAUSTED   the server is full; retryable

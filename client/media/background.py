@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +69,9 @@ def chosen_background(text: str | None) -> ChosenBackground:
     if _is_picture(path):
         return ChosenBackground(Background(picture=_picture_to_send(path)))
     try:
-        with VideoReader(text):
+        with VideoReader(text) as reader:
+            for _ in islice(reader.frames(), 2):  # a still picture ends with an error after the first
+                pass
             return ChosenBackground(Background(transparent=True), path)
     except UnreadableVideo as error:
         raise CommandError(f"--background {text} is neither a JPEG or PNG picture nor a video: {error}") from error
@@ -133,8 +136,12 @@ class BackgroundVideo:
 
 
 def _is_picture(path: Path) -> bool:
-    with path.open("rb") as file:
-        return encoding_of(file.read(_HEADER_BYTES)) is not None
+    """Return whether the file begins like a JPEG or PNG. Raises CommandError."""
+    try:
+        with path.open("rb") as file:
+            return encoding_of(file.read(_HEADER_BYTES)) is not None
+    except OSError as error:
+        raise CommandError(f"--background {path} cannot be read: {error.strerror}") from error
 
 
 def _picture_to_send(path: Path) -> EncodedPicture:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.floor_shadow import lay_shadow_under
-from motion.frame import Picture
 from motion.pose import Pose
 from motion.wardrobe.choose import Choice, choose
 from motion.wardrobe.hands import bend_hand
@@ -107,12 +106,6 @@ def _soften_outline(picture: NDArray[np.uint8]) -> None:
 def blank_reference(width_px: int, height_px: int) -> NDArray[np.uint8]:
     """Return the reference of a pose without limbs: `[H, W, 4]` uint8 zeros, nothing covered."""
     return np.zeros((height_px, width_px, 4), np.uint8)
-
-
-def laid_over(reference: NDArray[np.uint8], plate: Picture) -> Picture:
-    """Lay a reference's picture, `[H, W, 4]` uint8, over the actor's place, `[H, W, 3]` uint8."""
-    uncovered = 255 - reference[..., 3:].astype(np.uint16)
-    return np.asarray(reference[..., :3] + (plate * uncovered + 127) // 255, np.uint8)
 
 
 def depth_order(body: PlacedBody) -> list[Limb]:

@@ -73,7 +73,8 @@ class Wardrobe:
     @property
     def memory_bytes(self) -> int:
         """What the pieces and the numbers that choose among them need in memory."""
-        arrays = (self.frames, self.corners_px, self.pixels, self.hidden, self.flaws, self.features, self.facing)
+        chosen_by = (self.features, self.facing, self.mirrored_features, self.mirrored_facing)
+        arrays = (self.frames, self.corners_px, self.pixels, self.hidden, self.flaws, *chosen_by)
         shadow_bytes = 0 if self.shadow is None else self.shadow.strength.nbytes
         return (
             shadow_bytes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,10 +27,14 @@ class _Shelf:
     users: int = 0
 
     @property
+    def failed(self) -> bool:
+        """Whether the wardrobe cannot be read. Looks at the error, because asyncio logs those that are never seen."""
+        return self.loading.done() and (self.loading.cancelled() or self.loading.exception() is not None)
+
+    @property
     def bytes(self) -> int:
         """The memory of the wardrobe; 0 until it is loaded."""
-        failed = not self.loading.done() or self.loading.cancelled() or self.loading.exception()
-        return 0 if failed else self.loading.result().bytes
+        return self.loading.result().bytes if self.loading.done() and not self.failed else 0
 
 
 class Wardrobes:
@@ -56,7 +59,7 @@ class Wardrobes:
         shelf = self._shelves.get(version)
         if shelf is None:
             loading = asyncio.get_running_loop().run_in_executor(self._threads, _load, actor)
-            loading.add_done_callback(_retrieve)
+            loading.add_done_callback(lambda _: self._tidy())
             shelf = self._shelves[version] = _Shelf(loading)
         shelf.users += 1
         try:
@@ -76,15 +79,25 @@ class Wardrobes:
         version = (actor.id, actor.version)
         shelf = self._shelves.pop(version)
         shelf.users -= 1
-        if shelf.users or shelf.bytes:
-            self._shelves[version] = shelf  # as the most recently used
+        self._shelves[version] = shelf  # as the most recently used
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Drop what no session uses: unreadable wardrobes, and the least recently used ones beyond the limit."""
         idle = self._idle()
+        for version in [version for version in idle if self._shelves[version].failed]:
+            idle.remove(version)
+            del self._shelves[version]
         while sum(self._shelves[version].bytes for version in idle) > self._idle_bytes:
             del self._shelves[idle.pop(0)]
         self._measure()
 
     def _idle(self) -> list[_Version]:
-        return [version for version, shelf in self._shelves.items() if not shelf.users]
+        """Return the versions that no session uses, the least recently used first.
+
+        One that is still being read is not idle: sessions that begin and end at once must not read it again and again.
+        """
+        return [version for version, shelf in self._shelves.items() if not shelf.users and shelf.loading.done()]
 
     def _measure(self) -> None:
         metrics.WARDROBE_BYTES.set(sum(shelf.bytes for shelf in self._shelves.values()))
@@ -94,9 +107,3 @@ def _load(actor: Actor) -> _Loaded:
     wardrobe = actor.read_wardrobe()
     # Measuring it prepares what the first drawing would otherwise have to wait for.
     return _Loaded(wardrobe, wardrobe.memory_bytes)
-
-
-def _retrieve(loading: asyncio.Future[_Loaded]) -> None:
-    """Look at the outcome: asyncio logs unseen errors, such as one whose only session was cancelled."""
-    with suppress(asyncio.CancelledError):
-        loading.exception()

@@ -80,7 +80,7 @@ class NetworkShape:
         return 3 if self.reference else 2
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields for actor.json. Those that earlier releases do not know are left out at their default."""
+        """Return the fields for actor.json. Those that earlier releases refuse are left out at their default."""
         values = asdict(self)
         if self.padding == "reflection":
             del values["padding"]
@@ -161,7 +161,7 @@ class Actor:
             if size != crop:
                 raise BadDocument(f"is cut for pictures of {size[0]}x{size[1]}, the actor's have {crop[0]}x{crop[1]}")
             if wardrobe.key_frames != self.wardrobe.key_frames:
-                expected = f"{METADATA_FILE} says {self.wardrobe.key_frames}"
+                expected = f"expected {self.wardrobe.key_frames} as in {METADATA_FILE}"
                 raise BadDocument(f"has {wardrobe.key_frames} key frames, {expected}")
         return wardrobe
 

@@ -1,6 +1,7 @@
 """Actors on disk: `<root>/<id>/<version>/` with actor.json, generator.onnx, face.onnx, plate.png and wardrobe.npz.
 
-An actor is data; nothing in it is executed. Versions count from 1, and Triton uses the same numbers. Publishing writes
+Actors may lack face.onnx and wardrobe.npz; crop_plate.png exists only where the crop reaches beyond the footage. An
+actor is data; nothing in it is executed. Versions count from 1, and Triton uses the same numbers. Publishing writes
 a temporary folder and renames it, so readers never see a partial actor. The optional `<root>/<id>/serving.json` defines
 which versions are served: `serving.actors.rollout`.
 """

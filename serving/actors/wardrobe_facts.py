@@ -1,4 +1,4 @@
-"""What actor.json says about an actor's wardrobe."""
+"""The facts of a wardrobe in actor.json."""
 
 from __future__ import annotations
 

@@ -97,7 +97,8 @@ class OpenVinoEngine:
             "NUM_STREAMS": 1,
         }
         self.precision = str(chosen)
-        self._whole_model = model
+        self._several = len(model.outputs) > 1
+        self._uncompiled = model
         self._requests: dict[bool, Any] = {}
         self._request(every_output=False)
 
@@ -114,7 +115,7 @@ class OpenVinoEngine:
         return [self._run(pictures, every_output=True) for pictures in items]
 
     def _run(self, pictures: Sequence[Picture], *, every_output: bool) -> tuple[Picture, ...]:
-        request = self._request(every_output=every_output and len(self._whole_model.outputs) > 1)
+        request = self._request(every_output=every_output and self._several)
         result = request.infer([picture[None] for picture in pictures], share_inputs=True)
         return tuple(np.array(array[0], dtype=np.uint8) for array in result.values())
 
@@ -124,8 +125,10 @@ class OpenVinoEngine:
         Sessions that need the person are rare, and it takes 2 to 3 % of a drawing.
         """
         if every_output not in self._requests:
-            model = self._whole_model
-            if not every_output and len(model.outputs) > 1:
+            model = self._uncompiled
+            if every_output or not self._several:
+                self._uncompiled = None  # its weights take as much memory as those of what is compiled from it
+            else:
                 model = model.clone()
                 for result in model.get_results()[1:]:
                     model.remove_result(result)

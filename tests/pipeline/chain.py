@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -154,6 +155,18 @@ async def stack_of(actors_root: Path, **settings: Any) -> AsyncIterator[Stack]:
         stub = transfer_pb2_grpc.TransferServiceStub(channel)
         stages = {"pose": pose, "normalize": normalize, "triton": triton, "face": face, "agent": agent}
         yield Stack(service, chosen, stub, actors_root, f"127.0.0.1:{port}", *fakes, stages, server)
+
+
+@asynccontextmanager
+async def two_stacks(actors_root: Path) -> AsyncIterator[tuple[Stack, Stack]]:
+    """Two orchestrators with their own stages, the same actors and the same key, so that one can resume the other."""
+    key = actors_root.parent / "keys"
+    key.write_text(secrets.token_hex(32) + "\n")
+    async with (
+        stack_of(actors_root, checkpoint_key_file=key) as first,
+        stack_of(actors_root, checkpoint_key_file=key) as second,
+    ):
+        yield first, second
 
 
 def configured(actor: str = "anna", **fields: Any) -> transfer_pb2.TransferRequest:

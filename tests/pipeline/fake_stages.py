@@ -24,7 +24,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from motion import skeleton
 from motion.frame import EncodedPicture, Picture, PictureEncoding
 from motion.pose import Pose
-from motion.wardrobe.draw import laid_over
+from serving.pictures.compositing import laid_over
 from serving.rpc import converters
 
 SIDE_PX = 64

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from motion.wardrobe.draw import draw_reference
 from motion.wardrobe.pieces import Wardrobe
 from serving.pictures.codec import decode_rgba, encode_picture
 from serving.rpc import converters
-from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, pose_frame, publish_actor, stack_of
+from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, pose_frame, publish_actor, two_stacks
 from tests.pipeline.fake_stages import SIDE_PX, person
 from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
 
@@ -43,13 +42,8 @@ async def stacks(tmp_path: Path, wardrobe: Wardrobe) -> AsyncIterator[tuple[Stac
     publish_actor(tmp_path / "actors", "cara", face=False, wardrobe=wardrobe)
     publish_actor(tmp_path / "actors", "dora", wardrobe=wardrobe)
     publish_actor(tmp_path / "actors", "ben", face=False)
-    key = tmp_path / "keys"
-    key.write_text(secrets.token_hex(32) + "\n")
-    async with (
-        stack_of(tmp_path / "actors", checkpoint_key_file=key) as first,
-        stack_of(tmp_path / "actors", checkpoint_key_file=key) as second,
-    ):
-        yield first, second
+    async with two_stacks(tmp_path / "actors") as stacks:
+        yield stacks
 
 
 def asked(

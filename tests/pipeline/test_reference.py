@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from serving.observability import metrics
 from serving.pictures.codec import decode_rgba
 from serving.pictures.compositing import with_straight_alpha
 from serving.rpc import converters
-from tests.pipeline.chain import Dancing, Stack, configured, dance, pose_frame, publish_actor, stack_of
+from tests.pipeline.chain import Dancing, Stack, configured, dance, pose_frame, publish_actor, two_stacks
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, person
 from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
 
@@ -43,13 +42,8 @@ async def stacks(tmp_path: Path, wardrobe: Wardrobe) -> AsyncIterator[tuple[Stac
     """Two orchestrators with the same actors and key: cara has a wardrobe, ben has none."""
     publish_actor(tmp_path / "actors", "cara", face=False, wardrobe=wardrobe)
     publish_actor(tmp_path / "actors", "ben", face=False)
-    key = tmp_path / "keys"
-    key.write_text(secrets.token_hex(32) + "\n")
-    async with (
-        stack_of(tmp_path / "actors", checkpoint_key_file=key) as first,
-        stack_of(tmp_path / "actors", checkpoint_key_file=key) as second,
-    ):
-        yield first, second
+    async with two_stacks(tmp_path / "actors") as stacks:
+        yield stacks
 
 
 def frames(begin: int = 0) -> list[transfer_pb2.TransferRequest]:

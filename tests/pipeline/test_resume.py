@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +15,17 @@ from grpc_status import rpc_status
 
 from orchestrator import servicer
 from serving.observability import metrics
-from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, publish_actor, raw_frame, stack_of
+from tests.pipeline.chain import (
+    Dancing,
+    Stack,
+    configured,
+    dance,
+    pixels,
+    publish_actor,
+    raw_frame,
+    stack_of,
+    two_stacks,
+)
 from tests.pipeline.fake_stages import PATIENCE_SECONDS, ZERO
 
 FRAMES = 10
@@ -29,13 +38,8 @@ async def stacks(tmp_path: Path) -> AsyncIterator[tuple[Stack, Stack]]:
     """Two orchestrators with their own stages, the same actors and the same key."""
     publish_actor(tmp_path / "actors", "anna")
     publish_actor(tmp_path / "actors", "ben", face=False)
-    key = tmp_path / "keys"
-    key.write_text(secrets.token_hex(32) + "\n")
-    async with (
-        stack_of(tmp_path / "actors", checkpoint_key_file=key) as first,
-        stack_of(tmp_path / "actors", checkpoint_key_file=key) as second,
-    ):
-        yield first, second
+    async with two_stacks(tmp_path / "actors") as stacks:
+        yield stacks
 
 
 def levels(answers: list[transfer_pb2.TransferAnswer]) -> list[int]:

@@ -14,9 +14,10 @@ from torch import Tensor
 from motion.frame import Picture
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
-from motion.wardrobe.draw import draw_reference, laid_over
+from motion.wardrobe.draw import draw_reference
 from motion.wardrobe.placing import place
 from serving.errors import NoBody
+from serving.pictures.compositing import laid_over
 from training.data.augmentation import Affine, Jitter, moved_picture, moved_pose
 from training.data.made_up_poses import with_arms_elsewhere
 from training.data.plate import grown

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -84,6 +85,30 @@ def test_what_is_neither_is_refused_in_words(tmp_path: Path):
     (tmp_path / "header.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(CommandError, match=r"header\.png: its header is damaged"):
         chosen_background(str(tmp_path / "header.png"))
+
+
+def test_a_still_gif_is_refused_before_the_dance(tmp_path: Path):
+    """The reader of videos refuses it only after its one frame, which would be in the middle of the work."""
+    with av.open(str(tmp_path / "still.gif"), "w") as container:
+        stream = container.add_stream("gif", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 16, 16, "rgb8"
+        frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24").reformat(format="rgb8")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(CommandError, match=r"still\.gif is neither .*is a still picture"):
+        chosen_background(str(tmp_path / "still.gif"))
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Another user's file is an error of one line."""
+    picture = picture_file(tmp_path / "theirs.png", 8, 8)
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(CommandError, match=r"theirs\.png cannot be read: Permission denied"):
+        chosen_background(str(picture))
 
 
 def test_a_video_shows_the_picture_of_each_time_and_begins_again(make_video: Callable[..., Path]):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.pose import Pose
 from motion.wardrobe.choose import NOTHING, Choice
-from motion.wardrobe.draw import blank_reference, depth_order, draw_reference, laid_over
+from motion.wardrobe.draw import blank_reference, depth_order, draw_reference
 from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, Limb
 from motion.wardrobe.make import make_wardrobe
 from motion.wardrobe.pieces import Wardrobe
@@ -206,16 +206,6 @@ def test_a_raised_thigh_is_before_the_torso(standing: Pose) -> None:
     raised = depth_order(place(dancing(standing, (0, 0), (1.4, 0)), lengths_px))
     assert straight.index(Limb.RIGHT_THIGH) < straight.index(Limb.TORSO)
     assert raised.index(Limb.RIGHT_THIGH) > raised.index(Limb.TORSO)
-
-
-def test_a_reference_is_laid_over_the_place(wardrobe: Wardrobe, poses: list[Pose]) -> None:
-    """Where nothing is covered one sees the place, and where all is, the person."""
-    reference = draw_reference(wardrobe, poses[0]).picture
-    plate = np.full((SIZE_PX, SIZE_PX, 3), 90, np.uint8)
-    picture = laid_over(reference, plate)
-    assert (picture[reference[..., 3] == 0] == 90).all()
-    full = reference[..., 3] == 255
-    assert np.array_equal(picture[full], reference[..., :3][full])
 
 
 def test_outlines_are_soft(wardrobe: Wardrobe, poses: list[Pose]) -> None:

@@ -142,6 +142,18 @@ def test_a_bomb_is_not_unpacked(path: Path) -> None:
         read_wardrobe(path)
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_another_compression_is_refused(path: Path, compression: int) -> None:
+    """Only NumPy's own compression is unpacked: a damaged LZMA stream may ask for any amount of memory."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {entry: archive.read(entry) for entry in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for entry, content in entries.items():
+            archive.writestr(entry, content)
+    with pytest.raises(BadDocument, match=r"^version: expected deflated bytes, got compression"):
+        read_wardrobe(path)
+
+
 def test_pickled_objects_are_refused(path: Path) -> None:
     """An array of objects is never unpickled."""
     stream = io.BytesIO()

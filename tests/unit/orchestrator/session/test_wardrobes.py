@@ -125,3 +125,40 @@ async def test_a_cancelled_session_leaves_the_reading_to_the_others(shelf: Shelf
     assert shelf.reads == [("anna", 1)]
     wardrobes.give_back(actor)
     assert held_bytes() == 0
+
+
+@pytest.mark.parametrize(("fails", "idle_bytes", "kept"), [(False, BYTES, BYTES), (False, 0, 0), (True, BYTES, 0)])
+async def test_sessions_that_end_at_once_share_one_reading(
+    shelf: Shelf, threads: ThreadPoolExecutor, *, fails: bool, idle_bytes: int, kept: int
+):
+    """A client that opens and cancels sessions makes the server read once; the result counts as idle."""
+    wardrobes, actor = Wardrobes(threads, idle_bytes=idle_bytes), shelf.actor("anna")
+    shelf.held, shelf.fails = threading.Event(), fails
+    for _ in range(5):
+        session = asyncio.create_task(wardrobes.borrow(actor))
+        await asyncio.sleep(0)
+        session.cancel()
+        await asyncio.wait([session])
+    last = asyncio.create_task(wardrobes.borrow(actor))
+    await asyncio.sleep(0)
+    shelf.held.set()
+    await asyncio.wait([last])
+    assert shelf.reads == [("anna", 1)]
+    if not fails:
+        wardrobes.give_back(actor)
+    assert held_bytes() == kept
+
+
+async def test_a_reading_that_outlives_its_sessions_is_tidied_up(shelf: Shelf, threads: ThreadPoolExecutor):
+    """Without room for idle wardrobes, one that no session waits for any more is dropped as soon as it is read."""
+    wardrobes, actor = Wardrobes(threads, idle_bytes=0), shelf.actor("anna")
+    shelf.held = threading.Event()
+    session = asyncio.create_task(wardrobes.borrow(actor))
+    await asyncio.sleep(0)
+    session.cancel()
+    await asyncio.wait([session])
+    reading = wardrobes._shelves["anna", 1].loading
+    shelf.held.set()
+    await asyncio.wait([reading])
+    assert not wardrobes._shelves
+    assert held_bytes() == 0

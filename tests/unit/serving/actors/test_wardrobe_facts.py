@@ -68,7 +68,7 @@ def test_an_actor_carries_its_wardrobe(store: ActorStore, dressed: Actor, wardro
 
 
 def test_earlier_releases_refuse_a_wardrobe_by_its_format(dressed: Actor, store: ActorStore, tmp_path: Path):
-    """Format 2 is unknown to them; an actor without a wardrobe keeps format 1 and the fields that they know."""
+    """Format 2 is unknown to them; an actor without a wardrobe keeps format 1 and the fields that they read."""
     assert json.loads((dressed.folder / METADATA_FILE).read_text())["format"] == 2
     plain = json.loads((publish_tiny(store, tmp_path, "plain").folder / METADATA_FILE).read_text())
     assert plain["format"] == 1
@@ -120,9 +120,9 @@ def test_damage_inside_a_wardrobe_is_named(store: ActorStore, dressed: Actor):
 
 
 def test_a_wardrobe_must_fit_its_actor(store: ActorStore, dressed: Actor):
-    """A wardrobe for pictures of another size, or with other key frames than actor.json says, is refused."""
+    """A wardrobe for pictures of another size, or with another number of key frames than in actor.json, is refused."""
     rewritten(dressed, lambda document: document["wardrobe"].update(key_frames=9))
-    with pytest.raises(ActorUnusable, match=r"wardrobe.npz: has 5 key frames, actor.json says 9"):
+    with pytest.raises(ActorUnusable, match=r"wardrobe.npz: has 5 key frames, expected 9 as in actor.json"):
         store.load("kind").read_wardrobe()
     rewritten(dressed, lambda document: document["stage"].update(out_width_px=32))
     with pytest.raises(ActorUnusable, match=r"wardrobe.npz: is cut for pictures of 64x64, the actor's have 32x64"):

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from motion.wardrobe.draw import draw_reference, laid_over
+from motion.wardrobe.draw import draw_reference
 from serving.actors.store import ActorStore, NetworkShape
 from serving.errors import BadInput
+from serving.pictures.compositing import laid_over
 from tests.unit.training.conftest import standing, walking_bar
 from training import preset_setup
 from training.data.references import ReferenceRules
