@@ -181,6 +181,7 @@ class _Run:
         with ExitStack() as closing:
             window = self._window(closing)
             recording = self._recording(closing)
+            behind = closing.enter_context(ExitStack())  # closed after the thread that reads it has ended
             closing.callback(self._writing.shutdown, cancel_futures=True)
             patience = ServerPatience(job.patience_seconds, reached=True)
             with self._display.progress(f"dancing as {job.actor}", expected_frames) as line:
@@ -196,7 +197,7 @@ class _Run:
                         source_again=lambda: job.source.pictures(feed.max_side_px),
                         hold_beginning=not job.live,
                         has_opacity=job.background.for_server.transparent,
-                        behind=self._behind(session.accepted.picture_size, closing),
+                        behind=self._behind(session.accepted.picture_size, behind),
                     )
                     await self._play(feed, session, film, window, line)
                     report.reconnects, report.lost_under_way = session.reconnects, session.lost_frames

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 
 from client.__main__ import run
+from client.media.background import BackgroundVideo
 from client.media.video_writer import Recording
 from motion.frame import Picture
 from video.reader import VideoReader
@@ -73,6 +77,33 @@ def test_a_video_is_laid_behind_the_dancer(serve, make_video, tmp_path):
     assert [round((float(np.median(picture[4:12, 4:20])) - 20) / 10) for picture in pictures] == list(range(8))
     with av.open(str(out)) as container:
         assert len(container.streams.audio) == 1
+
+
+def test_an_interrupt_closes_the_background_after_its_last_reader(serve, make_video, tmp_path, monkeypatch):
+    """FFmpeg must not decode from a file that is closed, so the thread that writes ends first."""
+    closed, events = threading.Event(), []
+    read, close = BackgroundVideo.at, BackgroundVideo.__exit__
+
+    def interrupted(video: BackgroundVideo, seconds: float) -> Picture:
+        picture = read(video, seconds)
+        if not events:
+            events.append("reads")
+            os.kill(os.getpid(), signal.SIGINT)
+            closed.wait(0.2)
+            events.append("has read")
+        return picture
+
+    def closing(video: BackgroundVideo, *error: object) -> None:
+        events.append("closes")
+        closed.set()
+        close(video, *error)
+
+    monkeypatch.setattr(BackgroundVideo, "at", interrupted)
+    monkeypatch.setattr(BackgroundVideo, "__exit__", closing)
+    source, behind = make_video(frames=4), make_video("behind.mp4", frames=2)
+    address = serve(has_wardrobe=True).address
+    assert transfer(source, tmp_path / "out.mp4", address, "--background", str(behind)) == 130
+    assert events == ["reads", "has read", "closes"]
 
 
 def test_a_transparent_background_keeps_the_opacity(serve, make_video, tmp_path, monkeypatch, capsys):
