@@ -62,6 +62,14 @@ class Crop:
         cut = cut_rectangle(picture, self.x_px, self.y_px, self.width_px, self.height_px)
         return resized(cut, self.out_width_px, self.out_height_px)
 
+    def cut_onto(self, place: Picture, picture: Picture) -> Picture:
+        """Return `cut(picture)` with the place where the footage shows nothing: `[out_height_px, out_width_px, 3]`."""
+        cut = self.cut(picture)
+        if self.is_inside(FrameSize(picture.shape[1], picture.shape[0])):
+            return cut
+        shown = self.cut_mask(np.full(picture.shape[:2], 255, np.uint8)) >= 128
+        return np.where(shown[..., None], cut, place)
+
     def cut_mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the network's view of a `[H, W]` uint8 mask of the footage's size; 0 outside the footage."""
         on_mask_x, on_crop_x = overlap(self.x_px, self.width_px, mask.shape[1])

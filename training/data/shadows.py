@@ -13,7 +13,7 @@ from motion.floor_shadow import Shadow, draw_shadow, fit_shadow
 from motion.frame import Picture
 from motion.pose import Pose
 from training.data.lazy import Lazy
-from training.data.plate import Mask, grown
+from training.data.plate import Mask, near
 
 _SHADED: Final = 4
 """Of 255: a shadow of at least this opacity, and its edge beyond, is seen."""
@@ -31,8 +31,8 @@ def covered_with_shadow(shadow: Shadow, mask: Mask, pose: Pose) -> tuple[Mask, M
     """
     shade = draw_shadow(shadow, mask, pose)
     beside = cv2.multiply(shade, cv2.bitwise_not(mask), scale=1 / 255)
-    shaded = np.where(shade >= _SHADED, np.uint8(255), np.uint8(0))
-    return np.asarray(cv2.add(mask, beside), np.uint8), grown(shaded, mask.shape[0] * _EDGE)
+    touched = near(shade >= _SHADED, mask.shape[0] * _EDGE)
+    return np.asarray(cv2.add(mask, beside), np.uint8), np.where(touched, np.uint8(255), np.uint8(0))
 
 
 def masks_with_shadows(

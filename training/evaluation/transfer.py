@@ -61,10 +61,10 @@ def evaluate_transfer(
     used = [i for i, (pose, drawn) in enumerate(zip(found, transferred, strict=True)) if pose and drawn is not None]
     if not used:
         raise NoBody(f"{truth_path}: no person is found in any frame that was drawn")
-    real = [[crop.cut(frames[i]) for i in used]]
+    plate = actor.read_crop_plate()
+    real = [[crop.cut_onto(plate, frames[i]) for i in used]]
     asked = [[crop.to_crop(pose) for i in used if (pose := found[i]) is not None]]
     drawn = [[picture for i in used if (picture := transferred[i]) is not None]]
-    plate = actor.read_crop_plate()
     sources: list[Source] = [
         ("the transfer", drawn, {}),
         ("the actor's place with nobody", [[plate] * len(used)], {"has_motion": False}),

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
@@ -23,6 +25,7 @@ from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from motion.smoothing.median import MEDIAN_WINDOW_SECONDS, smoothed, window_half_frames
+from services.pose.estimator import Estimate
 from services.pose.mediapipe.estimator import PoseEstimator
 from serving.process.atomic_files import written_whole
 from serving.process.memory import give_freed_back
@@ -195,10 +198,12 @@ class _Look:
     def _looked(self, pictures: Iterable[Picture]) -> list[dict[str, Any]]:
         """The arrays kept for each frame, by name."""
         rows: list[dict[str, Any]] = []
-        with PoseEstimator(PoseDetail.HOLISTIC, with_mask=True) as estimator:
-            for picture in pictures:
+        with (
+            PoseEstimator(PoseDetail.HOLISTIC, with_mask=True) as estimator,
+            closing(_estimated(estimator, pictures)) as estimates,
+        ):
+            for picture, estimate in estimates:
                 size = FrameSize(picture.shape[1], picture.shape[0])
-                estimate = estimator.estimate(picture)
                 pose, people, drawn = estimate.dancer, int(estimate.dancer is not None), False
                 mask = _reduced(estimate.mask, size)
                 if self._imported is not None:
@@ -221,6 +226,21 @@ class _Look:
         self._last = picture
         self._done += 1
         on_frame(self._done)
+
+
+def _estimated(
+    estimator: PoseEstimator, pictures: Iterable[Picture]
+) -> Generator[tuple[Picture, Estimate], None, None]:
+    """Yield every picture with its estimate; the next one is looked at in a thread while the caller uses it."""
+    with ThreadPoolExecutor(1, thread_name_prefix="poses") as thread:
+        before: tuple[Picture, Future[Estimate]] | None = None
+        for picture in pictures:
+            after = picture, thread.submit(estimator.estimate, picture)
+            if before is not None:
+                yield before[0], before[1].result()
+            before = after
+        if before is not None:
+            yield before[0], before[1].result()
 
 
 def _chunk_path(folder: Path, first_frame: int) -> Path:

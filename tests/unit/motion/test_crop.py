@@ -50,6 +50,18 @@ def test_to_crop_by_hand():
     ]
 
 
+def test_a_place_shows_where_the_footage_shows_nothing():
+    """A crop beyond the footage shows the place there, and the footage elsewhere; one inside is cut as it is."""
+    picture, place = noise(40, 40), noise(60, 60, seed=2)
+    beyond = Crop(-10, -10, 60, 60, 60, 60)
+    cut = beyond.cut_onto(place, picture)
+    np.testing.assert_array_equal(cut[10:50, 10:50], picture)
+    cut[10:50, 10:50] = place[10:50, 10:50]
+    np.testing.assert_array_equal(cut, place)
+    inside = Crop(5, 5, 30, 30, 60, 60)
+    np.testing.assert_array_equal(inside.cut_onto(place, picture), inside.cut(picture))
+
+
 def test_cut_and_to_crop_agree():
     """A white square in the footage appears in the cut where `to_crop` maps its centre."""
     picture = np.zeros((200, 300, 3), np.uint8)

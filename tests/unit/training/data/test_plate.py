@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.data.plate import beside_person, fit_plate, uncertain
+from training.data.plate import beside_person, fit_plate, grown, near, uncertain
 
 PLACE = np.random.default_rng(0).integers(50, 200, (60, 80, 3), np.uint8)
 
@@ -73,3 +73,14 @@ def test_props_close_to_the_person_reach_up_to_the_mask():
     unsure = uncertain(beside_person(picture, PLACE, mask).props, mask)
     assert (unsure[32:36, 32:50] == 255).all()
     assert not unsure[mask > 0].any()
+
+
+def test_near_pixels_are_those_of_a_mask_grown_by_a_disc():
+    """Where a pixel lies near is where a disc of that radius grows it, to a pixel at the disc's edge."""
+    there = np.random.default_rng(0).random((80, 120)) > 0.999
+    for radius_px in (1.0, 6.4, 20.0):
+        least, most = (grown(there.astype(np.uint8), radius_px + more) > 0 for more in (-1, 1))
+        found = near(there, radius_px)
+        assert (found >= least).all()
+        assert (found <= most).all()
+    assert not near(np.zeros((8, 8), bool), 3.0).any()
