@@ -85,7 +85,7 @@ def publish(
 
 
 def keep_published(store: ActorStore, actor: Actor, note: Callable[[str], None], *, serve_anyway: bool) -> None:
-    """Report that nothing is left to publish after this version; with `serve_anyway`, serve it. Raises ActorUnusable."""
+    """Report that this version is the last there is; with `serve_anyway`, serve it. Raises ActorUnusable."""
     note(f"nothing left to train: this is {actor.id} version {actor.version}")
     now = store.served(actor.id)
     if now.version == actor.version:
