@@ -10,13 +10,16 @@ from pathlib import Path
 import torch
 
 from motion.frame import Frame, PictureEncoding
-from serving.actors.store import CROP_PLATE_FILE, GENERATOR_FILE, WARDROBE_FILE, Actor, ActorStore, NetworkShape
+from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
 from serving.pictures.codec import encode_picture
 from training.loop.body_learner import new_generator
-from training.publishing.export import export_generator
+from training.loop.face_learner import new_face_network
+from training.publishing.export import export_face, export_generator
 from video.reader import VideoReader
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+_FACE = NetworkShape(16, 3, 5)
+"""The face network of release 0.1, so that every stage has work."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +43,21 @@ CASES = (
 
 
 def make_actor(case: Case, store: ActorStore) -> Actor:
-    """Publish the case's actor in `store`: the sample actor, with another generator if the case has one."""
+    """Publish the case's actor in `store`: the sample actor, or one with the case's generator and a face network."""
     sample = ActorStore(SAMPLES / "actors").load("sample")
-    files = {path.name: path for path in sample.files}
     if case.shape is None:
-        return store.publish(replace(sample, id=case.actor), files)
+        return store.publish(replace(sample, id=case.actor), {path.name: path for path in sample.files})
     crop = replace(sample.crop, out_width_px=case.side_px, out_height_px=case.side_px)
-    actor = replace(sample, id=case.actor, crop=crop, generator=case.shape, wardrobe=None, preset="random weights")
-    for cut_for_its_size in (WARDROBE_FILE, CROP_PLATE_FILE):
-        files.pop(cut_for_its_size, None)
+    actor = replace(
+        sample, id=case.actor, crop=crop, generator=case.shape, face=_FACE, wardrobe=None, preset="random weights"
+    )
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        network_path = Path(folder) / GENERATOR_FILE
+        files = {name: Path(folder) / name for name in (GENERATOR_FILE, FACE_FILE)}
         plate = crop.cut(sample.read_plate())
-        export_generator(new_generator(case.shape), plate, network_path, case.side_px, case.side_px)
-        return store.publish(actor, {**files, GENERATOR_FILE: network_path})
+        export_generator(new_generator(case.shape), plate, files[GENERATOR_FILE], case.side_px, case.side_px)
+        export_face(new_face_network(_FACE), files[FACE_FILE], sample.face_rule.crop_px)
+        return store.publish(actor, files | {PLATE_FILE: sample.plate_path})
 
 
 @dataclass(frozen=True)

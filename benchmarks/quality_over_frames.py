@@ -5,7 +5,7 @@ each mark, as the quality gate does. Mark 0 is the bare warp, which `dance train
 those of the steps, without preparation and scores, over all threads.
 
 `python -m benchmarks.quality_over_frames FOLDER`, where FOLDER contains the arrays of one crop, such as
-`work/footage/...-preparation4/256x256-from-...`, which `dance train` leaves in its `--work` folder.
+`work/footage/.../256x256-from-...`, which `dance train` leaves in its `--work` folder.
 """
 
 from __future__ import annotations

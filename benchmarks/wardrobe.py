@@ -5,7 +5,7 @@ pose in turns, so that other load on the machine affects both alike. Each refere
 before, as in a session. Times are CPU times of the one thread that works.
 
 `python -m benchmarks.wardrobe FOLDER`, where FOLDER contains the arrays of one crop, such as
-`work/footage/...-preparation4/512x512-from-...`, which `dance train` leaves in its `--work` folder.
+`work/footage/.../512x512-from-...`, which `dance train` leaves in its `--work` folder.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ _BRIGHTER: Final = 1.2
 _MOST_SHADE: Final = 0.8
 """Darker places are too noisy to be lit again."""
 _FEW: Final = 0.05
-"""Squared opacities that add up to this little say nothing about a place."""
+"""Where squared opacities add up to this little, the shadow is unknown."""
 _NOISE: Final = 6.0
 """Of 765, added to brightness: in the dark, ratios are noise."""
 

@@ -13,7 +13,7 @@ Picture = NDArray[np.uint8]
 """A decoded picture: `[H, W, 3]` uint8, RGB, rows from the top."""
 
 RgbaPicture = NDArray[np.uint8]
-"""`[H, W, 4]` uint8, RGB and opacity, rows from the top. Names and docstrings say whether RGB is premultiplied."""
+"""`[H, W, 4]` uint8, RGB and opacity, rows from the top. Names and docstrings state whether RGB is premultiplied."""
 
 ZERO_LEVEL: Final = 128
 """The uint8 level of 0 in the networks' range of -1 to 1; fills a session's first "previous picture"."""

@@ -78,6 +78,13 @@ class Pose:
         )
         return Pose(moved, self.confidence)
 
+    def mirrored(self, line_x_px: float) -> Pose:
+        """Return the pose mirrored about the vertical line at `line_x_px`; the person's left becomes the right."""
+        order = list(skeleton.MIRRORED)
+        joints_px = self.joints_px[order]
+        joints_px[:, 0] = 2 * line_x_px - joints_px[:, 0]
+        return Pose(joints_px, self.confidence[order])
+
 
 def body_25(
     parts: NDArray[Any], pairs: Iterable[tuple[int, int]], middles: Iterable[tuple[int, int, int]]

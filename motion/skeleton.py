@@ -118,3 +118,27 @@ OTHER_BODIES: Final = {
 
 The values are the joints, and the joints that are the midpoint of two parts, as above.
 """
+
+
+def _mirrored() -> tuple[int, ...]:
+    other = {"L": "R", "R": "L"}
+    body = [
+        BODY_NAMES.index(swapped) if (swapped := other.get(name[0], "") + name[1:]) in BODY_NAMES else index
+        for index, name in enumerate(BODY_NAMES)
+    ]
+    face = [
+        *range(16, -1, -1),  # jaw
+        *range(26, 16, -1),  # brows
+        *range(27, 31),  # bridge of the nose
+        *range(35, 30, -1),  # base of the nose
+        45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,  # eyes
+        *range(54, 47, -1), *range(59, 54, -1),  # outer lip
+        *range(64, 59, -1), *range(67, 64, -1),  # inner lip
+        69, 68,  # pupils
+    ]  # fmt: skip
+    right, left = range(RIGHT_HAND.start, RIGHT_HAND.stop), range(LEFT_HAND.start, LEFT_HAND.stop)
+    return (*body, *(FACE.start + point for point in face), *right, *left)
+
+
+MIRRORED: Final = _mirrored()
+"""The joint that takes each joint's place in a mirror."""

@@ -1,1 +1,1 @@
-"""Moves frames through the stages: pose, normalize, label map, generator, face, encode. Owns a session's state."""
+"""Moves frames through pose, normalize, label map, reference, generator, face and encode. Owns a session's state."""

@@ -154,6 +154,7 @@ def _presets() -> list[str]:
         network = f"{shape.base_channels} channels, {shape.downsamplings} halvings, {shape.blocks} blocks"
         network += ", inside a local enhancer" if shape.enhanced else ""
         drawn = "the person, onto a plate" if shape.plate else "the whole picture"
+        drawn += ", with a reference" if shape.reference else ""
         size = f"{preset.width_px}x{preset.height_px}"
         rows.append(f"| `{preset.name}` | {size} | {network} | {drawn} | {_length(preset)} | {shape.padding} |")
     return [
@@ -174,7 +175,8 @@ def _loss_weights() -> list[str]:
     terms = [field.name for field in dataclasses.fields(LossWeights)]
     rows = []
     for preset in map(preset_named, PRESETS):
-        for network, weights in (("body", preset.weights), ("face", preset.face_weights)):
+        weights_of = {"body": preset.weights} | ({} if preset.face is None else {"face": preset.face_weights})
+        for network, weights in weights_of.items():
             values = " | ".join(f"{getattr(weights, term):g}" for term in terms)
             rows.append(f"| `{preset.name}`, {network} | {values} |")
     return [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from typing import Final
 
 import numpy as np
@@ -53,16 +54,10 @@ def smoothed(tables: Iterable[Table | None], half: int, jump_px: float) -> Itera
     opposite, and so is a pair between which the person moved by jump_px or more: there was a cut. Frames near the ends
     have narrower windows.
     """
-    window: deque[Table | None] = deque([None] * half, 2 * half + 1)
-    waiting = 0
-    for table in tables:
+    window: deque[Table | None] = deque([None] * (2 * half + 1), 2 * half + 1)
+    for taken, table in enumerate(chain(tables, repeat(None, half))):
         window.append(table)
-        waiting += 1
-        if waiting > half:
-            yield _middle(window, half, jump_px)
-    for _ in range(min(waiting, half)):
-        window.append(None)
-        if len(window) == 2 * half + 1:
+        if taken >= half:
             yield _middle(window, half, jump_px)
 
 

@@ -1,7 +1,8 @@
-"""The usual colours of each limb, which tell apart limbs that touch: a hand before a shirt, a hem above trousers.
+"""The usual colours of each limb, which separate limbs that touch: a hand before a shirt, a hem above trousers.
 
 Collected over all key frames from the middle of each limb, where no other limb is near. Distances alone cannot follow a
-hem or the outline of an arm before the chest; colours alone cannot tell a left leg from a right one. Cutting uses both.
+hem or the outline of an arm before the chest; colours alone cannot separate a left leg from a right one. Cutting uses
+both.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from motion.wardrobe.limbs import (
     Limb,
 )
 from motion.wardrobe.moving import move_limb, move_neck
-from motion.wardrobe.pieces import Wardrobe
+from motion.wardrobe.pieces import PROFILE_SHOULDERS, Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, hand_points_of, place
 
 _OUTLINE: Final = np.array([0.08, 0.84, 0.08], np.float32)
@@ -35,7 +35,6 @@ _OUTLINE: Final = np.array([0.08, 0.84, 0.08], np.float32)
 _AROUND: Final = np.ones((3, 3), np.uint8)
 _INSIDE: Final = 250
 """Pixels covered more than this, with all around them, are inside."""
-_PROFILE_SHOULDERS: Final = 0.28
 _CHIN_ABOVE: Final = 0.06
 """The chin above the start of the head's line, in torso lengths."""
 _RAISED_KNEE: Final = 0.30
@@ -118,7 +117,7 @@ def depth_order(body: PlacedBody) -> list[Limb]:
     arms = [RIGHT_ARM, LEFT_ARM]
     far_arms = []
     turn = float(body.feature(Limb.HEAD)[0])
-    if abs(body.facing[0]) < _PROFILE_SHOULDERS and not math.isnan(turn):
+    if abs(body.facing[0]) < PROFILE_SHOULDERS and not math.isnan(turn):
         far_arms.append(arms.pop(1 if turn > 0 else 0))
     raised = [leg for leg in legs if _raised(leg[0], body)]
     parts = [

@@ -1,4 +1,4 @@
-"""Hands: bend a filmed hand into the asked shape, finger by finger, and mirror one for the other side.
+"""Hands: bend a filmed hand into the asked shape, finger by finger.
 
 Each place follows the bones near it, more the nearer they are, as skin follows bones in computer graphics (linear blend
 skinning, Magnenat-Thalmann et al. 1988). Points of the plane are complex numbers here, x + iy: a turn and a change of
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.pose import Pose
 from motion.wardrobe.limbs import Limb
 
 Points = NDArray[np.float64]
@@ -31,16 +30,6 @@ _IN_FINGERS: Final = _STARTS > 1
 """Which lines are those of the fingers; the other six cross the palm and the ball of the thumb."""
 
 OTHER_HAND: Final = {Limb.RIGHT_HAND: Limb.LEFT_HAND, Limb.LEFT_HAND: Limb.RIGHT_HAND}
-_SIDES: Final = {"R": "L", "L": "R"}
-_MIRRORED: Final = np.array(
-    [
-        *(skeleton.BODY_NAMES.index(_SIDES.get(name[0], name[0]) + name[1:]) for name in skeleton.BODY_NAMES),
-        *range(skeleton.FACE.start, skeleton.FACE.stop),
-        *range(skeleton.RIGHT_HAND.start, skeleton.RIGHT_HAND.stop),
-        *range(skeleton.LEFT_HAND.start, skeleton.LEFT_HAND.stop),
-    ]
-)
-"""The joint that each joint becomes in a mirrored pose."""
 
 _TURN_ERROR_RAD, _STRETCH_ERROR = 0.2, 0.25
 """How uncertain a finger's asked direction is, and its length, as a natural logarithm: so small changes are ignored."""
@@ -92,13 +81,6 @@ def bend_hand(
     x, y, share = cv2.split(_interpolated(grid, right - left, bottom - top))
     bent = cv2.remap(piece, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.rint(bent * share[..., None]).astype(np.uint8), (left, top)
-
-
-def mirrored_pose(pose: Pose) -> Pose:
-    """Mirror a pose at the picture's left edge, so that its left hand becomes a right one, at negative x; no face."""
-    confidence = pose.confidence[_MIRRORED]
-    confidence[skeleton.FACE] = 0
-    return Pose(pose.joints_px[_MIRRORED] * np.array([-1, 1], np.float32), confidence)
 
 
 def _complex(points_px: Points) -> _Complex:

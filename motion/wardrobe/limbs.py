@@ -99,5 +99,3 @@ UNDER_LAYERS: Final = (Limb.TORSO, Limb.RIGHT_THIGH, Limb.LEFT_THIGH)
 """Limbs drawn twice: first their middle from the key frame in which they are least hidden, then the best piece."""
 LAYER_COUNT: Final = LIMB_COUNT + len(UNDER_LAYERS)
 """A piece's layer is its limb, or `LIMB_COUNT` plus its index in `UNDER_LAYERS`."""
-LAYER_LIMBS: Final = (*Limb, *UNDER_LAYERS)
-"""The limb of each layer."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from motion.floor_shadow import Shadow
 from motion.pose import Pose
-from motion.wardrobe.hands import OTHER_HAND, mirrored_pose
+from motion.wardrobe.hands import OTHER_HAND
 from motion.wardrobe.limbs import Limb
 from motion.wardrobe.placing import FEATURE_STARTS, Floats, PlacedBody, place
 
@@ -19,7 +19,7 @@ WARDROBE_VERSION: Final = 1
 """Must rise with every change to limbs, pieces or moves: a generator is trained on references of one version."""
 
 FACINGS: Final = ("front", "left", "right", "back")
-_PROFILE_SHOULDERS: Final = 0.28
+PROFILE_SHOULDERS: Final = 0.28
 """Shoulders less than this apart, in torso lengths, belong to a person seen from the side."""
 
 
@@ -114,7 +114,7 @@ class Wardrobe:
     @cached_property
     def mirrored_bodies(self) -> tuple[PlacedBody, ...]:
         """The limbs of each mirrored key frame, placed: left is right, and x is negative."""
-        return tuple(place(mirrored_pose(pose), self.limb_lengths_px) for pose in self.poses)
+        return tuple(place(pose.mirrored(0), self.limb_lengths_px) for pose in self.poses)
 
     @cached_property
     def mirrored_features(self) -> Floats:
@@ -152,7 +152,7 @@ class Wardrobe:
 def facing_of(body: PlacedBody) -> str:
     """The side of the person that a body shows: y points down, so a person seen from the front has the left at +x."""
     shoulders_x = float(body.facing[0])
-    if abs(shoulders_x) >= _PROFILE_SHOULDERS:
+    if abs(shoulders_x) >= PROFILE_SHOULDERS:
         return "front" if shoulders_x > 0 else "back"
     turn = float(body.feature(Limb.HEAD)[0])
     return "left" if turn < 0 else "right"

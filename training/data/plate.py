@@ -96,7 +96,7 @@ def fit_plate(
     shown: `[H, W]` uint8 each, 0 where the picture shows nothing; None for a picture, or for all, that is whole.
     relit: the place without the person's shadow, for pixels that the masks hide because of it.
     Raises ValueError for no pictures, or another number of masks. Pictures are read band by band and masks one by one,
-    so both may be on disk; beyond them it takes N * H * W / 4 bytes of memory.
+    so both may be on disk; beyond them it takes N * H * W / 4 bytes of memory, and about N * 500 * W for each thread.
     """
     if not pictures or len(pictures) != len(masks):
         raise ValueError(

@@ -18,11 +18,15 @@ from motion.wardrobe.limbs import LIMB_COUNT, Limb
 from motion.wardrobe.make import make_wardrobe
 from motion.wardrobe.pieces import WARDROBE_VERSION, Wardrobe
 from motion.wardrobe.storage import read_wardrobe, write_wardrobe
+from serving.process.atomic_files import written_whole
 from training.data.prepared_footage import PreparedFootage
 from training.data.split import Split
 
 _EXCLUDED_SECONDS: Final = 0.5
 """Nearer frames are nearly the same picture: a network that copies them would learn nothing about other poses."""
+
+_MOST_FRAMES: Final = 6000
+"""Key frames are chosen among this many, spread evenly: more take time and memory, and look like those."""
 
 ReferencePicture = NDArray[np.uint8]
 """`[H, W, 4]` uint8: RGB multiplied by the coverage, and the coverage."""
@@ -130,6 +134,7 @@ def training_wardrobe(
     """
     path = _wardrobe_path(prepared)
     frames = [frame for frame in np.flatnonzero(split.trained).tolist() if prepared.poses[frame] is not None]
+    frames = frames[:: max(1, math.ceil(len(frames) / _MOST_FRAMES))]
     try:
         kept = read_wardrobe(path)
         if set(kept.frames.tolist()) <= set(frames):
@@ -144,8 +149,8 @@ def training_wardrobe(
         filmed=[prepared.pictures[frame] for frame in frames],
         on_progress=on_progress,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_wardrobe(path, wardrobe)
+    with written_whole(path) as partial:
+        write_wardrobe(partial, wardrobe)
     return wardrobe
 
 

@@ -159,7 +159,7 @@ def missed_joints(asked: Pose, found: Pose | None) -> tuple[int, int]:
 def missed_face(asked: Pose, found: Pose | None) -> tuple[int, int]:
     """How many of the face's points that are asked for are not found, of how many: nearly all or nearly none of 70.
 
-    A blurred face that is near the real one in its colours is no face to a detector.
+    A detector does not find a blurred face, however near its colours are to the real ones.
     """
     wanted = asked.seen[skeleton.FACE]
     there = np.zeros_like(wanted) if found is None else found.seen[skeleton.FACE]

@@ -51,9 +51,11 @@ class ContactSheet:
 
 
 def seen_from(facings: Sequence[str], joined: str = "and") -> str:
-    """Return facings in words: "front, left side and back"."""
-    words = [_SIDES[facing] for facing in facings]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joined} {words[-1]}"
+    """Return facings in words: "front, left side and back". Raises ValueError without any."""
+    if not facings:
+        raise ValueError("expected at least one facing")
+    *before, last = (_SIDES[facing] for facing in facings)
+    return f"{', '.join(before)} {joined} {last}" if before else last
 
 
 def contact_sheet(wardrobe: Wardrobe) -> ContactSheet:

@@ -126,14 +126,14 @@ class BodyLearner(Learner):
         """See `Learner.step`: a batch of pairs, two pictures each."""
         preset = self._preset
         pair = on_device(self._next(self._batches), self.device)
+        if pair.made_up:
+            return self._step_on_pixels(pair, progress)
         shown = paired if preset.temporal else single
         if isinstance(self.generator, LocalEnhancer):
             self.generator.trunk.requires_grad_(progress >= preset.frozen_trunk)
         with self._autocast():
             pictures, opacities = self._drawn(pair)
             self._abandon_if_asked()
-            if pair.made_up:
-                return self._step_on_pixels(self._pixel_terms(pair, pictures, opacities), progress)
             drawn_BCHW = shown(pair.labels, pictures)
             with weights_fixed(self.discriminator):
                 on_drawn = self.discriminator(drawn_BCHW)
@@ -159,8 +159,12 @@ class BodyLearner(Learner):
         }
         return ("adversarial", *(name for name, weight in weighed.items() if weight), STORED_NAME)
 
-    def _step_on_pixels(self, terms: dict[str, Tensor], progress: float) -> dict[str, float]:
-        """A step without the discriminator: its target was drawn by the wardrobe, which is no example of a picture."""
+    def _step_on_pixels(self, pair: Pair, progress: float) -> dict[str, float]:
+        """A step without the discriminator: the wardrobe drew its target, which is not a filmed picture."""
+        with self._autocast():
+            pictures, opacities = self._drawn(pair)
+            self._abandon_if_asked()
+            terms = self._pixel_terms(pair, pictures, opacities)
         self._update("generator", self._weights.total(terms), progress)
         return self._stepped(terms)
 

@@ -30,7 +30,7 @@ _HOMOGRAPHY_GAIN: Final = 1.05
 _TRACKING: Final = {"winSize": (21, 21), "maxLevel": 4}
 
 _STILL: Final = 1 / 1000
-"""As a fraction of the frame's height: less is no movement, and the frames are not resampled."""
+"""As a fraction of the frame's height: a camera that moves less stands still, and its frames are not resampled."""
 _MUCH: Final = 98.0
 """The percentile used as the maximum, so that single wrong measures do not count."""
 

@@ -278,7 +278,7 @@ def _gather_poses(folder: Path, frames: int, rate_hz: float, height_px: int) -> 
                     yield None if np.isnan(pose[0, 0]) else pose
 
     half = window_half_frames(rate_hz, MEDIAN_WINDOW_SECONDS)
-    nobody = _values(None)
-    poses = (nobody if pose is None else pose for pose in smoothed(found(), half, _CUT * height_px))
+    without_person = _values(None)
+    poses = (without_person if pose is None else pose for pose in smoothed(found(), half, _CUT * height_px))
     shape = (frames, skeleton.JOINT_COUNT, 3)
     write_array(folder / POSES_FILE, shape, np.dtype(np.float32), (pose[None] for pose in poses))

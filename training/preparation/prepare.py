@@ -302,7 +302,9 @@ class _Preparation:
         except ValueError as error:
             self.say(f"warning: wardrobe: {error}")
             return None
-        self.say(f"wardrobe: limbs from {wardrobe.key_frames} frames; it shows the {seen_from(wardrobe.facings())}")
+        facings = wardrobe.facings()
+        shown = f"it shows the {seen_from(facings)}" if facings else "it shows no torso"
+        self.say(f"wardrobe: limbs from {wardrobe.key_frames} frames; {shown}")
         return contact_sheet(wardrobe)
 
     def _write_report(

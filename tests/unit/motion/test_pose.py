@@ -33,6 +33,15 @@ def test_flip_moves_the_waving_hand(standing: Pose):
     assert mirrored.joints_px[skeleton.RIGHT_HAND][0].tolist() == [256 - 186, 72]
 
 
+@given(missing=missing, line_x_px=shifts)
+def test_a_mirrored_pose_exchanges_left_and_right(standing: Pose, missing: NDArray[np.bool_], line_x_px: float):
+    """Body, face and hands go to the other side of the line under the other side's names."""
+    pose = Pose(standing.joints_px, np.where(missing, 0, standing.confidence))
+    mirrored, expected = pose.mirrored(line_x_px), flipped(pose, 2 * line_x_px)
+    np.testing.assert_allclose(mirrored.joints_px, expected.joints_px, atol=1e-3)
+    np.testing.assert_array_equal(mirrored.confidence, expected.confidence)
+
+
 def test_unseen_joints_become_zero():
     """Positions of unseen joints are dropped, including NaN."""
     joints_px = np.full((skeleton.JOINT_COUNT, 2), np.nan, np.float32)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.pose import Pose
-from training.evaluation.unseen_poses.mirror import mirrored
 
 # Shapes: J the joints of a pose, F frames of the footage.
 
@@ -141,14 +140,14 @@ def made_up(base: Pose, figure: Figure) -> Pose | None:
             _turn(joints_px, chain, bones, outward if side == "left" else -outward)
     if figure.head_mirrored:
         head = list(_HEAD)
-        turned = mirrored(_pose(joints_px, base), float(joints_px[skeleton.NECK, 0]))
+        turned = _pose(joints_px, base).mirrored(float(joints_px[skeleton.NECK, 0]))
         joints_px[head] = turned.joints_px[head]
     if figure.lean:
         upper = list(_UPPER)
         joints_px[upper] = _rotated(joints_px[upper], joints_px[skeleton.MID_HIP], math.radians(figure.lean) * outward)
     joints_px[:, 1] += _ground(base.joints_px, seen) - _ground(joints_px, seen)
     pose = _pose(joints_px, base)
-    return mirrored(pose, float(pose.joints_px[skeleton.MID_HIP, 0])) if figure.mirrored else pose
+    return pose.mirrored(float(pose.joints_px[skeleton.MID_HIP, 0])) if figure.mirrored else pose
 
 
 def _pose(joints_px: NDArray[np.float64], base: Pose) -> Pose:

@@ -79,6 +79,8 @@ def test_a_stream_keeps_its_motion_and_loses_outliers():
     assert streamed([1, 2, 3, 4, 5], 1) == [1, 2, 3, 4, 5]
     assert streamed([1, 2, 30, 4, 5], 1) == [1, 2, 4, 5, 5]
     assert streamed([1, 2, 3], 3) == [1, 2, 3]
+    assert streamed([1, 2], 3) == [1, 2]
+    assert streamed([1], 3) == [1]
     assert streamed([], 2) == []
 
 

@@ -74,25 +74,3 @@ def moved(pose: Pose, *, shift: tuple[float, float] = (0, 0), turn: float = 0, s
     middle = pose.joints_px[skeleton.MID_HIP].astype(np.float64)
     joints_px = (_turned(pose.joints_px.astype(np.float64), middle, turn) - middle) * scale + middle + shift
     return Pose(joints_px.astype(np.float32), pose.confidence)
-
-
-def mirrored(pose: Pose) -> Pose:
-    """Return the pose as a mirror shows it, with left and right exchanged."""
-    joints_px = pose.joints_px.copy()
-    joints_px[:, 0] = SIZE_PX - joints_px[:, 0]
-    return Pose(joints_px[_MIRRORED], pose.confidence[_MIRRORED])
-
-
-def _mirrored_order() -> list[int]:
-    names = list(skeleton.BODY_NAMES)
-    other = {"R": "L", "L": "R"}
-    body = [names.index(other.get(name[0], name[0]) + name[1:]) for name in names]
-    jaw_and_brows = [*range(16, -1, -1), *range(26, 16, -1)]
-    nose_and_eyes = [*range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    mouth = [*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
-    face = [skeleton.FACE.start + point for point in (*jaw_and_brows, *nose_and_eyes, *mouth, 69, 68)]
-    left, right = skeleton.LEFT_HAND, skeleton.RIGHT_HAND
-    return [*body, *face, *range(right.start, right.stop), *range(left.start, left.stop)]
-
-
-_MIRRORED = _mirrored_order()

@@ -18,7 +18,7 @@ from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, Limb
 from motion.wardrobe.make import make_wardrobe
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import measure_limbs, place
-from tests.unit.motion.wardrobe.puppets import SIZE_PX, dancing, mirrored, moved, puppet, puppet_wardrobe
+from tests.unit.motion.wardrobe.puppets import SIZE_PX, dancing, moved, puppet, puppet_wardrobe
 
 PLACE = (255, 0, 255)
 """The colour of everything that is not the person."""
@@ -65,11 +65,11 @@ def test_a_mirrored_wardrobe_draws_the_mirrored_reference(wardrobe: Wardrobe, po
     other = make_wardrobe(
         [picture[:, ::-1].copy() for picture, _ in pairs],
         [mask[:, ::-1].copy() for _, mask in pairs],
-        [mirrored(pose) for pose in poses],
+        [pose.mirrored(SIZE_PX / 2) for pose in poses],
         range(len(poses)),
     )
     asked = dancing(poses[0], (0.9, -0.4), (0.2, -0.3))
-    one, two = draw_reference(wardrobe, asked).picture, draw_reference(other, mirrored(asked)).picture
+    one, two = draw_reference(wardrobe, asked).picture, draw_reference(other, asked.mirrored(SIZE_PX / 2)).picture
     difference = np.abs(one.astype(int) - two[:, ::-1])
     assert (difference.max(axis=2) > 24).mean() < 0.004
 

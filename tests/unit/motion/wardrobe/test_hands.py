@@ -8,8 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from motion import skeleton
-from motion.pose import Pose
-from motion.wardrobe.hands import bend_hand, mirrored_pose
+from motion.wardrobe.hands import bend_hand
 
 CORNER_PX = (20, 10)
 SIZE_PX = 100
@@ -127,12 +126,3 @@ def test_coverage_and_colour_stay_premultiplied() -> None:
     empty = bend_hand(np.zeros((SIZE_PX, SIZE_PX, 4), np.uint8), CORNER_PX, hand, hand, spread)
     assert empty is not None
     assert not empty[0].any()
-
-
-def test_a_mirrored_pose_has_the_other_hand(standing: Pose) -> None:
-    """The left hand's points are the right hand's at negative x, and mirroring twice changes only the face."""
-    mirrored = mirrored_pose(standing)
-    assert (mirrored.joints_px[skeleton.RIGHT_HAND] == standing.joints_px[skeleton.LEFT_HAND] * (-1, 1)).all()
-    assert (mirrored.joints_px[skeleton.R_WRIST] == standing.joints_px[skeleton.L_WRIST] * (-1, 1)).all()
-    back = mirrored_pose(mirrored)
-    assert (back.joints_px[skeleton.BODY] == standing.joints_px[skeleton.BODY]).all()

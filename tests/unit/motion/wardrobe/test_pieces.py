@@ -8,7 +8,7 @@ import pytest
 from motion.pose import Pose
 from motion.wardrobe.limbs import LAYER_COUNT
 from motion.wardrobe.pieces import Wardrobe
-from tests.unit.motion.wardrobe.puppets import mirrored, puppet_wardrobe
+from tests.unit.motion.wardrobe.puppets import SIZE_PX, puppet_wardrobe
 
 
 def test_a_wardrobe_cannot_be_changed(wardrobe: Wardrobe) -> None:
@@ -41,7 +41,7 @@ def test_memory_counts_the_pixels(wardrobe: Wardrobe) -> None:
 def test_facings_name_the_sides_that_the_footage_shows(standing: Pose) -> None:
     """A person seen from the front is "front"; the same outline with sides exchanged is seen from behind."""
     assert puppet_wardrobe([standing]).facings() == ("front",)
-    behind = mirrored(standing)
+    behind = standing.mirrored(SIZE_PX / 2)
     turned = Pose(np.column_stack([256 - behind.joints_px[:, 0], behind.joints_px[:, 1]]), behind.confidence)
     assert puppet_wardrobe([standing, turned]).facings() == ("front", "back")
 

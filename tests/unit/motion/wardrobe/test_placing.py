@@ -9,7 +9,7 @@ from motion import skeleton
 from motion.pose import Pose
 from motion.wardrobe.limbs import Limb
 from motion.wardrobe.placing import FEATURE_COUNT, MEASURED_LIMBS, measure_limbs, place, scale_of
-from tests.unit.motion.wardrobe.puppets import dancing, mirrored, moved
+from tests.unit.motion.wardrobe.puppets import SIZE_PX, dancing, moved
 
 
 def test_the_scale_is_the_length_of_the_torso_as_if_seen_in_full(standing: Pose) -> None:
@@ -71,7 +71,7 @@ def test_an_unseen_hand_goes_on_from_its_forearm(standing: Pose) -> None:
 
 def test_a_mirrored_body_is_placed_as_the_mirror_image(standing: Pose) -> None:
     """Right and left are treated alike."""
-    lengths_px = measure_limbs([standing, mirrored(standing)])
-    one, two = place(standing, lengths_px), place(mirrored(standing), lengths_px)
+    lengths_px = measure_limbs([standing, standing.mirrored(SIZE_PX / 2)])
+    one, two = place(standing, lengths_px), place(standing.mirrored(SIZE_PX / 2), lengths_px)
     assert one.scale_px == pytest.approx(two.scale_px)
     assert np.allclose(one.ends_px[Limb.RIGHT_SHIN] * (-1, 1) + (256, 0), two.ends_px[Limb.LEFT_SHIN], atol=1e-3)

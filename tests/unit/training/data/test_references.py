@@ -160,6 +160,16 @@ def test_wardrobe_is_made_once_and_again_when_it_cannot_be_used(tmp_path):
     np.testing.assert_array_equal(made.pixels, again.pixels)
 
 
+def test_key_frames_of_long_footage_are_chosen_among_some_of_its_frames(tmp_path, monkeypatch):
+    """Hours of footage take no more memory than minutes: the frames are spread over all of it."""
+    monkeypatch.setattr("training.data.references._MOST_FRAMES", 10)
+    prepared = footage(tmp_path)
+    chosen = training_wardrobe(prepared, prepared.split()).frames
+    assert len(chosen) <= 10
+    assert chosen[0] < 10
+    assert chosen[-1] > FRAMES - 20
+
+
 def test_pairs_need_wardrobe_rules_and_plate_together(tmp_path):
     """Rules without a wardrobe, and a wardrobe without rules or plate, are refused."""
     prepared = footage(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 from motion.wardrobe.limbs import Limb
 from motion.wardrobe.make import make_wardrobe
 from tests.unit.training.footage_report.people import SIZE, person
-from training.footage_report.contact_sheet import contact_sheet
+from training.footage_report.contact_sheet import contact_sheet, seen_from
 
 RED = (200, 30, 30)
 
@@ -49,3 +49,12 @@ def test_a_limb_that_no_key_frame_shows_has_no_picture():
     sheet = contact_sheet(wardrobe_of(type(pose)(pose.joints_px, confidence)))
     foot = sheet.limbs[Limb.LEFT_FOOT]
     assert (foot.key_frames, foot.picture) == (0, None)
+
+
+def test_facings_are_named_in_words():
+    """One, two and three sides read as people say them; without any there is nothing to name."""
+    assert seen_from(["back"]) == "back"
+    assert seen_from(["front", "left"], "or") == "front or left side"
+    assert seen_from(["front", "left", "back"]) == "front, left side and back"
+    with pytest.raises(ValueError, match="at least one facing"):
+        seen_from([])

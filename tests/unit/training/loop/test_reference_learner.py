@@ -71,6 +71,16 @@ def test_made_up_steps_train_the_generator_alone(learner):
     assert not torch.equal(made_up.generator.tail.weight, generator["tail.weight"])
 
 
+def test_gradients_have_the_precision_of_the_weights(learner, preset):
+    """Only pictures and losses are computed in bf16, in made-up steps too: gradients follow outside of autocast."""
+    mixed = learner(replace(preset, precision="bf16"))
+    during = []
+    mixed.generator.tail.weight.register_hook(lambda gradient: during.append(torch.is_autocast_enabled("cpu")))
+    names = {tuple(mixed.step(0.0)) for _ in range(6)}
+    assert len(names) == 2
+    assert during == [False] * 6
+
+
 def test_pairs_of_a_batch_are_all_made_up_or_none(learner):
     """A step has one set of losses, whatever the number of its pairs."""
     both = learner(batch=2)
