@@ -80,16 +80,22 @@ def publish(
         published = _evaluated_and_published(store, trained, folder, on_step, serve_anyway)
         _note_gate(store, published, note, serve_anyway)
         return published
-    note(f"nothing left to train: this is {before.id} version {before.version}")
-    now = store.served(before.id)
-    if now.version != before.version:
-        if serve_anyway and now.by_gate:
-            store.serve(before.id, gated(now, before.version))
-            note(f"version {before.version} is served from now on")
-        else:
-            why = "" if now.by_gate else _CHOSEN
-            note(f"{_is_served(now.version)}{why}; `dance actors promote` serves this one")
+    keep_published(store, before, note, serve_anyway=serve_anyway)
     return before
+
+
+def keep_published(store: ActorStore, actor: Actor, note: Callable[[str], None], *, serve_anyway: bool) -> None:
+    """Report that this version is the last there is; with `serve_anyway`, serve it. Raises ActorUnusable."""
+    note(f"nothing left to train: this is {actor.id} version {actor.version}")
+    now = store.served(actor.id)
+    if now.version == actor.version:
+        return
+    if serve_anyway and now.by_gate:
+        store.serve(actor.id, gated(now, actor.version))
+        note(f"version {actor.version} is served from now on")
+    else:
+        why = "" if now.by_gate else _CHOSEN
+        note(f"{_is_served(now.version)}{why}; `dance actors promote` serves this one")
 
 
 _CHOSEN: Final = ", as chosen by hand"

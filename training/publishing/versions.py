@@ -17,7 +17,7 @@ from training.evaluation.held_out_frames import HeldOut
 from training.loop.body_learner import BodyLearner, new_generator
 from training.loop.face_learner import FaceLearner
 from training.presets import Preset
-from training.publishing.publish import Trained, publish
+from training.publishing.publish import Trained, keep_published, publish
 from training.publishing.training_record import training_record
 from training.settings import JobSettings
 
@@ -65,6 +65,9 @@ class Versions:
             return None
         found = self._of_this_training()
         if found:
+            if self.settings.minutes == 0:
+                anyway = self.settings.publish_anyway
+                keep_published(ActorStore(self.settings.store_root), found[0], self.note, serve_anyway=anyway)
             return found[0]
         generator = new_generator(self.preset.generator)
         assert isinstance(generator, CopyGenerator)

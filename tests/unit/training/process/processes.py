@@ -22,23 +22,33 @@ import torch
 import torch._dynamo  # takes a second, and every optimizer imports it: import it once here, not in every child
 
 import training.loop.trainer
+from serving.actors.store import NetworkShape
 from serving.process.exit_codes import EXIT_INTERRUPTED
 from serving.process.stop_signals import stop_on_signals
 from tests.unit.training.conftest import SIDE, FakeEstimator, tiny_preset, walking_bar
 from training import preset_setup
 from training.data import footage
+from training.data.references import ReferenceRules
 from training.data.split import split_footage
-from training.job import JobSettings, _Job, train_actor
+from training.job import JobSettings, train_actor
 from training.loop.body_learner import BodyLearner
 from training.loop.learner import Computing
 from training.loop.trainer import Budget, Trainer, TrainingStopped
-from training.preset_setup import pairs_for
+from training.preset_setup import pairs_for, references_for
+from training.presets import Preset
 from training.process.distributed import joined
+from training.publishing.versions import Versions
 
 KILLED = -signal.SIGKILL
 DONE = 0
 FRAMES = 16
 PRESET = replace(tiny_preset(), generator=replace(tiny_preset().generator, enhanced=True))
+COPYING = replace(
+    tiny_preset(),
+    generator=NetworkShape(base_channels=4, downsamplings=1, blocks=1, plate=True, reference=True),
+    face=None,
+    references=ReferenceRules(made_up=0.5),
+)
 
 
 def forked(work: Callable[[], None], environment: dict[str, str] | None = None) -> int:
@@ -128,11 +138,16 @@ def resume(folder: Path) -> None:
 
 def together(folder: Path) -> None:
     """Train with two processes of batch one, stopped once by one of them and continued; and with one of batch two."""
-    both = folder / "both"
-    for stop_at, ends in ((8, EXIT_INTERRUPTED), (0, DONE)):
-        happened = two_ended(lambda rank, stop_at=stop_at: body(both, batch=1, stop_at=stop_at * rank))  # type: ignore[misc]
-        assert happened == [ends, ends], happened
-    assert ended(forked(lambda: body(folder / "one", batch=2, stop_at=0))) == DONE
+    for place, preset in ((folder, tiny_preset()), (folder / "copying", COPYING)):
+        for stop_at, ends in ((8, EXIT_INTERRUPTED), (0, DONE)):
+            happened = two_ended(partial(body_of_two, place / "both", preset, stop_at))
+            assert happened == [ends, ends], happened
+        assert ended(forked(partial(body, place / "one", preset, batch=2, stop_at=0))) == DONE
+
+
+def body_of_two(folder: Path, preset: Preset, stop_at: int, rank: int) -> None:
+    """Train the body as one of two processes, the second of which requests the stop."""
+    body(folder, preset, batch=1, stop_at=stop_at * rank)
 
 
 def two_ended(work: Callable[[int], None]) -> list[int]:
@@ -145,11 +160,11 @@ def two_ended(work: Callable[[int], None]) -> list[int]:
     return [ended(child) for child in ranks]
 
 
-def body(folder: Path, *, batch: int, stop_at: int) -> None:
+def body(folder: Path, preset: Preset, *, batch: int, stop_at: int) -> None:
     """Train the body alone. stop_at: the pictures after which this process requests a stop; 0 for never."""
-    prepared = walking_bar(folder)
-    preset = tiny_preset()
-    pairs = pairs_for(preset, prepared, split_footage([True] * len(prepared)), 1)
+    prepared = walking_bar(folder, 64)
+    split = split_footage([True] * len(prepared))
+    pairs = pairs_for(preset, prepared, split, 1, references_for(preset, prepared, split))
     with joined("cpu") as ranks:
         learner = BodyLearner(preset, pairs, Computing(seed=1, batch=batch, ranks=ranks))
         trainer = Trainer(learner, Budget(pictures=FRAMES), folder / "body.pt", {})
@@ -182,7 +197,7 @@ def noted_job(folder: Path, rank: int) -> None:
     frames = [np.random.default_rng(5).integers(90, 160, (SIDE, SIDE, 3)).astype(np.uint8)] * FRAMES
     setattr(footage, "footage_frames", lambda path, on_end: iter(frames))  # noqa: B010
     setattr(footage, "footage_facts", lambda path: footage.FootageFacts(24.0, FRAMES))  # noqa: B010
-    setattr(_Job, "_publish", lambda job, trained, nothing_new: "published")  # noqa: B010
+    setattr(Versions, "last", lambda versions, body, face, nothing_new: "published")  # noqa: B010
     sys.addaudithook(note)
     settings = JobSettings(
         footage=folder / "footage.mp4", actor="bar", store_root=folder / "actors", work_root=work, preset=tiny_preset(),

@@ -15,7 +15,8 @@ from training.data.references import ReferenceRules
 from training.evaluation.actor_runner import PublishedActor
 from training.job import JobSettings, train_actor
 from training.loop.trainer import TrainingStopped
-from training.publishing import versions
+from training.publishing import publish, versions
+from training.publishing.quality_gate import Verdict
 from training.publishing.versions import next_mark
 
 
@@ -76,6 +77,21 @@ def test_first_version_is_published_once(settings, store):
     assert train_actor(stopping).version == 1
     assert store.versions("bar") == [1]
     assert train_actor(settings).version == 2
+
+
+def test_same_command_with_publish_anyway_serves_a_first_version_that_did_not_pass(settings, store, monkeypatch):
+    """Without that option it stays published and not served, and the output says how to serve it."""
+    monkeypatch.setattr(publish, "verdict_against_served", lambda *facts: Verdict(False, ["worse"], None, ""))
+    stopping = replace(settings, minutes=0.0, pictures=None, publish_anyway=False)
+    train_actor(stopping)
+    assert store.served("bar").version == 0
+    notes = []
+    train_actor(stopping, lambda now: notes.append(now.note))
+    assert store.served("bar").version == 0
+    assert "no version is served; `dance actors promote` serves this one" in notes
+    train_actor(replace(stopping, publish_anyway=True))
+    assert store.served("bar").version == 1
+    assert store.versions("bar") == [1]
 
 
 def test_better_versions_are_published_while_training_goes_on(settings, store, monkeypatch):
