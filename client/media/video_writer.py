@@ -76,7 +76,8 @@ def check_video_output(out: Path, source: str, *, force: bool, keeps_opacity: bo
         kept = "a folder for PNG frames, .webm (VP9) or .mov (ProRes 4444)"
         raise UnwritableVideo(f"{out} cannot keep a transparent background; name {kept}")
     if encoding is None:
-        raise UnwritableVideo(f"{out} must end in {', '.join(CONTAINERS)}")
+        *others, last = CONTAINERS
+        raise UnwritableVideo(f"{out} must end in {', '.join(others)} or {last}")
     refuse_existing([out], force=force, sources=[source])
     try:
         av.codec.Codec(encoding.encoder, "w")

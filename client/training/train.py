@@ -51,7 +51,7 @@ def prepare(
         def on_frame(what: str, done: int, of: int | None) -> None:
             showing.progress(clock.progress(what, done, of))
             if should_stop():
-                raise Interrupted("preparing stopped; the same command goes on where it was")
+                raise Interrupted("preparing stopped; the same command continues it")
 
         prepared = prepared_for(preset, footage, work_root / "footage", on_frame, anyway=anyway, say=display.note)
     return prepared.report
@@ -82,5 +82,5 @@ def train(request: TrainRequest, display: Display) -> tuple[Actor, Path] | None:
             published = train_actor(settings, showing.progress, should_stop)
         except TrainingStopped as stopped:
             how = Stopped if should_stop.by_system else Interrupted
-            raise how("training stopped; the same command goes on where it was") from stopped
+            raise how("training stopped; the same command continues it") from stopped
     return (published, preview) if is_first_process() else None

@@ -131,7 +131,9 @@ async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) 
             f"{error}; use --body with the result of `dance fit` on another clip of the same person"
         ) from error
     if fitted.on_the_spot:
-        display.note("the dancer stays at one distance from the camera; it counts as the nearest position")
+        display.note(
+            "the dancer stays at one distance from the camera; the actor stays at the nearest one of their footage"
+        )
     return fitted.body
 
 

@@ -46,6 +46,19 @@ class Plate:
     never_seen: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Relit:
+    """Where the person's shadow often lies, and what the place looks like there without it.
+
+    picture: `[H, W, 3]` uint8 RGB. used: `[H, W]` bool, where it replaces the median. unknown: `[H, W]` bool, the part
+    of it that the shadow always darkens.
+    """
+
+    picture: Picture
+    used: NDArray[np.bool_]
+    unknown: NDArray[np.bool_]
+
+
 def grown(mask: NDArray[np.uint8], radius_px: float) -> NDArray[np.uint8]:
     """The mask, `[H, W]` uint8, grown by a disc of this radius in pixels."""
     side_px = 2 * max(1, round(radius_px)) + 1
@@ -70,6 +83,8 @@ def fit_plate(
     pictures: Sequence[Picture],
     masks: Sequence[NDArray[np.uint8]],
     shown: Sequence[NDArray[np.uint8] | None] | None = None,
+    *,
+    relit: Relit | None = None,
 ) -> Plate:
     """Compute the plate: the median over `N` pictures of the pixels that are not the person; the rest is filled in.
 
@@ -79,6 +94,7 @@ def fit_plate(
     pictures: `[H, W, 3]` uint8 RGB of one size, from a camera that stands still. masks: `[H, W]` uint8, 255 on the
     person.
     shown: `[H, W]` uint8 each, 0 where the picture shows nothing; None for a picture, or for all, that is whole.
+    relit: the place without the person's shadow, for pixels that the masks hide because of it.
     Raises ValueError for no pictures, or another number of masks. Pictures are read band by band and masks one by one,
     so both may be on disk; beyond them it takes N * H * W / 4 bytes of memory, and about N * 500 * W for each thread.
     """
@@ -120,6 +136,9 @@ def fit_plate(
 
     for _ in in_parallel(fit_band, range(0, height_px, _BAND_ROWS)):
         pass
+    if relit is not None:
+        plate[relit.used] = relit.picture[relit.used]
+        never_HW = (never_HW & ~relit.used) | relit.unknown
     if not never_HW.all():
         plate = fill_holes(plate, never_HW)
     return Plate(plate, float(never_HW.mean()))

@@ -190,7 +190,9 @@ def _camera(checked: CheckedFootage) -> Finding:
         "do not turn after the person: put the camera on a tripod or a shelf, where the whole dance is in the picture"
     )
     if camera.unknown >= _MOST_UNKNOWN:
-        return Finding("refused", "camera", f"{said}; {lost}", f"{advice}, in front of a place with corners")
+        if share < _SHAKES:
+            advice = "stand farther away, so that the picture shows more of a place with corners"
+        return Finding("refused", "camera", f"{said}; {lost}", advice)
     if share >= _PANS:
         return Finding("refused", "camera", said, advice)
     said += "; every frame was held still" + (f"; {lost}" if camera.unknown else "")

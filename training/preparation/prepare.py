@@ -26,7 +26,6 @@ from serving.errors import BadInput, DanceError, NoBody
 from serving.process.atomic_files import read_picture, write_picture, written_whole
 from training.data.footage import Footage
 from training.data.lazy import Lazy
-from training.data.plate import fit_plate
 from training.data.prepared_footage import (
     CAMERA_FILE,
     COMPLETE_FILE,
@@ -38,7 +37,7 @@ from training.data.prepared_footage import (
 )
 from training.data.references import training_wardrobe
 from training.data.resumable_array import write_array
-from training.data.shadows import masks_with_shadows
+from training.data.shadows import plate_without_shadow
 from training.data.split import FEWEST_FRAMES, Split, split_by_length
 from training.footage_report.contact_sheet import ContactSheet, contact_sheet, seen_from
 from training.footage_report.findings import Finding
@@ -262,11 +261,8 @@ class _Preparation:
             masks = Lazy(len(frames), lambda i: seen.mask(frames[i]))
             self.on_progress("making the plate", 0, 1)
             poses = [seen.poses[frame] for frame in frames]
-            plate = fit_plate(
-                pictures,
-                masks_with_shadows(pictures, masks, poses),
-                Lazy(len(frames), lambda i: seen.shown(frames[i])),
-            )
+            shown = Lazy(len(frames), lambda i: seen.shown(frames[i]))
+            plate = plate_without_shadow(pictures, masks, poses, shown)
             self.on_progress("making the plate", 1, 1)
             write_picture(picture_path, plate.picture)
             others: list[Pose | None] = [None] * len(frames)
@@ -360,7 +356,7 @@ class _Preparation:
         if seen >= FEWEST_FRAMES:
             why = "no frame shows a head and both ankles; the whole body must be in the picture"
         else:
-            why = f"a person was found in only {seen} of {len(table)} frames"
+            why = f"a person was found in {seen} of {len(table)} frames; film one person, whole body in the picture"
         return f"{title}: {why} (report: {report_path})"
 
     def _refusal(self, refused: Sequence[Finding], report_path: Path) -> str:

@@ -75,8 +75,8 @@ class Versions:
         published = self._publish(generator, None, None)
         self._published_pictures = 0
         self.note(
-            f"version {published.version} shows the actor's own limbs, before any training: published "
-            f"{time.monotonic() - self.began:.0f} s after the start"
+            f"version {published.version}, {time.monotonic() - self.began:.0f} s after the start; "
+            "it shows the actor's own limbs, before any training"
         )
         return published
 

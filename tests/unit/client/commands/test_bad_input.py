@@ -152,7 +152,7 @@ def test_the_source_is_never_overwritten(fails, serve, make_video):
 
 def test_output_of_an_unknown_kind(fails, serve, make_video, tmp_path):
     """Only containers that support H.264 are accepted."""
-    assert "must end in .mp4, .mov, .mkv" in fails(1, *arguments(make_video(), tmp_path / "o.gif", serve().address))
+    assert "must end in .mp4, .mov or .mkv" in fails(1, *arguments(make_video(), tmp_path / "o.gif", serve().address))
 
 
 def test_interrupted_run_leaves_nothing(fails, serve, make_video, tmp_path):

@@ -71,7 +71,7 @@ def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, c
 def test_stopped_training_says_how_to_go_on(job, make_video, capsys):
     """Ctrl-C ends with exit code 130; nothing is lost."""
     assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", "--seed", "13"]) == 130
-    assert "error: training stopped; the same command goes on where it was" in capsys.readouterr().err
+    assert "error: training stopped; the same command continues it" in capsys.readouterr().err
 
 
 def test_training_that_the_system_stopped_has_a_code_of_its_own(job, make_video, monkeypatch, capsys):
@@ -84,7 +84,7 @@ def test_training_that_the_system_stopped_has_a_code_of_its_own(job, make_video,
 
     monkeypatch.setattr("training.job.train_actor", stopped)
     assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn"]) == 75
-    assert "goes on where it was" in capsys.readouterr().err
+    assert "the same command continues it" in capsys.readouterr().err
 
 
 def test_only_the_first_of_several_processes_speaks(job, make_video, monkeypatch, capsys):

@@ -94,7 +94,7 @@ def test_other_containers_are_refused_with_those_that_work(tmp_path: Path, name:
 def test_webm_is_only_for_a_transparent_background(tmp_path: Path):
     """An ordinary video is written as before."""
     check_video_output(tmp_path / "out.webm", "clip.mp4", force=False, keeps_opacity=True)
-    with pytest.raises(UnwritableVideo, match=r"must end in \.mp4, \.mov, \.mkv"):
+    with pytest.raises(UnwritableVideo, match=r"must end in \.mp4, \.mov or \.mkv"):
         check_video_output(tmp_path / "out.webm", "clip.mp4", force=False)
 
 

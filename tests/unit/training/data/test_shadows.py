@@ -10,7 +10,7 @@ from motion.pose import Pose
 from tests.unit.motion.shadowed_footage import TRUE_SHADOW, Filmed, empty_place, filmed, moving_about
 from tests.unit.motion.standing_people import standing
 from training.data.plate import fit_plate
-from training.data.shadows import covered_with_shadow, masks_with_shadows
+from training.data.shadows import covered_with_shadow, plate_without_shadow
 
 PERSON: Pose = standing(128, top_px=30, height_px=200)
 
@@ -25,7 +25,7 @@ def test_the_plate_keeps_no_shadow(footage: Filmed) -> None:
     """Where the shadow falls in most frames, the plate is as bright as the place."""
     pictures, masks, poses = footage
     plain = fit_plate(pictures, masks).picture
-    clean = fit_plate(pictures, masks_with_shadows(pictures, masks, poses)).picture
+    clean = plate_without_shadow(pictures, masks, poses).picture
     shades = np.mean([draw_shadow(TRUE_SHADOW, *shown) for shown in zip(masks, poses, strict=True)], axis=0)
     often = (shades > 40) & (np.mean(masks, axis=0) < 60)
     darkening = [(empty_place().astype(float) - plate)[often].mean() for plate in (plain, clean)]
@@ -33,10 +33,20 @@ def test_the_plate_keeps_no_shadow(footage: Filmed) -> None:
     assert abs(darkening[1]) < 0.4 * darkening[0]
 
 
-def test_without_a_shadow_masks_stay_as_they_are() -> None:
-    """Footage without a shadow uses the person's masks."""
+def test_the_place_is_seen_through_the_shadow(footage: Filmed) -> None:
+    """Less of the plate is guessed than if the shadow hid the place."""
+    pictures, masks, poses = footage
+    areas = [covered_with_shadow(TRUE_SHADOW, *shown)[1] for shown in zip(masks, poses, strict=True)]
+    hiding = fit_plate(pictures, [np.maximum(*pair) for pair in zip(masks, areas, strict=True)])
+    clean = plate_without_shadow(pictures, masks, poses)
+    assert clean.never_seen < 0.7 * hiding.never_seen
+
+
+def test_without_a_shadow_the_plate_is_the_median() -> None:
+    """Footage without a shadow has the plate of the person's masks."""
     pictures, masks, poses = filmed(moving_about(PERSON), None)
-    assert masks_with_shadows(pictures, masks, poses) is masks
+    plate = plate_without_shadow(pictures, masks, poses)
+    np.testing.assert_array_equal(plate.picture, fit_plate(pictures, masks).picture)
 
 
 def test_the_shadow_is_covered_beside_the_person(footage: Filmed) -> None:

@@ -255,7 +255,7 @@ def test_footage_without_people_is_refused(footage, tmp_path):
     path, frames, _ = footage
     for frame in frames["footage.mp4"]:
         frame[:] = 0
-    with pytest.raises(NoBody, match=r"only 0 of 20 frames \(report: .*html\)"):
+    with pytest.raises(NoBody, match=r"in 0 of 20 frames; film one person, whole body in .* \(report: .*html\)"):
         prepare(path, tmp_path / "work", 32, 32)
     (report,) = (tmp_path / "work").glob("*/report-32x32.html")
     assert "Not worth training on" in report.read_text()

@@ -62,7 +62,7 @@ def test_first_version_is_the_bare_warp_and_says_so(settings, store):
     assert (actor.trained["bare_warp"], actor.trained["body_pictures"]) == (True, 0)
     assert not (settings.work_folder / "body.pt").exists()
     assert any(
-        note.startswith("version 1 shows the actor's own limbs, before any training: published") for note in notes
+        note.startswith("version 1, ") and note.endswith("the actor's own limbs, before any training") for note in notes
     )
     wardrobe, pose = actor.read_wardrobe(), standing(14)
     drawn = PublishedActor(actor).run([pose])[0][0]
