@@ -17,7 +17,7 @@ from motion.wardrobe.colours import colour_costs, costs_of
 from motion.wardrobe.consensus import agreements
 from motion.wardrobe.cutting import Box, Cut, Weights, cut_limbs, find_regions, sample_colours
 from motion.wardrobe.hand_frames import cut_hands, frames_for_hands
-from motion.wardrobe.limbs import HANDS, LAYER_COUNT, LIMB_COUNT, UNDER_LAYERS, Limb
+from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, UNDER_LAYERS, Limb
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import Floats, PlacedBody, measure_limbs, place
 
@@ -33,6 +33,7 @@ _SMALLEST_ISLAND: Final = 0.2
 _JOINED: Final = 0.5
 _BRIDGE: Final = 0.02
 """Parts joined by a strip thinner than twice the second, in torso lengths, of pixels covered this much, are apart."""
+_TORSO_LAYERS: Final = (Limb.TORSO, LIMB_COUNT + UNDER_LAYERS.index(Limb.TORSO))
 _FEWEST_PIXELS: Final = 6
 _PAINTED_LEVELS: Final = 12
 """A picture that differs by more from the filmed one was painted over there."""
@@ -131,7 +132,7 @@ def _pieces_of(
         for layer in sorted(layers):
             box, weights = layers[layer]
             weights = _without_islands(weights, _FAINT)
-            if layer not in HANDS:  # fingers are as thin as bridges
+            if layer in _TORSO_LAYERS:  # the ends of other limbs may hang by a faint stripe of a sleeve, and are missed
                 weights = _without_islands(weights, _JOINED, _BRIDGE * body.scale_px)
             corners_px[row, layer], piece = _piece(picture, box, weights)
             pixels.append(piece)
