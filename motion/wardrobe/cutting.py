@@ -39,6 +39,8 @@ _OVERLAP_OF_NEIGHBOURS, _OVERLAP_OF_OTHERS = 0.40, 0.02
 """How far pieces extend into another limb's pixels, in radii. Neighbours overlap, so that a bent joint stays closed."""
 _OVERLAP_AT_SHOULDERS: Final = 0.25
 """The same between torso and upper arm, which turn far: a longer overlap would stand off as a flap."""
+_SHOULDER_FROM, _SHOULDER_TO = 0.20, 0.28
+"""Between these distances from the shoulder, in torso lengths, that overlap ends; beyond, torso and arm only touch."""
 _SHOULDERS: Final = ({Limb.TORSO, Limb.RIGHT_UPPER_ARM}, {Limb.TORSO, Limb.LEFT_UPPER_ARM})
 _TORSO_DISTANCE: Final = 0.62
 """The least relative distance of the torso's own pixels: limbs before the chest win them from a distance."""
@@ -180,11 +182,10 @@ def _cut(limb: Limb, regions: Regions, score: Weights) -> Cut:
     neighbours = [other for other in regions.boxes if NEIGHBOURS[limb, other]]
     strangers = [other for other in regions.boxes if other != limb and not NEIGHBOURS[limb, other]]
     own = _preferred(score[limb], score[strangers], _OVERLAP_OF_OTHERS)
-    overlaps = np.array(
-        [_OVERLAP_AT_SHOULDERS if {limb, other} in _SHOULDERS else _OVERLAP_OF_NEIGHBOURS for other in neighbours],
-        np.float32,
-    )
-    beside_neighbours = _preferred(score[limb], score[neighbours] + overlaps[:, None, None], 0)
+    rivals = score[neighbours]
+    for rival, other in zip(rivals, neighbours, strict=True):
+        rival += _overlap(limb, other, regions.body, box)
+    beside_neighbours = _preferred(score[limb], rivals, 0)
     for joint_px, radius in _bending_joints(limb, regions.body):
         around = _distance_from_line(box, joint_px, joint_px) / np.float32(radius * regions.body.scale_px)
         np.maximum(beside_neighbours, np.clip((1 - around) / _EDGE, 0, 1), out=beside_neighbours)
@@ -208,6 +209,16 @@ def _cut(limb: Limb, regions: Regions, score: Weights) -> Cut:
         middle = np.clip((_INNER_FROM - distances[limb]) / (_INNER_FROM - _INNER_TO), 0, 1)
         inner = np.minimum(cv2.GaussianBlur(weights * middle, (0, 0), 0.7), covered)
     return Cut(box, weights, inner, hidden)
+
+
+def _overlap(limb: Limb, neighbour: Limb, body: PlacedBody, box: Box) -> Weights | np.float32:
+    """How far a limb's piece extends into a neighbour's pixels, in radii."""
+    if {limb, neighbour} not in _SHOULDERS:
+        return np.float32(_OVERLAP_OF_NEIGHBOURS)
+    shoulder_px = body.ends_px[neighbour if limb is Limb.TORSO else limb, 0]
+    away = _distance_from_line(box, shoulder_px, shoulder_px) / np.float32(body.scale_px)
+    near = np.clip((_SHOULDER_TO - away) / (_SHOULDER_TO - _SHOULDER_FROM), 0, 1)
+    return np.asarray(_OVERLAP_OF_OTHERS + (_OVERLAP_AT_SHOULDERS - _OVERLAP_OF_OTHERS) * near, np.float32)
 
 
 def _without_threads(weights: Weights, half_width_px: float) -> Weights:

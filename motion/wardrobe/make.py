@@ -30,6 +30,10 @@ _FAINT: Final = 0.02
 """Pixels covered less than this are left out of a piece's rectangle."""
 _SMALLEST_ISLAND: Final = 0.2
 """Parts of a piece with a smaller share of the largest part's area are removed."""
+_JOINED: Final = 0.5
+_BRIDGE: Final = 0.02
+"""Parts joined by a strip thinner than twice the second, in torso lengths, of pixels covered this much, are apart."""
+_TORSO_LAYERS: Final = (Limb.TORSO, LIMB_COUNT + UNDER_LAYERS.index(Limb.TORSO))
 _FEWEST_PIXELS: Final = 6
 _PAINTED_LEVELS: Final = 12
 """A picture that differs by more from the filmed one was painted over there."""
@@ -106,7 +110,7 @@ def _pieces_of(
     sharpness = np.full((len(shown), LIMB_COUNT), np.nan)
     corners_px = np.zeros((len(shown), LAYER_COUNT, 4), np.int32)
     pixels: list[NDArray[np.uint8]] = []
-    for row, (picture, _, cuts) in enumerate(shown):
+    for row, (picture, body, cuts) in enumerate(shown):
         painted = None
         if filmed is not None:
             painted = cv2.absdiff(picture, np.ascontiguousarray(filmed[row])).max(axis=2) > _PAINTED_LEVELS
@@ -126,7 +130,11 @@ def _pieces_of(
             if cut.inner is not None:
                 layers[LIMB_COUNT + UNDER_LAYERS.index(limb)] = cut.box, cut.inner
         for layer in sorted(layers):
-            corners_px[row, layer], piece = _piece(picture, *layers[layer])
+            box, weights = layers[layer]
+            weights = _without_islands(weights, _FAINT)
+            if layer in _TORSO_LAYERS:  # the ends of other limbs may hang by a faint stripe of a sleeve, and are missed
+                weights = _without_islands(weights, _JOINED, _BRIDGE * body.scale_px)
+            corners_px[row, layer], piece = _piece(picture, box, weights)
             pixels.append(piece)
     flaws += _BLUR_WEIGHT * _blur(sharpness)
     # Sums of float32 depend on how memory is aligned, in the last digit.
@@ -167,7 +175,6 @@ def _described(bodies: Sequence[PlacedBody]) -> NDArray[np.float64]:
 
 def _piece(picture: Picture, box: Box, weights: Weights) -> tuple[tuple[int, int, int, int], NDArray[np.uint8]]:
     """Return a piece's x, y, width and height, and its pixels, `[P, 4]`; nothing if it has too few."""
-    weights = _without_islands(weights)
     rows, columns = np.nonzero(weights > _FAINT)
     if len(rows) < _FEWEST_PIXELS:
         return (0, 0, 0, 0), np.zeros((0, 4), np.uint8)
@@ -178,15 +185,23 @@ def _piece(picture: Picture, box: Box, weights: Weights) -> tuple[tuple[int, int
     return (box.left + left, box.top + top, right - left, bottom - top), piece.reshape(-1, 4)
 
 
-def _without_islands(weights: Weights) -> Weights:
-    """Remove small parts that do not touch the rest of a piece: moved elsewhere, they would be specks in the air."""
-    count, parts, facts, _ = cv2.connectedComponentsWithStats((weights > _FAINT).astype(np.uint8), connectivity=8)
+def _without_islands(weights: Weights, least: float, bridge_px: float = 0) -> Weights:
+    """Remove small parts that hang on the rest by a thin bridge or not at all: moved, they would float in the air.
+
+    least: pixels covered less than this join nothing. bridge_px: half the width of a thin bridge.
+    """
+    side_px = 2 * round(bridge_px) + 1
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side_px, side_px))
+    cores = cv2.erode((weights > least).astype(np.uint8), brush)
+    count, parts, facts, _ = cv2.connectedComponentsWithStats(cores, connectivity=8)
     if count <= 2:  # the outside is a part too
         return weights
-    areas = facts[:, cv2.CC_STAT_AREA]
-    small = areas < _SMALLEST_ISLAND * areas[1:].max()
-    small[0] = False
-    return np.where(small[parts], np.float32(0), weights)
+    large = facts[:, cv2.CC_STAT_AREA] >= _SMALLEST_ISLAND * facts[1:, cv2.CC_STAT_AREA].max()
+    # Every pixel goes with the nearest core.
+    _, nearest = cv2.distanceTransformWithLabels(1 - cores, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP)
+    kept = np.zeros(int(nearest.max()) + 1, np.bool_)
+    kept[nearest[cores > 0]] = large[parts[cores > 0]]
+    return np.where(kept[nearest], weights, np.float32(0))
 
 
 def _sharpness(pixels: Picture, weights: Weights) -> float:

@@ -83,6 +83,20 @@ def test_thin_strips_are_left_out(body: PlacedBody) -> None:
     assert whole[top + 5 : top + 9, left].max() < 0.1
 
 
+def test_a_sleeve_of_the_shirts_colour_stays_with_the_arm(standing: Pose) -> None:
+    """Below the shoulder the torso's piece ends where the arm begins, even if colours do not separate them."""
+    body = place(dancing(standing, (0.35, 0)), measure_limbs([standing]))
+    regions = find_regions(body, np.full((SIZE_PX, SIZE_PX), 255, np.uint8))
+    assert regions is not None
+    cut = cut_limbs(regions)[Limb.TORSO]
+    to_torso, to_arm = regions.distances[[Limb.TORSO, Limb.RIGHT_UPPER_ARM]]
+    arm = np.zeros((SIZE_PX, SIZE_PX), np.bool_)
+    arm[regions.person.slices] = (to_arm < np.maximum(to_torso, 0.62)) & (to_torso > 0)
+    arm[: round(body.ends_px[Limb.RIGHT_UPPER_ARM, 0, 1] + 0.3 * body.scale_px)] = False
+    assert np.count_nonzero(arm) > 100
+    assert cut.weights[arm[cut.box.slices]].max() < 0.3
+
+
 def test_neighbouring_pieces_leave_no_seam(body: PlacedBody) -> None:
     """Laid over each other in their own pose, the pieces cover every pixel well inside the person."""
     _, mask = puppet(body.pose)

@@ -75,6 +75,17 @@ def test_specks_beside_a_limb_are_no_part_of_its_piece(standing: Pose) -> None:
     assert np.array_equal(make_wardrobe([picture], [mask], [standing], [0]).corners_px[0, 0], clean.corners_px[0, 0])
 
 
+def test_a_part_on_a_faint_bridge_is_left_out(standing: Pose) -> None:
+    """The rest of a sleeve, joined to the shirt by faint pixels, would float beside the moved torso."""
+    picture, mask = puppet(standing)
+    mask[:] = 0
+    mask[70:110, 122:142] = 255
+    clean = make_wardrobe([picture], [mask], [standing], [0]).corners_px[0, Limb.TORSO]
+    mask[100:108, 113:119] = 255
+    mask[100:108, 119:122] = 155
+    assert np.abs(make_wardrobe([picture], [mask], [standing], [0]).corners_px[0, Limb.TORSO] - clean).max() <= 2
+
+
 def test_footage_without_a_person_is_refused(standing: Pose) -> None:
     """Without a limb in the picture the error says what is expected."""
     picture, mask = puppet(standing)
