@@ -64,7 +64,8 @@ def chosen_background(text: str | None) -> ChosenBackground:
     path = Path(text)
     if not path.is_file():
         raise UsageError(
-            f"--background {text}: there is no such file; expected transparent, green, #RRGGBB, a picture or a video"
+            f"--background {text}: there is no file of that name; "
+            "expected transparent, green, #RRGGBB, a picture or a video"
         )
     if _is_picture(path):
         return ChosenBackground(Background(picture=_picture_to_send(path)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -131,14 +132,15 @@ def evaluate_held_out(
         sources.insert(1, ("the actor without its face network", unrefined, {}))
     masks = [np.asarray(prepared.masks[frame]) for frame in frames]
     rows = measured_all(sources, real, asked, actor.face_rule, lpips, partial(on_step, "measuring"), masks)
-    on_step("drawing poses that the footage lacks", 0, None)
     unseen, plate = unseen_of_footage(prepared), prepared.crop_plate
     in_film = least_in_film([p for run in real for p in run], [pose for run in asked for pose in run], plate)
 
     def draw(poses: Sequence[Pose]) -> list[Picture]:
         return seen_on(acting.run(map(prepared.crop.from_crop, poses))[1], actor, prepared.crop)
 
-    unseen_drawn = draw_unseen(draw, unseen, partial(on_step, "drawing poses that the footage lacks", 0, None))
+    drawing, begun = "drawing poses that the footage lacks", count()
+    unseen_drawn = draw_unseen(draw, unseen, lambda: on_step(drawing, next(begun), len(unseen)))
+    on_step(drawing, len(unseen), len(unseen))
     flat = dict(zip(frames, (picture for drawn in refined for picture in drawn), strict=True))
     chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, 8).round().astype(int))]
     return Evaluation(

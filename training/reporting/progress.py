@@ -10,6 +10,7 @@ from typing import Final
 
 EVERY_SECONDS: Final = 10.0
 
+_IN_STEPS: Final = ("making the plate", "evaluating", "measuring", "measuring the transfer")
 _NUMBER: Final = r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|nan|inf)"
 _LINE: Final = re.compile(
     r"(?P<phase>[a-z][a-z ]*?) (?P<percent>\d+\.\d|\?) % \| (?P<done>\d+)(?: of (?P<total>\d+))?"
@@ -38,7 +39,7 @@ class Progress:
     @property
     def unit(self) -> str:
         """What `done` counts."""
-        return "steps" if self.phase in ("making the plate", "evaluating") else "pictures"
+        return "steps" if self.phase in _IN_STEPS else "pictures"
 
 
 OnProgress = Callable[[Progress], None]

@@ -73,7 +73,9 @@ def test_a_video_is_laid_behind_here(make_video: Callable[..., Path]):
 
 def test_what_is_neither_is_refused_in_words(tmp_path: Path):
     """A missing file, a text and a cut picture are named, with what was expected."""
-    with pytest.raises(UsageError, match=r"--background blue: there is no such file; expected transparent, green"):
+    with pytest.raises(
+        UsageError, match=r"--background blue: there is no file of that name; expected transparent, green"
+    ):
         chosen_background("blue")
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(CommandError, match=r"notes\.txt is neither a JPEG or PNG picture nor a video: "):

@@ -52,6 +52,7 @@ def test_lines_name_their_unit_and_older_lines_are_read_too():
     steps = Progress(phase="evaluating", part=0.25, done=2, total=8, pictures_per_second=0.5)
     assert line_of(steps) == "evaluating 25.0 % | 2 of 8 steps done | 0.5 steps/s"
     assert progress_of("evaluating 25.0 % | 2 of 8 done | 0.5 pictures/s") == steps
+    assert line_of(Progress(phase="measuring", part=1.0, done=3, total=3)) == "measuring 100.0 % | 3 of 3 steps done"
     assert line_of(Progress(phase="body", part=0.5, done=10)) == "body 50.0 % | 10 pictures done"
 
 
