@@ -202,7 +202,7 @@ def _repainted(pixels: Picture, weights: Weights, costs: Weights, reach_px: floa
     around = cv2.GaussianBlur(right, (0, 0), reach_px)[..., None]
     mean = cv2.GaussianBlur(pixels * right[..., None], (0, 0), reach_px) / np.maximum(around, 1e-6)
     share = np.where(around > _LEAST_PAINT, wrong[..., None], 0)
-    return np.rint(pixels + share * (mean - pixels)).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.rint(pixels + share * (mean - pixels)).clip(0, 255).astype(np.uint8))
 
 
 def _piece(pixels: Picture, box: Box, weights: Weights) -> tuple[tuple[int, int, int, int], NDArray[np.uint8]]:
