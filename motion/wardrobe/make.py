@@ -34,6 +34,17 @@ _JOINED: Final = 0.5
 _BRIDGE: Final = 0.02
 """Parts joined by a strip thinner than twice the second, in torso lengths, of pixels covered this much, are apart."""
 _TORSO_LAYERS: Final = (Limb.TORSO, LIMB_COUNT + UNDER_LAYERS.index(Limb.TORSO))
+_THIGH_LAYERS: Final = {
+    layer: limb
+    for limb in (Limb.RIGHT_THIGH, Limb.LEFT_THIGH)
+    for layer in (int(limb), LIMB_COUNT + UNDER_LAYERS.index(limb))
+}
+_WRONG_FROM, _WRONG_TO = 0.3, 0.6
+"""Costs of a colour between which a thigh's pixel, such as one of a hem, is painted with the colours around it."""
+_REACH_OF_PAINT: Final = 0.08
+"""How far around these colours are taken from, in torso lengths (standard deviation)."""
+_LEAST_PAINT: Final = 0.001
+"""With a smaller share of right pixels around it, a pixel keeps its colour."""
 _FEWEST_PIXELS: Final = 6
 _PAINTED_LEVELS: Final = 12
 """A picture that differs by more from the filmed one was painted over there."""
@@ -82,7 +93,9 @@ def make_wardrobe(
             cuts = cut_hands(picture, mask, body, lengths_px, costs)
         shown.append((picture, body, cuts))
     on_progress(len(chosen), len(chosen))
-    corners_px, pixels, hidden, flaws = _pieces_of(shown, None if filmed is None else [filmed[i] for i in chosen])
+    corners_px, pixels, hidden, flaws = _pieces_of(
+        shown, costs, None if filmed is None else [filmed[i] for i in chosen]
+    )
     if not len(pixels):
         raise ValueError("no frame shows a limb inside the person's mask: expected frames with the person in the crop")
     height_px, width_px = pictures[0].shape[:2]
@@ -101,7 +114,9 @@ def make_wardrobe(
 
 
 def _pieces_of(
-    shown: Sequence[tuple[Picture, PlacedBody, dict[Limb, Cut]]], filmed: Sequence[Picture] | None
+    shown: Sequence[tuple[Picture, PlacedBody, dict[Limb, Cut]]],
+    costs: NDArray[np.float32],
+    filmed: Sequence[Picture] | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
     """Return the wardrobe's corners, pixels, hidden shares and flaws of the key frames."""
     agreed = [agreements(limb, shown) for limb in Limb]
@@ -134,7 +149,11 @@ def _pieces_of(
             weights = _without_islands(weights, _FAINT)
             if layer in _TORSO_LAYERS:  # the ends of other limbs may hang by a faint stripe of a sleeve, and are missed
                 weights = _without_islands(weights, _JOINED, _BRIDGE * body.scale_px)
-            corners_px[row, layer], piece = _piece(picture, box, weights)
+            coloured = picture[box.slices]
+            if layer in _THIGH_LAYERS:
+                wrong = costs_of(coloured, costs)[_THIGH_LAYERS[layer]]
+                coloured = _repainted(coloured, weights, wrong, _REACH_OF_PAINT * body.scale_px)
+            corners_px[row, layer], piece = _piece(coloured, box, weights)
             pixels.append(piece)
     flaws += _BLUR_WEIGHT * _blur(sharpness)
     # Sums of float32 depend on how memory is aligned, in the last digit.
@@ -173,14 +192,27 @@ def _described(bodies: Sequence[PlacedBody]) -> NDArray[np.float64]:
     return np.stack([np.concatenate([body.features, body.facing]) for body in bodies])
 
 
-def _piece(picture: Picture, box: Box, weights: Weights) -> tuple[tuple[int, int, int, int], NDArray[np.uint8]]:
+def _repainted(pixels: Picture, weights: Weights, costs: Weights, reach_px: float) -> Picture:
+    """Paint pixels of a wrong colour with the mean of the right ones around them, weighted by their distance.
+
+    A thigh's piece reaches under the shirt. Legs that spread or bend uncover it: a hem there would be a second one.
+    """
+    wrong = cv2.dilate(np.clip((costs - _WRONG_FROM) / (_WRONG_TO - _WRONG_FROM), 0, 1), np.ones((3, 3), np.uint8))
+    right = weights * (1 - wrong)
+    around = cv2.GaussianBlur(right, (0, 0), reach_px)[..., None]
+    mean = cv2.GaussianBlur(pixels * right[..., None], (0, 0), reach_px) / np.maximum(around, 1e-6)
+    share = np.where(around > _LEAST_PAINT, wrong[..., None], 0)
+    return np.asarray(np.rint(pixels + share * (mean - pixels)).clip(0, 255).astype(np.uint8))
+
+
+def _piece(pixels: Picture, box: Box, weights: Weights) -> tuple[tuple[int, int, int, int], NDArray[np.uint8]]:
     """Return a piece's x, y, width and height, and its pixels, `[P, 4]`; nothing if it has too few."""
     rows, columns = np.nonzero(weights > _FAINT)
     if len(rows) < _FEWEST_PIXELS:
         return (0, 0, 0, 0), np.zeros((0, 4), np.uint8)
     top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
     covered = weights[top:bottom, left:right, None]
-    coloured = picture[box.slices][top:bottom, left:right] * covered
+    coloured = pixels[top:bottom, left:right] * covered
     piece = np.rint(np.concatenate([coloured, covered * 255], axis=-1)).astype(np.uint8)
     return (box.left + left, box.top + top, right - left, bottom - top), piece.reshape(-1, 4)
 

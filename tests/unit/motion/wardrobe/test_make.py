@@ -8,6 +8,7 @@ import pytest
 from motion.pose import Pose
 from motion.wardrobe.limbs import Limb
 from motion.wardrobe.make import make_wardrobe, most_different
+from motion.wardrobe.placing import measure_limbs, place
 from tests.unit.motion.wardrobe.puppets import SIZE_PX, moved, puppet
 
 
@@ -73,6 +74,23 @@ def test_specks_beside_a_limb_are_no_part_of_its_piece(standing: Pose) -> None:
     clean = make_wardrobe([picture], [mask], [standing], [0])
     mask[114:117, 118:121] = 255
     assert np.array_equal(make_wardrobe([picture], [mask], [standing], [0]).corners_px[0, 0], clean.corners_px[0, 0])
+
+
+def test_thighs_reach_under_the_shirt_in_the_colour_of_trousers(standing: Pose) -> None:
+    """A hem in the thigh's piece would appear below the shirt's own where legs spread."""
+    picture, mask = puppet(standing)
+    body = place(standing, measure_limbs([standing]))
+    hips_y = round(float(body.ends_px[Limb.TORSO, 1, 1]))
+    green, violet = (30, 140, 110), (70, 50, 90)
+    picture[: hips_y + 2] = green
+    picture[hips_y + 2 :] = violet
+    wardrobe = make_wardrobe([picture] * 2, [mask] * 2, [standing] * 2, range(2))
+    thigh, torso = wardrobe.piece(0, Limb.RIGHT_THIGH), wardrobe.piece(0, Limb.TORSO)
+    assert thigh is not None
+    assert torso is not None
+    assert np.abs(thigh[thigh[..., 3] > 250][:, :3].astype(int) - violet).max() < 12
+    assert np.abs(np.median(torso[torso[..., 3] > 250][:, :3], axis=0) - green).max() < 2
+    assert wardrobe.corners_px[0, Limb.RIGHT_THIGH, 1] < hips_y
 
 
 def test_a_part_on_a_faint_bridge_is_left_out(standing: Pose) -> None:
