@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import simplejpeg
 from dance.v1 import frame_pb2, transfer_pb2
@@ -21,7 +22,9 @@ from tests.faults.dancer import dance, moving_poses
 from tests.faults.deployment import HOST, Deployment, free_ports
 from tests.observability.expressions import panel_expressions, rule_expressions
 from tests.observability.local_prometheus import LocalPrometheus
+from tests.pipeline.fake_stages import SIDE_PX, person
 from tests.tiny_actors import publish_tiny
+from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
 from video.reader import VideoReader
 
 pytestmark = pytest.mark.skipif(
@@ -95,7 +98,8 @@ async def test_every_panel_and_rule_has_data(root: Path, tmp_path: Path) -> None
     """Every target is up, and every expression of every panel, rule and alert has data unless it cannot."""
     for name in ("files", "training", "prometheus"):
         (tmp_path / name).mkdir()
-    publish_tiny(ActorStore(tmp_path / "actors"), tmp_path / "files", "tiny")
+    wardrobe = tiny_wardrobe([with_arms_turned(person(), angle) for angle in np.linspace(0, 2, 8)], SIDE_PX)
+    publish_tiny(ActorStore(tmp_path / "actors"), tmp_path / "files", "tiny", side_px=SIDE_PX, wardrobe=wardrobe)
     (training_port,) = free_ports(1)
     asked = panel_expressions() | rule_expressions()
     assert set(WITHOUT_DATA) <= set(asked), "WITHOUT_DATA names an expression that does not exist"
