@@ -36,7 +36,7 @@ _ROWS: Final = 96
 _DRAWN_ROWS: Final = 128
 """They are drawn in one of this height, and enlarged."""
 _FEWEST_FRAMES, _MOST_FRAMES = 8, 24
-"""With fewer frames a shadow cannot be told apart from the place. More cost time and change little."""
+"""With fewer frames a shadow and the place look alike. More cost time and change little."""
 _LEANS: Final = tuple(np.linspace(-1.6, 1.6, 17).tolist())
 _RISES: Final = tuple(np.linspace(-0.4, 0.6, 11).tolist())
 _NEAR: Final = (-0.6, -0.3, 0.0, 0.3, 0.6)

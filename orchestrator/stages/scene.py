@@ -61,9 +61,9 @@ class Scene:
         if not self.needs_person:
             return picture if self._behind is None else self._crop.paste(picture, self._behind)
         assert frame.person is not None
-        person = changed_like(frame.person, frame.generated, picture)
-        if not self.is_own_place:
-            person = without_old_place(person)
+        # Cleaned before the face changes: the face network's colours must not decide about the opacity.
+        person = frame.person if self.is_own_place else without_old_place(frame.person)
+        person = changed_like(person, frame.generated, picture)
         if self._transparent:
             alone = on_footage(person, self._crop, self.size) if self._full_frame else person
             return with_straight_alpha(alone)

@@ -165,6 +165,13 @@ async def test_all_encodings_are_served(encoding):
     assert response.estimate.people[0].pose.x_px[skeleton.NOSE] == pytest.approx(77, abs=1)
 
 
+async def test_a_picture_with_an_opacity_is_refused():
+    """RAW_RGBA in a request is a bad frame, and the answer names the encodings that are accepted."""
+    async with serving(Workshop()) as stub:
+        _, response = await answers(stub, BODY_CONFIG, frame(0, 77, PictureEncoding.RAW_RGBA))
+    assert "expected JPEG, PNG or RAW, got RAW_RGBA" in str(response)
+
+
 @pytest.mark.parametrize(
     ("config", "field"),
     [

@@ -28,7 +28,7 @@ from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
 
 ANGLES = np.concatenate([np.linspace(0, 2.4, 9), np.linspace(2.3, 0.1, 9)])
 POSES: list[Pose | None] = [with_arms_turned(person(), angle) for angle in ANGLES.tolist()]
-POSES[5] = None  # nobody is seen in one of the frames
+POSES[5] = None  # one of the frames shows no person
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def test_footage_without_a_shadow_has_none(poses: list[Pose]) -> None:
 
 
 def test_few_frames_show_no_shadow(poses: list[Pose]) -> None:
-    """With a handful of frames, a shadow cannot be told from the place."""
+    """With a handful of frames, a shadow and the place look alike."""
     assert fit_shadow(*filmed(poses[:4], TRUE_SHADOW)) is None
 
 

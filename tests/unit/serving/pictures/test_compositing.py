@@ -54,9 +54,9 @@ def test_a_person_lies_over_the_background():
 def test_nothing_lies_over_the_background():
     """A frame without any person is the background."""
     background = of_colour(1, 2, 3)
-    nobody = np.zeros((SIDE_PX, SIDE_PX, 4), np.uint8)
-    assert (laid_over(nobody, background) == background).all()
-    assert not without_old_place(nobody).any()
+    empty = np.zeros((SIDE_PX, SIDE_PX, 4), np.uint8)
+    assert (laid_over(empty, background) == background).all()
+    assert not without_old_place(empty).any()
 
 
 def test_a_faint_veil_disappears():
