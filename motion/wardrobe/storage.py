@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -131,7 +132,7 @@ def _parsed(name: str, data: bytes) -> NDArray[Any]:
         found_shape, fortran, found_dtype = header
     except BadDocument:
         raise
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+    except (ValueError, SyntaxError, tokenize.TokenError, TypeError, RecursionError, MemoryError):
         raise BadDocument(f"{name}: is not one of NumPy's arrays") from None
     fits = len(found_shape) == len(shape) and all(
         expected in (None, side) for expected, side in zip(shape, found_shape, strict=False)

@@ -163,6 +163,16 @@ def test_pickled_objects_are_refused(path: Path) -> None:
         read_wardrobe(path)
 
 
+@pytest.mark.parametrize(("old", "new"), [(b"}", b" "), (b")", b"("), (b"{", b"'"), (b"'", b"\\"), (b":", b"\x00")])
+def test_a_damaged_header_is_named(path: Path, old: bytes, new: bytes) -> None:
+    """A header that is no longer Python's syntax is refused, whichever of its characters is wrong."""
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("hidden.npy")
+    rewrite(path, "hidden", content.replace(old, new, 1))
+    with pytest.raises(BadDocument, match=r"^hidden: is not one of NumPy's arrays"):
+        read_wardrobe(path)
+
+
 @pytest.mark.parametrize("kept", [0, 1, 100, 5000, -100, -1])
 def test_a_truncated_file_is_refused(path: Path, kept: int) -> None:
     """A file that ends early is a bad document."""
