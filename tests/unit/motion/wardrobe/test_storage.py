@@ -157,7 +157,7 @@ def test_an_array_at_an_impossible_place_is_named(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-6:-2] = (len(data) * 2).to_bytes(4, "little")  # the directory's place, which the arrays' are relative to
     path.write_bytes(bytes(data))
-    with pytest.raises(BadDocument, match="^version: cannot be read"):
+    with pytest.raises(BadDocument, match=r"^version: cannot be read"):
         read_wardrobe(path)
 
 
