@@ -240,6 +240,8 @@ def test_no_flipped_byte_goes_unnoticed_or_breaks_reading(path: Path) -> None:
         ("corners_px", lambda a: a - 1000, "corners_px: expected"),
         ("corners_px", lambda a: a + (1 << 30), "corners_px: expected"),
         ("corners_px", lambda a: a * [1, 1, 0, 0], "pixels: expected"),
+        ("shadow", lambda a: a * np.nan, "shadow: expected numbers"),
+        ("shadow", lambda a: np.add(a, [0, 0, 0.5, 0]), "shadow: expected a softness from 0 to 0.2, got 0.5"),
         ("pixels", lambda a: a[1:], "pixels: expected"),
         ("pixels", lambda a: a[:, ::-1], "pixels: expected colours"),
     ],
