@@ -81,10 +81,13 @@ def chosen_background(text: str | None) -> ChosenBackground:
 class BackgroundVideo:
     """A video's pictures at rising times; it begins again when it ends. A context manager.
 
+    lost_frames: how many frames of the file cannot be decoded; known once its last picture was shown.
+
     Raises UnreadableVideo.
     """
 
     def __init__(self, path: Path, size: FrameSize) -> None:
+        self.lost_frames = 0
         self._path = path
         self._size = size
         self._began_s = 0.0
@@ -109,6 +112,8 @@ class BackgroundVideo:
                 self._begin_again(seconds)
             self._shown, self._next = self._next, next(self._frames, None)
             self._picture = None
+            if self._next is None and self._reader is not None:
+                self.lost_frames = self._reader.lost_frames
         if self._picture is None:
             self._picture = covering(self._shown.pixels, self._size.width_px, self._size.height_px)
         return self._picture
