@@ -26,6 +26,7 @@ _MOST_SENT_PX: Final = 1920
 """The longest side of the picture that is sent; no answer is much larger."""
 _JPEG_QUALITY: Final = 95
 _HEADER_BYTES: Final = 8
+_FIELD: Final = "picture"
 _ROUNDING_S: Final = 1e-4
 """Sums of frame times are not exact; a picture that is due at this very time is shown."""
 
@@ -159,10 +160,12 @@ def _picture_to_send(path: Path) -> EncodedPicture:
         if encoding is None or size is None:
             raise CommandError(f"--background {path}: its header is damaged; expected a JPEG or PNG picture")
         stored = EncodedPicture(encoding, *size, data)
-        pixels = decode_picture(stored, _PICTURE_LIMITS, field=str(path), upright=True)
-    except (OSError, BadDocument, BadPicture) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise CommandError(f"--background {path} cannot be read: {reason}") from error
+        pixels = decode_picture(stored, _PICTURE_LIMITS, field=_FIELD, upright=True)
+    except OSError as error:
+        raise CommandError(f"--background {path} cannot be read: {error.strerror}") from error
+    except (BadDocument, BadPicture) as error:
+        reason = str(error).removeprefix(f"{_FIELD}.data: ").removeprefix(f"{_FIELD}: ")
+        raise CommandError(f"--background {path} {reason}") from error
     height_px, width_px = pixels.shape[:2]
     scale = min(1.0, _MOST_SENT_PX / max(width_px, height_px))
     shrunk = covering(pixels, max(1, round(width_px * scale)), max(1, round(height_px * scale)))
