@@ -58,8 +58,8 @@ def verdict_on(
     or flicker, unless the served version does so as much. Differences within the noise between two trainings do not
     count.
 
-    SSIM rewards blur, so body SSIM decides nothing. Face SSIM and flicker,
-    which blur lowers, are only compared if the served version is not more blurred than the new one.
+    SSIM rewards blur, so body SSIM decides nothing. Blur also improves face SSIM and flicker, so these are compared
+    only if the served version is not more blurred than the new one.
 
     earlier: "version" and the scores of the served version; None if there is none, or if it was not compared for the
     reason `not_compared`. usable: whether the served version can draw at all.
