@@ -177,7 +177,8 @@ def _draw_hand(picture: NDArray[np.uint8], wardrobe: Wardrobe, key_frame: int, h
     filmed_px, asked_px = hand_points_of(hand, key), hand_points_of(hand, asked)
     if filmed_px is not None and asked_px is not None:
         moved_px = filmed_px @ move[:, :2].T + move[:, 2]
-        bent = bend_hand(piece, corner_px, filmed_px, moved_px, asked_px)
+        size_px = wardrobe.width_px, wardrobe.height_px
+        bent = bend_hand(piece, corner_px, filmed_px, moved_px, asked_px, size_px)
         if bent is not None:
             _lay_over(picture, *bent, np.eye(2, 3))
             return

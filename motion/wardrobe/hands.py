@@ -50,13 +50,19 @@ _GRID: Final = 16
 
 
 def bend_hand(
-    piece: NDArray[np.uint8], corner_px: _Corner, filmed_px: Points, moved_px: Points, asked_px: Points
+    piece: NDArray[np.uint8],
+    corner_px: _Corner,
+    filmed_px: Points,
+    moved_px: Points,
+    asked_px: Points,
+    size_px: tuple[int, int],
 ) -> tuple[NDArray[np.uint8], _Corner] | None:
     """Turn and stretch the fingers of a filmed hand as asked; None if a rigid copy is better.
 
     piece: `[h, w, 4]` uint8 premultiplied RGBA; corner_px: x and y of its upper left pixel in the filmed picture.
     filmed_px: the hand's points there. moved_px: where a rigid copy has them in the asked picture; asked_px: where they
-    are asked for. Returns the bent piece, `[h', w', 4]` uint8 of the same kind, and its corner in the asked picture.
+    are asked for. size_px: width and height of the asked picture. Returns the part of the bent piece inside that
+    picture, `[h', w', 4]` uint8 of the same kind and perhaps empty, and its corner there.
 
     The palm stays rigid, and a finger straight as it was filmed: the points are uncertain, and joints bent by them look
     broken. A rigid copy is better if no finger differs much, and if the asked shape is implausible: points that are not
@@ -78,9 +84,15 @@ def bend_hand(
     from_x, from_y = sources.real - corner_px[0] - 0.5, sources.imag - corner_px[1] - 0.5
     grid = np.stack([from_x, from_y, kept], axis=-1).astype(np.float32).reshape(_GRID, _GRID, 3)
     grid[..., 2] = cv2.blur(grid[..., 2], (3, 3))  # a single point is an error, not a gap between fingers
-    x, y, share = cv2.split(_interpolated(grid, right - left, bottom - top))
+    columns, rows = np.arange(max(left, 0), min(right, size_px[0])), np.arange(max(top, 0), min(bottom, size_px[1]))
+    corner = (max(left, 0), max(top, 0))
+    if not (columns.size and rows.size):
+        return np.zeros((0, 0, 4), np.uint8), corner
+    # Pixels of the grid's rectangle in the picture only: a hand near the camera may be many times as large.
+    to_grid = (_GRID - 1) / max(right - left - 1, 1), (_GRID - 1) / max(bottom - top - 1, 1)
+    x, y, share = cv2.split(_interpolated(grid, (columns - left) * to_grid[0], (rows - top) * to_grid[1]))
     bent = cv2.remap(piece, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return np.rint(bent * share[..., None]).astype(np.uint8), (left, top)
+    return np.rint(bent * share[..., None]).astype(np.uint8), corner
 
 
 def _complex(points_px: Points) -> _Complex:
@@ -150,9 +162,7 @@ def _by_bones(
     return filmed[_STARTS] + from_local * (from_bone / from_length), np.abs(beside)
 
 
-def _interpolated(grid: NDArray[np.float32], width_px: int, height_px: int) -> NDArray[np.float32]:
-    """Values at the centres of `height_px * width_px` pixels; the grid's outer points are the outer pixels' centres."""
-    x = np.linspace(0, _GRID - 1, width_px, dtype=np.float32)
-    y = np.linspace(0, _GRID - 1, height_px, dtype=np.float32)
-    columns, rows = np.meshgrid(x, y)
+def _interpolated(grid: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Values between the grid's points, `[len(y), len(x), C]`: x and y count its columns and rows from 0."""
+    columns, rows = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
     return np.asarray(cv2.remap(grid, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -30,6 +31,10 @@ MOST_PIXELS: Final = 64 * 2**20
 
 _MOST_SHADOW: Final = 8
 _HEADER_BYTES: Final = 1024
+_DIRECTORY_ENTRY: Final = b"PK\x01\x02"
+_MOST_DIRECTORY_ENTRIES: Final = 64
+"""A directory may fill the whole file: it took half a minute to list 1.4 million names. Compressed pixels may contain
+the signature too, by chance."""
 _COMPRESSIONS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENTRIES: Final = {
     "version": ("<i8", ()),
@@ -81,6 +86,8 @@ def read_wardrobe(path: Path) -> Wardrobe:
     damaged array.
     """
     data = read_bounded(path, MOST_WARDROBE_BYTES)
+    if data.count(_DIRECTORY_ENTRY) > _MOST_DIRECTORY_ENTRIES:
+        raise BadDocument(f"is not a wardrobe: expected {len(_ENTRIES)} arrays")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             version = int(_read_array(archive, "version", 0))
@@ -94,7 +101,9 @@ def read_wardrobe(path: Path) -> Wardrobe:
                 for name in _ENTRIES
                 if name not in ("version", "frames")
             }
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OverflowError) as error:
+    except BadDocument:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OverflowError, ValueError) as error:
         raise BadDocument(f"is not an npz file: {error}") from None
     return _checked(frames, **arrays)
 
@@ -115,7 +124,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, most_rows: int) -> NDArray[
     try:
         with archive.open(entry) as file:
             data = file.read(most_bytes + 1)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError, ValueError) as error:
         raise BadDocument(f"{name}: cannot be read: {error}") from None
     return _parsed(name, data)
 
@@ -131,7 +140,7 @@ def _parsed(name: str, data: bytes) -> NDArray[Any]:
         found_shape, fortran, found_dtype = header
     except BadDocument:
         raise
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+    except (ValueError, SyntaxError, tokenize.TokenError, TypeError, RecursionError, MemoryError):
         raise BadDocument(f"{name}: is not one of NumPy's arrays") from None
     fits = len(found_shape) == len(shape) and all(
         expected in (None, side) for expected, side in zip(shape, found_shape, strict=False)

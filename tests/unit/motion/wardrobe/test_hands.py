@@ -12,6 +12,7 @@ from motion.wardrobe.hands import bend_hand
 
 CORNER_PX = (20, 10)
 SIZE_PX = 100
+PICTURE_PX = 160
 
 
 def open_hand(spread_deg: float = 0.0, bend: float = 1.0) -> NDArray[np.float64]:
@@ -37,13 +38,12 @@ def drawn(points: NDArray[np.float64]) -> NDArray[np.uint8]:
     return piece
 
 
-def laid_out(bent: tuple[NDArray[np.uint8], tuple[int, int]] | None) -> NDArray[np.uint8]:
-    """The bent piece in a picture of 160 by 160 pixels."""
+def laid_out(bent: tuple[NDArray[np.uint8], tuple[int, int]] | None, side_px: int = PICTURE_PX) -> NDArray[np.uint8]:
+    """The bent piece in the asked picture."""
     assert bent is not None
     piece, (x, y) = bent
-    picture = np.zeros((160, 160, 4), np.uint8)
-    place = np.array([[1, 0, x], [0, 1, y]], float)
-    cv2.warpAffine(piece, place, (160, 160), dst=picture)
+    picture = np.zeros((side_px, side_px, 4), np.uint8)
+    picture[y : y + len(piece), x : x + piece.shape[1]] = piece
     return picture
 
 
@@ -52,7 +52,7 @@ def bent(
 ) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
     """The hand with straight fingers, bent as asked."""
     hand = open_hand()
-    return bend_hand(drawn(hand), CORNER_PX, hand, hand if moved is None else moved, asked)
+    return bend_hand(drawn(hand), CORNER_PX, hand, hand if moved is None else moved, asked, (PICTURE_PX,) * 2)
 
 
 def test_fingers_turn_as_asked() -> None:
@@ -106,6 +106,29 @@ def test_absurd_fingers_move_within_limits() -> None:
     assert max(result[0].shape[:2]) < 1.8 * np.ptp(open_hand(), axis=0).max()
 
 
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+@pytest.mark.parametrize("shift_px", [(-70, 0), (60, 30), (0, -95), (400, 0)])
+def test_a_hand_across_the_pictures_edge_is_the_same_inside(scale: float, shift_px: tuple[int, int]) -> None:
+    """The part of a hand inside the picture does not depend on how much of it lies outside."""
+    filmed, far_px = open_hand(), 400
+    moved, asked = filmed * scale + shift_px, open_hand(spread_deg=28) * scale + shift_px
+    piece = drawn(filmed)
+    part = laid_out(bend_hand(piece, CORNER_PX, filmed, moved, asked, (PICTURE_PX,) * 2))
+    whole = bend_hand(piece, CORNER_PX, filmed, moved + far_px, asked + far_px, (4 * far_px,) * 2)
+    inside = laid_out(whole, 4 * far_px)[far_px : far_px + PICTURE_PX, far_px : far_px + PICTURE_PX]
+    assert np.abs(part.astype(int) - inside).max() <= 2
+
+
+def test_an_enormous_hand_takes_no_more_room_than_the_picture() -> None:
+    """Before the camera, a hand may be a thousand times as large as the picture: only the part inside is computed."""
+    filmed = open_hand()
+    result = bend_hand(
+        drawn(filmed), CORNER_PX, filmed, filmed * 1e3, open_hand(spread_deg=28) * 1e3, (PICTURE_PX,) * 2
+    )
+    assert result is not None
+    assert max(result[0].shape[:2]) <= PICTURE_PX
+
+
 def test_bending_turns_along_with_the_asked_hand() -> None:
     """The asked points turned by a right angle give the same hand, turned."""
     hand, spread = open_hand(), open_hand(spread_deg=28)
@@ -123,6 +146,6 @@ def test_coverage_and_colour_stay_premultiplied() -> None:
     result = bent(spread)
     assert result is not None
     assert (result[0][..., :3].max(axis=2) <= result[0][..., 3]).all()
-    empty = bend_hand(np.zeros((SIZE_PX, SIZE_PX, 4), np.uint8), CORNER_PX, hand, hand, spread)
+    empty = bend_hand(np.zeros((SIZE_PX, SIZE_PX, 4), np.uint8), CORNER_PX, hand, hand, spread, (PICTURE_PX,) * 2)
     assert empty is not None
     assert not empty[0].any()

@@ -142,6 +142,36 @@ def test_a_bomb_is_not_unpacked(path: Path) -> None:
         read_wardrobe(path)
 
 
+def test_a_directory_of_many_names_is_not_listed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may consist of names alone, a million of them: it is refused before they become objects."""
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(100):
+            archive.writestr(f"{number}", b"")
+    monkeypatch.setattr("zipfile.ZipFile", None)
+    with pytest.raises(BadDocument, match="expected 11 arrays"):
+        read_wardrobe(path)
+
+
+def test_an_array_at_an_impossible_place_is_named(path: Path) -> None:
+    """Arrays that would begin before the file, because its last bytes are wrong, are refused."""
+    data = bytearray(path.read_bytes())
+    data[-6:-2] = (len(data) * 2).to_bytes(4, "little")  # the directory's place, which the arrays' are relative to
+    path.write_bytes(bytes(data))
+    with pytest.raises(BadDocument, match=r"^version: cannot be read"):
+        read_wardrobe(path)
+
+
+def test_a_name_of_other_bytes_is_refused(path: Path) -> None:
+    """A name that claims to be UTF-8 and is not is a bad document."""
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 9] |= 8  # the flag of UTF-8
+    data[entry + 46] = 0xFF
+    path.write_bytes(bytes(data))
+    with pytest.raises(BadDocument, match="is not an npz file"):
+        read_wardrobe(path)
+
+
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_another_compression_is_refused(path: Path, compression: int) -> None:
     """Only NumPy's own compression is unpacked: a damaged LZMA stream may ask for any amount of memory."""
@@ -160,6 +190,16 @@ def test_pickled_objects_are_refused(path: Path) -> None:
     np.lib.format.write_array(stream, np.array([{}], object))
     rewrite(path, "frames", stream.getvalue())
     with pytest.raises(BadDocument, match=r"^frames: expected"):
+        read_wardrobe(path)
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"}", b" "), (b")", b"("), (b"{", b"'"), (b"'", b"\\"), (b":", b"\x00")])
+def test_a_damaged_header_is_named(path: Path, old: bytes, new: bytes) -> None:
+    """A header that is no longer Python's syntax is refused, whichever of its characters is wrong."""
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("hidden.npy")
+    rewrite(path, "hidden", content.replace(old, new, 1))
+    with pytest.raises(BadDocument, match=r"^hidden: is not one of NumPy's arrays"):
         read_wardrobe(path)
 
 
