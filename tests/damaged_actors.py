@@ -118,8 +118,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         "wardrobe: expected null, because the network takes no reference",
     ),
     "wardrobe-huge": (
-        field("wardrobe", '{"version": 1, "key_frames": 1000000, "facings": []}'),
-        "wardrobe.key_frames: expected a whole number from 1 to",
+        field("wardrobe", '{"version": 1, "key_frames": 1025, "facings": []}'),
+        "wardrobe.key_frames: expected a whole number from 1 to 1024, got 1025",
     ),
     "wardrobe-facing": (
         field("wardrobe", '{"version": 1, "key_frames": 1, "facings": ["above"]}'),

@@ -26,6 +26,7 @@ _MOST_SENT_PX: Final = 1920
 """The longest side of the picture that is sent; no answer is much larger."""
 _JPEG_QUALITY: Final = 95
 _HEADER_BYTES: Final = 8
+_FIELD: Final = "picture"
 _ROUNDING_S: Final = 1e-4
 """Sums of frame times are not exact; a picture that is due at this very time is shown."""
 
@@ -81,10 +82,13 @@ def chosen_background(text: str | None) -> ChosenBackground:
 class BackgroundVideo:
     """A video's pictures at rising times; it begins again when it ends. A context manager.
 
+    lost_frames: how many frames of the file cannot be decoded; known once its last picture was shown.
+
     Raises UnreadableVideo.
     """
 
     def __init__(self, path: Path, size: FrameSize) -> None:
+        self.lost_frames = 0
         self._path = path
         self._size = size
         self._began_s = 0.0
@@ -109,6 +113,8 @@ class BackgroundVideo:
                 self._begin_again(seconds)
             self._shown, self._next = self._next, next(self._frames, None)
             self._picture = None
+            if self._next is None and self._reader is not None:
+                self.lost_frames = self._reader.lost_frames
         if self._picture is None:
             self._picture = covering(self._shown.pixels, self._size.width_px, self._size.height_px)
         return self._picture
@@ -154,10 +160,12 @@ def _picture_to_send(path: Path) -> EncodedPicture:
         if encoding is None or size is None:
             raise CommandError(f"--background {path}: its header is damaged; expected a JPEG or PNG picture")
         stored = EncodedPicture(encoding, *size, data)
-        pixels = decode_picture(stored, _PICTURE_LIMITS, field=str(path), upright=True)
-    except (OSError, BadDocument, BadPicture) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise CommandError(f"--background {path} cannot be read: {reason}") from error
+        pixels = decode_picture(stored, _PICTURE_LIMITS, field=_FIELD, upright=True)
+    except OSError as error:
+        raise CommandError(f"--background {path} cannot be read: {error.strerror}") from error
+    except (BadDocument, BadPicture) as error:
+        reason = str(error).removeprefix(f"{_FIELD}.data: ").removeprefix(f"{_FIELD}: ")
+        raise CommandError(f"--background {path} {reason}") from error
     height_px, width_px = pixels.shape[:2]
     scale = min(1.0, _MOST_SENT_PX / max(width_px, height_px))
     shrunk = covering(pixels, max(1, round(width_px * scale)), max(1, round(height_px * scale)))

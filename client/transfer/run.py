@@ -46,7 +46,11 @@ def lost_warning(source: Source, lost: int) -> str:
     """The warning about a source that lacks frames."""
     if source.is_keypoints:
         return f"{source.name}: {lost} frames have no poses; they count as frames without a person"
-    return f"{source.name} is damaged or cut off: {lost} frames cannot be decoded"
+    return _damaged(source.name, lost)
+
+
+def _damaged(name: str, lost: int) -> str:
+    return f"{name} is damaged or cut off: {lost} frames cannot be decoded"
 
 
 def look_ahead_for(frame_rate_hz: float) -> int:
@@ -174,6 +178,7 @@ class _Run:
         self._interrupts = interrupts
         self._report = TransferReport()
         self._sound: SoundTrack | None = None
+        self._background: BackgroundVideo | None = None
         # One thread: pictures must be written in order, and off the event loop.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="write")
 
@@ -245,6 +250,8 @@ class _Run:
             self._display.note(f"{lost}; another one was chosen {feed.changed} times")
         if report.lost:
             self._display.warn(lost_warning(self._job.source, report.lost))
+        if self._background is not None and self._background.lost_frames:
+            self._display.warn(_damaged(f"--background {self._job.background.video}", self._background.lost_frames))
         if report.first_bad_frame:
             self._display.warn(f"the server could not read {report.first_bad_frame}")
         if report.pictures == 0:
@@ -282,7 +289,7 @@ class _Run:
         """Return what lays a video behind the dancer: its picture at a frame's pts."""
         if self._job.background.video is None:
             return None
-        video = closing.enter_context(BackgroundVideo(self._job.background.video, size))
+        video = self._background = closing.enter_context(BackgroundVideo(self._job.background.video, size))
         first: list[int] = []  # a stream's times may begin anywhere
 
         def behind(pts: int) -> Picture:

@@ -78,7 +78,7 @@ def _bins(pixels: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def _smoothed(shares: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """Blur along one axis, so that a colour vouches for its neighbours."""
+    """Blur along one axis, so that a colour also counts for similar ones."""
     padded = np.concatenate([shares.take([0], axis), shares, shares.take([-1], axis)], axis)
     parts = [padded.take(range(start, start + _LEVELS), axis) for start in range(len(_SMOOTHING))]
     return np.asarray(sum(weight * part for weight, part in zip(_SMOOTHING, parts, strict=True)), np.float32)

@@ -29,8 +29,9 @@ _SHORTEST_PX: Final = 4.0
 _FEWEST_FRAMES: Final = 8
 """With fewer frames nothing is usual."""
 _LEVELS: Final = 75.0
+"""Of 255: pixels that differ by more from the usual colour are another limb's; shadow and light differ by less."""
 _SOFT_LEVELS: Final = 25.0
-"""Pixels that differ by more than this from the usual colour are another limb's; shadow and light differ by less."""
+"""Over this range around it, a pixel counts less and less."""
 _COMMON_FROM, _COMMON_TO = 0.15, 0.3
 """The share of frames that must agree with a colour at a place, although it is not the usual one, and to keep it in
 full: stripes and creases of a sleeve are not at one place of the limb in every frame."""

@@ -47,7 +47,7 @@ _TORSO_DISTANCE: Final = 0.62
 _CORE: Final = 0.55
 """Within this many radii of its bone, a limb is hidden where others have the pixels."""
 _INNER_FROM, _INNER_TO = 0.62, 0.47
-"""The middle of a limb that an under-layer shows, in radii."""
+"""Between these distances from the bone, in radii, an under-layer fades: it shows the middle of the limb."""
 _ALONE: Final = 0.95
 _CERTAIN: Final = 0.95
 """Colours are learnt from pixels this far from a second limb, in radii, and covered this much."""
@@ -57,8 +57,10 @@ _MOST_HEAD_COST: Final = 0.4
 """The same for the head, which keeps some collar: it joins head and shirt."""
 _NECK_FROM, _NECK_TO = 0.14, 0.24
 """Between these distances below its line, in torso lengths, the head's piece fades."""
+_JOINT_RADIUS: Final = 0.8
+"""The radius of the disc around a joint that bends, in radii of the limb."""
 _SHOULDER_RADIUS, _ANKLE_RADIUS, _WRIST_RADIUS, _CROTCH_RADIUS = 0.12, 0.16, 0.08, 0.17
-"""The same at other places, in torso lengths. Trousers often end above the ankle, and sleeves before the wrist."""
+"""The same at other joints, in torso lengths. Trousers often end above the ankle, and sleeves before the wrist."""
 _CROTCH_BELOW: Final = 0.10
 """The middle of the crotch below the middle of the hips, in torso lengths."""
 _FEATHER: Final = 0.016
@@ -67,9 +69,8 @@ _THREADS: Final = (0.025, 0.055)
 """Strips thinner than twice the first, in torso lengths, are removed; from thighs and hems, twice the second."""
 _WIDE_THREADS_FROM: Final = -0.25
 """Where the hem begins, from the hips on, in torso lengths; above it, collars are thin."""
-_JOINT_RADIUS: Final = 0.8
-"""The radius of the disc around a joint that bends, in radii of the limb."""
 FAR: Final = 9.0
+"""Stands for the distance of pixels out of a limb's reach, in radii."""
 _FINGER_RADIUS: Final = 0.045
 """How far from its line a finger is cut, in torso lengths: its width, and what the pose estimator errs by."""
 _HEM: Final = 0.05
@@ -175,7 +176,7 @@ def cut_limbs(regions: Regions, colour_costs: NDArray[np.float32] | None = None)
 
 
 def _cut(limb: Limb, regions: Regions, score: Weights) -> Cut:
-    """Cut one limb. score: `[LIMB_COUNT, h, w]`, for every pixel of the person; the limb with the least has it."""
+    """Cut one limb. score: `[LIMB_COUNT, h, w]`; the limb with the lowest score gets a pixel of the person."""
     box, (rows, columns) = regions.boxes[limb], regions.boxes[limb].within(regions.person)
     score, covered = score[:, rows, columns], regions.covered[rows, columns]
     distances = regions.distances[:, rows, columns]

@@ -1,7 +1,7 @@
 """The affine moves that take a limb from a key frame's pose to the asked one.
 
 Every function returns a move as `[2, 3]` float64: `asked = move[:, :2] @ key_frame + move[:, 2]`, positions in pixels
-from the picture's upper left corner. Closed forms only: NumPy's linear algebra starts threads, and is slower by far on
+from the picture's upper left corner. Closed forms only: NumPy's linear algebra starts threads, and is much slower on
 matrices this small.
 """
 

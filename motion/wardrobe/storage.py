@@ -30,6 +30,8 @@ MOST_PIXELS: Final = 64 * 2**20
 """The size limit of the pieces in memory is four times as many bytes."""
 
 _MOST_SHADOW: Final = 8
+_MOST_SOFTNESS: Final = 0.2
+"""The time to draw a shadow grows with its softness. Those fitted to footage have 0.03 at most."""
 _HEADER_BYTES: Final = 1024
 _DIRECTORY_ENTRY: Final = b"PK\x01\x02"
 _MOST_DIRECTORY_ENTRIES: Final = 64
@@ -205,6 +207,6 @@ def _shadow(numbers: NDArray[np.float64], strength: NDArray[np.uint8]) -> Shadow
     if not (np.abs(numbers) <= _MOST_SHADOW).all():
         raise BadDocument(f"shadow: expected numbers from -{_MOST_SHADOW} to {_MOST_SHADOW}, in heights of the picture")
     lean, rise, softness, highest_ground = numbers.tolist()
-    if softness < 0:
-        raise BadDocument("shadow: expected a softness of at least 0")
+    if not 0 <= softness <= _MOST_SOFTNESS:
+        raise BadDocument(f"shadow: expected a softness from 0 to {_MOST_SOFTNESS}, got {softness:g}")
     return Shadow(lean, rise, softness, highest_ground, strength) if softness > 0 else None

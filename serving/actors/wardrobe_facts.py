@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from motion.documents import Fields
 from motion.wardrobe.pieces import FACINGS, WARDROBE_VERSION, Wardrobe
+from motion.wardrobe.storage import MOST_KEY_FRAMES_READ
 from serving.actors.actor_id import LAST_VERSION
-
-_MOST_KEY_FRAMES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class WardrobeFacts:
                 raise stored.unexpected(f"facings[{index}]", f"one of {', '.join(FACINGS)}", facing)
         return cls(
             version=stored.whole("version", 0, LAST_VERSION),
-            key_frames=stored.whole("key_frames", 1, _MOST_KEY_FRAMES),
+            key_frames=stored.whole("key_frames", 1, MOST_KEY_FRAMES_READ),
             facings=tuple(facings),
         )
 

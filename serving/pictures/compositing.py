@@ -113,7 +113,7 @@ def without_old_place(person: RgbaPicture) -> RgbaPicture:
 
 
 def changed_like(person: RgbaPicture, before: Picture, after: Picture) -> RgbaPicture:
-    """Return the person with the change that their picture got from `before` to `after`, in the measure they show.
+    """Return the person with the change of their picture from `before` to `after`, in proportion to the opacity.
 
     For changes that a later network makes to the whole picture, the person over a plate; all of one size.
     """

@@ -79,6 +79,19 @@ def test_a_video_is_laid_behind_the_dancer(serve, make_video, tmp_path):
         assert len(container.streams.audio) == 1
 
 
+def test_a_damaged_background_video_is_reported(serve, make_video, tmp_path, capsys):
+    """The frames that can be decoded are shown again and again, and a warning says how many cannot."""
+    source, behind = make_video(frames=60), make_video("behind.mp4", frames=60, options={"movflags": "faststart"})
+    content = behind.read_bytes()
+    behind.write_bytes(content[: len(content) * 2 // 3])
+    fake = serve(has_wardrobe=True)
+    assert transfer(source, tmp_path / "out.mp4", fake.address, "--background", str(behind)) == 0
+    lost = 60 - len(pictures_of(behind))
+    assert 0 < lost < 60
+    assert f"--background {behind} is damaged or cut off: {lost} frames cannot be decoded" in capsys.readouterr().err
+    assert len(pictures_of(tmp_path / "out.mp4")) == 60
+
+
 def test_an_interrupt_closes_the_background_after_its_last_reader(serve, make_video, tmp_path, monkeypatch):
     """FFmpeg must not decode from a file that is closed, so the thread that writes ends first."""
     closed, events = threading.Event(), []

@@ -82,8 +82,11 @@ def test_what_is_neither_is_refused_in_words(tmp_path: Path):
         chosen_background(str(tmp_path / "notes.txt"))
     cut = picture_file(tmp_path / "cut.png", 400, 400)
     cut.write_bytes(cut.read_bytes()[:60])
-    with pytest.raises(CommandError, match=r"cut\.png cannot be read: .*is cut off|has a chunk"):
+    with pytest.raises(CommandError, match=r"cut\.png is not a valid PNG: it (is cut off|has a chunk)"):
         chosen_background(str(cut))
+    wide = picture_file(tmp_path / "wide.png", 20_000, 1)
+    with pytest.raises(CommandError, match=r"wide\.png is 20000x1, sides from 1 to 16384 pixels are accepted"):
+        chosen_background(str(wide))
     (tmp_path / "header.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(CommandError, match=r"header\.png: its header is damaged"):
         chosen_background(str(tmp_path / "header.png"))
