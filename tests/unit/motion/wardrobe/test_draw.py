@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.pose import Pose
+from motion.wardrobe import draw
 from motion.wardrobe.choose import NOTHING, Choice
 from motion.wardrobe.draw import blank_reference, depth_order, draw_reference
 from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, Limb
@@ -206,6 +207,18 @@ def test_a_raised_thigh_is_before_the_torso(standing: Pose) -> None:
     raised = depth_order(place(dancing(standing, (0, 0), (1.4, 0)), lengths_px))
     assert straight.index(Limb.RIGHT_THIGH) < straight.index(Limb.TORSO)
     assert raised.index(Limb.RIGHT_THIGH) > raised.index(Limb.TORSO)
+
+
+def test_the_neck_is_filled_without_a_second_face(
+    wardrobe: Wardrobe, poses: list[Pose], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under all limbs, left out here, lies the lower end of the head: nothing of it reaches up to the nose."""
+    monkeypatch.setattr(draw, "move_limb", lambda *_: None)
+    for pose in poses:
+        rows = np.flatnonzero(draw_reference(wardrobe, pose).picture[..., 3].any(axis=1))
+        assert rows.size
+        assert rows.min() > pose.joints_px[skeleton.NOSE, 1]
+        assert rows.max() > pose.joints_px[skeleton.NECK, 1]
 
 
 def test_outlines_are_soft(wardrobe: Wardrobe, poses: list[Pose]) -> None:
