@@ -22,7 +22,7 @@ demo: install ## transfer the sample clip to the sample actor: out/demo.mp4, out
 	$(BIN)/python -m samples.demo
 
 test: install ## run the quick tests
-	$(BIN)/python -m pytest -m "not slow" -q -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -q -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-one: install ## run one file or folder of tests: T=tests/unit/test_readme.py
 	$(if $(T),,$(error name the tests to run: make test-one T=tests/unit/test_readme.py))

@@ -130,6 +130,8 @@ def fit_shadow(pictures: Sequence[Picture], masks: Sequence[_Mask], poses: Seque
     grounds = [ground for index in chosen if (ground := _ground(poses[index], height_px)) is not None]
     outlines, lights = zip(*(_reduced(pictures[index], np.asarray(masks[index])) for index in chosen), strict=True)
     seen = _Seen.of(outlines, grounds, np.stack(lights), _brightest(np.stack(lights)))
+    if not seen.darks.any():  # a drawn place without noise: no shape explains anything
+        return None
     shape = max(product(_LEANS, _RISES, _SOFT[:1]), key=lambda values: seen.explained(values, 3))
     shape = seen.best_near(shape, 1.0)
     if seen.explained(shape) < _LEAST_EXPLAINED:
@@ -262,9 +264,16 @@ def _reduced(picture: Picture, mask: _Mask) -> tuple[_Mask, _Map]:
 def _brightest(lights_NHW3: _Map) -> _Map:
     """The place where it is about brightest, `[h, w, 3]`; NaN where unknown."""
     brightness_NHW = lights_NHW3.sum(axis=3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a place that the person always hides has no brightness
-        bright_HW = np.nanpercentile(brightness_NHW, _LIT_PERCENTILE, axis=0)
+    # NumPy's percentile without NaN calls Python for every pixel: 1.4 s for 24 frames, where this takes 9 ms.
+    ascending_NHW = np.sort(brightness_NHW, axis=0)  # NaN last
+    last_HW = np.isfinite(brightness_NHW).sum(axis=0) - 1
+    at_HW = np.maximum(last_HW, 0) * (_LIT_PERCENTILE / 100)
+    below_HW = at_HW.astype(np.intp)
+    low_HW, high_HW = (
+        np.take_along_axis(ascending_NHW, index_HW[None], axis=0)[0]
+        for index_HW in (below_HW, np.minimum(below_HW + 1, np.maximum(last_HW, 0)))
+    )
+    bright_HW = low_HW + (high_HW - low_HW) * (at_HW - below_HW)
     return _median(np.where((brightness_NHW >= 0.97 * bright_HW)[..., None], lights_NHW3, np.nan))
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.pipeline.chain import Stack, TakenIn, publish_actor, stack_of
+from motion.wardrobe.pieces import Wardrobe
+from tests.pipeline.chain import Stack, TakenIn, publish_actor, stack_of, two_stacks
+from tests.pipeline.fake_stages import SIDE_PX, person
+from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
 
 
 @pytest.fixture
@@ -23,3 +27,19 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
     publish_actor(tmp_path, "ben", face=False)
     async with stack_of(tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def wardrobe() -> Wardrobe:
+    """A wardrobe of eight key frames."""
+    return tiny_wardrobe([with_arms_turned(person(), angle) for angle in np.linspace(0, 2.4, 8)], SIDE_PX)
+
+
+@pytest.fixture
+async def stacks(tmp_path: Path, wardrobe: Wardrobe) -> AsyncIterator[tuple[Stack, Stack]]:
+    """Two orchestrators with the same actors and key: cara and dora have a wardrobe, dora a face too, ben neither."""
+    publish_actor(tmp_path / "actors", "cara", face=False, wardrobe=wardrobe)
+    publish_actor(tmp_path / "actors", "dora", wardrobe=wardrobe)
+    publish_actor(tmp_path / "actors", "ben", face=False)
+    async with two_stacks(tmp_path / "actors") as stacks:
+        yield stacks

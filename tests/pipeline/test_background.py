@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,9 +14,9 @@ from motion.wardrobe.draw import draw_reference
 from motion.wardrobe.pieces import Wardrobe
 from serving.pictures.codec import decode_rgba, encode_picture
 from serving.rpc import converters
-from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, pose_frame, publish_actor, two_stacks
+from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, pose_frame
 from tests.pipeline.fake_stages import SIDE_PX, person
-from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
+from tests.tiny_wardrobes import with_arms_turned
 
 FULL_SIZE = (96, 80)
 PLATE_LEVEL = 200
@@ -28,22 +26,6 @@ PNG = frame_pb2.PICTURE_ENCODING_PNG
 RAW = frame_pb2.PICTURE_ENCODING_RAW
 RAW_RGBA = frame_pb2.PICTURE_ENCODING_RAW_RGBA
 POSE = with_arms_turned(person(), 1.2)
-
-
-@pytest.fixture(scope="module")
-def wardrobe() -> Wardrobe:
-    """A wardrobe of eight key frames."""
-    return tiny_wardrobe([with_arms_turned(person(), angle) for angle in np.linspace(0, 2.4, 8)], SIDE_PX)
-
-
-@pytest.fixture
-async def stacks(tmp_path: Path, wardrobe: Wardrobe) -> AsyncIterator[tuple[Stack, Stack]]:
-    """Two orchestrators with the same actors and key: cara and dora have a wardrobe, dora a face too, ben neither."""
-    publish_actor(tmp_path / "actors", "cara", face=False, wardrobe=wardrobe)
-    publish_actor(tmp_path / "actors", "dora", wardrobe=wardrobe)
-    publish_actor(tmp_path / "actors", "ben", face=False)
-    async with two_stacks(tmp_path / "actors") as stacks:
-        yield stacks
 
 
 def asked(
@@ -119,6 +101,9 @@ async def test_a_transparent_background_returns_an_opacity(
     picture, drawn = rgba(answer), person_of(wardrobe)
     assert (picture[..., 3][drawn[..., 3] == 0] == 0).all()
     assert (picture[..., 3][drawn[..., 3] == 255] == 255).all()
+    faint = (drawn[..., 3] > 0) & (drawn[..., 3] < 50)  # at the edge, mixed with the place behind the person
+    assert faint.any()
+    assert not picture[..., 3][faint].any()
 
 
 async def test_the_background_does_not_change_the_dance(stacks: tuple[Stack, Stack]):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,28 +20,13 @@ from serving.observability import metrics
 from serving.pictures.codec import decode_rgba
 from serving.pictures.compositing import with_straight_alpha
 from serving.rpc import converters
-from tests.pipeline.chain import Dancing, Stack, configured, dance, pose_frame, publish_actor, two_stacks
-from tests.pipeline.fake_stages import PATIENCE_SECONDS, SIDE_PX, person
-from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
+from tests.pipeline.chain import Dancing, Stack, configured, dance, pose_frame, publish_actor
+from tests.pipeline.fake_stages import PATIENCE_SECONDS, person
+from tests.tiny_wardrobes import with_arms_turned
 
 ANGLES = np.concatenate([np.linspace(0, 2.4, 9), np.linspace(2.3, 0.1, 9)])
 POSES: list[Pose | None] = [with_arms_turned(person(), angle) for angle in ANGLES.tolist()]
 POSES[5] = None  # one of the frames shows no person
-
-
-@pytest.fixture(scope="module")
-def wardrobe() -> Wardrobe:
-    """A wardrobe of eight key frames."""
-    return tiny_wardrobe([with_arms_turned(person(), angle) for angle in np.linspace(0, 2.4, 8)], SIDE_PX)
-
-
-@pytest.fixture
-async def stacks(tmp_path: Path, wardrobe: Wardrobe) -> AsyncIterator[tuple[Stack, Stack]]:
-    """Two orchestrators with the same actors and key: cara has a wardrobe, ben has none."""
-    publish_actor(tmp_path / "actors", "cara", face=False, wardrobe=wardrobe)
-    publish_actor(tmp_path / "actors", "ben", face=False)
-    async with two_stacks(tmp_path / "actors") as stacks:
-        yield stacks
 
 
 def frames(begin: int = 0) -> list[transfer_pb2.TransferRequest]:

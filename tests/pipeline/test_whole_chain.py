@@ -21,7 +21,7 @@ from serving.pictures.codec import decode_picture, encode_picture
 from tests.tiny_actors import publish_tiny
 from video.reader import VideoReader
 
-FRAMES = 20
+FRAMES = 8
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ patch outside (PatchMatch), and replace every pixel of the hole by an average of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from motion.frame import Picture
@@ -125,6 +126,17 @@ def _smooth(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
     return np.asarray(cv2.inpaint(picture, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA), np.uint8)
 
 
+class _Channels(NamedTuple):
+    """A picture as patches read it.
+
+    rows: `[P, 7, 21]` float32, a view: seven rows of seven pixels' colours from each pixel on, as its flat index.
+    texture: `[H * W, 2]` float32, the texture's strength, with the weight it has beside a patch's colours.
+    """
+
+    rows: Floats
+    texture: Floats
+
+
 class _Search:
     """For each of `N` patches that touch a hole, the most similar source patch so far."""
 
@@ -162,7 +174,7 @@ class _Search:
         finer.sources = np.where(known[:, None], guess, finer.sources)
         return finer
 
-    def measure(self, filled: Floats) -> tuple[Floats, Floats]:
+    def measure(self, filled: Floats) -> tuple[_Channels, Floats]:
         """Compare the patches so far with the picture as it is filled now; return its channels and patches."""
         channels = self._channels(filled)
         patches = self._patches(channels, self.centres)
@@ -206,7 +218,7 @@ class _Search:
         known = (self._level.hole.ravel()) & (weight > 0)
         filled.reshape(-1, 3)[known] = (total[:, known] / weight[known]).T
 
-    def _try(self, channels: Floats, patches: Floats, where: NDArray[np.bool_], candidates: Indices) -> None:
+    def _try(self, channels: _Channels, patches: Floats, where: NDArray[np.bool_], candidates: Indices) -> None:
         tried = np.flatnonzero(where & self._allowed(candidates))
         if not len(tried):
             return
@@ -220,21 +232,30 @@ class _Search:
         at = candidates.clip(0, self._size - 1)
         return np.asarray(inside & self._level.sources[at[:, 0], at[:, 1]])
 
-    def _channels(self, filled: Floats) -> Floats:
-        """`[H * W, 5]`: the colours, and the texture's strength, of the picture as it is filled now."""
-        texture = np.float32(_TEXTURE_WEIGHT) * _texture(filled)
-        return np.asarray(np.concatenate([filled, texture], axis=2).reshape(-1, 5), np.float32)
+    def _channels(self, filled: Floats) -> _Channels:
+        """Get the picture as it is filled now ready to be read in patches."""
+        height_px, width_px = self._size.tolist()
+        side_px = 2 * _RADIUS_PX + 1
+        colours = np.ascontiguousarray(filled, np.float32)
+        pixel, row = colours.strides[1], colours.strides[0]
+        last = (height_px - side_px) * width_px + width_px - side_px
+        # A row of a patch is one piece of memory, so it is copied at once.
+        rows = as_strided(colours, (last + 1, side_px, 3 * side_px), (pixel, row, pixel // 3), writeable=False)
+        texture = _texture(filled) * np.float32(_TEXTURE_WEIGHT) * np.float32(len(_STEPS) ** 0.5)
+        return _Channels(rows, texture.reshape(-1, 2))
 
     def _flat(self, at: Indices) -> Indices:
         return np.asarray(at[:, 0] * self._size[1] + at[:, 1])
 
-    def _patches(self, channels: Floats, centres: Indices) -> Floats:
+    def _patches(self, channels: _Channels, centres: Indices) -> Floats:
         """`[N, S * 3 + 2]`: the patch's colours, and the texture at its centre."""
         at = self._flat(centres)
-        colours = channels[:, :3][at[:, None] + self._in_patch].reshape(len(at), -1)
-        return np.concatenate([colours, channels[at, 3:] * np.float32(len(self._in_patch) ** 0.5)], axis=1)
+        patches = np.empty((len(at), 3 * len(_STEPS) + 2), np.float32)
+        patches[:, :-2] = channels.rows[self._flat(centres - _RADIUS_PX)].reshape(len(at), -1)
+        patches[:, -2:] = channels.texture[at]
+        return patches
 
-    def _distances(self, channels: Floats, patches: Floats, numbers: Indices, sources: Indices) -> Floats:
+    def _distances(self, channels: _Channels, patches: Floats, numbers: Indices, sources: Indices) -> Floats:
         """Mean squared difference of the numbered patches to these sources, `[len(numbers)]`."""
         found = np.empty(len(numbers), np.float32)
         for start in range(0, len(numbers), _AT_ONCE):

@@ -18,7 +18,9 @@ from motion.frame import FrameSize
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
 from serving.actors.store import NetworkShape
+from training import preset_setup
 from training.data.prepared_footage import PreparedFootage
+from training.job import JobSettings
 from training.presets import Preset
 
 SIDE = 32
@@ -148,3 +150,20 @@ def fake_estimator(monkeypatch) -> FakeEstimator:
     monkeypatch.setattr("training.evaluation.metrics.PoseEstimator", fake)
     monkeypatch.setattr("training.preparation.other_people.PoseEstimator", FakeEstimator(alone=True))
     return fake
+
+
+@pytest.fixture
+def settings(prepared, tiny, tmp_path, monkeypatch, fake_estimator):
+    """A job on the tiny actor, whose preparation is already done."""
+    monkeypatch.setattr(preset_setup, "prepare", lambda *arguments, **options: prepared)
+    (tmp_path / "footage.mp4").write_bytes(b"footage")
+    return JobSettings(
+        footage=tmp_path / "footage.mp4",
+        actor="bar",
+        store_root=tmp_path / "actors",
+        work_root=tmp_path / "work",
+        preset=tiny,
+        pictures=8,
+        consent="drawn by ourselves",
+        publish_anyway=True,  # networks that have seen eight pictures beat nothing
+    )

@@ -9,7 +9,7 @@ from motion.floor_shadow import draw_shadow
 from motion.pose import Pose
 from tests.unit.motion.shadowed_footage import TRUE_SHADOW, Filmed, empty_place, filmed, moving_about
 from tests.unit.motion.standing_people import standing
-from training.data.plate import fit_plate
+from training.data.plate import Plate, fit_plate
 from training.data.shadows import covered_with_shadow, plate_without_shadow
 
 PERSON: Pose = standing(128, top_px=30, height_px=200)
@@ -21,24 +21,28 @@ def footage() -> Filmed:
     return filmed(moving_about(PERSON), TRUE_SHADOW)
 
 
-def test_the_plate_keeps_no_shadow(footage: Filmed) -> None:
+@pytest.fixture(scope="module")
+def clean(footage: Filmed) -> Plate:
+    """Its plate."""
+    return plate_without_shadow(*footage)
+
+
+def test_the_plate_keeps_no_shadow(footage: Filmed, clean: Plate) -> None:
     """Where the shadow falls in most frames, the plate is as bright as the place."""
     pictures, masks, poses = footage
     plain = fit_plate(pictures, masks).picture
-    clean = plate_without_shadow(pictures, masks, poses).picture
     shades = np.mean([draw_shadow(TRUE_SHADOW, *shown) for shown in zip(masks, poses, strict=True)], axis=0)
     often = (shades > 40) & (np.mean(masks, axis=0) < 60)
-    darkening = [(empty_place().astype(float) - plate)[often].mean() for plate in (plain, clean)]
+    darkening = [(empty_place().astype(float) - plate)[often].mean() for plate in (plain, clean.picture)]
     assert darkening[0] > 8
     assert abs(darkening[1]) < 0.4 * darkening[0]
 
 
-def test_the_place_is_seen_through_the_shadow(footage: Filmed) -> None:
+def test_the_place_is_seen_through_the_shadow(footage: Filmed, clean: Plate) -> None:
     """Less of the plate is guessed than if the shadow hid the place."""
     pictures, masks, poses = footage
     areas = [covered_with_shadow(TRUE_SHADOW, *shown)[1] for shown in zip(masks, poses, strict=True)]
     hiding = fit_plate(pictures, [np.maximum(*pair) for pair in zip(masks, areas, strict=True)])
-    clean = plate_without_shadow(pictures, masks, poses)
     assert clean.never_seen < 0.7 * hiding.never_seen
 
 
