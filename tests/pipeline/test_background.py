@@ -101,6 +101,9 @@ async def test_a_transparent_background_returns_an_opacity(
     picture, drawn = rgba(answer), person_of(wardrobe)
     assert (picture[..., 3][drawn[..., 3] == 0] == 0).all()
     assert (picture[..., 3][drawn[..., 3] == 255] == 255).all()
+    faint = (drawn[..., 3] > 0) & (drawn[..., 3] < 50)  # at the edge, mixed with the place behind the person
+    assert faint.any()
+    assert not picture[..., 3][faint].any()
 
 
 async def test_the_background_does_not_change_the_dance(stacks: tuple[Stack, Stack]):

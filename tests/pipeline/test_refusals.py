@@ -15,8 +15,9 @@ from grpc_status import rpc_status
 
 from motion.frame import FrameSize, PictureEncoding
 from orchestrator.session.transfer_session import check_answers
-from orchestrator.session_config import OutputFormat, SessionConfig
+from orchestrator.session_config import OutputFormat, ReturnOptions, SessionConfig
 from serving.errors import BadInput
+from serving.pictures.background import Background
 from tests.pipeline.chain import Dancing, Stack, configured, dance, publish_actor, raw_frame, stack_of
 
 INVALID, UNIMPLEMENTED = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED
@@ -236,6 +237,12 @@ async def test_answers_that_no_message_holds_are_refused(tmp_path: Path) -> None
     with pytest.raises(BadInput, match="could take 36000000 bytes") as caught:
         check_answers(SessionConfig(actor="anna", output=OutputFormat(raw, full_frame=True)), actor)
     assert caught.value.field == "config.output"
+    whole, returns = OutputFormat(raw, full_frame=True), ReturnOptions(reference=True)
+    with pytest.raises(BadInput, match="could take 36016384 bytes"):
+        check_answers(SessionConfig(actor="anna", output=whole, returns=returns), actor)
+    alone, with_opacity = Background(transparent=True), OutputFormat(PictureEncoding.RAW_RGBA, full_frame=True)
+    with pytest.raises(BadInput, match="could take 48000000 bytes"):
+        check_answers(SessionConfig(actor="anna", output=with_opacity, background=alone), actor)
     check_answers(SessionConfig(actor="anna", output=OutputFormat(jpeg, full_frame=True)), actor)
     check_answers(SessionConfig(actor="anna", output=OutputFormat(raw)), actor)
 

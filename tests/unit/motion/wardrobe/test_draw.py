@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from motion import skeleton
 from motion.pose import Pose
+from motion.wardrobe import draw
 from motion.wardrobe.choose import NOTHING, Choice
 from motion.wardrobe.draw import blank_reference, depth_order, draw_reference
-from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, Limb
+from motion.wardrobe.limbs import LAYER_COUNT, LIMB_COUNT, UNDER_LAYERS, Limb
 from motion.wardrobe.make import make_wardrobe
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.placing import measure_limbs, place
@@ -206,6 +208,34 @@ def test_a_raised_thigh_is_before_the_torso(standing: Pose) -> None:
     raised = depth_order(place(dancing(standing, (0, 0), (1.4, 0)), lengths_px))
     assert straight.index(Limb.RIGHT_THIGH) < straight.index(Limb.TORSO)
     assert raised.index(Limb.RIGHT_THIGH) > raised.index(Limb.TORSO)
+
+
+def test_the_neck_is_filled_without_a_second_face(
+    wardrobe: Wardrobe, poses: list[Pose], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under all limbs, left out here, lies the lower end of the head: nothing of it reaches up to the nose."""
+    monkeypatch.setattr(draw, "move_limb", lambda *_: None)
+    for pose in poses:
+        rows = np.flatnonzero(draw_reference(wardrobe, pose).picture[..., 3].any(axis=1))
+        assert rows.size
+        assert rows.min() > pose.joints_px[skeleton.NOSE, 1]
+        assert rows.max() > pose.joints_px[skeleton.NECK, 1]
+
+
+def test_the_layer_below_fills_a_hole_in_the_torso(wardrobe: Wardrobe, poses: list[Pose]) -> None:
+    """Where the torso's best piece has a hole, its middle from another key frame is seen."""
+    pixels = wardrobe.pixels.copy()
+    counts = wardrobe.corners_px[..., 2:].prod(axis=-1)
+    starts = (counts.cumsum() - counts.ravel()).reshape(counts.shape)
+    for start, count in zip(starts[:, Limb.TORSO], counts[:, Limb.TORSO], strict=True):
+        pixels[start : start + count] = 0
+    holed = replace(wardrobe, pixels=pixels)
+    below = draw_reference(holed, poses[2]).choice.key_frames[LIMB_COUNT + UNDER_LAYERS.index(Limb.TORSO)]
+    noise = np.zeros((holed.key_frames, LIMB_COUNT))
+    noise[below, Limb.TORSO] = 10  # so that the two layers come from different frames
+    x, y = np.rint(poses[2].joints_px[[skeleton.NECK, skeleton.MID_HIP]].mean(axis=0)).astype(int)
+    assert draw_reference(holed, poses[2], noise=noise).picture[y, x, 3] > 200
+    assert draw_reference(holed, poses[2], noise=noise, left_out=(Limb.TORSO,)).picture[y, x, 3] == 0
 
 
 def test_outlines_are_soft(wardrobe: Wardrobe, poses: list[Pose]) -> None:
