@@ -103,7 +103,7 @@ def _measured(
     actor: Actor, film: dict[str, float | None], pictures: Sequence[Picture], requested: Sequence[Pose], every: int
 ) -> list[str]:
     """The cells of a row after the counts. every: of so many frames, one counts for flicker."""
-    place = actor.crop.cut(actor.read_plate())
+    place = actor.read_crop_plate()
     scores = score_poses([pictures], [requested])
     heads = second_heads(pictures, requested, place, film["head_elsewhere"])
     gradient = inner_gradient(pictures, requested)

@@ -63,8 +63,8 @@ class TrainOptions:
     """The options of a training, apart from its footage and preset. Raises BadInput for values that make no sense.
 
     minutes: training time of all phases together; preparation and publishing come on top. 0 publishes the actor's own
-    limbs without any training. pictures: frames seen, an
-    upper limit for the body and for the face each. Without either, the preset's own length applies.
+    limbs without any training. pictures: frames seen, an upper limit for the body and for the face each. Without
+    either, the preset's own length applies.
     losses, perceptual, adversarial, feature_matching: another row of the ablation, or other losses than the preset's;
     see `presets`. batch, compiled: see `Computing`. start_from: an actor to take the first weights from; "" starts
     from random ones.

@@ -15,7 +15,7 @@ from serving.process.memory import keep_freed_memory
 from training.data.footage import Footage
 from training.data.pairs import Pairs
 from training.data.prepared_footage import PreparedFootage
-from training.data.references import References, training_wardrobe
+from training.data.references import EXCLUDED_SECONDS, References, training_wardrobe
 from training.data.split import Split
 from training.networks.recurrent_drawing import Draw, torch_draw
 from training.preparation.crop_arrays import Progress
@@ -24,6 +24,9 @@ from training.presets import Preset
 
 _KEPT_BYTES = 2**31 - 1
 """Nearly everything: each step frees and allocates hundreds of megabytes."""
+
+_MOST_WITHOUT_REFERENCE = 0.1
+"""More frames without a reference, as a fraction, and the network learns to leave the person out."""
 
 
 def settle(device: str) -> None:
@@ -71,7 +74,8 @@ def references_for(
 ) -> References | None:
     """The references for training this preset, from the wardrobe of the training frames; None if it has none.
 
-    Raises NoBody if no training frame shows a limb.
+    Raises NoBody if no training frame shows a limb, or if the footage is so short that more than a tenth of its frames
+    have no reference that is far enough from them.
     """
     if preset.references is None:
         return None
@@ -79,7 +83,15 @@ def references_for(
         wardrobe = training_wardrobe(prepared, split, on_progress)
     except ValueError as error:
         raise NoBody(f"no wardrobe can be made from the footage: {error}") from error
-    return References(wardrobe, prepared.frame_rate_hz)
+    references = References(wardrobe, prepared.frame_rate_hz)
+    shown = [frame for frame, pose in enumerate(prepared.poses) if pose is not None]
+    without = sum(not references.allowed(frame).any() for frame in shown)
+    if without > _MOST_WITHOUT_REFERENCE * len(shown):
+        raise NoBody(
+            f"the footage is too short: a frame is learned with limbs filmed at least {EXCLUDED_SECONDS} s before or "
+            f"after it, and {without} of {len(shown)} frames have none; film for twenty seconds or more"
+        )
+    return references
 
 
 def pairs_for(

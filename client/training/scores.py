@@ -44,4 +44,5 @@ def show_scores(scores: Mapping[str, Any], display: Display) -> None:
             rows.append([drawn_by, *("" if value is None else f"{value:.{digits}f}" for value, digits in values)])
     if rows:
         headings = ("drawn by", *(heading for heading, *_ in _COLUMNS))
-        display.table(headings, rows, title=f"{frames} held-out frames", names=1)
+        title = "1 held-out frame" if frames == 1 else f"{frames} held-out frames"
+        display.table(headings, rows, title=title, names=1)

@@ -22,7 +22,7 @@ from serving.process.atomic_files import written_whole
 from training.data.prepared_footage import PreparedFootage
 from training.data.split import Split
 
-_EXCLUDED_SECONDS: Final = 0.5
+EXCLUDED_SECONDS: Final = 0.5
 """Nearer frames are nearly the same picture: a network that copies them would learn nothing about other poses."""
 
 _MOST_FRAMES: Final = 6000
@@ -76,7 +76,7 @@ class References:
 
     def __init__(self, wardrobe: Wardrobe, frame_rate_hz: float) -> None:
         self.wardrobe = wardrobe
-        self._near_frames = max(1, math.ceil(_EXCLUDED_SECONDS * frame_rate_hz))
+        self._near_frames = max(1, math.ceil(EXCLUDED_SECONDS * frame_rate_hz))
 
     def allowed(self, frame: int) -> NDArray[np.bool_]:
         """`[K]` bool: the key frames that the reference of this frame may come from."""

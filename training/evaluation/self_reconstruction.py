@@ -75,6 +75,7 @@ def footage_of(
         crop.out_height_px,
         on_progress,
         whole_frame=preset is not None and preset().whole_frame,
+        onto_plate=actor.generator.plate,
         anyway=True,  # the actor is measured however good the footage is
         say=say,
     )

@@ -26,6 +26,7 @@ from serving.errors import BadInput, DanceError, NoBody
 from serving.process.atomic_files import read_picture, write_picture, written_whole
 from training.data.footage import Footage
 from training.data.lazy import Lazy
+from training.data.plate import Mask
 from training.data.prepared_footage import (
     CAMERA_FILE,
     COMPLETE_FILE,
@@ -259,10 +260,14 @@ class _Preparation:
             frames = [int(path.stem) for path in paths]
             pictures = Lazy(len(paths), lambda i: np.load(paths[i], mmap_mode="r"))
             masks = Lazy(len(frames), lambda i: seen.mask(frames[i]))
-            self.on_progress("making the plate", 0, 1)
+
+            def mask(index: int) -> Mask:
+                self.on_progress("making the plate", 0, 1)  # an exception in it stops the work, which takes seconds
+                return masks[index]
+
             poses = [seen.poses[frame] for frame in frames]
             shown = Lazy(len(frames), lambda i: seen.shown(frames[i]))
-            plate = plate_without_shadow(pictures, masks, poses, shown)
+            plate = plate_without_shadow(pictures, Lazy(len(frames), mask), poses, shown)
             self.on_progress("making the plate", 1, 1)
             write_picture(picture_path, plate.picture)
             others: list[Pose | None] = [None] * len(frames)

@@ -117,8 +117,8 @@ def _note_gate(store: ActorStore, published: Actor, note: Callable[[str], None],
     if (gate["passed"] or serve_anyway) and served != published.version:
         note(f"{_is_served(served)}{_CHOSEN}; `dance actors promote` serves the new one")
     if not gate["passed"]:
-        way_out = "" if serve_anyway else f"; `dance actors promote {published.id}` serves it"
-        note(f"{_is_served(served)}: {'; '.join(gate['reasons'])}{way_out}")
+        way_out = "" if serve_anyway else f"; `dance actors promote {published.id}` serves version {published.version}"
+        note(f"it did not pass the quality gate: {'; '.join(gate['reasons'])}. Now {_is_served(served)}{way_out}")
     if gate["not_compared"]:
         note(f"not compared with the version that was served: {gate['not_compared']}")
 

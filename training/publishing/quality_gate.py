@@ -49,7 +49,12 @@ class Verdict:
 
 
 def verdict_on(
-    scores: Mapping[str, Any], earlier: dict[str, Any] | None, not_compared: str = "", *, usable: bool = True
+    scores: Mapping[str, Any],
+    earlier: dict[str, Any] | None,
+    not_compared: str = "",
+    *,
+    usable: bool = True,
+    same_training: bool = False,
 ) -> Verdict:
     """The verdict on the scores of a new version, as `HeldOut.quality` measures them.
 
@@ -58,24 +63,26 @@ def verdict_on(
     or flicker, unless the served version does so as much. Differences within the noise between two trainings do not
     count.
 
-    SSIM rewards blur, so body SSIM decides nothing. Face SSIM and flicker,
-    which blur lowers, are only compared if the served version is not more blurred than the new one.
+    SSIM rewards blur, so body SSIM decides nothing. Blur also improves face SSIM and flicker, so these are compared
+    only if the served version is not more blurred than the new one.
 
     earlier: "version" and the scores of the served version; None if there is none, or if it was not compared for the
-    reason `not_compared`. usable: whether the served version can draw at all.
+    reason `not_compared`. usable: whether the served version can draw at all. same_training: the served version is an
+    earlier one of the same training, so a further loss of sharpness is no noise between two trainings: it would add up
+    from version to version.
     """
     reasons = []
     found, in_film = (_value(scores, key, "frames_with_a_pose") for key in ("pose_distance", "pose_distance_floor"))
     if found is not None and in_film is not None and found < _FEWEST_FOUND * in_film:
         reasons.append(f"the detector finds a person in {found} drawn held-out frames, in {in_film} of the film's own")
     if earlier is not None:
-        reasons += _worse(scores, earlier)
+        reasons += _worse(scores, earlier, same_training)
     if not_compared and usable:
         reasons.append("it is unknown whether it is worse than the served version")
     return Verdict(not reasons, reasons, earlier, not_compared)
 
 
-def _worse(new: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
+def _worse(new: Mapping[str, Any], served: Mapping[str, Any], same_training: bool) -> list[str]:
     """In what a new version is worse than the served one, in words."""
     version = f"version {served['version']}"
     reasons = []
@@ -103,7 +110,9 @@ def _worse(new: Mapping[str, Any], served: Mapping[str, Any]) -> list[str]:
         )
     sharp, sharp_before = (_value(scores, "held_out", "sharpness") for scores in (new, served))
     if sharp is not None and sharp_before is not None:
-        if _out_of_range(sharp) > _out_of_range(sharp_before) + _SHARPNESS_NOISE:
+        outside_before = _out_of_range(sharp_before)
+        most = max(outside_before, _SHARPNESS_NOISE) if same_training else outside_before + _SHARPNESS_NOISE
+        if _out_of_range(sharp) > most:
             how = "blurred" if sharp < _SHARPNESS[0] else "noisier than the film"
             low, high = _SHARPNESS
             reasons.append(
@@ -152,11 +161,12 @@ def verdict_against_served(
             return verdict_on(scores, None, not_compared)
         same = actor.trained.get("footage_fingerprint") == record.get("footage_fingerprint")
         earlier = _scores_of(actor, prepared, held_out, same_footage=same)
+        same_training = "state" in record and actor.trained.get("state") == record["state"]
     except ActorNotFound:
         return verdict_on(scores, None)
     except ActorUnusable as error:
         return verdict_on(scores, None, str(error), usable=False)
-    return verdict_on(scores, {"version": actor.version} | earlier)
+    return verdict_on(scores, {"version": actor.version} | earlier, same_training=same_training)
 
 
 def _why_not(actor: Actor, prepared: PreparedFootage, record: Mapping[str, Any]) -> str:

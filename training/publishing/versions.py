@@ -59,15 +59,20 @@ class Versions:
     def first(self) -> Actor | None:
         """Publish the bare warp, unless a version of this training exists. Returns the newest; None without a wardrobe.
 
-        The network of a bare warp returns the reference over the plate, so the actor dances before any training.
+        The network of a bare warp returns the reference over the plate, so the actor dances before any training. After
+        trained versions with another consent, only a job of 0 minutes publishes it: a longer one states the new consent
+        with its next version.
         """
         if self.references is None:
             return None
         found = self._of_this_training()
-        if found:
-            if self.settings.minutes == 0:
-                anyway = self.settings.publish_anyway
-                keep_published(ActorStore(self.settings.store_root), found[0], self.note, serve_anyway=anyway)
+        agreed = [actor for actor in found if actor.consent == self.settings.consent]
+        if self.settings.minutes == 0 and agreed:
+            anyway = self.settings.publish_anyway
+            keep_published(ActorStore(self.settings.store_root), agreed[0], self.note, serve_anyway=anyway)
+        if agreed:
+            return agreed[0]
+        if self.settings.minutes != 0 and self._published_pictures > 0:
             return found[0]
         generator = new_generator(self.preset.generator)
         assert isinstance(generator, CopyGenerator)
@@ -127,14 +132,17 @@ class Versions:
         return generator
 
     def _of_this_training(self) -> list[Actor]:
-        """The versions in the store that this training published, as far as their records show; newest first."""
+        """The versions in the store that this training published, with any consent, as far as their records show.
+
+        The newest comes first.
+        """
         store, found = ActorStore(self.settings.store_root), []
         for version in reversed(store.versions(self.settings.actor)):
             try:
                 actor = store.load(self.settings.actor, version)
             except ActorUnusable:
                 continue
-            if actor.trained.get("state") == self.state and actor.consent == self.settings.consent:
+            if actor.trained.get("state") == self.state:
                 found.append(actor)
         return found
 

@@ -48,6 +48,8 @@ OnProgress = Callable[[Progress], None]
 class PhaseClock:
     """Estimates the time left in phases that count what they do; a phase's time starts with its first count.
 
+    A count that goes back begins the phase again: a training evaluates each of its versions.
+
     now_seconds: a clock that never goes back.
     """
 
@@ -56,11 +58,13 @@ class PhaseClock:
         self._phase = ""
         self._started_at = 0.0
         self._started_with = 0
+        self._done = 0
 
     def progress(self, phase: str, done: int, total: int | None) -> Progress:
         """The progress of `phase` after `done` of `total`."""
-        if phase != self._phase:
+        if phase != self._phase or done < self._done:
             self._phase, self._started_at, self._started_with = phase, self._now_seconds(), done
+        self._done = done
         counted, seconds = done - self._started_with, self._now_seconds() - self._started_at
         rate = counted / seconds if seconds > 0 and counted > 0 else None
         if not total:

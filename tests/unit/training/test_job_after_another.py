@@ -152,7 +152,9 @@ def test_a_version_that_is_too_bad_is_published_and_not_served(settings, monkeyp
     assert not gate["passed"]
     assert gate["compared_with"]["version"] == 1
     assert any("it is blurred: sharpness 0.50 of the real frames'" in reason for reason in gate["reasons"])
-    assert any(note.startswith("version 1 is served: ") and "it is blurred" in note for note in notes)
+    (note,) = [note for note in notes if "it is blurred" in note]
+    assert note.startswith("it did not pass the quality gate: it is blurred: ")
+    assert note.endswith("Now version 1 is served; `dance actors promote bar` serves version 2")
     assert train_actor(replace(careful, publish_anyway=True)).version == 2
     assert (store.versions("bar"), store.load("bar").version) == ([1, 2], 2)
 

@@ -68,6 +68,13 @@ def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, c
     assert f"drawn beside the truth: {tmp_path / 'w' / 'swan' / 'preview.png'}" in said
 
 
+def test_a_single_frame_is_counted_in_the_singular(job, make_video, tmp_path, capsys, monkeypatch):
+    """Of a second of footage, one frame is held out."""
+    monkeypatch.setitem(SCORES, "held_out", {"frames": 1, "body_ssim": 0.7})
+    assert run(["train", str(make_video()), "--actor", "swan", "--actors", str(tmp_path), "--consent", "drawn"]) == 0
+    assert "1 held-out frame\n" in "\n".join(line.strip() for line in capsys.readouterr().out.split("\n"))
+
+
 def test_stopped_training_says_how_to_go_on(job, make_video, capsys):
     """Ctrl-C ends with exit code 130; nothing is lost."""
     assert run(["train", str(make_video()), "--actor", "swan", "--consent", "drawn", "--seed", "13"]) == 130

@@ -189,6 +189,21 @@ def test_footage_of_another_size_is_refused(actor, prepared, tmp_path, monkeypat
         footage_of(other, Footage.of(tmp_path), tmp_path, told, print)
 
 
+@pytest.mark.parametrize("onto_plate", [True, False])
+def test_footage_is_prepared_as_the_actor_was_trained(actor, prepared, tmp_path, monkeypatch, onto_plate):
+    """No wardrobe is made, and no still camera asked for, for an actor that draws its place itself."""
+    asked = {}
+
+    def prepare(*_, **options):
+        asked.update(options)
+        return prepared
+
+    monkeypatch.setattr(self_reconstruction, "prepare", prepare)
+    drawing = replace(actor, generator=replace(actor.generator, plate=onto_plate))
+    footage_of(drawing, Footage.of(tmp_path), tmp_path, told, print)
+    assert asked["onto_plate"] == onto_plate
+
+
 def film(path, pictures):
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264rgb", rate=10)

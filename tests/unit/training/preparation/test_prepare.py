@@ -162,6 +162,22 @@ def test_killed_preparation_goes_on_and_ends_with_the_same(footage, tmp_path, mo
     assert not [left for left in work.rglob(".*") if "partial" in left.name]
 
 
+def test_a_stop_need_not_wait_for_the_plate(footage, tmp_path):
+    """The plate takes a while: a stop ends it between two of its frames, and the next call makes it whole."""
+    path, _, _ = footage
+    heard = []
+
+    def stopping(what, done, of):
+        heard.append((what, done))
+        if heard.count(("making the plate", 0)) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(path, tmp_path / "work", 32, 32, stopping)
+    assert ("making the plate", 1) not in heard
+    assert_same(prepare(path, tmp_path / "work", 32, 32), prepare(path, tmp_path / "undisturbed", 32, 32))
+
+
 def test_several_files_are_one_footage(footage, tmp_path):
     """The frames of several files follow in the given order; the second file's first frame follows nothing."""
     path, _, opened = footage

@@ -81,6 +81,16 @@ def test_versions_that_are_equally_blurred_are_compared_by_their_faces():
     assert not verdict_on(scores(held_out__sharpness=0.69, held_out__face_ssim=0.5), served).passed
 
 
+def test_versions_of_one_training_do_not_lose_sharpness_bit_by_bit():
+    """Noise beyond the range is granted once: version after version, it would let any blur through."""
+    soft, softer = scores(held_out__sharpness=0.825), scores(held_out__sharpness=0.80)
+    assert verdict_on(soft, scores() | {"version": 1}, same_training=True).passed
+    assert verdict_on(softer, soft | {"version": 2}).passed
+    (reason,) = verdict_on(softer, soft | {"version": 2}, same_training=True).reasons
+    assert reason.startswith("it is blurred: sharpness 0.80")
+    assert verdict_on(soft, softer | {"version": 2}, same_training=True).passed
+
+
 def test_the_first_version_only_has_to_show_the_person():
     """Without a served version there is nothing better; pictures without a person do not pass."""
     assert verdict_on(scores(held_out__sharpness=0.6, flicker__ratio=3.0), None).passed
@@ -119,6 +129,19 @@ def test_a_version_that_cannot_be_compared_is_not_served(tmp_path, prepared, mon
     assert verdict.passed == known
     assert (verdict.compared_with is not None) == known
     assert ("may have learned" in verdict.not_compared) != known
+
+
+@pytest.mark.parametrize(("state", "passed"), [("this", False), ("another", True)])
+def test_versions_of_one_training_are_known_by_their_state(tmp_path, prepared, monkeypatch, state, passed):
+    """The record names the training; another one of the same footage may differ by noise."""
+    store = ActorStore(tmp_path / "actors")
+    facts = {"footage_fingerprint": "one", "footage_file_fingerprints": ["one"], "state": "this"}
+    record = facts | {"state": state}
+    served = replace(publish_tiny(store, tmp_path, "bar"), trained=record, frame_size=prepared.frame_size)
+    monkeypatch.setattr(store, "load", lambda actor_id: served)
+    held_out: Any = SimpleNamespace(runs=[], quality=lambda runs, draw: scores(held_out__sharpness=0.82))
+    softer = scores(held_out__sharpness=0.80)
+    assert verdict_against_served(store, "bar", softer, prepared, held_out, facts).passed == passed
 
 
 def test_a_version_of_another_size_is_not_compared_and_not_served(tmp_path, prepared):

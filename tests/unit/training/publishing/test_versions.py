@@ -114,6 +114,28 @@ def test_resumed_training_does_not_publish_again_what_is_published(settings, sto
     assert [store.load("bar", version).trained["body_pictures"] for version in (1, 2, 3)] == [0, 4, 8]
 
 
+def test_reworded_consent_does_not_bring_the_bare_warp_back(settings, store):
+    """After a trained version, the next one with new words is the last; 0 minutes still ask for the bare warp."""
+    train_actor(settings)
+    reworded = replace(settings, consent="drawn by ourselves, in other words")
+    train_actor(reworded)
+    published = [store.load("bar", version) for version in store.versions("bar")]
+    assert [actor.trained["body_pictures"] for actor in published] == [0, 8, 8]
+    assert [actor.consent for actor in published] == [settings.consent, settings.consent, reworded.consent]
+    train_actor(replace(reworded, consent="in yet other words", minutes=0.0, pictures=None))
+    assert store.load("bar", 4).trained["bare_warp"]
+
+
+def test_reworded_consent_is_stated_by_a_first_version_again(settings, store):
+    """As long as nothing was trained, the bare warp is the newest version, so it is the one to state the new words."""
+    stopping = replace(settings, minutes=0.0, pictures=None)
+    train_actor(stopping)
+    train_actor(replace(settings, consent="in other words"))
+    published = [store.load("bar", version) for version in store.versions("bar")]
+    assert [actor.trained["body_pictures"] for actor in published] == [0, 0, 8]
+    assert [actor.consent for actor in published[1:]] == ["in other words"] * 2
+
+
 def test_no_training_starts_from_a_bare_warp(settings):
     """It has no weights to start from, and the error says so before anything is prepared."""
     train_actor(replace(settings, minutes=0.0, pictures=None))

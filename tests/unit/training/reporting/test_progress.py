@@ -25,6 +25,18 @@ def test_what_was_done_before_does_not_count_as_speed():
     assert clock.progress("poses", 35, 40).seconds_left == 10.0
 
 
+def test_a_phase_that_begins_again_is_timed_from_there():
+    """What lies between two evaluations of a training, such as minutes of steps, does not count for the second."""
+    now = [0.0]
+    clock = PhaseClock(lambda: now[0])
+    for done in (0, 8):
+        clock.progress("evaluating", done, 8)
+    now[0] = 600.0
+    clock.progress("evaluating", 0, 8)
+    now[0] = 601.0
+    assert clock.progress("evaluating", 1, 8).seconds_left == 7.0
+
+
 def test_unknown_totals_have_no_part():
     """Without a total only the count is known; a count beyond the total is still the whole."""
     clock = PhaseClock(lambda: 0.0)
