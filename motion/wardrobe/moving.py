@@ -187,7 +187,7 @@ def _width_of_torso(body: PlacedBody) -> float:
 
 
 def _side_of_foot(joints_px: NDArray[Any]) -> float:
-    """1 or -1 for a foot that points to one side or the other, 0 where that is unclear. joints_px: ankle, toes, heel."""
+    """1 or -1 for a foot that points to one side, 0 where that is unclear. joints_px: ankle, toes, heel."""
     (x, y), (toes_x, toes_y), (heel_x, heel_y) = joints_px.tolist()
     toes_x, toes_y, heel_x, heel_y = toes_x - x, toes_y - y, heel_x - x, heel_y - y
     across, lengths = toes_x * heel_y - toes_y * heel_x, math.hypot(toes_x, toes_y) * math.hypot(heel_x, heel_y)

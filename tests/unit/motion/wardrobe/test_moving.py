@@ -79,7 +79,7 @@ def test_a_limb_that_a_body_lacks_has_no_move(standing: Pose) -> None:
 
 
 def seen_from_behind(pose: Pose) -> PlacedBody:
-    """Place the same outline of a person who shows the other side: left and right are exchanged, and no face is seen."""
+    """Place the outline of a person who shows the other side: left and right are exchanged, without a face."""
     order = list(skeleton.MIRRORED)
     confidence = pose.confidence[order].copy()
     confidence[skeleton.FACE] = 0
