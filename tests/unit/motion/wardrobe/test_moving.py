@@ -102,7 +102,7 @@ def test_a_torso_asked_for_from_behind_keeps_its_width(standing: Pose) -> None:
     move = move_limb(Limb.TORSO, key, seen_from_behind(standing))
     assert move is not None
     corners_px = standing.joints_px[[skeleton.R_SHOULDER, skeleton.L_SHOULDER, skeleton.R_HIP, skeleton.L_HIP]]
-    assert np.allclose(moved_points(move, corners_px), corners_px, atol=2)
+    assert np.allclose(moved_points(move, corners_px.astype(np.float64)), corners_px, atol=2)
 
 
 def test_hips_asked_for_from_behind_stay_outside(standing: Pose) -> None:
@@ -130,4 +130,6 @@ def test_a_foot_that_points_to_the_other_side_is_mirrored(standing: Pose) -> Non
     key, asked = (place(Pose(at, standing.confidence), lengths_px) for at in (joints_px, other_px))
     move = move_limb(Limb.RIGHT_FOOT, key, asked)
     assert move is not None
-    assert np.allclose(moved_points(move, joints_px[[ankle, toes, heel]]), other_px[[ankle, toes, heel]], atol=0.5)
+    assert np.allclose(
+        moved_points(move, joints_px[[ankle, toes, heel]].astype(np.float64)), other_px[[ankle, toes, heel]], atol=0.5
+    )
