@@ -55,6 +55,8 @@ _APART: Final = 0.10
 """Feet closer than this, in heights of the picture, hardly slant the ground."""
 _HIGHEST_STEP: Final = 0.05
 """A foot this much higher in the picture than the other, in heights of the picture, is raised, not farther away."""
+_LEAST_SHADOW: Final = 0.5
+"""A slanted ground shortens the shadow to this share of its length at most: a foot may be raised, not farther away."""
 _JUMP: Final = 0.02
 """Feet this far above the highest ground of the footage, in heights of the picture, are in the air."""
 
@@ -96,7 +98,8 @@ def draw_shadow(shadow: Shadow, coverage: _Mask, pose: Pose) -> _Mask:
     coverage: `[H, W]` uint8, 255 on the person. pose: in its pixels. Without a foot there is no shadow.
     """
     height_px, width_px = coverage.shape
-    ground = _ground(pose, height_px, shadow.highest_ground - _JUMP)
+    flattening = -_LEAST_SHADOW * shadow.rise / shadow.lean if shadow.lean else 0.0
+    ground = _ground(pose, height_px, shadow.highest_ground - _JUMP, flattening)
     if ground is None:
         return np.zeros_like(coverage)
     size = (max(1, round(_DRAWN_ROWS * width_px / height_px)), _DRAWN_ROWS)
@@ -216,8 +219,11 @@ def _ratio(part: _Map, whole: _Map, otherwise: _Map | float) -> _Map:
     return np.asarray((part + _FEW * otherwise) / (whole + _FEW), np.float32)
 
 
-def _ground(pose: Pose, height_px: int, highest: float = -1e6) -> _Ground | None:
-    """The ground under the feet, at least at y = highest; None if no foot was seen."""
+def _ground(pose: Pose, height_px: int, highest: float = -1e6, flattening: float = 0.0) -> _Ground | None:
+    """The ground under the feet, at least at y = highest; None if no foot was seen.
+
+    flattening: the steepest slope to this side, or 0 for any: steeper ones would flatten the shadow to a line.
+    """
     feet = []
     for joints in _FEET:
         seen = [joint for joint in joints if pose.confidence[joint] > 0]
@@ -231,6 +237,8 @@ def _ground(pose: Pose, height_px: int, highest: float = -1e6) -> _Ground | None
     x, y = sum(x for x, _ in feet) / len(feet), sum(ys) / len(ys)
     apart = feet[-1][0] - feet[0][0]
     slope = (ys[-1] - ys[0]) * apart / (apart**2 + _APART**2)
+    if flattening and slope / flattening > 1:
+        slope = flattening
     return y - slope * x, slope
 
 

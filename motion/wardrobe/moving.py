@@ -28,8 +28,18 @@ _NECK_WIDTH, _NECK_SHARE = 0.7, 0.5
 _TORSO_STIFFNESS: Final = 0.25
 """The torso's four corners pull on it as springs would; this is the spring of the whole, in torso lengths."""
 _TORSO_CORNERS: Final = (skeleton.R_SHOULDER, skeleton.L_SHOULDER, skeleton.R_HIP, skeleton.L_HIP)
+_OTHER_CORNER: Final = {
+    skeleton.R_SHOULDER: skeleton.L_SHOULDER, skeleton.L_SHOULDER: skeleton.R_SHOULDER,
+    skeleton.R_HIP: skeleton.L_HIP, skeleton.L_HIP: skeleton.R_HIP,
+}  # fmt: skip
 _WRIST_PULL, _ANKLE_PULL = 0.5, 0.35
 """How far a hand and a foot follow their joint rather than their other points, which keeps them from coming off."""
+_MOST_TILTED: Final = math.radians(60)
+"""A head that would tilt farther than its own line does is seen from another side in the key frame."""
+_TURNED_AWAY_FROM: Final = 0.4
+"""From this `_width_of_torso`, in both pictures, a body shows its front or its back; a front is about 1."""
+_MIRRORED_FROM: Final = 0.3
+"""The sine of the angle between toes and heel from which a foot clearly points to one side."""
 _HEAD_SCALES, _HAND_SCALES, _FOOT_SCALES = (0.85, 1.15), (0.8, 1.25), (0.75, 1.3)
 """By how much these may grow or shrink beyond the body's scale."""
 
@@ -48,11 +58,18 @@ def move_limb(limb: Limb, key: PlacedBody, asked: PlacedBody) -> Floats | None:
     if limb in HEELS:
         joints = [BONES[limb].start, BONES[limb].end, HEELS[limb]]
         if key.pose.confidence[joints[2]] > 0 and asked.pose.confidence[joints[2]] > 0:
-            move = similarity(
-                key.pose.joints_px[joints], asked.pose.joints_px[joints], None, _scaled(_FOOT_SCALES, scale)
-            )
+            key_px, asked_px = key.pose.joints_px[joints].astype(np.float64), asked.pose.joints_px[joints]
+            mirrored = _side_of_foot(key_px) * _side_of_foot(asked_px) < 0
+            if mirrored:
+                key_px[:, 0] *= -1
+            move = similarity(key_px, asked_px, None, _scaled(_FOOT_SCALES, scale))
+            if mirrored:
+                move[:, 0] *= -1
             return _drawn_to_joint(move, BONES[limb].start, key, asked, _ANKLE_PULL)
-    return along_bone(key.ends_px[limb], asked.ends_px[limb], scale)
+    # The outer side of a hip or a shoulder stays outside if no key frame shows the asked side of the person.
+    key_width, asked_width = _width_of_torso(key), _width_of_torso(asked)
+    mirrored = key_width * asked_width < 0 and min(abs(key_width), abs(asked_width)) > _TURNED_AWAY_FROM
+    return along_bone(key.ends_px[limb], asked.ends_px[limb], scale, mirrored=mirrored)
 
 
 def move_neck(key: PlacedBody, asked: PlacedBody) -> Floats | None:
@@ -69,8 +86,11 @@ def move_neck(key: PlacedBody, asked: PlacedBody) -> Floats | None:
     return along_bone(key_px, np.stack([start, end]), _NECK_WIDTH * asked.scale_px / key.scale_px)
 
 
-def along_bone(key_px: Floats, asked_px: Floats, scale: float) -> Floats:
-    """Take one line to another, both `[2, 2]`: stretched along it to fit, and across it by the body's scale."""
+def along_bone(key_px: Floats, asked_px: Floats, scale: float, *, mirrored: bool = False) -> Floats:
+    """Take one line to another, both `[2, 2]`: stretched along it to fit, and across it by the body's scale.
+
+    mirrored: what is on the right of the line comes to its left.
+    """
     (x0, y0), (x1, y1) = key_px.tolist()
     (u0, v0), (u1, v1) = asked_px.tolist()
     length, asked_length = math.hypot(x1 - x0, y1 - y0), math.hypot(u1 - u0, v1 - v0)
@@ -79,6 +99,7 @@ def along_bone(key_px: Floats, asked_px: Floats, scale: float) -> Floats:
     ex, ey = (x1 - x0) / length, (y1 - y0) / length
     fx, fy = (u1 - u0) / asked_length, (v1 - v0) / asked_length
     stretch = asked_length / length
+    scale = -scale if mirrored else scale
     a, b = stretch * fx * ex + scale * fy * ey, stretch * fx * ey - scale * fy * ex
     c, d = stretch * fy * ex - scale * fx * ey, stretch * fy * ey + scale * fx * ex
     return np.array([[a, b, u0 - a * x0 - b * y0], [c, d, v0 - c * x0 - d * y0]])
@@ -105,32 +126,47 @@ def similarity(
 
 
 def _move_head(key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
-    """Move the head by the points of the face if both were seen, else by eyes, ears and nose; the neck steadies."""
+    """Move the head by the points of the face if both were seen, else by eyes, ears and nose; the neck steadies.
+
+    A head seen from the back has its eyes and ears the other way round. If no key frame shows it so, it stays upright.
+    """
     key_seen, asked_seen = key.pose.confidence > 0, asked.pose.confidence > 0
     both = key_seen & asked_seen
     enough = min(np.count_nonzero(key_seen[skeleton.FACE]), np.count_nonzero(asked_seen[skeleton.FACE]))
     face = enough > _FACE_POINTS_SEEN and bool(both[_FACE_POINTS].all())
     joints = _FACE_POINTS if face else [joint for joint in HEAD_JOINTS if both[joint]]
+    key_px, asked_px = key.ends_px[Limb.HEAD], asked.ends_px[Limb.HEAD]
+    by_axis = along_bone(key_px, asked_px, scale)
     if len(joints) < 2:
-        return along_bone(key.ends_px[Limb.HEAD], asked.ends_px[Limb.HEAD], scale)
-    return similarity(
+        return by_axis
+    move = similarity(
         np.vstack([key.pose.joints_px[joints], key.ends_px[Limb.HEAD, 0]]),
         np.vstack([asked.pose.joints_px[joints], asked.ends_px[Limb.HEAD, 0]]),
         [*[1.0] * len(joints), _NECK_WEIGHT * len(joints)],
         _scaled(_HEAD_SCALES, scale),
     )
+    (along_x, along_y), (asked_x, asked_y) = (key_px[1] - key_px[0]).tolist(), (asked_px[1] - asked_px[0]).tolist()
+    (a, b), (c, d) = move[:, :2].tolist()
+    moved_x, moved_y = a * along_x + b * along_y, c * along_x + d * along_y
+    tilt = math.atan2(moved_x * asked_y - moved_y * asked_x, moved_x * asked_x + moved_y * asked_y)
+    return by_axis if abs(tilt) > _MOST_TILTED else move
 
 
 def _move_torso(key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
-    """Move the torso by its axis, and let shoulders and hips pull it into an affine shape (ridge regression)."""
+    """Move the torso by its axis, and let shoulders and hips pull it into an affine shape (ridge regression).
+
+    A torso asked for from the other side, which no key frame shows, is drawn as it was filmed, not mirrored.
+    """
     by_axis = along_bone(key.ends_px[Limb.TORSO], asked.ends_px[Limb.TORSO], scale)
     both = (key.pose.confidence > 0) & (asked.pose.confidence > 0)
     joints = [joint for joint in _TORSO_CORNERS if both[joint]]
-    if len(joints) < 3:
+    turned_away = _width_of_torso(key) * _width_of_torso(asked) < 0
+    if len(joints) < (4 if turned_away else 3):
         return by_axis
     # Python's numbers: NumPy needs several times as long for four points.
     at_x, at_y = zip(*key.pose.joints_px[joints].tolist(), strict=True)
-    u, v = zip(*asked.pose.joints_px[joints].tolist(), strict=True)
+    pulled_to = [_OTHER_CORNER[joint] for joint in joints] if turned_away else joints
+    u, v = zip(*asked.pose.joints_px[pulled_to].tolist(), strict=True)
     middle_x, middle_y, middle_u, middle_v = (sum(values) / len(joints) for values in (at_x, at_y, u, v))
     x, y = [value - middle_x for value in at_x], [value - middle_y for value in at_y]
     stiffness = (_TORSO_STIFFNESS * key.scale_px) ** 2
@@ -142,6 +178,20 @@ def _move_torso(key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
         a, b = (to_x * yy - to_y * xy) / size, (to_y * xx - to_x * xy) / size
         rows.append((a, b, middle - a * middle_x - b * middle_y))
     return np.array(rows)
+
+
+def _width_of_torso(body: PlacedBody) -> float:
+    """How far the left shoulder and hip lie to one side of the right ones, as seen along the torso; 0 if unseen."""
+    known = body.feature(Limb.TORSO)
+    return float(known[2] + known[4])
+
+
+def _side_of_foot(joints_px: NDArray[Any]) -> float:
+    """1 or -1 for a foot that points to one side, 0 where that is unclear. joints_px: ankle, toes, heel."""
+    (x, y), (toes_x, toes_y), (heel_x, heel_y) = joints_px.tolist()
+    toes_x, toes_y, heel_x, heel_y = toes_x - x, toes_y - y, heel_x - x, heel_y - y
+    across, lengths = toes_x * heel_y - toes_y * heel_x, math.hypot(toes_x, toes_y) * math.hypot(heel_x, heel_y)
+    return math.copysign(1.0, across) if abs(across) > _MIRRORED_FROM * lengths else 0.0
 
 
 def _dot(one: Sequence[float], other: Sequence[float]) -> float:

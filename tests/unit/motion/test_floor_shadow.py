@@ -71,6 +71,23 @@ def test_the_shadow_stays_on_the_floor_in_a_jump(standing: Pose) -> None:
     assert rows.max() > feet_y + 0.05 * SIZE_PX
 
 
+@pytest.mark.parametrize("foot", [0, 1])
+@pytest.mark.parametrize("lean", [-0.45, 0.45])
+def test_a_raised_foot_does_not_flatten_the_shadow(standing: Pose, foot: int, lean: float) -> None:
+    """A foot behind the other slants the ground, but never so far that the shadow becomes a line."""
+    shadow = Shadow(lean, 0.1, 0.012, 0.0, np.full_like(TRUE_SHADOW.strength, 200))
+    joints = [
+        (skeleton.R_ANKLE, skeleton.R_HEEL, skeleton.R_BIG_TOE, skeleton.R_SMALL_TOE),
+        (skeleton.L_ANKLE, skeleton.L_HEEL, skeleton.L_BIG_TOE, skeleton.L_SMALL_TOE),
+    ][foot]
+    joints_px = standing.joints_px.copy()
+    joints_px[list(joints), 1] -= 0.1 * SIZE_PX
+    raised = Pose(joints_px, standing.confidence)
+    mask = puppet(standing)[1]
+    both_feet = draw_shadow(shadow, mask, standing).astype(int).sum()
+    assert draw_shadow(shadow, mask, raised).astype(int).sum() > 0.35 * both_feet
+
+
 def test_the_shadow_is_the_lowest_layer(standing: Pose) -> None:
     """Laid under a reference, the shadow is black beside the person and leaves the person as it was."""
     picture, mask = puppet(standing)

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from motion import skeleton
 from motion.pose import Pose
-from motion.wardrobe.limbs import Limb
+from motion.wardrobe.limbs import BONES, HEELS, Limb
 from motion.wardrobe.moving import along_bone, move_limb, similarity
-from motion.wardrobe.placing import measure_limbs, place
+from motion.wardrobe.placing import PlacedBody, measure_limbs, place
 from tests.unit.motion.wardrobe.puppets import moved
 
 Points = NDArray[np.float64]
@@ -75,3 +76,60 @@ def test_a_limb_that_a_body_lacks_has_no_move(standing: Pose) -> None:
     nothing = place(Pose.nothing_seen(), measure_limbs([standing]))
     assert move_limb(Limb.TORSO, body, nothing) is None
     assert move_limb(Limb.TORSO, nothing, body) is None
+
+
+def seen_from_behind(pose: Pose) -> PlacedBody:
+    """Place the outline of a person who shows the other side: left and right are exchanged, without a face."""
+    order = list(skeleton.MIRRORED)
+    confidence = pose.confidence[order].copy()
+    confidence[skeleton.FACE] = 0
+    return place(Pose(pose.joints_px[order], confidence), measure_limbs([pose]))
+
+
+def test_a_head_asked_for_from_behind_stays_upright(standing: Pose) -> None:
+    """Eyes and ears the other way round do not turn it upside down."""
+    key = place(standing, measure_limbs([standing]))
+    asked = seen_from_behind(standing)
+    move = move_limb(Limb.HEAD, key, asked)
+    assert move is not None
+    start, crown = moved_points(move, key.ends_px[Limb.HEAD])
+    assert np.allclose((start, crown), asked.ends_px[Limb.HEAD], atol=1e-3)
+
+
+def test_a_torso_asked_for_from_behind_keeps_its_width(standing: Pose) -> None:
+    """It is neither mirrored nor squeezed between shoulders that pull to the wrong sides."""
+    key = place(standing, measure_limbs([standing]))
+    move = move_limb(Limb.TORSO, key, seen_from_behind(standing))
+    assert move is not None
+    corners_px = standing.joints_px[[skeleton.R_SHOULDER, skeleton.L_SHOULDER, skeleton.R_HIP, skeleton.L_HIP]]
+    assert np.allclose(moved_points(move, corners_px.astype(np.float64)), corners_px, atol=2)
+
+
+def test_hips_asked_for_from_behind_stay_outside(standing: Pose) -> None:
+    """The right thigh is asked for where the left one is, and its outer side must become the left one's."""
+    key = place(standing, measure_limbs([standing]))
+    asked, middle_x = seen_from_behind(standing), standing.joints_px[skeleton.MID_HIP, 0]
+    for limb, other in ((Limb.RIGHT_THIGH, Limb.LEFT_THIGH), (Limb.RIGHT_UPPER_ARM, Limb.LEFT_UPPER_ARM)):
+        move = move_limb(limb, key, asked)
+        assert move is not None
+        outside = np.array([5.0 if key.ends_px[limb, 0, 0] > middle_x else -5.0, 0])
+        moved_px, asked_px = moved_points(move, key.ends_px[limb, 0] + outside), asked.ends_px[limb, 0]
+        assert abs(moved_px[0] - middle_x) > abs(asked_px[0] - middle_x)
+        assert np.allclose(asked.ends_px[limb], key.ends_px[other])
+
+
+def test_a_foot_that_points_to_the_other_side_is_mirrored(standing: Pose) -> None:
+    """Its sole stays below."""
+    joints_px = standing.joints_px.copy()
+    ankle, toes, heel = BONES[Limb.RIGHT_FOOT].start, BONES[Limb.RIGHT_FOOT].end, HEELS[Limb.RIGHT_FOOT]
+    joints_px[toes] = joints_px[ankle] + (20, 9)
+    joints_px[heel] = joints_px[ankle] + (-6, 9)
+    other_px = joints_px.copy()
+    other_px[[toes, heel]] = joints_px[ankle] + np.array([(-20, 9), (6, 9)])
+    lengths_px = measure_limbs([standing])
+    key, asked = (place(Pose(at, standing.confidence), lengths_px) for at in (joints_px, other_px))
+    move = move_limb(Limb.RIGHT_FOOT, key, asked)
+    assert move is not None
+    assert np.allclose(
+        moved_points(move, joints_px[[ankle, toes, heel]].astype(np.float64)), other_px[[ankle, toes, heel]], atol=0.5
+    )
