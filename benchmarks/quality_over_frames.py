@@ -1,8 +1,8 @@
 """How good is an actor after so many frames of training, and what did they cost?
 
 Trains the body of a preset with a reference on prepared footage, and scores what it draws on the held-out frames at
-each mark, as the quality gate does. Mark 0 is the bare warp, which `dance train` publishes first. The CPU seconds are
-those of the steps, without preparation and scores, over all threads.
+each mark, as the quality gate does. Mark 0 is the bare warp, which `dance train` publishes first. The minutes
+and the CPU seconds, over all threads, are those of the steps, without preparation and scores.
 
 `python -m benchmarks.quality_over_frames FOLDER`, where FOLDER contains the arrays of one crop, such as
 `work/footage/.../256x256-from-...`, which `dance train` leaves in its `--work` folder.
@@ -31,6 +31,7 @@ from training.presets import preset_named
 
 _COLUMNS = (
     "frames",
+    "minutes",
     "CPU seconds",
     "body SSIM",
     "body PSNR",
@@ -60,8 +61,9 @@ def main(
     learner = BodyLearner(recipe, pairs_for(recipe, prepared, split, seed, references), Computing(seed=seed))
     held_out = HeldOut(prepared, split, recipe, references=references)
     marks = [int(mark) for mark in at.split(",")]
+    seconds = cpu_seconds = 0.0
 
-    def score(frames: int, network: Generator, cpu_seconds: float) -> None:
+    def score(frames: int, network: Generator) -> None:
         draw = drawing_for(recipe, prepared, network, "cpu")
         runs = held_out.drawn(draw)
         scores, pose, flicker = held_out.scores(runs), held_out.pose_scores(runs), held_out.flicker(runs)
@@ -74,25 +76,25 @@ def main(
             pose.distance,
         )
         shown = ["n/a" if value is None else f"{value:.3f}" for value in values]
-        print(table.row(str(frames), f"{cpu_seconds:.1f}", *shown), flush=True)
+        print(table.row(str(frames), f"{seconds / 60:.1f}", f"{cpu_seconds:.1f}", *shown), flush=True)
         if previews is not None:
             previews.mkdir(parents=True, exist_ok=True)
             write_picture(previews / f"{frames}.png", held_out.preview(f"{frames} frames", runs))
 
     print(f"{recipe.name} in {recipe.precision}, {torch.get_num_threads()} threads, seed {seed}\n")
     print(table.header(*_COLUMNS))
-    cpu_seconds = 0.0
     for mark in marks:
         while learner.pictures_seen < mark:
-            began = time.process_time()
+            began, cpu_began = time.monotonic(), time.process_time()
             learner.step(min(1.0, learner.pictures_seen / marks[-1]))
-            cpu_seconds += time.process_time() - began
+            seconds += time.monotonic() - began
+            cpu_seconds += time.process_time() - cpu_began
         network: Generator = learner.averaged
         if mark == 0:
             network = new_generator(recipe.generator)
             assert isinstance(network, CopyGenerator)
             network.copy_only()
-        score(learner.pictures_seen, network, cpu_seconds)
+        score(learner.pictures_seen, network)
 
 
 if __name__ == "__main__":
