@@ -131,7 +131,7 @@ def _show_actors(actors: Sequence[ActorListing], display: Display) -> None:
         ]
         not_served = "" if actor.unavailable else "not served"
         share = f"{actor.served_percent:g} %" if actor.served_percent else not_served
-        state = Text(actor.unavailable or ("ready, not trained: the bare warp" if actor.bare_warp else "ready"))
+        state = Text(actor.unavailable or ("ready: moved limbs, not trained yet" if actor.bare_warp else "ready"))
         size = f"{actor.size_bytes / 1e6:.1f} MB" if actor.size_bytes else ""
         wardrobe = "" if actor.unavailable else _shown(actor.wardrobe)
         rows.append([actor.actor, str(actor.version), actor.preset, *sizes, size, wardrobe, share, state])

@@ -65,7 +65,7 @@ def chosen_background(text: str | None) -> ChosenBackground:
     path = Path(text)
     if not path.is_file():
         raise UsageError(
-            f"--background {text}: there is no file of that name; "
+            f"--background {text}: there is no {'picture or video' if path.is_dir() else 'file'} of that name; "
             "expected transparent, green, #RRGGBB, a picture or a video"
         )
     if _is_picture(path):
@@ -76,7 +76,10 @@ def chosen_background(text: str | None) -> ChosenBackground:
                 pass
             return ChosenBackground(Background(transparent=True), path)
     except UnreadableVideo as error:
-        raise CommandError(f"--background {text} is neither a JPEG or PNG picture nor a video: {error}") from error
+        raise CommandError(
+            f"--background {text} is neither a JPEG or PNG picture nor a video that can be decoded; "
+            "convert it to one of them"
+        ) from error
 
 
 class BackgroundVideo:

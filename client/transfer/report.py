@@ -19,6 +19,8 @@ _WHY: Final = {
     NoPictureReason.BAD_FRAME: "bad frame",
     NoPictureReason.NOT_PLACED: "person without a place (head, hips and both ankles not seen together yet)",
 }
+_OUT_OF_STAGE: Final = "out of stage"
+"""The name that the client's session gives FRAME_REMARK_OUT_OF_STAGE."""
 _STAGE_ORDER: Final = ("pose", "normalize", "label_map", "reference", "generator", "face", "encode")
 
 
@@ -112,6 +114,14 @@ def show_report(report: TransferReport, display: Display) -> None:
     if report.remarks:
         remarks = ", ".join(f"{name} {count}" for name, count in report.remarks.most_common())
         display.out.print(Text(f"remarks, in frames: {remarks}"))
+    if report.remarks[_OUT_OF_STAGE]:
+        cut = f"{report.remarks[_OUT_OF_STAGE]} of {report.answered} frames"
+        display.out.print(
+            Text(
+                f"in {cut} part of the dancer is outside the actor's picture and not drawn: "
+                "film the actor with raised and stretched arms, for a picture with more room"
+            )
+        )
 
 
 def _summary(report: TransferReport) -> str:

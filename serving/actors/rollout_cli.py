@@ -63,11 +63,11 @@ def described(store: ActorStore, name: str, *, later: str = "") -> str:
 
 def published_line(published: Actor) -> str:
     """Return the last line of a training: where its version is, and whether new sessions get it."""
-    line = f"published {published.id} version {published.version} in {published.folder}"
+    line = f"{published.id} version {published.version} is published in {published.folder}"
     with suppress(ActorNotFound, ActorUnusable):
         if ActorStore(published.folder.parent.parent).served(published.id).percent(published.version):
-            return line
-    return f"{line}, not served"
+            return f"{line}, and new sessions get it"
+    return f"{line}, but not served"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

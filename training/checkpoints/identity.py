@@ -86,5 +86,5 @@ def refuse_another(stored: Identity, asked: Identity, folder: Path) -> None:
         raise BadInput(
             "work",
             f"{folder} holds another training: {'; '.join(differences[:3])}{more}. "
-            "Choose another --work folder, or delete that folder",
+            "Repeat the options of that training (such as --preset), or choose another --work folder",
         )

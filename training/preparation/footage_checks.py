@@ -46,6 +46,8 @@ class CheckedFootage:
     rates_hz: Sequence[float] = ()
 
 
+_LARGEST_BODY: Final = 0.63
+"""Nose to ankles in heights of the picture. Raised arms reach 1.3 body heights, and this is 0.82 of one."""
 _MUCH: Final = 98.0
 """The percentile used as the maximum, so that single wrong measures do not count."""
 _SHAKES: Final = 0.03
@@ -142,6 +144,9 @@ def _size(checked: CheckedFootage) -> Finding:
     if share < 0.35:
         advice = "come closer, or move around less: the network's picture must contain every place where you stood"
         return Finding(_level(-share, -0.35, -0.15), "size", said, advice)
+    if share > _LARGEST_BODY:
+        advice = "raised arms would leave the picture: raise and stretch them in the footage, or step back"
+        return Finding("warning", "size", said, advice)
     advice = "the footage has fewer pixels than the network draws: film closer or in more pixels"
     return _finding("warning" if drawn_px > height_px * 1.1 else "good", "size", said, advice)
 

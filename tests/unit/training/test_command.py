@@ -114,7 +114,7 @@ def test_training_publishes_and_says_so(in_process, footage, tmp_path, capsys):
     assert in_process(words(tmp_path)) == EXIT_PUBLISHED
     said = capsys.readouterr().out
     assert ActorStore(tmp_path / "actors").load("bar").consent == "drawn by ourselves"
-    assert f"published bar version 1 in {tmp_path / 'actors' / 'bar' / '1'}" in said
+    assert f"bar version 1 is published in {tmp_path / 'actors' / 'bar' / '1'}, and new sessions get it" in said
     assert "\nbody 100.0 % | " in said
     assert "\x1b" not in said
 

@@ -55,7 +55,7 @@ async def simple(cluster: FakeCluster, job: str) -> None:
     pod = await cluster.pod_of(job)
     await cluster.runs(pod)
     await cluster.says(pod, "body 50.0 % | 10 done | 2.0 pictures/s", "body: a note", "body 100.0 % | 20 done")
-    await cluster.says(pod, "published me version 1 in /actors/me/1")
+    await cluster.says(pod, "me version 1 is published in /actors/me/1, and new sessions get it")
     await cluster.ends(pod, 0)
     await cluster.finishes(job, "Complete")
 

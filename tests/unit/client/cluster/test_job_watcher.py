@@ -69,7 +69,7 @@ def test_a_log_out_of_reach_is_told_once_and_given_up_when_its_pod_has_ended(sit
     assert code == 0
     assert [line.split(":")[0] for line in said].count("reconnecting") == 1
     assert "the rest of the log of train-me-0-0 is lost" in said
-    assert "published me version 1 in /actors/me/1" in said
+    assert "me version 1 is published in /actors/me/1, and new sessions get it" in said
 
 
 def test_an_api_server_that_is_away_is_waited_for(site):
@@ -195,4 +195,4 @@ def test_a_pod_that_is_deleted_while_it_is_followed_is_no_end(site):
 
     code, said = site.trains(deleted)
     assert code == 0
-    assert "published me version 1 in /actors/me/1" in said
+    assert "me version 1 is published in /actors/me/1, and new sessions get it" in said

@@ -21,7 +21,7 @@ def test_a_training_is_shown_to_its_end(site):
         "body 50.0 % | 10 done | 2.0 pictures/s",
         "body: a note",
         "body 100.0 % | 20 done",
-        "published me version 1 in /actors/me/1",
+        "me version 1 is published in /actors/me/1, and new sessions get it",
     ]
 
 

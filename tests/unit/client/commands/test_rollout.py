@@ -87,9 +87,12 @@ def test_a_version_that_nobody_gets_is_listed_as_not_served(store: ActorStore, c
     assert [(row[2].strip(), row[8].strip()) for row in rows] == [
         ("3", "not served"), ("2", "100 %"), ("1", "not served"),
     ]  # fmt: skip
-    assert rollout_cli.published_line(published) == f"published kind version 3 in {published.folder}, not served"
+    assert rollout_cli.published_line(published) == f"kind version 3 is published in {published.folder}, but not served"
     assert dance(store, "promote", "kind") == 0
-    assert rollout_cli.published_line(published) == f"published kind version 3 in {published.folder}"
+    assert (
+        rollout_cli.published_line(published)
+        == f"kind version 3 is published in {published.folder}, and new sessions get it"
+    )
 
 
 def test_nothing_to_go_back_to(store: ActorStore, capsys):
@@ -131,7 +134,7 @@ def test_the_list_says_what_a_wardrobe_shows(store: ActorStore, tmp_path: Path, 
     shown = capsys.readouterr()
     bare, trained = (row.split("│") for row in shown.out.splitlines() if "dressed" in row)
     assert [cell.strip() for cell in trained[6:8]] == ["0.0 MB", "2 frames: front"]
-    assert [row[9].strip() for row in (bare, trained)] == ["ready, not trained: the bare warp", "ready"]
+    assert [row[9].strip() for row in (bare, trained)] == ["ready: moved limbs, not trained yet", "ready"]
     assert "dressed contains pictures of the person, cut from the footage" in shown.err
     assert "person's consent" in shown.err
 

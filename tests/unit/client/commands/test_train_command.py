@@ -51,7 +51,7 @@ def test_training_is_told_what_was_asked(job, make_video, tmp_path, capsys):
     assert settings.consent == "drawn by ourselves"
     said = capsys.readouterr()
     assert "body: held-out body SSIM 0.5" in said.err
-    assert "published swan version 3" in said.out
+    assert "swan version 3 is published" in said.out
 
 
 def test_scores_are_told_beside_what_they_must_beat(job, make_video, tmp_path, capsys):

@@ -52,5 +52,5 @@ def test_two_missing_views_are_both_asked_for():
 def test_the_back_is_optional():
     """Footage without the back is good; the advice is for those who need it."""
     finding = found("back", BACK=0)
-    assert (finding.level, finding.measured) == ("good", "back not shown")
+    assert (finding.level, finding.measured) == ("good", "not shown")
     assert finding.advice == "only for dances that turn away: turn your back to the camera for two seconds"

@@ -76,9 +76,7 @@ def test_checkpoint_of_something_else_is_refused(body, tmp_path):
     """Another recipe neither resumes from foreign weights nor overwrites them; the difference is named."""
     train(body(), tmp_path / "body.pt", 4)
     kept = (tmp_path / "body.pt").read_bytes()
-    with pytest.raises(
-        BadInput, match=r"part is body there and another here\. Choose another --work folder, or delete"
-    ):
+    with pytest.raises(BadInput, match=r"part is body there and another here\. Repeat the options of that training"):
         train(body(), tmp_path / "body.pt", 4, part="another")
     assert (tmp_path / "body.pt").read_bytes() == kept
 

@@ -80,6 +80,7 @@ def test_good_footage_is_good(good):
         ("whole body", {"whole_body": part(0.3)}, "refused", "30%"),
         ("size", {"body_height_px": np.full(FRAMES, 300, np.float32)}, "warning", "77 of 256 as drawn"),
         ("size", {"body_height_px": np.full(FRAMES, 120, np.float32)}, "refused", "31 of 256 as drawn"),
+        ("size", {"body_height_px": np.full(FRAMES, 700, np.float32)}, "warning", "179 of 256 as drawn"),
         ("faces", {"face_box_px": np.zeros((FRAMES, 3), np.int32)}, "warning", "0%"),
         ("hands", {"left_hand": NO, "right_hand": part(0.3)}, "warning", "left in 0%, right in 30%"),
         ("sides", {"views": dict.fromkeys(View, YES) | {View.LEFT_SIDE: NO}}, "warning", "left side not shown"),

@@ -78,7 +78,13 @@ def test_a_diverged_loss_is_still_progress():
 
 @pytest.mark.parametrize(
     "line",
-    ["", "body: a note", "published me version 3 in actors/me/3", "error: 40.0 % | 3 done", "Body 1.0 % | 3 done"],
+    [
+        "",
+        "body: a note",
+        "me version 3 is published in actors/me/3, and new sessions get it",
+        "error: 40.0 % | 3 done",
+        "Body 1.0 % | 3 done",
+    ],
 )
 def test_other_lines_are_no_progress(line):
     """Notes, errors and the output of libraries are not progress."""
