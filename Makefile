@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+# Many tests wait for processes, so one worker more than there are cores keeps these busy.
+TEST_WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 4)))
 BIN := $(VENV)/bin
 # OpenMP's default spin-wait makes processes that share cores 3 to 20 times slower.
 export OMP_WAIT_POLICY := PASSIVE
@@ -22,7 +24,7 @@ demo: install ## transfer the sample clip to the sample actor: out/demo.mp4, out
 	$(BIN)/python -m samples.demo
 
 test: install ## run the quick tests
-	$(BIN)/python -m pytest -m "not slow" -q -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-one: install ## run one file or folder of tests: T=tests/unit/test_readme.py
 	$(if $(T),,$(error name the tests to run: make test-one T=tests/unit/test_readme.py))

@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import psutil
 
@@ -31,6 +31,7 @@ MODULES = {
 
 SECOND = "-2"
 Inside = Callable[[Mapping[str, str]], tuple[str, ...]]
+_PORTS: Final = range(20_000, 32_000)
 
 
 class Deployment:
@@ -194,9 +195,16 @@ class Deployment:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return unused ports; all are held until all are known, so that no two are the same."""
+    """Return unused ports; all are held until all are known, so that no two are the same.
+
+    They lie below those that the system gives to connections and to servers on port 0: one of these could take a port
+    before the process that it was chosen for listens.
+    """
     with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+        found: list[int] = []
+        while len(found) < count:
+            port = secrets.choice(_PORTS)
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.socket()).bind((HOST, port))
+                found.append(port)
+        return found
