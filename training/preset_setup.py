@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -25,7 +26,7 @@ from training.presets import Preset
 _KEPT_BYTES = 2**31 - 1
 """Nearly everything: each step frees and allocates hundreds of megabytes."""
 
-_MOST_WITHOUT_REFERENCE = 0.1
+_MOST_WITHOUT_REFERENCE: Final = 0.1
 """More frames without a reference, as a fraction, and the network learns to leave the person out."""
 
 

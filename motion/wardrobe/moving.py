@@ -28,16 +28,12 @@ _NECK_WIDTH, _NECK_SHARE = 0.7, 0.5
 _TORSO_STIFFNESS: Final = 0.25
 """The torso's four corners pull on it as springs would; this is the spring of the whole, in torso lengths."""
 _TORSO_CORNERS: Final = (skeleton.R_SHOULDER, skeleton.L_SHOULDER, skeleton.R_HIP, skeleton.L_HIP)
-_OTHER_CORNER: Final = {
-    skeleton.R_SHOULDER: skeleton.L_SHOULDER, skeleton.L_SHOULDER: skeleton.R_SHOULDER,
-    skeleton.R_HIP: skeleton.L_HIP, skeleton.L_HIP: skeleton.R_HIP,
-}  # fmt: skip
 _WRIST_PULL, _ANKLE_PULL = 0.5, 0.35
 """How far a hand and a foot follow their joint rather than their other points, which keeps them from coming off."""
 _MOST_TILTED: Final = math.radians(60)
 """A head that would tilt farther than its own line does is seen from another side in the key frame."""
 _TURNED_AWAY_FROM: Final = 0.4
-"""From this `_width_of_torso`, in both pictures, a body shows its front or its back; a front is about 1."""
+"""From this `_width_of_torso` on, in torso lengths, a body clearly shows its front or its back; a front is about 1."""
 _MIRRORED_FROM: Final = 0.3
 """The sine of the angle between toes and heel from which a foot clearly points to one side."""
 _HEAD_SCALES, _HAND_SCALES, _FOOT_SCALES = (0.85, 1.15), (0.8, 1.25), (0.75, 1.3)
@@ -67,8 +63,7 @@ def move_limb(limb: Limb, key: PlacedBody, asked: PlacedBody) -> Floats | None:
                 move[:, 0] *= -1
             return _drawn_to_joint(move, BONES[limb].start, key, asked, _ANKLE_PULL)
     # The outer side of a hip or a shoulder stays outside if no key frame shows the asked side of the person.
-    key_width, asked_width = _width_of_torso(key), _width_of_torso(asked)
-    mirrored = key_width * asked_width < 0 and min(abs(key_width), abs(asked_width)) > _TURNED_AWAY_FROM
+    mirrored = _show_other_sides(key, asked, _TURNED_AWAY_FROM)
     return along_bone(key.ends_px[limb], asked.ends_px[limb], scale, mirrored=mirrored)
 
 
@@ -160,12 +155,12 @@ def _move_torso(key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
     by_axis = along_bone(key.ends_px[Limb.TORSO], asked.ends_px[Limb.TORSO], scale)
     both = (key.pose.confidence > 0) & (asked.pose.confidence > 0)
     joints = [joint for joint in _TORSO_CORNERS if both[joint]]
-    turned_away = _width_of_torso(key) * _width_of_torso(asked) < 0
+    turned_away = _show_other_sides(key, asked)
     if len(joints) < (4 if turned_away else 3):
         return by_axis
     # Python's numbers: NumPy needs several times as long for four points.
     at_x, at_y = zip(*key.pose.joints_px[joints].tolist(), strict=True)
-    pulled_to = [_OTHER_CORNER[joint] for joint in joints] if turned_away else joints
+    pulled_to = [skeleton.MIRRORED[joint] for joint in joints] if turned_away else joints
     u, v = zip(*asked.pose.joints_px[pulled_to].tolist(), strict=True)
     middle_x, middle_y, middle_u, middle_v = (sum(values) / len(joints) for values in (at_x, at_y, u, v))
     x, y = [value - middle_x for value in at_x], [value - middle_y for value in at_y]
@@ -180,8 +175,17 @@ def _move_torso(key: PlacedBody, asked: PlacedBody, scale: float) -> Floats:
     return np.array(rows)
 
 
+def _show_other_sides(key: PlacedBody, asked: PlacedBody, least_width: float = 0.0) -> bool:
+    """Whether one body shows its front and the other its back, both at least so wide; False without a torso."""
+    one, other = _width_of_torso(key), _width_of_torso(asked)
+    return one * other < 0 and min(abs(one), abs(other)) > least_width
+
+
 def _width_of_torso(body: PlacedBody) -> float:
-    """How far the left shoulder and hip lie to one side of the right ones, as seen along the torso; 0 if unseen."""
+    """How far the left shoulder and the left hip lie to one side of the right ones, added, in torso lengths.
+
+    Negative to the other side; NaN without a torso.
+    """
     known = body.feature(Limb.TORSO)
     return float(known[2] + known[4])
 

@@ -195,7 +195,7 @@ def test_pickled_objects_are_refused(path: Path) -> None:
 
 @pytest.mark.parametrize(("old", "new"), [(b"}", b" "), (b")", b"("), (b"{", b"'"), (b"'", b"\\"), (b":", b"\x00")])
 def test_a_damaged_header_is_named(path: Path, old: bytes, new: bytes) -> None:
-    """A header that is no longer Python's syntax is refused, whichever of its characters is wrong."""
+    """A header with one wrong character is refused, wherever that character is."""
     with zipfile.ZipFile(path) as archive:
         content = archive.read("hidden.npy")
     rewrite(path, "hidden", content.replace(old, new, 1))
