@@ -5,6 +5,7 @@ The method is that of BlazeFace (Bazarevsky et al., 2019, section 3), the number
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,6 @@ Floats = NDArray[np.float32]
 
 _OVERLAP: Final = 0.3
 """Boxes whose intersection over union is larger belong to one thing."""
-_LARGEST_LOGIT: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ def detections(values: Floats, logits: Floats, centres: Floats, side_px: int, mi
 
     values: `[N, 4 + 2 K]` float32: box centre, box size and key points in pixels from the anchors. logits: `[N]`.
     """
-    scores = 1 / (1 + np.exp(-np.clip(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT)))
-    likely = np.flatnonzero((scores >= min_score) & (values[:, 2:4] >= 0).all(axis=1))
-    likely = likely[np.argsort(-scores[likely], kind="stable")]
-    scores = scores[likely]
+    # Scores of what is sure enough only: most of the many places are not.
+    likely = np.flatnonzero((logits >= math.log(min_score / (1 - min_score))) & (values[:, 2:4] >= 0).all(axis=1))
+    likely = likely[np.argsort(-logits[likely], kind="stable")]
+    scores = 1 / (1 + np.exp(-logits[likely]))
     values = values[likely] / side_px
-    points = values.reshape(len(likely), -1, 2) + centres[likely][:, None]
+    points = values.reshape(len(likely), values.shape[1] // 2, 2) + centres[likely][:, None]
     half = values[:, 2:4] / 2
     boxes = np.concatenate([points[:, 0] - half, points[:, 0] + half], axis=1)
     found = []
