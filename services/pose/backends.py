@@ -10,6 +10,7 @@ from typing import Final
 
 from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose.estimator import PeopleEstimator, PoseRules
+from services.pose.mediapipe.estimator import PoseEstimator
 from services.pose.mediapipe_solution.estimator import SolutionEstimator
 from services.pose.models.card import OpenPoseCard, read_card
 from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
@@ -46,7 +47,7 @@ def mediapipe_estimator(
 
     with_mask: estimates have a `mask`. unrelated_pictures: the pictures are not a video; detect in each of them.
     """
-    return SolutionEstimator(detail, rules=rules, with_mask=with_mask, unrelated_pictures=unrelated_pictures)
+    return PoseEstimator(detail, rules=rules, with_mask=with_mask, unrelated_pictures=unrelated_pictures)
 
 
 def make_estimator(config: EstimatorConfig) -> PeopleEstimator:

@@ -50,6 +50,8 @@ class Estimate:
     mask: `[H, W]` float32 in [0, 1], 1 where a pixel belongs to the person; None if not requested or without a person.
     person_ids: in the order of `people`; empty if people are not tracked.
     dancer_lost: a dancer was chosen earlier and is not in this picture. dancer_changed: another dancer was chosen.
+    state_after: everything that the estimator knows of the pictures so far; another one can begin with it. Empty if it
+    knows nothing, or if its backend cannot say it.
     """
 
     people: list[Pose]
@@ -60,6 +62,7 @@ class Estimate:
     person_ids: tuple[int, ...] = ()
     dancer_lost: bool = False
     dancer_changed: bool = False
+    state_after: bytes = field(default=b"", repr=False)
 
     @property
     def dancer(self) -> Pose | None:
@@ -85,8 +88,11 @@ class PeopleEstimator(Protocol):
     detail: PoseDetail
     spent: Spent
 
-    def estimate(self, picture: Picture) -> Estimate:
-        """Find the people in the next picture, `[H, W, 3]` uint8 RGB. A picture without people is not an error."""
+    def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
+        """Find the people in the next picture, `[H, W, 3]` uint8 RGB. A picture without people is not an error.
+
+        time_s: when it was captured; None if unknown.
+        """
         ...
 
     def close(self) -> None:

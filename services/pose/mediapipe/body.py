@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion.frame import Picture
-from services.pose.mediapipe.networks import Outputs, SharedNetwork
+from services.pose.mediapipe.networks import Outputs, SharedNetwork, sigmoid
 from services.pose.mediapipe.one_euro import OneEuro, Smoothed
 from services.pose.mediapipe.regions import UPWARDS, Points, Region, region_about
 from services.pose.mediapipe.ssd import anchors, detections
@@ -18,7 +18,7 @@ from services.pose.mediapipe.ssd import anchors, detections
 Floats = NDArray[np.float32]
 
 _DETECTOR_STRIDES: Final = (8, 16, 32, 32, 32)
-_LANDMARKS: Final = 33
+LANDMARKS: Final = 33
 _GUIDES: Final = slice(33, 35)
 """The landmarks that place the next region: the middle of the hips, and a point on the circle around the person."""
 _REGION_SCALE: Final = 1.25
@@ -78,13 +78,13 @@ def followed(
     # The landmarks are in pixels of the network's input, which has four times the side of its heat maps.
     inside = refined(values[: _GUIDES.stop, :2] / (4 * heat_maps.shape[0]), heat_maps)
     points = region.in_picture(inside)
-    visibility = 1 / (1 + np.exp(-values[:_LANDMARKS, 3]))
+    visibility = sigmoid(values[:LANDMARKS, 3])
     guides = points[_GUIDES]
     size_px = max(2 * float(np.hypot(*(guides[1] - guides[0]))), 1e-6)
     if before is not None:
         visibility = before.visibility + _VISIBILITY_WEIGHT * (visibility - before.visibility)
     return BodyTrack(
-        _LANDMARK_FILTER.step(None if before is None else before.landmarks, points[:_LANDMARKS], seconds, size_px),
+        _LANDMARK_FILTER.step(None if before is None else before.landmarks, points[:LANDMARKS], seconds, size_px),
         _GUIDE_FILTER.step(None if before is None else before.guides, guides, seconds, size_px),
         visibility.astype(np.float32),
     )
@@ -101,7 +101,7 @@ def refined(inside: Floats, heat_maps: Floats) -> Floats:
     columns_rows = centres[numbers, :, None] + _NEAR
     outside = (columns_rows < 0) | (columns_rows >= side)
     columns, rows = np.clip(columns_rows, 0, side - 1).transpose(1, 0, 2)
-    sure = 1 / (1 + np.exp(-heat_maps[rows[:, :, None], columns[:, None], numbers[:, None, None]]))
+    sure = sigmoid(heat_maps[rows[:, :, None], columns[:, None], numbers[:, None, None]])
     sure[outside[:, 1, :, None] | outside[:, 0, None]] = 0
     peaks = sure.max(axis=(1, 2)) >= _MIN_PEAK
     numbers, columns, rows, sure = numbers[peaks], columns[peaks], rows[peaks], sure[peaks]

@@ -30,6 +30,11 @@ Outputs = Mapping[str, Floats]
 _PIXEL_RANGE: Final = 255.0
 
 
+def sigmoid(logits: Floats) -> Floats:
+    """Return the logistic function of each value; written so that it does not overflow."""
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits))
+
+
 class SharedNetwork:
     """One compiled network with a queue of requests. Thread-safe.
 

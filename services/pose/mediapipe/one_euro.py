@@ -52,7 +52,7 @@ class OneEuro:
         return Smoothed(smoothed.astype(np.float32), points, speeds.astype(np.float32))
 
     @staticmethod
-    def _weight(cutoff_hz: NDArray[np.floating] | np.float64, seconds: float) -> NDArray[np.floating]:
+    def _weight(cutoff_hz: Floats | np.float64, seconds: float) -> Floats:
         """Return the weight of the newest value in a first-order low-pass filter (the paper's equations 5 and 6)."""
         turn = 2 * math.pi * cutoff_hz * seconds
-        return np.asarray(turn / (turn + 1))
+        return np.asarray(turn / (turn + 1), np.float32)

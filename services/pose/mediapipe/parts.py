@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.pose.mediapipe.body import BodyTrack
-from services.pose.mediapipe.networks import Outputs, PoseNetworks, SharedNetwork
+from services.pose.mediapipe.networks import Outputs, PoseNetworks, SharedNetwork, sigmoid
 from services.pose.mediapipe.regions import (
     UPWARDS,
     Points,
@@ -107,9 +107,7 @@ class Hand(Part):
         wrist = points[self._wrist]
         knuckle = (2 * points[self._index_finger] + points[self._little_finger]) / 3
         side_px = 2 * math.hypot(*(knuckle - wrist).tolist())
-        return squared(
-            knuckle, side_px, side_px, rotation_between(wrist, knuckle, UPWARDS), scale=2.7, shift_y=-0.1
-        )
+        return squared(knuckle, side_px, side_px, rotation_between(wrist, knuckle, UPWARDS), scale=2.7, shift_y=-0.1)
 
     def placed(self, rough: Region, outputs: Outputs) -> Region | None:
         """See `Part.placed`."""
@@ -187,7 +185,7 @@ class Face(Part):
 
     def landmarks(self, region: Region, outputs: Outputs) -> Points | None:
         """See `Part.landmarks`."""
-        if not 1 / (1 + math.exp(-outputs["conv2d_31"].item())) > _MIN_PRESENCE:
+        if not sigmoid(outputs["conv2d_31"]).item() > _MIN_PRESENCE:
             return None
         return region.in_picture(outputs["conv2d_21"].reshape(468, 3)[:, :2] / 192)
 

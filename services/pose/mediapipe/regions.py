@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motion.frame import Picture
+from motion.frame import FrameSize, Picture
 
 Points = NDArray[np.float32]
 """`[N, 2]` float32: x and y in pixels of the picture."""
@@ -33,26 +33,28 @@ class Region:
 
     def crop(self, picture: Picture, side_px: int, *, zeros_outside: bool = False) -> Picture:
         """Return the region as `[side_px, side_px, 3]` uint8 RGB; outside the picture its edge is repeated."""
-        scale = self.side_px / side_px
-        turn = self._turn() * scale
-        corner = np.array([self.x_px, self.y_px]) - turn @ np.full(2, side_px / 2)
         crop = cv2.warpAffine(
             picture,
-            np.column_stack([turn, corner]),
+            self._from_crop(side_px),
             (side_px, side_px),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT if zeros_outside else cv2.BORDER_REPLICATE,
         )
         return np.asarray(crop, np.uint8)
 
+    def uncropped(self, crop: NDArray[np.float32], size: FrameSize) -> NDArray[np.float32]:
+        """Return a picture of `size`, `[H, W]` float32, that shows the crop, `[S, S]`, in this region, and 0 around."""
+        whole = (size.width_px, size.height_px)
+        return np.asarray(cv2.warpAffine(crop, self._from_crop(crop.shape[0]), whole), np.float32)
+
     def in_picture(self, inside: NDArray[Any]) -> Points:
         """Convert `[N, 2]` fractions of the region to pixels of the picture."""
         turned = (np.asarray(inside, np.float64) - 0.5) * self.side_px @ self._turn().T
-        return (turned + (self.x_px, self.y_px)).astype(np.float32)
+        return np.asarray(turned + np.array([self.x_px, self.y_px]), np.float32)
 
     def holds(self, points: Points, margin: float) -> bool:
         """Whether all points lie within the region, enlarged on each side by `margin` of its side."""
-        offsets = (np.asarray(points, np.float64) - (self.x_px, self.y_px)) @ self._turn()
+        offsets = (np.asarray(points, np.float64) - np.array([self.x_px, self.y_px])) @ self._turn()
         return bool((np.abs(offsets) < (0.5 + margin) * self.side_px).all())
 
     def like(self, other: Region, *, rotation_rad: float, shift: float, scale: float) -> bool:
@@ -65,6 +67,12 @@ class Region:
             and max(abs(self.x_px - other.x_px), abs(self.y_px - other.y_px)) <= shift * other.side_px
             and abs(self.side_px - other.side_px) <= scale * other.side_px
         )
+
+    def _from_crop(self, side_px: int) -> NDArray[np.float64]:
+        """Return the `[2, 3]` matrix from pixels of a crop with this side to pixels of the picture."""
+        turn = self._turn() * (self.side_px / side_px)
+        corner = np.array([self.x_px, self.y_px]) - turn @ np.full(2, side_px / 2)
+        return np.column_stack([turn, corner])
 
     def _turn(self) -> NDArray[np.float64]:
         cosine, sine = math.cos(self.rotation_rad), math.sin(self.rotation_rad)

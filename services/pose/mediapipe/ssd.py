@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.pose.mediapipe.networks import sigmoid
+
 Floats = NDArray[np.float32]
 
 _OVERLAP: Final = 0.3
@@ -46,7 +48,7 @@ def detections(values: Floats, logits: Floats, centres: Floats, side_px: int, mi
     # Scores of what is sure enough only: most of the many places are not.
     likely = np.flatnonzero((logits >= math.log(min_score / (1 - min_score))) & (values[:, 2:4] >= 0).all(axis=1))
     likely = likely[np.argsort(-logits[likely], kind="stable")]
-    scores = 1 / (1 + np.exp(-logits[likely]))
+    scores = sigmoid(logits[likely])
     values = values[likely] / side_px
     points = values.reshape(len(likely), values.shape[1] // 2, 2) + centres[likely][:, None]
     half = values[:, 2:4] / 2

@@ -57,7 +57,7 @@ class SolutionEstimator:
                 mask = with_mask and detail is PoseDetail.HOLISTIC
                 self._holistic = self._started(Holistic, mask=mask, refine_face_landmarks=True)
 
-    def estimate(self, picture: Picture) -> Estimate:
+    def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
         """Find the person in the next picture, `[H, W, 3]` uint8 RGB. A picture without a person is not an error."""
         started = time.perf_counter()
         size = FrameSize(picture.shape[1], picture.shape[0])

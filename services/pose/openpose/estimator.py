@@ -74,7 +74,7 @@ class OpenPoseEstimator:
         with card_checked(model.card.name):
             self.estimate(np.full((*_GREY_SIDES, 3), 128, np.uint8))
 
-    def estimate(self, picture: Picture) -> Estimate:
+    def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
         """Find the people in the next picture, `[H, W, 3]` uint8 RGB. The one with the highest score is the dancer."""
         started = time.perf_counter()
         size = FrameSize(picture.shape[1], picture.shape[0])

@@ -74,7 +74,7 @@ class RtmPoseEstimator:
             self._points(blank, np.array([[0, 0, 64, 64]], np.float32))
         self._last = []
 
-    def estimate(self, picture: Picture) -> Estimate:
+    def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
         """Find the people in the next picture, `[H, W, 3]` uint8 RGB. The first one is the dancer."""
         started = time.perf_counter()
         self._network_seconds = self._prepare_seconds = 0.0
