@@ -31,8 +31,9 @@ _PIXEL_RANGE: Final = 255.0
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """Return the logistic function of each value; written so that it does not overflow."""
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits))
+    """Return the logistic function of each value."""
+    with np.errstate(over="ignore"):  # the limit for a large negative logit is right
+        return np.asarray(1 / (1 + np.exp(-logits)))
 
 
 class SharedNetwork:
