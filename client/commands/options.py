@@ -138,8 +138,10 @@ class PoseNetworks:
         models = pose_models(self.backend, self.cards)
         if server is None and self.backend in (PoseBackend.OPENPOSE, PoseBackend.RTMPOSE) and not self.cards:
             raise UsageError(f"--pose-backend {self.backend.value} needs --pose-model, the model card of its network")
-        if server is None and dancer.rule is not DancerRule.LARGEST and models.chosen is PoseBackend.MEDIAPIPE:
-            raise UsageError("--dancer: mediapipe finds one person; --pose-backend openpose or rtmpose finds several")
+        if server is None and dancer.rule is not DancerRule.LARGEST and not models.chosen.finds_several:
+            raise UsageError(
+                f"--dancer: {models.chosen.value} finds one person; --pose-backend openpose or rtmpose finds several"
+            )
         for notice in models.notices:
             display.note(notice)
         return models

@@ -104,7 +104,7 @@ def true_poses(folder: Path, max_side_px: int) -> list[Pose | None]:
 
 def _for(job: EvaluationJob, backend: PoseBackend) -> EvaluationJob:
     # MediaPipe finds one person at most, so there is no choice.
-    dancer = DancerChoice() if backend is PoseBackend.MEDIAPIPE else job.dancer
+    dancer = job.dancer if backend.finds_several else DancerChoice()
     return replace(job, models=replace(job.models, backend=backend), dancer=dancer)
 
 

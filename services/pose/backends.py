@@ -10,7 +10,7 @@ from typing import Final
 
 from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose.estimator import PeopleEstimator, PoseRules
-from services.pose.mediapipe.estimator import PoseEstimator
+from services.pose.mediapipe_solution.estimator import SolutionEstimator
 from services.pose.models.card import OpenPoseCard, read_card
 from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
 from services.pose.rtmpose.estimator import RtmPoseEstimator, RtmPoseModel
@@ -28,13 +28,32 @@ class EstimatorConfig:
     rules: PoseRules
 
 
-Factory = Callable[[PoseDetail, PoseRules], PeopleEstimator]
-"""Creates a MediaPipe estimator."""
+Factory = Callable[[EstimatorConfig], PeopleEstimator]
+"""Creates estimators of the backends `ALWAYS_SERVED`."""
+
+ALWAYS_SERVED: Final = (PoseBackend.MEDIAPIPE, PoseBackend.MEDIAPIPE_SOLUTION)
+"""The backends whose networks come with MediaPipe's wheel. The others need a model card."""
 
 
-def make_estimator(detail: PoseDetail, rules: PoseRules) -> PeopleEstimator:
-    """Create a `PoseEstimator` without masks, which no client requests."""
-    return PoseEstimator(detail, rules=rules)
+def mediapipe_estimator(
+    detail: PoseDetail = PoseDetail.HOLISTIC,
+    *,
+    rules: PoseRules | None = None,
+    with_mask: bool = False,
+    unrelated_pictures: bool = False,
+) -> PeopleEstimator:
+    """Create an estimator of the backend `mediapipe`; close it after use.
+
+    with_mask: estimates have a `mask`. unrelated_pictures: the pictures are not a video; detect in each of them.
+    """
+    return SolutionEstimator(detail, rules=rules, with_mask=with_mask, unrelated_pictures=unrelated_pictures)
+
+
+def make_estimator(config: EstimatorConfig) -> PeopleEstimator:
+    """Create an estimator of a backend in `ALWAYS_SERVED`, without masks, which no client requests."""
+    if config.backend is PoseBackend.MEDIAPIPE_SOLUTION:
+        return SolutionEstimator(config.detail, rules=config.rules)
+    return mediapipe_estimator(config.detail, rules=config.rules)
 
 
 _ONLY_DETAIL: Final[Mapping[PoseBackend, PoseDetail]] = {
@@ -45,14 +64,14 @@ _ONLY_DETAIL: Final[Mapping[PoseBackend, PoseDetail]] = {
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """The backends of a process: always MediaPipe, the others if a model card names their network."""
+    """The backends of a process: always MediaPipe's, the others if a model card names their network."""
 
     models: Mapping[PoseBackend, OpenPoseModel | RtmPoseModel] = field(default_factory=dict)
     mediapipe: Factory = make_estimator
 
     def serves(self, backend: PoseBackend) -> bool:
         """Whether this process has the backend."""
-        return backend is PoseBackend.MEDIAPIPE or backend in self.models
+        return backend in ALWAYS_SERVED or backend in self.models
 
     def config(self, backend: PoseBackend, detail: PoseDetail, rules: PoseRules) -> EstimatorConfig:
         """Adapt `detail` to the backend: OpenPose finds only bodies, RTMPose always finds everything."""
@@ -60,8 +79,8 @@ class Backends:
 
     def make(self, config: EstimatorConfig) -> PeopleEstimator:
         """Create an estimator, which can take seconds. Raises KeyError for a backend that is not served."""
-        if config.backend is PoseBackend.MEDIAPIPE:
-            return self.mediapipe(config.detail, config.rules)
+        if config.backend in ALWAYS_SERVED:
+            return self.mediapipe(config)
         model = self.models[config.backend]
         return OpenPoseEstimator(model) if isinstance(model, OpenPoseModel) else RtmPoseEstimator(model)
 

@@ -41,7 +41,7 @@ class PoseSettings(ServerSettings):
     face_and_hands_every_n: int = 3
     """Default for streams with detail LIVE whose config does not set it."""
     backend: Annotated[str, one_of(*(backend.value for backend in PoseBackend))] = "mediapipe"
-    """Backend of streams that do not name one: mediapipe, openpose or rtmpose."""
+    """Backend of streams that do not name one: mediapipe, mediapipe-solution, openpose or rtmpose."""
     openpose_card: Path | None = None
     """The model card of the backend openpose; without one it is not served."""
     rtmpose_card: Path | None = None

@@ -23,6 +23,7 @@ from motion import skeleton
 from motion.frame import Picture, PictureEncoding
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
+from services.pose.backends import EstimatorConfig
 from services.pose.estimator import Estimate, PoseRules
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
@@ -72,8 +73,8 @@ class Workshop:
     def __post_init__(self) -> None:
         self.open.set()
 
-    def make(self, detail: PoseDetail, rules: PoseRules) -> FakeEstimator:
-        self.made.append(FakeEstimator(self, detail, rules))
+    def make(self, config: EstimatorConfig) -> FakeEstimator:
+        self.made.append(FakeEstimator(self, config.detail, config.rules))
         return self.made[-1]
 
 

@@ -13,6 +13,7 @@ class PoseBackend(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     POSE_BACKEND_MEDIAPIPE: _ClassVar[PoseBackend]
     POSE_BACKEND_OPENPOSE: _ClassVar[PoseBackend]
     POSE_BACKEND_RTMPOSE: _ClassVar[PoseBackend]
+    POSE_BACKEND_MEDIAPIPE_SOLUTION: _ClassVar[PoseBackend]
 
 class PoseDetail(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -24,6 +25,7 @@ POSE_BACKEND_UNSPECIFIED: PoseBackend
 POSE_BACKEND_MEDIAPIPE: PoseBackend
 POSE_BACKEND_OPENPOSE: PoseBackend
 POSE_BACKEND_RTMPOSE: PoseBackend
+POSE_BACKEND_MEDIAPIPE_SOLUTION: PoseBackend
 POSE_DETAIL_UNSPECIFIED: PoseDetail
 POSE_DETAIL_BODY: PoseDetail
 POSE_DETAIL_HOLISTIC: PoseDetail

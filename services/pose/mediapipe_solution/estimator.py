@@ -1,4 +1,4 @@
-"""`PoseEstimator`: finds the person in each picture of a video with MediaPipe."""
+"""`SolutionEstimator`: finds the person in each picture of a video with the solution in MediaPipe's wheel."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, PoseRules, Spent
-from services.pose.mediapipe.landmarks import body_extent_px, body_pose, carried, landmarks_array, with_face_and_hands
-from services.pose.mediapipe.stderr_filter import first_person_chatter_dropped, person_seen, startup_chatter_dropped
+from services.pose.mediapipe.landmarks import Landmarks, body_extent_px, body_pose, carried, with_face_and_hands
+from services.pose.mediapipe_solution.stderr_filter import (
+    first_person_chatter_dropped,
+    person_seen,
+    startup_chatter_dropped,
+)
 
 
-class PoseEstimator:
-    """MediaPipe's backend, which finds one person.
+class SolutionEstimator:
+    """MediaPipe's own tracking, which finds one person.
 
     One tracker for the pictures of one video, in order. Synchronous; used by one thread at a time.
 
@@ -83,7 +87,7 @@ class PoseEstimator:
         while self._trackers:
             self._trackers.pop().close()
 
-    def __enter__(self) -> PoseEstimator:
+    def __enter__(self) -> SolutionEstimator:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -118,6 +122,16 @@ class PoseEstimator:
         self._detected = _completed(pose, self._holistic.process(picture), size)
         self._frames_since_detection = 0
         return self._detected, False
+
+
+def landmarks_array(landmark_list: Any) -> Landmarks | None:
+    """Return MediaPipe's list as `[N, 3]` float32: x, y (fractions of the picture) and visibility. None stays None.
+
+    Only body landmarks have a visibility; for faces and hands it is 0.
+    """
+    if landmark_list is None:
+        return None
+    return np.array([(mark.x, mark.y, mark.visibility) for mark in landmark_list.landmark], np.float32)
 
 
 def _completed(pose: Pose, found: Any, size: FrameSize) -> Pose:
