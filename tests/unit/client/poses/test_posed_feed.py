@@ -29,7 +29,7 @@ from motion.frame import Picture
 from motion.people.dancer_choice import DancerChoice
 from motion.pose import Pose
 from motion.pose_choice import PoseBackend, PoseDetail
-from services.pose.backends import Backends
+from services.pose.backends import Backends, EstimatorConfig
 from services.pose.estimator import Estimate, Spent
 from tests.unit.client.breakable import Mishap, breakable
 from video.reader import SourceFrame, VideoReader
@@ -51,8 +51,8 @@ class Seen:
     def __post_init__(self) -> None:
         self.open.set()
 
-    def make(self, detail: PoseDetail, *_: Any, **__: Any) -> Seen:
-        self.details.append(detail)
+    def make(self, config: EstimatorConfig) -> Seen:
+        self.details.append(config.detail)
         self.threads.add(threading.current_thread())
         return self
 
