@@ -15,7 +15,6 @@ from client.media.frame_feed import JPEG_QUALITY, shrunk
 from client.poses.scores import FoundPeople
 from motion.frame import FrameSize, Picture, PictureEncoding
 from motion.people.dancer_choice import DancerChoice
-from motion.people.person_tracking import DancerTracker
 from motion.pose_choice import PoseBackend, PoseDetail
 from serving.pictures.codec import decode_picture, encode_picture
 from serving.process.entry import importing
@@ -112,7 +111,7 @@ class VideoEstimator:
         with ExitStack() as closing:
             self.reader = closing.enter_context(VideoReader(source))
             backends = opened_backends(options.models) if backends is None else backends
-            self._estimator, self._tracker = _started(backends, options)
+            self._estimator = _started(backends, options)
             closing.callback(self._estimator.close)
             self._closing = closing.pop_all()
 
@@ -124,15 +123,10 @@ class VideoEstimator:
 
     def frames(self) -> Iterator[EstimatedFrame]:
         """Every frame, in order; call it once. Raises UnreadableVideo if no frame can be decoded."""
-        from services.pose.estimator import tracked
-
         for source in self.reader.frames():
             pixels = shrunk(source.pixels, self._options.max_side_px)
             picture = decode_picture(encode_picture(pixels, PictureEncoding.JPEG, JPEG_QUALITY))
-            estimate = self._estimator.estimate(picture)
-            if self._tracker is not None:
-                size = FrameSize(picture.shape[1], picture.shape[0])
-                estimate = tracked(estimate, self._tracker, size, max(0.0, source.seconds))
+            estimate = self._estimator.estimate(picture, max(0.0, source.seconds))
             found = FoundPeople(
                 estimate.people,
                 estimate.person_ids or (1,) * len(estimate.people),
@@ -158,11 +152,10 @@ def opened_backends(models: PoseModels) -> Backends:
     return backends.open_backends(models.cards, told=lambda notice: None)
 
 
-def _started(backends: Backends, options: EstimationOptions) -> tuple[PeopleEstimator, DancerTracker | None]:
+def _started(backends: Backends, options: EstimationOptions) -> PeopleEstimator:
     from services.pose.estimator import PoseRules
 
     backend = options.models.chosen
     if not backends.serves(backend):
         raise UsageError(f"--pose-backend {backend.value} needs --pose-model with the model card of its network")
-    config = backends.config(backend, options.detail, PoseRules())
-    return backends.make(config), DancerTracker(options.dancer) if backend.finds_several else None
+    return backends.make(backends.config(backend, options.detail, PoseRules(), options.dancer))

@@ -52,10 +52,10 @@ def test_two_people_take_a_kilobyte():
     assert len(tracker.state_after()) < 1024
 
 
-def track(person_id: int, **changes: float) -> Track:
+def track(person_id: int, size_px: float = 100.0, unseen_seconds: float = 0.0) -> Track:
     """Return a track with one known joint."""
-    numbers = {"size_px": 100.0, "unseen_seconds": 0.0} | changes
-    return Track(person_id, np.ones((25, 2)), np.arange(25) == 3, sightings=1, **numbers)
+    known = np.arange(25) == 3
+    return Track(person_id, np.ones((25, 2)), known, size_px, unseen_seconds=unseen_seconds, sightings=1)
 
 
 @pytest.mark.parametrize(
