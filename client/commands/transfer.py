@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -34,12 +35,13 @@ from client.media.source import Source
 from client.media.video_writer import check_video_output
 from client.poses.dancer_estimator import DancerEstimator, check_served, opened_backends
 from client.poses.posed_feed import StartEstimator
+from client.screens.options import ScreenOptions
+from client.screens.preview_window import display_exists
 from client.terminal.display import Display
 from client.terminal.output_files import refuse_existing, write_text_whole
 from client.terminal.signals import run
 from client.transfer.body_pass import fit
 from client.transfer.job import MaxSide, TransferJob
-from client.transfer.preview_window import display_exists
 from client.transfer.report import lost_warning, show_report
 from client.transfer.run import cannot_leave_place, transfer
 from motion.body import BodyStats
@@ -78,6 +80,7 @@ def transfer_command(
     networks: PoseNetworks,
     pose: WherePoses = PosePlace.SERVER,
     facts: SourceFacts,
+    screens: ScreenOptions,
     server: Server = None,
     credentials: Credentials,
     actors: ActorsFolder = DEFAULT_ACTORS,
@@ -97,8 +100,13 @@ def transfer_command(
     if out is None and not asked.live:
         out = Path(f"{Path(source).stem}.{actor}{'.webm' if asked.keeps_opacity else '.mp4'}")
         asked = replace(asked, out=out)
-    if asked.live and out is None and not display_exists():
-        raise CommandError("there is no display for a preview; -o FILE records the live session")
+    if screens.names and not asked.live:
+        raise UsageError(f"{screens.names[0]} is for sessions with --live")
+    if asked.live and out is None and not screens.names and not display_exists():
+        raise CommandError(
+            "there is no display for a preview; -o FILE records the live session, --mjpeg and --virtual-camera show it "
+            "to other programs"
+        )
     if shown.is_keypoints and asked.live:
         raise UsageError(f"{source} is keypoints: --live is for cameras, streams and videos")
     for remark in shown.check():  # report problems of the source before anything starts
@@ -117,17 +125,19 @@ def transfer_command(
             raise cannot_leave_place(actor)
     asked = replace(asked, out=out, body=None if body is None else _read_body(body), plate=plate)
     asked = replace(asked, pose=poses.choice, estimator=poses.estimator)
-    report = run(
-        lambda interrupts: with_server(
-            access,
-            actors,
-            logs,
-            display,
-            lambda found: transfer(asked, found, display, interrupts),
-            poses.settings,
-            actor,
+    with ExitStack() as closing:
+        ready = replace(asked, screens=screens.opened(closing, display))
+        report = run(
+            lambda interrupts: with_server(
+                access,
+                actors,
+                logs,
+                display,
+                lambda found: transfer(ready, found, display, interrupts),
+                poses.settings,
+                actor,
+            )
         )
-    )
     show_report(report, display)
     display.source_notes(source, report.notes)
     if out is not None:

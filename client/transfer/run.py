@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
 from functools import partial
@@ -25,12 +25,13 @@ from client.media.keypoints_source import KeypointsFeed, KeypointsReader
 from client.media.source import Reader
 from client.media.video_writer import Recording
 from client.poses.posed_feed import EstimatorThread, PosedFeed
+from client.screens.preview_window import PreviewWindow, display_exists
+from client.screens.screen import Screen
 from client.terminal.display import Display, ProgressLine
 from client.terminal.signals import Interrupts
 from client.transfer.body_pass import fitted_body
 from client.transfer.job import TransferJob
 from client.transfer.output_frames import Film
-from client.transfer.preview_window import PreviewWindow, display_exists
 from client.transfer.report import TransferReport, damaged, lost_warning
 from motion.body import BodyStats
 from motion.frame import FrameSize, Picture, RgbaPicture
@@ -109,7 +110,7 @@ class _Run:
         job, report = self._job, self._report
         expected_frames = None if job.live else self._reader.expected_frames
         with ExitStack() as closing:
-            window = self._window(closing)
+            screens = [*job.screens, *self._window(closing)]
             recording = self._recording(closing)
             behind = closing.enter_context(ExitStack())  # closed after the thread that reads it has ended
             closing.callback(self._writing.shutdown, cancel_futures=True)
@@ -133,7 +134,7 @@ class _Run:
                         has_opacity=job.background.for_server.transparent,
                         behind=self._behind(session.accepted.picture_size, behind),
                     )
-                    await self._play(feed, frames, session, film, window, line)
+                    await self._play(feed, frames, session, film, screens, line)
                     report.reconnects, report.lost_under_way = session.reconnects, session.lost_frames
             self._conclude(feed)
             if recording is not None:
@@ -146,7 +147,7 @@ class _Run:
         frames: AsyncIterator[SentFrame],
         session: ResumingSession,
         film: Film,
-        window: PreviewWindow | None,
+        screens: Sequence[Screen],
         line: ProgressLine,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -163,7 +164,8 @@ class _Run:
                     report.add(answer)
                     picture = await loop.run_in_executor(self._writing, film.add, shot, answer)
                     line.advance()
-                    if window is not None and picture is not None and not window.show(picture):
+                    shows = [screen.show(picture) for screen in screens if picture is not None]
+                    if not all(shows):
                         self._end_gently(feed, session)
         except asyncio.CancelledError:
             out = f"; {self._job.out} was not written" if self._job.out is not None else ""
@@ -279,15 +281,16 @@ class _Run:
         )
         return closing.enter_context(recording)
 
-    def _window(self, closing: ExitStack) -> PreviewWindow | None:
+    def _window(self, closing: ExitStack) -> list[Screen]:
+        """Open the preview window of a live session, if there is a display."""
         if not self._job.live:
-            return None
+            return []
         if not display_exists():
             self._display.note("no display was found, so no preview window is shown")
-            return None
+            return []
         window = PreviewWindow()
         closing.callback(window.close)
-        return window
+        return [window]
 
     def _end_gently(self, feed: FileFeed, session: ResumingSession) -> None:
         if isinstance(feed, LiveFeed):
