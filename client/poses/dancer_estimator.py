@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from client.errors import CommandError, UsageError
-from motion.frame import EncodedPicture, FrameSize, Picture
+from motion.frame import EncodedPicture, Picture
 from motion.people.dancer_choice import DancerChoice
-from motion.people.person_tracking import DancerTracker
 from motion.pose_choice import PoseBackend, PoseDetail
 from serving.pictures.codec import decode_picture
 from serving.process.entry import importing
@@ -39,7 +38,7 @@ def check_served(backends: Backends, backend: PoseBackend) -> None:
 
 
 class DancerEstimator:
-    """A pose backend and, if it finds several people, the tracker that chooses the dancer; a server's default rules.
+    """A pose backend with a server's default rules, which chooses the dancer if it finds several people.
 
     Creating it can take seconds, after which it is ready for its first frame. Used by one thread at a time. Raises
     UsageError for a backend without its card.
@@ -49,8 +48,7 @@ class DancerEstimator:
         from services.pose.estimator import PoseRules
 
         check_served(backends, backend)
-        self._estimator = backends.make(backends.config(backend, detail, PoseRules()))
-        self._tracker = DancerTracker(dancer) if backend.finds_several else None
+        self._estimator = backends.make(backends.config(backend, detail, PoseRules(), dancer))
 
     @property
     def spent(self) -> Spent:
@@ -63,14 +61,9 @@ class DancerEstimator:
         encoded: the picture as `dance transfer` would send it: the loss of its encoding is part of what is seen.
         seconds: when it is shown.
         """
-        from services.pose.estimator import tracked
-
         picture = decode_picture(encoded)
-        estimate = self._estimator.estimate(picture)
-        if self._tracker is not None:
-            received_s = seconds_from_proto(seconds_to_proto(seconds))
-            estimate = tracked(estimate, self._tracker, FrameSize(picture.shape[1], picture.shape[0]), received_s)
-        return picture, estimate
+        received_s = seconds_from_proto(seconds_to_proto(seconds))
+        return picture, self._estimator.estimate(picture, received_s)
 
     def close(self) -> None:
         """Release all resources; a second call does nothing."""

@@ -51,7 +51,7 @@ class Seen:
     def __post_init__(self) -> None:
         self.open.set()
 
-    def make(self, config: EstimatorConfig) -> Seen:
+    def make(self, config: EstimatorConfig, state: bytes) -> Seen:
         self.details.append(config.detail)
         self.threads.add(threading.current_thread())
         return self
