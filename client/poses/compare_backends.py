@@ -13,7 +13,8 @@ from typing import Annotated, Final
 import typer
 
 from client.errors import CommandError, Interrupted, UsageError
-from client.poses.local_estimation import EstimationOptions, PoseModels, VideoEstimator, opened_backends
+from client.poses.dancer_estimator import opened_backends
+from client.poses.local_estimation import EstimationOptions, PoseModels, VideoEstimator
 from client.poses.scores import FoundPeople, scored
 from client.terminal.display import Display
 from motion.keypoint_files.folder import read_folder
@@ -59,7 +60,7 @@ def evaluate(job: EvaluationJob, display: Display, should_stop: Callable[[], boo
     CommandError, and Interrupted when stopped.
     """
     compared = _parsed_backends(job.backends, job.models)
-    backends = opened_backends(job.models)
+    backends = opened_backends(job.models.cards)
     rows = []
     for clip, folder in zip_longest(job.clips, job.truth):
         truth = None if folder is None else true_poses(folder, job.max_side_px)

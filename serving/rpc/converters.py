@@ -24,6 +24,9 @@ from serving.pictures.background import Background
 MAX_SIDE_PX = 65_536
 """The largest side of a frame sent without a picture. No codec supports more."""
 
+MAX_POSE_STATE_BYTES = 2**16
+"""The largest `EstimateConfig.state`."""
+
 _SMALLEST_HEIGHT, _LARGEST_HEIGHT, _FARTHEST_POSITION = 1e-3, 10.0, 10.0
 """Limits of body stats, as fractions of the frame."""
 

@@ -37,8 +37,8 @@ ROOMS = {
         "footage_report", "data", "place", "process",
     ),
     "client": (
-        "commands", "doctor", "training", "transfer", "cluster", "poses", "local_stack", "media", "connection",
-        "terminal",
+        "commands", "doctor", "training", "transfer", "screens", "cluster", "poses", "local_stack", "media",
+        "connection", "terminal",
     ),
     "samples": ("renderer",),
 }  # fmt: skip

@@ -16,7 +16,6 @@ from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, PoseRules, Spent
 from services.pose.mediapipe.body import BodyTrack, followed, person_region
 from services.pose.mediapipe.landmarks import Landmarks, body_extent_px, body_pose, carried, with_face_and_hands
-from services.pose.mediapipe.model_files import models_folder
 from services.pose.mediapipe.networks import Outputs, PoseNetworks, SharedNetwork, pose_networks, sigmoid
 from services.pose.mediapipe.parts import PARTS, Part
 from services.pose.mediapipe.regions import Points, Region
@@ -34,8 +33,8 @@ _MOST_FRAMES_CARRIED: Final = 255
 class PoseEstimator:
     """Finds one person with MediaPipe's networks, and follows that person. Used by one thread at a time.
 
-    The networks are those of the process, or `networks`; the estimator itself is only a `Track`, so making one costs
-    nothing. `Estimate.state_after` is the whole track, but for the mask's: an estimator that begins with it finds in
+    The networks are those of the process, or `networks`; the estimator itself is only a `Track`, so making another one
+    costs nothing. `Estimate.state_after` is the whole track, but for the mask's: an estimator that begins with it finds in
     the next pictures, byte for byte, what this one would have found.
 
     unrelated_pictures: the pictures are not a video; detect in each of them and do not track. state: of the estimator
@@ -58,7 +57,8 @@ class PoseEstimator:
         self.with_mask = with_mask
         self.spent = Spent()
         self._unrelated_pictures = unrelated_pictures
-        self._networks = networks or pose_networks(models_folder(), 2)
+        self._networks = networks or pose_networks()
+        self._networks.prepare(detail, with_mask=with_mask)
         self._track = Track.from_bytes(state) if state else None
         self._mask: Mask | None = None
         self._network_seconds = 0.0

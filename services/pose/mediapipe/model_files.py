@@ -1,7 +1,7 @@
 """MediaPipe's networks: where their files are, and what they must be.
 
 They come with the wheel of `mediapipe` (Apache-2.0). Only the files are used: neither its Python code nor its C++ code
-is loaded. A folder of the same layout can take the wheel's place, as it does in the image.
+is loaded, so an image needs no more of the wheel than these files.
 """
 
 from __future__ import annotations
@@ -40,12 +40,9 @@ def models_folder(folder: Path | None = None) -> Path:
     """
     if folder is None:
         spec = find_spec("mediapipe")  # finds the package without loading it, which takes seconds
-        if spec is None or spec.origin is None:
-            raise BadSettings(
-                "mediapipe_models",
-                f"the backend mediapipe needs the network files of {WHEEL}: install it, or name a folder that has them",
-            )
-        folder = Path(spec.origin).parent / "modules"
+        if spec is None or not spec.submodule_search_locations:
+            raise BadSettings("backend", f"mediapipe needs the network files of {WHEEL}, which is not installed")
+        folder = Path(spec.submodule_search_locations[0]) / "modules"
     for file in ALL_FILES:
         path = folder / file.path
         if not path.is_file():

@@ -1,12 +1,14 @@
 """MediaPipe's networks in OpenVINO: compiled once for a process, used by all of its streams.
 
-The requests of all streams go to one queue for each network, which runs as many at a time as there are threads. They
+Requests are asynchronous. Those of all streams go to one queue for each network, which runs as many at a time as there are threads. They
 are not batched: on a CPU, OpenVINO takes as long for a batch of two or four as for the pictures one by one
 (docs/decisions/0016-a-pose-engine-of-our-own.md).
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion.frame import Picture
+from motion.pose_choice import PoseDetail
 from services.pose.mediapipe import model_files
 from services.pose.mediapipe.model_files import ModelFile
 from serving.inference import silent_libraries
@@ -27,6 +30,7 @@ Floats = NDArray[np.float32]
 Outputs = Mapping[str, Floats]
 """A network's outputs by their name in its file."""
 
+_log = logging.getLogger(__name__)
 _PIXEL_RANGE: Final = 255.0
 
 
@@ -67,6 +71,7 @@ class SharedNetwork:
         self._compiled = openvino_core().compile_model(prepared.build(), "CPU", options)
         self._queue = openvino.AsyncInferQueue(self._compiled, threads)
         self._queue.set_callback(self._done)
+        self.run(np.zeros((self.side_px, self.side_px, 3), np.uint8))  # the first run allocates its memory
 
     def start(self, crop: Picture) -> Future[Outputs]:
         """Run the network on `crop`, `[side_px, side_px, 3]` uint8 RGB. Waits while all threads are busy."""
@@ -96,10 +101,18 @@ class PoseNetworks:
 
     def __init__(self, folder: Path, threads: int) -> None:
         self.precision = "bf16" if cpu_computes_bf16() else "f32"
+        _log.info("MediaPipe's networks run in OpenVINO, in %s", self.precision)
         self._folder = folder
         self._threads = threads
         self._lock = threading.Lock()
         self._compiled: dict[str, SharedNetwork] = {}
+
+    def prepare(self, detail: PoseDetail, *, with_mask: bool) -> None:
+        """Compile what an estimator of this detail uses, so that no picture has to wait for it."""
+        used = [self.person_detector, self.body_and_mask if with_mask else self.body]
+        if detail is not PoseDetail.BODY:
+            used += [self.hand_recrop, self.hand, self.face_detector, self.face]
+        _log.debug("%d networks are ready", len(used))
 
     @property
     def person_detector(self) -> SharedNetwork:
@@ -158,6 +171,6 @@ class PoseNetworks:
 
 
 @cache
-def pose_networks(folder: Path, threads: int) -> PoseNetworks:
-    """Return the process's networks from `folder`; see `model_files.models_folder`."""
-    return PoseNetworks(folder, threads)
+def pose_networks() -> PoseNetworks:
+    """Return the networks of the process, with a thread for each of its cores. Raises BadSettings without their files."""
+    return PoseNetworks(model_files.models_folder(), len(os.sched_getaffinity(0)))

@@ -21,6 +21,7 @@ from services.pose.mediapipe_solution.stderr_filter import (
     person_seen,
     startup_chatter_dropped,
 )
+from serving.process.memory import give_freed_back
 
 
 class SolutionEstimator:
@@ -28,7 +29,8 @@ class SolutionEstimator:
 
     One tracker for the pictures of one video, in order. Synchronous; used by one thread at a time.
 
-    unrelated_pictures: the pictures are not a video; detect in each of them and do not track.
+    unrelated_pictures: the pictures are not a video; detect in each of them and do not track. state: MediaPipe's graphs
+    do not say their state, so it is always empty; raises ValueError for any other.
 
     MediaPipe's models (complexity 1) come with its wheel; nothing is downloaded. The constructor starts the graphs,
     which takes up to half a second. Close the estimator, or use it as a context manager.
@@ -41,7 +43,10 @@ class SolutionEstimator:
         rules: PoseRules | None = None,
         with_mask: bool = False,
         unrelated_pictures: bool = False,
+        state: bytes = b"",
     ) -> None:
+        if state:
+            raise ValueError("a state of another backend")
         self._unrelated_pictures = unrelated_pictures
         self.detail = detail
         self.rules = PoseRules() if rules is None else rules
@@ -83,9 +88,13 @@ class SolutionEstimator:
         return Estimate([pose], 0, time.perf_counter() - started, was_carried, mask)
 
     def close(self) -> None:
-        """Close the trackers; a second call does nothing."""
+        """Close the trackers, and return their memory to the system; a second call does nothing."""
+        if not self._trackers:
+            return
         while self._trackers:
             self._trackers.pop().close()
+        # The process would otherwise keep the hundred megabytes of the graphs' networks and buffers.
+        give_freed_back()
 
     def __enter__(self) -> SolutionEstimator:
         return self

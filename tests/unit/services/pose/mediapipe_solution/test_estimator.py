@@ -174,3 +174,20 @@ def test_a_list_becomes_an_array_and_none_stays_none():
     assert array is not None
     np.testing.assert_allclose(array, [[0.25, 0.5, 0.75]] * 2)
     assert landmarks_array(None) is None
+
+
+def test_a_closed_estimator_returns_its_memory(monkeypatch):
+    """Its networks and buffers go back to the system, once."""
+    returned = []
+    monkeypatch.setattr("services.pose.mediapipe_solution.estimator.give_freed_back", lambda: returned.append(True))
+    estimator = SolutionEstimator(PoseDetail.BODY)
+    assert not returned
+    for _ in range(2):
+        estimator.close()
+        assert returned == [True]
+
+
+def test_it_continues_no_other_estimator():
+    """MediaPipe's graphs do not say their state."""
+    with pytest.raises(ValueError, match="a state of another backend"):
+        SolutionEstimator(PoseDetail.BODY, state=b"1")
