@@ -34,8 +34,8 @@ class PoseEstimator:
     """Finds one person with MediaPipe's networks, and follows that person. Used by one thread at a time.
 
     The networks are those of the process, or `networks`; the estimator itself is only a `Track`, so making another one
-    costs nothing. `Estimate.state_after` is the whole track, but for the mask's: an estimator that begins with it finds in
-    the next pictures, byte for byte, what this one would have found.
+    costs nothing. `Estimate.state_after` is the whole track, but for its mask: an estimator that begins with it finds
+    in the next pictures, byte for byte, what this one would have found.
 
     unrelated_pictures: the pictures are not a video; detect in each of them and do not track. state: of the estimator
     that saw the pictures before. Raises ValueError for a state that is not of this backend, BadSettings if the files of

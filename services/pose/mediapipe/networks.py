@@ -1,8 +1,8 @@
 """MediaPipe's networks in OpenVINO: compiled once for a process, used by all of its streams.
 
-Requests are asynchronous. Those of all streams go to one queue for each network, which runs as many at a time as there are threads. They
-are not batched: on a CPU, OpenVINO takes as long for a batch of two or four as for the pictures one by one
-(docs/decisions/0016-a-pose-engine-of-our-own.md).
+Requests are asynchronous. Those of all streams go to one queue for each network, which runs as many at a time as there
+are threads. They are not batched: on a CPU, OpenVINO takes as long for a batch of two or four as for the pictures one
+by one (docs/decisions/0017-a-pose-engine-of-our-own.md).
 """
 
 from __future__ import annotations
@@ -172,5 +172,5 @@ class PoseNetworks:
 
 @cache
 def pose_networks() -> PoseNetworks:
-    """Return the networks of the process, with a thread for each of its cores. Raises BadSettings without their files."""
+    """Return the process's networks, with a thread for each of its cores. Raises BadSettings without their files."""
     return PoseNetworks(model_files.models_folder(), len(os.sched_getaffinity(0)))
