@@ -97,7 +97,8 @@ async def test_a_file_waits_for_the_warm_up_and_loses_nothing(make_video):
 
 async def test_a_camera_goes_on_with_its_newest_frame(make_video):
     """What it takes during the warm-up is neither sent nor counted as skipped."""
-    with Camera(str(make_video(frames=1))) as camera:
+    camera = Camera(str(make_video(frames=1)))
+    with camera:
         feed = LiveFeed(camera, FeedOptions(max_side_px=64), WARM_UPS)
         try:
             camera.taken.put_nowait(1)
