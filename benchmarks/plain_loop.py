@@ -18,7 +18,7 @@ from motion.wardrobe.choose import Choice
 from motion.wardrobe.draw import draw_reference
 from services.generator.network import served_generator
 from services.normalize.normalizer import Normalizer, NormalizerConfig, PoseFrame
-from services.pose.mediapipe.estimator import PoseEstimator
+from services.pose.backends import mediapipe_estimator
 from serving.actors.store import Actor
 from serving.inference.engine import open_engine
 from serving.pictures.codec import decode_picture, encode_picture
@@ -71,7 +71,7 @@ class PlainLoop:
                 target_body=actor.body, target_size=actor.frame_size, source_body=body, frame_rate_hz=frame_rate_hz
             )
         )
-        self._estimator = PoseEstimator(PoseDetail.HOLISTIC)
+        self._estimator = mediapipe_estimator(PoseDetail.HOLISTIC)
         crop = actor.crop
         self._previous: Picture = np.full((crop.out_height_px, crop.out_width_px, 3), 128, np.uint8)
 

@@ -20,10 +20,11 @@ class PoseBackend(Enum):
     """Which network estimates the joints; dance/v1/pose.proto documents the differences."""
 
     MEDIAPIPE = "mediapipe"
+    MEDIAPIPE_SOLUTION = "mediapipe-solution"
     OPENPOSE = "openpose"
     RTMPOSE = "rtmpose"
 
     @property
     def finds_several(self) -> bool:
         """Whether the backend can find more than one person, so that a dancer must be chosen."""
-        return self is not PoseBackend.MEDIAPIPE
+        return self in (PoseBackend.OPENPOSE, PoseBackend.RTMPOSE)

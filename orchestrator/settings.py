@@ -77,7 +77,8 @@ class OrchestratorSettings(ServerSettings):
     """Keys that seal checkpoints, in hexadecimal, one per line; the first seals, all open. If all replicas have the
     same file, a session can resume on any of them. None: a random key, so that only this process can resume."""
     pose_backend: Annotated[str, one_of(*(backend.value for backend in PoseBackend))] = "mediapipe"
-    """The backend of sessions that name none: mediapipe, openpose or rtmpose. The pose service must have it."""
+    """The backend of sessions that name none: mediapipe, mediapipe-solution, openpose or rtmpose. The pose service must
+    have it."""
     max_fit_frames: AtLeastOne = 100_000
     """Frames of one FitBody clip: about an hour at 25 fps. Each frame with a body takes about 150 bytes."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +45,25 @@ Dancer = Annotated[
 PoseModel = Annotated[
     list[Path],
     typer.Option("--pose-model", metavar="CARD", help="The model card of a network for openpose or rtmpose."),
+]
+
+
+class PosePlace(Enum):
+    """Where poses are estimated."""
+
+    HERE = "here"
+    """In this process: no picture of the source leaves this machine."""
+    SERVER = "server"
+    """By the server's pose service, from the pictures that it is sent."""
+
+
+WherePoses = Annotated[
+    PosePlace,
+    typer.Option(
+        "--pose",
+        envvar="DANCE_POSE",
+        help="Where poses are estimated: by the server, or here, so that no picture of SOURCE leaves this machine.",
+    ),
 ]
 
 
@@ -112,12 +132,16 @@ class PoseNetworks:
     def models(self, server: str | None, display: Display, *, dancer: DancerChoice) -> PoseModels:
         """The networks, with notes about their licences. Raises UsageError, BadSettings."""
         if self.cards and server is not None:
-            raise UsageError(f"--pose-model is for services that start here; {server} has its own networks")
+            raise UsageError(
+                f"--pose-model is for services that start here, or with --pose here; {server} has its own networks"
+            )
         models = pose_models(self.backend, self.cards)
         if server is None and self.backend in (PoseBackend.OPENPOSE, PoseBackend.RTMPOSE) and not self.cards:
             raise UsageError(f"--pose-backend {self.backend.value} needs --pose-model, the model card of its network")
-        if server is None and dancer.rule is not DancerRule.LARGEST and models.chosen is PoseBackend.MEDIAPIPE:
-            raise UsageError("--dancer: mediapipe finds one person; --pose-backend openpose or rtmpose finds several")
+        if server is None and dancer.rule is not DancerRule.LARGEST and not models.chosen.finds_several:
+            raise UsageError(
+                f"--dancer: {models.chosen.value} finds one person; --pose-backend openpose or rtmpose finds several"
+            )
         for notice in models.notices:
             display.note(notice)
         return models

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,9 +19,11 @@ from client.commands.options import (
     Force,
     Logs,
     PoseNetworks,
+    PosePlace,
     Server,
     SourceFacts,
     SourceFile,
+    WherePoses,
 )
 from client.connection.types import PoseChoice
 from client.errors import CommandError, UsageError
@@ -30,18 +33,27 @@ from client.media.background import chosen_background
 from client.media.frame_folder import check_frame_folder
 from client.media.source import Source
 from client.media.video_writer import check_video_output
+from client.poses.dancer_estimator import DancerEstimator, check_served, opened_backends
+from client.poses.posed_feed import StartEstimator
+from client.screens.options import ScreenOptions
+from client.screens.preview_window import display_exists
 from client.terminal.display import Display
 from client.terminal.output_files import refuse_existing, write_text_whole
 from client.terminal.signals import run
+from client.transfer.body_pass import fit
 from client.transfer.job import MaxSide, TransferJob
-from client.transfer.preview_window import display_exists
-from client.transfer.report import show_report
-from client.transfer.run import cannot_leave_place, fit, lost_warning, transfer
+from client.transfer.report import lost_warning, show_report
+from client.transfer.run import cannot_leave_place, transfer
 from motion.body import BodyStats
 from motion.documents import Fields, read_document
+from motion.people.dancer_choice import DancerChoice
+from motion.pose_choice import PoseBackend, PoseDetail
 from serving.actors.actor_id import checked_actor_id
 from serving.process.option_groups import option_groups
 from video.opening import is_endless
+
+if TYPE_CHECKING:
+    from services.pose.backends import Backends
 
 
 @option_groups
@@ -66,7 +78,9 @@ def transfer_command(
         ),
     ] = None,
     networks: PoseNetworks,
+    pose: WherePoses = PosePlace.SERVER,
     facts: SourceFacts,
+    screens: ScreenOptions,
     server: Server = None,
     credentials: Credentials,
     actors: ActorsFolder = DEFAULT_ACTORS,
@@ -86,8 +100,13 @@ def transfer_command(
     if out is None and not asked.live:
         out = Path(f"{Path(source).stem}.{actor}{'.webm' if asked.keeps_opacity else '.mp4'}")
         asked = replace(asked, out=out)
-    if asked.live and out is None and not display_exists():
-        raise CommandError("there is no display for a preview; -o FILE records the live session")
+    if screens.names and not asked.live:
+        raise UsageError(f"{screens.names[0]} is for sessions with --live")
+    if asked.live and out is None and not screens.names and not display_exists():
+        raise CommandError(
+            "there is no display for a preview; -o FILE records the live session, --mjpeg and --virtual-camera show it "
+            "to other programs"
+        )
     if shown.is_keypoints and asked.live:
         raise UsageError(f"{source} is keypoints: --live is for cameras, streams and videos")
     for remark in shown.check():  # report problems of the source before anything starts
@@ -97,19 +116,28 @@ def transfer_command(
             check_frame_folder(out)
         else:
             check_video_output(out, source, force=asked.replace_out, keeps_opacity=asked.keeps_opacity)
-    pose, settings = _pose_choice(shown, networks, server, display)
+    poses = _poses(shown, networks, pose, server, display)
     plate = None
     if not server:
         plate = partial(plate_of, actors, actor, full_frame=asked.full_frame)
         plate(asked.actor_version)  # report problems of the actor before anything starts
         if not asked.background.for_server.is_own_place and not has_wardrobe(actors, actor, asked.actor_version):
             raise cannot_leave_place(actor)
-    asked = replace(asked, out=out, body=None if body is None else _read_body(body), pose=pose, plate=plate)
-    report = run(
-        lambda interrupts: with_server(
-            access, actors, logs, display, lambda found: transfer(asked, found, display, interrupts), settings, actor
+    asked = replace(asked, out=out, body=None if body is None else _read_body(body), plate=plate)
+    asked = replace(asked, pose=poses.choice, estimator=poses.estimator)
+    with ExitStack() as closing:
+        ready = replace(asked, screens=screens.opened(closing, display))
+        report = run(
+            lambda interrupts: with_server(
+                access,
+                actors,
+                logs,
+                display,
+                lambda found: transfer(ready, found, display, interrupts),
+                poses.settings,
+                actor,
+            )
         )
-    )
     show_report(report, display)
     display.source_notes(source, report.notes)
     if out is not None:
@@ -125,6 +153,7 @@ def fit_command(
     credentials: Credentials,
     actors: ActorsFolder = DEFAULT_ACTORS,
     networks: PoseNetworks,
+    pose: WherePoses = PosePlace.SERVER,
     facts: SourceFacts,
     max_side: MaxSide = 1280,
     force: Force = False,
@@ -140,7 +169,7 @@ def fit_command(
         display.note(remark)
     if out is not None:
         refuse_existing([out], force=force, sources=[source])
-    pose, settings = _pose_choice(shown, networks, server, display)
+    poses = _poses(shown, networks, pose, server, display)
     on_notes = partial(display.source_notes, source)
     fitted, lost_frames = run(
         lambda _: with_server(
@@ -148,8 +177,10 @@ def fit_command(
             actors,
             logs,
             display,
-            lambda found: fit(shown, found, display, max_side, pose, on_notes=on_notes),
-            settings,
+            lambda found: fit(
+                shown, found, display, max_side, poses.choice, on_notes=on_notes, estimator=poses.estimator
+            ),
+            poses.settings,
         )
     )
     if lost_frames:
@@ -172,16 +203,35 @@ def fit_command(
     display.note(f"wrote {out}")
 
 
-def _pose_choice(
-    source: Source, networks: PoseNetworks, server: str | None, display: Display
-) -> tuple[PoseChoice, dict[str, str]]:
-    """The backend and dancer to request, and the settings for services that start here."""
+@dataclass(frozen=True, slots=True)
+class _Poses:
+    """Who finds the poses. choice: the server's backend and dancer. settings: for services that start here."""
+
+    choice: PoseChoice = field(default_factory=PoseChoice)
+    estimator: StartEstimator | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def _poses(source: Source, networks: PoseNetworks, place: PosePlace, server: str | None, display: Display) -> _Poses:
+    """Raises UsageError, BadSettings, and CommandError without the extra [pose]."""
     if source.is_keypoints:
-        if networks.backend is not None or networks.cards:
-            raise UsageError(f"{source.name} holds poses already: --pose-backend and --pose-model are for pictures")
-        return PoseChoice(), {}
+        if networks.backend is not None or networks.cards or place is PosePlace.HERE:
+            raise UsageError(
+                f"{source.name} holds poses already: --pose, --pose-backend and --pose-model are for pictures"
+            )
+        return _Poses()
+    if place is PosePlace.HERE:
+        models = networks.models(None, display, dancer=source.dancer)
+        backends = opened_backends(models.cards)
+        check_served(backends, models.chosen)
+        return _Poses(estimator=partial(_estimator, backends, models.chosen, source.dancer))
     models = networks.models(server, display, dancer=source.dancer)
-    return PoseChoice(models.chosen if networks.cards else networks.backend, source.dancer), models.settings
+    choice = PoseChoice(models.chosen if networks.cards else networks.backend, source.dancer)
+    return _Poses(choice, settings=models.settings)
+
+
+def _estimator(backends: Backends, backend: PoseBackend, dancer: DancerChoice, detail: PoseDetail) -> DancerEstimator:
+    return DancerEstimator(backends, backend, detail, dancer)
 
 
 def _read_body(path: Path) -> BodyStats:

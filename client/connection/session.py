@@ -384,9 +384,13 @@ def _transfer_frame(frame: SentFrame) -> transfer_pb2.TransferFrame:
         captured_at=None if frame.captured_at_s is None else converters.seconds_to_proto(frame.captured_at_s),
     )
     if isinstance(frame, PosedFrame):
-        message.client_pose.size.CopyFrom(converters.frame_size_to_proto(frame.size))
+        given = message.client_pose
+        given.size.CopyFrom(converters.frame_size_to_proto(frame.size))
+        given.face_and_hands_carried = frame.face_and_hands_carried
+        given.dancer_lost = frame.dancer_lost
+        given.dancer_changed = frame.dancer_changed
         if frame.pose is not None:
-            converters.fill_pose(message.client_pose.pose, frame.pose)
+            converters.fill_pose(given.pose, frame.pose)
     else:
         converters.fill_picture(message.picture, frame.picture)
     return message

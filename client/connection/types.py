@@ -53,12 +53,18 @@ class BodyFit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PosedFrame:
-    """A frame with a known pose, sent in place of a picture. pose: None if the frame has no dancer."""
+    """A frame with a known pose, sent in place of a picture. pose: None if the frame has no dancer.
+
+    face_and_hands_carried, dancer_lost, dancer_changed: what the estimator noted; the answer repeats it as a remark.
+    """
 
     sequence: int
     pose: Pose | None
     size: FrameSize
     captured_at_s: float | None = None
+    face_and_hands_carried: bool = False
+    dancer_lost: bool = False
+    dancer_changed: bool = False
 
 
 SentFrame = Frame | PosedFrame

@@ -13,7 +13,8 @@ from typing import Annotated, Final
 import typer
 
 from client.errors import CommandError, Interrupted, UsageError
-from client.poses.local_estimation import EstimationOptions, PoseModels, VideoEstimator, opened_backends
+from client.poses.dancer_estimator import opened_backends
+from client.poses.local_estimation import EstimationOptions, PoseModels, VideoEstimator
 from client.poses.scores import FoundPeople, scored
 from client.terminal.display import Display
 from motion.keypoint_files.folder import read_folder
@@ -59,7 +60,7 @@ def evaluate(job: EvaluationJob, display: Display, should_stop: Callable[[], boo
     CommandError, and Interrupted when stopped.
     """
     compared = _parsed_backends(job.backends, job.models)
-    backends = opened_backends(job.models)
+    backends = opened_backends(job.models.cards)
     rows = []
     for clip, folder in zip_longest(job.clips, job.truth):
         truth = None if folder is None else true_poses(folder, job.max_side_px)
@@ -103,7 +104,7 @@ def true_poses(folder: Path, max_side_px: int) -> list[Pose | None]:
 
 def _for(job: EvaluationJob, backend: PoseBackend) -> EvaluationJob:
     # MediaPipe finds one person at most, so there is no choice.
-    dancer = DancerChoice() if backend is PoseBackend.MEDIAPIPE else job.dancer
+    dancer = job.dancer if backend.finds_several else DancerChoice()
     return replace(job, models=replace(job.models, backend=backend), dancer=dancer)
 
 

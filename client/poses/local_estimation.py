@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from client.errors import CommandError, UsageError
+from client.errors import UsageError
 from client.media.frame_feed import JPEG_QUALITY, shrunk
+from client.poses.dancer_estimator import DancerEstimator, opened_backends
 from client.poses.scores import FoundPeople
 from motion.frame import FrameSize, Picture, PictureEncoding
 from motion.people.dancer_choice import DancerChoice
-from motion.people.person_tracking import DancerTracker
 from motion.pose_choice import PoseBackend, PoseDetail
-from serving.pictures.codec import decode_picture, encode_picture
-from serving.process.entry import importing
+from serving.pictures.codec import encode_picture
 from video.reader import VideoReader
 
 if TYPE_CHECKING:
     from services.pose.backends import Backends
-    from services.pose.estimator import PeopleEstimator
 
 DETAIL_HELP: Final = "body: no face and hands; holistic: with them; live: with them, but not estimated in every frame."
 _SETTING: Final = {PoseBackend.OPENPOSE: "POSE_OPENPOSE_CARD", PoseBackend.RTMPOSE: "POSE_RTMPOSE_CARD"}
@@ -111,8 +109,8 @@ class VideoEstimator:
         self._options = options
         with ExitStack() as closing:
             self.reader = closing.enter_context(VideoReader(source))
-            backends = opened_backends(options.models) if backends is None else backends
-            self._estimator, self._tracker = _started(backends, options)
+            backends = opened_backends(options.models.cards) if backends is None else backends
+            self._estimator = DancerEstimator(backends, options.models.chosen, options.detail, options.dancer)
             closing.callback(self._estimator.close)
             self._closing = closing.pop_all()
 
@@ -124,15 +122,10 @@ class VideoEstimator:
 
     def frames(self) -> Iterator[EstimatedFrame]:
         """Every frame, in order; call it once. Raises UnreadableVideo if no frame can be decoded."""
-        from services.pose.estimator import tracked
-
         for source in self.reader.frames():
             pixels = shrunk(source.pixels, self._options.max_side_px)
-            picture = decode_picture(encode_picture(pixels, PictureEncoding.JPEG, JPEG_QUALITY))
-            estimate = self._estimator.estimate(picture)
-            if self._tracker is not None:
-                size = FrameSize(picture.shape[1], picture.shape[0])
-                estimate = tracked(estimate, self._tracker, size, max(0.0, source.seconds))
+            encoded = encode_picture(pixels, PictureEncoding.JPEG, JPEG_QUALITY)
+            picture, estimate = self._estimator.estimate(encoded, max(0.0, source.seconds))
             found = FoundPeople(
                 estimate.people,
                 estimate.person_ids or (1,) * len(estimate.people),
@@ -144,25 +137,3 @@ class VideoEstimator:
                 self._estimator.spent.network_seconds,
             )
             yield EstimatedFrame(source.pts, FrameSize(source.pixels.shape[1], source.pixels.shape[0]), picture, found)
-
-
-def opened_backends(models: PoseModels) -> Backends:
-    """Open the backends of these cards. Raises BadSettings, and CommandError without the extra [pose]."""
-    try:
-        with importing():
-            from services.pose import backends  # MediaPipe takes a second to import
-    except ModuleNotFoundError as error:
-        raise CommandError(
-            f"estimating poses needs {error.name}; install it in a checkout with: pip install -e '.[pose]'"
-        ) from error
-    return backends.open_backends(models.cards, told=lambda notice: None)
-
-
-def _started(backends: Backends, options: EstimationOptions) -> tuple[PeopleEstimator, DancerTracker | None]:
-    from services.pose.estimator import PoseRules
-
-    backend = options.models.chosen
-    if not backends.serves(backend):
-        raise UsageError(f"--pose-backend {backend.value} needs --pose-model with the model card of its network")
-    config = backends.config(backend, options.detail, PoseRules())
-    return backends.make(config), DancerTracker(options.dancer) if backend.finds_several else None

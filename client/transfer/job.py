@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +14,8 @@ from client.connection.types import PoseChoice
 from client.media.background import ChosenBackground
 from client.media.source import Source
 from client.poses.local_estimation import DETAIL_HELP
+from client.poses.posed_feed import StartEstimator
+from client.screens.screen import Screen
 from motion.body import BodyStats
 from motion.frame import Picture
 from motion.pose_choice import PoseDetail
@@ -34,7 +36,9 @@ class TransferJob:
     background: what the dancer is laid over.
     plate: returns a version's empty place in the size of the answers. It is shown until the first answer with a
     picture. None if only the server has it; then the first picture is used.
-    pose: how the server estimates poses; the default for keypoints.
+    pose: how the server estimates poses; the default for keypoints and with an estimator.
+    screens: where a live session is shown besides a window; their owner closes them.
+    estimator: finds the poses on this machine, so that no picture is sent; None if the server does.
     """
 
     source: Source
@@ -71,6 +75,8 @@ class TransferJob:
         int, typer.Option("--actor-version", min=0, help="0: a served version, see `dance actors`.")
     ] = 0
     pose: PoseChoice = field(default_factory=PoseChoice)
+    screens: Sequence[Screen] = ()
+    estimator: StartEstimator | None = None
     max_side_px: MaxSide = 1280
     plate: Callable[[int], Picture] | None = None
     patience_seconds: Annotated[
@@ -87,6 +93,11 @@ class TransferJob:
         ),
     ] = CHECKPOINT_EVERY_FRAMES
     replace_out: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False
+
+    @property
+    def shown_detail(self) -> PoseDetail:
+        """The detail of the poses in the dance."""
+        return self.detail or (PoseDetail.LIVE if self.live else PoseDetail.HOLISTIC)
 
     @property
     def keeps_opacity(self) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 from rich.text import Text
 
 from client.connection.types import Answer
+from client.media.source import Source
 from client.terminal.display import Display
-from motion.frame import NoPictureReason
+from motion.frame import NoPictureReason, StageTime
 
 _WHY: Final = {
     NoPictureReason.NO_PERSON: "no person",
@@ -71,8 +72,12 @@ class TransferReport:
                 self.first_bad_frame = f"frame {answer.sequence}: {answer.detail}"
         self.remarks.update(answer.remarks)
         for time in answer.stage_times:
-            row = (time.compute_seconds, time.queue_seconds, time.total_seconds)
-            self._times.setdefault(time.stage, []).append(row)
+            self.add_time(time)
+
+    def add_time(self, time: StageTime) -> None:
+        """Add the time that one stage spent on one frame: for stages that run here, which answers do not have."""
+        row = (time.compute_seconds, time.queue_seconds, time.total_seconds)
+        self._times.setdefault(time.stage, []).append(row)
 
     @property
     def frames_per_second(self) -> float:
@@ -102,6 +107,18 @@ class TransferReport:
             median, high = np.percentile(times_ms, [50, 95], axis=0).tolist()
             rows.append(StageRow(stage, len(times_ms), median[0], high[0], median[1], high[1], median[2]))
         return rows
+
+
+def lost_warning(source: Source, lost: int) -> str:
+    """The warning about a source that lacks frames."""
+    if source.is_keypoints:
+        return f"{source.name}: {lost} frames have no poses; they count as frames without a person"
+    return damaged(source.name, lost)
+
+
+def damaged(name: str, lost: int) -> str:
+    """The warning about a video that cannot be decoded completely."""
+    return f"{name} is damaged or cut off: {lost} frames cannot be decoded"
 
 
 def show_report(report: TransferReport, display: Display) -> None:

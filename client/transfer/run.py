@@ -7,32 +7,34 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
+from functools import partial
 from typing import Final
 
-import grpc
 import numpy as np
 
 from client.connection.resuming_session import ResumingSession
-from client.connection.retry import PATIENCE_SECONDS, ServerPatience
+from client.connection.retry import ServerPatience
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
-from client.connection.types import Accepted, BodyFit, PoseChoice, SentFrame, TransferOptions
-from client.errors import CommandError, NoBodyFound, ServerError
+from client.connection.types import Accepted, SentFrame, TransferOptions
+from client.errors import CommandError
 from client.media.background import BackgroundVideo
 from client.media.frame_feed import FeedOptions, FileFeed, LiveFeed
 from client.media.frame_folder import FrameFolder
 from client.media.keypoints_source import KeypointsFeed, KeypointsReader
-from client.media.source import Reader, Source
+from client.media.source import Reader
 from client.media.video_writer import Recording
+from client.poses.posed_feed import EstimatorThread, PosedFeed
+from client.screens.preview_window import PreviewWindow, display_exists
+from client.screens.screen import Screen
 from client.terminal.display import Display, ProgressLine
 from client.terminal.signals import Interrupts
+from client.transfer.body_pass import fitted_body
 from client.transfer.job import TransferJob
 from client.transfer.output_frames import Film
-from client.transfer.preview_window import PreviewWindow, display_exists
-from client.transfer.report import TransferReport
+from client.transfer.report import TransferReport, damaged, lost_warning
 from motion.body import BodyStats
 from motion.frame import FrameSize, Picture, RgbaPicture
-from motion.pose_choice import PoseDetail
 from video.opening import is_endless
 from video.reader import VideoReader
 from video.sound import SoundTrack
@@ -40,17 +42,6 @@ from video.sound import SoundTrack
 _SMOOTHING_SECONDS: Final = 0.05
 """Half the window of the centred median. A window beyond about 0.1 s would smooth away fast moves."""
 _MOST_LOOK_AHEAD_FRAMES: Final = 3
-
-
-def lost_warning(source: Source, lost: int) -> str:
-    """The warning about a source that lacks frames."""
-    if source.is_keypoints:
-        return f"{source.name}: {lost} frames have no poses; they count as frames without a person"
-    return _damaged(source.name, lost)
-
-
-def _damaged(name: str, lost: int) -> str:
-    return f"{name} is damaged or cut off: {lost} frames cannot be decoded"
 
 
 def look_ahead_for(frame_rate_hz: float) -> int:
@@ -69,76 +60,9 @@ async def transfer(
         await _check_actor(client, job)
         body = job.body
         if body is None and not job.live and not job.one_pass:
-            body = await _fitted_body(client, job, display)
+            body = await fitted_body(client.server, job, display)
         with job.source.open() as reader:
             return await _Run(job, reader, display, interrupts).run(client, body)
-
-
-async def fit(
-    source: Source,
-    server: ServerAccess | str,
-    display: Display,
-    max_side_px: int,
-    pose: PoseChoice = PoseChoice(),
-    patience: ServerPatience | None = None,
-    on_notes: Callable[[Sequence[str]], None] = lambda notes: None,
-) -> tuple[BodyFit, int]:
-    """Measure the body stats of a whole clip. Also returns how many of its frames cannot be decoded.
-
-    on_notes: called with `Reader.notes`. There are no checkpoints: if the server goes away, the clip starts over.
-    Raises CommandError, and NoBodyFound if the clip never shows a whole body.
-    """
-    patience = patience or ServerPatience(PATIENCE_SECONDS)
-    with source.open() as reader:
-        expected_frames = reader.expected_frames
-    most_frames = 0
-
-    async def counted(feed: FileFeed) -> AsyncIterator[SentFrame]:
-        """Count each frame once the server has taken it. A frame beyond all earlier attempts is progress."""
-        nonlocal most_frames
-        taken = 0
-        async for frame in feed:
-            yield frame
-            taken += 1
-            line.advance()
-            line.interrupted(None)
-            patience.connected()
-            if taken > most_frames:
-                most_frames = taken
-                patience.progress()
-
-    with display.progress("measuring the body", expected_frames) as line:
-        while True:
-            with source.open() as reader, ExitStack() as closing:
-                feed = source.feed(reader, FeedOptions(max_side_px=max_side_px))
-                closing.callback(feed.close)
-                try:
-                    async with DanceClient(server) as client:
-                        fitted = await client.fit_body(counted(feed), pose)
-                        on_notes(reader.notes)
-                        return fitted, reader.lost_frames
-                except ServerError as error:
-                    if error.status is grpc.StatusCode.FAILED_PRECONDITION:
-                        raise NoBodyFound(f"{source.name}: {error}") from error
-                    wait_seconds = patience.wait_after(error)
-                    line.interrupted(error)
-            await asyncio.sleep(wait_seconds)
-            line.restart()
-
-
-async def _fitted_body(client: DanceClient, job: TransferJob, display: Display) -> BodyStats:
-    patience = ServerPatience(job.patience_seconds, reached=True)
-    try:
-        fitted, _ = await fit(job.source, client.server, display, job.max_side_px, job.pose, patience)
-    except NoBodyFound as error:
-        raise NoBodyFound(
-            f"{error}; use --body with the result of `dance fit` on another clip of the same person"
-        ) from error
-    if fitted.on_the_spot:
-        display.note(
-            "the dancer stays at one distance from the camera; the actor stays at the nearest one of their footage"
-        )
-    return fitted.body
 
 
 def cannot_leave_place(actor: str) -> CommandError:
@@ -186,16 +110,20 @@ class _Run:
         job, report = self._job, self._report
         expected_frames = None if job.live else self._reader.expected_frames
         with ExitStack() as closing:
-            window = self._window(closing)
+            screens = [*job.screens, *self._window(closing)]
             recording = self._recording(closing)
             behind = closing.enter_context(ExitStack())  # closed after the thread that reads it has ended
             closing.callback(self._writing.shutdown, cancel_futures=True)
+            estimating = self._estimating(closing)
             patience = ServerPatience(job.patience_seconds, reached=True)
             with self._display.progress(f"dancing as {job.actor}", expected_frames) as line:
                 async with ResumingSession(client, self._options(body), patience, line.interrupted) as session:
                     report.precision = session.accepted.generator_precision
+                    if estimating is not None:
+                        await estimating.started()
                     feed = self._feed(session)
                     closing.callback(feed.close)
+                    frames = self._sent(feed, estimating, closing)
                     film = Film(
                         recording,
                         compare=job.compare,
@@ -206,7 +134,7 @@ class _Run:
                         has_opacity=job.background.for_server.transparent,
                         behind=self._behind(session.accepted.picture_size, behind),
                     )
-                    await self._play(feed, session, film, window, line)
+                    await self._play(feed, frames, session, film, screens, line)
                     report.reconnects, report.lost_under_way = session.reconnects, session.lost_frames
             self._conclude(feed)
             if recording is not None:
@@ -214,14 +142,20 @@ class _Run:
         return report
 
     async def _play(
-        self, feed: FileFeed, session: ResumingSession, film: Film, window: PreviewWindow | None, line: ProgressLine
+        self,
+        feed: FileFeed,
+        frames: AsyncIterator[SentFrame],
+        session: ResumingSession,
+        film: Film,
+        screens: Sequence[Screen],
+        line: ProgressLine,
     ) -> None:
         loop = asyncio.get_running_loop()
         report = self._report
         told_size = False
         began = time.monotonic()
         try:
-            async with aclosing(session.answers(feed)) as answers:
+            async with aclosing(session.answers(frames)) as answers:
                 async for answer in answers:
                     shot = feed.shot_of(answer.sequence)
                     if feed.shrunk_from is not None and not told_size:
@@ -230,7 +164,8 @@ class _Run:
                     report.add(answer)
                     picture = await loop.run_in_executor(self._writing, film.add, shot, answer)
                     line.advance()
-                    if window is not None and picture is not None and not window.show(picture):
+                    shows = [screen.show(picture) for screen in screens if picture is not None]
+                    if not all(shows):
                         self._end_gently(feed, session)
         except asyncio.CancelledError:
             out = f"; {self._job.out} was not written" if self._job.out is not None else ""
@@ -251,7 +186,7 @@ class _Run:
         if report.lost:
             self._display.warn(lost_warning(self._job.source, report.lost))
         if self._background is not None and self._background.lost_frames:
-            self._display.warn(_damaged(f"--background {self._job.background.video}", self._background.lost_frames))
+            self._display.warn(damaged(f"--background {self._job.background.video}", self._background.lost_frames))
         if report.first_bad_frame:
             self._display.warn(f"the server could not read {report.first_bad_frame}")
         if report.pictures == 0:
@@ -267,7 +202,7 @@ class _Run:
             full_frame=job.full_frame,
             source_body=body,
             look_ahead_frames=0 if job.live else look_ahead_frames,
-            detail=job.detail or (PoseDetail.LIVE if job.live else PoseDetail.HOLISTIC),
+            detail=job.shown_detail,
             pose=job.pose,
             frame_rate_hz=rate_hz,
             label_maps=job.compare,
@@ -309,6 +244,23 @@ class _Run:
         self._interrupts.gently = lambda: self._end_gently(feed, session)
         return feed
 
+    def _estimating(self, closing: ExitStack) -> EstimatorThread | None:
+        """Start the estimator, unless the server estimates the poses."""
+        if self._job.estimator is None:
+            return None
+        start = partial(self._job.estimator, self._job.shown_detail)
+        estimating = EstimatorThread(start, on_time=self._report.add_time)
+        closing.callback(estimating.close)
+        return estimating
+
+    def _sent(self, feed: FileFeed, estimating: EstimatorThread | None, closing: ExitStack) -> AsyncIterator[SentFrame]:
+        """Return what the session sends of the feed's frames: their pictures, or poses found here."""
+        if estimating is None:
+            return feed
+        posed = PosedFeed(feed, estimating, prepares_ahead=not self._job.live)
+        closing.callback(posed.close)
+        return posed
+
     def _recording(self, closing: ExitStack) -> Recording | FrameFolder | None:
         if self._job.out is None:
             return None
@@ -329,15 +281,16 @@ class _Run:
         )
         return closing.enter_context(recording)
 
-    def _window(self, closing: ExitStack) -> PreviewWindow | None:
+    def _window(self, closing: ExitStack) -> list[Screen]:
+        """Open the preview window of a live session, if there is a display."""
         if not self._job.live:
-            return None
+            return []
         if not display_exists():
             self._display.note("no display was found, so no preview window is shown")
-            return None
+            return []
         window = PreviewWindow()
         closing.callback(window.close)
-        return window
+        return [window]
 
     def _end_gently(self, feed: FileFeed, session: ResumingSession) -> None:
         if isinstance(feed, LiveFeed):

@@ -10,7 +10,7 @@ from motion.clock import FrameTimeError, SourceClock
 from motion.frame import FrameSize, NoPictureReason
 from orchestrator.edge.converters import accepted_to_proto, answer_to_proto
 from orchestrator.edge.session_log import SessionLog
-from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture
+from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture, Remark
 from orchestrator.session.checkpoint import SessionState
 from orchestrator.session_config import ReturnOptions, SessionAccepted
 from serving.errors import BadInput, BadPicture
@@ -59,6 +59,7 @@ class Intake:
                 size = converters.frame_size_from_proto(given.size, field="frame.client_pose.size")
                 if given.HasField("pose"):
                     frame.source_pose = converters.pose_from_proto(given.pose, field="frame.client_pose.pose")
+                frame.remarks.extend(_remarks(given))
             else:
                 raise BadInput("frame.content", f"frame {message.sequence} has neither a picture nor a pose")
             self._size = self._size or size
@@ -76,6 +77,16 @@ class Intake:
             return self._clock.time_s(sequence, captured_at_s)
         except FrameTimeError as error:
             raise BadInput(f"frame.{error.field}", str(error)) from error
+
+
+def _remarks(given: transfer_pb2.ClientPose) -> list[Remark]:
+    """Return what the pose stage would have noted, in its order."""
+    noted = {
+        Remark.DANCER_LOST: given.dancer_lost,
+        Remark.DANCER_CHANGED: given.dancer_changed,
+        Remark.FACE_AND_HANDS_CARRIED: given.face_and_hands_carried,
+    }
+    return [remark for remark, holds in noted.items() if holds]
 
 
 class TransferClient:

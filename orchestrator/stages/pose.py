@@ -10,7 +10,6 @@ from grpc import StatusCode
 
 from motion.frame import Frame, NoPictureReason
 from motion.people.dancer_choice import DancerChoice, DancerRule, place_of
-from motion.pose_choice import PoseBackend
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture, Remark
 from orchestrator.session_config import PoseConfig
 from orchestrator.settings import OrchestratorSettings
@@ -73,7 +72,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
 
     def _opening(self) -> pose_pb2.EstimateRequest:
         dancer = self.config.dancer
-        if self._dancer_at is not None and self.config.backend is not PoseBackend.MEDIAPIPE:
+        if self._dancer_at is not None and self.config.backend.finds_several:
             dancer = DancerChoice(DancerRule.NEAREST, *self._dancer_at)
         config = pose_pb2.EstimateConfig(
             backend=converters.BACKEND_TO_PROTO[self.config.backend],

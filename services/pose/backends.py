@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from motion.people.dancer_choice import DancerChoice
+from motion.people.person_tracking import DancerTracker, TrackingRules
 from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose.estimator import PeopleEstimator, PoseRules
-from services.pose.mediapipe.estimator import PoseEstimator
+from services.pose.mediapipe_solution.estimator import SolutionEstimator
 from services.pose.models.card import OpenPoseCard, read_card
 from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
 from services.pose.rtmpose.estimator import RtmPoseEstimator, RtmPoseModel
+from services.pose.tracked_estimator import TrackedEstimator, states
 from serving.errors import BadSettings
 
 _log = logging.getLogger(__name__)
@@ -21,20 +24,47 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EstimatorConfig:
-    """How to estimate the pictures of one stream. detail: what the backend actually provides."""
+    """How to estimate the pictures of one stream. detail: what the backend actually provides.
+
+    dancer, tracking: for backends that find several people.
+    """
 
     backend: PoseBackend
     detail: PoseDetail
     rules: PoseRules
+    dancer: DancerChoice = field(default_factory=DancerChoice)
+    tracking: TrackingRules = field(default_factory=TrackingRules)
 
 
-Factory = Callable[[PoseDetail, PoseRules], PeopleEstimator]
-"""Creates a MediaPipe estimator."""
+Factory = Callable[[EstimatorConfig, bytes], PeopleEstimator]
+"""Creates estimators of the backends `ALWAYS_SERVED`, with a state; see `PeopleEstimator`."""
+
+ALWAYS_SERVED: Final = (PoseBackend.MEDIAPIPE, PoseBackend.MEDIAPIPE_SOLUTION)
+"""The backends whose networks come with MediaPipe's wheel. The others need a model card."""
 
 
-def make_estimator(detail: PoseDetail, rules: PoseRules) -> PeopleEstimator:
-    """Create a `PoseEstimator` without masks, which no client requests."""
-    return PoseEstimator(detail, rules=rules)
+def mediapipe_estimator(
+    detail: PoseDetail = PoseDetail.HOLISTIC,
+    *,
+    rules: PoseRules | None = None,
+    with_mask: bool = False,
+    unrelated_pictures: bool = False,
+    state: bytes = b"",
+) -> PeopleEstimator:
+    """Create an estimator of the backend `mediapipe`; close it after use. Raises ValueError for an invalid state.
+
+    with_mask: estimates have a `mask`. unrelated_pictures: the pictures are not a video; detect in each of them.
+    """
+    return SolutionEstimator(
+        detail, rules=rules, with_mask=with_mask, unrelated_pictures=unrelated_pictures, state=state
+    )
+
+
+def make_estimator(config: EstimatorConfig, state: bytes) -> PeopleEstimator:
+    """Create an estimator of a backend in `ALWAYS_SERVED`, without masks, which no client requests."""
+    if config.backend is PoseBackend.MEDIAPIPE_SOLUTION:
+        return SolutionEstimator(config.detail, rules=config.rules, state=state)
+    return mediapipe_estimator(config.detail, rules=config.rules, state=state)
 
 
 _ONLY_DETAIL: Final[Mapping[PoseBackend, PoseDetail]] = {
@@ -45,25 +75,39 @@ _ONLY_DETAIL: Final[Mapping[PoseBackend, PoseDetail]] = {
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """The backends of a process: always MediaPipe, the others if a model card names their network."""
+    """The backends of a process: always MediaPipe's, the others if a model card names their network."""
 
     models: Mapping[PoseBackend, OpenPoseModel | RtmPoseModel] = field(default_factory=dict)
     mediapipe: Factory = make_estimator
 
     def serves(self, backend: PoseBackend) -> bool:
         """Whether this process has the backend."""
-        return backend is PoseBackend.MEDIAPIPE or backend in self.models
+        return backend in ALWAYS_SERVED or backend in self.models
 
-    def config(self, backend: PoseBackend, detail: PoseDetail, rules: PoseRules) -> EstimatorConfig:
+    def config(
+        self,
+        backend: PoseBackend,
+        detail: PoseDetail,
+        rules: PoseRules,
+        dancer: DancerChoice = DancerChoice(),
+        tracking: TrackingRules = TrackingRules(),
+    ) -> EstimatorConfig:
         """Adapt `detail` to the backend: OpenPose finds only bodies, RTMPose always finds everything."""
-        return EstimatorConfig(backend, _ONLY_DETAIL.get(backend, detail), rules)
+        return EstimatorConfig(backend, _ONLY_DETAIL.get(backend, detail), rules, dancer, tracking)
 
-    def make(self, config: EstimatorConfig) -> PeopleEstimator:
-        """Create an estimator, which can take seconds. Raises KeyError for a backend that is not served."""
-        if config.backend is PoseBackend.MEDIAPIPE:
-            return self.mediapipe(config.detail, config.rules)
+    def make(self, config: EstimatorConfig, state: bytes = b"") -> PeopleEstimator:
+        """Create an estimator, which can take seconds.
+
+        Raises KeyError for a backend that is not served, and ValueError for an invalid state; see `PeopleEstimator`.
+        """
+        if config.backend in ALWAYS_SERVED:
+            return self.mediapipe(config, state)
         model = self.models[config.backend]
-        return OpenPoseEstimator(model) if isinstance(model, OpenPoseModel) else RtmPoseEstimator(model)
+        own_state, tracker_state = states(state)
+        tracker = DancerTracker(config.dancer, config.tracking, tracker_state)
+        if isinstance(model, OpenPoseModel):
+            return TrackedEstimator(OpenPoseEstimator(model, own_state), tracker)
+        return TrackedEstimator(RtmPoseEstimator(model, own_state), tracker)
 
 
 def open_backends(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motion.frame import FrameSize, Picture
-from motion.people.person_tracking import DancerTracker
+from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 
@@ -50,6 +48,8 @@ class Estimate:
     mask: `[H, W]` float32 in [0, 1], 1 where a pixel belongs to the person; None if not requested or without a person.
     person_ids: in the order of `people`; empty if people are not tracked.
     dancer_lost: a dancer was chosen earlier and is not in this picture. dancer_changed: another dancer was chosen.
+    state_after: everything that the estimator knows of the pictures so far; another one can begin with it. Empty if it
+    knows nothing, or if its backend cannot say it. At most 64 KiB.
     """
 
     people: list[Pose]
@@ -60,6 +60,7 @@ class Estimate:
     person_ids: tuple[int, ...] = ()
     dancer_lost: bool = False
     dancer_changed: bool = False
+    state_after: bytes = field(default=b"", repr=False)
 
     @property
     def dancer(self) -> Pose | None:
@@ -79,31 +80,28 @@ class Spent:
 class PeopleEstimator(Protocol):
     """A pose backend: finds the people in the pictures of one video. Used by one thread at a time.
 
-    spent: for the last picture.
+    It is created with the `state_after` of another estimator of the same backend, whose pictures it continues; the
+    detail may differ. Empty bytes begin a new video. It raises ValueError, whose text follows "is", for any other
+    state.
     """
 
-    detail: PoseDetail
-    spent: Spent
+    @property
+    def detail(self) -> PoseDetail:
+        """Which parts of a person it finds."""
+        ...
 
-    def estimate(self, picture: Picture) -> Estimate:
-        """Find the people in the next picture, `[H, W, 3]` uint8 RGB. A picture without people is not an error."""
+    @property
+    def spent(self) -> Spent:
+        """The time spent on the last picture."""
+        ...
+
+    def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
+        """Find the people in the next picture, `[H, W, 3]` uint8 RGB. A picture without people is not an error.
+
+        time_s: when it was captured; None if unknown.
+        """
         ...
 
     def close(self) -> None:
         """Release all resources; a second call does nothing."""
         ...
-
-
-def tracked(estimate: Estimate, tracker: DancerTracker, size: FrameSize, time_s: float | None) -> Estimate:
-    """Track the people of `estimate`: drop uncertain ones, add their ids, choose the dancer."""
-    started = time.perf_counter()
-    who = tracker.track(estimate.people, size, time_s)
-    return replace(
-        estimate,
-        people=[estimate.people[index] for index in who.kept],
-        dancer_index=who.dancer_index,
-        person_ids=who.person_ids,
-        dancer_lost=who.lost,
-        dancer_changed=who.changed,
-        compute_seconds=estimate.compute_seconds + time.perf_counter() - started,
-    )

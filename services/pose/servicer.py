@@ -15,7 +15,6 @@ from prometheus_client import Counter, Histogram
 
 from motion.frame import Picture
 from motion.people.dancer_choice import DancerChoice, DancerRule
-from motion.people.person_tracking import DancerTracker
 from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose.backends import EstimatorConfig, Factory, make_estimator, open_backends
 from services.pose.estimator import Estimate
@@ -53,9 +52,9 @@ _Prepared = pose_pb2.EstimateConfig | _Decoded | pose_pb2.EstimateRequest
 
 
 class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
-    """Serves `Estimate`: each stream has an estimator in its own thread. Raises BadSettings for model cards.
+    """Serves `Estimate`: each stream has an estimator. Raises BadSettings for model cards.
 
-    factory: creates MediaPipe estimators.
+    factory: creates the estimators of the backends that need no card.
     """
 
     name: str = "pose"
@@ -68,7 +67,7 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
             settings.cards(), cache=settings.model_cache, threads=settings.network_threads, mediapipe=factory
         )
         default = self._backends.config(PoseBackend(settings.backend), PoseDetail.HOLISTIC, settings.rules())
-        self._pool = WorkerPool(default, self._backends.make)
+        self._pool = WorkerPool(default, self._backends.make, settings.estimating_threads)
         self._decoders = ThreadPoolExecutor(settings.decoding_threads, thread_name_prefix="decode")
         self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
 
@@ -77,14 +76,14 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
         pose_pb2_grpc.add_PoseServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def warm_up(self) -> None:
-        """Start an estimator, which processes a blank picture."""
+        """Start an estimator, and with it the networks that all streams share."""
         await self._pool.warm_up()
 
     async def keep_health(self, health: Health) -> None:
         """Report SERVING while estimators start and none is stuck."""
 
         async def trouble() -> str:
-            return self._pool.trouble(stuck_seconds=self._settings.stuck_seconds)
+            return await self._pool.trouble(stuck_seconds=self._settings.stuck_seconds)
 
         await follow(health, trouble, every_seconds=self._settings.watch_seconds)
 
@@ -105,14 +104,13 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
         config = await stream.take()
         if not isinstance(config, pose_pb2.EstimateConfig):
             raise BadInput("config", "must be the first request")
-        estimator_config = self._estimator_config(config)
-        choice = _dancer_choice(config, estimator_config.backend)
-        accepted = _accepted(estimator_config, choice)
+        estimator_config, state = self._estimator_config(config), config.state
+        if len(state) > converters.MAX_POSE_STATE_BYTES:
+            most = converters.MAX_POSE_STATE_BYTES
+            raise BadInput("config.state", f"has {len(state)} bytes, at most {most} are accepted")
         last_sequence = -1
-        async with self._pool.lent(estimator_config) as worker:
-            if estimator_config.backend.finds_several:
-                worker.tracker = DancerTracker(choice, self._settings.tracking_rules())
-            await stream.send(pose_pb2.EstimateResponse(accepted=accepted), None)
+        async with self._pool.lent(estimator_config, state) as worker:
+            await stream.send(pose_pb2.EstimateResponse(accepted=_accepted(estimator_config)), None)
             while (frame := await stream.take()) is not None:
                 if not isinstance(frame, _Decoded):
                     kind = "config" if isinstance(frame, pose_pb2.EstimateConfig) else "request"
@@ -127,7 +125,8 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
                     estimate = picture
                 else:
                     estimate = await worker.estimate(picture, frame.captured_at_s)
-                await stream.send(_response(frame, estimate), frame.sequence)
+                    state = estimate.state_after
+                await stream.send(_response(frame, estimate, state), frame.sequence)
 
     async def _prepared(self, request: pose_pb2.EstimateRequest) -> _Prepared:
         """Return the config, or the frame, decoded in another thread, or the request itself if it is neither."""
@@ -169,7 +168,10 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
         every_n = 0
         if detail is PoseDetail.LIVE:
             every_n = config.face_and_hands_every_n or self._settings.face_and_hands_every_n
-        return self._backends.config(backend, detail, self._settings.rules(every_n))
+        choice = _dancer_choice(config, backend)
+        return self._backends.config(
+            backend, detail, self._settings.rules(every_n), choice, self._settings.tracking_rules()
+        )
 
 
 def _dancer_choice(config: pose_pb2.EstimateConfig, backend: PoseBackend) -> DancerChoice:
@@ -180,21 +182,22 @@ def _dancer_choice(config: pose_pb2.EstimateConfig, backend: PoseBackend) -> Dan
     return choice
 
 
-def _accepted(config: EstimatorConfig, choice: DancerChoice) -> pose_pb2.EstimateConfig:
+def _accepted(config: EstimatorConfig) -> pose_pb2.EstimateConfig:
     """Return the config that the stream actually gets."""
     return pose_pb2.EstimateConfig(
         backend=converters.BACKEND_TO_PROTO[config.backend],
         detail=converters.DETAIL_TO_PROTO[config.detail],
-        dancer=converters.dancer_choice_to_proto(choice),
+        dancer=converters.dancer_choice_to_proto(config.dancer),
         face_and_hands_every_n=config.rules.face_and_hands_every_n if config.detail is PoseDetail.LIVE else 0,
     )
 
 
-def _response(frame: _Decoded, estimate: Estimate | BadPicture) -> pose_pb2.EstimateResponse:
+def _response(frame: _Decoded, estimate: Estimate | BadPicture, state: bytes) -> pose_pb2.EstimateResponse:
     # Filled in place, because protobuf copies messages that are passed to another message's constructor.
     response = pose_pb2.EstimateResponse()
     message = response.estimate
     message.sequence = frame.sequence
+    message.state_after = state
     if isinstance(estimate, BadPicture) or isinstance(frame.picture, BadPicture):
         ESTIMATES.labels("bad_picture").inc()
         message.dancer_index = -1

@@ -26,6 +26,9 @@ class PoseSettings(ServerSettings):
     """Decoded frames that a stream holds before its sender must wait."""
     idle_seconds: Positive = 300.0
     """A stream that sends nothing for this long is ended."""
+    estimating_threads: int = 0
+    """Threads that estimate poses, shared by all streams; 0 for one on each core of this process. Streams of
+    mediapipe-solution have a thread of their own."""
     decoding_threads: AtLeastOne = 2
     """Threads that decode pictures, shared by all streams."""
     max_side_px: AtLeastOne = 4096
@@ -41,7 +44,7 @@ class PoseSettings(ServerSettings):
     face_and_hands_every_n: int = 3
     """Default for streams with detail LIVE whose config does not set it."""
     backend: Annotated[str, one_of(*(backend.value for backend in PoseBackend))] = "mediapipe"
-    """Backend of streams that do not name one: mediapipe, openpose or rtmpose."""
+    """Backend of streams that do not name one: mediapipe, mediapipe-solution, openpose or rtmpose."""
     openpose_card: Path | None = None
     """The model card of the backend openpose; without one it is not served."""
     rtmpose_card: Path | None = None
@@ -62,6 +65,8 @@ class PoseSettings(ServerSettings):
         super().__post_init__()
         if self.cards().get(PoseBackend(self.backend), self) is None:
             raise ValueError(f"backend {self.backend} needs {self.backend}_card, the model card of its network")
+        if self.estimating_threads < 0:
+            raise ValueError(f"estimating_threads cannot be negative, got {self.estimating_threads}")
         self.rules()
         self.tracking_rules()
 

@@ -1,34 +1,45 @@
-"""Estimators, each in its own thread: MediaPipe's graphs are not thread-safe and must not block the event loop."""
+"""Estimators at work in threads, so that they do not block the event loop.
+
+An estimator has one picture at a time, and the pictures of all streams take turns in the threads they share: a slow
+stream delays the others by its one picture at most.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
 
-from motion.frame import FrameSize, Picture
-from motion.people.person_tracking import DancerTracker
+from motion.frame import Picture
+from motion.pose_choice import PoseBackend
 from services.pose.backends import EstimatorConfig
-from services.pose.estimator import Estimate, PeopleEstimator, tracked
-from serving.process.memory import give_freed_back
+from services.pose.estimator import Estimate, PeopleEstimator
+from serving.errors import BadInput
 
-Make = Callable[[EstimatorConfig], PeopleEstimator]
+Make = Callable[[EstimatorConfig, bytes], PeopleEstimator]
 
 
 class EstimatorWorker:
-    """One estimator and the thread that creates, uses and closes it.
+    """The estimator of one stream, which is created, used and closed in `threads`, by one thread at a time.
 
-    tracker: tracks the people and the dancer; None for a backend that finds only one person.
+    own_thread: `threads` is a single thread for this estimator, and ends with it.
+
+    closed: done once the estimator is closed.
     """
 
-    tracker: DancerTracker | None = None
-
-    def __init__(self, config: EstimatorConfig, make: Make) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pose")
-        self._estimator: Future[PeopleEstimator] = self._thread.submit(make, config)
+    def __init__(self, make: Callable[[], PeopleEstimator], threads: ThreadPoolExecutor, *, own_thread: bool) -> None:
+        self.closed: Future[None] = Future()
+        self._threads = threads
+        self._own_thread = own_thread
+        self._estimator = threads.submit(make)
+        self._last: Future[Any] = self._estimator
         self._busy_since_s: float | None = None
+        self._ended = False
 
     async def started(self) -> None:
         """Wait until the estimator is ready for its first picture; raises what its start raised."""
@@ -36,12 +47,9 @@ class EstimatorWorker:
 
     async def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
         """Estimate the next picture, `[H, W, 3]` uint8 RGB. time_s: when it was captured; None if unknown."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._estimate, picture, time_s)
-
-    @property
-    def start_failure(self) -> BaseException | None:
-        """The exception of the estimator's start; None if it has started or is still starting."""
-        return self._estimator.exception() if self._estimator.done() else None
+        estimate = self._threads.submit(self._estimate, picture, time_s)
+        self._last = estimate
+        return await asyncio.wrap_future(estimate)
 
     def busy_seconds(self) -> float:
         """Return how long the current picture has taken so far; 0 without one."""
@@ -49,95 +57,97 @@ class EstimatorWorker:
         return 0.0 if since_s is None else time.perf_counter() - since_s
 
     def end(self) -> None:
-        """End the estimator and its thread after the current picture. Does not wait."""
-        with suppress(RuntimeError):  # a second call
-            self._thread.submit(self._close)
-        self._thread.shutdown(wait=False)
-
-    def join(self) -> None:
-        """Wait until the thread has ended; call `end` first."""
-        self._thread.shutdown(wait=True)
+        """Close the estimator after the current picture. Does not wait; a second call does nothing."""
+        if not self._ended:
+            self._ended = True
+            self._last.add_done_callback(lambda _: self._threads.submit(self._close))
 
     def _estimate(self, picture: Picture, time_s: float | None) -> Estimate:
         self._busy_since_s = time.perf_counter()
         try:
-            estimate = self._estimator.result().estimate(picture)
-            if self.tracker is None:
-                return estimate
-            return tracked(estimate, self.tracker, FrameSize(picture.shape[1], picture.shape[0]), time_s)
+            return self._estimator.result().estimate(picture, time_s)
         finally:
             self._busy_since_s = None
 
     def _close(self) -> None:
-        if self._estimator.exception() is None:
-            self._estimator.result().close()
-            # The process would otherwise keep the hundred megabytes of the graph's networks and buffers.
-            give_freed_back()
+        try:
+            if not self._estimator.cancelled() and self._estimator.exception() is None:
+                self._estimator.result().close()
+        finally:
+            if self._own_thread:
+                self._threads.shutdown(wait=False)
+            self.closed.set_result(None)
 
 
 class WorkerPool:
-    """Hands out workers, and keeps a spare one with the default config, so that most streams start at once.
+    """Provides an estimator for each stream, and the threads that all of them share.
 
-    Workers are not reused: the tracker has another stream's state, and resetting a MediaPipe graph reloads its
-    networks, which takes as long as creating a new graph.
+    default: the config of the estimators that test whether estimators start. threads: at most as many pictures are
+    estimated at the same time; 0 for one thread for each core of this process. Each estimator of MEDIAPIPE_SOLUTION has
+    a thread of its own instead, because its start takes as long as ten pictures of others.
     """
 
-    def __init__(self, default: EstimatorConfig, make: Make) -> None:
+    def __init__(self, default: EstimatorConfig, make: Make, threads: int = 0) -> None:
         self._default = default
         self._make = make
-        self._spare: EstimatorWorker | None = None
+        self._threads = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)), thread_name_prefix="pose")
         self._workers: set[EstimatorWorker] = set()
+        self._start_failure: Exception | None = None
+        self._retry: asyncio.Task[None] | None = None
 
     async def warm_up(self) -> None:
-        """Wait until the spare worker is ready."""
-        await self._refill().started()
+        """Start an estimator and close it again: the networks that estimators share are then ready."""
+        async with self.lent(self._default):
+            pass
 
     @asynccontextmanager
-    async def lent(self, config: EstimatorConfig) -> AsyncIterator[EstimatorWorker]:
-        """Provide a worker that is ready for its first picture, and end it on exit."""
-        if config == self._default and self._spare is not None:
-            worker, self._spare = self._spare, None
-        else:
-            worker = self._made(config)
+    async def lent(self, config: EstimatorConfig, state: bytes = b"") -> AsyncIterator[EstimatorWorker]:
+        """Provide a worker that is ready for its first picture, and end it on exit.
+
+        state: the `state_after` of another estimator, which this one continues. Raises BadInput if it is none.
+        """
+        own_thread = config.backend is PoseBackend.MEDIAPIPE_SOLUTION
+        threads = ThreadPoolExecutor(1, thread_name_prefix="solution") if own_thread else self._threads
+        worker = EstimatorWorker(partial(self._make, config, state), threads, own_thread=own_thread)
+        self._workers.add(worker)
+        worker.closed.add_done_callback(lambda _: self._workers.discard(worker))
         try:
-            await worker.started()
-            if config == self._default:
-                self._refill()
+            try:
+                await worker.started()
+            except Exception as error:
+                if state and isinstance(error, ValueError):
+                    raise BadInput("config.state", f"is {error}") from error
+                self._start_failure = error
+                raise
+            self._start_failure = None
             yield worker
         finally:
-            self._end(worker)
+            worker.end()
 
-    def trouble(self, *, stuck_seconds: float) -> str:
-        """Return the pool's problem, or "". Replaces a spare worker that failed to start."""
-        longest_seconds = max((worker.busy_seconds() for worker in self._workers), default=0.0)
+    async def trouble(self, *, stuck_seconds: float) -> str:
+        """Return the pool's problem, or "". Tries to start an estimator again if the last one did not start."""
+        longest_seconds = max((worker.busy_seconds() for worker in tuple(self._workers)), default=0.0)
         if longest_seconds > stuck_seconds:
             return f"an estimator has been busy with one picture for {longest_seconds:.0f} s"
-        failure = None if self._spare is None else self._spare.start_failure
-        if self._spare is None or failure is None:
+        failure = self._start_failure
+        if failure is None:
             return ""
-        self._end(self._spare)
-        self._spare = None
-        self._refill()
+        # A service that is not SERVING gets no stream that could show that it has recovered.
+        if self._retry is None or self._retry.done():
+            self._retry = asyncio.create_task(self._start_again())
         return f"an estimator did not start: {type(failure).__name__}: {failure}"
 
     async def close(self) -> None:
-        """End all workers and wait for their threads."""
-        workers, self._workers, self._spare = self._workers, set(), None
+        """End all estimators, and wait for them and for the threads."""
+        if self._retry is not None:
+            self._retry.cancel()
+        workers = tuple(self._workers)
         for worker in workers:
             worker.end()
         for worker in workers:
-            await asyncio.to_thread(worker.join)
+            await asyncio.wrap_future(worker.closed)
+        await asyncio.to_thread(self._threads.shutdown)
 
-    def _refill(self) -> EstimatorWorker:
-        if self._spare is None:
-            self._spare = self._made(self._default)
-        return self._spare
-
-    def _made(self, config: EstimatorConfig) -> EstimatorWorker:
-        worker = EstimatorWorker(config, self._make)
-        self._workers.add(worker)
-        return worker
-
-    def _end(self, worker: EstimatorWorker) -> None:
-        self._workers.discard(worker)
-        worker.end()
+    async def _start_again(self) -> None:
+        with suppress(Exception):  # it is kept as `_start_failure`
+            await self.warm_up()

@@ -24,6 +24,9 @@ from serving.pictures.background import Background
 MAX_SIDE_PX = 65_536
 """The largest side of a frame sent without a picture. No codec supports more."""
 
+MAX_POSE_STATE_BYTES = 2**16
+"""The largest `EstimateConfig.state`."""
+
 _SMALLEST_HEIGHT, _LARGEST_HEIGHT, _FARTHEST_POSITION = 1e-3, 10.0, 10.0
 """Limits of body stats, as fractions of the frame."""
 
@@ -33,6 +36,7 @@ _LATEST_SECONDS = math.nextafter(_SECONDS_RANGE[1] + 1, 0)
 
 BACKEND_TO_PROTO: Final = {
     PoseBackend.MEDIAPIPE: pose_pb2.POSE_BACKEND_MEDIAPIPE,
+    PoseBackend.MEDIAPIPE_SOLUTION: pose_pb2.POSE_BACKEND_MEDIAPIPE_SOLUTION,
     PoseBackend.OPENPOSE: pose_pb2.POSE_BACKEND_OPENPOSE,
     PoseBackend.RTMPOSE: pose_pb2.POSE_BACKEND_RTMPOSE,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ from dance.v1 import frame_pb2, pose_pb2
 
 from motion import skeleton
 from motion.frame import PictureEncoding
+from motion.people.person_tracking import DancerTracker
 from services.pose.estimator import Estimate
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
@@ -37,7 +39,7 @@ class NoMediaPipe:
     def __init__(self, *_: object) -> None:
         pass
 
-    def estimate(self, picture: object) -> Estimate:
+    def estimate(self, picture: object, time_s: float | None = None) -> Estimate:
         return Estimate([], -1, 0.001)
 
     def close(self) -> None:
@@ -66,6 +68,8 @@ async def answers(stub, *requests) -> list[pose_pb2.EstimateResponse]:
     return [response async for response in stub.Estimate(iter(requests), timeout=30)]
 
 
+OTHERS = struct.pack("<I16x", 16) + DancerTracker().state_after()
+"""A state of rtmpose."""
 LEFT, RIGHT = (12.0, 36.0, 16.0), (84.0, 116.0, 44.0)
 
 
@@ -97,6 +101,37 @@ async def test_people_are_distinguished_and_the_dancer_stays(tmp_path):
     assert found[2].people[0].person_id not in dancers
 
 
+async def test_people_keep_their_ids_in_another_stream(tmp_path):
+    """From the state of any answer, a new stream gives the rest of the answers, whatever its own dancer rule is."""
+    requests = [
+        frame(0, two_hands(RIGHT, LEFT)), frame(1, two_hands(LEFT, RIGHT)), frame(2, two_hands(RIGHT)),
+        frame(3, two_hands(LEFT, RIGHT)), frame(4, np.zeros((64, 128, 3), np.uint8)),
+    ]  # fmt: skip
+    left = pose_pb2.DancerSelection(nearest=pose_pb2.Point(x=0.2, y=0.2))
+    async with serving(Workshop(), **cards(tmp_path)) as stub:
+        _, *unbroken = await answers(stub, config(backend=OPENPOSE, dancer=left), *requests)
+        for taken in range(1, len(requests)):
+            state = unbroken[taken - 1].estimate.state_after
+            _, *rest = await answers(stub, config(backend=OPENPOSE, state=state), *requests[taken:])
+            for response in (*rest, *unbroken):
+                response.estimate.ClearField("compute_seconds")
+            assert rest == unbroken[taken:]
+    assert {response.estimate.dancer_index >= 0 for response in unbroken} == {True, False}
+
+
+async def test_a_followed_box_moves_to_another_stream(tmp_path):
+    """RTMPose without a detector searches where the people of the frame before were, also in a new stream."""
+    picture = np.zeros((240, 320, 3), np.uint8)
+    picture[84:96, 144:156] = 255
+    pictures = [frame(number, picture) for number in range(8)]
+    async with serving(Workshop(), **cards(tmp_path)) as stub:
+        _, *unbroken = await answers(stub, config(backend=RTMPOSE), *pictures)
+        state = unbroken[5].estimate.state_after
+        _, *rest = await answers(stub, config(backend=RTMPOSE, state=state), *pictures[6:])
+    assert [response.estimate.people for response in rest] == [response.estimate.people for response in unbroken[6:]]
+    assert all(response.estimate.people for response in rest)
+
+
 async def test_rtmpose_answers_whole_bodies(tmp_path):
     """Its detail is HOLISTIC, whatever was requested, and includes faces and hands."""
     picture = np.zeros((240, 320, 3), np.uint8)
@@ -125,6 +160,9 @@ async def test_the_server_s_default_backend_is_said(tmp_path):
     [
         ({"backend": RTMPOSE}, "UNIMPLEMENTED", "config.backend: RTMPOSE is not served here: POSE_RTMPOSE_CARD"),
         ({"dancer": pose_pb2.DancerSelection(centre=True)}, "UNIMPLEMENTED", "config.dancer.centre"),
+        ({"backend": OPENPOSE, "state": b"1"}, "INVALID_ARGUMENT", "config.state: is not a state of tracked people"),
+        ({"backend": OPENPOSE, "state": bytes(30)}, "INVALID_ARGUMENT", "config.state: is not a state of this version"),
+        ({"backend": OPENPOSE, "state": OTHERS}, "INVALID_ARGUMENT", "config.state: is a state of another backend"),
         (
             {"backend": OPENPOSE, "dancer": pose_pb2.DancerSelection(person_id=0)},
             "INVALID_ARGUMENT",

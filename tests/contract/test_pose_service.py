@@ -23,6 +23,7 @@ from motion import skeleton
 from motion.frame import Picture, PictureEncoding
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
+from services.pose.backends import EstimatorConfig
 from services.pose.estimator import Estimate, PoseRules
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
@@ -36,26 +37,32 @@ BODY_CONFIG = pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(detail=pos
 
 
 class FakeEstimator:
-    """Finds one person with the nose at (mean brightness, number of earlier pictures); no person in a black picture."""
+    """Finds one person with the nose at (mean brightness, number of earlier pictures); no person in a black picture.
 
-    def __init__(self, workshop: Workshop, detail: PoseDetail, rules: PoseRules) -> None:
+    Its state is the number of pictures, in digits.
+    """
+
+    def __init__(self, workshop: Workshop, detail: PoseDetail, rules: PoseRules, state: bytes) -> None:
+        if state and not state.isdigit():
+            raise ValueError("not a number of pictures")
         self.detail, self.rules = detail, rules
         self.threads = {threading.current_thread()}
-        self.pictures = 0
+        self.pictures = int(state or b"0")
         self.closed = threading.Event()
         self._workshop = workshop
 
-    def estimate(self, picture: Picture) -> Estimate:
+    def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
         self._workshop.open.wait(10)
         self.threads.add(threading.current_thread())
         number, self.pictures = self.pictures, self.pictures + 1
+        state = str(self.pictures).encode()
         if not picture.any():
-            return Estimate([], -1, 0.001)
+            return Estimate([], -1, 0.001, state_after=state)
         joints = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
         confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
         joints[skeleton.NOSE] = (picture.mean(), number)
         confidence[skeleton.NOSE] = 0.5
-        return Estimate([Pose(joints, confidence)], 0, 0.001)
+        return Estimate([Pose(joints, confidence)], 0, 0.001, state_after=state)
 
     def close(self) -> None:
         self.threads.add(threading.current_thread())
@@ -72,8 +79,8 @@ class Workshop:
     def __post_init__(self) -> None:
         self.open.set()
 
-    def make(self, detail: PoseDetail, rules: PoseRules) -> FakeEstimator:
-        self.made.append(FakeEstimator(self, detail, rules))
+    def make(self, config: EstimatorConfig, state: bytes) -> FakeEstimator:
+        self.made.append(FakeEstimator(self, config.detail, config.rules, state))
         return self.made[-1]
 
 
@@ -239,6 +246,42 @@ async def test_a_broken_picture_harms_only_its_own_frame():
     assert estimates[4].people[0].pose.y_px[skeleton.NOSE] == 1  # the second picture of the same estimator
 
 
+async def test_a_new_stream_continues_an_earlier_one():
+    """From any answer's state, another stream gives the rest of the answers, byte for byte; `accepted` has no state."""
+    requests = [frame(0, 10), frame(1, 20), frame(2, 0, PictureEncoding.PNG), frame(3, 30), frame(4, 40)]
+    requests[3].frame.picture.data = b"no picture"
+    async with serving(Workshop()) as stub:
+        _, *unbroken = await answers(stub, BODY_CONFIG, *requests)
+        for taken in range(1, len(requests)):
+            state = unbroken[taken - 1].estimate.state_after
+            config = pose_pb2.EstimateConfig(detail=pose_pb2.POSE_DETAIL_BODY, state=state)
+            accepted, *rest = await answers(stub, pose_pb2.EstimateRequest(config=config), *requests[taken:])
+            assert accepted.accepted.state == b""
+            for response in (*rest, *unbroken):
+                response.estimate.ClearField("compute_seconds")
+            assert rest == unbroken[taken:]
+    assert [response.estimate.state_after for response in unbroken] == [b"1", b"2", b"3", b"3", b"4"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "state", "said"),
+    [
+        (pose_pb2.POSE_BACKEND_MEDIAPIPE, b"x", "config.state: is not a number of pictures"),
+        (pose_pb2.POSE_BACKEND_MEDIAPIPE, b"1" * (2**16 + 1), "config.state: has 65537 bytes, at most 65536"),
+    ],
+)
+async def test_a_state_that_is_none_is_refused(backend, state, said):
+    """INVALID_ARGUMENT for config.state, before a frame is read; the service stays healthy."""
+    workshop = Workshop()
+    async with serving(workshop) as stub:
+        error = await refusal(
+            stub, pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(backend=backend, state=state))
+        )
+        assert len(await answers(stub, BODY_CONFIG, frame(0))) == 2
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (error.details() or "").startswith(said)
+
+
 async def test_what_comes_before_a_broken_contract_is_answered():
     """The frames before the faulty one are answered, then the stream ends."""
     async with serving(Workshop()) as stub:
@@ -264,13 +307,14 @@ async def test_a_full_service_refuses_and_recovers():
         assert len(await answers(stub, BODY_CONFIG, frame(0))) == 2
 
 
-async def test_every_stream_has_an_estimator_and_a_thread_of_its_own():
-    """Two concurrent streams count their own frames; an estimator stays in one thread and is closed with its stream."""
+@pytest.mark.parametrize("backend", [pose_pb2.POSE_BACKEND_MEDIAPIPE, pose_pb2.POSE_BACKEND_MEDIAPIPE_SOLUTION])
+async def test_every_stream_has_an_estimator_of_its_own(backend):
+    """Two streams count their own frames; an estimator is closed with its stream. The solution's has its own thread."""
     workshop = Workshop()
-    async with serving(workshop) as stub:
+    async with serving(workshop, estimating_threads=1) as stub:
         one, two = stub.Estimate(timeout=10), stub.Estimate(timeout=10)
         for stream in (one, two):
-            await stream.write(BODY_CONFIG)
+            await stream.write(pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(backend=backend)))
             await stream.read()
         for sequence in range(3):
             for stream, grey in ((one, 50), (two, 200)):
@@ -283,9 +327,10 @@ async def test_every_stream_has_an_estimator_and_a_thread_of_its_own():
             assert await stream.read() is grpc.aio.EOF
     used = [estimator for estimator in workshop.made if estimator.pictures]
     assert len(used) == 2
-    assert all(estimator.closed.wait(5) for estimator in workshop.made)  # each is closed in its own thread
+    assert all(estimator.closed.wait(5) for estimator in workshop.made)
     assert all(len(estimator.threads) == 1 for estimator in workshop.made)
-    assert not used[0].threads & used[1].threads
+    shared = backend == pose_pb2.POSE_BACKEND_MEDIAPIPE
+    assert (used[0].threads == used[1].threads) is shared
 
 
 async def test_a_cancelled_stream_frees_its_place_and_its_estimator():

@@ -6,7 +6,7 @@ import pytest
 from dance.v1 import pose_pb2, transfer_pb2
 from dance.v1.transfer_pb2 import FrameRemark
 
-from tests.pipeline.chain import Stack, configured, dance, raw_frame
+from tests.pipeline.chain import Stack, configured, dance, pose_frame, raw_frame
 from tests.pipeline.fake_stages import person
 
 OPENPOSE = pose_pb2.POSE_BACKEND_OPENPOSE
@@ -81,3 +81,21 @@ async def test_fit_body_looks_in_the_same_way(stack: Stack) -> None:
     assert (await call).frames == 3
     (told,) = stack.pose.configs
     assert (told.backend, told.dancer, told.detail) == (OPENPOSE, CENTRE, pose_pb2.POSE_DETAIL_BODY)
+
+
+async def test_what_the_clients_own_estimator_noted_is_said(stack: Stack) -> None:
+    """A client that sends poses gets the remarks, and the reason, that it would get from the pose stage."""
+    lost, changed, carried = (pose_frame(n, None if n == 1 else person()) for n in (1, 2, 3))
+    lost.frame.client_pose.dancer_lost = True
+    changed.frame.client_pose.dancer_changed = True
+    carried.frame.client_pose.face_and_hands_carried = True
+    _, answers = await dance(stack.stub, configured("ben"), pose_frame(0, person()), lost, changed, carried)
+    noted = (
+        FrameRemark.FRAME_REMARK_DANCER_LOST,
+        FrameRemark.FRAME_REMARK_DANCER_CHANGED,
+        FrameRemark.FRAME_REMARK_FACE_AND_HANDS_CARRIED,
+    )
+    assert [[remark for remark in answer.remarks if remark in noted] for answer in answers] == [
+        [], [noted[0]], [noted[1]], [noted[2]],
+    ]  # fmt: skip
+    assert answers[1].no_picture.detail == "the dancer is lost"

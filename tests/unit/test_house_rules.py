@@ -18,7 +18,7 @@ ALLOWED = {
     "training": {
         "motion", "serving", "video",
         "services.generator.network", "services.face.network",
-        "services.pose.estimator", "services.pose.mediapipe.estimator",
+        "services.pose.estimator", "services.pose.backends",
     },
     "client": {
         "motion", "serving", "training", "video",
@@ -29,7 +29,7 @@ ALLOWED = {
 ROOMS = {
     "motion": ("wardrobe", "people", "keypoint_files", "smoothing"),
     "serving": ("rpc", "inference", "actors", "pictures", "observability", "transport", "process"),
-    "services.pose": ("openpose", "rtmpose", "mediapipe", "models"),
+    "services.pose": ("openpose", "rtmpose", "mediapipe_solution", "mediapipe", "models"),
     "services.generator": ("triton",),
     "orchestrator": ("edge", "session", "stages", "stage_calls", "pipeline"),
     "training": (
@@ -37,8 +37,8 @@ ROOMS = {
         "footage_report", "data", "place", "process",
     ),
     "client": (
-        "commands", "doctor", "training", "transfer", "cluster", "poses", "local_stack", "media", "connection",
-        "terminal",
+        "commands", "doctor", "training", "transfer", "screens", "cluster", "poses", "local_stack", "media",
+        "connection", "terminal",
     ),
     "samples": ("renderer",),
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from motion import skeleton
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
-from services.pose.mediapipe.estimator import PoseEstimator
+from services.pose.backends import mediapipe_estimator
 
 _SMALL_TOES: Final = (skeleton.L_SMALL_TOE, skeleton.R_SMALL_TOE)
 _JOINTS: Final = np.arange(skeleton.JOINT_COUNT)
@@ -61,7 +62,7 @@ def detected(runs: Iterable[Iterable[Picture]]) -> list[list[Pose | None]]:
     """Detect poses, with face and hands, in runs of consecutive pictures, `[H, W, 3]` uint8 RGB; a tracker per run."""
     found = []
     for pictures in runs:
-        with PoseEstimator(PoseDetail.HOLISTIC) as estimator:
+        with closing(mediapipe_estimator(PoseDetail.HOLISTIC)) as estimator:
             found.append([estimator.estimate(picture).dancer for picture in pictures])
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -17,7 +18,7 @@ from motion.face_region import FaceRule, cut_face, face_region
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
-from services.pose.mediapipe.estimator import PoseEstimator
+from services.pose.backends import mediapipe_estimator
 from training.evaluation.sharpness import sharpness
 
 _BODY_MARGIN: Final = 0.08
@@ -205,7 +206,7 @@ def score_poses(runs: Iterable[Iterable[Picture]], asked: Sequence[Sequence[Pose
     """
     found: list[Pose | None] = []
     for pictures in runs:
-        with PoseEstimator(PoseDetail.HOLISTIC) as estimator:
+        with closing(mediapipe_estimator(PoseDetail.HOLISTIC)) as estimator:
             found += [estimator.estimate(picture).dancer for picture in pictures]
     poses = [pose for run in asked for pose in run]
     return PoseScores(

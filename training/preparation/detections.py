@@ -25,8 +25,8 @@ from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from motion.smoothing.median import MEDIAN_WINDOW_SECONDS, smoothed, window_half_frames
-from services.pose.estimator import Estimate
-from services.pose.mediapipe.estimator import PoseEstimator
+from services.pose.backends import mediapipe_estimator
+from services.pose.estimator import Estimate, PeopleEstimator
 from serving.process.atomic_files import written_whole
 from serving.process.memory import give_freed_back
 from training.data.plate import Mask
@@ -199,7 +199,7 @@ class _Look:
         """The arrays kept for each frame, by name."""
         rows: list[dict[str, Any]] = []
         with (
-            PoseEstimator(PoseDetail.HOLISTIC, with_mask=True) as estimator,
+            closing(mediapipe_estimator(PoseDetail.HOLISTIC, with_mask=True)) as estimator,
             closing(_estimated(estimator, pictures)) as estimates,
         ):
             for picture, estimate in estimates:
@@ -229,7 +229,7 @@ class _Look:
 
 
 def _estimated(
-    estimator: PoseEstimator, pictures: Iterable[Picture]
+    estimator: PeopleEstimator, pictures: Iterable[Picture]
 ) -> Generator[tuple[Picture, Estimate], None, None]:
     """Yield every picture with its estimate; the next one is looked at in a thread while the caller uses it."""
     with ThreadPoolExecutor(1, thread_name_prefix="poses") as thread:

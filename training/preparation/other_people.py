@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Final
 
 import cv2
@@ -13,8 +14,8 @@ from motion.crop import resized
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
+from services.pose.backends import mediapipe_estimator
 from services.pose.estimator import PoseRules
-from services.pose.mediapipe.estimator import PoseEstimator
 from training.data.plate import Mask, grown
 
 _RULES: Final = PoseRules(min_height_fraction=0.2)
@@ -38,7 +39,7 @@ def other_people(
     nor are those hidden by the person, or those who have become part of the plate.
     """
     found: list[Pose | None] = []
-    with PoseEstimator(PoseDetail.BODY, rules=_RULES, unrelated_pictures=True) as estimator:
+    with closing(mediapipe_estimator(PoseDetail.BODY, rules=_RULES, unrelated_pictures=True)) as estimator:
         for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
             height_px, width_px = picture.shape[:2]
             small = resized(mask, -(-width_px // _REDUCED), -(-height_px // _REDUCED))

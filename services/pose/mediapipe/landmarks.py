@@ -2,11 +2,12 @@
 
 `N` is MediaPipe's number of landmarks: 33 for a body, 478 for a refined face, 21 for a hand. MediaPipe's coordinates
 are fractions of the picture. It always returns all landmarks, and guesses those that are hidden or outside the picture.
+Landmarks are arrays `[N, 3]` float32: x, y and visibility. Only a body's have a visibility.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +24,6 @@ _CARRIED_PARTS: Final = (
     (skeleton.LEFT_HAND, np.array([skeleton.L_WRIST])),
     (skeleton.RIGHT_HAND, np.array([skeleton.R_WRIST])),
 )
-
-
-def landmarks_array(landmark_list: Any) -> Landmarks | None:
-    """Return MediaPipe's list as `[N, 3]` float32: x, y (fractions of the picture) and visibility. None stays None.
-
-    Only body landmarks have a visibility; for faces and hands it is 0.
-    """
-    if landmark_list is None:
-        return None
-    return np.array([(mark.x, mark.y, mark.visibility) for mark in landmark_list.landmark], np.float32)
 
 
 def body_pose(body: Landmarks, size: FrameSize, min_visibility: float) -> Pose:

@@ -62,11 +62,15 @@ class OpenPoseEstimator:
 
     Synchronous; used by one thread at a time. The first picture of each size compiles the network. The constructor
     processes a picture of a common size, and raises BadSettings if the card does not match its network.
+
+    state: nothing is remembered between pictures, so it is always empty. Raises ValueError for any other.
     """
 
     detail = PoseDetail.BODY
 
-    def __init__(self, model: OpenPoseModel) -> None:
+    def __init__(self, model: OpenPoseModel, state: bytes = b"") -> None:
+        if state:
+            raise ValueError("a state of another backend")
         self._model = model
         self._min_parts = min(MIN_PARTS, len(model.card.parts))
         self._network: tuple[FrameSize, Network] | None = None
@@ -74,7 +78,7 @@ class OpenPoseEstimator:
         with card_checked(model.card.name):
             self.estimate(np.full((*_GREY_SIDES, 3), 128, np.uint8))
 
-    def estimate(self, picture: Picture) -> Estimate:
+    def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
         """Find the people in the next picture, `[H, W, 3]` uint8 RGB. The one with the highest score is the dancer."""
         started = time.perf_counter()
         size = FrameSize(picture.shape[1], picture.shape[0])

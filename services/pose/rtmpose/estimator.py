@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion.frame import FrameSize, Picture
-from motion.pose import Pose
+from motion.pose import MAX_POSITION_PX, Pose
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, Spent
 from services.pose.models.card import WHOLE_BODY_POINTS, DetectorFacts, InputFacts, RtmPoseCard
@@ -32,6 +32,7 @@ _BOX_ROOM: Final = 1.25
 _MOST_PEOPLE: Final = 20
 _FILL: Final = 114
 """Grey level of the padding around the detector's picture, as in its training."""
+_BOX_BYTES: Final = 16
 _SAME_PERSON_OVERLAP: Final = 0.6
 
 
@@ -54,27 +55,31 @@ class RtmPoseEstimator:
     and each later picture is searched where the people of the previous one were, or as a whole if there were none.
     Synchronous; used by one thread at a time. The constructor raises BadSettings if the card does not match its
     network.
+
+    state: the `state_after` of another estimator: without a detector, the people's boxes. Raises ValueError, whose text
+    follows "is", for a state that is none.
     """
 
     detail = PoseDetail.HOLISTIC
 
-    def __init__(self, model: RtmPoseModel) -> None:
+    def __init__(self, model: RtmPoseModel, state: bytes = b"") -> None:
+        last = _boxes_from(state)
         self._model = model
         self._network = model.file.network((1, 3, model.card.height_px, model.card.width_px))
         self._detector: Network | None = None
         if model.detector is not None and model.card.detector is not None:
             side_px = model.card.detector.side_px
             self._detector = model.detector.network((1, 3, side_px, side_px))
-        self._last: list[Pose] = []
+        self._last: list[NDArray[np.float32]] = []
         self.spent = Spent()
         self._network_seconds = self._prepare_seconds = 0.0
         with card_checked(model.card.name):
             blank = np.full((64, 64, 3), 128, np.uint8)
             self.estimate(blank)
             self._points(blank, np.array([[0, 0, 64, 64]], np.float32))
-        self._last = []
+        self._last = last
 
-    def estimate(self, picture: Picture) -> Estimate:
+    def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
         """Find the people in the next picture, `[H, W, 3]` uint8 RGB. The first one is the dancer."""
         started = time.perf_counter()
         self._network_seconds = self._prepare_seconds = 0.0
@@ -86,9 +91,10 @@ class RtmPoseEstimator:
             min_confidence = self._model.card.min_confidence
             found = [whole_body_pose(*one, size, min_confidence) for one in zip(points_px, scores, strict=True)]
             people = [pose for pose in found if pose.confidence.any()]
-        self._last = people
+        self._last = [] if self._detector is not None else [_box_of(pose) for pose in people]
         self.spent = Spent(self._prepare_seconds, self._network_seconds)
-        return Estimate(people, 0 if people else -1, time.perf_counter() - started)
+        state = b"".join(box.astype("<f4").tobytes() for box in self._last)
+        return Estimate(people, 0 if people else -1, time.perf_counter() - started, state_after=state)
 
     def close(self) -> None:
         """Forget where people were."""
@@ -98,7 +104,7 @@ class RtmPoseEstimator:
         facts = self._model.card.detector
         if facts is not None and self._detector is not None:
             return self._detected(picture, facts, self._detector)
-        boxes = apart([_box_of(pose) for pose in self._last])
+        boxes = apart(self._last)
         return boxes if len(boxes) else np.array([[0, 0, size.width_px, size.height_px]], np.float32)
 
     def _detected(self, picture: Picture, facts: DetectorFacts, detector: Network) -> Boxes:
@@ -180,6 +186,16 @@ def _overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     shared = float(np.prod(np.maximum(sides, 0)))
     whole = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - shared
     return shared / whole if whole > 0 else 1.0
+
+
+def _boxes_from(state: bytes) -> list[NDArray[np.float32]]:
+    """Return the boxes in a state. Raises ValueError."""
+    if len(state) % _BOX_BYTES or len(state) > _MOST_PEOPLE * _BOX_BYTES:
+        raise ValueError(f"a state with {len(state)} bytes of boxes, expected {_BOX_BYTES} for each person")
+    boxes = np.frombuffer(state, "<f4").reshape(-1, 4).astype(np.float32)
+    if not (np.abs(boxes) <= MAX_POSITION_PX).all() or (boxes[:, :2] > boxes[:, 2:]).any():  # NaN is not
+        raise ValueError("a state with boxes that are none")
+    return list(boxes)
 
 
 def _box_of(pose: Pose) -> NDArray[np.float32]:

@@ -180,7 +180,8 @@ class Breakable(transfer_pb2_grpc.TransferServiceServicer):
                         pass
                     self.parted += 1  # the contract requires clients to half-close
                     return
-            last, state = frame.sequence, hashlib.sha256(state + frame.picture.data).digest()
+            sent = frame.picture.data or frame.client_pose.SerializeToString()
+            last, state = frame.sequence, hashlib.sha256(state + sent).digest()
             answered += 1
             answer = transfer_pb2.TransferAnswer(sequence=last, picture=_picture(state))
             if config.checkpoint_every_frames and answered % config.checkpoint_every_frames == 0:

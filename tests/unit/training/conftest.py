@@ -120,7 +120,7 @@ def tiny() -> Preset:
 
 @dataclass
 class FakeEstimator:
-    """In the place of `PoseEstimator`: finds the same person in every bright picture, and counts its pictures."""
+    """In the place of `mediapipe_estimator`: finds the same person in every bright picture, and counts its pictures."""
 
     looked: int = 0
     started: int = 0
@@ -130,10 +130,7 @@ class FakeEstimator:
         self.started += 1
         return self
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *reason):
+    def close(self):
         return None
 
     def estimate(self, picture):
@@ -146,9 +143,9 @@ class FakeEstimator:
 @pytest.fixture
 def fake_estimator(monkeypatch) -> FakeEstimator:
     fake = FakeEstimator()
-    monkeypatch.setattr("training.preparation.detections.PoseEstimator", fake)
-    monkeypatch.setattr("training.evaluation.metrics.PoseEstimator", fake)
-    monkeypatch.setattr("training.preparation.other_people.PoseEstimator", FakeEstimator(alone=True))
+    monkeypatch.setattr("training.preparation.detections.mediapipe_estimator", fake)
+    monkeypatch.setattr("training.evaluation.metrics.mediapipe_estimator", fake)
+    monkeypatch.setattr("training.preparation.other_people.mediapipe_estimator", FakeEstimator(alone=True))
     return fake
 
 

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     presets.PRESETS["tiny"] = lambda: replace(tiny_preset(), minutes=minutes)
     work = next((Path(word.removeprefix("--work=")) for word in arguments if word.startswith("--work=")), Path("work"))
     setattr(preset_setup, "prepare", lambda *given, **options: walking_bar(work))  # noqa: B010
-    setattr(metrics, "PoseEstimator", FakeEstimator())  # noqa: B010
+    setattr(metrics, "mediapipe_estimator", FakeEstimator())  # noqa: B010
     if "--fail" in arguments:
         body_learner.BodyLearner.step = _break  # type: ignore[method-assign,assignment]
     if "--full" in arguments:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from motion.frame import Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
-from services.pose.mediapipe.estimator import PoseEstimator
+from services.pose.backends import mediapipe_estimator
 from training.evaluation.metrics import missed_joints, pose_distance, share
 from training.evaluation.second_heads import second_heads
 
@@ -63,7 +64,7 @@ def score_unseen(
     """
     if not poses:
         return None
-    with PoseEstimator(PoseDetail.BODY, unrelated_pictures=True) as estimator:
+    with closing(mediapipe_estimator(PoseDetail.BODY, unrelated_pictures=True)) as estimator:
         found = [estimator.estimate(picture).dancer for picture in pictures]
     each = {
         name: None if other is None else pose_distance(pose, other)

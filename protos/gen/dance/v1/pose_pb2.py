@@ -15,17 +15,17 @@ _sym_db = _symbol_database.Default()
 from dance.v1 import frame_pb2 as dance_dot_v1_dot_frame__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x64\x61nce/v1/pose.proto\x12\x08\x64\x61nce.v1\x1a\x14\x64\x61nce/v1/frame.proto\"6\n\x04Pose\x12\x0c\n\x04x_px\x18\x01 \x03(\x02\x12\x0c\n\x04y_px\x18\x02 \x03(\x02\x12\x12\n\nconfidence\x18\x03 \x03(\x02\"9\n\x06Person\x12\x1c\n\x04pose\x18\x01 \x01(\x0b\x32\x0e.dance.v1.Pose\x12\x11\n\tperson_id\x18\x02 \x01(\r\"w\n\x0f\x44\x61ncerSelection\x12\x11\n\x07largest\x18\x01 \x01(\x08H\x00\x12\x10\n\x06\x63\x65ntre\x18\x02 \x01(\x08H\x00\x12\"\n\x07nearest\x18\x03 \x01(\x0b\x32\x0f.dance.v1.PointH\x00\x12\x13\n\tperson_id\x18\x04 \x01(\rH\x00\x42\x06\n\x04rule\"\x1d\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"\xa9\x01\n\x0e\x45stimateConfig\x12&\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0e\x32\x15.dance.v1.PoseBackend\x12$\n\x06\x64\x65tail\x18\x02 \x01(\x0e\x32\x14.dance.v1.PoseDetail\x12)\n\x06\x64\x61ncer\x18\x03 \x01(\x0b\x32\x19.dance.v1.DancerSelection\x12\x1e\n\x16\x66\x61\x63\x65_and_hands_every_n\x18\x04 \x01(\r\"j\n\x0f\x45stimateRequest\x12*\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.dance.v1.EstimateConfigH\x00\x12 \n\x05\x66rame\x18\x02 \x01(\x0b\x32\x0f.dance.v1.FrameH\x00\x42\t\n\x07request\"\xf4\x01\n\x08\x45stimate\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12 \n\x06people\x18\x02 \x03(\x0b\x32\x10.dance.v1.Person\x12\x14\n\x0c\x64\x61ncer_index\x18\x03 \x01(\x05\x12\x10\n\x08width_px\x18\x04 \x01(\r\x12\x11\n\theight_px\x18\x05 \x01(\r\x12\x17\n\x0f\x63ompute_seconds\x18\x06 \x01(\x01\x12\x1e\n\x16\x66\x61\x63\x65_and_hands_carried\x18\x07 \x01(\x08\x12\x13\n\x0b\x62\x61\x64_picture\x18\x08 \x01(\t\x12\x13\n\x0b\x64\x61ncer_lost\x18\t \x01(\x08\x12\x16\n\x0e\x64\x61ncer_changed\x18\n \x01(\x08\"t\n\x10\x45stimateResponse\x12,\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x18.dance.v1.EstimateConfigH\x00\x12&\n\x08\x65stimate\x18\x02 \x01(\x0b\x32\x12.dance.v1.EstimateH\x00\x42\n\n\x08response*|\n\x0bPoseBackend\x12\x1c\n\x18POSE_BACKEND_UNSPECIFIED\x10\x00\x12\x1a\n\x16POSE_BACKEND_MEDIAPIPE\x10\x01\x12\x19\n\x15POSE_BACKEND_OPENPOSE\x10\x02\x12\x18\n\x14POSE_BACKEND_RTMPOSE\x10\x03*o\n\nPoseDetail\x12\x1b\n\x17POSE_DETAIL_UNSPECIFIED\x10\x00\x12\x14\n\x10POSE_DETAIL_BODY\x10\x01\x12\x18\n\x14POSE_DETAIL_HOLISTIC\x10\x02\x12\x14\n\x10POSE_DETAIL_LIVE\x10\x03\x32T\n\x0bPoseService\x12\x45\n\x08\x45stimate\x12\x19.dance.v1.EstimateRequest\x1a\x1a.dance.v1.EstimateResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x64\x61nce/v1/pose.proto\x12\x08\x64\x61nce.v1\x1a\x14\x64\x61nce/v1/frame.proto\"6\n\x04Pose\x12\x0c\n\x04x_px\x18\x01 \x03(\x02\x12\x0c\n\x04y_px\x18\x02 \x03(\x02\x12\x12\n\nconfidence\x18\x03 \x03(\x02\"9\n\x06Person\x12\x1c\n\x04pose\x18\x01 \x01(\x0b\x32\x0e.dance.v1.Pose\x12\x11\n\tperson_id\x18\x02 \x01(\r\"w\n\x0f\x44\x61ncerSelection\x12\x11\n\x07largest\x18\x01 \x01(\x08H\x00\x12\x10\n\x06\x63\x65ntre\x18\x02 \x01(\x08H\x00\x12\"\n\x07nearest\x18\x03 \x01(\x0b\x32\x0f.dance.v1.PointH\x00\x12\x13\n\tperson_id\x18\x04 \x01(\rH\x00\x42\x06\n\x04rule\"\x1d\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"\xb8\x01\n\x0e\x45stimateConfig\x12&\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0e\x32\x15.dance.v1.PoseBackend\x12$\n\x06\x64\x65tail\x18\x02 \x01(\x0e\x32\x14.dance.v1.PoseDetail\x12)\n\x06\x64\x61ncer\x18\x03 \x01(\x0b\x32\x19.dance.v1.DancerSelection\x12\x1e\n\x16\x66\x61\x63\x65_and_hands_every_n\x18\x04 \x01(\r\x12\r\n\x05state\x18\x05 \x01(\x0c\"j\n\x0f\x45stimateRequest\x12*\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.dance.v1.EstimateConfigH\x00\x12 \n\x05\x66rame\x18\x02 \x01(\x0b\x32\x0f.dance.v1.FrameH\x00\x42\t\n\x07request\"\x89\x02\n\x08\x45stimate\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12 \n\x06people\x18\x02 \x03(\x0b\x32\x10.dance.v1.Person\x12\x14\n\x0c\x64\x61ncer_index\x18\x03 \x01(\x05\x12\x10\n\x08width_px\x18\x04 \x01(\r\x12\x11\n\theight_px\x18\x05 \x01(\r\x12\x17\n\x0f\x63ompute_seconds\x18\x06 \x01(\x01\x12\x1e\n\x16\x66\x61\x63\x65_and_hands_carried\x18\x07 \x01(\x08\x12\x13\n\x0b\x62\x61\x64_picture\x18\x08 \x01(\t\x12\x13\n\x0b\x64\x61ncer_lost\x18\t \x01(\x08\x12\x16\n\x0e\x64\x61ncer_changed\x18\n \x01(\x08\x12\x13\n\x0bstate_after\x18\x0b \x01(\x0c\"t\n\x10\x45stimateResponse\x12,\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x18.dance.v1.EstimateConfigH\x00\x12&\n\x08\x65stimate\x18\x02 \x01(\x0b\x32\x12.dance.v1.EstimateH\x00\x42\n\n\x08response*\xa1\x01\n\x0bPoseBackend\x12\x1c\n\x18POSE_BACKEND_UNSPECIFIED\x10\x00\x12\x1a\n\x16POSE_BACKEND_MEDIAPIPE\x10\x01\x12\x19\n\x15POSE_BACKEND_OPENPOSE\x10\x02\x12\x18\n\x14POSE_BACKEND_RTMPOSE\x10\x03\x12#\n\x1fPOSE_BACKEND_MEDIAPIPE_SOLUTION\x10\x04*o\n\nPoseDetail\x12\x1b\n\x17POSE_DETAIL_UNSPECIFIED\x10\x00\x12\x14\n\x10POSE_DETAIL_BODY\x10\x01\x12\x18\n\x14POSE_DETAIL_HOLISTIC\x10\x02\x12\x14\n\x10POSE_DETAIL_LIVE\x10\x03\x32T\n\x0bPoseService\x12\x45\n\x08\x45stimate\x12\x19.dance.v1.EstimateRequest\x1a\x1a.dance.v1.EstimateResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dance.v1.pose_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_POSEBACKEND']._serialized_start=967
-  _globals['_POSEBACKEND']._serialized_end=1091
-  _globals['_POSEDETAIL']._serialized_start=1093
-  _globals['_POSEDETAIL']._serialized_end=1204
+  _globals['_POSEBACKEND']._serialized_start=1004
+  _globals['_POSEBACKEND']._serialized_end=1165
+  _globals['_POSEDETAIL']._serialized_start=1167
+  _globals['_POSEDETAIL']._serialized_end=1278
   _globals['_POSE']._serialized_start=55
   _globals['_POSE']._serialized_end=109
   _globals['_PERSON']._serialized_start=111
@@ -35,13 +35,13 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_POINT']._serialized_start=291
   _globals['_POINT']._serialized_end=320
   _globals['_ESTIMATECONFIG']._serialized_start=323
-  _globals['_ESTIMATECONFIG']._serialized_end=492
-  _globals['_ESTIMATEREQUEST']._serialized_start=494
-  _globals['_ESTIMATEREQUEST']._serialized_end=600
-  _globals['_ESTIMATE']._serialized_start=603
-  _globals['_ESTIMATE']._serialized_end=847
-  _globals['_ESTIMATERESPONSE']._serialized_start=849
-  _globals['_ESTIMATERESPONSE']._serialized_end=965
-  _globals['_POSESERVICE']._serialized_start=1206
-  _globals['_POSESERVICE']._serialized_end=1290
+  _globals['_ESTIMATECONFIG']._serialized_end=507
+  _globals['_ESTIMATEREQUEST']._serialized_start=509
+  _globals['_ESTIMATEREQUEST']._serialized_end=615
+  _globals['_ESTIMATE']._serialized_start=618
+  _globals['_ESTIMATE']._serialized_end=883
+  _globals['_ESTIMATERESPONSE']._serialized_start=885
+  _globals['_ESTIMATERESPONSE']._serialized_end=1001
+  _globals['_POSESERVICE']._serialized_start=1280
+  _globals['_POSESERVICE']._serialized_end=1364
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,7 @@ class PoseBackend(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     POSE_BACKEND_MEDIAPIPE: _ClassVar[PoseBackend]
     POSE_BACKEND_OPENPOSE: _ClassVar[PoseBackend]
     POSE_BACKEND_RTMPOSE: _ClassVar[PoseBackend]
+    POSE_BACKEND_MEDIAPIPE_SOLUTION: _ClassVar[PoseBackend]
 
 class PoseDetail(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -24,6 +25,7 @@ POSE_BACKEND_UNSPECIFIED: PoseBackend
 POSE_BACKEND_MEDIAPIPE: PoseBackend
 POSE_BACKEND_OPENPOSE: PoseBackend
 POSE_BACKEND_RTMPOSE: PoseBackend
+POSE_BACKEND_MEDIAPIPE_SOLUTION: PoseBackend
 POSE_DETAIL_UNSPECIFIED: PoseDetail
 POSE_DETAIL_BODY: PoseDetail
 POSE_DETAIL_HOLISTIC: PoseDetail
@@ -68,16 +70,18 @@ class Point(_message.Message):
     def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ...) -> None: ...
 
 class EstimateConfig(_message.Message):
-    __slots__ = ("backend", "detail", "dancer", "face_and_hands_every_n")
+    __slots__ = ("backend", "detail", "dancer", "face_and_hands_every_n", "state")
     BACKEND_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     DANCER_FIELD_NUMBER: _ClassVar[int]
     FACE_AND_HANDS_EVERY_N_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     backend: PoseBackend
     detail: PoseDetail
     dancer: DancerSelection
     face_and_hands_every_n: int
-    def __init__(self, backend: _Optional[_Union[PoseBackend, str]] = ..., detail: _Optional[_Union[PoseDetail, str]] = ..., dancer: _Optional[_Union[DancerSelection, _Mapping]] = ..., face_and_hands_every_n: _Optional[int] = ...) -> None: ...
+    state: bytes
+    def __init__(self, backend: _Optional[_Union[PoseBackend, str]] = ..., detail: _Optional[_Union[PoseDetail, str]] = ..., dancer: _Optional[_Union[DancerSelection, _Mapping]] = ..., face_and_hands_every_n: _Optional[int] = ..., state: _Optional[bytes] = ...) -> None: ...
 
 class EstimateRequest(_message.Message):
     __slots__ = ("config", "frame")
@@ -88,7 +92,7 @@ class EstimateRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[EstimateConfig, _Mapping]] = ..., frame: _Optional[_Union[_frame_pb2.Frame, _Mapping]] = ...) -> None: ...
 
 class Estimate(_message.Message):
-    __slots__ = ("sequence", "people", "dancer_index", "width_px", "height_px", "compute_seconds", "face_and_hands_carried", "bad_picture", "dancer_lost", "dancer_changed")
+    __slots__ = ("sequence", "people", "dancer_index", "width_px", "height_px", "compute_seconds", "face_and_hands_carried", "bad_picture", "dancer_lost", "dancer_changed", "state_after")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     PEOPLE_FIELD_NUMBER: _ClassVar[int]
     DANCER_INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +103,7 @@ class Estimate(_message.Message):
     BAD_PICTURE_FIELD_NUMBER: _ClassVar[int]
     DANCER_LOST_FIELD_NUMBER: _ClassVar[int]
     DANCER_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    STATE_AFTER_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     people: _containers.RepeatedCompositeFieldContainer[Person]
     dancer_index: int
@@ -109,7 +114,8 @@ class Estimate(_message.Message):
     bad_picture: str
     dancer_lost: bool
     dancer_changed: bool
-    def __init__(self, sequence: _Optional[int] = ..., people: _Optional[_Iterable[_Union[Person, _Mapping]]] = ..., dancer_index: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., compute_seconds: _Optional[float] = ..., face_and_hands_carried: bool = ..., bad_picture: _Optional[str] = ..., dancer_lost: bool = ..., dancer_changed: bool = ...) -> None: ...
+    state_after: bytes
+    def __init__(self, sequence: _Optional[int] = ..., people: _Optional[_Iterable[_Union[Person, _Mapping]]] = ..., dancer_index: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., compute_seconds: _Optional[float] = ..., face_and_hands_carried: bool = ..., bad_picture: _Optional[str] = ..., dancer_lost: bool = ..., dancer_changed: bool = ..., state_after: _Optional[bytes] = ...) -> None: ...
 
 class EstimateResponse(_message.Message):
     __slots__ = ("accepted", "estimate")

@@ -29,10 +29,10 @@ class PoseServiceServicer(object):
     def Estimate(self, request_iterator, context):
         """Estimate answers every frame once, in the order sent, and ends when the requests end. A frame without a person is
         answered without people, and a frame that does not decode with `bad_picture`: these are facts about the frame, not
-        errors of the stream. Each stream has its own tracker, so a new stream selects the dancer again. INVALID_ARGUMENT:
-        the first request is not a config, a later one is not a frame, or sequences do not increase. UNIMPLEMENTED: this
-        server does not support the backend or the dancer rule. RESOURCE_EXHAUSTED: the maximum number of streams is open.
-        DEADLINE_EXCEEDED: the client sent or read nothing for longer than allowed.
+        errors of the stream. Each stream has its own tracker, whose state travels with every answer. INVALID_ARGUMENT: the
+        first request is not a config, its state is not one of this backend's, a later request is not a frame, or sequences
+        do not increase. UNIMPLEMENTED: this server does not support the backend or the dancer rule. RESOURCE_EXHAUSTED: the
+        maximum number of streams is open. DEADLINE_EXCEEDED: the client sent or read nothing for longer than allowed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -188,12 +188,18 @@ class TransferAccepted(_message.Message):
     def __init__(self, config: _Optional[_Union[TransferConfig, _Mapping]] = ..., limits: _Optional[_Union[SessionLimits, _Mapping]] = ..., server_version: _Optional[str] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., generator_precision: _Optional[str] = ..., rungs: _Optional[_Iterable[_Union[Rung, _Mapping]]] = ...) -> None: ...
 
 class ClientPose(_message.Message):
-    __slots__ = ("pose", "size")
+    __slots__ = ("pose", "size", "face_and_hands_carried", "dancer_lost", "dancer_changed")
     POSE_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
+    FACE_AND_HANDS_CARRIED_FIELD_NUMBER: _ClassVar[int]
+    DANCER_LOST_FIELD_NUMBER: _ClassVar[int]
+    DANCER_CHANGED_FIELD_NUMBER: _ClassVar[int]
     pose: _pose_pb2.Pose
     size: _normalize_pb2.FrameSize
-    def __init__(self, pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ...) -> None: ...
+    face_and_hands_carried: bool
+    dancer_lost: bool
+    dancer_changed: bool
+    def __init__(self, pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., face_and_hands_carried: bool = ..., dancer_lost: bool = ..., dancer_changed: bool = ...) -> None: ...
 
 class TransferFrame(_message.Message):
     __slots__ = ("sequence", "captured_at", "picture", "client_pose")

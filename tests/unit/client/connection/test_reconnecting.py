@@ -13,9 +13,10 @@ from client.errors import ServerError
 from client.media.source import Source
 from client.terminal.display import Display
 from client.terminal.signals import Interrupts
+from client.transfer.body_pass import fit
 from client.transfer.job import TransferJob
 from client.transfer.report import TransferReport, show_report
-from client.transfer.run import fit, transfer
+from client.transfer.run import transfer
 from tests.unit.client.breakable import Breakable, Mishap, breakable
 from video.reader import VideoReader
 

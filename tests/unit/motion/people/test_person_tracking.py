@@ -125,6 +125,19 @@ def test_known_numbers_are_kept():
     assert (result.person_ids, result.dancer_index) == ((4, 9), 1)
 
 
+def test_a_crowd_does_not_grow_without_end():
+    """Only the last 128 people are remembered, and the dancer among them stays."""
+    tracker = DancerTracker(DancerChoice(DancerRule.PERSON, person_id=1))
+    dancer = standing(300)
+    for number in range(60):
+        # Each pair appears for one frame, far from the others, and is remembered for three seconds.
+        others = [standing(10_000 * (3 * number + place)) for place in range(1, 4)]
+        result = tracker.track([dancer, *others], SIZE, number * FRAME_SECONDS)
+        assert result.person_ids[result.dancer_index] == 1
+    assert len(tracker.state_after()) < 2**16
+    assert result.person_ids == (1, 179, 180, 181)
+
+
 @pytest.mark.parametrize("nonsense", [{"min_similarity": 0}, {"remember_seconds": -1}, {"confirm_frames": 0}])
 def test_invalid_tracking_rules_are_rejected(nonsense):
     """The error names the invalid field."""

@@ -64,7 +64,7 @@ def test_quality_has_all_that_the_gate_compares(prepared, tiny, fake_estimator, 
     """One call measures sharpness, likeness, poses, flicker and the poses that the footage lacks, by name."""
     held_out = HeldOut(prepared, split_footage([True] * len(prepared)), tiny)
     real: list[list[Picture]] = [[prepared.pictures[frame] for frame in run] for run in held_out.runs]
-    monkeypatch.setattr("training.evaluation.unseen_poses.scores.PoseEstimator", fake_estimator)
+    monkeypatch.setattr("training.evaluation.unseen_poses.scores.mediapipe_estimator", fake_estimator)
     quality = held_out.quality(real, held_out.posing(lambda label, previous: prepared.pictures[0]))
     assert quality["held_out"]["sharpness"] == pytest.approx(1)
     assert quality["flicker"]["ratio"] is None or quality["flicker"]["ratio"] == pytest.approx(1)

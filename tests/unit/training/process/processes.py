@@ -208,9 +208,9 @@ def noted_job(folder: Path, rank: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["training.preparation.detections"].PoseEstimator = FakeEstimator()  # type: ignore[attr-defined]
-    sys.modules["training.preparation.other_people"].PoseEstimator = FakeEstimator(alone=True)  # type: ignore[attr-defined]
-    sys.modules["training.evaluation.metrics"].PoseEstimator = FakeEstimator()  # type: ignore[attr-defined]
+    sys.modules["training.preparation.detections"].mediapipe_estimator = FakeEstimator()  # type: ignore[attr-defined]
+    sys.modules["training.preparation.other_people"].mediapipe_estimator = FakeEstimator(alone=True)  # type: ignore[attr-defined]
+    sys.modules["training.evaluation.metrics"].mediapipe_estimator = FakeEstimator()  # type: ignore[attr-defined]
     resume(Path(sys.argv[1]))
     together(Path(sys.argv[1]))
     job_together(Path(sys.argv[1]) / "job")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 from motion import skeleton
 from motion.frame import FrameSize
 from motion.pose import Pose
-from services.pose.mediapipe.landmarks import body_extent_px, body_pose, carried, landmarks_array, with_face_and_hands
+from services.pose.mediapipe.landmarks import body_extent_px, body_pose, carried, with_face_and_hands
 
 SIZE = FrameSize(200, 100)
 
@@ -20,15 +18,6 @@ def body_landmarks() -> NDArray[np.float32]:
     """`[33, 3]`: landmark i at x = i / 100, y = i / 50, fully visible."""
     count = np.arange(33, dtype=np.float32)
     return np.stack([count / 100, count / 50, np.ones(33, np.float32)], axis=1)
-
-
-def test_a_list_becomes_an_array_and_none_stays_none():
-    """A landmark list becomes [N, 3]; None stays None."""
-    marks = SimpleNamespace(landmark=[SimpleNamespace(x=0.25, y=0.5, visibility=0.75)] * 2)
-    array = landmarks_array(marks)
-    assert array is not None
-    np.testing.assert_allclose(array, [[0.25, 0.5, 0.75]] * 2)
-    assert landmarks_array(None) is None
 
 
 def test_left_and_right_are_the_persons_own():

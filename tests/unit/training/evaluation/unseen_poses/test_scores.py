@@ -17,21 +17,10 @@ def finds(monkeypatch):
 
     def set_to(found):
         poses = iter(found)
-        detector = SimpleNamespace(estimate=lambda picture: SimpleNamespace(dancer=next(poses)))
-        monkeypatch.setattr(unseen_scores, "PoseEstimator", lambda *_, **__: Entered(detector))
+        detector = SimpleNamespace(estimate=lambda picture: SimpleNamespace(dancer=next(poses)), close=lambda: None)
+        monkeypatch.setattr(unseen_scores, "mediapipe_estimator", lambda *_, **__: detector)
 
     return set_to
-
-
-class Entered:
-    def __init__(self, value):
-        self._value = value
-
-    def __enter__(self):
-        return self._value
-
-    def __exit__(self, *error):
-        return None
 
 
 def without(pose, joint):

@@ -1,4 +1,4 @@
-"""`PoseEstimator`: finds the person in each picture of a video with MediaPipe."""
+"""`SolutionEstimator`: finds the person in each picture of a video with the solution in MediaPipe's wheel."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ from motion.frame import FrameSize, Picture
 from motion.pose import Pose
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, PoseRules, Spent
-from services.pose.mediapipe.landmarks import body_extent_px, body_pose, carried, landmarks_array, with_face_and_hands
-from services.pose.mediapipe.stderr_filter import first_person_chatter_dropped, person_seen, startup_chatter_dropped
+from services.pose.mediapipe.landmarks import Landmarks, body_extent_px, body_pose, carried, with_face_and_hands
+from services.pose.mediapipe_solution.stderr_filter import (
+    first_person_chatter_dropped,
+    person_seen,
+    startup_chatter_dropped,
+)
+from serving.process.memory import give_freed_back
 
 
-class PoseEstimator:
-    """MediaPipe's backend, which finds one person.
+class SolutionEstimator:
+    """MediaPipe's own tracking, which finds one person.
 
     One tracker for the pictures of one video, in order. Synchronous; used by one thread at a time.
 
-    unrelated_pictures: the pictures are not a video; detect in each of them and do not track.
+    unrelated_pictures: the pictures are not a video; detect in each of them and do not track. state: MediaPipe's graphs
+    do not say their state, so it is always empty; raises ValueError for any other.
 
     MediaPipe's models (complexity 1) come with its wheel; nothing is downloaded. The constructor starts the graphs,
     which takes up to half a second. Close the estimator, or use it as a context manager.
@@ -37,7 +43,10 @@ class PoseEstimator:
         rules: PoseRules | None = None,
         with_mask: bool = False,
         unrelated_pictures: bool = False,
+        state: bytes = b"",
     ) -> None:
+        if state:
+            raise ValueError("a state of another backend")
         self._unrelated_pictures = unrelated_pictures
         self.detail = detail
         self.rules = PoseRules() if rules is None else rules
@@ -53,7 +62,7 @@ class PoseEstimator:
                 mask = with_mask and detail is PoseDetail.HOLISTIC
                 self._holistic = self._started(Holistic, mask=mask, refine_face_landmarks=True)
 
-    def estimate(self, picture: Picture) -> Estimate:
+    def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
         """Find the person in the next picture, `[H, W, 3]` uint8 RGB. A picture without a person is not an error."""
         started = time.perf_counter()
         size = FrameSize(picture.shape[1], picture.shape[0])
@@ -79,11 +88,15 @@ class PoseEstimator:
         return Estimate([pose], 0, time.perf_counter() - started, was_carried, mask)
 
     def close(self) -> None:
-        """Close the trackers; a second call does nothing."""
+        """Close the trackers, and return their memory to the system; a second call does nothing."""
+        if not self._trackers:
+            return
         while self._trackers:
             self._trackers.pop().close()
+        # The process would otherwise keep the hundred megabytes of the graphs' networks and buffers.
+        give_freed_back()
 
-    def __enter__(self) -> PoseEstimator:
+    def __enter__(self) -> SolutionEstimator:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -118,6 +131,16 @@ class PoseEstimator:
         self._detected = _completed(pose, self._holistic.process(picture), size)
         self._frames_since_detection = 0
         return self._detected, False
+
+
+def landmarks_array(landmark_list: Any) -> Landmarks | None:
+    """Return MediaPipe's list as `[N, 3]` float32: x, y (fractions of the picture) and visibility. None stays None.
+
+    Only body landmarks have a visibility; for faces and hands it is 0.
+    """
+    if landmark_list is None:
+        return None
+    return np.array([(mark.x, mark.y, mark.visibility) for mark in landmark_list.landmark], np.float32)
 
 
 def _completed(pose: Pose, found: Any, size: FrameSize) -> Pose:

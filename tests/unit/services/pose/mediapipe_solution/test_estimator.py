@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -14,7 +15,7 @@ from motion import skeleton
 from motion.frame import Picture
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, PoseRules
-from services.pose.mediapipe.estimator import PoseEstimator
+from services.pose.mediapipe_solution.estimator import SolutionEstimator, landmarks_array
 from tests.mirrored_pose import flipped
 
 real_clips = pytest.mark.real_clips
@@ -37,7 +38,7 @@ def found_in(estimates: list[Estimate]) -> float:
 
 def test_a_picture_without_a_person_is_not_an_error():
     """A blank picture has no people and no mask, and causes no error."""
-    with PoseEstimator(PoseDetail.BODY, with_mask=True) as estimator:
+    with SolutionEstimator(PoseDetail.BODY, with_mask=True) as estimator:
         estimate = estimator.estimate(np.zeros((48, 64, 3), np.uint8))
     assert estimate.people == []
     assert estimate.dancer_index == -1
@@ -48,14 +49,14 @@ def test_a_picture_without_a_person_is_not_an_error():
 
 def test_closing_twice_is_harmless():
     """Closing an estimator again, here by its context manager, does nothing."""
-    with PoseEstimator(PoseDetail.BODY) as estimator:
+    with SolutionEstimator(PoseDetail.BODY) as estimator:
         estimator.close()
 
 
 @real_clips
 def test_a_juggler_is_found_with_face_hands_and_mask(clips):
     """Detail HOLISTIC finds body, face and hands, and the mask covers the person."""
-    with PoseEstimator(with_mask=True) as estimator:
+    with SolutionEstimator(with_mask=True) as estimator:
         estimates = [estimator.estimate(picture) for picture in pictures(clips / "target_juggle.mp4", count=6)]
     assert found_in(estimates) == 1
     last = estimates[-1].dancer
@@ -76,7 +77,7 @@ def test_live_detects_face_and_hands_in_every_nth_frame(clips):
     """Detail LIVE reports which faces and hands were carried; the body is the same as with detail BODY."""
     shown = list(pictures(clips / "target_juggle.mp4", count=5))
     rules = PoseRules(face_and_hands_every_n=3)
-    with PoseEstimator(PoseDetail.LIVE, rules=rules) as live, PoseEstimator(PoseDetail.BODY) as body:
+    with SolutionEstimator(PoseDetail.LIVE, rules=rules) as live, SolutionEstimator(PoseDetail.BODY) as body:
         estimates = [live.estimate(picture) for picture in shown]
         bodies = [body.estimate(picture) for picture in shown]
     assert [estimate.face_and_hands_carried for estimate in estimates] == [False, True, True, False, True]
@@ -93,7 +94,7 @@ def test_small_people_are_not_reported(clips):
     """A person below the minimum height is not reported."""
     picture = next(pictures(clips / "target_juggle.mp4"))
     for fraction, people in ((0.25, 1), (1.0, 0)):
-        with PoseEstimator(PoseDetail.BODY, rules=PoseRules(min_height_fraction=fraction)) as estimator:
+        with SolutionEstimator(PoseDetail.BODY, rules=PoseRules(min_height_fraction=fraction)) as estimator:
             assert len(estimator.estimate(picture).people) == people
 
 
@@ -103,7 +104,7 @@ def test_a_mirrored_picture_gives_the_mirrored_pose(clips):
     picture = next(pictures(clips / "target_juggle.mp4"))
     poses = []
     for shown in (picture, np.ascontiguousarray(picture[:, ::-1])):
-        with PoseEstimator(PoseDetail.BODY) as estimator:
+        with SolutionEstimator(PoseDetail.BODY) as estimator:
             dancer = estimator.estimate(shown).dancer
         assert dancer is not None
         poses.append(dancer)
@@ -117,7 +118,7 @@ def test_a_mirrored_picture_gives_the_mirrored_pose(clips):
 @pytest.mark.parametrize(("clip", "first"), [("target_juggle", 0), ("source_squats", 0), ("source_balance", 0)])
 def test_people_are_found_in_the_first_frames(clips, clip, first):
     """Each of the first frames of a clip of one person has a pose."""
-    with PoseEstimator(PoseDetail.BODY) as estimator:
+    with SolutionEstimator(PoseDetail.BODY) as estimator:
         assert found_in([estimator.estimate(p) for p in pictures(clips / f"{clip}.mp4", first, 12)]) == 1
 
 
@@ -125,7 +126,7 @@ def test_people_are_found_in_the_first_frames(clips, clip, first):
 @pytest.mark.parametrize("clip", ["hard_no_person", "hard_one_by_one"])
 def test_no_person_is_found_in_the_first_frames(clips, clip):
     """Cars and a table are not taken for people."""
-    with PoseEstimator(PoseDetail.BODY) as estimator:
+    with SolutionEstimator(PoseDetail.BODY) as estimator:
         assert found_in([estimator.estimate(p) for p in pictures(clips / f"{clip}.mp4", 0, 30)]) == 0
 
 
@@ -135,7 +136,7 @@ def test_no_person_is_found_in_the_first_frames(clips, clip):
 @pytest.mark.parametrize("clip", ["target_juggle", "source_squats", "source_balance"])
 def test_people_are_found_in_whole_clips(clips, clip, record_property):
     """At least 99 % of the frames have a pose."""
-    with PoseEstimator() as estimator:
+    with SolutionEstimator() as estimator:
         share = found_in([estimator.estimate(picture) for picture in pictures(clips / f"{clip}.mp4")])
     record_property("share_of_frames_with_a_pose", share)
     assert share >= 0.99
@@ -146,7 +147,7 @@ def test_people_are_found_in_whole_clips(clips, clip, record_property):
 @real_clips
 def test_no_car_is_ever_a_person(clips):
     """No frame of a clip without people has a pose."""
-    with PoseEstimator() as estimator:
+    with SolutionEstimator() as estimator:
         assert found_in([estimator.estimate(picture) for picture in pictures(clips / "hard_no_person.mp4")]) == 0
 
 
@@ -159,8 +160,34 @@ def test_the_empty_room_stays_empty(clips, root):
     empty = np.zeros(listed["frames"], bool)
     for first, last in listed["empty"]:
         empty[first : last + 1] = True
-    with PoseEstimator() as estimator:
+    with SolutionEstimator() as estimator:
         found = np.array([bool(estimator.estimate(p).people) for p in pictures(clips / "hard_one_by_one.mp4")])
     assert len(found) == listed["frames"]
     assert found[empty].mean() <= 0.02
     assert found[~empty].mean() >= 0.9
+
+
+def test_a_list_becomes_an_array_and_none_stays_none():
+    """A landmark list becomes [N, 3]; None stays None."""
+    marks = SimpleNamespace(landmark=[SimpleNamespace(x=0.25, y=0.5, visibility=0.75)] * 2)
+    array = landmarks_array(marks)
+    assert array is not None
+    np.testing.assert_allclose(array, [[0.25, 0.5, 0.75]] * 2)
+    assert landmarks_array(None) is None
+
+
+def test_a_closed_estimator_returns_its_memory(monkeypatch):
+    """Its networks and buffers go back to the system, once."""
+    returned = []
+    monkeypatch.setattr("services.pose.mediapipe_solution.estimator.give_freed_back", lambda: returned.append(True))
+    estimator = SolutionEstimator(PoseDetail.BODY)
+    assert not returned
+    for _ in range(2):
+        estimator.close()
+        assert returned == [True]
+
+
+def test_it_continues_no_other_estimator():
+    """MediaPipe's graphs do not say their state."""
+    with pytest.raises(ValueError, match="a state of another backend"):
+        SolutionEstimator(PoseDetail.BODY, state=b"1")

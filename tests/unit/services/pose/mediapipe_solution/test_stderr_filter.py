@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from services.pose.mediapipe.stderr_filter import startup_chatter_dropped
+from services.pose.mediapipe_solution.stderr_filter import startup_chatter_dropped
 
 
 def test_only_known_chatter_is_dropped(capfd):
@@ -24,7 +24,7 @@ def test_the_last_lines_before_a_crash_are_not_lost(root):
     """If C++ aborts the process during filtering, its last lines are still written to standard error."""
     program = (
         "import os\n"
-        "from services.pose.mediapipe.stderr_filter import startup_chatter_dropped\n"
+        "from services.pose.mediapipe_solution.stderr_filter import startup_chatter_dropped\n"
         "with startup_chatter_dropped():\n"
         "    os.write(2, b'I0000 gl_context.cc:369 chatter\\nF0000 the model is damaged\\n')\n"
         "    os.abort()\n"

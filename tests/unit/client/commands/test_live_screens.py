@@ -1,0 +1,96 @@
+"""`dance transfer --live` with screens beside the window."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import av.error
+import numpy as np
+import pytest
+
+from client.__main__ import run
+from client.screens.picture_stream import PictureStream
+from tests.faults.deployment import free_ports
+
+
+@pytest.fixture(autouse=True)
+def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+
+def live(source: Path, address: str, *more: str) -> int:
+    return run(["transfer", str(source), "--actor", "juggler", "--live", "--server", address, *more])
+
+
+def test_pictures_can_be_watched_while_the_session_runs(serve, make_video, monkeypatch, capsys):
+    """A player that opens the address sees the pictures of the answers in order; the stream ends with the session."""
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    levels: list[int] = []
+
+    def watch() -> None:
+        # FFmpeg knows no end of such a stream, and reports it as an error.
+        with (
+            suppress(av.error.OSError),
+            av.open(f"http://{address}/stream.mjpg", format="mpjpeg", timeout=60) as container,
+        ):
+            for frame in container.decode(video=0):
+                pixels = frame.to_ndarray(format="rgb24")
+                levels.append(round((float(np.median(pixels)) - 20) / 10))
+
+    watching = threading.Thread(target=watch)
+
+    def watched(host: str, port: int):
+        stream = PictureStream(host, port)
+        watching.start()
+        return stream
+
+    monkeypatch.setattr("client.screens.options.PictureStream", watched)
+    assert live(make_video(frames=20, rate=20), serve().address, "--mjpeg", address) == 0
+    watching.join()
+    assert f"the pictures are at http://{address}/stream.mjpg" in capsys.readouterr().err
+    assert levels == sorted(set(levels))
+    assert levels[-1] == 19
+    assert len(levels) > 5
+
+
+def test_pictures_reach_a_virtual_camera(serve, make_video, monkeypatch, capsys):
+    """The device gets the pictures at their size."""
+    sent = []
+
+    class Camera:
+        device = "/dev/video9"
+
+        def __init__(self, *, width: int, height: int, fps: float) -> None:
+            self.width, self.height = width, height
+
+        def send(self, picture: np.ndarray) -> None:
+            sent.append(picture)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", SimpleNamespace(Camera=Camera))
+    assert live(make_video(frames=6, rate=20), serve().address, "--virtual-camera") == 0
+    assert {picture.shape for picture in sent} == {(64, 64, 3)}
+    assert abs(int(np.median(sent[-1])) - 70) < 6
+    assert "the pictures are on the virtual camera /dev/video9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--mjpeg", ":8090"), ("--virtual-camera",)])
+def test_screens_are_for_live_sessions(serve, make_video, option, capsys):
+    """A file's transfer is not shown."""
+    command = ["transfer", str(make_video()), "--actor", "juggler", "--server", serve().address, *option]
+    assert run(command) == 2
+    assert f"{option[0]} is for sessions with --live" in capsys.readouterr().err
+
+
+def test_others_on_the_network_are_warned_of(serve, make_video, capsys):
+    """A host beyond this machine has to be named, and the command says that there is no password."""
+    assert live(make_video(frames=2, rate=20), serve().address, "--mjpeg", f"0.0.0.0:{free_ports(1)[0]}") == 0
+    assert "can watch: there is no password" in capsys.readouterr().err
