@@ -28,11 +28,11 @@ from motion.crop import resized
 from motion.frame import ZERO_LEVEL, FrameSize, Picture
 from motion.labelmap import draw_label_map
 from motion.pose import Pose
-from motion.pose_choice import PoseDetail
+from motion.pose_choice import PoseBackend, PoseDetail
 from motion.wardrobe.choose import Choice
 from motion.wardrobe.draw import draw_reference
 from services.normalize.normalizer import Normalizer, NormalizerConfig, PoseFrame
-from services.pose.backends import make_estimator
+from services.pose.backends import Backends
 from services.pose.estimator import PoseRules
 from serving.actors.sizes import crop_at, own_size, picture_sizes
 from serving.actors.store import Actor, ActorStore
@@ -106,7 +106,8 @@ def _asked(source: Path, actor: Actor) -> list[Pose]:
         rate_hz = reader.frame_rate_hz
         frames = [frame.pixels for frame in reader.frames()]
     size = FrameSize(frames[0].shape[1], frames[0].shape[0])
-    estimator = make_estimator(PoseDetail.HOLISTIC, PoseRules())
+    backends = Backends()
+    estimator = backends.make(backends.config(PoseBackend.MEDIAPIPE_SOLUTION, PoseDetail.HOLISTIC, PoseRules()))
     found = [estimator.estimate(frame).dancer for frame in frames]
     estimator.close()
     measures = [measure for pose in found if pose is not None and (measure := measure_body(pose, size)) is not None]

@@ -80,9 +80,3 @@ def centre_px(pose: Pose) -> NDArray[np.float64]:
     """Return the mean position of the seen body joints, `[2]`; 0 if there are none."""
     seen = pose.joints_px[skeleton.BODY][pose.seen[skeleton.BODY]]
     return np.asarray(seen.mean(axis=0) if len(seen) else np.zeros(2), np.float64)
-
-
-def place_of(pose: Pose, size: FrameSize) -> tuple[float, float]:
-    """Return a pose's position as fractions of the frame, to find the dancer again by NEAREST in a new tracker."""
-    x, y = np.clip(centre_px(pose) / (size.width_px, size.height_px), -1, 2).tolist()
-    return x, y

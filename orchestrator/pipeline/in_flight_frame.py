@@ -77,8 +77,8 @@ class InFlightFrame:
     """The client's own bytes, until pose has answered."""
     no_picture: NoPicture | None = None
     source_pose: Pose | None = None
-    dancer_at: tuple[float, float] | None = None
-    """Where the pose stage last saw the dancer, as fractions of the frame."""
+    pose_state: bytes = b""
+    """The state of the pose stage after this frame."""
     normalized_pose: Pose | None = None
     """In pixels of the actor's full frame."""
     transform: Transform | None = None

@@ -7,7 +7,7 @@ import hmac
 import json
 import secrets
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +20,8 @@ from orchestrator.session_config import SessionConfig
 from serving.errors import BadInput, BadSettings
 from serving.pictures.codec import decode_picture, encode_picture
 
-_FORMAT: Final = b"dance-checkpoint-1\n"
-_LENGTHS: Final = struct.Struct("<II")  # of the JSON and of normalize's state; the rest is the picture
+_FORMAT: Final = b"dance-checkpoint-2\n"
+_LENGTHS: Final = struct.Struct("<III")  # of the JSON, of pose's and of normalize's state; the rest is the picture
 _SEAL_BYTES: Final = 32
 _LEAST_KEY_BYTES: Final = 32
 _MOST_KEYS_BYTES: Final = 2**20
@@ -33,7 +33,7 @@ class SessionState:
     """Everything that later answers depend on, besides the config and the frames themselves.
 
     actor_version: the version in use. sequence, time_s: of the last answered frame. size: of the source's frames; None
-    until one frame was valid. dancer_at: where the dancer was last seen, as fractions of the frame. limbs: the last
+    until one frame was valid. pose_state: empty if the session resumes with another pose backend. limbs: the last
     choice of the actor's limbs; None for actors without a wardrobe.
     """
 
@@ -41,9 +41,9 @@ class SessionState:
     sequence: int
     time_s: float
     size: FrameSize | None
+    pose_state: bytes
     normalize_state: bytes
     recalled: Recalled
-    dancer_at: tuple[float, float] | None = None
     limbs: Choice | None = None
 
     @classmethod
@@ -54,9 +54,9 @@ class SessionState:
             frame.sequence,
             frame.time_s,
             frame.size,
+            frame.pose_state,
             frame.normalize_state,
             frame.recalled,
-            frame.dancer_at,
             frame.limbs,
         )
 
@@ -102,16 +102,15 @@ class CheckpointSealer:
             "sequence": state.sequence,
             "time_s": state.time_s,
             "size": state.size and [state.size.width_px, state.size.height_px],
-            "dancer_at": state.dancer_at,
+            "pose_backend": config.pose.backend.value,
             "limbs": None if state.limbs is None else state.limbs.to_bytes().hex(),
             "drawn_at_s": state.recalled.drawn_at_s,
             "picture": None if picture is None else [picture.shape[1], picture.shape[0]],
         }
         text = json.dumps(facts, separators=(",", ":")).encode()
         drawn = b"" if picture is None else encode_picture(picture, PictureEncoding.PNG).data
-        body = b"".join(
-            [_FORMAT, _LENGTHS.pack(len(text), len(state.normalize_state)), text, state.normalize_state, drawn]
-        )
+        lengths = _LENGTHS.pack(len(text), len(state.pose_state), len(state.normalize_state))
+        body = b"".join([_FORMAT, lengths, text, state.pose_state, state.normalize_state, drawn])
         return body + _seal(self._keys[0], client, body)
 
     def open(self, data: bytes, config: SessionConfig, client: str) -> SessionState:
@@ -122,31 +121,39 @@ class CheckpointSealer:
         if not body.startswith(_FORMAT):
             raise BadInput(FIELD, "was made by another version of this service")
         # The seal is valid, so the remaining bytes can be trusted.
-        text_bytes, state_bytes = _LENGTHS.unpack_from(body, len(_FORMAT))
-        begin = len(_FORMAT) + _LENGTHS.size
-        facts: dict[str, Any] = json.loads(body[begin : begin + text_bytes])
+        rest = body[len(_FORMAT) + _LENGTHS.size :]
+        text, pose_state, normalize_state, drawn = _parts(rest, _LENGTHS.unpack_from(body, len(_FORMAT)))
+        facts: dict[str, Any] = json.loads(text)
         for name, value in _binding(config).items():
             if facts["config"][name] != value:
                 raise BadInput(FIELD, f"was made with {name} {facts['config'][name]!r}, this session has {value!r}")
         if config.actor_version not in (0, facts["actor_version"]):
             made_with = f"was made with actor version {facts['actor_version']}"
             raise BadInput(FIELD, f"{made_with}, this session has {config.actor_version}")
-        state_end = begin + text_bytes + state_bytes
         recalled = NOTHING_RECALLED
         if facts["picture"] is not None:
             width_px, height_px = facts["picture"]
-            encoded = EncodedPicture(PictureEncoding.PNG, width_px, height_px, body[state_end:])
+            encoded = EncodedPicture(PictureEncoding.PNG, width_px, height_px, drawn)
             recalled = Recalled(decode_picture(encoded, field=FIELD), facts["drawn_at_s"])
         return SessionState(
             actor_version=facts["actor_version"],
             sequence=facts["sequence"],
             time_s=facts["time_s"],
             size=facts["size"] and FrameSize(*facts["size"]),
-            normalize_state=body[begin + text_bytes : state_end],
+            pose_state=pose_state if facts["pose_backend"] == config.pose.backend.value else b"",
+            normalize_state=normalize_state,
             recalled=recalled,
-            dancer_at=None if facts.get("dancer_at") is None else (facts["dancer_at"][0], facts["dancer_at"][1]),
-            limbs=None if facts.get("limbs") is None else _limbs(facts["limbs"]),
+            limbs=None if facts["limbs"] is None else _limbs(facts["limbs"]),
         )
+
+
+def _parts(data: bytes, lengths: Iterable[int]) -> list[bytes]:
+    """Cut `data` into parts of these lengths, and the rest."""
+    parts, begin = [], 0
+    for length in lengths:
+        parts.append(data[begin : begin + length])
+        begin += length
+    return [*parts, data[begin:]]
 
 
 def _limbs(stored: str) -> Choice:

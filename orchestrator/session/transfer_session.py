@@ -183,10 +183,11 @@ class Session:
         scene = await loop.run_in_executor(disk, Scene, config, actor, settings.background_limits())
         precision = await self._loaded_actor()
         await self._sizes.prepare(rungs.first_size)
-        dancer_at = None if self._resumed is None else self._resumed.dancer_at
-        pose = PoseStage(connections.pose, config.pose, settings, live=config.live, dancer_at=dancer_at)
-        state = b"" if self._resumed is None else self._resumed.normalize_state
-        normalize = NormalizeStage(connections.normalize, config, actor, settings, state)
+        pose_state, normalize_state = b"", b""
+        if self._resumed is not None:
+            pose_state, normalize_state = self._resumed.pose_state, self._resumed.normalize_state
+        pose = PoseStage(connections.pose, config.pose, settings, live=config.live, state=pose_state)
+        normalize = NormalizeStage(connections.normalize, config, actor, settings, normalize_state)
         self._streams = [pose, normalize]
         await normalize.open()
         if config.pose.asks_for_more:

@@ -9,7 +9,6 @@ from dance.v1 import pose_pb2, pose_pb2_grpc
 from grpc import StatusCode
 
 from motion.frame import Frame, NoPictureReason
-from motion.people.dancer_choice import DancerChoice, DancerRule, place_of
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, NoPicture, Remark
 from orchestrator.session_config import PoseConfig
 from orchestrator.settings import OrchestratorSettings
@@ -21,12 +20,10 @@ from serving.rpc import converters
 class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]):
     """Adds `source_pose` to each frame that has a picture with a person in it.
 
-    The stream opens at the first picture: a client that sends poses takes no place in the pose service. On a new stream
-    the tracker must find the dancer again: a backend that finds several people takes the person nearest to the
-    dancer's last position.
+    The stream opens at the first picture: a client that sends poses takes no place in the pose service. A new stream
+    continues from the last `state_after`; the first stream from `state`.
 
-    config: the requested config; once the stream is open, what the service honours. dancer_at: the dancer's last
-    position in an earlier session, as fractions of the frame.
+    config: the requested config; once the stream is open, what the service honours.
     """
 
     name: ClassVar[str] = "pose"
@@ -38,7 +35,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         settings: OrchestratorSettings,
         *,
         live: bool,
-        dancer_at: tuple[float, float] | None = None,
+        state: bytes = b"",
     ) -> None:
         super().__init__(
             stub.Estimate,
@@ -49,7 +46,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         )
         self.config = config
         self._asked = (config.detail, config.face_and_hands_every_n)
-        self._dancer_at = dancer_at
+        self._state = state
 
     async def open(self) -> None:
         """See `StreamStage.open`. Raises NotServed if the service lacks the backend or the dancer rule."""
@@ -71,14 +68,12 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
         return True
 
     def _opening(self) -> pose_pb2.EstimateRequest:
-        dancer = self.config.dancer
-        if self._dancer_at is not None and self.config.backend.finds_several:
-            dancer = DancerChoice(DancerRule.NEAREST, *self._dancer_at)
         config = pose_pb2.EstimateConfig(
             backend=converters.BACKEND_TO_PROTO[self.config.backend],
             detail=converters.DETAIL_TO_PROTO[self.config.detail],
-            dancer=converters.dancer_choice_to_proto(dancer),
+            dancer=converters.dancer_choice_to_proto(self.config.dancer),
             face_and_hands_every_n=self.config.face_and_hands_every_n,
+            state=self._state,
         )
         return pose_pb2.EstimateRequest(config=config)
 
@@ -105,13 +100,13 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
             raise StageBroken(
                 self.name, frame.sequence, "it answered another frame, or its dancer_index is out of range"
             )
+        if len(estimate.state_after) > converters.MAX_POSE_STATE_BYTES:
+            raise StageBroken(self.name, frame.sequence, f"its state has {len(estimate.state_after)} bytes")
+        self._state = estimate.state_after
         if estimate.bad_picture:
             frame.no_picture = NoPicture(NoPictureReason.BAD_FRAME, estimate.bad_picture)
         elif estimate.dancer_index >= 0:
             frame.source_pose = converters.pose_from_proto(estimate.people[estimate.dancer_index].pose)
-            if frame.size is not None:
-                self._dancer_at = place_of(frame.source_pose, frame.size)
-        frame.dancer_at = self._dancer_at
         if estimate.dancer_lost:
             frame.remarks.append(Remark.DANCER_LOST)
         if estimate.dancer_changed:
@@ -120,3 +115,6 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
             frame.remarks.append(Remark.FACE_AND_HANDS_CARRIED)
         frame.picture = None
         frame.leave(self.name, estimate.compute_seconds)
+
+    def _leaves(self, frame: InFlightFrame) -> None:
+        frame.pose_state = self._state

@@ -121,9 +121,15 @@ class Stumbles:
 
 
 class FakePose(pose_pb2_grpc.PoseServiceServicer):
-    """Answers `script(sequence)`: a pose, None for no person, or an error about that frame's picture."""
+    """Answers `script(sequence)`: a pose, None for no person, or an error about that frame's picture.
+
+    Its state names the last frame, as that of `FakeNormalize`.
+    """
 
     def __init__(self) -> None:
+        self.frames: list[int] = []
+        self.padding = b""
+        """Added to its states."""
         self.script: Callable[[int], Pose | str | None] = lambda sequence: person()
         self.by_picture: Callable[[bytes], Pose] | None = None
         self.gates = Gates()
@@ -156,13 +162,17 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
                     yield pose_pb2.EstimateResponse(accepted=accepted)
                     continue
                 frame = request.frame
+                self.frames.append(frame.sequence)
                 self.pictures[frame.sequence] = frame.picture.data
+                state = f"after {frame.sequence}".encode() + self.padding
                 await self.gates.passes(frame.sequence)
                 if frame.sequence == self.dies_at or self.stumbles.falls(frame.sequence):
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "pose fell over")
                 pose = self.script(frame.sequence)
                 if isinstance(pose, str):
-                    broken = pose_pb2.Estimate(sequence=frame.sequence, dancer_index=-1, bad_picture=pose)
+                    broken = pose_pb2.Estimate(
+                        sequence=frame.sequence, dancer_index=-1, bad_picture=pose, state_after=state
+                    )
                     yield pose_pb2.EstimateResponse(estimate=broken)
                     continue
                 if self.by_picture is not None:
@@ -177,6 +187,7 @@ class FakePose(pose_pb2_grpc.PoseServiceServicer):
                     width_px=frame.picture.width_px,
                     height_px=frame.picture.height_px,
                     compute_seconds=0.011,
+                    state_after=state,
                 )
                 yield pose_pb2.EstimateResponse(estimate=estimate)
                 if frame.sequence == self.ends_behind:

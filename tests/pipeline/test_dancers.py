@@ -45,29 +45,29 @@ async def test_a_lost_dancer_is_said(stack: Stack) -> None:
     assert [FrameRemark.FRAME_REMARK_DANCER_CHANGED in remarks for remarks in said] == [False] * 4 + [True, False]
 
 
-@pytest.mark.parametrize("backend", [OPENPOSE, pose_pb2.POSE_BACKEND_MEDIAPIPE])
-async def test_a_new_stream_looks_where_the_dancer_was(stack: Stack, backend: pose_pb2.PoseBackend) -> None:
-    """A restarted pose service has lost its tracks: the new stream requests the person nearest to the last position."""
-    stack.pose.script = lambda sequence: person(16.0)
-    stack.pose.stumbles.at(3)
-    _, answers = await dance(stack.stub, configured("ben", pose_backend=backend), *(raw_frame(t) for t in range(6)))
-    assert len(answers) == 6
+@pytest.mark.parametrize("resumed_with", [OPENPOSE, pose_pb2.POSE_BACKEND_RTMPOSE])
+async def test_a_resumed_session_keeps_its_dancer(stack: Stack, resumed_with: pose_pb2.PoseBackend) -> None:
+    """A checkpoint contains the state of the pose stage, which only the same backend understands."""
+    asked = {"checkpoint_every_frames": 2, "dancer": CENTRE}
+    frames = [raw_frame(0), raw_frame(1)]
+    _, answers = await dance(stack.stub, configured("ben", pose_backend=OPENPOSE, **asked), *frames)
+    checkpoint = answers[1].checkpoint
+    resumed = configured("ben", pose_backend=resumed_with, **asked, checkpoint=checkpoint)
+    _, (answer,) = await dance(stack.stub, resumed, raw_frame(2))
     first, second = stack.pose.configs
-    assert first.dancer == pose_pb2.DancerSelection(largest=True)
-    if backend == OPENPOSE:
-        assert second.dancer.nearest.x == pytest.approx(16 / 64, abs=0.03)
-        assert second.dancer.nearest.y == pytest.approx(0.5, abs=0.1)
-    else:
-        assert second.dancer == first.dancer
+    assert first.state == b""
+    assert second.state == (b"after 1" if resumed_with == OPENPOSE else b"")
+    assert (second.backend, second.dancer) == (resumed_with, CENTRE)
+    assert answer.WhichOneof("result") == "picture"
 
 
-async def test_a_resumed_session_looks_where_the_dancer_was(stack: Stack) -> None:
-    """A checkpoint contains the dancer's position."""
-    stack.pose.script = lambda sequence: person(48.0)
-    asked = {"pose_backend": OPENPOSE, "checkpoint_every_frames": 2}
-    _, answers = await dance(stack.stub, configured("ben", **asked), raw_frame(0), raw_frame(1))
-    await dance(stack.stub, configured("ben", **asked, checkpoint=answers[1].checkpoint), raw_frame(2))
-    assert stack.pose.configs[-1].dancer.nearest.x == pytest.approx(48 / 64, abs=0.03)
+async def test_frames_with_poses_keep_the_dancer(stack: Stack) -> None:
+    """Frames that skip the pose stage carry its last state on into their checkpoints."""
+    asked = {"pose_backend": OPENPOSE, "checkpoint_every_frames": 1}
+    frames = [raw_frame(0), pose_frame(1, person()), pose_frame(2, person())]
+    _, answers = await dance(stack.stub, configured("ben", **asked), *frames)
+    await dance(stack.stub, configured("ben", **asked, checkpoint=answers[2].checkpoint), raw_frame(3))
+    assert stack.pose.configs[-1].state == b"after 0"
 
 
 async def test_fit_body_looks_in_the_same_way(stack: Stack) -> None:

@@ -48,6 +48,29 @@ async def test_each_picture_grows_from_the_one_before_it(stack: Stack) -> None:
     assert levels(answers) == [ZERO + 1 + t for t in range(FRAMES)]
 
 
+async def test_pose_continues_from_its_last_state(stack: Stack) -> None:
+    """The new stream gets the same config with the state after the last answer, then the unanswered frames."""
+    stack.pose.stumbles.at(7)
+    _, answers = await dance(stack.stub, configured(), *(raw_frame(t) for t in range(FRAMES)))
+    assert [answer.sequence for answer in answers] == list(range(FRAMES))
+    first, second = stack.pose.configs
+    assert first.state == b""
+    answered = int(second.state.decode().removeprefix("after "))
+    assert stack.pose.frames[-(FRAMES - answered - 1) :] == list(range(answered + 1, FRAMES))
+    second.ClearField("state")
+    assert second == first
+
+
+async def test_pose_state_beyond_the_limit_is_a_broken_stage(stack: Stack) -> None:
+    """A state travels with every answer and every checkpoint, so its size is checked."""
+    stack.pose.padding = bytes(2**16)
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben"), raw_frame(0))
+    await dancing.accepted()
+    _, error = await dancing.failure()
+    assert error.details() == "stage pose failed at frame 0: its state has 65543 bytes"
+
+
 @pytest.mark.parametrize("look_ahead", [0, 3])
 async def test_normalize_continues_from_its_last_state(stack: Stack, look_ahead: int) -> None:
     """The new stream gets the state after the last answer, then the unanswered frames."""

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
+from motion.pose_choice import PoseBackend
 from motion.wardrobe.choose import Choice
 from motion.wardrobe.limbs import LAYER_COUNT
 from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED
 from orchestrator.session import checkpoint
 from orchestrator.session.checkpoint import CheckpointSealer, SessionState
-from orchestrator.session_config import SessionConfig
+from orchestrator.session_config import PoseConfig, SessionConfig
 from serving.errors import BadInput, BadSettings
 
 SECRET = secrets.token_hex(32)
@@ -64,17 +65,17 @@ def test_a_file_without_keys_is_named(tmp_path: Path, make: Callable[[Path], obj
 
 
 CONFIG, KEY = SessionConfig(actor="anna"), bytes(32)
-STATE = SessionState(3, 7, 0.28, None, b"normalize", NOTHING_RECALLED, limbs=Choice(tuple(range(LAYER_COUNT))))
+STATE = SessionState(3, 7, 0.28, None, b"pose", b"normalize", NOTHING_RECALLED, limbs=Choice(tuple(range(LAYER_COUNT))))
 
 
 def with_facts(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
     """Return a checkpoint whose facts are changed, sealed again."""
     begin, body = data.index(b"{"), data[:-32]
-    end = data.index(b"}normalize") + 1
+    end = data.index(b"}posenormalize") + 1
     facts = json.loads(body[begin:end])
     change(facts)
     text = json.dumps(facts).encode()
-    lengths = struct.pack("<II", len(text), len(b"normalize"))
+    lengths = struct.pack("<III", len(text), len(b"pose"), len(b"normalize"))
     body = body[: begin - len(lengths)] + lengths + text + body[end:]
     return body + checkpoint._seal(KEY, "", body)
 
@@ -85,11 +86,18 @@ def test_the_choice_of_limbs_is_kept():
     assert sealer.open(sealer.seal(STATE, CONFIG, ""), CONFIG, "") == STATE
 
 
-def test_a_checkpoint_from_before_wardrobes_still_opens():
-    """It has no choice of limbs: a session that resumes from it on a newer server goes on as it would have."""
+def test_a_checkpoint_of_an_earlier_format_is_refused():
+    """Its seal is valid, and it has no state of the pose stage: INVALID_ARGUMENT for its field."""
+    sealer, body = CheckpointSealer([KEY]), b"dance-checkpoint-1\n" + bytes(8) + b"{}"
+    with pytest.raises(BadInput, match=r"config.checkpoint: was made by another version of this service"):
+        sealer.open(body + checkpoint._seal(KEY, "", body), CONFIG, "")
+
+
+def test_the_state_of_another_pose_backend_is_left_out():
+    """Backends do not understand each other's states, so the new one begins without one."""
     sealer = CheckpointSealer([KEY])
-    old = with_facts(sealer.seal(STATE, CONFIG, ""), lambda facts: facts.pop("limbs"))
-    assert sealer.open(old, CONFIG, "") == replace(STATE, limbs=None)
+    other = replace(CONFIG, pose=PoseConfig(backend=PoseBackend.RTMPOSE))
+    assert sealer.open(sealer.seal(STATE, CONFIG, ""), other, "") == replace(STATE, pose_state=b"")
 
 
 def test_a_choice_of_other_limbs_is_refused():
