@@ -9,8 +9,12 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.half_size import half_wardrobe
 from motion.frame import Frame, PictureEncoding
+from motion.wardrobe.storage import WARDROBE_FILE, read_wardrobe, write_wardrobe
+from services.generator.network import served_generator
 from serving.actors.store import FACE_FILE, GENERATOR_FILE, PLATE_FILE, Actor, ActorStore, NetworkShape
+from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.pictures.codec import encode_picture
 from training.loop.body_learner import new_generator
 from training.loop.face_learner import new_face_network
@@ -41,12 +45,17 @@ CASES = (
     Case("full 512x512", "full-512", NetworkShape(64, 4, 9, plate=True), 512),
 )
 
+QUICK_256 = Case("quick 256x256", "quick-256", NetworkShape(8, 3, 6, plate=True, reference=True), 256)
+"""The sample actor with its wardrobe at half its size, and its own network: what `quick-256` would serve."""
+
 
 def make_actor(case: Case, store: ActorStore) -> Actor:
     """Publish the case's actor in `store`: the sample actor, or one with the case's generator and a face network."""
     sample = ActorStore(SAMPLES / "actors").load("sample")
     if case.shape is None:
         return store.publish(replace(sample, id=case.actor), {path.name: path for path in sample.files})
+    if case.shape.reference:
+        return _half_sample(case, sample, store)
     crop = replace(sample.crop, out_width_px=case.side_px, out_height_px=case.side_px)
     actor = replace(
         sample, id=case.actor, crop=crop, generator=case.shape, face=_FACE, wardrobe=None, preset="random weights"
@@ -57,6 +66,24 @@ def make_actor(case: Case, store: ActorStore) -> Actor:
         plate = crop.cut(sample.read_plate())
         export_generator(new_generator(case.shape), plate, files[GENERATOR_FILE], case.side_px, case.side_px)
         export_face(new_face_network(_FACE), files[FACE_FILE], sample.face_rule.crop_px)
+        return store.publish(actor, files | {PLATE_FILE: sample.plate_path})
+
+
+def _half_sample(case: Case, sample: Actor, store: ActorStore) -> Actor:
+    crop = replace(sample.crop, out_width_px=case.side_px, out_height_px=case.side_px)
+    wardrobe = half_wardrobe(read_wardrobe(sample.folder / WARDROBE_FILE))
+    actor = replace(
+        sample,
+        id=case.actor,
+        crop=crop,
+        wardrobe=WardrobeFacts.of(wardrobe),
+        preset="half of the sample",
+    )
+    network = served_generator(sample.generator_path, sample.generator.padding).network
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: Path(folder) / name for name in (GENERATOR_FILE, WARDROBE_FILE)}
+        export_generator(network, crop.cut(sample.read_plate()), files[GENERATOR_FILE], case.side_px, case.side_px)
+        write_wardrobe(files[WARDROBE_FILE], wardrobe)
         return store.publish(actor, files | {PLATE_FILE: sample.plate_path})
 
 

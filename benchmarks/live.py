@@ -1,110 +1,139 @@
-"""Is the pipeline real-time? Plays a clip as a camera at its own rate through a LIVE session; measures rate and delay.
+"""Is it real-time? From a camera's glass to the screen's, through real processes: delay, jitter, shown of offered.
 
-A frame's clock starts when the player offers it, as a camera would, and stops when its answer's JPEG is decoded and
-ready to show. The source's body is estimated during the session. `python -m benchmarks.live --help`.
+The camera plays a clip at 25 Hz with a number drawn into every frame. Each shown picture has above it the strip of the
+frame that it answers, and the number is read back from there. A frame's clock starts when the camera has it, whether or
+not somebody takes it then, and stops when its picture is handed to the screen. Every client is a process, and so is
+every service; all are on this machine. `python -m benchmarks.live --help`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
 
 from benchmarks import table
-from benchmarks.cases import CASES, SAMPLES, make_actor
-from client.connection.session import DanceClient
-from client.connection.types import TransferOptions
-from client.local_stack.stack import local_stack
-from client.media.frame_feed import FeedOptions, LiveFeed
-from motion.frame import NoPictureReason
-from motion.pose_choice import PoseDetail
+from benchmarks.cases import CASES, QUICK_256, SAMPLES, Case, make_actor
+from benchmarks.live_client import START_FRAMES, Measured
+from benchmarks.processes import cpu_seconds
+from client.commands.options import PosePlace
+from client.errors import CommandError
+from client.local_stack.stack import LocalStack, local_stack
 from serving.actors.store import ActorStore
-from serving.pictures.codec import decode_picture
-from video.reader import SourceFrame, VideoReader
 
-WARM_UP_FRAMES = 25
-
-
-@dataclass
-class Shown:
-    """What happened to a camera's frames. lateness_seconds: of shown frames, from camera to screen."""
-
-    offered: int = 0
-    skipped: int = 0
-    dropped: int = 0
-    without_picture: int = 0
-    lateness_seconds: list[float] = field(default_factory=list)
-    seconds: float = 0.0
+_SIZES: Final = {256: QUICK_256, 512: CASES[0]}
+_WARM_SECONDS: Final = 4.0
 
 
-class _Camera(LiveFeed):
-    """Records when each frame was offered."""
+@dataclass(frozen=True)
+class Setting:
+    """How many clients run at once, and where their poses are estimated."""
 
-    def __init__(self, reader: VideoReader, options: FeedOptions) -> None:
-        self.offered_at_s: dict[int, float] = {}
-        super().__init__(reader, options)
+    name: str
+    pose: PosePlace
+    streams: int
 
-    def _offer(self, frame: SourceFrame) -> None:
-        self.offered_at_s[frame.index] = time.monotonic()
-        super()._offer(frame)
+
+SETTINGS: Final = (
+    Setting("pixels", PosePlace.SERVER, 1),
+    Setting("poses", PosePlace.HERE, 1),
+    Setting("two of pixels", PosePlace.SERVER, 2),
+    Setting("two of poses", PosePlace.HERE, 2),
+)
 
 
 def main(
-    source: Annotated[Path, typer.Argument(help="The clip to play.")] = SAMPLES / "source_clip.mp4",
-    rounds: Annotated[int, typer.Option(min=1, help="How often to play it.")] = 3,
+    source: Annotated[Path, typer.Argument(help="The clip that the camera shows.")] = SAMPLES / "source_clip.mp4",
+    seconds: Annotated[float, typer.Option(min=1, help="How long to measure each case.")] = 20.0,
+    size: Annotated[list[int], typer.Option(help="256, 512; default: both.")] = [],  # noqa: B006  typer copies it
+    case: Annotated[list[str], typer.Option(help="Only these; default: all.")] = [],  # noqa: B006
 ) -> None:
-    """Measure frames a second and delay of a LIVE session at 256x256."""
+    """Measure live sessions at 256x256 and 512x512: what is sent, one client and two at once."""
+    known = [setting.name for setting in SETTINGS]
+    if unknown := set(case) - set(known):
+        raise typer.BadParameter(f"known cases: {', '.join(known)}; not {', '.join(unknown)}")
+    if unknown_sizes := set(size) - set(_SIZES):
+        raise typer.BadParameter(f"known sizes: 256, 512; not {', '.join(map(str, unknown_sizes))}")
+    cases = [_SIZES[one] for one in size or _SIZES]
+    settings = [setting for setting in SETTINGS if not case or setting.name in case]
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_measure(Path(folder), source, rounds))
+        asyncio.run(_measure_all(Path(folder), source, seconds, cases, settings))
 
 
-async def _measure(root: Path, source: Path, rounds: int) -> None:
-    actor = make_actor(CASES[0], ActorStore(root / "actors"))
-    print(table.header("camera", "shown a second", "offered, shown, skipped, dropped", "camera to screen p50", "p95"))
-    async with local_stack(root / "actors", root / "logs") as stack, DanceClient(stack.address) as client:
-        for number in range(rounds + 1):
-            shown = await _played(client, actor.id, source)
-            if number == 0:
-                continue  # the first round starts with cold caches
-            late_ms = 1000 * np.array(shown.lateness_seconds)
-            counts = f"{shown.offered}, {len(late_ms)}, {shown.skipped}, {shown.dropped}"
-            rates = f"{shown.offered / shown.seconds:.1f} a second", f"{len(late_ms) / shown.seconds:.1f}"
-            delays = [f"{np.percentile(late_ms, q):.0f} ms" for q in (50, 95)]
-            print(table.row(*rates, counts, *delays), flush=True)
+async def _measure_all(root: Path, source: Path, seconds: float, cases: list[Case], settings: list[Setting]) -> None:
+    store = ActorStore(root / "actors")
+    actors = {case.name: make_actor(case, store) for case in cases}
+    load = os.getloadavg()[0]
+    print(f"{os.cpu_count()} CPUs, load {load:.1f} before the start; {seconds:g} s a case\n", flush=True)
+    delays = "glass to glass p50", "p95"
+    start = f"first {START_FRAMES} frames: shown, p95"
+    print(table.header("size", "sent", "offered, shown a second", *delays, "jitter", start, "CPUs busy"), flush=True)
+    for case in cases:
+        # A stack for each size: an actor that is loaded and idle costs memory, and none of the others' time.
+        async with local_stack(root / "actors", root / f"logs-{case.side_px}", load_at_start=case.actor) as stack:
+            for setting in settings:
+                streams, busy = await _measured(stack, actors[case.name].id, source, setting, seconds)
+                for stream in streams:
+                    print(_row(case, setting, stream, busy), flush=True)
 
 
-async def _played(client: DanceClient, actor: str, source: Path) -> Shown:
-    shown = Shown()
-    options = TransferOptions(actor=actor, live=True, detail=PoseDetail.LIVE)
-    with VideoReader(str(source)) as reader:
-        async with client.transfer(options) as session:
-            camera = _Camera(reader, FeedOptions(max_side_px=session.accepted.max_frame_side_px))
-            try:
-                began_s = 0.0
-                async for answer in session.answers(camera):
-                    if answer.sequence < WARM_UP_FRAMES:
-                        began_s = time.monotonic()
-                        continue
-                    if answer.picture is not None:
-                        decode_picture(answer.picture)
-                        late_seconds = time.monotonic() - camera.offered_at_s[answer.sequence]
-                        shown.lateness_seconds.append(late_seconds)
-                    elif answer.no_picture is NoPictureReason.DROPPED:
-                        shown.dropped += 1
-                    else:
-                        shown.without_picture += 1
-                shown.seconds = time.monotonic() - began_s
-                shown.offered = sum(1 for index in camera.offered_at_s if index >= WARM_UP_FRAMES)
-                shown.skipped = shown.offered - len(shown.lateness_seconds) - shown.dropped - shown.without_picture
-            finally:
-                camera.close()
-    return shown
+def _row(case: Case, setting: Setting, stream: Measured, busy: float) -> str:
+    rates = f"{stream.offered / stream.seconds:.1f}, {len(stream.late_ms) / stream.seconds:.1f}"
+    delays = [f"{_percentile(stream.late_ms, q):.0f} ms" for q in (50, 95)]
+    jitter = f"{np.std(stream.intervals_ms):.0f} ms" if stream.intervals_ms else "-"
+    start = f"{len(stream.start_late_ms)}, {_percentile(stream.start_late_ms, 95):.0f} ms"
+    size = f"{case.side_px}x{case.side_px}, {stream.precision}"
+    return table.row(size, setting.name, rates, *delays, jitter, start, f"{busy:.2f}")
+
+
+def _percentile(values: list[float], q: float) -> float:
+    return float(np.percentile(values, q)) if values else float("nan")
+
+
+async def _measured(
+    stack: LocalStack, actor: str, source: Path, setting: Setting, seconds: float
+) -> tuple[list[Measured], float]:
+    """Run the clients of one case. Also returns how many CPUs the whole chain kept busy. Raises CommandError."""
+    arguments = (stack.address, actor, str(source), "--pose", setting.pose.value, "--seconds", f"{seconds}")
+    command = (sys.executable, "-P", "-m", "benchmarks.live_client", *arguments, "--warm-seconds", f"{_WARM_SECONDS}")
+    clients = [await asyncio.create_subprocess_exec(*command, stdout=PIPE) for _ in range(setting.streams)]
+    try:
+        await asyncio.gather(*(_said(client, "measuring") for client in clients))
+        pids = [*stack.pids.values(), *(client.pid for client in clients)]
+        began_s, began_cpu_s = time.monotonic(), sum(map(cpu_seconds, pids))
+        await asyncio.gather(*(_said(client, "measured") for client in clients))
+        busy = (sum(map(cpu_seconds, pids)) - began_cpu_s) / (time.monotonic() - began_s)
+        return [Measured(**await _line(client)) for client in clients], busy
+    finally:
+        for client in clients:
+            if client.returncode is None:
+                client.kill()
+            await client.wait()
+
+
+async def _said(client: Process, word: str) -> None:
+    said = (await _line(client)).get("said")
+    if said != word:
+        raise CommandError(f"a client said {said!r}, expected {word!r}")
+
+
+async def _line(client: Process) -> dict[str, Any]:
+    assert client.stdout is not None
+    line = await client.stdout.readline()
+    if not line:
+        raise CommandError(f"a client ended without its measurement, with status {await client.wait()}")
+    facts: dict[str, Any] = json.loads(line)
+    return facts
 
 
 if __name__ == "__main__":

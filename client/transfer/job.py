@@ -38,6 +38,8 @@ class TransferJob:
     picture. None if only the server has it; then the first picture is used.
     pose: how the server estimates poses; the default for keypoints and with an estimator.
     screens: where a live session is shown besides a window; their owner closes them.
+    shown_with: composes a live picture from what was sent and the actor's picture, instead of showing the latter; for
+    measurements.
     estimator: finds the poses on this machine, so that no picture is sent; None if the server does.
     """
 
@@ -76,6 +78,7 @@ class TransferJob:
     ] = 0
     pose: PoseChoice = field(default_factory=PoseChoice)
     screens: Sequence[Screen] = ()
+    shown_with: Callable[[Picture, Picture], Picture] | None = None
     estimator: StartEstimator | None = None
     max_side_px: MaxSide = 1280
     plate: Callable[[int], Picture] | None = None

@@ -25,8 +25,9 @@ class Film:
     references: whether a comparison also shows the actor's moved limbs, before the actor. plate: what answers look like
     without a person. source_again: returns the sent pixels from the first frame on, for the delayed beginning of a
     comparison. hold_beginning: False for live sessions, whose recording begins with the first picture. has_opacity:
-    whether answers have one. behind: returns the picture to lay such answers over, by the frame's pts; None to keep the
-    opacity, except in a comparison.
+    whether answers have one. shown_with: composes an answer's picture from the sent pixels and the actor's picture.
+    behind: returns the picture to lay such answers over, by the frame's pts; None to keep the opacity, except in a
+    comparison.
     Not thread-safe. Raises BadPicture for an answer that cannot be decoded, and UnwritableVideo.
     """
 
@@ -40,6 +41,7 @@ class Film:
         source_again: Callable[[], Iterator[Picture]],
         hold_beginning: bool = True,
         has_opacity: bool = False,
+        shown_with: Callable[[Picture, Picture], Picture] | None = None,
         behind: Callable[[int], Picture] | None = None,
     ) -> None:
         self._recording = recording
@@ -50,6 +52,7 @@ class Film:
         self._hold_beginning = hold_beginning
         self._decode = decode_rgba if has_opacity else decode_picture
         self._has_opacity = has_opacity
+        self._shown_with = shown_with
         self._behind = behind
         self._held_pts: list[int] = []
 
@@ -57,6 +60,8 @@ class Film:
         """Write the frame's picture, and return it to show, `[H, W, 3]` uint8 RGB; None before the first picture."""
         if answer.picture is not None:
             self._actor = self._decode(answer.picture, field=f"answer {answer.sequence}")
+            if self._shown_with is not None and shot.pixels is not None:
+                self._actor = self._shown_with(shot.pixels, self._actor)
             self._write_held()
         if self._actor is None:
             if self._hold_beginning:

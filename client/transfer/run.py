@@ -132,6 +132,7 @@ class _Run:
                         source_again=lambda: job.source.pictures(feed.max_side_px),
                         hold_beginning=not job.live,
                         has_opacity=job.background.for_server.transparent,
+                        shown_with=job.shown_with,
                         behind=self._behind(session.accepted.picture_size, behind),
                     )
                     await self._play(feed, frames, session, film, screens, line)
@@ -236,7 +237,7 @@ class _Run:
     def _feed(self, session: ResumingSession) -> FileFeed:
         job, server_max_side_px = self._job, session.accepted.max_frame_side_px
         max_side_px = min(job.max_side_px, server_max_side_px) if server_max_side_px else job.max_side_px
-        options = FeedOptions(max_side_px=max_side_px, keep_pixels=job.compare)
+        options = FeedOptions(max_side_px=max_side_px, keep_pixels=job.compare or job.shown_with is not None)
         if not job.live or isinstance(self._reader, KeypointsReader):
             return job.source.feed(self._reader, options)
         feed = LiveFeed(self._reader, options)

@@ -1,0 +1,197 @@
+"""One client of `benchmarks.live`: a camera whose frames are numbered, a live transfer, and a glass that reads them.
+
+Prints one line of JSON at a time: {"said": "measuring"}, {"said": "measured"}, and at the end the measurement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Final
+
+import cv2
+import numpy as np
+import typer
+
+from benchmarks.frame_number import read_number, strip_height_px, with_number
+from client.commands.options import PosePlace
+from client.media.source import Source
+from client.poses.dancer_estimator import DancerEstimator, opened_backends
+from client.terminal.display import Display
+from client.terminal.signals import Interrupts
+from client.transfer.job import TransferJob
+from client.transfer.run import transfer
+from motion.frame import Picture
+from motion.people.dancer_choice import DancerChoice
+from motion.pose_choice import PoseBackend, PoseDetail
+from video.reader import SourceFrame, VideoReader
+
+RATE_HZ: Final = 25.0
+START_FRAMES: Final = 25
+"""The frames of the first second, which are reported by themselves."""
+AFTER_SECONDS: Final = 2.0
+"""How long a client goes on after its measurement, so that another one's still has company."""
+
+_STRIP_PX: Final = 8
+"""Of a shown picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One stream. seconds: of the measurement. late_ms: of shown frames, from the camera's glass to the screen's.
+
+    intervals_ms: between shown pictures. start_late_ms: of the first second's shown frames.
+    """
+
+    seconds: float
+    offered: int
+    late_ms: list[float]
+    intervals_ms: list[float]
+    start_late_ms: list[float]
+    precision: str
+
+
+class NumberedCamera(VideoReader):
+    """A camera that repeats a clip at `RATE_HZ` for some seconds; its frames have their number at the top.
+
+    had_at_s: when each frame was there to be taken, whether or not anybody took it then.
+    """
+
+    def __init__(self, source: str, seconds: float) -> None:
+        super().__init__(source)
+        self.had_at_s: dict[int, float] = {}
+        self._frames_in_all = round(seconds * RATE_HZ)
+
+    @property
+    def plays_by_itself(self) -> bool:
+        """True, as of every camera."""
+        return True
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """The camera's, not the clip's."""
+        return RATE_HZ
+
+    def frames(self) -> Iterator[SourceFrame]:
+        """Every frame at its time. A frame that is taken late was there in time."""
+        began_s = None
+        for index, pixels in zip(range(self._frames_in_all), self._shown(), strict=False):
+            numbered = with_number(pixels, index)
+            if began_s is None:
+                began_s = time.monotonic()
+            due_s = began_s + index / RATE_HZ
+            time.sleep(max(0.0, due_s - time.monotonic()))
+            self.had_at_s[index] = due_s
+            yield SourceFrame(index, round(index / RATE_HZ / self.time_base), index / RATE_HZ, numbered)
+
+    def _shown(self) -> Iterator[Picture]:
+        while True:
+            with VideoReader(self.source) as clip:
+                for frame in clip.frames():
+                    yield frame.pixels
+
+
+class CameraSource(Source):
+    """A source that opens a camera of the caller's."""
+
+    camera: NumberedCamera
+
+    def open(self) -> NumberedCamera:
+        """Return the camera."""
+        return self.camera
+
+
+@dataclass
+class Glass:
+    """The screen: notes when each number was seen for the first time. Says when the measurement begins and ends."""
+
+    first: int
+    last: int
+    shown_at_s: dict[int, float] = field(default_factory=dict)
+
+    def show(self, picture: Picture) -> bool:
+        """See `Screen.show`."""
+        now_s = time.monotonic()
+        number = read_number(picture[:_STRIP_PX])
+        if number is None:
+            raise ValueError("the number in a shown picture cannot be read")
+        newest = max(self.shown_at_s, default=-1)
+        if number <= newest:  # an answer without a picture repeats the last one
+            return True
+        self.shown_at_s[number] = now_s
+        for limit, said in ((self.first, "measuring"), (self.last, "measured")):
+            if newest < limit <= number:
+                say(said=said)
+        return True
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def with_strip(source: Picture, actor: Picture) -> Picture:
+    """Return the actor's picture below the strip of the frame that it answers, which holds the number."""
+    strip = source[: strip_height_px(source.shape[0])]
+    return np.concatenate([cv2.resize(strip, (actor.shape[1], _STRIP_PX)).astype(np.uint8), actor])
+
+
+def say(**facts: object) -> None:
+    """Print one line of JSON."""
+    print(json.dumps(facts), flush=True)
+
+
+def main(
+    server: str,
+    actor: str,
+    source: Path,
+    pose: PosePlace = PosePlace.SERVER,
+    seconds: float = 20.0,
+    warm_seconds: Annotated[float, typer.Option(help="Not measured, but reported by itself.")] = 4.0,
+) -> None:
+    """Run one client, and print its measurement."""
+    asyncio.run(_measure(server, actor, source, pose, seconds, warm_seconds))
+
+
+async def _measure(server: str, actor: str, path: Path, pose: PosePlace, seconds: float, warm_seconds: float) -> None:
+    first, last = round(warm_seconds * RATE_HZ), round((warm_seconds + seconds) * RATE_HZ)
+    glass = Glass(first, last)
+    estimator = None
+    if pose is PosePlace.HERE:
+        backends = opened_backends({})
+
+        def start(detail: PoseDetail) -> DancerEstimator:
+            return DancerEstimator(backends, PoseBackend.MEDIAPIPE, detail, DancerChoice())
+
+        estimator = start
+    camera = NumberedCamera(str(path), warm_seconds + seconds + AFTER_SECONDS)
+    with camera:
+        source = CameraSource(str(path))
+        object.__setattr__(source, "camera", camera)
+        task = asyncio.current_task()
+        assert task is not None
+        job = TransferJob(
+            source=source, actor=actor, live=True, screens=(glass,), shown_with=with_strip, estimator=estimator
+        )
+        report = await transfer(job, server, Display(), Interrupts(task))
+    shown = {number: at_s for number, at_s in glass.shown_at_s.items() if first <= number < last}
+
+    def late_ms(numbers: dict[int, float]) -> list[float]:
+        return [1000 * (at_s - camera.had_at_s[number]) for number, at_s in numbers.items()]
+
+    start_shown = {number: at_s for number, at_s in glass.shown_at_s.items() if number < START_FRAMES}
+    measured = Measured(
+        seconds=seconds,
+        offered=last - first,
+        late_ms=late_ms(shown),
+        intervals_ms=(1000 * np.diff(list(shown.values()))).tolist(),
+        start_late_ms=late_ms(start_shown),
+        precision=report.precision,
+    )
+    say(**asdict(measured))
+
+
+if __name__ == "__main__":
+    typer.run(main)
