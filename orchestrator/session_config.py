@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from motion.body import BodyStats
+from motion.crop import Crop
 from motion.frame import FrameSize, PictureEncoding
 from motion.people.dancer_choice import DancerChoice
 from motion.pose_choice import PoseBackend, PoseDetail
@@ -61,7 +62,9 @@ class PoseConfig:
 class SessionConfig:
     """The config of one session; dance/v1/transfer.proto, `TransferConfig`, explains each field.
 
-    actor_version: 0 chooses a served version, see `serving.actors.rollout`. source_body: None means a running
+    actor_version: 0 chooses a served version, see `serving.actors.rollout`. picture_size: None for the actor's own, or
+    for any if the session is adaptive. adaptive: whether the server chooses among picture sizes and, unless
+    pose_detail_is_fixed, among pose details. source_body: None means a running
     calibration. frame_rate_hz: 0 if unknown. checkpoint_every_frames: 0 for none. checkpoint: of an earlier session to
     resume; empty for none.
     """
@@ -78,6 +81,9 @@ class SessionConfig:
     frame_rate_hz: float = 0.0
     checkpoint_every_frames: int = 0
     checkpoint: bytes = b""
+    picture_size: FrameSize | None = None
+    adaptive: bool = False
+    pose_detail_is_fixed: bool = True
 
     @property
     def live(self) -> bool:
@@ -85,9 +91,27 @@ class SessionConfig:
         return self.mode is TransferMode.LIVE
 
 
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """How a frame is drawn. index: among the session's rungs. crop: the actor's crop, at the size of the picture.
+
+    face_and_hands_every_n: for detail LIVE; 0 means the pose service's default.
+    """
+
+    index: int
+    detail: PoseDetail
+    face_and_hands_every_n: int
+    crop: Crop
+
+    @property
+    def size(self) -> FrameSize:
+        """The size of the picture."""
+        return FrameSize(self.crop.out_width_px, self.crop.out_height_px)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionAccepted:
-    """What the client receives before the first answer. config: as it will be honoured."""
+    """What the client receives before the first answer. config: as it will be honoured. rungs: the best first."""
 
     config: SessionConfig
     max_frames_in_flight: int
@@ -96,3 +120,4 @@ class SessionAccepted:
     crop_size: FrameSize
     full_frame_size: FrameSize
     generator_precision: str
+    rungs: tuple[Rung, ...]

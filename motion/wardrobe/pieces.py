@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -101,6 +103,37 @@ class Wardrobe:
             return piece, (x, y), self.bodies[source]
         return np.ascontiguousarray(piece[:, ::-1]), (-x - width, y), self.mirrored_bodies[source]
 
+    def resized(self, width_px: int, height_px: int) -> Wardrobe:
+        """Return the wardrobe for smaller pictures, which cost less to draw. The same choices stay valid.
+
+        Raises ValueError unless the size is smaller and has the same proportions.
+        """
+        scale = Fraction(width_px, self.width_px)
+        if not 0 < scale < 1 or scale != Fraction(height_px, self.height_px):
+            own = f"{self.width_px}x{self.height_px}"
+            raise ValueError(f"a wardrobe for {own} cannot be reduced to {width_px}x{height_px}")
+        corners_px = np.zeros_like(self.corners_px)
+        parts = [np.zeros((0, 4), np.uint8)]
+        for key_frame, layer in np.argwhere(self.has).tolist():
+            piece = self._pieces[key_frame][layer]
+            assert piece is not None
+            corner_px = self.corners_px[key_frame, layer, :2].tolist()
+            x, y, reduced = _reduced(piece, corner_px, scale)
+            corners_px[key_frame, layer] = x, y, reduced.shape[1], reduced.shape[0]
+            parts.append(reduced.reshape(-1, 4))
+        return Wardrobe(
+            width_px=width_px,
+            height_px=height_px,
+            frames=self.frames,
+            poses=tuple(pose.transformed(float(scale), float(scale)) for pose in self.poses),
+            limb_lengths_px=self.limb_lengths_px * float(scale),
+            corners_px=corners_px,
+            pixels=np.concatenate(parts),
+            hidden=self.hidden,
+            flaws=self.flaws,
+            shadow=self.shadow,
+        )
+
     def facings(self) -> tuple[str, ...]:
         """Which of "front", "left", "right" and "back" the key frames show: the person's side that one sees."""
         shown = {facing_of(self.bodies[key_frame]) for key_frame in np.flatnonzero(self.has[:, Limb.TORSO])}
@@ -156,3 +189,21 @@ def facing_of(body: PlacedBody) -> str:
         return "front" if shoulders_x > 0 else "back"
     turn = float(body.feature(Limb.HEAD)[0])
     return "left" if turn < 0 else "right"
+
+
+def _reduced(
+    piece: NDArray[np.uint8], corner_px: tuple[int, int], scale: Fraction
+) -> tuple[int, int, NDArray[np.uint8]]:
+    """Reduce a piece, and return the x and y of its corner in the smaller picture.
+
+    Empty rows and columns are added first, so that its corners lie on whole pixels of the smaller picture: otherwise
+    limbs would move by parts of a pixel against each other.
+    """
+    (x, y), (height, width), step = corner_px, piece.shape[:2], scale.denominator
+    left, top = x % step, y % step
+    padded = cv2.copyMakeBorder(
+        piece, top, -(y + height) % step, left, -(x + width) % step, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0)
+    )
+    size = int(padded.shape[1] * scale), int(padded.shape[0] * scale)
+    reduced = np.asarray(cv2.resize(padded, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return int((x - left) * scale), int((y - top) * scale), reduced

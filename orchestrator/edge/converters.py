@@ -16,12 +16,14 @@ from orchestrator.session_config import (
     OutputFormat,
     PoseConfig,
     ReturnOptions,
+    Rung,
     SessionAccepted,
     SessionConfig,
     TransferMode,
 )
 from orchestrator.settings import OrchestratorSettings
 from serving.actors.actor_id import checked_actor_id
+from serving.actors.sizes import picture_sizes
 from serving.actors.store import ListedVersion
 from serving.errors import BadInput
 from serving.pictures.background import Background
@@ -77,6 +79,12 @@ def config_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrat
     if message.HasField("source_body"):
         source_body = converters.body_stats_from_proto(message.source_body, field="config.source_body")
     background = converters.background_from_proto(message.background, field="config.background")
+    picture_size = None
+    if message.HasField("picture_size"):
+        picture_size = converters.frame_size_from_proto(message.picture_size, field="config.picture_size")
+    for field, is_set in (("picture_size", picture_size is not None), ("adaptive", message.adaptive)):
+        if is_set and mode is not TransferMode.LIVE:
+            raise BadInput(f"config.{field}", "is only for LIVE sessions")
     returns = message.return_options
     return SessionConfig(
         actor=checked_actor_id(message.actor, field="config.actor"),
@@ -93,6 +101,9 @@ def config_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrat
         frame_rate_hz=rate_hz,
         checkpoint_every_frames=message.checkpoint_every_frames,
         checkpoint=message.checkpoint,
+        picture_size=picture_size,
+        adaptive=message.adaptive,
+        pose_detail_is_fixed=message.pose_detail != pose_pb2.POSE_DETAIL_UNSPECIFIED,
     )
 
 
@@ -118,7 +129,8 @@ def _pose_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrato
         if message.pose_detail not in converters.DETAIL_FROM_PROTO:
             raise BadInput("config.pose_detail", f"{message.pose_detail} is not a pose detail")
         detail = converters.DETAIL_FROM_PROTO[message.pose_detail]
-    if message.face_and_hands_every_n and detail is not PoseDetail.LIVE:
+    is_free = message.adaptive and message.pose_detail == pose_pb2.POSE_DETAIL_UNSPECIFIED
+    if message.face_and_hands_every_n and detail is not PoseDetail.LIVE and not is_free:
         raise BadInput("config.face_and_hands_every_n", "requires pose_detail LIVE")
     choice = pose_choice_from_proto(message.pose_backend, message.dancer, settings, field="config")
     return replace(choice, detail=detail, face_and_hands_every_n=message.face_and_hands_every_n)
@@ -146,6 +158,8 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
         frame_rate_hz=config.frame_rate_hz,
         checkpoint_every_frames=config.checkpoint_every_frames,
         background=converters.background_to_proto(config.background),
+        picture_size=None if config.picture_size is None else converters.frame_size_to_proto(config.picture_size),
+        adaptive=config.adaptive,
     )
     if config.background.picture is not None:
         honoured.background.picture.ClearField("data")
@@ -161,7 +175,16 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
             stage_size=converters.frame_size_to_proto(accepted.crop_size),
             full_frame_size=converters.frame_size_to_proto(accepted.full_frame_size),
             generator_precision=accepted.generator_precision,
+            rungs=[_rung_to_proto(rung) for rung in accepted.rungs],
         )
+    )
+
+
+def _rung_to_proto(rung: Rung) -> transfer_pb2.Rung:
+    return transfer_pb2.Rung(
+        pose_detail=converters.DETAIL_TO_PROTO[rung.detail],
+        face_and_hands_every_n=rung.face_and_hands_every_n,
+        picture_size=converters.frame_size_to_proto(rung.size),
     )
 
 
@@ -171,6 +194,7 @@ def answer_to_proto(frame: InFlightFrame, returns: ReturnOptions) -> transfer_pb
     answer = response.answer
     answer.sequence = frame.sequence
     answer.remarks.extend([_REMARK_TO_PROTO[remark] for remark in frame.remarks])
+    answer.rung = 0 if frame.rung is None else frame.rung.index
     answer.frame_seconds = time.perf_counter() - frame.arrived_at_s
     if frame.no_picture is not None:
         answer.no_picture.reason = _REASON_TO_PROTO[frame.no_picture.reason]
@@ -231,6 +255,7 @@ def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
         summary.body.CopyFrom(converters.body_stats_to_proto(actor.body))
         summary.size_bytes = actor.size_bytes
         summary.bare_warp = actor.is_bare_warp
+        summary.smaller_sizes.extend(converters.frame_size_to_proto(size) for size in picture_sizes(actor)[1:])
         if actor.wardrobe is not None:
             summary.wardrobe.key_frames = actor.wardrobe.key_frames
             summary.wardrobe.facings.extend(actor.wardrobe.facings)

@@ -26,6 +26,8 @@ def begin_at_zero() -> None:
         metrics.STAGE_RETRIES.labels(stage)
     for result in ("picture", *(reason.value for reason in NoPictureReason)):
         metrics.FRAMES.labels(result)
+    for direction in ("down", "up"):
+        metrics.RUNG_CHANGES.labels(direction)
     for reason in EndReason:
         metrics.SESSION_ENDS.labels(reason.value)
 

@@ -15,6 +15,7 @@ from motion.frame import EncodedPicture, FrameSize, NoPictureReason, Picture, Rg
 from motion.pose import Pose
 from motion.retarget import Transform
 from motion.wardrobe.choose import Choice
+from orchestrator.session_config import Rung
 from serving.observability import logs, metrics, tracing
 
 
@@ -35,6 +36,7 @@ class Remark(Enum):
     STAGE_RETRIED = "stage_retried"
     DANCER_LOST = "dancer_lost"
     DANCER_CHANGED = "dancer_changed"
+    REDUCED = "reduced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class InFlightFrame:
     size: FrameSize | None
     captured_at_s: float | None = None
     arrived_at_s: float = field(default_factory=time.perf_counter)
+    rung: Rung | None = None
+    """How it is drawn; None only outside of sessions."""
     picture: EncodedPicture | None = None
     """The client's own bytes, until pose has answered."""
     no_picture: NoPicture | None = None

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from motion.frame import FrameSize, PictureEncoding
-from motion.wardrobe.pieces import Wardrobe
 from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
 from orchestrator.pipeline.link import run_together
 from orchestrator.pipeline.play import Door, Stage, feed, play
+from orchestrator.rungs import rungs_for
 from orchestrator.session.checkpoint import CheckpointSealer, SessionState
 from orchestrator.session.ending import Ending, Phase
+from orchestrator.session.ready_sizes import ReadySizes
+from orchestrator.session.rung_choice import RungChoice
 from orchestrator.session.wardrobes import Wardrobes
 from orchestrator.session_config import SessionAccepted, SessionConfig
 from orchestrator.settings import LARGEST_PICTURES_BYTES, OrchestratorSettings
@@ -24,12 +26,13 @@ from orchestrator.stage_calls.failures import StageRetries
 from orchestrator.stages.checkpoint import CheckpointStage
 from orchestrator.stages.encode import EncodeStage
 from orchestrator.stages.face import FaceStage
-from orchestrator.stages.generator import GeneratorStage, ensure_actor
+from orchestrator.stages.generator import GeneratorStage, ensure_actor, warm_up
 from orchestrator.stages.label_map import LabelMapStage
 from orchestrator.stages.normalize import NormalizeStage
 from orchestrator.stages.pose import PoseStage
 from orchestrator.stages.reference import ReferenceStage
 from orchestrator.stages.scene import Scene
+from serving.actors.sizes import picture_sizes
 from serving.actors.store import Actor, ActorStore
 from serving.errors import BadInput, DanceError, StageError, StageTimeout
 from serving.observability import metrics
@@ -151,7 +154,8 @@ class Session:
         depth = 1 if config.live else _DEPTH
         self._door = Door(depth=depth, in_flight=self._max_in_flight, live=config.live)
         self._actor: Actor | None = None
-        self._borrowed = False
+        self._sizes: ReadySizes | None = None
+        self._rungs: RungChoice | None = None
         self._last: InFlightFrame | None = None
 
     async def open(self) -> SessionAccepted:
@@ -159,7 +163,8 @@ class Session:
 
         The pose stream usually opens at the first picture. It opens here if the session needs a pose backend or a
         dancer rule that not every pose service has. Raises ActorNotFound, ActorUnusable, BadInput for answers that
-        would be too large and for a background that the actor or the server does not accept, NotServed, StageError.
+        would be too large and for a background or a size that the actor or the server does not accept, NotServed,
+        StageError.
         """
         settings, connections, config = self._shared.settings, self._shared.connections, self._config
         loop = asyncio.get_running_loop()
@@ -167,12 +172,17 @@ class Session:
         self._actor = actor = await loop.run_in_executor(disk, self._chosen_actor)
         if actor.wardrobe is None:  # there is nothing to return
             config = replace(config, returns=replace(config.returns, reference=False))
-        self._config = config
+        rungs = RungChoice(rungs_for(config, actor), in_flight=self._max_in_flight)
+        first = rungs.rungs[0]
+        pose_config = replace(config.pose, detail=first.detail, face_and_hands_every_n=first.face_and_hands_every_n)
+        config = replace(config, pose=pose_config)
+        self._config, self._rungs = config, rungs
         check_answers(config, actor)
-        wardrobe = None if actor.wardrobe is None else await self._shared.wardrobes.borrow(actor)
-        self._borrowed = wardrobe is not None
+        self._sizes = ReadySizes(actor, self._shared.wardrobes, self._warm_up)
+        await self._sizes.borrow(rungs.first_size)
         scene = await loop.run_in_executor(disk, Scene, config, actor, settings.background_limits())
         precision = await self._loaded_actor()
+        await self._sizes.prepare(rungs.first_size)
         pose_state, normalize_state = b"", b""
         if self._resumed is not None:
             pose_state, normalize_state = self._resumed.pose_state, self._resumed.normalize_state
@@ -182,7 +192,7 @@ class Session:
         await normalize.open()
         if config.pose.asks_for_more:
             await pose.open()
-        self._stages = [pose, normalize, *self._stateless_stages(actor, scene, wardrobe)]
+        self._stages = [pose, normalize, *self._stateless_stages(actor, scene, self._sizes)]
         self._config = replace(config, actor_version=actor.version, pose=pose.config)
         return SessionAccepted(
             config=self._config,
@@ -192,16 +202,17 @@ class Session:
             crop_size=FrameSize(actor.crop.out_width_px, actor.crop.out_height_px),
             full_frame_size=actor.frame_size,
             generator_precision=precision,
+            rungs=rungs.rungs,
         )
 
-    def _stateless_stages(self, actor: Actor, scene: Scene, wardrobe: Wardrobe | None) -> Iterator[Stage]:
+    def _stateless_stages(self, actor: Actor, scene: Scene, sizes: ReadySizes) -> Iterator[Stage]:
         """Yield the stages after normalize, in order. Their services keep no state."""
         settings, connections, threads = self._shared.settings, self._shared.connections, self._shared.threads
         config = self._config
         yield LabelMapStage(actor, threads.draw)
-        if wardrobe is not None:
+        if sizes.wardrobes:
             limbs = None if self._resumed is None else self._resumed.limbs
-            yield ReferenceStage(actor, wardrobe, threads.draw, limbs)
+            yield ReferenceStage(sizes.wardrobes, threads.draw, limbs)
         yield GeneratorStage(
             connections.triton,
             self._ensure_actor,
@@ -228,7 +239,10 @@ class Session:
         """
         settings = self._shared.settings
         feeding = feed(self._door, self._next_frame, settings.idle_seconds, self._owes_answers)
-        async with in_background(self._keep_actor(), "keeping the actor loaded"):
+        async with (
+            in_background(self._keep_actor(), "keeping the actor loaded"),
+            in_background(self._prepare_sizes(), "preparing smaller pictures"),
+        ):
             try:
                 async with lasting(settings.session_seconds):
                     await run_together(feeding, self._play(), self._drain())
@@ -242,9 +256,8 @@ class Session:
         self._door.link.close()
         for stream in self._streams:
             await stream.close()
-        if self._borrowed and self._actor is not None:
-            self._borrowed = False
-            self._shared.wardrobes.give_back(self._actor)
+        if self._sizes is not None:
+            self._sizes.close()
 
     def _chosen_actor(self) -> Actor:
         name, actors = self._config.actor, self._shared.actors
@@ -273,6 +286,17 @@ class Session:
             with suppress(DanceError):
                 await self._ensure_actor()
 
+    async def _prepare_sizes(self) -> None:
+        assert self._rungs is not None
+        assert self._sizes is not None
+        await self._rungs.prepare_others(self._sizes)
+
+    async def _warm_up(self, size: FrameSize) -> None:
+        assert self._actor is not None
+        triton, settings = self._shared.connections.triton, self._shared.settings
+        seconds, limit = settings.generator_seconds, settings.actor_seconds
+        await warm_up(triton, self._actor, size, call_seconds=seconds, within_seconds=limit)
+
     async def _play(self) -> None:
         await play(self._door, self._stages, self._deliver, depth=_DEPTH)
         self._ending.enter(Phase.FINISHED)
@@ -300,13 +324,15 @@ class Session:
         if self._resumed is None:
             return NOTHING_RECALLED
         picture = self._resumed.recalled.picture
-        if picture is not None and picture.shape[:2] != (actor.crop.out_height_px, actor.crop.out_width_px):
+        if picture is not None and FrameSize(picture.shape[1], picture.shape[0]) not in picture_sizes(actor):
             raise BadInput("config.checkpoint", "contains a picture of another size than the actor's")
         return self._resumed.recalled
 
     async def _next_frame(self, seconds: float) -> InFlightFrame | None:
         frame = await self._client.next_frame(seconds)
         if frame is not None:
+            assert self._rungs is not None
+            self._rungs.begin(frame)
             self._in_flight += 1
             metrics.FRAMES_IN_FLIGHT.inc()
         elif self._ending.phase is Phase.RUNNING:
@@ -317,6 +343,8 @@ class Session:
         return frame
 
     async def _deliver(self, frame: InFlightFrame) -> None:
+        assert self._rungs is not None
+        self._rungs.finish(frame)
         await self._client.answer(frame)
         self._door.answered(frame)
         self._last = frame

@@ -7,11 +7,13 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from motion.frame import FrameSize
 from motion.wardrobe.pieces import Wardrobe
 from serving.actors.store import Actor
 from serving.observability import metrics
 
-_Version = tuple[str, int]
+_Version = tuple[str, int, FrameSize | None]
+"""An actor, its version, and the size of the pictures; None for the actor's own."""
 
 
 class _Loaded(NamedTuple):
@@ -21,7 +23,7 @@ class _Loaded(NamedTuple):
 
 @dataclass(slots=True)
 class _Shelf:
-    """One version's wardrobe. users: how many sessions draw from it, or wait for it."""
+    """One version's wardrobe, for pictures of one size. users: how many sessions draw from it, or wait for it."""
 
     loading: asyncio.Future[_Loaded]
     users: int = 0
@@ -53,12 +55,15 @@ class Wardrobes:
         self._shelves: dict[_Version, _Shelf] = {}
         """The least recently used come first."""
 
-    async def borrow(self, actor: Actor) -> Wardrobe:
-        """Return the wardrobe of an actor that has one. Every success needs a `give_back`. Raises ActorUnusable."""
-        version = (actor.id, actor.version)
+    async def borrow(self, actor: Actor, size: FrameSize | None = None) -> Wardrobe:
+        """Return the wardrobe of an actor that has one. Every success needs a `give_back`. Raises ActorUnusable.
+
+        size: of the pictures, a smaller one of `serving.actors.sizes.picture_sizes`; None for the actor's own.
+        """
+        version = (actor.id, actor.version, size)
         shelf = self._shelves.get(version)
         if shelf is None:
-            loading = asyncio.get_running_loop().run_in_executor(self._threads, _load, actor)
+            loading = asyncio.get_running_loop().run_in_executor(self._threads, _load, actor, size)
             loading.add_done_callback(lambda _: self._tidy())
             shelf = self._shelves[version] = _Shelf(loading)
         shelf.users += 1
@@ -66,17 +71,17 @@ class Wardrobes:
             # A session that is cancelled must not cancel the loading for the others.
             loaded = await asyncio.shield(shelf.loading)
         except BaseException:
-            self.give_back(actor)
+            self.give_back(actor, size)
             raise
         for idle in self._idle():
-            if idle[0] == actor.id:  # a session began with another version of it
+            if idle[0] == actor.id and idle[1] != actor.version:  # a session began with another version of it
                 del self._shelves[idle]
         self._measure()
         return loaded.wardrobe
 
-    def give_back(self, actor: Actor) -> None:
+    def give_back(self, actor: Actor, size: FrameSize | None = None) -> None:
         """Note that a session no longer uses the wardrobe that it borrowed."""
-        version = (actor.id, actor.version)
+        version = (actor.id, actor.version, size)
         shelf = self._shelves.pop(version)
         shelf.users -= 1
         self._shelves[version] = shelf  # as the most recently used
@@ -103,7 +108,9 @@ class Wardrobes:
         metrics.WARDROBE_BYTES.set(sum(shelf.bytes for shelf in self._shelves.values()))
 
 
-def _load(actor: Actor) -> _Loaded:
+def _load(actor: Actor, size: FrameSize | None) -> _Loaded:
     wardrobe = actor.read_wardrobe()
+    if size is not None:
+        wardrobe = wardrobe.resized(size.width_px, size.height_px)
     # Measuring it prepares what the first drawing would otherwise have to wait for.
     return _Loaded(wardrobe, wardrobe.memory_bytes)

@@ -57,6 +57,13 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
     def _opening(self) -> RequestT:
         """Return the config that a stream begins with."""
 
+    def _begins_anew(self, frame: InFlightFrame) -> bool:
+        """Return whether the frame needs a stream with another config, which `_opening` returns from now on.
+
+        The new stream opens once every frame sent before has been answered.
+        """
+        return False
+
     @abstractmethod
     def _accept(self, response: ResponseT) -> None:
         """Check the stage's first response."""
@@ -159,7 +166,9 @@ class StreamStage(ABC, Generic[RequestT, ResponseT]):
             return False
         frame.enter(waited_seconds)
         async with self._sending:
-            if self._stream is None or (self._stream.ended and not self._unanswered):
+            is_idle = not self._unanswered
+            begins_anew = is_idle and self._begins_anew(frame)
+            if self._stream is None or begins_anew or (is_idle and self._stream.ended):
                 await self._restore(frame.sequence, None)
             self._unanswered.append(frame)
             await self._write(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final
@@ -12,14 +13,15 @@ from grpc import StatusCode
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
 
-from motion.frame import Picture, RgbaPicture
+from motion.frame import ZERO_LEVEL, FrameSize, Picture, RgbaPicture
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, Recalled, Remark
 from orchestrator.pipeline.link import Link, LinkEnded
 from orchestrator.pipeline.play import Inbox
 from orchestrator.session_config import ReturnOptions
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stage_calls.failures import StageRetries, stage_errors
+from orchestrator.stage_calls.failures import StageRetries, stage_error, stage_errors, status_code
 from orchestrator.stages.previous_picture import Recurrence
 from serving.actors.store import Actor
 from serving.errors import (
@@ -35,6 +37,8 @@ from serving.errors import (
 
 _OUTPUTS: Final = (InferRequestedOutput("FRAME"), InferRequestedOutput("COMPUTE_SECONDS"))
 _PERSON: Final = InferRequestedOutput("PERSON")
+_COMPILING_SECONDS: Final = 0.1
+"""The pause between two questions whether a network has been compiled, which takes about a second."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +66,35 @@ async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Ac
     return str(answer.precision)
 
 
+async def warm_up(
+    triton: InferenceServerClient, actor: Actor, size: FrameSize, *, call_seconds: float, within_seconds: float
+) -> None:
+    """Make Triton draw a blank picture of another size than the actor's own; wait while it compiles the network.
+
+    It refuses pictures of a size with UNAVAILABLE until its network for them is compiled, which the first one begins.
+    Raises StageError.
+    """
+    shape = (size.height_px, size.width_px)
+    inputs = [
+        _input("LABEL_MAP", np.full((*shape, 3), 255, np.uint8)),
+        _input("PREVIOUS_FRAME", np.full((*shape, 3), ZERO_LEVEL, np.uint8)),
+        _input("REFERENCE", np.zeros((*shape, 4), np.uint8)),
+    ]
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + within_seconds
+    while True:
+        try:
+            await triton.infer(
+                actor.id, inputs, model_version=str(actor.version), outputs=_OUTPUTS, client_timeout=call_seconds
+            )
+            return
+        except InferenceServerException as error:
+            code = status_code(error)
+            if code is not StatusCode.UNAVAILABLE or loop.time() > deadline_s:
+                raise stage_error(GeneratorStage.name, None, code, error.message() or "") from error
+        await asyncio.sleep(_COMPILING_SECONDS)
+
+
 class GeneratorStage:
     """Adds `generated`, one frame at a time: the next frame needs this picture, before the face stage.
 
@@ -87,10 +120,9 @@ class GeneratorStage:
         self._triton = triton
         self._ensure = ensure
         self._model, self._version = actor.id, str(actor.version)
-        self._size = (actor.crop.out_height_px, actor.crop.out_width_px)
         self._returns = returns
         self._outputs = (*_OUTPUTS, _PERSON) if draws_person else _OUTPUTS
-        self._recurrence = Recurrence(actor.crop.out_width_px, actor.crop.out_height_px, recalled)
+        self._recurrence = Recurrence(recalled)
         self._seconds = settings.generator_seconds
         self._retries = StageRetries(settings.away_seconds)
 
@@ -109,7 +141,8 @@ class GeneratorStage:
 
     async def _draw(self, frame: InFlightFrame) -> None:
         assert frame.label_map is not None
-        previous, restarted = self._recurrence.previous(frame.time_s)
+        assert frame.rung is not None
+        previous, restarted = self._recurrence.previous(frame.time_s, frame.rung.size)
         if restarted:
             frame.remarks.append(Remark.RESTARTED)
         inputs = [_input("LABEL_MAP", frame.label_map), _input("PREVIOUS_FRAME", previous)]
@@ -164,7 +197,8 @@ class GeneratorStage:
     def _one_picture(
         self, frame: InFlightFrame, name: str, drawn: NDArray[Any] | None, channels: int
     ) -> NDArray[np.uint8]:
-        shape = (*self._size, channels)
+        assert frame.rung is not None
+        shape = (frame.rung.size.height_px, frame.rung.size.width_px, channels)
         if drawn is None or drawn.shape != (1, *shape) or drawn.dtype != np.uint8:
             got = None if drawn is None else (drawn.shape, drawn.dtype.name)
             raise StageBroken(self.name, frame.sequence, f"expected a {name} of {shape} uint8, got {got}")

@@ -32,7 +32,8 @@ class LabelMapStage(OrderedStage):
     def _draw(self, frame: InFlightFrame) -> None:
         started_s = time.perf_counter()
         assert frame.normalized_pose is not None
-        crop, rule = self._actor.crop, self._actor.face_rule
+        assert frame.rung is not None
+        crop, rule = frame.rung.crop, self._actor.face_rule
         width_px, height_px = crop.out_width_px, crop.out_height_px
         pose = crop.to_crop(frame.normalized_pose)
         frame.label_map = draw_label_map(pose, width_px, height_px)

@@ -45,6 +45,7 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
             answer_seconds=settings.pose_seconds,
         )
         self.config = config
+        self._asked = (config.detail, config.face_and_hands_every_n)
         self._state = state
 
     async def open(self) -> None:
@@ -57,6 +58,14 @@ class PoseStage(StreamStage[pose_pb2.EstimateRequest, pose_pb2.EstimateResponse]
                 # The field has another name in the client's config than in the pose service's.
                 raise NotServed(reason.replace("config.backend:", "config.pose_backend:")) from error
             raise
+
+    def _begins_anew(self, frame: InFlightFrame) -> bool:
+        """See `StreamStage`. A stream has one detail, so a frame at a rung with another one begins a new stream."""
+        if frame.rung is None or (frame.rung.detail, frame.rung.face_and_hands_every_n) == self._asked:
+            return False
+        detail, every_n = self._asked = frame.rung.detail, frame.rung.face_and_hands_every_n
+        self.config = replace(self.config, detail=detail, face_and_hands_every_n=every_n)
+        return True
 
     def _opening(self) -> pose_pb2.EstimateRequest:
         config = pose_pb2.EstimateConfig(

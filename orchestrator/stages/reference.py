@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import ClassVar
 
+from motion.frame import FrameSize
 from motion.wardrobe.choose import Choice
 from motion.wardrobe.draw import draw_reference
 from motion.wardrobe.pieces import Wardrobe
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.link import Link, LinkEnded
 from orchestrator.pipeline.play import Inbox
-from serving.actors.store import Actor
 
 
 class ReferenceStage:
@@ -21,14 +22,14 @@ class ReferenceStage:
 
     One frame at a time: limbs are chosen so that they change rarely, so each choice builds on the one before.
 
-    limbs: the choice to resume from; None at a session's start.
+    wardrobes: for each size of picture that a frame's rung may have. limbs: the choice to resume from; None at a
+    session's start.
     """
 
     name: ClassVar[str] = "reference"
 
-    def __init__(self, actor: Actor, wardrobe: Wardrobe, threads: Executor, limbs: Choice | None) -> None:
-        self._crop = actor.crop
-        self._wardrobe = wardrobe
+    def __init__(self, wardrobes: Mapping[FrameSize, Wardrobe], threads: Executor, limbs: Choice | None) -> None:
+        self._wardrobes = wardrobes
         self._threads = threads
         self._limbs = limbs
 
@@ -49,6 +50,8 @@ class ReferenceStage:
     def _draw(self, frame: InFlightFrame) -> None:
         started_s = time.perf_counter()
         assert frame.normalized_pose is not None
-        drawn = draw_reference(self._wardrobe, self._crop.to_crop(frame.normalized_pose), self._limbs)
+        assert frame.rung is not None
+        pose = frame.rung.crop.to_crop(frame.normalized_pose)
+        drawn = draw_reference(self._wardrobes[frame.rung.size], pose, self._limbs)
         frame.reference, self._limbs = drawn.picture, drawn.choice
         frame.leave(self.name, time.perf_counter() - started_s)

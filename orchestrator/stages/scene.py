@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from motion.crop import resized
 from motion.face_region import paste_face
 from motion.frame import FrameSize, Picture, RgbaPicture
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
@@ -31,7 +32,6 @@ class Scene:
     """
 
     def __init__(self, config: SessionConfig, actor: Actor, limits: PictureLimits) -> None:
-        self._crop = actor.crop
         self._full_frame = config.output.full_frame
         self._transparent = config.background.transparent
         crop_size = FrameSize(actor.crop.out_width_px, actor.crop.out_height_px)
@@ -45,6 +45,7 @@ class Scene:
         self._behind = config.background.drawn(self.size, limits, field=f"{_FIELD}.picture")
         if self.is_own_place and self._full_frame:
             self._behind = actor.read_plate()
+        self._smaller_behind: dict[FrameSize, Picture] = {}
 
     @property
     def is_generated_picture(self) -> bool:
@@ -54,23 +55,34 @@ class Scene:
     def picture(self, frame: InFlightFrame) -> Picture | RgbaPicture:
         """Return the picture of a frame that was generated.
 
-        `[H, W, 3]` uint8 RGB of `size`; with a transparent background `[H, W, 4]` with straight alpha.
+        `[H, W, 3]` uint8 RGB; with a transparent background `[H, W, 4]` with straight alpha. It has the size of the
+        frame's rung, or with the full frame that of the footage.
         """
         assert frame.generated is not None
+        assert frame.rung is not None
+        crop = frame.rung.crop
         picture = _with_face(frame.generated, frame)
         if not self.needs_person:
-            return picture if self._behind is None else self._crop.paste(picture, self._behind)
+            return picture if self._behind is None else crop.paste(picture, self._behind)
         assert frame.person is not None
         # Cleaned before the face changes: the face network's colours must not decide about the opacity.
         person = frame.person if self.is_own_place else without_old_place(frame.person)
         person = changed_like(person, frame.generated, picture)
         if self._transparent:
-            alone = on_footage(person, self._crop, self.size) if self._full_frame else person
+            alone = on_footage(person, crop, self.size) if self._full_frame else person
             return with_straight_alpha(alone)
         assert self._behind is not None
-        return (
-            laid_on_footage(person, self._crop, self._behind) if self._full_frame else laid_over(person, self._behind)
-        )
+        if self._full_frame:
+            return laid_on_footage(person, crop, self._behind)
+        return laid_over(person, self._behind_at(frame.rung.size, self._behind))
+
+    def _behind_at(self, size: FrameSize, behind: Picture) -> Picture:
+        """Return the background for a picture of `size`."""
+        if size == self.size:
+            return behind
+        if size not in self._smaller_behind:
+            self._smaller_behind[size] = resized(behind, size.width_px, size.height_px)
+        return self._smaller_behind[size]
 
 
 def _with_face(picture: Picture, frame: InFlightFrame) -> Picture:

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motion.frame import Picture, RgbaPicture
+from motion.frame import FrameSize, Picture, RgbaPicture
 from services.generator.inputs import Inputs, blank_inputs, input_shapes
+from serving.actors.sizes import crop_at
 from serving.actors.store import Actor
 from serving.errors import ActorUnusable, BadInput, BadPicture
 from serving.inference.engine import PictureEngine, open_engine
@@ -52,13 +54,26 @@ class Painter:
         self.paint([tuple(blank_inputs(actor).values())])
 
     @classmethod
-    def open(cls, actor: Actor, *, device: Device, threads: int, precision: Precision) -> Painter:
-        """Open the actor's network. Raises ActorUnusable if it is damaged or the device or precision is unavailable."""
+    def open(
+        cls,
+        actor: Actor,
+        *,
+        device: Device,
+        threads: int,
+        precision: Precision,
+        size: FrameSize | None = None,
+    ) -> Painter:
+        """Open the actor's network. Raises ActorUnusable if it is damaged or the device or precision is unavailable.
+
+        size: of the pictures, a smaller one of `serving.actors.sizes.picture_sizes`; None for the actor's own.
+        """
+        if size is not None:
+            actor = replace(actor, crop=crop_at(actor, size))
 
         def torch_module(model_path: Path) -> nn.Module:
             from services.generator.network import served_generator  # torch is an extra, and slow to import
 
-            return served_generator(model_path, actor.generator.padding)
+            return served_generator(model_path, actor.generator.padding, size)
 
         engine = open_engine(
             actor.generator_path,
@@ -66,6 +81,7 @@ class Painter:
             threads=threads,
             precision=precision,
             inputs=actor.generator.inputs,
+            size=size,
             torch_module=torch_module if device == "gpu" else None,
         )
         return cls(actor, engine, one_by_one=device == "cpu")

@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from motion.frame import Picture
+from motion.crop import resized
+from motion.frame import FrameSize, Picture
 from serving.actors.store import Padding
 from serving.inference.conv_blocks import ConvNormRelu, ResidualBlock
 from serving.inference.onnx_weights import read_weights
@@ -270,12 +271,13 @@ def _levels(picture_NCHW: Tensor) -> Tensor:
     return picture_NCHW.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def served_generator(model_path: Path, padding: Padding) -> ServedGenerator:
+def served_generator(model_path: Path, padding: Padding, size: FrameSize | None = None) -> ServedGenerator:
     """Load an exported generator as a torch module, for engines that run torch. Raises ActorUnusable and ValueError.
 
     A `CopyGenerator` returns the person as well, like its file.
 
-    padding: from the actor's `generator` entry; the weights alone do not show it.
+    padding: from the actor's `generator` entry; the weights alone do not show it. size: of the pictures; None for the
+    size of the file's plate.
     """
     weights = read_weights(model_path)
     local = any(name.startswith("network.trunk.") for name in weights)
@@ -304,4 +306,7 @@ def served_generator(model_path: Path, padding: Padding) -> ServedGenerator:
     plate = None if plate_13HW is None else np.rint(plate_13HW[0].transpose(1, 2, 0)).astype(np.uint8)
     served = ServedGenerator(network, plate, returns_person=out_channels == _COPY_OUTPUTS)
     served.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    if size is not None and plate is not None:
+        plate = resized(plate, size.width_px, size.height_px)
+        return ServedGenerator(network, plate, returns_person=served.returns_person)
     return served

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from motion.frame import Picture
+from motion.crop import resized
+from motion.frame import FrameSize, Picture
 from serving.errors import ActorUnusable
 from serving.inference import silent_libraries
 from serving.inference.precision import Device, Precision
@@ -49,13 +50,15 @@ def open_engine(
     threads: int = 2,
     precision: Precision = "auto",
     inputs: int = 2,
+    size: FrameSize | None = None,
     torch_module: Callable[[Path], nn.Module] | None = None,
 ) -> PictureEngine:
     """Open the engine for the ONNX file `model_path` on `device`.
 
-    inputs: how many pictures the network takes. precision "auto" is bf16 if the CPU computes it, else float32; "bf16"
-    on a CPU without it is refused. There is no fallback from one device to the other. `torch_module` rebuilds the
-    network from the file, and is required for a GPU. Raises ActorUnusable for a file that is missing or not such a
+    inputs: how many pictures the network takes. size: of the pictures; None for the size of the exported network. On a
+    GPU, `torch_module` returns a network for that size. precision "auto" is bf16 if the CPU computes it, else float32;
+    "bf16" on a CPU without it is refused. There is no fallback from one device to the other. `torch_module` rebuilds
+    the network from the file, and is required for a GPU. Raises ActorUnusable for a file that is missing or not such a
     network.
     """
     if not model_path.is_file():
@@ -66,13 +69,21 @@ def open_engine(
         from serving.inference.torch_engine import TorchEngine  # torch is an extra, and slow to import
 
         return TorchEngine(torch_module(model_path), precision=precision)
-    return OpenVinoEngine(model_path, threads=threads, precision=precision, inputs=inputs)
+    return OpenVinoEngine(model_path, threads=threads, precision=precision, inputs=inputs, size=size)
 
 
 class OpenVinoEngine:
     """OpenVINO on a CPU. A batch runs item by item, so a picture's bytes never depend on the others."""
 
-    def __init__(self, model_path: Path, *, threads: int, precision: Precision = "auto", inputs: int = 2) -> None:
+    def __init__(
+        self,
+        model_path: Path,
+        *,
+        threads: int,
+        precision: Precision = "auto",
+        inputs: int = 2,
+        size: FrameSize | None = None,
+    ) -> None:
         core = openvino_core()
         chosen = _cpu_precision(core, precision)
         try:
@@ -86,6 +97,8 @@ class OpenVinoEngine:
                 f"{model_path.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
                 f"expected {inputs} pictures in and {out} out"
             )
+        if size is not None:
+            _resize(model, size, model_path.name)
         shape = next((i.partial_shape for i in model.inputs if i.partial_shape.is_static), None)
         if shape is None and all(i.partial_shape[k].is_static for i in model.inputs for k in (1, 2, 3)):
             # A fixed batch of one lets the compiler plan its memory once.
@@ -138,6 +151,29 @@ class OpenVinoEngine:
 
 
 _INPUTS_WITH_REFERENCE: Final = 3
+_PLATE: Final = "plate_13HW"
+"""The constant in a generator's file that has the size of its pictures, `[1, 3, H, W]` in levels of 0 to 255."""
+
+
+def _resize(model: Any, size: FrameSize, name: str) -> None:
+    """Make a network draw pictures of another size, onto a resized plate. Raises ActorUnusable if it cannot."""
+    # Not `Model.reshape`: it would check the new plate against the old size of the pictures.
+    for node in model.get_ops():
+        if node.get_friendly_name() == _PLATE:
+            plate = np.ascontiguousarray(node.get_data()[0].transpose(1, 2, 0), np.float32)
+            smaller = resized(np.rint(plate).astype(np.uint8), size.width_px, size.height_px).transpose(2, 0, 1)[None]
+            values = np.ascontiguousarray(smaller, node.get_data().dtype)
+            constant = silent_libraries.openvino().op.Constant(values, shared_memory=False)
+            for user in list(node.output(0).get_target_inputs()):
+                user.replace_source_output(constant.output(0))
+    try:
+        for parameter in model.get_parameters():
+            channels = parameter.get_partial_shape()[3]
+            shape = silent_libraries.openvino().PartialShape([1, size.height_px, size.width_px, channels])
+            parameter.set_partial_shape(shape)
+        model.validate_nodes_and_infer_types()
+    except RuntimeError as error:
+        raise ActorUnusable(f"{name} does not draw {size.width_px}x{size.height_px} pictures: {error}") from error
 
 
 @cache

@@ -45,6 +45,12 @@ FRAMES = Counter(
     "dance_frames", "Answered frames by result: picture, no_person, dropped, bad_frame, not_placed", ["result"]
 )
 REMARKS = Counter("dance_frame_remarks", "Remarks on answered frames, named as in dance/v1/transfer.proto", ["remark"])
+RUNG_PICTURES = Counter(
+    "dance_rung_pictures",
+    "Pictures of adaptive sessions, by pose detail and height: what such a session steps down in",
+    ["detail", "height_px"],
+)
+RUNG_CHANGES = Counter("dance_rung_changes", "Steps of adaptive sessions, down or up", ["direction"])
 SESSIONS = Gauge("dance_sessions", "Open Transfer and FitBody streams")
 SESSION_CAPACITY = Gauge(
     "dance_session_capacity", "How many Transfer and FitBody streams are admitted at the same time"

@@ -63,9 +63,13 @@ def publish_actor(
     face: bool = True,
     label_map_version: int = LABEL_MAP_VERSION,
     size: FrameSize = FrameSize(96, 80),
+    drawn_px: int = SIDE_PX,
     wardrobe: Wardrobe | None = None,
 ) -> Actor:
-    """An actor with footage of this size, and a crop of 64 x 64 in its upper left corner; wardrobe: for a reference."""
+    """An actor with footage of this size, and a crop of 64 x 64 in its upper left corner.
+
+    drawn_px: the side at which the network draws that crop. wardrobe: for a reference, of that side.
+    """
     root.mkdir(parents=True, exist_ok=True)
     weights, plate = root / ".weights", root / ".plate.png"
     weights.write_bytes(b"not a network; the stages are fakes")
@@ -76,7 +80,7 @@ def publish_actor(
         version=0,
         folder=root,
         label_map_version=label_map_version,
-        crop=Crop(0, 0, SIDE_PX, SIDE_PX, SIDE_PX, SIDE_PX),
+        crop=Crop(0, 0, SIDE_PX, SIDE_PX, drawn_px, drawn_px),
         frame_size=size,
         frame_rate_hz=25.0,
         body=BodyStats(near_ankle_y=0.9, far_ankle_y=0.7, near_height=0.6, far_height=0.5, hip_x=0.5, frames=100),

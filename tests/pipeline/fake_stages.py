@@ -266,6 +266,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.stumbles = Stumbles()
         self.unloaded: dict[int, tuple[grpc.StatusCode, str]] = {}
         """The status with which these calls are refused."""
+        self.refused_sides: dict[int, grpc.StatusCode] = {}
+        """The status with which pictures of these heights are refused."""
         self.running = 0
 
     async def ServerLive(self, request, context):
@@ -287,6 +289,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         if (self.dies_at is not None and number >= self.dies_at) or self.stumbles.falls(number):
             await context.abort(grpc.StatusCode.INTERNAL, "Stub process is not healthy")
         shape = tuple(request.inputs[0].shape)
+        if shape[1] in self.refused_sides:
+            await context.abort(self.refused_sides[shape[1]], "no network for this size")
         named = dict(zip([i.name for i in request.inputs], request.raw_input_contents, strict=True))
         label_map = np.frombuffer(named["LABEL_MAP"], np.uint8).reshape(shape)[0]
         previous = np.frombuffer(named["PREVIOUS_FRAME"], np.uint8).reshape(shape)[0]

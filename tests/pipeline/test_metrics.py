@@ -23,6 +23,7 @@ STAGES = ("pose", "normalize", "label_map", "generator", "face", "encode")
 SERVERS = ("pose", "normalize", "face", "agent", "triton")
 LABELS = {
     "shown_to", "stage", "outcome", "result", "reason", "remark", "le", "version", "service", "by", "generation",
+    "direction", "detail", "height_px",
     "actor", "actor_version",
 }  # fmt: skip
 Samples = defaultdict[tuple[str, tuple[tuple[str, str], ...]], float]

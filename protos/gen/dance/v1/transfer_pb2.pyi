@@ -41,6 +41,7 @@ class FrameRemark(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FRAME_REMARK_STAGE_RETRIED: _ClassVar[FrameRemark]
     FRAME_REMARK_DANCER_LOST: _ClassVar[FrameRemark]
     FRAME_REMARK_DANCER_CHANGED: _ClassVar[FrameRemark]
+    FRAME_REMARK_REDUCED: _ClassVar[FrameRemark]
 TRANSFER_MODE_UNSPECIFIED: TransferMode
 TRANSFER_MODE_LOSSLESS: TransferMode
 TRANSFER_MODE_LIVE: TransferMode
@@ -64,6 +65,7 @@ FRAME_REMARK_AIRBORNE: FrameRemark
 FRAME_REMARK_STAGE_RETRIED: FrameRemark
 FRAME_REMARK_DANCER_LOST: FrameRemark
 FRAME_REMARK_DANCER_CHANGED: FrameRemark
+FRAME_REMARK_REDUCED: FrameRemark
 
 class OutputFormat(_message.Message):
     __slots__ = ("encoding", "jpeg_quality", "full_frame")
@@ -110,7 +112,7 @@ class ReturnOptions(_message.Message):
     def __init__(self, source_pose: bool = ..., normalized_pose: bool = ..., stage_times: bool = ..., label_map: bool = ..., reference: bool = ...) -> None: ...
 
 class TransferConfig(_message.Message):
-    __slots__ = ("actor", "actor_version", "mode", "output", "source_body", "dancer", "look_ahead_frames", "return_options", "checkpoint_every_frames", "checkpoint", "pose_backend", "pose_detail", "face_and_hands_every_n", "frame_rate_hz", "background")
+    __slots__ = ("actor", "actor_version", "mode", "output", "source_body", "dancer", "look_ahead_frames", "return_options", "checkpoint_every_frames", "checkpoint", "pose_backend", "pose_detail", "face_and_hands_every_n", "frame_rate_hz", "background", "picture_size", "adaptive")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -126,6 +128,8 @@ class TransferConfig(_message.Message):
     FACE_AND_HANDS_EVERY_N_FIELD_NUMBER: _ClassVar[int]
     FRAME_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    ADAPTIVE_FIELD_NUMBER: _ClassVar[int]
     actor: str
     actor_version: int
     mode: TransferMode
@@ -141,7 +145,19 @@ class TransferConfig(_message.Message):
     face_and_hands_every_n: int
     frame_rate_hz: float
     background: Background
-    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., mode: _Optional[_Union[TransferMode, str]] = ..., output: _Optional[_Union[OutputFormat, _Mapping]] = ..., source_body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., dancer: _Optional[_Union[_pose_pb2.DancerSelection, _Mapping]] = ..., look_ahead_frames: _Optional[int] = ..., return_options: _Optional[_Union[ReturnOptions, _Mapping]] = ..., checkpoint_every_frames: _Optional[int] = ..., checkpoint: _Optional[bytes] = ..., pose_backend: _Optional[_Union[_pose_pb2.PoseBackend, str]] = ..., pose_detail: _Optional[_Union[_pose_pb2.PoseDetail, str]] = ..., face_and_hands_every_n: _Optional[int] = ..., frame_rate_hz: _Optional[float] = ..., background: _Optional[_Union[Background, _Mapping]] = ...) -> None: ...
+    picture_size: _normalize_pb2.FrameSize
+    adaptive: bool
+    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., mode: _Optional[_Union[TransferMode, str]] = ..., output: _Optional[_Union[OutputFormat, _Mapping]] = ..., source_body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., dancer: _Optional[_Union[_pose_pb2.DancerSelection, _Mapping]] = ..., look_ahead_frames: _Optional[int] = ..., return_options: _Optional[_Union[ReturnOptions, _Mapping]] = ..., checkpoint_every_frames: _Optional[int] = ..., checkpoint: _Optional[bytes] = ..., pose_backend: _Optional[_Union[_pose_pb2.PoseBackend, str]] = ..., pose_detail: _Optional[_Union[_pose_pb2.PoseDetail, str]] = ..., face_and_hands_every_n: _Optional[int] = ..., frame_rate_hz: _Optional[float] = ..., background: _Optional[_Union[Background, _Mapping]] = ..., picture_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., adaptive: bool = ...) -> None: ...
+
+class Rung(_message.Message):
+    __slots__ = ("pose_detail", "face_and_hands_every_n", "picture_size")
+    POSE_DETAIL_FIELD_NUMBER: _ClassVar[int]
+    FACE_AND_HANDS_EVERY_N_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    pose_detail: _pose_pb2.PoseDetail
+    face_and_hands_every_n: int
+    picture_size: _normalize_pb2.FrameSize
+    def __init__(self, pose_detail: _Optional[_Union[_pose_pb2.PoseDetail, str]] = ..., face_and_hands_every_n: _Optional[int] = ..., picture_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ...) -> None: ...
 
 class SessionLimits(_message.Message):
     __slots__ = ("max_frames_in_flight", "max_frame_side_px", "max_frame_bytes")
@@ -154,20 +170,22 @@ class SessionLimits(_message.Message):
     def __init__(self, max_frames_in_flight: _Optional[int] = ..., max_frame_side_px: _Optional[int] = ..., max_frame_bytes: _Optional[int] = ...) -> None: ...
 
 class TransferAccepted(_message.Message):
-    __slots__ = ("config", "limits", "server_version", "stage_size", "full_frame_size", "generator_precision")
+    __slots__ = ("config", "limits", "server_version", "stage_size", "full_frame_size", "generator_precision", "rungs")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     STAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     FULL_FRAME_SIZE_FIELD_NUMBER: _ClassVar[int]
     GENERATOR_PRECISION_FIELD_NUMBER: _ClassVar[int]
+    RUNGS_FIELD_NUMBER: _ClassVar[int]
     config: TransferConfig
     limits: SessionLimits
     server_version: str
     stage_size: _normalize_pb2.FrameSize
     full_frame_size: _normalize_pb2.FrameSize
     generator_precision: str
-    def __init__(self, config: _Optional[_Union[TransferConfig, _Mapping]] = ..., limits: _Optional[_Union[SessionLimits, _Mapping]] = ..., server_version: _Optional[str] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., generator_precision: _Optional[str] = ...) -> None: ...
+    rungs: _containers.RepeatedCompositeFieldContainer[Rung]
+    def __init__(self, config: _Optional[_Union[TransferConfig, _Mapping]] = ..., limits: _Optional[_Union[SessionLimits, _Mapping]] = ..., server_version: _Optional[str] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., generator_precision: _Optional[str] = ..., rungs: _Optional[_Iterable[_Union[Rung, _Mapping]]] = ...) -> None: ...
 
 class ClientPose(_message.Message):
     __slots__ = ("pose", "size", "face_and_hands_carried", "dancer_lost", "dancer_changed")
@@ -212,7 +230,7 @@ class NoPicture(_message.Message):
     def __init__(self, reason: _Optional[_Union[NoPictureReason, str]] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class TransferAnswer(_message.Message):
-    __slots__ = ("sequence", "picture", "no_picture", "remarks", "stage_times", "source_pose", "normalized_pose", "label_map", "checkpoint", "frame_seconds", "transform", "reference")
+    __slots__ = ("sequence", "picture", "no_picture", "remarks", "stage_times", "source_pose", "normalized_pose", "label_map", "checkpoint", "frame_seconds", "transform", "reference", "rung")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     PICTURE_FIELD_NUMBER: _ClassVar[int]
     NO_PICTURE_FIELD_NUMBER: _ClassVar[int]
@@ -225,6 +243,7 @@ class TransferAnswer(_message.Message):
     FRAME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     TRANSFORM_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    RUNG_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     picture: _frame_pb2.Picture
     no_picture: NoPicture
@@ -237,7 +256,8 @@ class TransferAnswer(_message.Message):
     frame_seconds: float
     transform: _normalize_pb2.BodyTransform
     reference: _frame_pb2.Picture
-    def __init__(self, sequence: _Optional[int] = ..., picture: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ..., no_picture: _Optional[_Union[NoPicture, _Mapping]] = ..., remarks: _Optional[_Iterable[_Union[FrameRemark, str]]] = ..., stage_times: _Optional[_Iterable[_Union[_frame_pb2.StageTime, _Mapping]]] = ..., source_pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., normalized_pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., label_map: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ..., checkpoint: _Optional[bytes] = ..., frame_seconds: _Optional[float] = ..., transform: _Optional[_Union[_normalize_pb2.BodyTransform, _Mapping]] = ..., reference: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ...) -> None: ...
+    rung: int
+    def __init__(self, sequence: _Optional[int] = ..., picture: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ..., no_picture: _Optional[_Union[NoPicture, _Mapping]] = ..., remarks: _Optional[_Iterable[_Union[FrameRemark, str]]] = ..., stage_times: _Optional[_Iterable[_Union[_frame_pb2.StageTime, _Mapping]]] = ..., source_pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., normalized_pose: _Optional[_Union[_pose_pb2.Pose, _Mapping]] = ..., label_map: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ..., checkpoint: _Optional[bytes] = ..., frame_seconds: _Optional[float] = ..., transform: _Optional[_Union[_normalize_pb2.BodyTransform, _Mapping]] = ..., reference: _Optional[_Union[_frame_pb2.Picture, _Mapping]] = ..., rung: _Optional[int] = ...) -> None: ...
 
 class Draining(_message.Message):
     __slots__ = ("checkpoint", "next_sequence")
@@ -270,7 +290,7 @@ class WardrobeSummary(_message.Message):
     def __init__(self, key_frames: _Optional[int] = ..., facings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ActorSummary(_message.Message):
-    __slots__ = ("actor", "actor_version", "stage_size", "full_frame_size", "preset", "label_map_version", "unavailable", "body", "served_percent", "size_bytes", "wardrobe", "bare_warp")
+    __slots__ = ("actor", "actor_version", "stage_size", "full_frame_size", "preset", "label_map_version", "unavailable", "body", "served_percent", "size_bytes", "wardrobe", "bare_warp", "smaller_sizes")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     STAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -283,6 +303,7 @@ class ActorSummary(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     WARDROBE_FIELD_NUMBER: _ClassVar[int]
     BARE_WARP_FIELD_NUMBER: _ClassVar[int]
+    SMALLER_SIZES_FIELD_NUMBER: _ClassVar[int]
     actor: str
     actor_version: int
     stage_size: _normalize_pb2.FrameSize
@@ -295,7 +316,8 @@ class ActorSummary(_message.Message):
     size_bytes: int
     wardrobe: WardrobeSummary
     bare_warp: bool
-    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ..., size_bytes: _Optional[int] = ..., wardrobe: _Optional[_Union[WardrobeSummary, _Mapping]] = ..., bare_warp: bool = ...) -> None: ...
+    smaller_sizes: _containers.RepeatedCompositeFieldContainer[_normalize_pb2.FrameSize]
+    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ..., size_bytes: _Optional[int] = ..., wardrobe: _Optional[_Union[WardrobeSummary, _Mapping]] = ..., bare_warp: bool = ..., smaller_sizes: _Optional[_Iterable[_Union[_normalize_pb2.FrameSize, _Mapping]]] = ...) -> None: ...
 
 class ListActorsResponse(_message.Message):
     __slots__ = ("actors",)

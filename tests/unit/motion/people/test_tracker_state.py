@@ -7,6 +7,8 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from motion.frame import FrameSize
 from motion.people.dancer_choice import DancerChoice
@@ -88,3 +90,24 @@ def test_bytes_of_another_length_are_refused(change, said):
         shorter = body[: len(body) - cut]
         with pytest.raises(ValueError, match=said):
             TrackerState.from_bytes(state[:16] + struct.pack("<I", zlib.crc32(shorter)) + shorter)
+
+
+@given(st.integers(0, 10**6), st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=4))
+@settings(deadline=None, max_examples=100)
+def test_no_state_breaks_a_tracker(cut: int, changes: list[tuple[int, int]]):
+    """Changed and cut bytes with a valid checksum are refused, or lead to a tracker that works."""
+    tracker = DancerTracker(rules=RULES)
+    for number in range(3):
+        tracker.track(crossing(number), SIZE, number * 0.04)
+    state = tracker.state_after()
+    body = bytearray(state[20:])
+    for place, value in changes:
+        body[place % len(body)] = value
+    body = body[: len(body) - cut] if cut < len(body) else body
+    sealed = state[:16] + struct.pack("<I", zlib.crc32(body)) + body
+    try:
+        changed = DancerTracker(rules=RULES, state=sealed)
+    except ValueError:
+        return
+    for number in range(3, 6):
+        assert len(changed.track(crossing(number), SIZE, number * 0.04).kept) <= 3

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
+from motion.crop import resized
 from motion.pose import Pose
+from motion.wardrobe.draw import draw_reference
 from motion.wardrobe.limbs import LAYER_COUNT
 from motion.wardrobe.pieces import Wardrobe
 from tests.unit.motion.wardrobe.puppets import SIZE_PX, puppet_wardrobe
@@ -55,3 +58,34 @@ def test_a_profile_is_left_or_right_by_the_nose(standing: Pose) -> None:
         joints_px = narrow.copy()
         joints_px[0, 0] += shift_px
         assert puppet_wardrobe([Pose(joints_px, standing.confidence)]).facings() == (facing,)
+
+
+@pytest.mark.parametrize("side_px", [192, 128])
+def test_a_smaller_wardrobe_draws_the_same_smaller(wardrobe: Wardrobe, poses: list[Pose], side_px: int) -> None:
+    """References of three quarters and half of the size show what the whole one shows, and keep its choice of limbs."""
+    scale = side_px / SIZE_PX
+    small = wardrobe.resized(side_px, side_px)
+    assert small.memory_bytes < wardrobe.memory_bytes
+    for pose in poses[::3]:
+        whole = draw_reference(wardrobe, pose)
+        drawn = draw_reference(small, pose.transformed(scale, scale), whole.choice)
+        assert drawn.choice == whole.choice
+        difference = cv2.absdiff(drawn.picture, resized(whole.picture, side_px, side_px))
+        assert difference.mean() < 1.5
+
+
+def test_pieces_of_a_smaller_wardrobe_lie_inside_its_picture(wardrobe: Wardrobe) -> None:
+    """They also keep colours below their coverage, as a wardrobe's file must."""
+    small = wardrobe.resized(192, 192)
+    x, y, width, height = small.corners_px.transpose(2, 0, 1)
+    assert (x + width <= 192).all()
+    assert (y + height <= 192).all()
+    assert (small.pixels[:, :3] <= small.pixels[:, 3:]).all()
+    np.testing.assert_array_equal(small.has, wardrobe.has)
+
+
+@pytest.mark.parametrize("size_px", [(256, 256), (512, 512), (128, 192)])
+def test_only_smaller_sizes_of_the_same_proportions_are_possible(wardrobe: Wardrobe, size_px: tuple[int, int]) -> None:
+    """An enlarged wardrobe would only be blurred."""
+    with pytest.raises(ValueError, match="256x256 cannot be reduced"):
+        wardrobe.resized(*size_px)

@@ -157,7 +157,7 @@ async def test_a_reading_that_outlives_its_sessions_is_tidied_up(shelf: Shelf, t
     await asyncio.sleep(0)
     session.cancel()
     await asyncio.wait([session])
-    reading = wardrobes._shelves["anna", 1].loading
+    reading = wardrobes._shelves["anna", 1, None].loading
     shelf.held.set()
     await asyncio.wait([reading])
     assert not wardrobes._shelves

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from motion.crop import Crop
 from services.generator.actor_network import Painted, Painter
+from services.generator.sizes import SizedPainters, SizeNotReady
+from serving.actors.store import NetworkShape
 from serving.errors import ActorUnusable, BadInput, BadPicture
 
 SIDE_PX = 4
@@ -65,7 +68,7 @@ class FakeRequest:
 class FakeTritonError:
     """`pb_utils.TritonError`."""
 
-    INVALID_ARG, INTERNAL, CANCELLED = "invalid", "internal", "cancelled"
+    INVALID_ARG, INTERNAL, CANCELLED, UNAVAILABLE = "invalid", "internal", "cancelled", "unavailable"
 
     def __init__(self, message: str, code: str) -> None:
         self.message, self.code = message, code
@@ -112,12 +115,16 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     module = importlib.import_module("services.generator.model")
     opened: dict[str, Any] = {}
 
-    def opening(actor: object, **options: object) -> FakePainter:
-        opened.update(actor=actor, **options)
+    def opening(actor: Any, **options: object) -> FakePainter:
+        opened.update(actor=actor.found, **options)
         return FakePainter()
 
+    def load(store: Any, name: str, version: int) -> Any:
+        crop, shape = Crop(0, 0, SIDE_PX, SIDE_PX, SIDE_PX, SIDE_PX), NetworkShape(1, 0, 0)
+        return SimpleNamespace(found=(store.root, name, version), crop=crop, generator=shape)
+
     monkeypatch.setattr(Painter, "open", opening)
-    monkeypatch.setattr(module.ActorStore, "load", lambda self, name, version: (self.root, name, version))
+    monkeypatch.setattr(module.ActorStore, "load", load)
     model = module.TritonPythonModel()
     model.initialize(arguments(tmp_path))
     model.opened = opened
@@ -134,7 +141,8 @@ def arguments(actors_root: Path) -> dict[str, str]:
 
 def test_the_configuration_says_what_is_loaded(model: Any, tmp_path: Path):
     """Actor, version, folder and engine come from Triton's arguments and the model's parameters."""
-    assert model.opened == {"actor": (tmp_path, "a", 3), "device": "cpu", "threads": 2, "precision": "auto"}
+    engine = {"device": "cpu", "threads": 2, "precision": "auto", "size": None}
+    assert model.opened == {"actor": (tmp_path, "a", 3), **engine}
 
 
 def test_an_unusable_actor_fails_to_load_by_name(model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -194,6 +202,20 @@ def test_a_bad_request_is_answered_alone(model: Any, bad: FakeRequest, code: str
     assert before.outputs["FRAME"].shape == after.outputs["FRAME"].shape == (1, SIDE_PX, SIDE_PX, 3)
     (alone,) = model.execute([bad])
     assert alone.error.code == code
+
+
+def test_a_size_that_is_not_ready_can_be_asked_for_again(model: Any, monkeypatch: pytest.MonkeyPatch):
+    """Its request is UNAVAILABLE; one for the own size in the same batch is drawn."""
+
+    def of(painters: Any, width_px: int, height_px: int) -> Any:
+        if width_px == 2 * SIDE_PX:
+            raise SizeNotReady("the network is being compiled")
+        return painters.own
+
+    monkeypatch.setattr(SizedPainters, "of", of)
+    refused, drawn = model.execute([FakeRequest(side_px=2 * SIDE_PX), FakeRequest()])
+    assert refused.error.code == "unavailable"
+    assert drawn.error is None
 
 
 def test_a_failing_network_is_an_error_for_each(model: Any, monkeypatch: pytest.MonkeyPatch):

@@ -7,8 +7,11 @@ import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
 
+from motion.crop import resized
+from motion.frame import FrameSize
 from services.face.network import FaceGenerator, ServedFace, served_face
 from services.generator.network import CopyGenerator, GlobalGenerator, LocalEnhancer, ServedGenerator, served_generator
+from serving.errors import ActorUnusable
 from serving.inference.engine import open_engine
 from training.publishing.export import (
     FACE_NAMES,
@@ -177,6 +180,36 @@ def test_engine_returns_the_person_on_request(tmp_path):
     over = person[..., :3] + picture(9) * (1 - person[..., 3:] / 255.0)
     assert np.abs(over - frame).max() <= 1.5
     assert np.abs(engine.run(*item).astype(int) - frame).max() <= 1
+
+
+def test_a_smaller_size_is_drawn_on_the_smaller_plate(tmp_path):
+    """Engine and torch agree at another size; where nothing covers the place, both show the plate, reduced."""
+    path, size = tmp_path / "generator.onnx", FrameSize(SIDE // 2, SIDE // 2)
+    network = spread(CopyGenerator(4, 1, 1))
+    export_generator(network, picture(9), path, SIDE, SIDE)
+    small = [np.ascontiguousarray(picture(i)[: SIDE // 2, : SIDE // 2]) for i in range(3)]
+    covered = np.full((SIDE // 2, SIDE // 2, 1), 128, np.uint8)
+    item = (small[0], small[1], np.concatenate([small[2] // 2, covered], axis=2))
+    engine = open_engine(path, precision="f32", inputs=3, size=size)
+    drawn = engine.run_all([item])[0]
+    assert [output.shape for output in drawn] == [(SIDE // 2, SIDE // 2, 3), (SIDE // 2, SIDE // 2, 4)]
+    with torch.inference_mode():
+        rebuilt = served_generator(path, "reflection", size)(*(torch.from_numpy(given)[None] for given in item))
+    for output, expected in zip(drawn, rebuilt, strict=True):
+        assert np.abs(output.astype(int) - expected[0].numpy()).max() <= 1
+    network.copy_only()
+    export_generator(network, picture(9), path, SIDE, SIDE)
+    nothing = np.zeros((SIDE // 2, SIDE // 2, 4), np.uint8)
+    engine = open_engine(path, precision="f32", inputs=3, size=size)
+    np.testing.assert_array_equal(engine.run(small[0], small[1], nothing), resized(picture(9), SIDE // 2, SIDE // 2))
+
+
+def test_a_size_that_the_network_cannot_halve_is_refused(tmp_path):
+    """The error names the file and the size."""
+    path = tmp_path / "generator.onnx"
+    export_generator(spread(CopyGenerator(4, 3, 1)), picture(9), path, SIDE, SIDE)
+    with pytest.raises(ActorUnusable, match=r"generator\.onnx does not draw 12x12 pictures"):
+        open_engine(path, precision="f32", inputs=3, size=FrameSize(12, 12))
 
 
 @pytest.mark.parametrize("kind", [GlobalGenerator, LocalEnhancer])
