@@ -2,7 +2,7 @@
 
 Requests are asynchronous. Those of all streams go to one queue for each network, which runs as many at a time as there
 are threads. They are not batched: on a CPU, OpenVINO takes as long for a batch of two or four as for the pictures one
-by one (docs/decisions/0017-a-pose-engine-of-our-own.md).
+by one (docs/decisions/0016-a-pose-engine-of-our-own.md).
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class SharedNetwork:
         self._outputs = outputs
         self._compiled = openvino_core().compile_model(prepared.build(), "CPU", options)
         self._queue = openvino.AsyncInferQueue(self._compiled, threads)
+        self._starting = threading.Lock()  # two threads that start at once would get each other's answers
         self._queue.set_callback(self._done)
         self.run(np.zeros((self.side_px, self.side_px, 3), np.uint8))  # the first run allocates its memory
 
@@ -77,7 +78,8 @@ class SharedNetwork:
         """Run the network on `crop`, `[side_px, side_px, 3]` uint8 RGB. Waits while all threads are busy."""
         answer: Future[Outputs] = Future()
         # The crop travels with the request, which reads its pixels in place.
-        self._queue.start_async({0: self._tensor(crop[None], shared_memory=True)}, (answer, crop))
+        with self._starting:
+            self._queue.start_async({0: self._tensor(crop[None], shared_memory=True)}, (answer, crop))
         return answer
 
     def run(self, crop: Picture) -> Outputs:
