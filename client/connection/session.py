@@ -20,6 +20,7 @@ from client.connection.types import (
     ListedWardrobe,
     PoseChoice,
     PosedFrame,
+    Rung,
     SentFrame,
     TransferOptions,
 )
@@ -90,6 +91,7 @@ class DanceClient:
                 actor.size_bytes,
                 _wardrobe(actor),
                 actor.bare_warp,
+                tuple(size for listed in actor.smaller_sizes if (size := _size(listed)) is not None),
             )
             for actor in listed.actors
         ]
@@ -315,7 +317,11 @@ def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
         return_options=transfer_pb2.ReturnOptions(
             stage_times=True, label_map=options.label_maps, reference=options.references
         ),
-        pose_detail=converters.DETAIL_TO_PROTO[options.detail],
+        pose_detail=pose_pb2.POSE_DETAIL_UNSPECIFIED
+        if options.detail is None
+        else converters.DETAIL_TO_PROTO[options.detail],
+        picture_size=None if options.picture_size is None else converters.frame_size_to_proto(options.picture_size),
+        adaptive=options.adaptive,
         pose_backend=_backend_to_proto(options.pose.backend),
         dancer=converters.dancer_choice_to_proto(options.pose.dancer),
         frame_rate_hz=options.frame_rate_hz,
@@ -338,7 +344,15 @@ def _accepted(message: transfer_pb2.TransferAccepted, options: TransferOptions) 
         server_version=message.server_version,
         generator_precision=message.generator_precision,
         references=config.return_options.reference,
+        rungs=tuple(_rung(rung) for rung in message.rungs),
     )
+
+
+def _rung(message: transfer_pb2.Rung) -> Rung:
+    if message.pose_detail not in converters.DETAIL_FROM_PROTO:
+        raise BadInput("accepted.rungs", f"has the unknown pose detail {message.pose_detail}")
+    size = converters.frame_size_from_proto(message.picture_size, field="accepted.rungs.picture_size")
+    return Rung(converters.DETAIL_FROM_PROTO[message.pose_detail], message.face_and_hands_every_n, size)
 
 
 def _wardrobe(actor: transfer_pb2.ActorSummary) -> ListedWardrobe | None:
@@ -369,6 +383,7 @@ def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
         message.frame_seconds,
         message.checkpoint,
         converters.picture_from_proto(message.reference, field="reference") if message.HasField("reference") else None,
+        message.rung,
     )
 
 
