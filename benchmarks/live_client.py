@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -32,7 +32,9 @@ from video.reader import SourceFrame, VideoReader
 
 RATE_HZ: Final = 25.0
 START_FRAMES: Final = 25
-"""The frames of the first second, which are reported by themselves."""
+"""The frames of the first second that is shown, which are reported by themselves."""
+_LONGEST_START_SECONDS: Final = 6.0
+"""How long a session's hidden warm-up may take."""
 AFTER_SECONDS: Final = 2.0
 """How long a client goes on after its measurement, so that another one's still has company."""
 
@@ -44,7 +46,7 @@ _STRIP_PX: Final = 8
 class Measured:
     """One stream. seconds: of the measurement. late_ms: of shown frames, from the camera's glass to the screen's.
 
-    intervals_ms: between shown pictures. start_late_ms: of the first second's shown frames.
+    intervals_ms: between shown pictures. start_late_ms: of the frames shown in the first second.
     """
 
     seconds: float
@@ -105,13 +107,28 @@ class CameraSource(Source):
         return self.camera
 
 
-@dataclass
 class Glass:
-    """The screen: notes when each number was seen for the first time. Says when the measurement begins and ends."""
+    """The screen: notes when each number was seen for the first time.
 
-    first: int
-    last: int
-    shown_at_s: dict[int, float] = field(default_factory=dict)
+    The measurement begins some frames after the first shown one, which follows a hidden warm-up, and lasts for some
+    frames; both moments are said.
+    """
+
+    def __init__(self, frames_before: int, frames: int) -> None:
+        self.shown_at_s: dict[int, float] = {}
+        self.start = -1
+        self._frames_before = frames_before
+        self._frames = frames
+
+    @property
+    def first(self) -> int:
+        """The first number of the measurement."""
+        return self.start + self._frames_before
+
+    @property
+    def last(self) -> int:
+        """The first number after the measurement."""
+        return self.first + self._frames
 
     def show(self, picture: Picture) -> bool:
         """See `Screen.show`."""
@@ -122,6 +139,7 @@ class Glass:
         newest = max(self.shown_at_s, default=-1)
         if number <= newest:  # an answer without a picture repeats the last one
             return True
+        self.start = number if newest < 0 else self.start
         self.shown_at_s[number] = now_s
         for limit, said in ((self.first, "measuring"), (self.last, "measured")):
             if newest < limit <= number:
@@ -156,8 +174,7 @@ def main(
 
 
 async def _measure(server: str, actor: str, path: Path, pose: PosePlace, seconds: float, warm_seconds: float) -> None:
-    first, last = round(warm_seconds * RATE_HZ), round((warm_seconds + seconds) * RATE_HZ)
-    glass = Glass(first, last)
+    glass = Glass(round(warm_seconds * RATE_HZ), round(seconds * RATE_HZ))
     estimator = None
     if pose is PosePlace.HERE:
         backends = opened_backends({})
@@ -166,7 +183,7 @@ async def _measure(server: str, actor: str, path: Path, pose: PosePlace, seconds
             return DancerEstimator(backends, PoseBackend.MEDIAPIPE, detail, DancerChoice())
 
         estimator = start
-    camera = NumberedCamera(str(path), warm_seconds + seconds + AFTER_SECONDS)
+    camera = NumberedCamera(str(path), _LONGEST_START_SECONDS + warm_seconds + seconds + AFTER_SECONDS)
     with camera:
         source = CameraSource(str(path))
         object.__setattr__(source, "camera", camera)
@@ -176,15 +193,15 @@ async def _measure(server: str, actor: str, path: Path, pose: PosePlace, seconds
             source=source, actor=actor, live=True, screens=(glass,), shown_with=with_strip, estimator=estimator
         )
         report = await transfer(job, server, Display(), Interrupts(task))
-    shown = {number: at_s for number, at_s in glass.shown_at_s.items() if first <= number < last}
+    shown = {number: at_s for number, at_s in glass.shown_at_s.items() if glass.first <= number < glass.last}
 
     def late_ms(numbers: dict[int, float]) -> list[float]:
         return [1000 * (at_s - camera.had_at_s[number]) for number, at_s in numbers.items()]
 
-    start_shown = {number: at_s for number, at_s in glass.shown_at_s.items() if number < START_FRAMES}
+    start_shown = {number: at_s for number, at_s in glass.shown_at_s.items() if number < glass.start + START_FRAMES}
     measured = Measured(
         seconds=seconds,
-        offered=last - first,
+        offered=glass.last - glass.first,
         late_ms=late_ms(shown),
         intervals_ms=(1000 * np.diff(list(shown.values()))).tolist(),
         start_late_ms=late_ms(start_shown),

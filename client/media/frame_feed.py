@@ -1,10 +1,8 @@
-"""Feeds a session: decodes, shrinks and encodes frames off the event loop, all of them (files) or the newest (live)."""
+"""Feeds a session with every frame of a file: decodes, shrinks and encodes off the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,18 +15,22 @@ import numpy as np
 from client.connection.types import SentFrame
 from motion.frame import Frame, Picture, PictureEncoding
 from serving.pictures.codec import encode_picture
-from video.reader import SourceFrame, VideoReader
+from video.reader import SourceFrame
 
 JPEG_QUALITY: Final = 95
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shot:
-    """A frame in flight. pixels: what was sent, `[H, W, 3]` uint8 RGB, or None if no view needs it."""
+    """A frame in flight. pixels: what was sent, `[H, W, 3]` uint8 RGB, or None if no view needs it.
+
+    warms_up: its answer is neither shown nor counted.
+    """
 
     sequence: int
     pts: int
     pixels: Picture | None
+    warms_up: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,79 +94,6 @@ class FileFeed:
     def _hand_out(self, source: SourceFrame, frame: SentFrame, pixels: Picture) -> SentFrame:
         self.in_flight.append(Shot(source.index, source.pts, pixels if self._options.keep_pixels else None))
         return frame
-
-
-class LiveFeed(FileFeed):
-    """The newest frame of a camera, of a stream, or of a file played at its own rate.
-
-    If a newer frame arrives before the session has room, the older one is skipped and counted in `skipped`. `stop()`
-    ends the feed as the end of the source would. `player_ended` is set after the last frame was played.
-    """
-
-    def __init__(self, reader: VideoReader, options: FeedOptions) -> None:
-        super().__init__(reader.frames(), options)
-        self.skipped = 0
-        self._paced = not reader.plays_by_itself
-        self._newest: SourceFrame | Exception | None = None
-        self._ended = False
-        self._changed = asyncio.Event()
-        self.player_ended = threading.Event()
-        self._stopped = threading.Event()
-        self._loop = asyncio.get_running_loop()
-        self._player = threading.Thread(target=self._play, args=(self._frames,), name="camera", daemon=True)
-        self._player.start()
-
-    async def __anext__(self) -> SentFrame:
-        while self._newest is None:
-            if self._ended:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        newest, self._newest = self._newest, None
-        if isinstance(newest, Exception):
-            raise newest
-        return self._hand_out(*await self._loop.run_in_executor(self._thread, self._prepared, newest))
-
-    def stop(self) -> None:
-        """Hand out no more frames. Frames in flight still get their answers."""
-        self._stopped.set()
-        self._end()
-
-    def close(self) -> None:
-        """Stop the reading thread and wait for it."""
-        self.stop()
-        self._player.join()
-        super().close()
-
-    def _play(self, frames: Iterator[SourceFrame]) -> None:
-        began = time.monotonic()
-        last: Exception | None = None
-        try:
-            for frame in frames:
-                wait_seconds = began + frame.seconds - time.monotonic() if self._paced else 0.0
-                if self._stopped.wait(max(0.0, wait_seconds)) or self._stopped.is_set():
-                    return
-                self._loop.call_soon_threadsafe(self._offer, frame)
-        except Exception as error:  # raised in `__anext__`
-            last = error
-        finally:
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._end, last)
-            self.player_ended.set()
-
-    def _offer(self, frame: SourceFrame) -> None:
-        if self._newest is not None:
-            self.skipped += 1
-        self._newest = frame
-        self._changed.set()
-
-    def _end(self, error: Exception | None = None) -> None:
-        self._ended = True
-        if error is not None and not self._stopped.is_set():
-            self._newest = error
-        elif self._stopped.is_set():
-            self._newest = None
-        self._changed.set()
 
 
 def shrunk(pixels: Picture, max_side_px: int) -> Picture:

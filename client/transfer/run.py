@@ -19,9 +19,10 @@ from client.connection.session import DanceClient
 from client.connection.types import Accepted, Answer, Rung, SentFrame, TransferOptions
 from client.errors import CommandError
 from client.media.background import BackgroundVideo
-from client.media.frame_feed import FeedOptions, FileFeed, LiveFeed
+from client.media.frame_feed import FeedOptions, FileFeed
 from client.media.frame_folder import FrameFolder
 from client.media.keypoints_source import KeypointsFeed, KeypointsReader
+from client.media.live_feed import LiveFeed
 from client.media.source import Reader
 from client.media.video_writer import Recording
 from client.poses.posed_feed import EstimatorThread, PosedFeed
@@ -35,7 +36,7 @@ from client.transfer.output_frames import Film
 from client.transfer.report import TransferReport, damaged, lost_warning
 from client.transfer.rungs import chosen_size, rung_name, rung_note
 from motion.body import BodyStats
-from motion.frame import FrameSize, Picture, RgbaPicture
+from motion.frame import FrameSize, Picture, RgbaPicture, StageTime
 from video.opening import is_endless
 from video.reader import VideoReader
 from video.sound import SoundTrack
@@ -43,6 +44,8 @@ from video.sound import SoundTrack
 _SMOOTHING_SECONDS: Final = 0.05
 """Half the window of the centred median. A window beyond about 0.1 s would smooth away fast moves."""
 _MOST_LOOK_AHEAD_FRAMES: Final = 3
+WARM_UP_FRAMES: Final = 6
+"""Of a live session, hidden. The first opens the stages' streams and finds the dancer, the others fill the pipeline."""
 
 
 def look_ahead_for(frame_rate_hz: float) -> int:
@@ -169,6 +172,9 @@ class _Run:
             async with aclosing(session.answers(frames)) as answers:
                 async for answer in answers:
                     shot = feed.shot_of(answer.sequence)
+                    if shot.warms_up:
+                        began = time.monotonic()
+                        continue
                     if feed.shrunk_from is not None and not told_size:
                         told_size = True
                         self._tell_size(feed)
@@ -253,7 +259,7 @@ class _Run:
         options = FeedOptions(max_side_px=max_side_px, keep_pixels=job.compare or job.shown_with is not None)
         if not job.live or isinstance(self._reader, KeypointsReader):
             return job.source.feed(self._reader, options)
-        feed = LiveFeed(self._reader, options)
+        feed = LiveFeed(self._reader, options, WARM_UP_FRAMES)
         # A camera ends only by a signal; what was recorded until then is kept.
         self._interrupts.gently = lambda: self._end_gently(feed, session)
         return feed
@@ -263,7 +269,12 @@ class _Run:
         if self._job.estimator is None:
             return None
         start = partial(self._job.estimator, self._job.shown_detail)
-        estimating = EstimatorThread(start, on_time=self._report.add_time)
+
+        def on_time(spent: StageTime) -> None:
+            if self._report.answered or not self._job.live:  # before that, it is the warm-up's
+                self._report.add_time(spent)
+
+        estimating = EstimatorThread(start, on_time)
         closing.callback(estimating.close)
         return estimating
 

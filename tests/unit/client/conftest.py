@@ -171,8 +171,8 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
 
 
 def grey_level(sequence: int) -> int:
-    """Return the grey level of the answer to frame `sequence`."""
-    return 20 + 10 * sequence
+    """Return the grey level of the answer to frame `sequence`, which begins again after 23 frames."""
+    return 20 + 10 * (sequence % 23)
 
 
 def _drawn(sequence: int) -> Picture:

@@ -13,12 +13,11 @@ from grpc.aio import AioRpcError, Metadata
 from client.connection.session import DanceClient
 from client.connection.types import Answer, TransferOptions
 from client.errors import ServerError, server_errors
-from client.media.frame_feed import FeedOptions, LiveFeed, shrunk
+from client.media.frame_feed import shrunk
 from client.transfer.report import TransferReport
 from motion.frame import EncodedPicture, Frame, PictureEncoding, StageTime
 from serving.errors import UnreadableVideo
 from serving.pictures.codec import encode_picture
-from video.reader import VideoReader
 
 PICTURE = encode_picture(np.zeros((32, 32, 3), np.uint8), PictureEncoding.JPEG)
 
@@ -149,33 +148,6 @@ async def test_a_close_that_is_cancelled_ends_the_sending_task(serve, turns):
         await asyncio.wait({running})
         _, left = await asyncio.wait(tasks, timeout=1)
         assert not left
-
-
-async def test_stopped_live_feed_ends(make_video):
-    """stop() ends a live source like its own end, whatever frames remain."""
-    with VideoReader(str(make_video(frames=40, rate=10))) as reader:
-        feed = LiveFeed(reader, FeedOptions(max_side_px=64))
-        try:
-            assert (await anext(feed)).sequence == 0
-            feed.stop()
-            with pytest.raises(StopAsyncIteration):
-                await anext(feed)
-        finally:
-            feed.close()
-
-
-async def test_live_feed_gives_the_newest_frame_and_counts_the_others(make_video):
-    """While no frame is requested, newer frames replace older ones."""
-    with VideoReader(str(make_video(frames=30, rate=240))) as reader:
-        feed = LiveFeed(reader, FeedOptions(max_side_px=64))
-        try:
-            feed.player_ended.wait(5)
-            newest = await anext(feed)
-            assert newest.sequence > 0
-            given = 1 + len([frame async for frame in feed])
-        finally:
-            feed.close()
-    assert given + feed.skipped == 30
 
 
 def test_shrinking_keeps_the_shape_and_small_pictures():

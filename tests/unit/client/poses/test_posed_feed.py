@@ -15,7 +15,8 @@ import pytest
 from client.__main__ import run
 from client.connection.types import PosedFrame
 from client.errors import CommandError
-from client.media.frame_feed import FeedOptions, FileFeed, LiveFeed
+from client.media.frame_feed import FeedOptions, FileFeed
+from client.media.live_feed import LiveFeed
 from client.media.source import Source
 from client.poses.dancer_estimator import DancerEstimator
 from client.poses.posed_feed import EstimatorThread, PosedFeed
