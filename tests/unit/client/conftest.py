@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from dance.v1 import normalize_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
 
+from motion.crop import resized
 from motion.frame import EncodedPicture, Picture, PictureEncoding
 from motion.pose import Pose
 from serving.pictures.codec import decode_picture, encode_picture
@@ -160,7 +161,7 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             return answer
         drawn, encoding = _drawn(frame.sequence), PictureEncoding.JPEG
         if config.adaptive and frame.sequence in self._behaviour.reduced:
-            answer.rung, drawn = 1, cv2.resize(drawn, (SIZE_PX // 2, SIZE_PX // 2))
+            answer.rung, drawn = 1, resized(drawn, SIZE_PX // 2, SIZE_PX // 2)
         if config.background.transparent:
             alpha = np.zeros((SIZE_PX, SIZE_PX, 1), np.uint8)
             alpha[:, : SIZE_PX // 2] = 255  # the person is in the left half
