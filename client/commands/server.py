@@ -129,6 +129,7 @@ def _show_actors(actors: Sequence[ActorListing], display: Display) -> None:
             "" if size is None else f"{size.width_px}x{size.height_px}"
             for size in (actor.stage_size, actor.full_frame_size)
         ]
+        sizes[0] = ", ".join([sizes[0], *(str(size.height_px) for size in actor.smaller_sizes)])
         not_served = "" if actor.unavailable else "not served"
         share = f"{actor.served_percent:g} %" if actor.served_percent else not_served
         state = Text(actor.unavailable or ("ready: moved limbs, not trained yet" if actor.bare_warp else "ready"))

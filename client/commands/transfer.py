@@ -97,6 +97,8 @@ def transfer_command(
         raise UsageError(f"{source} is a camera or a stream: that needs --live")
     if asked.live and asked.look_ahead_frames:
         raise UsageError("--live cannot look ahead")
+    if asked.size_px is not None and not asked.live:
+        raise UsageError("--size is for sessions with --live: others are drawn at the actor's own size")
     if out is None and not asked.live:
         out = Path(f"{Path(source).stem}.{actor}{'.webm' if asked.keeps_opacity else '.mp4'}")
         asked = replace(asked, out=out)

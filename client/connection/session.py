@@ -8,25 +8,28 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import suppress
 from typing import Any, Final
 
-from dance.v1 import frame_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
+from dance.v1 import transfer_pb2, transfer_pb2_grpc
 from grpc.aio import AioRpcError
 
+from client.connection.messages import (
+    accepted_from_proto,
+    answer_from_proto,
+    backend_to_proto,
+    config_to_proto,
+    frame_to_proto,
+    listing_from_proto,
+)
 from client.connection.server_access import ServerAccess
 from client.connection.types import (
     Accepted,
     ActorListing,
     Answer,
     BodyFit,
-    ListedWardrobe,
     PoseChoice,
-    PosedFrame,
     SentFrame,
     TransferOptions,
 )
 from client.errors import ServerDraining, ServerError, server_errors
-from motion.frame import FrameSize, NoPictureReason
-from motion.pose_choice import PoseBackend
-from serving.errors import BadInput
 from serving.rpc import converters
 from serving.rpc.call_context import session_of
 from serving.rpc.channels import open_channel
@@ -42,7 +45,6 @@ _CALL_SECONDS: Final = 30.0
 _SESSION_ID_SECONDS: Final = 1.0
 _FIT_SECONDS: Final = 180.0
 """After the last frame of a clip, the server still works on the frames in flight before it answers."""
-_LEAST_IN_FLIGHT: Final = 2
 _MOST_RECEIVED: Final = 8
 
 
@@ -77,22 +79,7 @@ class DanceClient:
         """Return the actors, sorted by id, newest version first."""
         with server_errors(self.address):
             listed = await self._stub.ListActors(transfer_pb2.ListActorsRequest(), timeout=_CALL_SECONDS)
-        return [
-            ActorListing(
-                actor.actor,
-                actor.actor_version,
-                _size(actor.stage_size),
-                _size(actor.full_frame_size),
-                actor.preset,
-                actor.label_map_version,
-                actor.unavailable,
-                actor.served_percent,
-                actor.size_bytes,
-                _wardrobe(actor),
-                actor.bare_warp,
-            )
-            for actor in listed.actors
-        ]
+        return [listing_from_proto(actor) for actor in listed.actors]
 
     async def fit_body(self, frames: AsyncIterator[SentFrame], pose: PoseChoice = PoseChoice()) -> BodyFit:
         """Return the body stats of a whole clip.
@@ -102,13 +89,13 @@ class DanceClient:
         """
         call = self._stub.FitBody()
         dancer = converters.dancer_choice_to_proto(pose.dancer)
-        config = transfer_pb2.FitBodyConfig(pose_backend=_backend_to_proto(pose.backend), dancer=dancer)
+        config = transfer_pb2.FitBodyConfig(pose_backend=backend_to_proto(pose.backend), dancer=dancer)
         try:
             with server_errors(self.address):
                 with suppress(asyncio.InvalidStateError):  # the call has ended: its status follows
                     await self._within(_ANSWER_SECONDS, call.write(transfer_pb2.FitBodyRequest(config=config)))
                     async for frame in frames:
-                        request = transfer_pb2.FitBodyRequest(frame=_transfer_frame(frame))
+                        request = transfer_pb2.FitBodyRequest(frame=frame_to_proto(frame))
                         await self._within(_ANSWER_SECONDS, call.write(request))
                     await self._within(_ANSWER_SECONDS, call.done_writing())
                 answer = await self._within(_FIT_SECONDS, call)
@@ -182,14 +169,14 @@ class TransferSession:
             with server_errors(self._address):
                 try:
                     async with asyncio.timeout(self._connect_seconds):
-                        await self._stream.send(transfer_pb2.TransferRequest(config=_config(self._options)))
+                        await self._stream.send(transfer_pb2.TransferRequest(config=config_to_proto(self._options)))
                 except TimeoutError as error:
                     reason = f"no connection within {self._connect_seconds:.0f} s"
                     raise ServerError(f"no server answers at {self._address} ({reason})", retryable=True) from error
                 first = await self._next(self._accept_seconds)
                 if first is None or first.WhichOneof("response") != "accepted":
                     raise ServerError(f"{self._address} did not accept the session and sent no error")
-                self.accepted = _accepted(first.accepted, self._options)
+                self.accepted = accepted_from_proto(first.accepted, self._options)
         except BaseException:
             await self.close()
             raise
@@ -211,7 +198,7 @@ class TransferSession:
                 kind = response.WhichOneof("response")
                 if kind == "draining":
                     raise await self._drained(response.draining, last, sending)
-                answer = _answer(response.answer) if kind == "answer" else None
+                answer = answer_from_proto(response.answer) if kind == "answer" else None
                 if answer is None or not self._under_way or answer.sequence != self._under_way[0]:
                     raise ServerError(f"{self._address} broke the contract: {kind} out of turn after {answered} frames")
                 self._under_way.popleft()
@@ -252,7 +239,7 @@ class TransferSession:
                     break
                 self._under_way.append(frame.sequence)
                 self._unstoppable = True  # cancelling a write ends the call
-                if not await self._stream.send(transfer_pb2.TransferRequest(frame=_transfer_frame(frame))):
+                if not await self._stream.send(transfer_pb2.TransferRequest(frame=frame_to_proto(frame))):
                     return
                 self._unstoppable = False
             self._unstoppable = True
@@ -292,109 +279,3 @@ class TransferSession:
 
 def _silent(address: str, limit_seconds: float) -> ServerError:
     return ServerError(f"{address} has been silent for {limit_seconds:.0f} s", retryable=True)
-
-
-def _backend_to_proto(backend: PoseBackend | None) -> pose_pb2.PoseBackend:
-    """Return the enum value; None leaves the choice to the server."""
-    return pose_pb2.POSE_BACKEND_UNSPECIFIED if backend is None else converters.BACKEND_TO_PROTO[backend]
-
-
-def _config(options: TransferOptions) -> transfer_pb2.TransferConfig:
-    transparent = options.background.transparent
-    return transfer_pb2.TransferConfig(
-        actor=options.actor,
-        actor_version=options.actor_version,
-        mode=transfer_pb2.TRANSFER_MODE_LIVE if options.live else transfer_pb2.TRANSFER_MODE_LOSSLESS,
-        output=transfer_pb2.OutputFormat(
-            encoding=frame_pb2.PICTURE_ENCODING_PNG if transparent else frame_pb2.PICTURE_ENCODING_JPEG,
-            jpeg_quality=0 if transparent else options.jpeg_quality,
-            full_frame=options.full_frame,
-        ),
-        source_body=None if options.source_body is None else converters.body_stats_to_proto(options.source_body),
-        look_ahead_frames=options.look_ahead_frames,
-        return_options=transfer_pb2.ReturnOptions(
-            stage_times=True, label_map=options.label_maps, reference=options.references
-        ),
-        pose_detail=converters.DETAIL_TO_PROTO[options.detail],
-        pose_backend=_backend_to_proto(options.pose.backend),
-        dancer=converters.dancer_choice_to_proto(options.pose.dancer),
-        frame_rate_hz=options.frame_rate_hz,
-        checkpoint_every_frames=options.checkpoint_every_frames,
-        checkpoint=options.checkpoint,
-        background=converters.background_to_proto(options.background),
-    )
-
-
-def _accepted(message: transfer_pb2.TransferAccepted, options: TransferOptions) -> Accepted:
-    size = message.full_frame_size if options.full_frame else message.stage_size
-    config = message.config
-    return Accepted(
-        actor_version=config.actor_version,
-        checkpoint_every_frames=config.checkpoint_every_frames,
-        look_ahead_frames=config.look_ahead_frames,
-        max_frames_in_flight=max(message.limits.max_frames_in_flight, config.look_ahead_frames + _LEAST_IN_FLIGHT),
-        max_frame_side_px=message.limits.max_frame_side_px,
-        picture_size=converters.frame_size_from_proto(size, field="accepted.stage_size"),
-        server_version=message.server_version,
-        generator_precision=message.generator_precision,
-        references=config.return_options.reference,
-    )
-
-
-def _wardrobe(actor: transfer_pb2.ActorSummary) -> ListedWardrobe | None:
-    shown = actor.wardrobe
-    return ListedWardrobe(shown.key_frames, tuple(shown.facings)) if actor.HasField("wardrobe") else None
-
-
-def _answer(message: transfer_pb2.TransferAnswer) -> Answer:
-    picture = no_picture = None
-    detail = ""
-    if message.WhichOneof("result") == "picture":
-        picture = converters.picture_from_proto(message.picture)
-    elif message.WhichOneof("result") == "no_picture":
-        name = transfer_pb2.NoPictureReason.Name(message.no_picture.reason).removeprefix("NO_PICTURE_REASON_")
-        if name not in NoPictureReason.__members__:
-            raise BadInput("answer.no_picture.reason", f"frame {message.sequence} has the unknown reason {name}")
-        no_picture, detail = NoPictureReason[name], message.no_picture.detail
-    else:
-        raise BadInput("answer", f"frame {message.sequence} has neither a picture nor a reason")
-    return Answer(
-        message.sequence,
-        picture,
-        no_picture,
-        detail,
-        tuple(_remark_name(remark) for remark in message.remarks),
-        converters.stage_times_from_proto(message.stage_times),
-        converters.picture_from_proto(message.label_map, field="label_map") if message.HasField("label_map") else None,
-        message.frame_seconds,
-        message.checkpoint,
-        converters.picture_from_proto(message.reference, field="reference") if message.HasField("reference") else None,
-    )
-
-
-def _remark_name(remark: int) -> str:
-    if remark not in transfer_pb2.FrameRemark.values():
-        return f"remark {remark}"  # a newer server's remark: counted under its number
-    return transfer_pb2.FrameRemark.Name(remark).removeprefix("FRAME_REMARK_").replace("_", " ").lower()
-
-
-def _transfer_frame(frame: SentFrame) -> transfer_pb2.TransferFrame:
-    message = transfer_pb2.TransferFrame(
-        sequence=frame.sequence,
-        captured_at=None if frame.captured_at_s is None else converters.seconds_to_proto(frame.captured_at_s),
-    )
-    if isinstance(frame, PosedFrame):
-        given = message.client_pose
-        given.size.CopyFrom(converters.frame_size_to_proto(frame.size))
-        given.face_and_hands_carried = frame.face_and_hands_carried
-        given.dancer_lost = frame.dancer_lost
-        given.dancer_changed = frame.dancer_changed
-        if frame.pose is not None:
-            converters.fill_pose(given.pose, frame.pose)
-    else:
-        converters.fill_picture(message.picture, frame.picture)
-    return message
-
-
-def _size(message: Any) -> FrameSize | None:
-    return FrameSize(message.width_px, message.height_px) if message.width_px and message.height_px else None

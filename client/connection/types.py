@@ -26,6 +26,7 @@ class ActorListing:
 
     served_percent: its share of the sessions that name no version; 0 also if the server does not report it. size_bytes:
     of all its files; 0 if unknown. wardrobe: None for an actor without one. bare_warp: whether it is not trained yet.
+    smaller_sizes: at which it can be drawn as well.
     """
 
     actor: str
@@ -39,6 +40,7 @@ class ActorListing:
     size_bytes: int = 0
     wardrobe: ListedWardrobe | None = None
     bare_warp: bool = False
+    smaller_sizes: tuple[FrameSize, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,11 @@ class PoseChoice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransferOptions:
-    """The config of a session; transfer.proto explains each field."""
+    """The config of a session; transfer.proto explains each field.
+
+    detail: None leaves it to the server, which may change it if the session is adaptive. picture_size: None for the
+    actor's own, or for any if the session is adaptive.
+    """
 
     actor: str
     actor_version: int = 0
@@ -90,7 +96,9 @@ class TransferOptions:
     jpeg_quality: int = 95
     source_body: BodyStats | None = None
     look_ahead_frames: int = 0
-    detail: PoseDetail = PoseDetail.HOLISTIC
+    detail: PoseDetail | None = PoseDetail.HOLISTIC
+    picture_size: FrameSize | None = None
+    adaptive: bool = False
     pose: PoseChoice = field(default_factory=PoseChoice)
     frame_rate_hz: float = 0.0
     label_maps: bool = False
@@ -101,11 +109,21 @@ class TransferOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Rung:
+    """One way in which the server may draw frames. face_and_hands_every_n: for detail LIVE; 0 for its default."""
+
+    detail: PoseDetail
+    face_and_hands_every_n: int
+    picture_size: FrameSize
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The session as the server accepted it.
 
-    checkpoint_every_frames: 0 if it makes no checkpoints. references: whether answers have one; False for actors
-    without a wardrobe, even if it was requested.
+    checkpoint_every_frames: 0 if it makes no checkpoints. picture_size: at which pictures are shown; those of a lower
+    rung are smaller. rungs: the best first; empty if the server does not say. references: whether answers have one;
+    False for actors without a wardrobe, even if it was requested.
     """
 
     actor_version: int
@@ -117,13 +135,15 @@ class Accepted:
     server_version: str
     generator_precision: str
     references: bool = False
+    rungs: tuple[Rung, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to one frame: a picture, or the reason why there is none.
 
-    label_map, reference: if they were requested. checkpoint: to resume after this frame; empty in most answers.
+    label_map, reference: if they were requested. rung: where it was drawn, in `Accepted.rungs`. checkpoint: to resume
+    after this frame; empty in most answers.
     """
 
     sequence: int
@@ -136,3 +156,4 @@ class Answer:
     frame_seconds: float
     checkpoint: bytes = b""
     reference: EncodedPicture | None = None
+    rung: int = 0

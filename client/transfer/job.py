@@ -63,7 +63,21 @@ class TransferJob:
     ] = False
     background: ChosenBackground = field(default_factory=ChosenBackground)
     detail: Annotated[
-        PoseDetail | None, typer.Option("--detail", help=f"{DETAIL_HELP} Default: holistic, or live with --live.")
+        PoseDetail | None,
+        typer.Option(
+            "--detail",
+            help=f"{DETAIL_HELP} Default: holistic; with --live, as much as this machine can hold.",
+        ),
+    ] = None
+    size_px: Annotated[
+        int | None,
+        typer.Option(
+            "--size",
+            min=1,
+            metavar="PX",
+            help="With --live: the height at which the actor is drawn, one that `dance actors` lists. Default: the "
+            "largest that this machine can hold.",
+        ),
     ] = None
     look_ahead_frames: Annotated[
         int | None,
@@ -99,8 +113,13 @@ class TransferJob:
 
     @property
     def shown_detail(self) -> PoseDetail:
-        """The detail of the poses in the dance."""
+        """The detail of the poses in the dance, as long as the server does not choose another one."""
         return self.detail or (PoseDetail.LIVE if self.live else PoseDetail.HOLISTIC)
+
+    @property
+    def lets_server_choose_detail(self) -> bool:
+        """Whether the server may choose the detail of the poses during the session."""
+        return self.live and self.detail is None and self.estimator is None
 
     @property
     def keeps_opacity(self) -> bool:

@@ -9,7 +9,8 @@ from client.media.comparison import on_chequers, on_white, side_by_side
 from client.media.frame_feed import Shot
 from client.media.frame_folder import FrameFolder
 from client.media.video_writer import Recording
-from motion.frame import Picture, RgbaPicture
+from client.transfer.rungs import enlarged
+from motion.frame import FrameSize, Picture, RgbaPicture
 from serving.errors import BadPicture
 from serving.pictures.codec import decode_picture, decode_rgba
 from serving.pictures.compositing import laid_over, premultiplied
@@ -24,7 +25,8 @@ class Film:
     recording: None to write nothing. compare: show source, skeleton and actor side by side; needs `Shot.pixels`.
     references: whether a comparison also shows the actor's moved limbs, before the actor. plate: what answers look like
     without a person. source_again: returns the sent pixels from the first frame on, for the delayed beginning of a
-    comparison. hold_beginning: False for live sessions, whose recording begins with the first picture. has_opacity:
+    comparison. hold_beginning: False for live sessions, whose recording begins with the first picture. size: of all
+    pictures; smaller ones, which a slow machine sends, are enlarged. None to keep each one's. has_opacity:
     whether answers have one. shown_with: composes an answer's picture from the sent pixels and the actor's picture.
     behind: returns the picture to lay such answers over, by the frame's pts; None to keep the opacity, except in a
     comparison.
@@ -40,6 +42,7 @@ class Film:
         plate: Picture | RgbaPicture | None,
         source_again: Callable[[], Iterator[Picture]],
         hold_beginning: bool = True,
+        size: FrameSize | None = None,
         has_opacity: bool = False,
         shown_with: Callable[[Picture, Picture], Picture] | None = None,
         behind: Callable[[int], Picture] | None = None,
@@ -52,14 +55,23 @@ class Film:
         self._hold_beginning = hold_beginning
         self._decode = decode_rgba if has_opacity else decode_picture
         self._has_opacity = has_opacity
+        self._size = size
         self._shown_with = shown_with
         self._behind = behind
         self._held_pts: list[int] = []
+        self._unwritten: tuple[Picture | RgbaPicture, int] | None = None
 
     def add(self, shot: Shot, answer: Answer) -> Picture | None:
-        """Write the frame's picture, and return it to show, `[H, W, 3]` uint8 RGB; None before the first picture."""
+        """`draw` and `write`."""
+        picture = self.draw(shot, answer)
+        self.write()
+        return picture
+
+    def draw(self, shot: Shot, answer: Answer) -> Picture | None:
+        """Return the frame's picture to show, `[H, W, 3]` uint8 RGB; None before the first picture. `write` it next."""
         if answer.picture is not None:
-            self._actor = self._decode(answer.picture, field=f"answer {answer.sequence}")
+            drawn = self._decode(answer.picture, field=f"answer {answer.sequence}")
+            self._actor = drawn if self._size is None else enlarged(drawn, self._size)
             if self._shown_with is not None and shot.pixels is not None:
                 self._actor = self._shown_with(shot.pixels, self._actor)
             self._write_held()
@@ -68,8 +80,14 @@ class Film:
                 self._held_pts.append(shot.pts)
             return None
         composed = self._composed(shot.pixels, self._drawn(answer), shot.pts)
-        self._write(composed, shot.pts)
+        self._unwritten = composed, shot.pts
         return on_chequers(composed) if composed.shape[2] == 4 else composed
+
+    def write(self) -> None:
+        """Write the picture of the last `draw`, if there is a recording. It may be shown before that."""
+        if self._unwritten is not None:
+            unwritten, self._unwritten = self._unwritten, None
+            self._write(*unwritten)
 
     def _write_held(self) -> None:
         if not self._held_pts:

@@ -44,7 +44,8 @@ class TransferReport:
 
     skipped: live frames that the client never sent. lost: frames that the source promises but that do not decode.
     reconnects: how often the server was lost and found again. lost_under_way: live frames that were sent and got no
-    answer because the server was lost. notes: decisions about the source that its owner should know.
+    answer because the server was lost. drawn_at: pictures by rung, named by `client.transfer.rungs.rung_name`. notes:
+    decisions about the source that its owner should know.
     """
 
     answered: int = 0
@@ -57,6 +58,7 @@ class TransferReport:
     precision: str = ""
     without_picture: Counter[NoPictureReason] = field(default_factory=Counter)
     remarks: Counter[str] = field(default_factory=Counter)
+    drawn_at: Counter[str] = field(default_factory=Counter)
     first_bad_frame: str = ""
     notes: tuple[str, ...] = ()
     _times: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
@@ -131,6 +133,9 @@ def show_report(report: TransferReport, display: Display) -> None:
     if report.remarks:
         remarks = ", ".join(f"{name} {count}" for name, count in report.remarks.most_common())
         display.out.print(Text(f"remarks, in frames: {remarks}"))
+    if len(report.drawn_at) > 1:
+        rungs = "; ".join(f"{name}: {count}" for name, count in report.drawn_at.most_common())
+        display.out.print(Text(f"pictures, by how they were drawn: {rungs}"))
     if report.remarks[_OUT_OF_STAGE]:
         cut = f"{report.remarks[_OUT_OF_STAGE]} of {report.answered} frames"
         display.out.print(

@@ -16,7 +16,7 @@ from client.connection.resuming_session import ResumingSession
 from client.connection.retry import ServerPatience
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
-from client.connection.types import Accepted, SentFrame, TransferOptions
+from client.connection.types import Accepted, Answer, Rung, SentFrame, TransferOptions
 from client.errors import CommandError
 from client.media.background import BackgroundVideo
 from client.media.frame_feed import FeedOptions, FileFeed
@@ -34,8 +34,9 @@ from client.transfer.body_pass import fitted_body
 from client.transfer.job import TransferJob
 from client.transfer.output_frames import Film
 from client.transfer.report import TransferReport, damaged, lost_warning
+from client.transfer.rungs import chosen_size, rung_name, rung_note
 from motion.body import BodyStats
-from motion.frame import FrameSize, Picture, RgbaPicture, StageTime
+from motion.frame import FrameSize, Picture, PictureEncoding, RgbaPicture, StageTime
 from video.opening import is_endless
 from video.reader import VideoReader
 from video.sound import SoundTrack
@@ -60,12 +61,12 @@ async def transfer(
     The file exists once this returns. Raises CommandError; nothing was written then.
     """
     async with DanceClient(server) as client:
-        await _check_actor(client, job)
+        size = await _size_of_actor(client, job)
         body = job.body
         if body is None and not job.live and not job.one_pass:
             body = await fitted_body(client.server, job, display)
         with job.source.open() as reader:
-            return await _Run(job, reader, display, interrupts).run(client, body)
+            return await _Run(job, reader, display, interrupts, size).run(client, body)
 
 
 def cannot_leave_place(actor: str) -> CommandError:
@@ -76,8 +77,11 @@ def cannot_leave_place(actor: str) -> CommandError:
     )
 
 
-async def _check_actor(client: DanceClient, job: TransferJob) -> None:
-    """Refuse an unknown or unusable actor before sending any frame."""
+async def _size_of_actor(client: DanceClient, job: TransferJob) -> FrameSize | None:
+    """Return the size at which the actor shall be drawn, None for any.
+
+    Refuses an unknown or unusable actor, and a size that it does not have, before any frame is sent.
+    """
     listed = await client.actors()
     versions = [actor for actor in listed if actor.actor == job.actor]
     if not versions:
@@ -93,17 +97,22 @@ async def _check_actor(client: DanceClient, job: TransferJob) -> None:
         raise CommandError(unavailable[0])
     if not job.background.for_server.is_own_place and any(actor.wardrobe is None for actor in wanted):
         raise cannot_leave_place(job.actor)
+    return chosen_size(wanted[0], job.size_px)
 
 
 class _Run:
     """One transfer, from the first frame to the finished file."""
 
-    def __init__(self, job: TransferJob, reader: Reader, display: Display, interrupts: Interrupts) -> None:
+    def __init__(
+        self, job: TransferJob, reader: Reader, display: Display, interrupts: Interrupts, size: FrameSize | None
+    ) -> None:
         self._job = job
+        self._size = size
         self._reader = reader
         self._display = display
         self._interrupts = interrupts
         self._report = TransferReport()
+        self._rung = 0
         self._sound: SoundTrack | None = None
         self._background: BackgroundVideo | None = None
         # One thread: pictures must be written in order, and off the event loop.
@@ -134,6 +143,7 @@ class _Run:
                         plate=self._plate(session.accepted),
                         source_again=lambda: job.source.pictures(feed.max_side_px),
                         hold_beginning=not job.live,
+                        size=session.accepted.picture_size,
                         has_opacity=job.background.for_server.transparent,
                         shown_with=job.shown_with,
                         behind=self._behind(session.accepted.picture_size, behind),
@@ -168,12 +178,18 @@ class _Run:
                     if feed.shrunk_from is not None and not told_size:
                         told_size = True
                         self._tell_size(feed)
+                    self._tell_rung(session.accepted.rungs, answer)
                     report.add(answer)
-                    picture = await loop.run_in_executor(self._writing, film.add, shot, answer)
                     line.advance()
+                    if not self._job.live:
+                        await loop.run_in_executor(self._writing, film.add, shot, answer)
+                        continue
+                    picture = await loop.run_in_executor(self._writing, film.draw, shot, answer)
                     shows = [screen.show(picture) for screen in screens if picture is not None]
                     if not all(shows):
                         self._end_gently(feed, session)
+                    if self._job.out is not None:  # encoding takes longer than drawing
+                        await loop.run_in_executor(self._writing, film.write)
         except asyncio.CancelledError:
             out = f"; {self._job.out} was not written" if self._job.out is not None else ""
             self._display.note(f"stopped after {report.answered} frames{out}")
@@ -209,7 +225,9 @@ class _Run:
             full_frame=job.full_frame,
             source_body=body,
             look_ahead_frames=0 if job.live else look_ahead_frames,
-            detail=job.shown_detail,
+            detail=None if job.lets_server_choose_detail else job.shown_detail,
+            picture_size=self._size,
+            adaptive=job.live,
             pose=job.pose,
             frame_rate_hz=rate_hz,
             label_maps=job.compare,
@@ -243,7 +261,13 @@ class _Run:
     def _feed(self, session: ResumingSession) -> FileFeed:
         job, server_max_side_px = self._job, session.accepted.max_frame_side_px
         max_side_px = min(job.max_side_px, server_max_side_px) if server_max_side_px else job.max_side_px
-        options = FeedOptions(max_side_px=max_side_px, keep_pixels=job.compare or job.shown_with is not None)
+        # An estimator here gets a JPEG for its loss, which makes a file's poses those of a server. Live, it costs time.
+        raw = job.live and job.estimator is not None
+        options = FeedOptions(
+            max_side_px=max_side_px,
+            keep_pixels=job.compare or job.shown_with is not None,
+            encoding=PictureEncoding.RAW if raw else PictureEncoding.JPEG,
+        )
         if not job.live or isinstance(self._reader, KeypointsReader):
             return job.source.feed(self._reader, options)
         feed = LiveFeed(self._reader, options, WARM_UP_FRAMES)
@@ -308,6 +332,14 @@ class _Run:
         if isinstance(feed, LiveFeed):
             feed.stop()
             session.stop()
+
+    def _tell_rung(self, rungs: Sequence[Rung], answer: Answer) -> None:
+        """Tell the user when the server draws at another rung, which a slow machine makes it do."""
+        before, self._rung = self._rung, answer.rung
+        if answer.rung < len(rungs):
+            self._report.drawn_at[rung_name(rungs[answer.rung])] += answer.picture is not None
+            if answer.rung != before < len(rungs):
+                self._display.note(rung_note(rungs, before, answer.rung, answer.sequence))
 
     def _tell_size(self, feed: FileFeed) -> None:
         width_px, height_px = feed.shrunk_from or (0, 0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from dance.v1 import normalize_pb2, transfer_pb2
 
-from client.connection import session
+from client.connection import messages, session
 from client.connection.types import PoseChoice, PosedFrame, SentFrame
 from client.media.source import Source
 from client.poses.dancer_estimator import DancerEstimator, opened_backends
@@ -110,13 +110,13 @@ async def test_the_output_is_the_same_as_with_the_servers_poses(
 ) -> None:
     """Both passes are, with the comparison, resized frames, carried hands and a frame without the dancer."""
     sent: list[SentFrame] = []
-    as_message = session._transfer_frame
+    as_message = messages.frame_to_proto
 
     def noted(frame: SentFrame) -> transfer_pb2.TransferFrame:
         sent.append(frame)
         return as_message(frame)
 
-    monkeypatch.setattr(session, "_transfer_frame", noted)
+    monkeypatch.setattr(session, "frame_to_proto", noted)
     source = Source(str(dancing(root, tmp_path / "clip.mp4")))
     there, here = await both_ways(
         tmp_path, PoseSettings(), PoseBackend.MEDIAPIPE, DancerChoice(), source=source, detail=detail, compare=True

@@ -51,6 +51,7 @@ SEES_PROTOBUF = (
     "orchestrator/edge/",
     "orchestrator/stages/",
     "serving/rpc/converters.py",
+    "client/connection/messages.py",
     "client/connection/session.py",
 )
 

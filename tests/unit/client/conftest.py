@@ -16,8 +16,9 @@ import cv2
 import grpc
 import numpy as np
 import pytest
-from dance.v1 import normalize_pb2, transfer_pb2, transfer_pb2_grpc
+from dance.v1 import normalize_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
 
+from motion.crop import resized
 from motion.frame import EncodedPicture, Picture, PictureEncoding
 from motion.pose import Pose
 from serving.pictures.codec import decode_picture, encode_picture
@@ -25,6 +26,9 @@ from serving.rpc import converters
 
 SIZE_PX = 64
 BODY = normalize_pb2.BodyStats(near_ankle_y=0.9, far_ankle_y=0.6, near_height=0.7, far_height=0.4, hip_x=0.5, frames=12)
+
+
+_RUNGS = ((pose_pb2.POSE_DETAIL_HOLISTIC, SIZE_PX), (pose_pb2.POSE_DETAIL_BODY, SIZE_PX // 2))
 
 
 @dataclass
@@ -40,6 +44,8 @@ class Behaviour:
     nobody_at_all: bool = False
     nobody_placed: bool = False
     has_wardrobe: bool = False
+    reduced: range = range(0)
+    """These frames are drawn at the lower of two rungs, at half the size, if the session is adaptive."""
     max_frames_in_flight: int = 4
     owes_answers: bool = False
     leaves_after: int | None = None
@@ -74,6 +80,7 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
         )  # fmt: skip
         if self._behaviour.has_wardrobe:
             summary.wardrobe.key_frames = 64
+            summary.smaller_sizes.add(width_px=SIZE_PX // 2, height_px=SIZE_PX // 2)
         return transfer_pb2.ListActorsResponse(actors=[summary])
 
     def FitBody(self, request_iterator, context):  # noqa: N802
@@ -104,6 +111,12 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
                 stage_size=size,
                 full_frame_size=size,
                 generator_precision="bf16",
+                rungs=[
+                    transfer_pb2.Rung(
+                        pose_detail=detail, picture_size=normalize_pb2.FrameSize(width_px=px, height_px=px)
+                    )
+                    for detail, px in _RUNGS[: 1 + bool(behaviour.reduced)]
+                ],
             )
         )
         for request in request_iterator:
@@ -147,6 +160,8 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             answer.no_picture.detail = "does not decode"
             return answer
         drawn, encoding = _drawn(frame.sequence), PictureEncoding.JPEG
+        if config.adaptive and frame.sequence in self._behaviour.reduced:
+            answer.rung, drawn = 1, resized(drawn, SIZE_PX // 2, SIZE_PX // 2)
         if config.background.transparent:
             alpha = np.zeros((SIZE_PX, SIZE_PX, 1), np.uint8)
             alpha[:, : SIZE_PX // 2] = 255  # the person is in the left half

@@ -223,6 +223,7 @@ def test_unknown_actor_of_a_local_stack_is_told_before_it_starts(fails, make_vid
         (["transfer", "0", "--actor", "juggler"], "needs --live"),
         (["transfer", "rtsp://camera/1", "--actor", "juggler"], "needs --live"),
         (["transfer", "x.mp4", "--actor", "juggler", "--live", "--look-ahead", "2"], "look ahead"),
+        (["transfer", "x.mp4", "--actor", "juggler", "--size", "256"], "--size is for sessions with --live"),
         (["fly"], "No such command"),
     ],
 )

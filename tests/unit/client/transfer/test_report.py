@@ -7,14 +7,14 @@ from collections import Counter
 import pytest
 from dance.v1 import transfer_pb2
 
-from client.connection.session import _remark_name
+from client.connection.messages import remark_name
 from client.terminal.display import Display
 from client.transfer.report import TransferReport, show_report
 
 
 def test_frames_in_which_the_dancer_leaves_the_picture_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """The line counts the frames and says what to film, under the name that the server's remark has here."""
-    outside = _remark_name(transfer_pb2.FRAME_REMARK_OUT_OF_STAGE)
+    outside = remark_name(transfer_pb2.FRAME_REMARK_OUT_OF_STAGE)
     show_report(TransferReport(answered=150, pictures=150, seconds=10, remarks=Counter({outside: 79})), Display())
     assert "in 79 of 150 frames part of the dancer is outside the actor's picture" in capsys.readouterr().out
     show_report(TransferReport(answered=150, pictures=150, seconds=10, remarks=Counter({"no face": 4})), Display())

@@ -1,0 +1,72 @@
+"""`dance transfer --live` on a machine that is too slow: what it asks for, shows and tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import pytest
+from dance.v1 import pose_pb2
+
+from client.__main__ import run
+from client.transfer.run import WARM_UP_FRAMES
+from tests.unit.client.conftest import SIZE_PX
+
+
+@pytest.fixture(autouse=True)
+def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+
+def live(source: Path, address: str, out: Path, *more: str) -> int:
+    command = ["transfer", str(source), "--actor", "juggler", "--live", "--server", address, "-o", str(out)]
+    return run([*command, *more])
+
+
+def test_a_live_session_lets_the_server_choose(serve, make_video, tmp_path):
+    """Without --detail and --size, the server may change both. A session that is not live gets neither field."""
+    fake = serve()
+    assert live(make_video(frames=4, rate=60), fake.address, tmp_path / "live.mp4") == 0
+    config = fake.behaviour.seen_configs[-1]
+    assert config.adaptive
+    assert config.pose_detail == pose_pb2.POSE_DETAIL_UNSPECIFIED
+    assert not config.HasField("picture_size")
+    lossless = ["transfer", str(make_video(frames=4)), "--actor", "juggler", "--server", fake.address]
+    assert run([*lossless, "-o", str(tmp_path / "whole.mp4")]) == 0
+    config = fake.behaviour.seen_configs[-1]
+    assert not config.adaptive
+    assert config.pose_detail == pose_pb2.POSE_DETAIL_HOLISTIC
+
+
+def test_what_the_user_names_is_asked_for(serve, make_video, tmp_path):
+    """--detail and --size fix them."""
+    fake = serve(has_wardrobe=True)
+    chosen = ("--detail", "body", "--size", str(SIZE_PX // 2))
+    assert live(make_video(frames=4, rate=60), fake.address, tmp_path / "o.mp4", *chosen) == 0
+    config = fake.behaviour.seen_configs[-1]
+    assert config.pose_detail == pose_pb2.POSE_DETAIL_BODY
+    assert (config.picture_size.width_px, config.picture_size.height_px) == (SIZE_PX // 2, SIZE_PX // 2)
+
+
+def test_a_size_that_the_actor_lacks_is_refused_with_those_it_has(serve, make_video, tmp_path, capsys):
+    """Before any frame is sent."""
+    fake = serve(has_wardrobe=True)
+    assert live(make_video(frames=4, rate=60), fake.address, tmp_path / "o.mp4", "--size", "48") == 1
+    assert "cannot be drawn at --size 48; it can at 64, 32" in capsys.readouterr().err
+    assert not fake.behaviour.seen_configs
+
+
+def test_a_step_is_told_and_the_recording_keeps_its_size(serve, make_video, tmp_path, capsys):
+    """Smaller pictures are enlarged. A line says what changed and why, another one that there is time again."""
+    first = WARM_UP_FRAMES + 2
+    fake, out = serve(reduced=range(first, first + 3)), tmp_path / "o.mp4"
+    assert live(make_video(frames=10, rate=10), fake.address, out) == 0
+    captured = capsys.readouterr()
+    assert (
+        f"frame {first}: drawn at 32 px, no face and hands: the camera's rate cannot be held at 64 px" in captured.err
+    )
+    assert "drawn at 64 px, face and hands in every frame: there is time for it again" in captured.err
+    assert "pictures, by how they were drawn: 64 px, face and hands in every frame: " in captured.out
+    with av.open(str(out)) as recorded:
+        assert {(frame.width, frame.height) for frame in recorded.decode(video=0)} == {(SIZE_PX, SIZE_PX)}
