@@ -24,7 +24,8 @@ def track(*, detected: bool = True, time_s: float | None = 1.5) -> Track:
     generator = np.random.default_rng(7)
     body = BodyTrack(smoothed(generator, 33), smoothed(generator, 2), generator.random(33).astype(np.float32))
     parts = (generator.random((29, 2)).astype(np.float32), None, generator.random((12, 2)).astype(np.float32))
-    pose = Pose(generator.random((137, 2)), generator.random(137)) if detected else None
+    rows = generator.random((137, 3), np.float32)
+    pose = Pose(rows[:, :2], rows[:, 2]) if detected else None
     return Track(FrameSize(640, 480), time_s, body, parts, pose, 2)
 
 
