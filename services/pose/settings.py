@@ -21,7 +21,7 @@ class PoseSettings(ServerSettings):
     max_connection_age_seconds: float = 300.0
     """See [Every server](#every-server): the orchestrators find new replicas of this service within that time."""
     max_streams: AtLeastOne = 8
-    """Maximum number of open streams; more are rejected. Each has its own tracker, about 46 ms of CPU a frame."""
+    """Maximum number of open streams; more are rejected. All share the networks and the threads."""
     max_frames_waiting: AtLeastOne = 2
     """Decoded frames that a stream holds before its sender must wait."""
     idle_seconds: Positive = 300.0
@@ -44,7 +44,8 @@ class PoseSettings(ServerSettings):
     face_and_hands_every_n: int = 3
     """Default for streams with detail LIVE whose config does not set it."""
     backend: Annotated[str, one_of(*(backend.value for backend in PoseBackend))] = "mediapipe"
-    """Backend of streams that do not name one: mediapipe, mediapipe-solution, openpose or rtmpose."""
+    """Backend of streams that do not name one: mediapipe, mediapipe-solution (which needs MediaPipe's wheel), openpose
+    or rtmpose (which need a card)."""
     openpose_card: Path | None = None
     """The model card of the backend openpose; without one it is not served."""
     rtmpose_card: Path | None = None
