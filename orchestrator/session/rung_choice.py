@@ -54,9 +54,10 @@ class RungChoice:
             self._record(change)
 
     async def prepare_others(self, sizes: ReadySizes) -> None:
-        """Make the other rungs' sizes ready, one after another, and allow them. For a task beside the session.
+        """Make the other rungs' sizes ready, one after another, and allow them.
 
-        A size that cannot be drawn stays out, and the log says why.
+        It belongs before the first frame: the work would make the first frames late, and the session step down. A size
+        that cannot be drawn stays out, and the log says why.
         """
         for size in dict.fromkeys(rung.size for rung in self.rungs):
             if size == self.first_size:
