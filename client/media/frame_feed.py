@@ -39,6 +39,7 @@ class FeedOptions:
 
     max_side_px: int
     keep_pixels: bool = False
+    encoding: PictureEncoding = PictureEncoding.JPEG
 
 
 class FileFeed:
@@ -88,7 +89,7 @@ class FileFeed:
         pixels = shrunk(source.pixels, self._options.max_side_px)
         if pixels is not source.pixels:
             self.shrunk_from = (source.pixels.shape[1], source.pixels.shape[0])
-        encoded = encode_picture(pixels, PictureEncoding.JPEG, JPEG_QUALITY)
+        encoded = encode_picture(pixels, self._options.encoding, JPEG_QUALITY)
         return source, Frame(source.index, encoded, max(0.0, source.seconds)), pixels
 
     def _hand_out(self, source: SourceFrame, frame: SentFrame, pixels: Picture) -> SentFrame:

@@ -36,6 +36,7 @@ class LiveFeed(FileFeed):
         self._warm_up_frames = warm_up_frames
         self._warm_ups_sent = 0
         self._first: SourceFrame | None = None
+        self._first_shown: SourceFrame | None = None
         self._newest: SourceFrame | Exception | None = None
         self._ended = False
         self._changed = asyncio.Event()
@@ -64,9 +65,7 @@ class LiveFeed(FileFeed):
         if isinstance(newest, Exception):
             raise newest
         assert newest is not None
-        later = self._warm_up_frames / self._rate_hz
-        shifted = replace(newest, index=newest.index + self._warm_up_frames, seconds=newest.seconds + later)
-        return self._hand_out(*await self._loop.run_in_executor(self._thread, self._prepared, shifted))
+        return self._hand_out(*await self._loop.run_in_executor(self._thread, self._prepared, self._after(newest)))
 
     def shot_of(self, sequence: int) -> Shot:
         """See `FileFeed.shot_of`. The playback begins with the answer to the last frame of the warm-up."""
@@ -95,6 +94,19 @@ class LiveFeed(FileFeed):
         if number >= self._warm_up_frames:
             return None
         return replace(self._first, index=number, seconds=number / self._rate_hz)
+
+    def _after(self, source: SourceFrame) -> SourceFrame:
+        """Return the frame as the warm-up's sequel: the first one follows it at once, whatever a camera took meanwhile.
+
+        Servers take a gap in the numbers for frames that could not be sent in time.
+        """
+        if not self._warm_up_frames:
+            return source
+        if self._first_shown is None:
+            self._first_shown = source
+        index = source.index - self._first_shown.index + self._warm_up_frames
+        seconds = source.seconds - self._first_shown.seconds + self._warm_up_frames / self._rate_hz
+        return replace(source, index=index, seconds=seconds)
 
     def _hand_out(self, source: SourceFrame, frame: SentFrame, pixels: Picture) -> SentFrame:
         handed_out = super()._hand_out(source, frame, pixels)

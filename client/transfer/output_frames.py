@@ -59,9 +59,16 @@ class Film:
         self._shown_with = shown_with
         self._behind = behind
         self._held_pts: list[int] = []
+        self._unwritten: tuple[Picture | RgbaPicture, int] | None = None
 
     def add(self, shot: Shot, answer: Answer) -> Picture | None:
-        """Write the frame's picture, and return it to show, `[H, W, 3]` uint8 RGB; None before the first picture."""
+        """`draw` and `write`."""
+        picture = self.draw(shot, answer)
+        self.write()
+        return picture
+
+    def draw(self, shot: Shot, answer: Answer) -> Picture | None:
+        """Return the frame's picture to show, `[H, W, 3]` uint8 RGB; None before the first picture. `write` it next."""
         if answer.picture is not None:
             drawn = self._decode(answer.picture, field=f"answer {answer.sequence}")
             self._actor = drawn if self._size is None else enlarged(drawn, self._size)
@@ -73,8 +80,14 @@ class Film:
                 self._held_pts.append(shot.pts)
             return None
         composed = self._composed(shot.pixels, self._drawn(answer), shot.pts)
-        self._write(composed, shot.pts)
+        self._unwritten = composed, shot.pts
         return on_chequers(composed) if composed.shape[2] == 4 else composed
+
+    def write(self) -> None:
+        """Write the picture of the last `draw`, if there is a recording. It may be shown before that."""
+        if self._unwritten is not None:
+            unwritten, self._unwritten = self._unwritten, None
+            self._write(*unwritten)
 
     def _write_held(self) -> None:
         if not self._held_pts:

@@ -36,7 +36,7 @@ from client.transfer.output_frames import Film
 from client.transfer.report import TransferReport, damaged, lost_warning
 from client.transfer.rungs import chosen_size, rung_name, rung_note
 from motion.body import BodyStats
-from motion.frame import FrameSize, Picture, RgbaPicture, StageTime
+from motion.frame import FrameSize, Picture, PictureEncoding, RgbaPicture, StageTime
 from video.opening import is_endless
 from video.reader import VideoReader
 from video.sound import SoundTrack
@@ -180,11 +180,16 @@ class _Run:
                         self._tell_size(feed)
                     self._tell_rung(session.accepted.rungs, answer)
                     report.add(answer)
-                    picture = await loop.run_in_executor(self._writing, film.add, shot, answer)
                     line.advance()
+                    if not self._job.live:
+                        await loop.run_in_executor(self._writing, film.add, shot, answer)
+                        continue
+                    picture = await loop.run_in_executor(self._writing, film.draw, shot, answer)
                     shows = [screen.show(picture) for screen in screens if picture is not None]
                     if not all(shows):
                         self._end_gently(feed, session)
+                    if self._job.out is not None:  # encoding takes longer than drawing
+                        await loop.run_in_executor(self._writing, film.write)
         except asyncio.CancelledError:
             out = f"; {self._job.out} was not written" if self._job.out is not None else ""
             self._display.note(f"stopped after {report.answered} frames{out}")
@@ -256,7 +261,13 @@ class _Run:
     def _feed(self, session: ResumingSession) -> FileFeed:
         job, server_max_side_px = self._job, session.accepted.max_frame_side_px
         max_side_px = min(job.max_side_px, server_max_side_px) if server_max_side_px else job.max_side_px
-        options = FeedOptions(max_side_px=max_side_px, keep_pixels=job.compare or job.shown_with is not None)
+        # An estimator here gets a JPEG for its loss, which makes a file's poses those of a server. Live, it costs time.
+        raw = job.live and job.estimator is not None
+        options = FeedOptions(
+            max_side_px=max_side_px,
+            keep_pixels=job.compare or job.shown_with is not None,
+            encoding=PictureEncoding.RAW if raw else PictureEncoding.JPEG,
+        )
         if not job.live or isinstance(self._reader, KeypointsReader):
             return job.source.feed(self._reader, options)
         feed = LiveFeed(self._reader, options, WARM_UP_FRAMES)

@@ -125,10 +125,13 @@ def test_a_comparison_still_shows_the_source(serve, make_video, tmp_path, seen):
 
 
 def test_live_poses_have_their_detail(serve, make_video, tmp_path, seen):
-    """With --live, the estimator gets the detail that a server would get."""
+    """With --live, the estimator gets the detail that a server would get, and frames without the loss of a JPEG."""
     fake = serve()
     assert danced(make_video(frames=6, rate=60), tmp_path / "out.mp4", fake.address, "--live") == 0
     assert seen.details == [PoseDetail.LIVE]
+    with VideoReader(str(tmp_path / "clip.mp4")) as reader:
+        first = next(iter(reader.frames())).pixels
+    assert np.array_equal(seen.pictures[0], first)
     assert len(fake.behaviour.seen_poses) == len(seen.pictures) > 0
 
 

@@ -74,6 +74,23 @@ def test_a_transparent_output_is_shown_and_compared_on_chequers():
     assert set(np.unique(compared[4:-4, -8:])) <= set(range(140, 211))
 
 
+def test_a_picture_can_be_shown_before_it_is_written():
+    """A live session shows a picture first: encoding it for the file takes longer."""
+    written = []
+
+    class Recorded:
+        def write(self, picture, pts: int) -> None:
+            written.append((int(picture[0, 0, 0]), pts))
+
+    taken = Film(Recorded(), compare=False, plate=None, source_again=lambda: iter(()))  # type: ignore[arg-type]
+    drawn = taken.draw(Shot(0, 7, None), answer(0, 120))
+    assert drawn is not None
+    assert not written
+    taken.write()
+    taken.write()
+    assert written == [(120, 7)]
+
+
 def test_comparison_without_pixels_is_refused():
     """A comparison without the sent pixels is an error."""
     with pytest.raises(BadPicture, match="needs the pixels"):
