@@ -12,7 +12,7 @@ from motion.people.dancer_choice import DancerChoice
 from motion.people.person_tracking import DancerTracker, TrackingRules
 from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose.estimator import PeopleEstimator, PoseRules
-from services.pose.mediapipe_solution.estimator import SolutionEstimator
+from services.pose.mediapipe.estimator import PoseEstimator
 from services.pose.models.card import OpenPoseCard, read_card
 from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
 from services.pose.rtmpose.estimator import RtmPoseEstimator, RtmPoseModel
@@ -55,14 +55,15 @@ def mediapipe_estimator(
 
     with_mask: estimates have a `mask`. unrelated_pictures: the pictures are not a video; detect in each of them.
     """
-    return SolutionEstimator(
-        detail, rules=rules, with_mask=with_mask, unrelated_pictures=unrelated_pictures, state=state
-    )
+    return PoseEstimator(detail, rules=rules, with_mask=with_mask, unrelated_pictures=unrelated_pictures, state=state)
 
 
 def make_estimator(config: EstimatorConfig, state: bytes) -> PeopleEstimator:
     """Create an estimator of a backend in `ALWAYS_SERVED`, without masks, which no client requests."""
     if config.backend is PoseBackend.MEDIAPIPE_SOLUTION:
+        # The wheel's code takes seconds and 200 MB to load, and the other backends do without.
+        from services.pose.mediapipe_solution.estimator import SolutionEstimator
+
         return SolutionEstimator(config.detail, rules=config.rules, state=state)
     return mediapipe_estimator(config.detail, rules=config.rules, state=state)
 

@@ -1,8 +1,8 @@
 """Convert MediaPipe's landmarks to a `Pose`.
 
-`N` is MediaPipe's number of landmarks: 33 for a body, 478 for a refined face, 21 for a hand. MediaPipe's coordinates
-are fractions of the picture. It always returns all landmarks, and guesses those that are hidden or outside the picture.
-Landmarks are arrays `[N, 3]` float32: x, y and visibility. Only a body's have a visibility.
+`N` is MediaPipe's number of landmarks: 33 for a body, 468 for a face (478 for a refined one), 21 for a hand. It always
+returns all landmarks, and guesses those that are hidden or outside the picture. Landmarks are arrays `[N, 3]` float32:
+x and y as fractions of the picture, and visibility, which only a body's have.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from motion.pose import Pose, body_25
 Landmarks = NDArray[np.float32]
 
 _MESH: Final = np.array(skeleton.MEDIAPIPE_MESH_TO_FACE)
+_OUTLINES: Final = slice(0, 68)
+_REFINED_MESH: Final = 478
 _CARRIED_PARTS: Final = (
     (skeleton.FACE, np.array([skeleton.NOSE, skeleton.R_EYE, skeleton.L_EYE, skeleton.R_EAR, skeleton.L_EAR])),
     (skeleton.LEFT_HAND, np.array([skeleton.L_WRIST])),
@@ -39,14 +41,14 @@ def body_pose(body: Landmarks, size: FrameSize, min_visibility: float) -> Pose:
 def with_face_and_hands(
     pose: Pose, face: Landmarks | None, left_hand: Landmarks | None, right_hand: Landmarks | None, size: FrameSize
 ) -> Pose:
-    """Add MediaPipe's face `[478, 3]` and hands `[21, 3]` to `pose`.
+    """Add MediaPipe's face, `[468, 2]` or `[478, 2]`, and hands, `[21, 2]`, to `pose`; more columns are not used.
 
     Their confidence is 1 where found inside the frame: MediaPipe has no confidence for single face or hand points.
     """
     joints = np.zeros((skeleton.JOINT_COUNT, 2), np.float32)
     confidence = np.zeros(skeleton.JOINT_COUNT, np.float32)
     for part, found in (
-        (skeleton.FACE, None if face is None else face[_MESH]),
+        (skeleton.FACE, None if face is None else _face_70(face)),
         (skeleton.LEFT_HAND, left_hand),
         (skeleton.RIGHT_HAND, right_hand),
     ):
@@ -86,6 +88,17 @@ def body_extent_px(pose: Pose) -> float:
     if not len(seen):
         return 0.0
     return float((seen.max(axis=0) - seen.min(axis=0)).max())
+
+
+def _face_70(mesh: Landmarks) -> Landmarks:
+    """Return a face's 70 points. Only the refined mesh has pupils; else they are the means of the eyes' outlines."""
+    if len(mesh) == _REFINED_MESH:
+        return mesh[_MESH, :2]
+    face = np.empty((skeleton.FACE_COUNT, 2), np.float32)
+    face[_OUTLINES] = mesh[_MESH[_OUTLINES], :2]
+    for pupil, eye in skeleton.FACE_EYES:
+        face[pupil] = face[eye].mean(axis=0)
+    return face
 
 
 def _in_frame(joints: Landmarks, confidence: NDArray[np.float32], size: FrameSize) -> Pose:

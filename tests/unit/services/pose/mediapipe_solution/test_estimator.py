@@ -1,8 +1,7 @@
-"""MediaPipe's estimator finds people, and nothing in pictures without people."""
+"""The solution in MediaPipe's wheel."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,6 @@ from motion.frame import Picture
 from motion.pose_choice import PoseDetail
 from services.pose.estimator import Estimate, PoseRules
 from services.pose.mediapipe_solution.estimator import SolutionEstimator, landmarks_array
-from tests.mirrored_pose import flipped
 
 real_clips = pytest.mark.real_clips
 
@@ -96,75 +94,6 @@ def test_small_people_are_not_reported(clips):
     for fraction, people in ((0.25, 1), (1.0, 0)):
         with SolutionEstimator(PoseDetail.BODY, rules=PoseRules(min_height_fraction=fraction)) as estimator:
             assert len(estimator.estimate(picture).people) == people
-
-
-@real_clips
-def test_a_mirrored_picture_gives_the_mirrored_pose(clips):
-    """Left and right are correct: flipping the picture flips the pose."""
-    picture = next(pictures(clips / "target_juggle.mp4"))
-    poses = []
-    for shown in (picture, np.ascontiguousarray(picture[:, ::-1])):
-        with SolutionEstimator(PoseDetail.BODY) as estimator:
-            dancer = estimator.estimate(shown).dancer
-        assert dancer is not None
-        poses.append(dancer)
-    straight, mirrored = poses[0], flipped(poses[1], 1280)
-    shoulders = [skeleton.L_SHOULDER, skeleton.R_SHOULDER, skeleton.L_HIP, skeleton.R_HIP]
-    distance_px = np.linalg.norm(straight.joints_px[shoulders] - mirrored.joints_px[shoulders], axis=1)
-    assert distance_px.max() < 0.03 * 720
-
-
-@real_clips
-@pytest.mark.parametrize(("clip", "first"), [("target_juggle", 0), ("source_squats", 0), ("source_balance", 0)])
-def test_people_are_found_in_the_first_frames(clips, clip, first):
-    """Each of the first frames of a clip of one person has a pose."""
-    with SolutionEstimator(PoseDetail.BODY) as estimator:
-        assert found_in([estimator.estimate(p) for p in pictures(clips / f"{clip}.mp4", first, 12)]) == 1
-
-
-@real_clips
-@pytest.mark.parametrize("clip", ["hard_no_person", "hard_one_by_one"])
-def test_no_person_is_found_in_the_first_frames(clips, clip):
-    """Cars and a table are not taken for people."""
-    with SolutionEstimator(PoseDetail.BODY) as estimator:
-        assert found_in([estimator.estimate(p) for p in pictures(clips / f"{clip}.mp4", 0, 30)]) == 0
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@real_clips
-@pytest.mark.parametrize("clip", ["target_juggle", "source_squats", "source_balance"])
-def test_people_are_found_in_whole_clips(clips, clip, record_property):
-    """At least 99 % of the frames have a pose."""
-    with SolutionEstimator() as estimator:
-        share = found_in([estimator.estimate(picture) for picture in pictures(clips / f"{clip}.mp4")])
-    record_property("share_of_frames_with_a_pose", share)
-    assert share >= 0.99
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@real_clips
-def test_no_car_is_ever_a_person(clips):
-    """No frame of a clip without people has a pose."""
-    with SolutionEstimator() as estimator:
-        assert found_in([estimator.estimate(picture) for picture in pictures(clips / "hard_no_person.mp4")]) == 0
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@real_clips
-def test_the_empty_room_stays_empty(clips, root):
-    """At most 2 % of the frames without a visible person have a pose, and at least 90 % of the others."""
-    listed = json.loads((root / "tests/golden/one_by_one_empty_frames.json").read_text())
-    empty = np.zeros(listed["frames"], bool)
-    for first, last in listed["empty"]:
-        empty[first : last + 1] = True
-    with SolutionEstimator() as estimator:
-        found = np.array([bool(estimator.estimate(p).people) for p in pictures(clips / "hard_one_by_one.mp4")])
-    assert len(found) == listed["frames"]
-    assert found[empty].mean() <= 0.02
-    assert found[~empty].mean() >= 0.9
 
 
 def test_a_list_becomes_an_array_and_none_stays_none():

@@ -1,0 +1,54 @@
+"""MediaPipe's networks: where their files are, and what they must be.
+
+They come with the wheel of `mediapipe` (Apache-2.0). Only the files are used: neither its Python code nor its C++ code
+is loaded, so an image needs no more of the wheel than these files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from serving.errors import BadSettings
+
+WHEEL: Final = "mediapipe 0.10.21"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One network's file. path: below the folder of the models. size_bytes: of the tested release."""
+
+    path: str
+    size_bytes: int
+
+
+POSE_DETECTION: Final = ModelFile("pose_detection/pose_detection.tflite", 2_959_046)
+POSE_LANDMARK: Final = ModelFile("pose_landmark/pose_landmark_full.tflite", 6_440_512)
+HAND_RECROP: Final = ModelFile("holistic_landmark/hand_recrop.tflite", 123_792)
+HAND_LANDMARK: Final = ModelFile("hand_landmark/hand_landmark_full.tflite", 5_478_917)
+FACE_DETECTION: Final = ModelFile("face_detection/face_detection_short_range.tflite", 229_714)
+FACE_LANDMARK: Final = ModelFile("face_landmark/face_landmark.tflite", 1_242_398)
+ALL_FILES: Final = (POSE_DETECTION, POSE_LANDMARK, HAND_RECROP, HAND_LANDMARK, FACE_DETECTION, FACE_LANDMARK)
+
+
+def models_folder(folder: Path | None = None) -> Path:
+    """Return the folder with all of MediaPipe's networks: `folder`, or the wheel's.
+
+    Raises BadSettings, which names the first file that is missing or has another size than in the tested release.
+    """
+    if folder is None:
+        spec = find_spec("mediapipe")  # finds the package without loading it, which takes seconds
+        if spec is None or not spec.submodule_search_locations:
+            raise BadSettings("backend", f"mediapipe needs the network files of {WHEEL}, which is not installed")
+        folder = Path(spec.submodule_search_locations[0]) / "modules"
+    for file in ALL_FILES:
+        path = folder / file.path
+        if not path.is_file():
+            raise BadSettings(str(path), f"is missing; expected the network of {WHEEL}, {file.size_bytes} bytes")
+        if path.stat().st_size != file.size_bytes:
+            raise BadSettings(
+                str(path), f"has {path.stat().st_size} bytes; expected the network of {WHEEL}, {file.size_bytes} bytes"
+            )
+    return folder
