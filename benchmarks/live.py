@@ -29,6 +29,7 @@ from benchmarks.processes import cpu_seconds
 from client.commands.options import PosePlace
 from client.errors import CommandError
 from client.local_stack.stack import LocalStack, local_stack
+from motion.pose_choice import PoseDetail
 from serving.actors.store import ActorStore
 
 _SIZES: Final = {256: QUICK_256, 512: CASES[0]}
@@ -37,11 +38,16 @@ _WARM_SECONDS: Final = 4.0
 
 @dataclass(frozen=True)
 class Setting:
-    """How many clients run at once, and where their poses are estimated."""
+    """How many clients run at once, and where their poses are estimated.
+
+    adaptive: whether the server may step down in size and detail; otherwise all is drawn at the actor's own size, with
+    face and hands in every third frame.
+    """
 
     name: str
     pose: PosePlace
     streams: int
+    adaptive: bool = False
 
 
 SETTINGS: Final = (
@@ -49,6 +55,8 @@ SETTINGS: Final = (
     Setting("poses", PosePlace.HERE, 1),
     Setting("two of pixels", PosePlace.SERVER, 2),
     Setting("two of poses", PosePlace.HERE, 2),
+    Setting("pixels, adaptive", PosePlace.SERVER, 1, adaptive=True),
+    Setting("poses, adaptive", PosePlace.HERE, 1, adaptive=True),
 )
 
 
@@ -77,12 +85,15 @@ async def _measure_all(root: Path, source: Path, seconds: float, cases: list[Cas
     print(f"{os.cpu_count()} CPUs, load {load:.1f} before the start; {seconds:g} s a case\n", flush=True)
     delays = "glass to glass p50", "p95"
     start = f"first {START_FRAMES} frames: shown, p95"
-    print(table.header("size", "sent", "offered, shown a second", *delays, "jitter", start, "CPUs busy"), flush=True)
+    print(
+        table.header("size", "sent", "offered, shown a second", *delays, "jitter", start, "CPUs busy", "drawn at"),
+        flush=True,
+    )
     for case in cases:
         # A stack for each size: an actor that is loaded and idle costs memory, and none of the others' time.
         async with local_stack(root / "actors", root / f"logs-{case.side_px}", load_at_start=case.actor) as stack:
             for setting in settings:
-                streams, busy = await _measured(stack, actors[case.name].id, source, setting, seconds)
+                streams, busy = await _measured(stack, case, actors[case.name].id, source, setting, seconds)
                 for stream in streams:
                     print(_row(case, setting, stream, busy), flush=True)
 
@@ -93,7 +104,8 @@ def _row(case: Case, setting: Setting, stream: Measured, busy: float) -> str:
     jitter = f"{np.std(stream.intervals_ms):.0f} ms" if stream.intervals_ms else "-"
     start = f"{len(stream.start_late_ms)}, {_percentile(stream.start_late_ms, 95):.0f} ms"
     size = f"{case.side_px}x{case.side_px}, {stream.precision}"
-    return table.row(size, setting.name, rates, *delays, jitter, start, f"{busy:.2f}")
+    drawn_at = "; ".join(f"{name}: {count}" for name, count in stream.drawn_at.items())
+    return table.row(size, setting.name, rates, *delays, jitter, start, f"{busy:.2f}", drawn_at)
 
 
 def _percentile(values: list[float], q: float) -> float:
@@ -101,10 +113,12 @@ def _percentile(values: list[float], q: float) -> float:
 
 
 async def _measured(
-    stack: LocalStack, actor: str, source: Path, setting: Setting, seconds: float
+    stack: LocalStack, case: Case, actor: str, source: Path, setting: Setting, seconds: float
 ) -> tuple[list[Measured], float]:
     """Run the clients of one case. Also returns how many CPUs the whole chain kept busy. Raises CommandError."""
-    arguments = (stack.address, actor, str(source), "--pose", setting.pose.value, "--seconds", f"{seconds}")
+    arguments = [stack.address, actor, str(source), "--pose", setting.pose.value, "--seconds", f"{seconds}"]
+    if not setting.adaptive:
+        arguments += ["--detail", PoseDetail.LIVE.value, "--drawn-px", str(case.side_px)]
     command = (sys.executable, "-P", "-m", "benchmarks.live_client", *arguments, "--warm-seconds", f"{_WARM_SECONDS}")
     clients = [await asyncio.create_subprocess_exec(*command, stdout=PIPE) for _ in range(setting.streams)]
     try:

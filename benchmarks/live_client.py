@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -46,7 +47,8 @@ _STRIP_PX: Final = 8
 class Measured:
     """One stream. seconds: of the measurement. late_ms: of shown frames, from the camera's glass to the screen's.
 
-    intervals_ms: between shown pictures. start_late_ms: of the frames shown in the first second.
+    intervals_ms: between shown pictures. start_late_ms: of the frames shown in the first second. drawn_at: pictures of
+    the whole session by rung, named as `dance transfer` names them.
     """
 
     seconds: float
@@ -55,6 +57,7 @@ class Measured:
     intervals_ms: list[float]
     start_late_ms: list[float]
     precision: str
+    drawn_at: dict[str, int]
 
 
 class NumberedCamera(VideoReader):
@@ -168,12 +171,23 @@ def main(
     pose: PosePlace = PosePlace.SERVER,
     seconds: float = 20.0,
     warm_seconds: Annotated[float, typer.Option(help="Not measured, but reported by itself.")] = 4.0,
+    detail: Annotated[PoseDetail | None, typer.Option(help="Default: the server chooses.")] = None,
+    drawn_px: Annotated[int | None, typer.Option(help="Height of the pictures; default: the server chooses.")] = None,
 ) -> None:
     """Run one client, and print its measurement."""
-    asyncio.run(_measure(server, actor, source, pose, seconds, warm_seconds))
+    job = partial(TransferJob, detail=detail, size_px=drawn_px)
+    asyncio.run(_measure(job, server, actor, source, pose, seconds, warm_seconds))
 
 
-async def _measure(server: str, actor: str, path: Path, pose: PosePlace, seconds: float, warm_seconds: float) -> None:
+async def _measure(
+    asked: Callable[..., TransferJob],
+    server: str,
+    actor: str,
+    path: Path,
+    pose: PosePlace,
+    seconds: float,
+    warm_seconds: float,
+) -> None:
     glass = Glass(round(warm_seconds * RATE_HZ), round(seconds * RATE_HZ))
     estimator = None
     if pose is PosePlace.HERE:
@@ -189,9 +203,7 @@ async def _measure(server: str, actor: str, path: Path, pose: PosePlace, seconds
         object.__setattr__(source, "camera", camera)
         task = asyncio.current_task()
         assert task is not None
-        job = TransferJob(
-            source=source, actor=actor, live=True, screens=(glass,), shown_with=with_strip, estimator=estimator
-        )
+        job = asked(source=source, actor=actor, live=True, screens=(glass,), shown_with=with_strip, estimator=estimator)
         report = await transfer(job, server, Display(), Interrupts(task))
     shown = {number: at_s for number, at_s in glass.shown_at_s.items() if glass.first <= number < glass.last}
 
@@ -206,6 +218,7 @@ async def _measure(server: str, actor: str, path: Path, pose: PosePlace, seconds
         intervals_ms=(1000 * np.diff(list(shown.values()))).tolist(),
         start_late_ms=late_ms(start_shown),
         precision=report.precision,
+        drawn_at=dict(report.drawn_at),
     )
     say(**asdict(measured))
 
