@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-BATCH_SIZES: Final = (1, 2, 4, 8)
-"""The batches that a GPU's engine is prepared for; it pads others to the next one. 8 is the contract's largest."""
-
-
 class PictureEngine(Protocol):
     """Runs one network. Not thread-safe: use it from one thread at a time."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from motion.frame import Picture
 from serving.errors import ActorUnusable
-from serving.inference.engine import BATCH_SIZES
+from serving.inference.batch_sizes import BATCH_SIZES
 from serving.inference.precision import Precision
 
 

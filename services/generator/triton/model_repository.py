@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from serving.inference.engine import BATCH_SIZES
+from serving.inference.batch_sizes import BATCH_SIZES
 from serving.inference.precision import Device, Precision
 from serving.process.atomic_files import written_whole
 

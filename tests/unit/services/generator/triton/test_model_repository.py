@@ -15,7 +15,7 @@ from services.generator.triton.model_repository import (
     ModelRepository,
     config_pbtxt,
 )
-from serving.inference.engine import BATCH_SIZES
+from serving.inference.batch_sizes import BATCH_SIZES
 
 
 def parsed(text: str) -> model_config_pb2.ModelConfig:
