@@ -41,6 +41,6 @@ def read_number(strip: Picture) -> int | None:
 
 
 def _bits(number: int) -> list[int]:
-    check = (number * 0x9E3779B1 >> 24) & (1 << _CHECK_BITS) - 1
+    check = (number * 0x9E3779B1 >> 24 ^ 0xA5) & (1 << _CHECK_BITS) - 1  # plain black is no number either
     whole = number | check << _NUMBER_BITS
     return [whole >> place & 1 for place in range(_BITS)]

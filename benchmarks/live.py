@@ -29,19 +29,23 @@ from benchmarks.processes import cpu_seconds
 from client.commands.options import PosePlace
 from client.errors import CommandError
 from client.local_stack.stack import LocalStack, local_stack
+from serving.actors.sizes import picture_sizes
 from serving.actors.store import ActorStore
 
 _SIZES: Final = {256: QUICK_256, 512: CASES[0]}
 _WARM_SECONDS: Final = 4.0
+_ADAPTING_SECONDS: Final = 15.0
+"""How long an adaptive session has to find its rung before it is measured."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How many clients run at once, and where their poses are estimated."""
+    """How many clients run at once, where their poses are estimated, and whether the server chooses the rung."""
 
     name: str
     pose: PosePlace
     streams: int
+    adaptive: bool = False
 
 
 SETTINGS: Final = (
@@ -49,6 +53,8 @@ SETTINGS: Final = (
     Setting("poses", PosePlace.HERE, 1),
     Setting("two of pixels", PosePlace.SERVER, 2),
     Setting("two of poses", PosePlace.HERE, 2),
+    Setting("adaptive pixels", PosePlace.SERVER, 1, adaptive=True),
+    Setting("adaptive poses", PosePlace.HERE, 1, adaptive=True),
 )
 
 
@@ -72,17 +78,21 @@ def main(
 
 async def _measure_all(root: Path, source: Path, seconds: float, cases: list[Case], settings: list[Setting]) -> None:
     store = ActorStore(root / "actors")
-    actors = {case.name: make_actor(case, store) for case in cases}
+    for case in cases:
+        make_actor(case, store)
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} CPUs, load {load:.1f} before the start; {seconds:g} s a case\n", flush=True)
     delays = "glass to glass p50", "p95"
     start = f"first {START_FRAMES} frames: shown, p95"
-    print(table.header("size", "sent", "offered, shown a second", *delays, "jitter", start, "CPUs busy"), flush=True)
+    columns = ("size", "sent", "offered, shown a second", *delays, "jitter", start, "CPUs busy", "drawn at")
+    print(table.header(*columns), flush=True)
     for case in cases:
-        # A stack for each size: an actor that is loaded and idle costs memory, and none of the others' time.
+        # A stack for each size, so that no actor of another one is loaded beside it.
         async with local_stack(root / "actors", root / f"logs-{case.side_px}", load_at_start=case.actor) as stack:
             for setting in settings:
-                streams, busy = await _measured(stack, actors[case.name].id, source, setting, seconds)
+                if setting.adaptive and len(picture_sizes(store.load(case.actor))) == 1:
+                    continue  # nothing to choose
+                streams, busy = await _measured(stack, case, source, setting, seconds)
                 for stream in streams:
                     print(_row(case, setting, stream, busy), flush=True)
 
@@ -93,7 +103,8 @@ def _row(case: Case, setting: Setting, stream: Measured, busy: float) -> str:
     jitter = f"{np.std(stream.intervals_ms):.0f} ms" if stream.intervals_ms else "-"
     start = f"{len(stream.start_late_ms)}, {_percentile(stream.start_late_ms, 95):.0f} ms"
     size = f"{case.side_px}x{case.side_px}, {stream.precision}"
-    return table.row(size, setting.name, rates, *delays, jitter, start, f"{busy:.2f}")
+    drawn_at = "; ".join(f"{rung}: {count}" for rung, count in stream.drawn_at.items())
+    return table.row(size, setting.name, rates, *delays, jitter, start, f"{busy:.2f}", drawn_at)
 
 
 def _percentile(values: list[float], q: float) -> float:
@@ -101,11 +112,14 @@ def _percentile(values: list[float], q: float) -> float:
 
 
 async def _measured(
-    stack: LocalStack, actor: str, source: Path, setting: Setting, seconds: float
+    stack: LocalStack, case: Case, source: Path, setting: Setting, seconds: float
 ) -> tuple[list[Measured], float]:
     """Run the clients of one case. Also returns how many CPUs the whole chain kept busy. Raises CommandError."""
-    arguments = (stack.address, actor, str(source), "--pose", setting.pose.value, "--seconds", f"{seconds}")
-    command = (sys.executable, "-P", "-m", "benchmarks.live_client", *arguments, "--warm-seconds", f"{_WARM_SECONDS}")
+    arguments = (stack.address, case.actor, str(source), "--pose", setting.pose.value, "--seconds", f"{seconds}")
+    warm_seconds = _ADAPTING_SECONDS if setting.adaptive else _WARM_SECONDS
+    rung = () if setting.adaptive else ("--size", f"{case.side_px}")
+    module = (sys.executable, "-P", "-m", "benchmarks.live_client")
+    command = (*module, *arguments, *rung, "--warm-seconds", f"{warm_seconds}")
     clients = [await asyncio.create_subprocess_exec(*command, stdout=PIPE) for _ in range(setting.streams)]
     try:
         await asyncio.gather(*(_said(client, "measuring") for client in clients))

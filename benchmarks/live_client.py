@@ -33,7 +33,7 @@ from video.reader import SourceFrame, VideoReader
 RATE_HZ: Final = 25.0
 START_FRAMES: Final = 25
 """The frames of the first second that is shown, which are reported by themselves."""
-_LONGEST_START_SECONDS: Final = 6.0
+_LONGEST_START_SECONDS: Final = 8.0
 """How long a session's hidden warm-up may take."""
 AFTER_SECONDS: Final = 2.0
 """How long a client goes on after its measurement, so that another one's still has company."""
@@ -46,7 +46,8 @@ _STRIP_PX: Final = 8
 class Measured:
     """One stream. seconds: of the measurement. late_ms: of shown frames, from the camera's glass to the screen's.
 
-    intervals_ms: between shown pictures. start_late_ms: of the frames shown in the first second.
+    intervals_ms: between shown pictures. start_late_ms: of the frames shown in the first second. drawn_at: pictures of
+    the whole session by rung.
     """
 
     seconds: float
@@ -54,6 +55,7 @@ class Measured:
     late_ms: list[float]
     intervals_ms: list[float]
     start_late_ms: list[float]
+    drawn_at: dict[str, int]
     precision: str
 
 
@@ -117,6 +119,7 @@ class Glass:
     def __init__(self, frames_before: int, frames: int) -> None:
         self.shown_at_s: dict[int, float] = {}
         self.start = -1
+        self._said: list[str] = []
         self._frames_before = frames_before
         self._frames = frames
 
@@ -141,13 +144,18 @@ class Glass:
             return True
         self.start = number if newest < 0 else self.start
         self.shown_at_s[number] = now_s
-        for limit, said in ((self.first, "measuring"), (self.last, "measured")):
-            if newest < limit <= number:
-                say(said=said)
+        self._say_until(number)
         return True
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Say what was not said yet: a slow chain may show no picture after the measurement."""
+        self._say_until(self.last)
+
+    def _say_until(self, number: int) -> None:
+        for limit, word in ((self.first, "measuring"), (self.last, "measured")):
+            if limit <= number and word not in self._said:
+                self._said.append(word)
+                say(said=word)
 
 
 def with_strip(source: Picture, actor: Picture) -> Picture:
@@ -166,14 +174,17 @@ def main(
     actor: str,
     source: Path,
     pose: PosePlace = PosePlace.SERVER,
+    size: Annotated[int | None, typer.Option(help="The height of the pictures; default: the server adapts.")] = None,
     seconds: float = 20.0,
     warm_seconds: Annotated[float, typer.Option(help="Not measured, but reported by itself.")] = 4.0,
 ) -> None:
     """Run one client, and print its measurement."""
-    asyncio.run(_measure(server, actor, source, pose, seconds, warm_seconds))
+    asyncio.run(_measure(server, actor, source, pose, size, seconds, warm_seconds))
 
 
-async def _measure(server: str, actor: str, path: Path, pose: PosePlace, seconds: float, warm_seconds: float) -> None:
+async def _measure(
+    server: str, actor: str, path: Path, pose: PosePlace, size: int | None, seconds: float, warm_seconds: float
+) -> None:
     glass = Glass(round(warm_seconds * RATE_HZ), round(seconds * RATE_HZ))
     estimator = None
     if pose is PosePlace.HERE:
@@ -190,9 +201,18 @@ async def _measure(server: str, actor: str, path: Path, pose: PosePlace, seconds
         task = asyncio.current_task()
         assert task is not None
         job = TransferJob(
-            source=source, actor=actor, live=True, screens=(glass,), shown_with=with_strip, estimator=estimator
+            source=source,
+            actor=actor,
+            live=True,
+            size_px=size,
+            detail=None if size is None else PoseDetail.LIVE,  # one rung, or all of them
+            screens=(glass,),
+            shown_with=with_strip,
+            estimator=estimator,
         )
         report = await transfer(job, server, Display(), Interrupts(task))
+    glass.close()
+    offered = sum(glass.first <= number < glass.last for number in camera.had_at_s)
     shown = {number: at_s for number, at_s in glass.shown_at_s.items() if glass.first <= number < glass.last}
 
     def late_ms(numbers: dict[int, float]) -> list[float]:
@@ -200,11 +220,12 @@ async def _measure(server: str, actor: str, path: Path, pose: PosePlace, seconds
 
     start_shown = {number: at_s for number, at_s in glass.shown_at_s.items() if number < glass.start + START_FRAMES}
     measured = Measured(
-        seconds=seconds,
-        offered=glass.last - glass.first,
+        seconds=offered / RATE_HZ,
+        offered=offered,
         late_ms=late_ms(shown),
         intervals_ms=(1000 * np.diff(list(shown.values()))).tolist(),
         start_late_ms=late_ms(start_shown),
+        drawn_at=dict(report.drawn_at),
         precision=report.precision,
     )
     say(**asdict(measured))

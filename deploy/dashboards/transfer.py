@@ -63,6 +63,27 @@ TRANSFER: Final = board(
             query(f"sum by (remark) (rate(dance_frame_remarks_total{{{PODS}}}[$__rate_interval]))", "{{remark}}"),
             width=12,
         ),
+        row("Adaptive live sessions"),
+        lines(
+            "Pictures by pose detail and height",
+            "What adaptive LIVE sessions draw. Less detail and lower pictures: the machine cannot hold the rate.",
+            "short",
+            query(
+                f"sum by (detail, height_px) (rate(dance_rung_pictures_total{{{PODS}}}[$__rate_interval]))",
+                "{{detail}}, {{height_px}} px",
+            ),
+            width=12,
+            stacked=True,
+        ),
+        lines(
+            "Steps",
+            "How often adaptive LIVE sessions stepped down, and up again.",
+            "short",
+            query(
+                f"sum by (direction) (increase(dance_rung_changes_total{{{PODS}}}[$__rate_interval]))", "{{direction}}"
+            ),
+            width=12,
+        ),
         row("Errors"),
         lines(
             "Ends of sessions",

@@ -30,8 +30,10 @@ class LadderRules:
     """Above it, the rate cannot be held."""
     least_shown: float = 0.9
     """With a smaller share of the camera's frames shown, a load of 0.8 is too much."""
-    load_after_step: float = 0.85
-    """Steps lead to rungs whose expected load is at most this."""
+    load_after_step_down: float = 0.85
+    """Steps down lead to the first rung whose expected load is at most this."""
+    load_after_step_up: float = 0.95
+    """Steps up are tried if the expected load is at most this. It is a guess, and a wrong one is taken back."""
     calm_seconds: float = 4.0
     """How long a better rung must look possible before the session tries it."""
     longest_calm_seconds: float = 300.0
@@ -128,7 +130,7 @@ class Ladder:
         if load > rules.most_load or (shown < rules.least_shown and load > 0.8 * rules.most_load):
             return self._down(load, shown, now_s)
         upper = next((rung for rung in range(self.rung - 1, -1, -1) if self._allowed[rung]), None)
-        if upper is None or shown < rules.least_shown or self._expected(load, upper) > rules.load_after_step:
+        if upper is None or shown < rules.least_shown or self._expected(load, upper) > rules.load_after_step_up:
             self._calm_since_s = None
             return None
         if self._calm_since_s is None:
@@ -149,7 +151,7 @@ class Ladder:
             longer = 2 * self._calm_seconds[self.rung]
             self._calm_seconds[self.rung] = min(longer, self._rules.longest_calm_seconds)
             return self._step(held, load, shown, now_s)
-        fitting = [rung for rung in lower if self._expected(load, rung) <= self._rules.load_after_step]
+        fitting = [rung for rung in lower if self._expected(load, rung) <= self._rules.load_after_step_down]
         return self._step(fitting[0] if fitting else lower[-1], load, shown, now_s)
 
     def _expected(self, load: float, rung: int) -> float:

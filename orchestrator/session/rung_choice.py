@@ -54,9 +54,10 @@ class RungChoice:
             self._record(change)
 
     async def prepare_others(self, sizes: ReadySizes) -> None:
-        """Make the other rungs' sizes ready, one after another, and allow them. For a task beside the session.
+        """Make the other rungs' sizes ready, one after another, and allow them.
 
-        A size that cannot be drawn stays out, and the log says why.
+        It belongs before the first frame: the work would make the first frames late, and the session step down. A size
+        that cannot be drawn stays out, and the log says why.
         """
         for size in dict.fromkeys(rung.size for rung in self.rungs):
             if size == self.first_size:
@@ -64,7 +65,9 @@ class RungChoice:
             try:
                 await sizes.prepare(size)
             except DanceError as error:
-                _log.warning("pictures of %dx%d cannot be drawn: %s", size.width_px, size.height_px, error)
+                _log.warning(
+                    "smaller pictures cannot be drawn", extra=logs.facts(height_px=size.height_px, reason=str(error))
+                )
                 continue
             for rung in self.rungs:
                 if rung.size == size:
@@ -82,14 +85,10 @@ class RungChoice:
         direction = "down" if change.after > change.before else "up"
         metrics.child(metrics.RUNG_CHANGES, direction).inc()
         _log.info(
-            "stepped %s to pose detail %s at %dx%d",
-            direction,
-            after.detail.value,
-            after.size.width_px,
-            after.size.height_px,
+            f"session steps {direction}",
             extra=logs.facts(
-                rung=change.after,
-                rung_before=change.before,
+                detail=after.detail.value,
+                height_px=after.size.height_px,
                 detail_before=before.detail.value,
                 height_before_px=before.size.height_px,
                 load=round(change.load, 2),

@@ -183,6 +183,7 @@ class Session:
         scene = await loop.run_in_executor(disk, Scene, config, actor, settings.background_limits())
         precision = await self._loaded_actor()
         await self._sizes.prepare(rungs.first_size)
+        await rungs.prepare_others(self._sizes)
         pose_state, normalize_state = b"", b""
         if self._resumed is not None:
             pose_state, normalize_state = self._resumed.pose_state, self._resumed.normalize_state
@@ -239,10 +240,7 @@ class Session:
         """
         settings = self._shared.settings
         feeding = feed(self._door, self._next_frame, settings.idle_seconds, self._owes_answers)
-        async with (
-            in_background(self._keep_actor(), "keeping the actor loaded"),
-            in_background(self._prepare_sizes(), "preparing smaller pictures"),
-        ):
+        async with in_background(self._keep_actor(), "keeping the actor loaded"):
             try:
                 async with lasting(settings.session_seconds):
                     await run_together(feeding, self._play(), self._drain())
@@ -285,11 +283,6 @@ class Session:
             # The actor is loaded: a session does not have to end because the agent is briefly unavailable.
             with suppress(DanceError):
                 await self._ensure_actor()
-
-    async def _prepare_sizes(self) -> None:
-        assert self._rungs is not None
-        assert self._sizes is not None
-        await self._rungs.prepare_others(self._sizes)
 
     async def _warm_up(self, size: FrameSize) -> None:
         assert self._actor is not None

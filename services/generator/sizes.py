@@ -49,11 +49,11 @@ class SizedPainters:
         size = smaller.get((width_px, height_px))
         if size is None:
             return self.own
-        if size not in self._others:
+        opening = self._others.get(size)
+        if opening is None:
             self._others[size] = Future()
             Thread(target=self._open, args=(size,), name=_THREAD, daemon=True).start()
-        opening = self._others[size]
-        if not opening.done():
+        if opening is None or not opening.done():
             raise SizeNotReady(f"the network for {size.width_px}x{size.height_px} is being compiled; ask again")
         return opening.result()
 

@@ -1,7 +1,7 @@
 """The sizes at which an actor can be drawn: the actor's own, and smaller ones that cost less.
 
 The network is convolutional, and what it heals, the reference, is drawn from the same limbs at any size. So a network
-trained at 512x512 also draws 384x384 and 256x256. Decision 15 in docs/decisions/ explains how.
+trained at 512x512 also draws 384x384 and 256x256: docs/results/picture-sizes.md shows how that looks.
 """
 
 from __future__ import annotations

@@ -238,6 +238,33 @@ async def test_versions_with_and_without_a_wardrobe_are_served_side_by_side(
     assert [version for actor_id, version in running.agent.loaded() if actor_id == "dressed"] == [1, 2, 3]
 
 
+async def test_a_smaller_size_is_drawn_once_it_is_compiled(running: Running, caller, publish: Callable[..., Actor]):
+    """The first request for it is UNAVAILABLE; soon it is drawn, beside the own size. Other sizes are refused."""
+    wardrobe = tiny_wardrobe([person().transformed(8, 8)], 512)
+    actor = publish("shrinking", bias=2, side_px=512, wardrobe=wardrobe)
+    await running.agent.ensure("shrinking")
+    for side_px in (256, 512):
+        label_map, previous = pictures(1, side_px=side_px) >> np.uint8(1), pictures(2, side_px=side_px)
+        reference = pictures(3, side_px=side_px, channels=4)
+        refusals: list[InferenceServerException] = []
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    drawn = await draw(caller, actor, label_map, previous, reference)
+                    break
+                except InferenceServerException as error:
+                    refusals.append(error)
+        assert bool(refusals) == (side_px == 256)
+        for refusal in refusals:
+            assert refusal.status() == "StatusCode.UNAVAILABLE"
+            assert "the network for 256x256 is being compiled; ask again" in str(refusal)
+        np.testing.assert_array_equal(drawn.as_numpy("FRAME"), right_answer(label_map, previous, 2, reference))
+    with pytest.raises(InferenceServerException, match=r"takes uint8 \(512, 512, 3\)"):
+        await draw(
+            caller, actor, pictures(1, side_px=128), pictures(2, side_px=128), pictures(3, side_px=128, channels=4)
+        )
+
+
 async def test_a_version_that_is_not_served_is_published_all_the_same(running: Running, caller, publish):
     """A version that is published but not served is loaded only when requested by its number."""
     old = publish("gated", bias=5)

@@ -99,11 +99,14 @@ def _sizes(answer: transfer_pb2.TransferAnswer) -> tuple[int, int]:
     return answer.picture.width_px, answer.picture.height_px
 
 
-def _drawn_inputs(stack: Stack, side_px: int) -> list[Picture]:
-    """The previous pictures of a size that were sent to the generator, without those of the warm-up."""
+def _drawn_inputs(stack: Stack, side_px: int, since: int = 0) -> list[Picture]:
+    """The previous pictures of a size that were sent to the generator, without those of the warm-up.
+
+    since: the number of calls to leave out.
+    """
     previous = [
         np.frombuffer(call.raw_input_contents[1], np.uint8).reshape(side_px, side_px, 3)
-        for call in stack.triton.calls
+        for call in stack.triton.calls[since:]
         if call.inputs[1].shape[1] == side_px
     ]
     return [picture for picture in previous if not (picture == ZERO).all()]
@@ -168,6 +171,24 @@ async def test_a_fixed_size_is_drawn_from_the_first_frame_on(stack: Stack) -> No
     assert [_sizes(answer) for answer in answers] == [(256, 256)]
     assert not any(REDUCED in answer.remarks for answer in answers)
     assert len(stack.triton.calls) == 3 + 1 + 1
+
+
+async def test_a_smaller_picture_resumes_at_the_best_rung(stack: Stack, clock: MadeClock) -> None:
+    """A checkpoint holds the last picture as it was drawn; the resumed session enlarges it and goes on from there."""
+    clock.own_size_seconds = 0.175
+    dancing = Dancing(stack.stub)
+    config: dict[str, Any] = {"adaptive": True, "frame_rate_hz": RATE_HZ, "checkpoint_every_frames": 1}
+    await dancing.send(raw(**config))
+    await dancing.accepted()
+    last = (await Camera(dancing, clock).until(4))[-1]
+    await dancing.rest()
+    calls = len(stack.triton.calls)
+    resumed = raw_frame(last.sequence + 1)
+    _, (answer,) = await dance(stack.stub, raw(**config, checkpoint=last.checkpoint), resumed)
+    assert answer.rung == 0
+    assert RESTARTED not in answer.remarks
+    previous = _drawn_inputs(stack, OWN_PX, since=calls)
+    np.testing.assert_array_equal(previous[0], resized(pixels(last), OWN_PX, OWN_PX))
 
 
 async def test_a_background_fits_every_size(stack: Stack) -> None:

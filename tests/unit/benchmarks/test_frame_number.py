@@ -34,4 +34,5 @@ def test_a_damaged_number_is_not_read():
         damaged = numbered.copy()
         damaged[:, block * 20 : (block + 1) * 20] = 255 - damaged[:, block * 20 : (block + 1) * 20]
         assert read_number(damaged[: strip_height_px(256)]) is None
-    assert read_number(np.full((8, 480, 3), 200, np.uint8)) is None
+    for level in (0, 90, 200, 255):
+        assert read_number(np.full((8, 480, 3), level, np.uint8)) is None

@@ -144,6 +144,13 @@ def test_an_estimator_that_fails_ends_the_transfer(serve, make_video, tmp_path, 
     assert seen.closed == 1
 
 
+def test_an_interrupt_ends_the_estimator_too(serve, make_video, tmp_path, seen):
+    """Ctrl-C leaves nothing behind, neither a file nor an estimator."""
+    assert danced(make_video(frames=8), tmp_path / "out.mp4", serve(interrupt_at=3).address, "--one-pass") == 130
+    assert not (tmp_path / "out.mp4").exists()
+    assert seen.closed == 1
+
+
 @pytest.mark.parametrize("command", ["transfer", "fit"])
 def test_keypoints_have_poses_already(serve, tmp_path, seen, command, capsys):
     """--pose here with a folder of keypoints is refused."""
