@@ -5,11 +5,14 @@ if __name__ == "__main__":  # before the imports, so that a signal during them d
 
     begin()
 
+import cv2
+
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
-from serving.process.memory import keep_large_blocks_apart
+from serving.process.memory import keep_freed_memory
 from serving.rpc.server import run_service
 
 if __name__ == "__main__":
-    keep_large_blocks_apart()
+    keep_freed_memory()
+    cv2.setNumThreads(1)  # pictures are already estimated in parallel; more threads would only contend
     run_service(PoseService, PoseSettings, "POSE_")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from motion.frame import Picture
 from serving.errors import ActorUnusable
+from serving.inference.batch_sizes import BATCH_SIZES
 from serving.inference.precision import Precision
 
 
@@ -25,9 +26,6 @@ class _CapturedGraph:
 
 _Shapes = tuple[tuple[int, ...], ...]
 """The shape of each input picture."""
-
-BATCH_SIZES = (1, 2, 4, 8)
-"""Recorded batch sizes; other batches are padded to the next one. 8 is the contract's `max_batch_size`."""
 
 
 class TorchEngine:

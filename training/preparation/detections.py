@@ -28,7 +28,6 @@ from motion.smoothing.median import MEDIAN_WINDOW_SECONDS, smoothed, window_half
 from services.pose.backends import mediapipe_estimator
 from services.pose.estimator import Estimate, PeopleEstimator
 from serving.process.atomic_files import written_whole
-from serving.process.memory import give_freed_back
 from training.data.plate import Mask
 from training.data.prepared_footage import COMPLETE_FILE, POSES_FILE, stored_poses
 from training.data.resumable_array import write_array
@@ -187,8 +186,6 @@ class _Look:
                 rows = self._looked(pictures)
                 if rows:
                     _store(path, rows)
-                del rows
-                give_freed_back()  # a tracker that has ended leaves a hundred megabytes in free blocks
             if self._done - before < CHUNK_FRAMES:
                 break
         if self._last is None:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from serving.inference.batch_sizes import BATCH_SIZES
 from serving.inference.precision import Device, Precision
 from serving.process.atomic_files import written_whole
 
-MAX_BATCH_SIZE: Final = 8
+MAX_BATCH_SIZE: Final = BATCH_SIZES[-1]
 MAX_WAITING: Final = 64
 """Requests in one actor's queue on a GPU; further requests are rejected."""
 
@@ -53,9 +54,16 @@ version_policy {{ specific {{ versions: [ {versions} ] }} }}
 
 # Only a GPU gains from batches. On a CPU, Triton's batcher even costs: on busy cores it misses the wake-up of a request
 # that arrives just as the previous one is answered, and finds it only 500 ms later (one request in ten, measured with
-# 2.51). Without it, requests go straight to the instance. There is no queue delay, because it would add to the latency
-# of a single stream.
-_BATCHING: Final = f"dynamic_batching {{ default_queue_policy {{ max_queue_size: {MAX_WAITING} }} }}\n"
+# 2.51). Without it, requests go straight to the instance.
+#
+# On a GPU the requests that wait while it draws become one batch, whichever sessions they come from: the queue belongs
+# to the actor, since the actor is the model. The preferred sizes are those that the engine has recorded: of three that
+# wait, two are drawn at once and one next, because the engine would draw three as four. There is no queue delay: it
+# would add to the latency of a single stream.
+_BATCHING: Final = (
+    f"dynamic_batching {{ preferred_batch_size: [ {', '.join(map(str, BATCH_SIZES[1:]))} ] "
+    f"max_queue_delay_microseconds: 0 default_queue_policy {{ max_queue_size: {MAX_WAITING} }} }}\n"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,20 +20,9 @@ from services.generator.actor_network import Painted, Painter
 from services.generator.sizes import SizedPainters, SizeNotReady
 from serving.actors.store import NetworkShape
 from serving.errors import ActorUnusable, BadInput, BadPicture
+from tests.unit.services.generator.fake_triton import FakeTensor, fake_pb_utils
 
 SIDE_PX = 4
-
-
-@dataclass
-class FakeTensor:
-    """`pb_utils.Tensor`."""
-
-    name: str
-    array: np.ndarray[Any, Any]
-
-    def as_numpy(self) -> np.ndarray[Any, Any]:
-        """Its values."""
-        return self.array
 
 
 @dataclass
@@ -65,15 +54,6 @@ class FakeRequest:
         return FakeTensor(name, np.full((count, self.side_px, self.side_px, 3), 7, np.uint8))
 
 
-class FakeTritonError:
-    """`pb_utils.TritonError`."""
-
-    INVALID_ARG, INTERNAL, CANCELLED, UNAVAILABLE = "invalid", "internal", "cancelled", "unavailable"
-
-    def __init__(self, message: str, code: str) -> None:
-        self.message, self.code = message, code
-
-
 class FakePainter:
     """Returns the label map, or fails."""
 
@@ -102,15 +82,7 @@ class FakePainter:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """An initialised `TritonPythonModel` with a fake painter; `model.opened` has the painter's arguments."""
-    pb_utils = ModuleType("triton_python_backend_utils")
-    pb_utils.TritonError = FakeTritonError  # type: ignore[attr-defined]
-    pb_utils.TritonModelException = type("TritonModelException", (Exception,), {})  # type: ignore[attr-defined]
-    pb_utils.Tensor = FakeTensor  # type: ignore[attr-defined]
-    pb_utils.get_input_tensor_by_name = FakeRequest.tensor  # type: ignore[attr-defined]
-    pb_utils.InferenceResponse = lambda output_tensors=(), error=None: SimpleNamespace(  # type: ignore[attr-defined]
-        outputs={tensor.name: tensor.array for tensor in output_tensors}, error=error
-    )
-    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", pb_utils)
+    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", fake_pb_utils())
     monkeypatch.delitem(sys.modules, "services.generator.model", raising=False)
     module = importlib.import_module("services.generator.model")
     opened: dict[str, Any] = {}

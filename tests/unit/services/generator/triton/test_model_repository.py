@@ -8,7 +8,14 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from services.generator.triton.model_repository import MAX_BATCH_SIZE, EngineOptions, ModelRepository, config_pbtxt
+from services.generator.triton.model_repository import (
+    MAX_BATCH_SIZE,
+    MAX_WAITING,
+    EngineOptions,
+    ModelRepository,
+    config_pbtxt,
+)
+from serving.inference.batch_sizes import BATCH_SIZES
 
 
 def parsed(text: str) -> model_config_pb2.ModelConfig:
@@ -42,12 +49,24 @@ def test_the_configuration_is_the_contract(tmp_path: Path, name: str):
 
 @pytest.mark.parametrize(("device", "kind"), [("cpu", "KIND_CPU"), ("gpu", "KIND_GPU")])
 def test_the_device_decides_the_instance(tmp_path: Path, device: str, kind: str):
-    """There is one instance, on the requested device. Only a GPU gets Triton's batcher, without a delay."""
+    """There is one instance, on the requested device."""
     config = parsed(config_pbtxt("a", [1], tmp_path, EngineOptions(device=device)))  # type: ignore[arg-type]
-    assert config.HasField("dynamic_batching") == (device == "gpu")
-    assert config.dynamic_batching.max_queue_delay_microseconds == 0
     (group,) = config.instance_group
     assert (model_config_pb2.ModelInstanceGroup.Kind.Name(group.kind), group.count) == (kind, 1)
+
+
+def test_a_gpu_draws_what_waits_as_one_batch(tmp_path: Path):
+    """Batches prefer the sizes that the engine is prepared for; no request waits for others; the queue is bounded."""
+    batching = parsed(config_pbtxt("a", [1], tmp_path, EngineOptions(device="gpu"))).dynamic_batching
+    assert tuple(batching.preferred_batch_size) == tuple(size for size in BATCH_SIZES if size > 1)
+    assert max(batching.preferred_batch_size) == MAX_BATCH_SIZE
+    assert batching.max_queue_delay_microseconds == 0
+    assert batching.default_queue_policy.max_queue_size == MAX_WAITING
+
+
+def test_a_cpu_has_no_batcher(tmp_path: Path):
+    """A CPU draws one by one, and Triton's batcher would delay requests."""
+    assert not parsed(config_pbtxt("a", [1], tmp_path, EngineOptions())).HasField("dynamic_batching")
 
 
 def test_entries_are_written_over_and_removed(tmp_path: Path):
