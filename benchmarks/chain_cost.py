@@ -6,6 +6,9 @@ once and get frames at the same rate, in turns, in one run, so other load on the
 Milliseconds do depend on that load and on the rate, because caches get cold between frames. Only compare ratios of one
 table at one rate. docs/decisions/0007-what-a-frame-costs.md explains this.
 
+The second table is the time from a frame to its answer, through stages that answer at once: the latency that the chain
+adds. On a busy machine it says little.
+
 Prints a table in Markdown. `python -m benchmarks.chain_cost --help`.
 """
 
@@ -14,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -61,12 +65,14 @@ class Way:
 
 @dataclass(frozen=True)
 class Round:
-    """CPU time a frame of each process."""
+    """CPU time a frame of each process, and the time of each frame through the chain and through the bare processes."""
 
     orchestrator_ms: float
     relay_ms: float
     normalize_ms: float
     echo_ms: float
+    chain_latencies_ms: list[float]
+    bare_latencies_ms: list[float]
 
 
 def main(
@@ -78,10 +84,15 @@ def main(
     print(f"{frames} frames at {f'{rate:g} a second' if rate else 'full speed'}, medians of {rounds} rounds\n")
     pairs = ("orchestrator", "bare relay", "ratio", "normalize", "bare echo", "ratio", "together", "bare", "ratio")
     print(table.header("size", *pairs))
+    measured = {}
     for side_px in SIDES_PX:
         with tempfile.TemporaryDirectory() as folder:
-            rows = asyncio.run(_measure(side_px, Path(folder), frames, rounds, rate))
-        print(_row(side_px, rows), flush=True)
+            measured[side_px] = asyncio.run(_measure(side_px, Path(folder), frames, rounds, rate))
+        print(_row(side_px, measured[side_px]), flush=True)
+    print(f"\nFrom a frame to its answer, {frames * rounds} frames\n")
+    print(table.header("size", "chain p50", "p95", "p99", "bare p50", "p95", "p99"))
+    for side_px, rows in measured.items():
+        print(_latency_row(side_px, rows))
 
 
 async def _measure(side_px: int, root: Path, frames: int, rounds: int, rate_hz: float) -> list[Round]:
@@ -95,32 +106,38 @@ async def _measure(side_px: int, root: Path, frames: int, rounds: int, rate_hz: 
         costs = []
         for number in range(rounds):
             first = WARM_UP_FRAMES + number * frames
-            orchestrator_ms, normalize_ms = await _cost_ms(chain, first, frames, rate_hz)
-            relay_ms, echo_ms = await _cost_ms(bare, first, frames, rate_hz)
-            costs.append(Round(orchestrator_ms, relay_ms, normalize_ms, echo_ms))
+            (orchestrator_ms, normalize_ms), chain_ms = await _cost_ms(chain, first, frames, rate_hz)
+            (relay_ms, echo_ms), bare_ms = await _cost_ms(bare, first, frames, rate_hz)
+            costs.append(Round(orchestrator_ms, relay_ms, normalize_ms, echo_ms, chain_ms, bare_ms))
     return costs
 
 
-async def _cost_ms(way: Way, first: int, frames: int, rate_hz: float) -> tuple[float, float]:
+async def _cost_ms(way: Way, first: int, frames: int, rate_hz: float) -> tuple[tuple[float, float], list[float]]:
+    """Return the CPU time a frame of the way's two processes, and the latency of each frame."""
     before = [cpu_seconds(pid) for pid in way.pids]
-    await _exchange(way, first, frames, rate_hz)
+    latencies_ms = await _exchange(way, first, frames, rate_hz)
     first_ms, second_ms = (1000 * (cpu_seconds(pid) - b) / frames for pid, b in zip(way.pids, before, strict=True))
-    return first_ms, second_ms
+    return (first_ms, second_ms), latencies_ms
 
 
-async def _exchange(way: Way, first: int, frames: int, rate_hz: float) -> None:
-    """Send frames and receive as many answers at the same time."""
+async def _exchange(way: Way, first: int, frames: int, rate_hz: float) -> list[float]:
+    """Send frames and receive as many answers at the same time; return the milliseconds from each to its answer."""
+    sent_at_s: list[float] = []
+    latencies_ms: list[float] = []
 
     async def send() -> None:
         for sequence in range(first, first + frames):
+            sent_at_s.append(time.perf_counter())
             await way.send(sequence)
             if rate_hz:
                 await asyncio.sleep(1 / rate_hz)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(send())
-        for _ in range(frames):
+        for number in range(frames):
             await way.receive()
+            latencies_ms.append(1000 * (time.perf_counter() - sent_at_s[number]))
+    return latencies_ms
 
 
 @asynccontextmanager
@@ -210,6 +227,16 @@ def _row(side_px: int, rounds: list[Round]) -> str:
         ours_ms, bare_ms = (statistics.median(values) for values in zip(*pairs, strict=True))
         ratio = statistics.median(ours / bare for ours, bare in pairs)
         columns += [f"{ours_ms:.2f} ms", f"{bare_ms:.2f} ms", f"{ratio:.1f}"]
+    return table.row(*columns)
+
+
+def _latency_row(side_px: int, rounds: list[Round]) -> str:
+    columns = [f"{side_px}x{side_px}"]
+    for latencies_ms in (
+        [value for one in rounds for value in one.chain_latencies_ms],
+        [value for one in rounds for value in one.bare_latencies_ms],
+    ):
+        columns += [f"{value:.1f} ms" for value in np.percentile(latencies_ms, (50, 95, 99))]
     return table.row(*columns)
 
 

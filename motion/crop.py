@@ -176,6 +176,8 @@ def cut_rectangle(picture: Picture, x_px: int, y_px: int, width_px: int, height_
 
     Outside the picture, the nearest edge pixel is repeated.
     """
+    if x_px >= 0 and y_px >= 0 and x_px + width_px <= picture.shape[1] and y_px + height_px <= picture.shape[0]:
+        return picture[y_px : y_px + height_px, x_px : x_px + width_px].copy()
     left, right, skip_x = _needed(x_px, width_px, picture.shape[1])
     top, bottom, skip_y = _needed(y_px, height_px, picture.shape[0])
     # Pad only the part that is used: the picture may be large.

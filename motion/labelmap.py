@@ -42,6 +42,7 @@ _FARTHEST_PX = 1 << 14
 _TORSO_RADIUS, _LIMB_RADIUS, _HEAD_RADIUS, _FOOT_RADIUS = 0.020, 0.014, 0.005, 0.009
 _JOINT_RADIUS, _HEAD_JOINT_RADIUS, _PUPIL_RADIUS = 0.013, 0.005, 0.003
 _LINE_WIDTH = 0.0042
+_WIDEST_RADIUS = max(_TORSO_RADIUS, _JOINT_RADIUS)
 
 _LIMBS: tuple[tuple[int, int, float, _Colour], ...] = (
     (1, 8, _TORSO_RADIUS, (90, 90, 90)),
@@ -132,14 +133,19 @@ def draw_label_map(pose: Pose, width_px: int, height_px: int) -> Picture:
     """
     if width_px < 1 or height_px < 1:
         raise ValueError(f"a label map must be at least 1x1 pixels, got {width_px}x{height_px}")
-    canvas = np.full((height_px * _OVERSAMPLING, width_px * _OVERSAMPLING, 3), 255, np.uint8)
+    picture = np.full((height_px, width_px, 3), 255, np.uint8)
     unit_px = height_px * _OVERSAMPLING
+    seen = pose.seen
     # OpenCV's origin is the centre of the first pixel, a pose's is its corner. The array has one row of x and one of y
     # because NumPy is far faster on two long rows than on many pairs.
     scaled = pose.joints_px.T.astype(np.float64) * _OVERSAMPLING
     joints = np.minimum(np.maximum(scaled, -_FARTHEST_PX), _FARTHEST_PX) - 0.5
+    left, top, right, bottom = _drawn_part(joints[:, seen], width_px, height_px)
+    if left >= right or top >= bottom:
+        return picture
+    canvas = np.full(((bottom - top) * _OVERSAMPLING, (right - left) * _OVERSAMPLING, 3), 255, np.uint8)
+    joints -= np.array([[left], [top]]) * _OVERSAMPLING
     centres = _fixed_point(joints.T).tolist()
-    seen = pose.seen
     shown = (seen[_STARTS] & seen[_ENDS]).tolist()
     limbs, lines = _outlines(joints, unit_px)
     is_seen = seen.tolist()
@@ -149,7 +155,22 @@ def draw_label_map(pose: Pose, width_px: int, height_px: int) -> Picture:
         if is_shown:
             cv2.fillConvexPoly(canvas, polygon, colour, cv2.LINE_AA, _SHIFT)
     _draw_circles(canvas, centres, is_seen, _circle_radii(unit_px, _PUPILS))
-    return np.asarray(cv2.resize(canvas, (width_px, height_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    part = picture[top:bottom, left:right]
+    cv2.resize(canvas, (right - left, bottom - top), dst=part, interpolation=cv2.INTER_AREA)
+    return picture
+
+
+def _drawn_part(joints: _Points, width_px: int, height_px: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom, in pixels of the picture, of the part that drawing these joints can change.
+
+    joints: `[2, N]`, in pixels of the oversampled canvas. The rest of the picture, usually two thirds, stays white.
+    """
+    if joints.size == 0:
+        return 0, 0, 0, 0
+    reach_px = _WIDEST_RADIUS * height_px + 2
+    left, top = np.floor(joints.min(axis=1) / _OVERSAMPLING - reach_px).astype(int).tolist()
+    right, bottom = np.ceil(joints.max(axis=1) / _OVERSAMPLING + reach_px).astype(int).tolist()
+    return max(left, 0), max(top, 0), min(right, width_px), min(bottom, height_px)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,6 @@ from typing import Final
 
 import grpc.aio
 from grpc import StatusCode
-from tritonclient.utils import InferenceServerException
 
 from serving.errors import BadInput, StageBroken, StageError, StageRefused, StageTimeout, StageUnavailable
 from serving.observability import logs, metrics, tracing
@@ -46,11 +45,6 @@ def stage_error(stage: str, sequence: int | None, code: StatusCode, details: str
     return StageRefused(stage, sequence, f"{code.name}: {details}", code)
 
 
-def status_code(error: InferenceServerException) -> StatusCode:
-    """Return the status that Triton answered with; tritonclient keeps it as text, "StatusCode.UNAVAILABLE"."""
-    return StatusCode[(error.status() or "StatusCode.UNKNOWN").removeprefix("StatusCode.")]
-
-
 @contextmanager
 def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[None]:
     """Turn the failure of a call to `stage` about one frame into a StageError, and count it.
@@ -70,8 +64,6 @@ def stage_errors(stage: str, sequence: int | None, seconds: float) -> Iterator[N
             raise stage_error(stage, sequence, code, details) from error
         except BadInput as error:
             raise StageBroken(stage, sequence, str(error)) from error
-        except InferenceServerException as error:
-            raise stage_error(stage, sequence, status_code(error), error.message() or "") from error
         except TimeoutError as error:
             reason = str(error) or f"no answer within {seconds:g} s"
             raise StageTimeout(stage, sequence, reason) from error

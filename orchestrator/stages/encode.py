@@ -6,19 +6,15 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from concurrent.futures import Executor
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from motion.frame import PictureEncoding
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
-from orchestrator.pipeline.ordered_work import OrderedStage
+from orchestrator.pipeline.ordered_work import SMALL_PX, OrderedStage
 from orchestrator.session_config import SessionConfig
 from orchestrator.stages.scene import Scene
 from serving.pictures.codec import encode_picture
 from serving.pictures.compositing import with_straight_alpha
-
-_SMALL_PX: Final = 256 * 256
-"""Pictures up to this size are encoded on the event loop. A JPEG of this size takes about 0.2 ms with its face. A
-thread costs more: it must wake up, acquire the interpreter lock and wake the event loop again."""
 
 
 class EncodeStage(OrderedStage):
@@ -34,7 +30,7 @@ class EncodeStage(OrderedStage):
             scene.is_generated_picture
             and not (config.returns.label_map or config.returns.reference)
             and config.output.encoding is PictureEncoding.JPEG
-            and scene.size.width_px * scene.size.height_px <= _SMALL_PX
+            and scene.size.width_px * scene.size.height_px <= SMALL_PX
         )
 
     def _begin(self, frame: InFlightFrame) -> Awaitable[None] | None:

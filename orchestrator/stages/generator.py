@@ -7,13 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final
 
+import grpc.aio
 import numpy as np
 from dance.v1 import agent_pb2, agent_pb2_grpc
 from grpc import StatusCode
 from numpy.typing import NDArray
-from tritonclient.grpc import InferInput, InferRequestedOutput
-from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException
 
 from motion.frame import ZERO_LEVEL, FrameSize, Picture, RgbaPicture
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, Recalled, Remark
@@ -21,7 +19,8 @@ from orchestrator.pipeline.link import Link, LinkEnded
 from orchestrator.pipeline.play import Inbox
 from orchestrator.session_config import ReturnOptions
 from orchestrator.settings import OrchestratorSettings
-from orchestrator.stage_calls.failures import StageRetries, stage_error, stage_errors, status_code
+from orchestrator.stage_calls.failures import StageRetries, stage_error, stage_errors
+from orchestrator.stage_calls.inference import InferenceRequests, InferenceStub, outputs_by_name
 from orchestrator.stages.previous_picture import Recurrence
 from serving.actors.store import Actor
 from serving.errors import (
@@ -35,8 +34,7 @@ from serving.errors import (
     StageUnavailable,
 )
 
-_OUTPUTS: Final = (InferRequestedOutput("FRAME"), InferRequestedOutput("COMPUTE_SECONDS"))
-_PERSON: Final = InferRequestedOutput("PERSON")
+_OUTPUTS: Final = ("FRAME", "COMPUTE_SECONDS")
 _COMPILING_SECONDS: Final = 0.1
 """The pause between two questions whether a network has been compiled, which takes about a second."""
 
@@ -67,7 +65,7 @@ async def ensure_actor(stub: agent_pb2_grpc.GeneratorAgentServiceStub, actor: Ac
 
 
 async def warm_up(
-    triton: InferenceServerClient, actor: Actor, size: FrameSize, *, call_seconds: float, within_seconds: float
+    triton: InferenceStub, actor: Actor, size: FrameSize, *, call_seconds: float, within_seconds: float
 ) -> None:
     """Make Triton draw a blank picture of another size than the actor's own; wait while it compiles the network.
 
@@ -75,23 +73,22 @@ async def warm_up(
     Raises StageError.
     """
     shape = (size.height_px, size.width_px)
-    inputs = [
-        _input("LABEL_MAP", np.full((*shape, 3), 255, np.uint8)),
-        _input("PREVIOUS_FRAME", np.full((*shape, 3), ZERO_LEVEL, np.uint8)),
-        _input("REFERENCE", np.zeros((*shape, 4), np.uint8)),
-    ]
+    inputs = {
+        "LABEL_MAP": np.full((*shape, 3), 255, np.uint8),
+        "PREVIOUS_FRAME": np.full((*shape, 3), ZERO_LEVEL, np.uint8),
+        "REFERENCE": np.zeros((*shape, 4), np.uint8),
+    }
+    request = InferenceRequests(actor.id, str(actor.version), _OUTPUTS).request(inputs)
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + within_seconds
     while True:
         try:
-            await triton.infer(
-                actor.id, inputs, model_version=str(actor.version), outputs=_OUTPUTS, client_timeout=call_seconds
-            )
+            await triton.infer(request, timeout=call_seconds)
             return
-        except InferenceServerException as error:
-            code = status_code(error)
+        except grpc.aio.AioRpcError as error:
+            code = error.code()
             if code is not StatusCode.UNAVAILABLE or loop.time() > deadline_s:
-                raise stage_error(GeneratorStage.name, None, code, error.message() or "") from error
+                raise stage_error(GeneratorStage.name, None, code, error.details() or "") from error
         await asyncio.sleep(_COMPILING_SECONDS)
 
 
@@ -108,7 +105,7 @@ class GeneratorStage:
 
     def __init__(
         self,
-        triton: InferenceServerClient,
+        triton: InferenceStub,
         ensure: Callable[[], Awaitable[str]],
         actor: Actor,
         settings: OrchestratorSettings,
@@ -119,9 +116,11 @@ class GeneratorStage:
     ) -> None:
         self._triton = triton
         self._ensure = ensure
-        self._model, self._version = actor.id, str(actor.version)
+        self._model = actor.id
         self._returns = returns
-        self._outputs = (*_OUTPUTS, _PERSON) if draws_person else _OUTPUTS
+        outputs = (*_OUTPUTS, "PERSON") if draws_person else _OUTPUTS
+        self._requests = InferenceRequests(actor.id, str(actor.version), outputs)
+        self._draws_person = draws_person
         self._recurrence = Recurrence(recalled)
         self._seconds = settings.generator_seconds
         self._retries = StageRetries(settings.away_seconds)
@@ -145,10 +144,12 @@ class GeneratorStage:
         previous, restarted = self._recurrence.previous(frame.time_s, frame.rung.size)
         if restarted:
             frame.remarks.append(Remark.RESTARTED)
-        inputs = [_input("LABEL_MAP", frame.label_map), _input("PREVIOUS_FRAME", previous)]
+        inputs = {"LABEL_MAP": frame.label_map, "PREVIOUS_FRAME": previous}
         if frame.reference is not None:
-            inputs.append(_input("REFERENCE", frame.reference))
-        # `inputs` has copies; pictures dominate a session's memory.
+            inputs["REFERENCE"] = frame.reference
+        request = self._requests.request(inputs)
+        # `request` has copies; pictures dominate a session's memory.
+        inputs.clear()
         if not self._returns.label_map:
             frame.label_map = None
         if not self._returns.reference:
@@ -156,7 +157,7 @@ class GeneratorStage:
         while True:
             try:
                 with stage_errors(self.name, frame.sequence, self._seconds):
-                    frame.generated, frame.person, compute_seconds = await self._infer(frame, inputs)
+                    frame.generated, frame.person, compute_seconds = await self._infer(frame, request)
                 break
             except StageError as error:
                 await self._retries.again(_retryable_if_unloaded(error))
@@ -175,21 +176,19 @@ class GeneratorStage:
         except DanceError as error:  # the next attempt raises the error that matters
             _log.info("the agent cannot check the actor %s: %s", self._model, error)
 
-    async def _infer(self, frame: InFlightFrame, inputs: list[InferInput]) -> tuple[Picture, RgbaPicture | None, float]:
+    async def _infer(self, frame: InFlightFrame, request: bytes) -> tuple[Picture, RgbaPicture | None, float]:
         """Return the picture, the person if requested, and the compute time in seconds.
 
         Raises StageBroken for invalid outputs.
         """
-        result = await self._triton.infer(
-            self._model, inputs, model_version=self._version, outputs=self._outputs, client_timeout=self._seconds
-        )
+        response = await self._triton.infer(request, timeout=self._seconds)
         try:
-            named = {output.name(): result.as_numpy(output.name()) for output in self._outputs}
+            drawn = outputs_by_name(response)
         except ValueError as error:
             raise StageBroken(self.name, frame.sequence, f"its outputs do not match their shapes: {error}") from error
-        picture = self._one_picture(frame, "FRAME", named["FRAME"], 3)
-        person = self._one_picture(frame, "PERSON", named["PERSON"], 4) if "PERSON" in named else None
-        seconds = named["COMPUTE_SECONDS"]
+        picture = self._one_picture(frame, "FRAME", drawn.get("FRAME"), 3)
+        person = self._one_picture(frame, "PERSON", drawn.get("PERSON"), 4) if self._draws_person else None
+        seconds = drawn.get("COMPUTE_SECONDS")
         if seconds is None or seconds.size != 1:
             raise StageBroken(self.name, frame.sequence, "it did not return its COMPUTE_SECONDS")
         return picture, person, float(seconds.reshape(-1)[0])
@@ -211,9 +210,3 @@ def _retryable_if_unloaded(error: StageError) -> StageError:
     if isinstance(error, StageRefused) and error.stage_code is StatusCode.NOT_FOUND:
         return StageUnavailable(error.stage, error.sequence, error.reason)
     return error
-
-
-def _input(name: str, picture: NDArray[np.uint8]) -> InferInput:
-    tensor = InferInput(name, [1, *picture.shape], "UINT8")
-    tensor.set_data_from_numpy(picture[np.newaxis])
-    return tensor

@@ -1,4 +1,4 @@
-"""The label map stage: draws label maps ahead, in threads, so that the generator never waits for one."""
+"""The label map stage: draws label maps ahead, large ones in threads, so that the generator never waits for one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import ClassVar
 from motion.face_region import cut_face, face_region
 from motion.labelmap import draw_label_map
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, Remark
-from orchestrator.pipeline.ordered_work import OrderedStage
+from orchestrator.pipeline.ordered_work import SMALL_PX, OrderedStage
 from serving.actors.store import Actor
 
 
@@ -26,6 +26,10 @@ class LabelMapStage(OrderedStage):
 
     def _begin(self, frame: InFlightFrame) -> Awaitable[None] | None:
         if frame.no_picture is not None:
+            return None
+        assert frame.rung is not None
+        if frame.rung.size.width_px * frame.rung.size.height_px <= SMALL_PX:
+            self._draw(frame)
             return None
         return asyncio.get_running_loop().run_in_executor(self._threads, self._draw, frame)
 

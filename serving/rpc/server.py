@@ -194,16 +194,25 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         yield RunningServer(port, health_port, metrics_port, own_health)
 
 
-def run_service(service_type: Callable[[SettingsT], Service], settings_type: type[SettingsT], prefix: str) -> None:
+def run_service(
+    service_type: Callable[[SettingsT], Service],
+    settings_type: type[SettingsT],
+    prefix: str,
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
     """The body of every `__main__.py`: read the settings `PREFIX*`, serve until SIGTERM or SIGINT, exit.
 
     Prints one line when ready: `ready name=pose port=... health_port=... metrics_port=...`. A bad setting ends the
     process with one line on stderr and exit code 2, any other DanceError with exit code 1. A second signal, at least a
     second after the first, ends the process at once.
+
+    loop_factory: makes the event loop; None for asyncio's own.
     """
     try:
         settings = from_environment(settings_type, prefix)
-        asyncio.run(_serve_until_signal(lambda: service_type(settings), settings))
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(_serve_until_signal(lambda: service_type(settings), settings))
     except DanceError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2 if isinstance(error, BadSettings) else 1) from error

@@ -15,7 +15,7 @@ from cryptography import x509
 from dance.v1 import agent_pb2, face_pb2, transfer_pb2, transfer_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
-from tritonclient.utils import InferenceServerException
+from tritonclient.grpc import service_pb2
 
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.connections import Connections
@@ -215,7 +215,7 @@ async def test_the_orchestrator_shows_its_certificate_to_every_stage(authority: 
         for tls, status in ((known, "UNAVAILABLE"), (shows, "UNIMPLEMENTED")):
             connections = Connections(OrchestratorSettings(**address, **tls))
             try:
-                with pytest.raises((grpc.aio.AioRpcError, InferenceServerException), match=status):
+                with pytest.raises(grpc.aio.AioRpcError, match=status):
                     await _call(connections, stage)
             finally:
                 await connections.close()
@@ -234,7 +234,7 @@ async def _call(connections: Connections, stage: str) -> None:
     elif stage == "agent":
         await connections.agent.EnsureActor(agent_pb2.EnsureActorRequest())
     else:
-        await connections.triton.is_server_live()
+        await connections.triton.server_live(service_pb2.ServerLiveRequest())
 
 
 @pytest.mark.parametrize("case", ["missing", "no certificate", "no key", "foreign key"])

@@ -46,6 +46,8 @@ OPTIONAL = {
     "serving/inference/silent_libraries.py": {"onnxruntime", "openvino"},
     "serving/inference/torch_engine.py": {"torch"},
     "serving/inference/onnx_weights.py": {"onnx"},
+    # Without it, asyncio's own loop serves. The processes that use it have it in their extras.
+    "serving/process/event_loop.py": {"uvloop"},
     # Cluster commands need the extra "deploy" and say so if it is missing.
     "client/cluster/kubernetes_api.py": {"kubernetes", "urllib3"},
     "client/cluster/pod_exec.py": {"kubernetes", "websocket"},
