@@ -35,10 +35,12 @@ _MIN_PRESENCE: Final = 0.5
 class Part(ABC):
     """A hand or the face, and the two networks that find it.
 
-    zeros_outside: whether the placing network sees black outside the picture, rather than its edge.
+    zeros_outside: whether the placing network sees black outside the picture, rather than its edge. remembers: how many
+    points `remembered` may return.
     """
 
     zeros_outside: bool = False
+    remembers: range
 
     @abstractmethod
     def placing_network(self, networks: PoseNetworks) -> SharedNetwork:
@@ -87,6 +89,7 @@ class Hand(Part):
 
     _MIN_WRIST_VISIBILITY: Final = 0.1
     _PALM: Final = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]
+    remembers = range(len(_PALM), len(_PALM) + 1)
 
     def __init__(self, wrist: int, little_finger: int, index_finger: int) -> None:
         self._wrist, self._little_finger, self._index_finger = wrist, little_finger, index_finger
@@ -150,6 +153,7 @@ class Face(Part):
 
     _DETECTOR_STRIDES: Final = (8, 16, 16, 16)
     _EYE_CORNERS: Final = (33, 263)
+    remembers = range(len(_EYE_CORNERS) + 1, len(_EYE_CORNERS) + 468 + 1)
 
     def placing_network(self, networks: PoseNetworks) -> SharedNetwork:
         """See `Part.placing_network`."""

@@ -78,6 +78,9 @@ class Track:
         read = _Reader(data, _HEADER.size)
         body = BodyTrack(_smoothed(read, LANDMARKS), _smoothed(read, _GUIDES), read.some(LANDMARKS, 1)[:, 0])
         parts = tuple(read.rows(2) for _ in PARTS)
+        for part, points in zip(PARTS, parts, strict=True):
+            if points is not None and len(points) not in part.remembers:
+                raise ValueError(f"a state with {len(points)} points of a part of the body")
         joints_px, confidence = read.rows(2), read.rows(1)
         if read.left():
             raise ValueError("a state with bytes after its end")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -61,6 +63,16 @@ def test_other_bytes_are_refused(data):
     """Bytes that are not a state are an error."""
     with pytest.raises(ValueError, match="state"):
         Track.from_bytes(data)
+
+
+@pytest.mark.parametrize(("part", "count"), [(0, 2), (0, 471), (1, 1), (2, 11), (2, 13)])
+def test_a_part_with_another_number_of_points_is_refused(part, count):
+    """A hand has twelve points and a face at least three: with others, the next picture could not be estimated."""
+    stored = track()
+    parts = [*stored.parts]
+    parts[part] = np.zeros((count, 2), np.float32)
+    with pytest.raises(ValueError, match=f"a state with {count} points"):
+        Track.from_bytes(replace(stored, parts=tuple(parts)).to_bytes())
 
 
 @given(st.integers(0, 3000))
