@@ -11,7 +11,7 @@ from motion.frame import FrameSize
 from services.generator.actor_network import Painter
 from serving.actors.sizes import picture_sizes
 from serving.actors.store import Actor
-from serving.errors import DanceError
+from serving.errors import ActorUnusable, DanceError
 
 _THREAD: Final = "compile"
 
@@ -64,5 +64,9 @@ class SizedPainters:
     def _open(self, size: FrameSize) -> None:
         try:
             self._others[size].set_result(self._opener(size))
-        except Exception as error:  # raised where the size is asked for
+        except DanceError as error:  # raised where the size is asked for
             self._others[size].set_exception(error)
+        except Exception as error:  # of a library, for example without memory; other sizes must not fail with it
+            what = f"the network for {size.width_px}x{size.height_px}"
+            reason = str(error) or type(error).__name__
+            self._others[size].set_exception(ActorUnusable(f"{what} cannot be compiled: {reason}"))

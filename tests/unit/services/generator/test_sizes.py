@@ -32,15 +32,15 @@ class Opener:
         self.may = threading.Event()
         self.may.set()
         self.done = threading.Event()
-        self.fails = False
+        self.failure: Exception | None = None
 
     def __call__(self, size: FrameSize | None) -> Painter:
         self.may.wait(10)
         self.opened.append(size)
         if size is not None:
             self.done.set()
-        if self.fails:
-            raise ActorUnusable("no memory")
+        if self.failure is not None:
+            raise self.failure
         return cast("Painter", object())
 
 
@@ -69,11 +69,12 @@ def test_a_smaller_size_is_compiled_when_it_is_first_asked_for() -> None:
     assert opener.opened == [None, SMALL]
 
 
-def test_a_size_that_cannot_be_compiled_fails_for_itself() -> None:
-    """Requests for it get the error; the own size is still drawn."""
+@pytest.mark.parametrize("failure", [ActorUnusable("no memory"), RuntimeError("no memory")])
+def test_a_size_that_cannot_be_compiled_fails_for_itself(failure: Exception) -> None:
+    """Requests for it get an error of ours, whatever failed: others in the batch are still drawn."""
     opener = Opener()
     painters = SizedPainters(actor(), opener)
-    opener.fails = True
+    opener.failure = failure
     with pytest.raises(ActorUnusable, match="no memory"):
         asked_until_ready(painters)
     assert painters.of(512, 512) is painters.own
