@@ -5,7 +5,6 @@ The method is that of BlazeFace (Bazarevsky et al., 2019, section 3), the number
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -45,10 +44,10 @@ def detections(values: Floats, logits: Floats, centres: Floats, side_px: int, mi
 
     values: `[N, 4 + 2 K]` float32: box centre, box size and key points in pixels from the anchors. logits: `[N]`.
     """
-    # Scores of what is sure enough only: most of the many places are not.
-    likely = np.flatnonzero((logits >= math.log(min_score / (1 - min_score))) & (values[:, 2:4] >= 0).all(axis=1))
+    scores = sigmoid(logits)
+    likely = np.flatnonzero((scores >= min_score) & (values[:, 2:4] >= 0).all(axis=1))
     likely = likely[np.argsort(-logits[likely], kind="stable")]
-    scores = sigmoid(logits[likely])
+    scores = scores[likely]
     values = values[likely] / side_px
     points = values.reshape(len(likely), values.shape[1] // 2, 2) + centres[likely][:, None]
     half = values[:, 2:4] / 2

@@ -39,3 +39,11 @@ def test_unsure_and_impossible_boxes_are_nothing():
     values = boxes((40, 40), (90, 90))
     values[1, 2] = -1
     assert detections(values, np.array([-0.1, 3], np.float32), np.zeros((2, 2), np.float32), 100, 0.5) == []
+
+
+@pytest.mark.parametrize(("min_score", "count"), [(0.0, 2), (1.0, 0)])
+def test_the_limit_may_be_at_the_end_of_its_range(min_score, count):
+    """The settings allow 0, which everything reaches, and 1, which nothing reaches."""
+    values = boxes((40, 40), (90, 90))
+    found = detections(values, np.array([-3, 3], np.float32), np.zeros((2, 2), np.float32), 100, min_score)
+    assert len(found) == count
