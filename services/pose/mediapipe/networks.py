@@ -7,6 +7,7 @@ by one (docs/decisions/0016-a-pose-engine-of-our-own.md).
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
@@ -72,6 +73,8 @@ class SharedNetwork:
         self._queue = openvino.AsyncInferQueue(self._compiled, threads)
         self._starting = threading.Lock()  # two threads that start at once would get each other's answers
         self._queue.set_callback(self._done)
+        # An answer that arrives while the interpreter shuts down would abort the process.
+        atexit.register(self._queue.wait_all)
         self.run(np.zeros((self.side_px, self.side_px, 3), np.uint8))  # the first run allocates its memory
 
     def start(self, crop: Picture) -> Future[Outputs]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -24,6 +26,16 @@ def test_many_threads_get_their_own_answers():
         found = list(threads.map(lambda crop: network.run(crop)["output_crop"], crops))
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_process_may_end_while_a_network_runs(root):
+    """Its exit waits for the answers, which would otherwise abort it: the answers need the interpreter."""
+    program = (
+        "import numpy as np; from services.pose.mediapipe.networks import pose_networks; n = pose_networks().hand;"
+        "[n.start(np.zeros((n.side_px, n.side_px, 3), np.uint8)) for _ in range(6)]"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_the_logistic_function_has_its_limits():
