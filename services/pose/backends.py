@@ -14,6 +14,7 @@ from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose.estimator import PeopleEstimator, PoseRules
 from services.pose.mediapipe.estimator import PoseEstimator
 from services.pose.mediapipe.model_files import models_folder
+from services.pose.mediapipe.networks import pose_networks
 from services.pose.mediapipe_solution import wheel
 from services.pose.models.card import OpenPoseCard, read_card
 from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
@@ -60,8 +61,10 @@ def mediapipe_estimator(
     return PoseEstimator(detail, rules=rules, with_mask=with_mask, unrelated_pictures=unrelated_pictures, state=state)
 
 
-def make_estimator(config: EstimatorConfig, state: bytes) -> PeopleEstimator:
+def make_estimator(config: EstimatorConfig, state: bytes, *, threads: int = 0) -> PeopleEstimator:
     """Create an estimator of a backend in `ALWAYS_SERVED`, without masks, which no client requests.
+
+    threads: how many pictures at a time the networks of MEDIAPIPE run on; 0 for one on each core of this process.
 
     Check `Backends.lacks` first: MEDIAPIPE raises BadSettings if its files are missing, MEDIAPIPE_SOLUTION
     ModuleNotFoundError without its wheel.
@@ -71,7 +74,7 @@ def make_estimator(config: EstimatorConfig, state: bytes) -> PeopleEstimator:
         from services.pose.mediapipe_solution.estimator import SolutionEstimator
 
         return SolutionEstimator(config.detail, rules=config.rules, state=state)
-    return mediapipe_estimator(config.detail, rules=config.rules, state=state)
+    return PoseEstimator(config.detail, rules=config.rules, state=state, networks=pose_networks(threads))
 
 
 _ONLY_DETAIL: Final[Mapping[PoseBackend, PoseDetail]] = {

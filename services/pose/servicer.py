@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import grpc.aio
@@ -54,18 +55,21 @@ _Prepared = pose_pb2.EstimateConfig | _Decoded | pose_pb2.EstimateRequest
 class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
     """Serves `Estimate`: each stream has an estimator.
 
-    factory: creates the estimators of the backends that need no card. Raises BadSettings for invalid model cards, and
-    if the files of the default backend are missing.
+    factory: creates the estimators of the backends that need no card; None for `make_estimator`, with the settings'
+    threads. Raises BadSettings for invalid model cards, and if the files of the default backend are missing.
     """
 
     name: str = "pose"
     full_names: tuple[str, ...] = ("dance.v1.PoseService",)
 
-    def __init__(self, settings: PoseSettings, factory: Factory = make_estimator) -> None:
+    def __init__(self, settings: PoseSettings, factory: Factory | None = None) -> None:
         self._settings = settings
         self._limits = settings.limits()
         self._backends = open_backends(
-            settings.cards(), cache=settings.model_cache, threads=settings.network_threads, mediapipe=factory
+            settings.cards(),
+            cache=settings.model_cache,
+            threads=settings.network_threads,
+            mediapipe=factory or partial(make_estimator, threads=settings.estimating_threads),
         )
         backend = PoseBackend(settings.backend)
         if lacks := self._backends.lacks(backend):

@@ -27,8 +27,8 @@ class PoseSettings(ServerSettings):
     idle_seconds: Positive = 300.0
     """A stream that sends nothing for this long is ended."""
     estimating_threads: int = 0
-    """Threads that estimate poses, shared by all streams; 0 for one on each core of this process. Streams of
-    mediapipe-solution have a thread of their own."""
+    """Threads that estimate poses, shared by all streams, and pictures that a network of mediapipe runs on at a time; 0
+    for one on each core of this process. Streams of mediapipe-solution have a thread of their own."""
     decoding_threads: AtLeastOne = 2
     """Threads that decode pictures, shared by all streams."""
     max_side_px: AtLeastOne = 4096

@@ -101,14 +101,15 @@ class SharedNetwork:
 class PoseNetworks:
     """MediaPipe's networks, each compiled when it is first used. Thread-safe.
 
-    precision: the actual precision of the arithmetic, "bf16" or "f32".
+    threads: how many requests each of them runs at a time. precision: the actual precision of the arithmetic, "bf16" or
+    "f32".
     """
 
     def __init__(self, folder: Path, threads: int) -> None:
+        self.threads = threads
         self.precision = "bf16" if cpu_computes_bf16() else "f32"
         _log.info("MediaPipe's networks run in OpenVINO, in %s", self.precision)
         self._folder = folder
-        self._threads = threads
         self._lock = threading.Lock()
         self._compiled: dict[str, SharedNetwork] = {}
 
@@ -168,14 +169,21 @@ class PoseNetworks:
                         self._folder / file.path,
                         outputs,
                         symmetric=symmetric,
-                        threads=self._threads,
+                        threads=self.threads,
                         precision=self.precision,
                     )
                 network = self._compiled[name]
         return network
 
 
+def pose_networks(threads: int = 0) -> PoseNetworks:
+    """Return the process's networks. Raises BadSettings without their files.
+
+    threads: how many requests each network runs at a time; 0 for one on each core of this process.
+    """
+    return _networks(threads or len(os.sched_getaffinity(0)))
+
+
 @cache
-def pose_networks() -> PoseNetworks:
-    """Return the process's networks, with a thread for each of its cores. Raises BadSettings without their files."""
-    return PoseNetworks(model_files.models_folder(), len(os.sched_getaffinity(0)))
+def _networks(threads: int) -> PoseNetworks:
+    return PoseNetworks(model_files.models_folder(), threads)
