@@ -208,7 +208,8 @@ def conclusions(steps: Sequence[Step]) -> list[str]:
         f"with {100 * ALL_SHOWN:.0f} % of all frames shown: {_count(all_shown)}"
     ]
     if not last.broken:
-        lines[0] += f". What breaks was not reached: {last.streams} streams were the most that ran"
+        were = "was" if last.streams == 1 else "were"
+        lines[0] += f". What breaks was not reached: {_count([last.streams])} {were} the most that ran"
     else:
         lines.append(_what_broke(steps))
     shown = len(steps[0].load.late_ms)

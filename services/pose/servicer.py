@@ -67,7 +67,9 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
             settings.cards(), cache=settings.model_cache, threads=settings.network_threads, mediapipe=factory
         )
         default = self._backends.config(PoseBackend(settings.backend), PoseDetail.HOLISTIC, settings.rules())
-        self._pool = WorkerPool(default, self._backends.make, settings.estimating_threads)
+        self._pool = WorkerPool(
+            default, self._backends.make, settings.estimating_threads, max_solutions=settings.max_solution_streams
+        )
         self._decoders = ThreadPoolExecutor(settings.decoding_threads, thread_name_prefix="decode")
         self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
 
