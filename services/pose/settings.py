@@ -21,10 +21,10 @@ class PoseSettings(ServerSettings):
     max_connection_age_seconds: float = 300.0
     """See [Every server](#every-server): the orchestrators find new replicas of this service within that time."""
     max_streams: AtLeastOne = 32
-    """Maximum number of open streams; more are rejected. A stream costs little memory, so that one replica can take those
-    of another; how many it can keep up with depends on its cores, see [sizing](sizing.md)."""
+    """Maximum number of open streams; more are rejected. A stream takes about 1 MiB, so one replica can take those of
+    another. How many it can keep up with depends on its cores: [sizing](sizing.md)."""
     max_solution_streams: AtLeastOne = 4
-    """How many of them may use the backend mediapipe-solution, which takes 210 MiB for each, 310 MiB with detail LIVE."""
+    """How many of them may use the backend mediapipe-solution. Each takes 210 MiB, or 310 MiB with detail LIVE."""
     max_frames_waiting: AtLeastOne = 2
     """Decoded frames that a stream holds before its sender must wait."""
     idle_seconds: Positive = 300.0
