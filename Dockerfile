@@ -17,6 +17,23 @@ RUN touch README.md \
         --editable ".[${EXTRAS:?pass --build-arg EXTRAS=, for example pose}]" \
     && /opt/venv/bin/pip uninstall --yes pip
 
+# Of MediaPipe's wheel, the pose engine reads six networks. The wheel's code and what that depends on stay outside.
+FROM ${BASE} AS networks
+COPY requirements.lock ./
+RUN python3 -m venv /opt/venv \
+    && /opt/venv/bin/pip install --no-cache-dir --no-compile --no-deps --constraint requirements.lock \
+        --target /wheel mediapipe \
+    && cd /wheel/mediapipe/modules \
+    && for file in \
+        face_detection/face_detection_short_range.tflite \
+        face_landmark/face_landmark.tflite \
+        hand_landmark/hand_landmark_full.tflite \
+        holistic_landmark/hand_recrop.tflite \
+        pose_detection/pose_detection.tflite \
+        pose_landmark/pose_landmark_full.tflite; \
+    do install -D --mode=0644 "$file" "/networks/modules/$file" || exit 1; done \
+    && install --mode=0644 /wheel/mediapipe-*.dist-info/LICENSE /networks/LICENSE
+
 FROM ${BASE} AS runtime
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
@@ -43,6 +60,7 @@ HEALTHCHECK --start-period=120s --interval=10s --timeout=5s CMD ["python", "-m",
 
 # Each image compiles its bytecode during the build, because its user cannot write to /app.
 FROM runtime AS pose
+COPY --from=networks /networks /opt/venv/lib/python3.11/site-packages/mediapipe
 COPY services/__init__.py ./services/__init__.py
 COPY services/pose ./services/pose
 RUN python -m compileall -q /app
@@ -137,6 +155,7 @@ USER 10001:10001
 EXPOSE 50055 9090 9464 8001 8002
 
 FROM runtime AS training
+COPY --from=networks /networks /opt/venv/lib/python3.11/site-packages/mediapipe
 RUN install --directory --owner=dance --group=dance /actors /footage /work
 COPY video ./video
 COPY services/__init__.py ./services/__init__.py

@@ -32,16 +32,18 @@ def opened_backends(cards: dict[PoseBackend, Path]) -> Backends:
 
 
 def check_served(backends: Backends, backend: PoseBackend) -> None:
-    """Raise UsageError if the backend has no network here."""
-    if not backends.serves(backend):
+    """Raise UsageError for a backend without its model card, CommandError if MediaPipe's files are missing."""
+    if backend.finds_several and not backends.serves(backend):
         raise UsageError(f"--pose-backend {backend.value} needs --pose-model with the model card of its network")
+    if lacks := backends.lacks(backend):
+        raise CommandError(f"the pose backend {backend.value} cannot run here: {lacks}")
 
 
 class DancerEstimator:
     """A pose backend with a server's default rules, which chooses the dancer if it finds several people.
 
     Creating it can take seconds, after which it is ready for its first frame. Used by one thread at a time. Raises
-    UsageError for a backend without its card.
+    what `check_served` raises.
     """
 
     def __init__(self, backends: Backends, backend: PoseBackend, detail: PoseDetail, dancer: DancerChoice) -> None:

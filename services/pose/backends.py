@@ -13,6 +13,8 @@ from motion.people.person_tracking import DancerTracker, TrackingRules
 from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose.estimator import PeopleEstimator, PoseRules
 from services.pose.mediapipe.estimator import PoseEstimator
+from services.pose.mediapipe.model_files import models_folder
+from services.pose.mediapipe_solution import wheel
 from services.pose.models.card import OpenPoseCard, read_card
 from services.pose.openpose.estimator import OpenPoseEstimator, OpenPoseModel
 from services.pose.rtmpose.estimator import RtmPoseEstimator, RtmPoseModel
@@ -40,7 +42,7 @@ Factory = Callable[[EstimatorConfig, bytes], PeopleEstimator]
 """Creates estimators of the backends `ALWAYS_SERVED`, with a state; see `PeopleEstimator`."""
 
 ALWAYS_SERVED: Final = (PoseBackend.MEDIAPIPE, PoseBackend.MEDIAPIPE_SOLUTION)
-"""The backends whose networks come with MediaPipe's wheel. The others need a model card."""
+"""The backends that need no model card: their networks come with MediaPipe's wheel."""
 
 
 def mediapipe_estimator(
@@ -59,7 +61,11 @@ def mediapipe_estimator(
 
 
 def make_estimator(config: EstimatorConfig, state: bytes) -> PeopleEstimator:
-    """Create an estimator of a backend in `ALWAYS_SERVED`, without masks, which no client requests."""
+    """Create an estimator of a backend in `ALWAYS_SERVED`, without masks, which no client requests.
+
+    Check `Backends.lacks` first: MEDIAPIPE raises BadSettings if its files are missing, MEDIAPIPE_SOLUTION
+    ModuleNotFoundError without its wheel.
+    """
     if config.backend is PoseBackend.MEDIAPIPE_SOLUTION:
         # The wheel's code takes seconds and 200 MB to load, and the other backends do without.
         from services.pose.mediapipe_solution.estimator import SolutionEstimator
@@ -76,14 +82,26 @@ _ONLY_DETAIL: Final[Mapping[PoseBackend, PoseDetail]] = {
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """The backends of a process: always MediaPipe's, the others if a model card names their network."""
+    """The backends of a process: MediaPipe's if its files are here, the others if a card names their network."""
 
     models: Mapping[PoseBackend, OpenPoseModel | RtmPoseModel] = field(default_factory=dict)
     mediapipe: Factory = make_estimator
 
     def serves(self, backend: PoseBackend) -> bool:
         """Whether this process has the backend."""
-        return backend in ALWAYS_SERVED or backend in self.models
+        return not self.lacks(backend)
+
+    def lacks(self, backend: PoseBackend) -> str:
+        """Return what this process lacks for the backend, for people; empty if it serves it."""
+        if backend is PoseBackend.MEDIAPIPE_SOLUTION:
+            return "" if wheel.is_installed() else wheel.MISSING
+        if backend is PoseBackend.MEDIAPIPE:
+            try:
+                models_folder()
+            except BadSettings as error:
+                return str(error)
+            return ""
+        return "" if backend in self.models else f"POSE_{backend.name}_CARD is not set"
 
     def config(
         self,

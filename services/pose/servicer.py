@@ -20,7 +20,7 @@ from services.pose.backends import EstimatorConfig, Factory, make_estimator, ope
 from services.pose.estimator import Estimate
 from services.pose.settings import PoseSettings
 from services.pose.worker import WorkerPool
-from serving.errors import BadInput, BadPicture, NotServed
+from serving.errors import BadInput, BadPicture, BadSettings, NotServed
 from serving.observability import metrics
 from serving.pictures.codec import decode_picture
 from serving.rpc import converters
@@ -52,9 +52,10 @@ _Prepared = pose_pb2.EstimateConfig | _Decoded | pose_pb2.EstimateRequest
 
 
 class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
-    """Serves `Estimate`: each stream has an estimator. Raises BadSettings for model cards.
+    """Serves `Estimate`: each stream has an estimator.
 
-    factory: creates the estimators of the backends that need no card.
+    factory: creates the estimators of the backends that need no card. Raises BadSettings for invalid model cards, and
+    if the files of the default backend are missing.
     """
 
     name: str = "pose"
@@ -66,7 +67,10 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
         self._backends = open_backends(
             settings.cards(), cache=settings.model_cache, threads=settings.network_threads, mediapipe=factory
         )
-        default = self._backends.config(PoseBackend(settings.backend), PoseDetail.HOLISTIC, settings.rules())
+        backend = PoseBackend(settings.backend)
+        if lacks := self._backends.lacks(backend):
+            raise BadSettings("POSE_BACKEND", f"{backend.value} is not served here: {lacks}")
+        default = self._backends.config(backend, PoseDetail.HOLISTIC, settings.rules())
         self._pool = WorkerPool(
             default, self._backends.make, settings.estimating_threads, max_solutions=settings.max_solution_streams
         )
@@ -158,12 +162,9 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
         if config.backend not in pose_pb2.PoseBackend.values():
             raise BadInput("config.backend", f"{config.backend} is not a pose backend")
         backend = converters.BACKEND_FROM_PROTO.get(config.backend, PoseBackend(self._settings.backend))
-        if not self._backends.serves(backend):
-            served = ", ".join(other.name for other in PoseBackend if self._backends.serves(other))
-            raise NotServed(
-                f"config.backend: {backend.name} is not served here: POSE_{backend.name}_CARD is not set; "
-                f"served: {served}"
-            )
+        if lacks := self._backends.lacks(backend):
+            served = ", ".join(other.name for other in PoseBackend if self._backends.serves(other)) or "none"
+            raise NotServed(f"config.backend: {backend.name} is not served here: {lacks}; served: {served}")
         detail = converters.DETAIL_FROM_PROTO.get(config.detail, PoseDetail.HOLISTIC)
         if config.detail not in pose_pb2.PoseDetail.values():
             raise BadInput("config.detail", f"{config.detail} is not a pose detail")

@@ -15,6 +15,8 @@ from motion import skeleton
 from motion.frame import PictureEncoding
 from motion.people.person_tracking import DancerTracker
 from services.pose.estimator import Estimate
+from services.pose.mediapipe import model_files
+from services.pose.mediapipe_solution import wheel
 from services.pose.servicer import PoseService
 from services.pose.settings import PoseSettings
 from serving.errors import BadSettings
@@ -31,6 +33,7 @@ from tests.tiny_pose_networks import (
 )
 
 OPENPOSE, RTMPOSE = pose_pb2.POSE_BACKEND_OPENPOSE, pose_pb2.POSE_BACKEND_RTMPOSE
+SOLUTION = pose_pb2.POSE_BACKEND_MEDIAPIPE_SOLUTION
 
 
 class NoMediaPipe:
@@ -182,6 +185,29 @@ async def test_what_cannot_be_done_is_said_by_field(tmp_path, fields, code, told
             await answers(stub, config(**fields))
     assert caught.value.code().name == code
     assert (caught.value.details() or "").startswith(told)
+
+
+async def test_without_the_wheel_only_its_own_backend_is_refused(monkeypatch):
+    """An image lacks MediaPipe's wheel: a stream that wants its solution is told so, and the others are served."""
+    monkeypatch.setattr(wheel, "is_installed", lambda: False)
+    async with serving(Workshop()) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await answers(stub, config(backend=SOLUTION))
+        (accepted,) = await answers(stub, config())
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert (caught.value.details() or "").startswith("config.backend: MEDIAPIPE_SOLUTION is not served here: the wheel")
+    assert "pip install -e '.[solution]'" in (caught.value.details() or "")
+    assert accepted.accepted.backend == pose_pb2.POSE_BACKEND_MEDIAPIPE
+
+
+def test_a_service_does_not_start_without_the_files_of_its_default(monkeypatch):
+    """A default backend whose wheel or networks are missing is refused by its setting, before a port is opened."""
+    monkeypatch.setattr(wheel, "is_installed", lambda: False)
+    with pytest.raises(BadSettings, match=r"POSE_BACKEND: mediapipe-solution is not served here: the wheel of media"):
+        PoseService(PoseSettings(backend="mediapipe-solution"))
+    monkeypatch.setattr(model_files, "find_spec", lambda name: None)
+    with pytest.raises(BadSettings, match=r"POSE_BACKEND: mediapipe is not served here: .*network files of mediapipe"):
+        PoseService(PoseSettings())
 
 
 def test_a_service_does_not_start_with_a_card_that_is_none(tmp_path):

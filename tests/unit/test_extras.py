@@ -38,6 +38,8 @@ PARTS = {
 OPTIONAL = {
     # Person tracking is used only by the pose service and the client.
     "motion/people/person_tracking.py": {"scipy"},
+    # Our images do without MediaPipe's wheel; the extra "solution" has it.
+    "services/pose/mediapipe_solution/estimator.py": {"mediapipe"},
     # Imported lazily by the engines, which only some parts use.
     "serving/inference/engine.py": {"torch"},
     "serving/inference/conv_blocks.py": {"torch"},

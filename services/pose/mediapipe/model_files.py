@@ -41,7 +41,10 @@ def models_folder(folder: Path | None = None) -> Path:
     if folder is None:
         spec = find_spec("mediapipe")  # finds the package without loading it, which takes seconds
         if spec is None or not spec.submodule_search_locations:
-            raise BadSettings("backend", f"mediapipe needs the network files of {WHEEL}, which is not installed")
+            install = f"pip install --no-deps {WHEEL.replace(' ', '==')}"
+            raise BadSettings(
+                "backend", f"mediapipe needs the network files of {WHEEL}, which is not installed: {install}"
+            )
         folder = Path(spec.submodule_search_locations[0]) / "modules"
     for file in ALL_FILES:
         path = folder / file.path

@@ -14,6 +14,7 @@ from scripts.images import EXTRAS
 from services.face.settings import FaceSettings
 from services.generator.settings import GeneratorSettings
 from services.normalize.settings import NormalizeSettings
+from services.pose.mediapipe.model_files import ALL_FILES
 from services.pose.settings import PoseSettings
 from serving.process.settings import from_environment
 from serving.rpc.server import VERSION
@@ -69,6 +70,24 @@ def test_only_what_the_process_needs_is_installed_in_tested_versions(root: Path,
     assert "--from=build /opt/venv /opt/venv" in dockerfile.all("COPY")
     shipped = " ".join(dockerfile.all("RUN"))
     assert not re.search(r"\b(pip|gcc|g\+\+|build-essential|python3?-dev|curl|git)\b", shipped)
+
+
+def test_an_image_has_mediapipes_networks_without_its_wheel(root: Path, name: str, dockerfile: Dockerfile):
+    """Images that estimate poses copy exactly the files that the engine reads, and the licence; none has the wheel."""
+    networks = [rest for rest in dockerfile.all("COPY") if rest.startswith("--from=networks ")]
+    if name not in ("pose", "training"):
+        assert not networks
+    else:
+        assert networks == ["--from=networks /networks /opt/venv/lib/python3.11/site-packages/mediapipe"]
+        ((_, fetched),) = [one for one in dockerfile.stages["networks"] if one[0] == "RUN"]
+        assert sorted(re.findall(r"\S+\.tflite", fetched)) == sorted(file.path for file in ALL_FILES)
+        assert "--no-deps --constraint requirements.lock" in fetched
+        assert "/wheel/mediapipe-*.dist-info/LICENSE /networks/LICENSE" in fetched
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = EXTRAS[name].split(",")
+    for extra in wanted:
+        wanted += [other for one in extras[extra] for other in re.findall(r"everybody-dance\[(\w+)\]", one)]
+    assert not any(one.startswith(("mediapipe", "opencv-contrib")) for extra in wanted for one in extras[extra])
 
 
 def test_everything_that_is_imported_is_copied(root: Path, name: str, dockerfile: Dockerfile):
