@@ -58,6 +58,7 @@ bench: install ## measure the pipeline, the cost of the chain, live latency, man
 	$(BIN)/python -m benchmarks.sessions
 	$(BIN)/python -m benchmarks.greedy
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.pose_engine
 
 images: ## build all container images (docs/images.md), or IMAGES="pose face"
 	$(PYTHON) scripts/images.py build $(IMAGES)
