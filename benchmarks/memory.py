@@ -57,7 +57,9 @@ async def _measure(sessions: int, streams: int, frames: int, wardrobe: Path | No
             for name, detail in _DETAILS.items():
                 await _with_streams(pose, detail, 1, clip, pid)
                 one, many = [await _with_streams(pose, detail, count, clip, pid) for count in (1, streams)]
-                _print_row(f"pose, {streams} streams of {SIDE_PX}x{SIDE_PX}, detail {name}", one, many, streams, "")
+                _print_row(
+                    f"pose, {streams} streams of {SIDE_PX}x{SIDE_PX}, detail {name}", one, many, streams, "4 MiB"
+                )
 
 
 def _print_row(what: str, one: Sequence[int], many: Sequence[int], count: int, goal: str) -> None:

@@ -75,7 +75,9 @@ class PoseService(Service, pose_pb2_grpc.PoseServiceServicer):
         if lacks := self._backends.lacks(backend):
             raise BadSettings("POSE_BACKEND", f"{backend.value} is not served here: {lacks}")
         default = self._backends.config(backend, PoseDetail.HOLISTIC, settings.rules())
-        self._pool = WorkerPool(default, self._backends.make, settings.estimating_threads)
+        self._pool = WorkerPool(
+            default, self._backends.make, settings.estimating_threads, max_solutions=settings.max_solution_streams
+        )
         self._decoders = ThreadPoolExecutor(settings.decoding_threads, thread_name_prefix="decode")
         self._places = StreamPlaces(self.name, max_streams=settings.max_streams, idle_seconds=settings.idle_seconds)
 

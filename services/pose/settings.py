@@ -20,8 +20,11 @@ class PoseSettings(ServerSettings):
 
     max_connection_age_seconds: float = 300.0
     """See [Every server](#every-server): the orchestrators find new replicas of this service within that time."""
-    max_streams: AtLeastOne = 8
-    """Maximum number of open streams; more are rejected. All share the networks and the threads."""
+    max_streams: AtLeastOne = 32
+    """Maximum number of open streams; more are rejected. All share the networks and the threads, and take about 1 MiB
+    each. How many a replica can keep up with depends on its cores: [sizing](sizing.md)."""
+    max_solution_streams: AtLeastOne = 4
+    """How many of them may use the backend mediapipe-solution. Each takes 210 MiB, or 310 MiB with detail LIVE."""
     max_frames_waiting: AtLeastOne = 2
     """Decoded frames that a stream holds before its sender must wait."""
     idle_seconds: Positive = 300.0

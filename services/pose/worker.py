@@ -19,7 +19,7 @@ from motion.frame import Picture
 from motion.pose_choice import PoseBackend
 from services.pose.backends import EstimatorConfig
 from services.pose.estimator import Estimate, PeopleEstimator
-from serving.errors import BadInput
+from serving.errors import AtCapacity, BadInput
 
 Make = Callable[[EstimatorConfig, bytes], PeopleEstimator]
 
@@ -35,7 +35,7 @@ class EstimatorWorker:
     def __init__(self, make: Callable[[], PeopleEstimator], threads: ThreadPoolExecutor, *, own_thread: bool) -> None:
         self.closed: Future[None] = Future()
         self._threads = threads
-        self._own_thread = own_thread
+        self.own_thread = own_thread
         self._estimator = threads.submit(make)
         self._last: Future[Any] = self._estimator
         self._busy_since_s: float | None = None
@@ -74,7 +74,7 @@ class EstimatorWorker:
             if not self._estimator.cancelled() and self._estimator.exception() is None:
                 self._estimator.result().close()
         finally:
-            if self._own_thread:
+            if self.own_thread:
                 self._threads.shutdown(wait=False)
             self.closed.set_result(None)
 
@@ -84,12 +84,14 @@ class WorkerPool:
 
     default: the config of the estimators that test whether estimators start. threads: at most as many pictures are
     estimated at the same time; 0 for one thread for each core of this process. Each estimator of MEDIAPIPE_SOLUTION has
-    a thread of its own instead, because its start takes as long as ten pictures of others.
+    a thread of its own instead, because its start takes as long as ten pictures of others; max_solutions: the largest
+    number of those, since each has networks of its own in memory.
     """
 
-    def __init__(self, default: EstimatorConfig, make: Make, threads: int = 0) -> None:
+    def __init__(self, default: EstimatorConfig, make: Make, threads: int = 0, *, max_solutions: int = 4) -> None:
         self._default = default
         self._make = make
+        self._max_solutions = max_solutions
         self._threads = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)), thread_name_prefix="pose")
         self._workers: set[EstimatorWorker] = set()
         self._start_failure: Exception | None = None
@@ -104,9 +106,12 @@ class WorkerPool:
     async def lent(self, config: EstimatorConfig, state: bytes = b"") -> AsyncIterator[EstimatorWorker]:
         """Provide a worker that is ready for its first picture, and end it on exit.
 
-        state: the `state_after` of another estimator, which this one continues. Raises BadInput if it is none.
+        state: the `state_after` of another estimator, which this one continues. Raises BadInput if it is none, and
+        AtCapacity if all places of MEDIAPIPE_SOLUTION are taken.
         """
         own_thread = config.backend is PoseBackend.MEDIAPIPE_SOLUTION
+        if own_thread and sum(worker.own_thread for worker in self._workers) >= self._max_solutions:
+            raise AtCapacity(f"pose: all {self._max_solutions} streams of {config.backend.value} are in use")
         threads = ThreadPoolExecutor(1, thread_name_prefix="solution") if own_thread else self._threads
         worker = EstimatorWorker(partial(self._make, config, state), threads, own_thread=own_thread)
         self._workers.add(worker)

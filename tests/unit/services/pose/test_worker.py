@@ -15,6 +15,7 @@ from motion.pose_choice import PoseBackend, PoseDetail
 from services.pose.backends import EstimatorConfig
 from services.pose.estimator import Estimate, PeopleEstimator, PoseRules, Spent
 from services.pose.worker import WorkerPool
+from serving.errors import AtCapacity
 
 CONFIG = EstimatorConfig(PoseBackend.MEDIAPIPE, PoseDetail.BODY, PoseRules())
 SOLUTION = EstimatorConfig(PoseBackend.MEDIAPIPE_SOLUTION, PoseDetail.BODY, PoseRules())
@@ -104,6 +105,20 @@ async def test_the_solution_has_a_thread_of_its_own():
         await waiting
     await pool.close()
     assert seen == ["two in pose", "one in solution"]
+
+
+async def test_only_some_streams_may_use_the_solution():
+    """Each has networks of its own in memory, so a further one is refused until one is closed; others are not."""
+    one, two, _ = pair(held=False)
+    pool = WorkerPool(CONFIG, lending(one, two, Fake("three", [])), max_solutions=1)
+    async with pool.lent(SOLUTION) as first, pool.lent(CONFIG):
+        with pytest.raises(AtCapacity, match="all 1 streams of mediapipe-solution"):
+            async with pool.lent(SOLUTION):
+                pass
+    await asyncio.wrap_future(first.closed)
+    async with pool.lent(SOLUTION):
+        pass
+    await pool.close()
 
 
 async def test_an_estimator_is_closed_after_its_picture():
