@@ -213,7 +213,8 @@ class _Run:
         if report.first_bad_frame:
             self._display.warn(f"the server could not read {report.first_bad_frame}")
         if report.pictures == 0:
-            raise CommandError(f"{source}: {report.why_no_picture}, so there is nothing to write")
+            lacks = "nothing was shown" if self._job.out is None else "there is nothing to write"
+            raise CommandError(f"{source}: {report.why_no_picture}, so {lacks}")
 
     def _options(self, body: BodyStats | None) -> TransferOptions:
         job, rate_hz = self._job, self._reader.frame_rate_hz
