@@ -151,11 +151,12 @@ async def _measure(
 
 
 async def _step(stack: LocalStack, streams: list[LiveStream], seconds: float) -> Step:
+    trees = {name: _tree(pid) for name, pid in stack.pids.items()}  # to list all processes takes long
     began_s, before = time.monotonic(), _cpu_seconds(stack)
     samples: dict[str, list[float]] = {name: [] for name in stack.pids}
     while (left_s := began_s + seconds - time.monotonic()) > 0:
-        for name, pid in stack.pids.items():
-            samples[name].append(_resident_mib(pid))
+        for name, tree in trees.items():
+            samples[name].append(sum(process.memory_info().rss for process in tree) / 2**20)
         await asyncio.sleep(min(_SAMPLE_SECONDS, left_s))
     ended_s, after = time.monotonic(), _cpu_seconds(stack)
     return Step(
@@ -173,10 +174,10 @@ def _cpu_seconds(stack: LocalStack) -> dict[str, float]:
     return {name: cpu_seconds(pid) for name, pid in stack.pids.items()} | {_CLIENTS: time.process_time()}
 
 
-def _resident_mib(pid: int) -> float:
-    """Return the resident memory of a process and its children, as `benchmarks.memory` does for one."""
+def _tree(pid: int) -> list[psutil.Process]:
+    """Return a process and its children: of the generator, Triton and the actors' processes."""
     process = psutil.Process(pid)
-    return sum(one.memory_info().rss for one in (process, *process.children(recursive=True))) / 2**20
+    return [process, *process.children(recursive=True)]
 
 
 def _print_header(what: str, processes: Sequence[str]) -> None:
