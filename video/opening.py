@@ -16,6 +16,8 @@ from serving.errors import UnreadableVideo
 _STREAM_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _CAMERA: Final = re.compile(r"\d+|/dev/video\d+")
 _ONE_PICTURE: Final = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_SILENT_SECONDS: Final = (10.0, 5.0)
+"""How long a camera or a stream may send nothing: until it is open, and afterwards."""
 _TEXT_FORMATS: Final = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 
 
@@ -35,7 +37,7 @@ def opened(source: str) -> Any:
         device = f"/dev/video{source}" if source.isdecimal() else source
         camera = _CAMERA.fullmatch(source) is not None
         try:
-            return av.open(device, format="v4l2" if camera else None, timeout=(10.0, 5.0))
+            return av.open(device, format="v4l2" if camera else None, timeout=_SILENT_SECONDS)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise UnreadableVideo(f"{device} cannot be opened: {reason(error)}") from error
     try:
@@ -65,6 +67,8 @@ def _check_file(source: str) -> None:
 
 def reason(error: BaseException) -> str:
     """Return the message of FFmpeg or the system, without error number and file name."""
+    if isinstance(error, av.error.ExitError):  # FFmpeg's word for a time limit of ours
+        return "it sent nothing for too long"
     words = getattr(error, "strerror", None) or str(error)
     return " ".join(str(words).split()).lower() or type(error).__name__
 

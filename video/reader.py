@@ -17,7 +17,7 @@ from motion.frame import Picture
 from serving.errors import UnreadableVideo
 from video.counting import counted_frames
 from video.deinterlace import Deinterlacer
-from video.opening import chosen_sound, chosen_video, is_endless, opened
+from video.opening import chosen_sound, chosen_video, is_endless, opened, reason
 from video.pictures import PictureMaker
 from video.timeline import Timeline, may_jump
 
@@ -168,8 +168,10 @@ class VideoReader:
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
                 # The file is truncated, but the decoder still holds frames. `lost_frames` counts the missing ones.
+                if isinstance(error, av.error.ExitError):
+                    self._notes.append(f"it broke off: {reason(error)}")
                 yield from map(self._dated, self._stream.decode(None))
                 return
             if packet.stream.index != self._stream.index:

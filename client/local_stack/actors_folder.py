@@ -8,6 +8,7 @@ from typing import Final
 from client.connection.types import ActorListing, ListedWardrobe
 from client.errors import CommandError
 from motion.frame import FrameSize, Picture
+from serving.actors.sizes import picture_sizes
 from serving.actors.store import ActorStore, ListedVersion
 
 _SAMPLE_ACTORS: Final = Path("samples/actors")
@@ -35,6 +36,7 @@ def _listing(listed: ListedVersion) -> ActorListing:
         actor.size_bytes,
         None if actor.wardrobe is None else ListedWardrobe(actor.wardrobe.key_frames, actor.wardrobe.facings),
         actor.is_bare_warp,
+        picture_sizes(actor)[1:],
     )
 
 

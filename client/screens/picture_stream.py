@@ -88,8 +88,7 @@ class PictureStream:
         with self._changed:
             self._changed.wait_for(lambda: not self._connections, _PARTING_SECONDS)
             for connection in self._connections:
-                with suppress(OSError):
-                    connection.shutdown(SHUT_RDWR)  # wakes a thread that waits for its viewer
+                _end(connection)
         self._server.server_close()  # waits for the threads
 
     def newest(self, after: int, seconds: float | None = None) -> tuple[int, bytes] | None:
@@ -111,10 +110,12 @@ class PictureStream:
             return number, self._jpeg
 
     def joins(self, connection: socket) -> bool:
-        """Note a connection; False if there are too many."""
+        """Note a connection; False if there are too many. One that comes after `close` is ended."""
         with self._changed:
             self._connections.add(connection)
-            return not self._closed and len(self._connections) <= _MOST_VIEWERS
+            if self._closed:
+                _end(connection)
+            return len(self._connections) <= _MOST_VIEWERS
 
     def leaves(self, connection: socket) -> None:
         """Forget a connection that has ended."""
@@ -126,8 +127,17 @@ class PictureStream:
         """Whether a request's Host names this server. A page of another site could have its name lead to loopback."""
         if self.is_public:
             return True
-        host = urlsplit(f"//{header}").hostname or ""
-        return host == "localhost" or is_loopback(host)
+        try:
+            host = urlsplit(f"//{header}").hostname or ""
+        except ValueError:
+            return False
+        return is_loopback(host)
+
+
+def _end(connection: socket) -> None:
+    """End a connection, which wakes a thread that waits for its viewer."""
+    with suppress(OSError):
+        connection.shutdown(SHUT_RDWR)
 
 
 class _Server(ThreadingHTTPServer):

@@ -89,6 +89,8 @@ class TransferReport:
     @property
     def why_no_picture(self) -> str:
         """Why not a single answer had a picture."""
+        if self.answered == 0:
+            return "it ended before the first picture"
         empty = self.without_picture[NoPictureReason.NO_PERSON]
         unplaced = self.without_picture[NoPictureReason.NOT_PLACED]
         if empty == self.answered:

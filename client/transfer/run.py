@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -16,7 +17,7 @@ from client.connection.resuming_session import ResumingSession
 from client.connection.retry import ServerPatience
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
-from client.connection.types import Accepted, Answer, Rung, SentFrame, TransferOptions
+from client.connection.types import Accepted, Answer, SentFrame, TransferOptions
 from client.errors import CommandError
 from client.media.background import BackgroundVideo
 from client.media.frame_feed import FeedOptions, FileFeed
@@ -113,6 +114,7 @@ class _Run:
         self._interrupts = interrupts
         self._report = TransferReport()
         self._rung = 0
+        self._told_reconnects = 0
         self._sound: SoundTrack | None = None
         self._background: BackgroundVideo | None = None
         # One thread: pictures must be written in order, and off the event loop.
@@ -178,7 +180,9 @@ class _Run:
                     if feed.shrunk_from is not None and not told_size:
                         told_size = True
                         self._tell_size(feed)
-                    self._tell_rung(session.accepted.rungs, answer)
+                    if isinstance(feed, LiveFeed):  # what is told counts the frames that are shown
+                        answer = replace(answer, sequence=answer.sequence - WARM_UP_FRAMES)
+                    self._tell_rung(session, answer)
                     report.add(answer)
                     line.advance()
                     if not self._job.live:
@@ -213,7 +217,8 @@ class _Run:
         if report.first_bad_frame:
             self._display.warn(f"the server could not read {report.first_bad_frame}")
         if report.pictures == 0:
-            raise CommandError(f"{source}: {report.why_no_picture}, so there is nothing to write")
+            lacks = "nothing was shown" if self._job.out is None else "there is nothing to write"
+            raise CommandError(f"{source}: {report.why_no_picture}, so {lacks}")
 
     def _options(self, body: BodyStats | None) -> TransferOptions:
         job, rate_hz = self._job, self._reader.frame_rate_hz
@@ -333,13 +338,17 @@ class _Run:
             feed.stop()
             session.stop()
 
-    def _tell_rung(self, rungs: Sequence[Rung], answer: Answer) -> None:
+    def _tell_rung(self, session: ResumingSession, answer: Answer) -> None:
         """Tell the user when the server draws at another rung, which a slow machine makes it do."""
+        rungs = session.accepted.rungs
+        if answer.picture is None or answer.rung >= len(rungs):
+            return
         before, self._rung = self._rung, answer.rung
-        if answer.rung < len(rungs):
-            self._report.drawn_at[rung_name(rungs[answer.rung])] += answer.picture is not None
-            if answer.rung != before < len(rungs):
-                self._display.note(rung_note(rungs, before, answer.rung, answer.sequence))
+        reconnects, self._told_reconnects = self._told_reconnects, session.reconnects
+        self._report.drawn_at[rung_name(rungs[answer.rung])] += 1
+        if answer.rung != before:
+            of_this_stream = before if session.reconnects == reconnects else None
+            self._display.note(rung_note(rungs, of_this_stream, answer.rung, answer.sequence))
 
     def _tell_size(self, feed: FileFeed) -> None:
         width_px, height_px = feed.shrunk_from or (0, 0)

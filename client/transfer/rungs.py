@@ -39,9 +39,14 @@ def rung_name(rung: Rung) -> str:
     return f"{rung.picture_size.height_px} px, {detail}"
 
 
-def rung_note(rungs: Sequence[Rung], before: int, now: int, sequence: int) -> str:
-    """Say that the server draws at another rung from frame `sequence` on, and why."""
+def rung_note(rungs: Sequence[Rung], before: int | None, now: int, sequence: int) -> str:
+    """Say that the server draws at another rung from frame `sequence` on, and why.
+
+    before: None if the connection was lost in between; the new session begins with its first rung.
+    """
     names = rung_name(rungs[now])
+    if before is None:
+        return f"frame {sequence}: drawn at {names}: the session after the lost connection chooses anew"
     if now < before:
         return f"frame {sequence}: drawn at {names}: there is time for it again"
     return f"frame {sequence}: drawn at {names}: the camera's rate cannot be held at {rung_name(rungs[before])}"

@@ -137,6 +137,8 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     def _answer(self, frame, config):
         answer = transfer_pb2.TransferAnswer(sequence=frame.sequence, frame_seconds=0.01)
+        if config.adaptive and frame.sequence in self._behaviour.reduced:
+            answer.rung = 1
         if frame.WhichOneof("content") == "client_pose":
             given = frame.client_pose
             self._behaviour.seen_sizes.append((given.size.width_px, given.size.height_px))
@@ -160,8 +162,8 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             answer.no_picture.detail = "does not decode"
             return answer
         drawn, encoding = _drawn(frame.sequence), PictureEncoding.JPEG
-        if config.adaptive and frame.sequence in self._behaviour.reduced:
-            answer.rung, drawn = 1, resized(drawn, SIZE_PX // 2, SIZE_PX // 2)
+        if answer.rung:
+            drawn = resized(drawn, SIZE_PX // 2, SIZE_PX // 2)
         if config.background.transparent:
             alpha = np.zeros((SIZE_PX, SIZE_PX, 1), np.uint8)
             alpha[:, : SIZE_PX // 2] = 255  # the person is in the left half

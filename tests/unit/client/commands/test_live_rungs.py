@@ -58,15 +58,36 @@ def test_a_size_that_the_actor_lacks_is_refused_with_those_it_has(serve, make_vi
 
 
 def test_a_step_is_told_and_the_recording_keeps_its_size(serve, make_video, tmp_path, capsys):
-    """Smaller pictures are enlarged. A line says what changed and why, another one that there is time again."""
+    """Smaller pictures are enlarged. A line says what changed and why, another one that there is time again.
+
+    It counts the source's frames, not those of the warm-up.
+    """
     first = WARM_UP_FRAMES + 2
     fake, out = serve(reduced=range(first, first + 3)), tmp_path / "o.mp4"
     assert live(make_video(frames=10, rate=10), fake.address, out) == 0
     captured = capsys.readouterr()
-    assert (
-        f"frame {first}: drawn at 32 px, no face and hands: the camera's rate cannot be held at 64 px" in captured.err
-    )
+    assert "frame 2: drawn at 32 px, no face and hands: the camera's rate cannot be held at 64 px" in captured.err
     assert "drawn at 64 px, face and hands in every frame: there is time for it again" in captured.err
     assert "pictures, by how they were drawn: 64 px, face and hands in every frame: " in captured.out
     with av.open(str(out)) as recorded:
         assert {(frame.width, frame.height) for frame in recorded.decode(video=0)} == {(SIZE_PX, SIZE_PX)}
+
+
+def test_only_pictures_are_drawn_at_a_rung(serve, make_video, tmp_path, capsys):
+    """Frames without a person are neither told nor counted."""
+    first = WARM_UP_FRAMES + 2
+    fake = serve(reduced=range(first, first + 3), no_person=frozenset(range(first, first + 3)))
+    assert live(make_video(frames=8, rate=10), fake.address, tmp_path / "o.mp4") == 0
+    captured = capsys.readouterr()
+    assert "drawn at" not in captured.err
+    assert "by how they were drawn" not in captured.out
+
+
+def test_a_new_session_is_not_taken_for_a_faster_machine(serve, make_video, tmp_path, capsys):
+    """After a lost connection the server begins with its first rung, whether or not there is time for it."""
+    first = WARM_UP_FRAMES + 2
+    fake = serve(reduced=range(first, first + 3), fail_at=first + 3)
+    assert live(make_video(frames=40, rate=20), fake.address, tmp_path / "o.mp4") == 0
+    told = capsys.readouterr().err
+    assert "the session after the lost connection chooses anew" in told
+    assert "there is time for it again" not in told

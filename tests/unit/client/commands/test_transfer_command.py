@@ -208,6 +208,15 @@ def test_interrupt_ends_a_live_recording_and_keeps_it(serve, make_video, tmp_pat
     assert 2 <= len(grey_levels(out)) < 100
 
 
+def test_interrupt_before_the_first_live_picture_says_so(serve, make_video, tmp_path, no_display, capsys):
+    """Ctrl-C during the warm-up leaves nothing behind, and blames no frame."""
+    out = tmp_path / "out.mp4"
+    fake = serve(interrupt_at=2, answers_after_interrupt=True)
+    assert transfer(make_video(frames=600, rate=30), out, fake.address, "--live") == 1
+    assert "it ended before the first picture, so there is nothing to write" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_live_without_display_and_output_is_refused(serve, make_video, no_display, capsys):
     """A live session without a display or an output is refused."""
     command = ["transfer", str(make_video()), "--actor", "juggler", "--live", "--server", serve().address]

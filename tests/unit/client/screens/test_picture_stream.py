@@ -171,7 +171,12 @@ def test_nothing_is_encoded_while_nobody_watches(stream, monkeypatch):
 
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
-    [("/", {"Host": "dance.example"}, 403), ("/other", {}, 404), ("/picture.jpg", {"Host": "localhost:1"}, 200)],
+    [
+        ("/", {"Host": "dance.example"}, 403),
+        ("/", {"Host": "[half"}, 403),
+        ("/other", {}, 404),
+        ("/picture.jpg", {"Host": "localhost:1"}, 200),
+    ],
 )
 def test_strange_requests_are_refused(stream, path, headers, status):
     """On loopback, a page of another site cannot read the pictures by having its name lead here."""
@@ -204,6 +209,31 @@ def test_closing_wakes_viewers_who_take_nothing(stream):
     idle.close()
     assert not [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
     stream.close()
+
+
+def test_closing_does_not_wait_for_viewers_who_come_too_late(monkeypatch):
+    """A connection whose thread starts only after the others were ended is ended as well."""
+    stream = PictureStream("127.0.0.1", 0)
+    started, ended = threading.Event(), threading.Event()
+    joins, close_server = stream.joins, stream._server.server_close
+
+    def joins_late(connection: socket.socket) -> bool:
+        started.set()
+        assert ended.wait(30)
+        return joins(connection)
+
+    def others_ended() -> None:
+        ended.set()
+        close_server()
+
+    monkeypatch.setattr(stream, "joins", joins_late)
+    monkeypatch.setattr(stream._server, "server_close", others_ended)
+    closing = threading.Thread(target=stream.close)
+    with socket.create_connection(("127.0.0.1", int(stream.address.rpartition(":")[2])), timeout=30):
+        assert started.wait(30)
+        closing.start()
+        closing.join(5)  # otherwise it waits for a request for ten seconds
+        assert not closing.is_alive()
 
 
 def test_a_port_that_is_taken_is_an_error(stream):
