@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion.frame import Picture
+from motion.pose import MAX_POSITION_PX
 from services.pose.mediapipe.networks import Outputs, SharedNetwork, sigmoid
 from services.pose.mediapipe.one_euro import OneEuro, Smoothed
 from services.pose.mediapipe.regions import UPWARDS, Points, Region, region_about
@@ -67,7 +68,7 @@ def person_region(detector: SharedNetwork, picture: Picture, min_score: float) -
 def followed(
     outputs: Outputs, region: Region, before: BodyTrack | None, seconds: float, min_presence: float
 ) -> BodyTrack | None:
-    """Return the body's track from the network's outputs for `region`; None if the body is not there.
+    """Return the body's track from the network's outputs for `region`; None if the body is not there, or nowhere near.
 
     before: the track after the last picture, `seconds` ago; None if the body was just found.
     """
@@ -78,6 +79,8 @@ def followed(
     # The landmarks are in pixels of the network's input, which has four times the side of its heat maps.
     inside = refined(values[: _GUIDES.stop, :2] / (4 * heat_maps.shape[0]), heat_maps)
     points = region.in_picture(inside)
+    if not (np.abs(points) <= MAX_POSITION_PX).all():  # NaN is not
+        return None
     visibility = sigmoid(values[:LANDMARKS, 3])
     guides = points[_GUIDES]
     size_px = max(2 * float(np.hypot(*(guides[1] - guides[0]))), 1e-6)

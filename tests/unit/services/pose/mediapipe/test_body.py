@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from services.pose.mediapipe.body import refined
+from services.pose.mediapipe.body import followed, refined
+from services.pose.mediapipe.regions import Region
 
 
 def maps(side: int = 64, count: int = 2) -> np.ndarray:
@@ -38,3 +40,14 @@ def test_landmarks_outside_their_region_stay_and_the_edge_is_no_trouble():
     found = refined(inside, heat_maps)
     np.testing.assert_array_equal(found[0], inside[0])
     np.testing.assert_allclose(found[1], [1 / 64, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize(("x", "is_there"), [(128.0, True), (np.nan, False), (1e6, False)])
+def test_a_body_that_is_nowhere_near_is_lost(x, is_there):
+    """Its state could not be read again, and its next region would be of no use."""
+    values = np.full((39, 5), 128, np.float32)
+    values[3, 0] = x
+    outputs = {"Identity": values[None], "Identity_1": np.ones((1, 1), np.float32), "Identity_3": maps(count=39)[None]}
+    region = Region(1000.0, 1000.0, 2000.0, 0.0)
+    with np.errstate(invalid="ignore"):
+        assert (followed(outputs, region, None, 0.04, 0.5) is not None) == is_there
