@@ -66,7 +66,7 @@ class Change(NamedTuple):
 
 
 class Ladder:
-    """Chooses among rungs, from 0, the best, to the cheapest. It starts at the first that is `allow`ed.
+    """Chooses among rungs, from 0, the best, at which it starts, to the cheapest.
 
     It steps down after one window in which the rate was not held, as far as the load demands. It steps up by one rung,
     only after a calm time. A step up that fails is taken back, and the next attempt waits twice as long: so it does not
