@@ -38,10 +38,10 @@ def stream() -> Iterator[PictureStream]:
     stream.close()
 
 
-def get(stream: PictureStream, path: str, **headers: str) -> http.client.HTTPResponse:
+def get(stream: PictureStream, path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection(stream.address.removeprefix("http://"), timeout=30)
     _OPEN.callback(connection.close)
-    connection.request("GET", path, headers=headers)
+    connection.request(method, path, headers=headers)
     response = connection.getresponse()
     _OPEN.callback(response.close)
     return response
@@ -150,6 +150,15 @@ def test_a_single_picture_is_the_newest(stream):
     response = get(stream, "/picture.jpg")
     assert response.headers["Cache-Control"] == "no-store"
     assert level_of(response.read()) == 90
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/", "multipart/x-mixed-replace"), ("/picture.jpg", "image/jpeg")])
+def test_a_player_may_ask_for_the_headers_first(stream, path, kind):
+    """HEAD is answered as GET is, without pictures, and with the same refusals."""
+    stream.show(picture(10))
+    response = get(stream, path, "HEAD")
+    assert (response.status, response.headers.get_content_type(), response.read()) == (200, kind, b"")
+    assert get(stream, path, "HEAD", Host="dance.example").status == 403
 
 
 def test_nothing_is_encoded_while_nobody_watches(stream, monkeypatch):
