@@ -44,7 +44,7 @@ class PictureStream:
 
     `/stream.mjpg`, and `/` as well, is multipart/x-mixed-replace; `/picture.jpg` is the newest picture. Every viewer
     has a thread, gets the newest picture whenever it has taken the last one, and never delays `show`. A picture is
-    encoded once, and only if somebody watches. On loopback, requests from pages of other sites are refused.
+    encoded once, and only for viewers. On loopback, requests from pages of other sites are refused.
 
     port: 0 for a free one. address: of the page, with the real port. Raises CommandError if the port cannot be opened.
     """

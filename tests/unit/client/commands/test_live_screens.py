@@ -100,7 +100,7 @@ def test_pictures_reach_a_virtual_camera(serve, make_video, camera, capsys):
 
 
 def test_a_screen_that_fails_does_not_cost_the_recording(serve, make_video, camera, tmp_path, capsys):
-    """The session goes on and says so; if nobody would see the pictures, it ends."""
+    """The session goes on and says so; if nothing else shows or records the pictures, it ends."""
     camera.breaks, out = True, tmp_path / "out.mp4"
     source, address = make_video(frames=12, rate=20), serve().address
     assert live(source, address, "--virtual-camera", "-o", str(out)) == 0
