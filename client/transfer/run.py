@@ -98,7 +98,8 @@ async def _size_of_actor(client: DanceClient, job: TransferJob) -> FrameSize | N
         raise CommandError(unavailable[0])
     if not job.background.for_server.is_own_place and any(actor.wardrobe is None for actor in wanted):
         raise cannot_leave_place(job.actor)
-    return chosen_size(wanted[0], job.size_px)
+    sizes = [size for size in (wanted[0].stage_size, *wanted[0].smaller_sizes) if size is not None]
+    return chosen_size(job.actor, sizes, job.size_px)
 
 
 class _Run:
