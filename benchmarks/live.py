@@ -1,9 +1,9 @@
 """Is it real-time? From a camera's glass to the screen's, through real processes: delay, jitter, shown of offered.
 
 The camera plays a clip at 25 Hz with a number drawn into every frame. Each shown picture has above it the strip of the
-frame that it answers, and the number is read back from there. A frame's clock starts when the camera has it, whether or
-not somebody takes it then, and stops when its picture is handed to the screen. Every client is a process, and so is
-every service; all are on this machine. `python -m benchmarks.live --help`.
+frame that it answers, and the number is read back from there. A frame's clock starts when the camera has it, even if it
+is taken later, and stops when its picture is handed to the screen. Every client is a process, and so is every service;
+all are on this machine. `python -m benchmarks.live --help`.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class Measured:
 class NumberedCamera(VideoReader):
     """A camera that repeats a clip at `RATE_HZ` for some seconds; its frames have their number at the top.
 
-    had_at_s: when each frame was there to be taken, whether or not anybody took it then.
+    had_at_s: when each frame was there to be taken, even if it was taken later or never.
     """
 
     def __init__(self, source: str, seconds: float) -> None:

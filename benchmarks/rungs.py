@@ -2,7 +2,7 @@
 
 One session for each rung of the actor, all in one stack of real processes. Each in turn gets ten frames of the clip,
 one at a time, so nothing is dropped, and all rungs see the same frames on an equally busy machine. The CPU time of each
-process is counted, whoever else uses the machine; a camera of 25 Hz leaves 40 ms of each core for a frame.
+process is counted, whatever else runs on the machine; a camera of 25 Hz leaves 40 ms of each core for a frame.
 
 `python -m benchmarks.rungs --help`
 """

@@ -27,7 +27,7 @@ from client.commands.options import (
 )
 from client.connection.types import PoseChoice
 from client.errors import CommandError, UsageError
-from client.local_stack.actors_folder import has_wardrobe, plate_of
+from client.local_stack.actors_folder import has_wardrobe, plate_of, sizes_of
 from client.local_stack.server_for_command import with_server
 from client.media.background import chosen_background
 from client.media.frame_folder import check_frame_folder
@@ -44,6 +44,7 @@ from client.transfer.body_pass import fit
 from client.transfer.job import MaxSide, TransferJob
 from client.transfer.report import lost_warning, show_report
 from client.transfer.run import cannot_leave_place, transfer
+from client.transfer.rungs import chosen_size
 from motion.body import BodyStats
 from motion.documents import Fields, read_document
 from motion.people.dancer_choice import DancerChoice
@@ -123,6 +124,7 @@ def transfer_command(
     if not server:
         plate = partial(plate_of, actors, actor, full_frame=asked.full_frame)
         plate(asked.actor_version)  # report problems of the actor before anything starts
+        chosen_size(actor, sizes_of(actors, actor, asked.actor_version), asked.size_px)
         if not asked.background.for_server.is_own_place and not has_wardrobe(actors, actor, asked.actor_version):
             raise cannot_leave_place(actor)
     asked = replace(asked, out=out, body=None if body is None else _read_body(body), plate=plate)

@@ -47,6 +47,11 @@ def plate_of(folder: Path, actor: str, actor_version: int, *, full_frame: bool) 
     return loaded.read_plate() if full_frame else loaded.read_crop_plate()
 
 
+def sizes_of(folder: Path, actor: str, actor_version: int) -> tuple[FrameSize, ...]:
+    """The sizes at which the actor can be drawn, its own first. Raises ActorNotFound and ActorUnusable."""
+    return picture_sizes(ActorStore(folder).load(actor, actor_version))
+
+
 def has_wardrobe(folder: Path, actor: str, actor_version: int) -> bool:
     """Whether the actor has a wardrobe. Raises ActorNotFound and ActorUnusable."""
     return ActorStore(folder).load(actor, actor_version).wardrobe is not None

@@ -44,7 +44,7 @@ class PictureStream:
 
     `/stream.mjpg`, and `/` as well, is multipart/x-mixed-replace; `/picture.jpg` is the newest picture. Every viewer
     has a thread, gets the newest picture whenever it has taken the last one, and never delays `show`. A picture is
-    encoded once, and only if somebody watches. On loopback, requests from pages of other sites are refused.
+    encoded once, and only for viewers. On loopback, requests from pages of other sites are refused.
 
     port: 0 for a free one. address: of the page, with the real port. Raises CommandError if the port cannot be opened.
     """
@@ -193,6 +193,10 @@ class _Viewer(BaseHTTPRequestHandler):
         else:
             self.send_error(HTTPStatus.NOT_FOUND, explain=f"there are {STREAM_PATH} and {PICTURE_PATH}")
 
+    def do_HEAD(self) -> None:
+        """Answer as `do_GET` does, without a body."""
+        self.do_GET()
+
     def log_message(self, format: str, *arguments: Any) -> None:
         """Log nothing: a terminal shows the session."""
 
@@ -204,11 +208,14 @@ class _Viewer(BaseHTTPRequestHandler):
         self._begin("image/jpeg")
         self.send_header("Content-Length", str(len(newest[1])))
         self.end_headers()
-        self.wfile.write(newest[1])
+        if self.command == "GET":
+            self.wfile.write(newest[1])
 
     def _send_stream(self, stream: PictureStream) -> None:
         self._begin(f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
         self.end_headers()
+        if self.command == "HEAD":
+            return
         # Every part is followed by the next one's boundary at once: players show a picture when they see its end.
         self.wfile.write(f"--{_BOUNDARY}\r\n".encode())
         number = 0

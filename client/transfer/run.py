@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
 from dataclasses import replace
@@ -98,7 +98,8 @@ async def _size_of_actor(client: DanceClient, job: TransferJob) -> FrameSize | N
         raise CommandError(unavailable[0])
     if not job.background.for_server.is_own_place and any(actor.wardrobe is None for actor in wanted):
         raise cannot_leave_place(job.actor)
-    return chosen_size(wanted[0], job.size_px)
+    sizes = [size for size in (wanted[0].stage_size, *wanted[0].smaller_sizes) if size is not None]
+    return chosen_size(job.actor, sizes, job.size_px)
 
 
 class _Run:
@@ -163,7 +164,7 @@ class _Run:
         frames: AsyncIterator[SentFrame],
         session: ResumingSession,
         film: Film,
-        screens: Sequence[Screen],
+        screens: list[Screen],
         line: ProgressLine,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -189,8 +190,7 @@ class _Run:
                         await loop.run_in_executor(self._writing, film.add, shot, answer)
                         continue
                     picture = await loop.run_in_executor(self._writing, film.draw, shot, answer)
-                    shows = [screen.show(picture) for screen in screens if picture is not None]
-                    if not all(shows):
+                    if picture is not None and not self._show(picture, screens):
                         self._end_gently(feed, session)
                     if self._job.out is not None:  # encoding takes longer than drawing
                         await loop.run_in_executor(self._writing, film.write)
@@ -332,6 +332,22 @@ class _Run:
         window = PreviewWindow()
         closing.callback(window.close)
         return [window]
+
+    def _show(self, picture: Picture, screens: list[Screen]) -> bool:
+        """Show a picture; return False if the user wants the session to end.
+
+        A screen that fails is left out from then on. Raises CommandError if nothing else shows or records pictures.
+        """
+        goes_on = True
+        for screen in tuple(screens):
+            try:
+                goes_on &= screen.show(picture)
+            except CommandError as error:
+                if len(screens) == 1 and self._job.out is None:
+                    raise
+                screens.remove(screen)
+                self._display.warn(f"{error}; the session goes on without it")
+        return goes_on
 
     def _end_gently(self, feed: FileFeed, session: ResumingSession) -> None:
         if isinstance(feed, LiveFeed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from client.connection.types import ActorListing, Rung
+from client.connection.types import Rung
 from client.errors import CommandError
 from motion.crop import resized
 from motion.frame import FrameSize, Picture, RgbaPicture
@@ -19,16 +19,15 @@ _DETAILS: Final = {
 }
 
 
-def chosen_size(actor: ActorListing, height_px: int | None) -> FrameSize | None:
-    """Return the actor's size of that height; None for None. Raises CommandError for a height that it does not have."""
+def chosen_size(actor: str, sizes: Sequence[FrameSize], height_px: int | None) -> FrameSize | None:
+    """Return the one of an actor's sizes with that height; None for None. Raises CommandError if there is none."""
     if height_px is None:
         return None
-    sizes = [size for size in (actor.stage_size, *actor.smaller_sizes) if size is not None]
     for size in sizes:
         if size.height_px == height_px:
             return size
     known = ", ".join(str(size.height_px) for size in sizes) or "its own size"
-    raise CommandError(f"actor {actor.actor!r} cannot be drawn at --size {height_px}; it can at {known}")
+    raise CommandError(f"actor {actor!r} cannot be drawn at --size {height_px}; it can at {known}")
 
 
 def rung_name(rung: Rung) -> str:

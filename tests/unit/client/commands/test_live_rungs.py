@@ -91,3 +91,11 @@ def test_a_new_session_is_not_taken_for_a_faster_machine(serve, make_video, tmp_
     told = capsys.readouterr().err
     assert "the session after the lost connection chooses anew" in told
     assert "there is time for it again" not in told
+
+
+def test_a_size_that_the_actor_lacks_is_refused_before_services_start(root, make_video, tmp_path, monkeypatch, capsys):
+    """Without a server, the actor's folder says which sizes there are."""
+    monkeypatch.setattr("client.commands.transfer.with_server", lambda *given: pytest.fail("services start"))
+    command = ["transfer", str(make_video()), "--actor", "sample", "--actors", str(root / "samples" / "actors")]
+    assert run([*command, "--live", "--size", "100", "-o", str(tmp_path / "o.mp4")]) == 1
+    assert "actor 'sample' cannot be drawn at --size 100; it can at 512, 384, 256" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from client.screens.picture_stream import PictureStream
 from client.transfer.run import WARM_UP_FRAMES
 from tests.faults.deployment import free_ports
 from tests.unit.client.conftest import grey_level
+from video.reader import VideoReader
 
 
 @pytest.fixture(autouse=True)
@@ -62,27 +63,53 @@ def test_pictures_can_be_watched_while_the_session_runs(serve, make_video, monke
     assert len(levels) > 5
 
 
-def test_pictures_reach_a_virtual_camera(serve, make_video, monkeypatch, capsys):
-    """The device gets the pictures at their size."""
-    sent = []
+class Camera:
+    """pyvirtualcam's camera."""
 
-    class Camera:
-        device = "/dev/video9"
+    device = "/dev/video9"
+    sent: list[np.ndarray]
+    breaks = False
 
-        def __init__(self, *, width: int, height: int, fps: float) -> None:
-            self.width, self.height = width, height
+    def __init__(self, *, width: int, height: int, fps: float) -> None:
+        self.width, self.height = width, height
 
-        def send(self, picture: np.ndarray) -> None:
-            sent.append(picture)
+    def send(self, picture: np.ndarray) -> None:
+        if self.breaks:
+            raise RuntimeError("it was unplugged")
+        self.sent.append(picture)
 
-        def close(self) -> None:
-            pass
+    def close(self) -> None:
+        pass
 
+
+@pytest.fixture
+def camera(monkeypatch: pytest.MonkeyPatch) -> type[Camera]:
+    """Put a virtual camera into this machine."""
+    monkeypatch.setattr(Camera, "sent", [], raising=False)
+    monkeypatch.setattr(Camera, "breaks", False)
     monkeypatch.setitem(sys.modules, "pyvirtualcam", SimpleNamespace(Camera=Camera))
+    return Camera
+
+
+def test_pictures_reach_a_virtual_camera(serve, make_video, camera, capsys):
+    """The device gets the pictures at their size."""
     assert live(make_video(frames=6, rate=20), serve().address, "--virtual-camera") == 0
-    assert {picture.shape for picture in sent} == {(64, 64, 3)}
-    assert abs(int(np.median(sent[-1])) - grey_level(WARM_UP_FRAMES + 5)) < 6
+    assert {picture.shape for picture in camera.sent} == {(64, 64, 3)}
+    assert abs(int(np.median(camera.sent[-1])) - grey_level(WARM_UP_FRAMES + 5)) < 6
     assert "the pictures are on the virtual camera /dev/video9" in capsys.readouterr().err
+
+
+def test_a_screen_that_fails_does_not_cost_the_recording(serve, make_video, camera, tmp_path, capsys):
+    """The session goes on and says so; if nothing else shows or records the pictures, it ends."""
+    camera.breaks, out = True, tmp_path / "out.mp4"
+    source, address = make_video(frames=12, rate=20), serve().address
+    assert live(source, address, "--virtual-camera", "-o", str(out)) == 0
+    said = capsys.readouterr().err
+    assert said.count("/dev/video9 failed: it was unplugged; the session goes on without it") == 1
+    with VideoReader(str(out)) as recorded:
+        assert len(list(recorded.frames())) > 3
+    assert live(source, address, "--virtual-camera") == 1
+    assert "error: the virtual camera /dev/video9 failed: it was unplugged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [("--mjpeg", ":8090"), ("--virtual-camera",)])

@@ -38,10 +38,10 @@ def stream() -> Iterator[PictureStream]:
     stream.close()
 
 
-def get(stream: PictureStream, path: str, **headers: str) -> http.client.HTTPResponse:
+def get(stream: PictureStream, path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection(stream.address.removeprefix("http://"), timeout=30)
     _OPEN.callback(connection.close)
-    connection.request("GET", path, headers=headers)
+    connection.request(method, path, headers=headers)
     response = connection.getresponse()
     _OPEN.callback(response.close)
     return response
@@ -86,7 +86,7 @@ def test_a_player_reads_the_stream(stream):
 
     def show() -> None:
         level = 0
-        while not ended.wait(0.01):  # a camera: pictures come whether or not somebody watches
+        while not ended.wait(0.01):  # a camera: pictures come even without a viewer
             level = (level + 1) % 200
             stream.show(picture(level, 64))
 
@@ -108,7 +108,7 @@ def test_a_player_reads_the_stream(stream):
     assert (steps < 100).all()
 
 
-def test_a_slow_viewer_gets_the_newest_picture_and_delays_nobody(stream):
+def test_a_slow_viewer_gets_the_newest_picture_and_delays_no_other(stream):
     """While one viewer takes nothing, showing goes on at once, others see every picture, and it continues with the
     newest."""
     noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
@@ -152,7 +152,16 @@ def test_a_single_picture_is_the_newest(stream):
     assert level_of(response.read()) == 90
 
 
-def test_nothing_is_encoded_while_nobody_watches(stream, monkeypatch):
+@pytest.mark.parametrize(("path", "kind"), [("/", "multipart/x-mixed-replace"), ("/picture.jpg", "image/jpeg")])
+def test_a_player_may_ask_for_the_headers_first(stream, path, kind):
+    """HEAD is answered as GET is, without pictures, and with the same refusals."""
+    stream.show(picture(10))
+    response = get(stream, path, "HEAD")
+    assert (response.status, response.headers.get_content_type(), response.read()) == (200, kind, b"")
+    assert get(stream, path, "HEAD", Host="dance.example").status == 403
+
+
+def test_nothing_is_encoded_without_a_viewer(stream, monkeypatch):
     """Pictures cost nothing until a viewer asks, and are then encoded once for all."""
     encoded = []
 
