@@ -27,7 +27,6 @@ _USUAL_SECONDS: Final = 1 / 30
 """Between two pictures whose times are unknown."""
 _MASK_MEMORY: Final = 0.7
 """How much of the mask before is kept where the new one is least sure."""
-_MOST_FRAMES_CARRIED: Final = 255
 
 
 class PoseEstimator:
@@ -135,7 +134,7 @@ class PoseEstimator:
         parts = (None,) * len(PARTS) if before is None else before.parts
         if self.detail is PoseDetail.LIVE and before is not None and before.detected is not None:
             since = before.frames_since_detection + 1
-            if since < min(self.rules.face_and_hands_every_n, _MOST_FRAMES_CARRIED):
+            if since < self.rules.face_and_hands_every_n:
                 track = replace(track, parts=parts, detected=before.detected, frames_since_detection=since)
                 return track, carried(before.detected, pose), True
         found = self._parts(picture, track.body, parts)

@@ -21,7 +21,7 @@ from services.pose.mediapipe.regions import Points
 Floats = NDArray[np.float32]
 
 _FORMAT: Final = b"dance-mediapipe-1\n"
-_HEADER: Final = struct.Struct("<18sIIIdB")  # format, CRC-32 of the rest, frame size, time, frames since the detection
+_HEADER: Final = struct.Struct("<18sIIIdI")  # format, CRC-32 of the rest, frame size, time, frames since the detection
 _ROWS: Final = struct.Struct("<H")
 _GUIDES: Final = 2
 _FARTHEST_PX: Final = 1e9
@@ -34,7 +34,7 @@ class Track:
 
     time_s: when the picture was captured; None if unknown. parts: for each of `PARTS`, what it remembers; None if it
     was not found. detected: the last pose whose face and hands were detected, for `PoseDetail.LIVE`; else None.
-    frames_since_detection: how many frames its face and hands have been moved along since then, at most 255.
+    frames_since_detection: how many frames its face and hands have been moved along since then.
     """
 
     size: FrameSize

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from motion import skeleton
 from motion.pose_choice import PoseDetail
+from services.pose.estimator import PoseRules
 from services.pose.mediapipe.estimator import PoseEstimator
+from services.pose.mediapipe.track import Track
 from tests.mirrored_pose import flipped
 from tests.unit.services.pose.clips import found_in, pictures, real_clips
 
@@ -32,6 +35,20 @@ def test_a_state_continues_exactly(root):
                 assert expected.dancer is not None
                 np.testing.assert_array_equal(found.dancer.joints_px, expected.dancer.joints_px)
                 np.testing.assert_array_equal(found.dancer.confidence, expected.dancer.confidence)
+
+
+def test_face_and_hands_may_be_detected_as_rarely_as_asked(root):
+    """The state counts further than a client waits, here from the 254th frame of 1000 on."""
+    picture = next(pictures(root / "samples/source_clip.mp4"))
+    with PoseEstimator(PoseDetail.LIVE) as estimator:
+        track = Track.from_bytes(estimator.estimate(picture).state_after)
+    state = replace(track, frames_since_detection=254).to_bytes()
+    for since in (255, 256):
+        with PoseEstimator(PoseDetail.LIVE, rules=PoseRules(face_and_hands_every_n=1000), state=state) as estimator:
+            estimate = estimator.estimate(picture)
+        assert estimate.face_and_hands_carried
+        state = estimate.state_after
+        assert Track.from_bytes(state).frames_since_detection == since
 
 
 def test_an_estimator_that_lost_the_person_has_no_state(root):
