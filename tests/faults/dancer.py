@@ -69,8 +69,11 @@ async def dance(
     look_ahead: int = 0,
     every: int = 7,
     actor: str = "tiny",
+    adaptive: bool = False,
 ) -> tuple[Answers, float, int]:
     """Return all answers, the longest wait between two of them in seconds, and the number of sessions.
+
+    adaptive: the session is LIVE, and the server chooses its rung.
 
     Raises AssertionError for an answer out of order; TimeoutError after PATIENCE_SECONDS.
     """
@@ -82,6 +85,8 @@ async def dance(
             sessions += 1
             config = transfer_pb2.TransferConfig(
                 actor=actor,
+                mode=transfer_pb2.TRANSFER_MODE_LIVE if adaptive else transfer_pb2.TRANSFER_MODE_LOSSLESS,
+                adaptive=adaptive,
                 frame_rate_hz=25.0,
                 look_ahead_frames=look_ahead,
                 output=transfer_pb2.OutputFormat(encoding=frame_pb2.PICTURE_ENCODING_RAW),

@@ -125,6 +125,7 @@ async def test_every_panel_and_rule_has_data(root: Path, tmp_path: Path) -> None
                     while missing - set(WITHOUT_DATA) or down:
                         if not all(name.startswith(TRAINING) for name in missing - set(WITHOUT_DATA)):
                             await dance(deployment.address, clip)
+                            await dance(deployment.address, clip, adaptive=True)
                             await dance(deployment.address, moving_poses(POSES))
                         await asyncio.to_thread(next_evaluation, prometheus)
                         down = await asyncio.to_thread(targets_down, prometheus)

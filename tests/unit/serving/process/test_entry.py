@@ -66,7 +66,7 @@ def test_ctrl_c_while_a_command_imports_what_it_needs_is_one_line(tmp_path, root
     """Slow libraries are imported only by the commands that need them."""
     clip = str(root / "samples" / "source_clip.mp4")
     arguments = ["pose", clip, "--overlay", str(tmp_path / "o.mp4")]
-    done = signalled(tmp_path, root, "client", "mediapipe", signal.SIGINT, *arguments)
+    done = signalled(tmp_path, root, "client", "openvino", signal.SIGINT, *arguments)
     assert done.returncode == 130
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "o.mp4").exists()
