@@ -119,7 +119,7 @@ class Ladder:
 
     def _judged(self, window: Sequence[Seen], began_s: float, now_s: float) -> Change | None:
         measured = _measured(window)
-        if measured is None:  # nobody is there, or too few frames came
+        if measured is None:  # no frame shows a person, or too few frames came
             self._calm_since_s = None
             return None
         load, shown = measured

@@ -24,7 +24,7 @@ class SizedPainters:
     """Opens the actor's own size at once, and others in a thread when they are first asked for.
 
     A network for another size takes about a second to compile, and memory: so it is compiled only if a session wants
-    it, and nobody waits for it in the meantime.
+    it, and no request waits for it in the meantime.
 
     opener: opens the painter of a size; None stands for the actor's own. at_once: open every size now, for a GPU: it
     records CUDA graphs, which must not happen while it draws. Raises what `opener` raises.

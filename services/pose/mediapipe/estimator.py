@@ -36,9 +36,9 @@ class PoseEstimator:
     costs nothing. `Estimate.state_after` is the whole track, but for its mask: an estimator that begins with it finds
     in the next pictures, byte for byte, what this one would have found.
 
-    unrelated_pictures: the pictures are not a video; detect in each of them and do not track. state: of the estimator
-    that saw the pictures before. Raises ValueError for a state that is not of this backend, BadSettings if the files of
-    the networks are missing.
+    with_mask: estimates have a `mask`, and no state, which would lack it. unrelated_pictures: the pictures are not a
+    video; detect in each of them and do not track. state: of the estimator that saw the pictures before.
+    Raises ValueError for a state that is not of this backend, BadSettings if the files of the networks are missing.
     """
 
     def __init__(

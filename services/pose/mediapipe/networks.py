@@ -115,10 +115,11 @@ class PoseNetworks:
 
     def prepare(self, detail: PoseDetail, *, with_mask: bool) -> None:
         """Compile what an estimator of this detail uses, so that no picture has to wait for it."""
-        used = [self.person_detector, self.body_and_mask if with_mask else self.body]
+        names = ["person_detector", "body_and_mask" if with_mask else "body"]
         if detail is not PoseDetail.BODY:
-            used += [self.hand_recrop, self.hand, self.face_detector, self.face]
-        _log.debug("%d networks are ready", len(used))
+            names += ["hand_recrop", "hand", "face_detector", "face"]
+        for name in names:
+            getattr(self, name)  # compiles it
 
     @property
     def person_detector(self) -> SharedNetwork:

@@ -37,10 +37,16 @@ class Part(ABC):
 
     zeros_outside: whether the placing network sees black outside the picture, rather than its edge. remembers: how many
     points `remembered` may return.
+    max_rotation_rad, max_shift, max_scale, margin: while the part's region by what was remembered is this much like the
+    exact place, and all that was remembered lies in that place with this margin, the part is followed; see `Region`.
     """
 
     zeros_outside: bool = False
     remembers: range
+    max_rotation_rad: float
+    max_shift: float
+    max_scale: float
+    margin: float
 
     @abstractmethod
     def placing_network(self, networks: PoseNetworks) -> SharedNetwork:
@@ -63,22 +69,20 @@ class Part(ABC):
         """Return where the part should be now, by what was remembered of it."""
 
     @abstractmethod
-    def followed(self, placed: Region, remembered: Points) -> bool:
-        """Whether the part is still where it was, so that `region_after` is steadier than the exact place."""
-
-    @abstractmethod
     def landmarks(self, region: Region, outputs: Outputs) -> Points | None:
         """Return the landmarks in pixels of the picture; None if the part is not there."""
 
     @abstractmethod
     def remembered(self, landmarks: Points) -> Points:
-        """Return the points that `followed` and `region_after` need for the next picture."""
+        """Return the points that `region` needs for the next picture."""
 
     def region(self, placed: Region, remembered: Points | None) -> Region:
-        """Return where the landmark network looks."""
-        if remembered is not None and self.followed(placed, remembered):
-            return self.region_after(remembered)
-        return placed
+        """Return where the landmark network looks: where the part was, which is steadier, or else the exact place."""
+        if remembered is None:
+            return placed
+        now = self.region_after(remembered)
+        limits = {"rotation_rad": self.max_rotation_rad, "shift": self.max_shift, "scale": self.max_scale}
+        return now if now.like(placed, **limits) and placed.holds(remembered, margin=self.margin) else placed
 
 
 class Hand(Part):
@@ -90,6 +94,7 @@ class Hand(Part):
     _MIN_WRIST_VISIBILITY: Final = 0.1
     _PALM: Final = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]
     remembers = range(len(_PALM), len(_PALM) + 1)
+    max_rotation_rad, max_shift, max_scale, margin = math.radians(40), 0.2, 0.4, 0.1
 
     def __init__(self, wrist: int, little_finger: int, index_finger: int) -> None:
         self._wrist, self._little_finger, self._index_finger = wrist, little_finger, index_finger
@@ -116,12 +121,6 @@ class Hand(Part):
         """See `Part.placed`."""
         centre, rim = rough.in_picture(outputs["output_crop"].reshape(2, 2) / 256)
         return region_about(centre, rim, -UPWARDS, scale=1, shift_y=-0.1)
-
-    def followed(self, placed: Region, remembered: Points) -> bool:
-        """See `Part.followed`."""
-        now = self.region_after(remembered)
-        like = now.like(placed, rotation_rad=math.radians(40), shift=0.2, scale=0.4)
-        return like and placed.holds(remembered, margin=0.1)
 
     def region_after(self, remembered: Points) -> Region:
         """See `Part.region_after`."""
@@ -150,6 +149,7 @@ class Face(Part):
     """The face; its 468 landmarks are MediaPipe's mesh."""
 
     zeros_outside = True
+    max_rotation_rad, max_shift, max_scale, margin = math.radians(15), 0.1, 0.3, 0.2
 
     _DETECTOR_STRIDES: Final = (8, 16, 16, 16)
     _EYE_CORNERS: Final = (33, 263)
@@ -176,12 +176,6 @@ class Face(Part):
             return None
         points = rough.in_picture(found[0].key_points)
         return box_about(points, rotation_between(points[0], points[1], 0.0), scale=2, shift_y=-0.1)
-
-    def followed(self, placed: Region, remembered: Points) -> bool:
-        """See `Part.followed`."""
-        now = self.region_after(remembered)
-        like = now.like(placed, rotation_rad=math.radians(15), shift=0.1, scale=0.3)
-        return like and placed.holds(remembered, margin=0.2)
 
     def region_after(self, remembered: Points) -> Region:
         """See `Part.region_after`."""

@@ -79,7 +79,7 @@ def test_drops_that_the_pipeline_did_not_cause_change_nothing() -> None:
 
 
 def test_a_single_slow_frame_changes_nothing() -> None:
-    """Once a second a frame takes half a second longer: that is no reason to draw all the others worse."""
+    """A frame a second that is half a second late does not make the session step down."""
     ladder = Ladder(WORK)
     for sequence in range(1000):
         busy_s = 0.5 if sequence % 25 == 10 else 0.02
