@@ -168,10 +168,20 @@ class CopyGenerator(GlobalGenerator):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Map `[B, 10, H, W]` to `[B, 5, H, W]`: RGB in [-1, 1], its opacity, and the share of the reference."""
-        tail_BCHW = self.tail(self.pad(self.up(self.blocks(self.down(self.head(x_BCHW))))))
-        coverage_B1HW = x_BCHW[:, -1:].to(tail_BCHW.dtype)
-        opacity_B1HW = torch.sigmoid(tail_BCHW[:, 3:4] + _OPACITY_OF_COVERAGE * (2 * coverage_B1HW - 1))
-        return torch.cat([torch.tanh(tail_BCHW[:, :3]), opacity_B1HW, torch.sigmoid(tail_BCHW[:, 4:])], dim=1)
+        tail_BCHW = self.before_activation(x_BCHW)
+        return torch.cat(self.activated(tail_BCHW, x_BCHW[:, -1:]), dim=1)
+
+    def before_activation(self, x_BCHW: Tensor) -> Tensor:
+        """What the last convolution returns, `[B, 5, H, W]`."""
+        tail_BCHW: Tensor = self.tail(self.pad(self.up(self.blocks(self.down(self.head(x_BCHW))))))
+        return tail_BCHW
+
+    @staticmethod
+    def activated(tail_BCX: Tensor, coverage_B1X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the RGB in [-1, 1], the opacity and the share of the reference. X: the pixels, in any shape."""
+        towards_B1X = _OPACITY_OF_COVERAGE * (2 * coverage_B1X.to(tail_BCX.dtype) - 1)
+        opacity_B1X = torch.sigmoid(tail_BCX[:, 3:4] + towards_B1X)
+        return torch.tanh(tail_BCX[:, :3]), opacity_B1X, torch.sigmoid(tail_BCX[:, 4:])
 
     @torch.no_grad()
     def begin_with_copy(self, share_logit: float) -> None:
@@ -197,10 +207,15 @@ def copied(drawn_B5HW: Tensor, painted_B3HW: Tensor, reference_B4HW: Tensor) -> 
     the coverage, and the coverage in [0, 1]. Returns the person's RGB, premultiplied, `[B, 3, H, W]`, and the opacity,
     `[B, 1, H, W]`, to be laid over the plate.
     """
-    opacity_B1HW, share_B1HW = drawn_B5HW[:, 3:4], drawn_B5HW[:, 4:]
-    beside_B1HW = 1 - share_B1HW * reference_B4HW[:, 3:]
-    person_B3HW = share_B1HW * reference_B4HW[:, :3] + beside_B1HW * opacity_B1HW * painted_B3HW
-    return person_B3HW, 1 - beside_B1HW * (1 - opacity_B1HW)
+    return _over(painted_B3HW, drawn_B5HW[:, 3:4], drawn_B5HW[:, 4:], reference_B4HW[:, :3], reference_B4HW[:, 3:])
+
+
+def _over(
+    painted_B3X: Tensor, opacity_B1X: Tensor, share_B1X: Tensor, reference_B3X: Tensor, coverage_B1X: Tensor
+) -> tuple[Tensor, Tensor]:
+    beside_B1X = 1 - share_B1X * coverage_B1X
+    person_B3X = share_B1X * reference_B3X + beside_B1X * opacity_B1X * painted_B3X
+    return person_B3X, 1 - beside_B1X * (1 - opacity_B1X)
 
 
 Generator = GlobalGenerator | LocalEnhancer
@@ -248,22 +263,34 @@ class ServedGenerator(nn.Module):
         label_map_N3HW = label_map_NHW3.permute(0, 3, 1, 2).float() / 255
         previous_N3HW = previous_frame_NHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
         seen = [label_map_N3HW, previous_N3HW]
-        if reference_NHW4 is None:
-            drawn_NCHW = self.network(torch.cat(seen, dim=1)).float()
-            frame_N3HW = (drawn_NCHW[:, :3] + 1) * 127.5
-            if drawn_NCHW.shape[1] == 4:
-                frame_N3HW = self.plate_13HW + drawn_NCHW[:, 3:] * (frame_N3HW - self.plate_13HW)
-        else:
-            reference_N4HW = reference_NHW4.permute(0, 3, 1, 2).float()
-            coverage_N1HW = reference_N4HW[:, 3:] / 255
-            seen += [reference_N4HW[:, :3] / 127.5 - coverage_N1HW, coverage_N1HW]
-            drawn_NCHW = self.network(torch.cat(seen, dim=1)).float()
-            layer_N4HW = torch.cat([reference_N4HW[:, :3], coverage_N1HW], dim=1)
-            person_N3HW, opacity_N1HW = copied(drawn_NCHW, (drawn_NCHW[:, :3] + 1) * 127.5, layer_N4HW)
-            frame_N3HW = person_N3HW + (1 - opacity_N1HW) * self.plate_13HW
-            if self.returns_person:
-                return _levels(frame_N3HW), _levels(torch.cat([person_N3HW, 255 * opacity_N1HW], dim=1))
+        if reference_NHW4 is not None:
+            return self._with_reference(seen, reference_NHW4)
+        drawn_NCHW = self.network(torch.cat(seen, dim=1)).float()
+        frame_N3HW = (drawn_NCHW[:, :3] + 1) * 127.5
+        if drawn_NCHW.shape[1] == 4:
+            frame_N3HW = self.plate_13HW + drawn_NCHW[:, 3:] * (frame_N3HW - self.plate_13HW)
         return _levels(frame_N3HW)
+
+    def _with_reference(self, seen: list[Tensor], reference_NHW4: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        assert isinstance(self.network, CopyGenerator)
+        reference_N4HW = reference_NHW4.permute(0, 3, 1, 2).float()
+        coverage_N1HW = reference_N4HW[:, 3:] / 255
+        seen = [*seen, reference_N4HW[:, :3] / 127.5 - coverage_N1HW, coverage_N1HW]
+        tail_N5HW = self.network.before_activation(torch.cat(seen, dim=1))
+        # From here on in rows of pixels, [N, C, P] with P = H * W: OpenVINO keeps the channels of a pixel side by side
+        # in what a convolution returns, and takes a few times as long to separate them there as between whole planes.
+        size_HW = tail_N5HW.shape[2:]
+        reference_N3P, coverage_N1P = reference_N4HW[:, :3].flatten(2), coverage_N1HW.flatten(2)
+        colour_N3P, opacity_N1P, share_N1P = self.network.activated(tail_N5HW.flatten(2), coverage_N1P)
+        painted_N3P = (colour_N3P.float() + 1) * 127.5
+        person_N3P, opacity_N1P = _over(
+            painted_N3P, opacity_N1P.float(), share_N1P.float(), reference_N3P, coverage_N1P
+        )
+        person_N3HW, opacity_N1HW = (torch.unflatten(rows, 2, size_HW) for rows in (person_N3P, opacity_N1P))
+        frame_NHW3 = _levels(person_N3HW + (1 - opacity_N1HW) * self.plate_13HW)
+        if self.returns_person:
+            return frame_NHW3, _levels(torch.cat([person_N3HW, 255 * opacity_N1HW], dim=1))
+        return frame_NHW3
 
 
 def _levels(picture_NCHW: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from motion.frame import FrameSize, Picture
 from serving.errors import ActorUnusable
 from serving.inference import silent_libraries
 from serving.inference.precision import Device, Precision
+from serving.inference.upsampling import transpose_upsampling
 
 if TYPE_CHECKING:
     from torch import nn
@@ -103,6 +104,7 @@ class OpenVinoEngine:
         if shape is None and all(i.partial_shape[k].is_static for i in model.inputs for k in (1, 2, 3)):
             # A fixed batch of one lets the compiler plan its memory once.
             model.reshape({i: [1, *(i.partial_shape[k].get_length() for k in (1, 2, 3))] for i in model.inputs})
+        transpose_upsampling(model)
         self._compile_options = {
             "INFERENCE_PRECISION_HINT": chosen,
             "INFERENCE_NUM_THREADS": threads,
