@@ -25,7 +25,7 @@ def opened_backends(cards: dict[PoseBackend, Path]) -> Backends:
     """Open the backends of these model cards. Raises BadSettings, and CommandError without the extra [pose]."""
     try:
         with importing():
-            from services.pose import backends  # MediaPipe takes a second to import
+            from services.pose import backends  # slow to import: OpenVINO
     except ModuleNotFoundError as error:
         raise CommandError(f"estimating poses needs {error.name}; {INSTALL_POSE}") from error
     return backends.open_backends(cards, told=lambda notice: None)
