@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -56,24 +56,35 @@ SETTINGS: Final = (
     Setting("adaptive pixels", PosePlace.SERVER, 1, adaptive=True),
     Setting("adaptive poses", PosePlace.HERE, 1, adaptive=True),
 )
+_NAMES: Final = ", ".join(setting.name for setting in SETTINGS)
 
 
 def main(
     source: Annotated[Path, typer.Argument(help="The clip that the camera shows.")] = SAMPLES / "source_clip.mp4",
     seconds: Annotated[float, typer.Option(min=1, help="How long to measure each case.")] = 20.0,
-    size: Annotated[list[int], typer.Option(help="256, 512; default: both.")] = [],  # noqa: B006  typer copies it
-    case: Annotated[list[str], typer.Option(help="Only these; default: all.")] = [],  # noqa: B006
+    size: Annotated[list[int], typer.Option(help="256 or 512; default: both.")] = [],  # noqa: B006  typer copies it
+    case: Annotated[list[str], typer.Option(help=f"One of: {_NAMES}; default: all.")] = [],  # noqa: B006
 ) -> None:
     """Measure live sessions at 256x256 and 512x512: what is sent, one client and two at once."""
-    known = [setting.name for setting in SETTINGS]
-    if unknown := set(case) - set(known):
-        raise typer.BadParameter(f"known cases: {', '.join(known)}; not {', '.join(unknown)}")
+    if unknown := set(case) - {setting.name for setting in SETTINGS}:
+        raise typer.BadParameter(f"known cases: {_NAMES}; not {', '.join(unknown)}")
     if unknown_sizes := set(size) - set(_SIZES):
         raise typer.BadParameter(f"known sizes: 256, 512; not {', '.join(map(str, unknown_sizes))}")
     cases = [_SIZES[one] for one in size or _SIZES]
     settings = [setting for setting in SETTINGS if not case or setting.name in case]
+    for setting in settings:
+        if case and not any(exists(setting, one) for one in cases):
+            sizes = " and ".join(str(side_px) for side_px, one in _SIZES.items() if exists(setting, one))
+            raise typer.BadParameter(f"the case {setting.name!r} exists only with --size {sizes}")
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_measure_all(Path(folder), source, seconds, cases, settings))
+
+
+def exists(setting: Setting, case: Case) -> bool:
+    """Say whether a setting can be measured with the case's actor: an adaptive one needs sizes to choose from."""
+    sample = ActorStore(SAMPLES / "actors").load("sample")
+    crop = replace(sample.crop, out_width_px=case.side_px, out_height_px=case.side_px)
+    return not setting.adaptive or len(picture_sizes(replace(sample, crop=crop))) > 1
 
 
 async def _measure_all(root: Path, source: Path, seconds: float, cases: list[Case], settings: list[Setting]) -> None:
@@ -90,8 +101,8 @@ async def _measure_all(root: Path, source: Path, seconds: float, cases: list[Cas
         # A stack for each size, so that no actor of another one is loaded beside it.
         async with local_stack(root / "actors", root / f"logs-{case.side_px}", load_at_start=case.actor) as stack:
             for setting in settings:
-                if setting.adaptive and len(picture_sizes(store.load(case.actor))) == 1:
-                    continue  # nothing to choose
+                if not exists(setting, case):
+                    continue
                 streams, busy = await _measured(stack, case, source, setting, seconds)
                 for stream in streams:
                     print(_row(case, setting, stream, busy), flush=True)
