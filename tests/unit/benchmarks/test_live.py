@@ -37,7 +37,7 @@ def test_a_refused_case_ends_with_the_status_of_a_wrong_command_line():
 
 def test_an_unknown_case_is_refused_with_the_known_ones():
     """The docs say pictures; the option's word is pixels."""
-    with pytest.raises(typer.BadParameter, match="known cases: pixels, poses, .*; not pictures"):
+    with pytest.raises(typer.BadParameter, match=r"known cases: pixels, poses, .*; not pictures"):
         live.main(case=["pictures"])
 
 
