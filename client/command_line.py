@@ -38,7 +38,8 @@ def run(arguments: Sequence[str]) -> int:
             if type(error).__name__ == "NoArgsIsHelpError":
                 display.note(usage())
                 return EXIT_USAGE
-            return _told(display, error, EXIT_USAGE, message=usage())
+            message = usage().replace(": Value error, ", ": ")  # what pydantic puts before a choice's own text
+            return _told(display, error, EXIT_USAGE, message=message)
         message = f"{type(error).__name__}: {error} (--debug shows where)"
         return _told(display, error, EXIT_NOTHING_USEFUL, message=message)
 

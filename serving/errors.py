@@ -47,7 +47,7 @@ class DanceError(Exception):
 class BadInput(DanceError):
     """A value breaks the contract.
 
-    field: the value's path, for example "config.actor".
+    field: the value's path, for example "config.actor". problem: the message without the field.
     """
 
     code = StatusCode.INVALID_ARGUMENT
@@ -55,6 +55,7 @@ class BadInput(DanceError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+        self.problem = message
 
 
 class BadPicture(BadInput):

@@ -120,10 +120,10 @@ def known_frames(path: Path) -> KnownFrames:
     if not path.is_dir() and path.suffix.lower() == LIST_SUFFIX:
         return _listed(path)
     if not path.is_dir():
-        raise BadKeypoints(f"{path}: is neither a folder nor a {LIST_SUFFIX} list")
+        raise BadKeypoints(f"{path} is neither a folder nor a {LIST_SUFFIX} list")
     files = keypoint_files(path)
     if not files:
-        raise BadKeypoints(f"{path}: contains no *{FILE_SUFFIX} file")
+        raise BadKeypoints(f"{path} contains no *{FILE_SUFFIX} file")
     numbers = [_number_of(file.name.removesuffix(FILE_SUFFIX)) for file in files]
     named = [file for file, number in zip(files, numbers, strict=True) if number is None]
     if named and len(named) < len(files):
@@ -229,7 +229,7 @@ def _of_file(number: int | None, path: Path) -> KnownFrame:
 def _arranged(path: Path, frames: Sequence[KnownFrame], *, counted: bool) -> KnownFrames:
     """Order the frames by their numbers, which must differ; by position if the numbers do not count frames."""
     if len(frames) > _MOST_FRAMES:
-        raise BadKeypoints(f"{path}: has {len(frames)} frames, at most {_MOST_FRAMES} are read")
+        raise BadKeypoints(f"{path} has {len(frames)} frames, at most {_MOST_FRAMES} are read")
     if not counted:
         frames = sorted(frames, key=lambda frame: frame.number)
         for one, other in pairwise(frames):

@@ -102,7 +102,7 @@ class Backends:
             try:
                 models_folder()
             except BadSettings as error:
-                return str(error)
+                return error.problem
             return ""
         return "" if backend in self.models else f"POSE_{backend.name}_CARD is not set"
 

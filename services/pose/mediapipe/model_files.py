@@ -14,6 +14,8 @@ from typing import Final
 from serving.errors import BadSettings
 
 WHEEL: Final = "mediapipe 0.10.21"
+_INSTALL: Final = f"pip install --no-deps {WHEEL.replace(' ', '==')}"
+_INSTALL_AGAIN: Final = _INSTALL.replace("--no-deps", "--no-deps --force-reinstall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +38,19 @@ ALL_FILES: Final = (POSE_DETECTION, POSE_LANDMARK, HAND_RECROP, HAND_LANDMARK, F
 def models_folder(folder: Path | None = None) -> Path:
     """Return the folder with all of MediaPipe's networks: `folder`, or the wheel's.
 
-    Raises BadSettings, which names the first file that is missing or has another size than in the tested release.
+    Raises BadSettings, which names the first file that is missing or has another size than in the tested release, and
+    the command that installs it.
     """
     if folder is None:
         spec = find_spec("mediapipe")  # finds the package without loading it, which takes seconds
         if spec is None or not spec.submodule_search_locations:
-            install = f"pip install --no-deps {WHEEL.replace(' ', '==')}"
-            raise BadSettings(
-                "backend", f"mediapipe needs the network files of {WHEEL}, which is not installed: {install}"
-            )
+            raise BadSettings("mediapipe", f"its network files are not installed; install them with: {_INSTALL}")
         folder = Path(spec.submodule_search_locations[0]) / "modules"
     for file in ALL_FILES:
         path = folder / file.path
         if not path.is_file():
-            raise BadSettings(str(path), f"is missing; expected the network of {WHEEL}, {file.size_bytes} bytes")
+            raise BadSettings("mediapipe", f"its network file {path} is missing; install it with: {_INSTALL_AGAIN}")
         if path.stat().st_size != file.size_bytes:
-            raise BadSettings(
-                str(path), f"has {path.stat().st_size} bytes; expected the network of {WHEEL}, {file.size_bytes} bytes"
-            )
+            sizes = f"has {path.stat().st_size} bytes, not the {file.size_bytes} of {WHEEL}"
+            raise BadSettings("mediapipe", f"its network file {path} {sizes}; install it with: {_INSTALL_AGAIN}")
     return folder

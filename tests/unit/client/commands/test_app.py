@@ -40,3 +40,10 @@ def test_a_command_imports_only_what_it_needs(root, command):
     modules = done.stderr.split()
     assert [name for name in modules if name in SLOW] == []
     assert [name for name in modules if name.startswith("training.")] == ["training.options"]
+
+
+def test_a_wrong_choice_is_told_with_the_right_ones_and_no_library_s_words(capsys):
+    """The line is the same whatever release of typer checks the choice."""
+    assert run(["transfer", "clip.mp4", "--actor", "sample", "--pose", "there"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert told == "error: Invalid value for '--pose' (env var: 'DANCE_POSE'): 'there' is not one of 'here', 'server'."

@@ -187,9 +187,9 @@ def test_an_empty_folder_and_live_keypoints_are_refused(serve, tmp_path, capsys)
     (tmp_path / "empty").mkdir()
     given = ("--frame-size", "9x9", "--frame-rate", "9")
     assert transfer(tmp_path / "empty", tmp_path / "o.mp4", serve().address, *given) == 1
-    assert "contains no *_keypoints.json file" in capsys.readouterr().err
+    assert f"{tmp_path / 'empty'} contains no *_keypoints.json file" in capsys.readouterr().err
     assert transfer(tmp_path / "empty", tmp_path / "o.mp4", serve().address) == 1
-    assert "contains no *_keypoints.json file" in capsys.readouterr().err
+    assert f"{tmp_path / 'empty'} contains no *_keypoints.json file" in capsys.readouterr().err
     source = written(tmp_path / "poses", [KeypointsPerson(body(20), 1)])
     assert transfer(source, tmp_path / "o.mp4", serve().address, "--live") == 2
     assert "is keypoints: --live is for" in capsys.readouterr().err
